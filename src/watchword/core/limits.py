@@ -1,0 +1,91 @@
+"""Every number that bounds something, with its source.
+
+Durations are milliseconds unless the name says otherwise; sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SECOND: Final = 1000
+MINUTE: Final = 60 * SECOND
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+
+# Lifetimes. RFC 6750 §5.3: an hour at most for a bearer token; two minutes keeps the
+# reach of a plain JWT verifier, which honours a logout only at ``exp``, short.
+ACCESS_TTL: Final = 2 * MINUTE
+ACCESS_TTL_MAX: Final = HOUR
+REFRESH_IDLE: Final = 7 * DAY
+# SP 800-63B-4 §2.1.3: 30 days at AAL1, whatever the activity.
+REFRESH_ABSOLUTE: Final = 30 * DAY
+
+# Rotation (design, section 3).
+RETRY_WINDOW: Final = 24 * HOUR
+REWIND_LIMIT: Final = 3
+BROWSER_GRACE: Final = 10 * SECOND
+BROWSER_HOLD_OFF: Final = 30 * SECOND
+GENERATION_MAX: Final = 2**32 - 1
+# A retry later than this, or from elsewhere, is told apart in the audit log.
+RETRY_LATE: Final = MINUTE
+# A client asks again a few times; a captured request is replayed. 100 allows for the
+# parallel retries of a client with many tabs or tasks.
+RETRIES_PER_MINUTE: Final = 120
+# The draft's retry key: long enough to be drawn at random, short enough for a header.
+RETRY_KEY_MIN: Final = 16
+RETRY_KEY_MAX: Final = 128
+
+# Refresh token: version 1 + session id 16 + generation 4 + secret 20 + MAC 16.
+# RFC 6749 §10.10 asks for a guess probability of 2^-160 or less: 20 random bytes.
+SESSION_ID_BYTES: Final = 16
+SECRET_BYTES: Final = 20
+MAC_BYTES: Final = 16
+REFRESH_TOKEN_BYTES: Final = 57
+
+# Access token. 8 KiB is what common proxies allow for one header line; larger ones are
+# refused before anything is decoded (CVE-2025-61920).
+ACCESS_TOKEN_MAX: Final = 8 * 1024
+ACCESS_TOKEN_HEADER_MAX: Final = 1024
+KEY_ID_MAX: Final = 128
+# One verified token is about 1 KiB with its claims: 8 MiB at most.
+VERIFIED_CACHE: Final = 8192
+
+# Signing keys. A verifier may cache the JWKS for its max-age: a key is published at
+# least that long before it signs (OpenID Connect Core §10.1.1).
+JWKS_MAX_AGE: Final = 5 * MINUTE
+KEY_ROTATION: Final = 30 * DAY
+SERVER_SECRET_MIN: Final = 32
+
+# Revocation feed (design, section 5).
+FEED_POLL: Final = 250
+FEED_STALE: Final = 30 * SECOND
+KEY_POLL: Final = SECOND
+
+# Group commit. 512 refreshes fit one transaction well below 50 ms; the queue holds
+# about a second of work, then sheds: an answer later than that is retried anyway.
+BATCH_MAX: Final = 512
+QUEUE_MAX: Final = 8192
+SWAP_ATTEMPTS: Final = 3
+
+# Sweep: small steps, so that no refresh waits for one. Dead rows stay a while, so that
+# an old token is told "expired" rather than "unknown".
+SWEEP_EVERY: Final = MINUTE
+SWEEP_LIMIT: Final = 500
+SWEEP_AFTER: Final = 7 * DAY
+END_LIMIT: Final = 500
+AUDIT_RETENTION: Final = 400 * DAY
+
+# Sign-in throttle, counted by GCRA: a burst, then one more per interval.
+# SP 800-63B-4 §3.2.2 allows 100 consecutive failures: a name's burst and a day of
+# intervals stay near that, and a victim is never locked out longer than one interval.
+THROTTLE_NAME_BURST: Final = 10
+THROTTLE_NAME_INTERVAL: Final = 15 * MINUTE
+THROTTLE_ADDRESS_BURST: Final = 50
+THROTTLE_ADDRESS_INTERVAL: Final = 30 * SECOND
+
+# What a session remembers of its device, so that a row stays below 400 bytes.
+USER_AGENT_MAX: Final = 120
+# RFC 5321 §4.5.3.1.3 allows 254 octets for an address used as a name.
+USER_NAME_MAX: Final = 254
+ROLE_MAX: Final = 64
+ROLES_MAX: Final = 32

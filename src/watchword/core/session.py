@@ -1,0 +1,134 @@
+"""A session: one sign-in on one device, and the policy it is made under.
+
+One row per session, whatever the number of refreshes. A session is a value: a change
+makes a new one with the next ``version``, and stores write it only where the row still
+has the version that it was made from.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Final
+
+import msgspec
+
+from watchword.core import limits
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """How long things live and what a retry may do. Durations in milliseconds.
+
+    ``access_ttl``, ``grace`` and ``hold_off`` are fixed per session at sign-in; the
+    others are read at every refresh, and a longer one never revives a dead session.
+    """
+
+    access_ttl: int = limits.ACCESS_TTL
+    refresh_idle: int = limits.REFRESH_IDLE
+    refresh_absolute: int = limits.REFRESH_ABSOLUTE
+    grace: int = 0
+    hold_off: int = 0
+    retry_window: int = limits.RETRY_WINDOW
+    rewind_limit: int = limits.REWIND_LIMIT
+
+
+STRICT: Final = Policy()
+"""Tokens in bodies: a spent token without its retry key is reuse at once."""
+
+BROWSER: Final = Policy(grace=limits.BROWSER_GRACE, hold_off=limits.BROWSER_HOLD_OFF)
+"""Tokens in cookies: several tabs share one jar, and none can keep a retry key."""
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """The row. Instants in milliseconds since the epoch; ids are 16 bytes."""
+
+    id: bytes
+    account_id: bytes
+    client_id: str
+    secret_hash: bytes
+    retry_hash: bytes
+    generation: int
+    version: int
+    authenticated_at: int
+    rotated_at: int
+    idle_expires_at: int
+    expires_at: int
+    access_ttl: int
+    grace: int
+    hold_off: int
+    roles: tuple[str, ...]
+    address: str
+    user_agent: str
+    revoked_at: int | None = None
+    revoked_reason: str | None = None
+
+    def ends_at(self, policy: Policy) -> int:
+        """The instant from which no token of this session works.
+
+        The stored deadlines were made under the policy of their time; today's may
+        only shorten them.
+        """
+        return min(
+            self.idle_expires_at,
+            self.rotated_at + policy.refresh_idle,
+            self.expires_at,
+            self.authenticated_at + policy.refresh_absolute,
+        )
+
+    def rotated(
+        self, generation: int, retry_hash: bytes, address: str, policy: Policy, now: int
+    ) -> Session:
+        """This session after a rotation: idle lifetime renewed, absolute one kept."""
+        return msgspec.structs.replace(
+            self,
+            generation=generation,
+            version=self.version + 1,
+            retry_hash=retry_hash,
+            rotated_at=now,
+            idle_expires_at=min(now + policy.refresh_idle, self.expires_at),
+            address=address,
+        )
+
+    def ended(self, reason: str, now: int) -> Session:
+        """This session, revoked."""
+        return msgspec.structs.replace(
+            self, version=self.version + 1, revoked_at=now, revoked_reason=reason
+        )
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """An entry of the revocation feed: this session ended before its time.
+
+    ``until`` is when its last access token has expired, and the entry may go.
+    """
+
+    session_id: bytes
+    at: int
+    until: int
+
+
+def as_text(identifier: bytes) -> str:
+    """An id as tokens and answers show it: the canonical form of a UUID."""
+    return str(uuid.UUID(bytes=identifier))
+
+
+def from_text(text: str) -> bytes | None:
+    """The id that ``as_text`` gave; None for any other spelling."""
+    try:
+        identifier = uuid.UUID(text)
+    except ValueError:
+        return None
+    return identifier.bytes if str(identifier) == text else None
+
+
+def time_ordered_id(now: int, randomness: bytes) -> bytes:
+    """A UUID of version 7 (RFC 9562 §5.7) from an instant and 10 random bytes.
+
+    An identifier, never a secret. Time order keeps new rows side by side in the store.
+    """
+    stamp = (now & (2**48 - 1)).to_bytes(6)
+    return (
+        stamp
+        + bytes([0x70 | randomness[0] & 0x0F, randomness[1]])
+        + bytes([0x80 | randomness[2] & 0x3F])
+        + randomness[3:10]
+    )

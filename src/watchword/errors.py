@@ -1,0 +1,250 @@
+"""Every error that Watchword raises: one root, a stable ``code`` each.
+
+    WatchwordError
+    ├── InvalidRequest            invalid_request
+    │   └── RetryKeyReused        retry_key_reused
+    ├── NotFound                  not_found
+    ├── NameTaken                 name_taken
+    ├── PasswordRejected          password_rejected
+    ├── AuthenticationError
+    │   ├── InvalidCredentials    invalid_credentials
+    │   ├── AccessTokenError
+    │   │   ├── TokenMissing      token_missing
+    │   │   ├── TokenInvalid      token_invalid
+    │   │   ├── TokenExpired      token_expired
+    │   │   └── TokenRevoked      token_revoked
+    │   └── RefreshError
+    │       ├── RefreshInvalid    refresh_invalid
+    │       ├── RefreshReused     refresh_reused
+    │       ├── SessionExpired    session_expired
+    │       └── SessionRevoked    session_revoked
+    ├── TryAgain                  (nothing was spent; carries ``retry_after``)
+    │   ├── Throttled             throttled
+    │   ├── Overloaded            overloaded
+    │   └── StoreUnavailable      store_unavailable
+    └── ConfigurationError
+        ├── SettingsError         settings_invalid
+        ├── SchemaError           schema_mismatch
+        └── KeyRingError          key_ring
+
+Nothing here knows HTTP: ``server/problems.py`` is the one map to the wire. Messages
+never hold a token, a password or a retry key.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "AccessTokenError",
+    "AuthenticationError",
+    "ConfigurationError",
+    "InvalidCredentials",
+    "InvalidRequest",
+    "KeyRingError",
+    "NameTaken",
+    "NotFound",
+    "Overloaded",
+    "PasswordRejected",
+    "RefreshError",
+    "RefreshInvalid",
+    "RefreshReused",
+    "RetryKeyReused",
+    "SchemaError",
+    "SessionExpired",
+    "SessionRevoked",
+    "SettingsError",
+    "StoreUnavailable",
+    "Throttled",
+    "TokenExpired",
+    "TokenInvalid",
+    "TokenMissing",
+    "TokenRevoked",
+    "TryAgain",
+    "WatchwordError",
+]
+
+
+class WatchwordError(Exception):
+    """The root. ``code`` is stable: programs may branch on it."""
+
+    code: ClassVar[str] = "error"
+    message: ClassVar[str] = "Something went wrong."
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.message)
+
+
+class InvalidRequest(WatchwordError):
+    """The request's shape is wrong; sending it again unchanged cannot help."""
+
+    code = "invalid_request"
+    message = "The request is malformed."
+
+
+class RetryKeyReused(InvalidRequest):
+    """The retry key that made the current token came with that token.
+
+    A key belongs to one rotation: a client that sends a constant key would switch
+    reuse detection off. Nothing was spent; draw a new key.
+    """
+
+    code = "retry_key_reused"
+    message = "This Idempotency-Key was used for the previous rotation: draw a new one."
+
+
+class NotFound(WatchwordError):
+    """No such account, session or key, or not one that the caller may see."""
+
+    code = "not_found"
+    message = "There is nothing here by that name."
+
+
+class NameTaken(WatchwordError):
+    """An account of that (normalised) name exists."""
+
+    code = "name_taken"
+    message = "An account of that name exists."
+
+
+class PasswordRejected(WatchwordError):
+    """A new password is too short, too long or too common; the message says which."""
+
+    code = "password_rejected"
+    message = "This password cannot be used."
+
+
+class AuthenticationError(WatchwordError):
+    """The caller did not prove who they are."""
+
+
+class InvalidCredentials(AuthenticationError):
+    """Unknown name, wrong password or disabled account: never said which."""
+
+    code = "invalid_credentials"
+    message = "The user name or the password is wrong."
+
+
+class AccessTokenError(AuthenticationError):
+    """An access token was not accepted."""
+
+
+class TokenMissing(AccessTokenError):
+    """No access token came with the request."""
+
+    code = "token_missing"
+    message = "An access token is needed: Authorization: Bearer <accessToken>."
+
+
+class TokenInvalid(AccessTokenError):
+    """Not an access token of this issuer for this audience."""
+
+    code = "token_invalid"
+    message = "The access token is not valid."
+
+
+class TokenExpired(AccessTokenError):
+    """Genuine, and past its ``exp``: refresh, do not ask the user again."""
+
+    code = "token_expired"
+    message = "The access token has expired: refresh it."
+
+
+class TokenRevoked(AccessTokenError):
+    """Genuine, and its session has ended: sign in again."""
+
+    code = "token_revoked"
+    message = "The session of this access token has ended: sign in again."
+
+
+class RefreshError(AuthenticationError):
+    """A refresh token was not accepted."""
+
+
+class RefreshInvalid(RefreshError):
+    """Not a refresh token of this server. Nothing was revoked, nothing spent."""
+
+    code = "refresh_invalid"
+    message = "The refresh token is not valid."
+
+
+class RefreshReused(RefreshError):
+    """A spent refresh token came back without proof of a retry: session revoked."""
+
+    code = "refresh_reused"
+    message = (
+        "This refresh token was used before: somebody else may hold a copy. "
+        "The session has been ended; sign in again."
+    )
+
+
+class SessionExpired(RefreshError):
+    """The session's idle or absolute lifetime is over."""
+
+    code = "session_expired"
+    message = "The session has expired: sign in again."
+
+
+class SessionRevoked(RefreshError):
+    """The session was ended before its time."""
+
+    code = "session_revoked"
+    message = "The session has ended: sign in again."
+
+
+class TryAgain(WatchwordError):
+    """Not now. Nothing was spent: the same request may be sent again.
+
+    ``retry_after`` is in seconds.
+    """
+
+    def __init__(self, message: str | None = None, *, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Throttled(TryAgain):
+    """Too many failed sign-ins for this name or from this address."""
+
+    code = "throttled"
+    message = "Too many failed sign-ins: wait before trying again."
+
+
+class Overloaded(TryAgain):
+    """A bounded queue is full."""
+
+    code = "overloaded"
+    message = "The server is busy: try again shortly."
+
+
+class StoreUnavailable(TryAgain):
+    """The store did not answer, or did not say how a commit ended."""
+
+    code = "store_unavailable"
+    message = "The store is not available: try again shortly."
+
+
+class ConfigurationError(WatchwordError):
+    """The process cannot start, or must not, as it is set up."""
+
+
+class SettingsError(ConfigurationError):
+    """One or more settings are wrong; ``faults`` has a sentence for each."""
+
+    code = "settings_invalid"
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class SchemaError(ConfigurationError):
+    """The store's schema is newer than this program, or was altered."""
+
+    code = "schema_mismatch"
+
+
+class KeyRingError(ConfigurationError):
+    """Signing keys cannot be unsealed, or a key operation is not possible now."""
+
+    code = "key_ring"
