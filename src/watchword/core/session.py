@@ -38,7 +38,7 @@ BROWSER: Final = Policy(grace=limits.BROWSER_GRACE, hold_off=limits.BROWSER_HOLD
 """Tokens in cookies: several tabs share one jar, and none can keep a retry key."""
 
 
-class Session(msgspec.Struct, frozen=True, kw_only=True):
+class Session(msgspec.Struct, frozen=True):
     """The row. Instants in milliseconds since the epoch; ids are 16 bytes."""
 
     id: bytes
@@ -94,6 +94,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
             self, version=self.version + 1, revoked_at=now, revoked_reason=reason
         )
 
+    def feed_entry(self) -> Ended:
+        """The feed's entry for this revoked session."""
+        at = self.revoked_at or 0
+        return Ended(self.id, at, at + self.access_ttl)
+
 
 class Ended(msgspec.Struct, frozen=True):
     """An entry of the revocation feed: this session ended before its time.
@@ -104,6 +109,19 @@ class Ended(msgspec.Struct, frozen=True):
     session_id: bytes
     at: int
     until: int
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """What a client gets: a token for the API, and one to come back with.
+
+    `expires_in` and `refresh_expires_in` are whole seconds from now.
+    """
+
+    session: Session
+    access_token: str
+    expires_in: int
+    refresh_token: str
+    refresh_expires_in: int
 
 
 def as_text(identifier: bytes) -> str:

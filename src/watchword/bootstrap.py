@@ -1,0 +1,271 @@
+"""The one place that names concrete classes: Settings -> Watchword.
+
+`prepare` is what the parent process does once (folder, secret, schema, first keys, first
+account); `Watchword` is what each process that serves holds. The clock and the source of
+randomness enter here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from watchword.accounts import Accounts
+from watchword.config import Settings
+from watchword.core import limits
+from watchword.core.refresh_token import RefreshTokens
+from watchword.core.session import Policy
+from watchword.errors import SettingsError
+from watchword.keys import KeyRing, derive
+from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher
+from watchword.ports import Clock, Entropy, Store
+from watchword.revocation import Revocations
+from watchword.sessions import ClaimsHook, Sessions
+from watchword.stores import open_store
+from watchword.verify import Verifier
+
+FIRST_PARTY: Final = "first-party"
+"""The client of the native login."""
+
+_ADMIN: Final = "admin"
+_log = logging.getLogger("watchword")
+
+
+def system_clock() -> int:
+    """Milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def monotonic() -> int:
+    """Milliseconds that never go back."""
+    return time.monotonic_ns() // 1_000_000
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """What `prepare` did, for whoever tells the user."""
+
+    made_secret: Path | None
+    admin_password: str | None
+
+
+class Watchword:
+    """Everything that a process which serves needs, wired. Use `open_watchword`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        server_secrets: Sequence[bytes],
+        *,
+        clock: Clock,
+        entropy: Entropy,
+        monotonic: Callable[[], int],
+        hashing: HashParameters,
+        claims_hook: ClaimsHook | None,
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.clock = clock
+        self.keys = KeyRing(
+            store, server_secrets, settings.signing_alg, clock, entropy
+        )
+        self.revocations = Revocations(store, clock, monotonic)
+        self.sessions = Sessions(
+            store=store,
+            record=store.record,
+            tokens=RefreshTokens(
+                [derive(secret, "refresh-token-mac") for secret in server_secrets]
+            ),
+            keys=self.keys,
+            revocations=self.revocations,
+            policy=policy_of(settings),
+            issuer=settings.effective_issuer,
+            audience=settings.audience,
+            clock=clock,
+            entropy=entropy,
+            claims_hook=claims_hook,
+        )
+        self.hasher = PasswordHasher(hashing)
+        self.accounts = Accounts(
+            store=store,
+            sessions=self.sessions,
+            hasher=self.hasher,
+            clock=clock,
+            entropy=entropy,
+        )
+        self.verifier = Verifier(
+            issuer=settings.effective_issuer,
+            audience=settings.audience,
+            key_of=self.keys.public_key,
+            has_ended=self.revocations.has_ended,
+            clock=clock,
+        )
+
+    async def start(self) -> None:
+        """Read keys and revocations: nothing is accepted before."""
+        await self.keys.start()
+        await self.revocations.follow()
+
+    async def run(self) -> None:
+        """Follow the store and keep house, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(
+                _every(limits.FEED_POLL, self.revocations.follow, "feed")
+            )
+            group.create_task(_every(limits.KEY_POLL, self.keys.refresh, "keys"))
+            group.create_task(_every(limits.SWEEP_EVERY, self.keep_house, "sweep"))
+
+    async def keep_house(self) -> None:
+        """Sweep what is over, in small steps; rotate keys when due."""
+        self.revocations.forget_expired()
+        await self.keys.maintain()
+        while await self.sessions.sweep() >= limits.SWEEP_LIMIT:
+            await asyncio.sleep(0.05)  # refreshes first
+
+    async def check(self) -> None:
+        """Raises StoreUnavailable unless requests can be answered now."""
+        await self.store.check()
+        _ = self.keys.active
+        self.revocations.has_ended("")
+
+    async def close(self) -> None:
+        """Finish what was accepted, then let go of threads and files."""
+        await self.hasher.close()
+        await self.store.close()
+
+
+@contextlib.asynccontextmanager
+async def open_watchword(
+    settings: Settings,
+    *,
+    store: Store | None = None,
+    clock: Clock = system_clock,
+    entropy: Entropy = secrets.token_bytes,
+    monotonic: Callable[[], int] = monotonic,
+    hashing: HashParameters = OWASP_FLOOR,
+    claims_hook: ClaimsHook | None = None,
+    background: bool = True,
+) -> AsyncIterator[Watchword]:
+    """A started Watchword over the settings' store, or over `store`.
+
+    The secret is there already (`prepare`), or made here in a new data folder.
+    """
+    server_secrets, _ = _server_secrets(settings)
+    store = store or await open_store(settings.database_url, entropy)
+    watchword = Watchword(
+        settings,
+        store,
+        server_secrets,
+        clock=clock,
+        entropy=entropy,
+        monotonic=monotonic,
+        hashing=hashing,
+        claims_hook=claims_hook,
+    )
+    try:
+        await watchword.start()
+        running = asyncio.create_task(watchword.run()) if background else None
+        try:
+            yield watchword
+        finally:
+            if running is not None:
+                running.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await running
+    finally:
+        await watchword.close()
+
+
+async def prepare(settings: Settings) -> Prepared:
+    """Make what a first start needs: folder, secret, schema, keys, the first account.
+
+    Run by the parent process only. Safe beside others that do the same at once.
+    """
+    _, made = _server_secrets(settings)
+    async with open_watchword(settings, background=False) as watchword:
+        password = None
+        if await watchword.accounts.is_empty():
+            given = settings.admin_password
+            password = secrets.token_urlsafe(18)
+            chosen = password if given is None else given.get_secret_value()
+            password = None if given is not None else password
+            await watchword.accounts.register(_ADMIN, chosen, roles=[_ADMIN])
+        return Prepared(made, password)
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The settings' durations, in milliseconds."""
+    return Policy(
+        access_ttl=settings.access_ttl * limits.SECOND,
+        refresh_idle=settings.refresh_idle * limits.SECOND,
+        refresh_absolute=settings.refresh_absolute * limits.SECOND,
+        grace=settings.rotation_grace * limits.SECOND,
+        retry_window=settings.retry_window * limits.SECOND,
+        rewind_limit=settings.rewind_limit,
+    )
+
+
+def _server_secrets(settings: Settings) -> tuple[list[bytes], Path | None]:
+    """The secrets given, or the one kept in the data folder, made there if need be.
+
+    The second value is the file that was made just now.
+    """
+    if settings.secret:
+        return [one.get_secret_value().encode() for one in settings.secret], None
+    path = settings.data / "secret"
+    made = _make_secret(path)
+    found = [line.encode() for line in path.read_text("ascii").split()]
+    if not found or min(map(len, found)) < limits.SERVER_SECRET_MIN:
+        message = f"{path}: every line must have {limits.SERVER_SECRET_MIN} bytes"
+        raise SettingsError([message])
+    return found, path if made else None
+
+
+def _make_secret(path: Path) -> bool:
+    """Create the secret whole or not at all; False where there is one already."""
+    if path.exists():
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Written aside, then linked into place: of several processes that start at once
+    # one wins, and nobody ever reads half a secret.
+    aside = path.with_name(f".secret.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(48) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        return False
+    finally:
+        aside.unlink()
+    return True
+
+
+async def _every(
+    period: int, work: Callable[[], Awaitable[None]], what: str
+) -> None:
+    """Do it again and again; a failure is logged, and tried again at the next turn."""
+    failing = False
+    while True:
+        await asyncio.sleep(period / limits.SECOND)
+        try:
+            await work()
+        except Exception:
+            if not failing:  # once per outage, not four times a second
+                _log.exception("%s: failed, and tried again until it works", what)
+            failing = True
+        else:
+            if failing:
+                _log.warning("%s: works again", what)
+            failing = False

@@ -1,0 +1,349 @@
+"""Settings: what an operator may choose, read once and passed in.
+
+Owns the names (`--access-ttl`, `WATCHWORD_ACCESS_TTL`, `access_ttl` in the file), their
+defaults, and every refusal to start that can be seen without opening a store. A flag
+wins over the environment, that over the file, that over the default. Durations are
+whole seconds. Nothing is read at import, and no fault repeats a secret.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from watchword.core import limits
+from watchword.errors import SettingsError
+
+ENV_PREFIX: Final = "WATCHWORD_"
+FILE_VARIABLE: Final = "WATCHWORD_CONFIG"
+FILE_NAME: Final = "watchword.toml"
+DEFAULT_DATA: Final = Path("watchword-data")
+DATABASE_SCHEMES: Final = ("sqlite",)
+"""What `stores.STORES` opens, but for `memory`: the two are layered side by side."""
+
+_SHOWN: Final = 60  # characters of a wrong value that a fault repeats
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "": 1}
+# Kubernetes puts these into every container beside a service that is called
+# "watchword" (`WATCHWORD_PORT=tcp://10.0.0.7:8000`): not ours, and no fault.
+_INJECTED: Final = re.compile(
+    r"WATCHWORD_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)"
+    r"|WATCHWORD_PORT=(tcp|udp|sctp)://.*"
+)
+
+
+def _seconds(value: object) -> int:
+    """`120s`, `2m`, `24h`, `7d` or a bare number, as whole seconds."""
+    shape = re.fullmatch(r"([0-9]{1,12})([smhd]?)", str(value).strip())
+    if shape is None:
+        raise ValueError
+    return int(shape[1]) * _UNITS[shape[2]]
+
+
+def _split(value: object) -> object:
+    return value.split() if isinstance(value, str) else value
+
+
+def _split_commas(value: object) -> object:
+    return _split(value.replace(",", " ")) if isinstance(value, str) else value
+
+
+def _strong(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value().encode()) < limits.SERVER_SECRET_MIN:
+        raise ValueError
+    return secret
+
+
+def _issuer(value: str) -> str:
+    url = urlsplit(value)
+    if not (url.scheme == "https" or is_loopback(url.hostname or "")) or url.port == 0:
+        raise ValueError
+    return value
+
+
+Algorithm = Literal["ES256", "EdDSA", "RS256"]
+Seconds = Annotated[int, BeforeValidator(_seconds)]
+Networks = Annotated[
+    tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split_commas)
+]
+Secret = Annotated[SecretStr, AfterValidator(_strong)]
+Secrets = Annotated[tuple[Secret, ...], NoDecode, BeforeValidator(_split)]
+Issuer = Annotated[
+    str, Field(pattern=r"^https?://[^\s/?#@\\][^\s?#@\\]*$"), AfterValidator(_issuer)
+]
+
+
+def _lasting(least: str, most: str, default: int) -> Any:  # noqa: ANN401 -- as Field
+    """A duration field: bounds as a user writes them, default in milliseconds."""
+    words = f"a duration from {least} to {most}, such as 120s, 2m, 24h or 7d"
+    low, high = _seconds(least), _seconds(most)
+    return Field(default // limits.SECOND, ge=low, le=high, description=words)
+
+
+def _database_of(given: Mapping[str, Any]) -> str:
+    return f"sqlite:///{quote(str(given.get('data', DEFAULT_DATA)))}/watchword.db"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`: `localhost` or a loopback address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+class Settings(BaseSettings):
+    """Frozen, and made from its arguments alone: `load_settings` reads the sources."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_ignore_empty=True,  # `VAR=` in a compose file means: not given
+        extra="forbid",
+        frozen=True,
+        validate_default=False,
+        hide_input_in_errors=True,
+    )
+
+    # The descriptions finish the sentence "must be …", in faults and documentation.
+    # `repr=False` also keeps a wrong value out of its fault.
+    data: Path = Field(DEFAULT_DATA, description="the folder of all state")
+    database_url: str = Field(
+        default_factory=_database_of,
+        pattern=rf"^(memory:|({'|'.join(DATABASE_SCHEMES)}):///.+)$",
+        description="a URL: sqlite:///relative/file.db or sqlite:////absolute/file.db",
+        repr=False,
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="an address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="a number from 0 to 65535")
+    workers: int = Field(1, ge=1, le=256, description="a number from 1 to 256")
+    tls_cert: Path | None = Field(None, description="a PEM file", repr=False)
+    tls_key: Path | None = Field(None, description="a PEM file", repr=False)
+    behind_proxy: Networks = Field(
+        (),
+        min_length=1,
+        description="the proxies whose forwarding headers are believed: addresses or "
+        "networks such as 10.0.0.0/8, separated by commas or white space",
+    )
+    issuer: Issuer | None = Field(
+        None,
+        description="an absolute https URL without query, fragment or user name "
+        "(http only on a loopback host)",
+    )
+    audience: str = Field("api", min_length=1, description="a name")
+    access_ttl: Seconds = _lasting("1s", "1h", limits.ACCESS_TTL)
+    refresh_idle: Seconds = _lasting("1s", "3650d", limits.REFRESH_IDLE)
+    refresh_absolute: Seconds = _lasting("1s", "3650d", limits.REFRESH_ABSOLUTE)
+    rotation_grace: Seconds = _lasting("0s", "60s", 0)
+    retry_window: Seconds = _lasting("0s", "7d", limits.RETRY_WINDOW)
+    rewind_limit: int = Field(
+        limits.REWIND_LIMIT, ge=0, le=100, description="a number from 0 to 100"
+    )
+    signing_alg: Algorithm = Field("ES256", description="ES256, EdDSA or RS256")
+    secret: Secrets = Field(
+        (),
+        min_length=1,
+        description=f"secrets of at least {limits.SERVER_SECRET_MIN} bytes each, "
+        "separated by white space or, in a file of their own, one per line",
+        repr=False,
+    )
+    secret_file: Path | None = Field(None, description="a file", repr=False)
+    admin_password: SecretStr | None = Field(
+        None, min_length=1, description="at least one character", repr=False
+    )
+    admin_password_file: Path | None = Field(None, description="a file", repr=False)
+
+    @classmethod
+    def settings_customise_sources(  # type: ignore[override]  # given by name
+        cls, *_: object, init_settings: PydanticBaseSettingsSource, **_unread: object
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only the arguments: who merges the sources can name the one at fault."""
+        return (init_settings,)
+
+    @property
+    def effective_issuer(self) -> str:
+        """The issuer: as given, or the address served."""
+        if self.issuer is not None:
+            return self.issuer
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls_cert else 'http'}://{host}:{self.port}"
+
+
+class _Given(NamedTuple):
+    """A value, and its setting's name as the user wrote it."""
+
+    value: Any
+    name: str
+
+
+def load_settings(**flags: Any) -> Settings:  # noqa: ANN401 -- checked by Settings
+    """The settings of this process; a flag that is None or empty is not given.
+
+    Raises SettingsError with a sentence for each fault that there is.
+    """
+    faults: list[str] = []
+    given = _gather({k: v for k, v in flags.items() if v not in (None, ())}, faults)
+    _read_secrets(given, faults)
+    settings, wrong = _validate(given, faults)
+    faults.extend(_conflicts(settings, given, wrong))
+    if faults:
+        raise SettingsError(faults)
+    return settings
+
+
+def _gather(flags: dict[str, Any], faults: list[str]) -> dict[str, _Given]:
+    """The values of all sources by setting, the winner's each; unknown names noted."""
+    environment = EnvSettingsSource(Settings)()
+    if _INJECTED.fullmatch(f"{ENV_PREFIX}PORT={environment.get('port')}"):
+        del environment["port"]
+    known = [FILE_VARIABLE, *map(_variable, Settings.model_fields)]
+    for name, value in sorted(os.environ.items()):
+        stray = name.startswith(ENV_PREFIX) and name not in known
+        if stray and not _INJECTED.fullmatch(f"{name}={value}"):
+            faults.append(_unknown(name, known))
+    data = flags.get("data") or environment.get("data") or DEFAULT_DATA
+    named = os.environ.get(FILE_VARIABLE)
+    path = Path(named) if named else Path(data) / FILE_NAME
+    file = _read_file(path, faults, required=bool(named))
+    if not named and file.pop("data", None):
+        faults.append(f"data (in {path}): this file lies in the data folder")
+    given: dict[str, _Given] = {}
+    for values, name_of in (
+        (file, lambda key: f"{key} (in {path})"),
+        (environment, _variable),
+        (flags, lambda key: "--" + key.replace("_", "-")),
+    ):
+        for key, value in values.items():
+            if key in Settings.model_fields:
+                given[key] = _Given(value, name_of(key))
+            else:
+                names = map(name_of, Settings.model_fields)
+                faults.append(_unknown(name_of(key), names))
+    return given
+
+
+def _read_file(path: Path, faults: list[str], *, required: bool) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        if required:
+            faults.append(f"{FILE_VARIABLE}: there is no file {path}")
+    except OSError as reason:
+        faults.append(f"{path} cannot be read: {reason.strerror}")
+    except ValueError:  # its text may repeat a line of the file, and so a secret
+        faults.append(f"{path} is not a TOML file in UTF-8")
+    return {}
+
+
+def _variable(key: str) -> str:
+    return ENV_PREFIX + key.upper()
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, known, 1)
+    return f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _read_secrets(given: dict[str, _Given], faults: list[str]) -> None:
+    """Put in what the `_file` settings name."""
+    for key in ("secret", "admin_password"):
+        if (file := given.get(f"{key}_file")) is None:
+            continue
+        if key in given:
+            faults.append(f"give {given[key].name} or {file.name}, not both")
+            continue
+        try:
+            text = Path(str(file.value)).read_text("utf-8").rstrip("\r\n")
+        except (OSError, ValueError) as reason:
+            faults.append(_unreadable(file.name, reason))
+            continue
+        lines = list(filter(None, map(str.strip, text.splitlines())))
+        given[key] = _Given(lines if key == "secret" else text, file.name)
+
+
+def _validate(
+    given: dict[str, _Given], faults: list[str]
+) -> tuple[Settings, frozenset[str]]:
+    """The settings, with defaults for those that are wrong, and which these are."""
+    values = {key: entry.value for key, entry in given.items()}
+    try:
+        return Settings(**values), frozenset()
+    except ValidationError as refused:
+        places = [error["loc"][0] for error in refused.errors(include_url=False)]
+    wrong = frozenset(given).intersection(map(str, places))
+    for key in sorted(wrong):
+        field, value = Settings.model_fields[key], str(values[key])
+        # A URL's user name brings a password with it; a long value may be anything.
+        shown = field.repr and "@" not in value and len(value) <= _SHOWN
+        was = f", not {value!r}" if shown else ""
+        faults.append(f"{given[key].name} must be {field.description}{was}")
+    return Settings(**{k: v for k, v in values.items() if k not in wrong}), wrong
+
+
+def _conflicts(
+    settings: Settings, given: Mapping[str, _Given], wrong: frozenset[str]
+) -> Iterator[str]:
+    """What is wrong between settings that are each right."""
+
+    def name(key: str) -> str:
+        return given[key].name if key in given else _variable(key)
+
+    for short, long in pairwise(("access_ttl", "refresh_idle", "refresh_absolute")):
+        less, more = getattr(settings, short), getattr(settings, long)
+        if less > more and not wrong & {short, long}:
+            yield f"{name(short)} ({less}s) must not exceed {name(long)} ({more}s)"
+    for key, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
+        if key in given and other not in given:
+            yield f"{name(key)} needs {name(other)} beside it"
+        if key in given and key not in wrong:
+            try:
+                Path(given[key].value).open("rb").close()
+            except (OSError, ValueError) as reason:
+                yield _unreadable(name(key), reason)
+    if not is_loopback(settings.host):
+        yield from _exposed(f"{name('host')} {settings.host}", given, name)
+    if settings.database_url == "memory:" and name("database_url")[:2] != "--":
+        yield f"{name('database_url')}: memory: forgets all and is for tests alone"
+
+
+def _exposed(
+    host: str, given: Mapping[str, _Given], name: Callable[[str], str]
+) -> Iterator[str]:
+    """What a server that others can reach lacks."""
+    if not given.keys() & {"tls_cert", "tls_key", "behind_proxy"}:
+        yield (
+            f"{host} is not loopback, and plain HTTP would be heard: give --tls-cert "
+            f"and --tls-key ({name('tls_cert')}, {name('tls_key')}) to serve HTTPS, or "
+            f"--behind-proxy ({name('behind_proxy')}) with the proxy that does"
+        )
+    if not given.keys() & {"secret", "secret_file"}:
+        yield f"{host} is not loopback: give {name('secret')} or {name('secret_file')}"
+    if "issuer" not in given:
+        yield f"{host} is not loopback: give {name('issuer')}, the URL that callers use"
+
+
+def _unreadable(name: str, reason: Exception) -> str:
+    """Without the path: somebody may have put the secret itself there."""
+    why = f" ({reason.strerror})" if isinstance(reason, OSError) else ""
+    return f"{name}: the file cannot be read{why}"

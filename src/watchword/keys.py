@@ -1,0 +1,310 @@
+"""The key ring: what signs access tokens, what is published, and how it changes.
+
+A key is `next` (published, not yet signing), `active` (signs) or `retired` (published
+until the last token that it signed has expired). There is always a `next`, so that a
+rotation needs no waiting: verifiers have had it in their caches long since. Keys rest
+sealed under the server secret, and the JWKS is made from what was unsealed, never from
+a column that somebody could have written.
+"""
+
+from __future__ import annotations
+
+import logging
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+
+from watchword.core import limits
+from watchword.core.access_token import TYPE, Claims
+from watchword.errors import KeyRingError, NotFound, StoreUnavailable
+from watchword.ports import Clock, Entropy, Event, EventType, KeyStore, SealedKey
+from watchword.verify import PublicKey
+
+Algorithm = Literal["ES256", "EdDSA", "RS256"]
+PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
+
+# NIST SP 800-57 part 1 rev. 5, table 2: 3072 bits for 128 bits of security.
+RSA_BITS: Final = 3072
+_NONCE: Final = 12
+_ES256: Final = ec.ECDSA(hashes.SHA256())
+_log = logging.getLogger("watchword.keys")
+
+
+def derive(secret: bytes, label: str) -> bytes:
+    """A 32-byte key for one purpose from the server secret (HKDF, RFC 5869)."""
+    info = f"watchword/{label}".encode()
+    return HKDF(hashes.SHA256(), length=32, salt=None, info=info).derive(secret)
+
+
+def _b64(raw: bytes) -> bytes:
+    return urlsafe_b64encode(raw).rstrip(b"=")
+
+
+class SigningKey:
+    """An unsealed key: signs, and shows its public half."""
+
+    def __init__(self, private: PrivateKey, alg: str) -> None:
+        self.alg = alg
+        self._private = private
+        public = _jose_key(private)
+        self.kid = public.thumbprint()
+        self.public = PublicKey(self.kid, alg, public)
+        # The header never changes: its bytes are made once. No library is needed to
+        # sign, where there is no hostile input, and it would cost as much again.
+        header = {"typ": TYPE, "alg": alg, "kid": self.kid}
+        self._head = _b64(msgspec.json.encode(header)) + b"."
+
+    def sign(self, claims: Claims, extra: Mapping[str, Any]) -> str:
+        """The compact JWS (RFC 7515 §7.1) over the claims and an app's own ones."""
+        payload = {**extra, **msgspec.to_builtins(claims)} if extra else claims
+        text = self._head + _b64(msgspec.json.encode(payload))
+        return (text + b"." + _b64(self._signature(text))).decode()
+
+    def _signature(self, text: bytes) -> bytes:
+        private = self._private
+        if isinstance(private, ec.EllipticCurvePrivateKey):
+            # JOSE wants r and s side by side, not the DER of them (RFC 7518 §3.4).
+            r, s = decode_dss_signature(private.sign(text, _ES256))
+            return r.to_bytes(32) + s.to_bytes(32)
+        if isinstance(private, ed25519.Ed25519PrivateKey):
+            return private.sign(text)
+        return private.sign(text, padding.PKCS1v15(), hashes.SHA256())
+
+    def jwk(self) -> dict[str, Any]:
+        """The public half as the JWKS shows it (RFC 7517 §4)."""
+        return {
+            **self.public.key.as_dict(private=False),
+            "kid": self.kid,
+            "use": "sig",
+            "alg": self.alg,
+        }
+
+    def private_bytes(self) -> bytes:
+        """PKCS #8, to be sealed at once."""
+        return self._private.private_bytes(
+            serialization.Encoding.DER,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+
+
+def _jose_key(private: PrivateKey) -> ECKey | OKPKey | RSAKey:
+    pem = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    if isinstance(private, ec.EllipticCurvePrivateKey):
+        return ECKey.import_key(pem)
+    if isinstance(private, ed25519.Ed25519PrivateKey):
+        return OKPKey.import_key(pem)
+    return RSAKey.import_key(pem)
+
+
+def generate(alg: Algorithm) -> SigningKey:
+    """A new key. The cryptographic library draws its own randomness."""
+    if alg == "ES256":
+        return SigningKey(ec.generate_private_key(ec.SECP256R1()), alg)
+    if alg == "EdDSA":
+        return SigningKey(ed25519.Ed25519PrivateKey.generate(), alg)
+    return SigningKey(rsa.generate_private_key(65537, RSA_BITS), alg)
+
+
+class Vault:
+    """Seals private keys with AES-256-GCM, bound to their id and algorithm."""
+
+    def __init__(self, secrets: Sequence[bytes], entropy: Entropy) -> None:
+        self._keys = [AESGCM(derive(secret, "signing-keys")) for secret in secrets]
+        self._entropy = entropy
+
+    def seal(self, key: SigningKey, state: str, now: int) -> SealedKey:
+        nonce = self._entropy(_NONCE)
+        bound = f"{key.kid}\0{key.alg}".encode()
+        sealed = nonce + self._keys[0].encrypt(nonce, key.private_bytes(), bound)
+        return SealedKey(key.kid, key.alg, state, sealed, now)
+
+    def open(self, row: SealedKey) -> tuple[SigningKey, bool]:
+        """The key, and whether it is sealed under the first secret.
+
+        Raises KeyRingError where no secret opens it, or it is not what it says.
+        """
+        bound = f"{row.kid}\0{row.alg}".encode()
+        for position, key in enumerate(self._keys):
+            try:
+                raw = key.decrypt(row.sealed[:_NONCE], row.sealed[_NONCE:], bound)
+                private = serialization.load_der_private_key(raw, None)
+            except (InvalidTag, ValueError):
+                continue
+            opened = SigningKey(private, row.alg)  # type: ignore[arg-type]  # sealed by us
+            if opened.kid == row.kid:
+                return opened, position == 0
+        message = (
+            f"signing key {row.kid} cannot be unsealed: WATCHWORD_SECRET is not the "
+            "secret that this store was made with, or the row was altered"
+        )
+        raise KeyRingError(message)
+
+
+class KeyRing:
+    """The ring as this process last read it. `refresh` follows the store."""
+
+    def __init__(
+        self,
+        store: KeyStore,
+        secrets: Sequence[bytes],
+        alg: Algorithm,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> None:
+        self._store = store
+        self._vault = Vault(secrets, entropy)
+        self._alg = alg
+        self._clock = clock
+        self._revision = 0
+        self._rows: list[SealedKey] = []
+        self._opened: dict[str, SigningKey] = {}
+        self._active: SigningKey | None = None
+        self.jwks: bytes = b'{"keys":[]}'
+
+    @property
+    def active(self) -> SigningKey:
+        """The key that signs now."""
+        if self._active is None:
+            raise StoreUnavailable
+        return self._active
+
+    @property
+    def rows(self) -> Sequence[SealedKey]:
+        """The keys and their states, for showing."""
+        return self._rows
+
+    def public_key(self, kid: str) -> PublicKey | None:
+        """The published key of that id."""
+        key = self._opened.get(kid)
+        return None if key is None else key.public
+
+    async def refresh(self) -> None:
+        """Read the ring if it changed. On failure the ring in use stays."""
+        revision, rows = await self._store.load_keys()
+        if revision == self._revision:
+            return
+        opened = {row.kid: self._vault.open(row)[0] for row in rows}
+        active = [row.kid for row in rows if row.state == "active"]
+        self._revision, self._rows, self._opened = revision, rows, opened
+        self._active = opened[active[0]]
+        keys = [opened[row.kid].jwk() for row in rows]
+        self.jwks = msgspec.json.encode({"keys": keys})
+
+    async def start(self) -> None:
+        """Make the first keys of a new store; seal again what an older secret sealed."""
+        revision, rows = await self._store.load_keys()
+        now = self._clock()
+        if not rows:
+            # Nobody can have cached a JWKS of a store that had no keys: sign at once.
+            fresh = [
+                self._vault.seal(generate(self._alg), state, now)
+                for state in ("active", "next")
+            ]
+            await self._swap(revision, fresh, "created")
+        else:
+            opened = [self._vault.open(row) for row in rows]
+            if not all(current for _, current in opened):
+                again = [
+                    self._vault.seal(key, row.state, row.changed_at)
+                    for (key, _), row in zip(opened, rows, strict=True)
+                ]
+                await self._swap(revision, again, "sealed again")
+        await self.refresh()
+
+    async def maintain(self) -> None:
+        """Rotate when due, and let go of retired keys whose tokens have all expired."""
+        await self.refresh()
+        now = self._clock()
+        gone = now - limits.ACCESS_TTL_MAX
+        over = [r for r in self._rows if r.state == "retired" and r.changed_at <= gone]
+        if over:
+            kept = [row for row in self._rows if row not in over]
+            await self._swap(self._revision, kept, "removed")
+        active, following = self._of_state("active"), self._of_state("next")
+        if following.alg != self._alg:
+            fresh = self._vault.seal(generate(self._alg), "next", now)
+            kept = [row for row in self._rows if row.state != "next"]
+            await self._swap(self._revision, [*kept, fresh], "algorithm changed")
+        elif (
+            now - active.changed_at >= limits.KEY_ROTATION or active.alg != self._alg
+        ) and now - following.changed_at >= limits.JWKS_MAX_AGE:
+            await self.rotate()
+
+    async def rotate(self) -> str:
+        """Sign with the next key from now on; returns its id.
+
+        Raises KeyRingError while verifiers may not have seen that key yet.
+        """
+        await self.refresh()
+        now = self._clock()
+        active, following = self._of_state("active"), self._of_state("next")
+        wait = following.changed_at + limits.JWKS_MAX_AGE - now
+        if wait > 0:
+            message = (
+                f"the next key {following.kid} was published less than "
+                f"{limits.JWKS_MAX_AGE // 1000} s ago and verifiers may not know it "
+                f"yet: try again in {wait // 1000 + 1} s"
+            )
+            raise KeyRingError(message)
+        replace = msgspec.structs.replace
+        kept = [row for row in self._rows if row not in (active, following)]
+        ring = [
+            *kept,
+            replace(active, state="retired", changed_at=now),
+            replace(following, state="active", changed_at=now),
+            self._vault.seal(generate(self._alg), "next", now),
+        ]
+        await self._swap(self._revision, ring, "rotated")
+        return following.kid
+
+    async def retire(self, kid: str) -> None:
+        """Drop a key at once, for an emergency: its tokens are refused from now on.
+
+        The active key's place is taken by the next one, published long enough or not.
+        """
+        await self.refresh()
+        now = self._clock()
+        if kid not in self._opened:
+            message = f"no key has the id {kid}"
+            raise NotFound(message)
+        left = [row for row in self._rows if row.kid != kid]
+        replace = msgspec.structs.replace
+        if not any(row.state == "active" for row in left):
+            left = [
+                replace(row, state="active", changed_at=now)
+                if row.state == "next"
+                else row
+                for row in left
+            ]
+        if not any(row.state == "next" for row in left):
+            left.append(self._vault.seal(generate(self._alg), "next", now))
+        await self._swap(self._revision, left, "retired")
+
+    def _of_state(self, state: str) -> SealedKey:
+        return next(row for row in self._rows if row.state == state)
+
+    async def _swap(
+        self, revision: int, keys: Sequence[SealedKey], what: str
+    ) -> None:
+        """Write the ring, unless another process was first; then theirs counts."""
+        active = next(row.kid for row in keys if row.state == "active")
+        event = Event(
+            type=EventType.KEY_CHANGED,
+            at=self._clock(),
+            detail={"change": what, "active": active},
+        )
+        if await self._store.swap_keys(revision, keys, event):
+            _log.info("signing keys %s, active %s", what, active)
+        await self.refresh()

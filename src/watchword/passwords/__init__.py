@@ -1,0 +1,30 @@
+"""Passwords: which are accepted, how they are stored, and what checking them costs.
+
+    policy   which new passwords are refused
+    formats  the stored hashes that are understood: ours and imported ones
+    pool     a bounded queue before a few low-priority threads, fair between addresses
+    hasher   argon2id on that pool: hash and verify
+
+Nothing here knows accounts, throttling or stores. A password is used exactly as it was
+received (ASVS 5.0 6.2.8), in UTF-8: it is not normalised, trimmed or truncated.
+"""
+
+from __future__ import annotations
+
+from watchword.passwords.formats import recognised
+from watchword.passwords.hasher import (
+    INSECURE_FOR_TESTS,
+    OWASP_FLOOR,
+    HashParameters,
+    PasswordHasher,
+)
+from watchword.passwords.policy import check_new_password
+
+__all__ = [
+    "INSECURE_FOR_TESTS",
+    "OWASP_FLOOR",
+    "HashParameters",
+    "PasswordHasher",
+    "check_new_password",
+    "recognised",
+]

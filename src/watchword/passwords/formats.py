@@ -1,0 +1,237 @@
+"""The stored hashes that are understood: argon2, bcrypt, scrypt, PBKDF2, Django's.
+
+A stored string is parsed once into one of the types below. Its cost is bounded there,
+so that a hash planted in an import cannot stall the pool; what does not parse is
+unusable. Only ``hasher`` makes new hashes, and only argon2id ones.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+import argon2
+import bcrypt
+from argon2.exceptions import VerifyMismatchError
+
+from watchword.errors import InvalidCredentials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from re import Match, Pattern
+
+    _Format = tuple[Pattern[str], Callable[[Match[str]], "StoredHash | None"]]
+
+# What one verification may cost: about 4 s of one core of 2026, at the bounds. Common
+# settings lie far below: Django 5.2 uses 10^6 iterations, RFC 9106 64 MiB three times.
+PBKDF2_ITERATIONS_MAX: Final = 10_000_000
+BCRYPT_COST_MAX: Final = 16
+MEMORY_KIB_MAX: Final = 256 * 1024
+# Memory times passes (argon2) or times lanes (scrypt runs them one after the other).
+WORK_KIB_MAX: Final = 1024 * 1024
+LANES_MAX: Final = 16
+# A shorter tag is a truncated one, and guessable.
+TAG_BYTES_MIN: Final = 16
+# libargon2 refuses shorter salts (ARGON2_MIN_SALT_LENGTH).
+ARGON2_SALT_BYTES_MIN: Final = 8
+BCRYPT_INPUT_MAX: Final = 72
+
+
+class StoredHash(Protocol):
+    """A parsed hash; ``check`` raises InvalidCredentials unless ``secret`` made it."""
+
+    def check(self, secret: bytes) -> None: ...
+
+
+@dataclass(frozen=True)
+class Argon2:
+    phc: str
+
+    def check(self, secret: bytes) -> None:
+        try:
+            # Variant and parameters come from the string, not from this object.
+            argon2.PasswordHasher().verify(self.phc, secret)
+        except VerifyMismatchError:
+            raise InvalidCredentials from None
+
+
+@dataclass(frozen=True)
+class Bcrypt:
+    encoded: str
+    prehashed: bool
+
+    def check(self, secret: bytes) -> None:
+        if self.prehashed:
+            secret = hashlib.sha256(secret).hexdigest().encode()
+        # The system that made the hash ignored what came after 72 bytes; bcrypt 5
+        # raises instead. The rehash that follows takes the whole password.
+        secret = secret[:BCRYPT_INPUT_MAX]
+        if not bcrypt.checkpw(secret, self.encoded.encode()):
+            raise InvalidCredentials
+
+
+@dataclass(frozen=True)
+class Pbkdf2Sha256:
+    iterations: int
+    salt: bytes
+    tag: bytes
+
+    def check(self, secret: bytes) -> None:
+        found = hashlib.pbkdf2_hmac(
+            "sha256", secret, self.salt, self.iterations, len(self.tag)
+        )
+        _same(found, self.tag)
+
+
+@dataclass(frozen=True)
+class Scrypt:
+    n: int
+    r: int
+    p: int
+    salt: bytes
+    tag: bytes
+
+    def check(self, secret: bytes) -> None:
+        found = hashlib.scrypt(
+            secret,
+            salt=self.salt,
+            n=self.n,
+            r=self.r,
+            p=self.p,
+            # OpenSSL's own sum for these parameters: 32 MiB, its default, is too small.
+            maxmem=128 * self.r * (self.n + self.p + 2),
+            dklen=len(self.tag),
+        )
+        _same(found, self.tag)
+
+
+def parse(stored: str) -> StoredHash | None:
+    """What the string stands for, or None: not understood, damaged or too costly."""
+    for pattern, read in _FORMATS:
+        if found := pattern.fullmatch(stored):
+            return read(found)
+    return None
+
+
+def recognised(stored: str) -> bool:
+    """Whether an account with this hash could sign in after an import."""
+    return parse(stored) is not None
+
+
+def _same(found: bytes, expected: bytes) -> None:
+    if not hmac.compare_digest(found, expected):
+        raise InvalidCredentials
+
+
+def _decoded(text: str) -> bytes | None:
+    """Base64, padded or not; None unless it is spelled in the one canonical way."""
+    bare = text.rstrip("=")
+    try:
+        raw = base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+    except binascii.Error:
+        return None
+    return raw if base64.b64encode(raw).decode().rstrip("=") == bare else None
+
+
+def _argon2(found: Match[str]) -> Argon2 | None:
+    memory, passes, lanes = (int(found[name]) for name in ("m", "t", "p"))
+    salt, tag = _decoded(found["salt"]), _decoded(found["tag"])
+    fits = (
+        1 <= lanes <= LANES_MAX
+        and 8 * lanes <= memory <= MEMORY_KIB_MAX
+        and 1 <= passes <= WORK_KIB_MAX // memory
+        and salt is not None
+        and len(salt) >= ARGON2_SALT_BYTES_MIN
+        and tag is not None
+        and len(tag) >= TAG_BYTES_MIN
+    )
+    return Argon2(found["phc"]) if fits else None
+
+
+def _bcrypt(found: Match[str]) -> Bcrypt | None:
+    if not 4 <= int(found["cost"]) <= BCRYPT_COST_MAX:
+        return None
+    return Bcrypt(found["hash"], prehashed=found["django"] == "bcrypt_sha256$")
+
+
+def _pbkdf2(found: Match[str]) -> Pbkdf2Sha256 | None:
+    iterations, tag = int(found["iterations"]), _decoded(found["tag"])
+    if tag is None or not 1 <= iterations <= PBKDF2_ITERATIONS_MAX:
+        return None
+    return Pbkdf2Sha256(iterations, found["salt"].encode(), tag)
+
+
+def _scrypt_django(found: Match[str]) -> Scrypt | None:
+    return _scrypt(found, int(found["n"]), found["salt"].encode())
+
+
+def _scrypt_passlib(found: Match[str]) -> Scrypt | None:
+    salt = _decoded(found["salt"])
+    return None if salt is None else _scrypt(found, 1 << int(found["ln"]), salt)
+
+
+def _scrypt(found: Match[str], n: int, salt: bytes) -> Scrypt | None:
+    r, p, tag = int(found["r"]), int(found["p"]), _decoded(found["tag"])
+    memory = n * r // 8  # KiB: 128 bytes for each of n * r
+    fits = (
+        n > 1
+        and n & (n - 1) == 0
+        and n.bit_length() <= 16 * r  # RFC 7914 §2: n < 2^(128 * r / 8)
+        and 1 <= p <= LANES_MAX
+        and r >= 1
+        and memory <= MEMORY_KIB_MAX
+        and memory * p <= WORK_KIB_MAX
+    )
+    return Scrypt(n, r, p, salt, tag) if fits and tag is not None else None
+
+
+# Repetitions are bounded: no input makes a big integer or a slow match.
+_FORMATS: Final[tuple[_Format, ...]] = (
+    (
+        # Django writes "argon2" before the PHC string.
+        re.compile(
+            r"(?:argon2)?(?P<phc>\$argon2(?:id|i|d)\$(?:v=(?:16|19)\$)?"
+            r"m=(?P<m>[1-9][0-9]{0,6}),t=(?P<t>[1-9][0-9]{0,6}),p=(?P<p>[1-9][0-9]?)"
+            r"\$(?P<salt>[A-Za-z0-9+/]{1,128})\$(?P<tag>[A-Za-z0-9+/]{1,128}))"
+        ),
+        _argon2,
+    ),
+    (
+        # Django writes the name of its hasher before bcrypt's own "$". The last
+        # character of the salt carries two bits; the bcrypt library refuses others.
+        re.compile(
+            r"(?P<django>bcrypt\$|bcrypt_sha256\$)?"
+            r"(?P<hash>\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu]"
+            r"[./A-Za-z0-9]{31})"
+        ),
+        _bcrypt,
+    ),
+    (
+        re.compile(
+            r"pbkdf2_sha256\$(?P<iterations>[1-9][0-9]{0,8})"
+            r"\$(?P<salt>[!-#%-~]{1,128})\$(?P<tag>[A-Za-z0-9+/]{43}=)"
+        ),
+        _pbkdf2,
+    ),
+    (
+        re.compile(
+            r"scrypt\$(?P<n>[1-9][0-9]{0,8})\$(?P<salt>[!-#%-~]{1,128})"
+            r"\$(?P<r>[1-9][0-9]{0,3})\$(?P<p>[1-9][0-9]?)"
+            r"\$(?P<tag>[A-Za-z0-9+/]{86}==)"
+        ),
+        _scrypt_django,
+    ),
+    (
+        re.compile(
+            r"\$scrypt\$ln=(?P<ln>[1-9][0-9]?),r=(?P<r>[1-9][0-9]{0,3}),"
+            r"p=(?P<p>[1-9][0-9]?)"
+            r"\$(?P<salt>[A-Za-z0-9+/]{1,128})\$(?P<tag>[A-Za-z0-9+/]{43})"
+        ),
+        _scrypt_passlib,
+    ),
+)

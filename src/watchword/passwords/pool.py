@@ -1,0 +1,147 @@
+"""A bounded queue before a few low-priority threads, fair between addresses.
+
+Jobs are taken round robin over the addresses that wait, so one that floods delays
+itself. What does not fit is refused at once: a queue without a bound answers everybody
+too late. Nothing here knows what a job does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import OrderedDict, deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from watchword.errors import Overloaded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+# In a storm of sign-ins, refreshes keep 99 % of their rate beside threads of this
+# niceness and 32 % beside ordinary ones (design, section 13).
+NICENESS: Final = 19
+
+
+class FairPool:
+    """Runs jobs on ``workers`` threads; at most ``queue_limit`` of them wait.
+
+    The executor below gets one anonymous turn for each job and joins its threads when
+    the interpreter exits; which job a turn serves is decided when it comes.
+    """
+
+    def __init__(self, workers: int, queue_limit: int) -> None:
+        self._lock = threading.Lock()
+        self._waiting = _Waiting(queue_limit)
+        self._closed = False
+        self._threads = ThreadPoolExecutor(workers, "watchword-hash", _give_way)
+
+    def submit(self, address: str, work: Callable[[], T]) -> Future[T]:
+        """Queue ``work``; cancelling the future takes it out again.
+
+        Raises Overloaded when the queue, or this address's half of it, is full.
+        """
+        job = _Job(address, work)
+        with self._lock:
+            if self._closed:
+                raise Overloaded(retry_after=1)
+            self._waiting.add(job)
+            self._threads.submit(self._take_turn)
+        job.answer.add_done_callback(lambda _: self._forget(job))
+        return job.answer
+
+    def close(self) -> None:
+        """Refuse what waits and what comes; return when the running jobs are done."""
+        with self._lock:
+            self._closed = True
+            refused = self._waiting.drain()
+        for job in refused:
+            job.refuse()
+        self._threads.shutdown()
+
+    def _take_turn(self) -> None:
+        with self._lock:
+            job = self._waiting.take()
+        # None: the client of the job that this turn was for has gone away.
+        if job is not None:
+            job.run()
+
+    def _forget(self, job: _Job[Any]) -> None:
+        # Only a cancelled job can still be waiting: its place is free at once.
+        if job.answer.cancelled():
+            with self._lock:
+                self._waiting.discard(job)
+
+
+@dataclass(frozen=True, eq=False)
+class _Job(Generic[T]):
+    address: str
+    work: Callable[[], T]
+    answer: Future[T] = field(default_factory=Future)
+
+    def run(self) -> None:
+        if not self.answer.set_running_or_notify_cancel():
+            return
+        try:
+            result = self.work()
+        except BaseException as error:  # noqa: BLE001 - whoever waits has to hear of it
+            self.answer.set_exception(error)
+        else:
+            self.answer.set_result(result)
+
+    def refuse(self) -> None:
+        if self.answer.set_running_or_notify_cancel():
+            self.answer.set_exception(Overloaded(retry_after=1))
+
+
+class _Waiting:
+    """The jobs that wait, by address; the address served longest ago comes first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._share = max(1, limit // 2)
+        self._size = 0
+        self._rounds: OrderedDict[str, deque[_Job[Any]]] = OrderedDict()
+
+    def add(self, job: _Job[Any]) -> None:
+        mine = len(self._rounds.get(job.address, ()))
+        if self._size >= self._limit or mine >= self._share:
+            raise Overloaded(retry_after=1)
+        self._rounds.setdefault(job.address, deque()).append(job)
+        self._size += 1
+
+    def take(self) -> _Job[Any] | None:
+        if not self._rounds:
+            return None
+        address, jobs = self._rounds.popitem(last=False)
+        job = jobs.popleft()
+        self._size -= 1
+        if jobs:
+            self._rounds[address] = jobs
+        return job
+
+    def discard(self, job: _Job[Any]) -> None:
+        jobs = self._rounds.get(job.address, deque())
+        with suppress(ValueError):  # a turn came first
+            jobs.remove(job)
+            self._size -= 1
+        if not jobs:
+            self._rounds.pop(job.address, None)
+
+    def drain(self) -> list[_Job[Any]]:
+        jobs = [job for lane in self._rounds.values() for job in lane]
+        self._rounds.clear()
+        self._size = 0
+        return jobs
+
+
+def _give_way() -> None:
+    # Linux alone has a niceness per thread; elsewhere the id could be a process's.
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

@@ -1,0 +1,257 @@
+"""What the engine asks of the world, in prose that a store MUST keep.
+
+Common to every verb: what it changes is durable before it returns; it happens whole or
+not at all; the audit event that comes with a change is written in the same step; a fault
+of the store raises StoreUnavailable, and then either nothing happened or the caller
+cannot know (a commit whose answer was lost), so that every verb can be asked again.
+
+`watchword.testing.store_contract` is this page as a test suite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+import msgspec
+
+from watchword.core.session import Ended, Session
+from watchword.core.throttle import Cost
+
+Clock = Callable[[], int]
+"""The current instant, in milliseconds since the Unix epoch (UTC)."""
+
+Entropy = Callable[[int], bytes]
+"""That many bytes from a cryptographically secure source."""
+
+
+class EventType(StrEnum):
+    """What the audit log records; names as in the OWASP Logging Vocabulary."""
+
+    SIGN_IN = "authn_login_success"
+    SIGN_IN_FAILED = "authn_login_fail"
+    SIGN_IN_THROTTLED = "excess_rate_limit_exceeded"
+    PASSWORD_CHANGED = "authn_password_change"
+    ACCOUNT_CREATED = "user_created"
+    ACCOUNT_CHANGED = "user_updated"
+    ACCOUNT_DELETED = "user_deleted"
+    TOKEN_REUSE = "authn_token_reuse"
+    TOKEN_RETRY = "authn_token_retry"
+    TOKEN_REWOUND = "authn_token_rewound"
+    SESSION_REVOKED = "authn_token_revoked"
+    KEY_CHANGED = "signing_key_updated"
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One audit record. Never holds a token, a password or a retry key."""
+
+    type: EventType
+    at: int
+    account_id: bytes | None = None
+    session_id: bytes | None = None
+    client_id: str | None = None
+    address: str = ""
+    detail: Mapping[str, str | int | bool] = {}
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A session as it was judged, as it shall become, and the event that records it."""
+
+    before: Session
+    after: Session
+    event: Event | None = None
+
+
+class OneSession(msgspec.Struct, frozen=True):
+    session_id: bytes
+
+
+class OfAccount(msgspec.Struct, frozen=True):
+    """All sessions of an account, or all but one."""
+
+    account_id: bytes
+    but: bytes | None = None
+
+
+class SignedInBefore(msgspec.Struct, frozen=True):
+    """Every session whose sign-in is older than this instant."""
+
+    instant: int
+
+
+Which = OneSession | OfAccount | SignedInBefore
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """A place in the feed: which life of the store, and how far into it."""
+
+    incarnation: bytes
+    sequence: int
+
+
+class Feed(msgspec.Struct, frozen=True):
+    """Entries after a cursor. Everything ended before `complete_as_of` is known."""
+
+    entries: Sequence[Ended]
+    cursor: Cursor
+    complete_as_of: int
+
+
+class SessionStore(Protocol):
+    """One row per session. Row ids are random enough to shard by."""
+
+    async def create(self, session: Session, event: Event) -> None:
+        """Write a new session. Its id MUST be new."""
+
+    async def load(self, ids: Sequence[bytes]) -> list[Session | None]:
+        """The sessions in the order of `ids`, each as some commit left it.
+
+        May be behind by commits of other processes: `swap` finds that out.
+        """
+
+    async def swap(self, changes: Sequence[Change]) -> list[bool]:
+        """For each change: write `after` where the row still has `before.version`.
+
+        True: this caller's write was the one that made `after`. False: the row moved
+        on or is gone; nothing was written for it, its event included. Each change is
+        atomic by itself; no session may come twice. Where `after` is revoked, its feed
+        entry is written in the same step. This is the only way a row changes but for
+        `end` and `assign_roles`, which raise the version too.
+        """
+
+    async def list(
+        self, account_id: bytes | None, *, after: bytes | None = None, limit: int
+    ) -> list[Session]:
+        """Sessions of an account, or of all, in order of id, following `after`.
+
+        Revoked ones are left out; expired ones are there until swept.
+        """
+
+    async def end(
+        self, which: Which, reason: str, event: Event, limit: int
+    ) -> list[Ended]:
+        """Revoke up to `limit` live sessions, at `event.at`, and write their feed entries.
+
+        `event` is recorded once for each, with its session and account filled in. Fewer
+        than `limit` returned means none is left. A row already revoked keeps its first
+        reason and is not returned. MUST NOT be lost to a swap under way: whichever comes
+        second sees the other.
+        """
+
+    async def ended(self, after: Cursor | None, now: int) -> Feed:
+        """The feed's entries after a cursor; all of them for None or a foreign one.
+
+        An entry committed before `complete_as_of` MUST be in this answer or have been in
+        an earlier one: sequence order need not be commit order, so a store whose writers
+        overlap reads again as far back as the longest transaction allowed.
+        """
+
+    async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
+        """Give every live session of the account these roles."""
+
+    async def sweep(self, now: int, limit: int) -> int:
+        """Delete up to `limit` rows that are over for good: sessions whose idle deadline
+        passed SWEEP_AFTER ago, feed entries past `until`, throttle counters run down,
+        audit records past retention. Returns how many. MUST NOT touch a live session.
+        """
+
+
+class Account(msgspec.Struct, frozen=True):
+    """Who signs in. `id` is the subject of tokens; `name` is normalised and may change.
+
+    `epoch` rises with whatever must end the account's sessions.
+    """
+
+    id: bytes
+    name: str
+    password_hash: str
+    roles: tuple[str, ...]
+    created_at: int
+    epoch: int = 0
+    version: int = 0
+    disabled: bool = False
+
+
+class AccountStore(Protocol):
+    """Accounts by id and by name."""
+
+    async def add_account(self, account: Account, event: Event) -> None:
+        """Raises NameTaken where an account has that name."""
+
+    async def account_by_name(self, name: str) -> Account | None: ...
+
+    async def account_by_id(self, account_id: bytes) -> Account | None: ...
+
+    async def list_accounts(self, *, after: str = "", limit: int) -> list[Account]:
+        """Accounts in order of name, following `after`."""
+
+    async def swap_account(
+        self, before: Account, after: Account | None, event: Event | None
+    ) -> bool:
+        """Write `after` (None: delete) where the row still has `before.version`."""
+
+
+class Throttle(Protocol):
+    """Counters of failed sign-ins, by GCRA: one instant per key."""
+
+    async def take(self, costs: Sequence[Cost], now: int) -> int:
+        """Count one attempt against every key, or none: 0, or the milliseconds to wait.
+
+        Atomic over all callers: of two attempts for the last place, one is refused.
+        """
+
+    async def give_back(
+        self, costs: Sequence[Cost], *, forget: str | None = None
+    ) -> None:
+        """Undo one attempt; the key `forget` starts anew (a sign-in succeeded)."""
+
+
+class SealedKey(msgspec.Struct, frozen=True):
+    """A signing key at rest: the private key under AES-256-GCM."""
+
+    kid: str
+    alg: str
+    state: str
+    sealed: bytes
+    changed_at: int
+
+
+class KeyStore(Protocol):
+    """The ring of signing keys, read and written as a whole."""
+
+    async def load_keys(self) -> tuple[int, list[SealedKey]]:
+        """The ring and its revision; revision 0 is the empty ring of a new store."""
+
+    async def swap_keys(
+        self, revision: int, keys: Sequence[SealedKey], event: Event
+    ) -> bool:
+        """Replace the ring where it still has that revision. False: somebody was first."""
+
+
+class AuditLog(Protocol):
+    """What happened, in the order it was committed."""
+
+    async def record(self, event: Event) -> None:
+        """Write an event that belongs to no other change."""
+
+    async def read_events(
+        self, after: int, limit: int
+    ) -> list[tuple[int, Event]]:
+        """Events and their sequence numbers, following `after`, oldest first."""
+
+    async def last_event(self) -> int:
+        """The newest sequence number, 0 where there is none."""
+
+
+@runtime_checkable
+class Store(
+    SessionStore, AccountStore, Throttle, KeyStore, AuditLog, Protocol
+):
+    """A store for everything, as `open_store` returns it."""
+
+    async def check(self) -> None:
+        """Raises StoreUnavailable unless a read works now."""
+
+    async def close(self) -> None:
+        """Finish what was accepted, then let go of every file, thread and connection."""

@@ -1,0 +1,61 @@
+"""GET /.well-known/jwks.json and /openapi.json: what programs read about us."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from watchword.core.limits import JWKS_MAX_AGE
+from watchword.server.openapi import Operation, document
+from watchword.server.parsing import engine_of, one_header
+
+
+class KeySet(msgspec.Struct, frozen=True):
+    """RFC 7517 §5: the public keys, each bound to one algorithm."""
+
+    keys: list[dict[str, Any]]
+
+
+JWKS = Operation(
+    method="GET",
+    path="/.well-known/jwks.json",
+    summary="Signing keys",
+    tag="operation",
+    response=KeySet,
+    response_media_type="application/jwk-set+json",
+)
+
+
+async def jwks(request: Request) -> Response:
+    return _cached(
+        request,
+        engine_of(request).keys.jwks,
+        "application/jwk-set+json",
+        {
+            "cache-control": f"public, max-age={JWKS_MAX_AGE // 1000}",
+            # Public keys, for any page to verify with; no credentials are looked at.
+            "access-control-allow-origin": "*",
+        },
+    )
+
+
+async def openapi(request: Request) -> Response:
+    body = msgspec.json.encode(document())
+    return _cached(
+        request, body, "application/json", {"cache-control": "no-cache"}
+    )
+
+
+def _cached(
+    request: Request, body: bytes, media_type: str, headers: dict[str, str]
+) -> Response:
+    """The body, or 304 for whoever has it (RFC 9110 §13.1.2)."""
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers["etag"] = etag
+    if one_header(request, b"if-none-match") == etag.encode():
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type=media_type)

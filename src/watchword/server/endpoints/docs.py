@@ -1,0 +1,86 @@
+"""The documentation page: Swagger UI, served from the package.
+
+Owns `/docs` and the files below it, and nothing else of the disk: names come from a
+fixed table. No CDN and no inline script, so it works offline and under a strict policy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib import resources
+from typing import Final, NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from watchword.errors import NotFound
+
+_PAGE: Final = "index.html"
+_VENDORED: Final = "swagger-ui/"
+_SCRIPT: Final = "text/javascript; charset=utf-8"
+_STYLE: Final = "text/css; charset=utf-8"
+_TEXT: Final = "text/plain; charset=utf-8"
+
+FILES: Final = {
+    "watchword-docs.js": ("watchword-docs.js", _SCRIPT),
+    "watchword-docs.css": ("watchword-docs.css", _STYLE),
+    "swagger-ui-bundle.js": (_VENDORED + "swagger-ui-bundle.js", _SCRIPT),
+    "swagger-ui.css": (_VENDORED + "swagger-ui.css", _STYLE),
+    "favicon-32x32.png": (_VENDORED + "favicon-32x32.png", "image/png"),
+    # The first line of the bundle refers to its notices, and whoever gets the bundle
+    # gets its licence (Apache-2.0 §4).
+    "swagger-ui-bundle.js.LICENSE.txt": (
+        _VENDORED + "swagger-ui-bundle.js.LICENSE.txt",
+        _TEXT,
+    ),
+    "LICENSE": (_VENDORED + "LICENSE", _TEXT),
+    "NOTICE": (_VENDORED + "NOTICE", _TEXT),
+}
+"""What `/docs/<name>` serves: the file in `static/`, and its content type."""
+
+# Swagger UI sets style attributes and data: images; everything else is ours to refuse.
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; font-src 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+
+
+class _File(NamedTuple):
+    body: bytes
+    etag: str
+
+
+async def docs(request: Request) -> Response:
+    """`GET /docs`: the page."""
+    response = _answer(request, _PAGE, "text/html; charset=utf-8")
+    response.headers["content-security-policy"] = POLICY
+    return response
+
+
+async def docs_file(request: Request) -> Response:
+    """`GET /docs/{name}`: what the page needs. Raises NotFound."""
+    found = FILES.get(request.path_params["name"])
+    if found is None:
+        raise NotFound
+    return _answer(request, *found)
+
+
+def _answer(request: Request, path: str, media_type: str) -> Response:
+    body, etag = _read(path)
+    # `no-cache` is "ask each time": the names carry no version, and after an upgrade an
+    # old script must not meet a new page. The asking costs a 304.
+    headers = {"cache-control": "no-cache", "etag": etag}
+    # A proxy that compresses may have made the tag weak (RFC 9110 §8.8.3.2).
+    asked = request.headers.get("if-none-match", "").split(",")
+    if etag in (one.strip().removeprefix("W/") for one in asked):
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type=media_type)
+
+
+@cache
+def _read(path: str) -> _File:
+    """A file of the package, read at its first use."""
+    body = resources.files("watchword.server").joinpath("static", path).read_bytes()
+    return _File(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')

@@ -1,0 +1,45 @@
+"""GET /healthz, /readyz: is the process alive; can it answer."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from watchword import errors
+from watchword.server.answers import JSON
+from watchword.server.openapi import Operation
+from watchword.server.parsing import engine_of
+
+
+class Health(msgspec.Struct, frozen=True):
+    status: str = "ok"
+
+
+HEALTH = Operation(
+    method="GET",
+    path="/healthz",
+    summary="Alive",
+    description="No I/O: a slow store does not get the process killed.",
+    tag="operation",
+    response=Health,
+)
+
+READY = Operation(
+    method="GET",
+    path="/readyz",
+    summary="Ready",
+    description="The store answers, a key signs, the revocation feed is current.",
+    tag="operation",
+    response=Health,
+    errors=(errors.StoreUnavailable,),
+)
+
+
+async def healthz(_: Request) -> Response:
+    return JSON(Health())
+
+
+async def readyz(request: Request) -> Response:
+    await engine_of(request).check()
+    return JSON(Health("ready"))

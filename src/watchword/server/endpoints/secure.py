@@ -1,0 +1,60 @@
+"""GET /secure and /me: what an access token opens."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from watchword import errors
+from watchword.core.access_token import Claims
+from watchword.server.answers import JSON
+from watchword.server.openapi import BASE, Operation
+from watchword.server.parsing import authenticate, engine_of
+
+ACCESS_ERRORS = (
+    errors.InvalidRequest,
+    errors.TokenMissing,
+    errors.TokenInvalid,
+    errors.TokenExpired,
+    errors.TokenRevoked,
+    errors.StoreUnavailable,
+)
+
+
+class Secure(msgspec.Struct, frozen=True, rename="camel"):
+    """Proof that the token worked, and for how many seconds it still will."""
+
+    subject: str
+    expires_in: int
+    message: str = "API accessed using valid JWT token"
+
+
+SECURE = Operation(
+    method="GET",
+    path=f"{BASE}/secure",
+    summary="2, 3, 5. Call the API",
+    description="401 with code `token_expired` once the token is too old: refresh.",
+    response=Secure,
+    bearer=True,
+    errors=ACCESS_ERRORS,
+)
+
+ME = Operation(
+    method="GET",
+    path=f"{BASE}/me",
+    summary="The claims of the access token",
+    response=Claims,
+    bearer=True,
+    errors=ACCESS_ERRORS,
+)
+
+
+async def secure(request: Request) -> Response:
+    claims = authenticate(request)
+    left = claims.exp - engine_of(request).clock() // 1000
+    return JSON(Secure(claims.sub, left))
+
+
+async def me(request: Request) -> Response:
+    return JSON(authenticate(request))

@@ -1,0 +1,96 @@
+"""GET /sessions and DELETE /sessions/{id}: the account's devices, and ending one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from watchword import errors
+from watchword.core.session import Session, as_text, from_text
+from watchword.errors import NotFound, TokenInvalid
+from watchword.server.answers import JSON
+from watchword.server.endpoints.secure import ACCESS_ERRORS
+from watchword.server.openapi import BASE, Operation
+from watchword.server.parsing import authenticate, client_address, engine_of
+
+
+class Device(msgspec.Struct, frozen=True, rename="camel"):
+    """One session. Times are UTC; `address` is that of the last refresh."""
+
+    id: str
+    current: bool
+    signed_in_at: datetime
+    last_refresh_at: datetime
+    expires_at: datetime
+    address: str
+    user_agent: str
+
+
+class Devices(msgspec.Struct, frozen=True):
+    sessions: list[Device]
+
+
+LIST = Operation(
+    method="GET",
+    path=f"{BASE}/sessions",
+    summary="My sessions",
+    description="Where this account is signed in; `current` is the one that asks.",
+    response=Devices,
+    bearer=True,
+    errors=ACCESS_ERRORS,
+)
+
+END = Operation(
+    method="DELETE",
+    path=f"{BASE}/sessions/{{id}}",
+    summary="End one of my sessions",
+    status=204,
+    bearer=True,
+    errors=(*ACCESS_ERRORS, errors.NotFound, errors.Overloaded),
+)
+
+
+async def list_sessions(request: Request) -> Response:
+    claims = authenticate(request)
+    account_id = from_text(claims.sub)
+    if account_id is None:
+        raise TokenInvalid
+    rows = await engine_of(request).sessions.list_of_account(account_id)
+    return JSON(Devices([_device(row, claims.sid) for row in rows]))
+
+
+async def end_session(request: Request) -> Response:
+    claims = authenticate(request)
+    sessions = engine_of(request).sessions
+    account_id = from_text(claims.sub)
+    session_id = from_text(request.path_params["id"])
+    if account_id is None or session_id is None:
+        raise NotFound
+    # Another account's session and one that never was look the same.
+    rows = await sessions.list_of_account(account_id)
+    if session_id not in [row.id for row in rows]:
+        raise NotFound
+    await sessions.end_one(
+        session_id, "ended by user", address=client_address(request)
+    )
+    return Response(status_code=204, headers={"cache-control": "no-store"})
+
+
+def _device(row: Session, current: str) -> Device:
+    sid = as_text(row.id)
+    return Device(
+        sid,
+        sid == current,
+        _utc(row.authenticated_at),
+        _utc(row.rotated_at),
+        _utc(min(row.idle_expires_at, row.expires_at)),
+        row.address,
+        row.user_agent,
+    )
+
+
+def _utc(instant: int) -> datetime:
+    return datetime.fromtimestamp(instant // 1000, UTC)

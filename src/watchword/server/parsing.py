@@ -1,0 +1,137 @@
+"""Bytes to typed values, once, at the edge. Everything here raises InvalidRequest or
+another error of `problems.py`; nothing that it refuses reaches the engine.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final, TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+
+from watchword.bootstrap import Watchword
+from watchword.core.access_token import Claims
+from watchword.core.limits import RETRY_KEY_MAX, RETRY_KEY_MIN
+from watchword.errors import InvalidRequest, TokenMissing
+from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
+
+Body = TypeVar("Body")
+
+# The largest body that is meant is a password of 1024 characters of four bytes each,
+# every byte escaped.
+BODY_MAX: Final = 32 * 1024
+_RETRY_KEY: Final = re.compile(
+    rf"[!#-\[\]-~]{{{RETRY_KEY_MIN},{RETRY_KEY_MAX}}}\Z", re.ASCII
+)
+_BEARER: Final = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([!-~]+) *\Z")
+
+
+def engine_of(request: Request) -> Watchword:
+    """The Watchword behind this application."""
+    engine: Watchword = request.scope["state"]["watchword"]
+    return engine
+
+
+async def read_body(request: Request) -> bytes:
+    """The whole body, bounded. Raises PayloadTooLarge."""
+    declared = one_header(request, b"content-length")
+    if declared is not None and declared.isdigit() and int(declared) > BODY_MAX:
+        raise PayloadTooLarge
+    body = b""
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message["body"]
+        if len(body) > BODY_MAX:
+            raise PayloadTooLarge
+        if not message["more_body"]:
+            return body
+
+
+def parse_json(request: Request, body: bytes, kind: type[Body]) -> Body:
+    """The body as `kind`. Unknown members are ignored, repeated ones refused.
+
+    Raises UnsupportedMediaType unless it was sent as JSON, InvalidRequest.
+    """
+    declared = one_header(request, b"content-type") or b""
+    if declared.split(b";")[0].strip().lower() != b"application/json":
+        raise UnsupportedMediaType
+    try:
+        value = msgspec.json.decode(body, type=kind)
+        # Two parsers may differ on which of two equal names counts: neither does.
+        if body[:1] != b'"':
+            json.loads(body, object_pairs_hook=_refuse_duplicates)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"The body is not as expected: {error}.") from None
+    except (ValueError, RecursionError):
+        raise InvalidRequest("The body is not valid JSON.") from None
+    return value
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> None:
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise ValueError
+
+
+def one_header(request: Request, name: bytes) -> bytes | None:
+    """The header's value. Raises InvalidRequest where it came twice."""
+    found = [value for key, value in request.scope["headers"] if key == name]
+    if len(found) > 1:
+        raise InvalidRequest(f"The header {name.decode()} came twice.")
+    return found[0] if found else None
+
+
+def retry_key(request: Request) -> str | None:
+    """The `Idempotency-Key`, bare or as a quoted string (RFC 9651 §3.3.3)."""
+    value = one_header(request, b"idempotency-key")
+    if value is None:
+        return None
+    text = value.decode("latin-1")
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        text = text[1:-1]
+    if _RETRY_KEY.match(text) is None:
+        message = (
+            f"Idempotency-Key must be {RETRY_KEY_MIN} to {RETRY_KEY_MAX} visible ASCII "
+            "characters without quote or backslash."
+        )
+        raise InvalidRequest(message)
+    return text
+
+
+def bearer_token(request: Request) -> str | None:
+    """The token of `Authorization: Bearer` (RFC 6750 §2.1); None without that header.
+
+    Never from the query string or a form. Raises InvalidRequest for a malformed one.
+    """
+    value = one_header(request, b"authorization")
+    if value is None or value[:6].lower() != b"bearer":
+        return None
+    shape = _BEARER.match(value)
+    if shape is None:
+        raise InvalidRequest("The Authorization header is malformed.")
+    return shape[1].decode("ascii")
+
+
+def authenticate(request: Request) -> Claims:
+    """The claims of the request's access token. Raises AccessTokenError."""
+    token = bearer_token(request)
+    if token is None:
+        raise TokenMissing
+    return engine_of(request).verifier.verify(token)
+
+
+def client_address(request: Request) -> str:
+    """Where the request comes from; behind a proxy, what the proxy says."""
+    client = request.scope["client"]
+    return client[0] if client else ""
+
+
+def user_agent(request: Request) -> str:
+    """What the device calls itself, for the list of sessions: visible ASCII only."""
+    for name, value in request.scope["headers"]:
+        if name == b"user-agent":
+            return "".join(c for c in value.decode("latin-1") if " " <= c <= "~")
+    return ""

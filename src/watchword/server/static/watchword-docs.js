@@ -1,0 +1,121 @@
+// Starts Swagger UI and carries tokens from one call to the next, so that the six steps
+// can be clicked through without copying anything.
+//
+//   login, refresh    the access token goes into the Authorize box,
+//                     the refresh token into the bodies of refresh and logout
+//   refresh           leaves with a fresh Idempotency-Key
+//   logout            empties the Authorize box
+//
+// Tokens stay in this page's memory: nothing is written to the browser's storage.
+"use strict";
+
+const SCHEME = "bearer"; // the security scheme's name in openapi.json
+const OK = 200;
+
+const steps = [...document.querySelectorAll("#steps li")];
+let refreshed = false; // since the last sign-in: tells step 5 from step 2
+
+/** The last segment of an address or path: "login", "logout-all", … */
+const callOf = (address) => address.split(/[?#]/)[0].split("/").pop();
+
+/** Where openapi.json has this call: its path, method, and Swagger UI's key for it. */
+function find(call) {
+  const paths = ui.specSelectors.specJson().get("paths").toJS();
+  for (const [path, methods] of Object.entries(paths)) {
+    if (callOf(path) !== call) continue;
+    const [method, { tags = ["default"], operationId }] = Object.entries(methods)[0];
+    return { pathMethod: [path, method], key: ["operations", tags[0], operationId] };
+  }
+  return null;
+}
+
+function tell(message, step) {
+  document.getElementById("hint").textContent = message;
+  steps[step - 1].classList.add("done");
+}
+
+function carry(tokens) {
+  ui.preauthorizeApiKey(SCHEME, tokens.accessToken);
+  const value = JSON.stringify({ refreshToken: tokens.refreshToken }, null, 2);
+  for (const call of ["refresh", "logout"]) {
+    const pathMethod = find(call)?.pathMethod;
+    if (!pathMethod) continue;
+    // An open editor follows the value; one that opens later would begin with the
+    // example of openapi.json, if it were not told to keep what is there.
+    ui.oas3Actions.setRetainRequestBodyValueFlag({ value: true, pathMethod });
+    ui.oas3Actions.setRequestBodyValue({ value, pathMethod });
+  }
+  return new Date(Date.now() + tokens.expiresIn * 1000).toLocaleTimeString();
+}
+
+const answered = {
+  login(status, body) {
+    if (status !== OK) return;
+    refreshed = false;
+    for (const step of steps) step.classList.remove("done");
+    const until = carry(body);
+    tell(`Signed in. This page is authorized until ${until}; refresh and logout have the refresh token.`, 1);
+  },
+  refresh(status, body) {
+    if (status !== OK) return;
+    refreshed = true;
+    const until = carry(body);
+    tell(`Refreshed. This page is authorized until ${until}; refresh and logout have the new refresh token, the old one is spent.`, 4);
+  },
+  secure(status, body) {
+    if (status === OK) {
+      tell("The access token was accepted.", refreshed ? 5 : 2);
+    } else if (body?.code === "token_expired") {
+      tell("The access token has expired. Execute refresh: nobody has to sign in again.", 3);
+    }
+  },
+  logout(status) {
+    if (status !== OK) return;
+    ui.authActions.logout([SCHEME]);
+    tell("Logged out. The tokens of that session are dead, and this page is no longer authorized.", 6);
+  },
+  "logout-all"(status) {
+    if (status === OK) answered.logout(status);
+  },
+};
+
+function requestInterceptor(request) {
+  const named = Object.keys(request.headers ?? {}).some((name) => name.toLowerCase() === "idempotency-key");
+  // A key typed in by hand stays: that is how a retry is tried out.
+  if (request.method === "POST" && callOf(request.url) === "refresh" && !named) {
+    request.headers["Idempotency-Key"] = crypto.randomUUID();
+  }
+  return request;
+}
+
+function responseInterceptor(response) {
+  const call = callOf(response.url);
+  if (Object.hasOwn(answered, call)) answered[call](response.status, response.body);
+  return response;
+}
+
+function linkSteps() {
+  for (const link of document.querySelectorAll("#steps a")) {
+    const key = find(link.dataset.call)?.key;
+    if (!key) continue;
+    link.href = `#/${key.slice(1).map(encodeURIComponent).join("/")}`;
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      ui.layoutActions.show(key, true);
+      document.getElementById(key.join("-").replace(/\s/g, "%20"))?.scrollIntoView();
+    });
+  }
+}
+
+const ui = SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  tryItOutEnabled: true,
+  persistAuthorization: false,
+  validatorUrl: null, // the default sends the document's address to swagger.io
+  defaultModelsExpandDepth: 0,
+  requestInterceptor,
+  responseInterceptor,
+  onComplete: linkSteps,
+});

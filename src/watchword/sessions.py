@@ -1,0 +1,443 @@
+"""Sessions as the API sees them: start, refresh, revoke, list, sweep.
+
+A refresh is load, judge, sign, swap, answer, for a whole batch at once. The rule is in
+`core/rotation.py`; the swap writes only rows that are still what was judged, and a miss
+is loaded and judged again. Nothing that can fail comes after the swap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from watchword.batching import Batcher
+from watchword.core import limits
+from watchword.core.access_token import RESERVED, claims_of
+from watchword.core.refresh_token import RefreshTokens, hash_of
+from watchword.core.rotation import (
+    End,
+    Presented,
+    Refuse,
+    Retry,
+    Rotate,
+    Same,
+    judge,
+    retry_hash,
+)
+from watchword.core.session import Grant, Policy, Session, time_ordered_id
+from watchword.core.throttle import Cost, take
+from watchword.errors import (
+    RefreshError,
+    RefreshReused,
+    SessionRevoked,
+    StoreUnavailable,
+    Throttled,
+)
+from watchword.keys import KeyRing
+from watchword.ports import (
+    Change,
+    Clock,
+    Entropy,
+    Event,
+    EventType,
+    OfAccount,
+    OneSession,
+    SessionStore,
+    Which,
+)
+from watchword.revocation import Revocations
+
+ClaimsHook = Callable[[Session], Awaitable[Mapping[str, Any]]]
+"""An app's own claims for an access token. Raising spends nothing: the client gets 503."""
+
+Record = Callable[[Event], Awaitable[None]]
+
+_RETRIES: Final = Cost(
+    "retries", limits.RETRIES_PER_MINUTE, limits.MINUTE // limits.RETRIES_PER_MINUTE
+)
+# Retry counters are memory, not state: the oldest are forgotten beyond this.
+_RETRIES_KEPT: Final = 10_000
+_log = logging.getLogger("watchword.sessions")
+
+
+class _Attempt(msgspec.Struct, frozen=True):
+    """One refresh on its way through a batch."""
+
+    presented: Presented
+    address: str
+    claims: Mapping[str, Any]
+
+
+class _Plan(msgspec.Struct, frozen=True):
+    """What a verdict means: the answer, and the write that must succeed before it."""
+
+    answer: Grant | Exception
+    change: Change | None = None
+
+
+class Sessions:
+    """The engine. One instance per process, in one event loop."""
+
+    def __init__(
+        self,
+        *,
+        store: SessionStore,
+        record: Record,
+        tokens: RefreshTokens,
+        keys: KeyRing,
+        revocations: Revocations,
+        policy: Policy,
+        issuer: str,
+        audience: str,
+        clock: Clock,
+        entropy: Entropy,
+        claims_hook: ClaimsHook | None = None,
+    ) -> None:
+        self._store = store
+        self._record = record
+        self._tokens = tokens
+        self._keys = keys
+        self._revocations = revocations
+        self._policy = policy
+        self._issuer = issuer
+        self._audience = audience
+        self._clock = clock
+        self._entropy = entropy
+        self._claims_hook = claims_hook
+        self._batcher: Batcher[_Attempt, Grant] = Batcher(self._refresh_batch)
+        self._retries: OrderedDict[bytes, _Retries] = OrderedDict()
+        self._recording: set[asyncio.Task[None]] = set()
+
+    async def start(
+        self,
+        account_id: bytes,
+        roles: tuple[str, ...],
+        *,
+        client_id: str,
+        address: str = "",
+        user_agent: str = "",
+    ) -> Grant:
+        """A new session for someone who has proved who they are."""
+        now = self._clock()
+        policy = self._policy
+        secret = self._entropy(limits.SECRET_BYTES)
+        session = Session(
+            id=time_ordered_id(now, self._entropy(10)),
+            account_id=account_id,
+            client_id=client_id,
+            secret_hash=hash_of(secret),
+            # No key made generation 0: 32 random bytes are the hash of none.
+            retry_hash=self._entropy(32),
+            generation=0,
+            version=0,
+            authenticated_at=now,
+            rotated_at=now,
+            idle_expires_at=now + min(policy.refresh_idle, policy.refresh_absolute),
+            expires_at=now + policy.refresh_absolute,
+            access_ttl=policy.access_ttl,
+            grace=policy.grace,
+            hold_off=policy.hold_off,
+            roles=roles,
+            address=address,
+            user_agent=user_agent[: limits.USER_AGENT_MAX],
+        )
+        grant = self._grant(session, secret, await self._claims(session), now)
+        event = self._event(EventType.SIGN_IN, session, address, now)
+        await self._store.create(session, event)
+        return grant
+
+    async def refresh(
+        self,
+        token: str,
+        *,
+        client_id: str,
+        retry_key: str | None = None,
+        address: str = "",
+    ) -> Grant:
+        """A fresh access token and the successor of a refresh token.
+
+        Raises RefreshInvalid, RefreshReused, SessionExpired, SessionRevoked,
+        RetryKeyReused; Throttled, Overloaded, StoreUnavailable, with nothing spent.
+        """
+        session_id, generation, secret = self._tokens.read(token)
+        # A client without a key gets one that only this request knows: if a commit's
+        # answer is lost, the repetition in here finds its own rotation by it.
+        key = self._entropy(16).hex() if retry_key is None else retry_key
+        presented = Presented(session_id, generation, secret, client_id, key)
+        claims = await self._claims_ahead(presented)
+        attempt = _Attempt(presented, address, claims)
+        return await self._batcher.submit(session_id, attempt)
+
+    async def _refresh_batch(
+        self, attempts: Sequence[_Attempt]
+    ) -> list[Grant | Exception]:
+        outcomes: list[Grant | Exception] = [StoreUnavailable()] * len(attempts)
+        waiting = range(len(attempts))
+        for _ in range(limits.SWAP_ATTEMPTS):
+            now = self._clock()
+            rows = await self._store.load(
+                [attempts[place].presented.session_id for place in waiting]
+            )
+            plans = {
+                place: self._plan(attempts[place], row, now)
+                for place, row in zip(waiting, rows, strict=True)
+            }
+            missed = await self._swap(plans)
+            for place, plan in plans.items():
+                if place not in missed:
+                    outcomes[place] = plan.answer
+            if not missed:
+                break
+            waiting = sorted(missed)
+        return outcomes
+
+    async def _swap(self, plans: Mapping[int, _Plan]) -> set[int]:
+        """Write what the plans ask for; the places whose row had moved on."""
+        changing = {
+            place: plan.change
+            for place, plan in plans.items()
+            if plan.change is not None
+        }
+        if not changing:
+            return set()
+        try:
+            swapped = await self._store.swap(list(changing.values()))
+        except StoreUnavailable:
+            # Written or not, nobody knows: judged again, each finds its own rotation.
+            return set(changing)
+        for done, change in zip(swapped, changing.values(), strict=True):
+            if done and change.after.revoked_at is not None:
+                self._revocations.add([change.after.feed_entry()])
+        return {p for p, done in zip(changing, swapped, strict=True) if not done}
+
+    def _plan(self, attempt: _Attempt, row: Session | None, now: int) -> _Plan:
+        try:
+            return self._plan_for(attempt, row, now)
+        except Exception as error:  # noqa: BLE001 - one attempt's fault, its own answer
+            return _Plan(error)
+
+    def _plan_for(self, attempt: _Attempt, row: Session | None, now: int) -> _Plan:
+        presented, policy = attempt.presented, self._policy
+        verdict = judge(row, presented, policy, now)
+        if row is None or isinstance(verdict, Refuse):
+            assert isinstance(verdict, Refuse)  # noqa: S101 - no row is always refused
+            return _Plan(verdict.error())
+        secret = presented.secret
+        match verdict:
+            case Rotate(generation, rewound):
+                key = presented.retry_key or ""
+                spent_with = retry_hash(secret, presented.generation, key)
+                after = row.rotated(
+                    generation, spent_with, attempt.address, policy, now
+                )
+                grant = self._grant(after, secret, attempt.claims, now)
+                event = None
+                if rewound:
+                    event = self._event(
+                        EventType.TOKEN_REWOUND,
+                        row,
+                        attempt.address,
+                        now,
+                        by=presented.generation - row.generation,
+                    )
+                return _Plan(grant, Change(row, after, event))
+            case Retry():
+                self._count_retry(attempt, row, now)
+                return _Plan(self._grant(row, secret, attempt.claims, now))
+            case Same():
+                return _Plan(self._grant(row, secret, attempt.claims, now))
+            case End(reason):
+                return self._plan_end(attempt, row, reason, now)
+
+    def _plan_end(
+        self, attempt: _Attempt, row: Session, reason: str, now: int
+    ) -> _Plan:
+        reuse = reason == "reuse"
+        event = self._event(
+            EventType.TOKEN_REUSE if reuse else EventType.SESSION_REVOKED,
+            row,
+            attempt.address,
+            now,
+            reason=reason,
+            presented=attempt.presented.generation,
+            current=row.generation,
+            rotated_from=row.address,
+        )
+        error = RefreshReused() if reuse else SessionRevoked()
+        return _Plan(error, Change(row, row.ended(reason, now), event))
+
+    def _grant(
+        self, session: Session, secret: bytes, extra: Mapping[str, Any], now: int
+    ) -> Grant:
+        """The tokens of the session's current generation. Signs."""
+        jti = self._entropy(16).hex()
+        claims = claims_of(
+            session, self._policy, self._issuer, self._audience, jti, now
+        )
+        return Grant(
+            session,
+            self._keys.active.sign(claims, extra),
+            claims.exp - now // 1000,
+            self._tokens.mint(session.id, session.generation, secret),
+            (session.ends_at(self._policy) - now) // 1000,
+        )
+
+    async def _claims_ahead(self, presented: Presented) -> Mapping[str, Any]:
+        """The app's claims, asked for before the batch, so that nobody waits for them.
+
+        Only for a token that would be honoured: the hook may be slow.
+        """
+        if self._claims_hook is None:
+            return {}
+        (row,) = await self._store.load([presented.session_id])
+        verdict = judge(row, presented, self._policy, self._clock())
+        if row is None or isinstance(verdict, Refuse | End):
+            return {}
+        return await self._claims(row)
+
+    async def _claims(self, session: Session) -> Mapping[str, Any]:
+        if self._claims_hook is None:
+            return {}
+        try:
+            claims = dict(await self._claims_hook(session))
+        except Exception as error:
+            _log.exception("the claims hook failed")
+            message = "The claims of this session cannot be read: try again shortly."
+            raise StoreUnavailable(message) from error
+        return {name: claims[name] for name in claims if name not in RESERVED}
+
+    def _count_retry(self, attempt: _Attempt, row: Session, now: int) -> None:
+        """Limit retries, and tell of one that a client would hardly make."""
+        seen = self._retries.setdefault(row.id, _Retries())
+        counters, wait = take({_RETRIES.key: seen.runs_down}, [_RETRIES], now)
+        if wait:
+            raise Throttled(
+                "Too many retries of one refresh.", retry_after=wait // 1000 + 1
+            )
+        seen.runs_down = counters[_RETRIES.key]
+        if len(self._retries) > _RETRIES_KEPT:
+            self._retries.popitem(last=False)
+        late = abs(now - row.rotated_at) > limits.RETRY_LATE
+        elsewhere = attempt.address != row.address
+        told = (row.generation, late, elsewhere)
+        if told in seen.told:
+            return
+        # Once per generation and kind: a replay every second is not an event a second.
+        seen.told = {tell for tell in seen.told if tell[0] == row.generation} | {told}
+        event = self._event(
+            EventType.TOKEN_RETRY,
+            row,
+            attempt.address,
+            now,
+            late=late,
+            elsewhere=elsewhere,
+            rotated_from=row.address,
+        )
+        # Nothing changed, so nothing is lost with it: the answer does not wait.
+        task = asyncio.create_task(self._record_quietly(event))
+        self._recording.add(task)
+        task.add_done_callback(self._recording.discard)
+
+    async def _record_quietly(self, event: Event) -> None:
+        try:
+            await self._record(event)
+        except Exception:
+            _log.exception("an audit event was not written: %s", event.type)
+
+    def _event(
+        self,
+        kind: EventType,
+        session: Session,
+        address: str,
+        now: int,
+        **detail: str | int | bool,
+    ) -> Event:
+        return Event(
+            type=kind,
+            at=now,
+            account_id=session.account_id,
+            session_id=session.id,
+            client_id=session.client_id,
+            address=address,
+            detail=detail,
+        )
+
+    async def session_of(self, token: str) -> Session | None:
+        """The session of a refresh token of any generation, spent or expired ones too.
+
+        None for what is not a token of this server or of a session that it knows.
+        """
+        try:
+            session_id, _, secret = self._tokens.read(token)
+        except RefreshError:
+            return None
+        (row,) = await self._store.load([session_id])
+        if row is None or hash_of(secret) != row.secret_hash:
+            return None
+        return row
+
+    async def revoke(
+        self, which: Which, reason: str, *, address: str = "", by: str = "user"
+    ) -> int:
+        """End sessions; how many were alive. Their access tokens die with them.
+
+        In this process at once, in every other within a second. Idempotent.
+        """
+        count = 0
+        event = Event(
+            type=EventType.SESSION_REVOKED,
+            at=self._clock(),
+            address=address,
+            detail={"reason": reason, "by": by},
+        )
+        while True:
+            ended = await self._store.end(which, reason, event, limits.END_LIMIT)
+            self._revocations.add(ended)
+            count += len(ended)
+            if len(ended) < limits.END_LIMIT:
+                return count
+
+    async def list_of_account(self, account_id: bytes) -> list[Session]:
+        """The account's live sessions, oldest sign-in first."""
+        rows: list[Session] = []
+        after = None
+        while True:
+            page = await self._store.list(
+                account_id, after=after, limit=limits.END_LIMIT
+            )
+            rows += page
+            if len(page) < limits.END_LIMIT:
+                break
+            after = page[-1].id
+        now = self._clock()
+        return [row for row in rows if now < row.ends_at(self._policy)]
+
+    async def end_one(self, session_id: bytes, reason: str, *, address: str) -> int:
+        """End one session."""
+        return await self.revoke(OneSession(session_id), reason, address=address)
+
+    async def end_all(
+        self, account_id: bytes, reason: str, *, but: bytes | None = None, **by: str
+    ) -> int:
+        """End all sessions of an account, or all but one."""
+        return await self.revoke(OfAccount(account_id, but), reason, **by)
+
+    async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
+        """Give the account's live sessions these roles, from their next refresh on."""
+        await self._store.assign_roles(account_id, roles)
+
+    async def sweep(self) -> int:
+        """One small step of deleting what is over; how much there was."""
+        return await self._store.sweep(self._clock(), limits.SWEEP_LIMIT)
+
+
+class _Retries(msgspec.Struct):
+    """What this process remembers of one session's retries."""
+
+    runs_down: int | None = None
+    told: set[tuple[int, bool, bool]] = msgspec.field(default_factory=set)

@@ -1,0 +1,224 @@
+"""The reference store: plain dictionaries. For tests; nothing here outlives the process.
+
+Every verb runs to its end without awaiting, so the event loop makes it atomic. What
+another store does differently under the contract suite, it does wrongly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from watchword.core.limits import AUDIT_RETENTION, SWEEP_AFTER
+from watchword.core.session import Ended, Session
+from watchword.core.throttle import Cost, give_back, take
+from watchword.errors import NameTaken
+from watchword.ports import (
+    Account,
+    Change,
+    Cursor,
+    Entropy,
+    Event,
+    Feed,
+    OfAccount,
+    OneSession,
+    SealedKey,
+    Which,
+)
+
+
+class MemoryStore:
+    """Implements every port of `ports.py`."""
+
+    def __init__(self, url: str, entropy: Entropy) -> None:
+        del url
+        self._incarnation = entropy(8)
+        self._sessions: dict[bytes, Session] = {}
+        self._feed: list[tuple[int, Ended]] = []
+        self._fed = 0
+        self._accounts: dict[bytes, Account] = {}
+        self._throttle: dict[str, int] = {}
+        self._ring: tuple[int, list[SealedKey]] = (0, [])
+        self._events: list[tuple[int, Event]] = []
+        self._recorded = 0
+
+    # sessions
+
+    async def create(self, session: Session, event: Event) -> None:
+        self._sessions[session.id] = session
+        self._record(event)
+
+    async def load(self, ids: Sequence[bytes]) -> list[Session | None]:
+        return [self._sessions.get(identifier) for identifier in ids]
+
+    async def swap(self, changes: Sequence[Change]) -> list[bool]:
+        return [self._swap(change) for change in changes]
+
+    def _swap(self, change: Change) -> bool:
+        row = self._sessions.get(change.before.id)
+        if row is None or row.version != change.before.version:
+            return False
+        self._sessions[row.id] = change.after
+        if change.after.revoked_at is not None:
+            self._feed_with(change.after)
+        if change.event is not None:
+            self._record(change.event)
+        return True
+
+    async def list(
+        self, account_id: bytes | None, *, after: bytes | None = None, limit: int
+    ) -> list[Session]:
+        found = [
+            row
+            for row in sorted(self._sessions.values(), key=lambda row: row.id)
+            if account_id in (None, row.account_id)
+            and (after is None or row.id > after)
+            and row.revoked_at is None
+        ]
+        return found[:limit]
+
+    async def end(
+        self, which: Which, reason: str, event: Event, limit: int
+    ) -> list[Ended]:
+        live = [row for row in self._sessions.values() if row.revoked_at is None]
+        entries = []
+        for row in [row for row in live if _is_meant(row, which)][:limit]:
+            ended = row.ended(reason, event.at)
+            self._sessions[row.id] = ended
+            entries.append(self._feed_with(ended))
+            self._record(
+                msgspec.structs.replace(
+                    event, session_id=row.id, account_id=row.account_id
+                )
+            )
+        return entries
+
+    async def ended(self, after: Cursor | None, now: int) -> Feed:
+        seen = -1
+        if after is not None and after.incarnation == self._incarnation:
+            seen = after.sequence
+        entries = [entry for sequence, entry in self._feed if sequence > seen]
+        return Feed(entries, Cursor(self._incarnation, self._fed), now)
+
+    async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
+        for row in list(self._sessions.values()):
+            if row.account_id == account_id and row.revoked_at is None:
+                self._sessions[row.id] = msgspec.structs.replace(
+                    row, roles=roles, version=row.version + 1
+                )
+
+    async def sweep(self, now: int, limit: int) -> int:
+        over = [
+            row.id
+            for row in self._sessions.values()
+            if row.idle_expires_at < now - SWEEP_AFTER
+        ][:limit]
+        for identifier in over:
+            del self._sessions[identifier]
+        before = len(self._feed) + len(self._throttle) + len(self._events)
+        self._feed = [item for item in self._feed if item[1].until > now]
+        self._throttle = {key: at for key, at in self._throttle.items() if at > now}
+        kept = now - AUDIT_RETENTION
+        self._events = [item for item in self._events if item[1].at >= kept]
+        after = len(self._feed) + len(self._throttle) + len(self._events)
+        return len(over) + before - after
+
+    def _feed_with(self, session: Session) -> Ended:
+        entry = session.feed_entry()
+        self._fed += 1
+        self._feed.append((self._fed, entry))
+        return entry
+
+    # accounts
+
+    async def add_account(self, account: Account, event: Event) -> None:
+        if await self.account_by_name(account.name) is not None:
+            raise NameTaken
+        self._accounts[account.id] = account
+        self._record(event)
+
+    async def account_by_name(self, name: str) -> Account | None:
+        named = (row for row in self._accounts.values() if row.name == name)
+        return next(named, None)
+
+    async def account_by_id(self, account_id: bytes) -> Account | None:
+        return self._accounts.get(account_id)
+
+    async def list_accounts(self, *, after: str = "", limit: int) -> list[Account]:
+        rows = sorted(self._accounts.values(), key=lambda row: row.name)
+        return [row for row in rows if row.name > after][:limit]
+
+    async def swap_account(
+        self, before: Account, after: Account | None, event: Event | None
+    ) -> bool:
+        row = self._accounts.get(before.id)
+        if row is None or row.version != before.version:
+            return False
+        if after is None:
+            del self._accounts[before.id]
+        else:
+            self._accounts[before.id] = after
+        if event is not None:
+            self._record(event)
+        return True
+
+    # throttle
+
+    async def take(self, costs: Sequence[Cost], now: int) -> int:
+        taken, wait = take({c.key: self._throttle.get(c.key) for c in costs}, costs, now)
+        self._throttle.update(taken)
+        return wait
+
+    async def give_back(
+        self, costs: Sequence[Cost], *, forget: str | None = None
+    ) -> None:
+        for cost in costs:
+            if cost.key == forget:
+                self._throttle.pop(cost.key, None)
+            elif cost.key in self._throttle:
+                self._throttle[cost.key] = give_back(self._throttle[cost.key], cost)
+
+    # keys and audit
+
+    async def load_keys(self) -> tuple[int, list[SealedKey]]:
+        return self._ring
+
+    async def swap_keys(
+        self, revision: int, keys: Sequence[SealedKey], event: Event
+    ) -> bool:
+        if self._ring[0] != revision:
+            return False
+        self._ring = (revision + 1, list(keys))
+        self._record(event)
+        return True
+
+    async def record(self, event: Event) -> None:
+        self._record(event)
+
+    async def read_events(self, after: int, limit: int) -> list[tuple[int, Event]]:
+        return [item for item in self._events if item[0] > after][:limit]
+
+    async def last_event(self) -> int:
+        return self._recorded
+
+    def _record(self, event: Event) -> None:
+        self._recorded += 1
+        self._events.append((self._recorded, event))
+
+    # the store itself
+
+    async def check(self) -> None:
+        return
+
+    async def close(self) -> None:
+        return
+
+
+def _is_meant(row: Session, which: Which) -> bool:
+    match which:
+        case OneSession(session_id):
+            return row.id == session_id
+        case OfAccount(account_id, but):
+            return row.account_id == account_id and row.id != but
+    return row.authenticated_at < which.instant

@@ -1,0 +1,354 @@
+"""The default store: one machine, one file, through apsw and the SQLite that it brings.
+
+WAL with `synchronous=FULL`: an answer leaves after the fsync of its transaction. One
+thread writes (`writer.py`) and commits all that waits at once. Reads of a few rows by
+key run on the event loop, from the page cache in microseconds; longer ones in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+import msgspec
+
+from watchword.core.limits import AUDIT_RETENTION, SWEEP_AFTER
+from watchword.core.session import Ended, Session
+from watchword.core.throttle import Cost, give_back, take
+from watchword.errors import NameTaken, StoreUnavailable
+from watchword.ports import (
+    Account,
+    Change,
+    Cursor,
+    Entropy,
+    Event,
+    EventType,
+    Feed,
+    OfAccount,
+    OneSession,
+    SealedKey,
+    Which,
+)
+from watchword.stores.sqlite.database import (
+    connect,
+    load_statements,
+    migrate,
+    path_of,
+)
+from watchword.stores.sqlite.writer import Writer
+
+
+class SqliteStore:
+    """Implements every port of `ports.py` on one file."""
+
+    def __init__(self, url: str, entropy: Entropy) -> None:
+        del entropy  # the incarnation is drawn where the schema is made, by SQLite
+        path = path_of(url)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        connection = connect(path)
+        migrate(connection)
+        path.chmod(0o600)
+        self._sql = load_statements()
+        self._writer = Writer(connection)
+        self._near = connect(path)  # for the event loop: short reads by key
+        self._far = connect(path)  # for a thread: lists, one at a time
+        self._far_lock = asyncio.Lock()
+        self._sweep_from = b""
+
+    def _read(self, name: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return list(self._near.execute(self._sql[name], values))
+        except apsw.Error as error:
+            raise StoreUnavailable from error
+
+    async def _scan(self, name: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        async with self._far_lock:
+            try:
+                return await asyncio.to_thread(
+                    lambda: list(self._far.execute(self._sql[name], values))
+                )
+            except apsw.Error as error:
+                raise StoreUnavailable from error
+
+    # sessions
+
+    async def create(self, session: Session, event: Event) -> None:
+        row = msgspec.structs.replace(session, roles=" ".join(session.roles))
+
+        def job(connection: apsw.Connection) -> None:
+            connection.execute(
+                self._sql["create_session"], msgspec.structs.astuple(row)
+            )
+            self._record(connection, [event])
+
+        await self._writer.do(job)
+
+    async def load(self, ids: Sequence[bytes]) -> list[Session | None]:
+        try:
+            rows = self._near.executemany(
+                self._sql["load_session"], [(identifier,) for identifier in ids]
+            )
+            found = {row[0]: _session(row) for row in rows}
+        except apsw.Error as error:
+            raise StoreUnavailable from error
+        return [found.get(identifier) for identifier in ids]
+
+    async def swap(self, changes: Sequence[Change]) -> list[bool]:
+        rows = [_swap_row(change) for change in changes]
+
+        def job(connection: apsw.Connection) -> list[bool]:
+            cursor = connection.executemany(self._sql["swap_session"], rows)
+            swapped = {row[0] for row in cursor}
+            made = [change for change in changes if change.before.id in swapped]
+            ended = [c.after for c in made if c.after.revoked_at is not None]
+            self._feed(connection, [session.feed_entry() for session in ended])
+            self._record(connection, [c.event for c in made if c.event is not None])
+            return [change.before.id in swapped for change in changes]
+
+        ending = any(change.after.revoked_at is not None for change in changes)
+        return await self._writer.do(job, urgent=ending)
+
+    async def list(
+        self, account_id: bytes | None, *, after: bytes | None = None, limit: int
+    ) -> list[Session]:
+        if account_id is None:
+            rows = await self._scan("list_sessions", (after or b"", limit))
+        else:
+            values = (account_id, after or b"", limit)
+            rows = await self._scan("list_sessions_of_account", values)
+        return [_session(row) for row in rows]
+
+    async def end(
+        self, which: Which, reason: str, event: Event, limit: int
+    ) -> list[Ended]:
+        name, values = _end_statement(which, limit)
+
+        def job(connection: apsw.Connection) -> list[Ended]:
+            rows = list(
+                connection.execute(self._sql[name], (event.at, reason, *values))
+            )
+            entries = [Ended(row[0], event.at, event.at + row[2]) for row in rows]
+            self._feed(connection, entries)
+            replace = msgspec.structs.replace
+            self._record(
+                connection,
+                [replace(event, session_id=row[0], account_id=row[1]) for row in rows],
+            )
+            return entries
+
+        return await self._writer.do(job, urgent=True)
+
+    async def ended(self, after: Cursor | None, now: int) -> Feed:
+        # Sequence order is commit order: one transaction writes at a time, over all
+        # processes. The end is read first: what commits in between is read twice.
+        incarnation, sequence = self._read("feed_end")[0]
+        seen = 0
+        if after is not None and after.incarnation == incarnation:
+            seen = after.sequence
+        entries = []
+        if seen != sequence:
+            entries = [Ended(*row[1:]) for row in self._read("feed", (seen,))]
+        return Feed(entries, Cursor(incarnation, sequence), now)
+
+    async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
+        values = (" ".join(roles), account_id)
+        await self._writer.do(
+            lambda connection: connection.execute(self._sql["assign_roles"], values).get
+        )
+
+    async def sweep(self, now: int, limit: int) -> int:
+        # Walks the table in order of key, a step per call: no index to keep for it.
+        candidates = await self._scan("sweep_candidates", (self._sweep_from, limit))
+        self._sweep_from = candidates[-1][0] if len(candidates) == limit else b""
+        before = now - SWEEP_AFTER
+        over = [(row[0], before) for row in candidates if row[1] < before]
+
+        def job(connection: apsw.Connection) -> int:
+            start = connection.total_changes()
+            connection.executemany(self._sql["sweep_session"], over)
+            connection.execute(self._sql["sweep_feed"], (now, limit))
+            connection.execute(self._sql["sweep_throttle"], (now, limit))
+            connection.execute(self._sql["sweep_audit"], (now - AUDIT_RETENTION, limit))
+            return connection.total_changes() - start
+
+        return await self._writer.do(job)
+
+    # accounts
+
+    async def add_account(self, account: Account, event: Event) -> None:
+        row = msgspec.structs.replace(account, roles=" ".join(account.roles))
+
+        def job(connection: apsw.Connection) -> None:
+            if list(connection.execute(self._sql["account_by_name"], (row.name,))):
+                raise NameTaken
+            connection.execute(self._sql["add_account"], msgspec.structs.astuple(row))
+            self._record(connection, [event])
+
+        await self._writer.do(job)
+
+    async def account_by_name(self, name: str) -> Account | None:
+        rows = self._read("account_by_name", (name,))
+        return _account(rows[0]) if rows else None
+
+    async def account_by_id(self, account_id: bytes) -> Account | None:
+        rows = self._read("account_by_id", (account_id,))
+        return _account(rows[0]) if rows else None
+
+    async def list_accounts(self, *, after: str = "", limit: int) -> list[Account]:
+        return [
+            _account(row) for row in await self._scan("list_accounts", (after, limit))
+        ]
+
+    async def swap_account(
+        self, before: Account, after: Account | None, event: Event | None
+    ) -> bool:
+        name, values = "delete_account", (before.id, before.version)
+        if after is not None:
+            name, values = "swap_account", (
+                *(after.name, after.password_hash, " ".join(after.roles)),
+                *(after.epoch, after.version, after.disabled),
+                *(before.id, before.version),
+            )
+
+        def job(connection: apsw.Connection) -> bool:
+            swapped = bool(list(connection.execute(self._sql[name], values)))
+            if swapped and event is not None:
+                self._record(connection, [event])
+            return swapped
+
+        return await self._writer.do(job)
+
+    # throttle
+
+    async def take(self, costs: Sequence[Cost], now: int) -> int:
+        def job(connection: apsw.Connection) -> int:
+            counters = {
+                cost.key: connection.execute(
+                    self._sql["throttle_read"], (cost.key,)
+                ).get
+                for cost in costs
+            }
+            taken, wait = take(counters, costs, now)
+            connection.executemany(self._sql["throttle_write"], taken.items())
+            return wait
+
+        return await self._writer.do(job)
+
+    async def give_back(
+        self, costs: Sequence[Cost], *, forget: str | None = None
+    ) -> None:
+        def job(connection: apsw.Connection) -> None:
+            connection.execute(self._sql["throttle_forget"], (forget,))
+            for cost in costs:
+                row = connection.execute(self._sql["throttle_read"], (cost.key,)).get
+                if row is not None:
+                    values = (cost.key, give_back(row, cost))
+                    connection.execute(self._sql["throttle_write"], values)
+
+        await self._writer.do(job)
+
+    # keys
+
+    async def load_keys(self) -> tuple[int, list[SealedKey]]:
+        with self._near:  # one snapshot for both
+            revision = self._read("key_revision")[0][0]
+            rows = self._read("keys")
+        return revision, [SealedKey(*row) for row in rows]
+
+    async def swap_keys(
+        self, revision: int, keys: Sequence[SealedKey], event: Event
+    ) -> bool:
+        def job(connection: apsw.Connection) -> bool:
+            if not list(
+                connection.execute(self._sql["raise_key_revision"], (revision,))
+            ):
+                return False
+            connection.execute(self._sql["drop_keys"])
+            rows = [msgspec.structs.astuple(key) for key in keys]
+            connection.executemany(self._sql["add_key"], rows)
+            self._record(connection, [event])
+            return True
+
+        return await self._writer.do(job)
+
+    # audit
+
+    async def record(self, event: Event) -> None:
+        await self._writer.do(lambda connection: self._record(connection, [event]))
+
+    async def read_events(self, after: int, limit: int) -> list[tuple[int, Event]]:
+        rows = await self._scan("read_events", (after, limit))
+        return [(row[0], _event(row)) for row in rows]
+
+    async def last_event(self) -> int:
+        last: int = self._read("last_event")[0][0]
+        return last
+
+    def _record(self, connection: apsw.Connection, events: Sequence[Event]) -> None:
+        rows = [
+            (
+                *(event.type, event.at, event.account_id, event.session_id),
+                *(event.client_id, event.address),
+                msgspec.json.encode(event.detail).decode(),
+            )
+            for event in events
+        ]
+        if rows:
+            connection.executemany(self._sql["record"], rows)
+
+    def _feed(self, connection: apsw.Connection, entries: Sequence[Ended]) -> None:
+        if entries:
+            rows = [msgspec.structs.astuple(entry) for entry in entries]
+            connection.executemany(self._sql["feed_entry"], rows)
+
+    # the store itself
+
+    async def check(self) -> None:
+        await self._scan("check", ())
+
+    async def close(self) -> None:
+        await self._writer.close()
+        async with self._far_lock:
+            self._far.close()
+        self._near.close()
+
+
+def _session(row: tuple[Any, ...]) -> Session:
+    return Session(*row[:14], tuple(row[14].split()), *row[15:])
+
+
+def _swap_row(change: Change) -> tuple[Any, ...]:
+    after = change.after
+    return (
+        *(after.generation, after.version, after.retry_hash, after.rotated_at),
+        *(after.idle_expires_at, after.address, after.revoked_at),
+        *(after.revoked_reason, after.id, change.before.version),
+    )
+
+
+def _account(row: tuple[Any, ...]) -> Account:
+    return Account(*row[:3], tuple(row[3].split()), *row[4:7], bool(row[7]))
+
+
+def _event(row: tuple[Any, ...]) -> Event:
+    _, kind, at, account_id, session_id, client_id, address, detail = row
+    return Event(
+        type=EventType(kind),
+        at=at,
+        account_id=account_id,
+        session_id=session_id,
+        client_id=client_id,
+        address=address,
+        detail=msgspec.json.decode(detail),
+    )
+
+
+def _end_statement(which: Which, limit: int) -> tuple[str, tuple[Any, ...]]:
+    match which:
+        case OneSession(session_id):
+            return "end_one", (session_id,)
+        case OfAccount(account_id, but):
+            return "end_of_account", (account_id, but, limit)
+    return "end_signed_in_before", (which.instant, limit)

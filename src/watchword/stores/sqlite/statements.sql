@@ -1,0 +1,164 @@
+-- Every statement of the SQLite store, by name. Columns are named everywhere, so that
+-- code before and after a migration can run side by side.
+
+-- name: create_session
+INSERT INTO sessions (
+    id, account_id, client_id, secret_hash, retry_hash, generation, version,
+    authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
+    hold_off, roles, address, user_agent, revoked_at, revoked_reason
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: load_session
+SELECT
+    id, account_id, client_id, secret_hash, retry_hash, generation, version,
+    authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
+    hold_off, roles, address, user_agent, revoked_at, revoked_reason
+FROM sessions WHERE id = ?;
+
+-- name: swap_session
+UPDATE sessions SET
+    generation = ?, version = ?, retry_hash = ?, rotated_at = ?, idle_expires_at = ?,
+    address = ?, revoked_at = ?, revoked_reason = ?
+WHERE id = ? AND version = ?
+RETURNING id;
+
+-- name: list_sessions
+SELECT
+    id, account_id, client_id, secret_hash, retry_hash, generation, version,
+    authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
+    hold_off, roles, address, user_agent, revoked_at, revoked_reason
+FROM sessions
+WHERE id > ? AND revoked_at IS NULL ORDER BY id LIMIT ?;
+
+-- name: list_sessions_of_account
+SELECT
+    id, account_id, client_id, secret_hash, retry_hash, generation, version,
+    authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
+    hold_off, roles, address, user_agent, revoked_at, revoked_reason
+FROM sessions
+WHERE account_id = ? AND id > ? AND revoked_at IS NULL ORDER BY id LIMIT ?;
+
+-- name: end_one
+UPDATE sessions SET revoked_at = ?1, revoked_reason = ?2, version = version + 1
+WHERE id = ?3 AND revoked_at IS NULL
+RETURNING id, account_id, access_ttl;
+
+-- name: end_of_account
+UPDATE sessions SET revoked_at = ?1, revoked_reason = ?2, version = version + 1
+WHERE id IN (
+    SELECT id FROM sessions
+    WHERE account_id = ?3 AND id IS NOT ?4 AND revoked_at IS NULL LIMIT ?5
+)
+RETURNING id, account_id, access_ttl;
+
+-- name: end_signed_in_before
+UPDATE sessions SET revoked_at = ?1, revoked_reason = ?2, version = version + 1
+WHERE id IN (
+    SELECT id FROM sessions
+    WHERE authenticated_at < ?3 AND revoked_at IS NULL LIMIT ?4
+)
+RETURNING id, account_id, access_ttl;
+
+-- name: assign_roles
+UPDATE sessions SET roles = ?, version = version + 1
+WHERE account_id = ? AND revoked_at IS NULL;
+
+-- name: feed_entry
+INSERT INTO ended (session_id, at, until) VALUES (?, ?, ?);
+
+-- name: feed
+SELECT sequence, session_id, at, until FROM ended WHERE sequence > ? ORDER BY sequence;
+
+-- name: feed_end
+SELECT
+    store.incarnation,
+    coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'ended'), 0)
+FROM store;
+
+-- name: sweep_candidates
+SELECT id, idle_expires_at FROM sessions WHERE id > ? ORDER BY id LIMIT ?;
+
+-- name: sweep_session
+DELETE FROM sessions WHERE id = ? AND idle_expires_at < ?;
+
+-- name: sweep_feed
+DELETE FROM ended WHERE sequence IN (
+    SELECT sequence FROM ended WHERE until <= ? LIMIT ?
+);
+
+-- name: sweep_throttle
+DELETE FROM throttle WHERE key IN (
+    SELECT key FROM throttle WHERE runs_down <= ? LIMIT ?
+);
+
+-- name: sweep_audit
+DELETE FROM audit WHERE sequence IN (
+    SELECT sequence FROM (SELECT sequence, at FROM audit ORDER BY sequence LIMIT ?2)
+    WHERE at < ?1
+);
+
+-- name: add_account
+INSERT INTO accounts (
+    id, name, password_hash, roles, created_at, epoch, version, disabled
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: account_by_name
+SELECT id, name, password_hash, roles, created_at, epoch, version, disabled
+FROM accounts WHERE name = ?;
+
+-- name: account_by_id
+SELECT id, name, password_hash, roles, created_at, epoch, version, disabled
+FROM accounts WHERE id = ?;
+
+-- name: list_accounts
+SELECT id, name, password_hash, roles, created_at, epoch, version, disabled
+FROM accounts WHERE name > ? ORDER BY name LIMIT ?;
+
+-- name: swap_account
+UPDATE accounts SET
+    name = ?, password_hash = ?, roles = ?, epoch = ?, version = ?, disabled = ?
+WHERE id = ? AND version = ?
+RETURNING id;
+
+-- name: delete_account
+DELETE FROM accounts WHERE id = ? AND version = ? RETURNING id;
+
+-- name: throttle_read
+SELECT runs_down FROM throttle WHERE key = ?;
+
+-- name: throttle_write
+INSERT INTO throttle (key, runs_down) VALUES (?, ?)
+ON CONFLICT (key) DO UPDATE SET runs_down = excluded.runs_down;
+
+-- name: throttle_forget
+DELETE FROM throttle WHERE key = ?;
+
+-- name: key_revision
+SELECT key_revision FROM store;
+
+-- name: keys
+SELECT kid, alg, state, sealed, changed_at FROM signing_keys ORDER BY changed_at, kid;
+
+-- name: raise_key_revision
+UPDATE store SET key_revision = key_revision + 1 WHERE key_revision = ?
+RETURNING key_revision;
+
+-- name: drop_keys
+DELETE FROM signing_keys;
+
+-- name: add_key
+INSERT INTO signing_keys (kid, alg, state, sealed, changed_at) VALUES (?, ?, ?, ?, ?);
+
+-- name: record
+INSERT INTO audit (type, at, account_id, session_id, client_id, address, detail)
+VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- name: read_events
+SELECT sequence, type, at, account_id, session_id, client_id, address, detail
+FROM audit WHERE sequence > ? ORDER BY sequence LIMIT ?;
+
+-- name: last_event
+SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'audit'), 0);
+
+-- name: check
+SELECT only_row FROM store;

@@ -1,0 +1,114 @@
+"""The one thread that writes: whatever waits becomes one transaction, one fsync.
+
+A job is a function of the connection. Jobs that came together are committed together;
+if one of them fails, all are rolled back and repeated one by one, so that only the one
+that failed fails. Hence a job MUST be safe to run again after a rollback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import apsw
+
+from watchword.core.limits import QUEUE_MAX
+from watchword.errors import Overloaded, StoreUnavailable, WatchwordError
+
+Result = TypeVar("Result")
+Job = Callable[[apsw.Connection], Any]
+_Entry = tuple[Job, "asyncio.Future[Any]"]
+
+# Revocations find room when everything else is shed.
+RESERVED: Final = QUEUE_MAX // 8
+_STOP: Final = None
+
+
+class Writer:
+    """Owns the writing connection. Belongs to the event loop that it was made in."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="sqlite-writer")
+        self._thread.daemon = True
+        self._thread.start()
+
+    async def do(
+        self, job: Callable[[apsw.Connection], Result], *, urgent: bool = False
+    ) -> Result:
+        """The job's result, once its transaction is on the disk.
+
+        Raises StoreUnavailable, or what the job raised; nothing was written then.
+        """
+        if self._closed:
+            raise StoreUnavailable
+        if self._queue.qsize() >= QUEUE_MAX - (0 if urgent else RESERVED):
+            raise Overloaded
+        future: asyncio.Future[Result] = self._loop.create_future()
+        self._queue.put((job, future))
+        return await future
+
+    async def close(self) -> None:
+        """Commit what was accepted, then end the thread and the connection."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(_STOP)
+            await asyncio.to_thread(self._thread.join)
+            self._connection.close()
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            entries = [self._queue.get()]
+            while not self._queue.empty():
+                entries.append(self._queue.get())
+            stopping = _STOP in entries
+            work = [entry for entry in entries if entry is not _STOP]
+            outcomes = self._commit([job for job, _ in work])
+            # One wake-up of the loop for the whole batch.
+            self._loop.call_soon_threadsafe(
+                _deliver, [future for _, future in work], outcomes
+            )
+
+    def _commit(self, jobs: list[Job]) -> list[Any]:
+        if not jobs:
+            return []
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            outcomes = [job(self._connection) for job in jobs]
+            self._connection.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 - handed to whoever asked
+            self._roll_back()
+            if len(jobs) > 1:
+                return [outcome for job in jobs for outcome in self._commit([job])]
+            return [_as_ours(error)]
+        return outcomes
+
+    def _roll_back(self) -> None:
+        # A full disk or an I/O error may have ended the transaction already.
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+
+def _deliver(futures: list[asyncio.Future[Any]], outcomes: list[Any]) -> None:
+    for future, outcome in zip(futures, outcomes, strict=True):
+        if future.done():  # the caller was cancelled; what it asked for is done
+            continue
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+
+
+def _as_ours(error: Exception) -> Exception:
+    if isinstance(error, WatchwordError):
+        return error
+    unavailable = StoreUnavailable()
+    unavailable.__cause__ = error
+    return unavailable

@@ -1,0 +1,373 @@
+"""Settings: every fault at once, by the name the user wrote, without a secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from watchword.config import Settings, is_loopback, load_settings
+from watchword.core import limits
+from watchword.errors import SettingsError
+from watchword.stores import STORES
+
+SECRET = "s3cret-of-thirty-two-bytes-or-more"
+PUBLIC = {"host": "0.0.0.0", "behind_proxy": "10.0.0.0/8"}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def env(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def setenv(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(f"WATCHWORD_{name}", value)
+
+    return setenv
+
+
+def faults(**flags: Any) -> list[str]:
+    with pytest.raises(SettingsError) as raised:
+        load_settings(**flags)
+    return raised.value.faults
+
+
+def fault(**flags: Any) -> str:
+    found = faults(**flags)
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_nothing_given_is_a_server_on_loopback() -> None:
+    settings = load_settings()
+    assert settings.data == Path("watchword-data")
+    assert settings.database_url == "sqlite:///watchword-data/watchword.db"
+    assert (settings.host, settings.port, settings.workers) == ("127.0.0.1", 8000, 1)
+    assert settings.effective_issuer == "http://127.0.0.1:8000"
+    assert settings.audience == "api"
+    assert settings.access_ttl * limits.SECOND == limits.ACCESS_TTL
+    assert settings.refresh_idle * limits.SECOND == limits.REFRESH_IDLE
+    assert settings.refresh_absolute * limits.SECOND == limits.REFRESH_ABSOLUTE
+    assert settings.rotation_grace == 0
+    assert settings.retry_window * limits.SECOND == limits.RETRY_WINDOW
+    assert settings.rewind_limit == limits.REWIND_LIMIT
+    assert settings.signing_alg == "ES256"
+    assert settings.secret == ()
+    assert settings.behind_proxy == ()
+
+
+def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
+    folder: Path, env: Any
+) -> None:
+    (folder / "d").mkdir()
+    (folder / "d" / "watchword.toml").write_text("port = 1\nworkers = 1\nhost = '::1'")
+    env(DATA="d", PORT="2", WORKERS="2")
+    settings = load_settings(workers=3, tls_cert=None, behind_proxy=())
+    assert (settings.host, settings.port, settings.workers) == ("::1", 2, 3)
+    assert settings.effective_issuer == "http://[::1]:2"
+
+
+def test_the_database_follows_the_data_folder(folder: Path) -> None:
+    assert load_settings(data=folder / "a b").database_url == (
+        f"sqlite:///{folder}/a%20b/watchword.db"
+    )
+
+
+def test_a_named_file_is_read_instead_and_may_name_the_data_folder(
+    folder: Path, env: Any
+) -> None:
+    (folder / "w.toml").write_text("data = 'elsewhere'\naccess_ttl = '5m'")
+    env(CONFIG="w.toml")
+    settings = load_settings()
+    assert (settings.data, settings.access_ttl) == (Path("elsewhere"), 300)
+
+
+def test_settings_are_frozen_and_made_from_their_arguments_alone(env: Any) -> None:
+    env(PORT="9")
+    settings = Settings()
+    assert settings.port == 8000
+    with pytest.raises(ValidationError):
+        settings.port = 1
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("120s", 120), ("2m", 120), ("1h", 3600), ("90", 90), (90, 90), (" 2m ", 120)],
+)
+def test_a_duration_is_whole_seconds(text: object, seconds: int) -> None:
+    assert load_settings(access_ttl=text).access_ttl == seconds
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("ACCESS_TTL", v) for v in ("0s", "61m", "2 minutes", "-1", "1.5m", "m")],
+        ("ACCESS_TTL", "9" * 50),
+        ("REFRESH_IDLE", "0"),
+        ("REFRESH_ABSOLUTE", "99999d"),
+        ("ROTATION_GRACE", "61s"),
+        ("RETRY_WINDOW", "8d"),
+        ("REWIND_LIMIT", "-1"),
+        ("REWIND_LIMIT", "many"),
+        ("SIGNING_ALG", "HS256"),
+        ("SIGNING_ALG", "none"),
+        ("PORT", "65536"),
+        ("WORKERS", "0"),
+        *[("BEHIND_PROXY", v) for v in ("proxy.example", "10.0.0.1/8", " , ")],
+        *[("DATABASE_URL", v) for v in ("mysql://h/d", "sqlite:", "sqlite:///", "x")],
+        ("DATABASE_URL", "sqlite://file.db"),
+        ("SECRET", "short"),
+        ("SECRET", f"{SECRET} short"),
+        ("SECRET", " "),
+        ("ISSUER", "http://api.example"),
+        ("ISSUER", "api.example"),
+        ("ISSUER", "https://"),
+        ("ISSUER", "https:///path"),
+        ("ISSUER", "ftp://localhost"),
+        ("ISSUER", "https://api.example/?a"),
+        ("ISSUER", "https://api.example/#a"),
+        ("ISSUER", "https://u:p@api.example"),
+        ("ISSUER", "https://api.example:port"),
+        ("ISSUER", "https://[::1"),
+        ("ISSUER", "https://api.example/a b"),
+    ],
+)
+def test_a_wrong_value_is_told_by_its_name_and_what_is_allowed(
+    name: str, value: str, env: Any
+) -> None:
+    env(**{name: value})
+    assert fault().startswith(f"WATCHWORD_{name} must be ")
+
+
+def test_a_fault_is_one_sentence_for_humans(env: Any) -> None:
+    env(ACCESS_TTL="2h")
+    assert faults(port="x") == [
+        (
+            "WATCHWORD_ACCESS_TTL must be a duration from 1s to 1h, "
+            "such as 120s, 2m, 24h or 7d, not '2h'"
+        ),
+        "--port must be a number from 0 to 65535, not 'x'",
+    ]
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "https://a.example",
+        "https://a.example/auth",
+        "http://localhost:8000",
+        "http://127.0.0.2",
+        "http://[::1]:80/x",
+    ],
+)
+def test_an_issuer_is_kept_as_given(issuer: str) -> None:
+    assert load_settings(issuer=issuer).effective_issuer == issuer
+
+
+def test_all_faults_come_at_once(folder: Path, env: Any) -> None:
+    (folder / "watchword-data").mkdir()
+    file = Path("watchword-data/watchword.toml")
+    file.write_text("acces_ttl = '1m'\nrefresh_idle = true\ndata = 'x'")
+    env(WORKERS="none", SECRT="x", REFRESH_ABSOLUTE="1m")
+    assert faults(port=-1, host="0.0.0.0", behind_proxys="::1") == [
+        "WATCHWORD_SECRT is not a setting; did you mean WATCHWORD_SECRET?",
+        f"data (in {file}): this file lies in the data folder",
+        f"acces_ttl (in {file}) is not a setting; did you mean access_ttl (in {file})?",
+        "--behind-proxys is not a setting; did you mean --behind-proxy?",
+        "--port must be a number from 0 to 65535, not '-1'",
+        (
+            f"refresh_idle (in {file}) must be a duration from 1s to 3650d, "
+            "such as 120s, 2m, 24h or 7d, not 'True'"
+        ),
+        "WATCHWORD_WORKERS must be a number from 1 to 256, not 'none'",
+        (
+            "--host 0.0.0.0 is not loopback, and plain HTTP would be heard: give "
+            "--tls-cert and --tls-key (WATCHWORD_TLS_CERT, WATCHWORD_TLS_KEY) to serve "
+            "HTTPS, or --behind-proxy (WATCHWORD_BEHIND_PROXY) with the proxy that does"
+        ),
+        (
+            "--host 0.0.0.0 is not loopback: "
+            "give WATCHWORD_SECRET or WATCHWORD_SECRET_FILE"
+        ),
+        (
+            "--host 0.0.0.0 is not loopback: "
+            "give WATCHWORD_ISSUER, the URL that callers use"
+        ),
+    ]
+
+
+def test_a_variable_that_is_empty_is_not_given(env: Any) -> None:
+    env(SECRET="", BEHIND_PROXY="", PORT="")
+    assert load_settings().port == 8000
+
+
+def test_the_variables_of_a_kubernetes_service_are_not_ours(env: Any) -> None:
+    env(PORT="tcp://10.0.0.7:8000", SERVICE_HOST="10.0.0.7", SERVICE_PORT_HTTP="8000")
+    env(PORT_8000_TCP="tcp://10.0.0.7:8000", PORT_8000_TCP_ADDR="10.0.0.7")
+    assert load_settings().port == 8000
+
+
+@pytest.mark.parametrize("missing", ["behind_proxy", "secret", "issuer"])
+def test_what_others_can_reach_needs_https_a_secret_and_an_issuer(missing: str) -> None:
+    given = {**PUBLIC, "secret": SECRET, "issuer": "https://a.example"}
+    load_settings(**given)
+    del given[missing]
+    assert f"WATCHWORD_{missing.upper()}" in fault(**given)
+
+
+def test_tls_is_enough_beyond_loopback(folder: Path) -> None:
+    pem = folder / "both.pem"
+    pem.touch()
+    settings = load_settings(
+        host="192.0.2.1",
+        tls_cert=pem,
+        tls_key=pem,
+        secret=SECRET,
+        issuer="https://a.example",
+    )
+    assert settings.tls_key == pem
+    assert load_settings(tls_cert=pem, tls_key=pem).effective_issuer == (
+        "https://127.0.0.1:8000"
+    )
+
+
+def test_half_a_tls_setting_is_none(folder: Path, env: Any) -> None:
+    (folder / "pem").touch()
+    env(TLS_KEY="pem")
+    assert fault() == "WATCHWORD_TLS_KEY needs WATCHWORD_TLS_CERT beside it"
+
+
+def test_tls_files_are_there(folder: Path) -> None:
+    assert faults(tls_cert="absent", tls_key=folder) == [
+        "--tls-cert: the file cannot be read (No such file or directory)",
+        "--tls-key: the file cannot be read (Is a directory)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"access_ttl": "1h", "refresh_idle": "59m"}, "--access-ttl (3600s) must not"),
+        ({"refresh_idle": "31d"}, "--refresh-idle (2678400s) must not exceed WATCH"),
+        ({"refresh_absolute": "6d"}, "WATCHWORD_REFRESH_IDLE (604800s) must not exc"),
+    ],
+)
+def test_lifetimes_are_nested(given: dict[str, str], expected: str) -> None:
+    assert fault(**given).startswith(expected)
+
+
+def test_several_secrets_come_in_order(env: Any) -> None:
+    env(SECRET=f"{SECRET}-new\n {SECRET}-old")
+    assert [s.get_secret_value() for s in load_settings().secret] == [
+        f"{SECRET}-new",
+        f"{SECRET}-old",
+    ]
+
+
+def test_a_secret_is_measured_in_bytes() -> None:
+    assert len(load_settings(secret="\N{KEY}" * 8).secret) == 1
+
+
+def test_secrets_come_from_files(folder: Path, env: Any) -> None:
+    (folder / "s").write_text(f"{SECRET}-new\n\n  {SECRET} with spaces\n")
+    (folder / "p").write_text(" a pass phrase \n")
+    env(SECRET_FILE="s", ADMIN_PASSWORD_FILE="p")
+    settings = load_settings()
+    assert [s.get_secret_value() for s in settings.secret] == [
+        f"{SECRET}-new",
+        f"{SECRET} with spaces",
+    ]
+    assert settings.admin_password is not None
+    assert settings.admin_password.get_secret_value() == " a pass phrase "
+
+
+@pytest.mark.parametrize("content", ["", "\n \n", "short\n", f"{SECRET}\nshort\n"])
+def test_a_secret_file_without_good_secrets_is_named(
+    content: str, folder: Path, env: Any
+) -> None:
+    (folder / "s").write_text(content)
+    env(SECRET_FILE="s")
+    assert fault().startswith("WATCHWORD_SECRET_FILE must be secrets of at least 32 ")
+
+
+def test_a_secret_is_given_once(folder: Path, env: Any) -> None:
+    (folder / "s").write_text(SECRET)
+    env(SECRET=SECRET, SECRET_FILE="s", ADMIN_PASSWORD="p", ADMIN_PASSWORD_FILE="s")
+    assert faults() == [
+        "give WATCHWORD_SECRET or WATCHWORD_SECRET_FILE, not both",
+        "give WATCHWORD_ADMIN_PASSWORD or WATCHWORD_ADMIN_PASSWORD_FILE, not both",
+    ]
+
+
+def test_neither_faults_nor_settings_show_a_secret(folder: Path, env: Any) -> None:
+    (folder / "watchword-data").mkdir()
+    file = folder / "watchword-data" / "watchword.toml"
+    file.write_text(f"secret = {SECRET}")
+    env(
+        SECRET_FILE=SECRET,
+        TLS_KEY=SECRET,
+        ADMIN_PASSWORD_FILE=f"/{SECRET}",
+        DATABASE_URL=f"postgresql://u:{SECRET}@h/d",
+        ISSUER=f"https://u:{SECRET}@h",
+    )
+    with pytest.raises(SettingsError) as raised:
+        load_settings(secret=[SECRET[:20]])
+    assert len(raised.value.faults) == 7
+    assert SECRET[:20] not in str(raised.value)
+    assert raised.value.__context__ is None
+    settings = Settings(secret=[SECRET], admin_password=SECRET)
+    assert SECRET not in repr(settings) + str(settings) + str(settings.model_dump())
+
+
+def test_a_file_that_is_named_has_to_be_there_and_be_toml(
+    folder: Path, env: Any
+) -> None:
+    env(CONFIG="absent.toml")
+    assert fault() == "WATCHWORD_CONFIG: there is no file absent.toml"
+    (folder / "absent.toml").write_bytes(b"\xff")
+    assert fault() == "absent.toml is not a TOML file in UTF-8"
+    env(CONFIG=str(folder))
+    assert fault() == f"{folder} cannot be read: Is a directory"
+
+
+def test_the_memory_store_is_never_selected_by_accident(env: Any) -> None:
+    assert load_settings(database_url="memory:").database_url == "memory:"
+    env(DATABASE_URL="memory:")
+    assert fault().startswith("WATCHWORD_DATABASE_URL: memory: forgets all")
+
+
+@pytest.mark.parametrize("scheme", sorted(STORES.keys() - {"memory"}))
+def test_settings_accept_every_store_that_there_is(scheme: str) -> None:
+    assert load_settings(database_url=f"{scheme}:///f").database_url
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.1.2.3", True),
+        ("::1", True),
+        ("LocalHost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("localhost.example", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_what_only_this_machine_reaches(
+    host: str, *, expected: bool
+) -> None:
+    assert is_loopback(host) is expected
+
+
+def test_proxies_are_networks() -> None:
+    given = load_settings(behind_proxy=["10.0.0.0/8", "::1"]).behind_proxy
+    assert list(map(str, given)) == ["10.0.0.0/8", "::1/128"]
+    given = load_settings(behind_proxy="10.0.0.1, 10.0.0.2  fd00::/8").behind_proxy
+    assert list(map(str, given)) == ["10.0.0.1/32", "10.0.0.2/32", "fd00::/8"]
