@@ -84,7 +84,12 @@ def main() -> None:
         port=port,
         loop="uvloop",
         http="httptools",
+        # As server/serve.py has it: the defaults would slow the yardstick down.
+        ws="none",
+        interface="asgi3",
         access_log=False,
+        proxy_headers=False,
+        server_header=False,
         log_level="warning",
     )
 

@@ -61,6 +61,8 @@ def _refresh(folder: Path, effort: Effort, *, key: bool) -> Row:
             "bare /s of each round": theirs.rates(),
             **latency("refresh", ours.reports),
             **latency("bare", theirs.reports),
+            # Far below 1 for the bare handler: something else was using the machine.
+            "bare handler's share of its core": median(theirs.busy),
             "server's share of its core": median(ours.busy),
             "resident after one sign-in, MB": memory,
             "resident after the load, MB": loaded,

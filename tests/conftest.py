@@ -22,6 +22,6 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     skipped = reporter.stats.get("skipped") if reporter else None
     in_ci = os.environ.get("CI", "").lower() not in {"", "0", "false"}
     if reporter and skipped and in_ci:
-        reporter.write_line(f"CI is set: {len(skipped)} skipped count as failed")
+        reporter.write_line(f"\nCI is set: {len(skipped)} skipped count as failed")
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
     return (yield)

@@ -39,7 +39,7 @@ _CONTEXT: Final = ("watchword",)
 
 
 class SessionsOfAccounts(Protocol):
-    """What accounts ask of sessions (`sessions.Sessions`)."""
+    """What accounts ask of sessions; `sessions.Sessions` has it."""
 
     async def start(
         self,
@@ -49,15 +49,19 @@ class SessionsOfAccounts(Protocol):
         client_id: str,
         address: str = "",
         user_agent: str = "",
-    ) -> Grant: ...
+    ) -> Grant:
+        """A new session."""
 
-    async def end_one(self, session_id: bytes, reason: str, *, address: str) -> int: ...
+    async def end_one(self, session_id: bytes, reason: str, *, address: str) -> int:
+        """End one session."""
 
     async def end_all(
         self, account_id: bytes, reason: str, *, but: bytes | None = None
-    ) -> int: ...
+    ) -> int:
+        """End all sessions of an account, or all but one."""
 
-    async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None: ...
+    async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
+        """Give the account's live sessions these roles."""
 
 
 class Accounts:
@@ -129,9 +133,7 @@ class Accounts:
         able = account is not None and not account.disabled
         stored = account.password_hash if account is not None and able else None
         try:
-            rehash = await self._hasher.verify(
-                stored, password, address=costs[1].key
-            )
+            rehash = await self._hasher.verify(stored, password, address=costs[1].key)
         except InvalidCredentials:
             await self._store.record(
                 Event(
@@ -173,9 +175,7 @@ class Accounts:
 
     async def _check_new(self, password: str, name: str) -> None:
         # Judging how common a password is takes longer than an event loop should wait.
-        await asyncio.to_thread(
-            check_new_password, password, names=(name, *_CONTEXT)
-        )
+        await asyncio.to_thread(check_new_password, password, names=(name, *_CONTEXT))
 
     async def _add(
         self, name: str, password_hash: str, roles: Iterable[str]
@@ -314,8 +314,11 @@ def checked_roles(roles: Iterable[str]) -> tuple[str, ...]:
         message = f"An account has at most {limits.ROLES_MAX} roles."
         raise InvalidRequest(message)
     for role in found:
-        if not (role.isascii() and role.isprintable() and 0 < len(role)) or (
-            len(role) > limits.ROLE_MAX or set(role) & set(' "\\')
+        if (
+            not role
+            or not role.isascii()
+            or not role.isprintable()
+            or (len(role) > limits.ROLE_MAX or set(role) & set(' "\\'))
         ):
             message = (
                 f"A role is 1 to {limits.ROLE_MAX} visible ASCII characters without "
@@ -326,8 +329,10 @@ def checked_roles(roles: Iterable[str]) -> tuple[str, ...]:
 
 
 def throttle_costs(name: str, address: str) -> tuple[Cost, Cost]:
-    """The counters of one attempt: its name's, whether it exists or not, and its
-    address's, where IPv6 counts by /64, which is what one customer has.
+    """The counters of one attempt: its name's and its address's.
+
+    A name counts whether it exists or not; IPv6 counts by /64, which is what one
+    customer has.
     """
     spelled = hashlib.sha256(name.encode()).hexdigest()[:32]
     return (

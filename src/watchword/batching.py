@@ -1,25 +1,29 @@
 """Group commit: while one batch is at the store, those that arrive make the next one.
 
 No timers. One fsync, or one exchange, serves a whole batch, and an answer leaves only
-after its batch is durable. A batch holds each key at most once; the rest wait for the
-next, so that work on one session is never run against itself.
+after its batch is durable. Two batches may be under way: while one waits for the disk,
+the next is judged and signed. A key is in one of them at most; the rest wait, so that
+work on one session is never run against itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from watchword.core.limits import BATCH_MAX, QUEUE_MAX
 from watchword.errors import Overloaded
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
+_Entry = tuple[bytes, Item, "asyncio.Future[Outcome]"]
+
+UNDER_WAY: Final = 2
 
 
 class Batcher(Generic[Item, Outcome]):
-    """Runs `work` over what has come together; at most one batch at a time.
+    """Runs `work` over what has come together.
 
     `work` returns one outcome per item, in order; an outcome that is an exception is
     raised to its caller. If `work` itself raises, everyone in that batch gets it.
@@ -35,8 +39,9 @@ class Batcher(Generic[Item, Outcome]):
         self._work = work
         self._queue_max = queue_max
         self._batch_max = batch_max
-        self._waiting: list[tuple[bytes, Item, asyncio.Future[Outcome]]] = []
-        self._running: asyncio.Task[None] | None = None
+        self._waiting: list[_Entry[Item, Outcome]] = []
+        self._busy: set[bytes] = set()
+        self._running: set[asyncio.Task[None]] = set()
         self._scheduled = False
 
     async def submit(self, key: bytes, item: Item) -> Outcome:
@@ -46,44 +51,50 @@ class Batcher(Generic[Item, Outcome]):
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome] = loop.create_future()
         self._waiting.append((key, item, future))
-        if self._running is None and not self._scheduled:
+        self._schedule(loop)
+        return await future
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._scheduled and len(self._running) < UNDER_WAY:
             # Two turns of the loop let every socket that is readable now be read and
             # parsed first: they share this batch instead of waiting for the next.
             self._scheduled = True
             loop.call_soon(loop.call_soon, self._start)
-        return await future
 
     def _start(self) -> None:
         self._scheduled = False
-        batch, rest, keys = [], [], set()
+        batch: list[_Entry[Item, Outcome]] = []
+        rest: list[_Entry[Item, Outcome]] = []
         for entry in self._waiting:
             if entry[2].done():  # the caller went away before anything was begun
                 continue
-            if entry[0] in keys or len(batch) == self._batch_max:
+            if entry[0] in self._busy or len(batch) == self._batch_max:
                 rest.append(entry)
             else:
-                keys.add(entry[0])
+                self._busy.add(entry[0])
                 batch.append(entry)
         self._waiting = rest
         if batch:
-            self._running = asyncio.create_task(self._run(batch))
+            task = asyncio.create_task(self._run(batch))
+            self._running.add(task)
+            task.add_done_callback(self._finished)
 
-    async def _run(
-        self, batch: list[tuple[bytes, Item, asyncio.Future[Outcome]]]
-    ) -> None:
+    async def _run(self, batch: list[_Entry[Item, Outcome]]) -> None:
+        outcomes: Sequence[Outcome | Exception]
         try:
             outcomes = await self._work([item for _, item, _ in batch])
         except Exception as error:  # noqa: BLE001 - belongs to those who wait
             outcomes = [error] * len(batch)
-        for (_, _, future), outcome in zip(batch, outcomes, strict=True):
+        for (key, _, future), outcome in zip(batch, outcomes, strict=True):
+            self._busy.discard(key)
             if future.done():
                 continue
             if isinstance(outcome, Exception):
                 future.set_exception(outcome)
             else:
                 future.set_result(outcome)
-        self._running = None
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
         if self._waiting:
-            self._scheduled = True
-            loop = asyncio.get_running_loop()
-            loop.call_soon(loop.call_soon, self._start)
+            self._schedule(task.get_loop())

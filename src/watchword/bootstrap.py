@@ -1,8 +1,8 @@
 """The one place that names concrete classes: Settings -> Watchword.
 
-`prepare` is what the parent process does once (folder, secret, schema, first keys, first
-account); `Watchword` is what each process that serves holds. The clock and the source of
-randomness enter here and nowhere else.
+`prepare` is what the parent process does once (folder, secret, schema, first keys,
+first account); `Watchword` is what each process that serves holds. The clock and the
+source of randomness enter here and nowhere else.
 """
 
 from __future__ import annotations
@@ -75,9 +75,7 @@ class Watchword:
         self.settings = settings
         self.store = store
         self.clock = clock
-        self.keys = KeyRing(
-            store, server_secrets, settings.signing_alg, clock, entropy
-        )
+        self.keys = KeyRing(store, server_secrets, settings.signing_alg, clock, entropy)
         self.revocations = Revocations(store, clock, monotonic)
         self.sessions = Sessions(
             store=store,
@@ -118,9 +116,7 @@ class Watchword:
     async def run(self) -> None:
         """Follow the store and keep house, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(
-                _every(limits.FEED_POLL, self.revocations.follow, "feed")
-            )
+            group.create_task(_every(limits.FEED_POLL, self.revocations.follow, "feed"))
             group.create_task(_every(limits.KEY_POLL, self.keys.refresh, "keys"))
             group.create_task(_every(limits.SWEEP_EVERY, self.keep_house, "sweep"))
 
@@ -128,7 +124,7 @@ class Watchword:
         """Sweep what is over, in small steps; rotate keys when due."""
         self.revocations.forget_expired()
         await self.keys.maintain()
-        while await self.sessions.sweep() >= limits.SWEEP_LIMIT:
+        while await self.sessions.sweep() >= limits.SWEEP_LIMIT:  # noqa: ASYNC110
             await asyncio.sleep(0.05)  # refreshes first
 
     async def check(self) -> None:
@@ -252,16 +248,14 @@ def _make_secret(path: Path) -> bool:
     return True
 
 
-async def _every(
-    period: int, work: Callable[[], Awaitable[None]], what: str
-) -> None:
+async def _every(period: int, work: Callable[[], Awaitable[None]], what: str) -> None:
     """Do it again and again; a failure is logged, and tried again at the next turn."""
     failing = False
     while True:
         await asyncio.sleep(period / limits.SECOND)
         try:
             await work()
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged, and the next turn tries again
             if not failing:  # once per outage, not four times a second
                 _log.exception("%s: failed, and tried again until it works", what)
             failing = True

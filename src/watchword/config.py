@@ -49,7 +49,7 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "": 1}
 # Kubernetes puts these into every container beside a service that is called
 # "watchword" (`WATCHWORD_PORT=tcp://10.0.0.7:8000`): not ours, and no fault.
 _INJECTED: Final = re.compile(
-    r"WATCHWORD_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)"
+    r"WATCHWORD_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)=.*"
     r"|WATCHWORD_PORT=(tcp|udp|sctp)://.*"
 )
 

@@ -70,14 +70,14 @@ class SigningKey:
         return (text + b"." + _b64(self._signature(text))).decode()
 
     def _signature(self, text: bytes) -> bytes:
-        private = self._private
-        if isinstance(private, ec.EllipticCurvePrivateKey):
+        private: Any = self._private
+        if self.alg == "ES256":
             # JOSE wants r and s side by side, not the DER of them (RFC 7518 §3.4).
             r, s = decode_dss_signature(private.sign(text, _ES256))
-            return r.to_bytes(32) + s.to_bytes(32)
-        if isinstance(private, ed25519.Ed25519PrivateKey):
-            return private.sign(text)
-        return private.sign(text, padding.PKCS1v15(), hashes.SHA256())
+            return bytes(r.to_bytes(32) + s.to_bytes(32))
+        if self.alg == "EdDSA":
+            return bytes(private.sign(text))
+        return bytes(private.sign(text, padding.PKCS1v15(), hashes.SHA256()))
 
     def jwk(self) -> dict[str, Any]:
         """The public half as the JWKS shows it (RFC 7517 §4)."""
@@ -125,6 +125,7 @@ class Vault:
         self._entropy = entropy
 
     def seal(self, key: SigningKey, state: str, now: int) -> SealedKey:
+        """The key as it rests."""
         nonce = self._entropy(_NONCE)
         bound = f"{key.kid}\0{key.alg}".encode()
         sealed = nonce + self._keys[0].encrypt(nonce, key.private_bytes(), bound)
@@ -203,7 +204,7 @@ class KeyRing:
         self.jwks = msgspec.json.encode({"keys": keys})
 
     async def start(self) -> None:
-        """Make the first keys of a new store; seal again what an older secret sealed."""
+        """Make the first keys of a new store; reseal what an older secret sealed."""
         revision, rows = await self._store.load_keys()
         now = self._clock()
         if not rows:
@@ -295,9 +296,7 @@ class KeyRing:
     def _of_state(self, state: str) -> SealedKey:
         return next(row for row in self._rows if row.state == state)
 
-    async def _swap(
-        self, revision: int, keys: Sequence[SealedKey], what: str
-    ) -> None:
+    async def _swap(self, revision: int, keys: Sequence[SealedKey], what: str) -> None:
         """Write the ring, unless another process was first; then theirs counts."""
         active = next(row.kid for row in keys if row.state == "active")
         event = Event(

@@ -1,9 +1,9 @@
 """What the engine asks of the world, in prose that a store MUST keep.
 
 Common to every verb: what it changes is durable before it returns; it happens whole or
-not at all; the audit event that comes with a change is written in the same step; a fault
-of the store raises StoreUnavailable, and then either nothing happened or the caller
-cannot know (a commit whose answer was lost), so that every verb can be asked again.
+not at all; the audit event that comes with a change is written in the same step; a
+fault of the store raises StoreUnavailable, and then either nothing happened or the
+caller cannot know (a commit whose answer was lost), so every verb can be asked again.
 
 `watchword.testing.store_contract` is this page as a test suite.
 """
@@ -64,6 +64,8 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class OneSession(msgspec.Struct, frozen=True):
+    """The session of this id."""
+
     session_id: bytes
 
 
@@ -120,7 +122,7 @@ class SessionStore(Protocol):
         `end` and `assign_roles`, which raise the version too.
         """
 
-    async def list(
+    async def list_sessions(
         self, account_id: bytes | None, *, after: bytes | None = None, limit: int
     ) -> list[Session]:
         """Sessions of an account, or of all, in order of id, following `after`.
@@ -131,29 +133,31 @@ class SessionStore(Protocol):
     async def end(
         self, which: Which, reason: str, event: Event, limit: int
     ) -> list[Ended]:
-        """Revoke up to `limit` live sessions, at `event.at`, and write their feed entries.
+        """Revoke up to `limit` live sessions at `event.at`; write their feed entries.
 
-        `event` is recorded once for each, with its session and account filled in. Fewer
-        than `limit` returned means none is left. A row already revoked keeps its first
-        reason and is not returned. MUST NOT be lost to a swap under way: whichever comes
-        second sees the other.
+        `event` is recorded once for each, with its session and account filled in.
+        Fewer than `limit` returned means none is left. A row already revoked keeps its
+        first reason and is not returned. MUST NOT be lost to a swap under way:
+        whichever comes second sees the other.
         """
 
     async def ended(self, after: Cursor | None, now: int) -> Feed:
         """The feed's entries after a cursor; all of them for None or a foreign one.
 
-        An entry committed before `complete_as_of` MUST be in this answer or have been in
-        an earlier one: sequence order need not be commit order, so a store whose writers
-        overlap reads again as far back as the longest transaction allowed.
+        An entry committed before `complete_as_of` MUST be in this answer or have been
+        in an earlier one: sequence order need not be commit order, so a store whose
+        writers overlap reads again as far back as the longest transaction allowed.
         """
 
     async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
         """Give every live session of the account these roles."""
 
     async def sweep(self, now: int, limit: int) -> int:
-        """Delete up to `limit` rows that are over for good: sessions whose idle deadline
-        passed SWEEP_AFTER ago, feed entries past `until`, throttle counters run down,
-        audit records past retention. Returns how many. MUST NOT touch a live session.
+        """Delete rows that are over for good, a step of `limit`; how many went.
+
+        Sessions whose idle deadline passed SWEEP_AFTER ago, feed entries past `until`,
+        throttle counters run down, audit records past retention. MUST NOT touch a live
+        session.
         """
 
 
@@ -179,9 +183,11 @@ class AccountStore(Protocol):
     async def add_account(self, account: Account, event: Event) -> None:
         """Raises NameTaken where an account has that name."""
 
-    async def account_by_name(self, name: str) -> Account | None: ...
+    async def account_by_name(self, name: str) -> Account | None:
+        """The account of that normalised name."""
 
-    async def account_by_id(self, account_id: bytes) -> Account | None: ...
+    async def account_by_id(self, account_id: bytes) -> Account | None:
+        """The account of that id."""
 
     async def list_accounts(self, *, after: str = "", limit: int) -> list[Account]:
         """Accounts in order of name, following `after`."""
@@ -196,7 +202,7 @@ class Throttle(Protocol):
     """Counters of failed sign-ins, by GCRA: one instant per key."""
 
     async def take(self, costs: Sequence[Cost], now: int) -> int:
-        """Count one attempt against every key, or none: 0, or the milliseconds to wait.
+        """Count one attempt against every key, or none: 0, or the wait in ms.
 
         Atomic over all callers: of two attempts for the last place, one is refused.
         """
@@ -226,7 +232,7 @@ class KeyStore(Protocol):
     async def swap_keys(
         self, revision: int, keys: Sequence[SealedKey], event: Event
     ) -> bool:
-        """Replace the ring where it still has that revision. False: somebody was first."""
+        """Replace the ring of that revision. False: somebody was first."""
 
 
 class AuditLog(Protocol):
@@ -235,9 +241,7 @@ class AuditLog(Protocol):
     async def record(self, event: Event) -> None:
         """Write an event that belongs to no other change."""
 
-    async def read_events(
-        self, after: int, limit: int
-    ) -> list[tuple[int, Event]]:
+    async def read_events(self, after: int, limit: int) -> list[tuple[int, Event]]:
         """Events and their sequence numbers, following `after`, oldest first."""
 
     async def last_event(self) -> int:
@@ -245,13 +249,11 @@ class AuditLog(Protocol):
 
 
 @runtime_checkable
-class Store(
-    SessionStore, AccountStore, Throttle, KeyStore, AuditLog, Protocol
-):
+class Store(SessionStore, AccountStore, Throttle, KeyStore, AuditLog, Protocol):
     """A store for everything, as `open_store` returns it."""
 
     async def check(self) -> None:
         """Raises StoreUnavailable unless a read works now."""
 
     async def close(self) -> None:
-        """Finish what was accepted, then let go of every file, thread and connection."""
+        """Finish what was accepted, then let go of files, threads and connections."""

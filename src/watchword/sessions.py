@@ -53,7 +53,7 @@ from watchword.ports import (
 from watchword.revocation import Revocations
 
 ClaimsHook = Callable[[Session], Awaitable[Mapping[str, Any]]]
-"""An app's own claims for an access token. Raising spends nothing: the client gets 503."""
+"""An app's own claims for an access token. If it raises, nothing is spent: 503."""
 
 Record = Callable[[Event], Awaitable[None]]
 
@@ -62,6 +62,7 @@ _RETRIES: Final = Cost(
 )
 # Retry counters are memory, not state: the oldest are forgotten beyond this.
 _RETRIES_KEPT: Final = 10_000
+_NONE: Final[Mapping[str, Any]] = {}
 _log = logging.getLogger("watchword.sessions")
 
 
@@ -169,7 +170,7 @@ class Sessions:
         # answer is lost, the repetition in here finds its own rotation by it.
         key = self._entropy(16).hex() if retry_key is None else retry_key
         presented = Presented(session_id, generation, secret, client_id, key)
-        claims = await self._claims_ahead(presented)
+        claims = _NONE if self._claims_hook is None else await self._ahead(presented)
         attempt = _Attempt(presented, address, claims)
         return await self._batcher.submit(session_id, attempt)
 
@@ -177,7 +178,7 @@ class Sessions:
         self, attempts: Sequence[_Attempt]
     ) -> list[Grant | Exception]:
         outcomes: list[Grant | Exception] = [StoreUnavailable()] * len(attempts)
-        waiting = range(len(attempts))
+        waiting = list(range(len(attempts)))
         for _ in range(limits.SWAP_ATTEMPTS):
             now = self._clock()
             rows = await self._store.load(
@@ -277,7 +278,12 @@ class Sessions:
         """The tokens of the session's current generation. Signs."""
         jti = self._entropy(16).hex()
         claims = claims_of(
-            session, self._policy, self._issuer, self._audience, jti, now
+            session,
+            self._policy,
+            issuer=self._issuer,
+            audience=self._audience,
+            jti=jti,
+            now=now,
         )
         return Grant(
             session,
@@ -287,22 +293,20 @@ class Sessions:
             (session.ends_at(self._policy) - now) // 1000,
         )
 
-    async def _claims_ahead(self, presented: Presented) -> Mapping[str, Any]:
+    async def _ahead(self, presented: Presented) -> Mapping[str, Any]:
         """The app's claims, asked for before the batch, so that nobody waits for them.
 
         Only for a token that would be honoured: the hook may be slow.
         """
-        if self._claims_hook is None:
-            return {}
         (row,) = await self._store.load([presented.session_id])
         verdict = judge(row, presented, self._policy, self._clock())
         if row is None or isinstance(verdict, Refuse | End):
-            return {}
+            return _NONE
         return await self._claims(row)
 
     async def _claims(self, session: Session) -> Mapping[str, Any]:
         if self._claims_hook is None:
-            return {}
+            return _NONE
         try:
             claims = dict(await self._claims_hook(session))
         except Exception as error:
@@ -346,7 +350,7 @@ class Sessions:
     async def _record_quietly(self, event: Event) -> None:
         try:
             await self._record(event)
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged; the answer has gone out
             _log.exception("an audit event was not written: %s", event.type)
 
     def _event(
@@ -407,7 +411,7 @@ class Sessions:
         rows: list[Session] = []
         after = None
         while True:
-            page = await self._store.list(
+            page = await self._store.list_sessions(
                 account_id, after=after, limit=limits.END_LIMIT
             )
             rows += page

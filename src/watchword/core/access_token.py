@@ -25,6 +25,9 @@ RESERVED: Final = frozenset(
 """Claims that a claims hook may not set: they say who and for how long."""
 
 
+_YEAR_10000: Final = 253_402_300_800
+
+
 class Claims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The payload, in the names of RFC 9068 §2.2."""
 
@@ -43,7 +46,13 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def claims_of(
-    session: Session, policy: Policy, issuer: str, audience: str, jti: str, now: int
+    session: Session,
+    policy: Policy,
+    *,
+    issuer: str,
+    audience: str,
+    jti: str,
+    now: int,
 ) -> Claims:
     """The claims of an access token issued now: it never outlives its session."""
     issued = now // 1000
@@ -92,5 +101,4 @@ def check_claims(
 
 
 def _is_date(value: int) -> bool:
-    """A NumericDate after 1970 and before the year 10000."""
-    return 0 < value < 253_402_300_800
+    return 0 < value < _YEAR_10000

@@ -111,9 +111,7 @@ def _current(session: Session, presented: Presented, now: int) -> Verdict:
     return Rotate(session.generation + 1)
 
 
-def _spent(
-    session: Session, presented: Presented, policy: Policy, now: int
-) -> Verdict:
+def _spent(session: Session, presented: Presented, policy: Policy, now: int) -> Verdict:
     # Distances are absolute, so that a clock set back opens nothing.
     age = abs(now - session.rotated_at)
     if presented.generation == session.generation - 1:

@@ -12,7 +12,7 @@ import msgspec
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """A counter and its rate: `burst` attempts at once, then one per `interval` (ms)."""
+    """A counter's rate: `burst` attempts at once, then one per `interval` (ms)."""
 
     key: str
     burst: int
@@ -22,7 +22,7 @@ class Cost(msgspec.Struct, frozen=True):
 def take(
     counters: Mapping[str, int | None], costs: Sequence[Cost], now: int
 ) -> tuple[dict[str, int], int]:
-    """The counters after one attempt against all, and 0; or nothing and the wait in ms."""
+    """The counters after one attempt against all, and 0; or none and the wait (ms)."""
     taken: dict[str, int] = {}
     wait = 0
     for cost in costs:

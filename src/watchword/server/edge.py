@@ -1,4 +1,4 @@
-"""The outermost layer: a request id, security headers on every answer, one log line.
+"""The outermost layer: security headers on every answer, one log line for each.
 
 The log has the path as the router saw it, escaped, never the query: people put tokens
 there. Lines are written together a few times a second, not one system call each.
@@ -7,9 +7,6 @@ there. Lines are written together a few times a second, not one system call each
 from __future__ import annotations
 
 import asyncio
-import itertools
-import logging
-import os
 import sys
 import time
 from collections.abc import MutableMapping
@@ -17,19 +14,21 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_log = logging.getLogger("watchword.access")
 FLUSH_SECONDS: Final = 0.2
+PATH_SHOWN: Final = 200
 
 _ALWAYS: Final = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 ]
-_CSP: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 # ASVS 5.0 3.4.1: at least a year, with subdomains.
-_HSTS: Final = (
-    b"strict-transport-security",
-    b"max-age=63072000; includeSubDomains",
+_HSTS: Final = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
+# The page at /docs has a policy of its own; a browser would enforce both.
+_NO_PAGE: Final = (
+    b"content-security-policy",
+    b"default-src 'none'; frame-ancestors 'none'",
 )
+_OWN_POLICY: Final = "/docs"
 
 
 class Edge:
@@ -37,7 +36,6 @@ class Edge:
 
     def __init__(self, application: ASGIApp) -> None:
         self._application = application
-        self._counter = itertools.count(1)
         self._lines: list[str] = []
         self._flushing = False
 
@@ -47,33 +45,31 @@ class Edge:
             self._flush()
             return
         begun = time.perf_counter()
-        number = f"{os.getpid():x}-{next(self._counter):x}"
         status = 0
 
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = message["headers"]
-                own = [*_ALWAYS, (b"x-request-id", number.encode())]
-                if not any(name == b"content-security-policy" for name, _ in headers):
-                    own.append(_CSP)
+                headers = [*message["headers"], *_ALWAYS]
+                if not scope["path"].startswith(_OWN_POLICY):
+                    headers.append(_NO_PAGE)
                 if scope["scheme"] == "https":
-                    own.append(_HSTS)
-                message["headers"] = [*headers, *own]
+                    headers.append(_HSTS)
+                message["headers"] = headers
             await send(message)
 
         try:
             await self._application(scope, receive, send_with_headers)
         finally:
-            self._write(scope, number, status, time.perf_counter() - begun)
+            self._write(scope, status, time.perf_counter() - begun)
 
-    def _write(self, scope: Scope, number: str, status: int, seconds: float) -> None:
+    def _write(self, scope: Scope, status: int, seconds: float) -> None:
         client = scope["client"]
         self._lines.append(
             f"{client[0] if client else '-'} {scope['method']} "
             f"{_escaped(scope['path'])} {status} {scope.get('problem', '-')} "
-            f"{seconds * 1000:.1f}ms {number}"
+            f"{seconds * 1000:.1f}ms"
         )
         if not self._flushing:
             self._flushing = True
@@ -88,6 +84,7 @@ class Edge:
 
 def _escaped(path: str) -> str:
     """One line of visible ASCII, whatever was sent; and not endless."""
-    if path.isascii() and path.isprintable() and len(path) < 200:
-        return path.replace(" ", "%20")
-    return ascii(path[:200])[1:-1].replace(" ", "%20")
+    shown = path[:PATH_SHOWN]
+    if not (shown.isascii() and shown.isprintable()):
+        shown = ascii(shown)[1:-1]
+    return shown.replace(" ", "%20")

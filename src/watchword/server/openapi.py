@@ -103,8 +103,9 @@ def _operation(one: Operation, schema_of: dict[int, Any]) -> dict[str, Any]:
     if one.description:
         described["description"] = one.description
     if one.bearer:
-        optional = [{}] if not one.request_required else []
-        described["security"] = [{"bearer": []}, *optional]
+        described["security"] = [{"bearer": []}]
+        if not one.request_required:  # the body can stand for the header
+            described["security"].append({})
     parameters = [
         {
             "name": name,
@@ -139,7 +140,9 @@ def _operation(one: Operation, schema_of: dict[int, Any]) -> dict[str, Any]:
 def _responses(one: Operation, schema_of: dict[int, Any]) -> dict[str, Any]:
     good: dict[str, Any] = {"description": "Done."}
     if one.response is not None:
-        good["content"] = {one.response_media_type: {"schema": schema_of[id(one.response)]}}
+        good["content"] = {
+            one.response_media_type: {"schema": schema_of[id(one.response)]}
+        }
     responses = {str(one.status): good}
     by_status: dict[int, list[str]] = {}
     for error in one.errors:
@@ -147,9 +150,7 @@ def _responses(one: Operation, schema_of: dict[int, Any]) -> dict[str, Any]:
     for status, codes in sorted(by_status.items()):
         responses[str(status)] = {
             "description": "Code " + ", ".join(f"`{code}`" for code in codes) + ".",
-            "content": {
-                "application/problem+json": {"schema": schema_of[id(Problem)]}
-            },
+            "content": {"application/problem+json": {"schema": schema_of[id(Problem)]}},
         }
     return responses
 

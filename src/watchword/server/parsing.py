@@ -1,12 +1,14 @@
-"""Bytes to typed values, once, at the edge. Everything here raises InvalidRequest or
-another error of `problems.py`; nothing that it refuses reaches the engine.
+"""Bytes to typed values, once, at the edge.
+
+Everything here raises InvalidRequest or another error of `problems.py`; nothing that it
+refuses reaches the engine.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -44,15 +46,17 @@ async def read_body(request: Request) -> bytes:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        body += message["body"]
+        body += cast("bytes", message["body"])
         if len(body) > BODY_MAX:
             raise PayloadTooLarge
         if not message["more_body"]:
             return body
 
 
-def parse_json(request: Request, body: bytes, kind: type[Body]) -> Body:
-    """The body as `kind`. Unknown members are ignored, repeated ones refused.
+def parse_json(
+    request: Request, body: bytes, decoder: msgspec.json.Decoder[Body]
+) -> Body:
+    """The body, typed. Unknown members are ignored, repeated ones refused.
 
     Raises UnsupportedMediaType unless it was sent as JSON, InvalidRequest.
     """
@@ -60,10 +64,11 @@ def parse_json(request: Request, body: bytes, kind: type[Body]) -> Body:
     if declared.split(b";")[0].strip().lower() != b"application/json":
         raise UnsupportedMediaType
     try:
-        value = msgspec.json.decode(body, type=kind)
-        # Two parsers may differ on which of two equal names counts: neither does.
-        if body[:1] != b'"':
-            json.loads(body, object_pairs_hook=_refuse_duplicates)
+        value = decoder.decode(body)
+        # Two parsers may differ on which of two equal names counts: neither does. What
+        # reads as it would be written has none; most bodies do, and are not read twice.
+        if msgspec.json.encode(value) != body:
+            _STRICT.decode(body.decode())
     except msgspec.ValidationError as error:
         raise InvalidRequest(f"The body is not as expected: {error}.") from None
     except (ValueError, RecursionError):
@@ -76,12 +81,16 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> None:
         raise ValueError
 
 
+_STRICT: Final = json.JSONDecoder(object_pairs_hook=_refuse_duplicates)
+
+
 def one_header(request: Request, name: bytes) -> bytes | None:
     """The header's value. Raises InvalidRequest where it came twice."""
-    found = [value for key, value in request.scope["headers"] if key == name]
-    if len(found) > 1:
+    headers: list[tuple[bytes, bytes]] = request.scope["headers"]
+    found = dict(headers)
+    if len(found) != len(headers) and [key for key, _ in headers].count(name) > 1:
         raise InvalidRequest(f"The header {name.decode()} came twice.")
-    return found[0] if found else None
+    return found.get(name)
 
 
 def retry_key(request: Request) -> str | None:

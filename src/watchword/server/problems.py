@@ -1,7 +1,7 @@
 """The one map from errors to the wire (RFC 9457 problem details, RFC 6750 challenges).
 
-An error that has no row here is a 500 that says nothing. Adding an error means one class
-and one row; a test fails until both are there.
+An error that has no row here is a 500 that says nothing. Adding an error means one
+class and one row; a test fails until both are there.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Problem(msgspec.Struct, frozen=True):
 def problem_of(error: WatchwordError) -> Problem:
     """The body for an error, without any detail for those that are our fault."""
     status = STATUS.get(type(error), 500)
-    if status == 500:
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         error = Internal()
     code = error.code
     title = HTTPStatus(status).phrase
@@ -118,7 +118,7 @@ def respond(error: Exception) -> Response:
     headers = {"cache-control": "no-store"}
     if isinstance(error, TryAgain):
         headers["retry-after"] = str(max(1, error.retry_after))
-    if problem.status == 401:
+    if problem.status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = _challenge(error, problem)
     response = Response(
         msgspec.json.encode(problem),

@@ -14,14 +14,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from watchword.server.problems import HEAD_TOO_LARGE, MALFORMED, REQUEST_TIMEOUT
 
-# RFC 9112 §3 asks for 8000 octets of request line at least; proxies send up to 32 KiB of
-# head. What arrives in one read is bounded by the event loop's buffer (256 KiB).
+# RFC 9112 §3 asks for 8000 octets of request line at least; proxies send up to 32 KiB
+# of head. What arrives in one read is bounded by the event loop's buffer (256 KiB).
 HEAD_MAX: Final = 64 * 1024
 SECONDS_TO_SEND: Final = 10
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """HttpToolsProtocol with a bound on the head and a deadline for the whole request."""
+    """HttpToolsProtocol with a bound on the head and a deadline for the request."""
 
     _begun = False
     _head_complete = False

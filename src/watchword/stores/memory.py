@@ -1,4 +1,4 @@
-"""The reference store: plain dictionaries. For tests; nothing here outlives the process.
+"""The reference store: plain dictionaries, for tests. Nothing outlives the process.
 
 Every verb runs to its end without awaiting, so the event loop makes it atomic. What
 another store does differently under the contract suite, it does wrongly.
@@ -66,7 +66,7 @@ class MemoryStore:
             self._record(change.event)
         return True
 
-    async def list(
+    async def list_sessions(
         self, account_id: bytes | None, *, after: bytes | None = None, limit: int
     ) -> list[Session]:
         found = [
@@ -166,7 +166,9 @@ class MemoryStore:
     # throttle
 
     async def take(self, costs: Sequence[Cost], now: int) -> int:
-        taken, wait = take({c.key: self._throttle.get(c.key) for c in costs}, costs, now)
+        taken, wait = take(
+            {c.key: self._throttle.get(c.key) for c in costs}, costs, now
+        )
         self._throttle.update(taken)
         return wait
 

@@ -45,9 +45,7 @@ async def jwks(request: Request) -> Response:
 
 async def openapi(request: Request) -> Response:
     body = msgspec.json.encode(document())
-    return _cached(
-        request, body, "application/json", {"cache-control": "no-cache"}
-    )
+    return _cached(request, body, "application/json", {"cache-control": "no-cache"})
 
 
 def _cached(

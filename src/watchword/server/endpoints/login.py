@@ -29,6 +29,8 @@ class Login(msgspec.Struct, frozen=True):
     password: str
 
 
+_BODY = msgspec.json.Decoder(Login)
+
 OPERATION = Operation(
     method="POST",
     path=f"{BASE}/login",
@@ -50,7 +52,7 @@ OPERATION = Operation(
 
 
 async def login(request: Request) -> Response:
-    body = parse_json(request, await read_body(request), Login)
+    body = parse_json(request, await read_body(request), _BODY)
     grant = await engine_of(request).accounts.sign_in(
         body.username,
         body.password,

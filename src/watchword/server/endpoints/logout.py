@@ -10,7 +10,7 @@ from watchword import errors
 from watchword.core.session import from_text
 from watchword.errors import InvalidRequest, TokenInvalid
 from watchword.server.answers import JSON
-from watchword.server.endpoints.refresh import Refresh, RefreshToken, token_in
+from watchword.server.endpoints.refresh import BODY, Refresh, RefreshToken, token_in
 from watchword.server.openapi import BASE, Operation
 from watchword.server.parsing import (
     authenticate,
@@ -78,7 +78,7 @@ LOGOUT_ALL = Operation(
 async def logout(request: Request) -> Response:
     body = await read_body(request)
     if body:
-        token = token_in(parse_json(request, body, Refresh | str))  # type: ignore[arg-type]
+        token = token_in(parse_json(request, body, BODY))
         session = await engine_of(request).sessions.session_of(token)
         session_id = None if session is None else session.id
     else:

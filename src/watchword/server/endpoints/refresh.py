@@ -30,6 +30,8 @@ class Refresh(msgspec.Struct, frozen=True, rename="camel"):
     refresh_token: RefreshToken
 
 
+BODY: msgspec.json.Decoder[Refresh | str] = msgspec.json.Decoder(Refresh | str)
+
 OPERATION = Operation(
     method="POST",
     path=f"{BASE}/refresh",
@@ -60,7 +62,7 @@ OPERATION = Operation(
 
 
 async def refresh(request: Request) -> Response:
-    body = parse_json(request, await read_body(request), Refresh | str)  # type: ignore[arg-type]
+    body = parse_json(request, await read_body(request), BODY)
     grant = await engine_of(request).sessions.refresh(
         token_in(body),
         client_id=FIRST_PARTY,

@@ -73,9 +73,7 @@ async def end_session(request: Request) -> Response:
     rows = await sessions.list_of_account(account_id)
     if session_id not in [row.id for row in rows]:
         raise NotFound
-    await sessions.end_one(
-        session_id, "ended by user", address=client_address(request)
-    )
+    await sessions.end_one(session_id, "ended by user", address=client_address(request))
     return Response(status_code=204, headers={"cache-control": "no-store"})
 
 

@@ -110,7 +110,7 @@ class SqliteStore:
         ending = any(change.after.revoked_at is not None for change in changes)
         return await self._writer.do(job, urgent=ending)
 
-    async def list(
+    async def list_sessions(
         self, account_id: bytes | None, *, after: bytes | None = None, limit: int
     ) -> list[Session]:
         if account_id is None:
@@ -204,12 +204,14 @@ class SqliteStore:
     async def swap_account(
         self, before: Account, after: Account | None, event: Event | None
     ) -> bool:
-        name, values = "delete_account", (before.id, before.version)
+        name = "delete_account"
+        values: tuple[Any, ...] = (before.id, before.version)
         if after is not None:
-            name, values = "swap_account", (
+            name = "swap_account"
+            values = (
                 *(after.name, after.password_hash, " ".join(after.roles)),
                 *(after.epoch, after.version, after.disabled),
-                *(before.id, before.version),
+                *values,
             )
 
         def job(connection: apsw.Connection) -> bool:
@@ -315,8 +317,12 @@ class SqliteStore:
         self._near.close()
 
 
+# The statements name the columns in the order of the fields.
+
+
 def _session(row: tuple[Any, ...]) -> Session:
-    return Session(*row[:14], tuple(row[14].split()), *row[15:])
+    values: tuple[Any, ...] = (*row[:14], tuple(row[14].split()), *row[15:])
+    return Session(*values)
 
 
 def _swap_row(change: Change) -> tuple[Any, ...]:
@@ -329,7 +335,11 @@ def _swap_row(change: Change) -> tuple[Any, ...]:
 
 
 def _account(row: tuple[Any, ...]) -> Account:
-    return Account(*row[:3], tuple(row[3].split()), *row[4:7], bool(row[7]))
+    values: tuple[Any, ...] = (
+        *(*row[:3], tuple(row[3].split())),
+        *(*row[4:7], bool(row[7])),
+    )
+    return Account(*values)
 
 
 def _event(row: tuple[Any, ...]) -> Event:

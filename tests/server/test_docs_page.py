@@ -1,0 +1,323 @@
+"""/docs, from a real `watchword serve` and in a real Chromium."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from email.message import Message
+from importlib import resources
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from watchword.server.endpoints.docs import FILES
+
+PASSWORD = "correct-horse-battery-staple-41"
+ACCESS_SECONDS = 3  # long enough for two clicks on a busy machine
+START_SECONDS = 10
+
+STATIC = resources.files("watchword.server") / "static"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+LAUNCH_ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server with short access tokens."""
+    folder = tmp_path_factory.mktemp("docs")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    outside = {k: v for k, v in os.environ.items() if not k.startswith("WATCHWORD_")}
+    settings = {
+        "WATCHWORD_ADMIN_PASSWORD": PASSWORD,
+        "WATCHWORD_ACCESS_TTL": f"{ACCESS_SECONDS}s",
+    }
+    program = Path(sys.executable).with_name("watchword")
+    command: list[str | Path]
+    command = [program, "serve", "--data", folder / "data", "--port", f"{port}"]
+    log = folder / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env=outside | settings,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+        try:
+            address = f"http://127.0.0.1:{port}"
+            _wait_until_it_answers(address, process, log)
+            yield address
+        finally:
+            process.terminate()
+            process.wait(START_SECONDS)
+
+
+def _wait_until_it_answers(
+    address: str, process: subprocess.Popen[bytes], log: Path
+) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(f"{address}/healthz").close()
+        except URLError:
+            time.sleep(0.05)
+        else:
+            return
+    pytest.fail(f"watchword serve did not start:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=LAUNCH_ARGS
+        )
+        yield chromium
+        chromium.close()
+
+
+class DocsPage:
+    """The page as a user sees it: operations, their answers, and the steps above."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.page = page
+        self.requested: list[str] = []
+        self.retry_keys: list[str | None] = []
+        self.faults: list[str] = []
+        page.on("request", lambda request: self.requested.append(request.url))
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("console", lambda message: self._heard(message.text))
+        page.goto(f"{origin}/docs")
+
+    def _heard(self, text: str) -> None:
+        if "the server responded with a status of 401" not in text:
+            self.faults.append(text)
+
+    def operation(self, call: str) -> Locator:
+        path = f'.opblock-summary-path[data-path$="/auth/{call}"]'
+        return self.page.locator(".opblock").filter(has=self.page.locator(path))
+
+    def go_to_step(self, number: int) -> None:
+        self.page.locator("#steps a").nth(number - 1).click()
+
+    def body(self, call: str) -> Locator:
+        return self.operation(call).locator("textarea.body-param__text")
+
+    def execute(self, call: str) -> None:
+        """Click Execute and wait for the answer, not yet for its display."""
+        with self.page.expect_response(f"**/auth/{call}") as answer:
+            self.operation(call).get_by_role("button", name="Execute").click()
+        request = answer.value.request
+        if call == "refresh":
+            self.retry_keys.append(request.header_value("idempotency-key"))
+
+    def expect_answer(self, call: str, status: int, text: str) -> None:
+        shown = self.operation(call).locator(".live-responses-table .response").first
+        expect(shown.locator(".response-col_status")).to_contain_text(str(status))
+        expect(shown).to_contain_text(text)
+
+    def expect_done(self, *numbers: int) -> None:
+        steps = self.page.locator("#steps li")
+        for number in range(1, 7):
+            classes = ["done"] if number in numbers else []
+            expect(steps.nth(number - 1)).to_have_class(" ".join(classes))
+
+    def sign_in(self) -> None:
+        self.go_to_step(1)
+        self.body("login").fill(f'{{"username": "admin", "password": "{PASSWORD}"}}')
+        self.execute("login")
+        self.expect_answer("login", 200, "accessToken")
+
+    def outlive_the_access_token(self) -> None:
+        deadline = time.monotonic() + ACCESS_SECONDS + 4
+        expired = self.page.locator("#hint", has_text="has expired")
+        while not expired.count() and time.monotonic() < deadline:
+            self.page.wait_for_timeout(250)
+            self.execute("secure")
+
+
+@pytest.fixture
+def docs(browser: Browser, origin: str) -> Iterator[DocsPage]:
+    context = browser.new_context(viewport={"width": 1300, "height": 950})
+    context.set_default_timeout(5000)
+    docs = DocsPage(context.new_page(), origin)
+    yield docs
+    foreign = [url for url in docs.requested if not url.startswith((origin, "data:"))]
+    kept = docs.page.evaluate("[localStorage.length, sessionStorage.length]")
+    cookies = context.cookies()
+    context.close()
+    assert foreign == []
+    assert docs.faults == []
+    assert (kept, cookies) == ([0, 0], [])
+
+
+def test_the_six_steps_are_clicked_through_without_copying_a_token(
+    docs: DocsPage,
+) -> None:
+    """Open editors and closed ones get the tokens; logout takes the authorization."""
+    docs.go_to_step(4)
+    expect(docs.body("refresh")).to_have_value(re.compile("ww_rt_…"))
+    docs.sign_in()
+    expect(docs.body("refresh")).to_have_value(re.compile(r'"ww_rt_[\w-]{76}"'))
+    first = docs.body("refresh").input_value()
+
+    docs.go_to_step(2)
+    docs.execute("secure")
+    docs.expect_answer("secure", 200, "API accessed using valid JWT token")
+    docs.expect_done(1, 2)
+
+    docs.outlive_the_access_token()
+    docs.expect_answer("secure", 401, "token_expired")
+    docs.expect_done(1, 2, 3)
+
+    docs.execute("refresh")
+    docs.expect_answer("refresh", 200, "refreshToken")
+    expect(docs.body("refresh")).not_to_have_value(first)
+
+    docs.execute("secure")
+    docs.expect_answer("secure", 200, "API accessed using valid JWT token")
+    docs.expect_done(1, 2, 3, 4, 5)
+
+    newest = docs.body("refresh").input_value()
+    docs.go_to_step(6)
+    expect(docs.body("logout")).to_have_value(newest)
+    docs.execute("logout")
+    docs.expect_answer("logout", 200, "Logged out successfully")
+    docs.expect_done(1, 2, 3, 4, 5, 6)
+
+    docs.execute("secure")
+    docs.expect_answer("secure", 401, "token_missing")
+    docs.execute("refresh")
+    docs.expect_answer("refresh", 401, "session_revoked")
+
+
+def test_each_refresh_has_its_own_retry_key_unless_one_is_typed_in(
+    docs: DocsPage,
+) -> None:
+    """A fresh key each time; a key of the user's own is how a retry is tried out."""
+    docs.sign_in()
+    docs.go_to_step(4)
+    docs.execute("refresh")
+    docs.execute("refresh")
+    drawn = docs.retry_keys[:]
+    assert len(set(drawn)) == 2
+    assert all(re.fullmatch(r"[0-9a-f-]{36}", str(key)) for key in drawn)
+
+    field = docs.operation("refresh").get_by_placeholder("Idempotency-Key")
+    field.fill("typed-in-by-hand-0001")
+    spent = docs.body("refresh").input_value()
+    docs.execute("refresh")
+    expect(docs.body("refresh")).not_to_have_value(spent)
+    successor = docs.body("refresh").input_value()
+    docs.body("refresh").fill(spent)
+    docs.execute("refresh")
+    docs.expect_answer("refresh", 200, "refreshToken")
+    expect(docs.body("refresh")).to_have_value(successor)
+    assert docs.retry_keys[2:] == ["typed-in-by-hand-0001"] * 2
+
+
+def test_a_token_put_in_by_hand_stays_in_memory_too(docs: DocsPage) -> None:
+    """The Authorize box works as ever, and keeps nothing (see the fixture)."""
+    docs.page.locator(".auth-wrapper .authorize").click()
+    docs.page.locator(".modal-ux input").fill("not.a.token")
+    docs.page.locator(".modal-ux .authorize").click()
+    docs.page.locator(".modal-ux .btn-done").click()
+    docs.go_to_step(2)
+    docs.execute("secure")
+    docs.expect_answer("secure", 401, "token_invalid")
+
+
+def _get(url: str, **headers: str) -> tuple[int, Message, bytes]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as r:
+            return r.status, r.headers, r.read()
+    except HTTPError as error:
+        with error:
+            return error.code, error.headers, error.read()
+
+
+def test_the_page_may_load_nothing_but_its_own_files(origin: str) -> None:
+    """The policy names every directive, and the page needs no exception from it."""
+    status, headers, body = _get(f"{origin}/docs")
+    assert status == 200
+    assert headers["content-type"] == "text/html; charset=utf-8"
+    policy = (
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data:; connect-src 'self'; font-src 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    )
+    assert headers.get_all("content-security-policy") == [policy]
+    page = body.decode()
+    assert not re.search(r"<script(?![^>]*\ssrc=)|\son\w+=", page)
+    referred = set(re.findall(r'(?:src|href)="([^"]+)"', page)) - {"openapi.json"}
+    assert referred <= {f"docs/{name}" for name in FILES}
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_file_has_its_type_and_is_asked_for_again_only_by_its_tag(
+    origin: str, name: str
+) -> None:
+    """An upgrade shows at once, and costs no transfer where nothing changed."""
+    path, media_type = FILES[name]
+    status, headers, body = _get(f"{origin}/docs/{name}")
+    assert (status, body) == (200, (STATIC / path).read_bytes())
+    assert headers["content-type"] == media_type
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == "no-cache"
+    for tag in (headers["etag"], f'"other", W/{headers["etag"]}'):
+        status, again, body = _get(f"{origin}/docs/{name}", **{"If-None-Match": tag})
+        assert (status, again["etag"], body) == (304, headers["etag"], b"")
+    assert _get(f"{origin}/docs/{name}", **{"If-None-Match": '"other"'})[0] == 200
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "index.html",
+        "swagger-ui.css.map",
+        "swagger-ui/LICENSE",
+        "swagger-ui%2FLICENSE",
+        "..%2Fendpoints%2Fdocs.py",
+        "%2Fetc%2Fpasswd",
+        "watchword-docs.js%00",
+    ],
+)
+def test_no_other_file_is_served(origin: str, name: str) -> None:
+    """Names come from a table; what is not in it is not looked for."""
+    status, _, body = _get(f"{origin}/docs/{name}")
+    assert status == 404
+    assert b'"code":"not_found"' in body
+
+
+def test_the_vendored_files_are_those_of_the_pinned_release() -> None:
+    """Byte for byte, and nothing beside them."""
+    folder = STATIC / "swagger-ui"
+    lines = (folder / "SHA256SUMS").read_text().splitlines()
+    expected = {name: digest for digest, name in map(str.split, lines)}
+    found = {file.name for file in folder.iterdir()}
+    assert found == expected.keys() | {"SHA256SUMS", "VENDORED.md"}
+    for name, digest in expected.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
