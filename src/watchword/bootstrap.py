@@ -24,7 +24,7 @@ from watchword.config import Settings
 from watchword.core import limits
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy
-from watchword.errors import SettingsError
+from watchword.errors import NameTaken, SettingsError
 from watchword.keys import KeyRing, derive
 from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher
 from watchword.ports import Clock, Entropy, Store
@@ -194,7 +194,10 @@ async def prepare(settings: Settings) -> Prepared:
             password = secrets.token_urlsafe(18)
             chosen = password if given is None else given.get_secret_value()
             password = None if given is not None else password
-            await watchword.accounts.register(_ADMIN, chosen, roles=[_ADMIN])
+            try:
+                await watchword.accounts.register(_ADMIN, chosen, roles=[_ADMIN])
+            except NameTaken:  # another process that started with us was first
+                password = None
         return Prepared(made, password)
 
 

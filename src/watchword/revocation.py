@@ -2,9 +2,9 @@
 
 One entry per session that ended before its time, kept until its last access token has
 expired: the set stays tiny. The process that ends a session adds it at once; every
-other process follows the feed, within a second. Nothing is accepted before the first complete
-read, nor when the last one is older than a bound: then nobody knows, and the answer
-is 503, not 401, for the client must not sign its user out.
+other process follows the feed, within a second. Nothing is accepted before the first
+complete read, nor when the last one is older than a bound: then nobody knows, and the
+answer is 503, not 401, for the client must not sign its user out.
 """
 
 from __future__ import annotations

@@ -71,6 +71,7 @@ SWAP_ATTEMPTS: Final = 3
 # an old token is told "expired" rather than "unknown".
 SWEEP_EVERY: Final = MINUTE
 SWEEP_LIMIT: Final = 500
+SWEEP_LOOK: Final = 10_000
 SWEEP_AFTER: Final = 7 * DAY
 END_LIMIT: Final = 500
 AUDIT_RETENTION: Final = 400 * DAY
@@ -78,7 +79,7 @@ AUDIT_RETENTION: Final = 400 * DAY
 # Sign-in throttle, counted by GCRA: a burst, then one more per interval.
 # SP 800-63B-4 §3.2.2 allows 100 consecutive failures: a name's burst and a day of
 # intervals stay near that, and a victim is never locked out longer than one interval.
-THROTTLE_NAME_BURST: Final = 10
+THROTTLE_NAME_BURST: Final = 20
 THROTTLE_NAME_INTERVAL: Final = 15 * MINUTE
 THROTTLE_ADDRESS_BURST: Final = 50
 THROTTLE_ADDRESS_INTERVAL: Final = 30 * SECOND

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # What one verification may cost: about 4 s of one core of 2026, at the bounds. Common
 # settings lie far below: Django 5.2 uses 10^6 iterations, RFC 9106 64 MiB three times.
 PBKDF2_ITERATIONS_MAX: Final = 10_000_000
+BCRYPT_COST_MIN: Final = 4  # what the algorithm itself allows
 BCRYPT_COST_MAX: Final = 16
 MEMORY_KIB_MAX: Final = 256 * 1024
 # Memory times passes (argon2) or times lanes (scrypt runs them one after the other).
@@ -154,7 +155,7 @@ def _argon2(found: Match[str]) -> Argon2 | None:
 
 
 def _bcrypt(found: Match[str]) -> Bcrypt | None:
-    if not 4 <= int(found["cost"]) <= BCRYPT_COST_MAX:
+    if not BCRYPT_COST_MIN <= int(found["cost"]) <= BCRYPT_COST_MAX:
         return None
     return Bcrypt(found["hash"], prehashed=found["django"] == "bcrypt_sha256$")
 

@@ -62,6 +62,6 @@ def check_new_password(password: str, *, names: Iterable[str] = ()) -> None:
 def _guesses_log10(password: str) -> float:
     # Imported here: its word lists take 40 ms and several MiB, and a server that never
     # sets a password needs none of it.
-    from zxcvbn import zxcvbn  # type: ignore[import-untyped]
+    from zxcvbn import zxcvbn  # type: ignore[import-untyped]  # noqa: PLC0415
 
     return float(zxcvbn(password[:ESTIMATED_LENGTH])["guesses_log10"])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -18,12 +18,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from watchword.bootstrap import open_watchword
 from watchword.config import Settings
 from watchword.errors import NotFound, WatchwordError
-from watchword.server.edge import Edge
+from watchword.server.edge import Edge, Endpoint
 from watchword.server.endpoints import (
     discovery,
     docs,
@@ -37,8 +37,6 @@ from watchword.server.endpoints import (
 from watchword.server.https import HttpsOnly
 from watchword.server.openapi import Operation
 from watchword.server.problems import Internal, MethodNotAllowed, respond
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 ENDPOINTS: Final[list[tuple[Operation, Endpoint]]] = [
     (login.OPERATION, login.login),
@@ -94,32 +92,10 @@ def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
             Exception: _failed,
         },
     )
-    application = Hot(application)
+    application = Edge(application, HOT)
     if settings.behind_proxy:
         application = HttpsOnly(application, settings.behind_proxy)
-    return Edge(application)
-
-
-class Hot:
-    """Calls a hot endpoint straight away; everything else goes on."""
-
-    def __init__(self, application: ASGIApp) -> None:
-        self._application = application
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            endpoint = HOT.get((scope["method"], scope["path"]))
-            if endpoint is not None:
-                try:
-                    response = await endpoint(Request(scope, receive))
-                except ClientDisconnect:
-                    return
-                except Exception as error:  # noqa: BLE001 - respond() knows or logs
-                    response = respond(error)
-                scope["problem"] = getattr(response, "code", "-")
-                await response(scope, receive, send)
-                return
-        await self._application(scope, receive, send)
+    return application
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -9,10 +9,17 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from watchword.server.problems import respond
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+Header = tuple[bytes, bytes]
 
 FLUSH_SECONDS: Final = 0.2
 PATH_SHOWN: Final = 200
@@ -29,13 +36,21 @@ _NO_PAGE: Final = (
     b"default-src 'none'; frame-ancestors 'none'",
 )
 _OWN_POLICY: Final = "/docs"
+_START: Final = "http.response.start"
+_BODY: Final = "http.response.body"
 
 
 class Edge:
-    """Wraps `send` once; everything that is said of every answer is said here."""
+    """Everything that is said of every answer is said here.
 
-    def __init__(self, application: ASGIApp) -> None:
+    `hot` endpoints, by method and exact path, are called straight away.
+    """
+
+    def __init__(
+        self, application: ASGIApp, hot: Mapping[tuple[str, str], Endpoint]
+    ) -> None:
         self._application = application
+        self._hot = hot
         self._lines: list[str] = []
         self._flushing = False
 
@@ -51,16 +66,23 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message["headers"], *_ALWAYS]
-                if not scope["path"].startswith(_OWN_POLICY):
-                    headers.append(_NO_PAGE)
-                if scope["scheme"] == "https":
-                    headers.append(_HSTS)
-                message["headers"] = headers
+                message["headers"] = _complete(message["headers"], scope)
             await send(message)
 
+        endpoint = self._hot.get((scope["method"], scope["path"]))
         try:
-            await self._application(scope, receive, send_with_headers)
+            if "refused" in scope:
+                await respond(scope["refused"])(scope, receive, send_with_headers)
+            elif endpoint is None:
+                await self._application(scope, receive, send_with_headers)
+            else:
+                response = await _answer(endpoint, scope, receive)
+                status = response.status_code
+                headers = _complete(response.raw_headers, scope)
+                await send(
+                    {"type": _START, "status": status, "headers": headers},
+                )
+                await send({"type": _BODY, "body": response.body})
         finally:
             self._write(scope, status, time.perf_counter() - begun)
 
@@ -80,6 +102,26 @@ class Edge:
         lines, self._lines = self._lines, []
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         sys.stderr.write("".join(f"{stamp} {line}\n" for line in lines))
+
+
+async def _answer(endpoint: Endpoint, scope: Scope, receive: Receive) -> Response:
+    try:
+        return await endpoint(Request(scope, receive))
+    except ClientDisconnect:
+        return Response(status_code=400)  # nobody is there to read it
+    except Exception as error:  # noqa: BLE001 - respond() knows it, or logs it
+        response = respond(error)
+        scope["problem"] = getattr(response, "code", "-")
+        return response
+
+
+def _complete(headers: list[Header], scope: Scope) -> list[Header]:
+    complete = [*headers, *_ALWAYS]
+    if not scope["path"].startswith(_OWN_POLICY):
+        complete.append(_NO_PAGE)
+    if scope["scheme"] == "https":
+        complete.append(_HSTS)
+    return complete
 
 
 def _escaped(path: str) -> str:

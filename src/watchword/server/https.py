@@ -12,13 +12,13 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from watchword.server.problems import HttpsRequired, respond
+from watchword.server.problems import HttpsRequired
 
 Network = IPv4Network | IPv6Network
 
 
 class HttpsOnly:
-    """Refuses what did not come over HTTPS; restores the client's address."""
+    """Restores the client's address; marks for refusal what did not come over HTTPS."""
 
     def __init__(self, application: ASGIApp, proxies: Sequence[Network]) -> None:
         self._application = application
@@ -28,14 +28,12 @@ class HttpsOnly:
         if scope["type"] == "http":
             peer = scope["client"][0] if scope["client"] else ""
             if self._trusts(peer):
-                if _values(scope, b"x-forwarded-proto") != ["https"]:
-                    await respond(HttpsRequired())(scope, receive, send)
-                    return
                 client = self._client_behind(scope, peer)
-                scope = {**scope, "scheme": "https", "client": (client, 0)}
-            elif scope["scheme"] != "https":
-                await respond(HttpsRequired())(scope, receive, send)
-                return
+                scope = {**scope, "client": (client, 0)}
+                if _values(scope, b"x-forwarded-proto") == ["https"]:
+                    scope["scheme"] = "https"
+            if scope["scheme"] != "https":
+                scope = {**scope, "refused": HttpsRequired()}
         await self._application(scope, receive, send)
 
     def _client_behind(self, scope: Scope, peer: str) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -97,7 +98,7 @@ def _operation(one: Operation, schema_of: dict[int, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {
         "summary": one.summary,
         "tags": [one.tag],
-        "operationId": f"{one.method.lower()}{one.path.replace('/', '_')}",
+        "operationId": _operation_id(one),
         "responses": _responses(one, schema_of),
     }
     if one.description:
@@ -153,6 +154,11 @@ def _responses(one: Operation, schema_of: dict[int, Any]) -> dict[str, Any]:
             "content": {"application/problem+json": {"schema": schema_of[id(Problem)]}},
         }
     return responses
+
+
+def _operation_id(one: Operation) -> str:
+    words = re.findall(r"\w+", one.path.removeprefix(BASE))
+    return "-".join([one.method.lower(), *words])
 
 
 def _path_parameters(path: str) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from watchword.core.limits import AUDIT_RETENTION, SWEEP_AFTER
+from watchword.core.limits import AUDIT_RETENTION, SWEEP_AFTER, SWEEP_LOOK
 from watchword.core.session import Ended, Session
 from watchword.core.throttle import Cost, give_back, take
 from watchword.errors import NameTaken, StoreUnavailable
@@ -159,15 +159,17 @@ class SqliteStore:
         )
 
     async def sweep(self, now: int, limit: int) -> int:
-        # Walks the table in order of key, a step per call: no index to keep for it.
-        candidates = await self._scan("sweep_candidates", (self._sweep_from, limit))
-        self._sweep_from = candidates[-1][0] if len(candidates) == limit else b""
-        before = now - SWEEP_AFTER
-        over = [(row[0], before) for row in candidates if row[1] < before]
+        # Walks the table in order of key, a stretch per call: an index by deadline
+        # would be written at every refresh.
+        begin = self._sweep_from
+        ((end,),) = await self._scan("sweep_step", (begin, SWEEP_LOOK))
+        over = (begin, end, now - SWEEP_AFTER, limit)
 
         def job(connection: apsw.Connection) -> int:
             start = connection.total_changes()
-            connection.executemany(self._sql["sweep_session"], over)
+            connection.execute(self._sql["sweep_sessions"], over)
+            if connection.changes() < limit:
+                self._sweep_from = end or b""  # from the start again after the last
             connection.execute(self._sql["sweep_feed"], (now, limit))
             connection.execute(self._sql["sweep_throttle"], (now, limit))
             connection.execute(self._sql["sweep_audit"], (now - AUDIT_RETENTION, limit))

@@ -75,11 +75,14 @@ SELECT
     coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'ended'), 0)
 FROM store;
 
--- name: sweep_candidates
-SELECT id, idle_expires_at FROM sessions WHERE id > ? ORDER BY id LIMIT ?;
+-- name: sweep_step
+SELECT max(id) FROM (SELECT id FROM sessions WHERE id > ? ORDER BY id LIMIT ?);
 
--- name: sweep_session
-DELETE FROM sessions WHERE id = ? AND idle_expires_at < ?;
+-- name: sweep_sessions
+DELETE FROM sessions WHERE id IN (
+    SELECT id FROM sessions
+    WHERE id > ? AND id <= ? AND idle_expires_at < ? LIMIT ?
+);
 
 -- name: sweep_feed
 DELETE FROM ended WHERE sequence IN (
