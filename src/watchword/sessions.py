@@ -371,6 +371,10 @@ class Sessions:
             detail=detail,
         )
 
+    def generation_of(self, token: str) -> int:
+        """The generation that a refresh token names. Raises RefreshInvalid."""
+        return self._tokens.read(token)[1]
+
     async def session_of(self, token: str) -> Session | None:
         """The session of a refresh token of any generation, spent or expired ones too.
 

@@ -1,0 +1,27 @@
+"""The `watchword` command. One file per noun; `running.py` is what they share.
+
+Modules of the engine are imported inside the commands: `watchword --help` is quick.
+"""
+
+from __future__ import annotations
+
+import click
+
+from watchword import __version__
+from watchword.cli.audit import audit
+from watchword.cli.keys import keys
+from watchword.cli.running import Commands
+from watchword.cli.serve import serve
+from watchword.cli.sessions import sessions
+from watchword.cli.tools import check, inspect, migrate, openapi
+from watchword.cli.users import user
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="watchword")
+def main() -> None:
+    """Sessions for your API: sign in, refresh, log out everywhere."""
+
+
+for command in (serve, user, sessions, keys, migrate, check, openapi, audit, inspect):
+    main.add_command(command)

@@ -1,0 +1,73 @@
+"""`watchword audit`: what happened, and what happens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from watchword.cli.running import options, utc, visible, with_engine
+from watchword.core.session import as_text
+
+if TYPE_CHECKING:
+    from watchword.bootstrap import Watchword
+    from watchword.ports import Event
+
+_PAGE = 500
+_POLL_SECONDS = 0.5
+
+
+@click.command()
+@click.option("--follow", is_flag=True, help="Go on as events come.")
+@click.option("--after", type=int, help="Start behind this sequence number.")
+@options
+def audit(
+    follow: bool,
+    after: int | None,
+    data: Path | None,
+    as_json: bool,
+) -> None:
+    """Show the audit events, oldest first, one line each."""
+
+    async def work(watchword: Watchword) -> None:
+        seen = after or 0
+        if follow and after is None:
+            seen = await watchword.store.last_event()
+        while True:
+            events = await watchword.store.read_events(seen, _PAGE)
+            for sequence, event in events:
+                click.echo(_line(sequence, event, as_json=as_json))
+                seen = sequence
+            if len(events) < _PAGE:
+                if not follow:
+                    return
+                await asyncio.sleep(_POLL_SECONDS)
+
+    with_engine(data, work)
+
+
+def _line(sequence: int, event: Event, *, as_json: bool) -> str:
+    facts: dict[str, Any] = {
+        "sequence": sequence,
+        "at": utc(event.at),
+        "type": event.type.value,
+        "subject": None if event.account_id is None else as_text(event.account_id),
+        "session": None if event.session_id is None else as_text(event.session_id),
+        "client": event.client_id,
+        "address": event.address,
+        "detail": dict(event.detail),
+    }
+    if as_json:
+        return json.dumps(facts)
+    detail = " ".join(f"{name}={visible(v)}" for name, v in event.detail.items())
+    named = [
+        f"{name}={facts[name]}"
+        for name in ("subject", "session", "client", "address")
+        if facts[name]
+    ]
+    return " ".join(
+        [str(sequence), facts["at"], facts["type"], *named, detail]
+    ).rstrip()
