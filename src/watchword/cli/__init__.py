@@ -1,6 +1,7 @@
-"""The `watchword` command. One file per noun; `running.py` is what they share.
+"""The `watchword` command. One file per noun.
 
-Modules of the engine are imported inside the commands: `watchword --help` is quick.
+`running.py` is what they share and `output.py` what they print with. Modules of the
+engine are imported inside the commands: `watchword --help` is quick.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ import click
 from watchword import __version__
 from watchword.cli.audit import audit
 from watchword.cli.keys import keys
-from watchword.cli.running import Commands
 from watchword.cli.serve import serve
 from watchword.cli.sessions import sessions
-from watchword.cli.tools import check, inspect, migrate, openapi
+from watchword.cli.tokens import inspect
+from watchword.cli.tools import check, migrate, openapi
 from watchword.cli.users import user
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="watchword")
 def main() -> None:
     """Sessions for your API: sign in, refresh, log out everywhere."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from watchword.cli.running import options, utc, visible, with_engine
+from watchword.cli.output import utc, visible
+from watchword.cli.running import existing, options, with_engine
 from watchword.core.session import as_text
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ _POLL_SECONDS = 0.5
 
 @click.command()
 @click.option("--follow", is_flag=True, help="Go on as events come.")
-@click.option("--after", type=int, help="Start behind this sequence number.")
+@click.option(
+    "--after", type=click.IntRange(min=0), help="Start behind this sequence number."
+)
 @options
 def audit(
     follow: bool,
@@ -30,7 +33,10 @@ def audit(
     data: Path | None,
     as_json: bool,
 ) -> None:
-    """Show the audit events, oldest first, one line each."""
+    """Show the audit events, oldest first, one line each. Times are UTC.
+
+    --follow starts at the end unless --after is given.
+    """
 
     async def work(watchword: Watchword) -> None:
         seen = after or 0
@@ -46,7 +52,11 @@ def audit(
                     return
                 await asyncio.sleep(_POLL_SECONDS)
 
-    with_engine(data, work)
+    try:
+        with_engine(existing(data), work)
+    except KeyboardInterrupt:
+        if not follow:
+            raise
 
 
 def _line(sequence: int, event: Event, *, as_json: bool) -> str:
@@ -62,12 +72,7 @@ def _line(sequence: int, event: Event, *, as_json: bool) -> str:
     }
     if as_json:
         return json.dumps(facts)
-    detail = " ".join(f"{name}={visible(v)}" for name, v in event.detail.items())
-    named = [
-        f"{name}={facts[name]}"
-        for name in ("subject", "session", "client", "address")
-        if facts[name]
-    ]
-    return " ".join(
-        [str(sequence), facts["at"], facts["type"], *named, detail]
-    ).rstrip()
+    named = {name: facts[name] for name in ("subject", "session", "client", "address")}
+    told = {name: value for name, value in named.items() if value} | facts["detail"]
+    pairs = [f"{name}={visible(value)}" for name, value in told.items()]
+    return " ".join([str(sequence), facts["at"], facts["type"], *pairs])

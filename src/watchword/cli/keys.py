@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from watchword.cli.running import options, table, tell, utc, with_engine
+from watchword.cli.output import table, tell, utc, visible
+from watchword.cli.running import existing, options, with_engine
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
@@ -34,21 +35,24 @@ def list_(data: Path | None, as_json: bool) -> None:
             for row in watchword.keys.rows
         ]
 
-    table(as_json, with_engine(data, work), "There are no keys.")
+    table(as_json, with_engine(existing(data), work), "There are no keys.")
 
 
 @keys.command()
 @options
 def rotate(data: Path | None, as_json: bool) -> None:
     """Sign with the next key from now on; tokens of the old one stay good."""
-    kid = with_engine(data, lambda watchword: watchword.keys.rotate())
+    kid = with_engine(existing(data), lambda watchword: watchword.keys.rotate())
     tell(as_json, f"{kid} signs from now on.", active=kid)
 
 
-@keys.command()
+# One key id in 64 begins with a dash: here it is no option, and no short one is either.
+@keys.command(
+    context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]}
+)
 @click.argument("kid")
 @options
 def retire(kid: str, data: Path | None, as_json: bool) -> None:
     """Drop a key at once, for an emergency: its tokens are refused."""
-    with_engine(data, lambda watchword: watchword.keys.retire(kid))
-    tell(as_json, f"{kid} is gone; clients refresh their tokens.", retired=kid)
+    with_engine(existing(data), lambda watchword: watchword.keys.retire(kid))
+    tell(as_json, f"{visible(kid)} is gone; clients refresh their tokens.", retired=kid)

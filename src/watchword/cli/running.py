@@ -1,21 +1,22 @@
-"""What the commands share: options, settings, an open engine, output, errors.
+"""What the commands share: options, settings, an open engine, exit codes.
 
 A wrong setting exits with 2 after naming all of them; every other error of ours is one
-line on standard error and exits with 1.
+line on standard error and exits with 1. Only `serve` and `user add` make a new store:
+a mistyped --data must not look like an empty one.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import functools
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from watchword.cli.output import complain
 from watchword.errors import SettingsError, WatchwordError
 
 if TYPE_CHECKING:
@@ -23,62 +24,87 @@ if TYPE_CHECKING:
     from watchword.config import Settings
 
 Result = TypeVar("Result")
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class Commands(click.Group):
-    """A group whose commands' errors become sentences and exit codes."""
+def options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --data and --json, which every command takes, and turn errors into exits."""
 
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click's own
+    @functools.wraps(command)
+    def guarded(*, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's
         try:
-            return super().invoke(ctx)
-        except SettingsError as error:
-            for fault in error.faults:
-                click.echo(f"watchword: {fault}", err=True)
-            ctx.exit(2)
+            command(as_json=as_json, **given)
         except WatchwordError as error:
-            if "--json" in sys.argv:
-                told = json.dumps({"code": error.code, "message": str(error)})
-                click.echo(told, err=True)
-            else:
-                click.echo(f"watchword: {error}", err=True)
-            ctx.exit(1)
+            complain(error, as_json=as_json)
+            sys.exit(2 if isinstance(error, SettingsError) else 1)
+        except BrokenPipeError:
+            raise  # `| head`: click knows what to do
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            where = f"{error.filename}: " if error.filename else ""
+            complain(WatchwordError(where + reason), as_json=as_json)
+            sys.exit(1)
 
-
-def options(command: Command) -> Command:
-    """Add --data and --json, which every command takes."""
     data = click.option(
         "--data",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=click.Path(path_type=Path),
         help="The folder of all state (or WATCHWORD_DATA).",
     )
     as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
-    return data(as_json(command))
+    return data(as_json(guarded))
 
 
 def settings_of(data: Path | None, **flags: Any) -> Settings:  # noqa: ANN401
-    """The settings; `--data` and other flags win. Raises SettingsError."""
+    """The settings, of a store that may be new; `--data` and other flags win.
+
+    Raises SettingsError, also where a database is there and its secret is not: a new
+    secret beside it would only hide that the old one was lost.
+    """
     from watchword.config import load_settings
 
-    return load_settings(data=data, **flags)
+    settings = load_settings(data=data, **flags)
+    file = database_of(settings)
+    if file is not None and file.exists() and not _has_secret(settings):
+        raise SettingsError(
+            [
+                f"the database {file} is there, and the secret that it was made with "
+                f"is not: give WATCHWORD_SECRET, or put back {settings.data / 'secret'}"
+            ]
+        )
+    return settings
+
+
+def existing(data: Path | None) -> Settings:
+    """The settings, of a store that is there. Raises SettingsError."""
+    settings = settings_of(data)
+    file = database_of(settings)
+    if file is not None and not file.exists():
+        inside = file.is_relative_to(settings.data)
+        gone = inside and not settings.data.exists()
+        missing = f"data folder at {settings.data}" if gone else f"database at {file}"
+        raise SettingsError(
+            [f"no {missing}: run `watchword serve` first, or give --data"]
+        )
+    return settings
+
+
+def database_of(settings: Settings) -> Path | None:
+    """The file of an embedded store."""
+    if not settings.database_url.startswith("sqlite:"):
+        return None
+    from watchword.stores.sqlite.database import path_of
+
+    return path_of(settings.database_url)
+
+
+def _has_secret(settings: Settings) -> bool:
+    return bool(settings.secret) or (settings.data / "secret").exists()
 
 
 def with_engine(
-    data: Path | None,
-    work: Callable[[Watchword], Awaitable[Result]],
-    *,
-    make: bool = False,
+    settings: Settings, work: Callable[[Watchword], Awaitable[Result]]
 ) -> Result:
-    """Run `work` on the store of that folder, which must be there unless `make`."""
+    """What `work` returns, on the open store."""
     from watchword.bootstrap import open_watchword
-
-    settings = settings_of(data)
-    if not make and not settings.data.exists():
-        fault = (
-            f"there is no data folder {settings.data}: "
-            "run `watchword serve` first, or give --data"
-        )
-        raise SettingsError([fault])
 
     async def run() -> Result:
         async with open_watchword(settings, background=False) as watchword:
@@ -87,35 +113,14 @@ def with_engine(
     return asyncio.run(run())
 
 
-def tell(as_json: bool, sentence: str, **facts: Any) -> None:  # noqa: ANN401
-    """Say it to a person, or give the facts to a program."""
-    click.echo(json.dumps(facts) if as_json else sentence)
+def standard_input(limit: int, *, line: bool = False) -> str:
+    """What is piped in, or its first line: never more than `limit` bytes and one.
 
-
-def table(as_json: bool, rows: Sequence[dict[str, Any]], empty: str) -> None:
-    """Rows under their names; JSON as a list."""
-    if as_json:
-        click.echo(json.dumps(rows))
-        return
-    if not rows:
-        click.echo(empty)
-        return
-    shown = [[visible(value) for value in row.values()] for row in rows]
-    head = list(rows[0])
-    widths = [max(map(len, column)) for column in zip(head, *shown, strict=True)]
-    for line in [head, *shown]:
-        cells = zip(line, widths, strict=True)
-        click.echo("  ".join(cell.ljust(width) for cell, width in cells).rstrip())
-
-
-def visible(value: object) -> str:
-    """One line without control characters, whatever a client sent."""
-    if isinstance(value, list | tuple):
-        value = " ".join(map(str, value))
-    text = "-" if value in (None, "") else str(value)
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-def utc(instant: int) -> str:
-    """An instant of the engine, for people and programs."""
-    return datetime.fromtimestamp(instant / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    Raises WatchwordError for what is not UTF-8.
+    """
+    stream = click.get_binary_stream("stdin")
+    raw = stream.readline(limit + 1) if line else stream.read(limit + 1)
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise WatchwordError("What came on standard input is not UTF-8.") from None

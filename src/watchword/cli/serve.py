@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from shlex import quote
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from watchword.cli.output import tell
 from watchword.cli.running import options, settings_of
 
 if TYPE_CHECKING:
-    from watchword.bootstrap import Prepared
     from watchword.config import Settings
 
 
 @click.command()
 @click.option("--host", help="Address to listen on (127.0.0.1).")
-@click.option("--port", type=int, help="Port to listen on (8000).")
+@click.option("--port", type=int, help="Port to listen on (8000); 0: a free one.")
 @click.option("--workers", type=int, help="Server processes (1).")
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="PEM file.")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="PEM file.")
@@ -31,58 +34,95 @@ if TYPE_CHECKING:
 )
 @options
 def serve(
-    data: Path | None,
-    as_json: bool,
-    host: str | None,
-    port: int | None,
-    workers: int | None,
-    tls_cert: Path | None,
-    tls_key: Path | None,
-    behind_proxy: tuple[str, ...],
+    as_json: bool, data: Path | None, behind_proxy: tuple[str, ...], **flags: Any
 ) -> None:
     """Run the server. The first start makes a secret, a key and the account admin."""
     from watchword.bootstrap import prepare
     from watchword.server import run
 
-    del as_json  # what a server prints is for people; its log is on standard error
-    settings = settings_of(
-        data,
-        host=host,
-        port=port,
-        workers=workers,
-        tls_cert=tls_cert,
-        tls_key=tls_key,
-        behind_proxy=" ".join(behind_proxy) or None,
+    settings = settings_of(data, behind_proxy=" ".join(behind_proxy) or None, **flags)
+    if settings.port == 0:
+        settings = settings.model_copy(update={"port": _free_port(settings.host)})
+    prepared = asyncio.run(prepare(settings))
+    kept = None
+    if prepared.admin_password is not None and (as_json or not sys.stdout.isatty()):
+        kept = _keep_password(settings.data, prepared.admin_password)
+    url = _address(settings)
+    lines = _made(prepared.made_secret, prepared.admin_password, kept)
+    lines += [f"API   {url}/api/auth", f"Docs  {url}/docs", "", "Try it:"]
+    lines.append(_curl(settings, url, prepared.admin_password, kept))
+    tell(
+        as_json,
+        "\n".join(lines) + "\n",
+        api=f"{url}/api/auth",
+        docs=f"{url}/docs",
+        madeSecret=None if prepared.made_secret is None else str(prepared.made_secret),
+        adminPasswordFile=None if kept is None else str(kept),
     )
-    _welcome(settings, asyncio.run(prepare(settings)))
     run(settings)
 
 
-def _welcome(settings: Settings, prepared: Prepared) -> None:
-    url = settings.effective_issuer
-    if prepared.made_secret is not None:
-        click.echo(
-            f"Made a server secret in {prepared.made_secret}: back it up, apart from "
-            "the database. In production give WATCHWORD_SECRET."
+def _made(secret: Path | None, password: str | None, kept: Path | None) -> list[str]:
+    """What a first start made, for the user to read."""
+    lines = []
+    if secret is not None:
+        lines.append(
+            f"*** MADE A SERVER SECRET in {secret}: back it up, apart from the "
+            "database. In production give WATCHWORD_SECRET. ***"
         )
-    if prepared.admin_password is not None:
-        _show_password(settings, prepared.admin_password)
-    click.echo(f"API   {url}/api/auth\nDocs  {url}/docs\n\nTry it:")
-    click.echo(
-        f"  curl -s {url}/api/auth/login -H 'Content-Type: application/json' \\\n"
-        '    -d \'{"username":"admin","password":"…"}\'\n'
-    )
+    if kept is not None:
+        lines.append(
+            f"Made the account admin. Its password is in {kept}: read it, then delete "
+            "the file."
+        )
+    elif password is not None:
+        lines.append(f"Made the account admin. Password, shown only now: {password}")
+    return [*lines, ""] if lines else []
 
 
-def _show_password(settings: Settings, password: str) -> None:
-    click.echo("Made the account admin.")
-    if sys.stdout.isatty():
-        click.echo(f"Its password, shown only now: {password}")
-        return
-    # Not a terminal: what is printed may be kept in a log for years.
-    path = settings.data / "admin-password"
-    path.unlink(missing_ok=True)
+def _keep_password(folder: Path, password: str) -> Path:
+    """Write it where only we can read it: what is printed may be in a log for years."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / "admin-password"
+    path.unlink(missing_ok=True)  # of a store that is gone
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(password + "\n")
-    click.echo(f"Its password is in {path}: read it, then delete the file.")
+    return path
+
+
+def _free_port(host: str) -> int:
+    """A port that is free now: a URL, and an issuer, need to name it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def _address(settings: Settings) -> str:
+    """Where callers reach the server: the issuer where they come by that name.
+
+    In plain HTTP on loopback, an issuer names what will be public one day.
+    """
+    if settings.tls_cert or settings.behind_proxy:
+        return settings.effective_issuer.rstrip("/")
+    return settings.model_copy(update={"issuer": None}).effective_issuer
+
+
+def _curl(settings: Settings, url: str, password: str | None, kept: Path | None) -> str:
+    """A line that works as it stands: a sign-in when the password is known."""
+    how = "curl -s"
+    if settings.issuer is None and settings.tls_cert is not None:
+        how += f" --cacert {quote(str(settings.tls_cert))}"  # made for trying, likely
+    elif settings.issuer is None and settings.behind_proxy:
+        how += " -H 'X-Forwarded-Proto: https'"
+    if password is None:
+        return f"  {how} {quote(f'{url}/readyz')}"
+    body = quote(json.dumps({"username": "admin", "password": password}))
+    if kept is not None:
+        shown = f"$(cat {quote(str(kept.absolute()))})"
+        body = f'"{{\\"username\\":\\"admin\\",\\"password\\":\\"{shown}\\"}}"'
+    return (
+        f"  {how} {quote(f'{url}/api/auth/login')} "
+        f"-H 'Content-Type: application/json' \\\n    -d {body}"
+    )

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from watchword.cli.running import options, table, tell, utc, with_engine
-from watchword.core.session import Session, as_text, from_text
-from watchword.errors import NotFound
+from watchword.cli.output import counted, table, tell, utc
+from watchword.cli.running import existing, options, with_engine
+from watchword.core.session import Policy, Session, as_text, from_text
+from watchword.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
@@ -30,28 +31,65 @@ def sessions() -> None:
 @options
 def list_(name: str | None, data: Path | None, as_json: bool) -> None:
     """Show sessions that have not ended."""
+    from watchword.bootstrap import policy_of
+
+    settings = existing(data)
+    policy = policy_of(settings)
 
     async def work(watchword: Watchword) -> list[dict[str, Any]]:
         if name is not None:
             account = await watchword.accounts.get(name)
-            rows = await watchword.sessions.list_of_account(account.id)
-            return [_row(row) for row in rows]
-        shown: list[dict[str, Any]] = []
-        after = None
-        while True:
-            page = await watchword.store.list_sessions(None, after=after, limit=_PAGE)
-            shown += [
-                _row(row) for row in page if row.idle_expires_at > _now(watchword)
-            ]
-            if len(page) < _PAGE:
-                return shown
-            after = page[-1].id
+            mine = await watchword.sessions.list_of_account(account.id)
+            return [_row(row, account.name, policy) for row in mine]
+        names: dict[bytes, str | None] = {}
+        return [
+            _row(row, await _name_of(watchword, row.account_id, names), policy)
+            for row in await _living(watchword, policy)
+        ]
 
-    table(as_json, with_engine(data, work), "There are no sessions.")
+    rows = with_engine(settings, work)
+    hidden = ("subject", "expiresAt")
+    table(as_json, rows, "There are no sessions.", leave_out=hidden)
+
+
+async def _living(watchword: Watchword, policy: Policy) -> list[Session]:
+    """Everybody's sessions, oldest sign-in first."""
+    found: list[Session] = []
+    after = None
+    now = watchword.clock()
+    while True:
+        page = await watchword.store.list_sessions(None, after=after, limit=_PAGE)
+        found += [row for row in page if now < row.ends_at(policy)]
+        if len(page) < _PAGE:
+            return found
+        after = page[-1].id
+
+
+async def _name_of(
+    watchword: Watchword, account_id: bytes, names: dict[bytes, str | None]
+) -> str | None:
+    if account_id not in names:
+        account = await watchword.store.account_by_id(account_id)
+        names[account_id] = None if account is None else account.name
+    return names[account_id]
+
+
+def _row(row: Session, name: str | None, policy: Policy) -> dict[str, Any]:
+    return {
+        "id": as_text(row.id),
+        "user": name,
+        "subject": as_text(row.account_id),
+        "signedInAt": utc(row.authenticated_at),
+        "lastRefreshAt": utc(row.rotated_at),
+        "expiresAt": utc(row.ends_at(policy)),
+        "refreshes": row.generation,
+        "address": row.address,
+        "userAgent": row.user_agent,
+    }
 
 
 @sessions.command()
-@click.argument("session_id", required=False)
+@click.argument("session_id", metavar="[ID]", required=False)
 @click.option("--user", "name", help="All of this account's.")
 @click.option("--all", "everything", is_flag=True, help="All there are.")
 @click.option("--before", metavar="TIME", help="All signed in before (ISO 8601, UTC).")
@@ -68,61 +106,41 @@ def revoke(
 
     A running server refuses their access tokens within a second.
     """
-    if [session_id, name, everything or None, before].count(None) != 3:  # noqa: PLR2004
-        raise click.UsageError("Give one of ID, --user, --all, --before.")
-    instant = None if before is None else _instant(before)
+    chosen = [session_id is not None, name is not None, everything, before is not None]
+    if sum(chosen) != 1:
+        raise click.UsageError("Give exactly one of ID, --user, --all and --before.")
+    instant = _EVERYTHING if before is None else _instant(before)
 
     async def work(watchword: Watchword) -> int:
         which = await _which(watchword, session_id, name, instant)
         return await watchword.sessions.revoke(which, "revoked by operator", by="cli")
 
-    count = with_engine(data, work)
-    word = "session" if count == 1 else "sessions"
-    tell(as_json, f"Ended {count} {word}.", revoked=count)
+    count = with_engine(existing(data), work)
+    tell(as_json, f"Ended {counted(count, 'session')}.", revoked=count)
 
 
 async def _which(
-    watchword: Watchword, session_id: str | None, name: str | None, before: int | None
+    watchword: Watchword, session_id: str | None, name: str | None, instant: int
 ) -> Which:
-    from watchword.ports import (
-        OfAccount,
-        OneSession,
-        SignedInBefore,
-    )
+    from watchword.ports import OfAccount, OneSession, SignedInBefore
 
     if session_id is not None:
-        identifier = from_text(session_id)
+        identifier = from_text(session_id.strip().lower())
         if identifier is None:
-            raise NotFound(
+            raise InvalidRequest(
                 "A session id looks like 01234567-89ab-7cde-8f01-23456789abcd."
             )
         return OneSession(identifier)
     if name is not None:
         return OfAccount((await watchword.accounts.get(name)).id)
-    return SignedInBefore(_EVERYTHING if before is None else before)
+    return SignedInBefore(instant)
 
 
 def _instant(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return int(moment.timestamp() * 1000)
+    except (ValueError, OverflowError):
         raise click.UsageError(f"{text!r} is no ISO 8601 time.") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000)
-
-
-def _now(watchword: Watchword) -> int:
-    return watchword.clock()
-
-
-def _row(row: Session) -> dict[str, Any]:
-    return {
-        "id": as_text(row.id),
-        "subject": as_text(row.account_id),
-        "signed in": utc(row.authenticated_at),
-        "last refresh": utc(row.rotated_at),
-        "refreshes": row.generation,
-        "address": row.address,
-        "device": row.user_agent,
-    }

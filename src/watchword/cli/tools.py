@@ -1,68 +1,128 @@
-"""`watchword migrate`, `check`, `openapi` and `inspect`: for operators and CI."""
+"""`watchword migrate`, `check` and `openapi`: for operators and CI."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from watchword.cli.running import options, settings_of, tell, utc, with_engine
-from watchword.core.session import as_text
-from watchword.errors import RefreshError, SettingsError, WatchwordError
+from watchword.cli.output import complain, tell
+from watchword.cli.running import (
+    database_of,
+    existing,
+    options,
+    settings_of,
+    with_engine,
+)
+from watchword.errors import SettingsError, StoreUnavailable, WatchwordError
 
 if TYPE_CHECKING:
-    from watchword.bootstrap import Watchword
+    from watchword.config import Settings
+    from watchword.stores.sqlite.database import Migration
 
 
 @click.command()
 @click.option("--plan", is_flag=True, help="Only show what would be applied.")
-@click.option("--check", is_flag=True, help="Exit with 1 where anything is pending.")
+@click.option(
+    "--check", is_flag=True, help="Likewise; exit with 1 where anything is pending."
+)
 @options
 def migrate(plan: bool, check: bool, data: Path | None, as_json: bool) -> None:
     """Bring the store's schema up to date. SQLite does so by itself at every start."""
+    file = database_of(existing(data))
+    looking = plan or check
+    found = [] if file is None else _migrations(file, apply=not looking)
+    names = [migration.name for migration in found]
+    if names:
+        sentence = f"{'Pending' if looking else 'Applied'}: {', '.join(names)}."
+    else:
+        sentence = "Nothing is pending."
+    tell(as_json, sentence, **{"pending" if looking else "applied": names})
+    if check and names:
+        sys.exit(1)
+
+
+def _migrations(file: Path, *, apply: bool) -> list[Migration]:
+    """What is pending in that file, applied if asked to."""
+    import apsw
+
     from watchword.stores.sqlite import database
 
-    settings = settings_of(data)
-    path = database.path_of(settings.database_url)
-    if not path.exists() and (plan or check):
-        pending = database.migrations()
-    else:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        connection = database.connect(path)
-        pending = database.pending(connection)
-        if not (plan or check):
-            database.migrate(connection)
+    connection = database.connect(file)
+    try:
+        work = database.migrate if apply else database.pending
+        return work(connection)
+    except apsw.Error as error:
+        message = f"cannot migrate {file}: {type(error).__name__}"
+        raise StoreUnavailable(message) from error
+    finally:
         connection.close()
-    names = [migration.name for migration in pending]
-    verb = "Pending" if plan or check else "Applied"
-    tell(as_json, f"{verb}: {', '.join(names) or 'nothing'}.", migrations=names)
-    if check and pending:
-        sys.exit(1)
 
 
 @click.command()
 @options
 def check(data: Path | None, as_json: bool) -> None:
-    """Check the settings, and the store where there is one. Exit code 0 or 1."""
-    faults: list[str] = []
+    """Check the settings and what they name. Exit code 0 or 1; makes nothing."""
+    found: list[str] = []
     try:
         settings = settings_of(data)
-        if settings.data.exists():
-            with_engine(data, lambda watchword: watchword.check())
+        found += [*_tls(settings), *_store(settings)]
     except SettingsError as error:
-        faults = error.faults
-    except WatchwordError as error:
-        faults = [str(error)]
-    if as_json or not faults:
-        tell(as_json, "Nothing is wrong.", faults=faults)
+        found += error.faults
+    if as_json:
+        tell(as_json, "", faults=found)
+    elif found:
+        complain(SettingsError(found), as_json=False)
     else:
-        for fault in faults:
-            click.echo(f"watchword: {fault}", err=True)
-    if faults:
+        click.echo("Nothing is wrong.")
+    if found:
         sys.exit(1)
+
+
+def _tls(settings: Settings) -> Iterator[str]:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return
+    import ssl
+
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        # A password would be asked for on the terminal, and a server has none.
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")
+    except (OSError, ValueError):  # its text names neither file
+        yield (
+            f"{settings.tls_cert} and {settings.tls_key} are not a certificate in PEM "
+            "and its key, without a password"
+        )
+
+
+def _store(settings: Settings) -> Iterator[str]:
+    file = database_of(settings)
+    if file is None or not file.exists():
+        for folder in {settings.data, settings.data if file is None else file.parent}:
+            yield from _room(folder)
+        return
+    try:
+        # Opening would apply what is pending: that is for `serve`, or for `migrate`.
+        if not _migrations(file, apply=False):
+            with_engine(settings, lambda watchword: watchword.check())
+    except SettingsError as error:
+        yield from error.faults
+    except WatchwordError as error:
+        yield str(error)
+
+
+def _room(folder: Path) -> Iterator[str]:
+    """Whether state can be put into that folder, there already or not."""
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        yield f"{folder} cannot be written: {there} is no folder of yours"
 
 
 @click.command()
@@ -71,69 +131,5 @@ def openapi(data: Path | None, as_json: bool) -> None:
     """Print the OpenAPI document."""
     from watchword.server.openapi import document
 
-    del data, as_json
+    del data, as_json  # it is JSON, and the same for every store
     click.echo(json.dumps(document(), indent=2))
-
-
-@click.command()
-@options
-def inspect(data: Path | None, as_json: bool) -> None:
-    """Tell what a token on standard input is. Exit code 0 if it works now.
-
-    Never give a token as an argument: others on the machine can read those.
-    """
-    token = sys.stdin.read().strip()
-    facts = with_engine(data, lambda watchword: _inspect(watchword, token))
-    if as_json:
-        click.echo(json.dumps(facts))
-    else:
-        for name, value in facts.items():
-            click.echo(f"{name}: {value}")
-    if facts["state"] != "works":
-        sys.exit(1)
-
-
-async def _inspect(watchword: Watchword, token: str) -> dict[str, Any]:
-    if token.startswith("ww_rt_"):
-        return await _inspect_refresh(watchword, token)
-    try:
-        claims = watchword.verifier.verify_signature(token)
-    except WatchwordError:
-        return {"kind": "unknown", "state": "not a token of this server"}
-    state = "works"
-    try:
-        watchword.verifier.verify(token)
-    except WatchwordError as error:
-        state = error.code
-    shown = {name: getattr(claims, name) for name in claims.__struct_fields__}
-    given = {name: value for name, value in shown.items() if value}
-    return {"kind": "access token", "state": state, **given}
-
-
-async def _inspect_refresh(watchword: Watchword, token: str) -> dict[str, Any]:
-    try:
-        session = await watchword.sessions.session_of(token)
-        generation = watchword.sessions.generation_of(token)
-    except RefreshError:
-        return {"kind": "refresh token", "state": "refresh_invalid"}
-    facts: dict[str, Any] = {"kind": "refresh token"}
-    if session is None:
-        return {**facts, "state": "no such session"}
-    state = "works"
-    if session.revoked_at is not None:
-        state = "session_revoked"
-    elif watchword.clock() >= session.idle_expires_at:
-        state = "session_expired"
-    elif generation != session.generation:
-        state = "spent"
-    return {
-        **facts,
-        "state": state,
-        "session": as_text(session.id),
-        "subject": as_text(session.account_id),
-        "generation": generation,
-        "current generation": session.generation,
-        "signed in": utc(session.authenticated_at),
-        "expires": utc(session.idle_expires_at),
-        "revoked reason": session.revoked_reason,
-    }

@@ -9,7 +9,15 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from watchword.cli.running import options, table, tell, utc, visible, with_engine
+from watchword.cli.output import counted, table, tell, utc, visible
+from watchword.cli.running import (
+    database_of,
+    existing,
+    options,
+    settings_of,
+    standard_input,
+    with_engine,
+)
 from watchword.core.session import as_text
 from watchword.errors import InvalidRequest, WatchwordError
 
@@ -17,6 +25,7 @@ if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
 
 _PAGE = 500
+_PASSWORD_LINE_MAX = 8 * 1024
 _ROLE = click.option("--role", "roles", multiple=True, help="May be repeated.")
 _STDIN = click.option(
     "--password-stdin", is_flag=True, help="Read the password from standard input."
@@ -40,8 +49,21 @@ def add(
     data: Path | None,
     as_json: bool,
 ) -> None:
-    """Make an account."""
+    """Make an account, and a store where there is none."""
+    from watchword.accounts import checked_roles, normalise_name
+
+    settings = settings_of(data)
+    # Before anybody is asked, or anything made.
+    normalise_name(name)
+    checked_roles(roles)
     password = _password(password_stdin)
+    file = database_of(settings)
+    if file is not None and not file.exists():
+        click.echo(
+            f"There was no store: making one, {file}. The server makes no account "
+            "admin where there is another.",
+            err=True,
+        )
 
     async def work(watchword: Watchword) -> None:
         account = await watchword.accounts.register(name, password, roles=roles)
@@ -50,9 +72,10 @@ def add(
             f"Made the account {visible(account.name)}.",
             name=account.name,
             subject=as_text(account.id),
+            roles=list(account.roles),
         )
 
-    with_engine(data, work, make=True)
+    with_engine(settings, work)
 
 
 @user.command("list")
@@ -71,7 +94,7 @@ def list_(data: Path | None, as_json: bool) -> None:
                     "subject": as_text(row.id),
                     "roles": list(row.roles),
                     "state": "disabled" if row.disabled else "enabled",
-                    "created": utc(row.created_at),
+                    "createdAt": utc(row.created_at),
                 }
                 for row in page
             ]
@@ -79,7 +102,7 @@ def list_(data: Path | None, as_json: bool) -> None:
                 return rows
             after = page[-1].name
 
-    table(as_json, with_engine(data, work), "There are no accounts.")
+    table(as_json, with_engine(existing(data), work), "There are no accounts.")
 
 
 @user.command()
@@ -87,8 +110,9 @@ def list_(data: Path | None, as_json: bool) -> None:
 @options
 def disable(name: str, data: Path | None, as_json: bool) -> None:
     """Let an account sign in no more, and end its sessions."""
-    count = with_engine(data, lambda watchword: watchword.accounts.disable(name))
-    tell(as_json, f"Disabled {visible(name)}; ended {_sessions(count)}.", revoked=count)
+    settings = existing(data)
+    count = with_engine(settings, lambda watchword: watchword.accounts.disable(name))
+    _told(as_json, "Disabled", name, count)
 
 
 @user.command()
@@ -96,7 +120,7 @@ def disable(name: str, data: Path | None, as_json: bool) -> None:
 @options
 def enable(name: str, data: Path | None, as_json: bool) -> None:
     """Let an account sign in again. Its old sessions stay ended."""
-    with_engine(data, lambda watchword: watchword.accounts.enable(name))
+    with_engine(existing(data), lambda watchword: watchword.accounts.enable(name))
     tell(as_json, f"Enabled {visible(name)}.", name=name)
 
 
@@ -111,12 +135,13 @@ def passwd(
     as_json: bool,
 ) -> None:
     """Change a password, and end the account's sessions."""
-    password = _password(password_stdin)
-    count = with_engine(
-        data, lambda watchword: watchword.accounts.set_password(name, password)
-    )
-    done = f"Changed the password of {visible(name)}; ended {_sessions(count)}."
-    tell(as_json, done, revoked=count)
+
+    async def work(watchword: Watchword) -> int:
+        await watchword.accounts.get(name)  # before anybody is asked
+        password = _password(password_stdin)
+        return await watchword.accounts.set_password(name, password)
+
+    _told(as_json, "Changed the password of", name, with_engine(existing(data), work))
 
 
 @user.command()
@@ -129,10 +154,20 @@ def roles(
     data: Path | None,
     as_json: bool,
 ) -> None:
-    """Replace an account's roles; its sessions have them from the next refresh on."""
-    with_engine(data, lambda watchword: watchword.accounts.set_roles(name, roles))
-    shown = visible(roles)
-    tell(as_json, f"Roles of {visible(name)}: {shown}.", name=name, roles=list(roles))
+    """Show an account's roles, or replace them with those given.
+
+    Its sessions have them from the next refresh on. --role '' takes all away.
+    """
+
+    async def work(watchword: Watchword) -> list[str]:
+        if roles:
+            wanted = () if roles == ("",) else roles
+            await watchword.accounts.set_roles(name, wanted)
+        return list((await watchword.accounts.get(name)).roles)
+
+    now = with_engine(existing(data), work)
+    told = f"Roles of {visible(name)}: {visible(now)}" if now else "No roles."
+    tell(as_json, told, name=name, roles=now)
 
 
 @user.command()
@@ -146,23 +181,28 @@ def delete(
     as_json: bool,
 ) -> None:
     """Remove an account, and end its sessions."""
-    if not yes:
-        click.confirm(f"Delete {visible(name)} for good?", abort=True)
-    count = with_engine(data, lambda watchword: watchword.accounts.delete(name))
-    tell(as_json, f"Deleted {visible(name)}; ended {_sessions(count)}.", revoked=count)
+
+    async def work(watchword: Watchword) -> int:
+        await watchword.accounts.get(name)  # before anybody is asked
+        if not yes:
+            asked = f"Delete {visible(name)} for good?"
+            click.confirm(asked, abort=True, err=True)
+        return await watchword.accounts.delete(name)
+
+    _told(as_json, "Deleted", name, with_engine(existing(data), work))
 
 
 @user.command("import")
-@click.argument("file", type=click.File("r", encoding="utf-8"))
+@click.argument("file", type=click.File("rb"))
 @options
-def import_(file: IO[str], data: Path | None, as_json: bool) -> None:
-    """Make accounts from JSON lines: username, passwordHash, roles.
+def import_(file: IO[bytes], data: Path | None, as_json: bool) -> None:
+    """Make accounts from JSON lines: username, passwordHash, roles. `-`: piped in.
 
     Hashes of Django, bcrypt, scrypt and argon2 are understood, and replaced at the
-    first sign-in.
+    first sign-in. Lines that are refused are named; the others count.
     """
 
-    async def work(watchword: Watchword) -> tuple[int, list[str]]:
+    async def work(watchword: Watchword) -> tuple[int, list[dict[str, Any]]]:
         made, faults = 0, []
         for number, line in enumerate(file, 1):
             if not line.strip():
@@ -172,40 +212,46 @@ def import_(file: IO[str], data: Path | None, as_json: bool) -> None:
                 await watchword.accounts.import_hash(name, hashed, roles=roles)
                 made += 1
             except WatchwordError as error:
-                faults.append(f"line {number}: {error}")
+                fault = {"line": number, "code": error.code, "message": str(error)}
+                faults.append(fault)
         return made, faults
 
-    made, faults = with_engine(data, work, make=True)
-    for fault in faults:
-        click.echo(f"watchword: {visible(fault)}", err=True)
+    made, faults = with_engine(existing(data), work)
+    for fault in faults if not as_json else []:
+        line, message = fault["line"], visible(fault["message"])
+        click.echo(f"watchword: line {line}: {message}", err=True)
     refused = len(faults)
     told = f"Imported {made}, refused {refused}."
-    tell(as_json, told, imported=made, refused=refused)
+    tell(as_json, told, imported=made, refused=refused, faults=faults)
     if faults:
         sys.exit(1)
 
 
-def _imported(line: str) -> tuple[str, str, list[str]]:
+def _imported(line: bytes) -> tuple[str, str, list[str]]:
+    """Name, hash and roles. No fault repeats the line: it holds a hash."""
     try:
-        row = json.loads(line)
+        row = json.loads(line.removeprefix(b"\xef\xbb\xbf"))
         name, hashed = row["username"], row["passwordHash"]
         roles = row.get("roles", [])
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InvalidRequest('expected {"username", "passwordHash"}') from None
     texts = [name, hashed, *(roles if isinstance(roles, list) else [None])]
     if not all(isinstance(text, str) for text in texts):
-        raise InvalidRequest("username, passwordHash and roles are text")
+        raise InvalidRequest("username and passwordHash are text, roles a list of it")
     return name, hashed, roles
 
 
 def _password(from_stdin: bool) -> str:
     if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
+        return standard_input(_PASSWORD_LINE_MAX, line=True).rstrip("\r\n")
     if not sys.stdin.isatty():
         raise click.UsageError("There is no terminal to ask on: use --password-stdin.")
-    answer: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    answer: str = click.prompt(
+        "Password", hide_input=True, confirmation_prompt=True, err=True
+    )
     return answer
 
 
-def _sessions(count: int) -> str:
-    return "1 session" if count == 1 else f"{count} sessions"
+def _told(as_json: bool, what: str, name: str, count: int) -> None:
+    done = f"{what} {visible(name)}; ended {counted(count, 'session')}."
+    tell(as_json, done, name=name, revoked=count)

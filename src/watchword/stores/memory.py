@@ -97,7 +97,8 @@ class MemoryStore:
     async def ended(self, after: Cursor | None, now: int) -> Feed:
         seen = -1
         if after is not None and after.incarnation == self._incarnation:
-            seen = after.sequence
+            # A cursor from ahead of the feed was drawn before a backup was restored.
+            seen = after.sequence if after.sequence <= self._fed else -1
         entries = [entry for sequence, entry in self._feed if sequence > seen]
         return Feed(entries, Cursor(self._incarnation, self._fed), now)
 
@@ -175,10 +176,10 @@ class MemoryStore:
     async def give_back(
         self, costs: Sequence[Cost], *, forget: str | None = None
     ) -> None:
+        if forget is not None:
+            self._throttle.pop(forget, None)
         for cost in costs:
-            if cost.key == forget:
-                self._throttle.pop(cost.key, None)
-            elif cost.key in self._throttle:
+            if cost.key in self._throttle:
                 self._throttle[cost.key] = give_back(self._throttle[cost.key], cost)
 
     # keys and audit

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import apsw
@@ -46,15 +47,21 @@ class SqliteStore:
     def __init__(self, url: str, entropy: Entropy) -> None:
         del entropy  # the incarnation is drawn where the schema is made, by SQLite
         path = path_of(url)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        connection = connect(path)
-        migrate(connection)
-        path.chmod(0o600)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            connection = connect(path)
+            migrate(connection)
+            path.chmod(0o600)
+        except (OSError, apsw.Error) as error:
+            message = f"cannot open {path}: {type(error).__name__}"
+            raise StoreUnavailable(message) from error
         self._sql = load_statements()
         self._writer = Writer(connection)
         self._near = connect(path)  # for the event loop: short reads by key
         self._far = connect(path)  # for a thread: lists, one at a time
-        self._far_lock = asyncio.Lock()
+        # Its own thread rather than a lock: a list whose caller was cancelled goes on,
+        # and no other may use the connection meanwhile.
+        self._far_thread = ThreadPoolExecutor(1, "sqlite-reader")
         self._sweep_from = b""
 
     def _read(self, name: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -64,13 +71,14 @@ class SqliteStore:
             raise StoreUnavailable from error
 
     async def _scan(self, name: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        async with self._far_lock:
-            try:
-                return await asyncio.to_thread(
-                    lambda: list(self._far.execute(self._sql[name], values))
-                )
-            except apsw.Error as error:
-                raise StoreUnavailable from error
+        def read() -> list[tuple[Any, ...]]:
+            return list(self._far.execute(self._sql[name], values))
+
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._far_thread, read)
+        except (apsw.Error, RuntimeError) as error:  # RuntimeError: closed
+            raise StoreUnavailable from error
 
     # sessions
 
@@ -146,7 +154,8 @@ class SqliteStore:
         incarnation, sequence = self._read("feed_end")[0]
         seen = 0
         if after is not None and after.incarnation == incarnation:
-            seen = after.sequence
+            # A cursor from ahead of the feed was drawn before a backup was restored.
+            seen = after.sequence if after.sequence <= sequence else 0
         entries = []
         if seen != sequence:
             entries = [Ended(*row[1:]) for row in self._read("feed", (seen,))]
@@ -256,9 +265,12 @@ class SqliteStore:
     # keys
 
     async def load_keys(self) -> tuple[int, list[SealedKey]]:
-        with self._near:  # one snapshot for both
-            revision = self._read("key_revision")[0][0]
-            rows = self._read("keys")
+        try:
+            with self._near:  # one snapshot for both
+                revision = self._read("key_revision")[0][0]
+                rows = self._read("keys")
+        except apsw.Error as error:
+            raise StoreUnavailable from error
         return revision, [SealedKey(*row) for row in rows]
 
     async def swap_keys(
@@ -314,8 +326,8 @@ class SqliteStore:
 
     async def close(self) -> None:
         await self._writer.close()
-        async with self._far_lock:
-            self._far.close()
+        await asyncio.to_thread(self._far_thread.shutdown)
+        self._far.close()
         self._near.close()
 
 

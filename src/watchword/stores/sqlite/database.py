@@ -115,7 +115,8 @@ def migrate(connection: apsw.Connection) -> list[Migration]:
                 (migration.number, migration.checksum),
             )
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # a full disk has ended it already
+            connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
     return applied

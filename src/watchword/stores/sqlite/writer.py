@@ -8,6 +8,7 @@ that failed fails. Hence a job MUST be safe to run again after a rollback.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -81,6 +82,12 @@ class Writer:
             return []
         try:
             self._connection.execute("BEGIN IMMEDIATE")
+        except apsw.Error as error:
+            # Locked for longer than the busy timeout, say. No job is to blame, and to
+            # repeat them one by one would wait as long again for each.
+            self._roll_back()
+            return [_as_ours(error) for _ in jobs]
+        try:
             outcomes = [job(self._connection) for job in jobs]
             self._connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - handed to whoever asked
@@ -92,8 +99,11 @@ class Writer:
 
     def _roll_back(self) -> None:
         # A full disk or an I/O error may have ended the transaction already.
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        # If it cannot be ended, the next BEGIN fails and comes here again: the thread
+        # lives, and so does everyone who waits for it.
+        with contextlib.suppress(apsw.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
 
 def _deliver(futures: list[asyncio.Future[Any]], outcomes: list[Any]) -> None:

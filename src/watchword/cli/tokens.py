@@ -1,0 +1,200 @@
+"""`watchword inspect`: what a token is, and whether it works now. Changes nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from base64 import urlsafe_b64decode
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from watchword.cli.output import facts, utc
+from watchword.cli.running import existing, options, standard_input, with_engine
+from watchword.core import limits
+from watchword.core.refresh_token import PREFIX
+from watchword.core.rotation import End, Presented, Refuse, Verdict, judge
+from watchword.core.session import Policy, Session, as_text, from_text
+from watchword.errors import (
+    RefreshInvalid,
+    RefreshReused,
+    SessionRevoked,
+    WatchwordError,
+)
+
+if TYPE_CHECKING:
+    from watchword.bootstrap import Watchword
+
+LIVE = "live"
+_DATES = ("exp", "iat", "nbf", "auth_time")
+_INPUT_MAX = 64 * 1024
+
+
+@click.command()
+@options
+def inspect(data: Path | None, as_json: bool) -> None:
+    """Tell what a token on standard input is. Exit code 0 if it works now.
+
+    Never give a token as an argument: others on the machine can read those. The state
+    is `live`, or the code that the API would answer with.
+    """
+    settings = existing(data)
+    if sys.stdin.isatty():
+        token: str = click.prompt("Token (hidden)", hide_input=True, err=True)
+    else:
+        token = standard_input(_INPUT_MAX)
+    token = token.strip()
+    work = _inspect_refresh if token.startswith(PREFIX) else _inspect_access
+    found = with_engine(settings, lambda watchword: work(watchword, token))
+    if not as_json and "claims" in found:
+        found["claims"] = {k: _dated(k, v) for k, v in found["claims"].items()}
+    facts(as_json, found)
+    if found["state"] != LIVE:
+        sys.exit(1)
+
+
+async def _inspect_access(watchword: Watchword, token: str) -> dict[str, Any]:
+    """What an access token says, and what of it is true."""
+    parts = token.split(".")
+    header, claims = (_object(part) for part in (parts * 2)[:2])
+    if len(parts) != 3 or header is None or claims is None:  # noqa: PLR2004 - a JWS
+        return {"kind": "unknown", "state": "not a token of any kind known here"}
+    try:
+        watchword.verifier.verify(token)
+        state = LIVE
+    except WatchwordError as error:
+        state = error.code
+    session_id = from_text(str(claims.get("sid")))
+    session = None
+    if session_id is not None:
+        (session,) = await watchword.store.load([session_id])
+    return {
+        "kind": "access token",
+        "state": state,
+        "signature": _signature(watchword, token, claims),
+        **_mismatches(watchword, claims),
+        "session": _session_state(session, watchword),
+        "header": header,
+        "claims": claims,
+    }
+
+
+def _signature(watchword: Watchword, token: str, claims: dict[str, Any]) -> str:
+    """Whether a key of ours made it, whoever and whatever it was made for."""
+    from watchword.verify import Verifier
+
+    audience = claims.get("aud")
+    verifier = Verifier(
+        issuer=str(claims.get("iss")),
+        audience=str(
+            audience[0] if isinstance(audience, list) and audience else audience
+        ),
+        key_of=watchword.keys.public_key,
+        has_ended=lambda _: False,
+        clock=watchword.clock,
+    )
+    try:
+        verifier.verify_signature(token)
+    except WatchwordError:
+        return "wrong, or of an unknown key, or over claims that are none of ours"
+    return "right"
+
+
+def _mismatches(watchword: Watchword, claims: dict[str, Any]) -> dict[str, str]:
+    """For which other server a token was made: often one with other settings."""
+    settings = watchword.settings
+    issuer, audience = claims.get("iss"), claims.get("aud")
+    found = {}
+    if issuer != settings.effective_issuer:
+        found["issuer"] = (
+            f"{issuer}, and here it is {settings.effective_issuer}: give the "
+            "WATCHWORD_ISSUER, or host and port, that the server has"
+        )
+    if settings.audience not in (
+        audience if isinstance(audience, list) else [audience]
+    ):
+        found["audience"] = f"{audience}, and here it is {settings.audience}"
+    return found
+
+
+async def _inspect_refresh(watchword: Watchword, token: str) -> dict[str, Any]:
+    """What a refresh token names, and what would become of it."""
+    found: dict[str, Any] = {"kind": "refresh token", "state": RefreshInvalid.code}
+    body = token.removeprefix(PREFIX)
+    if re.fullmatch(r"[A-Za-z0-9_-]{76}", body, re.ASCII) is None:
+        return {**found, "shape": "damaged: cut off, or with something added"}
+    # Read as `core/refresh_token.py` lays it out, be the MAC right or not.
+    raw = urlsafe_b64decode(body)
+    end = 1 + limits.SESSION_ID_BYTES
+    session_id, generation = raw[1:end], int.from_bytes(raw[end : end + 4])
+    secret = raw[end + 4 : -limits.MAC_BYTES]
+    (session,) = await watchword.store.load([session_id])
+    found |= {
+        "mac": "right",
+        "sessionId": as_text(session_id),
+        "generation": generation,
+        "session": _session_state(session, watchword),
+    }
+    try:
+        watchword.sessions.generation_of(token)
+    except RefreshInvalid:
+        return {**found, "mac": "wrong"}
+    if session is None:
+        return found
+    presented = Presented(session_id, generation, secret, session.client_id)
+    verdict = judge(session, presented, _policy(watchword), watchword.clock())
+    found["state"] = _state(verdict)
+    if isinstance(verdict, End):
+        found["note"] = "presented without its retry key, it would end the session"
+    return {
+        **found,
+        "currentGeneration": session.generation,
+        "subject": as_text(session.account_id),
+        "signedInAt": utc(session.authenticated_at),
+        "expiresAt": utc(session.ends_at(_policy(watchword))),
+    }
+
+
+def _state(verdict: Verdict) -> str:
+    match verdict:
+        case Refuse(error):
+            return error.code
+        case End(reason):
+            return RefreshReused.code if reason == "reuse" else SessionRevoked.code
+        case _:
+            return LIVE
+
+
+def _session_state(session: Session | None, watchword: Watchword) -> str:
+    if session is None:
+        return "unknown"
+    if session.revoked_at is not None:
+        return f"ended {utc(session.revoked_at)}: {session.revoked_reason}"
+    over = watchword.clock() >= session.ends_at(_policy(watchword))
+    return "expired" if over else LIVE
+
+
+def _policy(watchword: Watchword) -> Policy:
+    from watchword.bootstrap import policy_of
+
+    return policy_of(watchword.settings)
+
+
+def _object(segment: str) -> dict[str, Any] | None:
+    """A JSON object in base64url, or None. For showing, not for believing."""
+    try:
+        value = json.loads(urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _dated(name: str, value: object) -> object:
+    if name not in _DATES or not isinstance(value, int):
+        return value
+    try:
+        return f"{value} ({utc(value * 1000)})"
+    except (ValueError, OverflowError, OSError):
+        return value

@@ -1,0 +1,38 @@
+"""The page of `ports.py` as a test suite: what holds here, the engine may rely on.
+
+A store joins with one line in a table. In a test file of an app or of a new store:
+
+    STORES = {"mine": Backend(lambda folder: f"mine:///{folder}/db")}
+
+    @pytest.mark.parametrize("backend", STORES.values(), ids=STORES)
+    class TestContract(StoreContract): ...
+
+    @pytest.mark.parametrize("backend", STORES.values(), ids=STORES)
+    class TestDurability(DurabilityContract): ...
+
+The URL is opened through `watchword.stores.open_store`. The tests are coroutines: they
+need pytest-asyncio in its `auto` mode. Threads with an event loop each, and processes
+that are killed, open the same URL beside one another.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+_GROUPS = ("durability", "feed", "parallel", "records", "reference", "sessions")
+pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
+
+# Only now: a module that is imported already cannot explain its assertions any more.
+from watchword.testing.store_contract.backend import Backend  # noqa: E402
+from watchword.testing.store_contract.durability import DurabilityContract  # noqa: E402
+from watchword.testing.store_contract.feed import FeedOfTheEnded  # noqa: E402
+from watchword.testing.store_contract.parallel import Parallel  # noqa: E402
+from watchword.testing.store_contract.records import Records  # noqa: E402
+from watchword.testing.store_contract.reference import Reference  # noqa: E402
+from watchword.testing.store_contract.sessions import Sessions  # noqa: E402
+
+__all__ = ["Backend", "DurabilityContract", "StoreContract"]
+
+
+class StoreContract(Sessions, Records, FeedOfTheEnded, Parallel, Reference):
+    """What holds for every store. Subclass it as `Test…`, parametrised by `backend`."""

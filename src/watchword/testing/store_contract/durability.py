@@ -1,0 +1,175 @@
+"""Contract: what was acknowledged is there, after a close and after kill -9.
+
+For stores that persist; one that does not says so in its line of the table.
+"""
+
+# ruff: noqa: S101, PLR2004 - a test suite: assertions over literal expectations
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections import Counter
+from itertools import count
+from typing import Final
+
+import msgspec
+import pytest
+
+from watchword.core.session import Session
+from watchword.ports import Change, EventType, OneSession, Store
+from watchword.stores import open_store
+from watchword.testing.stand_ins import START, SeededEntropy
+from watchword.testing.store_contract.backend import OnAStore
+from watchword.testing.store_contract.examples import (
+    a_cost,
+    a_key,
+    a_session,
+    an_account,
+    an_event,
+    rotated,
+    sign_in,
+)
+from watchword.testing.store_contract.sessions import put
+
+_CHURN: Final = f"import sys, {__name__} as it; it.churn(sys.argv[1], int(sys.argv[2]))"
+# Acknowledgements until the kill: in the first batches, in mid-load, after checkpoints.
+_KILL_AFTER: Final = (3, 200, 900)
+_CHAINS: Final = 16
+
+
+class _Acknowledged(msgspec.Struct):
+    """One line of the child: a session is in this version on the disk."""
+
+    session_id: bytes
+    version: int
+    ended: bool
+
+
+class DurabilityContract(OnAStore):
+    """Close and open, kill and open. Subclass it as `Test…` beside `StoreContract`."""
+
+    async def test_everything_is_there_after_closing(self, url: str) -> None:
+        """A store opened again has all that was written, and its feed goes on."""
+        store = await open_store(url, SeededEntropy("first"))
+        row, dead = rotated(a_session(1)), a_session(2)
+        await put(store, row, dead)
+        await store.end(OneSession(dead.id), "logout", an_event(), 1)
+        cursor = (await store.ended(None, START)).cursor
+        account, key = an_account(), a_key()
+        await store.add_account(account, an_event(EventType.ACCOUNT_CREATED))
+        await store.swap_keys(0, [key], an_event(EventType.KEY_CHANGED))
+        await store.take([a_cost(burst=1)], START)
+        events = await store.read_events(0, 100)
+        await store.close()
+
+        store = await open_store(url, SeededEntropy("second"))
+        try:
+            rows = await store.load([row.id, dead.id])
+            assert rows == [row, dead.ended("logout", START)]
+            assert await store.account_by_name(account.name) == account
+            assert await store.load_keys() == (1, [key])
+            assert await store.take([a_cost(burst=1)], START) > 0
+            assert await store.read_events(0, 100) == events
+            assert (await store.ended(cursor, START)).cursor == cursor
+            assert len((await store.ended(None, START)).entries) == 1
+        finally:
+            await store.close()
+
+    async def test_close_finishes_what_was_accepted(self, url: str) -> None:
+        """Writes under way when the store is closed are answered, and are there."""
+        store = await open_store(url, SeededEntropy("first"))
+        rows = [a_session(number) for number in range(50)]
+        writing = [asyncio.create_task(put(store, row)) for row in rows]
+        await asyncio.sleep(0)  # each has handed its write over
+        await store.close()
+        await asyncio.gather(*writing)
+        store = await open_store(url, SeededEntropy("second"))
+        try:
+            assert await store.load([row.id for row in rows]) == rows
+        finally:
+            await store.close()
+
+    @pytest.mark.parametrize("kill_after", _KILL_AFTER)
+    async def test_kill_loses_nothing_acknowledged(
+        self, url: str, kill_after: int
+    ) -> None:
+        """After kill -9 in mid-load, each acknowledged write is there, and whole."""
+        told = await asyncio.to_thread(_killed, url, kill_after)
+        store = await open_store(url, SeededEntropy("after"))
+        try:
+            rows = await store.load(list(told))
+            for row, acknowledged in zip(rows, told.values(), strict=True):
+                assert row is not None
+                assert row.version >= acknowledged.version
+                assert row.revoked_at is not None or not acknowledged.ended
+            await _all_whole(store)
+            # It is the store that it was: the next life writes on.
+            again = await asyncio.to_thread(_killed, url, 3, _CHAINS)
+            assert len(again) >= 1
+        finally:
+            await store.close()
+
+
+async def _all_whole(store: Store) -> None:
+    """Each row has as many events as changes, and a feed entry if it is revoked."""
+    events = await store.read_events(0, 1_000_000)
+    changes = Counter(event.session_id for _, event in events)
+    ids = [session_id for session_id in changes if session_id is not None]
+    rows = [row for row in await store.load(ids) if row is not None]
+    assert len(rows) == len(ids)
+    assert changes == {row.id: 1 + row.version for row in rows}
+    entries = (await store.ended(None, START)).entries
+    fed = Counter(entry.session_id for entry in entries)
+    assert fed == Counter(row.id for row in rows if row.revoked_at is not None)
+
+
+def _killed(
+    url: str, kill_after: int, first_chain: int = 0
+) -> dict[bytes, _Acknowledged]:
+    """Load the store from another process, kill that, and say what it was told."""
+    command = [sys.executable, "-c", _CHURN, url, str(first_chain)]
+    told: dict[bytes, _Acknowledged] = {}
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:  # noqa: S603 - ours
+        assert child.stdout is not None
+        for number, line in enumerate(child.stdout, 1):
+            acknowledged = msgspec.json.decode(line, type=_Acknowledged)
+            told[acknowledged.session_id] = acknowledged
+            if number == kill_after:
+                child.kill()  # what is in the pipe already was acknowledged too
+    assert child.returncode == -9
+    return told
+
+
+def churn(url: str, first_chain: int) -> None:
+    """What the child does until it is killed: write, and tell of each answer."""
+
+    async def main() -> None:
+        store = await open_store(url, SeededEntropy("child"))
+        chains = range(first_chain, first_chain + _CHAINS)
+        await asyncio.gather(*(_chain(store, number) for number in chains))
+
+    asyncio.run(main())
+
+
+async def _chain(store: Store, number: int) -> None:
+    for turn in count():
+        row = a_session(number * 1_000_000 + turn)
+        await store.create(row, sign_in(row))
+        _tell(row)
+        for generation in range(1, 4):
+            after = rotated(row)
+            event = an_event(EventType.TOKEN_REWOUND, of=row, to=generation)
+            assert await store.swap([Change(row, after, event)]) == [True]
+            row = after
+            _tell(row)
+        if turn % 2:
+            await store.end(OneSession(row.id), "logout", an_event(), 1)
+            _tell(row.ended("logout", START))
+
+
+def _tell(row: Session) -> None:
+    line = _Acknowledged(row.id, row.version, row.revoked_at is not None)
+    sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
+    sys.stdout.buffer.flush()

@@ -1,0 +1,98 @@
+"""Rows and events to write: told apart by a number, and alike in all else."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from watchword.core.session import STRICT, Session, time_ordered_id
+from watchword.core.throttle import Cost
+from watchword.ports import Account, Event, EventType, SealedKey
+from watchword.testing.stand_ins import START
+
+
+def identifier(number: int, kind: str = "account") -> bytes:
+    """An id of 16 bytes, in the order of the numbers."""
+    return number.to_bytes(6) + hashlib.sha256(f"{kind}{number}".encode()).digest()[:10]
+
+
+def a_session(
+    number: int = 1, *, account: int = 1, now: int = START, **fields: Any
+) -> Session:
+    """A session as a sign-in makes it."""
+    session = Session(
+        id=time_ordered_id(now, number.to_bytes(10)),
+        account_id=identifier(account),
+        client_id="first-party",
+        secret_hash=hashlib.sha256(f"secret{number}".encode()).digest(),
+        retry_hash=hashlib.sha256(f"nobody{number}".encode()).digest(),
+        generation=0,
+        version=0,
+        authenticated_at=now,
+        rotated_at=now,
+        idle_expires_at=now + STRICT.refresh_idle,
+        expires_at=now + STRICT.refresh_absolute,
+        access_ttl=STRICT.access_ttl,
+        grace=STRICT.grace,
+        hold_off=STRICT.hold_off,
+        roles=("reader",),
+        address="203.0.113.7",
+        user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox",
+    )
+    return msgspec.structs.replace(session, **fields)
+
+
+def rotated(session: Session, *, by: str = "key", now: int | None = None) -> Session:
+    """That session after a rotation made with the retry key `by`."""
+    return session.rotated(
+        session.generation + 1,
+        hashlib.sha256(by.encode()).digest(),
+        "198.51.100.9",
+        STRICT,
+        session.rotated_at + 1000 if now is None else now,
+    )
+
+
+def an_event(
+    kind: EventType = EventType.SESSION_REVOKED,
+    *,
+    of: Session | None = None,
+    at: int = START,
+    **detail: str | int | bool,
+) -> Event:
+    """An audit record, of a session where one is given."""
+    return Event(
+        type=kind,
+        at=at,
+        account_id=None if of is None else of.account_id,
+        session_id=None if of is None else of.id,
+        client_id=None if of is None else of.client_id,
+        address="203.0.113.7",
+        detail=detail,
+    )
+
+
+def sign_in(session: Session) -> Event:
+    """The event that goes with a session's creation."""
+    return an_event(EventType.SIGN_IN, of=session, at=session.authenticated_at)
+
+
+def an_account(name: str = "ada", number: int = 1, **fields: Any) -> Account:
+    """An account as `user add` makes it."""
+    account = Account(
+        identifier(number), name, "$argon2id$v=19$not-a-hash", ("reader",), START
+    )
+    return msgspec.structs.replace(account, **fields)
+
+
+def a_cost(key: str = "name:ada", *, burst: int = 3, interval: int = 60_000) -> Cost:
+    """A throttle's counter."""
+    return Cost(key, burst, interval)
+
+
+def a_key(number: int = 1, state: str = "active", *, now: int = START) -> SealedKey:
+    """A signing key at rest; nobody unseals it here."""
+    sealed = hashlib.shake_256(f"key{number}".encode()).digest(166)
+    return SealedKey(f"kid-{number}", "ES256", state, sealed, now)

@@ -1,0 +1,121 @@
+"""Contract: the feed of ended sessions.
+
+Whoever follows it with a cursor MUST learn of every session that ended.
+"""
+
+# ruff: noqa: S101, PLR2004 - a test suite: assertions over literal expectations
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from watchword.core.session import Ended, Session
+from watchword.ports import Change, Cursor, OneSession, Store
+from watchword.testing.stand_ins import START
+from watchword.testing.store_contract.backend import Crowd, Job, OnAStore
+from watchword.testing.store_contract.examples import a_session, an_event
+from watchword.testing.store_contract.sessions import put, sweep_up
+
+
+async def _end(store: Store, session: Session, at: int = START) -> None:
+    await store.end(OneSession(session.id), "logout", an_event(at=at), 1)
+
+
+def _ids(entries: Sequence[Ended]) -> set[bytes]:
+    return {entry.session_id for entry in entries}
+
+
+class FeedOfTheEnded(OnAStore):
+    """What followers of the feed may rely on."""
+
+    async def test_feed_begins_empty_and_complete(self, store: Store) -> None:
+        """A first read has a cursor, and is complete as of the instant it was asked."""
+        feed = await store.ended(None, START + 3)
+        assert feed.entries == []
+        assert feed.complete_as_of <= START + 3
+        assert (await store.ended(feed.cursor, START + 4)).entries == []
+
+    async def test_cursor_brings_what_came_after(self, store: Store) -> None:
+        """Reads that follow one another have every entry between them."""
+        rows = [a_session(number) for number in range(4)]
+        await put(store, *rows)
+        await _end(store, rows[0])
+        first = await store.ended(None, START)
+        assert _ids(first.entries) == {rows[0].id}
+        await _end(store, rows[1])
+        change = Change(rows[2], rows[2].ended("reuse", START))
+        await store.swap([change])
+        second = await store.ended(first.cursor, START)
+        assert {rows[1].id, rows[2].id} <= _ids(second.entries)
+        await _end(store, rows[3])
+        third = await store.ended(second.cursor, START)
+        assert rows[3].id in _ids(third.entries)
+        everything = await store.ended(None, START)
+        assert _ids(everything.entries) == {row.id for row in rows}
+
+    async def test_foreign_cursor_means_a_complete_read(self, store: Store) -> None:
+        """A cursor of another life of the store, or ahead of it, is none.
+
+        A restored backup keeps its incarnation, and its sequence begins behind.
+        """
+        row = a_session()
+        await put(store, row)
+        await _end(store, row)
+        now = (await store.ended(None, START)).cursor
+        for cursor in (
+            Cursor(b"elsewhere", now.sequence),
+            Cursor(now.incarnation, now.sequence + 10),
+        ):
+            feed = await store.ended(cursor, START)
+            assert _ids(feed.entries) == {row.id}
+            assert feed.cursor == now
+
+    async def test_cursor_outlives_a_sweep(self, store: Store) -> None:
+        """After the feed was swept empty, a cursor misses nothing that comes."""
+        rows = [a_session(number) for number in range(3)]
+        await put(store, *rows)
+        for row in rows[:2]:
+            await _end(store, row)
+        cursor = (await store.ended(None, START)).cursor
+        later = START + rows[0].access_ttl
+        await sweep_up(store, later)
+        await _end(store, rows[2], later)
+        feed = await store.ended(cursor, later)
+        assert _ids(feed.entries) == {rows[2].id}
+
+    async def test_no_entry_is_lost_with_many_writers(
+        self, store: Store, crowd: Crowd
+    ) -> None:
+        """A reader that follows while several write has every entry in the end."""
+        writers, each = 3, 40
+        rows = [a_session(number) for number in range(writers * each)]
+        await put(store, *rows)
+        busy = writers
+        seen: set[bytes] = set()
+
+        def writer(mine: Sequence[Session]) -> Job[None]:
+            async def job(store: Store) -> None:
+                nonlocal busy
+                halves = mine[::2], mine[1::2]
+                changes = [[Change(row, row.ended("reuse", START))] for row in halves[1]]
+                await asyncio.gather(
+                    *(_end(store, row) for row in halves[0]),
+                    *(store.swap(change) for change in changes),
+                )
+                busy -= 1
+
+            return job
+
+        async def reader(store: Store) -> None:
+            cursor, last = None, False
+            while not last:
+                last = not busy  # what they wrote is in the read that comes now
+                feed = await store.ended(cursor, START)
+                seen.update(_ids(feed.entries))
+                cursor = feed.cursor
+                await asyncio.sleep(0)
+
+        shares = [rows[begin::writers] for begin in range(writers)]
+        await crowd.run([*map(writer, shares), reader])
+        assert seen == {row.id for row in rows}

@@ -1,0 +1,178 @@
+"""Contract: atomicity, with callers that are truly beside one another.
+
+Each caller has a store, a thread and an event loop of its own (`backend.Crowd`).
+"""
+
+# ruff: noqa: S101, PLR2004 - a test suite: assertions over literal expectations
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from watchword.core.session import Session
+from watchword.errors import NameTaken
+from watchword.ports import Change, EventType, OfAccount, OneSession, Store
+from watchword.testing.stand_ins import START
+from watchword.testing.store_contract.backend import Crowd, Job, OnAStore
+from watchword.testing.store_contract.examples import (
+    a_cost,
+    a_key,
+    a_session,
+    an_account,
+    an_event,
+    identifier,
+    rotated,
+)
+from watchword.testing.store_contract.sessions import put
+
+CALLERS = 4
+TASKS = 4
+
+
+
+
+class Parallel(OnAStore):
+    """Who was first is in the return value, and there is one."""
+
+    async def test_each_version_is_swapped_by_one_caller(
+        self, store: Store, crowd: Crowd
+    ) -> None:
+        """Of all that swap one version exactly one is told True, and its row stays."""
+        row, versions = a_session(), 60
+        await put(store, row)
+
+        def caller(name: int) -> Job[list[Session]]:
+            async def job(store: Store) -> list[Session]:
+                made = await asyncio.gather(
+                    *(_race(store, row.id, versions, f"{name}.{n}") for n in range(TASKS))
+                )
+                return [session for sessions in made for session in sessions]
+
+            return job
+
+        made = await crowd.run([caller(name) for name in range(CALLERS)])
+        won = [session for sessions in made for session in sessions]
+        counts = Counter(session.version for session in won)
+        assert counts == Counter(range(1, versions + 1))
+        last = max(won, key=lambda session: session.version)
+        assert await store.load([row.id]) == [last]
+        # What a swap writes is written once per True: events and rows agree.
+        events = await store.read_events(1, 1000)
+        assert len(events) == versions
+
+    async def test_nobody_survives_an_end(self, store: Store, crowd: Crowd) -> None:
+        """However swaps and ends interleave, every session is dead afterwards, once."""
+        rows = [a_session(number) for number in range(24)]
+        await put(store, *rows)
+
+        async def swapper(store: Store) -> list[Session]:
+            made = await asyncio.gather(*(_race(store, r.id, 999, "swap") for r in rows))
+            return [session for sessions in made for session in sessions]
+
+        async def ender(store: Store) -> list[Session]:
+            for row in rows[:12]:
+                await store.end(OneSession(row.id), "logout", an_event(), 1)
+            while await store.end(OfAccount(identifier(1)), "all", an_event(), 5):
+                pass
+            return []
+
+        made, *_ = await crowd.run([swapper, swapper, ender, ender])
+        found = await store.load([row.id for row in rows])
+        assert all(row is not None and row.revoked_at is not None for row in found)
+        final = {row.id: row.version for row in found if row is not None}
+        assert all(session.version < final[session.id] for session in made)
+        feed = await store.ended(None, START)
+        assert Counter(entry.session_id for entry in feed.entries) == Counter(list(final))
+        revoked = [
+            event.session_id
+            for _, event in await store.read_events(0, 10_000)
+            if event.type is EventType.SESSION_REVOKED
+        ]
+        assert sorted(revoked, key=str) == sorted(final, key=str)
+
+    async def test_throttle_never_exceeds_its_burst(
+        self, store: Store, crowd: Crowd
+    ) -> None:
+        """Of attempts made at once no more than the burst are let through."""
+        cost = a_cost(burst=10)
+
+        async def attempts(store: Store) -> list[int]:
+            return await asyncio.gather(*(store.take([cost], START) for _ in range(10)))
+
+        waits = await crowd.run([attempts] * CALLERS)
+        assert sum(wait == 0 for share in waits for wait in share) == 10
+
+    async def test_one_of_many_gets_the_name(self, store: Store, crowd: Crowd) -> None:
+        """Of accounts of one name that are added at once, one is."""
+
+        def registrant(number: int) -> Job[bool]:
+            async def job(store: Store) -> bool:
+                account = an_account("ada", number)
+                try:
+                    await store.add_account(
+                        account, an_event(EventType.ACCOUNT_CREATED)
+                    )
+                except NameTaken:
+                    return False
+                return True
+
+            return job
+
+        won = await crowd.run([registrant(number) for number in range(CALLERS)])
+        assert sum(won) == 1
+        kept = await store.account_by_name("ada")
+        assert kept == an_account("ada", won.index(True))
+        assert await store.last_event() == 1
+
+    async def test_one_of_many_changes_the_account(
+        self, store: Store, crowd: Crowd
+    ) -> None:
+        """Of changes to one version of an account, one is written."""
+        before = an_account()
+        await store.add_account(before, an_event(EventType.ACCOUNT_CREATED))
+
+        def changer(number: int) -> Job[bool]:
+            after = msgspec.structs.replace(before, version=1, epoch=number)
+            event = an_event(EventType.ACCOUNT_CHANGED)
+            return lambda store: store.swap_account(before, after, event)
+
+        won = await crowd.run([changer(number) for number in range(CALLERS)])
+        assert sum(won) == 1
+        kept = await store.account_by_id(before.id)
+        assert kept is not None
+        assert kept.epoch == won.index(True)
+        assert await store.last_event() == 2
+
+    async def test_one_of_many_makes_the_key_ring(
+        self, store: Store, crowd: Crowd
+    ) -> None:
+        """Of first keys that several processes make at once, one ring stays."""
+
+        def maker(number: int) -> Job[bool]:
+            event = an_event(EventType.KEY_CHANGED)
+            return lambda store: store.swap_keys(0, [a_key(number)], event)
+
+        won = await crowd.run([maker(number) for number in range(CALLERS)])
+        assert sum(won) == 1
+        assert await store.load_keys() == (1, [a_key(won.index(True))])
+        assert await store.last_event() == 1
+
+
+async def _race(
+    store: Store, session_id: bytes, versions: int, name: str
+) -> Sequence[Session]:
+    """Swap a session on and on, until it has so many versions or is over; the wins."""
+    won = []
+    while True:
+        (row,) = await store.load([session_id])
+        if row is None or row.revoked_at is not None or row.version >= versions:
+            return won
+        after = rotated(row, by=name)
+        event = an_event(EventType.TOKEN_REWOUND, of=row, to=after.generation)
+        (done,) = await store.swap([Change(row, after, event)])
+        if done:
+            won.append(after)

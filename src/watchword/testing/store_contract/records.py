@@ -1,0 +1,187 @@
+"""Contract: accounts, throttle, signing keys, audit log.
+
+Each test is one promise of the lesser ports of `ports.py`.
+"""
+
+# ruff: noqa: S101, PLR2004 - a test suite: assertions over literal expectations
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+
+from watchword.core.throttle import Cost
+from watchword.errors import NameTaken
+from watchword.ports import Event, EventType, Store
+from watchword.testing.stand_ins import START
+from watchword.testing.store_contract.backend import OnAStore
+from watchword.testing.store_contract.examples import (
+    a_cost,
+    a_key,
+    a_session,
+    an_account,
+    an_event,
+)
+
+_CREATED = an_event(EventType.ACCOUNT_CREATED)
+_CHANGED = an_event(EventType.ACCOUNT_CHANGED)
+
+
+class Records(OnAStore):
+    """What a store keeps beside sessions."""
+
+    async def test_account_is_found_by_name_and_by_id(self, store: Store) -> None:
+        """An account comes back as it was added, and its event with it."""
+        account = an_account("gr\u00fc\u00df gott", roles=("admin", "reader"))
+        bare = an_account("bare", 2, roles=(), disabled=True, epoch=3)
+        for row in (account, bare):
+            await store.add_account(row, _CREATED)
+            assert await store.account_by_name(row.name) == row
+            assert await store.account_by_id(row.id) == row
+        assert await store.account_by_name("nobody") is None
+        assert await store.account_by_id(an_account("", 9).id) is None
+        assert await store.read_events(0, 10) == [(1, _CREATED), (2, _CREATED)]
+
+    async def test_name_is_taken_once(self, store: Store) -> None:
+        """A second account of a name is refused, and leaves no trace."""
+        first, second = an_account("ada", 1), an_account("ada", 2)
+        await store.add_account(first, _CREATED)
+        with pytest.raises(NameTaken):
+            await store.add_account(second, _CREATED)
+        assert await store.account_by_name("ada") == first
+        assert await store.account_by_id(second.id) is None
+        assert await store.last_event() == 1
+
+    async def test_accounts_are_listed_by_name(self, store: Store) -> None:
+        """Pages that follow one another have every account once, by name."""
+        names = ["eve", "ada", "dan", "bob", "cyd"]
+        for number, name in enumerate(names):
+            await store.add_account(an_account(name, number), _CREATED)
+        listed: list[str] = []
+        while page := await store.list_accounts(
+            after=listed[-1] if listed else "", limit=2
+        ):
+            listed += [row.name for row in page]
+        assert listed == sorted(names)
+
+    async def test_account_changes_only_as_it_was_read(self, store: Store) -> None:
+        """A stale change or deletion of an account writes nothing."""
+        first = an_account()
+        await store.add_account(first, _CREATED)
+        replace = msgspec.structs.replace
+        second = replace(
+            first,
+            password_hash="another",  # noqa: S106 - not a password
+            roles=(),
+            epoch=1,
+            version=1,
+            disabled=True,
+        )
+        assert await store.swap_account(first, second, _CHANGED)
+        assert await store.account_by_id(first.id) == second
+        stale = replace(first, roles=("admin",), version=1)
+        assert not await store.swap_account(first, stale, _CHANGED)
+        assert not await store.swap_account(first, None, _CHANGED)
+        assert await store.account_by_name("ada") == second
+        assert await store.last_event() == 2
+        assert await store.swap_account(second, replace(second, version=2), None)
+        assert await store.last_event() == 2
+
+    async def test_deleted_account_frees_its_name(self, store: Store) -> None:
+        """After a deletion the name may be taken by another account."""
+        first, second = an_account("ada", 1), an_account("ada", 2)
+        await store.add_account(first, _CREATED)
+        gone = an_event(EventType.ACCOUNT_DELETED)
+        assert await store.swap_account(first, None, gone)
+        assert await store.account_by_name("ada") is None
+        assert await store.account_by_id(first.id) is None
+        assert not await store.swap_account(first, None, gone)
+        await store.add_account(second, _CREATED)
+        assert await store.account_by_name("ada") == second
+        assert await store.last_event() == 3
+
+    async def test_throttle_allows_a_burst_then_one_per_interval(
+        self, store: Store
+    ) -> None:
+        """Past the burst an attempt is told how long to wait, and waits that long."""
+        cost = a_cost(burst=3, interval=1000)
+        assert await _take(store, [cost] * 4, START) == [0, 0, 0, 1000]
+        assert await _take(store, [cost] * 2, START + 999) == [1, 1]
+        assert await _take(store, [cost] * 2, START + 1000) == [0, 1000]
+        assert await _take(store, [cost] * 4, START + 60_000) == [0, 0, 0, 1000]
+
+    async def test_throttle_counts_against_all_keys_or_none(self, store: Store) -> None:
+        """An attempt refused for one key is not counted against the others."""
+        narrow, wide = a_cost("narrow", burst=1), a_cost("wide", burst=2)
+        assert await store.take([narrow, wide], START) == 0
+        for _ in range(3):
+            assert await store.take([narrow, wide], START) == narrow.interval
+        assert await store.take([wide], START) == 0
+        assert await store.take([wide], START) == wide.interval
+
+    async def test_given_back_attempt_was_not_made(self, store: Store) -> None:
+        """What is given back can be taken again, once."""
+        costs = [a_cost("one", burst=1), a_cost("two", burst=1)]
+        assert await store.take(costs, START) == 0
+        await store.give_back(costs)
+        assert await _take(store, [costs[0]] * 2, START) == [0, costs[0].interval]
+        assert await _take(store, [costs[1]] * 2, START) == [0, costs[1].interval]
+
+    async def test_forgotten_key_starts_anew(self, store: Store) -> None:
+        """A success wipes its name's failures; the address gets one attempt back."""
+        name, address = a_cost("name", burst=3), a_cost("address", burst=3)
+        for _ in range(3):
+            await store.take([name, address], START)
+        await store.give_back([name, address], forget="name")
+        waits = await _take(store, [name] * 4, START)
+        assert waits == [0, 0, 0, name.interval]
+        assert await _take(store, [address] * 2, START) == [0, address.interval]
+        await store.give_back([address], forget="name")
+        assert await store.take([name], START) == 0
+        await store.give_back([a_cost("never counted")], forget="never either")
+
+    async def test_key_ring_is_replaced_whole_by_whoever_read_it(
+        self, store: Store
+    ) -> None:
+        """A ring of another revision is not written; a new store has revision 0."""
+        event = an_event(EventType.KEY_CHANGED)
+        assert await store.load_keys() == (0, [])
+        first = [a_key(1, "active"), a_key(2, "next", now=START + 1)]
+        assert await store.swap_keys(0, first, event)
+        assert await store.load_keys() == (1, first)
+        assert not await store.swap_keys(0, [a_key(3)], event)
+        assert not await store.swap_keys(2, [a_key(3)], event)
+        assert await store.load_keys() == (1, first)
+        assert await store.last_event() == 1
+        second = [a_key(1, "retired"), a_key(2, "active", now=START + 2)]
+        assert await store.swap_keys(1, second, event)
+        assert await store.load_keys() == (2, second)
+
+    async def test_events_come_back_whole_and_in_order(self, store: Store) -> None:
+        """Events are read as they were recorded, oldest first, page by page."""
+        assert await store.last_event() == 0
+        session = a_session()
+        events = [
+            an_event(kind, of=session, at=START + n, number=n, odd=n % 2 == 1, text="é")
+            for n, kind in enumerate(EventType)
+        ]
+        events.append(Event(type=EventType.SIGN_IN_FAILED, at=START))
+        for event in events:
+            await store.record(event)
+        read: list[tuple[int, Event]] = []
+        while page := await store.read_events(read[-1][0] if read else 0, 5):
+            read += page
+        assert [event for _, event in read] == events
+        assert [number for number, _ in read] == sorted({n for n, _ in read})
+        assert await store.last_event() == read[-1][0]
+
+    async def test_check_finds_a_working_store(self, store: Store) -> None:
+        """A store that works says so."""
+        await store.check()
+
+
+async def _take(store: Store, costs: Sequence[Cost], now: int) -> list[int]:
+    """The waits of one attempt after another."""
+    return [await store.take([cost], now) for cost in costs]

@@ -1,0 +1,330 @@
+"""Contract: sessions, and what a swap writes.
+
+Each test is one promise of `ports.SessionStore`.
+"""
+
+# ruff: noqa: S101, PLR2004 - a test suite: assertions over literal expectations
+
+from __future__ import annotations
+
+import msgspec
+
+from watchword.core.limits import AUDIT_RETENTION, SECOND, SWEEP_AFTER, SWEEP_LIMIT
+from watchword.core.session import Ended, Session
+from watchword.ports import (
+    Change,
+    EventType,
+    OfAccount,
+    OneSession,
+    SignedInBefore,
+    Store,
+    Which,
+)
+from watchword.testing.stand_ins import START
+from watchword.testing.store_contract.backend import OnAStore
+from watchword.testing.store_contract.examples import (
+    a_cost,
+    a_session,
+    an_event,
+    identifier,
+    rotated,
+    sign_in,
+)
+
+
+async def put(store: Store, *sessions: Session) -> None:
+    """Write new sessions, each with its sign-in."""
+    for session in sessions:
+        await store.create(session, sign_in(session))
+
+
+async def sweep_up(store: Store, now: int) -> int:
+    """Sweep until two steps in a row found nothing: a step need not look everywhere."""
+    swept = found = await store.sweep(now, SWEEP_LIMIT)
+    quiet = 0
+    while quiet < 2:
+        found = await store.sweep(now, SWEEP_LIMIT)
+        swept += found
+        quiet = 0 if found else quiet + 1
+    return swept
+
+
+async def _alive(store: Store) -> set[bytes]:
+    return {row.id for row in await store.list_sessions(None, limit=100)}
+
+
+class Sessions(OnAStore):
+    """Create, load, swap, list, end, roles, sweep."""
+
+    async def test_created_session_is_loaded_as_it_was_written(
+        self, store: Store
+    ) -> None:
+        """What is loaded equals what was created, field by field."""
+        plain = a_session(1)
+        odd = a_session(
+            2,
+            roles=(),
+            address="",
+            user_agent="\u03b1 ' \" \\ \U0001f511",
+            generation=2**32 - 1,
+            version=2**40,
+            grace=10_000,
+        )
+        await put(store, plain, odd)
+        assert await store.load([plain.id, odd.id]) == [plain, odd]
+
+    async def test_load_answers_in_the_order_asked(self, store: Store) -> None:
+        """The answer has one place per id asked for, None for one that is not there."""
+        one, two = a_session(1), a_session(2)
+        await put(store, one, two)
+        unknown = a_session(3).id
+        asked = [two.id, unknown, one.id, two.id]
+        assert await store.load(asked) == [two, None, one, two]
+        assert await store.load([]) == []
+
+    async def test_creation_is_recorded(self, store: Store) -> None:
+        """A session and the event of its sign-in are written together."""
+        session = a_session()
+        await put(store, session)
+        assert await store.read_events(0, 10) == [(1, sign_in(session))]
+
+    async def test_swap_writes_the_successor_and_its_event(self, store: Store) -> None:
+        """True means that the row is `after` and that its event is recorded."""
+        before = a_session()
+        await put(store, before)
+        after = rotated(before)
+        event = an_event(EventType.TOKEN_REWOUND, of=before, by=2)
+        assert await store.swap([Change(before, after, event)]) == [True]
+        assert await store.load([before.id]) == [after]
+        assert [event for _, event in await store.read_events(1, 10)] == [event]
+
+    async def test_swap_without_an_event_records_none(self, store: Store) -> None:
+        """An ordinary rotation leaves no audit record and no feed entry."""
+        before = a_session()
+        await put(store, before)
+        await store.swap([Change(before, rotated(before))])
+        assert await store.last_event() == 1
+        assert (await store.ended(None, START)).entries == []
+
+    async def test_swap_that_revokes_is_in_the_feed(self, store: Store) -> None:
+        """A session revoked by a swap, its feed entry and its event come together."""
+        before = a_session()
+        await put(store, before)
+        after = before.ended("reuse", START + 5)
+        event = an_event(EventType.TOKEN_REUSE, of=before)
+        assert await store.swap([Change(before, after, event)]) == [True]
+        assert await store.load([before.id]) == [after]
+        entry = Ended(before.id, START + 5, START + 5 + before.access_ttl)
+        assert (await store.ended(None, START + 5)).entries == [entry]
+        assert await store.read_events(1, 10) == [(2, event)]
+
+    async def test_swap_that_misses_writes_nothing(self, store: Store) -> None:
+        """False means no row, no event and no feed entry of this change."""
+        first = a_session()
+        await put(store, first)
+        second = rotated(first, by="winner")
+        await store.swap([Change(first, second)])
+        event = an_event(EventType.TOKEN_REUSE, of=first)
+        late = [
+            Change(first, rotated(first, by="loser"), event),
+            Change(a_session(9), rotated(a_session(9)), event),
+        ]
+        assert await store.swap(late) == [False, False]
+        revoking = Change(first, first.ended("reuse", START), event)
+        assert await store.swap([revoking]) == [False]
+        assert await store.load([first.id]) == [second]
+        assert await store.last_event() == 1
+        assert (await store.ended(None, START)).entries == []
+
+    async def test_each_change_of_a_swap_stands_alone(self, store: Store) -> None:
+        """One change that misses takes none of its neighbours with it."""
+        rows = [a_session(number) for number in range(5)]
+        await put(store, *rows)
+        await store.swap([Change(rows[2], rotated(rows[2], by="first"))])
+        changes = [
+            Change(row, rotated(row), an_event(EventType.TOKEN_REWOUND, of=row))
+            for row in rows
+        ]
+        assert await store.swap(changes) == [True, True, False, True, True]
+        wanted = [change.after for change in changes]
+        wanted[2] = rotated(rows[2], by="first")
+        assert await store.load([row.id for row in rows]) == wanted
+        events = await store.read_events(5, 10)
+        assert {event.session_id for _, event in events} == {
+            row.id for row in rows if row is not rows[2]
+        }
+        assert await store.swap([]) == []
+
+    async def test_list_is_in_order_of_id_and_paged(self, store: Store) -> None:
+        """Pages that follow one another have every live session of the account once."""
+        mine = [a_session(number, account=1) for number in range(7)]
+        others = [a_session(number, account=2) for number in range(7, 10)]
+        await put(store, *reversed(mine), *others)
+        listed: list[Session] = []
+        while page := await store.list_sessions(
+            identifier(1), after=listed[-1].id if listed else None, limit=3
+        ):
+            assert len(page) <= 3
+            listed += page
+        assert listed == mine
+        assert await store.list_sessions(None, limit=100) == mine + others
+        assert await store.list_sessions(identifier(3), limit=100) == []
+
+    async def test_list_leaves_out_the_revoked(self, store: Store) -> None:
+        """A revoked session is not listed; an expired one is, until it is swept."""
+        ended, expired = a_session(1), a_session(2, idle_expires_at=START - SECOND)
+        await put(store, ended, expired)
+        await store.end(OneSession(ended.id), "logout", an_event(), 10)
+        assert await store.list_sessions(identifier(1), limit=10) == [expired]
+        assert await store.list_sessions(None, limit=10) == [expired]
+
+    async def test_end_reaches_exactly_what_was_meant(self, store: Store) -> None:
+        """One session, those of an account, all but one, or all from before."""
+        old = START - 1000
+        rows = {
+            "mine": a_session(1, account=1),
+            "kept": a_session(2, account=1),
+            "old": a_session(3, account=2, now=old),
+            "edge": a_session(4, account=2, now=START),
+            "other": a_session(5, account=3),
+        }
+        await put(store, *rows.values())
+
+        async def end(which: Which) -> set[bytes]:
+            ended = await store.end(which, "test", an_event(), 10)
+            return {entry.session_id for entry in ended}
+
+        assert await end(OneSession(a_session(9).id)) == set()
+        assert await end(OfAccount(identifier(1), rows["kept"].id)) == {rows["mine"].id}
+        assert await end(SignedInBefore(START)) == {rows["old"].id}
+        assert await end(OneSession(rows["other"].id)) == {rows["other"].id}
+        assert await _alive(store) == {rows["kept"].id, rows["edge"].id}
+        assert await end(OfAccount(identifier(2))) == {rows["edge"].id}
+
+    async def test_end_writes_row_feed_and_event(self, store: Store) -> None:
+        """Each session ended has its reason, one feed entry and one event of its own."""
+        rows = [a_session(1), a_session(2)]
+        await put(store, *rows)
+        at = START + 7
+        event = an_event(at=at, reason="logout", by="user")
+        ended = await store.end(OfAccount(identifier(1)), "logout", event, 10)
+        entries = [row.ended("logout", at).feed_entry() for row in rows]
+        assert sorted(ended, key=_by_session) == entries
+        assert await store.load([row.id for row in rows]) == [
+            row.ended("logout", at) for row in rows
+        ]
+        feed = await store.ended(None, at)
+        assert sorted(feed.entries, key=_by_session) == entries
+        told = [event for _, event in await store.read_events(2, 10)]
+        replace = msgspec.structs.replace
+        assert sorted(told, key=lambda event: event.session_id or b"") == [
+            replace(event, session_id=row.id, account_id=row.account_id) for row in rows
+        ]
+
+    async def test_end_is_idempotent_and_the_first_reason_stays(
+        self, store: Store
+    ) -> None:
+        """Ending again changes nothing, returns nothing and records nothing."""
+        row = a_session()
+        await put(store, row)
+        await store.end(OneSession(row.id), "logout", an_event(at=START), 10)
+        for which in (OneSession(row.id), OfAccount(row.account_id)):
+            again = an_event(at=START + SECOND)
+            assert await store.end(which, "again", again, 10) == []
+        assert await store.load([row.id]) == [row.ended("logout", START)]
+        assert await store.last_event() == 2
+        assert len((await store.ended(None, START)).entries) == 1
+
+    async def test_end_goes_in_steps(self, store: Store) -> None:
+        """A full step says that more may be left; a short one that none is."""
+        await put(store, *(a_session(number) for number in range(5)))
+        counts = []
+        for _ in range(3):
+            ended = await store.end(OfAccount(identifier(1)), "all", an_event(), 2)
+            counts.append(len(ended))
+        assert counts == [2, 2, 1]
+        assert await _alive(store) == set()
+
+    async def test_swap_begun_before_an_end_misses(self, store: Store) -> None:
+        """What was loaded before an end, or before new roles, is not written after."""
+        for number, move in enumerate(("end", "roles")):
+            row = a_session(number, account=number)
+            await put(store, row)
+            if move == "end":
+                await store.end(OneSession(row.id), "logout", an_event(), 10)
+            else:
+                await store.assign_roles(row.account_id, ("admin",))
+            assert await store.swap([Change(row, rotated(row))]) == [False]
+
+    async def test_roles_reach_the_live_sessions_of_the_account(
+        self, store: Store
+    ) -> None:
+        """New roles are in every live session of the account and in no other."""
+        mine, dead, other = a_session(1), a_session(2), a_session(3, account=2)
+        await put(store, mine, dead, other)
+        await store.end(OneSession(dead.id), "logout", an_event(), 10)
+        await store.assign_roles(identifier(1), ("admin", "writer"))
+        now_mine, now_dead, now_other = await store.load([mine.id, dead.id, other.id])
+        assert now_mine == msgspec.structs.replace(
+            mine, roles=("admin", "writer"), version=1
+        )
+        assert now_dead == dead.ended("logout", START)
+        assert now_other == other
+        await store.assign_roles(identifier(1), ())
+        (now_mine,) = await store.load([mine.id])
+        assert now_mine is not None
+        assert now_mine.roles == ()
+
+    async def test_sweep_deletes_what_is_over_and_nothing_live(
+        self, store: Store
+    ) -> None:
+        """A session goes SWEEP_AFTER after its idle deadline, revoked or not."""
+        now = START + 100 * SWEEP_AFTER
+        edge = now - SWEEP_AFTER
+        live = a_session(1, idle_expires_at=now + 1)
+        lately = a_session(2, idle_expires_at=edge)
+        over = a_session(3, idle_expires_at=edge - 1)
+        ended = a_session(4, idle_expires_at=edge - 1)
+        await put(store, over, live, ended, lately)
+        await store.end(OneSession(ended.id), "logout", an_event(at=now), 10)
+        assert await sweep_up(store, now) >= 2
+        rows = await store.load([live.id, lately.id, over.id, ended.id])
+        assert rows == [live, lately, None, None]
+        assert len((await store.ended(None, now)).entries) == 1
+
+    async def test_sweep_goes_in_steps(self, store: Store) -> None:
+        """No step deletes more sessions than its limit, and the steps get there."""
+        old = START - 2 * SWEEP_AFTER
+        rows = [a_session(number, idle_expires_at=old) for number in range(10)]
+        await put(store, *rows)
+        left = [10]
+        while left[-1]:
+            await store.sweep(START, 3)
+            left.append(len(await _alive(store)))
+            assert left[-2] - left[-1] <= 3
+            assert len(left) < 20
+
+    async def test_sweep_empties_feed_throttle_and_audit(self, store: Store) -> None:
+        """Feed entries past `until` and records past their retention go."""
+        row, kept = a_session(1), a_session(2)
+        await put(store, row)
+        await store.end(OneSession(row.id), "logout", an_event(at=START), 10)
+        await store.take([a_cost()], START)
+        until = START + row.access_ttl
+        await sweep_up(store, until - 1)
+        assert len((await store.ended(None, until - 1)).entries) == 1
+        await sweep_up(store, until)
+        assert (await store.ended(None, until)).entries == []
+        later = START + AUDIT_RETENTION
+        await sweep_up(store, later)
+        assert len(await store.read_events(0, 10)) == 2
+        await sweep_up(store, later + 1)
+        assert await store.read_events(0, 10) == []
+        # Sequence numbers are not given twice: whoever follows has missed nothing.
+        await put(store, kept)
+        assert await store.last_event() == 3
+        assert await store.read_events(2, 10) == [(3, sign_in(kept))]
+
+
+def _by_session(entry: Ended) -> bytes:
+    return entry.session_id

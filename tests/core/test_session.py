@@ -1,0 +1,75 @@
+"""Sessions as values, their ids, and how they show them."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.core.test_rotation import NOW, session
+from watchword.core.limits import MINUTE
+from watchword.core.session import as_text, from_text, time_ordered_id
+
+
+@given(st.integers(0, 2**48 - 1), st.binary(min_size=10, max_size=10))
+def test_time_ordered_ids_are_version_7_uuids(now: int, drawn: bytes) -> None:
+    made = uuid.UUID(bytes=time_ordered_id(now, drawn))
+    assert made.version == 7
+    assert made.variant == uuid.RFC_4122
+    assert int.from_bytes(made.bytes[:6]) == now
+
+
+def test_the_example_of_rfc_9562_appendix_a_6() -> None:
+    drawn = bytes.fromhex("0cc318c4dc0c0c07398f")
+    made = time_ordered_id(0x017F22E279B0, drawn)
+    assert as_text(made) == "017f22e2-79b0-7cc3-98c4-dc0c0c07398f"
+
+
+@given(
+    st.integers(0, 2**46),
+    st.integers(1, 2**46),
+    st.binary(min_size=10, max_size=10),
+    st.binary(min_size=10, max_size=10),
+)
+def test_later_ids_sort_later(now: int, later: int, one: bytes, two: bytes) -> None:
+    assert time_ordered_id(now, one) < time_ordered_id(now + later, two)
+
+
+@given(st.binary(min_size=10, max_size=10), st.binary(min_size=10, max_size=10))
+def test_74_bits_of_chance_are_in_an_id(one: bytes, two: bytes) -> None:
+    same = time_ordered_id(NOW, one) == time_ordered_id(NOW, two)
+    masks = bytes([0x0F, 0xFF, 0x3F, *[0xFF] * 7])
+    alike = all(a & m == b & m for a, b, m in zip(one, two, masks, strict=True))
+    assert same == alike
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_an_id_has_one_spelling(identifier: bytes) -> None:
+    text = as_text(identifier)
+    assert text == str(uuid.UUID(bytes=identifier))
+    assert from_text(text) == identifier
+    for other in (text.replace("-", ""), f"{{{text}}}", f"urn:uuid:{text}", text + " "):
+        assert from_text(other) is None
+    assert text.upper() == text or from_text(text.upper()) is None
+
+
+@pytest.mark.parametrize("junk", ["", "x", "../../etc/passwd", "0" * 37, "é" * 36])
+def test_what_is_no_id_is_none(junk: str) -> None:
+    assert from_text(junk) is None
+
+
+def test_ending_a_session_says_when_and_why_and_changes_nothing_else() -> None:
+    row = session()
+    ended = row.ended("logout", NOW)
+    assert (ended.revoked_at, ended.revoked_reason) == (NOW, "logout")
+    assert ended.version == row.version + 1
+    assert ended.generation == row.generation
+
+
+
+def test_the_feeds_entry_lasts_as_long_as_the_sessions_access_tokens() -> None:
+    entry = session(access_ttl=2 * MINUTE).ended("logout", NOW).feed_entry()
+    assert (entry.session_id, entry.at) == (b"i" * 16, NOW)
+    assert entry.until == NOW + 2 * MINUTE

@@ -1,0 +1,68 @@
+"""Fixtures of the stories: a store of each kind, a process over it, the API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.scenarios.api import LocalApi, local_api, settings_for
+from tests.scenarios.world import Faulty, World
+from watchword.ports import Store
+from watchword.stores import open_store
+from watchword.testing import ManualClock, SeededEntropy
+
+MakeWorld = Callable[..., Awaitable[World]]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Every story about state is told on both stores."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest_asyncio.fixture
+async def store(kind: str, tmp_path: Path) -> AsyncIterator[Store]:
+    url = "memory:" if kind == "memory" else f"sqlite:///{tmp_path}/watchword.db"
+    opened = await open_store(url, SeededEntropy("store"))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def faulty(store: Store) -> Faulty:
+    return Faulty(store)
+
+
+@pytest.fixture
+def make_world(faulty: Faulty, clock: ManualClock) -> MakeWorld:
+    """Another process over the same store: `await make_world(policy=…, secrets=…)`."""
+    seeds = iter(range(1000))
+
+    async def make(**given: Any) -> World:
+        on = given.pop("store", faulty)
+        return await World(on, clock, seed=str(next(seeds)), **given).start()
+
+    return make
+
+
+@pytest_asyncio.fixture
+async def world(make_world: MakeWorld) -> World:
+    return await make_world()
+
+
+@pytest_asyncio.fixture
+async def api(
+    kind: str, tmp_path: Path, clock: ManualClock
+) -> AsyncIterator[LocalApi]:
+    async with local_api(settings_for(tmp_path, kind), clock) as opened:
+        yield opened

@@ -1,0 +1,46 @@
+"""Serves as `watchword serve` does, and dies where a test wants it to.
+
+    python runner.py [--die-before-commit FILE | --die-after-commit FILE] -- FLAGS
+
+With FILE there, the next swap of a session kills the process as kill -9 would: before
+its transaction is committed, or after it is on the disk and before anybody hears of it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from watchword.cli import main
+from watchword.ports import Change
+from watchword.stores.sqlite import SqliteStore
+
+
+def _die(file: Path) -> None:
+    if file.exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _arm(when: str, file: Path) -> None:
+    swap = SqliteStore.swap
+
+    async def deadly(self: SqliteStore, changes: Sequence[Change]) -> list[bool]:
+        if when == "--die-before-commit":
+            _die(file)
+        swapped = await swap(self, changes)
+        if when == "--die-after-commit":
+            _die(file)
+        return swapped
+
+    SqliteStore.swap = deadly  # type: ignore[method-assign]  # the fault under test
+
+
+if __name__ == "__main__":
+    ours, flags = sys.argv[1 : sys.argv.index("--")], sys.argv[sys.argv.index("--") + 1 :]
+    if ours:
+        _arm(ours[0], Path(ours[1]))
+    sys.argv = ["watchword", "serve", *flags]
+    main()

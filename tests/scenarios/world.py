@@ -1,0 +1,213 @@
+"""What the stories are told with: a clock, a store that fails on demand, an engine.
+
+`World` is one process's engine over a store; a second one over the same store is
+another worker, or the same one after a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Self
+
+from watchword.core.refresh_token import RefreshTokens
+from watchword.core.session import STRICT, Grant, Policy, Session
+from watchword.errors import StoreUnavailable, WatchwordError
+from watchword.keys import KeyRing, derive
+from watchword.ports import Entropy, Event, EventType, OneSession, Store
+from watchword.revocation import Revocations
+from watchword.sessions import ClaimsHook, Sessions
+from watchword.testing import ManualClock, SeededEntropy
+from watchword.verify import Verifier
+
+ISSUER = "https://auth.example"
+AUDIENCE = "api"
+CLIENT = "first-party"
+SECRET = b"the-server-secret-of-these-tests-0123456789"
+ALICE = b"alice-id-16bytes"
+BOB = b"bob---id-16bytes"
+VICTIM = "192.0.2.1"
+THIEF = "203.0.113.9"
+
+
+class Faulty:
+    """A store whose next calls fail, or stop, where a test says so."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.before: dict[str, list[Exception]] = {}
+        self.after: dict[str, list[Exception]] = {}
+        self.pause_before: dict[str, asyncio.Event] = {}
+        self.pause_after: dict[str, asyncio.Event] = {}
+        self.reached: dict[str, asyncio.Event] = {}
+        self.calls: list[str] = []
+
+    def fail_before(self, verb: str, *, times: int = 1) -> None:
+        """The next calls of `verb` fail, having done nothing."""
+        self.before[verb] = [StoreUnavailable() for _ in range(times)]
+
+    def fail_after(self, verb: str, *, times: int = 1) -> None:
+        """The next calls of `verb` are committed, and their answer is lost."""
+        self.after[verb] = [StoreUnavailable() for _ in range(times)]
+
+    def stop_after(self, verb: str) -> tuple[asyncio.Event, asyncio.Event]:
+        """The next call commits, then waits: (it is there, let it go on)."""
+        self.reached[verb], self.pause_after[verb] = asyncio.Event(), asyncio.Event()
+        return self.reached[verb], self.pause_after[verb]
+
+    def stop_before(self, verb: str) -> tuple[asyncio.Event, asyncio.Event]:
+        """The next call waits before it does anything: (it is there, let it go on)."""
+        self.reached[verb], self.pause_before[verb] = asyncio.Event(), asyncio.Event()
+        return self.reached[verb], self.pause_before[verb]
+
+    def __getattr__(self, verb: str) -> Any:
+        inner: Callable[..., Awaitable[Any]] = getattr(self._store, verb)
+
+        async def call(*args: Any, **named: Any) -> Any:
+            self.calls.append(verb)
+            if verb in self.pause_before:
+                go_on = self.pause_before.pop(verb)
+                self.reached[verb].set()
+                await go_on.wait()
+            if self.before.get(verb):
+                raise self.before[verb].pop()
+            result = await inner(*args, **named)
+            if verb in self.pause_after:
+                go_on = self.pause_after.pop(verb)
+                self.reached[verb].set()
+                await go_on.wait()
+            if self.after.get(verb):
+                raise self.after[verb].pop()
+            return result
+
+        return call
+
+
+class World:
+    """One process: sessions, keys, revocations and a verifier over a store."""
+
+    def __init__(
+        self,
+        store: Any,
+        clock: ManualClock,
+        *,
+        policy: Policy = STRICT,
+        secrets: Sequence[bytes] = (SECRET,),
+        seed: str = "",
+        claims_hook: ClaimsHook | None = None,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.monotonic = ManualClock(0)
+        self.policy = policy
+        entropy: Entropy = SeededEntropy(seed)
+        self.tokens = RefreshTokens([derive(one, "refresh-token-mac") for one in secrets])
+        self.keys = KeyRing(store, secrets, "ES256", clock, entropy)
+        self.revocations = Revocations(store, clock, self.monotonic)
+        self.sessions = Sessions(
+            store=store,
+            record=store.record,
+            tokens=self.tokens,
+            keys=self.keys,
+            revocations=self.revocations,
+            policy=policy,
+            issuer=ISSUER,
+            audience=AUDIENCE,
+            clock=clock,
+            entropy=entropy,
+            claims_hook=claims_hook,
+        )
+        self.verifier = Verifier(
+            issuer=ISSUER,
+            audience=AUDIENCE,
+            key_of=self.keys.public_key,
+            has_ended=self.revocations.has_ended,
+            clock=clock,
+        )
+
+    async def start(self) -> Self:
+        await self.keys.start()
+        await self.revocations.follow()
+        return self
+
+    async def sign_in(
+        self, account_id: bytes = ALICE, roles: tuple[str, ...] = ()
+    ) -> Grant:
+        return await self.sessions.start(
+            account_id, roles, client_id=CLIENT, address=VICTIM
+        )
+
+    async def refresh(
+        self,
+        token: str | Grant,
+        key: str | None = None,
+        *,
+        address: str = VICTIM,
+        client_id: str = CLIENT,
+    ) -> Grant:
+        text = token if isinstance(token, str) else token.refresh_token
+        return await self.sessions.refresh(
+            text, client_id=client_id, retry_key=key, address=address
+        )
+
+    async def outcome(
+        self, token: str | Grant, key: str | None = None, *, address: str = VICTIM
+    ) -> str:
+        """The successor's text, or the code of the refusal."""
+        try:
+            return (await self.refresh(token, key, address=address)).refresh_token
+        except WatchwordError as error:
+            return error.code
+
+    async def row(self, grant: Grant) -> Session:
+        (row,) = await self.store.load([grant.session.id])
+        assert row is not None
+        return row
+
+    async def events(self, *kinds: EventType) -> list[Event]:
+        found = [event for _, event in await self.store.read_events(0, 100_000)]
+        return [event for event in found if not kinds or event.type in kinds]
+
+    def accepts(self, grant: Grant | str) -> str:
+        """`ok`, or the code with which the access token is refused here."""
+        token = grant if isinstance(grant, str) else grant.access_token
+        try:
+            self.verifier.verify(token)
+        except WatchwordError as error:
+            return error.code
+        return "ok"
+
+    async def logout(self, grant: Grant) -> int:
+        return await self.sessions.revoke(OneSession(grant.session.id), "logout")
+
+
+def key(number: int = 0) -> str:
+    """A retry key, as a client would draw one."""
+    return f"retry-key-{number:010d}"
+
+
+async def settle() -> None:
+    """Let everything that is ready run: retries are recorded in the background."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def generation_of(world: World, token: str) -> int:
+    return world.tokens.read(token)[1]
+
+
+__all__ = [
+    "ALICE",
+    "AUDIENCE",
+    "BOB",
+    "CLIENT",
+    "ISSUER",
+    "SECRET",
+    "THIEF",
+    "VICTIM",
+    "Faulty",
+    "World",
+    "generation_of",
+    "key",
+    "settle",
+]
