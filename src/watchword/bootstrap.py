@@ -24,7 +24,7 @@ from watchword.config import Settings
 from watchword.core import limits
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy
-from watchword.errors import NameTaken, SettingsError
+from watchword.errors import NameTaken, PasswordRejected, SettingsError
 from watchword.keys import KeyRing, derive
 from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher
 from watchword.ports import Clock, Entropy, Store
@@ -198,6 +198,9 @@ async def prepare(settings: Settings) -> Prepared:
                 await watchword.accounts.register(_ADMIN, chosen, roles=[_ADMIN])
             except NameTaken:  # another process that started with us was first
                 password = None
+            except PasswordRejected as error:
+                fault = f"WATCHWORD_ADMIN_PASSWORD cannot be used: {error}"
+                raise SettingsError([fault]) from None
         return Prepared(made, password)
 
 
@@ -221,7 +224,11 @@ def _server_secrets(settings: Settings) -> tuple[list[bytes], Path | None]:
     if settings.secret:
         return [one.get_secret_value().encode() for one in settings.secret], None
     path = settings.data / "secret"
-    made = _make_secret(path)
+    try:
+        made = _make_secret(path)
+    except OSError as error:
+        fault = f"WATCHWORD_DATA: cannot write in {settings.data}: {error.strerror}"
+        raise SettingsError([fault]) from None
     found = [line.encode() for line in path.read_text("ascii").split()]
     if not found or min(map(len, found)) < limits.SERVER_SECRET_MIN:
         message = f"{path}: every line must have {limits.SERVER_SECRET_MIN} bytes"

@@ -181,14 +181,21 @@ class Sessions:
         waiting = list(range(len(attempts)))
         for _ in range(limits.SWAP_ATTEMPTS):
             now = self._clock()
-            rows = await self._store.load(
-                [attempts[place].presented.session_id for place in waiting]
-            )
-            plans = {
-                place: self._plan(attempts[place], row, now)
-                for place, row in zip(waiting, rows, strict=True)
-            }
-            missed = await self._swap(plans)
+            try:
+                rows = await self._store.load(
+                    [attempts[place].presented.session_id for place in waiting]
+                )
+                plans = {
+                    place: self._plan(attempts[place], row, now)
+                    for place, row in zip(waiting, rows, strict=True)
+                }
+                missed = await self._swap(plans)
+            except Exception as error:  # noqa: BLE001 - belongs to those who wait
+                # Not to those of an earlier turn: their rotation was written, and who
+                # sent no key could not ask for it again.
+                for place in waiting:
+                    outcomes[place] = error
+                break
             for place, plan in plans.items():
                 if place not in missed:
                     outcomes[place] = plan.answer

@@ -109,10 +109,9 @@ WRONG: dict[str, dict[str, Any]] = {
 def test_wrong_claims_are_invalid_and_never_said_to_be_expired(wrong: str) -> None:
     with pytest.raises(TokenInvalid):
         check(**WRONG[wrong])
-    with pytest.raises(TokenInvalid):  # however old: `token_expired` says genuine
-        if "iat" not in WRONG[wrong] and "nbf" not in WRONG[wrong]:
+    if not {"iat", "nbf"} & set(WRONG[wrong]):
+        with pytest.raises(TokenInvalid):  # however old: `token_expired` says genuine
             check(NOW + limits.DAY, **WRONG[wrong])
-        raise TokenInvalid
 
 
 def test_expiry_is_at_the_second_itself_without_leeway() -> None:

@@ -138,7 +138,11 @@ async def _lifespan(app: ASGIApp) -> AsyncIterator[dict[str, Any]]:
     inbox: asyncio.Queue[Message] = asyncio.Queue()
     outbox: asyncio.Queue[Message] = asyncio.Queue()
     scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": state}
-    running = asyncio.create_task(app(scope, inbox.get, outbox.put))  # type: ignore[arg-type]
+
+    async def run() -> None:
+        await app(scope, inbox.get, outbox.put)
+
+    running = asyncio.create_task(run())
     await inbox.put({"type": "lifespan.startup"})
     started = await outbox.get()
     assert started["type"] == "lifespan.startup.complete", started
@@ -152,7 +156,7 @@ async def _lifespan(app: ASGIApp) -> AsyncIterator[dict[str, Any]]:
 class Server:
     """`watchword serve` as a process of its own, to be killed and started again."""
 
-    def __init__(self, folder: Path, *, name: str = "server", **environment: str):
+    def __init__(self, folder: Path, *, name: str = "server", **environment: str) -> None:
         self.folder = folder
         self.log = folder.parent / f"{folder.name}-{name}.log"
         with socket.socket() as probe:
@@ -204,11 +208,12 @@ class Server:
                     if (await client.get("/readyz")).status_code == 200:
                         return
                 running = self._process is not None and self._process.poll() is None
-                assert running and time.monotonic() < deadline, self.log.read_text()
+                in_time = time.monotonic() < deadline
+                assert (running, in_time) == (True, True), self.log.read_text()
                 await asyncio.sleep(0.02)
 
     def kill(self) -> None:
-        """kill -9: nothing is finished, nothing is said."""
+        """Kill -9: nothing is finished, nothing is said."""
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
         self._process.wait(START_SECONDS)

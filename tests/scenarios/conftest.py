@@ -45,7 +45,7 @@ def faulty(store: Store) -> Faulty:
 
 @pytest.fixture
 def make_world(faulty: Faulty, clock: ManualClock) -> MakeWorld:
-    """Another process over the same store: `await make_world(policy=…, secrets=…)`."""
+    """Makes another process over the same store, with a policy or secrets of its own."""
     seeds = iter(range(1000))
 
     async def make(**given: Any) -> World:

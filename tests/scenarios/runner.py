@@ -39,7 +39,8 @@ def _arm(when: str, file: Path) -> None:
 
 
 if __name__ == "__main__":
-    ours, flags = sys.argv[1 : sys.argv.index("--")], sys.argv[sys.argv.index("--") + 1 :]
+    split = sys.argv.index("--")
+    ours, flags = sys.argv[1:split], sys.argv[split + 1 :]
     if ours:
         _arm(ours[0], Path(ours[1]))
     sys.argv = ["watchword", "serve", *flags]

@@ -34,21 +34,29 @@ class Faulty:
     """A store whose next calls fail, or stop, where a test says so."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
-        self.before: dict[str, list[Exception]] = {}
-        self.after: dict[str, list[Exception]] = {}
+        self.real = store
+        self.before: dict[str, list[Exception | None]] = {}
+        self.after: dict[str, list[Exception | None]] = {}
         self.pause_before: dict[str, asyncio.Event] = {}
         self.pause_after: dict[str, asyncio.Event] = {}
         self.reached: dict[str, asyncio.Event] = {}
         self.calls: list[str] = []
 
-    def fail_before(self, verb: str, *, times: int = 1) -> None:
-        """The next calls of `verb` fail, having done nothing."""
-        self.before[verb] = [StoreUnavailable() for _ in range(times)]
+    def fail_before(
+        self,
+        verb: str,
+        error: Exception | None = None,
+        *,
+        skip: int = 0,
+        times: int = 1,
+    ) -> None:
+        """The next calls of `verb` but the first few fail, having done nothing."""
+        fault = error or StoreUnavailable()
+        self.before[verb] = [*[None] * skip, *[fault] * times]
 
     def fail_after(self, verb: str, *, times: int = 1) -> None:
         """The next calls of `verb` are committed, and their answer is lost."""
-        self.after[verb] = [StoreUnavailable() for _ in range(times)]
+        self.after[verb] = [StoreUnavailable()] * times
 
     def stop_after(self, verb: str) -> tuple[asyncio.Event, asyncio.Event]:
         """The next call commits, then waits: (it is there, let it go on)."""
@@ -61,7 +69,7 @@ class Faulty:
         return self.reached[verb], self.pause_before[verb]
 
     def __getattr__(self, verb: str) -> Any:
-        inner: Callable[..., Awaitable[Any]] = getattr(self._store, verb)
+        inner: Callable[..., Awaitable[Any]] = getattr(self.real, verb)
 
         async def call(*args: Any, **named: Any) -> Any:
             self.calls.append(verb)
@@ -69,18 +77,23 @@ class Faulty:
                 go_on = self.pause_before.pop(verb)
                 self.reached[verb].set()
                 await go_on.wait()
-            if self.before.get(verb):
-                raise self.before[verb].pop()
+            _raise_next(self.before, verb)
             result = await inner(*args, **named)
             if verb in self.pause_after:
                 go_on = self.pause_after.pop(verb)
                 self.reached[verb].set()
                 await go_on.wait()
-            if self.after.get(verb):
-                raise self.after[verb].pop()
+            _raise_next(self.after, verb)
             return result
 
         return call
+
+
+def _raise_next(faults: dict[str, list[Exception | None]], verb: str) -> None:
+    waiting = faults.get(verb)
+    fault = waiting.pop(0) if waiting else None
+    if fault is not None:
+        raise fault
 
 
 class World:
@@ -101,7 +114,9 @@ class World:
         self.monotonic = ManualClock(0)
         self.policy = policy
         entropy: Entropy = SeededEntropy(seed)
-        self.tokens = RefreshTokens([derive(one, "refresh-token-mac") for one in secrets])
+        self.tokens = RefreshTokens(
+            [derive(one, "refresh-token-mac") for one in secrets]
+        )
         self.keys = KeyRing(store, secrets, "ES256", clock, entropy)
         self.revocations = Revocations(store, clock, self.monotonic)
         self.sessions = Sessions(
@@ -161,7 +176,7 @@ class World:
 
     async def row(self, grant: Grant) -> Session:
         (row,) = await self.store.load([grant.session.id])
-        assert row is not None
+        assert isinstance(row, Session)
         return row
 
     async def events(self, *kinds: EventType) -> list[Event]:

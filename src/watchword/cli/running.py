@@ -64,12 +64,11 @@ def settings_of(data: Path | None, **flags: Any) -> Settings:  # noqa: ANN401
     settings = load_settings(data=data, **flags)
     file = database_of(settings)
     if file is not None and file.exists() and not _has_secret(settings):
-        raise SettingsError(
-            [
-                f"the database {file} is there, and the secret that it was made with "
-                f"is not: give WATCHWORD_SECRET, or put back {settings.data / 'secret'}"
-            ]
+        fault = (
+            f"the database {file} is there, and the secret that it was made with is "
+            f"not: give WATCHWORD_SECRET, or put back {settings.data / 'secret'}"
         )
+        raise SettingsError([fault])
     return settings
 
 
@@ -118,7 +117,7 @@ def standard_input(limit: int, *, line: bool = False) -> str:
 
     Raises WatchwordError for what is not UTF-8.
     """
-    stream = click.get_binary_stream("stdin")
+    stream = sys.stdin.buffer
     raw = stream.readline(limit + 1) if line else stream.read(limit + 1)
     try:
         return raw.decode("utf-8")

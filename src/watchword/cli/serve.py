@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 )
 @options
 def serve(
-    as_json: bool, data: Path | None, behind_proxy: tuple[str, ...], **flags: Any
+    as_json: bool,
+    data: Path | None,
+    behind_proxy: tuple[str, ...],
+    **flags: Any,  # noqa: ANN401 - settings, checked as such
 ) -> None:
     """Run the server. The first start makes a secret, a key and the account admin."""
     from watchword.bootstrap import prepare

@@ -60,8 +60,9 @@ def add(
     file = database_of(settings)
     if file is not None and not file.exists():
         click.echo(
-            f"There was no store: making one, {file}. The server makes no account "
-            "admin where there is another.",
+            f"There was no store: making {file}"
+            + ("" if settings.secret else ", and a server secret to back up")
+            + ". `watchword serve` will not make the account admin beside this one.",
             err=True,
         )
 

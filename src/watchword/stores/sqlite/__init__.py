@@ -49,9 +49,11 @@ class SqliteStore:
         path = path_of(url)
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Before SQLite opens it: the WAL, which has all of it too, gets its mode.
+            path.touch(mode=0o600)
+            path.chmod(0o600)
             connection = connect(path)
             migrate(connection)
-            path.chmod(0o600)
         except (OSError, apsw.Error) as error:
             message = f"cannot open {path}: {type(error).__name__}"
             raise StoreUnavailable(message) from error

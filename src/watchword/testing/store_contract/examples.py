@@ -1,5 +1,7 @@
 """Rows and events to write: told apart by a number, and alike in all else."""
 
+# ruff: noqa: ANN401 - fields are of many types
+
 from __future__ import annotations
 
 import hashlib

@@ -3,7 +3,7 @@
 Whoever follows it with a cursor MUST learn of every session that ended.
 """
 
-# ruff: noqa: S101, PLR2004 - a test suite: assertions over literal expectations
+# ruff: noqa: S101 - a test suite: assertions are the point
 
 from __future__ import annotations
 
@@ -98,7 +98,9 @@ class FeedOfTheEnded(OnAStore):
             async def job(store: Store) -> None:
                 nonlocal busy
                 halves = mine[::2], mine[1::2]
-                changes = [[Change(row, row.ended("reuse", START))] for row in halves[1]]
+                changes = [
+                    [Change(row, row.ended("reuse", START))] for row in halves[1]
+                ]
                 await asyncio.gather(
                     *(_end(store, row) for row in halves[0]),
                     *(store.swap(change) for change in changes),

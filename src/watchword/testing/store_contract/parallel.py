@@ -33,8 +33,6 @@ CALLERS = 4
 TASKS = 4
 
 
-
-
 class Parallel(OnAStore):
     """Who was first is in the return value, and there is one."""
 
@@ -48,7 +46,10 @@ class Parallel(OnAStore):
         def caller(name: int) -> Job[list[Session]]:
             async def job(store: Store) -> list[Session]:
                 made = await asyncio.gather(
-                    *(_race(store, row.id, versions, f"{name}.{n}") for n in range(TASKS))
+                    *(
+                        _race(store, row.id, versions, f"{name}.{n}")
+                        for n in range(TASKS)
+                    )
                 )
                 return [session for sessions in made for session in sessions]
 
@@ -70,7 +71,9 @@ class Parallel(OnAStore):
         await put(store, *rows)
 
         async def swapper(store: Store) -> list[Session]:
-            made = await asyncio.gather(*(_race(store, r.id, 999, "swap") for r in rows))
+            made = await asyncio.gather(
+                *(_race(store, r.id, 999, "swap") for r in rows)
+            )
             return [session for sessions in made for session in sessions]
 
         async def ender(store: Store) -> list[Session]:
@@ -86,7 +89,9 @@ class Parallel(OnAStore):
         final = {row.id: row.version for row in found if row is not None}
         assert all(session.version < final[session.id] for session in made)
         feed = await store.ended(None, START)
-        assert Counter(entry.session_id for entry in feed.entries) == Counter(list(final))
+        assert Counter(entry.session_id for entry in feed.entries) == Counter(
+            list(final)
+        )
         revoked = [
             event.session_id
             for _, event in await store.read_events(0, 10_000)
@@ -94,9 +99,7 @@ class Parallel(OnAStore):
         ]
         assert sorted(revoked, key=str) == sorted(final, key=str)
 
-    async def test_throttle_never_exceeds_its_burst(
-        self, store: Store, crowd: Crowd
-    ) -> None:
+    async def test_throttle_never_exceeds_its_burst(self, crowd: Crowd) -> None:
         """Of attempts made at once no more than the burst are let through."""
         cost = a_cost(burst=10)
 
@@ -166,7 +169,7 @@ async def _race(
     store: Store, session_id: bytes, versions: int, name: str
 ) -> Sequence[Session]:
     """Swap a session on and on, until it has so many versions or is over; the wins."""
-    won = []
+    won: list[Session] = []
     while True:
         (row,) = await store.load([session_id])
         if row is None or row.revoked_at is not None or row.version >= versions:

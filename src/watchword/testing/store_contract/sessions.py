@@ -202,7 +202,7 @@ class Sessions(OnAStore):
         assert await end(OfAccount(identifier(2))) == {rows["edge"].id}
 
     async def test_end_writes_row_feed_and_event(self, store: Store) -> None:
-        """Each session ended has its reason, one feed entry and one event of its own."""
+        """Each session ended has its reason, one feed entry and one event."""
         rows = [a_session(1), a_session(2)]
         await put(store, *rows)
         at = START + 7

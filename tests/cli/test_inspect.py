@@ -1,0 +1,131 @@
+"""`watchword inspect`: the truth about a token, and none of its secret parts."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64encode
+from typing import Any
+
+import pytest
+
+from tests.cli.terminal import PASSWORD, Terminal
+from watchword.bootstrap import Watchword
+from watchword.core.session import Grant, as_text
+
+
+async def sign_in(watchword: Watchword) -> Grant:
+    return await watchword.accounts.sign_in("alice", PASSWORD, client_id="first-party")
+
+
+@pytest.fixture
+def alice(terminal: Terminal) -> Terminal:
+    terminal.add("alice")
+    return terminal
+
+
+def look(terminal: Terminal, token: str, code: int) -> dict[str, Any]:
+    """What --json says, once people's form was seen to hide the same secrets."""
+    found = terminal.run("inspect", "--json", typed=f"{token}\n", code=code)
+    plain = terminal.run("inspect", typed=token, code=code)
+    for printed in (found.output, plain.output):
+        assert token not in printed
+        assert token[-22:] not in printed  # a MAC, or the end of a signature
+    told: dict[str, Any] = json.loads(found.stdout)
+    return told
+
+
+def test_a_live_access_token_is_shown_with_header_and_claims(alice: Terminal) -> None:
+    grant = alice.engine(sign_in)
+    found = look(alice, grant.access_token, 0)
+    assert found["state"] == "live"
+    assert found["signature"] == "right"
+    assert found["session"] == "live"
+    assert found["header"]["typ"] == "at+jwt"
+    assert found["claims"]["sid"] == as_text(grant.session.id)
+
+
+def test_an_access_token_dies_with_its_session_and_of_age(alice: Terminal) -> None:
+    aged = alice.engine(sign_in, ago=600)
+    found = look(alice, aged.access_token, 1)
+    assert (found["state"], found["session"]) == ("token_expired", "live")
+    grant = alice.engine(sign_in)
+    alice.run("sessions", "revoke", "--user", "alice")
+    found = look(alice, grant.access_token, 1)
+    assert (found["state"], found["signature"]) == ("token_revoked", "right")
+    assert found["session"].endswith("revoked by operator")
+
+
+def test_a_token_of_another_server_says_which(alice: Terminal) -> None:
+    elsewhere = alice.engine(sign_in, port=9000, audience="shop")
+    found = look(alice, elsewhere.access_token, 1)
+    assert (found["state"], found["signature"]) == ("token_invalid", "right")
+    assert found["issuer"].startswith("http://127.0.0.1:9000, and here it is")
+    assert found["audience"] == "shop, and here it is api"
+
+
+def test_a_forged_access_token_is_shown_and_not_believed(alice: Terminal) -> None:
+    grant = alice.engine(sign_in)
+    head, body, signature = grant.access_token.split(".")
+    forged = urlsafe_b64encode(json.dumps({"sub": "\x1b[2J", "exp": 1e99}).encode())
+    for token in (
+        f"{head}.{forged.decode().rstrip('=')}.{signature}",
+        f"{head}.{body}.{signature[:-8]}AAAAAAAA",
+        f"{head}.{body}.",
+    ):
+        found = look(alice, token, 1)
+        assert found["state"] == "token_invalid"
+        assert found["signature"].startswith("wrong")
+    assert (
+        "\x1b"
+        not in alice.run("inspect", typed=f"{head}.{forged.decode()}.x", code=1).stdout
+    )
+
+
+def test_a_refresh_token_is_live_then_spent_then_dead(alice: Terminal) -> None:
+    first = alice.engine(sign_in)
+    found = look(alice, first.refresh_token, 0)
+    assert (found["state"], found["mac"], found["generation"]) == ("live", "right", 0)
+    assert found["sessionId"] == as_text(first.session.id)
+
+    async def refresh(watchword: Watchword) -> Grant:
+        token = first.refresh_token
+        return await watchword.sessions.refresh(token, client_id="first-party")
+
+    second = alice.engine(refresh)
+    spent = look(alice, first.refresh_token, 1)
+    assert (spent["state"], spent["session"]) == ("refresh_reused", "live")
+    assert (spent["generation"], spent["currentGeneration"]) == (0, 1)
+    assert look(alice, second.refresh_token, 0)["state"] == "live"  # looking is no use
+    alice.run("sessions", "revoke", found["sessionId"])
+    dead = look(alice, second.refresh_token, 1)
+    assert dead["state"] == "session_revoked"
+    assert dead["session"].endswith("revoked by operator")
+
+
+def test_an_expired_session_is_told(alice: Terminal) -> None:
+    old = alice.engine(sign_in, ago=8 * 86400)
+    found = look(alice, old.refresh_token, 1)
+    assert (found["state"], found["session"]) == ("session_expired", "expired")
+
+
+def test_a_refresh_token_with_a_wrong_mac_is_told(alice: Terminal) -> None:
+    token = alice.engine(sign_in).refresh_token
+    broken = token[:-1] + ("A" if token[-1] != "A" else "B")
+    found = look(alice, broken, 1)
+    assert (found["state"], found["mac"]) == ("refresh_invalid", "wrong")
+    found = look(alice, token[:-3], 1)
+    assert (found["state"], "mac" in found) == ("refresh_invalid", False)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    ["", "hello", "a.b.c", "e30.W10.x", "e30." * 4, "\x00\x1b[2J", "ü" * 9999],
+)
+def test_garbage_is_called_so(alice: Terminal, garbage: str) -> None:
+    told = json.loads(alice.run("inspect", "--json", typed=garbage, code=1).stdout)
+    assert told["kind"] == "unknown"
+    assert alice.run("inspect", typed=garbage, code=1).stdout.isprintable() is False
+
+
+def test_a_token_is_never_an_argument(alice: Terminal) -> None:
+    alice.run("inspect", "ww_rt_x", code=2)

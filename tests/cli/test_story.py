@@ -1,0 +1,234 @@
+"""An operator's day: accounts, sessions, keys, and what the audit log says of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.cli.terminal import OTHER_PASSWORD, PASSWORD, Terminal
+from watchword.bootstrap import Watchword
+from watchword.cli import main
+from watchword.core.session import Grant
+from watchword.errors import InvalidCredentials
+
+DJANGO = "pbkdf2_sha256$1000$saltsaltsalt$8pqAQVplveJ8O3cVlyRbM1jey+bRuWeMAXKAs78gqIE="
+
+
+def signing_in(
+    name: str, user_agent: str = "", password: str = PASSWORD
+) -> Callable[[Watchword], Awaitable[Grant]]:
+    async def work(watchword: Watchword) -> Grant:
+        return await watchword.accounts.sign_in(
+            name,
+            password,
+            client_id="first-party",
+            address="192.0.2.7",
+            user_agent=user_agent,
+        )
+
+    return work
+
+
+def test_an_account_from_its_making_to_its_end_is_told_in_the_audit_log(
+    terminal: Terminal,
+) -> None:
+    terminal.add("Alice", "--role", "editor")
+    assert (
+        terminal.json("user", "list")[0].items()
+        >= {
+            "name": "alice",
+            "roles": ["editor"],
+            "state": "enabled",
+        }.items()
+    )
+    grant = terminal.engine(signing_in("alice"))
+
+    assert "alice" in terminal.run("sessions", "list").stdout
+    disabled = terminal.run("user", "disable", "ALICE")
+    assert disabled.stdout == "Disabled ALICE; ended 1 session.\n"
+    assert "disabled" in terminal.run("user", "list").stdout
+    with pytest.raises(InvalidCredentials):
+        terminal.engine(signing_in("alice"))
+    terminal.run("user", "enable", "alice")
+    changed = terminal.json(
+        "user", "passwd", "alice", "--password-stdin", typed=OTHER_PASSWORD
+    )
+    assert changed == {"name": "alice", "revoked": 0}
+    terminal.engine(signing_in("alice", password=OTHER_PASSWORD))
+    assert terminal.json("user", "delete", "alice", "--yes")["revoked"] == 1
+    assert terminal.run("user", "list").stdout == "There are no accounts.\n"
+
+    printed = terminal.run("audit").stdout
+    events = [
+        json.loads(line) for line in terminal.run("audit", "--json").stdout.splitlines()
+    ]
+    assert [event["type"] for event in events if "key" not in event["type"]] == [
+        "user_created",
+        "authn_login_success",
+        "user_updated",
+        "authn_token_revoked",
+        "authn_login_fail",
+        "user_updated",
+        "authn_password_change",
+        "authn_login_success",
+        "user_deleted",
+        "authn_token_revoked",
+    ]
+    assert len(printed.splitlines()) == len(events)
+    for secret in (PASSWORD, OTHER_PASSWORD, grant.access_token, grant.refresh_token):
+        assert secret not in printed + json.dumps(events)
+    last = events[-1]["sequence"]
+    assert terminal.run("audit", "--after", f"{last}").stdout == ""
+    assert terminal.json("audit", "--after", f"{last - 1}")["sequence"] == last
+
+
+def test_lists_go_on_behind_their_first_page(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("users", "sessions", "audit"):
+        # By its full name: `watchword.cli.sessions` is the command, too.
+        monkeypatch.setattr(import_module(f"watchword.cli.{module}"), "_PAGE", 2)
+    hashes = [
+        json.dumps({"username": f"u{n}", "passwordHash": DJANGO}) for n in range(5)
+    ]
+    terminal.add("admin")
+    terminal.run("user", "import", "-", typed="\n".join(hashes))
+    assert len(terminal.json("user", "list")) == 6
+    for _ in range(5):
+        terminal.engine(signing_in("admin"))
+    assert len(terminal.json("sessions", "list")) == 5
+    assert len(terminal.run("audit").stdout.splitlines()) >= 11
+
+
+def test_sessions_are_listed_without_control_characters(terminal: Terminal) -> None:
+    assert CliRunner().invoke(main, ["sessions", "--help"]).exit_code == 0
+    terminal.add("alice")
+    terminal.add("bob")
+    assert terminal.run("sessions", "list").stdout == "There are no sessions.\n"
+    terminal.engine(signing_in("alice", "phone\x1b[2J\n\u202eevil"))
+    terminal.engine(signing_in("bob"))
+    printed = terminal.run("sessions", "list").stdout
+    assert "phone\\x1b[2J\\n\\u202eevil" in printed
+    assert len(printed.splitlines()) == 3
+    (mine,) = terminal.json("sessions", "list", "--user", "alice")
+    assert mine["user"] == "alice"
+    assert mine["address"] == "192.0.2.7"
+
+
+def test_sessions_are_revoked_by_id_account_time_or_all(terminal: Terminal) -> None:
+    for name in ("alice", "bob"):
+        terminal.add(name)
+    old = terminal.engine(signing_in("alice"), ago=7200)
+    assert old.session.revoked_at is None
+    for name in ("alice", "alice", "bob", "bob"):
+        terminal.engine(signing_in(name))
+    an_hour_ago = datetime.fromtimestamp(datetime.now(UTC).timestamp() - 3600, UTC)
+    naive = an_hour_ago.replace(tzinfo=None).isoformat()
+    one = terminal.json("sessions", "list", "--user", "bob")[0]["id"]
+    for choice, count in (
+        (["--before", naive], 1),
+        (["--before", an_hour_ago.isoformat()], 0),
+        ([one], 1),
+        ([one.upper()], 0),
+        (["--user", "alice"], 2),
+        (["--all"], 1),
+    ):
+        told = terminal.json("sessions", "revoke", *choice)
+        assert told == {"revoked": count}, choice
+    assert terminal.run("sessions", "revoke", "--all").stdout == "Ended 0 sessions.\n"
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        [],
+        ["--all", "--user", "alice"],
+        ["--before", "yesterday"],
+        ["--before", "2026-13-01"],
+        ["01234567-89ab-7cde-8f01-23456789abcd", "--all"],
+    ],
+)
+def test_a_revocation_needs_exactly_one_good_choice(
+    terminal: Terminal, choice: list[str]
+) -> None:
+    terminal.add("alice")
+    assert "Usage:" in terminal.run("sessions", "revoke", *choice, code=2).stderr
+
+
+def test_roles_are_shown_replaced_and_taken_away(terminal: Terminal) -> None:
+    terminal.add("alice", "--role", "editor")
+    for given, roles in (
+        ([], ["editor"]),
+        (["--role", "a", "--role", "b"], ["a", "b"]),
+        ([], ["a", "b"]),
+        (["--role", ""], []),
+    ):
+        told = terminal.json("user", "roles", "alice", *given)
+        assert told == {"name": "alice", "roles": roles}
+
+
+def test_keys_rotate_and_retire_whatever_their_id_begins_with(
+    terminal: Terminal,
+) -> None:
+    async def nothing(_: Watchword) -> None: ...
+
+    terminal.engine(nothing, ago=3600)  # the next key is published long enough
+    before = {row["state"]: row["kid"] for row in terminal.json("keys", "list")}
+    assert terminal.json("keys", "rotate") == {"active": before["next"]}
+    after = {row["state"]: row["kid"] for row in terminal.json("keys", "list")}
+    assert after["retired"] == before["active"]
+    early = json.loads(terminal.run("keys", "rotate", "--json", code=1).stderr)
+    assert early["code"] == "key_ring"
+    assert terminal.json("keys", "retire", before["active"])
+    assert len(terminal.json("keys", "list")) == 2
+    for kid in ("-habc", "--abc"):
+        refused = terminal.run("keys", "retire", kid, code=1).stderr
+        assert refused == f"watchword: no key has the id {kid}\n"
+
+
+def test_an_import_takes_the_good_lines_and_names_the_others(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    terminal.add("admin")
+    lines = [
+        b"\xef\xbb\xbf"
+        + json.dumps(
+            {"username": "Dora", "passwordHash": DJANGO, "roles": ["editor"]}
+        ).encode(),
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b'{"username": "eve", "passwordHash": "md5$nope"}',
+        b'{"username": "eve", "passwordHash": 1}',
+        b'{"username": "eve", "passwordHash": "x", "roles": "admin"}',
+        json.dumps({"username": "dora", "passwordHash": DJANGO}).encode(),
+        json.dumps({"username": "e\x1bve", "passwordHash": DJANGO}).encode(),
+        json.dumps({"username": "eve", "passwordHash": DJANGO}).encode(),
+    ]
+    file = tmp_path / "accounts.jsonl"
+    file.write_bytes(b"\n".join(lines))
+    told = terminal.json("user", "import", file, code=1)
+    assert (told["imported"], told["refused"]) == (2, 8)
+    assert [(fault["line"], fault["code"]) for fault in told["faults"]] == [
+        (3, "invalid_request"),
+        (4, "invalid_request"),
+        (5, "invalid_request"),
+        (6, "password_rejected"),
+        (7, "invalid_request"),
+        (8, "invalid_request"),
+        (9, "name_taken"),
+        (10, "invalid_request"),
+    ]
+    assert "md5" not in json.dumps(told)
+    again = terminal.run("user", "import", "-", typed=lines[0], code=1)
+    assert again.stdout == "Imported 0, refused 1.\n"
+    assert again.stderr.startswith("watchword: line 1: ")
+    imported = terminal.engine(signing_in("dora", password="lètmein"))
+    assert imported.session.roles == ("editor",)

@@ -1,0 +1,372 @@
+"""Revocation and logout: afterwards no token of that session works, anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.scenarios.api import PASSWORD, LocalApi, Server, code_of
+from tests.scenarios.conftest import MakeWorld
+from tests.scenarios.world import ALICE, BOB, Faulty, World, key
+from watchword.core.limits import DAY, FEED_STALE, MINUTE, SECOND
+from watchword.core.session import Grant
+from watchword.errors import StoreUnavailable, WatchwordError
+from watchword.ports import EventType, OfAccount, OneSession
+from watchword.testing import ManualClock
+
+REACH_SECONDS = 1.0
+
+
+@pytest.mark.parametrize("first", ["logout", "refresh"])
+async def test_s33_a_logout_races_a_refresh(
+    world: World, faulty: Faulty, first: str
+) -> None:
+    """The refresh is stopped at its swap, on either side of it; the logout passes."""
+    r0 = await world.sign_in()
+    stop = faulty.stop_before if first == "logout" else faulty.stop_after
+    reached, go_on = stop("swap")
+    refreshing = asyncio.create_task(world.outcome(r0, key()))
+    await reached.wait()
+    assert await world.logout(r0) == 1
+    go_on.set()
+    outcome = await refreshing
+    assert outcome == "session_revoked" or first == "refresh"
+    for token in (outcome, r0.refresh_token):
+        if token.startswith("ww_rt_"):
+            assert await world.outcome(token, key()) == "session_revoked"
+    assert world.accepts(r0) == "token_revoked"
+
+
+class History:
+    """What happened to one session, and whether that may be.
+
+    Operations overlap; each has the moment at which it was asked and at which it was
+    answered. Promises: once a logout was answered, nothing asked later is granted; all
+    successors of one generation are the same; and in the end nothing works.
+    """
+
+    def __init__(self) -> None:
+        self.moment = 0
+        self.logged_out: int | None = None
+        self.granted: list[tuple[int, Grant]] = []
+
+    def tick(self) -> int:
+        self.moment += 1
+        return self.moment
+
+    def check(self) -> None:
+        successors: dict[int, set[str]] = {}
+        for asked, grant in self.granted:
+            assert self.logged_out is None or asked < self.logged_out
+            told = successors.setdefault(grant.session.generation, set())
+            told.add(grant.refresh_token)
+        assert all(len(told) == 1 for told in successors.values())
+
+
+class Jittery(Faulty):
+    """A store whose every call takes a random number of turns, before and after."""
+
+    draw: random.Random
+
+    def __getattr__(self, verb: str) -> Callable[..., Awaitable[object]]:
+        call = super().__getattr__(verb)
+
+        async def jittery(*args: object, **named: object) -> object:
+            for _ in range(self.draw.randrange(6)):
+                await asyncio.sleep(0)
+            result = await call(*args, **named)
+            for _ in range(self.draw.randrange(6)):
+                await asyncio.sleep(0)
+            return result
+
+        return jittery
+
+
+async def test_s33_a_thousand_random_interleavings_leave_no_token_alive(
+    faulty: Faulty, make_world: MakeWorld
+) -> None:
+    """Two workers, up to four refreshes with and without keys, and a logout."""
+    store = Jittery(faulty.real)
+    store.draw = draw = random.Random(33)
+    workers = [await make_world(store=store) for _ in range(2)]
+    granted = revoked = 0
+    for _ in range(1000):
+        history = History()
+        grant = await workers[0].sign_in()
+        newest = await workers[0].refresh(grant, key(9)) if draw.random() < 0.5 else grant
+
+        async def refresh(
+            token: Grant, given: str | None, history: History = history
+        ) -> None:
+            await asyncio.sleep(0)
+            for _ in range(draw.randrange(25)):
+                await asyncio.sleep(0)
+            asked = history.tick()
+            try:
+                answer = await draw.choice(workers).refresh(token, given)
+            except WatchwordError:
+                return
+            history.granted.append((asked, answer))
+
+        async def logout(token: Grant, history: History = history) -> None:
+            for _ in range(draw.randrange(25)):
+                await asyncio.sleep(0)
+            await draw.choice(workers).logout(token)
+            history.logged_out = history.tick()
+
+        keys = [None] if draw.random() < 0.1 else [key(draw.randrange(2))]
+        tasks = [refresh(newest, draw.choice(keys)) for _ in range(draw.randrange(1, 5))]
+        await asyncio.gather(*tasks, logout(grant))
+        history.check()
+        granted += bool(history.granted)
+        for worker in workers:
+            await worker.revocations.follow()
+        every = [grant, newest, *(answer for _, answer in history.granted)]
+        for token in {one.refresh_token: one for one in every}.values():
+            assert await workers[1].outcome(token, key(5)) == "session_revoked"
+            assert all(worker.accepts(token) == "token_revoked" for worker in workers)
+        revoked += 1
+    assert revoked == 1000
+    assert 200 < granted < 1000  # both orders happened
+
+
+async def _until(condition: Callable[[], Awaitable[bool]], seconds: float) -> float:
+    """How long it took; fails when it took longer. Polls, since nothing can be told."""
+    begun = time.monotonic()
+    while not await condition():
+        assert time.monotonic() - begun < seconds, "not within its bound"
+        await asyncio.sleep(0.01)
+    return time.monotonic() - begun
+
+
+async def test_s34_a_logout_reaches_the_other_worker_within_a_second(
+    tmp_path: Path,
+) -> None:
+    """Two processes on one folder: logout, logout-all, reuse and a password change."""
+    one = await Server(tmp_path / "data", name="one").start()
+    two = await Server(tmp_path / "data", name="two").start()
+    try:
+        async with one.api() as here, two.api() as there:
+
+            async def by_logout(tokens: dict[str, str]) -> None:
+                await here.logout(tokens["refreshToken"])
+
+            async def by_logout_all(tokens: dict[str, str]) -> None:
+                await here.logout_all(tokens["accessToken"])
+
+            async def by_reuse(tokens: dict[str, str]) -> None:
+                await here.refresh(tokens["refreshToken"])
+                await here.refresh(tokens["refreshToken"])
+
+            for end in (by_logout, by_logout_all, by_reuse):
+                tokens = await here.login("admin")
+                access = tokens["accessToken"]
+                assert code_of(await there.secure(access)) == "ok"
+                await end(tokens)
+                # At once where it happened, within a second elsewhere.
+                assert code_of(await here.secure(access)) == "token_revoked"
+
+                async def refused(access: str = access) -> bool:
+                    return code_of(await there.secure(access)) == "token_revoked"
+
+                await _until(refused, REACH_SECONDS)
+                await asyncio.sleep(0)
+                assert await refused()
+    finally:
+        one.stop()
+        two.stop()
+
+
+@pytest.mark.parametrize("change", ["disable", "password", "delete"])
+async def test_s34_disable_and_password_change_are_felt_at_once(
+    api: LocalApi, change: str
+) -> None:
+    tokens = await api.login()
+    accounts = api.engine.accounts
+    if change == "disable":
+        assert await accounts.disable("alice") == 1
+    elif change == "delete":
+        assert await accounts.delete("alice") == 1
+    else:
+        assert await accounts.set_password("alice", PASSWORD + " new") == 1
+    assert code_of(await api.secure(tokens["accessToken"])) == "token_revoked"
+    again = await api.refresh(tokens["refreshToken"], key())
+    assert code_of(again) == "session_revoked"
+    refused = await api.try_login("alice", PASSWORD)
+    assert (refused.status_code, code_of(refused)) == (401, "invalid_credentials")
+
+
+async def test_s35_logout_all_with_200_refreshes_in_flight(
+    world: World, make_world: MakeWorld
+) -> None:
+    """No deadlock, and nobody of that account survives."""
+    other = await make_world()
+    grants = [await world.sign_in() for _ in range(200)]
+    bystander = await world.sign_in(BOB)
+    refreshing = [
+        asyncio.create_task((world, other)[n % 2].outcome(grant, key(n)))
+        for n, grant in enumerate(grants)
+    ]
+    await asyncio.sleep(0)
+    ended = await asyncio.wait_for(
+        other.sessions.revoke(OfAccount(ALICE), "logout everywhere"), 10
+    )
+    assert ended == 200
+    outcomes = await asyncio.wait_for(asyncio.gather(*refreshing), 10)
+    for worker in (world, other):
+        await worker.revocations.follow()
+        assert {worker.accepts(grant) for grant in grants} == {"token_revoked"}
+        assert worker.accepts(bystander) == "ok"
+    for number, (grant, outcome) in enumerate(zip(grants, outcomes, strict=True)):
+        newest = outcome if outcome.startswith("ww_rt_") else grant
+        assert await world.outcome(newest, key(number)) == "session_revoked"
+    assert await world.outcome(bystander) != bystander.refresh_token
+
+
+async def test_s36_revoked_stays_revoked_for_the_whole_refresh_lifetime(
+    world: World, make_world: MakeWorld, clock: ManualClock
+) -> None:
+    """Past restarts, sweeps, and the feed's entry running out with the last `exp`."""
+    r0 = await world.sign_in()
+    await world.logout(r0)
+    for _ in range(7):
+        clock.advance(DAY - 1)
+        restarted = await make_world()
+        await restarted.sessions.sweep()
+        restarted.revocations.forget_expired()
+        assert await restarted.outcome(r0, key()) == "session_revoked"
+        assert restarted.accepts(r0) == "token_expired"
+
+
+async def test_s36_a_fresh_process_knows_of_a_revocation_from_before_its_start(
+    world: World, make_world: MakeWorld, clock: ManualClock
+) -> None:
+    r0 = await world.sign_in()
+    await world.logout(r0)
+    clock.advance(2 * MINUTE - SECOND)
+    restarted = await make_world()
+    assert restarted.accepts(r0) == "token_revoked"
+
+
+async def test_s37_a_rotation_does_not_kill_the_previous_access_token(
+    api: LocalApi, clock: ManualClock
+) -> None:
+    """A slow request in flight succeeds, until its own token's time is over."""
+    first = await api.login()
+    await api.refresh(first["refreshToken"], key())
+    clock.advance(119 * SECOND)
+    assert code_of(await api.secure(first["accessToken"])) == "ok"
+    clock.advance(SECOND)
+    assert code_of(await api.secure(first["accessToken"])) == "token_expired"
+
+
+async def test_s38_logout_is_idempotent_and_touches_no_foreign_session(
+    api: LocalApi, clock: ManualClock
+) -> None:
+    """200 for unknown, foreign, expired and spent tokens alike (RFC 7009)."""
+    mine, bystander = await api.login(), await api.login()
+    r0 = mine["refreshToken"]
+    sessions = api.engine.sessions
+    unknown = sessions._tokens.mint(b"?" * 16, 0, b"?" * 20)
+    row = await sessions.session_of(bystander["refreshToken"])
+    assert row is not None
+    wrong_secret = sessions._tokens.mint(row.id, 0, b"?" * 20)
+    for token in (unknown, wrong_secret, "ww_rt_", "", r0[:-1] + "!", "ö" * 100):
+        answer = await api.logout(token)
+        assert (answer.status_code, code_of(answer)) == (200, "ok")
+    assert code_of(await api.secure(mine["accessToken"])) == "ok"
+    for _ in range(3):
+        assert (await api.logout(r0)).json() == {"message": "Logged out successfully"}
+    assert code_of(await api.secure(mine["accessToken"])) == "token_revoked"
+    assert code_of(await api.secure(bystander["accessToken"])) == "ok"
+    events = [event.type for _, event in await api.engine.store.read_events(0, 100)]
+    assert events.count(EventType.SESSION_REVOKED) == 1
+    clock.advance(8 * DAY)
+    assert (await api.logout(bystander["refreshToken"])).status_code == 200
+
+
+async def test_s38_a_spent_token_and_an_expired_access_token_end_their_session(
+    api: LocalApi, clock: ManualClock
+) -> None:
+    first = await api.login()
+    newest = (await api.refresh(first["refreshToken"], key())).json()
+    await api.logout(first["refreshToken"])
+    again = await api.refresh(newest["refreshToken"], key(1))
+    assert code_of(again) == "session_revoked"
+    other = await api.login()
+    clock.advance(MINUTE * 5)
+    answer = await api.client.post(
+        "/api/auth/logout", headers={"Authorization": f"Bearer {other['accessToken']}"}
+    )
+    assert answer.status_code == 200
+    again = await api.refresh(other["refreshToken"], key(1))
+    assert code_of(again) == "session_revoked"
+
+
+async def test_s38_the_last_second_of_a_session_can_log_out_too(
+    api: LocalApi, clock: ManualClock
+) -> None:
+    """Its access token expires in the second in which it was issued."""
+    first = await api.login()
+    clock.advance(7 * DAY - 500)
+    last = (await api.refresh(first["refreshToken"], key())).json()
+    clock.advance(7 * DAY - 500)
+    for _ in range(3):
+        last = (await api.refresh(last["refreshToken"], key(1))).json()
+        clock.advance(7 * DAY - 500)
+        if "refreshToken" not in last:
+            break
+        answer: httpx2.Response = await api.client.post(
+            "/api/auth/logout",
+            headers={"Authorization": f"Bearer {last['accessToken']}"},
+        )
+        assert answer.status_code == 200
+        break
+
+
+async def test_s39_a_feed_that_is_cut_refuses_after_the_bound_and_recovers(
+    world: World, faulty: Faulty
+) -> None:
+    """503, not 401: the client must not sign its user out."""
+    r0 = await world.sign_in()
+    faulty.fail_before("ended", times=3)
+    for _ in range(3):
+        world.monotonic.advance(FEED_STALE // 3)
+        with pytest.raises(StoreUnavailable):
+            await world.revocations.follow()
+    assert world.accepts(r0) == "ok"
+    world.monotonic.advance(1)
+    assert world.accepts(r0) == "store_unavailable"
+    await world.sessions.revoke(OneSession(r0.session.id), "meanwhile")
+    await world.revocations.follow()
+    assert world.accepts(r0) == "token_revoked"
+
+
+async def test_s34_an_access_token_issued_while_the_logout_was_on_its_way_is_dead(
+    world: World, make_world: MakeWorld, faulty: Faulty, clock: ManualClock
+) -> None:
+    """The logout is dated, then waits five seconds for the write lock; meanwhile the
+    session is refreshed elsewhere. That access token lives longest: the revocation
+    must be remembered until it has expired."""
+    other = await make_world()
+    r0 = await world.sign_in()
+    reached, go_on = faulty.stop_before("end")
+    leaving = asyncio.create_task(world.logout(r0))
+    await reached.wait()
+    clock.advance(5 * SECOND)
+    late = await other.refresh(r0, key())
+    go_on.set()
+    assert await leaving == 1
+    await other.revocations.follow()
+    for _ in range(124):
+        clock.advance(SECOND)
+        for worker in (world, other):
+            await worker.revocations.follow()
+            worker.revocations.forget_expired()
+            assert worker.accepts(late) in ("token_revoked", "token_expired")

@@ -1,0 +1,413 @@
+"""The documentation is true: commands run, tables are complete, links lead somewhere.
+
+README.md is executed from top to bottom: ```sh blocks are run by one bash against a
+server started for the first time; the block after one (```json, ```http, ```text) is
+the answer that it must get. Tokens, ids and what is left of a lifetime may differ;
+names, messages, codes and statuses may not. ```console blocks are not run here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pytest
+
+import watchword
+from watchword import errors
+from watchword.config import ENV_PREFIX, FILE_VARIABLE, Settings
+from watchword.core import limits
+from watchword.errors import WatchwordError
+from watchword.passwords.policy import LENGTH_MAX, LENGTH_MIN
+from watchword.server import problems
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+COMMAND: Final = Path(sys.executable).with_name("watchword")
+PAGES: Final = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")], key=lambda path: path.name
+)
+NAMES: Final = [str(page.relative_to(ROOT)) for page in PAGES]
+README: Final = ROOT / "README.md"
+
+ADDRESS: Final = "http://127.0.0.1:8000"
+# The README waits for a token of two minutes; here it lives so many seconds.
+LIFE: Final = 3
+
+
+class Block(NamedTuple):
+    kind: str
+    text: str
+
+
+def blocks_of(page: Path) -> list[Block]:
+    found = re.findall(
+        r"^```(\w*)\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE
+    )
+    return [Block(*pair) for pair in found]
+
+
+def without_blocks(page: Path) -> str:
+    return re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(ENV_PREFIX)}
+    return kept | more
+
+
+# The six steps, and what follows them
+
+
+class Step(NamedTuple):
+    """A block of commands, and the block that says what they print."""
+
+    commands: str
+    expected: Block | None
+
+
+def steps_of(page: Path) -> list[Step]:
+    steps: list[Step] = []
+    blocks = blocks_of(page)
+    for place, block in enumerate(blocks):
+        following = blocks[place + 1] if place + 1 < len(blocks) else None
+        if block.kind == "sh":
+            answered = following is not None and following.kind in {
+                "json",
+                "http",
+                "text",
+            }
+            steps.append(Step(block.text, following if answered else None))
+    return steps
+
+
+class Server(NamedTuple):
+    url: str
+    said: str
+    password: str
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """`watchword serve`, on a terminal and in an empty folder, as a new user has it."""
+    folder = tmp_path_factory.mktemp("readme")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    terminal, other_end = pty.openpty()
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [COMMAND, "serve", "--port", str(port)],
+            cwd=folder,
+            env=clean_environment(WATCHWORD_ACCESS_TTL=f"{LIFE}s"),
+            stdout=other_end,
+            stderr=log,
+        )
+    try:
+        wait_for(port, process)
+        said = os.read(terminal, 65536).decode().replace("\r\n", "\n")
+        yield Server(f"http://127.0.0.1:{port}", said, password_in(said))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) in {0, -signal.SIGTERM}
+        os.close(terminal)
+        os.close(other_end)
+
+
+def password_in(text: str) -> str:
+    (password,) = re.findall(r"Password, shown only now: (\S+)$", text, re.MULTILINE)
+    return str(password)
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the server did not start"
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.05)  # a process of its own: there is no clock to set
+        else:
+            return
+    pytest.fail("the server does not listen")
+
+
+@pytest.fixture(scope="module")
+def printed(server: Server) -> list[str]:
+    """What each step of the README prints, in one shell, as for a reader."""
+    mark = "=== next step ==="
+    script = f"\nprintf '\\n{mark}\\n'\n".join(s.commands for s in steps_of(README))
+    script = replaced(script, ADDRESS, server.url)
+    script = replaced(script, "the password that was shown", server.password)
+    script = replaced(script, "sleep 120", f"sleep {LIFE}")
+    done = subprocess.run(
+        ["bash", "-eu", "-o", "pipefail", "-c", script],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.replace("\r\n", "\n").split(f"\n{mark}\n")
+
+
+def replaced(text: str, old: str, new: str) -> str:
+    assert old in text, f"the README does not say {old!r} any more"
+    return text.replace(old, new)
+
+
+STEPS: Final = steps_of(README)
+
+
+@pytest.mark.parametrize("place", range(len(STEPS)))
+def test_every_answer_in_the_readme_is_the_servers(
+    printed: list[str], place: int
+) -> None:
+    expected, got = STEPS[place].expected, printed[place].strip()
+    if expected is None:
+        assert not got
+    elif expected.kind == "text":
+        assert got == expected.text.strip()
+    elif expected.kind == "json":
+        assert_alike(json.loads(expected.text), json.loads(got))
+    else:
+        assert_answer(expected.text, got)
+
+
+def assert_answer(expected: str, got: str) -> None:
+    """A whole answer: its status, the headers that are shown, its body."""
+    wanted_head, wanted_body = expected.split("\n\n", 1)
+    head, body = got.split("\n\n", 1)
+    wanted, lines = wanted_head.splitlines(), head.splitlines()
+    assert lines[0] == wanted[0]
+    assert set(wanted[1:]) <= set(lines[1:])
+    assert_alike(json.loads(wanted_body), json.loads(body))
+
+
+# What is another one each time: how it looks instead.
+SHAPES: Final = {
+    "accessToken": r"eyJ[\w-]+\.[\w-]+\.[\w-]+",
+    "refreshToken": r"ww_rt_[\w-]{76}",
+    "sessionId": r"[0-9a-f-]{36}",
+    "subject": r"[0-9a-f-]{36}",
+}
+
+
+def assert_alike(wanted: dict[str, Any], got: dict[str, Any]) -> None:
+    assert list(got) == list(wanted)
+    for name, value in wanted.items():
+        if name in SHAPES:
+            assert re.fullmatch(SHAPES[name], got[name])
+            assert re.match(SHAPES[name].split("[")[0], value)
+        elif name == "expiresIn":
+            assert value == Settings().access_ttl
+            assert 0 < got[name] <= LIFE
+        else:
+            assert got[name] == value, name
+
+
+def test_the_readme_has_all_six_steps() -> None:
+    found = re.findall(r"^\*\*(\d)\. ", README.read_text(), re.MULTILINE)
+    assert found == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_the_readme_shows_what_the_first_start_prints(server: Server) -> None:
+    (shown,) = [b.text for b in blocks_of(README) if "MADE A SERVER SECRET" in b.text]
+    said = server.said.replace(server.url, ADDRESS)
+    assert said.replace(server.password, password_in(shown)).strip() == shown.strip()
+
+
+def test_the_program_in_the_documentation_runs(tmp_path: Path) -> None:
+    (program,) = [
+        block.text
+        for block in blocks_of(ROOT / "docs/concepts.md")
+        if block.kind == "python"
+    ]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    session, code = done.stdout.split()
+    assert re.fullmatch(SHAPES["sessionId"], session)
+    assert code == errors.TokenRevoked.code
+
+
+# Tables
+
+
+def rows_of(page: Path, head: str) -> list[list[str]]:
+    """The cells of the table whose first line begins with `head`."""
+    lines = page.read_text().splitlines()
+    begin = next(place for place, line in enumerate(lines) if line.startswith(head))
+    rows = []
+    for line in lines[begin + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+def spelled(seconds: int) -> str:
+    if seconds % 86400 == 0 and seconds > 86400:
+        return f"{seconds // 86400}d"
+    for unit, length in (("h", 3600), ("m", 60)):
+        if seconds and seconds % length == 0:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+def default_of(name: str) -> str:
+    """A setting's default, as the tables write it."""
+    if name == "database_url":
+        return f"`{Settings(data=Path('DATA')).database_url}`"
+    if name == "issuer":
+        return "the address served"
+    value = getattr(Settings(), name)
+    if value is None or value == ():
+        return "none"
+    field = Settings.model_fields[name]
+    if (field.description or "").startswith("a duration"):
+        return f"`{spelled(value)}`"
+    return f"`{value}`"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/settings.md"])
+def test_every_setting_is_documented_with_its_default(page: str) -> None:
+    rows = rows_of(ROOT / page, "| variable | default |")
+    wanted = [
+        (f"`{ENV_PREFIX}{name.upper()}`", default_of(name))
+        for name in Settings.model_fields
+    ]
+    assert [(row[0], row[1]) for row in rows] == wanted
+
+
+def test_the_settings_page_says_what_a_setting_takes() -> None:
+    rows = rows_of(ROOT / "docs/settings.md", "| variable | default |")
+    wanted = [field.description for field in Settings.model_fields.values()]
+    assert [row[2] for row in rows] == wanted
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_page_names_a_setting_that_there_is_not(name: str) -> None:
+    known = {f"{ENV_PREFIX}{field.upper()}" for field in Settings.model_fields}
+    known |= {FILE_VARIABLE, f"{ENV_PREFIX}NAME"}
+    named = set(re.findall(rf"\b{ENV_PREFIX}[A-Z_]*[A-Z]", (ROOT / name).read_text()))
+    assert named <= known
+
+
+def errors_raised() -> set[type[WatchwordError]]:
+    """All that are raised: the classes at the end of the branches, and rows."""
+    known = [getattr(errors, name) for name in errors.__all__]
+    known += [kind for _, kind in inspect.getmembers(problems, inspect.isclass)]
+    kinds = {k for k in known if issubclass(k, WatchwordError)}
+    return {kind for kind in kinds if "code" in vars(kind)} - {WatchwordError}
+
+
+def test_every_error_is_documented_with_its_status() -> None:
+    rows = rows_of(ROOT / "docs/errors.md", "| code | status |")
+    operators = rows_of(ROOT / "docs/errors.md", "| code | when |")
+    shown = {row[0].strip("`"): int(row[1]) for row in rows}
+    wanted = {kind.code: problems.STATUS[kind] for kind in errors_raised()}
+    # What an operator meets is told apart: its code is never on the wire.
+    for row in operators:
+        assert wanted.pop(row[0].strip("`")) == problems.STATUS[problems.Internal]
+    assert shown == wanted
+    assert len(rows) == len(shown)
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    page = (ROOT / "docs/concepts.md").read_text()
+    listed = set(
+        re.findall(
+            r"`(\w+)`",
+            " ".join(
+                row[0] for row in rows_of(ROOT / "docs/concepts.md", "| name | what")
+            ),
+        )
+    )
+    assert listed == set(watchword.__all__)
+    for name in watchword.__all__:
+        assert getattr(watchword, name) is not None
+        assert name in page
+
+
+def test_every_command_is_in_the_readme() -> None:
+    main = importlib.import_module("watchword.cli").main
+    rows = rows_of(README, "| command |")
+    shown = {row[0].strip("`").split()[0].strip("`") for row in rows}
+    assert shown == set(main.commands)
+    for row in rows:
+        group = main.commands[row[0].strip("`").split()[0].strip("`")]
+        if hasattr(group, "commands"):
+            words = set(re.findall(r"[a-z]+", row[0]))
+            assert words == {group.name, *group.commands}
+
+
+def test_the_security_page_has_the_numbers_of_the_throttle() -> None:
+    rows = rows_of(ROOT / "SECURITY.md", "| counted by |")
+    minutes = limits.THROTTLE_NAME_INTERVAL // limits.MINUTE
+    seconds = limits.THROTTLE_ADDRESS_INTERVAL // limits.SECOND
+    assert [row[1:3] for row in rows] == [
+        [str(limits.THROTTLE_NAME_BURST), f"every {minutes} minutes"],
+        [str(limits.THROTTLE_ADDRESS_BURST), f"every {seconds} seconds"],
+    ]
+    text = " ".join((ROOT / "SECURITY.md").read_text().split())
+    a_day = limits.THROTTLE_NAME_BURST + limits.DAY // limits.THROTTLE_NAME_INTERVAL
+    for sentence in (
+        f"still gets {a_day} guesses a day",
+        f"{limits.RETRIES_PER_MINUTE} at once, then two a second",
+        f"deleted after {limits.AUDIT_RETENTION // limits.DAY} days",
+        f"deleted {limits.SWEEP_AFTER // limits.DAY} days after it expired",
+        f"At least {LENGTH_MIN} characters, at most {LENGTH_MAX}",
+    ):
+        assert sentence in text
+
+
+# Links
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The anchors that a heading has on the usual forges."""
+    headings = re.findall(r"^#+ (.+)$", without_blocks(page), re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", text.lower()).strip().replace(" ", "-")
+        for text in headings
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_link_leads_somewhere(name: str) -> None:
+    page = ROOT / name
+    for target in re.findall(r"\]\(([^)]+)\)", without_blocks(page)):
+        if re.match(r"https?://", target):
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), target
+        assert there.is_relative_to(ROOT), target
+        if anchor:
+            assert anchor in anchors_of(there), target
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_page_names_this_machine(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert not re.search(r"/(home|root|work|tmp|Users)/", text)
