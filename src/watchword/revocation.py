@@ -64,7 +64,7 @@ class Revocations:
         self._complete_at = asked
 
     def forget_expired(self) -> None:
-        """Drop the entries whose access tokens have all expired by now."""
-        now = self._clock()
-        for sid in [sid for sid, until in self._until.items() if until <= now]:
+        """Drop the entries whose access tokens have surely all expired by now."""
+        past = self._clock() - limits.FEED_LEEWAY
+        for sid in [sid for sid, until in self._until.items() if until <= past]:
             del self._until[sid]

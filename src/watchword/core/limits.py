@@ -59,6 +59,9 @@ SERVER_SECRET_MIN: Final = 32
 # Revocation feed (design, section 5).
 FEED_POLL: Final = 250
 FEED_STALE: Final = 30 * SECOND
+# A revocation is dated before it is committed, and clocks differ between processes: an
+# access token may be younger than it. Its entry is remembered that much longer.
+FEED_LEEWAY: Final = MINUTE
 KEY_POLL: Final = SECOND
 
 # Group commit. 512 refreshes fit one transaction well below 50 ms; the queue holds
