@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ipaddress
+import re
 import unicodedata
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 import msgspec
 
 from watchword.core import limits
+from watchword.core.limits import MINUTE
 from watchword.core.session import Grant, time_ordered_id
 from watchword.core.throttle import Cost
 from watchword.errors import (
@@ -36,6 +39,13 @@ from watchword.passwords import (
 from watchword.ports import Account, Clock, Entropy, Event, EventType, Store
 
 _CONTEXT: Final = ("watchword",)
+# Default_Ignorable_Code_Point (Unicode 16, DerivedCoreProperties.txt) beyond category C:
+# letters and marks that show nothing, so that two names would look the same.
+_INVISIBLE: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
+_THROTTLED_KEPT: Final = 10_000
 
 
 class SessionsOfAccounts(Protocol):
@@ -81,6 +91,7 @@ class Accounts:
         self._hasher = hasher
         self._clock = clock
         self._entropy = entropy
+        self._throttled: OrderedDict[str, int] = OrderedDict()
 
     async def sign_in(
         self,
@@ -113,7 +124,7 @@ class Accounts:
             )
             raise InvalidCredentials
         if current.roles != account.roles:
-            await self._sessions.assign_roles(account.id, current.roles)
+            await self._give_roles(account.id)
         return grant
 
     async def authenticate(
@@ -128,6 +139,7 @@ class Accounts:
         now = self._clock()
         costs = throttle_costs(name, address)
         if wait := await self._store.take(costs, now):
+            await self._tell_throttled(costs[0].key, address, now)
             raise Throttled(retry_after=wait // 1000 + 1)
         account = await self._store.account_by_name(name)
         able = account is not None and not account.disabled
@@ -155,6 +167,16 @@ class Accounts:
             better = _changed(account, password_hash=rehash)
             await self._store.swap_account(account, better, None)
         return account
+
+    async def _tell_throttled(self, key: str, address: str, now: int) -> None:
+        """Record it once a minute for a name: attempts may flood, events may not."""
+        told = self._throttled.pop(key, None)
+        self._throttled[key] = now if told is None or now - told >= MINUTE else told
+        if len(self._throttled) > _THROTTLED_KEPT:
+            self._throttled.popitem(last=False)
+        if self._throttled.get(key) == now and told != now:
+            kind = EventType.SIGN_IN_THROTTLED
+            await self._store.record(Event(type=kind, at=now, address=address))
 
     async def register(
         self, name: str, password: str, *, roles: Iterable[str] = ()
@@ -253,17 +275,32 @@ class Accounts:
             EventType.ACCOUNT_CHANGED,
             "roles",
         )
-        await self._sessions.assign_roles(account.id, wanted)
+        await self._give_roles(account.id)
+
+    async def _give_roles(self, account_id: bytes) -> None:
+        """Give the account's sessions the roles that it has.
+
+        Read again afterwards: of two that change roles at once, the later account row
+        counts, whoever reaches the sessions last.
+        """
+        given = None
+        while True:
+            account = await self._store.account_by_id(account_id)
+            if account is None or account.roles == given:
+                return
+            given = account.roles
+            await self._sessions.assign_roles(account_id, given)
 
     async def delete(self, name: str) -> int:
         """Remove the account and end its sessions; how many.
 
         An account made later under that name is another: its subject differs.
         """
-        account = await self._update(
-            name, lambda _: None, EventType.ACCOUNT_DELETED, "deleted"
-        )
-        return await self._sessions.end_all(account.id, "account deleted")
+        # Disabled first: cut off half-way, this can be said again and finishes, where
+        # sessions of an account that is gone could no longer be named.
+        count = await self.disable(name)
+        await self._update(name, lambda _: None, EventType.ACCOUNT_DELETED, "deleted")
+        return count
 
     async def _update(
         self,
@@ -301,7 +338,9 @@ def normalise_name(name: str) -> str:
     if not 0 < len(folded) <= limits.USER_NAME_MAX:
         message = f"A user name has 1 to {limits.USER_NAME_MAX} characters."
         raise InvalidRequest(message)
-    if any(unicodedata.category(char)[0] == "C" for char in folded):
+    if any(unicodedata.category(char)[0] == "C" for char in folded) or (
+        _INVISIBLE.search(folded)
+    ):
         message = "A user name cannot contain control or invisible characters."
         raise InvalidRequest(message)
     return folded

@@ -9,10 +9,11 @@ work on one session is never run against itself.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeVar
 
-from watchword.core.limits import BATCH_MAX, QUEUE_MAX
+from watchword.core.limits import BATCH_MAX, QUEUE_MAX, QUEUE_PER_KEY
 from watchword.errors import Overloaded
 
 Item = TypeVar("Item")
@@ -44,19 +45,26 @@ class Batcher(Generic[Item, Outcome]):
         self._queue_max = queue_max
         self._batch_max = batch_max
         self._waiting: list[_Entry[Item, Outcome]] = []
+        self._pending: Counter[bytes] = Counter()
         self._busy: set[bytes] = set()
         self._running: set[asyncio.Task[None]] = set()
         self._scheduled = False
 
     async def submit(self, key: bytes, item: Item) -> Outcome:
         """The outcome for this item. Raises Overloaded when the queue is full."""
-        if len(self._waiting) >= self._queue_max:
+        if len(self._waiting) >= self._queue_max or self._pending[key] >= QUEUE_PER_KEY:
             raise Overloaded
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome] = loop.create_future()
         self._waiting.append((key, item, future))
+        self._pending[key] += 1
         self._schedule(loop)
-        return await future
+        try:
+            return await future
+        finally:
+            self._pending[key] -= 1
+            if not self._pending[key]:
+                del self._pending[key]
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._scheduled and len(self._running) < UNDER_WAY:

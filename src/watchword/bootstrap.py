@@ -36,6 +36,9 @@ from watchword.verify import Verifier
 FIRST_PARTY: Final = "first-party"
 """The client of the native login."""
 
+ADMIN_PASSWORD_FILE: Final = "admin-password"  # noqa: S105 - a name
+"""In the data folder, until somebody has seen it."""
+
 _ADMIN: Final = "admin"
 _log = logging.getLogger("watchword")
 
@@ -118,12 +121,14 @@ class Watchword:
         async with asyncio.TaskGroup() as group:
             group.create_task(_every(limits.FEED_POLL, self.revocations.follow, "feed"))
             group.create_task(_every(limits.KEY_POLL, self.keys.refresh, "keys"))
-            group.create_task(_every(limits.SWEEP_EVERY, self.keep_house, "sweep"))
+            group.create_task(
+                _every(limits.SWEEP_EVERY, self.keys.maintain, "rotation")
+            )
+            group.create_task(_every(limits.SWEEP_EVERY, self.sweep, "sweep"))
 
-    async def keep_house(self) -> None:
-        """Sweep what is over, in small steps; rotate keys when due."""
+    async def sweep(self) -> None:
+        """Delete what is over, in small steps."""
         self.revocations.forget_expired()
-        await self.keys.maintain()
         while await self.sessions.sweep() >= limits.SWEEP_LIMIT:  # noqa: ASYNC110
             await asyncio.sleep(0.05)  # refreshes first
 
@@ -191,11 +196,11 @@ async def prepare(settings: Settings) -> Prepared:
         password = None
         if await watchword.accounts.is_empty():
             given = settings.admin_password
-            password = secrets.token_urlsafe(18)
+            if given is None:
+                password = _kept_password(settings.data)
             chosen = password if given is None else given.get_secret_value()
-            password = None if given is not None else password
             try:
-                await watchword.accounts.register(_ADMIN, chosen, roles=[_ADMIN])
+                await watchword.accounts.register(_ADMIN, chosen or "", roles=[_ADMIN])
             except NameTaken:  # another process that started with us was first
                 password = None
             except PasswordRejected as error:
@@ -225,7 +230,7 @@ def _server_secrets(settings: Settings) -> tuple[list[bytes], Path | None]:
         return [one.get_secret_value().encode() for one in settings.secret], None
     path = settings.data / "secret"
     try:
-        made = _make_secret(path)
+        made = _make_private(path, secrets.token_urlsafe(48))
     except OSError as error:
         fault = f"WATCHWORD_DATA: cannot write in {settings.data}: {error.strerror}"
         raise SettingsError([fault]) from None
@@ -236,17 +241,27 @@ def _server_secrets(settings: Settings) -> tuple[list[bytes], Path | None]:
     return found, path if made else None
 
 
-def _make_secret(path: Path) -> bool:
-    """Create the secret whole or not at all; False where there is one already."""
+def _kept_password(folder: Path) -> str:
+    """The first password, written down before it counts: a crash cannot lose it.
+
+    Of several processes that start at once, all read what the first one wrote.
+    """
+    path = folder / ADMIN_PASSWORD_FILE
+    _make_private(path, secrets.token_urlsafe(18))
+    return path.read_text("ascii").strip()
+
+
+def _make_private(path: Path, text: str) -> bool:
+    """Create a file whole or not at all; False where there is one already."""
     if path.exists():
         return False
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Written aside, then linked into place: of several processes that start at once
-    # one wins, and nobody ever reads half a secret.
-    aside = path.with_name(f".secret.{os.getpid()}.{secrets.token_hex(4)}")
+    # one wins, and nobody ever reads half of it.
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(48) + "\n")
+        file.write(text + "\n")
         file.flush()
         os.fsync(file.fileno())
     try:

@@ -1,6 +1,6 @@
 """Settings: what an operator may choose, read once and passed in.
 
-Owns the names (`--access-ttl`, `WATCHWORD_ACCESS_TTL`, `access_ttl` in the file), their
+Owns the names (`--port`, `WATCHWORD_PORT`, `port` in the file), their
 defaults, and every refusal to start that can be seen without opening a store. A flag
 wins over the environment, that over the file, that over the default. Durations are
 whole seconds. Nothing is read at import, and no fault repeats a secret.

@@ -193,9 +193,10 @@ class SessionRevoked(RefreshError):
 
 
 class TryAgain(WatchwordError):
-    """Not now. Nothing was spent: the same request may be sent again.
+    """Not now; the same request may be sent again after ``retry_after`` seconds.
 
-    ``retry_after`` is in seconds.
+    Nothing was spent, but where a StoreUnavailable means that the end of a commit is
+    not known: then a refresh that carried a retry key finds its own rotation again.
     """
 
     def __init__(self, message: str | None = None, *, retry_after: int = 1) -> None:

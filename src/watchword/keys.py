@@ -267,7 +267,8 @@ class KeyRing:
             replace(following, state="active", changed_at=now),
             self._vault.seal(generate(self._alg), "next", now),
         ]
-        await self._swap(self._revision, ring, "rotated")
+        if not await self._swap(self._revision, ring, "rotated"):
+            raise KeyRingError("another process changed the keys just now: look again")
         return following.kid
 
     async def retire(self, kid: str) -> None:
@@ -291,19 +292,22 @@ class KeyRing:
             ]
         if not any(row.state == "next" for row in left):
             left.append(self._vault.seal(generate(self._alg), "next", now))
-        await self._swap(self._revision, left, "retired")
+        if not await self._swap(self._revision, left, "retired"):
+            await self.retire(kid)  # somebody changed the ring meanwhile: theirs, then
 
     def _of_state(self, state: str) -> SealedKey:
         return next(row for row in self._rows if row.state == state)
 
-    async def _swap(self, revision: int, keys: Sequence[SealedKey], what: str) -> None:
-        """Write the ring, unless another process was first; then theirs counts."""
+    async def _swap(self, revision: int, keys: Sequence[SealedKey], what: str) -> bool:
+        """Write the ring; False where another process was first, and theirs counts."""
         active = next(row.kid for row in keys if row.state == "active")
         event = Event(
             type=EventType.KEY_CHANGED,
             at=self._clock(),
             detail={"change": what, "active": active},
         )
-        if await self._store.swap_keys(revision, keys, event):
+        done = await self._store.swap_keys(revision, keys, event)
+        if done:
             _log.info("signing keys %s, active %s", what, active)
         await self.refresh()
+        return done

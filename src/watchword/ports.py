@@ -54,6 +54,26 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     address: str = ""
     detail: Mapping[str, str | int | bool] = {}
 
+    @classmethod
+    def about(
+        cls,
+        kind: EventType,
+        session: Session,
+        address: str,
+        at: int,
+        **detail: str | int | bool,
+    ) -> Event:
+        """An event of one session."""
+        return cls(
+            type=kind,
+            at=at,
+            account_id=session.account_id,
+            session_id=session.id,
+            client_id=session.client_id,
+            address=address,
+            detail=detail,
+        )
+
 
 class Change(msgspec.Struct, frozen=True):
     """A session as it was judged, as it shall become, and the event that records it."""
@@ -77,9 +97,13 @@ class OfAccount(msgspec.Struct, frozen=True):
 
 
 class SignedInBefore(msgspec.Struct, frozen=True):
-    """Every session whose sign-in is older than this instant."""
+    """Every session whose sign-in is older than this instant, in order of id.
+
+    `after` is where the step before left off: none has to look at what is done again.
+    """
 
     instant: int
+    after: bytes = b""
 
 
 Which = OneSession | OfAccount | SignedInBefore

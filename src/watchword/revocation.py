@@ -65,6 +65,6 @@ class Revocations:
 
     def forget_expired(self) -> None:
         """Drop the entries whose access tokens have surely all expired by now."""
-        past = self._clock() - limits.FEED_LEEWAY
-        for sid in [sid for sid, until in self._until.items() if until <= past]:
+        now = self._clock()
+        for sid in [sid for sid, until in self._until.items() if until <= now]:
             del self._until[sid]

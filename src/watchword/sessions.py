@@ -7,9 +7,7 @@ is loaded and judged again. Nothing that can fail comes after the swap.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -30,13 +28,11 @@ from watchword.core.rotation import (
     retry_hash,
 )
 from watchword.core.session import Grant, Policy, Session, time_ordered_id
-from watchword.core.throttle import Cost, take
 from watchword.errors import (
     RefreshError,
     RefreshReused,
     SessionRevoked,
     StoreUnavailable,
-    Throttled,
 )
 from watchword.keys import KeyRing
 from watchword.ports import (
@@ -48,20 +44,15 @@ from watchword.ports import (
     OfAccount,
     OneSession,
     SessionStore,
+    SignedInBefore,
     Which,
 )
+from watchword.retries import Record, Retries
 from watchword.revocation import Revocations
 
 ClaimsHook = Callable[[Session], Awaitable[Mapping[str, Any]]]
 """An app's own claims for an access token. If it raises, nothing is spent: 503."""
 
-Record = Callable[[Event], Awaitable[None]]
-
-_RETRIES: Final = Cost(
-    "retries", limits.RETRIES_PER_MINUTE, limits.MINUTE // limits.RETRIES_PER_MINUTE
-)
-# Retry counters are memory, not state: the oldest are forgotten beyond this.
-_RETRIES_KEPT: Final = 10_000
 _NONE: Final[Mapping[str, Any]] = {}
 _log = logging.getLogger("watchword.sessions")
 
@@ -100,7 +91,6 @@ class Sessions:
         claims_hook: ClaimsHook | None = None,
     ) -> None:
         self._store = store
-        self._record = record
         self._tokens = tokens
         self._keys = keys
         self._revocations = revocations
@@ -111,8 +101,7 @@ class Sessions:
         self._entropy = entropy
         self._claims_hook = claims_hook
         self._batcher: Batcher[_Attempt, Grant] = Batcher(self._refresh_batch)
-        self._retries: OrderedDict[bytes, _Retries] = OrderedDict()
-        self._recording: set[asyncio.Task[None]] = set()
+        self._retries = Retries(record)
 
     async def start(
         self,
@@ -148,7 +137,7 @@ class Sessions:
             user_agent=user_agent[: limits.USER_AGENT_MAX],
         )
         grant = self._grant(session, secret, await self._claims(session), now)
-        event = self._event(EventType.SIGN_IN, session, address, now)
+        event = Event.about(EventType.SIGN_IN, session, address, now)
         await self._store.create(session, event)
         return grant
 
@@ -246,7 +235,7 @@ class Sessions:
                 grant = self._grant(after, secret, attempt.claims, now)
                 event = None
                 if rewound:
-                    event = self._event(
+                    event = Event.about(
                         EventType.TOKEN_REWOUND,
                         row,
                         attempt.address,
@@ -255,7 +244,7 @@ class Sessions:
                     )
                 return _Plan(grant, Change(row, after, event))
             case Retry():
-                self._count_retry(attempt, row, now)
+                self._retries.count(row, attempt.address, now)
                 return _Plan(self._grant(row, secret, attempt.claims, now))
             case Same():
                 return _Plan(self._grant(row, secret, attempt.claims, now))
@@ -266,7 +255,7 @@ class Sessions:
         self, attempt: _Attempt, row: Session, reason: str, now: int
     ) -> _Plan:
         reuse = reason == "reuse"
-        event = self._event(
+        event = Event.about(
             EventType.TOKEN_REUSE if reuse else EventType.SESSION_REVOKED,
             row,
             attempt.address,
@@ -322,62 +311,6 @@ class Sessions:
             raise StoreUnavailable(message) from error
         return {name: claims[name] for name in claims if name not in RESERVED}
 
-    def _count_retry(self, attempt: _Attempt, row: Session, now: int) -> None:
-        """Limit retries, and tell of one that a client would hardly make."""
-        seen = self._retries.setdefault(row.id, _Retries())
-        counters, wait = take({_RETRIES.key: seen.runs_down}, [_RETRIES], now)
-        if wait:
-            raise Throttled(
-                "Too many retries of one refresh.", retry_after=wait // 1000 + 1
-            )
-        seen.runs_down = counters[_RETRIES.key]
-        if len(self._retries) > _RETRIES_KEPT:
-            self._retries.popitem(last=False)
-        late = abs(now - row.rotated_at) > limits.RETRY_LATE
-        elsewhere = attempt.address != row.address
-        told = (row.generation, late, elsewhere)
-        if told in seen.told:
-            return
-        # Once per generation and kind: a replay every second is not an event a second.
-        seen.told = {tell for tell in seen.told if tell[0] == row.generation} | {told}
-        event = self._event(
-            EventType.TOKEN_RETRY,
-            row,
-            attempt.address,
-            now,
-            late=late,
-            elsewhere=elsewhere,
-            rotated_from=row.address,
-        )
-        # Nothing changed, so nothing is lost with it: the answer does not wait.
-        task = asyncio.create_task(self._record_quietly(event))
-        self._recording.add(task)
-        task.add_done_callback(self._recording.discard)
-
-    async def _record_quietly(self, event: Event) -> None:
-        try:
-            await self._record(event)
-        except Exception:  # noqa: BLE001 - logged; the answer has gone out
-            _log.exception("an audit event was not written: %s", event.type)
-
-    def _event(
-        self,
-        kind: EventType,
-        session: Session,
-        address: str,
-        now: int,
-        **detail: str | int | bool,
-    ) -> Event:
-        return Event(
-            type=kind,
-            at=now,
-            account_id=session.account_id,
-            session_id=session.id,
-            client_id=session.client_id,
-            address=address,
-            detail=detail,
-        )
-
     def generation_of(self, token: str) -> int:
         """The generation that a refresh token names. Raises RefreshInvalid."""
         return self._tokens.read(token)[1]
@@ -404,31 +337,30 @@ class Sessions:
         In this process at once, in every other within a second. Idempotent.
         """
         count = 0
-        event = Event(
-            type=EventType.SESSION_REVOKED,
-            at=self._clock(),
-            address=address,
-            detail={"reason": reason, "by": by},
-        )
         while True:
+            event = Event(
+                type=EventType.SESSION_REVOKED,
+                at=self._clock(),  # of each step: many sessions take a while
+                address=address,
+                detail={"reason": reason, "by": by},
+            )
             ended = await self._store.end(which, reason, event, limits.END_LIMIT)
             self._revocations.add(ended)
             count += len(ended)
             if len(ended) < limits.END_LIMIT:
                 return count
+            if isinstance(which, SignedInBefore):
+                last = max(entry.session_id for entry in ended)
+                which = SignedInBefore(which.instant, last)
+
+    async def get(self, session_id: bytes) -> Session | None:
+        """The session of that id, alive or not."""
+        (row,) = await self._store.load([session_id])
+        return row
 
     async def list_of_account(self, account_id: bytes) -> list[Session]:
-        """The account's live sessions, oldest sign-in first."""
-        rows: list[Session] = []
-        after = None
-        while True:
-            page = await self._store.list_sessions(
-                account_id, after=after, limit=limits.END_LIMIT
-            )
-            rows += page
-            if len(page) < limits.END_LIMIT:
-                break
-            after = page[-1].id
+        """The account's live sessions, oldest sign-in first; LIST_LIMIT at most."""
+        rows = await self._store.list_sessions(account_id, limit=limits.LIST_LIMIT)
         now = self._clock()
         return [row for row in rows if now < row.ends_at(self._policy)]
 
@@ -449,10 +381,3 @@ class Sessions:
     async def sweep(self) -> int:
         """One small step of deleting what is over; how much there was."""
         return await self._store.sweep(self._clock(), limits.SWEEP_LIMIT)
-
-
-class _Retries(msgspec.Struct):
-    """What this process remembers of one session's retries."""
-
-    runs_down: int | None = None
-    told: set[tuple[int, bool, bool]] = msgspec.field(default_factory=set)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
 import sys
 from pathlib import Path
@@ -40,7 +39,7 @@ def serve(
     **flags: Any,  # noqa: ANN401 - settings, checked as such
 ) -> None:
     """Run the server. The first start makes a secret, a key and the account admin."""
-    from watchword.bootstrap import prepare
+    from watchword.bootstrap import ADMIN_PASSWORD_FILE, prepare
     from watchword.server import run
 
     settings = settings_of(data, behind_proxy=" ".join(behind_proxy) or None, **flags)
@@ -48,8 +47,9 @@ def serve(
         settings = settings.model_copy(update={"port": _free_port(settings.host)})
     prepared = asyncio.run(prepare(settings))
     kept = None
+    # What is printed may be in a log for years: only a terminal is shown it.
     if prepared.admin_password is not None and (as_json or not sys.stdout.isatty()):
-        kept = _keep_password(settings.data, prepared.admin_password)
+        kept = settings.data / ADMIN_PASSWORD_FILE
     url = _address(settings)
     lines = _made(prepared.made_secret, prepared.admin_password, kept)
     lines += [f"API   {url}/api/auth", f"Docs  {url}/docs", "", "Try it:"]
@@ -62,6 +62,8 @@ def serve(
         madeSecret=None if prepared.made_secret is None else str(prepared.made_secret),
         adminPasswordFile=None if kept is None else str(kept),
     )
+    if prepared.admin_password is not None and kept is None:
+        (settings.data / ADMIN_PASSWORD_FILE).unlink(missing_ok=True)
     run(settings)
 
 
@@ -81,17 +83,6 @@ def _made(secret: Path | None, password: str | None, kept: Path | None) -> list[
     elif password is not None:
         lines.append(f"Made the account admin. Password, shown only now: {password}")
     return [*lines, ""] if lines else []
-
-
-def _keep_password(folder: Path, password: str) -> Path:
-    """Write it where only we can read it: what is printed may be in a log for years."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / "admin-password"
-    path.unlink(missing_ok=True)  # of a store that is gone
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(password + "\n")
-    return path
 
 
 def _free_port(host: str) -> int:

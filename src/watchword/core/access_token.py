@@ -84,7 +84,7 @@ def check_claims(
     except msgspec.ValidationError:
         raise TokenInvalid from None
     audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
-    seconds = now / 1000
+    seconds = now // 1000  # whole, as the dates are; a float would overflow
     if claims.iss != issuer or audience not in audiences:
         raise TokenInvalid
     if not (claims.sub and claims.jti and claims.client_id and claims.sid):

@@ -28,8 +28,8 @@ BROWSER_HOLD_OFF: Final = 30 * SECOND
 GENERATION_MAX: Final = 2**32 - 1
 # A retry later than this, or from elsewhere, is told apart in the audit log.
 RETRY_LATE: Final = MINUTE
-# A client asks again a few times; a captured request is replayed. 100 allows for the
-# parallel retries of a client with many tabs or tasks.
+# A client asks again a few times; a captured request is replayed. This allows for the
+# parallel retries of a client with a hundred tasks.
 RETRIES_PER_MINUTE: Final = 120
 # The draft's retry key: long enough to be drawn at random, short enough for a header.
 RETRY_KEY_MIN: Final = 16
@@ -59,15 +59,17 @@ SERVER_SECRET_MIN: Final = 32
 # Revocation feed (design, section 5).
 FEED_POLL: Final = 250
 FEED_STALE: Final = 30 * SECOND
-# A revocation is dated before it is committed, and clocks differ between processes: an
-# access token may be younger than it. Its entry is remembered that much longer.
-FEED_LEEWAY: Final = MINUTE
+# How much longer than its last access token an ended session is remembered: more than
+# a commit can take, than clocks differ, and than one is usually corrected by.
+FEED_LEEWAY: Final = 5 * MINUTE
 KEY_POLL: Final = SECOND
 
 # Group commit. 512 refreshes fit one transaction well below 50 ms; the queue holds
 # about a second of work, then sheds: an answer later than that is retried anyway.
 BATCH_MAX: Final = 512
 QUEUE_MAX: Final = 8192
+# What one session may have waiting: the rest of the queue is for others.
+QUEUE_PER_KEY: Final = QUEUE_MAX // 8
 SWAP_ATTEMPTS: Final = 3
 
 # Sweep: small steps, so that no refresh waits for one. Dead rows stay a while, so that
@@ -77,13 +79,15 @@ SWEEP_LIMIT: Final = 500
 SWEEP_LOOK: Final = 10_000
 SWEEP_AFTER: Final = 7 * DAY
 END_LIMIT: Final = 500
+# More devices than anybody has; a script that never logs out may have any number.
+LIST_LIMIT: Final = 1000
 AUDIT_RETENTION: Final = 400 * DAY
 
 # Sign-in throttle, counted by GCRA: a burst, then one more per interval.
 # SP 800-63B-4 §3.2.2 allows 100 consecutive failures: a name's burst and a day of
-# intervals stay near that, and a victim is never locked out longer than one interval.
+# intervals are 92. Once an attack stops, its victim waits one interval at most.
 THROTTLE_NAME_BURST: Final = 20
-THROTTLE_NAME_INTERVAL: Final = 15 * MINUTE
+THROTTLE_NAME_INTERVAL: Final = 20 * MINUTE
 THROTTLE_ADDRESS_BURST: Final = 50
 THROTTLE_ADDRESS_INTERVAL: Final = 30 * SECOND
 

@@ -97,7 +97,7 @@ class Session(msgspec.Struct, frozen=True):
     def feed_entry(self) -> Ended:
         """The feed's entry for this revoked session."""
         at = self.revoked_at or 0
-        return Ended(self.id, at, at + self.access_ttl)
+        return Ended(self.id, at, known_until(at, self.rotated_at, self.access_ttl))
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -109,6 +109,15 @@ class Ended(msgspec.Struct, frozen=True):
     session_id: bytes
     at: int
     until: int
+
+
+def known_until(at: int, rotated_at: int, access_ttl: int) -> int:
+    """Until when a session that ended must be remembered.
+
+    Its last access token may have been issued while the end was on its way to the disk,
+    or by a clock that has been set back since.
+    """
+    return max(at, rotated_at) + access_ttl + limits.FEED_LEEWAY
 
 
 class Grant(msgspec.Struct, frozen=True):

@@ -26,7 +26,10 @@ def take(
     taken: dict[str, int] = {}
     wait = 0
     for cost in costs:
-        runs_down = max(counters.get(cost.key) or 0, now) + cost.interval
+        counter = max(counters.get(cost.key) or 0, now)
+        # No honest counter is further ahead: a clock set back locks nobody out.
+        counter = min(counter, now + cost.burst * cost.interval)
+        runs_down = counter + cost.interval
         wait = max(wait, runs_down - now - cost.burst * cost.interval)
         taken[cost.key] = runs_down
     return ({}, wait) if wait > 0 else (taken, 0)

@@ -1,9 +1,8 @@
 """The application: the layers that a request passes, in order, and the routes.
 
-Edge          request id, security headers, access log
-HttpsOnly     only where a proxy is trusted
-Hot           the hot routes by exact path, before any routing
-Starlette     every other route, and the errors of all
+HttpsOnly     only where a proxy is trusted: marks what did not come over HTTPS
+Edge          security headers, access log, the hot routes by exact path
+Starlette     every other route
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Stores keep the contract of `ports.py`, do not know each other, and hold no rule
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -14,6 +14,8 @@ from watchword.errors import SettingsError
 
 if TYPE_CHECKING:
     from watchword.ports import Entropy, Store
+
+Opener = Callable[[str, "Entropy"], Awaitable["Store"]]
 
 STORES: Final[dict[str, tuple[str, str]]] = {
     "memory": ("watchword.stores.memory", "MemoryStore"),
@@ -35,9 +37,9 @@ async def open_store(url: str, entropy: Entropy) -> Store:
         raise SettingsError([f"WATCHWORD_DATABASE_URL: {scheme!r} is none of {known}"])
     module, name = STORES[scheme]
     try:
-        opener: Callable[[str, Entropy], Store] = getattr(import_module(module), name)
+        opener: Opener = getattr(import_module(module), name).open
     except ModuleNotFoundError as missing:
         raise SettingsError(
             [f"the {scheme} store needs {missing.name}: install watchword[{scheme}]"]
         ) from None
-    return opener(url, entropy)
+    return await opener(url, entropy)

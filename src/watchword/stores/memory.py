@@ -7,6 +7,7 @@ another store does differently under the contract suite, it does wrongly.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import msgspec
 
@@ -30,6 +31,10 @@ from watchword.ports import (
 
 class MemoryStore:
     """Implements every port of `ports.py`."""
+
+    @classmethod
+    async def open(cls, url: str, entropy: Entropy) -> Self:
+        return cls(url, entropy)
 
     def __init__(self, url: str, entropy: Entropy) -> None:
         del url
@@ -83,6 +88,7 @@ class MemoryStore:
     ) -> list[Ended]:
         live = [row for row in self._sessions.values() if row.revoked_at is None]
         entries = []
+        live.sort(key=lambda row: row.id)
         for row in [row for row in live if _is_meant(row, which)][:limit]:
             ended = row.ended(reason, event.at)
             self._sessions[row.id] = ended
@@ -224,4 +230,4 @@ def _is_meant(row: Session, which: Which) -> bool:
             return row.id == session_id
         case OfAccount(account_id, but):
             return row.account_id == account_id and row.id != but
-    return row.authenticated_at < which.instant
+    return row.id > which.after and row.authenticated_at < which.instant

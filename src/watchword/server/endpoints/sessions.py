@@ -70,8 +70,8 @@ async def end_session(request: Request) -> Response:
     if account_id is None or session_id is None:
         raise NotFound
     # Another account's session and one that never was look the same.
-    rows = await sessions.list_of_account(account_id)
-    if session_id not in [row.id for row in rows]:
+    session = await sessions.get(session_id)
+    if session is None or session.account_id != account_id:
         raise NotFound
     await sessions.end_one(session_id, "ended by user", address=client_address(request))
     return Response(status_code=204, headers={"cache-control": "no-store"})

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Self
 
 import apsw
 import msgspec
 
 from watchword.core.limits import AUDIT_RETENTION, SWEEP_AFTER, SWEEP_LOOK
-from watchword.core.session import Ended, Session
+from watchword.core.session import Ended, Session, known_until
 from watchword.core.throttle import Cost, give_back, take
 from watchword.errors import NameTaken, StoreUnavailable
 from watchword.ports import (
@@ -43,6 +43,10 @@ from watchword.stores.sqlite.writer import Writer
 
 class SqliteStore:
     """Implements every port of `ports.py` on one file."""
+
+    @classmethod
+    async def open(cls, url: str, entropy: Entropy) -> Self:
+        return cls(url, entropy)
 
     def __init__(self, url: str, entropy: Entropy) -> None:
         del entropy  # the incarnation is drawn where the schema is made, by SQLite
@@ -139,7 +143,8 @@ class SqliteStore:
             rows = list(
                 connection.execute(self._sql[name], (event.at, reason, *values))
             )
-            entries = [Ended(row[0], event.at, event.at + row[2]) for row in rows]
+            at = event.at
+            entries = [Ended(row[0], at, known_until(at, *row[2:])) for row in rows]
             self._feed(connection, entries)
             replace = msgspec.structs.replace
             self._record(
@@ -377,4 +382,4 @@ def _end_statement(which: Which, limit: int) -> tuple[str, tuple[Any, ...]]:
             return "end_one", (session_id,)
         case OfAccount(account_id, but):
             return "end_of_account", (account_id, but, limit)
-    return "end_signed_in_before", (which.instant, limit)
+    return "end_signed_in_before", (which.instant, limit, which.after)

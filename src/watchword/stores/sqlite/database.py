@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -28,6 +29,7 @@ def path_of(url: str) -> Path:
     return Path(unquote(urlsplit(url).path)[1:])
 
 
+@cache
 def load_statements() -> dict[str, str]:
     """The statements of `statements.sql`, by name."""
     text = (_HERE / "statements.sql").read_text("utf-8")
@@ -75,11 +77,9 @@ def migrations() -> list[Migration]:
 
 def pending(connection: apsw.Connection) -> list[Migration]:
     """What is still to be applied. Raises SchemaError for a newer or altered schema."""
-    exists = connection.execute(
-        "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_migrations'"
-    ).get
-    rows = "SELECT number, checksum FROM schema_migrations ORDER BY number"
-    applied = dict(connection.execute(rows)) if exists else {}
+    sql = load_statements()
+    exists = connection.execute(sql["has_migrations"]).get
+    applied = dict(connection.execute(sql["applied_migrations"])) if exists else {}
     known = {migration.number: migration for migration in migrations()}
     if newer := set(applied) - set(known):
         message = (
@@ -98,22 +98,16 @@ def migrate(connection: apsw.Connection) -> list[Migration]:
     """Apply what is pending, all of it or nothing, one process at a time."""
     if not pending(connection):
         return []
+    sql = load_statements()
     connection.execute("BEGIN IMMEDIATE")
     try:
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS schema_migrations ("
-            " number INTEGER NOT NULL PRIMARY KEY,"
-            " checksum TEXT NOT NULL"
-            ") STRICT"
-        )
+        connection.execute(sql["create_migrations"])
         # Read again under the lock: another process may have been first.
         applied = pending(connection)
         for migration in applied:
             connection.execute(migration.sql)
-            connection.execute(
-                "INSERT INTO schema_migrations (number, checksum) VALUES (?, ?)",
-                (migration.number, migration.checksum),
-            )
+            done = (migration.number, migration.checksum)
+            connection.execute(sql["migrated"], done)
     except BaseException:
         if connection.in_transaction:  # a full disk has ended it already
             connection.execute("ROLLBACK")

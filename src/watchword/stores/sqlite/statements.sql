@@ -1,6 +1,21 @@
 -- Every statement of the SQLite store, by name. Columns are named everywhere, so that
 -- code before and after a migration can run side by side.
 
+-- name: has_migrations
+SELECT count(*) FROM sqlite_schema WHERE name = 'schema_migrations';
+
+-- name: applied_migrations
+SELECT number, checksum FROM schema_migrations ORDER BY number;
+
+-- name: create_migrations
+CREATE TABLE IF NOT EXISTS schema_migrations (
+    number   INTEGER NOT NULL PRIMARY KEY,
+    checksum TEXT    NOT NULL
+) STRICT;
+
+-- name: migrated
+INSERT INTO schema_migrations (number, checksum) VALUES (?, ?);
+
 -- name: create_session
 INSERT INTO sessions (
     id, account_id, client_id, secret_hash, retry_hash, generation, version,
@@ -41,7 +56,7 @@ WHERE account_id = ? AND id > ? AND revoked_at IS NULL ORDER BY id LIMIT ?;
 -- name: end_one
 UPDATE sessions SET revoked_at = ?1, revoked_reason = ?2, version = version + 1
 WHERE id = ?3 AND revoked_at IS NULL
-RETURNING id, account_id, access_ttl;
+RETURNING id, account_id, rotated_at, access_ttl;
 
 -- name: end_of_account
 UPDATE sessions SET revoked_at = ?1, revoked_reason = ?2, version = version + 1
@@ -49,15 +64,16 @@ WHERE id IN (
     SELECT id FROM sessions
     WHERE account_id = ?3 AND id IS NOT ?4 AND revoked_at IS NULL LIMIT ?5
 )
-RETURNING id, account_id, access_ttl;
+RETURNING id, account_id, rotated_at, access_ttl;
 
 -- name: end_signed_in_before
 UPDATE sessions SET revoked_at = ?1, revoked_reason = ?2, version = version + 1
 WHERE id IN (
     SELECT id FROM sessions
-    WHERE authenticated_at < ?3 AND revoked_at IS NULL LIMIT ?4
+    WHERE id > ?5 AND authenticated_at < ?3 AND revoked_at IS NULL
+    ORDER BY id LIMIT ?4
 )
-RETURNING id, account_id, access_ttl;
+RETURNING id, account_id, rotated_at, access_ttl;
 
 -- name: assign_roles
 UPDATE sessions SET roles = ?, version = version + 1

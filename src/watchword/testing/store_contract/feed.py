@@ -78,7 +78,7 @@ class FeedOfTheEnded(OnAStore):
         for row in rows[:2]:
             await _end(store, row)
         cursor = (await store.ended(None, START)).cursor
-        later = START + rows[0].access_ttl
+        later = rows[0].ended("logout", START).feed_entry().until
         await sweep_up(store, later)
         await _end(store, rows[2], later)
         feed = await store.ended(cursor, later)

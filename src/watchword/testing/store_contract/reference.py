@@ -16,7 +16,7 @@ from tempfile import mkdtemp
 from typing import Any, Final, TypeVar
 
 import msgspec
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -63,6 +63,9 @@ SIZE: Final = settings(
     max_examples=30,
     stateful_step_count=30,
     deadline=None,
+    # Not made smaller on failure: each attempt opens a store, for minutes in all, and
+    # thirty steps can be read.
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=[HealthCheck.too_slow],
 )
 

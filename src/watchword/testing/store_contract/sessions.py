@@ -114,7 +114,7 @@ class Sessions(OnAStore):
         event = an_event(EventType.TOKEN_REUSE, of=before)
         assert await store.swap([Change(before, after, event)]) == [True]
         assert await store.load([before.id]) == [after]
-        entry = Ended(before.id, START + 5, START + 5 + before.access_ttl)
+        entry = after.feed_entry()
         assert (await store.ended(None, START + 5)).entries == [entry]
         assert await store.read_events(1, 10) == [(2, event)]
 
@@ -310,7 +310,7 @@ class Sessions(OnAStore):
         await put(store, row)
         await store.end(OneSession(row.id), "logout", an_event(at=START), 10)
         await store.take([a_cost()], START)
-        until = START + row.access_ttl
+        until = row.ended("logout", START).feed_entry().until
         await sweep_up(store, until - 1)
         assert len((await store.ended(None, until - 1)).entries) == 1
         await sweep_up(store, until)
