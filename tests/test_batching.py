@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from watchword import batching
 from watchword.batching import TURNS, UNDER_WAY, Batcher
 from watchword.errors import Overloaded, StoreUnavailable
 
@@ -149,6 +150,25 @@ async def test_full_queue_is_told_at_once() -> None:
     again = await submitted(batcher, "f")
     await work.finish()
     assert await again[0] == "F"
+
+
+async def test_one_key_has_its_share_of_the_queue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Beyond its share a key's callers are shed, others are not, and it recovers."""
+    monkeypatch.setattr(batching, "QUEUE_PER_KEY", 2)
+    work = Work()
+    batcher = Batcher(work)
+    tasks = await submitted(batcher, "one", "two", key="k")
+    with pytest.raises(Overloaded):
+        await batcher.submit(b"k", "three")
+    tasks += await submitted(batcher, "x")
+    while work.under_way:
+        await work.finish()
+    assert await asyncio.gather(*tasks) == ["ONE", "TWO", "X"]
+    (again,) = await submitted(batcher, "four", key="k")
+    await work.finish()
+    assert await again == "FOUR"
 
 
 async def test_cancelled_waiter_is_skipped() -> None:

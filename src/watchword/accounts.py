@@ -42,8 +42,8 @@ _CONTEXT: Final = ("watchword",)
 # Default_Ignorable_Code_Point (Unicode 16, DerivedCoreProperties.txt) beyond category C:
 # letters and marks that show nothing, so that two names would look the same.
 _INVISIBLE: Final = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0"
-    "\U000e0100-\U000e01ef]"
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164"
+    "\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 _THROTTLED_KEPT: Final = 10_000
 

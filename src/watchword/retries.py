@@ -50,10 +50,10 @@ class Retries:
         if len(self._seen) > _SESSIONS_KEPT:
             self._seen.popitem(last=False)
         counters, wait = take({_RATE.key: seen.runs_down}, [_RATE], now)
+        seen.runs_down = counters.get(_RATE.key, seen.runs_down)
         if wait:
             message = "Too many retries of one refresh."
             raise Throttled(message, retry_after=wait // 1000 + 1)
-        seen.runs_down = counters[_RATE.key]
         late = abs(now - session.rotated_at) > limits.RETRY_LATE
         elsewhere = address != session.address
         # Once per generation and kind: a replay every second is not an event a second.

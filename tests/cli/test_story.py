@@ -77,8 +77,9 @@ def test_an_account_from_its_making_to_its_end_is_told_in_the_audit_log(
         "user_updated",
         "authn_password_change",
         "authn_login_success",
-        "user_deleted",
+        "user_updated",
         "authn_token_revoked",
+        "user_deleted",
     ]
     assert len(printed.splitlines()) == len(events)
     for secret in (PASSWORD, OTHER_PASSWORD, grant.access_token, grant.refresh_token):

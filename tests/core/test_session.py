@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.test_rotation import NOW, session
-from watchword.core.limits import MINUTE
+from watchword.core.limits import ACCESS_TTL_MAX, MINUTE, SECOND
 from watchword.core.session import as_text, from_text, time_ordered_id
 
 
@@ -68,8 +68,16 @@ def test_ending_a_session_says_when_and_why_and_changes_nothing_else() -> None:
     assert ended.generation == row.generation
 
 
-
-def test_the_feeds_entry_lasts_as_long_as_the_sessions_access_tokens() -> None:
-    entry = session(access_ttl=2 * MINUTE).ended("logout", NOW).feed_entry()
-    assert (entry.session_id, entry.at) == (b"i" * 16, NOW)
-    assert entry.until == NOW + 2 * MINUTE
+@given(
+    at=st.integers(NOW - 10 * MINUTE, NOW),
+    later=st.integers(-MINUTE, MINUTE),
+    life=st.integers(SECOND, ACCESS_TTL_MAX),
+)
+def test_the_feeds_entry_outlives_every_access_token_of_the_session(
+    at: int, later: int, life: int
+) -> None:
+    """Also one of a rotation that came between the end's date and its commit."""
+    row = session(rotated_at=at + later, access_ttl=life)
+    entry = row.ended("logout", at).feed_entry()
+    assert (entry.session_id, entry.at) == (row.id, at)
+    assert entry.until >= max(at, row.rotated_at) + life

@@ -156,7 +156,9 @@ async def _lifespan(app: ASGIApp) -> AsyncIterator[dict[str, Any]]:
 class Server:
     """`watchword serve` as a process of its own, to be killed and started again."""
 
-    def __init__(self, folder: Path, *, name: str = "server", **environment: str) -> None:
+    def __init__(
+        self, folder: Path, *, name: str = "server", **environment: str
+    ) -> None:
         self.folder = folder
         self.log = folder.parent / f"{folder.name}-{name}.log"
         with socket.socket() as probe:

@@ -45,7 +45,7 @@ def faulty(store: Store) -> Faulty:
 
 @pytest.fixture
 def make_world(faulty: Faulty, clock: ManualClock) -> MakeWorld:
-    """Makes another process over the same store, with a policy or secrets of its own."""
+    """Makes another process over the same store, with a policy of its own."""
     seeds = iter(range(1000))
 
     async def make(**given: Any) -> World:
@@ -61,8 +61,6 @@ async def world(make_world: MakeWorld) -> World:
 
 
 @pytest_asyncio.fixture
-async def api(
-    kind: str, tmp_path: Path, clock: ManualClock
-) -> AsyncIterator[LocalApi]:
+async def api(kind: str, tmp_path: Path, clock: ManualClock) -> AsyncIterator[LocalApi]:
     async with local_api(settings_for(tmp_path, kind), clock) as opened:
         yield opened

@@ -341,7 +341,7 @@ async def test_s01_a_late_retry_and_one_from_elsewhere_leave_an_event(
     await world.refresh(r0, key())
     clock.advance(2 * MINUTE)
     await world.refresh(r0, key(), address=THIEF)
-    await settle()
+    await settle(world.store)
     (event,) = await world.events(EventType.TOKEN_RETRY)
     assert event.detail["late"] is True
     assert event.detail["elsewhere"] is True

@@ -98,7 +98,9 @@ async def test_s33_a_thousand_random_interleavings_leave_no_token_alive(
     for _ in range(1000):
         history = History()
         grant = await workers[0].sign_in()
-        newest = await workers[0].refresh(grant, key(9)) if draw.random() < 0.5 else grant
+        newest = (
+            await workers[0].refresh(grant, key(9)) if draw.random() < 0.5 else grant
+        )
 
         async def refresh(
             token: Grant, given: str | None, history: History = history
@@ -114,13 +116,15 @@ async def test_s33_a_thousand_random_interleavings_leave_no_token_alive(
             history.granted.append((asked, answer))
 
         async def logout(token: Grant, history: History = history) -> None:
-            for _ in range(draw.randrange(25)):
+            for _ in range(draw.randrange(90)):
                 await asyncio.sleep(0)
             await draw.choice(workers).logout(token)
             history.logged_out = history.tick()
 
         keys = [None] if draw.random() < 0.1 else [key(draw.randrange(2))]
-        tasks = [refresh(newest, draw.choice(keys)) for _ in range(draw.randrange(1, 5))]
+        tasks = [
+            refresh(newest, draw.choice(keys)) for _ in range(draw.randrange(1, 5))
+        ]
         await asyncio.gather(*tasks, logout(grant))
         history.check()
         granted += bool(history.granted)

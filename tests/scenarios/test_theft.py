@@ -331,7 +331,7 @@ async def test_s30_a_replayed_retry_is_one_event_and_limited_in_rate(
     outcomes = await asyncio.gather(*asked)
     assert 0 < outcomes.count("throttled") < 1000
     assert len(set(outcomes)) == 2
-    await settle()
+    await settle(world.store)
     assert len(await world.events(EventType.TOKEN_RETRY)) == 1
     row = await world.row(r0)
     assert (row.generation, row.revoked_at) == (1, None)

@@ -371,7 +371,8 @@ async def test_cancelled_list_leaves_the_store_usable(path: Path) -> None:
     """Whoever goes away during a long list disturbs neither the next nor the close."""
     store = opened(path)
     statement = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT"
-    store._sql["check"] = f"{statement} 1000000) SELECT count(*) FROM n"
+    slow = f"{statement} 1000000) SELECT count(*) FROM n"
+    store._sql = {**store._sql, "check": slow}
     listing = asyncio.create_task(store.check())
     await asyncio.sleep(0)  # handed to the thread
     listing.cancel()

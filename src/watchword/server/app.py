@@ -82,16 +82,20 @@ def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
         Route("/docs", docs.docs, methods=["GET"]),
         Route("/docs/{name}", docs.docs_file, methods=["GET"]),
     ]
-    application: ASGIApp = Starlette(
+    routed = Starlette(
         routes=routes,
         lifespan=lifespan,
         exception_handlers={
             WatchwordError: _failed,
             HTTPException: _not_routed,
+            # By name: what only `Exception` catches is raised again, and logged.
+            ClientDisconnect: _failed,
             Exception: _failed,
         },
     )
-    application = Edge(application, HOT)
+    # Starlette would redirect a path with a slash too many to wherever Host says.
+    routed.router.redirect_slashes = False
+    application: ASGIApp = Edge(routed, HOT)
     if settings.behind_proxy:
         application = HttpsOnly(application, settings.behind_proxy)
     return application

@@ -1,12 +1,14 @@
 """The outermost layer: security headers on every answer, one log line for each.
 
-The log has the path as the router saw it, escaped, never the query: people put tokens
-there. Lines are written together a few times a second, not one system call each.
+The log has the path as the router saw it, escaped and without tokens, never the query:
+people put tokens there. Lines are written together a few times a second, not one system
+call each.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -23,6 +25,9 @@ Header = tuple[bytes, bytes]
 
 FLUSH_SECONDS: Final = 0.2
 PATH_SHOWN: Final = 200
+# Our own paths are shorter, all of them; every token is longer.
+PATH_PLAIN: Final = 64
+_TOKEN: Final = re.compile(r"ww_rt_[\w-]+|eyJ[\w.-]+", re.ASCII)
 
 _ALWAYS: Final = [
     (b"x-content-type-options", b"nosniff"),
@@ -117,7 +122,8 @@ async def _answer(endpoint: Endpoint, scope: Scope, receive: Receive) -> Respons
 
 def _complete(headers: list[Header], scope: Scope) -> list[Header]:
     complete = [*headers, *_ALWAYS]
-    if not scope["path"].startswith(_OWN_POLICY):
+    own = scope["path"].startswith(_OWN_POLICY)
+    if not own or all(name != _NO_PAGE[0] for name, _ in headers):
         complete.append(_NO_PAGE)
     if scope["scheme"] == "https":
         complete.append(_HSTS)
@@ -125,7 +131,9 @@ def _complete(headers: list[Header], scope: Scope) -> list[Header]:
 
 
 def _escaped(path: str) -> str:
-    """One line of visible ASCII, whatever was sent; and not endless."""
+    """One line of visible ASCII, whatever was sent; no token, and not endless."""
+    if len(path) > PATH_PLAIN:
+        path = _TOKEN.sub("[token]", path)
     shown = path[:PATH_SHOWN]
     if not (shown.isascii() and shown.isprintable()):
         shown = ascii(shown)[1:-1]

@@ -39,6 +39,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if not self._begun:
+            # Blank lines between requests end the wait for the next one, and begin
+            # none: a sender of them alone would hold the connection for ever.
+            if data.isspace() and self._deadline is None:
+                self._arm()
             return
         # Only what did not come whole in one read gets here.
         self._received += len(data)
@@ -78,7 +82,16 @@ class BoundedProtocol(HttpToolsProtocol):
         self._disarm()
         if self.transport.is_closing():
             return
-        cycle: Any = self.cycle
-        if cycle is None or not cycle.response_started or cycle.response_complete:
+        if self._unanswered():
             self.transport.write(answer)
         self.transport.close()
+
+    def _unanswered(self) -> bool:
+        """Whether an answer now could only be taken for that of the refused request."""
+        cycle: Any = self.cycle
+        if cycle is None:
+            return True
+        if self._begun and self._head_complete:
+            return not cycle.response_started
+        # The head is not there yet: this is the cycle of an earlier request.
+        return bool(cycle.response_complete)

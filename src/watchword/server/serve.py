@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import sys
 from functools import partial
 from typing import Final
 
@@ -45,6 +47,8 @@ def run(settings: Settings) -> None:
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
     )
+    # uvicorn finishes, then sends itself the signal again: that was a good end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if settings.workers > 1:
         Multiprocess(config, [config.bind_socket()]).run()
     else:

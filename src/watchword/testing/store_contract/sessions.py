@@ -7,6 +7,8 @@ Each test is one promise of `ports.SessionStore`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from watchword.core.limits import AUDIT_RETENTION, SECOND, SWEEP_AFTER, SWEEP_LIMIT
@@ -245,6 +247,18 @@ class Sessions(OnAStore):
         assert counts == [2, 2, 1]
         assert await _alive(store) == set()
 
+    async def test_end_by_sign_in_goes_on_where_it_left_off(self, store: Store) -> None:
+        """Steps over all sessions take the lowest ids first, and follow `after`."""
+        rows = [a_session(number) for number in range(6)]
+        await put(store, *reversed(rows))
+        which = SignedInBefore(START + 1)
+        first = await store.end(which, "all", an_event(), 2)
+        assert _ids(first) == {row.id for row in rows[:2]}
+        onward = SignedInBefore(START + 1, after=rows[2].id)
+        second = await store.end(onward, "all", an_event(), 2)
+        assert _ids(second) == {row.id for row in rows[3:5]}
+        assert await _alive(store) == {rows[2].id, rows[5].id}
+
     async def test_swap_begun_before_an_end_misses(self, store: Store) -> None:
         """What was loaded before an end, or before new roles, is not written after."""
         for number, move in enumerate(("end", "roles")):
@@ -324,6 +338,10 @@ class Sessions(OnAStore):
         await put(store, kept)
         assert await store.last_event() == 3
         assert await store.read_events(2, 10) == [(3, sign_in(kept))]
+
+
+def _ids(entries: Sequence[Ended]) -> set[bytes]:
+    return {entry.session_id for entry in entries}
 
 
 def _by_session(entry: Ended) -> bytes:

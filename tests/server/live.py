@@ -1,0 +1,212 @@
+"""A server as a process of its own, and raw connections to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Self
+
+from watchword.server.serve import GRACE_SECONDS
+
+PASSWORD = "correct-horse-battery-staple-41"
+RUNNER = Path(__file__).with_name("runner.py")
+PROGRAM = Path(sys.executable).with_name("watchword")
+START_SECONDS = 20
+STOP_SECONDS = GRACE_SECONDS + 3
+
+
+class Live:
+    """`watchword serve` on a data folder; `seconds` is the deadline for a request."""
+
+    def __init__(
+        self,
+        data: Path,
+        *flags: str,
+        seconds: float = 0,
+        program: bool = False,
+        context: ssl.SSLContext | None = None,
+        **environment: str,
+    ) -> None:
+        self.data = data
+        self.context = context
+        self._log = data.parent / f"{data.name}.log"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        front = [str(PROGRAM), "serve"] if program else [sys.executable, str(RUNNER)]
+        front += [] if program else [str(seconds)]
+        self._command = [*front, "--data", str(data), "--port", str(self.port), *flags]
+        outside = {k: v for k, v in os.environ.items() if "WATCHWORD" not in k}
+        given = {"WATCHWORD_ADMIN_PASSWORD": PASSWORD, **environment}
+        self._environment = outside | given
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None
+        return self._process
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def url(self) -> str:
+        scheme = "http" if self.context is None else "https"
+        return f"{scheme}://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def start(self) -> Self:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.connect().close()
+            except OSError:
+                assert time.monotonic() < deadline, self.printed()
+                assert self.process.poll() is None, self.printed()
+                time.sleep(0.02)
+            else:
+                return self
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        self.process.terminate()
+        return self.process.wait(STOP_SECONDS)
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def printed(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def resident_kib(self) -> int:
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1])
+        return 0
+
+    def connect(self) -> socket.socket:
+        raw = socket.create_connection(("127.0.0.1", self.port), timeout=15)
+        if self.context is None:
+            return raw
+        try:
+            return self.context.wrap_socket(raw, server_hostname="127.0.0.1")
+        except OSError:
+            raw.close()
+            raise
+
+    def talk(self, *pieces: bytes, pause: float = 0) -> bytes:
+        """Send, and read until the server closes or has answered once."""
+        with self.connect() as connection:
+            for piece in pieces:
+                connection.sendall(piece)
+                time.sleep(pause)
+            return read_answer(connection)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        access: str | None = None,
+        **headers: str,
+    ) -> Answer:
+        """One request over a connection of its own."""
+        raw = b"" if body is None else json.dumps(body).encode()
+        given = {"Host": "localhost", "Connection": "close"}
+        if body is not None:
+            given |= {"Content-Type": "application/json"}
+            given |= {"Content-Length": str(len(raw))}
+        if access is not None:
+            given["Authorization"] = f"Bearer {access}"
+        given |= {name.replace("_", "-"): value for name, value in headers.items()}
+        return Answer(self.talk(request(method, path, given, raw)))
+
+    def login(self) -> Any:
+        body = {"username": "admin", "password": PASSWORD}
+        answer = self.call("POST", "/api/auth/login", body)
+        assert answer.status == 200, answer.raw
+        return answer.json()
+
+
+def request(
+    method: str, path: str, headers: dict[str, str], body: bytes = b""
+) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def read_answer(connection: socket.socket) -> bytes:
+    """One answer with a Content-Length, or what came until the connection closed."""
+    received = b""
+    while True:
+        head, found, body = received.partition(b"\r\n\r\n")
+        if found and len(body) >= _length(head):
+            return received
+        try:
+            more = connection.recv(65536)
+        except ConnectionResetError:
+            return received
+        if not more:
+            return received
+        received += more
+
+
+def _length(head: bytes) -> int:
+    if head.startswith(b"HTTP/1.1 100 "):
+        return 1 << 40  # the answer proper is still to come
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return int(line[15:])
+    return 0
+
+
+class Answer:
+    """An answer as it came over the wire."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        head, _, self.body = raw.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        words = lines[0].split()
+        self.status = int(words[1]) if len(words) > 1 else 0
+        pairs = [line.partition(":") for line in lines[1:]]
+        self.headers = {name.lower(): value.strip() for name, _, value in pairs}
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        """`ok`, or the code of the problem that it must then be."""
+        if self.status < 400:
+            return "ok"
+        assert self.headers["content-type"] == "application/problem+json", self.raw
+        problem = self.json()
+        assert problem["status"] == self.status
+        return str(problem["code"])
