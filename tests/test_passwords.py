@@ -144,7 +144,7 @@ class TestStoredForms:
 
     @pytest.mark.asyncio
     async def test_bcrypt_reads_72_bytes(self, hasher: PasswordHasher) -> None:
-        """bcrypt compares as the old system did; the rehash takes all of it."""
+        """A bcrypt hash compares as the old system did; the rehash takes all of it."""
         whole, alike = "0123456789" * 8, "0123456789" * 7 + "01 another end"
         rehash = await hasher.verify(BCRYPT_OF_80_BYTES, whole, address="a")
         assert await hasher.verify(BCRYPT_OF_80_BYTES, alike, address="a")

@@ -39,7 +39,7 @@ from watchword.passwords import (
 from watchword.ports import Account, Clock, Entropy, Event, EventType, Store
 
 _CONTEXT: Final = ("watchword",)
-# Default_Ignorable_Code_Point (Unicode 16, DerivedCoreProperties.txt) beyond category C:
+# Default_Ignorable_Code_Point (Unicode 16, DerivedCoreProperties) beyond category C:
 # letters and marks that show nothing, so that two names would look the same.
 _INVISIBLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164"

@@ -139,6 +139,8 @@ class SessionStore(Protocol):
     async def swap(self, changes: Sequence[Change]) -> list[bool]:
         """For each change: write `after` where the row still has `before.version`.
 
+        Of `after`, what a rotation or an end changes; the rest never does.
+
         True: this caller's write was the one that made `after`. False: the row moved
         on or is gone; nothing was written for it, its event included. Each change is
         atomic by itself; no session may come twice. Where `after` is revoked, its feed

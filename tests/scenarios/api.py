@@ -217,6 +217,7 @@ class Server:
     def kill(self) -> None:
         """Kill -9: nothing is finished, nothing is said."""
         assert self._process is not None
+        assert self._process.poll() is None, "it went away by itself"
         self._process.send_signal(signal.SIGKILL)
         self._process.wait(START_SECONDS)
 

@@ -221,7 +221,7 @@ async def test_a_header_that_decides_may_come_once(api: LocalApi, header: str) -
         *(("Bearer{}", "invalid_request"), ("Bearer\t{}", "invalid_request")),
         *(
             ("Bearer {} {}", "invalid_request"),
-            ("Bearer {},Bearer {}", "token_invalid"),
+            ("Bearer {},Bearer {}", "invalid_request"),
         ),
         *(("Bearer {}, {}", "invalid_request"), ("Bearer {},", "token_invalid")),
         *(('Bearer "{}"', "token_invalid"), ("Bearer x{}", "token_invalid")),

@@ -184,6 +184,26 @@ async def test_failed_migration_leaves_nothing(
     await opened(path).close()
 
 
+def test_migration_looks_again_under_the_lock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever finds a schema pending while another applies it does not do it again."""
+    path.parent.mkdir()
+    really_pending = database.pending
+    met: list[list[database.Migration]] = []
+
+    def overtaken(connection: apsw.Connection) -> list[database.Migration]:
+        found = really_pending(connection)
+        if not met:
+            met.append(found)
+            assert database.migrate(database.connect(path)) != []
+        return found
+
+    monkeypatch.setattr(database, "pending", overtaken)
+    assert database.migrate(database.connect(path)) == []
+    assert met[0] != []
+
+
 OPEN = """
 import asyncio, sys
 from watchword.stores import open_store

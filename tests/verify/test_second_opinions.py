@@ -10,7 +10,7 @@ import jwt
 import pytest
 from joserfc.errors import InvalidKeyCurveError, InvalidKeyTypeError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
-from jwcrypto import jwk, jws
+from jwcrypto import jwk, jws  # type: ignore[import-untyped]
 
 from tests.verify.minting import ALGORITHMS, AUDIENCE, ISSUER, private_key
 from watchword.bootstrap import policy_of
@@ -116,13 +116,13 @@ def test_the_published_keys_hold_no_private_part() -> None:
         assert (shown["use"], shown["alg"]) == ("sig", alg)
 
 
-EC_OF_RFC_7515 = {
+EC_OF_RFC_7515: dict[str, str | list[str]] = {
     "kty": "EC",
     "crv": "P-256",
     "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
     "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
 }
-RSA_OF_RFC_7638 = {
+RSA_OF_RFC_7638: dict[str, str | list[str]] = {
     "kty": "RSA",
     "n": (
         "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxu"
@@ -140,7 +140,7 @@ def test_rfc_7515_a3_es256() -> None:
     signed = (
         "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6"
         "Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
-    ).encode()
+    ).encode("ascii")
     signature = b64url(
         "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSA"
         "pmWQxfKTUJqPP3-Kg6NU1Q"
@@ -151,7 +151,7 @@ def test_rfc_7515_a3_es256() -> None:
 
 
 def test_rfc_8037_a4_eddsa() -> None:
-    public = {
+    public: dict[str, str | list[str]] = {
         "kty": "OKP",
         "crv": "Ed25519",
         "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",

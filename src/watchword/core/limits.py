@@ -92,7 +92,7 @@ THROTTLE_ADDRESS_BURST: Final = 50
 THROTTLE_ADDRESS_INTERVAL: Final = 30 * SECOND
 
 # What a session remembers of its device, so that a row stays below 400 bytes.
-USER_AGENT_MAX: Final = 120
+USER_AGENT_MAX: Final = 96
 # RFC 5321 §4.5.3.1.3 allows 254 octets for an address used as a name.
 USER_NAME_MAX: Final = 254
 ROLE_MAX: Final = 64

@@ -179,6 +179,9 @@ class SqliteStore:
         # would be written at every refresh.
         begin = self._sweep_from
         ((end,),) = await self._scan("sweep_step", (begin, SWEEP_LOOK))
+        if end is None and begin:  # nothing follows the last stretch: start again
+            begin = b""
+            ((end,),) = await self._scan("sweep_step", (begin, SWEEP_LOOK))
         over = (begin, end, now - SWEEP_AFTER, limit)
 
         def job(connection: apsw.Connection) -> int:

@@ -1,0 +1,400 @@
+"""Section 1 of the advisories: JWT and JOSE, over HTTP and against the verifier."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import io
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import watchword
+from tests.advisories.conftest import Serve
+from tests.scenarios.api import BASE, LocalApi, bearer, code_of
+from tests.verify.catalogue import ES256_EDGES, FORGERIES, Make
+from tests.verify.minting import (
+    ALGORITHMS,
+    Bench,
+    Mint,
+    ecdsa,
+    fixed,
+    mac,
+    nothing,
+    private_key,
+    rsa_pss,
+)
+from watchword.config import load_settings
+from watchword.errors import KeyRingError, SettingsError, WatchwordError
+from watchword.keys import KeyRing
+from watchword.ports import Event, EventType
+from watchword.stores import open_store
+from watchword.testing import ManualClock, SeededEntropy
+from watchword.verify import PublicKey
+
+pytestmark = pytest.mark.usefixtures("no_connections")
+SOURCE = Path(watchword.__file__).parent
+REFUSED = {"token_invalid", "invalid_request"}
+
+
+async def mint_of(api: LocalApi) -> Mint:
+    """Whoever holds the server's own signing key, with a living session to name."""
+    grant = await api.login()
+    claims = api.engine.verifier.verify(grant["accessToken"])
+    active = api.engine.keys.active
+    mint = Mint(
+        active._private, active.alg, now=api.clock.now, sid=claims.sid, sub=claims.sub
+    )
+    assert code_of(await api.secure(mint.token())) == "ok"
+    return mint
+
+
+async def refused(api: LocalApi, token: str) -> None:
+    """Everywhere that takes an access token: 401 or 400, its code, its challenge."""
+    raw: Any = {"Authorization": f"Bearer {token}".encode()}
+    for method, path in (("GET", "secure"), ("GET", "me"), ("POST", "logout")):
+        answer = await api.client.request(method, f"{BASE}/{path}", headers=raw)
+        assert code_of(answer) in REFUSED, (path, answer.text)
+        challenged = "www-authenticate" in answer.headers
+        assert challenged == (answer.status_code == 401)
+
+
+def names(*starts: str) -> list[str]:
+    found = [name for name in FORGERIES if name.startswith(starts)]
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("form", Bench("ES256").mint.public_forms())
+async def test_cve_2022_29217_public_key_as_hmac_secret(
+    api: LocalApi, form: str
+) -> None:
+    mint = await mint_of(api)
+    sign = mac(mint.public_forms()[form])
+    for alg in ("HS256", "ES256"):
+        await refused(api, mint.token(mint.header(alg=alg), sign=sign))
+
+
+@pytest.mark.parametrize("form", ["DER", "OpenSSH", "OpenSSH with comment"])
+@pytest.mark.parametrize("alg", ALGORITHMS)
+def test_cve_2024_33663_der_and_openssh_keys_as_hmac_secret(
+    alg: str, form: str
+) -> None:
+    bench = Bench(alg)
+    for digest in ("sha256", "sha384", "sha512"):
+        header = bench.mint.header(alg=f"HS{digest[3:]}")
+        sign = mac(bench.mint.public_forms()[form], digest)
+        assert bench.code_of(bench.mint.token(header, sign=sign)) == "token_invalid"
+
+
+async def test_cve_2026_48526_the_published_jwks_as_hmac_secret(api: LocalApi) -> None:
+    mint = await mint_of(api)
+    document = (await api.client.get("/.well-known/jwks.json")).content
+    secrets = [document]
+    for key in json.loads(document)["keys"]:
+        secrets += [json.dumps(key).encode(), msgspec.json.encode(key)]
+        secrets += [str(value).encode() for value in key.values()]
+    for secret in secrets:
+        await refused(api, mint.token(mint.header(alg="HS256"), sign=mac(secret)))
+
+
+@pytest.mark.parametrize(
+    "form", [form for form in Bench("RS256").mint.public_forms() if "PEM" in form]
+)
+def test_cve_2026_102268_a_pem_with_altered_white_space_as_hmac_secret(
+    form: str,
+) -> None:
+    bench = Bench("RS256")
+    secret = bench.mint.public_forms()[form]
+    for changed in (secret, b"\t" + secret, secret.replace(b"\n", b"\r\n\r\n")):
+        token = bench.mint.token(bench.mint.header(alg="HS256"), sign=mac(changed))
+        assert bench.code_of(token) == "token_invalid"
+
+
+@pytest.mark.parametrize("name", names("VF-05", "VF-06"))
+async def test_cve_2026_48523_any_other_algorithm(api: LocalApi, name: str) -> None:
+    await refused(api, FORGERIES[name](await mint_of(api)))
+
+
+def test_cve_2026_102266_empty_hmac_key() -> None:
+    for alg in ALGORITHMS:
+        bench = Bench(alg)
+        for secret in (b"", b"\0", b" ", b"\n", b"null", b"{}", b"secret"):
+            token = bench.mint.token(bench.mint.header(alg="HS256"), sign=mac(secret))
+            assert bench.code_of(token) == "token_invalid"
+
+
+@pytest.mark.parametrize("secret", ["short", "s" * 31, "s" * 32 + " short"])
+def test_cve_2026_49852_the_server_refuses_a_short_secret(secret: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(secret=secret)
+    assert "short" not in str(caught.value)
+
+
+@pytest.mark.parametrize("alg", ["none", "None", "NONE", "nOnE", "noNe", ""])
+@pytest.mark.parametrize("signature", [b"", b"x", b"\0" * 64])
+async def test_cve_2026_28802_alg_none(
+    api: LocalApi, alg: str, signature: bytes
+) -> None:
+    mint = await mint_of(api)
+    await refused(api, mint.token(mint.header(alg=alg), sign=fixed(signature)))
+    await refused(api, mint.token(sign=fixed(signature)))
+
+
+@pytest.mark.parametrize("name", names("VF-07"))
+async def test_cve_2026_27962_a_key_that_the_header_offers(
+    api: LocalApi, name: str
+) -> None:
+    """And nobody goes to fetch one: `no_connections` would fail the test."""
+    await refused(api, FORGERIES[name](await mint_of(api)))
+
+
+@pytest.mark.parametrize("name", names("VF-11"))
+async def test_cve_2026_32597_unknown_crit(api: LocalApi, name: str) -> None:
+    await refused(api, FORGERIES[name](await mint_of(api)))
+
+
+@pytest.mark.parametrize("name", names("VF-12"))
+async def test_cve_2026_48525_unencoded_payload(api: LocalApi, name: str) -> None:
+    await refused(api, FORGERIES[name](await mint_of(api)))
+
+
+def test_cve_2026_48525_is_refused_quickly() -> None:
+    bench = Bench("ES256")
+    header = bench.mint.header(b64=False, crit=["b64"])
+    token = bench.mint.token(header, payload=b"." * 5_000_000)
+    began = time.perf_counter()
+    assert bench.code_of(token) == "token_invalid"
+    assert time.perf_counter() - began < 0.05
+
+
+def test_cve_2026_48522_no_key_is_ever_loaded_from_elsewhere() -> None:
+    """What verifies and what serves imports nothing that could fetch."""
+    fetching = {
+        "urllib.request",
+        "http.client",
+        "requests",
+        "httpx",
+        "httpx2",
+        "aiohttp",
+    }
+    fetching |= {"ftplib", "urllib3"}
+    for file in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            imported: set[str] = set()
+            if isinstance(node, ast.Import):
+                imported = {alias.name for alias in node.names}
+            if isinstance(node, ast.ImportFrom) and node.module:
+                imported = {node.module}
+                imported |= {f"{node.module}.{alias.name}" for alias in node.names}
+            assert not imported & fetching, file
+
+
+async def test_cve_2026_102269_another_spelling_of_a_revoked_token(
+    api: LocalApi,
+) -> None:
+    mint = await mint_of(api)
+    token = mint.token()
+    malleable = mint.token(
+        sign=ecdsa(mint.private, change=lambda r, s, order: (r, order - s))
+    )
+    assert code_of(await api.secure(malleable)) == "ok"
+    for respelled in (
+        FORGERIES["VF-02 another spelling of the signature"](mint),
+        *(token + more for more in ("=", "==", ".", "A", "AAAA", "\t")),
+        token.replace(".", "=.", 1),
+    ):
+        await refused(api, respelled)
+    await api.client.post(f"{BASE}/logout", headers=bearer(token))
+    assert code_of(await api.secure(token)) == "token_revoked"
+    assert code_of(await api.secure(malleable)) == "token_revoked"
+
+
+@pytest.mark.parametrize("damage", ["sealed", "kid", "alg", "empty"])
+async def test_cve_2026_102274_a_corrupt_key_is_refused_at_start(damage: str) -> None:
+    store = await open_store("memory:", SeededEntropy())
+    clock = ManualClock()
+    await KeyRing(store, [b"s" * 32], "ES256", clock, SeededEntropy()).start()
+    revision, rows = await store.load_keys()
+    changed: dict[str, Any] = {
+        "sealed": {"sealed": rows[0].sealed[:-1] + bytes([rows[0].sealed[-1] ^ 1])},
+        "kid": {"kid": "another"},
+        "alg": {"alg": "EdDSA"},
+        "empty": {"sealed": b""},
+    }
+    broken = msgspec.structs.replace(rows[0], **changed[damage])
+    event = Event(type=EventType.KEY_CHANGED, at=clock.now)
+    assert await store.swap_keys(revision, [broken, *rows[1:]], event)
+    with pytest.raises(KeyRingError, match="unsealed"):
+        await KeyRing(store, [b"s" * 32], "ES256", clock, SeededEntropy()).start()
+    await store.close()
+
+
+@pytest.mark.parametrize("name", names("VF-15"))
+async def test_cve_2024_53861_issuer_compared_whole(api: LocalApi, name: str) -> None:
+    await refused(api, FORGERIES[name](await mint_of(api)))
+
+
+@pytest.mark.parametrize("size", [1_000_000, 10_000_000])
+async def test_cve_2025_61920_huge_segments(api: LocalApi, size: int) -> None:
+    """The verifier alone is held to a bound in tests/verify: no memory, no time."""
+    mint = await mint_of(api)
+    head, body, signature = mint.parts()
+    for token in (
+        f"{'A' * size}.{body}.{signature}",
+        f"{head}.{'A' * size}.{signature}",
+        f"{head}.{body}.{'A' * size}",
+    ):
+        answer = await api.secure(token)
+        assert code_of(answer) == "token_invalid"
+
+
+@pytest.mark.parametrize("count", [4, 1000, 10**6])
+async def test_cve_2025_30204_dots(api: LocalApi, count: int) -> None:
+    mint = await mint_of(api)
+    for token in ("." * count, mint.token() + "." * count, "A." * (count // 2)):
+        assert code_of(await api.secure(token)) == "token_invalid"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"alg": "RSA-OAEP", "enc": "A256GCM"},
+        {"alg": "RSA1_5", "enc": "A128CBC-HS256"},
+        {"alg": "dir", "enc": "A256GCM", "zip": "DEF"},
+        {"alg": "PBES2-HS256+A128KW", "enc": "A128GCM", "p2c": 2**31, "p2s": "AAAA"},
+        {"alg": "ECDH-ES", "enc": "A128GCM", "epk": {"kty": "EC", "crv": "P-256"}},
+    ],
+    ids=lambda header: header["alg"],
+)
+async def test_cve_2024_33664_encrypted_tokens_are_not_opened(
+    api: LocalApi, header: dict[str, Any]
+) -> None:
+    mint = await mint_of(api)
+    head, body, signature = mint.token(mint.header(**header)).split(".")
+    began = time.perf_counter()
+    await refused(api, f"{head}.{body}.{body}.{body}.{signature}")
+    await refused(api, f"{head}..{body}.{body}.{signature}")
+    await refused(api, f"{head}.{body}.{signature}")
+    assert time.perf_counter() - began < 0.5
+
+
+@pytest.mark.parametrize("name", names("VF-17", "VF-18"))
+async def test_cve_2026_44459_dates_that_are_none(api: LocalApi, name: str) -> None:
+    token = FORGERIES[name](await mint_of(api))
+    assert code_of(await api.secure(token)) == "token_invalid"
+
+
+@pytest.mark.parametrize("name", names("VF-19", "VF-16"))
+async def test_ghsa_wxg7_w2v3_w38g_a_claim_missing_or_of_another_type(
+    api: LocalApi, name: str
+) -> None:
+    await refused(api, FORGERIES[name](await mint_of(api)))
+
+
+@pytest.mark.parametrize("name", names("VF-08"))
+async def test_cve_2026_81829_kid_is_never_a_path(
+    api: LocalApi, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = FORGERIES[name](await mint_of(api))
+
+    def no_files(*_: object, **__: object) -> None:
+        raise AssertionError("a file was opened")
+
+    with monkeypatch.context() as patched:
+        for module in (builtins, io, os):
+            patched.setattr(module, "open", no_files)
+        answer = await api.secure(token)
+    assert code_of(answer) == "token_invalid"
+
+
+async def test_cve_2025_65015_no_token_in_errors_or_logs(api: LocalApi) -> None:
+    """The canary looks at what was logged and answered; here, at the errors."""
+    mint = await mint_of(api)
+    for name, make in FORGERIES.items():
+        token = make(mint)
+        try:
+            api.engine.verifier.verify(token)
+        except WatchwordError as error:
+            said = repr(error) + repr(error.args) + str(error)
+            assert not [
+                part for part in token.split(".") if len(part) > 8 and part in said
+            ], name
+
+
+def test_cve_2016_7036_secrets_are_compared_in_constant_time() -> None:
+    """No `==` on a name that holds a MAC, a tag, a hash or a secret."""
+    telling = ("mac", "tag", "secret", "hash", "digest", "signature")
+    found = []
+    for file in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if not isinstance(node, ast.Compare):
+                continue
+            if not isinstance(node.ops[0], ast.Eq | ast.NotEq):
+                continue
+            for side in (node.left, *node.comparators):
+                name = getattr(side, "attr", getattr(side, "id", ""))
+                if name.split("_")[-1] in telling or name.endswith("_hash"):
+                    found.append(f"{file.relative_to(SOURCE)}: {ast.unparse(node)}")
+    assert found == []
+
+
+async def test_cve_2024_51744_expired_and_badly_signed_is_not_expired(
+    api: LocalApi,
+) -> None:
+    mint = await mint_of(api)
+    api.clock.advance(3_600_000)
+    assert code_of(await api.secure(mint.token())) == "token_expired"
+    for sign in (nothing, fixed(b"x" * 64), mac(b"x")):
+        assert code_of(await api.secure(mint.token(sign=sign))) == "token_invalid"
+
+
+@pytest.mark.parametrize("name", ES256_EDGES)
+async def test_cve_2022_21449_psychic_signatures(api: LocalApi, name: str) -> None:
+    await refused(api, ES256_EDGES[name](await mint_of(api)))
+
+
+@pytest.mark.parametrize("held", ALGORITHMS)
+@pytest.mark.parametrize("said", [*ALGORITHMS, "PS256", "ES384", "RS512"])
+def test_cve_2026_44699_algorithm_and_key_of_another_kind(held: str, said: str) -> None:
+    bench = Bench(held)
+    token = bench.mint.with_header(alg=said)
+    assert bench.code_of(token) == ("ok" if said == held else "token_invalid")
+    if held == "RS256" and said == "PS256":
+        sign = rsa_pss(bench.mint.private)
+        token = bench.mint.token(bench.mint.header(alg=said), sign=sign)
+        assert bench.code_of(token) == "token_invalid"
+    assert isinstance(bench.mint.key.public, PublicKey)
+
+
+@pytest.mark.parametrize("name", names("VF-13"))
+async def test_wycheproof_signatures_that_are_none(api: LocalApi, name: str) -> None:
+    await refused(api, FORGERIES[name](await mint_of(api)))
+
+
+@pytest.mark.parametrize("alg", ["EdDSA", "RS256"])
+async def test_the_whole_catalogue_over_http(
+    serve: Serve, alg: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ES256 is attacked one by one above; here the other two, all at once."""
+    monkeypatch.setattr("watchword.keys.generate", _quick_key)
+    async with serve(settings={"signing_alg": alg}) as api:
+        mint = await mint_of(api)
+        assert mint.alg == alg
+        every: dict[str, Make] = FORGERIES
+        for name, make in every.items():
+            raw: Any = {"Authorization": b"Bearer " + make(mint).encode()}
+            answer = await api.client.get(f"{BASE}/secure", headers=raw)
+            assert code_of(answer) in REFUSED, name
+
+
+def _quick_key(alg: Any) -> Any:
+    from watchword.keys import SigningKey  # noqa: PLC0415
+
+    numbers = _quick_key.__dict__.setdefault("drawn", iter(range(100, 1000)))
+    return SigningKey(private_key(alg, next(numbers)), alg)

@@ -1,0 +1,185 @@
+"""HTTPS only: real TLS, and who is believed about it behind a proxy."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.server.live import Live
+from watchword.config import load_settings
+from watchword.errors import SettingsError
+from watchword.server.https import HttpsOnly
+
+PROXY = "10.1.2.3"
+NETWORKS = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8"))
+
+
+async def through(
+    *headers: tuple[str, str], peer: str | None = PROXY, scheme: str = "http"
+) -> tuple[str, str]:
+    """What the application sees of the client: its address, and the scheme or fault."""
+    seen: dict[str, Any] = {}
+
+    async def application(scope: Any, _: Any, __: Any) -> None:
+        seen.update(scope)
+
+    scope = {
+        "type": "http",
+        "client": None if peer is None else (peer, 4711),
+        "scheme": scheme,
+        "headers": [(k.lower().encode(), v.encode("latin-1")) for k, v in headers],
+    }
+
+    async def unused(*_: Any) -> Any:
+        raise AssertionError
+
+    await HttpsOnly(application, NETWORKS)(scope, unused, unused)
+    refused = seen.get("refused")
+    client = seen["client"][0] if seen["client"] else ""
+    return client, refused.code if refused else seen["scheme"]
+
+
+HTTPS = ("X-Forwarded-Proto", "https")
+FOR = "X-Forwarded-For"
+
+
+@pytest.mark.parametrize(
+    ("headers", "client"),
+    [
+        ([HTTPS], PROXY),
+        ([HTTPS, (FOR, "192.0.2.1")], "192.0.2.1"),
+        ([HTTPS, (FOR, "6.6.6.6, 192.0.2.1")], "192.0.2.1"),
+        ([HTTPS, (FOR, "6.6.6.6"), (FOR, "192.0.2.1")], "192.0.2.1"),
+        ([HTTPS, (FOR, "192.0.2.1, 10.9.9.9, fd00::1")], "192.0.2.1"),
+        ([HTTPS, (FOR, "2001:db8::1")], "2001:db8::1"),
+        ([HTTPS, (FOR, "10.9.9.9")], PROXY),
+        ([HTTPS, (FOR, "unknown")], PROXY),
+        ([HTTPS, (FOR, "192.0.2.1, ")], PROXY),
+        ([HTTPS, (FOR, "192.0.2.1, <script>")], PROXY),
+        ([HTTPS, (FOR, "\xff")], PROXY),
+        ([HTTPS, ("Forwarded", "for=6.6.6.6")], PROXY),
+        ([HTTPS, ("X-Real-IP", "6.6.6.6")], PROXY),
+    ],
+)
+async def test_the_client_is_the_last_hop_that_no_proxy_of_ours_is(
+    headers: list[tuple[str, str]], client: str
+) -> None:
+    """What stands before it, anybody may have written."""
+    assert await through(*headers) == (client, "https")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [("X-Forwarded-Proto", "http")],
+        [("X-Forwarded-Proto", "")],
+        [("X-Forwarded-Proto", "https, http")],
+        [HTTPS, ("X-Forwarded-Proto", "http")],
+        [HTTPS, HTTPS],
+        [("X-Forwarded-Proto", "httpsx")],
+        [("X_Forwarded_Proto", "https")],
+        [("X-Forwarded-Scheme", "https")],
+        [("X-Forwarded-Ssl", "on")],
+        [("Forwarded", "proto=https")],
+        [("Front-End-Https", "on")],
+    ],
+)
+async def test_what_the_proxy_does_not_say_was_https_is_refused(
+    headers: list[tuple[str, str]],
+) -> None:
+    assert (await through(*headers))[1] == "https_required"
+
+
+@pytest.mark.parametrize("peer", ["192.0.2.1", "11.0.0.1", "::1", "", None, "unix:"])
+async def test_nobody_else_is_believed(peer: str | None) -> None:
+    client, verdict = await through(HTTPS, (FOR, "6.6.6.6"), peer=peer)
+    assert (client, verdict) == (peer or "", "https_required")
+    client, verdict = await through(HTTPS, (FOR, "6.6.6.6"), peer=peer, scheme="https")
+    assert (client, verdict) == (peer or "", "https")
+
+
+def test_a_server_that_others_reach_wants_tls_or_a_proxy() -> None:
+    with pytest.raises(SettingsError, match="--tls-cert"):
+        load_settings(host="0.0.0.0", secret="s" * 32, issuer="https://a.example")
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A self-signed certificate for 127.0.0.1, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    cert_file, key_file = folder / "cert.pem", folder / "key.pem"
+    cert_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return cert_file, key_file
+
+
+def test_tls_is_served_and_nothing_is_said_in_clear(tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path)
+    context = ssl.create_default_context(cafile=str(cert))
+    flags = ("--tls-cert", str(cert), "--tls-key", str(key))
+    with Live(tmp_path / "data", *flags, context=context) as live:
+        grant = live.login()
+        answer = live.call("GET", "/api/auth/secure", access=grant["accessToken"])
+        assert answer.status == 200
+        assert answer.headers["strict-transport-security"]
+        plain = socket.create_connection(("127.0.0.1", live.port), timeout=5)
+        with plain:
+            plain.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
+            try:
+                assert b"HTTP/1.1" not in plain.recv(1024)
+            except ConnectionResetError:
+                pass
+        with live.connect() as secure:
+            assert isinstance(secure, ssl.SSLSocket)
+            assert secure.version() in {"TLSv1.2", "TLSv1.3"}
+        old = ssl.create_default_context(cafile=str(cert))
+        live.context = old
+        with pytest.warns(DeprecationWarning):
+            old.maximum_version = ssl.TLSVersion.TLSv1_1
+        with pytest.raises(OSError, match="(?i)ssl|alert|protocol"):
+            live.connect()
+
+
+def test_behind_a_proxy_plain_http_is_refused_and_the_proxy_believed(
+    tmp_path: Path,
+) -> None:
+    with Live(tmp_path / "data", "--behind-proxy", "127.0.0.1") as live:
+        body = {"username": "admin", "password": "wrong" * 5}
+        bare = live.call("POST", "/api/auth/login", body)
+        assert (bare.status, bare.code) == (403, "https_required")
+        clear = live.call("GET", "/healthz", X_Forwarded_Proto="http")
+        assert clear.code == "https_required"
+        good = live.call("GET", "/healthz", X_Forwarded_Proto="https")
+        assert good.status == 200
+        assert good.headers["strict-transport-security"]

@@ -1,0 +1,121 @@
+"""SIGTERM: what is in flight is answered, nothing acknowledged is lost, exit code 0."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server.live import PASSWORD, STOP_SECONDS, Answer, Live, read_answer, request
+
+BODY = json.dumps({"username": "admin", "password": PASSWORD}).encode()
+HEADERS = {
+    "Host": "h",
+    "Content-Type": "application/json",
+    "Content-Length": str(len(BODY)),
+}
+
+
+def test_requests_in_flight_are_answered(tmp_path: Path) -> None:
+    """Their bodies were half sent when the signal came."""
+    with Live(tmp_path / "data") as live:
+        live.login()
+        whole = request("POST", "/api/auth/login", HEADERS, BODY)
+        connections = [live.connect() for _ in range(5)]
+        for connection in connections:
+            connection.sendall(whole[:-10])
+        idle, silent = live.connect(), live.connect()
+        idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert Answer(read_answer(idle)).status == 200
+        live.process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        time.sleep(0.3)
+        grants = []
+        for connection in connections:
+            connection.sendall(whole[-10:])
+            answer = Answer(read_answer(connection))
+            assert answer.status == 200, answer.raw
+            grants.append(answer.json())
+            connection.close()
+        assert idle.recv(1) == b""  # who had asked nothing is let go
+        assert silent.recv(1) == b""
+        idle.close()
+        silent.close()
+        assert live.process.wait(STOP_SECONDS) == 0
+        assert time.monotonic() - began < STOP_SECONDS
+        with pytest.raises(OSError, match="refused"):
+            live.connect()
+        assert "Traceback" not in live.printed()
+        live.start()
+        for grant in grants:
+            body = {"refreshToken": grant["refreshToken"]}
+            assert live.call("POST", "/api/auth/refresh", body).status == 200
+
+
+def test_a_client_that_never_finishes_does_not_hold_it_up(tmp_path: Path) -> None:
+    with Live(tmp_path / "data") as live, live.connect() as connection:
+        connection.sendall(request("POST", "/api/auth/login", HEADERS))
+        time.sleep(0.1)
+        began = time.monotonic()
+        assert live.stop() == 0
+        assert time.monotonic() - began < 10
+
+
+def test_under_load_no_acknowledged_rotation_is_lost(tmp_path: Path) -> None:
+    with Live(tmp_path / "data") as live:
+        chains: list[list[Any]] = [[live.login()["refreshToken"]] for _ in range(4)]
+
+        def follow(chain: list[Any]) -> None:
+            headers = HEADERS | {"Connection": "keep-alive"}
+            try:
+                with live.connect() as connection:
+                    while True:
+                        body = json.dumps(chain[-1]).encode()
+                        key = {"Idempotency-Key": f"key-of-rotation-{len(chain):06}"}
+                        length = {"Content-Length": str(len(body))}
+                        connection.sendall(
+                            request(
+                                "POST",
+                                "/api/auth/refresh",
+                                headers | key | length,
+                                body,
+                            )
+                        )
+                        answer = Answer(read_answer(connection))
+                        if answer.status != 200:
+                            chain.append(None if answer.status == 0 else answer.raw)
+                            return
+                        chain.append(answer.json()["refreshToken"])
+            except OSError:
+                chain.append(None)
+
+        threads = [threading.Thread(target=follow, args=(chain,)) for chain in chains]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        assert live.stop() == 0
+        for thread in threads:
+            thread.join()
+        live.start()
+        for chain in chains:
+            assert chain.pop() is None  # closed, not refused
+            assert len(chain) > 10
+            key = f"key-of-rotation-{len(chain):06}"
+            last = live.call(
+                "POST", "/api/auth/refresh", chain[-1], Idempotency_Key=key
+            )
+            assert last.status == 200, last.raw
+
+
+@pytest.mark.parametrize("flags", [("--workers", "2")])
+def test_so_do_several_workers(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    with Live(tmp_path / "data", *flags) as live:
+        live.login()
+        began = time.monotonic()
+        assert live.stop() == 0
+        assert time.monotonic() - began < 10
