@@ -80,20 +80,20 @@ async def test_s02_kill_9_under_load_loses_no_acknowledged_rotation_or_revocatio
     clients = [Client(number) for number in range(CLIENTS)]
     draw = random.Random(2)
     server = Server(tmp_path / "data", WATCHWORD_REWIND_LIMIT="0")
-    for _ in range(ROUNDS):
-        await server.start()
-        answered = asyncio.Semaphore(0)
-        async with server.api() as api:
-            await _still_revoked(api, clients)
-            for one in clients:
-                await one.sign_in(api)
-            running = asyncio.gather(*[one.run(api, answered) for one in clients])
-            for _ in range(draw.randrange(50, 250)):
-                await _one_more(answered, running)
-            server.kill()
-            await running
-    await server.start()
     try:
+        for _ in range(ROUNDS):
+            await server.start()
+            answered = asyncio.Semaphore(0)
+            async with server.api() as api:
+                await _still_revoked(api, clients)
+                for one in clients:
+                    await one.sign_in(api)
+                running = asyncio.gather(*[one.run(api, answered) for one in clients])
+                for _ in range(draw.randrange(50, 250)):
+                    await _one_more(answered, running)
+                server.kill()
+                await running
+        await server.start()
         async with server.api() as api:
             await _still_revoked(api, clients)
             await _everybody_goes_on(api, clients)

@@ -44,8 +44,12 @@ BODIES: dict[str, bytes] = {
     "a BOM": b'\xef\xbb\xbf{"username":"a","password":"b","refreshToken":"c"}',
     "UTF-16": '{"username":"a","password":"b","refreshToken":"c"}'.encode("utf-16"),
     "broken UTF-8": b'{"username":"\xff","password":"b","refreshToken":"\xff"}',
-    "overlong UTF-8": b'{"username":"\xc0\x80","password":"","refreshToken":"\xc0\x80"}',
-    "a lone surrogate": b'{"username":"\\ud800","password":"","refreshToken":"\\udfff"}',
+    "overlong UTF-8": (
+        b'{"username":"\xc0\x80","password":"","refreshToken":"\xc0\x80"}'
+    ),
+    "a lone surrogate": (
+        b'{"username":"\\ud800","password":"","refreshToken":"\\udfff"}'
+    ),
     "a control character": b'{"username":"\x00","password":"","refreshToken":"\x01"}',
     "two values": b'{"username":"a","password":"b","refreshToken":"c"}{}',
     "a comment": b'{"username":"a","password":"b","refreshToken":"c"}//',

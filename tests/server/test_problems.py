@@ -61,7 +61,10 @@ def test_an_error_becomes_a_problem(kind: type[WatchwordError]) -> None:
     assert bool(challenge) == (STATUS[kind] == 401)
     # RFC 6750 §3: visible ASCII, no quote or backslash, each attribute once.
     if challenge:
-        shape = r'Bearer realm="watchword"(, error="invalid_token", error_description="[ !#-\[\]-~]+")?'
+        shape = (
+            r'Bearer realm="watchword"'
+            r'(, error="invalid_token", error_description="[ !#-\[\]-~]+")?'
+        )
         assert re.fullmatch(shape, challenge)
     assert ("retry-after" in response.headers) == issubclass(kind, TryAgain)
     problem = problem_of(make(kind))
