@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -32,6 +32,7 @@ REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "100000"))
 PIPELINE = 24
 RESIDENT_MAX_KIB = 160 * 1024
 GROWTH_MAX_KIB = 48 * 1024
+CONTROLS = bytes([*range(0x20), 0x7F])
 
 CHECKS = [
     not_a_server_error,
@@ -82,7 +83,7 @@ def test_every_operation_answers_as_its_document_says(
             phases=[Phase.explicit, Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
-        @schemathesis.python.given(case=operation.as_strategy())
+        @given(case=operation.as_strategy())
         def one(case: Any) -> None:
             case.call_and_validate(checks=CHECKS, headers=headers)
 
@@ -194,7 +195,7 @@ class Fuzzer:
         value = draw.choice((b"Bearer " + token, b"bearer  " + token, token, b"Basic x"))
         if draw.random() < 0.8:
             value = self.mutated(value)
-        return value.translate(None, b"\r\n\0")
+        return value.translate(None, CONTROLS)
 
     def path(self) -> bytes:
         draw = self.random
@@ -223,8 +224,8 @@ class Fuzzer:
         if draw.random() < 0.02:
             lines.append(b"Authorization: " + self.header())
         if draw.random() < 0.3:
-            key = self.mutated(b'"a-retry-key-of-the-fuzzer"').translate(None, b"\r\n\0")
-            lines.append(b"Idempotency-Key: " + key)
+            key = self.mutated(b'"a-retry-key-of-the-fuzzer"')
+            lines.append(b"Idempotency-Key: " + key.translate(None, CONTROLS))
         body = b"" if draw.random() < 0.3 else self.body()
         if draw.random() < 0.9:
             lines.append(b"Content-Type: application/json")
@@ -253,27 +254,26 @@ def check(answer: tuple[int, bytes, bytes], asked: bytes, *, head_only: bool) ->
 
 
 def send_all(live: Live, asked: list[tuple[bytes, bool]], seen: Counter[int]) -> None:
-    """Pipelined; where the server closes, the rest goes over a new connection."""
-    while asked:
-        with live.connect() as connection:
-            connection.sendall(b"".join(one for one, _ in asked))
-            answers = Answers(connection)
-            for count, (one, head_only) in enumerate(asked):
-                answer = answers.next(head_only=head_only)
-                if answer is None:
-                    # The one that it closed on is not sent again.
-                    seen[0] += 1
-                    asked = asked[count + 1 :]
-                    break
-                seen[check(answer, one, head_only=head_only)] += 1
-                if b"connection: close" in answer[1]:
-                    asked = asked[count + 1 :]
-                    break
-            else:
-                return
+    """Pipelined; where the server closes on one of them, the rest go one by one."""
+    with live.connect() as connection:
+        connection.sendall(b"".join(one for one, _ in asked))
+        answers = Answers(connection)
+        for count, (one, head_only) in enumerate(asked):
+            answer = answers.next(head_only=head_only)
+            if answer is None:
+                rest = asked[count:]
+                break
+            seen[check(answer, one, head_only=head_only)] += 1
+            if b"connection: close" in answer[1]:
+                rest = asked[count + 1 :]
+                break
+        else:
+            return
+    for one, _ in rest:
+        send_alone(live, one, seen)
 
 
-def send_broken(live: Live, one: bytes, seen: Counter[int]) -> None:
+def send_alone(live: Live, one: bytes, seen: Counter[int]) -> None:
     """Alone, and no more to come: whatever is answered is looked at."""
     with live.connect() as connection:
         connection.sendall(one)
@@ -296,7 +296,7 @@ def test_a_hundred_thousand_mutated_requests(tmp_path: Path) -> None:
         for number in range(alone):
             if number == 200:
                 before = live.resident_kib()
-            send_broken(live, fuzzer.broken(), seen)
+            send_alone(live, fuzzer.broken(), seen)
         while seen.total() < REQUESTS:
             send_all(live, [fuzzer.request() for _ in range(PIPELINE)], seen)
         assert (live.process.poll(), live.pid) == (None, pid)
@@ -308,7 +308,7 @@ def test_a_hundred_thousand_mutated_requests(tmp_path: Path) -> None:
         assert {200, 400, 401, 404, 405, 413, 415} <= set(seen) | {413}, seen
         assert seen[401] > REQUESTS // 20, seen
         assert seen[400] > REQUESTS // 20, seen
-        assert seen[0] < REQUESTS // 20, seen
+        assert seen[0] < REQUESTS // 50, seen
         assert "Traceback" not in live.printed()
         for token in fuzzer.access + fuzzer.refresh:
             assert token.decode() not in live.printed()

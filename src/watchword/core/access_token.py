@@ -79,12 +79,25 @@ def check_claims(
     Raises TokenInvalid, or TokenExpired where nothing else is wrong. No leeway: the
     clock is the issuer's own, or the caller's to add.
     """
+    claims = read_claims(payload, issuer, audience)
+    seconds = now // 1000  # whole, as the dates are; a float would overflow
+    if claims.iat > seconds or (claims.nbf is not None and claims.nbf > seconds):
+        raise TokenInvalid
+    if seconds >= claims.exp:
+        raise TokenExpired
+    return claims
+
+
+def read_claims(payload: Mapping[str, Any], issuer: str, audience: str) -> Claims:
+    """The claims, typed, if they are of this issuer and for this audience.
+
+    In time or not: for a logout, an expired token is good enough. Raises TokenInvalid.
+    """
     try:
         claims = msgspec.convert(payload, Claims, strict=True)
     except msgspec.ValidationError:
         raise TokenInvalid from None
     audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
-    seconds = now // 1000  # whole, as the dates are; a float would overflow
     if claims.iss != issuer or audience not in audiences:
         raise TokenInvalid
     if not (claims.sub and claims.jti and claims.client_id and claims.sid):
@@ -93,10 +106,6 @@ def check_claims(
         raise TokenInvalid
     if claims.exp - claims.iat > limits.ACCESS_TTL_MAX // 1000:
         raise TokenInvalid
-    if claims.iat > seconds or (claims.nbf is not None and claims.nbf > seconds):
-        raise TokenInvalid
-    if seconds >= claims.exp:
-        raise TokenExpired
     return claims
 
 
