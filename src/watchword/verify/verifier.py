@@ -110,7 +110,7 @@ class Verifier:
         For a logout: whoever holds any token of a session may end that session.
         """
         payload, _ = _open(token, self._key_of)
-        return read_claims(payload, self._issuer, self._audience)
+        return read_claims(payload, self._issuer, self._audience, self._clock())
 
     def _verify_new(self, token: str) -> Claims:
         payload, kid = _open(token, self._key_of)
