@@ -1,12 +1,14 @@
 """The API under attack, and a canary in every test.
 
 Whatever secret a test sends or is given must be in no log line and in no refusal: the
-fixture notes them all, and looks when the test is over (CVE-2024-51752, CVE-2025-62705).
+fixture notes them all, and looks when the test is over (CVE-2024-51752,
+CVE-2025-62705).
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import logging
 import socket
@@ -78,11 +80,17 @@ def canary(
     lines = [
         f"{record.getMessage()} {record.exc_text or ''}"
         for when in ("setup", "call")
-        for record in caplog.get_records(when)  # type: ignore[arg-type]
+        for record in caplog.get_records(when)
         if not record.name.startswith("http")
     ]
     captured = capsys.readouterr()
     bird.look("\n".join(lines) + captured.err + captured.out)
+
+
+@pytest.fixture(autouse=True)
+def _no_full_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The application collects once at its start: in a test process, of everything."""
+    monkeypatch.setattr(gc, "collect", lambda *_: 0)
 
 
 @pytest.fixture
@@ -100,7 +108,7 @@ def serve(tmp_path: Path, clock: ManualClock, canary: Canary) -> Serve:
     ) -> AsyncIterator[LocalApi]:
         made = settings_for(tmp_path, on, **(settings or {}))
         async with local_api(made, clock, **overrides) as api:
-            hooks = {"request": [canary.sent], "response": [canary.received]}
+            hooks: Any = {"request": [canary.sent], "response": [canary.received]}
             api.client.event_hooks = hooks
             yield api
 
