@@ -7,6 +7,7 @@ is loaded and judged again. Nothing that can fail comes after the swap.
 
 from __future__ import annotations
 
+import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
@@ -325,7 +326,7 @@ class Sessions:
         except RefreshError:
             return None
         (row,) = await self._store.load([session_id])
-        if row is None or hash_of(secret) != row.secret_hash:
+        if row is None or not hmac.compare_digest(hash_of(secret), row.secret_hash):
             return None
         return row
 
