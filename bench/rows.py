@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from bench import servers
-from bench.load import Plan, Report
+from bench.load import Kind, Plan, Report
 from bench.measuring import (
     CONNECTIONS,
     Effort,
@@ -23,6 +23,7 @@ from bench.measuring import (
     median,
     ratios,
 )
+from bench.protocols import dpop_refresh, introspect, oauth_refresh
 from bench.report import RESULTS, Row
 from bench.storage import bytes_per_session
 from bench.verifying import verify_cached, verify_new
@@ -40,8 +41,8 @@ def _refresh(folder: Path, effort: Effort, *, key: bool) -> Row:
         memory = server.resident_mb()
         tokens = servers.sign_in_many(server, CONNECTIONS)
         with servers.bare(folder, answer) as bare:
-            ours = Refreshing(server, tokens, effort, key=key)
-            theirs = Refreshing(bare, tokens, effort, key=key)
+            ours = Refreshing(server, tokens, effort, retry_key=key)
+            theirs = Refreshing(bare, tokens, effort, retry_key=key)
             for _ in range(effort.rounds):
                 theirs.round()
                 ours.round()
@@ -131,7 +132,7 @@ def memory(folder: Path, effort: Effort) -> Row:
         idle = server.resident_mb()
         tokens = servers.sign_in_many(server, CONNECTIONS)
         signed_in = server.resident_mb()
-        load = Refreshing(server, tokens, effort, key=True)
+        load = Refreshing(server, tokens, effort)
         for _ in range(min(effort.rounds, 3)):
             load.round()
         loaded = server.resident_mb()
@@ -177,7 +178,7 @@ def storm(folder: Path, effort: Effort) -> Row:
     """The p99 of refreshes while sign-ins are kept running, against the p99 without."""
     with servers.watchword(folder / "data") as server:
         tokens = servers.sign_in_many(server, CONNECTIONS)
-        load = Refreshing(server, tokens, effort, key=True)
+        load = Refreshing(server, tokens, effort)
         idle: list[Report] = []
         stormy: list[Report] = []
         sign_ins: list[Report] = []
@@ -210,29 +211,47 @@ def storm(folder: Path, effort: Effort) -> Row:
     )
 
 
-def profile(folder: Path, effort: Effort) -> Row:
+def _profile(folder: Path, effort: Effort, kind: Kind, *, proofs: bool = False) -> Row:
     """Where the CPU time of a refresh goes: a table per thread, in results/."""
     RESULTS.mkdir(exist_ok=True)
-    table = RESULTS / "profile.txt"
+    table = RESULTS / f"{folder.name}.txt"
     table.unlink(missing_ok=True)
     with servers.watchword(folder / "data", profile=table) as server:
-        tokens = servers.sign_in_many(server, CONNECTIONS)
-        load = Refreshing(server, tokens, effort, key=True)
+        tokens = servers.sign_in_many(server, CONNECTIONS, proofs=proofs)
+        load = Refreshing(server, tokens, effort, kind=kind, proofs=proofs)
         rate = median([load.round().rate for _ in range(min(effort.rounds, 2))])
     if not table.exists():
         message = f"the profiled server wrote no {table}"
         raise servers.BenchFailed(message)
     return Row(
-        name="profile",
+        name=folder.name,
         value=rate,
         unit="/s while profiled",
         detail={"table": str(table)},
     )
 
 
+def profile(folder: Path, effort: Effort) -> Row:
+    """Under the native call."""
+    return _profile(folder, effort, "refresh")
+
+
+def profile_oauth(folder: Path, effort: Effort) -> Row:
+    """Under /oauth/token."""
+    return _profile(folder, effort, "oauth-refresh")
+
+
+def profile_dpop(folder: Path, effort: Effort) -> Row:
+    """Under the native call with a proof."""
+    return _profile(folder, effort, "refresh", proofs=True)
+
+
 ROWS: Final[dict[str, Callable[[Path, Effort], Row]]] = {
     "refresh": refresh,
     "refresh-nokey": refresh_nokey,
+    "oauth-refresh": oauth_refresh,
+    "dpop-refresh": dpop_refresh,
+    "introspect": introspect,
     "secure": secure,
     "start": start,
     "memory": memory,
@@ -242,4 +261,6 @@ ROWS: Final[dict[str, Callable[[Path, Effort], Row]]] = {
     "sign-in": sign_in,
     "storm": storm,
     "profile": profile,
+    "profile-oauth": profile_oauth,
+    "profile-dpop": profile_dpop,
 }

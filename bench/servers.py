@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,6 +75,11 @@ def pin(core: int | None) -> Callable[[], None] | None:
     return functools.partial(os.sched_setaffinity, 0, {core})
 
 
+def environment() -> dict[str, str]:
+    """This process's, without settings of Watchword."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("WATCHWORD_")}
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -114,7 +120,6 @@ def running(
 ) -> Iterator[Server]:
     """Start `command --port P`, wait until it answers, stop it at the end."""
     port = free_port()
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("WATCHWORD_")}
     started = time.perf_counter()
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -122,7 +127,7 @@ def running(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=clean | env,
+            env=environment() | env,
             preexec_fn=pin(core),  # noqa: PLW1509 - this process has one thread
         )
     try:
@@ -189,16 +194,33 @@ def sign_in_plan(
     )
 
 
-def sign_in_many(server: Server, count: int) -> list[str]:
-    """At least `count` refresh tokens of as many sessions."""
+def sign_in_many(server: Server, count: int, *, proofs: bool = False) -> list[str]:
+    """The refresh tokens of `count` sessions; with `proofs`, each bound to its key."""
     # Few at once: the throttle counts pending sign-ins of one name until they succeed.
     connections = min(4, count)
     plan = sign_in_plan(server, connections, per_token=-(-count // connections))
+    if proofs:
+        plan = msgspec.structs.replace(
+            plan, per_token=1, proofs=True, tokens=[""] * count
+        )
     report = put_load(plan)
     if len(report.tokens) < count:
         message = f"{len(report.tokens)} of {count} sign-ins: {report.errors}"
         raise BenchFailed(message)
     return report.tokens[:count]
+
+
+def add_client(data: Path, name: str, *options: str) -> str:
+    """A new confidential client's credentials, as `Authorization: Basic` has them."""
+    command = [*WATCHWORD, "clients", "add", name, "--confidential", *options]
+    answer = subprocess.run(
+        [*command, "--data", str(data), "--json"],
+        check=True,
+        stdout=subprocess.PIPE,
+        env=environment(),
+    )
+    made = msgspec.json.decode(answer.stdout)
+    return b64encode(f"{name}:{made['clientSecret']}".encode()).decode()
 
 
 def start_load(plan: Plan) -> subprocess.Popen[bytes]:

@@ -30,7 +30,7 @@ from watchword.core.limits import (
     THROTTLE_NAME_INTERVAL,
     USER_NAME_MAX,
 )
-from watchword.core.session import Grant, as_text
+from watchword.core.session import Grant, Terms, as_text
 from watchword.errors import (
     InvalidCredentials,
     InvalidRequest,
@@ -62,7 +62,7 @@ class World:
         self, name: str = "alice", password: str = PASSWORD, address: str = ADDRESS
     ) -> Grant:
         return await self.accounts.sign_in(
-            name, password, client_id="first-party", address=address
+            name, password, Terms(client_id="first-party"), address=address
         )
 
     async def outcome(self, *args: str) -> str:

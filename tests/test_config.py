@@ -16,6 +16,18 @@ from watchword.stores import STORES
 SECRET = "s3cret-of-thirty-two-bytes-or-more"
 PUBLIC = {"host": "0.0.0.0", "behind_proxy": "10.0.0.0/8"}
 
+# What no browser sends, and so would never match; and what must not.
+NO_ORIGINS = [
+    *["*", "null", "app.example", "http://app.example", "https://", "https://:8443"],
+    *["https://*.app.example", "https://app.example/", "https://app.example/login"],
+    *["https://app.example?", "https://App.example", "HTTPS://app.example"],
+    *["https://app.example:443", "http://localhost:80", "https://app.example:08443"],
+    *["https://app.example:", "https://app.example:0", "https://app.example:65536"],
+    *["https://app..example", "https://bücher.example", "https://u@app.example"],
+    *("https://[::1", " , ", "https://a.example;https://b.example"),
+    "https://a.example https://B.example",
+]
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -125,6 +137,7 @@ def test_a_duration_is_whole_seconds(text: object, seconds: int) -> None:
         ("SECRET", "short"),
         ("SECRET", f"{SECRET} short"),
         ("SECRET", " "),
+        *[("CORS_ORIGINS", v) for v in NO_ORIGINS],
         ("ISSUER", "http://api.example"),
         ("ISSUER", "api.example"),
         ("ISSUER", "https://"),
@@ -371,3 +384,17 @@ def test_proxies_are_networks() -> None:
     assert list(map(str, given)) == ["10.0.0.0/8", "::1/128"]
     given = load_settings(behind_proxy="10.0.0.1, 10.0.0.2  fd00::/8").behind_proxy
     assert list(map(str, given)) == ["10.0.0.1/32", "10.0.0.2/32", "fd00::/8"]
+
+
+def test_origins_are_as_browsers_send_them() -> None:
+    origins = (
+        *(
+            "https://app.example",
+            "https://app.example:8443",
+            "https://xn--bcher-kva.de",
+        ),
+        *("http://localhost:5173", "http://127.0.0.1:3000", "http://[::1]:8000"),
+    )
+    assert load_settings().cors_origins == ()
+    assert load_settings(cors_origins=", ".join(origins)).cors_origins == origins
+    assert load_settings(cors_origins=list(origins)).cors_origins == origins

@@ -25,6 +25,16 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 import watchword
+from tests.pages import (
+    COMMAND,
+    NAMES,
+    ROOT,
+    Block,
+    blocks_of,
+    clean_environment,
+    rows_of,
+    without_blocks,
+)
 from watchword import errors
 from watchword.cli import main
 from watchword.config import ENV_PREFIX, FILE_VARIABLE, Settings
@@ -33,39 +43,12 @@ from watchword.errors import WatchwordError
 from watchword.passwords.policy import LENGTH_MAX, LENGTH_MIN
 from watchword.server import problems
 
-ROOT: Final = Path(__file__).resolve().parents[1]
-COMMAND: Final = Path(sys.executable).with_name("watchword")
-PAGES: Final = sorted(
-    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")], key=lambda path: path.name
-)
-NAMES: Final = [str(page.relative_to(ROOT)) for page in PAGES]
 README: Final = ROOT / "README.md"
 
 ADDRESS: Final = "http://127.0.0.1:8000"
 ANSWERS: Final = ("json", "http", "text")
 # The README waits for a token of two minutes; here it lives so many seconds.
 LIFE: Final = 3
-
-
-class Block(NamedTuple):
-    kind: str
-    text: str
-
-
-def blocks_of(page: Path) -> list[Block]:
-    found = re.findall(
-        r"^```(\w*)\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE
-    )
-    return [Block(*pair) for pair in found]
-
-
-def without_blocks(page: Path) -> str:
-    return re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
-
-
-def clean_environment(**more: str) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(ENV_PREFIX)}
-    return kept | more
 
 
 # The six steps, and what follows them
@@ -250,18 +233,6 @@ def test_the_program_in_the_documentation_runs(tmp_path: Path) -> None:
 # Tables
 
 
-def rows_of(page: Path, head: str) -> list[list[str]]:
-    """The cells of the table whose first line begins with `head`."""
-    lines = page.read_text().splitlines()
-    begin = next(place for place, line in enumerate(lines) if line.startswith(head))
-    rows = []
-    for line in lines[begin + 2 :]:
-        if not line.startswith("|"):
-            break
-        rows.append([cell.strip() for cell in line.strip("|").split("|")])
-    return rows
-
-
 def spelled(seconds: int) -> str:
     if seconds % 86400 == 0 and seconds > 86400:
         return f"{seconds // 86400}d"
@@ -321,13 +292,27 @@ def errors_raised() -> set[type[WatchwordError]]:
 def test_every_error_is_documented_with_its_status() -> None:
     rows = rows_of(ROOT / "docs/errors.md", "| code | status |")
     operators = rows_of(ROOT / "docs/errors.md", "| code | when |")
-    shown = {row[0].strip("`"): int(row[1]) for row in rows}
-    wanted = {kind.code: problems.STATUS[kind] for kind in errors_raised()}
+    shown = [(row[0].strip("`"), int(row[1])) for row in rows]
+    wanted = {(kind.code, problems.STATUS[kind]) for kind in errors_raised()}
     # What an operator meets is told apart: its code is never on the wire.
     for row in operators:
-        assert wanted.pop(row[0].strip("`")) == problems.STATUS[problems.Internal]
-    assert shown == wanted
-    assert len(rows) == len(shown)
+        wanted.remove((row[0].strip("`"), problems.STATUS[problems.Internal]))
+    assert set(shown) == wanted
+    assert len(shown) == len(wanted)
+
+
+def test_the_oauth_endpoints_answer_with_the_codes_that_are_shown() -> None:
+    shown = {}
+    for what, status, error in rows_of(ROOT / "docs/errors.md", "| what happened |"):
+        for code, each in zip(
+            re.findall(r"`(\w+)`", what), re.split(", ", status) * 9, strict=False
+        ):
+            said = re.match(r"`(\w+)`", error)
+            shown[code] = int(each), said[1] if said else code
+    of_oauth = {kind for kind in errors_raised() if kind.code in shown}
+    assert {kind.code for kind in of_oauth} == set(shown)
+    for kind in of_oauth - {errors.TokenProofInvalid, errors.TokenNonceNeeded}:
+        assert problems.oauth_status(kind) == shown[kind.code]
 
 
 def test_every_public_name_is_there_and_documented() -> None:
@@ -340,7 +325,7 @@ def test_every_public_name_is_there_and_documented() -> None:
 def test_every_command_is_in_the_readme() -> None:
     documented: dict[str, set[str]] = {}
     for row in rows_of(README, "| command |"):
-        name, *others = re.findall(r"[a-z]+", row[0])
+        name, *others = re.findall(r"[a-z]+(?:-[a-z]+)*", row[0])
         documented[name] = set(others)
     assert documented == {
         name: set(getattr(command, "commands", ()))
@@ -360,6 +345,8 @@ def test_the_security_page_has_the_numbers_of_the_throttle() -> None:
     a_day = limits.THROTTLE_NAME_BURST + limits.DAY // limits.THROTTLE_NAME_INTERVAL
     for sentence in (
         f"still gets {a_day} guesses at one name on the first day",
+        f"{limits.THROTTLE_CLIENT_BURST} failures at once for a client",
+        f"then one each {limits.THROTTLE_CLIENT_INTERVAL // limits.SECOND} seconds",
         f"{limits.RETRIES_PER_MINUTE} at once, then two a second",
         f"deleted after {limits.AUDIT_RETENTION // limits.DAY} days",
         f"deleted {limits.SWEEP_AFTER // limits.DAY} days after it expired",

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from joserfc.jwk import OKPKey, RSAKey
+from joserfc import jwt
+from joserfc.jwk import KeySet, OKPKey, RSAKey
 
 from watchword.core.access_token import Claims
 from watchword.core.limits import ACCESS_TTL_MAX, DAY, JWKS_MAX_AGE, KEY_ROTATION
@@ -232,6 +233,19 @@ async def test_every_algorithm_signs_what_verifies(
     assert not rings.accepts(ring, f"{body}.{other}{signature[1:]}")
 
 
+async def test_a_jwt_of_another_kind_is_no_access_token(rings: Rings) -> None:
+    """RFC 8725 §3.11: the same key signs it, and its `typ` tells them apart."""
+    ring = await rings.open()
+    claims = jwt.decode(rings.token(ring), KeySet.import_key_set(json.loads(ring.jwks)))
+    kinds = ("token-introspection+jwt", "at+jwt", "token-introspection+jwt")
+    for typ in kinds:
+        token = ring.active.sign_as(typ, claims.claims)
+        read = jwt.decode(token, KeySet.import_key_set(json.loads(ring.jwks)))
+        assert read.header == {"typ": typ, "alg": "ES256", "kid": ring.active.kid}
+        assert read.claims == claims.claims
+        assert rings.accepts(ring, token) == (typ == "at+jwt")
+
+
 async def test_another_algorithm_by_setting_takes_over_without_a_gap(
     rings: Rings,
 ) -> None:
@@ -273,6 +287,81 @@ async def test_a_new_server_secret_seals_the_ring_again(rings: Rings) -> None:
     assert await rings.changes() == ["created", "sealed again"]
     with pytest.raises(KeyRingError):
         await rings.open(OLD)
+
+
+async def test_two_orders_of_the_same_secrets_run_side_by_side(rings: Rings) -> None:
+    """A restart of every process in turn: no key is lost, whoever seals last."""
+    before = await rings.open(OLD, NEW)
+    kids, token = {row.kid for row in before.rows}, rings.token(before)
+    running = [before]
+    for secrets in ((NEW, OLD), (OLD, NEW), (NEW, OLD), (NEW, OLD)):
+        running.append(await rings.open(*secrets))
+        for ring in running:
+            await ring.refresh()
+            await ring.maintain()
+            assert {row.kid for row in ring.rows} == kids
+            assert rings.accepts(ring, token)
+            assert rings.accepts(ring, rings.token(before))
+    assert await rings.changes() == ["created", *["sealed again"] * 3]
+    assert [count for _, count in before.secrets] == [0, 2]
+    assert [count for _, count in running[-1].secrets] == [2, 0]
+    rings.clock.advance(JWKS_MAX_AGE)
+    await before.rotate()  # it seals the key that it makes, and no other
+    await running[-1].refresh()
+    assert [count for _, count in running[-1].secrets] == [2, 1]
+    assert rings.accepts(running[-1], rings.token(before))
+
+
+async def test_of_two_orders_that_start_at_once_one_seals(rings: Rings) -> None:
+    await rings.open(OLD)
+    load = rings.store.load_keys
+    found = await load()
+
+    async def before_the_other_wrote() -> Any:
+        rings.store.load_keys = load  # type: ignore[method-assign]  # only once
+        await rings.open(NEW, OLD)
+        await rings.open(OLD, NEW)
+        return found
+
+    rings.store.load_keys = before_the_other_wrote  # type: ignore[method-assign]
+    late = await rings.open(NEW, OLD)
+    assert [row.kid for row in late.rows] == [row.kid for row in found[1]]
+    assert await rings.changes() == ["created", "sealed again", "sealed again"]
+
+
+async def test_a_process_without_the_new_secret_goes_on_with_the_ring_it_has(
+    rings: Rings,
+) -> None:
+    """Its operator forgot it: it signs and verifies on, and changes nothing."""
+    forgotten = await rings.open(OLD)
+    kid = forgotten.active.kid
+    promoted = await rings.open(NEW, OLD)
+    written = await rings.store.load_keys()
+    rings.clock.advance(KEY_ROTATION)
+    for _ in range(2):
+        with pytest.raises(KeyRingError, match="WATCHWORD_SECRET"):
+            await forgotten.refresh()
+        await forgotten.maintain()
+    for change in (forgotten.rotate(), forgotten.retire(kid)):
+        with pytest.raises(KeyRingError):
+            await change
+    assert forgotten.active.kid == kid
+    for ring in (forgotten, promoted):
+        assert rings.accepts(ring, rings.token(forgotten))
+    assert await rings.store.load_keys() == written
+
+
+async def test_who_only_looks_seals_nothing(rings: Rings) -> None:
+    before = await rings.open(OLD)
+    ring = KeyRing(rings.store, [NEW, OLD], "ES256", rings.clock, SeededEntropy())
+    await ring.start(reseal=False)
+    assert [row.sealed for row in ring.rows] == [row.sealed for row in before.rows]
+    (new, none), (old, both) = ring.secrets
+    assert (none, both) == (0, 2)
+    assert [(old, 2)] == before.secrets
+    assert new != old
+    assert {len(bytes.fromhex(one)) for one in (new, old)} == {4}
+    assert not {new, old} & {derive(s, "signing-keys")[:4].hex() for s in (NEW, OLD)}
 
 
 async def test_a_wrong_secret_refuses_to_start_and_changes_nothing(
@@ -378,8 +467,6 @@ def test_vec_02_the_key_id_is_the_thumbprint_of_rfc_8037() -> None:
 async def test_every_key_id_is_the_thumbprint_of_what_is_published(
     rings: Rings, alg: Algorithm
 ) -> None:
-    from joserfc.jwk import KeySet  # noqa: PLC0415 - of one test
-
     ring = await rings.open(alg=alg)
     for key in KeySet.import_key_set(json.loads(ring.jwks)).keys:
         assert key.thumbprint() == key.kid

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import ipaddress
 import re
 import unicodedata
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 import msgspec
 
 from watchword.core import limits
-from watchword.core.limits import MINUTE
-from watchword.core.session import Grant, time_ordered_id
+from watchword.core.session import ALL, Asked, Grant, Terms, time_ordered_id
 from watchword.core.throttle import Cost
 from watchword.errors import (
     InvalidCredentials,
@@ -31,6 +28,7 @@ from watchword.errors import (
     StoreUnavailable,
     Throttled,
 )
+from watchword.failures import Seldom, network_of
 from watchword.passwords import (
     PasswordHasher,
     check_new_password,
@@ -45,7 +43,6 @@ _INVISIBLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164"
     "\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-_THROTTLED_KEPT: Final = 10_000
 
 
 class SessionsOfAccounts(Protocol):
@@ -55,8 +52,9 @@ class SessionsOfAccounts(Protocol):
         self,
         account_id: bytes,
         roles: tuple[str, ...],
+        terms: Terms,
         *,
-        client_id: str,
+        asked: Asked = ALL,
         address: str = "",
         user_agent: str = "",
     ) -> Grant:
@@ -91,14 +89,15 @@ class Accounts:
         self._hasher = hasher
         self._clock = clock
         self._entropy = entropy
-        self._throttled: OrderedDict[str, int] = OrderedDict()
+        self._seldom = Seldom()
 
     async def sign_in(
         self,
         name: str,
         password: str,
+        terms: Terms,
         *,
-        client_id: str,
+        asked: Asked = ALL,
         address: str = "",
         user_agent: str = "",
     ) -> Grant:
@@ -111,7 +110,8 @@ class Accounts:
         grant = await self._sessions.start(
             account.id,
             account.roles,
-            client_id=client_id,
+            terms,
+            asked=asked,
             address=address,
             user_agent=user_agent,
         )
@@ -170,11 +170,7 @@ class Accounts:
 
     async def _tell_throttled(self, key: str, address: str, now: int) -> None:
         """Record it once a minute for a name: attempts may flood, events may not."""
-        told = self._throttled.pop(key, None)
-        self._throttled[key] = now if told is None or now - told >= MINUTE else told
-        if len(self._throttled) > _THROTTLED_KEPT:
-            self._throttled.popitem(last=False)
-        if self._throttled.get(key) == now and told != now:
+        if self._seldom.is_due(key, now):
             kind = EventType.SIGN_IN_THROTTLED
             await self._store.record(Event(type=kind, at=now, address=address))
 
@@ -381,20 +377,8 @@ def throttle_costs(name: str, address: str) -> tuple[Cost, Cost]:
             limits.THROTTLE_NAME_INTERVAL,
         ),
         Cost(
-            f"address:{_network(address)}",
+            f"address:{network_of(address)}",
             limits.THROTTLE_ADDRESS_BURST,
             limits.THROTTLE_ADDRESS_INTERVAL,
         ),
     )
-
-
-def _network(address: str) -> str:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)

@@ -20,6 +20,7 @@ from typing import Final
 import msgspec
 
 from watchword.accounts import Accounts
+from watchword.clients import Clients
 from watchword.config import Settings
 from watchword.core import limits
 from watchword.core.refresh_token import RefreshTokens
@@ -32,9 +33,7 @@ from watchword.revocation import Revocations
 from watchword.sessions import ClaimsHook, Sessions
 from watchword.stores import open_store
 from watchword.verify import Verifier
-
-FIRST_PARTY: Final = "first-party"
-"""The client of the native login."""
+from watchword.verify.dpop import Nonces, Proofs
 
 ADMIN_PASSWORD_FILE: Final = "admin-password"  # noqa: S105 - a name
 """In the data folder, until somebody has seen it."""
@@ -75,6 +74,7 @@ class Watchword:
         hashing: HashParameters,
         claims_hook: ClaimsHook | None,
     ) -> None:
+        policy = policy_of(settings)
         self.settings = settings
         self.store = store
         self.clock = clock
@@ -88,12 +88,28 @@ class Watchword:
             ),
             keys=self.keys,
             revocations=self.revocations,
-            policy=policy_of(settings),
+            policy=policy,
             issuer=settings.effective_issuer,
-            audience=settings.audience,
             clock=clock,
             entropy=entropy,
             claims_hook=claims_hook,
+        )
+        self.clients = Clients(
+            store=store,
+            sessions=self.sessions,
+            keys=self.keys,
+            policy=policy,
+            issuer=settings.effective_issuer,
+            clock=clock,
+            entropy=entropy,
+        )
+        # A proof made for this API must not pass where tokens are issued, nor the other
+        # way round (RFC 9449 §8.2): each has nonces of its own.
+        nonce_keys = [derive(secret, "dpop-nonce") for secret in server_secrets]
+        self.proofs = Proofs(
+            nonces=Nonces(nonce_keys, "token", clock),
+            use_once=store.use_once,
+            clock=clock,
         )
         self.hasher = PasswordHasher(hashing)
         self.accounts = Accounts(
@@ -109,11 +125,19 @@ class Watchword:
             key_of=self.keys.public_key,
             has_ended=self.revocations.has_ended,
             clock=clock,
+            proofs=Proofs(
+                nonces=Nonces(nonce_keys, "resource", clock),
+                use_once=store.use_once,
+                clock=clock,
+            ),
         )
 
-    async def start(self) -> None:
-        """Read keys and revocations: nothing is accepted before."""
-        await self.keys.start()
+    async def start(self, *, reseal: bool) -> None:
+        """Read keys and revocations: nothing is accepted before.
+
+        `reseal`: seal signing keys anew where an older secret did.
+        """
+        await self.keys.start(reseal=reseal)
         await self.revocations.follow()
 
     async def run(self) -> None:
@@ -173,7 +197,8 @@ async def open_watchword(
         claims_hook=claims_hook,
     )
     try:
-        await watchword.start()
+        # Only for who serves: a command may have been given secrets in another order.
+        await watchword.start(reseal=background)
         running = asyncio.create_task(watchword.run()) if background else None
         try:
             yield watchword
@@ -210,7 +235,7 @@ async def prepare(settings: Settings) -> Prepared:
 
 
 def policy_of(settings: Settings) -> Policy:
-    """The settings' durations, in milliseconds."""
+    """What the settings say of sessions; durations in milliseconds."""
     return Policy(
         access_ttl=settings.access_ttl * limits.SECOND,
         refresh_idle=settings.refresh_idle * limits.SECOND,
@@ -218,6 +243,7 @@ def policy_of(settings: Settings) -> Policy:
         grace=settings.rotation_grace * limits.SECOND,
         retry_window=settings.retry_window * limits.SECOND,
         rewind_limit=settings.rewind_limit,
+        audience=settings.audience,
     )
 
 

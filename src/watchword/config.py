@@ -46,6 +46,7 @@ DATABASE_SCHEMES: Final = ("sqlite",)
 
 _SHOWN: Final = 60  # characters of a wrong value that a fault repeats
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "": 1}
+_LABEL: Final = "[a-z0-9_-]+"  # of a host; browsers send others as xn--
 # Kubernetes puts these into every container beside a service that is called
 # "watchword" (`WATCHWORD_PORT=tcp://10.0.0.7:8000`): not ours, and no fault.
 _INJECTED: Final = re.compile(
@@ -83,6 +84,14 @@ def _issuer(value: str) -> str:
     return value
 
 
+def _origin(value: str) -> str:
+    """As browsers send it (RFC 6454 §6.2): another spelling would never match."""
+    url = urlsplit(_issuer(value))
+    if url.port == {"https": 443, "http": 80}[url.scheme]:
+        raise ValueError
+    return value
+
+
 Algorithm = Literal["ES256", "EdDSA", "RS256"]
 Seconds = Annotated[int, BeforeValidator(_seconds)]
 Networks = Annotated[
@@ -90,6 +99,14 @@ Networks = Annotated[
 ]
 Secret = Annotated[SecretStr, AfterValidator(_strong)]
 Secrets = Annotated[tuple[Secret, ...], NoDecode, BeforeValidator(_split)]
+Origin = Annotated[
+    str,
+    Field(
+        pattern=rf"^https?://({_LABEL}(\.{_LABEL})*\.?|\[[0-9a-f:]+\])(:[1-9][0-9]*)?$"
+    ),
+    AfterValidator(_origin),
+]
+Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split_commas)]
 Issuer = Annotated[
     str, Field(pattern=r"^https?://[^\s/?#@\\][^\s?#@\\]*$"), AfterValidator(_issuer)
 ]
@@ -152,6 +169,14 @@ class Settings(BaseSettings):
         "(http only on a loopback host)",
     )
     audience: str = Field("api", min_length=1, description="a name")
+    cors_origins: Origins = Field(
+        (),
+        min_length=1,
+        description="the origins whose pages may call this server: such as "
+        "https://app.example, as browsers send them: in lower case, without path or "
+        "usual port, https (http only on a loopback host), separated by commas or "
+        "white space",
+    )
     access_ttl: Seconds = _lasting("1s", "1h", limits.ACCESS_TTL)
     refresh_idle: Seconds = _lasting("1s", "3650d", limits.REFRESH_IDLE)
     refresh_absolute: Seconds = _lasting("1s", "3650d", limits.REFRESH_ABSOLUTE)

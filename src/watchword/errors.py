@@ -2,17 +2,30 @@
 
     WatchwordError
     ├── InvalidRequest            invalid_request
-    │   └── RetryKeyReused        retry_key_reused
+    │   ├── RetryKeyReused        retry_key_reused
+    │   ├── InvalidScope          invalid_scope
+    │   ├── InvalidTarget         invalid_target
+    │   ├── UnauthorizedClient    unauthorized_client
+    │   ├── UnsupportedGrantType  unsupported_grant_type
+    │   ├── UnsupportedTokenType  unsupported_token_type
+    │   ├── InvalidProof          invalid_dpop_proof
+    │   └── NonceNeeded           use_dpop_nonce
+    ├── CsrfRejected              csrf_rejected
+    ├── InsufficientScope         insufficient_scope
     ├── NotFound                  not_found
     ├── NameTaken                 name_taken
     ├── PasswordRejected          password_rejected
     ├── AuthenticationError
     │   ├── InvalidCredentials    invalid_credentials
+    │   ├── InvalidClient         invalid_client
     │   ├── AccessTokenError
     │   │   ├── TokenMissing      token_missing
     │   │   ├── TokenInvalid      token_invalid
     │   │   ├── TokenExpired      token_expired
-    │   │   └── TokenRevoked      token_revoked
+    │   │   ├── TokenRevoked      token_revoked
+    │   │   ├── TokenProofInvalid     invalid_dpop_proof
+    │   │   ├── TokenNonceNeeded      use_dpop_nonce
+    │   │   └── InsufficientAuthentication  insufficient_user_authentication
     │   └── RefreshError
     │       ├── RefreshInvalid    refresh_invalid
     │       ├── RefreshReused     refresh_reused
@@ -39,10 +52,18 @@ __all__ = [
     "AccessTokenError",
     "AuthenticationError",
     "ConfigurationError",
+    "CsrfRejected",
+    "InsufficientAuthentication",
+    "InsufficientScope",
+    "InvalidClient",
     "InvalidCredentials",
+    "InvalidProof",
     "InvalidRequest",
+    "InvalidScope",
+    "InvalidTarget",
     "KeyRingError",
     "NameTaken",
+    "NonceNeeded",
     "NotFound",
     "Overloaded",
     "PasswordRejected",
@@ -59,8 +80,13 @@ __all__ = [
     "TokenExpired",
     "TokenInvalid",
     "TokenMissing",
+    "TokenNonceNeeded",
+    "TokenProofInvalid",
     "TokenRevoked",
     "TryAgain",
+    "UnauthorizedClient",
+    "UnsupportedGrantType",
+    "UnsupportedTokenType",
     "WatchwordError",
 ]
 
@@ -93,6 +119,80 @@ class RetryKeyReused(InvalidRequest):
     message = "This Idempotency-Key was used for the previous rotation: draw a new one."
 
 
+class InvalidScope(InvalidRequest):
+    """A scope wider than what was granted, or one that the client may not have."""
+
+    code = "invalid_scope"
+    message = "The scope is more than this client or session has."
+
+
+class InvalidTarget(InvalidRequest):
+    """A resource (RFC 8707) that the client or session has no access to."""
+
+    code = "invalid_target"
+    message = "The resource is not one that this client or session may use."
+
+
+class UnauthorizedClient(InvalidRequest):
+    """A known client, and not its right (RFC 6749 §5.2)."""
+
+    code = "unauthorized_client"
+    message = "This client may not do that."
+
+
+class UnsupportedGrantType(InvalidRequest):
+    """A grant that does not exist here; the password grant among them."""
+
+    code = "unsupported_grant_type"
+    message = "Supported grant types: refresh_token, client_credentials."
+
+
+class UnsupportedTokenType(InvalidRequest):
+    """A token that cannot be revoked: it has no session (RFC 7009 §2.2.1)."""
+
+    code = "unsupported_token_type"
+    message = "This token has no session that could be ended; it expires by itself."
+
+
+class InvalidProof(InvalidRequest):
+    """A DPoP proof that fails a check of RFC 9449 §4.3, or that is missing."""
+
+    code = "invalid_dpop_proof"
+    message = "The DPoP proof is not valid."
+
+
+class NonceNeeded(InvalidRequest):
+    """A good proof without a current nonce: send it again with `nonce` in it."""
+
+    code = "use_dpop_nonce"
+    message = "The DPoP proof needs the nonce of the DPoP-Nonce header."
+
+    def __init__(self, nonce: str) -> None:
+        super().__init__()
+        self.nonce = nonce
+
+
+class CsrfRejected(WatchwordError):
+    """A request with the session cookie that another site may have caused."""
+
+    code = "csrf_rejected"
+    message = (
+        "A request with the session cookie needs the header X-Requested-With, and "
+        "must come from this origin or one of WATCHWORD_CORS_ORIGINS."
+    )
+
+
+class InsufficientScope(WatchwordError):
+    """A good access token without a scope that is needed (RFC 6750 §3.1)."""
+
+    code = "insufficient_scope"
+    message = "The access token lacks a scope that is needed here."
+
+    def __init__(self, scope: str) -> None:
+        super().__init__()
+        self.scope = scope
+
+
 class NotFound(WatchwordError):
     """No such account, session or key, or not one that the caller may see."""
 
@@ -101,7 +201,7 @@ class NotFound(WatchwordError):
 
 
 class NameTaken(WatchwordError):
-    """An account of that (normalised) name exists."""
+    """An account of that (normalised) name, or a client of that id, exists."""
 
     code = "name_taken"
     message = "An account of that name exists."
@@ -123,6 +223,13 @@ class InvalidCredentials(AuthenticationError):
 
     code = "invalid_credentials"
     message = "The user name or the password is wrong."
+
+
+class InvalidClient(AuthenticationError):
+    """Unknown or disabled client, or a wrong secret: never said which."""
+
+    code = "invalid_client"
+    message = "The client is unknown or did not authenticate."
 
 
 class AccessTokenError(AuthenticationError):
@@ -155,6 +262,39 @@ class TokenRevoked(AccessTokenError):
 
     code = "token_revoked"
     message = "The session of this access token has ended: sign in again."
+
+
+class TokenProofInvalid(AccessTokenError):
+    """A DPoP-bound access token came with a proof that is missing or not valid."""
+
+    code = "invalid_dpop_proof"
+    message = "The DPoP proof is not valid."
+
+
+class TokenNonceNeeded(AccessTokenError):
+    """The proof beside a DPoP-bound access token needs the current `nonce`."""
+
+    code = "use_dpop_nonce"
+    message = "The DPoP proof needs the nonce of the DPoP-Nonce header."
+
+    def __init__(self, nonce: str) -> None:
+        super().__init__()
+        self.nonce = nonce
+
+
+class InsufficientAuthentication(AccessTokenError):
+    """Genuine, and the sign-in too old or too weak for this (RFC 9470 §3).
+
+    `acr_values` and `max_age` (seconds) are what is needed; None where any will do.
+    """
+
+    code = "insufficient_user_authentication"
+    message = "A more recent or a stronger sign-in is needed: sign in again."
+
+    def __init__(self, *, acr_values: str | None, max_age: int | None) -> None:
+        super().__init__()
+        self.acr_values = acr_values
+        self.max_age = max_age
 
 
 class RefreshError(AuthenticationError):

@@ -9,6 +9,7 @@ a column that somebody could have written.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
@@ -34,6 +35,8 @@ PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPri
 
 # NIST SP 800-57 part 1 rev. 5, table 2: 3072 bits for 128 bits of security.
 RSA_BITS: Final = 3072
+RESEALED: Final = "sealed again"
+"""The `change` of the audit event, whose `secret` is the fingerprint it is under."""
 _NONCE: Final = 12
 _ES256: Final = ec.ECDSA(hashes.SHA256())
 _log = logging.getLogger("watchword.keys")
@@ -58,15 +61,32 @@ class SigningKey:
         public = _jose_key(private)
         self.kid = public.thumbprint()
         self.public = PublicKey(self.kid, alg, public)
-        # The header never changes: its bytes are made once. No library is needed to
+        # The headers never change: their bytes are made once. No library is needed to
         # sign, where there is no hostile input, and it would cost as much again.
-        header = {"typ": TYPE, "alg": alg, "kid": self.kid}
-        self._head = _b64(msgspec.json.encode(header)) + b"."
+        self._heads: dict[str, bytes] = {}
+        self._head = self._head_of(TYPE)
 
     def sign(self, claims: Claims, extra: Mapping[str, Any]) -> str:
         """The compact JWS (RFC 7515 §7.1) over the claims and an app's own ones."""
         payload = {**extra, **msgspec.to_builtins(claims)} if extra else claims
-        text = self._head + _b64(msgspec.json.encode(payload))
+        return self._compact(self._head, payload)
+
+    def sign_as(self, typ: str, payload: object) -> str:
+        """Likewise a JWT of another kind, so that none passes as an access token.
+
+        `typ` is the program's own choice, never a caller's (RFC 8725 §3.11).
+        """
+        return self._compact(self._head_of(typ), payload)
+
+    def _head_of(self, typ: str) -> bytes:
+        head = self._heads.get(typ)
+        if head is None:
+            header = {"typ": typ, "alg": self.alg, "kid": self.kid}
+            head = self._heads[typ] = _b64(msgspec.json.encode(header)) + b"."
+        return head
+
+    def _compact(self, head: bytes, payload: object) -> str:
+        text = head + _b64(msgspec.json.encode(payload))
         return (text + b"." + _b64(self._signature(text))).decode()
 
     def _signature(self, text: bytes) -> bytes:
@@ -118,9 +138,14 @@ def generate(alg: Algorithm) -> SigningKey:
 
 
 class Vault:
-    """Seals private keys with AES-256-GCM, bound to their id and algorithm."""
+    """Seals private keys with AES-256-GCM, bound to their id and algorithm.
+
+    The first secret seals, all unseal. `fingerprints` names them in order: 32 bits, to
+    compare two machines by, and too few to learn anything of the secret.
+    """
 
     def __init__(self, secrets: Sequence[bytes], entropy: Entropy) -> None:
+        self.fingerprints = tuple(derive(s, "fingerprint")[:4].hex() for s in secrets)
         self._keys = [AESGCM(derive(secret, "signing-keys")) for secret in secrets]
         self._entropy = entropy
 
@@ -131,8 +156,8 @@ class Vault:
         sealed = nonce + self._keys[0].encrypt(nonce, key.private_bytes(), bound)
         return SealedKey(key.kid, key.alg, state, sealed, now)
 
-    def open(self, row: SealedKey) -> tuple[SigningKey, bool]:
-        """The key, and whether it is sealed under the first secret.
+    def open(self, row: SealedKey) -> tuple[SigningKey, int]:
+        """The key, and the place of the secret that it is sealed under.
 
         Raises KeyRingError where no secret opens it, or it is not what it says.
         """
@@ -145,10 +170,11 @@ class Vault:
                 continue
             opened = SigningKey(private, row.alg)  # type: ignore[arg-type]  # sealed by us
             if opened.kid == row.kid:
-                return opened, position == 0
+                return opened, position
         message = (
-            f"signing key {row.kid} cannot be unsealed: WATCHWORD_SECRET is not the "
-            "secret that this store was made with, or the row was altered"
+            f"signing key {row.kid} cannot be unsealed: the secret that this store was "
+            "made with, or that another process has sealed it under since, is not in "
+            "WATCHWORD_SECRET, or the row was altered"
         )
         raise KeyRingError(message)
 
@@ -171,6 +197,7 @@ class KeyRing:
         self._revision = 0
         self._rows: list[SealedKey] = []
         self._opened: dict[str, SigningKey] = {}
+        self._sealed_under: list[int] = []
         self._active: SigningKey | None = None
         self.jwks: bytes = b'{"keys":[]}'
 
@@ -186,6 +213,12 @@ class KeyRing:
         """The keys and their states, for showing."""
         return self._rows
 
+    @property
+    def secrets(self) -> Sequence[tuple[str, int]]:
+        """For each server secret its fingerprint, and how many keys it seals."""
+        count = self._sealed_under.count
+        return [(name, count(n)) for n, name in enumerate(self._vault.fingerprints)]
+
     def public_key(self, kid: str) -> PublicKey | None:
         """The published key of that id."""
         key = self._opened.get(kid)
@@ -196,15 +229,21 @@ class KeyRing:
         revision, rows = await self._store.load_keys()
         if revision == self._revision:
             return
-        opened = {row.kid: self._vault.open(row)[0] for row in rows}
+        found = [self._vault.open(row) for row in rows]
+        opened = {key.kid: key for key, _ in found}
         active = [row.kid for row in rows if row.state == "active"]
         self._revision, self._rows, self._opened = revision, rows, opened
+        self._sealed_under = [position for _, position in found]
         self._active = opened[active[0]]
         keys = [opened[row.kid].jwk() for row in rows]
         self.jwks = msgspec.json.encode({"keys": keys})
 
-    async def start(self) -> None:
-        """Make the first keys of a new store; reseal what an older secret sealed."""
+    async def start(self, *, reseal: bool = True) -> None:
+        """Make the first keys of a new store; reseal what an older secret sealed.
+
+        Of processes with the same secrets in another order, each start seals again what
+        the other sealed; both read either. Not to `reseal` is for who only looks.
+        """
         revision, rows = await self._store.load_keys()
         now = self._clock()
         if not rows:
@@ -216,17 +255,25 @@ class KeyRing:
             await self._swap(revision, fresh, "created")
         else:
             opened = [self._vault.open(row) for row in rows]
-            if not all(current for _, current in opened):
+            if reseal and any(position for _, position in opened):
                 again = [
                     self._vault.seal(key, row.state, row.changed_at)
                     for (key, _), row in zip(opened, rows, strict=True)
                 ]
-                await self._swap(revision, again, "sealed again")
+                await self._swap(revision, again, RESEALED)
         await self.refresh()
 
     async def maintain(self) -> None:
-        """Rotate when due, and let go of retired keys whose tokens have all expired."""
-        await self.refresh()
+        """Rotate when due, and let go of retired keys whose tokens have all expired.
+
+        Not while the ring is sealed under a secret that this process was not given: it
+        goes on with the ring it has, and whoever calls `refresh` hears of it.
+        """
+        with contextlib.suppress(KeyRingError):
+            await self.refresh()
+            await self._maintain()
+
+    async def _maintain(self) -> None:
         now = self._clock()
         gone = now - limits.ACCESS_TTL_MAX
         over = [r for r in self._rows if r.state == "retired" and r.changed_at <= gone]
@@ -304,7 +351,11 @@ class KeyRing:
         event = Event(
             type=EventType.KEY_CHANGED,
             at=self._clock(),
-            detail={"change": what, "active": active},
+            detail={
+                "change": what,
+                "active": active,
+                "secret": self._vault.fingerprints[0],
+            },
         )
         done = await self._store.swap_keys(revision, keys, event)
         if done:

@@ -41,6 +41,10 @@ class EventType(StrEnum):
     TOKEN_REWOUND = "authn_token_rewound"
     SESSION_REVOKED = "authn_token_revoked"
     KEY_CHANGED = "signing_key_updated"
+    CLIENT_CREATED = "client_created"
+    CLIENT_CHANGED = "client_updated"
+    CLIENT_FAILED = "client_authn_fail"
+    CLIENT_TOKEN = "authn_token_created"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +110,14 @@ class SignedInBefore(msgspec.Struct, frozen=True):
     after: bytes = b""
 
 
-Which = OneSession | OfAccount | SignedInBefore
+class OfClient(msgspec.Struct, frozen=True):
+    """All sessions of a client, in order of id; `after` as in `SignedInBefore`."""
+
+    client_id: str
+    after: bytes = b""
+
+
+Which = OneSession | OfAccount | SignedInBefore | OfClient
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -182,8 +193,8 @@ class SessionStore(Protocol):
         """Delete rows that are over for good, a step of `limit`; how many went.
 
         Sessions whose idle deadline passed SWEEP_AFTER ago, feed entries past `until`,
-        throttle counters run down, audit records past retention. MUST NOT touch a live
-        session.
+        throttle counters run down, keys of `use_once` past `until`, audit records past
+        retention. MUST NOT touch a live session.
         """
 
 
@@ -222,6 +233,53 @@ class AccountStore(Protocol):
         self, before: Account, after: Account | None, event: Event | None
     ) -> bool:
         """Write `after` (None: delete) where the row still has `before.version`."""
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True):
+    """An OAuth client. Public where it has no secret; the secret's SHA-256 is kept.
+
+    `audience` and `access_ttl` (ms) are the server's where empty or None. `grants` are
+    grant types, `rights` are `introspect` and `feed`. With `dpop` it gets nothing
+    without a proof (RFC 9449 §5.2, `dpop_bound_access_tokens`).
+    """
+
+    id: str
+    secret_hash: bytes | None
+    created_at: int
+    scope: tuple[str, ...] = ()
+    audience: tuple[str, ...] = ()
+    access_ttl: int | None = None
+    grants: tuple[str, ...] = ()
+    rights: tuple[str, ...] = ()
+    dpop: bool = False
+    disabled: bool = False
+    version: int = 0
+
+
+class ClientStore(Protocol):
+    """OAuth clients by id."""
+
+    async def add_client(self, client: Client, event: Event) -> None:
+        """Raises NameTaken where a client has that id."""
+
+    async def load_client(self, client_id: str) -> Client | None:
+        """The client of that id."""
+
+    async def list_clients(self, *, after: str = "", limit: int) -> list[Client]:
+        """Clients in order of id, following `after`."""
+
+    async def swap_client(self, before: Client, after: Client, event: Event) -> bool:
+        """Write `after` where the row still has `before.version`."""
+
+
+class OnceOnly(Protocol):
+    """Keys that may be used once: the `jti` of DPoP proofs (RFC 9449 §11.1)."""
+
+    async def use_once(self, key: bytes, until: int) -> bool:
+        """True for the first caller of all that names this key; kept until `until`.
+
+        A key past its `until` may be forgotten at any time.
+        """
 
 
 class Throttle(Protocol):
@@ -275,7 +333,16 @@ class AuditLog(Protocol):
 
 
 @runtime_checkable
-class Store(SessionStore, AccountStore, Throttle, KeyStore, AuditLog, Protocol):
+class Store(
+    SessionStore,
+    AccountStore,
+    ClientStore,
+    OnceOnly,
+    Throttle,
+    KeyStore,
+    AuditLog,
+    Protocol,
+):
     """A store for everything, as `open_store` returns it."""
 
     async def check(self) -> None:

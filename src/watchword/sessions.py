@@ -28,7 +28,16 @@ from watchword.core.rotation import (
     judge,
     retry_hash,
 )
-from watchword.core.session import Grant, Policy, Session, time_ordered_id
+from watchword.core.session import (
+    ALL,
+    BROWSER,
+    Asked,
+    Grant,
+    Policy,
+    Session,
+    Terms,
+    time_ordered_id,
+)
 from watchword.errors import (
     RefreshError,
     RefreshReused,
@@ -43,6 +52,7 @@ from watchword.ports import (
     Event,
     EventType,
     OfAccount,
+    OfClient,
     OneSession,
     SessionStore,
     SignedInBefore,
@@ -86,7 +96,6 @@ class Sessions:
         revocations: Revocations,
         policy: Policy,
         issuer: str,
-        audience: str,
         clock: Clock,
         entropy: Entropy,
         claims_hook: ClaimsHook | None = None,
@@ -97,7 +106,6 @@ class Sessions:
         self._revocations = revocations
         self._policy = policy
         self._issuer = issuer
-        self._audience = audience
         self._clock = clock
         self._entropy = entropy
         self._claims_hook = claims_hook
@@ -108,19 +116,24 @@ class Sessions:
         self,
         account_id: bytes,
         roles: tuple[str, ...],
+        terms: Terms,
         *,
-        client_id: str,
+        asked: Asked = ALL,
         address: str = "",
         user_agent: str = "",
     ) -> Grant:
-        """A new session for someone who has proved who they are."""
+        """A new session for someone who has proved who they are.
+
+        `asked` is for its first access token alone.
+        """
         now = self._clock()
         policy = self._policy
+        grace, hold_off = _leniency(policy, terms)
         secret = self._entropy(limits.SECRET_BYTES)
         session = Session(
             id=time_ordered_id(now, self._entropy(10)),
             account_id=account_id,
-            client_id=client_id,
+            client_id=terms.client_id,
             secret_hash=hash_of(secret),
             # No key made generation 0: 32 random bytes are the hash of none.
             retry_hash=self._entropy(32),
@@ -130,14 +143,21 @@ class Sessions:
             rotated_at=now,
             idle_expires_at=now + min(policy.refresh_idle, policy.refresh_absolute),
             expires_at=now + policy.refresh_absolute,
-            access_ttl=policy.access_ttl,
-            grace=policy.grace,
-            hold_off=policy.hold_off,
+            access_ttl=terms.access_ttl or policy.access_ttl,
+            grace=grace,
+            hold_off=hold_off,
             roles=roles,
             address=address,
             user_agent=user_agent[: limits.USER_AGENT_MAX],
+            scope=terms.scope,
+            audience=terms.audience,
+            jkt=terms.jkt,
+            amr=terms.amr,
+            acr=terms.acr,
+            cookie=terms.cookie,
         )
-        grant = self._grant(session, secret, await self._claims(session), now)
+        claims = await self._claims(session)
+        grant = self._grant(session, secret, asked, claims, now)
         event = Event.about(EventType.SIGN_IN, session, address, now)
         await self._store.create(session, event)
         return grant
@@ -149,17 +169,22 @@ class Sessions:
         client_id: str,
         retry_key: str | None = None,
         address: str = "",
+        asked: Asked = ALL,
+        cookie: bool = False,
     ) -> Grant:
         """A fresh access token and the successor of a refresh token.
 
-        Raises RefreshInvalid, RefreshReused, SessionExpired, SessionRevoked,
-        RetryKeyReused; Throttled, Overloaded, StoreUnavailable, with nothing spent.
+        Raises RefreshInvalid, RefreshReused, SessionExpired, SessionRevoked;
+        InvalidProof, InvalidScope, InvalidTarget, RetryKeyReused, Throttled,
+        Overloaded, StoreUnavailable, with nothing spent.
         """
         session_id, generation, secret = self._tokens.read(token)
         # A client without a key gets one that only this request knows: if a commit's
         # answer is lost, the repetition in here finds its own rotation by it.
         key = self._entropy(16).hex() if retry_key is None else retry_key
-        presented = Presented(session_id, generation, secret, client_id, key)
+        presented = Presented(
+            session_id, generation, secret, client_id, key, asked, cookie
+        )
         claims = _NONE if self._claims_hook is None else await self._ahead(presented)
         attempt = _Attempt(presented, address, claims)
         return await self._batcher.submit(session_id, attempt)
@@ -225,7 +250,7 @@ class Sessions:
         if row is None or isinstance(verdict, Refuse):
             assert isinstance(verdict, Refuse)  # noqa: S101 - no row is always refused
             return _Plan(verdict.error())
-        secret = presented.secret
+        secret, asked = presented.secret, presented.asked
         match verdict:
             case Rotate(generation, rewound):
                 key = presented.retry_key or ""
@@ -233,7 +258,7 @@ class Sessions:
                 after = row.rotated(
                     generation, spent_with, attempt.address, policy, now
                 )
-                grant = self._grant(after, secret, attempt.claims, now)
+                grant = self._grant(after, secret, asked, attempt.claims, now)
                 event = None
                 if rewound:
                     event = Event.about(
@@ -246,9 +271,9 @@ class Sessions:
                 return _Plan(grant, Change(row, after, event))
             case Retry():
                 self._retries.count(row, attempt.address, now)
-                return _Plan(self._grant(row, secret, attempt.claims, now))
+                return _Plan(self._grant(row, secret, asked, attempt.claims, now))
             case Same():
-                return _Plan(self._grant(row, secret, attempt.claims, now))
+                return _Plan(self._grant(row, secret, asked, attempt.claims, now))
             case End(reason):
                 return self._plan_end(attempt, row, reason, now)
 
@@ -270,17 +295,17 @@ class Sessions:
         return _Plan(error, Change(row, row.ended(reason, now), event))
 
     def _grant(
-        self, session: Session, secret: bytes, extra: Mapping[str, Any], now: int
+        self,
+        session: Session,
+        secret: bytes,
+        asked: Asked,
+        extra: Mapping[str, Any],
+        now: int,
     ) -> Grant:
         """The tokens of the session's current generation. Signs."""
         jti = self._entropy(16).hex()
         claims = claims_of(
-            session,
-            self._policy,
-            issuer=self._issuer,
-            audience=self._audience,
-            jti=jti,
-            now=now,
+            session, self._policy, asked, issuer=self._issuer, jti=jti, now=now
         )
         return Grant(
             session,
@@ -288,6 +313,8 @@ class Sessions:
             claims.exp - now // 1000,
             self._tokens.mint(session.id, session.generation, secret),
             (session.ends_at(self._policy) - now) // 1000,
+            session.scope if asked.scope is None else asked.scope,
+            claims.cnf is not None,
         )
 
     async def _ahead(self, presented: Presented) -> Mapping[str, Any]:
@@ -315,6 +342,15 @@ class Sessions:
     def generation_of(self, token: str) -> int:
         """The generation that a refresh token names. Raises RefreshInvalid."""
         return self._tokens.read(token)[1]
+
+    def ends_at(self, session: Session) -> int:
+        """The instant from which no token of the session works."""
+        return session.ends_at(self._policy)
+
+    def is_current(self, session: Session, token: str) -> bool:
+        """Whether a refresh token, whose session this is, would be honoured now."""
+        alive = session.revoked_at is None and self._clock() < self.ends_at(session)
+        return alive and self.generation_of(token) == session.generation
 
     async def session_of(self, token: str) -> Session | None:
         """The session of a refresh token of any generation, spent or expired ones too.
@@ -350,9 +386,9 @@ class Sessions:
             count += len(ended)
             if len(ended) < limits.END_LIMIT:
                 return count
-            if isinstance(which, SignedInBefore):
+            if isinstance(which, SignedInBefore | OfClient):
                 last = max(entry.session_id for entry in ended)
-                which = SignedInBefore(which.instant, last)
+                which = msgspec.structs.replace(which, after=last)
 
     async def get(self, session_id: bytes) -> Session | None:
         """The session of that id, alive or not."""
@@ -382,3 +418,13 @@ class Sessions:
     async def sweep(self) -> int:
         """One small step of deleting what is over; how much there was."""
         return await self._store.sweep(self._clock(), limits.SWEEP_LIMIT)
+
+
+def _leniency(policy: Policy, terms: Terms) -> tuple[int, int]:
+    """The grace and the hold-off (ms) of a session: who cannot send a retry key."""
+    grace, hold_off = policy.grace, policy.hold_off
+    if terms.cookie:
+        grace, hold_off = max(grace, BROWSER.grace), BROWSER.hold_off
+    if terms.jkt is not None:  # its key is proved at every refresh
+        grace = max(grace, limits.DPOP_GRACE)
+    return grace, hold_off

@@ -50,7 +50,11 @@ async def mint_of(api: LocalApi) -> Mint:
     claims = api.engine.verifier.verify(grant["accessToken"])
     active = api.engine.keys.active
     mint = Mint(
-        active._private, active.alg, now=api.clock.now, sid=claims.sid, sub=claims.sub
+        active._private,
+        active.alg,
+        now=api.clock.now,
+        sid=grant["sessionId"],
+        sub=claims.sub,
     )
     assert code_of(await api.secure(mint.token())) == "ok"
     return mint

@@ -192,7 +192,7 @@ async def test_cve_2025_12390_no_tokens_of_another_user_under_load(
             assert claims.sid == grant["sessionId"]
             shown = (await api.secure(grant["accessToken"])).json()
             assert shown["subject"] == claims.sub
-            return claims.sid
+            return str(claims.sid)
 
         signed_in: list[tuple[str, Any]] = []
         for _ in range(4):  # more at once from one address are shed
@@ -406,7 +406,7 @@ async def test_cve_2025_61928_who_asks_is_never_read_from_the_body(
         "accountId": bob.id.hex(),
         "userId": bob.id.hex(),
     }
-    extra |= {"roles": ["admin"], "sessionId": "x", "clientId": "x", "generation": 0}
+    extra |= {"roles": ["admin"], "sessionId": "x", "generation": 0}
     body = {"username": "alice", "password": PASSWORD, **extra}
     grant = (await api.client.post(f"{BASE}/login", json=body)).json()
     body = {"refreshToken": grant["refreshToken"], **extra}

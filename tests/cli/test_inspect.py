@@ -10,11 +10,12 @@ import pytest
 
 from tests.cli.terminal import PASSWORD, Terminal
 from watchword.bootstrap import Watchword
-from watchword.core.session import Grant, as_text
+from watchword.core.session import Asked, Grant, Terms, as_text
 
 
 async def sign_in(watchword: Watchword) -> Grant:
-    return await watchword.accounts.sign_in("alice", PASSWORD, client_id="first-party")
+    terms = Terms(client_id="first-party")
+    return await watchword.accounts.sign_in("alice", PASSWORD, terms)
 
 
 @pytest.fixture
@@ -129,3 +130,57 @@ def test_garbage_is_called_so(alice: Terminal, garbage: str) -> None:
 
 def test_a_token_is_never_an_argument(alice: Terminal) -> None:
     alice.run("inspect", "ww_rt_x", code=2)
+
+
+def test_a_token_of_a_clients_own_is_told_as_such(alice: Terminal) -> None:
+    """Live at the API that it is for, of whoever asks here."""
+    alice.run(
+        *("clients", "add", "job", "--confidential", "--scope", "read"),
+        *("--audience", "https://orders.example"),
+    )
+
+    async def token(watchword: Watchword) -> str:
+        client = await watchword.clients.get("job")
+        return watchword.clients.token(client, Asked(jkt="thumb")).access_token
+
+    made = alice.engine(token)
+    found = look(alice, made, 0)
+    assert found["kind"] == "access token of a client"
+    assert (found["state"], found["signature"]) == ("live", "right")
+    assert found["client"] == "job, confidential"
+    assert found["boundTo"].startswith("the DPoP key thumb")
+    assert "session" not in found
+    assert "audience" not in found
+    alice.run("clients", "disable", "job")
+    assert look(alice, made, 0)["client"] == "job, confidential, disabled"
+    assert look(alice, alice.engine(token, ago=600), 1)["state"] == "token_expired"
+
+
+@pytest.mark.parametrize(
+    ("terms", "told"),
+    [
+        ({"client_id": "phone"}, {"client": "phone, public", "carriedIn": "bodies"}),
+        ({"client_id": "gone"}, {"client": "unknown"}),
+        ({"client_id": "first-party", "cookie": True}, {"carriedIn": "a cookie"}),
+        (
+            {"client_id": "first-party", "jkt": "thumb", "audience": ("a:b",)},
+            {"boundTo": "the DPoP key thumb: not accepted as a Bearer token"},
+        ),
+    ],
+)
+def test_any_session_is_judged_as_its_own_client_would_use_it(
+    alice: Terminal, terms: dict[str, Any], told: dict[str, str]
+) -> None:
+    alice.run("clients", "add", "phone")
+
+    async def work(watchword: Watchword) -> Grant:
+        return await watchword.accounts.sign_in("alice", PASSWORD, Terms(**terms))
+
+    grant = alice.engine(work)
+    refresh = look(alice, grant.refresh_token, 0)
+    access = look(alice, grant.access_token, 0)
+    assert (refresh["state"], access["state"]) == ("live", "live")
+    assert (access["kind"], access["session"]) == ("access token", "live")
+    assert refresh.items() >= told.items()
+    if "boundTo" in told:
+        assert access["boundTo"] == told["boundTo"]

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from tests.cli.terminal import OTHER_PASSWORD, PASSWORD, Terminal
 from watchword.bootstrap import Watchword
 from watchword.cli import main
-from watchword.core.session import Grant
+from watchword.core.session import Grant, Terms
 from watchword.errors import InvalidCredentials
 
 DJANGO = "pbkdf2_sha256$1000$saltsaltsalt$8pqAQVplveJ8O3cVlyRbM1jey+bRuWeMAXKAs78gqIE="
@@ -27,7 +27,7 @@ def signing_in(
         return await watchword.accounts.sign_in(
             name,
             password,
-            client_id="first-party",
+            Terms(client_id="first-party"),
             address="192.0.2.7",
             user_agent=user_agent,
         )

@@ -11,28 +11,49 @@ from hypothesis import strategies as st
 
 from tests.core.test_rotation import session
 from watchword.core import limits
-from watchword.core.access_token import Claims, check_claims, claims_of
-from watchword.core.session import STRICT, Policy, as_text
+from watchword.core.access_token import (
+    RESERVED,
+    Claims,
+    Confirmation,
+    check_claims,
+    claims_of,
+    client_claims,
+    read_claims,
+)
+from watchword.core.session import AAL1, ALL, STRICT, Asked, Policy, as_text
 from watchword.errors import TokenExpired, TokenInvalid
 
 NOW = 1_800_000_000_000
 ISSUER, AUDIENCE = "https://auth.example", "api"
 
 
-def claims(now: int = NOW, policy: Policy = STRICT, **fields: Any) -> Claims:
-    return claims_of(
-        session(**fields), policy, issuer=ISSUER, audience=AUDIENCE, jti="j", now=now
+def claims(
+    now: int = NOW, policy: Policy = STRICT, asked: Asked = ALL, **fields: Any
+) -> Claims:
+    row = session(**fields)
+    return claims_of(row, policy, asked, issuer=ISSUER, jti="j", now=now)
+
+
+def clients_own(asked: Asked = ALL, *audience: str) -> Claims:
+    return client_claims(
+        "worker",
+        asked,
+        issuer=ISSUER,
+        audience=audience or (AUDIENCE,),
+        life=limits.MINUTE,
+        jti="j",
+        now=NOW,
     )
 
 
-def payload(**changes: Any) -> dict[str, Any]:
-    made: dict[str, Any] = msgspec.to_builtins(claims())
-    made |= changes
-    return {name: value for name, value in made.items() if value is not ...}
+def payload(made: Claims | None = None, **changes: Any) -> dict[str, Any]:
+    builtins: dict[str, Any] = msgspec.to_builtins(made or claims())
+    builtins |= changes
+    return {name: value for name, value in builtins.items() if value is not ...}
 
 
-def check(now: int = NOW, **changes: Any) -> Claims:
-    return check_claims(payload(**changes), ISSUER, AUDIENCE, now)
+def check(now: int = NOW, made: Claims | None = None, **changes: Any) -> Claims:
+    return check_claims(payload(made, **changes), ISSUER, AUDIENCE, now)
 
 
 def test_the_claims_are_those_of_rfc_9068_and_of_the_session() -> None:
@@ -43,8 +64,70 @@ def test_the_claims_are_those_of_rfc_9068_and_of_the_session() -> None:
     assert (made.iat, made.exp) == (NOW // 1000, NOW // 1000 + 120)
     assert made.auth_time == (NOW - limits.HOUR) // 1000
     assert made.roles == ("admin",)
-    absent = {"roles", "scope", "nbf"}
+    assert (made.amr, made.acr) == (("pwd",), AAL1)
+    absent = {"roles", "scope", "nbf", "cnf"}
     assert not absent & set(msgspec.to_builtins(claims()))
+
+
+def test_a_claims_hook_may_set_no_claim_of_ours() -> None:
+    assert set(Claims.__struct_fields__) == RESERVED
+
+
+ASKED: dict[str, tuple[Asked, dict[str, Any], dict[str, Any]]] = {
+    "nothing, of a plain session": (ALL, {}, {"aud": "api", "scope": None}),
+    "nothing, of a session with scope": (
+        ALL,
+        {"scope": ("read", "write")},
+        {"scope": "read write"},
+    ),
+    "a narrower scope": (
+        Asked(scope=("read",)),
+        {"scope": ("read", "write")},
+        {"scope": "read"},
+    ),
+    "no scope": (Asked(scope=()), {"scope": ("read",)}, {"scope": None}),
+    "nothing, of a session for one": (ALL, {"audience": ("x",)}, {"aud": "x"}),
+    "nothing, of a session for two": (
+        ALL,
+        {"audience": ("x", "y")},
+        {"aud": ["x", "y"]},
+    ),
+    "one of two": (Asked(resources=("y",)), {"audience": ("x", "y")}, {"aud": "y"}),
+    "nothing, of a bound session": (ALL, {"jkt": "k"}, {"cnf": Confirmation("k")}),
+    "a bound token of a session that is not": (
+        Asked(jkt="k"),
+        {},
+        {"cnf": Confirmation("k")},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_token_has_what_was_asked_for_or_all_that_the_session_has(name: str) -> None:
+    asked, fields, expected = ASKED[name]
+    made = claims(asked=asked, **fields)
+    assert {claim: getattr(made, claim) for claim in expected} == expected
+    assert read_claims(payload(made), ISSUER, None, NOW) == made
+
+
+def test_a_clients_own_token_has_no_session_and_no_sign_in() -> None:
+    made = clients_own()
+    assert (made.sub, made.client_id) == ("worker", "worker")
+    assert made.exp - made.iat == 60
+    members = {"iss", "sub", "aud", "exp", "iat", "jti", "client_id"}
+    assert set(msgspec.to_builtins(made)) == members
+    assert check(made=made) == made
+    full = clients_own(Asked(("read", "write"), ("x", "y"), "k"))
+    assert (full.aud, full.scope) == (["x", "y"], "read write")
+    assert full.cnf == Confirmation("k")
+    assert clients_own(ALL, "x", "y").aud == ["x", "y"]
+
+
+def test_the_audience_may_be_left_to_the_caller() -> None:
+    made = claims(audience=("x",))
+    assert check_claims(payload(made), ISSUER, None, NOW) == made
+    with pytest.raises(TokenInvalid):
+        check_claims(payload(made), ISSUER, AUDIENCE, NOW)
 
 
 @given(
@@ -102,6 +185,23 @@ WRONG: dict[str, dict[str, Any]] = {
     "roles as text": {"roles": "admin"},
     **{f"without {name}": {name: ...} for name in ("iss", "aud", "exp", "iat", "sid")},
     **{f"no {name}": {name: ...} for name in ("sub", "jti", "client_id", "auth_time")},
+    "neither a user's nor a client's": {"sid": ..., "auth_time": ..., "acr": ...},
+    "a session of null": {"sid": None, "auth_time": None, "acr": None},
+    "a binding by certificate": {"cnf": {"x5t#S256": "x"}},
+    "a binding to a key itself": {"cnf": {"jwk": {"kty": "EC"}}},
+    "a binding to nothing": {"cnf": {}},
+    "a binding of text": {"cnf": "k"},
+    "a binding to a number": {"cnf": {"jkt": 1}},
+    "methods as text": {"amr": "pwd"},
+    "a class that is a number": {"acr": 1},
+}
+
+# Of a client's own token, which has the subject of its client and nothing of a user.
+WRONG_OF_CLIENT: dict[str, dict[str, Any]] = {
+    "another subject": {"sub": "a-user"},
+    "a session alone": {"sid": "s"},
+    "a sign-in alone": {"auth_time": NOW // 1000},
+    "a class of sign-in": {"acr": AAL1},
 }
 
 
@@ -112,6 +212,12 @@ def test_wrong_claims_are_invalid_and_never_said_to_be_expired(wrong: str) -> No
     if not {"iat", "nbf"} & set(WRONG[wrong]):
         with pytest.raises(TokenInvalid):  # however old: `token_expired` says genuine
             check(NOW + limits.DAY, **WRONG[wrong])
+
+
+@pytest.mark.parametrize("wrong", WRONG_OF_CLIENT)
+def test_a_clients_own_token_cannot_pass_for_a_users(wrong: str) -> None:
+    with pytest.raises(TokenInvalid):
+        check(made=clients_own(), **WRONG_OF_CLIENT[wrong])
 
 
 def test_expiry_is_at_the_second_itself_without_leeway() -> None:

@@ -33,8 +33,11 @@ from watchword.core.rotation import (
     judge,
     retry_hash,
 )
-from watchword.core.session import BROWSER, STRICT, Policy, Session
+from watchword.core.session import BROWSER, STRICT, Asked, Policy, Session
 from watchword.errors import (
+    InvalidProof,
+    InvalidScope,
+    InvalidTarget,
     RefreshInvalid,
     RetryKeyReused,
     SessionExpired,
@@ -99,7 +102,7 @@ ROWS: dict[str, tuple[Session | None, Presented, Verdict]] = {
     # 2: no such session, or another's secret.
     "no session": (None, CURRENT, Refuse(RefreshInvalid)),
     "wrong secret": (session(), presented(secret=b"x" * 20), Refuse(RefreshInvalid)),
-    # 3: another client.
+    # 3: another client. The rest of it is in test_granted.py.
     "wrong client": (session(), presented(client_id="x"), Refuse(RefreshInvalid)),
     # 4: over before its time, or in time.
     "revoked": (session(revoked_at=NOW - 1), CURRENT, Refuse(SessionRevoked)),
@@ -252,6 +255,9 @@ def test_the_named_policies_are_what_the_design_says() -> None:
 FAULTS: list[tuple[str, dict[str, Any], dict[str, Any], Verdict]] = [
     ("secret", {}, {"secret": b"x" * 20}, Refuse(RefreshInvalid)),
     ("client", {}, {"client_id": "x"}, Refuse(RefreshInvalid)),
+    ("key", {"jkt": "k"}, {}, Refuse(InvalidProof)),
+    ("scope", {}, {"scope": ("more",)}, Refuse(InvalidScope)),
+    ("resource", {}, {"resources": ("other",)}, Refuse(InvalidTarget)),
     ("revoked", {"revoked_at": NOW - 1}, {}, Refuse(SessionRevoked)),
     ("expired", {"idle_expires_at": NOW - 1}, {}, Refuse(SessionExpired)),
     ("reuse", {}, {"generation": 0}, End("reuse")),
@@ -266,6 +272,8 @@ def test_the_first_check_that_fails_decides(first: int, second: int) -> None:
     for _, of_row, of_token, _ in (FAULTS[second], FAULTS[first]):
         row |= of_row
         shown |= of_token
+    wanted = {n: shown.pop(n) for n in ("scope", "resources") if n in shown}
+    shown["asked"] = Asked(**wanted)
     expected = FAULTS[min(first, second)][3]
     assert judged(session(**row), presented(**shown)) == expected
 
@@ -295,6 +303,7 @@ def rows(draw: st.DrawFn) -> Session:
         grace=draw(st.sampled_from([0, 10_000, 60_000])),
         hold_off=draw(st.sampled_from([0, 30_000])),
         revoked_at=draw(st.sampled_from([None, None, NOW])),
+        jkt=draw(st.sampled_from([None, None, "k"])),
     )
 
 
@@ -305,6 +314,7 @@ def requests(draw: st.DrawFn) -> Presented:
         secret=draw(st.sampled_from([SECRET, SECRET, b"x" * 20])),
         client_id=draw(st.sampled_from([CLIENT, CLIENT, "another"])),
         retry_key=draw(KEYS),
+        asked=Asked(jkt=draw(st.sampled_from([None, "k", "other"]))),
     )
 
 
@@ -324,6 +334,7 @@ def test_checks_1_to_4_never_revoke_and_never_spend(
 ) -> None:
     verdict = judge(row, shown, policy, now)
     trusted = shown.secret == SECRET and shown.client_id == CLIENT
+    trusted = trusted and row.jkt in (None, shown.asked.jkt)
     alive = row.revoked_at is None and now < row.ends_at(policy)
     if not (trusted and alive):
         assert isinstance(verdict, Refuse)
@@ -348,7 +359,10 @@ def test_no_verdict_extends_a_lifetime_and_generations_only_rise(
     assert verdict.generation == shown.generation + 1 > row.generation
     assert verdict.generation <= GENERATION_MAX
     assert after.version == row.version + 1
-    unchanged = ("id", "account_id", "client_id", "secret_hash", "access_ttl", "grace")
+    unchanged = (
+        *("id", "account_id", "client_id", "secret_hash", "access_ttl", "grace"),
+        *("scope", "audience", "jkt", "amr", "acr", "cookie"),
+    )
     assert all(getattr(row, name) == getattr(after, name) for name in unchanged)
 
 

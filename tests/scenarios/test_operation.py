@@ -32,7 +32,7 @@ from tests.scenarios.world import (
 from watchword.core.access_token import claims_of
 from watchword.core.limits import DAY, RETRIES_PER_MINUTE, SECOND, SWEEP_AFTER
 from watchword.core.refresh_token import RefreshTokens
-from watchword.core.session import Grant, Policy
+from watchword.core.session import ALL, Grant, Policy
 from watchword.errors import KeyRingError
 from watchword.keys import Vault, derive, generate
 from watchword.ports import Change, Event, EventType
@@ -137,8 +137,8 @@ async def test_s45_a_writer_in_the_database_cannot_plant_a_signing_key(
     claims = claims_of(
         r0.session,
         world.policy,
+        ALL,
         issuer="https://auth.example",
-        audience="api",
         jti="forged",
         now=world.clock.now,
     )

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Self
 
 from watchword.core.refresh_token import RefreshTokens
-from watchword.core.session import STRICT, Grant, Policy, Session
+from watchword.core.session import STRICT, Grant, Policy, Session, Terms
 from watchword.errors import StoreUnavailable, WatchwordError
 from watchword.keys import KeyRing, derive
 from watchword.ports import Entropy, Event, EventType, OneSession, Store
@@ -127,7 +127,6 @@ class World:
             revocations=self.revocations,
             policy=policy,
             issuer=ISSUER,
-            audience=AUDIENCE,
             clock=clock,
             entropy=entropy,
             claims_hook=claims_hook,
@@ -149,7 +148,7 @@ class World:
         self, account_id: bytes = ALICE, roles: tuple[str, ...] = ()
     ) -> Grant:
         return await self.sessions.start(
-            account_id, roles, client_id=CLIENT, address=VICTIM
+            account_id, roles, Terms(client_id=CLIENT), address=VICTIM
         )
 
     async def refresh(

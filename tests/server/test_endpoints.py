@@ -13,7 +13,9 @@ from tests.scenarios.api import BASE, PASSWORD, LocalApi, bearer, code_of
 from watchword.core import limits
 from watchword.errors import StoreUnavailable
 from watchword.server.app import ENDPOINTS, OPERATIONS, make_app
+from watchword.server.endpoints.metadata import RESOURCE_PATH, SERVER_PATH
 from watchword.server.openapi import document
+from watchword.server.problems import OAUTH_PATHS
 from watchword.testing import ManualClock
 
 REFRESH = re.compile(r"ww_rt_[A-Za-z0-9_-]{76}")
@@ -278,6 +280,8 @@ async def test_the_document_is_of_the_routes_and_of_nothing_else(
     for route in app._application.routes:
         routed |= {(m, route.path) for m in route.methods if m != "HEAD"}
     about = {("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/docs/{name}")}
+    # The same documents, for an issuer that has a path.
+    about |= {("GET", f"{p}/{{path:path}}") for p in (SERVER_PATH, RESOURCE_PATH)}
     assert described == routed - about
     assert len(OPERATIONS) == len(ENDPOINTS) == len(described)
     ids = [m["operationId"] for p in served["paths"].values() for m in p.values()]
@@ -287,11 +291,12 @@ async def test_the_document_is_of_the_routes_and_of_nothing_else(
 async def test_the_document_declares_every_answer_that_we_saw(api: LocalApi) -> None:
     """Each operation names 401 exactly where a bearer or a token can be refused."""
     paths = (await api.client.get("/openapi.json")).json()["paths"]
-    for methods in paths.values():
+    for path, methods in paths.items():
+        kind = "json" if path in OAUTH_PATHS else "problem+json"
         for operation in methods.values():
             for status, answer in operation["responses"].items():
                 if int(status) >= 400:
-                    assert list(answer["content"]) == ["application/problem+json"]
+                    assert list(answer["content"]) == [f"application/{kind}"]
             if operation.get("security") == [{"bearer": []}]:
                 assert {"400", "401", "503"} <= set(operation["responses"])
 
@@ -330,7 +335,8 @@ async def test_another_method_is_405_and_says_which_is_right(
             f"{BASE}/Login",
             "/metrics",
         ),
-        *("/.well-known/openid-configuration", f"{BASE}/sessions/a/b", "/docs/"),
+        *("/.well-known/webfinger", f"{BASE}/sessions/a/b", "/docs/"),
+        *("/.well-known/oauth-authorization-server/a", "/oauth", "/oauth/token/"),
         *("/docs/../secret", "/docs/%2e%2e%2fsecret", "/static/index.html", "/%00"),
     ],
 )

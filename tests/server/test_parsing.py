@@ -220,7 +220,7 @@ async def test_a_header_that_decides_may_come_once(api: LocalApi, header: str) -
             ("Basic YTpi", "token_missing"),
             ("Bear", "token_missing"),
         ),
-        *(("DPoP {}", "token_missing"), ("Token {}", "token_missing")),
+        *(("DPoP {}", "token_invalid"), ("Token {}", "token_missing")),
         *(("Bearer", "invalid_request"), ("Bearer ", "invalid_request")),
         *(("Bearer{}", "invalid_request"), ("Bearer\t{}", "invalid_request")),
         *(
@@ -242,7 +242,17 @@ async def test_the_authorization_header(api: LocalApi, value: str, code: str) ->
     answer = await api.client.get(f"{BASE}/secure", headers=headers)
     assert code_of(answer) == code
     if code == "token_missing":
-        assert answer.headers["www-authenticate"] == 'Bearer realm="watchword"'
+        # Both schemes, no error, and where to find out who issues tokens.
+        challenge = answer.headers["www-authenticate"]
+        well_known = "https://auth.example/.well-known"
+        metadata = f"{well_known}/oauth-protected-resource/api/auth"
+        assert "error" not in challenge
+        assert [part.split()[0] for part in challenge.split(", ")] == [
+            "Bearer",
+            f'resource_metadata="{metadata}"',
+            "DPoP",
+            'algs="ES256',
+        ]
 
 
 async def test_a_token_anywhere_but_in_the_header_is_none(api: LocalApi) -> None:

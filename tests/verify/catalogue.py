@@ -50,6 +50,10 @@ def _claims(**changes: Any) -> Make:
     return lambda mint: mint.with_claims(**changes)
 
 
+def _own(**changes: Any) -> Make:
+    return lambda mint: mint.clients_own(**changes)
+
+
 def _spelled(**texts: str) -> Make:
     return lambda mint: mint.token(payload=mint.spelled(**texts))
 
@@ -452,6 +456,23 @@ CLAIMS: Final[dict[str, Make]] = {
         for name in ("sub", "jti", "client_id", "sid")
         for value in ("", None, 1, True, [], ["x"], {})
     },
+    "VF-19 neither session nor sign-in": _claims(sid=..., auth_time=...),
+    "VF-19 neither, as null": _claims(sid=None, auth_time=None),
+    "VF-19 a client's own, of another subject": _own(sub="u"),
+    "VF-19 a client's own, with a session": _own(sid="s"),
+    "VF-19 a client's own, with a sign-in": _own(auth_time=1_800_000_000),
+    "VF-19 a client's own, with a class of sign-in": _own(acr="aal1"),
+    **{
+        f"VF-19 cnf {cnf!r}": _claims(cnf=cnf)
+        for cnf in (
+            *("", "k", 1, True, [], ["k"], {}, {"jkt": None}, {"jkt": 1}),
+            *({"jkt": ["k"]}, {"x5t#S256": "x"}, {"jwk": {"kty": "EC"}}, {"kid": "k"}),
+        )
+    },
+    "VF-19 amr as text": _claims(amr="pwd"),
+    "VF-19 amr of numbers": _claims(amr=[1]),
+    "VF-19 acr as a number": _claims(acr=1),
+    "VF-19 acr as a list": _claims(acr=["aal1"]),
     "VF-19 auth_time as text": _claims(auth_time="1800000000"),
     "VF-19 roles as text": _claims(roles="admin"),
     "VF-19 roles of numbers": _claims(roles=[1]),
@@ -489,6 +510,9 @@ GENUINE: Final[dict[str, Make]] = {
         payload=json.dumps(m.payload(), indent=2).encode()
     ),
     "a subject in another script": _claims(sub="用户"),
+    "a client's own": _own(),
+    "methods and class of the sign-in": _claims(amr=["pwd"], acr="aal1"),
+    "not bound, as null": _claims(cnf=None),
 }
 
 __all__ = ["ES256_EDGES", "FORGERIES", "GENUINE", "Make", "b64"]

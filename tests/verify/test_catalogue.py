@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from tests.verify.catalogue import ES256_EDGES, FORGERIES, GENUINE
-from tests.verify.minting import ALGORITHMS, Bench, Mint, ecdsa, mac, private_key
+from tests.verify.minting import (
+    ALGORITHMS,
+    ISSUER,
+    Bench,
+    Mint,
+    ecdsa,
+    mac,
+    private_key,
+)
+from watchword.errors import TokenInvalid
 
 
 @pytest.fixture(params=ALGORITHMS)
@@ -14,11 +23,14 @@ def bench(request: pytest.FixtureRequest) -> Bench:
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-def test_a_forgery_is_invalid(name: str, bench: Bench) -> None:
+async def test_a_forgery_is_invalid(name: str, bench: Bench) -> None:
     """And only ever that: what was wrong is not said (VF-22)."""
     token = FORGERIES[name](bench.mint)
     assert bench.code_of(token) == "token_invalid"
+    assert bench.code_at_introspection(token) == "token_invalid"
     assert bench.code_at_logout(token) == "token_invalid"
+    with pytest.raises(TokenInvalid):
+        await bench.verifier.verify_bound(token, None, method="GET", url=ISSUER)
 
 
 @pytest.mark.parametrize("name", GENUINE)
@@ -26,6 +38,7 @@ def test_a_genuine_token_is_accepted_twice(name: str, bench: Bench) -> None:
     token = GENUINE[name](bench.mint)
     assert bench.code_of(token) == "ok"
     assert bench.code_of(token) == "ok"  # from the cache
+    assert bench.code_at_introspection(token) == "ok"
     assert bench.code_at_logout(token) == "ok"
 
 

@@ -16,6 +16,7 @@ from tests.verify.minting import ALGORITHMS, AUDIENCE, ISSUER, private_key
 from watchword.bootstrap import policy_of
 from watchword.config import Settings
 from watchword.core.refresh_token import RefreshTokens
+from watchword.core.session import Terms
 from watchword.keys import KeyRing, SigningKey, derive
 from watchword.revocation import Revocations
 from watchword.sessions import Sessions
@@ -45,7 +46,6 @@ class Issuer:
             revocations=self.revocations,
             policy=policy_of(Settings()),
             issuer=ISSUER,
-            audience=AUDIENCE,
             clock=self.clock,
             entropy=entropy,
         )
@@ -56,7 +56,8 @@ class Issuer:
         for number in range(10):
             roles = ("admin",) if number % 2 else ()
             account = number.to_bytes(16)
-            grant = await self.sessions.start(account, roles, client_id="first-party")
+            terms = Terms(client_id="first-party")
+            grant = await self.sessions.start(account, roles, terms)
             tokens.append(grant.access_token)
             grant = await self.sessions.refresh(
                 grant.refresh_token, client_id="first-party"

@@ -10,6 +10,7 @@ import click
 
 from watchword import __version__
 from watchword.cli.audit import audit
+from watchword.cli.clients import clients
 from watchword.cli.keys import keys
 from watchword.cli.serve import serve
 from watchword.cli.sessions import sessions
@@ -24,5 +25,8 @@ def main() -> None:
     """Sessions for your API: sign in, refresh, log out everywhere."""
 
 
-for command in (serve, user, sessions, keys, migrate, check, openapi, audit, inspect):
+for command in (
+    *(serve, user, sessions, clients, keys),
+    *(migrate, check, openapi, audit, inspect),
+):
     main.add_command(command)

@@ -1,4 +1,4 @@
-"""`watchword keys`: what signs access tokens."""
+"""`watchword keys`: what signs access tokens, and the secret that it rests under."""
 
 from __future__ import annotations
 
@@ -9,14 +9,29 @@ import click
 
 from watchword.cli.output import table, tell, utc, visible
 from watchword.cli.running import existing, options, with_engine
+from watchword.core import limits
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
 
+_PAGE = 500
+
 
 @click.group()
 def keys() -> None:
-    """Signing keys: list, rotate, retire."""
+    """Signing keys: list, rotate, retire; and the server secret: secrets.
+
+    \b
+    To change the server secret with nobody logged out:
+    1. Add the new one behind the old one in WATCHWORD_SECRET, and restart
+       every process: all verify with both.
+    2. Put it in front, and restart every process: from now on it mints.
+    3. Wait until `watchword keys secrets` says that the old one may go:
+       one idle lifetime. Remove it, and restart every process.
+
+    `watchword keys secrets` shows on each machine in which order it has them. Secrets
+    that --data keeps are the lines of its file `secret`.
+    """  # noqa: D301 - click's mark for lines to keep
 
 
 @keys.command("list")
@@ -56,3 +71,55 @@ def retire(kid: str, data: Path | None, as_json: bool) -> None:
     """Drop a key at once, for an emergency: its tokens are refused."""
     with_engine(existing(data), lambda watchword: watchword.keys.retire(kid))
     tell(as_json, f"{visible(kid)} is gone; clients refresh their tokens.", retired=kid)
+
+
+@keys.command()
+@options
+def secrets(data: Path | None, as_json: bool) -> None:
+    """Show what each server secret does, by fingerprint, and when it may go.
+
+    The same secret has the same fingerprint on every machine.
+    """
+
+    async def work(watchword: Watchword) -> list[dict[str, Any]]:
+        (first, sealed), *others = watchword.keys.secrets
+        rows = [_row(first, "mints and verifies", sealed, None, "")]
+        since = await _sealed_again(watchword, first) if others else None
+        for name, count in others:
+            may_go, note = None, "unknown: no start has sealed the keys under the first"
+            if count:
+                note = "not before a server with this order has sealed the keys again"
+            elif since is not None:
+                may_go = since + watchword.settings.refresh_idle * limits.SECOND
+                note = "if every process had this order one idle lifetime before"
+            rows.append(_row(name, "verifies", count, may_go, note))
+        return rows
+
+    table(as_json, with_engine(existing(data), work), "There are no secrets.")
+
+
+def _row(
+    name: str, does: str, sealed: int, may_go: int | None, note: str
+) -> dict[str, Any]:
+    return {
+        "fingerprint": name,
+        "does": does,
+        "keysSealed": sealed,
+        "mayGoFrom": None if may_go is None else utc(may_go),
+        "note": note,
+    }
+
+
+async def _sealed_again(watchword: Watchword, fingerprint: str) -> int | None:
+    """When the keys were last sealed again, if that was under this secret."""
+    from watchword.keys import RESEALED
+
+    newest = await watchword.store.last_event()
+    while newest > 0:
+        page = await watchword.store.read_events(max(0, newest - _PAGE), _PAGE)
+        for _, event in reversed(page):
+            if event.detail.get("change") == RESEALED:
+                under = event.detail.get("secret")
+                return event.at if under == fingerprint else None
+        newest -= _PAGE
+    return None

@@ -16,8 +16,9 @@ from watchword.cli.running import existing, options, standard_input, with_engine
 from watchword.core import limits
 from watchword.core.refresh_token import PREFIX
 from watchword.core.rotation import End, Presented, Refuse, Verdict, judge
-from watchword.core.session import Policy, Session, as_text, from_text
+from watchword.core.session import Asked, Policy, Session, as_text, from_text
 from watchword.errors import (
+    NotFound,
     RefreshInvalid,
     RefreshReused,
     SessionRevoked,
@@ -26,6 +27,7 @@ from watchword.errors import (
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
+    from watchword.ports import Client
 
 LIVE = "live"
 _DATES = ("exp", "iat", "nbf", "auth_time")
@@ -61,24 +63,55 @@ async def _inspect_access(watchword: Watchword, token: str) -> dict[str, Any]:
     header, claims = (_object(part) for part in (parts * 2)[:2])
     if len(parts) != 3 or header is None or claims is None:  # noqa: PLR2004 - a JWS
         return {"kind": "unknown", "state": "not a token of any kind known here"}
-    try:
-        watchword.verifier.verify(token)
-        state = LIVE
-    except WatchwordError as error:
-        state = error.code
     session_id = from_text(str(claims.get("sid")))
     session = None
     if session_id is not None:
         (session,) = await watchword.store.load([session_id])
+    client = await _client(watchword, claims.get("client_id"))
+    # Where it may be used: at this API, and at those of its session or client.
+    audiences = {
+        watchword.settings.audience,
+        *(() if session is None else session.audience),
+        *(() if client is None else client.audience),
+    }
+    try:
+        watchword.verifier.verify_for(token, audiences)
+        state = LIVE
+    except WatchwordError as error:
+        state = error.code
+    of_client = "sid" not in claims and claims.get("sub") == claims.get("client_id")
     return {
-        "kind": "access token",
+        "kind": "access token of a client" if of_client else "access token",
         "state": state,
         "signature": _signature(watchword, token, claims),
-        **_mismatches(watchword, claims),
-        "session": _session_state(session, watchword),
+        **_mismatches(watchword, claims, audiences),
+        **({} if of_client else {"session": _session_state(session, watchword)}),
+        "client": _client_state(client),
+        **_binding(claims.get("cnf")),
         "header": header,
         "claims": claims,
     }
+
+
+async def _client(watchword: Watchword, client_id: object) -> Client | None:
+    try:
+        return await watchword.clients.get(str(client_id))
+    except NotFound:
+        return None
+
+
+def _client_state(client: Client | None) -> str:
+    if client is None:
+        return "unknown"
+    kind = "public" if client.secret_hash is None else "confidential"
+    return f"{client.id}, {kind}" + (", disabled" if client.disabled else "")
+
+
+def _binding(cnf: object) -> dict[str, str]:
+    """That it works with a proof only; no binding, no line."""
+    if not isinstance(cnf, dict) or "jkt" not in cnf:
+        return {}
+    return {"boundTo": f"the DPoP key {cnf['jkt']}: not accepted as a Bearer token"}
 
 
 def _signature(watchword: Watchword, token: str, claims: dict[str, Any]) -> str:
@@ -102,7 +135,9 @@ def _signature(watchword: Watchword, token: str, claims: dict[str, Any]) -> str:
     return "right"
 
 
-def _mismatches(watchword: Watchword, claims: dict[str, Any]) -> dict[str, str]:
+def _mismatches(
+    watchword: Watchword, claims: dict[str, Any], audiences: set[str]
+) -> dict[str, str]:
     """For which other server a token was made: often one with other settings."""
     settings = watchword.settings
     issuer, audience = claims.get("iss"), claims.get("aud")
@@ -112,9 +147,8 @@ def _mismatches(watchword: Watchword, claims: dict[str, Any]) -> dict[str, str]:
             f"{issuer}, and here it is {settings.effective_issuer}: give the "
             "WATCHWORD_ISSUER, or host and port, that the server has"
         )
-    if settings.audience not in (
-        audience if isinstance(audience, list) else [audience]
-    ):
+    named = audience if isinstance(audience, list) else [audience]
+    if not audiences.intersection(map(str, named)):
         found["audience"] = f"{audience}, and here it is {settings.audience}"
     return found
 
@@ -143,7 +177,15 @@ async def _inspect_refresh(watchword: Watchword, token: str) -> dict[str, Any]:
         return {**found, "mac": "wrong"}
     if session is None:
         return found
-    presented = Presented(session_id, generation, secret, session.client_id)
+    # As its client would present it: what is asked is the state of the token itself.
+    presented = Presented(
+        session_id,
+        generation,
+        secret,
+        session.client_id,
+        asked=Asked(jkt=session.jkt),
+        cookie=session.cookie,
+    )
     verdict = judge(session, presented, _policy(watchword), watchword.clock())
     found["state"] = _state(verdict)
     if isinstance(verdict, End):
@@ -152,6 +194,9 @@ async def _inspect_refresh(watchword: Watchword, token: str) -> dict[str, Any]:
         **found,
         "currentGeneration": session.generation,
         "subject": as_text(session.account_id),
+        "client": _client_state(await _client(watchword, session.client_id)),
+        "carriedIn": "a cookie" if session.cookie else "bodies",
+        **({} if session.jkt is None else _binding({"jkt": session.jkt})),
         "signedInAt": utc(session.authenticated_at),
         "expiresAt": utc(session.ends_at(_policy(watchword))),
     }

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from watchword.core import limits
-from watchword.core.session import Policy, Session, as_text
+from watchword.core.session import Asked, Policy, Session, as_text
 from watchword.errors import TokenExpired, TokenInvalid
 
 TYPE: Final = "at+jwt"
@@ -28,8 +28,18 @@ RESERVED: Final = frozenset(
 _YEAR_10000: Final = 253_402_300_800
 
 
+class Confirmation(msgspec.Struct, frozen=True):
+    """The key that must be proved beside the token (RFC 9449 §6.1)."""
+
+    jkt: str
+
+
 class Claims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The payload, in the names of RFC 9068 §2.2."""
+    """The payload, in the names of RFC 9068 §2.2.
+
+    A user's token has a session (`sid`) and an `auth_time`; a client's own has neither,
+    and its `sub` is its `client_id`, which no user's can be.
+    """
 
     iss: str
     sub: str
@@ -38,8 +48,11 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     iat: int
     jti: str
     client_id: str
-    auth_time: int
-    sid: str
+    auth_time: int | None = None
+    sid: str | None = None
+    acr: str | None = None
+    amr: tuple[str, ...] = ()
+    cnf: Confirmation | None = None
     nbf: int | None = None
     scope: str | None = None
     roles: tuple[str, ...] = ()
@@ -48,36 +61,72 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def claims_of(
     session: Session,
     policy: Policy,
+    asked: Asked,
     *,
     issuer: str,
-    audience: str,
     jti: str,
     now: int,
 ) -> Claims:
-    """The claims of an access token issued now: it never outlives its session."""
+    """The claims of an access token issued now: it never outlives its session.
+
+    `judge` has seen to it that no more is asked for than the session has.
+    """
     issued = now // 1000
     life = session.access_ttl // 1000
+    scope = session.scope if asked.scope is None else asked.scope
+    audience = asked.resources or session.audience or (policy.audience,)
+    jkt = asked.jkt or session.jkt
     return Claims(
         iss=issuer,
         sub=as_text(session.account_id),
-        aud=audience,
+        aud=audience[0] if len(audience) == 1 else list(audience),
         exp=min(issued + life, session.ends_at(policy) // 1000),
         iat=issued,
         jti=jti,
         client_id=session.client_id,
         auth_time=session.authenticated_at // 1000,
         sid=as_text(session.id),
+        acr=session.acr,
+        amr=session.amr,
+        cnf=None if jkt is None else Confirmation(jkt),
+        scope=" ".join(scope) or None,
         roles=session.roles,
     )
 
 
+def client_claims(
+    client_id: str,
+    asked: Asked,
+    *,
+    issuer: str,
+    audience: tuple[str, ...],
+    life: int,
+    jti: str,
+    now: int,
+) -> Claims:
+    """The claims of a client's own access token (RFC 6749 §4.4), good for `life` ms."""
+    issued = now // 1000
+    aud = asked.resources or audience
+    return Claims(
+        iss=issuer,
+        sub=client_id,
+        aud=aud[0] if len(aud) == 1 else list(aud),
+        exp=issued + life // 1000,
+        iat=issued,
+        jti=jti,
+        client_id=client_id,
+        cnf=None if asked.jkt is None else Confirmation(asked.jkt),
+        scope=" ".join(asked.scope or ()) or None,
+    )
+
+
 def check_claims(
-    payload: Mapping[str, Any], issuer: str, audience: str, now: int
+    payload: Mapping[str, Any], issuer: str, audience: str | None, now: int
 ) -> Claims:
     """The claims, typed, if they are of this issuer, for this audience, and in time.
 
     Raises TokenInvalid, or TokenExpired where nothing else is wrong. No leeway: the
-    clock is the issuer's own, or the caller's to add.
+    clock is the issuer's own, or the caller's to add. `audience` None: whichever.
     """
     claims = read_claims(payload, issuer, audience, now)
     if now // 1000 >= claims.exp:
@@ -86,7 +135,7 @@ def check_claims(
 
 
 def read_claims(
-    payload: Mapping[str, Any], issuer: str, audience: str, now: int
+    payload: Mapping[str, Any], issuer: str, audience: str | None, now: int
 ) -> Claims:
     """The same, expired or not: to end a session any of its tokens is good enough.
 
@@ -97,9 +146,11 @@ def read_claims(
     except msgspec.ValidationError:
         raise TokenInvalid from None
     audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
-    if claims.iss != issuer or audience not in audiences:
+    if claims.iss != issuer or (audience is not None and audience not in audiences):
         raise TokenInvalid
-    if not (claims.sub and claims.jti and claims.client_id and claims.sid):
+    if not (claims.sub and claims.jti and claims.client_id):
+        raise TokenInvalid
+    if not (_of_user(claims) or _of_client(claims)):
         raise TokenInvalid
     if not _is_date(claims.iat) or not _is_date(claims.exp):
         raise TokenInvalid
@@ -109,6 +160,15 @@ def read_claims(
     if claims.iat > seconds or (claims.nbf is not None and claims.nbf > seconds):
         raise TokenInvalid
     return claims
+
+
+def _of_user(claims: Claims) -> bool:
+    return bool(claims.sid) and claims.auth_time is not None
+
+
+def _of_client(claims: Claims) -> bool:
+    personal = (claims.sid, claims.auth_time, claims.acr)
+    return claims.sub == claims.client_id and personal == (None, None, None)
 
 
 def _is_date(value: int) -> bool:

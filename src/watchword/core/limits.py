@@ -25,6 +25,8 @@ RETRY_WINDOW: Final = 24 * HOUR
 REWIND_LIMIT: Final = 3
 BROWSER_GRACE: Final = 10 * SECOND
 BROWSER_HOLD_OFF: Final = 30 * SECOND
+# RFC 9449 binds the session to a key that must be proved at every refresh.
+DPOP_GRACE: Final = MINUTE
 GENERATION_MAX: Final = 2**32 - 1
 # A retry later than this, or from elsewhere, is told apart in the audit log.
 RETRY_LATE: Final = MINUTE
@@ -49,6 +51,27 @@ ACCESS_TOKEN_HEADER_MAX: Final = 1024
 KEY_ID_MAX: Final = 128
 # One verified token is about 1 KiB with its claims: 8 MiB at most.
 VERIFIED_CACHE: Final = 8192
+
+# DPoP (RFC 9449 §11.1: seconds to minutes). A nonce is accepted for this long; with it
+# a client's clock need not be exact, so `iat` may be as far off in either direction.
+DPOP_NONCE_STEP: Final = MINUTE
+DPOP_NONCE_STEPS: Final = 5
+DPOP_CLOCK: Final = 5 * MINUTE
+DPOP_PROOF_MAX: Final = 4 * 1024
+DPOP_KEYS_CACHED: Final = 4096
+# NIST SP 800-57 allows no less; more costs the verifier, not the attacker.
+DPOP_RSA_BITS: Final = (2048, 4096)
+
+# Clients. 256 random bits: no hash has to be slow.
+CLIENT_SECRET_BYTES: Final = 32
+CLIENT_ID_MAX: Final = 64
+SCOPE_MAX: Final = 1024
+# Failures of client authentication, per client and per address (RFC 6749 §2.3.1).
+THROTTLE_CLIENT_BURST: Final = 50
+THROTTLE_CLIENT_INTERVAL: Final = 10 * SECOND
+
+# A browser drops a cookie later (RFC 6265bis §5.5).
+COOKIE_MAX_AGE: Final = 400 * DAY
 
 # Signing keys. A verifier may cache the JWKS for its max-age: a key is published at
 # least that long before it signs (OpenID Connect Core §10.1.1).

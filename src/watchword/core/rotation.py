@@ -24,8 +24,11 @@ from typing import Literal
 import msgspec
 
 from watchword.core.limits import GENERATION_MAX
-from watchword.core.session import Policy, Session
+from watchword.core.session import ALL, Asked, Policy, Session
 from watchword.errors import (
+    InvalidProof,
+    InvalidScope,
+    InvalidTarget,
     RefreshInvalid,
     RetryKeyReused,
     SessionExpired,
@@ -42,6 +45,8 @@ class Presented(msgspec.Struct, frozen=True):
     secret: bytes
     client_id: str
     retry_key: str | None = None
+    asked: Asked = ALL
+    cookie: bool = False
 
 
 class Rotate(msgspec.Struct, frozen=True):
@@ -82,8 +87,8 @@ def judge(
     # 2-4 never revoke: whoever cannot show the secret has no say over the session.
     if session is None or not _knows_secret(session, presented):
         return Refuse(RefreshInvalid)
-    if presented.client_id != session.client_id:
-        return Refuse(RefreshInvalid)
+    if (refused := _not_theirs(session, presented, policy)) is not None:
+        return refused
     if session.revoked_at is not None:
         return Refuse(SessionRevoked)
     if now >= session.ends_at(policy):
@@ -99,6 +104,23 @@ def judge(
     if ahead <= policy.rewind_limit and presented.generation < GENERATION_MAX:
         return Rotate(presented.generation + 1, rewound=True)
     return End("restored")
+
+
+def _not_theirs(
+    session: Session, presented: Presented, policy: Policy
+) -> Refuse | None:
+    """Another client, another way than it was given, no proof, or more than granted."""
+    if presented.client_id != session.client_id or presented.cookie != session.cookie:
+        return Refuse(RefreshInvalid)
+    asked = presented.asked
+    if session.jkt is not None and asked.jkt != session.jkt:
+        return Refuse(InvalidProof)
+    if not set(asked.scope or ()) <= set(session.scope):
+        return Refuse(InvalidScope)
+    granted = session.audience or (policy.audience,)
+    if not set(asked.resources or ()) <= set(granted):
+        return Refuse(InvalidTarget)
+    return None
 
 
 def _current(session: Session, presented: Presented, now: int) -> Verdict:

@@ -29,6 +29,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     hold_off: int = 0
     retry_window: int = limits.RETRY_WINDOW
     rewind_limit: int = limits.REWIND_LIMIT
+    audience: str = "api"
+    """Of the access tokens of a session that names none of its own."""
 
 
 STRICT: Final = Policy()
@@ -38,8 +40,47 @@ BROWSER: Final = Policy(grace=limits.BROWSER_GRACE, hold_off=limits.BROWSER_HOLD
 """Tokens in cookies: several tabs share one jar, and none can keep a retry key."""
 
 
+AAL1: Final = "aal1"
+"""The `acr` of a sign-in with one factor (NIST SP 800-63B-4 §2.1)."""
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sign-in asked for, and how it was made: fixed for the session's life.
+
+    `access_ttl` (ms) is the policy's where None; `audience` the policy's where empty;
+    `jkt` is the thumbprint (RFC 7638) of the key that every refresh must prove; with
+    `cookie` the refresh token travels in nothing else.
+    """
+
+    client_id: str
+    access_ttl: int | None = None
+    scope: tuple[str, ...] = ()
+    audience: tuple[str, ...] = ()
+    jkt: str | None = None
+    amr: tuple[str, ...] = ("pwd",)
+    acr: str = AAL1
+    cookie: bool = False
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a request wants of its access token, which the session may well exceed.
+
+    None: all that the session has. `jkt` is the key that this request has proved.
+    """
+
+    scope: tuple[str, ...] | None = None
+    resources: tuple[str, ...] | None = None
+    jkt: str | None = None
+
+
+ALL: Final = Asked()
+
+
 class Session(msgspec.Struct, frozen=True):
-    """The row. Instants in milliseconds since the epoch; ids are 16 bytes."""
+    """The row. Instants in milliseconds since the epoch; ids are 16 bytes.
+
+    What `Terms` names is fixed at sign-in.
+    """
 
     id: bytes
     account_id: bytes
@@ -60,6 +101,12 @@ class Session(msgspec.Struct, frozen=True):
     user_agent: str
     revoked_at: int | None = None
     revoked_reason: str | None = None
+    scope: tuple[str, ...] = ()
+    audience: tuple[str, ...] = ()
+    jkt: str | None = None
+    amr: tuple[str, ...] = ("pwd",)
+    acr: str = AAL1
+    cookie: bool = False
 
     def ends_at(self, policy: Policy) -> int:
         """The instant from which no token of this session works.
@@ -123,7 +170,8 @@ def known_until(at: int, rotated_at: int, access_ttl: int) -> int:
 class Grant(msgspec.Struct, frozen=True):
     """What a client gets: a token for the API, and one to come back with.
 
-    `expires_in` and `refresh_expires_in` are whole seconds from now.
+    `expires_in` and `refresh_expires_in` are whole seconds from now. `scope` is the
+    access token's; `bound` says that it works with a DPoP proof only.
     """
 
     session: Session
@@ -131,6 +179,8 @@ class Grant(msgspec.Struct, frozen=True):
     expires_in: int
     refresh_token: str
     refresh_expires_in: int
+    scope: tuple[str, ...] = ()
+    bound: bool = False
 
 
 def as_text(identifier: bytes) -> str:

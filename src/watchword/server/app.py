@@ -1,7 +1,9 @@
 """The application: the layers that a request passes, in order, and the routes.
 
 HttpsOnly     only where a proxy is trusted: marks what did not come over HTTPS
+Readable      only where origins are allowed: whose pages may read the answers
 Edge          security headers, access log, the hot routes by exact path
+Preflights    only where origins are allowed: what browsers ask before they send
 Starlette     every other route
 """
 
@@ -22,16 +24,21 @@ from starlette.types import ASGIApp
 from watchword.bootstrap import open_watchword
 from watchword.config import Settings
 from watchword.errors import NotFound, WatchwordError
+from watchword.server.cors import Preflights, Readable
 from watchword.server.edge import Edge, Endpoint
 from watchword.server.endpoints import (
     discovery,
     docs,
     health,
+    introspect,
     login,
     logout,
+    metadata,
     refresh,
+    revoke,
     secure,
     sessions,
+    token,
 )
 from watchword.server.https import HttpsOnly
 from watchword.server.openapi import Operation
@@ -46,9 +53,15 @@ ENDPOINTS: Final[list[tuple[Operation, Endpoint]]] = [
     (secure.ME, secure.me),
     (sessions.LIST, sessions.list_sessions),
     (sessions.END, sessions.end_session),
+    (token.OPERATION, token.token),
+    (revoke.OPERATION, revoke.revoke),
+    (introspect.OPERATION, introspect.introspect),
     (health.HEALTH, health.healthz),
     (health.READY, health.readyz),
     (discovery.JWKS, discovery.jwks),
+    (metadata.SERVER, metadata.server),
+    (metadata.OPENID, metadata.server),
+    (metadata.RESOURCE, metadata.resource),
 ]
 OPERATIONS: Final = [operation for operation, _ in ENDPOINTS]
 
@@ -56,7 +69,7 @@ OPERATIONS: Final = [operation for operation, _ in ENDPOINTS]
 HOT: Final = {
     (operation.method, operation.path): endpoint
     for operation, endpoint in ENDPOINTS
-    if operation in (refresh.OPERATION, secure.SECURE)
+    if operation in (refresh.OPERATION, secure.SECURE, token.OPERATION)
 }
 
 
@@ -71,13 +84,21 @@ def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
             gc.collect()
             gc.freeze()
             gc.set_threshold(50_000, 20, 20)
-            yield {"watchword": watchword}
+            yield {
+                "watchword": watchword,
+                "resource_metadata": metadata.resource_metadata_url(settings),
+            }
 
     routes = [
         Route(operation.path, endpoint, methods=[operation.method])
         for operation, endpoint in ENDPOINTS
     ]
     routes.append(Route("/openapi.json", discovery.openapi, methods=["GET"]))
+    # RFC 8414 §3.1 and RFC 9728 §3.1: the issuer's path comes after the well-known one.
+    routes += [
+        Route(f"{metadata.SERVER_PATH}/{{path:path}}", metadata.server),
+        Route(f"{metadata.RESOURCE_PATH}/{{path:path}}", metadata.resource),
+    ]
     routes += [
         Route("/docs", docs.docs, methods=["GET"]),
         Route("/docs/{name}", docs.docs_file, methods=["GET"]),
@@ -95,7 +116,10 @@ def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
     )
     # Starlette would redirect a path with a slash too many to wherever Host says.
     routed.router.redirect_slashes = False
-    application: ASGIApp = Edge(routed, HOT)
+    origins = settings.cors_origins
+    application: ASGIApp = Edge(Preflights(routed, origins) if origins else routed, HOT)
+    if origins:
+        application = Readable(application, origins)
     if settings.behind_proxy:
         application = HttpsOnly(application, settings.behind_proxy)
     return application
@@ -104,7 +128,7 @@ def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
 async def _failed(request: Request, error: Exception) -> Response:
     if isinstance(error, ClientDisconnect):
         return Response(status_code=400)  # nobody is there to read it
-    response = respond(error)
+    response = respond(error, request.scope)
     request.scope["problem"] = getattr(response, "code", "-")
     return response
 

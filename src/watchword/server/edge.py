@@ -77,7 +77,9 @@ class Edge:
         endpoint = self._hot.get((scope["method"], scope["path"]))
         try:
             if "refused" in scope:
-                await respond(scope["refused"])(scope, receive, send_with_headers)
+                await respond(scope["refused"], scope)(
+                    scope, receive, send_with_headers
+                )
             elif endpoint is None:
                 await self._application(scope, receive, send_with_headers)
             else:
@@ -115,7 +117,7 @@ async def _answer(endpoint: Endpoint, scope: Scope, receive: Receive) -> Respons
     except ClientDisconnect:
         return Response(status_code=400)  # nobody is there to read it
     except Exception as error:  # noqa: BLE001 - respond() knows it, or logs it
-        response = respond(error)
+        response = respond(error, scope)
         scope["problem"] = getattr(response, "code", "-")
         return response
 

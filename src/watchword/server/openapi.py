@@ -13,9 +13,10 @@ import msgspec
 
 from watchword import __version__
 from watchword.errors import WatchwordError
-from watchword.server.problems import STATUS, Problem
+from watchword.server.problems import OAUTH_PATHS, STATUS, Problem, oauth_status
 
 BASE = "/api/auth"
+COOKIE = "__Host-watchword"
 
 RetryKey = Annotated[
     str,
@@ -33,6 +34,25 @@ RetryKey = Annotated[
 ]
 
 
+class OAuthError(msgspec.Struct, frozen=True):
+    """The body of every error of the OAuth endpoints (RFC 6749 §5.2)."""
+
+    error: str
+    error_description: str
+
+
+Proof = Annotated[
+    str,
+    msgspec.Meta(
+        title="DPoP",
+        description=(
+            "A proof of possession (RFC 9449 §4), made for this very request. Without "
+            "the current nonce it is answered with `use_dpop_nonce` and the nonce."
+        ),
+    ),
+]
+
+
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """What an endpoint takes, answers and refuses."""
 
@@ -43,12 +63,16 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     tag: str = "session"
     request: Any = None
     request_required: bool = True
+    request_media_type: str = "application/json"
     example: Any = None
     response: Any = None
     response_media_type: str = "application/json"
     status: int = 200
     bearer: bool = False
+    cookie: bool = False
+    client: bool = False
     retry_key: bool = False
+    dpop: bool = False
     errors: tuple[type[WatchwordError], ...] = ()
 
 
@@ -59,7 +83,7 @@ def document(operations: Iterable[Operation] | None = None) -> dict[str, Any]:
 
         operations = OPERATIONS
     operations = list(operations)
-    types = [Problem, RetryKey]
+    types = [Problem, OAuthError, RetryKey, Proof]
     types += [one.request for one in operations if one.request is not None]
     types += [one.response for one in operations if one.response is not None]
     schemas, components = msgspec.json.schema_components(
@@ -88,7 +112,18 @@ def document(operations: Iterable[Operation] | None = None) -> dict[str, Any]:
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
                     "description": "The access token of a login or refresh.",
-                }
+                },
+                "cookie": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": COOKIE,
+                    "description": "The session of a browser.",
+                },
+                "client": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "Client id and client secret.",
+                },
             },
         },
     }
@@ -103,9 +138,10 @@ def _operation(one: Operation, schema_of: dict[int, Any]) -> dict[str, Any]:
     }
     if one.description:
         described["description"] = one.description
-    if one.bearer:
-        described["security"] = [{"bearer": []}]
-        if not one.request_required:  # the body can stand for the header
+    schemes = {"bearer": one.bearer, "cookie": one.cookie, "client": one.client}
+    if any(schemes.values()):
+        described["security"] = [{name: []} for name, on in schemes.items() if on]
+        if one.request is not None:  # the body can stand for the header
             described["security"].append({})
     parameters = [
         {
@@ -116,15 +152,15 @@ def _operation(one: Operation, schema_of: dict[int, Any]) -> dict[str, Any]:
         }
         for name in _path_parameters(one.path)
     ]
-    if one.retry_key:
-        parameters.append(
-            {
-                "name": "Idempotency-Key",
-                "in": "header",
-                "required": False,
-                "schema": schema_of[id(RetryKey)],
-            }
-        )
+    headers = {
+        "Idempotency-Key": one.retry_key and RetryKey,
+        "DPoP": one.dpop and Proof,
+    }
+    parameters += [
+        {"name": name, "in": "header", "required": False, "schema": schema_of[id(kind)]}
+        for name, kind in headers.items()
+        if kind
+    ]
     if parameters:
         described["parameters"] = parameters
     if one.request is not None:
@@ -133,7 +169,7 @@ def _operation(one: Operation, schema_of: dict[int, Any]) -> dict[str, Any]:
             content["example"] = one.example
         described["requestBody"] = {
             "required": one.request_required,
-            "content": {"application/json": content},
+            "content": {one.request_media_type: content},
         }
     return described
 
@@ -146,12 +182,16 @@ def _responses(one: Operation, schema_of: dict[int, Any]) -> dict[str, Any]:
         }
     responses = {str(one.status): good}
     by_status: dict[int, list[str]] = {}
+    oauth = one.path in OAUTH_PATHS
     for error in one.errors:
-        by_status.setdefault(STATUS[error], []).append(error.code)
+        status, code = oauth_status(error) if oauth else (STATUS[error], error.code)
+        if code not in by_status.setdefault(status, []):
+            by_status[status].append(code)
+    kind, schema = ("json", OAuthError) if oauth else ("problem+json", Problem)
     for status, codes in sorted(by_status.items()):
         responses[str(status)] = {
             "description": "Code " + ", ".join(f"`{code}`" for code in codes) + ".",
-            "content": {"application/problem+json": {"schema": schema_of[id(Problem)]}},
+            "content": {f"application/{kind}": {"schema": schema_of[id(schema)]}},
         }
     return responses
 

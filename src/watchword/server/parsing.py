@@ -9,14 +9,23 @@ from __future__ import annotations
 import json
 import re
 from typing import Any, Final, TypeVar, cast
+from urllib.parse import quote
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from watchword.bootstrap import Watchword
+from watchword.config import Settings
 from watchword.core.access_token import Claims
 from watchword.core.limits import RETRY_KEY_MAX, RETRY_KEY_MIN
-from watchword.errors import InvalidRequest, TokenMissing
+from watchword.core.session import from_text
+from watchword.errors import (
+    InvalidProof,
+    InvalidRequest,
+    TokenInvalid,
+    TokenMissing,
+    TokenProofInvalid,
+)
 from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
 
 Body = TypeVar("Body")
@@ -28,7 +37,8 @@ _DIGITS_MAX: Final = 20
 _RETRY_KEY: Final = re.compile(
     rf"[!#-\[\]-~]{{{RETRY_KEY_MIN},{RETRY_KEY_MAX}}}\Z", re.ASCII
 )
-_BEARER: Final = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([!-~]+) *\Z")
+_BEARER: Final = re.compile(rb"bearer +([!-~]+) *\Z", re.IGNORECASE)
+_DPOP: Final = re.compile(rb"dpop +([!-~]+) *\Z", re.IGNORECASE)
 
 
 def engine_of(request: Request) -> Watchword:
@@ -130,12 +140,79 @@ def bearer_token(request: Request) -> str | None:
     return shape[1].decode("ascii")
 
 
-def authenticate(request: Request) -> Claims:
-    """The claims of the request's access token. Raises AccessTokenError."""
+def access_token(request: Request) -> str | None:
+    """The token of either scheme, where a proof need not be looked at."""
+    shape = _DPOP.match(one_header(request, b"authorization") or b"")
+    return bearer_token(request) if shape is None else shape[1].decode("ascii")
+
+
+async def authenticate(request: Request) -> Claims:
+    """The claims of the request's access token. Raises AccessTokenError.
+
+    By the scheme Bearer, or by DPoP with a proof for this very request (RFC 9449 §7).
+    """
     token = bearer_token(request)
-    if token is None:
+    if token is not None:
+        return engine_of(request).verifier.verify(token)
+    shape = _DPOP.match(one_header(request, b"authorization") or b"")
+    if shape is None:
         raise TokenMissing
-    return engine_of(request).verifier.verify(token)
+    request.scope["challenge"] = "DPoP"  # an error is told under the scheme in use
+    try:
+        proof = _proof(request)
+    except InvalidProof as error:
+        raise TokenProofInvalid(str(error)) from None
+    return await engine_of(request).verifier.verify_bound(
+        shape[1].decode("ascii"),
+        proof,
+        method=request.scope["method"],
+        url=address_of(engine_of(request).settings, request.scope["path"]),
+    )
+
+
+async def authenticate_user(request: Request) -> tuple[bytes, str]:
+    """Account id and session (`sid`) of the request's access token.
+
+    Raises AccessTokenError, also for a token that a client got for itself.
+    """
+    claims = await authenticate(request)
+    account_id = from_text(claims.sub)
+    if account_id is None or claims.sid is None:
+        raise TokenInvalid
+    return account_id, claims.sid
+
+
+async def proved_key(request: Request) -> str | None:
+    """The thumbprint of the key that the request's DPoP proof shows; None without one.
+
+    The proof is used up by it. Raises InvalidProof, NonceNeeded.
+    """
+    proof = _proof(request)
+    if proof is None:
+        return None
+    engine = engine_of(request)
+    request.scope["proved"] = True
+    url = address_of(engine.settings, request.scope["path"])
+    return await engine.proofs.check(proof, method=request.scope["method"], url=url)
+
+
+def fresh_nonce(request: Request) -> list[tuple[bytes, bytes]]:
+    """For who has sent a proof: the nonce of the next one (RFC 9449 §8.2)."""
+    if "proved" not in request.scope:
+        return []
+    return [(b"dpop-nonce", engine_of(request).proofs.nonces.current().encode())]
+
+
+def _proof(request: Request) -> str | None:
+    found = [value for name, value in request.scope["headers"] if name == b"dpop"]
+    if len(found) > 1:
+        raise InvalidProof("The header DPoP came twice.")
+    return found[0].decode("latin-1") if found else None
+
+
+def address_of(settings: Settings, path: str) -> str:
+    """Where callers find `path`. The Host header decides nothing."""
+    return settings.effective_issuer.rstrip("/") + quote(path, safe="/")
 
 
 def client_address(request: Request) -> str:

@@ -18,11 +18,13 @@ from watchword.errors import NameTaken
 from watchword.ports import (
     Account,
     Change,
+    Client,
     Cursor,
     Entropy,
     Event,
     Feed,
     OfAccount,
+    OfClient,
     OneSession,
     SealedKey,
     Which,
@@ -43,7 +45,9 @@ class MemoryStore:
         self._feed: list[tuple[int, Ended]] = []
         self._fed = 0
         self._accounts: dict[bytes, Account] = {}
+        self._clients: dict[str, Client] = {}
         self._throttle: dict[str, int] = {}
+        self._used: dict[bytes, int] = {}
         self._ring: tuple[int, list[SealedKey]] = (0, [])
         self._events: list[tuple[int, Event]] = []
         self._recorded = 0
@@ -123,13 +127,17 @@ class MemoryStore:
         ][:limit]
         for identifier in over:
             del self._sessions[identifier]
-        before = len(self._feed) + len(self._throttle) + len(self._events)
+        before = self._swept_by_time()
         self._feed = [item for item in self._feed if item[1].until > now]
         self._throttle = {key: at for key, at in self._throttle.items() if at > now}
+        self._used = {key: until for key, until in self._used.items() if until > now}
         kept = now - AUDIT_RETENTION
         self._events = [item for item in self._events if item[1].at >= kept]
-        after = len(self._feed) + len(self._throttle) + len(self._events)
-        return len(over) + before - after
+        return len(over) + before - self._swept_by_time()
+
+    def _swept_by_time(self) -> int:
+        swept = (self._feed, self._throttle, self._used, self._events)
+        return sum(map(len, swept))
 
     def _feed_with(self, session: Session) -> Ended:
         entry = session.feed_entry()
@@ -170,7 +178,30 @@ class MemoryStore:
             self._record(event)
         return True
 
-    # throttle
+    # clients
+
+    async def add_client(self, client: Client, event: Event) -> None:
+        if client.id in self._clients:
+            raise NameTaken
+        self._clients[client.id] = client
+        self._record(event)
+
+    async def load_client(self, client_id: str) -> Client | None:
+        return self._clients.get(client_id)
+
+    async def list_clients(self, *, after: str = "", limit: int) -> list[Client]:
+        ids = sorted(key for key in self._clients if key > after)
+        return [self._clients[client_id] for client_id in ids[:limit]]
+
+    async def swap_client(self, before: Client, after: Client, event: Event) -> bool:
+        row = self._clients.get(before.id)
+        if row is None or row.version != before.version:
+            return False
+        self._clients[before.id] = after
+        self._record(event)
+        return True
+
+    # throttle, keys used once
 
     async def take(self, costs: Sequence[Cost], now: int) -> int:
         taken, wait = take(
@@ -188,7 +219,13 @@ class MemoryStore:
             if cost.key in self._throttle:
                 self._throttle[cost.key] = give_back(self._throttle[cost.key], cost)
 
-    # keys and audit
+    async def use_once(self, key: bytes, until: int) -> bool:
+        if key in self._used:
+            return False
+        self._used[key] = until
+        return True
+
+    # signing keys and audit
 
     async def load_keys(self) -> tuple[int, list[SealedKey]]:
         return self._ring
@@ -230,4 +267,6 @@ def _is_meant(row: Session, which: Which) -> bool:
             return row.id == session_id
         case OfAccount(account_id, but):
             return row.account_id == account_id and row.id != but
+        case OfClient(client_id, after):
+            return row.id > after and row.client_id == client_id
     return row.id > which.after and row.authenticated_at < which.instant

@@ -1,61 +1,34 @@
 """One access token, from text to claims (RFC 9068 §4, RFC 8725bis §3).
 
 Order: bound the size, split, read the header, choose the key, verify the signature,
-check the claims, ask whether the session has ended. Strict checks come before the JOSE
-library, which does the cryptography. A verified token is kept, and its expiry and its
-session are looked at again every time.
+check the claims, ask whether the session has ended. A verified token is kept, and what
+may differ from one use to the next is looked at every time: its key, its binding, the
+audience, its expiry and its session.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+import hmac
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
-from typing import Any, Final
-
-import msgspec
-from joserfc.jwk import ECKey, OKPKey, RSAKey
-from joserfc.jws import JWSRegistry
+from typing import Any
 
 from watchword.core import limits
-from watchword.core.access_token import TYPE, Claims, check_claims, read_claims
-from watchword.errors import TokenExpired, TokenInvalid, TokenRevoked
-
-ALGORITHMS: Final = ("ES256", "EdDSA", "RS256")
-"""All that a key may be bound to. Never HS256, never none."""
-
-_SHAPE: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+\Z", re.ASCII)
-_TYPES: Final = (TYPE, f"application/{TYPE}")
-
-
-class PublicKey(msgspec.Struct, frozen=True):
-    """A key of the issuer, bound to the one algorithm that it signs with.
-
-    Raises joserfc's InvalidKeyTypeError or InvalidKeyCurveError where the two do not go
-    together.
-    """
-
-    kid: str
-    alg: str
-    key: ECKey | OKPKey | RSAKey
-
-    def __post_init__(self) -> None:
-        JWSRegistry.algorithms[self.alg].check_key(self.key)
-
-    def verifies(self, message: bytes, signature: bytes) -> bool:
-        """Whether this key made that signature.
-
-        The library does the cryptography. Its own parsing of the token is not used:
-        ours is stricter, and doing both costs as much as the signature.
-        """
-        try:
-            algorithm = JWSRegistry.algorithms[self.alg]
-            return algorithm.verify(message, signature, self.key)
-        except ValueError:
-            return False
+from watchword.core.access_token import TYPE, Claims, read_claims
+from watchword.errors import (
+    InsufficientAuthentication,
+    InsufficientScope,
+    InvalidProof,
+    NonceNeeded,
+    TokenExpired,
+    TokenInvalid,
+    TokenNonceNeeded,
+    TokenProofInvalid,
+    TokenRevoked,
+)
+from watchword.verify import jose
+from watchword.verify.dpop import Proofs
 
 
 class Verifier:
@@ -63,7 +36,8 @@ class Verifier:
 
     `key_of` returns the published key of an id, or None; `has_ended` tells of a session
     (its `sid`) whether it ended before its time, and raises StoreUnavailable when it
-    cannot know; `clock` gives milliseconds since the epoch.
+    cannot know; `clock` gives milliseconds since the epoch. Without `proofs` no token
+    that is bound to a key is accepted.
     """
 
     def __init__(
@@ -71,15 +45,17 @@ class Verifier:
         *,
         issuer: str,
         audience: str,
-        key_of: Callable[[str], PublicKey | None],
+        key_of: Callable[[str], jose.PublicKey | None],
         has_ended: Callable[[str], bool],
         clock: Callable[[], int],
+        proofs: Proofs | None = None,
     ) -> None:
         self._issuer = issuer
         self._audience = audience
         self._key_of = key_of
         self._has_ended = has_ended
         self._clock = clock
+        self._proofs = proofs
         # Keyed by the whole token, its signature included, and filled only after the
         # signature was verified. First in, first out: a flood of new tokens costs
         # verifications, never memory.
@@ -88,21 +64,46 @@ class Verifier:
     def verify(self, token: str) -> Claims:
         """The claims of a token that is genuine, in time, and of a living session.
 
-        Raises TokenInvalid, TokenExpired, TokenRevoked; StoreUnavailable where the
-        revocations are not known. What was wrong with an invalid token is never said.
+        For `Authorization: Bearer`: a token that is bound to a key (`cnf`) is invalid
+        there (RFC 9449 §7.2). Raises TokenInvalid, TokenExpired, TokenRevoked;
+        StoreUnavailable where the revocations are not known. What was wrong with an
+        invalid token is never said.
         """
-        known = self._verified.get(token)
-        # A key that is no longer published takes its tokens with it.
-        if known is None or self._key_of(known[1]) is None:
-            claims = self._verify_new(token)
-        else:
-            claims = known[0]
-            if self._clock() >= claims.exp * 1000:
-                del self._verified[token]
-                raise TokenExpired
-        if self._has_ended(claims.sid):
-            raise TokenRevoked
+        return self._check(token, (self._audience,), bound=False)
+
+    async def verify_bound(
+        self, token: str, proof: str | None, *, method: str, url: str
+    ) -> Claims:
+        """The claims of a token that came with the proof of its key (RFC 9449 §7.1).
+
+        For `Authorization: DPoP`; `method` and `url` are the request's. Raises what
+        `verify` raises, TokenInvalid too where the token is bound to another key or to
+        none; TokenProofInvalid, TokenNonceNeeded.
+        """
+        claims = self._check(token, (self._audience,), bound=True)
+        if self._proofs is None or claims.cnf is None:
+            raise TokenInvalid
+        if proof is None:
+            raise TokenProofInvalid("The DPoP proof is missing.")
+        try:
+            jkt = await self._proofs.check(
+                proof, method=method, url=url, access_token=token
+            )
+        except NonceNeeded as needed:
+            raise TokenNonceNeeded(needed.nonce) from None
+        except InvalidProof as fault:
+            raise TokenProofInvalid(str(fault)) from None
+        if not hmac.compare_digest(jkt.encode(), claims.cnf.jkt.encode()):
+            raise TokenInvalid
         return claims
+
+    def verify_for(self, token: str, audiences: Collection[str] | None) -> Claims:
+        """The claims of a good token for any of these audiences (None: for anybody).
+
+        Bound to a key or not: for introspection and revocation, where no proof of the
+        token's key comes along. Raises what `verify` raises.
+        """
+        return self._check(token, audiences, bound=None)
 
     def verify_signature(self, token: str) -> Claims:
         """The claims of a genuine token, be it expired or its session over.
@@ -112,89 +113,94 @@ class Verifier:
         payload, _ = _open(token, self._key_of)
         return read_claims(payload, self._issuer, self._audience, self._clock())
 
-    def _verify_new(self, token: str) -> Claims:
-        payload, kid = _open(token, self._key_of)
-        claims = check_claims(payload, self._issuer, self._audience, self._clock())
-        self._verified[token] = (claims, kid)
+    def require(
+        self,
+        claims: Claims,
+        *,
+        scope: Sequence[str] = (),
+        max_age: int | None = None,
+        acr_values: Sequence[str] = (),
+    ) -> None:
+        """Claims with all of this scope, and of a sign-in that is good enough.
+
+        `max_age` is in seconds since the sign-in; any of `acr_values` will do. Nobody
+        signed in for a client's own token: it satisfies neither. Raises
+        InsufficientScope, InsufficientAuthentication (RFC 9470 §3).
+        """
+        granted = (claims.scope or "").split(" ")
+        if not set(scope).issubset(granted):
+            raise InsufficientScope(" ".join(scope))
+        old = max_age is not None and (
+            claims.auth_time is None
+            or self._clock() // 1000 - claims.auth_time > max_age
+        )
+        if old or (acr_values and claims.acr not in acr_values):
+            raise InsufficientAuthentication(
+                acr_values=" ".join(acr_values) or None, max_age=max_age
+            )
+
+    def _check(
+        self, token: str, audiences: Collection[str] | None, *, bound: bool | None
+    ) -> Claims:
+        """None: for any audience; bound to a key or not."""
+        known = self._verified.get(token)
+        now = self._clock()
+        # A key that is no longer published takes its tokens with it.
+        if known is None or self._key_of(known[1]) is None:
+            payload, kid = _open(token, self._key_of)
+            known, new = (read_claims(payload, self._issuer, None, now), kid), True
+        else:
+            new = False
+        claims = known[0]
+        if bound is not None and bound is (claims.cnf is None):
+            raise TokenInvalid
+        named = (claims.aud,) if isinstance(claims.aud, str) else claims.aud
+        # By way of a set: text must not pass for the audiences that it contains.
+        if audiences is not None and set(audiences).isdisjoint(named):
+            raise TokenInvalid
+        if now >= claims.exp * 1000:
+            self._verified.pop(token, None)
+            raise TokenExpired
+        if new:
+            self._keep(token, known)
+        if claims.sid is not None and self._has_ended(claims.sid):
+            raise TokenRevoked
+        return claims
+
+    def _keep(self, token: str, known: tuple[Claims, str]) -> None:
+        self._verified[token] = known
         if len(self._verified) > limits.VERIFIED_CACHE:
             self._verified.popitem(last=False)
-        return claims
 
 
 def _open(
-    token: str, key_of: Callable[[str], PublicKey | None]
+    token: str, key_of: Callable[[str], jose.PublicKey | None]
 ) -> tuple[dict[str, Any], str]:
     """The payload under a good signature, and the id of the key that made it."""
-    if len(token) > limits.ACCESS_TOKEN_MAX or _SHAPE.match(token) is None:
-        raise TokenInvalid
-    signed, _, signature = token.rpartition(".")
-    head, _, body = signed.partition(".")
-    kid, alg = _header(head)
-    key = key_of(kid)
-    if key is None or alg != key.alg:
-        raise TokenInvalid
-    if not key.verifies(signed.encode("ascii"), _decode(signature)):
-        raise TokenInvalid
-    return _object(_decode(body)), kid
+    try:
+        parts = jose.split(token, limits.ACCESS_TOKEN_MAX)
+        kid, alg = _header(parts.head)
+        key = key_of(kid)
+        if key is None or alg != key.alg:
+            raise TokenInvalid
+        if not key.verifies(parts.signed, jose.decode(parts.signature)):
+            raise TokenInvalid
+        return jose.read_object(jose.decode(parts.body)), kid
+    except jose.Malformed:
+        raise TokenInvalid from None
 
 
 @lru_cache(maxsize=64)  # one per signing key, in practice; what is refused is not kept
 def _header(head: str) -> tuple[str, str]:
     """The key id and the algorithm that a header names, if nothing else is in the way.
 
-    `crit` and `b64` name extensions, none of which is understood (RFC 7515 §4.1.11,
-    RFC 7797 §7). `jwk`, `jku`, `x5c` and their kin are not looked at: a key comes from
-    the issuer's published set or not at all.
+    `jwk`, `jku`, `x5c` and their kin are not looked at: a key comes from the issuer's
+    published set or not at all.
     """
     if len(head) > limits.ACCESS_TOKEN_HEADER_MAX:
         raise TokenInvalid
-    header = _object(_decode(head))
-    kid, alg, kind = header.get("kid"), header.get("alg"), header.get("typ")
-    if "crit" in header or "b64" in header:
-        raise TokenInvalid
+    alg, header = jose.read_header(head, TYPE, jose.ALGORITHMS)
+    kid = header.get("kid")
     if not isinstance(kid, str) or len(kid) > limits.KEY_ID_MAX:
         raise TokenInvalid
-    # A media type: compared without regard to case (RFC 7515 §4.1.9).
-    if not isinstance(kind, str) or kind.lower() not in _TYPES:
-        raise TokenInvalid
-    if not isinstance(alg, str) or alg not in ALGORITHMS:
-        raise TokenInvalid
     return kid, alg
-
-
-def _decode(segment: str) -> bytes:
-    """Base64url in its one canonical spelling: unused trailing bits are zero."""
-    try:
-        raw = urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
-    except ValueError:
-        raise TokenInvalid from None
-    if urlsafe_b64encode(raw).rstrip(b"=").decode() != segment:
-        raise TokenInvalid
-    return raw
-
-
-def _object(raw: bytes) -> dict[str, Any]:
-    """A JSON object without duplicate names, NaN or infinities, in UTF-8."""
-    try:
-        value = _STRICT.decode(raw.decode("utf-8"))
-    except (ValueError, RecursionError):
-        raise TokenInvalid from None
-    if not isinstance(value, dict):
-        raise TokenInvalid
-    return value
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError
-    return value
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
-
-
-_STRICT: Final = json.JSONDecoder(
-    object_pairs_hook=_without_duplicates, parse_constant=_refuse
-)

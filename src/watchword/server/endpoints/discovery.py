@@ -31,7 +31,7 @@ JWKS = Operation(
 
 
 async def jwks(request: Request) -> Response:
-    return _cached(
+    return cached(
         request,
         engine_of(request).keys.jwks,
         "application/jwk-set+json",
@@ -45,10 +45,10 @@ async def jwks(request: Request) -> Response:
 
 async def openapi(request: Request) -> Response:
     body = msgspec.json.encode(document())
-    return _cached(request, body, "application/json", {"cache-control": "no-cache"})
+    return cached(request, body, "application/json", {"cache-control": "no-cache"})
 
 
-def _cached(
+def cached(
     request: Request, body: bytes, media_type: str, headers: dict[str, str]
 ) -> Response:
     """The body, or 304 for whoever has it (RFC 9110 §13.1.2)."""

@@ -10,11 +10,17 @@ from watchword import errors
 from watchword.core.session import from_text
 from watchword.errors import InvalidRequest, TokenInvalid
 from watchword.server.answers import JSON
+from watchword.server.cookies import (
+    CLEAR_SITE_DATA,
+    drop_cookie,
+    is_by_cookie,
+    token_in_cookie,
+)
 from watchword.server.endpoints.refresh import BODY, Refresh, RefreshToken, token_in
 from watchword.server.openapi import BASE, Operation
 from watchword.server.parsing import (
-    authenticate,
-    bearer_token,
+    access_token,
+    authenticate_user,
     client_address,
     engine_of,
     parse_json,
@@ -38,18 +44,21 @@ LOGOUT = Operation(
     path=f"{BASE}/logout",
     summary="6. Log out",
     description=(
-        "Ends the session of any of its refresh tokens, spent and expired ones too, or "
-        "of the bearer token where there is no body. Always 200: a token that is "
-        "unknown has no session to end."
+        "Ends the session of any of its refresh tokens, spent and expired ones too; "
+        "without a body, that of the bearer token or of the session's cookie (with the "
+        "header X-Requested-With). Always 200: a token that is unknown has no session "
+        "to end."
     ),
     request=Refresh | RefreshToken,
     request_required=False,
     example={"refreshToken": "ww_rt_…"},
     response=LoggedOut,
     bearer=True,
+    cookie=True,
     errors=(
         errors.InvalidRequest,
         errors.TokenInvalid,
+        errors.CsrfRejected,
         PayloadTooLarge,
         UnsupportedMediaType,
         errors.Overloaded,
@@ -69,6 +78,8 @@ LOGOUT_ALL = Operation(
         errors.TokenInvalid,
         errors.TokenExpired,
         errors.TokenRevoked,
+        errors.TokenProofInvalid,
+        errors.TokenNonceNeeded,
         errors.Overloaded,
         errors.StoreUnavailable,
     ),
@@ -77,33 +88,63 @@ LOGOUT_ALL = Operation(
 
 async def logout(request: Request) -> Response:
     body = await read_body(request)
+    headers: list[tuple[bytes, bytes]] = []
     if body:
         token = token_in(parse_json(request, body, BODY))
-        session = await engine_of(request).sessions.session_of(token)
-        session_id = None if session is None else session.id
+        ending = {await _session_of(request, token)}
     else:
-        session_id = _session_of_bearer(request)
-    if session_id is not None:
+        ending, headers = await _without_body(request)
+    for session_id in filter(None, ending):
         await engine_of(request).sessions.end_one(
             session_id, "logout", address=client_address(request)
         )
-    return JSON(LoggedOut())
+    return JSON(LoggedOut(), headers=headers)
 
 
-def _session_of_bearer(request: Request) -> bytes | None:
-    token = bearer_token(request)
+async def _without_body(
+    request: Request,
+) -> tuple[set[bytes | None], list[tuple[bytes, bytes]]]:
+    """The sessions of the access token and of the cookie, and how to forget it."""
+    cookie = token_in_cookie(request)
+    meant = is_by_cookie(request)
+    ending = {_of_access_token(request, needed=not meant)}
+    if cookie is None:
+        return ending, []
+    session_id = await _session_of(request, cookie)
+    # A page that keeps its tokens to itself may not know of the cookie of another.
+    if not meant and (session_id is None or session_id not in ending):
+        return ending, []
+    return ending | {session_id}, [
+        (b"set-cookie", drop_cookie().encode()),
+        (b"clear-site-data", CLEAR_SITE_DATA.encode()),
+    ]
+
+
+def _of_access_token(request: Request, *, needed: bool) -> bytes | None:
+    """The session of the access token, which may be wrong where it is not needed."""
+    token = access_token(request)
     if token is None:
-        raise InvalidRequest("Send the refresh token, or Authorization: Bearer.")
-    # Expired or revoked is no hindrance: any token of a session may end it.
-    claims = engine_of(request).verifier.verify_signature(token)
-    return from_text(claims.sid)
+        if needed:
+            message = "Send the refresh token, Authorization: Bearer or the cookie."
+            raise InvalidRequest(message)
+        return None
+    try:
+        # Expired or revoked is no hindrance: any token of a session may end it.
+        claims = engine_of(request).verifier.verify_signature(token)
+    except TokenInvalid:
+        if needed:
+            raise
+        return None
+    return from_text(claims.sid or "")
+
+
+async def _session_of(request: Request, token: str) -> bytes | None:
+    session = await engine_of(request).sessions.session_of(token)
+    return None if session is None else session.id
 
 
 async def logout_all(request: Request) -> Response:
-    claims = authenticate(request)
-    account_id = from_text(claims.sub)
-    if account_id is None:
-        raise TokenInvalid
+    account_id, _ = await authenticate_user(request)
     count = await engine_of(request).sessions.end_all(
         account_id, "logout everywhere", address=client_address(request)
     )

@@ -9,13 +9,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword import errors
-from watchword.bootstrap import FIRST_PARTY
+from watchword.clients import FIRST_PARTY
+from watchword.core.session import ALL, Asked
+from watchword.errors import InvalidRequest
 from watchword.server.answers import JSON, Tokens, tokens_of
+from watchword.server.cookies import is_by_cookie, set_cookie, token_in_cookie
 from watchword.server.openapi import BASE, Operation
 from watchword.server.parsing import (
     client_address,
     engine_of,
+    fresh_nonce,
     parse_json,
+    proved_key,
     read_body,
     retry_key,
 )
@@ -38,16 +43,23 @@ OPERATION = Operation(
     summary="4. Refresh",
     description=(
         "Spends the refresh token. The body may also be the bare token as a JSON "
-        "string. A spent token that comes back without its Idempotency-Key ends the "
-        "session: somebody else may hold a copy."
+        "string, or be left out where the session's cookie comes with the request (and "
+        "the header X-Requested-With). A spent token that comes back without its "
+        "Idempotency-Key ends the session: somebody else may hold a copy."
     ),
     request=Refresh | RefreshToken,
+    request_required=False,
+    cookie=True,
+    dpop=True,
     example={"refreshToken": "ww_rt_…"},
     response=Tokens,
     retry_key=True,
     errors=(
         errors.InvalidRequest,
         errors.RetryKeyReused,
+        errors.InvalidProof,
+        errors.NonceNeeded,
+        errors.CsrfRejected,
         errors.RefreshInvalid,
         errors.RefreshReused,
         errors.SessionExpired,
@@ -62,14 +74,29 @@ OPERATION = Operation(
 
 
 async def refresh(request: Request) -> Response:
-    body = parse_json(request, await read_body(request), BODY)
+    body = await read_body(request)
+    if body:
+        token, cookie = token_in(parse_json(request, body, BODY)), False
+    else:
+        token, cookie = token_in_cookie(request) or "", True
+        # A page that means the cookie and has none is signed out: refresh_invalid.
+        if not token and not is_by_cookie(request):
+            raise InvalidRequest("Send the refresh token, or the session's cookie.")
+    jkt = await proved_key(request)
     grant = await engine_of(request).sessions.refresh(
-        token_in(body),
-        client_id=FIRST_PARTY,
+        token,
+        client_id=FIRST_PARTY.id,
         retry_key=retry_key(request),
         address=client_address(request),
+        asked=ALL if jkt is None else Asked(jkt=jkt),
+        cookie=cookie,
     )
-    return JSON(tokens_of(grant))
+    headers = fresh_nonce(request)
+    # A token that stays current is in the jar already: a late answer must not put it
+    # over a newer one.
+    if cookie and grant.refresh_token != token:
+        headers.append((b"set-cookie", set_cookie(grant).encode()))
+    return JSON(tokens_of(grant), headers=headers)
 
 
 def token_in(body: Refresh | str) -> str:

@@ -18,6 +18,8 @@ ACCESS_ERRORS = (
     errors.TokenInvalid,
     errors.TokenExpired,
     errors.TokenRevoked,
+    errors.TokenProofInvalid,
+    errors.TokenNonceNeeded,
     errors.StoreUnavailable,
 )
 
@@ -51,10 +53,10 @@ ME = Operation(
 
 
 async def secure(request: Request) -> Response:
-    claims = authenticate(request)
+    claims = await authenticate(request)
     left = claims.exp - engine_of(request).clock() // 1000
     return JSON(Secure(claims.sub, left))
 
 
 async def me(request: Request) -> Response:
-    return JSON(authenticate(request))
+    return JSON(await authenticate(request))

@@ -10,11 +10,11 @@ from starlette.responses import Response
 
 from watchword import errors
 from watchword.core.session import Session, as_text, from_text
-from watchword.errors import NotFound, TokenInvalid
+from watchword.errors import NotFound
 from watchword.server.answers import JSON
 from watchword.server.endpoints.secure import ACCESS_ERRORS
 from watchword.server.openapi import BASE, Operation
-from watchword.server.parsing import authenticate, client_address, engine_of
+from watchword.server.parsing import authenticate_user, client_address, engine_of
 
 
 class Device(msgspec.Struct, frozen=True, rename="camel"):
@@ -54,20 +54,16 @@ END = Operation(
 
 
 async def list_sessions(request: Request) -> Response:
-    claims = authenticate(request)
-    account_id = from_text(claims.sub)
-    if account_id is None:
-        raise TokenInvalid
+    account_id, current = await authenticate_user(request)
     rows = await engine_of(request).sessions.list_of_account(account_id)
-    return JSON(Devices([_device(row, claims.sid) for row in rows]))
+    return JSON(Devices([_device(row, current) for row in rows]))
 
 
 async def end_session(request: Request) -> Response:
-    claims = authenticate(request)
+    account_id, _ = await authenticate_user(request)
     sessions = engine_of(request).sessions
-    account_id = from_text(claims.sub)
     session_id = from_text(request.path_params["id"])
-    if account_id is None or session_id is None:
+    if session_id is None:
         raise NotFound
     # Another account's session and one that never was look the same.
     session = await sessions.get(session_id)

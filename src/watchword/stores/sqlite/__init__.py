@@ -7,10 +7,8 @@ key run on the event loop, from the page cache in microseconds; longer ones in a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Self
+from typing import Final
 
 import apsw
 import msgspec
@@ -18,83 +16,33 @@ import msgspec
 from watchword.core.limits import AUDIT_RETENTION, SWEEP_AFTER, SWEEP_LOOK
 from watchword.core.session import Ended, Session, known_until
 from watchword.core.throttle import Cost, give_back, take
-from watchword.errors import NameTaken, StoreUnavailable
+from watchword.errors import StoreUnavailable
 from watchword.ports import (
-    Account,
     Change,
     Cursor,
-    Entropy,
     Event,
     EventType,
     Feed,
     OfAccount,
+    OfClient,
     OneSession,
     SealedKey,
     Which,
 )
-from watchword.stores.sqlite.database import (
-    connect,
-    load_statements,
-    migrate,
-    path_of,
-)
-from watchword.stores.sqlite.writer import Writer
+from watchword.stores.sqlite.connections import Row, as_row, words
+from watchword.stores.sqlite.identities import Identities
 
 
-class SqliteStore:
+class SqliteStore(Identities):
     """Implements every port of `ports.py` on one file."""
 
-    @classmethod
-    async def open(cls, url: str, entropy: Entropy) -> Self:
-        return cls(url, entropy)
-
-    def __init__(self, url: str, entropy: Entropy) -> None:
-        del entropy  # the incarnation is drawn where the schema is made, by SQLite
-        path = path_of(url)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # Before SQLite opens it: the WAL, which has all of it too, gets its mode.
-            path.touch(mode=0o600)
-            path.chmod(0o600)
-            connection = connect(path)
-            migrate(connection)
-        except (OSError, apsw.Error) as error:
-            message = f"cannot open {path}: {type(error).__name__}"
-            raise StoreUnavailable(message) from error
-        self._sql = load_statements()
-        self._writer = Writer(connection)
-        self._near = connect(path)  # for the event loop: short reads by key
-        self._far = connect(path)  # for a thread: lists, one at a time
-        # Its own thread rather than a lock: a list whose caller was cancelled goes on,
-        # and no other may use the connection meanwhile.
-        self._far_thread = ThreadPoolExecutor(1, "sqlite-reader")
-        self._sweep_from = b""
-
-    def _read(self, name: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        try:
-            return list(self._near.execute(self._sql[name], values))
-        except apsw.Error as error:
-            raise StoreUnavailable from error
-
-    async def _scan(self, name: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        def read() -> list[tuple[Any, ...]]:
-            return list(self._far.execute(self._sql[name], values))
-
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._far_thread, read)
-        except (apsw.Error, RuntimeError) as error:  # RuntimeError: closed
-            raise StoreUnavailable from error
+    _sweep_from = b""
 
     # sessions
 
     async def create(self, session: Session, event: Event) -> None:
-        row = msgspec.structs.replace(session, roles=" ".join(session.roles))
-
         def job(connection: apsw.Connection) -> None:
-            connection.execute(
-                self._sql["create_session"], msgspec.structs.astuple(row)
-            )
+            connection.execute(self._sql["create_session"], as_row(session))
             self._record(connection, [event])
 
         await self._writer.do(job)
@@ -191,55 +139,9 @@ class SqliteStore:
                 self._sweep_from = end or b""  # from the start again after the last
             connection.execute(self._sql["sweep_feed"], (now, limit))
             connection.execute(self._sql["sweep_throttle"], (now, limit))
+            connection.execute(self._sql["sweep_used_once"], (now, limit))
             connection.execute(self._sql["sweep_audit"], (now - AUDIT_RETENTION, limit))
             return connection.total_changes() - start
-
-        return await self._writer.do(job)
-
-    # accounts
-
-    async def add_account(self, account: Account, event: Event) -> None:
-        row = msgspec.structs.replace(account, roles=" ".join(account.roles))
-
-        def job(connection: apsw.Connection) -> None:
-            if list(connection.execute(self._sql["account_by_name"], (row.name,))):
-                raise NameTaken
-            connection.execute(self._sql["add_account"], msgspec.structs.astuple(row))
-            self._record(connection, [event])
-
-        await self._writer.do(job)
-
-    async def account_by_name(self, name: str) -> Account | None:
-        rows = self._read("account_by_name", (name,))
-        return _account(rows[0]) if rows else None
-
-    async def account_by_id(self, account_id: bytes) -> Account | None:
-        rows = self._read("account_by_id", (account_id,))
-        return _account(rows[0]) if rows else None
-
-    async def list_accounts(self, *, after: str = "", limit: int) -> list[Account]:
-        return [
-            _account(row) for row in await self._scan("list_accounts", (after, limit))
-        ]
-
-    async def swap_account(
-        self, before: Account, after: Account | None, event: Event | None
-    ) -> bool:
-        name = "delete_account"
-        values: tuple[Any, ...] = (before.id, before.version)
-        if after is not None:
-            name = "swap_account"
-            values = (
-                *(after.name, after.password_hash, " ".join(after.roles)),
-                *(after.epoch, after.version, after.disabled),
-                *values,
-            )
-
-        def job(connection: apsw.Connection) -> bool:
-            swapped = bool(list(connection.execute(self._sql[name], values)))
-            if swapped and event is not None:
-                self._record(connection, [event])
-            return swapped
 
         return await self._writer.do(job)
 
@@ -272,7 +174,12 @@ class SqliteStore:
 
         await self._writer.do(job)
 
-    # keys
+    # keys used once
+
+    async def use_once(self, key: bytes, until: int) -> bool:
+        return await self._write_one("use_once", (key, until), None)
+
+    # signing keys
 
     async def load_keys(self) -> tuple[int, list[SealedKey]]:
         try:
@@ -312,44 +219,27 @@ class SqliteStore:
         last: int = self._read("last_event")[0][0]
         return last
 
-    def _record(self, connection: apsw.Connection, events: Sequence[Event]) -> None:
-        rows = [
-            (
-                *(event.type, event.at, event.account_id, event.session_id),
-                *(event.client_id, event.address),
-                msgspec.json.encode(event.detail).decode(),
-            )
-            for event in events
-        ]
-        if rows:
-            connection.executemany(self._sql["record"], rows)
-
     def _feed(self, connection: apsw.Connection, entries: Sequence[Ended]) -> None:
         if entries:
             rows = [msgspec.structs.astuple(entry) for entry in entries]
             connection.executemany(self._sql["feed_entry"], rows)
 
-    # the store itself
-
-    async def check(self) -> None:
-        await self._scan("check", ())
-
-    async def close(self) -> None:
-        await self._writer.close()
-        await asyncio.to_thread(self._far_thread.shutdown)
-        self._far.close()
-        self._near.close()
-
 
 # The statements name the columns in the order of the fields.
+_FIELDS: Final = Session.__struct_fields__
+_LISTS: Final = [_FIELDS.index(name) for name in ("roles", "scope", "audience", "amr")]
 
 
-def _session(row: tuple[Any, ...]) -> Session:
-    values: tuple[Any, ...] = (*row[:14], tuple(row[14].split()), *row[15:])
+def _session(row: Row) -> Session:
+    # In place: faster than slices, and this runs at every refresh.
+    values = list(row)
+    for place in _LISTS:
+        values[place] = words(values[place])
+    values[-1] = values[-1] == 1  # cookie
     return Session(*values)
 
 
-def _swap_row(change: Change) -> tuple[Any, ...]:
+def _swap_row(change: Change) -> Row:
     after = change.after
     return (
         *(after.generation, after.version, after.retry_hash, after.rotated_at),
@@ -358,15 +248,7 @@ def _swap_row(change: Change) -> tuple[Any, ...]:
     )
 
 
-def _account(row: tuple[Any, ...]) -> Account:
-    values: tuple[Any, ...] = (
-        *(*row[:3], tuple(row[3].split())),
-        *(*row[4:7], bool(row[7])),
-    )
-    return Account(*values)
-
-
-def _event(row: tuple[Any, ...]) -> Event:
+def _event(row: Row) -> Event:
     _, kind, at, account_id, session_id, client_id, address, detail = row
     return Event(
         type=EventType(kind),
@@ -379,10 +261,12 @@ def _event(row: tuple[Any, ...]) -> Event:
     )
 
 
-def _end_statement(which: Which, limit: int) -> tuple[str, tuple[Any, ...]]:
+def _end_statement(which: Which, limit: int) -> tuple[str, Row]:
     match which:
         case OneSession(session_id):
             return "end_one", (session_id,)
         case OfAccount(account_id, but):
             return "end_of_account", (account_id, but, limit)
+        case OfClient(client_id, after):
+            return "end_of_client", (client_id, limit, after)
     return "end_signed_in_before", (which.instant, limit, which.after)

@@ -20,14 +20,18 @@ INSERT INTO schema_migrations (number, checksum) VALUES (?, ?);
 INSERT INTO sessions (
     id, account_id, client_id, secret_hash, retry_hash, generation, version,
     authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
-    hold_off, roles, address, user_agent, revoked_at, revoked_reason
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
+    jkt, amr, acr, cookie
+) VALUES (
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+);
 
 -- name: load_session
 SELECT
     id, account_id, client_id, secret_hash, retry_hash, generation, version,
     authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
-    hold_off, roles, address, user_agent, revoked_at, revoked_reason
+    hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
+    jkt, amr, acr, cookie
 FROM sessions WHERE id = ?;
 
 -- name: swap_session
@@ -41,7 +45,8 @@ RETURNING id;
 SELECT
     id, account_id, client_id, secret_hash, retry_hash, generation, version,
     authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
-    hold_off, roles, address, user_agent, revoked_at, revoked_reason
+    hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
+    jkt, amr, acr, cookie
 FROM sessions
 WHERE id > ? AND revoked_at IS NULL ORDER BY id LIMIT ?;
 
@@ -49,7 +54,8 @@ WHERE id > ? AND revoked_at IS NULL ORDER BY id LIMIT ?;
 SELECT
     id, account_id, client_id, secret_hash, retry_hash, generation, version,
     authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
-    hold_off, roles, address, user_agent, revoked_at, revoked_reason
+    hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
+    jkt, amr, acr, cookie
 FROM sessions
 WHERE account_id = ? AND id > ? AND revoked_at IS NULL ORDER BY id LIMIT ?;
 
@@ -71,6 +77,15 @@ UPDATE sessions SET revoked_at = ?1, revoked_reason = ?2, version = version + 1
 WHERE id IN (
     SELECT id FROM sessions
     WHERE id > ?5 AND authenticated_at < ?3 AND revoked_at IS NULL
+    ORDER BY id LIMIT ?4
+)
+RETURNING id, account_id, rotated_at, access_ttl;
+
+-- name: end_of_client
+UPDATE sessions SET revoked_at = ?1, revoked_reason = ?2, version = version + 1
+WHERE id IN (
+    SELECT id FROM sessions
+    WHERE id > ?5 AND client_id = ?3 AND revoked_at IS NULL
     ORDER BY id LIMIT ?4
 )
 RETURNING id, account_id, rotated_at, access_ttl;
@@ -110,6 +125,11 @@ DELETE FROM throttle WHERE key IN (
     SELECT key FROM throttle WHERE runs_down <= ? LIMIT ?
 );
 
+-- name: sweep_used_once
+DELETE FROM used_once WHERE key IN (
+    SELECT key FROM used_once WHERE until <= ? LIMIT ?
+);
+
 -- name: sweep_audit
 DELETE FROM audit WHERE sequence IN (
     SELECT sequence FROM (SELECT sequence, at FROM audit ORDER BY sequence LIMIT ?2)
@@ -119,7 +139,9 @@ DELETE FROM audit WHERE sequence IN (
 -- name: add_account
 INSERT INTO accounts (
     id, name, password_hash, roles, created_at, epoch, version, disabled
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (name) DO NOTHING
+RETURNING id;
 
 -- name: account_by_name
 SELECT id, name, password_hash, roles, created_at, epoch, version, disabled
@@ -141,6 +163,38 @@ RETURNING id;
 
 -- name: delete_account
 DELETE FROM accounts WHERE id = ? AND version = ? RETURNING id;
+
+-- name: add_client
+INSERT INTO clients (
+    id, secret_hash, created_at, scope, audience, access_ttl, grants, rights, dpop,
+    disabled, version
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO NOTHING
+RETURNING id;
+
+-- name: load_client
+SELECT
+    id, secret_hash, created_at, scope, audience, access_ttl, grants, rights, dpop,
+    disabled, version
+FROM clients WHERE id = ?;
+
+-- name: list_clients
+SELECT
+    id, secret_hash, created_at, scope, audience, access_ttl, grants, rights, dpop,
+    disabled, version
+FROM clients WHERE id > ? ORDER BY id LIMIT ?;
+
+-- name: swap_client
+UPDATE clients SET
+    secret_hash = ?, scope = ?, audience = ?, access_ttl = ?, grants = ?, rights = ?,
+    dpop = ?, disabled = ?, version = ?
+WHERE id = ? AND version = ?
+RETURNING id;
+
+-- name: use_once
+INSERT INTO used_once (key, until) VALUES (?, ?)
+ON CONFLICT (key) DO NOTHING
+RETURNING key;
 
 -- name: throttle_read
 SELECT runs_down FROM throttle WHERE key = ?;

@@ -19,7 +19,10 @@ from __future__ import annotations
 
 import pytest
 
-_GROUPS = ("durability", "feed", "parallel", "records", "reference", "sessions")
+_GROUPS = (
+    *("durability", "feed", "pair", "parallel", "records", "record_rules"),
+    *("reference", "sessions"),
+)
 pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
 
 # Only now: a module that is imported already cannot explain its assertions any more.

@@ -23,11 +23,13 @@ from watchword.stores import open_store
 from watchword.testing.stand_ins import START, SeededEntropy
 from watchword.testing.store_contract.backend import OnAStore
 from watchword.testing.store_contract.examples import (
+    a_client,
     a_cost,
     a_key,
     a_session,
     an_account,
     an_event,
+    on_terms,
     rotated,
     sign_in,
 )
@@ -53,12 +55,15 @@ class DurabilityContract(OnAStore):
     async def test_everything_is_there_after_closing(self, url: str) -> None:
         """A store opened again has all that was written, and its feed goes on."""
         store = await open_store(url, SeededEntropy("first"))
-        row, dead = rotated(a_session(1)), a_session(2)
+        row, dead = on_terms(rotated(a_session(1))), a_session(2)
         await put(store, row, dead)
         await store.end(OneSession(dead.id), "logout", an_event(), 1)
         cursor = (await store.ended(None, START)).cursor
         account, key = an_account(), a_key()
         await store.add_account(account, an_event(EventType.ACCOUNT_CREATED))
+        client = a_client()
+        await store.add_client(client, an_event(EventType.CLIENT_CREATED))
+        assert await store.use_once(b"key", START)
         await store.swap_keys(0, [key], an_event(EventType.KEY_CHANGED))
         await store.take([a_cost(burst=1)], START)
         events = await store.read_events(0, 100)
@@ -69,6 +74,8 @@ class DurabilityContract(OnAStore):
             rows = await store.load([row.id, dead.id])
             assert rows == [row, dead.ended("logout", START)]
             assert await store.account_by_name(account.name) == account
+            assert await store.load_client(client.id) == client
+            assert not await store.use_once(b"key", START)
             assert await store.load_keys() == (1, [key])
             assert await store.take([a_cost(burst=1)], START) > 0
             assert await store.read_events(0, 100) == events

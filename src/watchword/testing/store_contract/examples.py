@@ -5,14 +5,25 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from watchword.core.session import STRICT, Session, time_ordered_id
+from watchword.core.session import STRICT, Session, Terms, time_ordered_id
 from watchword.core.throttle import Cost
-from watchword.ports import Account, Event, EventType, SealedKey
+from watchword.ports import Account, Client, Event, EventType, SealedKey
 from watchword.testing.stand_ins import START
+
+TERMS: Final = Terms(
+    client_id="mobile",
+    scope=("orders:read", "orders:write"),
+    audience=("https://orders.example/", "https://stock.example/v2?x=1"),
+    jkt="0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
+    amr=("pwd", "otp"),
+    acr="aal2",
+    cookie=True,
+)
+"""A sign-in that asked for all that one can ask for."""
 
 
 def identifier(number: int, kind: str = "account") -> bytes:
@@ -44,6 +55,16 @@ def a_session(
         user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox",
     )
     return msgspec.structs.replace(session, **fields)
+
+
+def on_terms(session: Session, terms: Terms = TERMS) -> Session:
+    """That session as a sign-in on these terms makes it."""
+    fixed = {
+        name: value
+        for name, value in msgspec.structs.asdict(terms).items()
+        if value is not None
+    }
+    return msgspec.structs.replace(session, **fixed)
 
 
 def rotated(session: Session, *, by: str = "key", now: int | None = None) -> Session:
@@ -87,6 +108,13 @@ def an_account(name: str = "ada", number: int = 1, **fields: Any) -> Account:
         identifier(number), name, "$argon2id$v=19$not-a-hash", ("reader",), START
     )
     return msgspec.structs.replace(account, **fields)
+
+
+def a_client(client_id: str = "billing", **fields: Any) -> Client:
+    """A confidential client as `clients add` makes it."""
+    secret_hash = hashlib.sha256(client_id.encode()).digest()
+    client = Client(id=client_id, secret_hash=secret_hash, created_at=START)
+    return msgspec.structs.replace(client, **fields)
 
 
 def a_cost(key: str = "name:ada", *, burst: int = 3, interval: int = 60_000) -> Cost:

@@ -19,6 +19,7 @@ from watchword.ports import Change, EventType, OfAccount, OneSession, Store
 from watchword.testing.stand_ins import START
 from watchword.testing.store_contract.backend import Crowd, Job, OnAStore
 from watchword.testing.store_contract.examples import (
+    a_client,
     a_cost,
     a_key,
     a_session,
@@ -149,6 +150,44 @@ class Parallel(OnAStore):
         assert kept is not None
         assert kept.epoch == won.index(True)
         assert await store.last_event() == 2
+
+    async def test_one_of_many_changes_the_client(
+        self, store: Store, crowd: Crowd
+    ) -> None:
+        """Of secrets that several processes make at once for a client, one is kept."""
+        before = a_client()
+        await store.add_client(before, an_event(EventType.CLIENT_CREATED))
+
+        def changer(number: int) -> Job[bool]:
+            after = msgspec.structs.replace(
+                before, version=1, secret_hash=bytes([number])
+            )
+            event = an_event(EventType.CLIENT_CHANGED)
+            return lambda store: store.swap_client(before, after, event)
+
+        won = await crowd.run([changer(number) for number in range(CALLERS)])
+        assert sum(won) == 1
+        winner = bytes([won.index(True)])
+        kept = msgspec.structs.replace(before, version=1, secret_hash=winner)
+        assert await store.load_client(before.id) == kept
+        assert await store.last_event() == 2
+
+    async def test_one_of_many_uses_a_key(self, crowd: Crowd) -> None:
+        """Of all that use a key at once exactly one is told True, key by key."""
+        keys = [b"key %d" % number for number in range(40)]
+
+        async def user(store: Store) -> list[bool]:
+            using = [store.use_once(key, START) for key in keys for _ in range(TASKS)]
+            return await asyncio.gather(*using)
+
+        answers = await crowd.run([user] * CALLERS)
+        first = Counter(
+            keys[place // TASKS]
+            for share in answers
+            for place, used in enumerate(share)
+            if used
+        )
+        assert first == Counter(keys)
 
     async def test_one_of_many_makes_the_key_ring(
         self, store: Store, crowd: Crowd

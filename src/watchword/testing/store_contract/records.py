@@ -1,4 +1,4 @@
-"""Contract: accounts, throttle, signing keys, audit log.
+"""Contract: accounts, clients, throttle, keys used once, signing keys, audit log.
 
 Each test is one promise of the lesser ports of `ports.py`.
 """
@@ -8,25 +8,40 @@ Each test is one promise of the lesser ports of `ports.py`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import pytest
 
 from watchword.core.throttle import Cost
 from watchword.errors import NameTaken
-from watchword.ports import Event, EventType, Store
+from watchword.ports import Client, Event, EventType, Store
 from watchword.testing.stand_ins import START
 from watchword.testing.store_contract.backend import OnAStore
 from watchword.testing.store_contract.examples import (
+    TERMS,
+    a_client,
     a_cost,
     a_key,
     a_session,
     an_account,
     an_event,
 )
+from watchword.testing.store_contract.sessions import sweep_up
 
 _CREATED = an_event(EventType.ACCOUNT_CREATED)
 _CHANGED = an_event(EventType.ACCOUNT_CHANGED)
+_CLIENT_CREATED = an_event(EventType.CLIENT_CREATED)
+_CLIENT_CHANGED = an_event(EventType.CLIENT_CHANGED)
+_FULL: dict[str, Any] = {
+    "scope": TERMS.scope,
+    "audience": TERMS.audience,
+    "access_ttl": 300_000,
+    "grants": ("refresh_token", "client_credentials"),
+    "rights": ("introspect", "feed"),
+    "dpop": True,
+    "disabled": True,
+}
 
 
 class Records(OnAStore):
@@ -101,6 +116,70 @@ class Records(OnAStore):
         await store.add_account(second, _CREATED)
         assert await store.account_by_name("ada") == second
         assert await store.last_event() == 3
+
+    async def test_client_is_found_by_id(self, store: Store) -> None:
+        """A client comes back as it was added, and its event with it."""
+        public, full = a_client("app", secret_hash=None), a_client("api", **_FULL)
+        for row in (public, full):
+            await store.add_client(row, _CLIENT_CREATED)
+            found = await store.load_client(row.id)
+            # As JSON too, where 1 is not true.
+            assert found == row
+            assert msgspec.json.encode(found) == msgspec.json.encode(row)
+        assert await store.load_client("nobody") is None
+        recorded = [event for _, event in await store.read_events(0, 10)]
+        assert recorded == [_CLIENT_CREATED] * 2
+
+    async def test_client_id_is_taken_once(self, store: Store) -> None:
+        """A second client of an id is refused, and leaves no trace."""
+        first = a_client("api")
+        await store.add_client(first, _CLIENT_CREATED)
+        with pytest.raises(NameTaken):
+            await store.add_client(a_client("api", **_FULL), _CLIENT_CREATED)
+        assert await store.load_client("api") == first
+        assert await store.last_event() == 1
+
+    async def test_clients_are_listed_by_id(self, store: Store) -> None:
+        """Pages that follow one another have every client once, by id."""
+        rows = [a_client(name) for name in ("shop", "api", "mobile", "billing", "web")]
+        for row in rows:
+            await store.add_client(row, _CLIENT_CREATED)
+        listed: list[Client] = []
+        while page := await store.list_clients(
+            after=listed[-1].id if listed else "", limit=2
+        ):
+            listed += page
+        assert listed == sorted(rows, key=lambda row: row.id)
+
+    async def test_client_changes_only_as_it_was_read(self, store: Store) -> None:
+        """A stale change of a client, or one of an unknown client, writes nothing."""
+        first = a_client("api")
+        await store.add_client(first, _CLIENT_CREATED)
+        second = a_client("api", secret_hash=b"another", version=1, **_FULL)
+        assert await store.swap_client(first, second, _CLIENT_CHANGED)
+        assert await store.load_client("api") == second
+        stale = a_client("api", version=1)
+        assert not await store.swap_client(first, stale, _CLIENT_CHANGED)
+        unknown = a_client("web")
+        assert not await store.swap_client(unknown, unknown, _CLIENT_CHANGED)
+        assert await store.list_clients(limit=10) == [second]
+        assert await store.last_event() == 2
+
+    async def test_key_is_used_once(self, store: Store) -> None:
+        """The first use of a key is told True, every other False, whatever `until`."""
+        assert await store.use_once(b"one", START + 2)
+        assert not await store.use_once(b"one", START + 2)
+        assert not await store.use_once(b"one", START + 9)
+        assert await store.use_once(b"on", START + 2)
+
+    async def test_used_key_is_kept_until_it_is_past(self, store: Store) -> None:
+        """A sweep forgets a key at the `until` of its first use, and not before."""
+        assert await store.use_once(b"early", START + 1)
+        assert await store.use_once(b"late", START + 2)
+        assert not await store.use_once(b"early", START + 3)
+        await sweep_up(store, START + 1)
+        assert not await store.use_once(b"late", START + 2)
+        assert await store.use_once(b"early", START + 4)
 
     async def test_throttle_allows_a_burst_then_one_per_interval(
         self, store: Store

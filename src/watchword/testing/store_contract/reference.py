@@ -8,9 +8,8 @@ ends sessions, how often a feed entry is read), the choice is not compared.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final, TypeVar
@@ -19,8 +18,6 @@ import msgspec
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
     invariant,
     precondition,
     rule,
@@ -29,33 +26,29 @@ from hypothesis.stateful import (
 
 from watchword.core import limits
 from watchword.core.session import Ended, Session
-from watchword.errors import NameTaken
 from watchword.ports import (
-    Account,
     Change,
     Cursor,
     Event,
     EventType,
     OfAccount,
+    OfClient,
     OneSession,
     SignedInBefore,
     Store,
     Which,
 )
-from watchword.stores import open_store
-from watchword.testing.stand_ins import ManualClock, SeededEntropy
 from watchword.testing.store_contract.backend import Backend
 from watchword.testing.store_contract.examples import (
-    a_cost,
-    a_key,
+    TERMS,
     a_session,
-    an_account,
     an_event,
     identifier,
+    on_terms,
     rotated,
     sign_in,
 )
-from watchword.testing.store_contract.sessions import sweep_up
+from watchword.testing.store_contract.record_rules import RecordRules
 
 Result = TypeVar("Result")
 
@@ -71,8 +64,6 @@ SIZE: Final = settings(
 
 _accounts = st.integers(0, 2)
 _picks = st.integers(0, 1000)
-_names = st.sampled_from(["ada", "bob", "cyd"])
-_keys = st.sampled_from(["name:ada", "address:203.0.113.7"])
 _roles = st.lists(st.sampled_from(["reader", "writer", "admin"]), unique=True)
 _steps = st.sampled_from(
     [
@@ -90,53 +81,21 @@ class Reference:
     ) -> None:
         """The same calls at the same instants give the same answers and state."""
 
-        class Machine(SideBySide):
+        class Machine(Histories):
             def __init__(self) -> None:
                 super().__init__(backend.url(Path(mkdtemp(dir=tmp_path))))
 
         run_state_machine_as_test(Machine, settings=SIZE)
 
 
-class SideBySide(RuleBasedStateMachine):
-    """Two stores, one clock, the same calls."""
+class Histories(RecordRules):
+    """What happens to sessions, and what everyone sees afterwards."""
 
     def __init__(self, url: str) -> None:
-        super().__init__()
-        self.url = url
-        self.runner = asyncio.Runner()
-        self.clock = ManualClock()
-        self.stores: list[Store] = []
+        super().__init__(url)
         self.sessions: list[Session] = []  # every row that there ever was
-        self.accounts: list[Account] = []
         self.cursors: list[Cursor | None] = [None, None]
         self.learnt: list[set[Ended]] = [set(), set()]
-
-    @initialize()
-    def open(self) -> None:
-        """The reference first."""
-        for url in ("memory:", self.url):
-            opening = open_store(url, SeededEntropy(url))
-            self.stores.append(self.runner.run(opening))
-
-    def teardown(self) -> None:
-        """Let go of both."""
-        for store in self.stores:
-            self.runner.run(store.close())
-        self.runner.close()
-
-    def each(self, verb: Callable[[Store], Awaitable[Result]]) -> list[Result]:
-        """What the reference and the store answer."""
-
-        async def call(store: Store) -> Result:
-            return await verb(store)
-
-        return [self.runner.run(call(store)) for store in self.stores]
-
-    def same(self, verb: Callable[[Store], Awaitable[Result]]) -> Result:
-        """Their one answer."""
-        wanted, found = self.each(verb)
-        assert found == wanted
-        return wanted
 
     def pick(self, number: int, *, newest: bool) -> Session:
         """One of the rows that there were; the row as it is now, if wanted."""
@@ -148,11 +107,13 @@ class SideBySide(RuleBasedStateMachine):
 
     # sessions
 
-    @rule(account=_accounts)
-    def create(self, account: int) -> None:
-        """A sign-in."""
+    @rule(account=_accounts, plain=st.booleans())
+    def create(self, account: int, plain: bool) -> None:  # noqa: FBT001
+        """A sign-in, as usual or with all that one can ask for."""
         number = len(self.sessions)
         session = a_session(number, account=account, now=self.clock())
+        if not plain:
+            session = on_terms(session)
         self.same(lambda store: store.create(session, sign_in(session)))
         self.sessions.append(session)
 
@@ -189,9 +150,9 @@ class SideBySide(RuleBasedStateMachine):
                 event = an_event(at=self.clock(), reason="end")
                 step = await store.end(rest, "end", event, 2)
                 ended += step
-                if isinstance(rest, SignedInBefore) and step:
+                if isinstance(rest, SignedInBefore | OfClient) and step:
                     last = max(entry.session_id for entry in step)
-                    rest = SignedInBefore(rest.instant, last)
+                    rest = msgspec.structs.replace(rest, after=last)
                 if len(step) < 2:
                     assert len(set(ended)) == len(ended)
                     return set(ended)
@@ -221,6 +182,11 @@ class SideBySide(RuleBasedStateMachine):
         """After the restoring of a backup."""
         self.end(SignedInBefore(self.clock() - ago))
 
+    @rule(client_id=st.sampled_from(["first-party", TERMS.client_id]))
+    def end_of_client(self, client_id: str) -> None:
+        """A client was disabled."""
+        self.end(OfClient(client_id))
+
     @rule(account=_accounts, roles=_roles)
     def assign_roles(self, account: int, roles: list[str]) -> None:
         """An account's roles change."""
@@ -230,82 +196,6 @@ class SideBySide(RuleBasedStateMachine):
     def advance(self, by: int) -> None:
         """Time passes, or the clock is set back."""
         self.clock.advance(by)
-
-    @rule(retention=st.booleans())
-    def sweep(self, retention: bool) -> None:  # noqa: FBT001
-        """Keep house until nothing is left to do."""
-        if retention:
-            self.clock.advance(limits.AUDIT_RETENTION)
-        self.same(lambda store: sweep_up(store, self.clock()))
-
-    # accounts, throttle, keys, audit
-
-    @rule(name=_names)
-    def add_account(self, name: str) -> None:
-        """A registration, of a name that may be taken."""
-        account = an_account(name, len(self.accounts), created_at=self.clock())
-        event = an_event(EventType.ACCOUNT_CREATED, at=self.clock())
-
-        async def add(store: Store) -> bool:
-            try:
-                await store.add_account(account, event)
-            except NameTaken:
-                return False
-            return True
-
-        if self.same(add):
-            self.accounts.append(account)
-
-    @precondition(lambda self: self.accounts)
-    @rule(number=_picks, roles=_roles, delete=st.booleans())
-    def swap_account(
-        self,
-        number: int,
-        roles: list[str],
-        delete: bool,  # noqa: FBT001
-    ) -> None:
-        """A change or a deletion, of the account as it is or as it was."""
-        before = self.accounts[number % len(self.accounts)]
-        after = None
-        if not delete:
-            after = msgspec.structs.replace(
-                before,
-                roles=tuple(roles),
-                epoch=before.epoch + 1,
-                version=before.version + 1,
-                disabled=not before.disabled,
-            )
-        event = an_event(EventType.ACCOUNT_CHANGED, at=self.clock())
-        done = self.same(lambda store: store.swap_account(before, after, event))
-        if done and after is not None:
-            self.accounts.append(after)
-
-    @rule(keys=st.lists(_keys, min_size=1, unique=True))
-    def take(self, keys: list[str]) -> None:
-        """An attempt to sign in."""
-        costs = [a_cost(key) for key in keys]
-        self.same(lambda store: store.take(costs, self.clock()))
-
-    @rule(keys=st.lists(_keys, unique=True), forget=st.none() | _keys)
-    def give_back(self, keys: list[str], forget: str | None) -> None:
-        """One that succeeded, or was shed."""
-        costs = [a_cost(key) for key in keys]
-        self.same(lambda store: store.give_back(costs, forget=forget))
-
-    @rule(stale=st.booleans(), size=st.integers(0, 3))
-    def swap_keys(self, stale: bool, size: int) -> None:  # noqa: FBT001
-        """A change of the key ring, by whoever read it or by somebody late."""
-        revision, _ = self.same(lambda store: store.load_keys())
-        keys = [a_key(n, "retired", now=self.clock() + n) for n in range(size)]
-        event = an_event(EventType.KEY_CHANGED, at=self.clock())
-        expected = revision - 1 if stale else revision
-        self.same(lambda store: store.swap_keys(expected, keys, event))
-
-    @rule(kind=st.sampled_from(EventType), flag=st.booleans())
-    def record(self, kind: EventType, flag: bool) -> None:  # noqa: FBT001
-        """An event on its own."""
-        event = an_event(kind, at=self.clock(), flag=flag)
-        self.same(lambda store: store.record(event))
 
     # reading
 
@@ -339,6 +229,7 @@ class SideBySide(RuleBasedStateMachine):
         self.same(lambda store: store.load(ids))
         self.same(lambda store: store.list_sessions(None, limit=10_000))
         self.same(lambda store: store.list_accounts(limit=100))
+        self.same(lambda store: store.list_clients(limit=100))
         self.same(lambda store: store.load_keys())
         self.same(lambda store: store.last_event())
         wanted, found = self.each(lambda store: store.read_events(0, 10_000))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+import pytest
 
 from watchword.core.limits import AUDIT_RETENTION, SECOND, SWEEP_AFTER, SWEEP_LIMIT
 from watchword.core.session import Ended, Session
@@ -17,6 +18,7 @@ from watchword.ports import (
     Change,
     EventType,
     OfAccount,
+    OfClient,
     OneSession,
     SignedInBefore,
     Store,
@@ -29,6 +31,7 @@ from watchword.testing.store_contract.examples import (
     a_session,
     an_event,
     identifier,
+    on_terms,
     rotated,
     sign_in,
 )
@@ -72,8 +75,13 @@ class Sessions(OnAStore):
             version=2**40,
             grace=10_000,
         )
-        await put(store, plain, odd)
-        assert await store.load([plain.id, odd.id]) == [plain, odd]
+        asked = on_terms(a_session(3))
+        await put(store, plain, odd, asked)
+        written = [plain, odd, asked]
+        loaded = await store.load([row.id for row in written])
+        # As JSON too, where 1 is not true.
+        assert loaded == written
+        assert msgspec.json.encode(loaded) == msgspec.json.encode(written)
 
     async def test_load_answers_in_the_order_asked(self, store: Store) -> None:
         """The answer has one place per id asked for, None for one that is not there."""
@@ -92,7 +100,7 @@ class Sessions(OnAStore):
 
     async def test_swap_writes_the_successor_and_its_event(self, store: Store) -> None:
         """True means that the row is `after` and that its event is recorded."""
-        before = a_session()
+        before = on_terms(a_session())
         await put(store, before)
         after = rotated(before)
         event = an_event(EventType.TOKEN_REWOUND, of=before, by=2)
@@ -181,7 +189,7 @@ class Sessions(OnAStore):
         assert await store.list_sessions(None, limit=10) == [expired]
 
     async def test_end_reaches_exactly_what_was_meant(self, store: Store) -> None:
-        """One session, those of an account, all but one, or all from before."""
+        """One session, an account's, all but one, a client's, or all from before."""
         old = START - 1000
         rows = {
             "mine": a_session(1, account=1),
@@ -189,6 +197,8 @@ class Sessions(OnAStore):
             "old": a_session(3, account=2, now=old),
             "edge": a_session(4, account=2, now=START),
             "other": a_session(5, account=3),
+            "app": a_session(6, account=3, client_id="mobile"),
+            "app too": a_session(7, account=1, client_id="mobile"),
         }
         await put(store, *rows.values())
 
@@ -197,6 +207,9 @@ class Sessions(OnAStore):
             return {entry.session_id for entry in ended}
 
         assert await end(OneSession(a_session(9).id)) == set()
+        assert await end(OfClient("nobody")) == set()
+        apps = {rows["app"].id, rows["app too"].id}
+        assert await end(OfClient("mobile")) == apps
         assert await end(OfAccount(identifier(1), rows["kept"].id)) == {rows["mine"].id}
         assert await end(SignedInBefore(START)) == {rows["old"].id}
         assert await end(OneSession(rows["other"].id)) == {rows["other"].id}
@@ -247,14 +260,18 @@ class Sessions(OnAStore):
         assert counts == [2, 2, 1]
         assert await _alive(store) == set()
 
-    async def test_end_by_sign_in_goes_on_where_it_left_off(self, store: Store) -> None:
+    @pytest.mark.parametrize(
+        "which", [SignedInBefore(START + 1), OfClient("first-party")], ids=repr
+    )
+    async def test_end_by_the_walk_goes_on_where_it_left_off(
+        self, store: Store, which: SignedInBefore | OfClient
+    ) -> None:
         """Steps over all sessions take the lowest ids first, and follow `after`."""
         rows = [a_session(number) for number in range(6)]
         await put(store, *reversed(rows))
-        which = SignedInBefore(START + 1)
         first = await store.end(which, "all", an_event(), 2)
         assert _ids(first) == {row.id for row in rows[:2]}
-        onward = SignedInBefore(START + 1, after=rows[2].id)
+        onward = msgspec.structs.replace(which, after=rows[2].id)
         second = await store.end(onward, "all", an_event(), 2)
         assert _ids(second) == {row.id for row in rows[3:5]}
         assert await _alive(store) == {rows[2].id, rows[5].id}

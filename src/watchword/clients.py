@@ -1,0 +1,400 @@
+"""OAuth clients: which programs may ask, what for, and proving that they are it.
+
+A public client has no secret: its id only says whose session it is. A confidential one
+proves its secret, and may then have tokens of its own (RFC 6749 §4.4) or rights over
+other people's (`introspect`, `feed`). Unknown, disabled, no or a wrong secret: the same
+answer, at about the same cost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, Protocol
+
+import msgspec
+
+from watchword.core import limits
+from watchword.core.access_token import client_claims
+from watchword.core.session import Asked, Policy, from_text
+from watchword.core.throttle import Cost
+from watchword.errors import (
+    InvalidClient,
+    InvalidProof,
+    InvalidRequest,
+    InvalidScope,
+    InvalidTarget,
+    NameTaken,
+    NotFound,
+    StoreUnavailable,
+    Throttled,
+    UnauthorizedClient,
+)
+from watchword.failures import Seldom, network_of
+from watchword.keys import KeyRing
+from watchword.ports import (
+    Client,
+    Clock,
+    Entropy,
+    Event,
+    EventType,
+    OfClient,
+    Store,
+    Which,
+)
+
+REFRESH_TOKEN: Final = "refresh_token"  # noqa: S105 - a grant type
+CLIENT_CREDENTIALS: Final = "client_credentials"
+GRANTS: Final = (REFRESH_TOKEN, CLIENT_CREDENTIALS)
+RIGHTS: Final = ("introspect", "feed")
+
+FIRST_PARTY: Final = Client(
+    id="first-party", secret_hash=None, created_at=0, grants=(REFRESH_TOKEN,)
+)
+"""The client of the native login: built in, public, and in no store."""
+
+SECRET_PREFIX: Final = "ww_cs_"  # noqa: S105 - what secret scanners look for
+
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+_SCOPE: Final = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 §3.3
+# A name, or a URI (RFC 3986 §4.3) as far as it keeps header and log lines whole.
+_AUDIENCE: Final = re.compile(
+    r"[A-Za-z0-9._~-]+|[A-Za-z][A-Za-z0-9+.-]*:[\x21\x24-\x5B\x5D\x5F-\x7E]+"
+)
+_NO_HASH: Final = bytes(32)
+# A disabled client is refused everywhere within a second, as a revoked session is.
+_FRESH: Final = limits.SECOND
+_KEPT: Final = 10_000
+_log = logging.getLogger("watchword.clients")
+
+
+class ClientGrant(msgspec.Struct, frozen=True):
+    """A client's own access token. `expires_in` is seconds; `bound`: to a DPoP key."""
+
+    access_token: str
+    expires_in: int
+    scope: tuple[str, ...]
+    bound: bool
+
+
+class SessionsOfClients(Protocol):
+    """What clients ask of sessions; `sessions.Sessions` has it."""
+
+    async def revoke(
+        self, which: Which, reason: str, *, address: str = "", by: str = "user"
+    ) -> int:
+        """End sessions; how many were alive."""
+
+
+class Clients:
+    """OAuth clients, their secrets and their own tokens."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        sessions: SessionsOfClients,
+        keys: KeyRing,
+        policy: Policy,
+        issuer: str,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> None:
+        self._store = store
+        self._sessions = sessions
+        self._keys = keys
+        self._policy = policy
+        self._issuer = issuer
+        self._clock = clock
+        self._entropy = entropy
+        self._seldom = Seldom()
+        self._known: dict[str, tuple[Client, int]] = {}
+
+    async def authenticate(
+        self, client_id: str, secret: str | None, *, address: str = ""
+    ) -> Client:
+        """The client of that id, if the secret is its own, or if neither has one.
+
+        Raises InvalidClient without saying why; Throttled, StoreUnavailable.
+        """
+        if client_id == FIRST_PARTY.id and secret is None:
+            return FIRST_PARTY
+        now = self._clock()
+        shown = None if secret is None else _hash_of(secret)
+        client, read_at = self._known.get(client_id, (None, 0))
+        if client is not None and abs(now - read_at) < _FRESH and _is(client, shown):
+            return client
+        # What was kept never refuses: the secret may be a moment old.
+        client = await self._load(client_id, now)
+        # As much work for one that is not there: no secret makes that client.
+        if _is(client or FIRST_PARTY, shown) and client is not None:
+            return client
+        raise await self._failed(client_id, client, address, now)
+
+    async def _load(self, client_id: str, now: int) -> Client | None:
+        self._known.pop(client_id, None)
+        client = None
+        if _is_name(client_id):
+            client = await self._store.load_client(client_id)
+        if client is not None:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            self._known[client_id] = client, now
+        return client
+
+    async def _failed(
+        self, client_id: str, client: Client | None, address: str, now: int
+    ) -> InvalidClient | Throttled:
+        """Count a failure; what to raise.
+
+        After the comparison, unlike a password's: nobody guesses 256 random bits, and
+        so a flood of an id cannot lock its client out. This bounds work and noise.
+        """
+        wait = await self._store.take(_costs(client_id, address), now)
+        # Unknown ids count as one and are not recorded: people paste secrets there.
+        if self._seldom.is_due("" if client is None else client.id, now):
+            event = Event(
+                type=EventType.CLIENT_FAILED,
+                at=now,
+                client_id=None if client is None else client.id,
+                address=address,
+                detail={"reason": _reason(client), "throttled": wait > 0},
+            )
+            await self._store.record(event)
+        if not wait:
+            return InvalidClient()
+        message = "Too many failures of client authentication: wait before the next."
+        return Throttled(message, retry_after=wait // 1000 + 1)
+
+    def token(self, client: Client, asked: Asked) -> ClientGrant:
+        """An access token of the client's own (RFC 6749 §4.4).
+
+        Raises UnauthorizedClient, InvalidProof, InvalidScope, InvalidTarget.
+        """
+        if CLIENT_CREDENTIALS not in client.grants:
+            raise UnauthorizedClient
+        if client.dpop and asked.jkt is None:
+            raise InvalidProof
+        scope = client.scope if asked.scope is None else asked.scope
+        if not set(scope) <= set(client.scope):
+            raise InvalidScope
+        audience = client.audience or (self._policy.audience,)
+        if not set(asked.resources or ()) <= set(audience):
+            raise InvalidTarget
+        now = self._clock()
+        claims = client_claims(
+            client.id,
+            Asked(scope, asked.resources, asked.jkt),
+            issuer=self._issuer,
+            audience=audience,
+            life=client.access_ttl or self._policy.access_ttl,
+            jti=self._entropy(16).hex(),
+            now=now,
+        )
+        token = self._keys.active.sign(claims, {})
+        # Not in the audit log: that would be a durable write for a token that changes
+        # nothing and needs no store, and a service may ask for one at every call.
+        _log.info("access token %s for client %s", claims.jti, client.id)
+        return ClientGrant(
+            token, claims.exp - claims.iat, scope, claims.cnf is not None
+        )
+
+    async def add(
+        self,
+        name: str,
+        *,
+        confidential: bool,
+        scope: Iterable[str] = (),
+        audience: Iterable[str] = (),
+        access_ttl: int | None = None,
+        grants: Iterable[str] | None = None,
+        rights: Iterable[str] = (),
+        dpop: bool = False,
+    ) -> tuple[Client, str | None]:
+        """A new client and, if confidential, its secret: shown here and never again.
+
+        `access_ttl` in milliseconds. Raises InvalidRequest, NameTaken.
+        """
+        rights = tuple(dict.fromkeys(rights))
+        if grants is None:
+            # RFC 9701 §3: the credentials of a resource server are for that alone.
+            grants = () if rights else GRANTS if confidential else (REFRESH_TOKEN,)
+        secret = self._new_secret() if confidential else None
+        client = Client(
+            id=name,
+            secret_hash=None if secret is None else _hash_of(secret),
+            created_at=self._clock(),
+            scope=tuple(dict.fromkeys(scope)),
+            audience=tuple(dict.fromkeys(audience)),
+            access_ttl=access_ttl,
+            grants=tuple(dict.fromkeys(grants)),
+            rights=rights,
+            dpop=dpop,
+        )
+        _check(client)
+        event = Event(
+            type=EventType.CLIENT_CREATED,
+            at=client.created_at,
+            client_id=name,
+            detail={"confidential": confidential, "rights": " ".join(rights)},
+        )
+        try:
+            await self._store.add_client(client, event)
+        except NameTaken:
+            message = f"there is a client named {name!r} already"
+            raise NameTaken(message) from None
+        return client, secret
+
+    async def get(self, name: str) -> Client:
+        """The client of that id, the built-in one too. Raises NotFound."""
+        if name == FIRST_PARTY.id:
+            return FIRST_PARTY
+        client = await self._store.load_client(name) if _is_name(name) else None
+        if client is None:
+            message = f"there is no client named {name!r}"
+            raise NotFound(message)
+        return client
+
+    async def list(self, *, after: str = "", limit: int = 1000) -> list[Client]:
+        """The clients that were added, in order of their ids."""
+        return await self._store.list_clients(after=after, limit=limit)
+
+    async def rotate_secret(self, name: str) -> str:
+        """A new secret; the old one stops working within a second.
+
+        Raises NotFound, and InvalidRequest for a public client.
+        """
+        secret = self._new_secret()
+
+        def change(client: Client) -> Client:
+            if client.secret_hash is None:
+                message = f"{name} is a public client: it has no secret"
+                raise InvalidRequest(message)
+            return _changed(client, secret_hash=_hash_of(secret))
+
+        await self._update(name, change, "secret")
+        return secret
+
+    async def disable(self, name: str) -> int:
+        """Accept the client no more and end its sessions; how many.
+
+        A sign-in under way may still make one, which is then refused every refresh.
+        Tokens of the client's own are good until they expire.
+        """
+        await self._update(name, lambda row: _changed(row, disabled=True), "disabled")
+        reason = "client disabled"
+        return await self._sessions.revoke(OfClient(name), reason, by="operator")
+
+    async def enable(self, name: str) -> None:
+        """Accept the client again. Sessions that ended stay so."""
+        await self._update(name, lambda row: _changed(row, disabled=False), "enabled")
+
+    async def _update(
+        self, name: str, change: Callable[[Client], Client], what: str
+    ) -> None:
+        """Change the row as it is when it is written."""
+        for _ in range(limits.SWAP_ATTEMPTS):
+            before = await self.get(name)
+            if before is FIRST_PARTY:
+                message = f"{name} is built in and cannot be changed"
+                raise InvalidRequest(message)
+            event = Event(
+                type=EventType.CLIENT_CHANGED,
+                at=self._clock(),
+                client_id=name,
+                detail={"change": what},
+            )
+            if await self._store.swap_client(before, change(before), event):
+                self._known.pop(name, None)
+                return
+        raise StoreUnavailable
+
+    def _new_secret(self) -> str:
+        raw = self._entropy(limits.CLIENT_SECRET_BYTES)
+        return SECRET_PREFIX + urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _hash_of(secret: str) -> bytes:
+    # No slow hash and no salt: 256 random bits cannot be guessed (ASVS 6.5.2).
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+def _is(client: Client, shown: bytes | None) -> bool:
+    """Whether whoever shows a secret of this hash, or none, is that client."""
+    same = hmac.compare_digest(shown or _NO_HASH, client.secret_hash or _NO_HASH)
+    both = (shown is None) == (client.secret_hash is None)
+    return same and both and not client.disabled
+
+
+def _reason(client: Client | None) -> str:
+    if client is None:
+        return "unknown"
+    return "disabled" if client.disabled else "secret"
+
+
+def _costs(client_id: str, address: str) -> tuple[Cost, Cost]:
+    spelled = hashlib.sha256(client_id.encode("utf-8", "surrogatepass")).hexdigest()
+    rate = limits.THROTTLE_CLIENT_BURST, limits.THROTTLE_CLIENT_INTERVAL
+    return (
+        Cost(f"client:{spelled[:32]}", *rate),
+        Cost(f"client-address:{network_of(address)}", *rate),
+    )
+
+
+def _changed(client: Client, **fields: object) -> Client:
+    return msgspec.structs.replace(client, version=client.version + 1, **fields)
+
+
+def _is_name(text: str) -> bool:
+    return len(text) <= limits.CLIENT_ID_MAX and _ID.fullmatch(text) is not None
+
+
+def _check(client: Client) -> None:
+    """Raises InvalidRequest for what no client may be."""
+    for message in _faults(client):
+        raise InvalidRequest(message)
+
+
+def _faults(client: Client) -> Iterator[str]:
+    if not _is_name(client.id):
+        yield (
+            f"A client id is 1 to {limits.CLIENT_ID_MAX} letters, digits and . _ - "
+            "(ASCII), and begins with a letter or digit."
+        )
+    if client.id == FIRST_PARTY.id:
+        yield f"{client.id} is built in: choose another client id."
+    if from_text(client.id.lower()) is not None:
+        # RFC 9700 §4.15.1: no API may take a client for a user.
+        yield "A client id cannot be a UUID: those are the subjects of users."
+    yield from _too_wide(client.scope, client.audience)
+    ttl = client.access_ttl
+    if ttl is not None and not limits.SECOND <= ttl <= limits.ACCESS_TTL_MAX:
+        longest = limits.ACCESS_TTL_MAX // limits.SECOND
+        yield f"An access lifetime is 1 to {longest} seconds."
+    for kind, known, given in (
+        ("grant", GRANTS, client.grants),
+        ("right", RIGHTS, client.rights),
+    ):
+        if not set(given) <= set(known):
+            yield f"A {kind} is one of: {', '.join(known)}."
+    if client.secret_hash is None and (
+        client.rights or CLIENT_CREDENTIALS in client.grants
+    ):
+        yield (
+            "A public client proves nothing: it may have neither rights nor the grant "
+            f"{CLIENT_CREDENTIALS}. Make it confidential."
+        )
+
+
+def _too_wide(scope: tuple[str, ...], audience: tuple[str, ...]) -> Iterator[str]:
+    if not all(map(_SCOPE.fullmatch, scope)):
+        yield "A scope is visible ASCII without blank, quote or backslash."
+    if not all(map(_AUDIENCE.fullmatch, audience)):
+        yield "An audience is an absolute URI without fragment, or a plain name."
+    for words in (scope, audience):  # both go into every token
+        if len(" ".join(words)) > limits.SCOPE_MAX:
+            yield f"All scopes together, or audiences: {limits.SCOPE_MAX} characters."

@@ -1,0 +1,96 @@
+"""CORS (Fetch §3.3): which pages of other origins may call, and read the answers.
+
+Readable     around the Edge: names an allowed origin on its answers, errors as well
+Preflights   inside of it: answers what browsers ask before they send
+
+Two layers, because the Edge answers the hot routes itself, and a preflight's answer
+needs its security headers like any other. An origin that is not on the list is answered
+as if there were no CORS: nothing names it, and no wildcard meets credentials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Final
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from watchword.server.cookies import CSRF_HEADER
+
+_METHODS: Final = ("GET", "POST", "DELETE")
+_SENT: Final = (
+    *("Authorization", "Content-Type", "DPoP", "Idempotency-Key"),
+    CSRF_HEADER,
+)
+_EXPOSED: Final = ("DPoP-Nonce", "Retry-After", "WWW-Authenticate")
+_KEPT_SECONDS: Final = 600
+
+_ALLOW_ORIGIN: Final = b"access-control-allow-origin"
+_GRANTED: Final = (
+    (b"access-control-allow-credentials", b"true"),
+    (b"access-control-expose-headers", ", ".join(_EXPOSED).encode()),
+)
+_ALLOWED: Final = {
+    "access-control-allow-methods": ", ".join(_METHODS),
+    "access-control-allow-headers": ", ".join(_SENT),
+    "access-control-max-age": str(_KEPT_SECONDS),
+}
+# Also where no origin was sent: a cache must not give that answer to a page.
+_VARY: Final = (b"vary", b"Origin")
+
+
+class Readable:
+    """Lets the pages of these origins read every answer."""
+
+    def __init__(self, application: ASGIApp, origins: Collection[str]) -> None:
+        self._application = application
+        self._origins = frozenset(map(str.encode, origins))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        origin = _allowed_origin(scope, self._origins)
+
+        async def send_readable(message: Any) -> None:  # noqa: ANN401 - any of ASGI's
+            if message["type"] == "http.response.start":
+                headers = [*message["headers"], _VARY]
+                if origin is not None:
+                    # In place of the `*` of what anybody may read.
+                    headers = [pair for pair in headers if pair[0] != _ALLOW_ORIGIN]
+                    headers += [(_ALLOW_ORIGIN, origin), *_GRANTED]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await self._application(scope, receive, send_readable)
+
+
+class Preflights:
+    """Answers the preflights of these origins: the same for every path."""
+
+    def __init__(self, application: ASGIApp, origins: Collection[str]) -> None:
+        self._application = application
+        self._origins = frozenset(map(str.encode, origins))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        application = self._application
+        if (
+            scope["type"] == "http"
+            and scope["method"] == "OPTIONS"
+            and any(name == b"access-control-request-method" for name, _ in _of(scope))
+            and _allowed_origin(scope, self._origins) is not None
+        ):
+            application = Response(status_code=204, headers=_ALLOWED)
+        await application(scope, receive, send)
+
+
+def _allowed_origin(scope: Scope, origins: Collection[bytes]) -> bytes | None:
+    """The request's origin, if it came once and is on the list, byte for byte."""
+    found = [value for name, value in _of(scope) if name == b"origin"]
+    return found[0] if len(found) == 1 and found[0] in origins else None
+
+
+def _of(scope: Scope) -> list[tuple[bytes, bytes]]:
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    return headers

@@ -1,0 +1,151 @@
+"""POST /oauth/introspect: what a token is worth now (RFC 7662, signed: RFC 9701)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from watchword import errors
+from watchword.core.refresh_token import PREFIX
+from watchword.core.session import as_text
+from watchword.errors import AccessTokenError, NotFound, UnauthorizedClient
+from watchword.ports import Client
+from watchword.server.answers import JSON, PRAGMA
+from watchword.server.endpoints.revoke import TokenForm
+from watchword.server.oauth import FORM, authenticate_client, read_form
+from watchword.server.openapi import Operation
+from watchword.server.parsing import engine_of, one_header
+from watchword.server.problems import PayloadTooLarge
+
+RIGHT: Final = "introspect"
+SIGNED: Final = "token-introspection+jwt"
+_INACTIVE: Final[dict[str, Any]] = {"active": False}
+
+
+class Introspection(msgspec.Struct, frozen=True, omit_defaults=True):
+    """RFC 7662 §2.2. A token that is worth nothing here is only `active: false`."""
+
+    active: bool
+    token_type: str | None = None
+    scope: str | None = None
+    client_id: str | None = None
+    sub: str | None = None
+    aud: str | list[str] | None = None
+    iss: str | None = None
+    exp: int | None = None
+    iat: int | None = None
+    jti: str | None = None
+    sid: str | None = None
+    auth_time: int | None = None
+
+
+OPERATION = Operation(
+    method="POST",
+    path="/oauth/introspect",
+    summary="Is this token good?",
+    description=(
+        "For confidential clients with the right `introspect`. An access token is "
+        "active where it is meant for the asking client's audience; a refresh token "
+        "for its own client alone. With `Accept: application/" + SIGNED + "` the "
+        "answer is signed (RFC 9701)."
+    ),
+    tag="oauth",
+    request=TokenForm,
+    request_media_type=FORM,
+    example={"token": "eyJ…", "client_id": "orders-api", "client_secret": "ww_cs_…"},
+    response=Introspection,
+    client=True,
+    errors=(
+        errors.InvalidRequest,
+        errors.InvalidClient,
+        errors.UnauthorizedClient,
+        PayloadTooLarge,
+        errors.Throttled,
+        errors.StoreUnavailable,
+    ),
+)
+
+
+async def introspect(request: Request) -> Response:
+    form = await read_form(request)
+    token = form.need("token")
+    client = await authenticate_client(request, form)
+    if RIGHT not in client.rights:
+        raise UnauthorizedClient
+    look = _refresh_token if token.startswith(PREFIX) else _access_token
+    found = await look(request, token, client)
+    if not _wants_signed(request):
+        return JSON(found, headers=[PRAGMA])
+    engine = engine_of(request)
+    signed = engine.keys.active.sign_as(
+        SIGNED,
+        {
+            "iss": engine.settings.effective_issuer,
+            "aud": client.id,
+            "iat": engine.clock() // 1000,
+            "token_introspection": found,
+        },
+    )
+    return Response(
+        signed,
+        headers={"cache-control": "no-store"},
+        media_type=f"application/{SIGNED}",
+    )
+
+
+def _wants_signed(request: Request) -> bool:
+    accepted = one_header(request, b"accept") or b""
+    wanted = f"application/{SIGNED}".encode()
+    for part in accepted.lower().replace(b" ", b"").split(b","):
+        kind, _, parameters = part.partition(b";")
+        if kind == wanted:  # a weight of nothing means "not that" (RFC 9110 §12.4.2)
+            return re.fullmatch(rb"q=0(\.0*)?", parameters) is None
+    return False
+
+
+async def _access_token(request: Request, token: str, client: Client) -> dict[str, Any]:
+    engine = engine_of(request)
+    audiences = client.audience or (engine.settings.audience,)
+    try:
+        claims = engine.verifier.verify_for(token, audiences)
+    except AccessTokenError:
+        return _INACTIVE
+    # A user's token dies with its session; a client's own lives as long as the client.
+    if claims.sid is None and not await _lives(request, claims.client_id):
+        return _INACTIVE
+    kind = "Bearer" if claims.cnf is None else "DPoP"
+    return {"active": True, "token_type": kind, **msgspec.to_builtins(claims)}
+
+
+async def _lives(request: Request, client_id: str) -> bool:
+    try:
+        return not (await engine_of(request).clients.get(client_id)).disabled
+    except NotFound:
+        return False
+
+
+async def _refresh_token(
+    request: Request, token: str, client: Client
+) -> dict[str, Any]:
+    engine = engine_of(request)
+    session = await engine.sessions.session_of(token)
+    if session is None or session.client_id != client.id:
+        return _INACTIVE
+    if not engine.sessions.is_current(session, token):
+        return _INACTIVE
+    found = {
+        "active": True,
+        "client_id": session.client_id,
+        "sub": as_text(session.account_id),
+        "iss": engine.settings.effective_issuer,
+        "exp": engine.sessions.ends_at(session) // 1000,
+        "iat": session.rotated_at // 1000,
+        "sid": as_text(session.id),
+    }
+    if session.scope:
+        found["scope"] = " ".join(session.scope)
+    return found

@@ -1,0 +1,137 @@
+"""What clients and resource servers read to find their way (RFC 8414, RFC 9728)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from watchword.config import Settings
+from watchword.core.limits import JWKS_MAX_AGE
+from watchword.errors import NotFound
+from watchword.server.endpoints import discovery, introspect, revoke, token
+from watchword.server.openapi import BASE, Operation
+from watchword.server.parsing import address_of, engine_of
+from watchword.verify.dpop import DPOP_ALGORITHMS
+
+SERVER_PATH: Final = "/.well-known/oauth-authorization-server"
+OPENID_PATH: Final = "/.well-known/openid-configuration"
+RESOURCE_PATH: Final = "/.well-known/oauth-protected-resource"
+
+_SECRETS: Final = ["client_secret_basic", "client_secret_post"]
+
+
+class Metadata(msgspec.Struct, frozen=True, kw_only=True):
+    """The authorization server (RFC 8414 §2).
+
+    There is no authorization endpoint, hence no `response_types_supported`: an empty
+    list may not be published (§3.2), and any other would not be true.
+    """
+
+    issuer: str
+    token_endpoint: str
+    jwks_uri: str
+    revocation_endpoint: str
+    introspection_endpoint: str
+    grant_types_supported: list[str]
+    token_endpoint_auth_methods_supported: list[str]
+    revocation_endpoint_auth_methods_supported: list[str]
+    introspection_endpoint_auth_methods_supported: list[str]
+    introspection_signing_alg_values_supported: list[str]
+    dpop_signing_alg_values_supported: list[str]
+
+
+class ResourceMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """The API of this server as a protected resource (RFC 9728 §2)."""
+
+    resource: str
+    authorization_servers: list[str]
+    jwks_uri: str
+    bearer_methods_supported: list[str]
+    dpop_signing_alg_values_supported: list[str]
+
+
+SERVER = Operation(
+    method="GET",
+    path=SERVER_PATH,
+    summary="Where everything is (RFC 8414)",
+    tag="operation",
+    response=Metadata,
+)
+OPENID = Operation(
+    method="GET",
+    path=OPENID_PATH,
+    summary="The same, where OpenID Connect libraries look",
+    tag="operation",
+    response=Metadata,
+)
+RESOURCE = Operation(
+    method="GET",
+    path=RESOURCE_PATH + BASE,
+    summary="This API as a protected resource (RFC 9728)",
+    tag="operation",
+    response=ResourceMetadata,
+)
+
+
+def resource_metadata_url(settings: Settings) -> str:
+    """Where a 401 sends those who want to know who issues tokens (RFC 9728 §5.1).
+
+    The well-known part goes between host and path.
+    """
+    issuer = urlsplit(settings.effective_issuer)
+    path = issuer.path.rstrip("/")
+    return f"{issuer.scheme}://{issuer.netloc}{RESOURCE_PATH}{path}{BASE}"
+
+
+async def server(request: Request) -> Response:
+    settings = engine_of(request).settings
+    # The form with the issuer's path behind it, or the bare one where a proxy cut it.
+    suffix = request.path_params.get("path", "")
+    if suffix and f"/{suffix}" != urlsplit(settings.effective_issuer).path.rstrip("/"):
+        raise NotFound
+    document = Metadata(
+        issuer=settings.effective_issuer,
+        token_endpoint=address_of(settings, token.OPERATION.path),
+        jwks_uri=address_of(settings, discovery.JWKS.path),
+        revocation_endpoint=address_of(settings, revoke.OPERATION.path),
+        introspection_endpoint=address_of(settings, introspect.OPERATION.path),
+        grant_types_supported=list(token.GRANT_TYPES),
+        token_endpoint_auth_methods_supported=[*_SECRETS, "none"],
+        revocation_endpoint_auth_methods_supported=[*_SECRETS, "none"],
+        introspection_endpoint_auth_methods_supported=_SECRETS,
+        introspection_signing_alg_values_supported=[settings.signing_alg],
+        dpop_signing_alg_values_supported=list(DPOP_ALGORITHMS),
+    )
+    return _published(request, document)
+
+
+async def resource(request: Request) -> Response:
+    settings = engine_of(request).settings
+    suffix = "/" + request.path_params.get("path", BASE[1:])
+    path = urlsplit(settings.effective_issuer).path.rstrip("/")
+    if suffix not in (BASE, path + BASE):
+        raise NotFound
+    document = ResourceMetadata(
+        resource=address_of(settings, BASE),
+        authorization_servers=[settings.effective_issuer],
+        jwks_uri=address_of(settings, discovery.JWKS.path),
+        bearer_methods_supported=["header"],
+        dpop_signing_alg_values_supported=list(DPOP_ALGORITHMS),
+    )
+    return _published(request, document)
+
+
+def _published(request: Request, document: Any) -> Response:  # noqa: ANN401
+    return discovery.cached(
+        request,
+        msgspec.json.encode(document),
+        "application/json",
+        {
+            "cache-control": f"public, max-age={JWKS_MAX_AGE // 1000}",
+            "access-control-allow-origin": "*",
+        },
+    )

@@ -1,0 +1,95 @@
+"""POST /oauth/revoke: end the session of a token (RFC 7009)."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from watchword import errors
+from watchword.core.refresh_token import PREFIX
+from watchword.core.session import from_text
+from watchword.errors import AccessTokenError, RefreshInvalid, UnsupportedTokenType
+from watchword.ports import Client
+from watchword.server.oauth import FORM, authenticate_client, read_form
+from watchword.server.openapi import Operation
+from watchword.server.parsing import client_address, engine_of
+from watchword.server.problems import PayloadTooLarge
+
+
+class TokenForm(msgspec.Struct, frozen=True):
+    """A token of either kind; the hint is not needed to tell which."""
+
+    token: str
+    token_type_hint: str | None = None
+    client_id: str | None = None
+    client_secret: str | None = None
+
+
+OPERATION = Operation(
+    method="POST",
+    path="/oauth/revoke",
+    summary="End the session of a token, by OAuth",
+    description=(
+        "Takes an access token or a refresh token of any generation: either ends the "
+        "whole session. 200 for a token that is unknown, too."
+    ),
+    tag="oauth",
+    request=TokenForm,
+    request_media_type=FORM,
+    example={"token": "ww_rt_…", "client_id": "first-party"},
+    client=True,
+    errors=(
+        errors.InvalidRequest,
+        errors.InvalidClient,
+        errors.RefreshInvalid,
+        errors.UnsupportedTokenType,
+        PayloadTooLarge,
+        errors.Throttled,
+        errors.Overloaded,
+        errors.StoreUnavailable,
+    ),
+)
+
+
+async def revoke(request: Request) -> Response:
+    form = await read_form(request)
+    token = form.need("token")
+    client = await authenticate_client(request, form)
+    refresh = token.startswith(PREFIX)
+    find = _session_of_refresh_token if refresh else _session_of_access_token
+    session_id = await find(request, token, client)
+    if session_id is not None:
+        await engine_of(request).sessions.end_one(
+            session_id, "revoked by client", address=client_address(request)
+        )
+    return Response(status_code=200, headers={"cache-control": "no-store"})
+
+
+# Another client's token is refused (RFC 7009 §2.1), in the words of RFC 6749 §5.2 for a
+# token that was issued to another client; a token that is none of ours is not.
+
+
+async def _session_of_refresh_token(
+    request: Request, token: str, client: Client
+) -> bytes | None:
+    session = await engine_of(request).sessions.session_of(token)
+    if session is None:
+        return None
+    if session.client_id != client.id:
+        raise RefreshInvalid
+    return session.id
+
+
+async def _session_of_access_token(
+    request: Request, token: str, client: Client
+) -> bytes | None:
+    try:
+        claims = engine_of(request).verifier.verify_for(token, None)
+    except AccessTokenError:
+        return None
+    if claims.client_id != client.id:
+        raise RefreshInvalid
+    if claims.sid is None:
+        raise UnsupportedTokenType
+    return from_text(claims.sid)

@@ -1,0 +1,136 @@
+"""POST /oauth/token: tokens for clients that speak OAuth (RFC 6749 §4.4, §6)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from watchword import errors
+from watchword.errors import InvalidProof, UnauthorizedClient, UnsupportedGrantType
+from watchword.ports import Client
+from watchword.server.answers import JSON, PRAGMA, Scheme
+from watchword.server.oauth import FORM, Form, authenticate_client, read_form
+from watchword.server.openapi import Operation
+from watchword.server.parsing import (
+    client_address,
+    engine_of,
+    fresh_nonce,
+    proved_key,
+    retry_key,
+)
+from watchword.server.problems import PayloadTooLarge
+
+GRANT_TYPES = ("refresh_token", "client_credentials")
+
+
+class TokenRequest(msgspec.Struct, frozen=True):
+    """The form. A public client sends `client_id`, a confidential one its secret too.
+
+    `scope` and `resource` (RFC 8707) may ask for less than the session has.
+    """
+
+    grant_type: Annotated[str, msgspec.Meta(description=" or ".join(GRANT_TYPES))]
+    client_id: str | None = None
+    client_secret: str | None = None
+    refresh_token: str | None = None
+    scope: str | None = None
+    resource: str | None = None
+
+
+class OAuthTokens(msgspec.Struct, frozen=True):
+    """RFC 6749 §5.1. `expires_in` is seconds from now."""
+
+    access_token: str
+    token_type: Scheme
+    expires_in: int
+    refresh_token: str | msgspec.UnsetType = msgspec.UNSET
+    scope: str | msgspec.UnsetType = msgspec.UNSET
+
+
+OPERATION = Operation(
+    method="POST",
+    path="/oauth/token",
+    summary="Tokens, by OAuth",
+    description=(
+        "`refresh_token` is the refresh of step 4 in the form of RFC 6749, with the "
+        "same Idempotency-Key; `client_credentials` gives a client a token of its own."
+    ),
+    tag="oauth",
+    request=TokenRequest,
+    request_media_type=FORM,
+    example={
+        "grant_type": "refresh_token",
+        "client_id": "first-party",
+        "refresh_token": "ww_rt_…",
+    },
+    response=OAuthTokens,
+    retry_key=True,
+    dpop=True,
+    client=True,
+    errors=(
+        errors.InvalidRequest,
+        errors.InvalidClient,
+        errors.RefreshInvalid,
+        errors.InvalidScope,
+        errors.InvalidTarget,
+        errors.UnauthorizedClient,
+        errors.UnsupportedGrantType,
+        errors.InvalidProof,
+        errors.NonceNeeded,
+        PayloadTooLarge,
+        errors.Throttled,
+        errors.Overloaded,
+        errors.StoreUnavailable,
+    ),
+)
+
+
+async def token(request: Request) -> Response:
+    form = await read_form(request)
+    grant_type = form.need("grant_type")
+    if grant_type not in GRANT_TYPES:
+        raise UnsupportedGrantType
+    client = await authenticate_client(request, form)
+    if grant_type not in client.grants:
+        raise UnauthorizedClient
+    # Last: a proof is used up by being looked at.
+    jkt = await proved_key(request)
+    if client.dpop and jkt is None:
+        raise InvalidProof("This client must send a DPoP proof.")
+    by = _refresh if grant_type == "refresh_token" else _client_credentials
+    tokens = await by(request, form, client, jkt)
+    return JSON(tokens, headers=[PRAGMA, *fresh_nonce(request)])
+
+
+async def _refresh(
+    request: Request, form: Form, client: Client, jkt: str | None
+) -> OAuthTokens:
+    grant = await engine_of(request).sessions.refresh(
+        form.need("refresh_token"),
+        client_id=client.id,
+        retry_key=retry_key(request),
+        address=client_address(request),
+        asked=form.asked(jkt),
+    )
+    return OAuthTokens(
+        grant.access_token,
+        "DPoP" if grant.bound else "Bearer",
+        grant.expires_in,
+        grant.refresh_token,
+        " ".join(grant.scope) or msgspec.UNSET,
+    )
+
+
+async def _client_credentials(
+    request: Request, form: Form, client: Client, jkt: str | None
+) -> OAuthTokens:
+    grant = engine_of(request).clients.token(client, form.asked(jkt))
+    return OAuthTokens(
+        grant.access_token,
+        "DPoP" if grant.bound else "Bearer",
+        grant.expires_in,
+        scope=" ".join(grant.scope) or msgspec.UNSET,
+    )

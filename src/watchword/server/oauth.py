@@ -1,0 +1,119 @@
+"""What the OAuth endpoints share: forms, client authentication, what is asked for."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import parse_qsl, unquote_plus
+
+from starlette.requests import Request
+
+from watchword.core.limits import SCOPE_MAX
+from watchword.core.session import Asked
+from watchword.errors import InvalidClient, InvalidRequest
+from watchword.ports import Client
+from watchword.server.parsing import client_address, engine_of, one_header, read_body
+from watchword.server.problems import UnsupportedMediaType
+
+FORM: Final = "application/x-www-form-urlencoded"
+_FIELDS_MAX: Final = 64
+_REPEATABLE: Final = "resource"
+
+
+class Form:
+    """The parameters of a request (RFC 6749 §3.2): empty ones count as omitted."""
+
+    def __init__(self, fields: Mapping[str, str], resources: tuple[str, ...]) -> None:
+        self._fields = fields
+        self.resources = resources
+
+    def get(self, name: str) -> str | None:
+        """The parameter, if it was given."""
+        return self._fields.get(name)
+
+    def need(self, name: str) -> str:
+        """The parameter. Raises InvalidRequest where it is missing."""
+        value = self._fields.get(name)
+        if value is None:
+            raise InvalidRequest(f"The parameter {name} is missing.")
+        return value
+
+    def asked(self, jkt: str | None) -> Asked:
+        """What the access token shall be for."""
+        return Asked(scope_of(self.get("scope")), self.resources or None, jkt)
+
+
+def scope_of(text: str | None) -> tuple[str, ...] | None:
+    """The scopes of a space-separated list (RFC 6749 §3.3), each once."""
+    if text is None or not text.strip(" "):
+        return None
+    if len(text) > SCOPE_MAX:
+        raise InvalidRequest("The scope is too long.")
+    return tuple(dict.fromkeys(text.split()))
+
+
+async def read_form(request: Request) -> Form:
+    """The form in the body; unknown parameters are ignored, repeated ones refused.
+
+    Never from the query: that ends up in logs. Raises InvalidRequest.
+    """
+    body = await read_body(request)
+    declared = one_header(request, b"content-type") or b""
+    if declared.split(b";")[0].strip().lower() != FORM.encode():
+        raise UnsupportedMediaType(f"The body must be a form, sent as {FORM}.")
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"), errors="strict", max_num_fields=_FIELDS_MAX
+        )
+    except ValueError:
+        raise InvalidRequest("The body is not a form in UTF-8.") from None
+    fields = {name: value for name, value in pairs if name != _REPEATABLE}
+    resources = tuple(value for name, value in pairs if name == _REPEATABLE)
+    if len(fields) + len(resources) != len(pairs):
+        raise InvalidRequest("A parameter came twice.")
+    return Form(fields, resources)
+
+
+async def authenticate_client(request: Request, form: Form) -> Client:
+    """The client that this request comes from, by one method (RFC 6749 §2.3).
+
+    Raises InvalidClient, InvalidRequest, Throttled.
+    """
+    named, secret = form.get("client_id"), form.get("client_secret")
+    basic = basic_credentials(request)
+    if basic is not None:
+        if secret is not None:
+            raise InvalidRequest("The client authenticated in two ways.")
+        if named not in (None, basic[0]):
+            raise InvalidRequest("The client named itself in two ways.")
+        named, secret = basic
+    if named is None:
+        raise InvalidClient("The request names no client: send client_id.")
+    return await engine_of(request).clients.authenticate(
+        named, secret, address=client_address(request)
+    )
+
+
+def basic_credentials(request: Request) -> tuple[str, str | None] | None:
+    """Client id and secret of `Authorization: Basic` (RFC 6749 §2.3.1), if it came.
+
+    Both were form-encoded before they were joined. Raises InvalidClient.
+    """
+    header = one_header(request, b"authorization") or b""
+    scheme, _, encoded = header.partition(b" ")
+    if scheme.lower() != b"basic":
+        return None  # a stale access token, sent along with everything, is no matter
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
+        name, colon, secret = text.partition(":")
+        if not colon:
+            raise InvalidClient
+        # An empty secret is none (RFC 6749 §2.3.1): so a public client may write it.
+        return (
+            unquote_plus(name, errors="strict"),
+            unquote_plus(secret, errors="strict") or None,
+        )
+    except (binascii.Error, ValueError):
+        raise InvalidClient from None

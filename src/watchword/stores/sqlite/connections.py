@@ -1,0 +1,122 @@
+"""The connections of a store to its file, and who may use which.
+
+One writes, in a thread of its own; one reads by key on the event loop; one reads lists
+in a second thread. What every group of verbs needs stands here: reading, writing, and
+the audit record that goes with a change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any, Self
+
+import apsw
+import msgspec
+
+from watchword.errors import StoreUnavailable
+from watchword.ports import Entropy, Event
+from watchword.stores.sqlite.database import (
+    connect,
+    load_statements,
+    migrate,
+    path_of,
+)
+from watchword.stores.sqlite.writer import Writer
+
+Row = tuple[Any, ...]
+
+
+class Connections:
+    """Opens the file, brings its schema up to date, and lets go of it."""
+
+    @classmethod
+    async def open(cls, url: str, entropy: Entropy) -> Self:
+        return cls(url, entropy)
+
+    def __init__(self, url: str, entropy: Entropy) -> None:
+        del entropy  # the incarnation is drawn where the schema is made, by SQLite
+        path = path_of(url)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Before SQLite opens it: the WAL, which has all of it too, gets its mode.
+            path.touch(mode=0o600)
+            path.chmod(0o600)
+            connection = connect(path)
+            migrate(connection)
+        except (OSError, apsw.Error) as error:
+            message = f"cannot open {path}: {type(error).__name__}"
+            raise StoreUnavailable(message) from error
+        self._sql = load_statements()
+        self._writer = Writer(connection)
+        self._near = connect(path)  # for the event loop: short reads by key
+        self._far = connect(path)  # for a thread: lists, one at a time
+        # Its own thread rather than a lock: a list whose caller was cancelled goes on,
+        # and no other may use the connection meanwhile.
+        self._far_thread = ThreadPoolExecutor(1, "sqlite-reader")
+
+    def _read(self, name: str, values: Sequence[Any] = ()) -> list[Row]:
+        try:
+            return list(self._near.execute(self._sql[name], values))
+        except apsw.Error as error:
+            raise StoreUnavailable from error
+
+    async def _scan(self, name: str, values: Sequence[Any]) -> list[Row]:
+        def read() -> list[Row]:
+            return list(self._far.execute(self._sql[name], values))
+
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._far_thread, read)
+        except (apsw.Error, RuntimeError) as error:  # RuntimeError: closed
+            raise StoreUnavailable from error
+
+    async def _write_one(
+        self, name: str, values: Sequence[Any], event: Event | None
+    ) -> bool:
+        """Whether the statement wrote its row; the event is recorded if it did."""
+
+        def job(connection: apsw.Connection) -> bool:
+            written = bool(list(connection.execute(self._sql[name], values)))
+            if written and event is not None:
+                self._record(connection, [event])
+            return written
+
+        return await self._writer.do(job)
+
+    def _record(self, connection: apsw.Connection, events: Sequence[Event]) -> None:
+        rows = [
+            (
+                *(event.type, event.at, event.account_id, event.session_id),
+                *(event.client_id, event.address),
+                msgspec.json.encode(event.detail).decode(),
+            )
+            for event in events
+        ]
+        if rows:
+            connection.executemany(self._sql["record"], rows)
+
+    async def check(self) -> None:
+        await self._scan("check", ())
+
+    async def close(self) -> None:
+        await self._writer.close()
+        await asyncio.to_thread(self._far_thread.shutdown)
+        self._far.close()
+        self._near.close()
+
+
+def as_row(struct: msgspec.Struct) -> Row:
+    """The fields in their order, which is that of the columns; lists as `words`."""
+    return tuple(
+        " ".join(value) if isinstance(value, tuple) else value
+        for value in msgspec.structs.astuple(struct)
+    )
+
+
+@lru_cache(1024)
+def words(text: str) -> tuple[str, ...]:
+    """A list as it is stored: separated by spaces. Few differ, and every load asks."""
+    return tuple(text.split(" ")) if text else ()

@@ -1,0 +1,55 @@
+"""Contract: two stores that are called alike, the memory store being the reference."""
+
+# ruff: noqa: S101 - a test suite: assertions are the point
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from hypothesis.stateful import RuleBasedStateMachine, initialize
+
+from watchword.ports import Store
+from watchword.stores import open_store
+from watchword.testing.stand_ins import ManualClock, SeededEntropy
+
+Result = TypeVar("Result")
+
+
+class Pair(RuleBasedStateMachine):
+    """Two stores, one clock, the same calls."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url = url
+        self.runner = asyncio.Runner()
+        self.clock = ManualClock()
+        self.stores: list[Store] = []
+
+    @initialize()
+    def open(self) -> None:
+        """The reference first."""
+        for url in ("memory:", self.url):
+            opening = open_store(url, SeededEntropy(url))
+            self.stores.append(self.runner.run(opening))
+
+    def teardown(self) -> None:
+        """Let go of both."""
+        for store in self.stores:
+            self.runner.run(store.close())
+        self.runner.close()
+
+    def each(self, verb: Callable[[Store], Awaitable[Result]]) -> list[Result]:
+        """What the reference and the store answer."""
+
+        async def call(store: Store) -> Result:
+            return await verb(store)
+
+        return [self.runner.run(call(store)) for store in self.stores]
+
+    def same(self, verb: Callable[[Store], Awaitable[Result]]) -> Result:
+        """Their one answer."""
+        wanted, found = self.each(verb)
+        assert found == wanted
+        return wanted

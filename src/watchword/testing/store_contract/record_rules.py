@@ -1,0 +1,159 @@
+"""Contract: what happens in the reference to all that a store keeps beside sessions."""
+
+from __future__ import annotations
+
+import msgspec
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from watchword.core import limits
+from watchword.errors import NameTaken
+from watchword.ports import Account, Client, EventType, Store
+from watchword.testing.store_contract.examples import (
+    TERMS,
+    a_client,
+    a_cost,
+    a_key,
+    an_account,
+    an_event,
+)
+from watchword.testing.store_contract.pair import Pair
+from watchword.testing.store_contract.sessions import sweep_up
+
+_picks = st.integers(0, 1000)
+_names = st.sampled_from(["ada", "bob", "cyd"])
+_keys = st.sampled_from(["name:ada", "address:203.0.113.7"])
+_roles = st.lists(st.sampled_from(["reader", "writer", "admin"]), unique=True)
+_once = st.sampled_from([b"", b"one", b"two"])
+
+
+class RecordRules(Pair):
+    """Accounts, clients, throttle, keys used once, signing keys, audit; and the sweep.
+
+    The sweep stands here because it decides which used keys may be named again.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.accounts: list[Account] = []
+        self.clients: list[Client] = []
+        self.used: dict[bytes, int] = {}
+
+    @rule(retention=st.booleans())
+    def sweep(self, retention: bool) -> None:  # noqa: FBT001
+        """Keep house until nothing is left to do."""
+        if retention:
+            self.clock.advance(limits.AUDIT_RETENTION)
+        now = self.clock()
+        self.same(lambda store: sweep_up(store, now))
+        self.used = {key: until for key, until in self.used.items() if until > now}
+
+    @rule(name=_names)
+    def add_account(self, name: str) -> None:
+        """A registration, of a name that may be taken."""
+        account = an_account(name, len(self.accounts), created_at=self.clock())
+        event = an_event(EventType.ACCOUNT_CREATED, at=self.clock())
+
+        async def add(store: Store) -> bool:
+            try:
+                await store.add_account(account, event)
+            except NameTaken:
+                return False
+            return True
+
+        if self.same(add):
+            self.accounts.append(account)
+
+    @precondition(lambda self: self.accounts)
+    @rule(number=_picks, roles=_roles, delete=st.booleans())
+    def swap_account(
+        self,
+        number: int,
+        roles: list[str],
+        delete: bool,  # noqa: FBT001
+    ) -> None:
+        """A change or a deletion, of the account as it is or as it was."""
+        before = self.accounts[number % len(self.accounts)]
+        after = None
+        if not delete:
+            after = msgspec.structs.replace(
+                before,
+                roles=tuple(roles),
+                epoch=before.epoch + 1,
+                version=before.version + 1,
+                disabled=not before.disabled,
+            )
+        event = an_event(EventType.ACCOUNT_CHANGED, at=self.clock())
+        done = self.same(lambda store: store.swap_account(before, after, event))
+        if done and after is not None:
+            self.accounts.append(after)
+
+    @rule(name=_names, public=st.booleans())
+    def add_client(self, name: str, public: bool) -> None:  # noqa: FBT001
+        """A registration of a client, of an id that may be taken."""
+        client = a_client(name, created_at=self.clock())
+        if public:
+            client = msgspec.structs.replace(client, secret_hash=None)
+        event = an_event(EventType.CLIENT_CREATED, at=self.clock())
+
+        async def add(store: Store) -> bool:
+            try:
+                await store.add_client(client, event)
+            except NameTaken:
+                return False
+            return True
+
+        if self.same(add):
+            self.clients.append(client)
+
+    @precondition(lambda self: self.clients)
+    @rule(number=_picks, full=st.booleans())
+    def swap_client(self, number: int, full: bool) -> None:  # noqa: FBT001
+        """A change of a client as it is, or as it was."""
+        before = self.clients[number % len(self.clients)]
+        after = msgspec.structs.replace(
+            before,
+            scope=TERMS.scope if full else (),
+            audience=TERMS.audience if full else (),
+            access_ttl=limits.MINUTE if full else None,
+            dpop=full,
+            disabled=not before.disabled,
+            version=before.version + 1,
+        )
+        event = an_event(EventType.CLIENT_CHANGED, at=self.clock())
+        if self.same(lambda store: store.swap_client(before, after, event)):
+            self.clients.append(after)
+
+    @rule(key=_once, life=st.integers(1, 2 * limits.SECOND))
+    def use_once(self, key: bytes, life: int) -> None:
+        """A proof is shown, or shown again."""
+        until = self.used.setdefault(key, self.clock() + life)
+        if until > self.clock():  # after that a store may forget it, or not
+            self.same(lambda store: store.use_once(key, self.clock() + life))
+
+    @rule(keys=st.lists(_keys, min_size=1, unique=True))
+    def take(self, keys: list[str]) -> None:
+        """An attempt to sign in."""
+        costs = [a_cost(key) for key in keys]
+        self.same(lambda store: store.take(costs, self.clock()))
+
+    @rule(keys=st.lists(_keys, unique=True), forget=st.none() | _keys)
+    def give_back(self, keys: list[str], forget: str | None) -> None:
+        """One that succeeded, or was shed."""
+        costs = [a_cost(key) for key in keys]
+        self.same(lambda store: store.give_back(costs, forget=forget))
+
+    @rule(stale=st.booleans(), size=st.integers(0, 3))
+    def swap_keys(self, stale: bool, size: int) -> None:  # noqa: FBT001
+        """A change of the key ring, by whoever read it or by somebody late."""
+        revision, _ = self.same(lambda store: store.load_keys())
+        keys = [a_key(n, "retired", now=self.clock() + n) for n in range(size)]
+        event = an_event(EventType.KEY_CHANGED, at=self.clock())
+        expected = revision - 1 if stale else revision
+        self.same(lambda store: store.swap_keys(expected, keys, event))
+
+    @rule(kind=st.sampled_from(EventType), flag=st.booleans())
+    def record(self, kind: EventType, flag: bool) -> None:  # noqa: FBT001
+        """An event on its own."""
+        event = an_event(kind, at=self.clock(), flag=flag)
+        self.same(lambda store: store.record(event))

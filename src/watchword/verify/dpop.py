@@ -1,0 +1,314 @@
+"""DPoP proofs (RFC 9449): whoever sends a request holds the key that it is bound to.
+
+    proof -> size -> shape -> header, its key -> signature -> claims -> nonce -> jti
+
+`Proofs.check` is the list of section 4.3, but for its first line: that there is exactly
+one header `DPoP` only the HTTP edge can see. What is wrong with a proof may be told,
+since it is no secret; the text of a proof is never part of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+
+from watchword.core import limits
+from watchword.errors import InvalidProof, NonceNeeded
+from watchword.verify import jose
+
+TYPE: Final = "dpop+jwt"
+DPOP_ALGORITHMS: Final = ("ES256", "Ed25519", "EdDSA", "RS256", "PS256")
+"""What a client may sign with: `dpop_signing_alg_values_supported`."""
+
+_JTI_MAX: Final = 256
+_NONCE_BYTES: Final = 18
+_P256_BYTES: Final = 32
+# 2^16 + 1 is what everybody uses; a long exponent costs the verifier like a signature.
+_EXPONENT_BYTES: Final = 8
+_PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"})
+_ED25519_PRIME: Final = 2**255 - 19
+# The y of the points of order 8; those of order 1, 2 and 4 are 1, p - 1 and 0.
+_ED25519_ORDER_8: Final = (
+    0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+)
+
+
+class Nonces:
+    """Nonces that need no memory: a MAC over the step of time that they were made in.
+
+    `keys` are for this alone, the first one mints and all are accepted; `role` keeps
+    the nonces of two kinds of places apart (RFC 9449 §9); `clock` gives milliseconds
+    since the epoch.
+    """
+
+    def __init__(
+        self, keys: Sequence[bytes], role: str, clock: Callable[[], int]
+    ) -> None:
+        self._keys = tuple(keys)
+        self._role = role.encode()
+        self._clock = clock
+        self._step: int | None = None
+        self._current = ""
+        self._accepted: tuple[bytes, ...] = ()
+
+    def current(self) -> str:
+        """The nonce to hand out: 24 characters that need no quoting."""
+        self._follow()
+        return self._current
+
+    def accepts(self, nonce: str) -> bool:
+        """Whether it was handed out here, lately."""
+        self._follow()
+        shown = nonce.encode("utf-8", "surrogatepass")
+        return any(hmac.compare_digest(shown, known) for known in self._accepted)
+
+    def _follow(self) -> None:
+        step = self._clock() // limits.DPOP_NONCE_STEP
+        if step == self._step:
+            return
+        # One step ahead too: another worker's clock may have ticked already.
+        steps = range(step + 1, step - limits.DPOP_NONCE_STEPS, -1)
+        self._accepted = tuple(
+            self._nonce(key, at) for key in self._keys for at in steps
+        )
+        self._current = self._nonce(self._keys[0], step).decode()
+        self._step = step
+
+    def _nonce(self, key: bytes, step: int) -> bytes:
+        message = b"%b\0%d" % (self._role, step)
+        return urlsafe_b64encode(hmac.digest(key, message, "sha256")[:_NONCE_BYTES])
+
+
+class Proofs:
+    """Checks proofs for one kind of place: one role's nonces.
+
+    `use_once` is the store's: whether the key is named for the first time, to be
+    remembered until an instant; it MUST be shared by all that check for these places.
+    """
+
+    def __init__(
+        self,
+        *,
+        nonces: Nonces,
+        use_once: Callable[[bytes, int], Awaitable[bool]],
+        clock: Callable[[], int],
+    ) -> None:
+        self.nonces = nonces
+        self._use_once = use_once
+        self._clock = clock
+
+    async def check(
+        self, proof: str, *, method: str, url: str, access_token: str | None = None
+    ) -> str:
+        """The thumbprint (RFC 7638) of the key that made this proof for this request.
+
+        `url` is the request's as clients know it; query and fragment are ignored.
+        Raises InvalidProof, NonceNeeded; what `use_once` raises.
+        """
+        try:
+            key, claims = _open(proof)
+            _check_request(claims, method, url)
+            issued = self._check_age(claims)
+            if access_token is not None:
+                _check_token(claims, access_token)
+            jti = _jti(claims)
+        except jose.Malformed as fault:
+            raise InvalidProof(f"The DPoP proof is not valid: {fault}.") from None
+        nonce = claims.get("nonce")
+        if not isinstance(nonce, str) or not self.nonces.accepts(nonce):
+            raise NonceNeeded(self.nonces.current())
+        # The lengths make it one string for one meaning.
+        once = f"{key.kid} {method} {len(jti)} {jti} {url}"
+        digest = hashlib.sha256(once.encode("utf-8", "surrogatepass")).digest()
+        # A worker whose clock is behind accepts it for as much longer.
+        until = issued + limits.DPOP_CLOCK + limits.DPOP_NONCE_STEP
+        if not await self._use_once(digest, until):
+            raise InvalidProof("The DPoP proof is not valid: it was used before.")
+        return key.kid
+
+    def _check_age(self, claims: dict[str, Any]) -> int:
+        issued = claims.get("iat")
+        if type(issued) is not int:  # True is an int too
+            raise jose.Malformed("iat is not a whole number")
+        if abs(self._clock() - issued * 1000) > limits.DPOP_CLOCK:
+            raise jose.Malformed("iat is too far from the server's clock")
+        return issued * 1000
+
+
+def _open(proof: str) -> tuple[jose.PublicKey, dict[str, Any]]:
+    """The key that the proof brings, and the claims that this key has signed."""
+    parts = jose.split(proof, limits.DPOP_PROOF_MAX)
+    key = _key(parts.head)
+    if not key.verifies(parts.signed, jose.decode(parts.signature)):
+        raise jose.Malformed("the signature is not the key's")
+    return key, jose.read_object(jose.decode(parts.body))
+
+
+def _check_request(claims: dict[str, Any], method: str, url: str) -> None:
+    if claims.get("htm") != method:
+        raise jose.Malformed("htm is not the request's method")
+    htu = claims.get("htu")
+    if not isinstance(htu, str):
+        raise jose.Malformed("htu is not text")
+    # The same text is the same URL; the rest is for the others.
+    if htu != url and _normal(htu) != _expected(url):
+        raise jose.Malformed("htu is not the request's URL")
+
+
+def _check_token(claims: dict[str, Any], access_token: str) -> None:
+    ath = claims.get("ath")
+    digest = hashlib.sha256(access_token.encode("utf-8", "surrogatepass")).digest()
+    expected = urlsafe_b64encode(digest).rstrip(b"=")
+    if not isinstance(ath, str) or not hmac.compare_digest(
+        ath.encode("utf-8", "surrogatepass"), expected
+    ):
+        raise jose.Malformed("ath is not the access token's")
+
+
+def _jti(claims: dict[str, Any]) -> str:
+    jti = claims.get("jti")
+    if not isinstance(jti, str) or not 0 < len(jti) <= _JTI_MAX:
+        raise jose.Malformed(f"jti is not 1 to {_JTI_MAX} characters of text")
+    return jti
+
+
+# A client's keys repeat, and with them the headers: what is refused is not kept.
+@lru_cache(maxsize=limits.DPOP_KEYS_CACHED)
+def _key(head: str) -> jose.PublicKey:
+    """The key of a header, bound to the header's algorithm; its id is the thumbprint.
+
+    Only the members that make the key are taken over, in their one canonical spelling:
+    a key has one thumbprint.
+    """
+    alg, header = jose.read_header(head, TYPE, DPOP_ALGORITHMS)
+    jwk = header.get("jwk")
+    if not isinstance(jwk, dict):
+        raise jose.Malformed("jwk is not an object")
+    if not _PRIVATE.isdisjoint(jwk):
+        raise jose.Malformed("jwk holds a private or symmetric key")
+    try:
+        key = _IMPORTS[alg](jwk)
+        return jose.PublicKey(key.thumbprint(), alg, key)
+    except jose.Malformed:
+        raise
+    except ValueError:
+        raise jose.Malformed("jwk is no key") from None
+
+
+def _ec(jwk: dict[str, Any]) -> ECKey:
+    made = _members(jwk, kty="EC", crv="P-256")
+    for name in ("x", "y"):
+        made[name] = jwk.get(name)
+        if len(_bytes(jwk, name)) != _P256_BYTES:
+            raise jose.Malformed(f"jwk: {name} is not 32 bytes")
+    return ECKey.import_key(made)
+
+
+def _okp(jwk: dict[str, Any]) -> OKPKey:
+    made = _members(jwk, kty="OKP", crv="Ed25519")
+    made["x"] = jwk.get("x")
+    y = int.from_bytes(_bytes(jwk, "x"), "little") & (2**255 - 1)
+    prime = _ED25519_PRIME
+    # Under a key of small order a signature of nobody's verifies.
+    small = {0, 1, prime - 1, _ED25519_ORDER_8, prime - _ED25519_ORDER_8}
+    if y >= prime or y in small:
+        raise jose.Malformed("jwk: x is no point that could be a key")
+    return OKPKey.import_key(made)
+
+
+def _rsa(jwk: dict[str, Any]) -> RSAKey:
+    made = _members(jwk, kty="RSA")
+    numbers = []
+    for name in ("n", "e"):
+        made[name] = jwk.get(name)
+        raw = _bytes(jwk, name)
+        if raw.startswith(b"\0"):
+            raise jose.Malformed(f"jwk: {name} has leading zeros")
+        numbers.append(int.from_bytes(raw))
+    modulus, exponent = numbers
+    least, most = limits.DPOP_RSA_BITS
+    if not least <= modulus.bit_length() <= most or modulus % 2 == 0:
+        raise jose.Malformed(f"jwk: n is not an odd number of {least} to {most} bits")
+    if exponent % 2 == 0 or not 1 < exponent < 256**_EXPONENT_BYTES:
+        raise jose.Malformed("jwk: e is no public exponent")
+    return RSAKey.import_key(made)
+
+
+_IMPORTS: Final[dict[str, Callable[[dict[str, Any]], ECKey | OKPKey | RSAKey]]] = {
+    "ES256": _ec,
+    "Ed25519": _okp,
+    "EdDSA": _okp,
+    "RS256": _rsa,
+    "PS256": _rsa,
+}
+
+
+def _members(jwk: dict[str, Any], **expected: str) -> dict[str, Any]:
+    for name, value in expected.items():
+        if jwk.get(name) != value:
+            raise jose.Malformed(f"jwk: {name} does not go with alg")
+    return dict(expected)
+
+
+def _bytes(jwk: dict[str, Any], name: str) -> bytes:
+    value = jwk.get(name)
+    if not isinstance(value, str) or not value:
+        raise jose.Malformed(f"jwk: {name} is missing")
+    return jose.decode(value)
+
+
+# An absolute http(s) URL of RFC 3986 characters alone, without user information.
+_URL: Final = re.compile(
+    r"(https?)://"
+    r"((?:[\w.~!$&'()*+,;=-]|%[0-9a-f]{2})+|\[[0-9a-f:.]+\])"
+    r"(?::(\d*))?"
+    r"((?:/(?:[\w.~!$&'()*+,;=:@/-]|%[0-9a-f]{2})*)?)"
+    r"(?:[?#][!-~]*)?\Z",
+    re.ASCII | re.IGNORECASE,
+)
+_ESCAPE: Final = re.compile("%[0-9a-fA-F]{2}")
+_UNRESERVED: Final = re.compile(r"[\w.~-]\Z", re.ASCII)
+_PORTS: Final = {"http": "80", "https": "443"}
+
+
+def _normal(url: str) -> tuple[str, str, str, str]:
+    """Scheme, host, port and path, normalised (RFC 3986 §6.2.2 and §6.2.3)."""
+    found = _URL.match(url)
+    if found is None:
+        raise jose.Malformed("htu is no http(s) URL")
+    scheme, host, port, path = found.groups(default="")
+    scheme = scheme.lower()
+    if port == _PORTS[scheme]:
+        port = ""
+    host = _ESCAPE.sub(_unescaped, host).lower()
+    return scheme, host, port, _without_dots(_ESCAPE.sub(_unescaped, path))
+
+
+# One per endpoint.
+_expected = lru_cache(maxsize=64)(_normal)
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    char = chr(int(escape[0][1:], 16))
+    return char if _UNRESERVED.match(char) else escape[0].upper()
+
+
+def _without_dots(path: str) -> str:
+    """Dot segments removed (RFC 3986 §5.2.4); the empty path is the root."""
+    kept: list[str] = []
+    last = ""
+    for last in path.split("/")[1:]:
+        if last == "..":
+            del kept[-1:]
+        elif last != ".":
+            kept.append(last)
+    if last in {".", ".."}:
+        kept.append("")
+    return "/" + "/".join(kept)

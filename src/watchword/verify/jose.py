@@ -1,0 +1,139 @@
+"""Strict parsing of compact JWS (RFC 7515), and keys bound to one algorithm.
+
+Whatever comes in here is hostile. Only the one canonical spelling of each part passes:
+a token that is refused in one spelling must not come back in another. The JOSE library
+does the cryptography; its own parsing is not used, since ours is stricter, and doing
+both costs as much as the signature.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Collection
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from joserfc.errors import InvalidKeyCurveError
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
+
+ALGORITHMS: Final = ("ES256", "EdDSA", "RS256")
+"""All that a key of ours may be bound to. Never HS256, never none."""
+
+_SHAPE: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+\Z", re.ASCII)
+
+
+class Malformed(ValueError):
+    """Not acceptable. The message says why, and holds no text of the token."""
+
+
+class PublicKey(msgspec.Struct, frozen=True):
+    """A key that verifies, bound to the one algorithm that it is used with.
+
+    Raises joserfc's InvalidKeyTypeError or InvalidKeyCurveError where the two do not go
+    together.
+    """
+
+    kid: str
+    alg: str
+    key: ECKey | OKPKey | RSAKey
+
+    def __post_init__(self) -> None:
+        JWSRegistry.algorithms[self.alg].check_key(self.key)
+        # To the library, EdDSA is Ed448 and X25519 as well.
+        if isinstance(self.key, OKPKey) and self.key.curve_name != "Ed25519":
+            raise InvalidKeyCurveError
+
+    def verifies(self, message: bytes, signature: bytes) -> bool:
+        """Whether this key made that signature."""
+        try:
+            algorithm = JWSRegistry.algorithms[self.alg]
+            return algorithm.verify(message, signature, self.key)
+        except ValueError:
+            return False
+
+
+class Compact(NamedTuple):
+    """The parts of a token, none of them decoded."""
+
+    head: str
+    body: str
+    signed: bytes
+    signature: str
+
+
+def split(token: str, limit: int) -> Compact:
+    """The parts of a token of at most `limit` characters. Raises Malformed."""
+    if len(token) > limit:
+        raise Malformed("larger than allowed")
+    if _SHAPE.match(token) is None:
+        raise Malformed("not three segments of base64url")
+    signed, _, signature = token.rpartition(".")
+    head, _, body = signed.partition(".")
+    return Compact(head, body, signed.encode("ascii"), signature)
+
+
+def read_header(
+    head: str, kind: str, algorithms: Collection[str]
+) -> tuple[str, dict[str, Any]]:
+    """The algorithm that a header of this type names, and all that the header says.
+
+    `crit` and `b64` name extensions, none of which is understood (RFC 7515 §4.1.11,
+    RFC 7797 §7). Raises Malformed.
+    """
+    header = read_object(decode(head))
+    if "crit" in header or "b64" in header:
+        raise Malformed("extensions (crit, b64) are not supported")
+    typ, alg = header.get("typ"), header.get("alg")
+    # A media type: compared without regard to case (RFC 7515 §4.1.9).
+    if not isinstance(typ, str) or typ.lower() not in (kind, f"application/{kind}"):
+        raise Malformed(f"typ is not {kind}")
+    if not isinstance(alg, str) or alg not in algorithms:
+        raise Malformed(f"alg is not one of {', '.join(algorithms)}")
+    return alg, header
+
+
+def decode(segment: str) -> bytes:
+    """Base64url in its one canonical spelling: unused trailing bits are zero.
+
+    Raises Malformed.
+    """
+    try:
+        raw = urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    except ValueError:
+        raise Malformed("not base64url") from None
+    if urlsafe_b64encode(raw).rstrip(b"=").decode() != segment:
+        raise Malformed("not canonical base64url")
+    return raw
+
+
+def read_object(raw: bytes) -> dict[str, Any]:
+    """A JSON object without duplicate names, NaN or infinities, in UTF-8.
+
+    Raises Malformed.
+    """
+    try:
+        value = _STRICT.decode(raw.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise Malformed("not strict JSON") from None
+    if not isinstance(value, dict):
+        raise Malformed("not a JSON object")
+    return value
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError
+    return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+_STRICT: Final = json.JSONDecoder(
+    object_pairs_hook=_without_duplicates, parse_constant=_refuse
+)

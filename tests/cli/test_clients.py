@@ -1,0 +1,124 @@
+"""`watchword clients`: made, shown, changed; and its secret told once."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+
+from tests.cli.terminal import PASSWORD, Terminal
+from watchword.bootstrap import Watchword
+from watchword.core.session import Terms
+from watchword.errors import InvalidClient
+
+
+@pytest.fixture
+def there(terminal: Terminal) -> Terminal:
+    """A store; a command that needs one makes none."""
+    terminal.run("clients", "add", "app", code=2)
+    terminal.add("alice")
+    return terminal
+
+
+def accepts(terminal: Terminal, name: str, secret: str | None) -> bool:
+    async def work(watchword: Watchword) -> bool:
+        try:
+            await watchword.clients.authenticate(name, secret)
+        except InvalidClient:
+            return False
+        return True
+
+    return terminal.engine(work)
+
+
+def test_a_client_from_its_making_to_its_end(there: Terminal) -> None:
+    made = there.json(
+        *("clients", "add", "orders", "--confidential", "--scope", "read"),
+        *("--scope", "write", "--audience", "https://orders.example"),
+        *("--access-ttl", "5m", "--right", "introspect", "--right", "feed"),
+        *("--grant", "client_credentials", "--dpop"),
+    )
+    assert list(made) == ["clientId", "clientSecret"]
+    assert made["clientId"] == "orders"
+    assert accepts(there, "orders", made["clientSecret"])
+    (row,) = there.json("clients", "list")
+    assert row.pop("createdAt").endswith("Z")
+    assert row == {
+        "clientId": "orders",
+        "type": "confidential",
+        "state": "enabled",
+        "grants": ["client_credentials"],
+        "rights": ["introspect", "feed"],
+        "scope": ["read", "write"],
+        "audience": ["https://orders.example"],
+        "accessTtl": "300s",
+        "dpop": True,
+    }
+    changed = there.json("clients", "rotate-secret", "orders")
+    assert not accepts(there, "orders", made["clientSecret"])
+    assert accepts(there, "orders", changed["clientSecret"])
+    assert there.json("clients", "disable", "orders") == {
+        "clientId": "orders",
+        "revoked": 0,
+    }
+    assert not accepts(there, "orders", changed["clientSecret"])
+    assert "disabled" in there.run("clients", "list").stdout
+    told = there.run("clients", "enable", "orders").stdout
+    assert told == "Enabled orders.\n"
+    assert accepts(there, "orders", changed["clientSecret"])
+    audit = there.run("audit").stdout
+    for secret in (made["clientSecret"], changed["clientSecret"]):
+        assert secret not in audit + there.run("clients", "list").stdout
+
+
+def test_a_secret_is_printed_once_with_a_line_that_says_so(there: Terminal) -> None:
+    for words in (("add", "app", "--confidential"), ("rotate-secret", "app")):
+        said, secret = there.run("clients", *words).stdout.splitlines()
+        assert "secret, shown only now" in said
+        assert accepts(there, "app", secret)
+    public = there.run("clients", "add", "web").stdout
+    assert public == "Made the public client web.\n"
+    assert there.json("clients", "add", "spa")["clientSecret"] is None
+    assert accepts(there, "spa", None)
+
+
+def test_disabling_a_client_ends_its_sessions_and_no_others(there: Terminal) -> None:
+    there.run("clients", "add", "phone")
+
+    async def sign_in(watchword: Watchword) -> None:
+        for client_id in ("phone", "phone", "first-party"):
+            terms = Terms(client_id=client_id)
+            await watchword.accounts.sign_in("alice", PASSWORD, terms)
+
+    there.engine(sign_in)
+    told = there.run("clients", "disable", "phone").stdout
+    assert told == "Disabled phone; ended 2 sessions.\n"
+    assert len(there.json("sessions", "list")) == 1
+
+
+def test_clients_are_listed_to_the_last_page(
+    there: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert there.run("clients", "list").stdout == "There are no clients.\n"
+    monkeypatch.setattr(import_module("watchword.cli.clients"), "_PAGE", 2)
+    for name in ("e", "b", "a", "d", "c"):
+        there.run("clients", "add", name)
+    assert [row["clientId"] for row in there.json("clients", "list")] == [*"abcde"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["add", "a b"], 1, "A client id is"),
+        (["add", "web", "--right", "feed"], 1, "public client"),
+        (["add", "web", "--access-ttl", "soon"], 2, "--access-ttl"),
+        (["add", "web", "--access-ttl", "2h"], 1, "3600 seconds"),
+        (["rotate-secret", "nobody"], 1, "there is no client named 'nobody'"),
+        (["disable", "first-party"], 1, "built in"),
+    ],
+)
+def test_a_mistake_is_told_in_a_line(
+    there: Terminal, words: list[str], code: int, says: str
+) -> None:
+    assert says in there.run("clients", *words, code=code).stderr
+    assert there.json("clients", "list") == []

@@ -1,0 +1,71 @@
+"""`watchword keys secrets`: a change of the server secret, as its operator sees it."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from tests.cli.terminal import Terminal
+from watchword.bootstrap import Watchword
+from watchword.cli import main
+
+OLD = "the-first-server-secret-0123456789-abcdefgh"
+NEW = "the-second-server-secret-0123456789-abcdefg"
+WEEK = 7 * 86400
+
+
+async def serve(watchword: Watchword) -> None:
+    """What the start of a server does to the keys."""
+    await watchword.keys.start()
+
+
+def told(terminal: Terminal, *secrets: str) -> list[dict[str, Any]]:
+    (terminal.data / "secret").write_text("\n".join(secrets) + "\n")
+    printed = terminal.run("keys", "secrets").stdout
+    rows: list[dict[str, Any]] = terminal.json("keys", "secrets")
+    for secret in secrets:
+        assert secret not in printed
+    return rows
+
+
+def test_a_change_of_the_server_secret_is_told_step_by_step(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_module("watchword.cli.keys"), "_PAGE", 2)
+    terminal.data.mkdir()
+    (terminal.data / "secret").write_text(OLD)
+    terminal.add("alice")
+    (alone,) = told(terminal, OLD)
+    assert re.fullmatch("[0-9a-f]{8}", alone["fingerprint"])
+    assert (alone["does"], alone["keysSealed"]) == ("mints and verifies", 2)
+    assert alone["mayGoFrom"] is None
+    # Everywhere behind the old one, then in front of it.
+    first, second = told(terminal, OLD, NEW)
+    assert first == alone
+    assert (second["does"], second["keysSealed"]) == ("verifies", 0)
+    assert (second["mayGoFrom"], second["note"][:8]) == (None, "unknown:")
+    (terminal.data / "secret").write_text(f"{NEW}\n{OLD}\n")
+    terminal.engine(serve, ago=60)
+    for name in ("bob", "carol", "dave"):  # the log goes on
+        terminal.add(name)
+    swapped = told(terminal, NEW, OLD)
+    assert [row["fingerprint"] for row in swapped] == [
+        second["fingerprint"],
+        first["fingerprint"],
+    ]
+    assert [row["keysSealed"] for row in swapped] == [2, 0]
+    may_go = datetime.fromisoformat(swapped[1]["mayGoFrom"])
+    left = (may_go - datetime.now(UTC)).total_seconds()
+    assert WEEK - 120 < left <= WEEK
+    assert len(told(terminal, NEW)) == 1
+
+
+def test_the_help_tells_how_to_change_the_server_secret() -> None:
+    shown = CliRunner().invoke(main, ["keys", "--help"]).stdout
+    for step in ("1. Add the new one behind", "2. Put it in front", "3. Wait until"):
+        assert f"\n  {step}" in shown

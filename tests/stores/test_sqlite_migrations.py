@@ -1,0 +1,146 @@
+"""The schema of the SQLite store: it moves forward, once, whole, with what is in it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import apsw
+import msgspec
+import pytest
+
+from tests.stores.on_file import opened, sql
+from watchword.core.session import Session
+from watchword.errors import SchemaError, StoreUnavailable
+from watchword.ports import Change, OneSession
+from watchword.stores.sqlite import database
+from watchword.testing.store_contract.examples import a_session, an_event, rotated
+
+
+async def test_altered_schema_is_refused(path: Path) -> None:
+    """A migration whose text changed after it was applied stops the start."""
+    await opened(path).close()
+    sql(path, "UPDATE schema_migrations SET checksum = 'another'")
+    with pytest.raises(SchemaError, match="altered"):
+        opened(path)
+
+
+async def test_newer_schema_is_refused(path: Path) -> None:
+    """A database of a later version is not touched."""
+    await opened(path).close()
+    sql(path, "INSERT INTO schema_migrations VALUES (9999, 'later')")
+    with pytest.raises(SchemaError, match="9999"):
+        opened(path)
+    assert sql(path, "SELECT max(number) FROM schema_migrations") == [(9999,)]
+
+
+async def test_failed_migration_leaves_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A migration that fails is undone whole, and can be tried again."""
+    broken = database.Migration(9998, "9998_broken.sql", "CREATE TABLE a (b); NONSENSE")
+    known = database.migrations()
+    monkeypatch.setattr(database, "migrations", lambda: [*known, broken])
+    with pytest.raises(StoreUnavailable):
+        opened(path)
+    assert sql(path, "SELECT name FROM sqlite_schema") == []
+    monkeypatch.undo()
+    await opened(path).close()
+
+
+def test_migration_looks_again_under_the_lock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever finds a schema pending while another applies it does not do it again."""
+    path.parent.mkdir()
+    really_pending = database.pending
+    met: list[list[database.Migration]] = []
+
+    def overtaken(connection: apsw.Connection) -> list[database.Migration]:
+        found = really_pending(connection)
+        if not met:
+            met.append(found)
+            assert database.migrate(database.connect(path)) != []
+        return found
+
+    monkeypatch.setattr(database, "pending", overtaken)
+    assert database.migrate(database.connect(path)) == []
+    assert met[0] != []
+
+
+# What the first version wrote for a sign-in.
+FIRST_INSERT = """
+INSERT INTO sessions (
+    id, account_id, client_id, secret_hash, retry_hash, generation, version,
+    authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
+    hold_off, roles, address, user_agent, revoked_at, revoked_reason
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+async def test_sessions_of_the_first_schema_go_on(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session from before OAuth is one with a password, and rotates, and ends."""
+
+    def sign_in(session: Session) -> None:
+        values = msgspec.structs.astuple(session)[:19]
+        sql(path, FIRST_INSERT, (*values[:14], "reader", *values[15:]))
+
+    path.parent.mkdir()
+    first, *_ = database.migrations()
+    monkeypatch.setattr(database, "migrations", lambda: [first])
+    database.migrate(database.connect(path))
+    monkeypatch.undo()
+    before, beside = a_session(1), a_session(2)
+    sign_in(before)
+    store = opened(path)
+    sign_in(beside)  # by a server of the first version that still runs
+    assert await store.load([before.id, beside.id]) == [before, beside]
+    assert (before.amr, before.acr, before.cookie) == (("pwd",), "aal1", False)
+    after = rotated(before)
+    assert await store.swap([Change(before, after)]) == [True]
+    assert await store.list_sessions(None, limit=10) == [after, beside]
+    ended = await store.end(OneSession(before.id), "logout", an_event(), 1)
+    assert [entry.session_id for entry in ended] == [before.id]
+    await store.close()
+
+
+OPEN = """
+import asyncio, sys
+from watchword.stores import open_store
+from watchword.testing import SeededEntropy
+
+async def main():
+    print("ready", flush=True)
+    sys.stdin.readline()
+    store = await open_store(sys.argv[1], SeededEntropy())
+    await store.check()
+    await store.close()
+
+asyncio.run(main())
+"""
+
+
+def test_processes_that_start_at_once_migrate_once(path: Path) -> None:
+    """N processes on an empty folder make one schema and one incarnation."""
+    command = [sys.executable, "-c", OPEN, f"sqlite:///{path}"]
+    pipe = subprocess.PIPE
+    starting = [
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(6)
+    ]
+    for child in starting:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+    for child in starting:
+        assert child.stdin is not None
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    for child in starting:
+        child.communicate(timeout=30)
+    assert [child.returncode for child in starting] == [0] * 6
+    count = len(database.migrations())
+    applied = sql(path, "SELECT count(*) FROM schema_migrations")
+    assert applied == [(count,)]
+    assert sql(path, "SELECT count(*) FROM store") == [(1,)]

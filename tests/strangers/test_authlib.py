@@ -1,0 +1,149 @@
+"""Authlib: its sessions over requests and httpx2 refresh by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from authlib.integrations.base_client import (  # type: ignore[import-untyped]
+    OAuthError,
+)
+from authlib.integrations.httpx_client import (  # type: ignore[import-untyped]
+    AsyncOAuth2Client,
+    OAuth2Client,
+)
+from authlib.integrations.requests_client import (  # type: ignore[import-untyped]
+    OAuth2Session,
+)
+
+from tests.strangers.site import Known, Site
+
+LIBRARIES = (OAuth2Session, OAuth2Client)
+METHODS = ("none", "client_secret_basic", "client_secret_post")
+
+Open = Callable[..., Any]
+
+
+def who(site: Site, method: str) -> Known:
+    return site.app if method == "none" else site.shop
+
+
+@pytest.fixture(params=LIBRARIES, ids=lambda kind: kind.__module__.split(".")[2])
+def open_as(request: pytest.FixtureRequest, site: Site) -> Open:
+    """A session of the library, for a client that authenticates by this method."""
+
+    def opened(client: Known, method: str, **options: Any) -> Any:
+        return request.param(
+            client.id,
+            client.secret,
+            token_endpoint_auth_method=method,
+            revocation_endpoint_auth_method=method,
+            token_endpoint=site.metadata()["token_endpoint"],
+            **options,
+        )
+
+    return opened
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_it_refreshes_an_expired_token_by_itself(
+    site: Site, open_as: Open, method: str
+) -> None:
+    """It asks for a new token when the old one is over, and again, and again."""
+    client, updates = who(site, method), []
+
+    def update(token: Any, refresh_token: Any = None, access_token: Any = None) -> None:
+        updates.append((token["refresh_token"], refresh_token))
+
+    token = site.token(client, expired=True)
+    with open_as(client, method, token=token, update_token=update) as session:
+        for round_ in range(1, 4):
+            spent = session.token["refresh_token"]
+            assert session.get(site.secure).status_code == 200
+            assert len(updates) == round_
+            assert updates[-1] == (session.token["refresh_token"], spent)
+            session.token = {**session.token, "expires_at": 1}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_spent_token_is_invalid_grant(site: Site, open_as: Open, method: str) -> None:
+    client = who(site, method)
+    with open_as(client, method, token=site.token(client)) as session:
+        spent = session.token["refresh_token"]
+        session.refresh_token()
+        for token in (spent, session.token["refresh_token"]):
+            with pytest.raises(OAuthError) as refused:
+                session.refresh_token(refresh_token=token)
+            assert refused.value.error == "invalid_grant"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_it_revokes(site: Site, open_as: Open, method: str) -> None:
+    client = who(site, method)
+    endpoint = site.metadata()["revocation_endpoint"]
+    for hint in (None, "refresh_token", "access_token"):
+        with open_as(client, method, token=site.token(client)) as session:
+            assert session.get(site.secure).status_code == 200
+            answer = session.revoke_token(endpoint, token_type_hint=hint)
+            assert answer.status_code == 200
+            assert session.get(site.secure).status_code == 401
+            with pytest.raises(OAuthError, match="invalid_grant"):
+                session.refresh_token()
+
+
+@pytest.mark.parametrize("method", METHODS[1:])
+def test_it_introspects(site: Site, open_as: Open, method: str) -> None:
+    endpoint = site.metadata()["introspection_endpoint"]
+    grant = site.login(site.app)
+    with open_as(site.catalogue, method) as session:
+
+        def told() -> Any:
+            return session.introspect_token(endpoint, token=grant["accessToken"]).json()
+
+        assert (told()["active"], told()["client_id"]) == (True, site.app.id)
+        logout = {"refreshToken": grant["refreshToken"]}
+        site.live.call("POST", "/api/auth/logout", logout)
+        assert told() == {"active": False}
+
+
+@pytest.mark.parametrize("method", METHODS[1:])
+def test_it_gets_a_token_of_the_client_and_renews_it(
+    site: Site, open_as: Open, method: str
+) -> None:
+    """A token of client credentials has no refresh token: it is asked for again."""
+    with open_as(site.shop, method, scope="read") as session:
+        token = session.fetch_token()
+        assert token["token_type"] == "Bearer"
+        assert "refresh_token" not in token
+        first = token["access_token"]
+        session.token = {**token, "expires_at": 1}
+        session.get(site.secure)
+        assert session.token["access_token"] != first
+
+
+def test_a_wrong_secret_is_invalid_client(site: Site, open_as: Open) -> None:
+    wrong = Known(site.shop.id, "not-the-secret")
+    for method in METHODS[1:]:
+        with (
+            open_as(wrong, method) as session,
+            pytest.raises(OAuthError, match="invalid_client"),
+        ):
+            session.fetch_token()
+
+
+async def test_of_many_requests_at_once_one_refreshes(site: Site) -> None:
+    """Else the second would present a spent token, and end the session."""
+    endpoint = site.metadata()["token_endpoint"]
+    token = site.token(site.app, expired=True)
+    async with AsyncOAuth2Client(
+        site.app.id,
+        token=token,
+        token_endpoint=endpoint,
+        token_endpoint_auth_method="none",
+    ) as session:
+        answers = await asyncio.gather(*[session.get(site.secure) for _ in range(8)])
+        assert [answer.status_code for answer in answers] == [200] * 8
+        session.token = {**session.token, "expires_at": 1}
+        assert (await session.get(site.secure)).status_code == 200

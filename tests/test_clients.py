@@ -1,0 +1,367 @@
+"""OAuth clients: who they are, what they may have, and what failures cost."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from typing import Any
+
+import pytest
+
+from watchword.clients import FIRST_PARTY, GRANTS, Clients
+from watchword.core.limits import (
+    ACCESS_TTL_MAX,
+    MINUTE,
+    SECOND,
+    THROTTLE_CLIENT_BURST,
+    THROTTLE_CLIENT_INTERVAL,
+)
+from watchword.core.session import Asked, Policy
+from watchword.errors import (
+    InvalidClient,
+    InvalidProof,
+    InvalidRequest,
+    InvalidScope,
+    InvalidTarget,
+    NameTaken,
+    NotFound,
+    StoreUnavailable,
+    Throttled,
+    UnauthorizedClient,
+    WatchwordError,
+)
+from watchword.keys import KeyRing
+from watchword.ports import Client, Event, EventType, OfClient, Store, Which
+from watchword.stores import open_store
+from watchword.testing import ManualClock, SeededEntropy
+from watchword.verify import Verifier
+
+ISSUER = "https://auth.example"
+HERE = "192.0.2.7"
+ELSEWHERE = "198.51.100.1"
+
+
+class Ended:
+    """Sessions, of which only the ending counts here."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Which, str, str]] = []
+
+    async def revoke(
+        self, which: Which, reason: str, *, address: str = "", by: str = "user"
+    ) -> int:
+        assert address == ""
+        self.calls.append((which, reason, by))
+        return 3
+
+
+class World:
+    """Clients over a store, and another process over the same one."""
+
+    def __init__(self, store: Store, clock: ManualClock) -> None:
+        self.store = store
+        self.clock = clock
+        self.sessions = Ended()
+        self.keys = KeyRing(store, [b"s" * 32], "ES256", clock, SeededEntropy("keys"))
+        self.clients = self.process("one")
+
+    def process(self, seed: str) -> Clients:
+        return Clients(
+            store=self.store,
+            sessions=self.sessions,
+            keys=self.keys,
+            policy=Policy(),
+            issuer=ISSUER,
+            clock=self.clock,
+            entropy=SeededEntropy(seed),
+        )
+
+    async def confidential(self, name: str = "app", **terms: Any) -> tuple[Client, str]:
+        client, secret = await self.clients.add(name, confidential=True, **terms)
+        assert secret is not None
+        return client, secret
+
+    async def refused(
+        self, client_id: str, secret: str | None = "wrong", address: str = HERE
+    ) -> WatchwordError:
+        with pytest.raises((InvalidClient, Throttled)) as caught:
+            await self.clients.authenticate(client_id, secret, address=address)
+        return caught.value
+
+    async def events(self, kind: EventType) -> list[Event]:
+        events = await self.store.read_events(0, 1000)
+        return [event for _, event in events if event.type is kind]
+
+
+@pytest.fixture
+async def world() -> World:
+    world = World(await open_store("memory:", SeededEntropy()), ManualClock())
+    await world.keys.start()
+    return world
+
+
+# making
+
+
+async def test_a_secret_is_shown_once_and_only_its_hash_is_kept(world: World) -> None:
+    client, secret = await world.confidential(scope=["b", "a", "b"])
+    assert secret.startswith("ww_cs_")
+    assert len(secret) == len("ww_cs_") + 43
+    assert client.secret_hash == hashlib.sha256(secret.encode()).digest()
+    assert await world.clients.get("app") == client
+    assert client.scope == ("b", "a")
+    told = repr(await world.store.read_events(0, 100))
+    assert secret not in told + repr(client)
+    with pytest.raises(NameTaken, match="app"):
+        await world.confidential()
+
+
+@pytest.mark.parametrize(
+    ("terms", "grants"),
+    [
+        ({"confidential": False}, ("refresh_token",)),
+        ({"confidential": True}, GRANTS),
+        ({"confidential": True, "rights": ["introspect"]}, ()),
+        (
+            {"confidential": True, "rights": ["feed"], "grants": ["refresh_token"]},
+            ("refresh_token",),
+        ),
+    ],
+)
+async def test_a_resource_servers_credentials_are_for_that_alone(
+    world: World, terms: dict[str, Any], grants: tuple[str, ...]
+) -> None:
+    """RFC 9701 §3, unless the operator says otherwise."""
+    client, _ = await world.clients.add("app", **terms)
+    assert client.grants == grants
+
+
+@pytest.mark.parametrize(
+    ("name", "terms"),
+    [
+        *[(name, {}) for name in ("", "-a", ".a", "a b", "ä", "a/b", "a\n", "a" * 65)],
+        ("first-party", {}),
+        ("01234567-89ab-7cde-8f01-23456789abcd", {}),
+        ("01234567-89AB-7CDE-8F01-23456789ABCD", {}),
+        *[("app", {"scope": [one]}) for one in ("", "a b", 'a"', "a\\", "ä", "a\n")],
+        ("app", {"scope": ["a" * 600, "b" * 600]}),
+        *[
+            ("app", {"audience": [one]})
+            for one in ("", "a b", "https://api.example/#x", "/path", "https:", "ä:b")
+        ],
+        *[("app", {"access_ttl": ttl}) for ttl in (0, 999, -1, ACCESS_TTL_MAX + 1)],
+        ("app", {"grants": ["password"]}),
+        ("app", {"rights": ["admin"]}),
+        ("app", {"confidential": False, "rights": ["introspect"]}),
+        ("app", {"confidential": False, "grants": ["client_credentials"]}),
+    ],
+)
+async def test_what_no_client_may_be_is_refused_with_a_sentence(
+    world: World, name: str, terms: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidRequest, match=r"^\S.*[A-Za-z]"):
+        await world.clients.add(name, **{"confidential": True, **terms})
+    assert await world.clients.list() == []
+
+
+async def test_what_a_client_may_be(world: World) -> None:
+    """The edges of the above."""
+    client, _ = await world.clients.add(
+        "0" * 64,
+        confidential=True,
+        scope=["!", "#[", "]~", "read:orders"],
+        audience=["api", "https://api.example/v1?a=b", "urn:example:orders"],
+        access_ttl=ACCESS_TTL_MAX,
+    )
+    assert await world.clients.get(client.id) == client
+    await world.clients.add("A.b_c-d", confidential=False, access_ttl=SECOND, dpop=True)
+    assert [row.id for row in await world.clients.list()] == ["0" * 64, "A.b_c-d"]
+    assert await world.clients.list(after="0" * 64, limit=1) != []
+
+
+# proving
+
+
+async def test_a_client_is_who_proves_its_secret(world: World) -> None:
+    client, secret = await world.confidential()
+    public, _ = await world.clients.add("web", confidential=False)
+    authenticate = world.clients.authenticate
+    for _ in range(2):  # known by then
+        assert await authenticate("app", secret, address=HERE) == client
+        assert await authenticate("web", None, address=HERE) == public
+    assert await world.events(EventType.CLIENT_FAILED) == []
+
+
+async def test_every_failure_looks_the_same(world: World) -> None:
+    """Unknown, disabled, wrong or no secret, and one for a client that has none."""
+    _, secret = await world.confidential()
+    _, closed = await world.confidential("closed")
+    await world.clients.add("web", confidential=False)
+    await world.clients.disable("closed")
+    said = set()
+    for client_id, shown in (
+        ("app", None),
+        ("app", ""),
+        ("app", secret + " "),
+        ("app", "\ud800"),
+        ("App", secret),
+        ("closed", closed),
+        ("closed", "wrong"),
+        ("web", "any"),
+        ("web", ""),
+        ("first-party", "any"),
+        ("nobody", None),
+        ("nobody", "any"),
+        ("\x00" * 9999, "any"),
+    ):
+        error = await world.refused(client_id, shown)
+        said.add((type(error), str(error)))
+    assert len(said) == 1
+
+
+async def test_the_first_party_client_needs_no_store(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def down(*_: object) -> None:
+        raise StoreUnavailable
+
+    monkeypatch.setattr(world.store, "load_client", down)
+    found = await world.clients.authenticate("first-party", None, address=HERE)
+    assert found is FIRST_PARTY is await world.clients.get("first-party")
+
+
+async def test_a_flood_of_failures_never_locks_the_client_out(world: World) -> None:
+    """Failures are slowed by client and by address; the right secret passes."""
+    _, secret = await world.confidential()
+    for _ in range(THROTTLE_CLIENT_BURST):
+        assert isinstance(await world.refused("app"), InvalidClient)
+    slowed = await world.refused("app", address=ELSEWHERE)
+    assert isinstance(slowed, Throttled)
+    assert 0 < slowed.retry_after <= THROTTLE_CLIENT_INTERVAL // 1000 + 1
+    assert isinstance(await world.refused("other"), Throttled)  # the same address
+    assert isinstance(await world.refused("other", address=ELSEWHERE), InvalidClient)
+    for address in (HERE, ELSEWHERE):
+        await world.clients.authenticate("app", secret, address=address)
+    world.clock.advance(THROTTLE_CLIENT_INTERVAL)
+    assert isinstance(await world.refused("app"), InvalidClient)
+
+
+async def test_failures_are_recorded_without_flooding_the_log(world: World) -> None:
+    """Once a minute for a client, and for all that are none: nothing they sent."""
+    await world.confidential()
+    for n in range(5):
+        await world.refused("app", f"wrong-{n}")
+        await world.refused(f"stray-{n}")
+    assert [
+        (event.client_id, event.address, event.detail)
+        for event in await world.events(EventType.CLIENT_FAILED)
+    ] == [
+        ("app", HERE, {"reason": "secret", "throttled": False}),
+        (None, HERE, {"reason": "unknown", "throttled": False}),
+    ]
+    world.clock.advance(MINUTE)
+    await world.refused("app")
+    events = await world.events(EventType.CLIENT_FAILED)
+    assert len(events) == 3
+    assert "stray" not in repr(events)
+
+
+# changing
+
+
+async def test_a_changed_secret_works_at_once_and_the_old_one_no_more(
+    world: World,
+) -> None:
+    """In the process that changed it; in another the old one has a second left."""
+    _, old = await world.confidential()
+    other = world.process("two")
+    await other.authenticate("app", old)
+    new = await world.clients.rotate_secret("app")
+    await world.refused("app", old)
+    await other.authenticate("app", old)
+    await other.authenticate("app", new)
+    await world.clients.authenticate("app", new)
+    world.clock.advance(SECOND)
+    with pytest.raises(InvalidClient):
+        await other.authenticate("app", old)
+
+
+async def test_a_disabled_client_is_refused_and_its_sessions_end(world: World) -> None:
+    _, secret = await world.confidential()
+    other = world.process("two")
+    await other.authenticate("app", secret)
+    assert await world.clients.disable("app") == 3
+    assert world.sessions.calls == [(OfClient("app"), "client disabled", "operator")]
+    await world.refused("app", secret)
+    world.clock.advance(-MINUTE)  # nor does a clock set back keep it known
+    with pytest.raises(InvalidClient):
+        await other.authenticate("app", secret)
+    await world.clients.enable("app")
+    await world.clients.authenticate("app", secret)
+    changes = await world.events(EventType.CLIENT_CHANGED)
+    assert [event.detail["change"] for event in changes] == ["disabled", "enabled"]
+
+
+async def test_what_cannot_be_changed_says_so(world: World) -> None:
+    await world.clients.add("web", confidential=False)
+    with pytest.raises(InvalidRequest, match="public"):
+        await world.clients.rotate_secret("web")
+    for name in ("nobody", "\x00"):
+        with pytest.raises(NotFound):
+            await world.clients.disable(name)
+    with pytest.raises(InvalidRequest, match="built in"):
+        await world.clients.disable("first-party")
+
+
+# its own tokens
+
+
+async def test_a_client_gets_a_token_of_its_own(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """RFC 6749 §4.4, RFC 9068 §2.2: `sub` is the client, and nobody signed in."""
+    caplog.set_level(logging.INFO)
+    client, _ = await world.confidential(
+        scope=["read", "write"], audience=["a:one", "a:two"], access_ttl=5 * MINUTE
+    )
+    before = await world.store.last_event()
+    asked = Asked(scope=("read",), resources=("a:two",), jkt="thumb")
+    grant = world.clients.token(client, asked)
+    assert (grant.expires_in, grant.scope, grant.bound) == (300, ("read",), True)
+    claims = Verifier(
+        issuer=ISSUER,
+        audience="a:two",
+        key_of=world.keys.public_key,
+        has_ended=lambda _: False,
+        clock=world.clock,
+    ).verify_for(grant.access_token, ["a:two"])
+    assert (claims.sub, claims.client_id, claims.scope) == ("app", "app", "read")
+    assert (claims.sid, claims.auth_time, claims.amr) == (None, None, ())
+    assert claims.cnf is not None
+    assert claims.cnf.jkt == "thumb"
+    whole = world.clients.token(client, Asked())
+    assert (whole.scope, whole.bound) == (("read", "write"), False)
+    # No durable write on this path; the log has it.
+    assert await world.store.last_event() == before
+    assert claims.jti in caplog.text
+    assert grant.access_token not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("terms", "asked", "error"),
+    [
+        ({}, Asked(scope=("admin",)), InvalidScope),
+        ({}, Asked(scope=("read", "admin")), InvalidScope),
+        ({}, Asked(resources=("a:other",)), InvalidTarget),
+        ({"audience": ["a:own"]}, Asked(resources=("api",)), InvalidTarget),
+        ({"dpop": True}, Asked(), InvalidProof),
+        ({"grants": ["refresh_token"]}, Asked(), UnauthorizedClient),
+        ({"rights": ["introspect"]}, Asked(), UnauthorizedClient),
+    ],
+)
+async def test_a_client_gets_no_more_than_it_has(
+    world: World, terms: dict[str, Any], asked: Asked, error: type[WatchwordError]
+) -> None:
+    client, _ = await world.confidential(**{"scope": ["read"], **terms})
+    with pytest.raises(error):
+        world.clients.token(client, asked)
