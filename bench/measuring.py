@@ -111,11 +111,19 @@ class Refreshing:
         spent = self.server.cpu_seconds() - before
         self.busy.append(spent / (self.plan.seconds + self.plan.warmup))
         self.cpu.append(spent / report.total * 1e6)
+        self._go_on(report)
+        self.reports.append(report)
+        return report
+
+    def prime(self) -> None:
+        """One refresh of each, not counted: the first nonce comes with it."""
+        report = servers.put_load(msgspec.structs.replace(self.plan, per_token=1))
+        self._go_on(report)
+
+    def _go_on(self, report: Report) -> None:
         self.plan = msgspec.structs.replace(
             self.plan, tokens=report.tokens, nonce=report.nonce
         )
-        self.reports.append(report)
-        return report
 
     def rates(self) -> list[float]:
         return [report.rate for report in self.reports]

@@ -42,9 +42,17 @@ class Prover:
         head = {"typ": "dpop+jwt", "alg": "ES256", "jwk": jwk}
         self.head = base64url(msgspec.json.encode(head)) + b"."
         self.body = f'{{"htm":"{method}","htu":"{url}"'.encode()
+        self.ready: list[bytes] = []
+
+    def stock_up(self, nonce: bytes, count: int) -> None:
+        """Make proofs ahead: good as long as the nonce is, which is minutes."""
+        self.ready += [self._made(nonce) for _ in range(count)]
 
     def prove(self, nonce: bytes) -> bytes:
-        """A proof for now; without `nonce` for who has none yet."""
+        """A proof that was not sent yet; without `nonce` for who has none."""
+        return self.ready.pop() if self.ready else self._made(nonce)
+
+    def _made(self, nonce: bytes) -> bytes:
         body = b'%s,"iat":%d,"jti":"%s"' % (
             self.body,
             time.time(),

@@ -38,6 +38,7 @@ def _against_native(
         ours = Refreshing(server, tokens, effort, kind=kind, proofs=proofs)
         tokens = servers.sign_in_many(server, CONNECTIONS)
         native = Refreshing(server, tokens, effort)
+        ours.prime()
         sides = [native, ours]
         for _ in range(effort.rounds):
             for side in sides:

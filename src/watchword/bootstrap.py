@@ -111,6 +111,11 @@ class Watchword:
             use_once=store.use_once,
             clock=clock,
         )
+        self.resource_proofs = Proofs(
+            nonces=Nonces(nonce_keys, "resource", clock),
+            use_once=store.use_once,
+            clock=clock,
+        )
         self.hasher = PasswordHasher(hashing)
         self.accounts = Accounts(
             store=store,
@@ -125,11 +130,7 @@ class Watchword:
             key_of=self.keys.public_key,
             has_ended=self.revocations.has_ended,
             clock=clock,
-            proofs=Proofs(
-                nonces=Nonces(nonce_keys, "resource", clock),
-                use_once=store.use_once,
-                clock=clock,
-            ),
+            proofs=self.resource_proofs,
         )
 
     async def start(self, *, reseal: bool) -> None:

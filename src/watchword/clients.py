@@ -178,7 +178,7 @@ class Clients:
         if CLIENT_CREDENTIALS not in client.grants:
             raise UnauthorizedClient
         if client.dpop and asked.jkt is None:
-            raise InvalidProof
+            raise InvalidProof("This client must send a DPoP proof.")
         scope = client.scope if asked.scope is None else asked.scope
         if not set(scope) <= set(client.scope):
             raise InvalidScope

@@ -158,7 +158,7 @@ class InvalidProof(InvalidRequest):
     """A DPoP proof that fails a check of RFC 9449 §4.3, or that is missing."""
 
     code = "invalid_dpop_proof"
-    message = "The DPoP proof is not valid."
+    message = "A DPoP proof is needed here, of the key that the session is bound to."
 
 
 class NonceNeeded(InvalidRequest):

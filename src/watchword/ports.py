@@ -44,7 +44,6 @@ class EventType(StrEnum):
     CLIENT_CREATED = "client_created"
     CLIENT_CHANGED = "client_updated"
     CLIENT_FAILED = "client_authn_fail"
-    CLIENT_TOKEN = "authn_token_created"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

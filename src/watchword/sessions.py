@@ -423,8 +423,11 @@ class Sessions:
 def _leniency(policy: Policy, terms: Terms) -> tuple[int, int]:
     """The grace and the hold-off (ms) of a session: who cannot send a retry key."""
     grace, hold_off = policy.grace, policy.hold_off
-    if terms.cookie:
-        grace, hold_off = max(grace, BROWSER.grace), BROWSER.hold_off
     if terms.jkt is not None:  # its key is proved at every refresh
         grace = max(grace, limits.DPOP_GRACE)
+    if terms.cookie:
+        grace = max(grace, BROWSER.grace)
+        # An answer may come as late as the grace allows, and lie in the jar until the
+        # next: the token that it brings must not have been rotated away before.
+        hold_off = grace + BROWSER.hold_off - BROWSER.grace
     return grace, hold_off

@@ -53,7 +53,9 @@ def payload(made: Claims | None = None, **changes: Any) -> dict[str, Any]:
 
 
 def check(now: int = NOW, made: Claims | None = None, **changes: Any) -> Claims:
-    return check_claims(payload(made, **changes), ISSUER, AUDIENCE, now)
+    read = read_claims(payload(made, **changes), ISSUER, now)
+    check_claims(read, [AUDIENCE], now)
+    return read
 
 
 def test_the_claims_are_those_of_rfc_9068_and_of_the_session() -> None:
@@ -107,7 +109,7 @@ def test_a_token_has_what_was_asked_for_or_all_that_the_session_has(name: str) -
     asked, fields, expected = ASKED[name]
     made = claims(asked=asked, **fields)
     assert {claim: getattr(made, claim) for claim in expected} == expected
-    assert read_claims(payload(made), ISSUER, None, NOW) == made
+    assert read_claims(payload(made), ISSUER, NOW) == made
 
 
 def test_a_clients_own_token_has_no_session_and_no_sign_in() -> None:
@@ -123,11 +125,13 @@ def test_a_clients_own_token_has_no_session_and_no_sign_in() -> None:
     assert clients_own(ALL, "x", "y").aud == ["x", "y"]
 
 
-def test_the_audience_may_be_left_to_the_caller() -> None:
-    made = claims(audience=("x",))
-    assert check_claims(payload(made), ISSUER, None, NOW) == made
-    with pytest.raises(TokenInvalid):
-        check_claims(payload(made), ISSUER, AUDIENCE, NOW)
+def test_one_audience_of_several_is_enough_and_none_too_few() -> None:
+    """Text that contains an audience is not a list of it."""
+    made = claims(audience=("bc", "xy"))
+    check_claims(made, ["xy", "z"], NOW)
+    for nothing in ((), [], "abcxy", ["abc"], ["XY"]):
+        with pytest.raises(TokenInvalid):
+            check_claims(made, nothing, NOW)
 
 
 @given(

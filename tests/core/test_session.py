@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from tests.core.test_rotation import NOW, session
 from watchword.core.limits import ACCESS_TTL_MAX, MINUTE, SECOND
-from watchword.core.session import as_text, from_text, time_ordered_id
+from watchword.core.session import (
+    STRICT,
+    Session,
+    Terms,
+    as_text,
+    from_text,
+    time_ordered_id,
+)
 
 
 @given(st.integers(0, 2**48 - 1), st.binary(min_size=10, max_size=10))
@@ -66,6 +73,23 @@ def test_ending_a_session_says_when_and_why_and_changes_nothing_else() -> None:
     assert (ended.revoked_at, ended.revoked_reason) == (NOW, "logout")
     assert ended.version == row.version + 1
     assert ended.generation == row.generation
+
+
+def test_a_session_remembers_all_its_terms_and_a_refresh_changes_none() -> None:
+    terms = Terms(
+        client_id="c",
+        access_ttl=MINUTE,
+        scope=("read",),
+        audience=("https://api.example",),
+        jkt="k",
+        amr=("pwd", "otp"),
+        acr="aal2",
+        cookie=True,
+    )
+    fields = {name: getattr(terms, name) for name in Terms.__struct_fields__}
+    assert set(fields) <= set(Session.__struct_fields__)
+    after = session(**fields).rotated(6, b"r" * 32, "address", STRICT, NOW)
+    assert {name: getattr(after, name) for name in fields} == fields
 
 
 @given(

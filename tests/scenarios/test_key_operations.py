@@ -78,7 +78,7 @@ class Person:
 
 
 def kid_of(token: str) -> str:
-    header = token.split(".")[0]
+    header = token.split(".", maxsplit=1)[0]
     return str(json.loads(_decoded(header))["kid"])
 
 

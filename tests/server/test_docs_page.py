@@ -242,9 +242,10 @@ def test_each_refresh_has_its_own_retry_key_unless_one_is_typed_in(
 def test_a_token_put_in_by_hand_stays_in_memory_too(docs: DocsPage) -> None:
     """The Authorize box works as ever, and keeps nothing (see the fixture)."""
     docs.page.locator(".auth-wrapper .authorize").click()
-    docs.page.locator(".modal-ux input").fill("not.a.token")
-    docs.page.locator(".modal-ux .authorize").click()
-    docs.page.locator(".modal-ux .btn-done").click()
+    scheme = docs.page.locator(".modal-ux form", has_text="bearer (http, Bearer)")
+    scheme.locator("input").fill("not.a.token")
+    scheme.locator(".authorize").click()
+    scheme.locator(".btn-done").click()
     docs.go_to_step(2)
     docs.execute("secure")
     docs.expect_answer("secure", 401, "token_invalid")

@@ -18,7 +18,9 @@ _CHALLENGE: Final = re.compile(
 _THEIRS: Final = ("evil.example", "etc/passwd", "jndi:", "169.254", "__proto__")
 _PIECE: Final = re.compile(r"[\w-]{16,}", re.ASCII)
 # Long words of ours that may come back though somebody threw them.
-_OURS: Final = frozenset({"client_credentials", "token-introspection"})
+_OURS: Final = frozenset(
+    {"client_credentials", "token-introspection", "__Host-watchword"}
+)
 
 
 class Answer(NamedTuple):
@@ -60,9 +62,10 @@ def faults_of(answer: Answer, allowed: Collection[str], thrown: str) -> Iterator
         yield "may be stored"
     if answer.header("content-length") not in ("", str(len(answer.body))):
         yield "says a wrong length"
-    if answer.status == HTTPStatus.UNAUTHORIZED:
-        if _CHALLENGE.fullmatch(answer.header("www-authenticate")) is None:
-            yield f"challenges with {answer.header('www-authenticate')!r}"
+    challenge = answer.header("www-authenticate")
+    unauthorized = answer.status == HTTPStatus.UNAUTHORIZED
+    if unauthorized and _CHALLENGE.fullmatch(challenge) is None:
+        yield f"challenges with {challenge!r}"
     if answer.status == HTTPStatus.METHOD_NOT_ALLOWED and not answer.header("allow"):
         yield "405 without Allow"
     if answer.status >= HTTPStatus.BAD_REQUEST and answer.method != "HEAD":
@@ -76,10 +79,10 @@ def _shape(answer: Answer) -> Iterator[str]:
     if answer.header("content-type") != kind:
         yield f"is {answer.header('content-type')}"
     told = answer.json() if answer.body else {}
-    members = ("error", "error_description")
-    if not oauth:
-        members = ("type", "title", "status", "detail", "code")  # type: ignore[assignment]
-    if tuple(told) != members:
+    members = ["type", "title", "status", "detail", "code"]
+    if oauth:
+        members = ["error", "error_description"]
+    if list(told) != members:
         yield f"has the members {', '.join(told)}"
     elif oauth and not _TEXT.fullmatch(told["error"] + told["error_description"]):
         yield "describes the error in characters that RFC 6749 does not allow"

@@ -94,7 +94,7 @@ def _header(**changes: Any) -> Forge:
     return lambda make, prover: make(header=prover.header(**changes))
 
 
-def _jwk(**changes: Any) -> Forge:
+def _jwk(changes: dict[str, Any]) -> Forge:
     def forge(make: Callable[..., str], prover: Prover) -> str:
         jwk = {k: v for k, v in {**prover.jwk, **changes}.items() if v is not ...}
         return make(header=prover.header(jwk=jwk))
@@ -165,7 +165,7 @@ _HEADERS: Final[dict[str, Forge]] = {
         header=prover.header(alg="HS256", jwk={"kty": "oct", "k": "AAAA"}),
         sign=mac(b"\0\0\0"),
     ),
-    **{
+    **{  # type: ignore[var-annotated]
         f"jwk {jwk!r}": _header(jwk=jwk)
         for jwk in (..., None, "", "{}", [], {}, 1, {"kty": "EC"}, {"kid": "k"})
     },
@@ -192,30 +192,29 @@ _HEADERS: Final[dict[str, Forge]] = {
     ),
 }
 
+_BAD_KEYS: Final[dict[str, dict[str, Any]]] = {
+    "a private member": {"d": "A" * 43},
+    "a symmetric member": {"k": "A" * 43},
+    "no x": {"x": ...},
+    "no y": {"y": ...},
+    "x = 0": {"x": b64(bytes(32))},
+    "y = 0": {"y": b64(bytes(32))},
+    "x too long": {"x": b64(bytes(33))},
+    "x too short": {"x": b64(b"\1" * 31)},
+    "x of another point": {"x": _OTHER.jwk["x"]},
+    "x a number": {"x": 1},
+    "x with padding": {"x": "A" * 43 + "="},
+    "x a megabyte, nearly": {"x": "A" * 3000},
+    "crv P-384": {"crv": "P-384"},
+    "crv secp256k1": {"crv": "secp256k1"},
+    "crv a list": {"crv": ["P-256"]},
+    "kty RSA": {"kty": "RSA"},
+    "kty OKP": {"kty": "OKP", "crv": "Ed25519"},
+    "kty oct": {"kty": "oct"},
+}
+
 _KEYS: Final[dict[str, Forge]] = {
-    **{
-        f"jwk with {what}": _jwk(**change)
-        for what, change in {
-            "a private member": {"d": "A" * 43},
-            "a symmetric member": {"k": "A" * 43},
-            "no x": {"x": ...},
-            "no y": {"y": ...},
-            "x = 0": {"x": b64(bytes(32))},
-            "y = 0": {"y": b64(bytes(32))},
-            "x too long": {"x": b64(bytes(33))},
-            "x too short": {"x": b64(b"\1" * 31)},
-            "x of another point": {"x": _OTHER.jwk["x"]},
-            "x a number": {"x": 1},
-            "x with padding": {"x": "A" * 43 + "="},
-            "x a megabyte, nearly": {"x": "A" * 3000},
-            "crv P-384": {"crv": "P-384"},
-            "crv secp256k1": {"crv": "secp256k1"},
-            "crv a list": {"crv": ["P-256"]},
-            "kty RSA": {"kty": "RSA"},
-            "kty OKP": {"kty": "OKP", "crv": "Ed25519"},
-            "kty oct": {"kty": "oct"},
-        }.items()
-    },
+    **{f"jwk with {what}": _jwk(change) for what, change in _BAD_KEYS.items()},
     **{
         f"an Ed25519 key, {what}": _header(
             alg="EdDSA", jwk={"kty": "OKP", "crv": "Ed25519", "x": b64(x)}
@@ -278,7 +277,10 @@ _CLAIMS: Final[dict[str, Forge]] = {
             *("https://auth.example@evil.example/oauth/token", "javascript:alert(1)"),
             *("https://auth.example/oauth/token/", "https://auth.example//oauth/token"),
             *("https://auth.example/OAUTH/TOKEN", "https://auth.example\\oauth\\token"),
-            *("http://auth.example/oauth/token", "https://auth.example:8443/oauth/token"),
+            *(
+                "http://auth.example/oauth/token",
+                "https://auth.example:8443/oauth/token",
+            ),
             *("https://auth.example/oauth%2Ftoken", "https://\uff41uth.example/"),
             *("\ud800", "https://auth.example/\ud800", "h" * 2000),
         )
@@ -291,7 +293,7 @@ _CLAIMS: Final[dict[str, Forge]] = {
         )
     },
     "no iat": _changed(iat=...),
-    **{
+    **{  # type: ignore[var-annotated]
         f"jti {jti!r:.20}": _changed(jti=jti)
         for jti in (..., None, "", 1, [], {}, "j" * 300)
     },
@@ -301,12 +303,12 @@ _CLAIMS: Final[dict[str, Forge]] = {
     "claims with a surrogate": _changed(payload=b'{"a":"\xed\xa0\x80"}'),
 }
 
-NONCES: Final[dict[str, Forge]] = {
+NONCES: Final[dict[str, Forge]] = {  # type: ignore[var-annotated]
     f"nonce {nonce!r:.20}": _changed(nonce=nonce)
     for nonce in (..., None, "", 1, [], {}, "nonce", "A" * 24, "A" * 2000, "\ud800")
 }
 
-HASHES: Final[dict[str, Forge]] = {
+HASHES: Final[dict[str, Forge]] = {  # type: ignore[var-annotated]
     f"ath {value!r:.20}": _changed(ath=value)
     for value in (..., None, "", 1, [], ath(""), ath("x"), ath("x") + "=", "\ud800")
 }

@@ -111,7 +111,9 @@ def _mac_forgeries(token: str) -> Iterator[tuple[str, str]]:
         "a key of zeros": bytes(32),
         "its own secret as key": body[21:],
         "its session's id as key": body[1:17],
-        "another server's key": derive(b"another server's secret" * 2, "refresh-token-mac"),
+        "another server's key": derive(
+            b"another server's secret" * 2, "refresh-token-mac"
+        ),
     }.items():
         yield f"a MAC by {what}", put_together(body, key)
         yield f"generation moved, a MAC by {what}", put_together(moved, key)
@@ -124,38 +126,30 @@ def _by_the_servers_secret(
 ) -> Iterator[tuple[str, str]]:
     """By someone with the server secret and the database, who never saw a token."""
     key = stage.engine.sessions._tokens._keys[0]
-    secrets = stage.engine.settings.secret
     body, others = _body(holder.refresh), _body(other.refresh)
     version, session, generation, secret = body[:1], body[1:17], body[17:21], body[21:]
-    digest: bytes = row.secret_hash
+    front, digest = body[:21], row.secret_hash
     for what, made in {
         "version 0": b"\0" + body[1:],
         "version 2": b"\2" + body[1:],
         "version 255": b"\xff" + body[1:],
-        "the stored hash as secret": version + session + generation + digest[:20],
-        "the end of the stored hash as secret": version
-        + session
-        + generation
-        + digest[-20:],
-        "the retry key's hash as secret": version
-        + session
-        + generation
-        + row.retry_hash[:20],
-        "a secret of zeros": version + session + generation + bytes(20),
-        "another session's secret": version + session + generation + others[21:],
+        "the stored hash as secret": front + digest[:20],
+        "the end of the stored hash as secret": front + digest[-20:],
+        "the retry key's hash as secret": front + row.retry_hash[:20],
+        "a secret of zeros": front + bytes(20),
+        "another session's secret": front + others[21:],
         "a session that is not": version + bytes(16) + generation + secret,
         "an account as session": version + row.account_id + generation + secret,
+        "session and secret swapped": version + secret[:16] + generation + session * 2,
         "a byte more": body + b"\0",
         "a byte less": body[:-1],
     }.items():
         yield what, put_together(made, key)
-    for what, other_key in {
-        "the server secret itself": secrets[0].get_secret_value().encode(),
-        "the key of another purpose": derive(
-            secrets[0].get_secret_value().encode(), "signing-key-seal"
-        ),
-    }.items():
-        yield f"a MAC by {what}", put_together(body, other_key)
+    (given,) = stage.engine.settings.secret
+    server_secret = given.get_secret_value().encode()
+    other_purpose = derive(server_secret, "signing-key-seal")
+    yield "a MAC by the server secret itself", put_together(body, server_secret)
+    yield "a MAC by the key of another purpose", put_together(body, other_purpose)
     yield "the stored hash", digest.hex()
     yield "the stored hash with the prefix", PREFIX + b64encode(digest).decode()
     yield "the session's id", holder.session

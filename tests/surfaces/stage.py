@@ -27,6 +27,8 @@ OAUTH: Final = ("/oauth/token", "/oauth/revoke", "/oauth/introspect")
 SECURE: Final = f"{BASE}/secure"
 BY_SCRIPT: Final = ("X-Requested-With", "fetch")
 
+_SECRET_HEADERS: Final = (b"authorization", b"cookie", b"dpop", b"idempotency-key")
+
 Pair = tuple[str, str | bytes]
 Throw = Callable[[str], Awaitable[Answer]]
 
@@ -83,6 +85,9 @@ class Stage:
     ) -> Answer:
         path, _, query = target.partition("?")
         sent = [(name.lower().encode(), _raw(value)) for name, value in headers]
+        self.thrown += [
+            value.decode("latin-1") for name, value in sent if name in _SECRET_HEADERS
+        ]
         if body and all(name != b"content-length" for name, _ in sent):
             sent.append((b"content-length", str(len(body)).encode()))
         scope = {
@@ -244,9 +249,7 @@ class Stage:
         for name, text in texts:
             self.thrown.append(text)
             answer = await throw(text)
-            faults += [
-                f"{name}: {fault}" for fault in faults_of(answer, allowed, text)
-            ]
+            faults += [f"{name}: {fault}" for fault in faults_of(answer, allowed, text)]
             self.clock.advance(advance)
         return faults
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import itertools
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 from tests.scenarios.api import BASE
 from tests.surfaces.answers import Answer
 from tests.surfaces.proofs import Prover
-from tests.surfaces.stage import FIRST, SECURE, Holder, Stage, Throw
+from tests.surfaces.stage import FIRST, SECURE, Holder, Pair, Stage, Throw
 from tests.verify.catalogue import ES256_EDGES, FORGERIES
 from tests.verify.minting import ALGORITHMS, Mint, mac
 
@@ -34,9 +35,7 @@ def mint_of(stage: Stage, victim: Holder) -> Mint:
     key = stage.engine.keys.active
     sub = base64.b64decode(victim.access.split(".")[1] + "==").decode()
     sub = sub.partition('"sub":"')[2].partition('"')[0]
-    mint = Mint(
-        key._private, key.alg, now=stage.clock.now, sid=victim.session, sub=sub
-    )
+    mint = Mint(key._private, key.alg, now=stage.clock.now, sid=victim.session, sub=sub)
     if victim.prover is not None:
         mint._payload["cnf"] = {"jkt": victim.prover.jkt}
     return mint
@@ -52,13 +51,22 @@ def forgeries(mint: Mint) -> Iterator[tuple[str, str]]:
             yield f"VF-06 {alg} by {form}", mint.token(header, sign=mac(secret))
 
 
+def _of_any_audience(name: str) -> bool:
+    """Whether nothing but the audience is another: to end a session, any will do."""
+    mark, aud = "VF-16 aud ", None
+    if name.startswith(mark):
+        aud = ast.literal_eval(name.removeprefix(mark))
+    audiences = aud if isinstance(aud, list) else [aud]
+    return all(isinstance(one, str) for one in audiences)
+
+
 def by_scheme(
     stage: Stage, scheme: str, method: str, path: str, prover: Prover | None
 ) -> Throw:
     """Sends a token there, under DPoP with the right proof of its key."""
 
     async def throw(token: str) -> Answer:
-        headers = [("Authorization", f"{scheme} {token}")]
+        headers: list[Pair] = [("Authorization", f"{scheme} {token}")]
         if prover is not None:
             headers.append(stage.proof(prover, method, path, token))
         return await stage.call(method, path, headers)
@@ -77,9 +85,10 @@ async def test_a_forged_access_token_opens_nothing(
     path = path.format(victim.session)
     throw = by_scheme(stage, scheme, method, path, prover)
     texts = (
-        pair
-        for pair in forgeries(mint_of(stage, victim))
-        if pair[0] not in _SAME_IN_A_HEADER
+        (name, text)
+        for name, text in forgeries(mint_of(stage, victim))
+        if name not in _SAME_IN_A_HEADER
+        and not (path.endswith("/logout") and _of_any_audience(name))
     )
     assert await stage.besiege(texts, throw, REFUSED) == []
     victim = await stage.rotated(victim)
@@ -121,15 +130,12 @@ async def test_a_forged_access_token_revokes_nothing(stage: Stage) -> None:
     async def throw(token: str) -> Answer:
         return await stage.oauth("/oauth/revoke", {"token": token}, FIRST)
 
-    # There any audience will do: all that is left of these is the server's signature.
     texts = (
-        pair
-        for pair in forgeries(mint_of(stage, victim))
-        if not pair[0].startswith("VF-16")
+        (name, text)
+        for name, text in forgeries(mint_of(stage, victim))
+        if not _of_any_audience(name)
     )
     allowed = ("200 ok", "400 invalid_request", "413 invalid_request")
-    # Genuine tokens of a client that does not exist.
-    allowed = (*allowed, "400 invalid_grant")
     assert await stage.besiege(texts, throw, allowed) == []
     victim = await stage.rotated(victim)
     await throw(victim.access)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import pytest
@@ -40,9 +40,33 @@ def _encoded(fields: dict[str, str]) -> bytes:
     return "&".join(f"{name}={value}" for name, value in fields.items()).encode()
 
 
+def _broken_forms(good: bytes, fields: dict[str, str]) -> dict[str, bytes]:
+    return {
+        "empty": b"",
+        "ampersands": b"&" * 40,
+        "an equals sign": b"=",
+        "names alone": b"&".join(name.encode() for name in fields),
+        "empty values": b"&".join(name.encode() + b"=" for name in fields),
+        "semicolons": good.replace(b"&", b";").replace(b"grant_type", b"x"),
+        "65 fields": good + b"".join(b"&f%d=1" % n for n in range(61)),
+        "2000 fields": good + b"&a=1" * 2000,
+        "not UTF-8, escaped": good + b"&x=%ff%fe",
+        "an overlong escape": good + b"&x=%c0%80",
+        "a surrogate, escaped": good + b"&x=%ed%a0%80",
+        "not UTF-8": good + b"&x=\xff",
+        "not ASCII": good + "&x=é".encode(),
+        "in UTF-16": good.decode().encode("utf-16"),
+        "with a BOM": b"\xef\xbb\xbf" + good,
+        "compressed": b"\x1f\x8b\x08\0\0\0\0\0\0\3",
+        "multipart": b'--x\r\nContent-Disposition: form-data; name="token"\r\n\r\n',
+        "in brackets": b"&".join(f"{n}[]={v}".encode() for n, v in fields.items()),
+        "in capitals": good.upper(),
+    }
+
+
 def bad_forms(
     fields: dict[str, str],
-) -> Iterator[tuple[str, list[Pair], bytes, tuple[str, ...]]]:
+) -> Iterator[tuple[str, Sequence[Pair], bytes, tuple[str, ...]]]:
     """Name, headers, body, and what may be answered."""
     good = _encoded(fields)
     for name, value in fields.items():
@@ -60,27 +84,7 @@ def bad_forms(
     yield "a form as JSON", [_JSON], good, (_WRONG,)
     yield "two content types", [_GOOD, _JSON], good, (_WRONG,)
     yield "a content type twice", [_GOOD, _GOOD], good, (_WRONG,)
-    for name, body in {
-        "empty": b"",
-        "ampersands": b"&" * 40,
-        "an equals sign": b"=",
-        "names alone": b"&".join(name.encode() for name in fields),
-        "empty values": b"&".join(name.encode() + b"=" for name in fields),
-        "semicolons": good.replace(b"&", b";"),
-        "65 fields": good + b"".join(b"&f%d=1" % n for n in range(61)),
-        "2000 fields": good + b"&a=1" * 2000,
-        "not UTF-8, escaped": good + b"&x=%ff%fe",
-        "an overlong escape": good + b"&x=%c0%80",
-        "a surrogate, escaped": good + b"&x=%ed%a0%80",
-        "not UTF-8": good + b"&x=\xff",
-        "not ASCII": good + "&x=é".encode(),
-        "in UTF-16": good.decode().encode("utf-16"),
-        "with a BOM": b"\xef\xbb\xbf" + good,
-        "compressed": b"\x1f\x8b\x08\0\0\0\0\0\0\3",
-        "multipart": b'--x\r\nContent-Disposition: form-data; name="token"\r\n\r\n',
-        "in brackets": b"&".join(f"{n}[]={v}".encode() for n, v in fields.items()),
-        "in capitals": good.upper(),
-    }.items():
+    for name, body in _broken_forms(good, fields).items():
         yield f"a body {name}", [_GOOD], body, (_WRONG,)
     yield "33 KiB", [_GOOD], good + b"&x=" + b"A" * 33_000, ("413 invalid_request",)
     long = ("Content-Length", "99999999")
@@ -100,7 +104,7 @@ async def test_a_form_that_is_none(path: str, stage: Stage) -> None:
     for name, headers, body, allowed in bad_forms(fields):
 
         async def throw(
-            _: str, headers: list[Pair] = headers, body: bytes = body
+            _: str, headers: Sequence[Pair] = headers, body: bytes = body
         ) -> Answer:
             return await stage.call("POST", path, headers, body)
 
@@ -131,8 +135,8 @@ async def test_nothing_is_read_from_the_query(path: str, stage: Stage) -> None:
         )
         unneeded = name == "grant_type" and path != "/oauth/token"
         assert (answer.status == 200) is unneeded, name
-        victim = victim if await stage.lives(victim) else await stage.sign_in(
-            client="shop"
+        victim = (
+            victim if await stage.lives(victim) else await stage.sign_in(client="shop")
         )
         fields = grants(stage, victim, path)
 
@@ -164,15 +168,9 @@ async def test_no_other_grant(grant_type: str, stage: Stage) -> None:
     await stage.rotated(victim)
 
 
-def bad_json(good: bytes) -> Iterator[tuple[str, list[Pair], bytes, str]]:
-    for kind in OTHER_TYPES:
-        headers = [] if kind is None else [("Content-Type", kind)]
-        yield f"Content-Type {kind}", headers, good, "415 unsupported_media_type"
-    yield "a form", [_GOOD], b"refreshToken=x", "415 unsupported_media_type"
-    yield "JSON as a form", [_GOOD], good, "415 unsupported_media_type"
-    yield "two content types", [_JSON, _GOOD], good, _WRONG
+def _broken_json(good: bytes) -> dict[str, bytes]:
     inside = good[1:-1]
-    for name, body in {
+    return {
         "cut off": good[:-1],
         "more after it": good + b"x",
         "twice": good + good,
@@ -206,7 +204,17 @@ def bad_json(good: bytes) -> Iterator[tuple[str, list[Pair], bytes, str]]:
             b'"password":%b}' % (value, value, value)
             for value in (b"null", b"true", b"1", b"[]", b"{}", b'["x"]', b'{"a":"x"}')
         },
-    }.items():
+    }
+
+
+def bad_json(good: bytes) -> Iterator[tuple[str, Sequence[Pair], bytes, str]]:
+    for kind in OTHER_TYPES:
+        headers = [] if kind is None else [("Content-Type", kind)]
+        yield f"Content-Type {kind}", headers, good, "415 unsupported_media_type"
+    yield "a form", [_GOOD], b"refreshToken=x", "415 unsupported_media_type"
+    yield "JSON as a form", [_GOOD], good, "415 unsupported_media_type"
+    yield "two content types", [_JSON, _GOOD], good, _WRONG
+    for name, body in _broken_json(good).items():
         yield name, [_JSON], body, _WRONG
     yield "33 KiB", [_JSON], good[:-1] + b" " * 33_000, "413 payload_too_large"
     long = ("Content-Length", "9" * 30)
@@ -226,7 +234,7 @@ async def test_json_that_is_none(where: str, stage: Stage) -> None:
     for name, headers, body, allowed in bad_json(good):
 
         async def throw(
-            _: str, headers: list[Pair] = headers, body: bytes = body
+            _: str, headers: Sequence[Pair] = headers, body: bytes = body
         ) -> Answer:
             return await stage.call("POST", path, headers, body)
 
@@ -264,7 +272,7 @@ async def test_no_token_from_a_query_or_a_form(stage: Stage) -> None:
             _: str,
             method: str = method,
             target: str = target,
-            headers: list[Pair] = headers,  # noqa: B006 - never changed
+            headers: Sequence[Pair] = headers,
             body: bytes = body,
         ) -> Answer:
             return await stage.call(method, target, headers, body)

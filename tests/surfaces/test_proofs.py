@@ -84,9 +84,7 @@ async def test_a_bad_proof_gets_no_tokens(path: str, send: Any, stage: Stage) ->
 
 
 @pytest.mark.parametrize(("method", "path"), RESOURCES, ids=map(" ".join, RESOURCES))
-async def test_a_bad_proof_opens_nothing(
-    method: str, path: str, stage: Stage
-) -> None:
+async def test_a_bad_proof_opens_nothing(method: str, path: str, stage: Stage) -> None:
     prover = Prover()
     victim = await stage.sign_in(prover=prover)
     path = path.format(victim.session)
@@ -168,9 +166,7 @@ async def test_a_client_that_must_prove_a_key_does(stage: Stage) -> None:
     ],
     ids=lambda pair: pair[0],
 )
-async def test_the_address_in_a_proof_is_the_issuers(
-    spoof: Pair, stage: Stage
-) -> None:
+async def test_the_address_in_a_proof_is_the_issuers(spoof: Pair, stage: Stage) -> None:
     """Whatever the headers say of where the request went."""
     prover = Prover()
     victim = await stage.sign_in(prover=prover)

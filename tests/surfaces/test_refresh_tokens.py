@@ -43,9 +43,7 @@ async def siege(
     """Throw everything; then the victim refreshes as if nothing had been."""
     other = await stage.sign_in(client=victim.client, cookie=victim.cookie)
     texts = [
-        pair
-        for pair in await forgeries(stage, victim, other)
-        if skip not in pair[0]
+        pair for pair in await forgeries(stage, victim, other) if skip not in pair[0]
     ]
     assert await stage.besiege(texts, throw, allowed) == []
     for holder in (victim, other):
@@ -107,51 +105,61 @@ async def test_at_introspection(stage: Stage) -> None:
 
 async def test_a_genuine_token_in_the_wrong_hands(stage: Stage) -> None:
     """Another client's, by another way, or without its key: refused, never spent."""
-    prover = Prover()
     body = await stage.sign_in()
     cookie = await stage.sign_in(cookie=True)
+    bound = await stage.sign_in(prover=Prover())
     pocket = await stage.sign_in(client="pocket")
-    bound = await stage.sign_in(prover=prover)
     shop = await stage.sign_in(client="shop")
     native_refresh = native(stage, f"{BASE}/refresh", bare=False)
     in_cookie = by_cookie(stage, f"{BASE}/refresh")
-
-    def token(client: str) -> Throw:
-        return by_oauth(stage, "/oauth/token", client, "refresh_token")
-
-    def revoke(client: str) -> Throw:
-        return by_oauth(stage, "/oauth/revoke", client, "token")
-
-    def introspect(client: str) -> Throw:
-        return by_oauth(stage, "/oauth/introspect", client, "token")
-
-    grant, native_ = "400 invalid_grant", "401 refresh_invalid"
-    table = [
-        ("body's in the cookie", body, in_cookie, native_),
-        ("cookie's in the body", cookie, native_refresh, native_),
-        ("cookie's at /oauth/token", cookie, token(FIRST), grant),
-        ("pocket's at the native refresh", pocket, native_refresh, native_),
-        ("pocket's by first-party", pocket, token(FIRST), grant),
-        ("pocket's by shop", pocket, token("shop"), grant),
-        ("shop's by pocket", shop, token("pocket"), grant),
-        ("shop's by another confidential client", shop, token("rival"), grant),
-        ("first-party's by pocket", body, token("pocket"), grant),
-        ("bound, without a proof", bound, native_refresh, "400 invalid_dpop_proof"),
-        ("bound, by OAuth", bound, token(FIRST), "400 invalid_dpop_proof"),
-        ("pocket's revoked by shop", pocket, revoke("shop"), grant),
-        ("shop's revoked by pocket", shop, revoke("pocket"), grant),
-        ("shop's revoked by rival", shop, revoke("rival"), grant),
-        ("shop's introspected by rival", shop, introspect("rival"), "200 inactive"),
-        ("pocket's introspected", pocket, introspect("shop"), "200 inactive"),
-    ]
+    at = {
+        client: by_oauth(stage, "/oauth/token", client, "refresh_token")
+        for client in stage.clients
+    }
+    grant, invalid = "400 invalid_grant", "401 refresh_invalid"
     faults = []
-    for name, holder, throw, allowed in table:
+    for name, holder, throw, allowed in (
+        ("body's in the cookie", body, in_cookie, invalid),
+        ("cookie's in the body", cookie, native_refresh, invalid),
+        ("cookie's at /oauth/token", cookie, at[FIRST], grant),
+        ("pocket's at the native refresh", pocket, native_refresh, invalid),
+        ("pocket's by first-party", pocket, at[FIRST], grant),
+        ("pocket's by shop", pocket, at["shop"], grant),
+        ("shop's by pocket", shop, at["pocket"], grant),
+        ("shop's by another confidential client", shop, at["rival"], grant),
+        ("first-party's by pocket", body, at["pocket"], grant),
+        ("bound, without a proof", bound, native_refresh, "400 invalid_dpop_proof"),
+        ("bound, by OAuth", bound, at[FIRST], "400 invalid_dpop_proof"),
+    ):
         faults += await stage.besiege([(name, holder.refresh)], throw, [allowed])
     assert faults == []
     for holder in (body, pocket, bound, shop):
         await stage.rotated(holder)
     stage.clock.advance(60_000)
     await stage.rotated(cookie)
+
+
+async def test_another_clients_token_is_neither_ended_nor_told_of(
+    stage: Stage,
+) -> None:
+    """RFC 7009 section 2.1, RFC 7662 section 2.1."""
+    pocket = await stage.sign_in(client="pocket")
+    shop = await stage.sign_in(client="shop")
+    faults = []
+    for owner, path, client, allowed in (
+        (pocket, "/oauth/revoke", "shop", "400 invalid_grant"),
+        (pocket, "/oauth/revoke", FIRST, "400 invalid_grant"),
+        (shop, "/oauth/revoke", "pocket", "400 invalid_grant"),
+        (shop, "/oauth/revoke", "rival", "400 invalid_grant"),
+        (shop, "/oauth/introspect", "rival", "200 inactive"),
+        (pocket, "/oauth/introspect", "shop", "200 inactive"),
+    ):
+        throw = by_oauth(stage, path, client, "token")
+        case = (f"{owner.client}'s at {path} by {client}", owner.refresh)
+        faults += await stage.besiege([case], throw, [allowed])
+    assert faults == []
+    await stage.rotated(pocket)
+    await stage.rotated(shop)
 
 
 async def test_more_than_was_granted(stage: Stage) -> None:
@@ -180,6 +188,17 @@ async def test_more_than_was_granted(stage: Stage) -> None:
             return await stage.oauth("/oauth/token", fields, "pocket")
 
         assert await stage.besiege([(name, value)], throw, [f"400 {code}"]) == []
+    await stage.rotated(pocket)
+
+
+@pytest.mark.parametrize("blank", ["\t", "\n", "\x0b", "\x1c", "\u00a0", "\u2003"])
+async def test_scopes_are_parted_by_a_space_alone(blank: str, stage: Stage) -> None:
+    """RFC 6749 section 3.3: other blanks are no part of the grammar."""
+    pocket = await stage.sign_in(client="pocket")
+    fields = {"grant_type": "refresh_token", "refresh_token": pocket.refresh}
+    fields["scope"] = f"read{blank}write"
+    answer = await stage.oauth("/oauth/token", fields, "pocket")
+    assert answer.verdict() in ("400 invalid_scope", "400 invalid_request")
     await stage.rotated(pocket)
 
 

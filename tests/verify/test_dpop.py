@@ -60,7 +60,9 @@ async def test_keys_that_are_none(name: str, place: Place) -> None:
     header = {"typ": "dpop+jwt", "alg": alg, "jwk": jwk}
     for named in (alg, {"RS256": "PS256", "EdDSA": "Ed25519"}.get(alg, alg)):
         proof = Prover().proof(header | {"alg": named}, place.claims(), sign=sign)
-        assert await place.code_of(proof) == "invalid_dpop_proof"
+        with pytest.raises(InvalidProof) as caught:
+            await place.proofs.check(proof, method="POST", url=URL)
+        assert "signature" not in str(caught.value)  # it never came to that
 
 
 @pytest.mark.parametrize("htu", SAME_URL)
@@ -95,6 +97,21 @@ async def test_both_sides_are_normalised(htu: str, url: str, place: Place) -> No
     assert await place.code_of(place.proof(htu=htu), url=url) == "ok"
 
 
+@pytest.mark.parametrize(
+    ("htu", "url"),
+    [
+        ("https://h.example/a/..", "https://h.example/a"),
+        ("https://h.example/%3a", "https://h.example/:"),
+        ("http://h.example/", "https://h.example/"),
+        # What small letters make of the Kelvin sign.
+        ("https://\u212aey.example/", "https://key.example/"),
+    ],
+)
+async def test_no_further_than_that(htu: str, url: str, place: Place) -> None:
+    code = await place.code_of(place.proof(htu=htu), url=url)
+    assert code == "invalid_dpop_proof"
+
+
 async def test_a_proof_is_good_for_one_use(place: Place) -> None:
     proof = place.proof()
     assert await place.code_of(proof) == "ok"
@@ -113,6 +130,8 @@ async def test_the_jti_is_single_use_for_its_key_and_place(place: Place) -> None
     assert await place.code_of(place.proof(one, jti="j", htm="GET"), "GET") == "ok"
     elsewhere = place.proof(one, jti="j", htu=f"{URL}/x")
     assert await place.code_of(elsewhere, url=f"{URL}/x") == "ok"
+    for jti, url in (("a", "b c"), ("a b", "c")):  # no text for two meanings
+        assert await place.code_of(place.proof(jti=jti, htu=url), url=url) == "ok"
     assert {len(key) for key in place.used} == {32}
 
 

@@ -191,3 +191,9 @@ def test_a_key_is_bound_to_the_one_algorithm_that_goes_with_it(
 def test_es256_takes_no_other_curve(curve: Any) -> None:
     with pytest.raises((InvalidKeyTypeError, InvalidKeyCurveError)):
         PublicKey("k", "ES256", ECKey.generate_key(curve))
+
+
+@pytest.mark.parametrize("curve", ["Ed448", "X25519", "X448"])
+def test_eddsa_takes_no_other_curve(curve: Any) -> None:
+    with pytest.raises(InvalidKeyCurveError):
+        PublicKey("k", "EdDSA", OKPKey.generate_key(curve))

@@ -26,6 +26,7 @@ def test_vf_17_a_token_dies_at_its_exp_seen_before_or_not(bench: Bench) -> None:
     bench.clock.advance(1)
     assert bench.code_of(seen) == "token_expired"
     assert bench.code_of(seen) == "token_expired"
+    assert not bench.verifier._verified
     assert bench.code_of(new) == "token_expired"
     assert bench.code_at_logout(seen) == "ok"
 

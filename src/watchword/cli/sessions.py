@@ -79,6 +79,7 @@ def _row(row: Session, name: str | None, policy: Policy) -> dict[str, Any]:
         "id": as_text(row.id),
         "user": name,
         "subject": as_text(row.account_id),
+        "clientId": row.client_id,
         "signedInAt": utc(row.authenticated_at),
         "lastRefreshAt": utc(row.rotated_at),
         "expiresAt": utc(row.ends_at(policy)),

@@ -6,7 +6,7 @@ whole seconds (RFC 7519 §2, NumericDate); `now` is milliseconds as everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -120,33 +120,30 @@ def client_claims(
     )
 
 
-def check_claims(
-    payload: Mapping[str, Any], issuer: str, audience: str | None, now: int
-) -> Claims:
-    """The claims, typed, if they are of this issuer, for this audience, and in time.
+def check_claims(claims: Claims, audiences: Collection[str], now: int) -> None:
+    """Raises TokenInvalid unless they are for one of these audiences, or TokenExpired.
 
-    Raises TokenInvalid, or TokenExpired where nothing else is wrong. No leeway: the
-    clock is the issuer's own, or the caller's to add. `audience` None: whichever.
+    No leeway: the clock is the issuer's own, or the caller's to add.
     """
-    claims = read_claims(payload, issuer, audience, now)
+    named = (claims.aud,) if isinstance(claims.aud, str) else claims.aud
+    # By way of a set: text must not pass for the audiences that it contains.
+    if set(audiences).isdisjoint(named):
+        raise TokenInvalid
     if now // 1000 >= claims.exp:
         raise TokenExpired
-    return claims
 
 
-def read_claims(
-    payload: Mapping[str, Any], issuer: str, audience: str | None, now: int
-) -> Claims:
-    """The same, expired or not: to end a session any of its tokens is good enough.
+def read_claims(payload: Mapping[str, Any], issuer: str, now: int) -> Claims:
+    """The claims, typed, if this issuer can have made them by now.
 
-    Raises TokenInvalid.
+    For whom, and whether they are over, is for `check_claims`: to end a session any of
+    its tokens is good enough. Raises TokenInvalid.
     """
     try:
         claims = msgspec.convert(payload, Claims, strict=True)
     except msgspec.ValidationError:
         raise TokenInvalid from None
-    audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
-    if claims.iss != issuer or (audience is not None and audience not in audiences):
+    if claims.iss != issuer:
         raise TokenInvalid
     if not (claims.sub and claims.jti and claims.client_id):
         raise TokenInvalid

@@ -40,6 +40,7 @@ _NO_PAGE: Final = (
     b"content-security-policy",
     b"default-src 'none'; frame-ancestors 'none'",
 )
+_NONCE: Final = b"dpop-nonce"
 _OWN_POLICY: Final = "/docs"
 _START: Final = "http.response.start"
 _BODY: Final = "http.response.body"
@@ -129,6 +130,9 @@ def _complete(headers: list[Header], scope: Scope) -> list[Header]:
         complete.append(_NO_PAGE)
     if scope["scheme"] == "https":
         complete.append(_HSTS)
+    # For who sent a proof: the nonce of the next one (RFC 9449 §8.2).
+    if "nonces" in scope and all(name != _NONCE for name, _ in headers):
+        complete.append((_NONCE, scope["nonces"].current().encode()))
     return complete
 
 

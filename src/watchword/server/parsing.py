@@ -157,16 +157,18 @@ async def authenticate(request: Request) -> Claims:
     shape = _DPOP.match(one_header(request, b"authorization") or b"")
     if shape is None:
         raise TokenMissing
+    engine = engine_of(request)
     request.scope["challenge"] = "DPoP"  # an error is told under the scheme in use
+    request.scope["nonces"] = engine.resource_proofs.nonces
     try:
         proof = _proof(request)
     except InvalidProof as error:
         raise TokenProofInvalid(str(error)) from None
-    return await engine_of(request).verifier.verify_bound(
+    return await engine.verifier.verify_bound(
         shape[1].decode("ascii"),
         proof,
         method=request.scope["method"],
-        url=address_of(engine_of(request).settings, request.scope["path"]),
+        url=address_of(engine.settings, request.scope["path"]),
     )
 
 
@@ -191,16 +193,9 @@ async def proved_key(request: Request) -> str | None:
     if proof is None:
         return None
     engine = engine_of(request)
-    request.scope["proved"] = True
+    request.scope["nonces"] = engine.proofs.nonces
     url = address_of(engine.settings, request.scope["path"])
     return await engine.proofs.check(proof, method=request.scope["method"], url=url)
-
-
-def fresh_nonce(request: Request) -> list[tuple[bytes, bytes]]:
-    """For who has sent a proof: the nonce of the next one (RFC 9449 §8.2)."""
-    if "proved" not in request.scope:
-        return []
-    return [(b"dpop-nonce", engine_of(request).proofs.nonces.current().encode())]
 
 
 def _proof(request: Request) -> str | None:
@@ -212,7 +207,7 @@ def _proof(request: Request) -> str | None:
 
 def address_of(settings: Settings, path: str) -> str:
     """Where callers find `path`. The Host header decides nothing."""
-    return settings.effective_issuer.rstrip("/") + quote(path, safe="/")
+    return settings.effective_issuer.rstrip("/") + quote(path, safe="/:@!$&'()*+,;=")
 
 
 def client_address(request: Request) -> str:

@@ -234,8 +234,8 @@ def _rsa(jwk: dict[str, Any]) -> RSAKey:
         numbers.append(int.from_bytes(raw))
     modulus, exponent = numbers
     least, most = limits.DPOP_RSA_BITS
-    if not least <= modulus.bit_length() <= most or modulus % 2 == 0:
-        raise jose.Malformed(f"jwk: n is not an odd number of {least} to {most} bits")
+    if not least <= modulus.bit_length() <= most:
+        raise jose.Malformed(f"jwk: n is not of {least} to {most} bits")
     if exponent % 2 == 0 or not 1 < exponent < 256**_EXPONENT_BYTES:
         raise jose.Malformed("jwk: e is no public exponent")
     return RSAKey.import_key(made)

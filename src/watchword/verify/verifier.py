@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from watchword.core import limits
-from watchword.core.access_token import TYPE, Claims, read_claims
+from watchword.core.access_token import TYPE, Claims, check_claims, read_claims
 from watchword.errors import (
     InsufficientAuthentication,
     InsufficientScope,
@@ -97,21 +97,21 @@ class Verifier:
             raise TokenInvalid
         return claims
 
-    def verify_for(self, token: str, audiences: Collection[str] | None) -> Claims:
-        """The claims of a good token for any of these audiences (None: for anybody).
+    def verify_for(self, token: str, audiences: Collection[str]) -> Claims:
+        """The claims of a good token for any of these audiences.
 
-        Bound to a key or not: for introspection and revocation, where no proof of the
-        token's key comes along. Raises what `verify` raises.
+        Bound to a key or not: for introspection, where no proof of the token's key
+        comes along. Raises what `verify` raises.
         """
         return self._check(token, audiences, bound=None)
 
     def verify_signature(self, token: str) -> Claims:
-        """The claims of a genuine token, be it expired or its session over.
+        """The claims of a genuine token, for whomever, expired or its session over.
 
         For a logout: whoever holds any token of a session may end that session.
         """
         payload, _ = _open(token, self._key_of)
-        return read_claims(payload, self._issuer, self._audience, self._clock())
+        return read_claims(payload, self._issuer, self._clock())
 
     def require(
         self,
@@ -140,27 +140,24 @@ class Verifier:
             )
 
     def _check(
-        self, token: str, audiences: Collection[str] | None, *, bound: bool | None
+        self, token: str, audiences: Collection[str], *, bound: bool | None
     ) -> Claims:
-        """None: for any audience; bound to a key or not."""
+        """`bound` None: bound to a key or not."""
         known = self._verified.get(token)
         now = self._clock()
         # A key that is no longer published takes its tokens with it.
-        if known is None or self._key_of(known[1]) is None:
+        if new := known is None or self._key_of(known[1]) is None:
             payload, kid = _open(token, self._key_of)
-            known, new = (read_claims(payload, self._issuer, None, now), kid), True
-        else:
-            new = False
+            known = read_claims(payload, self._issuer, now), kid
+        assert known is not None  # noqa: S101 - mypy does not follow
         claims = known[0]
         if bound is not None and bound is (claims.cnf is None):
             raise TokenInvalid
-        named = (claims.aud,) if isinstance(claims.aud, str) else claims.aud
-        # By way of a set: text must not pass for the audiences that it contains.
-        if audiences is not None and set(audiences).isdisjoint(named):
-            raise TokenInvalid
-        if now >= claims.exp * 1000:
+        try:
+            check_claims(claims, audiences, now)
+        except TokenExpired:
             self._verified.pop(token, None)
-            raise TokenExpired
+            raise
         if new:
             self._keep(token, known)
         if claims.sid is not None and self._has_ended(claims.sid):

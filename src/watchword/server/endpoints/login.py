@@ -27,7 +27,6 @@ from watchword.server.parsing import (
     access_token,
     client_address,
     engine_of,
-    fresh_nonce,
     parse_json,
     proved_key,
     read_body,
@@ -105,7 +104,7 @@ async def login(request: Request) -> Response:
         address=address,
         user_agent=user_agent(request),
     )
-    headers = fresh_nonce(request)
+    headers = []
     if terms.cookie:
         # The browser is about to forget its old session: it must not live on unseen.
         old = await engine.sessions.session_of(token_to_replace(request))

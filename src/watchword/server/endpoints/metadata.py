@@ -49,7 +49,6 @@ class ResourceMetadata(msgspec.Struct, frozen=True, kw_only=True):
 
     resource: str
     authorization_servers: list[str]
-    jwks_uri: str
     bearer_methods_supported: list[str]
     dpop_signing_alg_values_supported: list[str]
 
@@ -118,7 +117,6 @@ async def resource(request: Request) -> Response:
     document = ResourceMetadata(
         resource=address_of(settings, BASE),
         authorization_servers=[settings.effective_issuer],
-        jwks_uri=address_of(settings, discovery.JWKS.path),
         bearer_methods_supported=["header"],
         dpop_signing_alg_values_supported=list(DPOP_ALGORITHMS),
     )

@@ -18,7 +18,6 @@ from watchword.server.openapi import BASE, Operation
 from watchword.server.parsing import (
     client_address,
     engine_of,
-    fresh_nonce,
     parse_json,
     proved_key,
     read_body,
@@ -91,7 +90,7 @@ async def refresh(request: Request) -> Response:
         asked=ALL if jkt is None else Asked(jkt=jkt),
         cookie=cookie,
     )
-    headers = fresh_nonce(request)
+    headers = []
     # A token that stays current is in the jar already: a late answer must not put it
     # over a newer one.
     if cookie and grant.refresh_token != token:

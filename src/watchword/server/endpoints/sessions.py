@@ -21,6 +21,7 @@ class Device(msgspec.Struct, frozen=True, rename="camel"):
     """One session. Times are UTC; `address` is that of the last refresh."""
 
     id: str
+    client_id: str
     current: bool
     signed_in_at: datetime
     last_refresh_at: datetime
@@ -77,6 +78,7 @@ def _device(row: Session, current: str) -> Device:
     sid = as_text(row.id)
     return Device(
         sid,
+        row.client_id,
         sid == current,
         _utc(row.authenticated_at),
         _utc(row.rotated_at),

@@ -17,7 +17,6 @@ from watchword.server.openapi import Operation
 from watchword.server.parsing import (
     client_address,
     engine_of,
-    fresh_nonce,
     proved_key,
     retry_key,
 )
@@ -102,7 +101,7 @@ async def token(request: Request) -> Response:
         raise InvalidProof("This client must send a DPoP proof.")
     by = _refresh if grant_type == "refresh_token" else _client_credentials
     tokens = await by(request, form, client, jkt)
-    return JSON(tokens, headers=[PRAGMA, *fresh_nonce(request)])
+    return JSON(tokens, headers=[PRAGMA])
 
 
 async def _refresh(
