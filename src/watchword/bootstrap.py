@@ -20,6 +20,7 @@ from typing import Final
 import msgspec
 
 from watchword.accounts import Accounts
+from watchword.batching import Batcher
 from watchword.clients import Clients
 from watchword.config import Settings
 from watchword.core import limits
@@ -33,7 +34,7 @@ from watchword.revocation import Revocations
 from watchword.sessions import ClaimsHook, Sessions
 from watchword.stores import open_store
 from watchword.verify import Verifier
-from watchword.verify.dpop import Nonces, Proofs
+from watchword.verify.dpop import Nonces, Proofs, Signed, Work
 
 ADMIN_PASSWORD_FILE: Final = "admin-password"  # noqa: S105 - a name
 """In the data folder, until somebody has seen it."""
@@ -76,6 +77,7 @@ class Watchword:
     ) -> None:
         policy = policy_of(settings)
         self.settings = settings
+        self.issuer = settings.effective_issuer
         self.store = store
         self.clock = clock
         self.keys = KeyRing(store, server_secrets, settings.signing_alg, clock, entropy)
@@ -89,7 +91,7 @@ class Watchword:
             keys=self.keys,
             revocations=self.revocations,
             policy=policy,
-            issuer=settings.effective_issuer,
+            issuer=self.issuer,
             clock=clock,
             entropy=entropy,
             claims_hook=claims_hook,
@@ -99,22 +101,21 @@ class Watchword:
             sessions=self.sessions,
             keys=self.keys,
             policy=policy,
-            issuer=settings.effective_issuer,
+            issuer=self.issuer,
             clock=clock,
             entropy=entropy,
         )
         # A proof made for this API must not pass where tokens are issued, nor the other
         # way round (RFC 9449 §8.2): each has nonces of its own.
         nonce_keys = [derive(secret, "dpop-nonce") for secret in server_secrets]
-        self.proofs = Proofs(
-            nonces=Nonces(nonce_keys, "token", clock),
-            use_once=store.use_once,
-            clock=clock,
-        )
-        self.resource_proofs = Proofs(
-            nonces=Nonces(nonce_keys, "resource", clock),
-            use_once=store.use_once,
-            clock=clock,
+        self.proofs, self.resource_proofs = (
+            Proofs(
+                nonces=Nonces(nonce_keys, role, clock),
+                use_once=store.use_once,
+                clock=clock,
+                batched=_batched,
+            )
+            for role in ("token", "resource")
         )
         self.hasher = PasswordHasher(hashing)
         self.accounts = Accounts(
@@ -125,7 +126,7 @@ class Watchword:
             entropy=entropy,
         )
         self.verifier = Verifier(
-            issuer=settings.effective_issuer,
+            issuer=self.issuer,
             audience=settings.audience,
             key_of=self.keys.public_key,
             has_ended=self.revocations.has_ended,
@@ -246,6 +247,11 @@ def policy_of(settings: Settings) -> Policy:
         rewind_limit=settings.rewind_limit,
         audience=settings.audience,
     )
+
+
+def _batched(work: Work) -> Callable[[bytes, Signed], Awaitable[None]]:
+    """Proofs are used up together, by one transaction."""
+    return Batcher(work, batch_max=limits.DPOP_BATCH_MAX).submit
 
 
 def _server_secrets(settings: Settings) -> tuple[list[bytes], Path | None]:

@@ -274,10 +274,11 @@ class ClientStore(Protocol):
 class OnceOnly(Protocol):
     """Keys that may be used once: the `jti` of DPoP proofs (RFC 9449 §11.1)."""
 
-    async def use_once(self, key: bytes, until: int) -> bool:
-        """True for the first caller of all that names this key; kept until `until`.
+    async def use_once(self, uses: Sequence[tuple[bytes, int]]) -> list[bool]:
+        """For each key: whether this caller, of all, is the first to name it.
 
-        A key past its `until` may be forgotten at any time.
+        Each comes with the instant until which it is kept; past that it may be
+        forgotten at any time. No key may come twice in one call.
         """
 
 

@@ -113,7 +113,9 @@ class DocsPage:
         page.goto(f"{origin}/docs")
 
     def _heard(self, text: str) -> None:
-        if "the server responded with a status of 401" not in text:
+        # Nor the browser's advice on the password field of Swagger UI's own form.
+        expected = ("the server responded with a status of 401", "[DOM] Input elements")
+        if not any(part in text for part in expected):
             self.faults.append(text)
 
     def operation(self, call: str) -> Locator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, Final
 
 from tests.verify.minting import Private, Sign, _bytes, b64, private_key, rsa_pss
@@ -67,9 +68,9 @@ class Place:
         )
         self._drawn = 0
 
-    async def _use_once(self, key: bytes, until: int) -> bool:
-        first = key not in self.used
-        self.used.setdefault(key, until)
+    async def _use_once(self, uses: Sequence[tuple[bytes, int]]) -> list[bool]:
+        first = [key not in self.used for key, _ in uses]
+        self.used = dict(uses) | self.used
         return first
 
     def claims(self, **changes: Any) -> dict[str, Any]:

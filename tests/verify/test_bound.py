@@ -160,7 +160,7 @@ async def test_a_bound_token_dies_as_any_other_before_its_proof_is_used(
 async def test_where_used_proofs_cannot_be_remembered_none_is_accepted(
     api: Api,
 ) -> None:
-    async def down(_key: bytes, _until: int) -> bool:
+    async def down(_: object) -> list[bool]:
         raise StoreUnavailable
 
     place, token = api.place, api.token()

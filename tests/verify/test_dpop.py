@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -132,7 +133,7 @@ async def test_the_jti_is_single_use_for_its_key_and_place(place: Place) -> None
     assert await place.code_of(elsewhere, url=f"{URL}/x") == "ok"
     for jti, url in (("a", "b c"), ("a b", "c")):  # no text for two meanings
         assert await place.code_of(place.proof(jti=jti, htu=url), url=url) == "ok"
-    assert {len(key) for key in place.used} == {32}
+    assert {len(key) for key in place.used} == {16}
 
 
 @pytest.mark.parametrize("seconds", [-300, 0, 300])
@@ -153,9 +154,9 @@ async def test_of_two_at_once_one_passes(place: Place) -> None:
     """Who was first is the store's to say."""
     asked: list[tuple[bytes, int]] = []
 
-    async def second(key: bytes, until: int) -> bool:
-        asked.append((key, until))
-        return False
+    async def second(uses: Sequence[tuple[bytes, int]]) -> list[bool]:
+        asked.extend(uses)
+        return [False]
 
     proofs = Proofs(nonces=place.nonces, use_once=second, clock=place.clock)
     with pytest.raises(InvalidProof):

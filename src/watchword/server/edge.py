@@ -26,8 +26,8 @@ Header = tuple[bytes, bytes]
 FLUSH_SECONDS: Final = 0.2
 PATH_SHOWN: Final = 200
 # Our own paths are shorter, all of them; every token is longer.
-PATH_PLAIN: Final = 64
-_TOKEN: Final = re.compile(r"ww_rt_[\w-]+|eyJ[\w.-]+", re.ASCII)
+PATH_PLAIN: Final = 40
+_TOKEN: Final = re.compile(r"ww_(?:rt|cs)_[\w-]+|eyJ[\w.-]+", re.ASCII)
 
 _ALWAYS: Final = [
     (b"x-content-type-options", b"nosniff"),
@@ -40,7 +40,6 @@ _NO_PAGE: Final = (
     b"content-security-policy",
     b"default-src 'none'; frame-ancestors 'none'",
 )
-_NONCE: Final = b"dpop-nonce"
 _OWN_POLICY: Final = "/docs"
 _START: Final = "http.response.start"
 _BODY: Final = "http.response.body"
@@ -131,8 +130,8 @@ def _complete(headers: list[Header], scope: Scope) -> list[Header]:
     if scope["scheme"] == "https":
         complete.append(_HSTS)
     # For who sent a proof: the nonce of the next one (RFC 9449 §8.2).
-    if "nonces" in scope and all(name != _NONCE for name, _ in headers):
-        complete.append((_NONCE, scope["nonces"].current().encode()))
+    if "nonces" in scope:
+        complete.append((b"dpop-nonce", scope["nonces"].current().encode()))
     return complete
 
 

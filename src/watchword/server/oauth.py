@@ -47,11 +47,12 @@ class Form:
 
 def scope_of(text: str | None) -> tuple[str, ...] | None:
     """The scopes of a space-separated list (RFC 6749 §3.3), each once."""
-    if text is None or not text.strip(" "):
+    scopes = tuple(dict.fromkeys(filter(None, (text or "").split(" "))))
+    if not scopes:
         return None
-    if len(text) > SCOPE_MAX:
+    if sum(map(len, scopes)) > SCOPE_MAX:
         raise InvalidRequest("The scope is too long.")
-    return tuple(dict.fromkeys(text.split()))
+    return scopes
 
 
 async def read_form(request: Request) -> Form:

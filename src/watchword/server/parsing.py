@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import quote
 
@@ -15,7 +16,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from watchword.bootstrap import Watchword
-from watchword.config import Settings
+from watchword.clients import FIRST_PARTY
 from watchword.core.access_token import Claims
 from watchword.core.limits import RETRY_KEY_MAX, RETRY_KEY_MIN
 from watchword.core.session import from_text
@@ -34,6 +35,10 @@ Body = TypeVar("Body")
 # every byte escaped.
 BODY_MAX: Final = 32 * 1024
 _DIGITS_MAX: Final = 20
+ACCOUNT_SCOPE: Final = "account"
+"""What a client other than first-party needs to list and end its user's sessions."""
+
+_SENT: Final = re.compile(r" '.*'", re.DOTALL)
 _RETRY_KEY: Final = re.compile(
     rf"[!#-\[\]-~]{{{RETRY_KEY_MIN},{RETRY_KEY_MAX}}}\Z", re.ASCII
 )
@@ -86,7 +91,9 @@ def parse_json(
         if msgspec.json.encode(value) != body:
             _STRICT.decode(body.decode())
     except msgspec.ValidationError as error:
-        raise InvalidRequest(f"The body is not as expected: {error}.") from None
+        # Types and places are in backticks; in quotes is what was sent.
+        fault = _SENT.sub("", str(error))
+        raise InvalidRequest(f"The body is not as expected: {fault}.") from None
     except (ValueError, RecursionError):
         raise InvalidRequest("The body is not valid JSON.") from None
     return value
@@ -131,10 +138,14 @@ def bearer_token(request: Request) -> str | None:
 
     Never from the query string or a form. Raises InvalidRequest for a malformed one.
     """
+    return _token(request, b"bearer", _BEARER)
+
+
+def _token(request: Request, scheme: bytes, form: re.Pattern[bytes]) -> str | None:
     value = one_header(request, b"authorization")
-    if value is None or value[:6].lower() != b"bearer":
+    if value is None or value[: len(scheme)].lower() != scheme:
         return None
-    shape = _BEARER.match(value)
+    shape = form.match(value)
     if shape is None:
         raise InvalidRequest("The Authorization header is malformed.")
     return shape[1].decode("ascii")
@@ -142,8 +153,12 @@ def bearer_token(request: Request) -> str | None:
 
 def access_token(request: Request) -> str | None:
     """The token of either scheme, where a proof need not be looked at."""
-    shape = _DPOP.match(one_header(request, b"authorization") or b"")
-    return bearer_token(request) if shape is None else shape[1].decode("ascii")
+    return bearer_token(request) or _dpop_token(request)
+
+
+def _dpop_token(request: Request) -> str | None:
+    """The token of `Authorization: DPoP` (RFC 9449 §7.1)."""
+    return _token(request, b"dpop", _DPOP)
 
 
 async def authenticate(request: Request) -> Claims:
@@ -154,8 +169,8 @@ async def authenticate(request: Request) -> Claims:
     token = bearer_token(request)
     if token is not None:
         return engine_of(request).verifier.verify(token)
-    shape = _DPOP.match(one_header(request, b"authorization") or b"")
-    if shape is None:
+    token = _dpop_token(request)
+    if token is None:
         raise TokenMissing
     engine = engine_of(request)
     request.scope["challenge"] = "DPoP"  # an error is told under the scheme in use
@@ -165,22 +180,26 @@ async def authenticate(request: Request) -> Claims:
     except InvalidProof as error:
         raise TokenProofInvalid(str(error)) from None
     return await engine.verifier.verify_bound(
-        shape[1].decode("ascii"),
+        token,
         proof,
         method=request.scope["method"],
-        url=address_of(engine.settings, request.scope["path"]),
+        url=address_of(engine.issuer, request.scope["path"]),
     )
 
 
 async def authenticate_user(request: Request) -> tuple[bytes, str]:
-    """Account id and session (`sid`) of the request's access token.
+    """Account id and session (`sid`) of a token that may manage the account's sessions.
 
-    Raises AccessTokenError, also for a token that a client got for itself.
+    Another client needs the scope for it, lest any program of any user can sign them
+    out everywhere. Raises AccessTokenError, also for a token that a client got for
+    itself; InsufficientScope.
     """
     claims = await authenticate(request)
     account_id = from_text(claims.sub)
     if account_id is None or claims.sid is None:
         raise TokenInvalid
+    if claims.client_id != FIRST_PARTY.id:
+        engine_of(request).verifier.require(claims, scope=[ACCOUNT_SCOPE])
     return account_id, claims.sid
 
 
@@ -194,7 +213,7 @@ async def proved_key(request: Request) -> str | None:
         return None
     engine = engine_of(request)
     request.scope["nonces"] = engine.proofs.nonces
-    url = address_of(engine.settings, request.scope["path"])
+    url = address_of(engine.issuer, request.scope["path"])
     return await engine.proofs.check(proof, method=request.scope["method"], url=url)
 
 
@@ -205,9 +224,10 @@ def _proof(request: Request) -> str | None:
     return found[0].decode("latin-1") if found else None
 
 
-def address_of(settings: Settings, path: str) -> str:
+@lru_cache(maxsize=64)
+def address_of(issuer: str, path: str) -> str:
     """Where callers find `path`. The Host header decides nothing."""
-    return settings.effective_issuer.rstrip("/") + quote(path, safe="/:@!$&'()*+,;=")
+    return issuer.rstrip("/") + quote(path, safe="/:@!$&'()*+,;=")
 
 
 def client_address(request: Request) -> str:

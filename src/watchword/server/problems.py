@@ -189,8 +189,6 @@ def _headers(
     headers = {"cache-control": "no-store"}
     if isinstance(error, TryAgain):
         headers["retry-after"] = str(max(1, error.retry_after))
-    if isinstance(error, errors.NonceNeeded | errors.TokenNonceNeeded):
-        headers["dpop-nonce"] = error.nonce
     if status == HTTPStatus.UNAUTHORIZED or isinstance(error, errors.InsufficientScope):
         headers["www-authenticate"] = _challenge(error, problem, scope)
     return headers

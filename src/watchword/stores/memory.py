@@ -219,11 +219,10 @@ class MemoryStore:
             if cost.key in self._throttle:
                 self._throttle[cost.key] = give_back(self._throttle[cost.key], cost)
 
-    async def use_once(self, key: bytes, until: int) -> bool:
-        if key in self._used:
-            return False
-        self._used[key] = until
-        return True
+    async def use_once(self, uses: Sequence[tuple[bytes, int]]) -> list[bool]:
+        first = [key not in self._used for key, _ in uses]
+        self._used = dict(uses) | self._used
+        return first
 
     # signing keys and audit
 

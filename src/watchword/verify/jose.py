@@ -12,9 +12,13 @@ import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Collection
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc.errors import InvalidKeyCurveError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
@@ -22,6 +26,8 @@ from joserfc.jws import JWSRegistry
 ALGORITHMS: Final = ("ES256", "EdDSA", "RS256")
 """All that a key of ours may be bound to. Never HS256, never none."""
 
+_P256_BYTES: Final = 32
+_ES256: Final = ECDSA(SHA256())
 _SHAPE: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+\Z", re.ASCII)
 
 
@@ -48,11 +54,26 @@ class PublicKey(msgspec.Struct, frozen=True):
 
     def verifies(self, message: bytes, signature: bytes) -> bool:
         """Whether this key made that signature."""
+        if self.alg == "ES256":
+            return self._verifies_es256(message, signature)
         try:
             algorithm = JWSRegistry.algorithms[self.alg]
             return algorithm.verify(message, signature, self.key)
         except ValueError:
             return False
+
+    def _verifies_es256(self, message: bytes, signature: bytes) -> bool:
+        # Measured: the library's way to the same call costs a tenth of the signature.
+        if len(signature) != 2 * _P256_BYTES:
+            return False
+        r, s = signature[:_P256_BYTES], signature[_P256_BYTES:]
+        der = encode_dss_signature(int.from_bytes(r), int.from_bytes(s))
+        key = cast("EllipticCurvePublicKey", self.key.public_key)
+        try:
+            key.verify(der, message, _ES256)
+        except InvalidSignature:
+            return False
+        return True
 
 
 class Compact(NamedTuple):
@@ -115,7 +136,11 @@ def read_object(raw: bytes) -> dict[str, Any]:
     Raises Malformed.
     """
     try:
-        value = _STRICT.decode(raw.decode("utf-8"))
+        value = msgspec.json.decode(raw)
+        # Of two equal names the last one counted. What reads as it would be written has
+        # none; most tokens do, and are not read by the slower parser that tells.
+        if msgspec.json.encode(value) != raw:
+            value = _STRICT.decode(raw.decode("utf-8"))
     except (ValueError, RecursionError):
         raise Malformed("not strict JSON") from None
     if not isinstance(value, dict):

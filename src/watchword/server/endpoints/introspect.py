@@ -84,7 +84,7 @@ async def introspect(request: Request) -> Response:
     signed = engine.keys.active.sign_as(
         SIGNED,
         {
-            "iss": engine.settings.effective_issuer,
+            "iss": engine.issuer,
             "aud": client.id,
             "iat": engine.clock() // 1000,
             "token_introspection": found,
@@ -141,7 +141,7 @@ async def _refresh_token(
         "active": True,
         "client_id": session.client_id,
         "sub": as_text(session.account_id),
-        "iss": engine.settings.effective_issuer,
+        "iss": engine.issuer,
         "exp": engine.sessions.ends_at(session) // 1000,
         "iat": session.rotated_at // 1000,
         "sid": as_text(session.id),

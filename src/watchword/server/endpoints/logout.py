@@ -80,6 +80,7 @@ LOGOUT_ALL = Operation(
         errors.TokenRevoked,
         errors.TokenProofInvalid,
         errors.TokenNonceNeeded,
+        errors.InsufficientScope,
         errors.Overloaded,
         errors.StoreUnavailable,
     ),

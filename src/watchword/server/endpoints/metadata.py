@@ -94,10 +94,14 @@ async def server(request: Request) -> Response:
         raise NotFound
     document = Metadata(
         issuer=settings.effective_issuer,
-        token_endpoint=address_of(settings, token.OPERATION.path),
-        jwks_uri=address_of(settings, discovery.JWKS.path),
-        revocation_endpoint=address_of(settings, revoke.OPERATION.path),
-        introspection_endpoint=address_of(settings, introspect.OPERATION.path),
+        token_endpoint=address_of(settings.effective_issuer, token.OPERATION.path),
+        jwks_uri=address_of(settings.effective_issuer, discovery.JWKS.path),
+        revocation_endpoint=address_of(
+            settings.effective_issuer, revoke.OPERATION.path
+        ),
+        introspection_endpoint=address_of(
+            settings.effective_issuer, introspect.OPERATION.path
+        ),
         grant_types_supported=list(token.GRANT_TYPES),
         token_endpoint_auth_methods_supported=[*_SECRETS, "none"],
         revocation_endpoint_auth_methods_supported=[*_SECRETS, "none"],
@@ -115,7 +119,7 @@ async def resource(request: Request) -> Response:
     if suffix not in (BASE, path + BASE):
         raise NotFound
     document = ResourceMetadata(
-        resource=address_of(settings, BASE),
+        resource=address_of(settings.effective_issuer, BASE),
         authorization_servers=[settings.effective_issuer],
         bearer_methods_supported=["header"],
         dpop_signing_alg_values_supported=list(DPOP_ALGORITHMS),

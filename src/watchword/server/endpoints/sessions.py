@@ -41,7 +41,7 @@ LIST = Operation(
     description="Where this account is signed in; `current` is the one that asks.",
     response=Devices,
     bearer=True,
-    errors=ACCESS_ERRORS,
+    errors=(*ACCESS_ERRORS, errors.InsufficientScope),
 )
 
 END = Operation(
@@ -50,7 +50,12 @@ END = Operation(
     summary="End one of my sessions",
     status=204,
     bearer=True,
-    errors=(*ACCESS_ERRORS, errors.NotFound, errors.Overloaded),
+    errors=(
+        *ACCESS_ERRORS,
+        errors.InsufficientScope,
+        errors.NotFound,
+        errors.Overloaded,
+    ),
 )
 
 

@@ -176,8 +176,13 @@ class SqliteStore(Identities):
 
     # keys used once
 
-    async def use_once(self, key: bytes, until: int) -> bool:
-        return await self._write_one("use_once", (key, until), None)
+    async def use_once(self, uses: Sequence[tuple[bytes, int]]) -> list[bool]:
+        def job(connection: apsw.Connection) -> list[bool]:
+            rows = connection.executemany(self._sql["use_once"], uses)
+            new = {row[0] for row in rows}
+            return [key in new for key, _ in uses]
+
+        return await self._writer.do(job) if uses else []
 
     # signing keys
 

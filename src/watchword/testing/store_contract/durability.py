@@ -63,7 +63,7 @@ class DurabilityContract(OnAStore):
         await store.add_account(account, an_event(EventType.ACCOUNT_CREATED))
         client = a_client()
         await store.add_client(client, an_event(EventType.CLIENT_CREATED))
-        assert await store.use_once(b"key", START)
+        assert await store.use_once([(b"key", START)]) == [True]
         await store.swap_keys(0, [key], an_event(EventType.KEY_CHANGED))
         await store.take([a_cost(burst=1)], START)
         events = await store.read_events(0, 100)
@@ -75,7 +75,7 @@ class DurabilityContract(OnAStore):
             assert rows == [row, dead.ended("logout", START)]
             assert await store.account_by_name(account.name) == account
             assert await store.load_client(client.id) == client
-            assert not await store.use_once(b"key", START)
+            assert await store.use_once([(b"key", START)]) == [False]
             assert await store.load_keys() == (1, [key])
             assert await store.take([a_cost(burst=1)], START) > 0
             assert await store.read_events(0, 100) == events

@@ -177,8 +177,15 @@ class Parallel(OnAStore):
         keys = [b"key %d" % number for number in range(40)]
 
         async def user(store: Store) -> list[bool]:
-            using = [store.use_once(key, START) for key in keys for _ in range(TASKS)]
-            return await asyncio.gather(*using)
+            using = [
+                store.use_once([(key, START), (key + b"!", START)])
+                for key in keys
+                for _ in range(TASKS)
+            ]
+            # Both of one call are used at once, so whoever has one has the other.
+            answers = await asyncio.gather(*using)
+            assert {tuple(pair) for pair in answers} <= {(True, True), (False, False)}
+            return [pair[0] for pair in answers]
 
         answers = await crowd.run([user] * CALLERS)
         first = Counter(

@@ -129,7 +129,8 @@ class RecordRules(Pair):
         """A proof is shown, or shown again."""
         until = self.used.setdefault(key, self.clock() + life)
         if until > self.clock():  # after that a store may forget it, or not
-            self.same(lambda store: store.use_once(key, self.clock() + life))
+            uses = [(key, self.clock() + life)]
+            self.same(lambda store: store.use_once(uses))
 
     @rule(keys=st.lists(_keys, min_size=1, unique=True))
     def take(self, keys: list[str]) -> None:

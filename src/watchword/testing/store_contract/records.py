@@ -167,19 +167,19 @@ class Records(OnAStore):
 
     async def test_key_is_used_once(self, store: Store) -> None:
         """The first use of a key is told True, every other False, whatever `until`."""
-        assert await store.use_once(b"one", START + 2)
-        assert not await store.use_once(b"one", START + 2)
-        assert not await store.use_once(b"one", START + 9)
-        assert await store.use_once(b"on", START + 2)
+        assert await store.use_once([(b"one", START + 2)]) == [True]
+        assert await store.use_once([(b"one", START + 2)]) == [False]
+        assert await store.use_once([(b"one", START + 9)]) == [False]
+        assert await store.use_once([(b"on", START + 2)]) == [True]
 
     async def test_used_key_is_kept_until_it_is_past(self, store: Store) -> None:
         """A sweep forgets a key at the `until` of its first use, and not before."""
-        assert await store.use_once(b"early", START + 1)
-        assert await store.use_once(b"late", START + 2)
-        assert not await store.use_once(b"early", START + 3)
+        assert await store.use_once([(b"early", START + 1)]) == [True]
+        assert await store.use_once([(b"late", START + 2)]) == [True]
+        assert await store.use_once([(b"early", START + 3)]) == [False]
         await sweep_up(store, START + 1)
-        assert not await store.use_once(b"late", START + 2)
-        assert await store.use_once(b"early", START + 4)
+        assert await store.use_once([(b"late", START + 2)]) == [False]
+        assert await store.use_once([(b"early", START + 4)]) == [True]
 
     async def test_throttle_allows_a_burst_then_one_per_interval(
         self, store: Store
