@@ -194,7 +194,7 @@ class InsufficientScope(WatchwordError):
 
 
 class NotFound(WatchwordError):
-    """No such account, session or key, or not one that the caller may see."""
+    """No such account, session, client or key, or not one the caller may see."""
 
     code = "not_found"
     message = "There is nothing here by that name."
@@ -302,7 +302,10 @@ class RefreshError(AuthenticationError):
 
 
 class RefreshInvalid(RefreshError):
-    """Not a refresh token of this server. Nothing was revoked, nothing spent."""
+    """Not a refresh token of this server, or not this client's, or not sent this way.
+
+    Nothing was revoked, nothing spent.
+    """
 
     code = "refresh_invalid"
     message = "The refresh token is not valid."
@@ -345,7 +348,7 @@ class TryAgain(WatchwordError):
 
 
 class Throttled(TryAgain):
-    """Too many failed sign-ins for this name or from this address."""
+    """Too many failures (of sign-ins, of a client), or retries of one refresh."""
 
     code = "throttled"
     message = "Too many failed sign-ins: wait before trying again."

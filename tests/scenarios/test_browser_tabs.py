@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+from pathlib import Path
 
 import httpx2
 import pytest
 
-from tests.scenarios.api import LocalApi, code_of
+from tests.scenarios.api import LocalApi, code_of, local_api, settings_for
 from tests.scenarios.browser import OURS, Browser, cookie_of
 from watchword.core.limits import BROWSER_GRACE, BROWSER_HOLD_OFF, MINUTE, SECOND
 from watchword.ports import EventType
+from watchword.testing import ManualClock
 
 
 @pytest.fixture
@@ -98,6 +100,26 @@ async def test_s11_within_the_hold_off_no_cookie_is_set(browser: Browser) -> Non
         assert browser.generation() == generation
         clock.advance(3)
         assert "set-cookie" in (await browser.refresh()).headers
+
+
+async def test_s11_a_longer_grace_holds_off_for_longer(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """Or an answer as late as a minute would bring back a token that is spent."""
+    settings = settings_for(tmp_path, "memory", rotation_grace=60)
+    async with local_api(settings, clock) as api:
+        browser = Browser(api)
+        await browser.sign_in()
+        clock.advance(2 * MINUTE)
+        first = await browser.send("refresh")
+        clock.advance(59_900)
+        late = await browser.send("refresh")
+        browser.arrives(first)
+        clock.advance(150)
+        await browser.refresh()
+        browser.arrives(late)
+        clock.advance(2 * MINUTE)
+        assert code_of(await browser.refresh()) == "ok"
 
 
 async def test_s11_beyond_the_grace_a_spent_cookie_is_a_copy(browser: Browser) -> None:

@@ -145,7 +145,7 @@ def read_claims(payload: Mapping[str, Any], issuer: str, now: int) -> Claims:
         raise TokenInvalid from None
     if claims.iss != issuer:
         raise TokenInvalid
-    if not (claims.sub and claims.jti and claims.client_id):
+    if not (claims.sub and claims.jti and claims.client_id and claims.aud):
         raise TokenInvalid
     if not (_of_user(claims) or _of_client(claims)):
         raise TokenInvalid

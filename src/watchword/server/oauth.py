@@ -12,9 +12,15 @@ from starlette.requests import Request
 
 from watchword.core.limits import SCOPE_MAX
 from watchword.core.session import Asked
-from watchword.errors import InvalidClient, InvalidRequest
+from watchword.errors import InvalidClient, InvalidProof, InvalidRequest
 from watchword.ports import Client
-from watchword.server.parsing import client_address, engine_of, one_header, read_body
+from watchword.server.parsing import (
+    client_address,
+    engine_of,
+    one_header,
+    proved_key,
+    read_body,
+)
 from watchword.server.problems import UnsupportedMediaType
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -95,6 +101,16 @@ async def authenticate_client(request: Request, form: Form) -> Client:
     return await engine_of(request).clients.authenticate(
         named, secret, address=client_address(request)
     )
+
+
+async def key_proved_for(
+    request: Request, client: Client, refresh_token: str | None = None
+) -> str | None:
+    """As `proved_key`; raises InvalidProof too where this client must send a proof."""
+    jkt = await proved_key(request, refresh_token)
+    if client.dpop and jkt is None:
+        raise InvalidProof("This client must send a DPoP proof.")
+    return jkt
 
 
 def basic_credentials(request: Request) -> tuple[str, str | None] | None:

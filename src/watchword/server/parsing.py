@@ -203,15 +203,18 @@ async def authenticate_user(request: Request) -> tuple[bytes, str]:
     return account_id, claims.sid
 
 
-async def proved_key(request: Request) -> str | None:
+async def proved_key(request: Request, refresh_token: str | None = None) -> str | None:
     """The thumbprint of the key that the request's DPoP proof shows; None without one.
 
-    The proof is used up by it. Raises InvalidProof, NonceNeeded.
+    The proof is used up by it. Raises InvalidProof, NonceNeeded; RefreshInvalid where
+    a `refresh_token` that comes along is a forgery: that must not cost a write.
     """
     proof = _proof(request)
     if proof is None:
         return None
     engine = engine_of(request)
+    if refresh_token is not None:
+        engine.sessions.generation_of(refresh_token)
     request.scope["nonces"] = engine.proofs.nonces
     url = address_of(engine.issuer, request.scope["path"])
     return await engine.proofs.check(proof, method=request.scope["method"], url=url)

@@ -31,7 +31,7 @@ class MethodNotAllowed(WatchwordError):
 
 
 class UnsupportedMediaType(WatchwordError):
-    """Anything but JSON: a form would be CSRF's way in."""
+    """Not JSON (a form would be CSRF's way in), or for OAuth not a form."""
 
     code = "unsupported_media_type"
     message = "The body must be JSON, sent as Content-Type: application/json."

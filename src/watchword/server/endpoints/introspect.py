@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword import errors
+from watchword.core.access_token import Confirmation
 from watchword.core.refresh_token import PREFIX
 from watchword.core.session import as_text
 from watchword.errors import AccessTokenError, NotFound, UnauthorizedClient
@@ -41,6 +42,10 @@ class Introspection(msgspec.Struct, frozen=True, omit_defaults=True):
     jti: str | None = None
     sid: str | None = None
     auth_time: int | None = None
+    acr: str | None = None
+    amr: tuple[str, ...] = ()
+    cnf: Confirmation | None = None
+    roles: tuple[str, ...] = ()
 
 
 OPERATION = Operation(
@@ -65,6 +70,7 @@ OPERATION = Operation(
         errors.UnauthorizedClient,
         PayloadTooLarge,
         errors.Throttled,
+        errors.Overloaded,
         errors.StoreUnavailable,
     ),
 )

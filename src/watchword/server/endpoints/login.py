@@ -12,7 +12,6 @@ from watchword import errors
 from watchword.clients import FIRST_PARTY
 from watchword.core.session import Asked, Terms
 from watchword.errors import (
-    InvalidProof,
     InvalidRequest,
     InvalidScope,
     InvalidTarget,
@@ -21,14 +20,12 @@ from watchword.errors import (
 from watchword.ports import Client
 from watchword.server.answers import JSON, Tokens, tokens_of
 from watchword.server.cookies import check_origin, set_cookie, token_to_replace
-from watchword.server.oauth import basic_credentials, scope_of
+from watchword.server.oauth import basic_credentials, key_proved_for, scope_of
 from watchword.server.openapi import BASE, Operation
 from watchword.server.parsing import (
-    access_token,
     client_address,
     engine_of,
     parse_json,
-    proved_key,
     read_body,
     user_agent,
 )
@@ -59,12 +56,14 @@ OPERATION = Operation(
     summary="1. Sign in",
     description=(
         "JSON only. Too many failures for a name or an address answer 429. With a DPoP "
-        "proof the session of a public client is bound to its key."
+        "proof the session of a public client is bound to its key. A confidential "
+        "client sends Authorization: Basic."
     ),
     request=Login,
     example={"username": "admin", "password": "the password shown at first start"},
     response=Tokens,
     dpop=True,
+    client=True,
     errors=(
         errors.InvalidRequest,
         errors.InvalidScope,
@@ -88,9 +87,7 @@ async def login(request: Request) -> Response:
     body = parse_json(request, await read_body(request), _BODY)
     client = await _client(request, body)
     terms = _terms(request, body, client)
-    jkt = await proved_key(request)
-    if client.dpop and jkt is None:
-        raise InvalidProof("This client must send a DPoP proof.")
+    jkt = await key_proved_for(request, client)
     # A confidential client's refreshes are authenticated anyway (RFC 9449 §5).
     if client.secret_hash is None:
         terms = msgspec.structs.replace(terms, jkt=jkt)
@@ -116,9 +113,7 @@ async def login(request: Request) -> Response:
 
 async def _client(request: Request, body: Login) -> Client:
     """The client that the user signs in with. Raises InvalidClient."""
-    # Pages that put an access token on every request put an old one on this.
-    stale = access_token(request) is not None
-    basic = None if stale else basic_credentials(request)
+    basic = basic_credentials(request)
     if basic is not None and body.client_id not in (basic[0], FIRST_PARTY.id):
         raise InvalidRequest("The client named itself in two ways.")
     name, secret = basic or (body.client_id, None)

@@ -17,6 +17,7 @@ from watchword.server.cookies import (
     token_in_cookie,
 )
 from watchword.server.endpoints.refresh import BODY, Refresh, RefreshToken, token_in
+from watchword.server.endpoints.secure import ACCESS_ERRORS
 from watchword.server.openapi import BASE, Operation
 from watchword.server.parsing import (
     access_token,
@@ -72,18 +73,7 @@ LOGOUT_ALL = Operation(
     summary="Log out everywhere",
     response=Revoked,
     bearer=True,
-    errors=(
-        errors.InvalidRequest,
-        errors.TokenMissing,
-        errors.TokenInvalid,
-        errors.TokenExpired,
-        errors.TokenRevoked,
-        errors.TokenProofInvalid,
-        errors.TokenNonceNeeded,
-        errors.InsufficientScope,
-        errors.Overloaded,
-        errors.StoreUnavailable,
-    ),
+    errors=(*ACCESS_ERRORS, errors.InsufficientScope),
 )
 
 

@@ -81,11 +81,12 @@ async def refresh(request: Request) -> Response:
         # A page that means the cookie and has none is signed out: refresh_invalid.
         if not token and not is_by_cookie(request):
             raise InvalidRequest("Send the refresh token, or the session's cookie.")
-    jkt = await proved_key(request)
+    key = retry_key(request)
+    jkt = await proved_key(request, token)  # uses the proof up, so it comes last
     grant = await engine_of(request).sessions.refresh(
         token,
         client_id=FIRST_PARTY.id,
-        retry_key=retry_key(request),
+        retry_key=key,
         address=client_address(request),
         asked=ALL if jkt is None else Asked(jkt=jkt),
         cookie=cookie,

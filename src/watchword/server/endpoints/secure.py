@@ -20,6 +20,7 @@ ACCESS_ERRORS = (
     errors.TokenRevoked,
     errors.TokenProofInvalid,
     errors.TokenNonceNeeded,
+    errors.Overloaded,
     errors.StoreUnavailable,
 )
 

@@ -50,12 +50,7 @@ END = Operation(
     summary="End one of my sessions",
     status=204,
     bearer=True,
-    errors=(
-        *ACCESS_ERRORS,
-        errors.InsufficientScope,
-        errors.NotFound,
-        errors.Overloaded,
-    ),
+    errors=(*ACCESS_ERRORS, errors.InsufficientScope, errors.NotFound),
 )
 
 

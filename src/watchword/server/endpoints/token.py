@@ -9,15 +9,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword import errors
-from watchword.errors import InvalidProof, UnauthorizedClient, UnsupportedGrantType
+from watchword.errors import UnauthorizedClient, UnsupportedGrantType
 from watchword.ports import Client
 from watchword.server.answers import JSON, PRAGMA, Scheme
-from watchword.server.oauth import FORM, Form, authenticate_client, read_form
+from watchword.server.oauth import (
+    FORM,
+    Form,
+    authenticate_client,
+    key_proved_for,
+    read_form,
+)
 from watchword.server.openapi import Operation
 from watchword.server.parsing import (
     client_address,
     engine_of,
-    proved_key,
     retry_key,
 )
 from watchword.server.problems import PayloadTooLarge
@@ -95,22 +100,19 @@ async def token(request: Request) -> Response:
     client = await authenticate_client(request, form)
     if grant_type not in client.grants:
         raise UnauthorizedClient
-    # Last: a proof is used up by being looked at.
-    jkt = await proved_key(request)
-    if client.dpop and jkt is None:
-        raise InvalidProof("This client must send a DPoP proof.")
     by = _refresh if grant_type == "refresh_token" else _client_credentials
-    tokens = await by(request, form, client, jkt)
+    tokens = await by(request, form, client)
     return JSON(tokens, headers=[PRAGMA])
 
 
-async def _refresh(
-    request: Request, form: Form, client: Client, jkt: str | None
-) -> OAuthTokens:
+async def _refresh(request: Request, form: Form, client: Client) -> OAuthTokens:
+    refresh_token, key = form.need("refresh_token"), retry_key(request)
+    # Uses the proof up, so it comes last.
+    jkt = await key_proved_for(request, client, refresh_token)
     grant = await engine_of(request).sessions.refresh(
-        form.need("refresh_token"),
+        refresh_token,
         client_id=client.id,
-        retry_key=retry_key(request),
+        retry_key=key,
         address=client_address(request),
         asked=form.asked(jkt),
     )
@@ -124,9 +126,10 @@ async def _refresh(
 
 
 async def _client_credentials(
-    request: Request, form: Form, client: Client, jkt: str | None
+    request: Request, form: Form, client: Client
 ) -> OAuthTokens:
-    grant = engine_of(request).clients.token(client, form.asked(jkt))
+    asked = form.asked(await key_proved_for(request, client))
+    grant = engine_of(request).clients.token(client, asked)
     return OAuthTokens(
         grant.access_token,
         "DPoP" if grant.bound else "Bearer",
