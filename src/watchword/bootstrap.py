@@ -107,16 +107,8 @@ class Watchword:
         )
         # A proof made for this API must not pass where tokens are issued, nor the other
         # way round (RFC 9449 §8.2): each has nonces of its own.
-        nonce_keys = [derive(secret, "dpop-nonce") for secret in server_secrets]
-        self.proofs, self.resource_proofs = (
-            Proofs(
-                nonces=Nonces(nonce_keys, role, clock),
-                use_once=store.use_once,
-                clock=clock,
-                batched=_batched,
-            )
-            for role in ("token", "resource")
-        )
+        self.proofs = _proofs("token", store, server_secrets, clock)
+        self.resource_proofs = _proofs("resource", store, server_secrets, clock)
         self.hasher = PasswordHasher(hashing)
         self.accounts = Accounts(
             store=store,
@@ -246,6 +238,18 @@ def policy_of(settings: Settings) -> Policy:
         retry_window=settings.retry_window * limits.SECOND,
         rewind_limit=settings.rewind_limit,
         audience=settings.audience,
+    )
+
+
+def _proofs(
+    role: str, store: Store, server_secrets: Sequence[bytes], clock: Clock
+) -> Proofs:
+    keys = [derive(secret, "dpop-nonce") for secret in server_secrets]
+    return Proofs(
+        nonces=Nonces(keys, role, clock),
+        use_once=store.use_once,
+        clock=clock,
+        batched=_batched,
     )
 
 

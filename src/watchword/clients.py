@@ -259,6 +259,13 @@ class Clients:
             raise NotFound(message)
         return client
 
+    async def is_enabled(self, client_id: str) -> bool:
+        """Whether there is such a client now, whatever was read a moment ago."""
+        try:
+            return not (await self.get(client_id)).disabled
+        except NotFound:
+            return False
+
     async def list(self, *, after: str = "", limit: int = 1000) -> list[Client]:
         """The clients that were added, in order of their ids."""
         return await self._store.list_clients(after=after, limit=limit)
@@ -282,7 +289,6 @@ class Clients:
     async def disable(self, name: str) -> int:
         """Accept the client no more and end its sessions; how many.
 
-        A sign-in under way may still make one, which is then refused every refresh.
         Tokens of the client's own are good until they expire.
         """
         await self._update(name, lambda row: _changed(row, disabled=True), "disabled")

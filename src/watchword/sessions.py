@@ -28,16 +28,7 @@ from watchword.core.rotation import (
     judge,
     retry_hash,
 )
-from watchword.core.session import (
-    ALL,
-    BROWSER,
-    Asked,
-    Grant,
-    Policy,
-    Session,
-    Terms,
-    time_ordered_id,
-)
+from watchword.core.session import ALL, Asked, Grant, Policy, Session, Terms
 from watchword.errors import (
     RefreshError,
     RefreshReused,
@@ -127,34 +118,19 @@ class Sessions:
         `asked` is for its first access token alone.
         """
         now = self._clock()
-        policy = self._policy
-        grace, hold_off = _leniency(policy, terms)
         secret = self._entropy(limits.SECRET_BYTES)
-        session = Session(
-            id=time_ordered_id(now, self._entropy(10)),
-            account_id=account_id,
-            client_id=terms.client_id,
+        session = Session.started(
+            account_id,
+            roles,
+            terms,
+            self._policy,
+            randomness=self._entropy(10),
             secret_hash=hash_of(secret),
             # No key made generation 0: 32 random bytes are the hash of none.
             retry_hash=self._entropy(32),
-            generation=0,
-            version=0,
-            authenticated_at=now,
-            rotated_at=now,
-            idle_expires_at=now + min(policy.refresh_idle, policy.refresh_absolute),
-            expires_at=now + policy.refresh_absolute,
-            access_ttl=terms.access_ttl or policy.access_ttl,
-            grace=grace,
-            hold_off=hold_off,
-            roles=roles,
             address=address,
-            user_agent=user_agent[: limits.USER_AGENT_MAX],
-            scope=terms.scope,
-            audience=terms.audience,
-            jkt=terms.jkt,
-            amr=terms.amr,
-            acr=terms.acr,
-            cookie=terms.cookie,
+            user_agent=user_agent,
+            now=now,
         )
         claims = await self._claims(session)
         grant = self._grant(session, secret, asked, claims, now)
@@ -418,16 +394,3 @@ class Sessions:
     async def sweep(self) -> int:
         """One small step of deleting what is over; how much there was."""
         return await self._store.sweep(self._clock(), limits.SWEEP_LIMIT)
-
-
-def _leniency(policy: Policy, terms: Terms) -> tuple[int, int]:
-    """The grace and the hold-off (ms) of a session: who cannot send a retry key."""
-    grace, hold_off = policy.grace, policy.hold_off
-    if terms.jkt is not None:  # its key is proved at every refresh
-        grace = max(grace, limits.DPOP_GRACE)
-    if terms.cookie:
-        grace = max(grace, BROWSER.grace)
-        # An answer may come as late as the grace allows, and lie in the jar until the
-        # next: the token that it brings must not have been rotated away before.
-        hold_off = grace + BROWSER.hold_off - BROWSER.grace
-    return grace, hold_off

@@ -53,7 +53,7 @@ def payload(made: Claims | None = None, **changes: Any) -> dict[str, Any]:
 
 
 def check(now: int = NOW, made: Claims | None = None, **changes: Any) -> Claims:
-    read = read_claims(payload(made, **changes), ISSUER, now)
+    read = read_claims(payload(made, **changes), ISSUER)
     check_claims(read, [AUDIENCE], now)
     return read
 
@@ -109,7 +109,7 @@ def test_a_token_has_what_was_asked_for_or_all_that_the_session_has(name: str) -
     asked, fields, expected = ASKED[name]
     made = claims(asked=asked, **fields)
     assert {claim: getattr(made, claim) for claim in expected} == expected
-    assert read_claims(payload(made), ISSUER, NOW) == made
+    assert read_claims(payload(made), ISSUER) == made
 
 
 def test_a_clients_own_token_has_no_session_and_no_sign_in() -> None:

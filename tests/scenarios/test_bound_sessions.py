@@ -223,6 +223,31 @@ async def test_a_proof_works_once_and_spends_nothing_when_refused(
             assert answer.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.parametrize("place", ["native", "oauth"])
+async def test_a_refresh_that_is_refused_anyway_does_not_use_the_proof_up(
+    api: LocalApi, device: Device, place: str
+) -> None:
+    """A forged token costs its MAC and no write, whatever comes with it."""
+    token = (await device.login())["refreshToken"]
+    path = f"{BASE}/refresh" if place == "native" else "/oauth/token"
+    headers = {"DPoP": device.proof("POST", path, "token")}
+    form = {"grant_type": "refresh_token", "client_id": "first-party"}
+
+    async def send(token: str, **more: str) -> httpx2.Response:
+        if place == "native":
+            body = {"refreshToken": token}
+            return await api.client.post(path, headers=headers | more, json=body)
+        data = form | {"refresh_token": token}
+        return await api.client.post(path, headers=headers | more, data=data)
+
+    forged = await send(token[:-1] + ("A" if token[-1] != "A" else "B"))
+    assert forged.status_code == (401 if place == "native" else 400)
+    assert "DPoP" not in forged.text
+    odd_key = await send(token, **{"Idempotency-Key": "short"})
+    assert "Idempotency-Key" in odd_key.text
+    assert (await send(token)).status_code == 200
+
+
 async def test_a_nonce_is_renewed_with_every_answer(
     api: LocalApi, device: Device
 ) -> None:

@@ -91,6 +91,16 @@ async def test_a_stale_cookie_does_not_hinder_a_sign_in(
     assert code_of(await browser.api.refresh(other["refreshToken"])) == "ok"
 
 
+@pytest.mark.parametrize("stale", ["Bearer", "Bearer a.b.c", "DPoP", "DPoP a.b.c"])
+async def test_a_stale_access_token_does_not_hinder_a_sign_in(
+    browser: Browser, stale: str
+) -> None:
+    """Programs that put one on every request put it, or nothing, on this one too."""
+    headers = {"Authorization": stale}
+    browser.arrives(await browser.send("login", BY_COOKIE, headers=headers))
+    await lives(browser)
+
+
 @pytest.mark.parametrize(
     "content_type",
     ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""],

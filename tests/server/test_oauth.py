@@ -200,7 +200,7 @@ async def test_scope_and_resource_can_be_narrowed_and_never_widened(
     token = login["refreshToken"]
     for form, scope, audience in (
         ({"scope": "read"}, "read", [ORDERS, BILLS]),
-        ({"resource": BILLS}, "write read", BILLS),
+        ({"resource": [BILLS] * 3}, "write read", BILLS),
         ({"scope": ""}, "write read", [ORDERS, BILLS]),
     ):
         answer = await oauth.refresh(token, "spa", **form)
@@ -327,6 +327,24 @@ async def test_revoking_either_token_ends_the_session(oauth: OAuth) -> None:
     assert error_of(await oauth.post("revoke")) == "invalid_request"
 
 
+@pytest.mark.parametrize("path", ["/oauth/revoke", f"{BASE}/logout"])
+async def test_a_clock_that_is_behind_ends_a_session_all_the_same(
+    oauth: OAuth, path: str
+) -> None:
+    """200 is never said of a session that lives on."""
+    login = await oauth.login()
+    oauth.api.clock.advance(-2 * SECOND)
+    access = login["accessToken"]
+    answer = await oauth.api.client.post(
+        path,
+        data={"token": access, "client_id": "first-party"} if "oauth" in path else None,
+        headers={} if "oauth" in path else bearer(access),
+    )
+    assert answer.status_code == 200
+    refused = await oauth.api.refresh(login["refreshToken"])
+    assert code_of(refused) == "session_revoked"
+
+
 async def test_introspection_tells_what_a_token_is_worth_to_the_asker(
     oauth: OAuth,
 ) -> None:
@@ -404,6 +422,29 @@ async def test_a_disabled_client_and_its_tokens_are_refused(oauth: OAuth) -> Non
     form = {"token": own.json()["access_token"]}
     answer = await oauth.post("introspect", "api", **form)
     assert answer.json() == {"active": False}
+
+
+async def test_a_client_disabled_during_a_sign_in_has_no_session(
+    oauth: OAuth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor when it is enabled again: the session was taken back."""
+    await oauth.add("spa", confidential=False)
+    engine = oauth.api.engine
+    start, made = engine.sessions.start, []
+
+    async def disabled_meanwhile(*given: Any, **named: Any) -> Any:
+        await engine.clients.disable("spa")
+        made.append(await start(*given, **named))
+        return made[0]
+
+    monkeypatch.setattr(engine.sessions, "start", disabled_meanwhile)
+    body = {"username": "alice", "password": PASSWORD, "clientId": "spa"}
+    answer = await oauth.api.client.post(f"{BASE}/login", json=body)
+    assert code_of(answer) == "invalid_client"
+    await engine.clients.enable("spa")
+    assert code_of(await oauth.api.secure(made[0].access_token)) == "token_revoked"
+    refused = await oauth.refresh(made[0].refresh_token, "spa")
+    assert error_of(refused) == "invalid_grant"
 
 
 async def test_guessing_secrets_is_slowed_and_locks_nobody_out(oauth: OAuth) -> None:

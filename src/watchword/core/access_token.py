@@ -121,23 +121,27 @@ def client_claims(
 
 
 def check_claims(claims: Claims, audiences: Collection[str], now: int) -> None:
-    """Raises TokenInvalid unless they are for one of these audiences, or TokenExpired.
+    """Raises TokenInvalid unless they are for one of these audiences and have begun.
 
-    No leeway: the clock is the issuer's own, or the caller's to add.
+    TokenExpired once they are over. No leeway: the clock is the issuer's own, or the
+    caller's to add.
     """
     named = (claims.aud,) if isinstance(claims.aud, str) else claims.aud
     # By way of a set: text must not pass for the audiences that it contains.
     if set(audiences).isdisjoint(named):
         raise TokenInvalid
-    if now // 1000 >= claims.exp:
+    seconds = now // 1000  # whole, as the dates are; a float would overflow
+    if claims.iat > seconds or (claims.nbf is not None and claims.nbf > seconds):
+        raise TokenInvalid
+    if seconds >= claims.exp:
         raise TokenExpired
 
 
-def read_claims(payload: Mapping[str, Any], issuer: str, now: int) -> Claims:
-    """The claims, typed, if this issuer can have made them by now.
+def read_claims(payload: Mapping[str, Any], issuer: str) -> Claims:
+    """The claims, typed, if this issuer can have made them.
 
-    For whom, and whether they are over, is for `check_claims`: to end a session any of
-    its tokens is good enough. Raises TokenInvalid.
+    For whom and for when is for `check_claims`: to end a session any of its tokens is
+    good enough, for whatever clock. Raises TokenInvalid.
     """
     try:
         claims = msgspec.convert(payload, Claims, strict=True)
@@ -149,12 +153,10 @@ def read_claims(payload: Mapping[str, Any], issuer: str, now: int) -> Claims:
         raise TokenInvalid
     if not (_of_user(claims) or _of_client(claims)):
         raise TokenInvalid
-    if not _is_date(claims.iat) or not _is_date(claims.exp):
+    dates = (claims.iat, claims.exp, claims.iat if claims.nbf is None else claims.nbf)
+    if not all(map(_is_date, dates)):
         raise TokenInvalid
     if claims.exp - claims.iat > limits.ACCESS_TTL_MAX // 1000:
-        raise TokenInvalid
-    seconds = now // 1000  # whole, as the dates are; a float would overflow
-    if claims.iat > seconds or (claims.nbf is not None and claims.nbf > seconds):
         raise TokenInvalid
     return claims
 

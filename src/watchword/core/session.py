@@ -108,6 +108,49 @@ class Session(msgspec.Struct, frozen=True):
     acr: str = AAL1
     cookie: bool = False
 
+    @classmethod
+    def started(
+        cls,
+        account_id: bytes,
+        roles: tuple[str, ...],
+        terms: Terms,
+        policy: Policy,
+        *,
+        randomness: bytes,
+        secret_hash: bytes,
+        retry_hash: bytes,
+        address: str,
+        user_agent: str,
+        now: int,
+    ) -> Session:
+        """The session of a sign-in at `now`; 10 random bytes make its id."""
+        grace, hold_off = _leniency(policy, terms)
+        return cls(
+            id=time_ordered_id(now, randomness),
+            account_id=account_id,
+            client_id=terms.client_id,
+            secret_hash=secret_hash,
+            retry_hash=retry_hash,
+            generation=0,
+            version=0,
+            authenticated_at=now,
+            rotated_at=now,
+            idle_expires_at=now + min(policy.refresh_idle, policy.refresh_absolute),
+            expires_at=now + policy.refresh_absolute,
+            access_ttl=terms.access_ttl or policy.access_ttl,
+            grace=grace,
+            hold_off=hold_off,
+            roles=roles,
+            address=address,
+            user_agent=user_agent[: limits.USER_AGENT_MAX],
+            scope=terms.scope,
+            audience=terms.audience,
+            jkt=terms.jkt,
+            amr=terms.amr,
+            acr=terms.acr,
+            cookie=terms.cookie,
+        )
+
     def ends_at(self, policy: Policy) -> int:
         """The instant from which no token of this session works.
 
@@ -145,6 +188,19 @@ class Session(msgspec.Struct, frozen=True):
         """The feed's entry for this revoked session."""
         at = self.revoked_at or 0
         return Ended(self.id, at, known_until(at, self.rotated_at, self.access_ttl))
+
+
+def _leniency(policy: Policy, terms: Terms) -> tuple[int, int]:
+    """The grace and the hold-off (ms) of a session: who cannot send a retry key."""
+    grace, hold_off = policy.grace, policy.hold_off
+    if terms.jkt is not None:  # its key is proved at every refresh
+        grace = max(grace, limits.DPOP_GRACE)
+    if terms.cookie:
+        grace = max(grace, BROWSER.grace)
+        # An answer may come as late as the grace allows, and lie in the jar until the
+        # next: the token that it brings must not have been rotated away before.
+        hold_off = grace + BROWSER.hold_off - BROWSER.grace
+    return grace, hold_off
 
 
 class Ended(msgspec.Struct, frozen=True):

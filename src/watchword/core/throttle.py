@@ -22,22 +22,19 @@ class Cost(msgspec.Struct, frozen=True):
 def take(
     counters: Mapping[str, int | None], costs: Sequence[Cost], now: int
 ) -> tuple[dict[str, int], int]:
-    """The counters after one attempt against all, and 0; or the wait (ms).
+    """The counters after one attempt against all, and 0; or nothing and the wait (ms).
 
-    With a wait, only counters that no clock but a wrong one can have made are in it: as
-    if full, so that they run down from now. A clock set back locks nobody out.
+    A counter further ahead than full is of another clock: it is forgotten, so that a
+    clock set back locks nobody out.
     """
     taken: dict[str, int] = {}
-    righted: dict[str, int] = {}
     wait = 0
     for cost in costs:
         full = now + cost.burst * cost.interval
-        counter = max(counters.get(cost.key) or 0, now)
-        if counter > full:
-            counter = righted[cost.key] = full
-        taken[cost.key] = counter + cost.interval
+        counter = counters.get(cost.key) or 0
+        taken[cost.key] = (counter if now < counter <= full else now) + cost.interval
         wait = max(wait, taken[cost.key] - full)
-    return (righted, wait) if wait > 0 else (taken, 0)
+    return ({}, wait) if wait > 0 else (taken, 0)
 
 
 def give_back(counter: int, cost: Cost) -> int:

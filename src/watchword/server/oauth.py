@@ -80,7 +80,7 @@ async def read_form(request: Request) -> Form:
     resources = tuple(value for name, value in pairs if name == _REPEATABLE)
     if len(fields) + len(resources) != len(pairs):
         raise InvalidRequest("A parameter came twice.")
-    return Form(fields, resources)
+    return Form(fields, tuple(dict.fromkeys(resources)))
 
 
 async def authenticate_client(request: Request, form: Form) -> Client:

@@ -213,9 +213,9 @@ async def proved_key(request: Request, refresh_token: str | None = None) -> str 
     if proof is None:
         return None
     engine = engine_of(request)
+    request.scope["nonces"] = engine.proofs.nonces
     if refresh_token is not None:
         engine.sessions.generation_of(refresh_token)
-    request.scope["nonces"] = engine.proofs.nonces
     url = address_of(engine.issuer, request.scope["path"])
     return await engine.proofs.check(proof, method=request.scope["method"], url=url)
 

@@ -103,7 +103,7 @@ STATUS: Final[dict[type[WatchwordError], int]] = {
 OAUTH_PATHS: Final = ("/oauth/token", "/oauth/revoke", "/oauth/introspect")
 # Every refusal of a grant looks the same there (RFC 6749 §5.2): who guesses learns
 # nothing, and a client can do nothing else about any of them than sign in again.
-_GRANT_REFUSED: Final = "The refresh token is not valid for this client, or no more."
+_GRANT_REFUSED: Final = "The token is not valid for this client, or no more."
 # The error codes of RFC 6749, 7009, 8707 and 9449; others are an invalid_request there.
 _OAUTH_CODES: Final = frozenset(
     error.code

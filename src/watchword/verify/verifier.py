@@ -111,7 +111,7 @@ class Verifier:
         For a logout: whoever holds any token of a session may end that session.
         """
         payload, _ = _open(token, self._key_of)
-        return read_claims(payload, self._issuer, self._clock())
+        return read_claims(payload, self._issuer)
 
     def require(
         self,
@@ -148,7 +148,7 @@ class Verifier:
         # A key that is no longer published takes its tokens with it.
         if new := known is None or self._key_of(known[1]) is None:
             payload, kid = _open(token, self._key_of)
-            known = read_claims(payload, self._issuer, now), kid
+            known = read_claims(payload, self._issuer), kid
         assert known is not None  # noqa: S101 - mypy does not follow
         claims = known[0]
         if bound is not None and bound is (claims.cnf is None):

@@ -13,7 +13,7 @@ from watchword import errors
 from watchword.core.access_token import Confirmation
 from watchword.core.refresh_token import PREFIX
 from watchword.core.session import as_text
-from watchword.errors import AccessTokenError, NotFound, UnauthorizedClient
+from watchword.errors import AccessTokenError, UnauthorizedClient
 from watchword.ports import Client
 from watchword.server.answers import JSON, PRAGMA
 from watchword.server.endpoints.revoke import TokenForm
@@ -121,17 +121,10 @@ async def _access_token(request: Request, token: str, client: Client) -> dict[st
     except AccessTokenError:
         return _INACTIVE
     # A user's token dies with its session; a client's own lives as long as the client.
-    if claims.sid is None and not await _lives(request, claims.client_id):
+    if claims.sid is None and not await engine.clients.is_enabled(claims.client_id):
         return _INACTIVE
     kind = "Bearer" if claims.cnf is None else "DPoP"
     return {"active": True, "token_type": kind, **msgspec.to_builtins(claims)}
-
-
-async def _lives(request: Request, client_id: str) -> bool:
-    try:
-        return not (await engine_of(request).clients.get(client_id)).disabled
-    except NotFound:
-        return False
 
 
 async def _refresh_token(

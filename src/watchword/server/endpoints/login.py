@@ -9,9 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword import errors
-from watchword.clients import FIRST_PARTY
+from watchword.clients import FIRST_PARTY, REFRESH_TOKEN
 from watchword.core.session import Asked, Terms
 from watchword.errors import (
+    InvalidClient,
     InvalidRequest,
     InvalidScope,
     InvalidTarget,
@@ -101,6 +102,11 @@ async def login(request: Request) -> Response:
         address=address,
         user_agent=user_agent(request),
     )
+    # Disabled since it was authenticated: whoever did that ended the sessions that it
+    # saw, and may not have seen this one.
+    if not await engine.clients.is_enabled(client.id):
+        await engine.sessions.end_one(grant.session.id, "taken back", address=address)
+        raise InvalidClient
     headers = []
     if terms.cookie:
         # The browser is about to forget its old session: it must not live on unseen.
@@ -120,7 +126,7 @@ async def _client(request: Request, body: Login) -> Client:
     client = await engine_of(request).clients.authenticate(
         name, secret, address=client_address(request)
     )
-    if "refresh_token" not in client.grants:
+    if REFRESH_TOKEN not in client.grants:
         raise UnauthorizedClient
     return client
 

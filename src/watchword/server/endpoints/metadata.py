@@ -9,6 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from watchword.clients import GRANTS
 from watchword.config import Settings
 from watchword.core.limits import JWKS_MAX_AGE
 from watchword.errors import NotFound
@@ -102,7 +103,7 @@ async def server(request: Request) -> Response:
         introspection_endpoint=address_of(
             settings.effective_issuer, introspect.OPERATION.path
         ),
-        grant_types_supported=list(token.GRANT_TYPES),
+        grant_types_supported=list(GRANTS),
         token_endpoint_auth_methods_supported=[*_SECRETS, "none"],
         revocation_endpoint_auth_methods_supported=[*_SECRETS, "none"],
         introspection_endpoint_auth_methods_supported=_SECRETS,

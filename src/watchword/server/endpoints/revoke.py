@@ -18,12 +18,15 @@ from watchword.server.problems import PayloadTooLarge
 
 
 class TokenForm(msgspec.Struct, frozen=True):
-    """A token of either kind; the hint is not needed to tell which."""
+    """A token of either kind; the hint is not needed to tell which.
+
+    Empty parameters count as omitted.
+    """
 
     token: str
-    token_type_hint: str | None = None
-    client_id: str | None = None
-    client_secret: str | None = None
+    token_type_hint: str = ""
+    client_id: str = ""
+    client_secret: str = ""
 
 
 OPERATION = Operation(

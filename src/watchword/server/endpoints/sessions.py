@@ -56,8 +56,10 @@ END = Operation(
 
 async def list_sessions(request: Request) -> Response:
     account_id, current = await authenticate_user(request)
-    rows = await engine_of(request).sessions.list_of_account(account_id)
-    return JSON(Devices([_device(row, current) for row in rows]))
+    sessions = engine_of(request).sessions
+    rows = await sessions.list_of_account(account_id)
+    devices = [_device(row, sessions.ends_at(row), current) for row in rows]
+    return JSON(Devices(devices))
 
 
 async def end_session(request: Request) -> Response:
@@ -74,7 +76,7 @@ async def end_session(request: Request) -> Response:
     return Response(status_code=204, headers={"cache-control": "no-store"})
 
 
-def _device(row: Session, current: str) -> Device:
+def _device(row: Session, ends_at: int, current: str) -> Device:
     sid = as_text(row.id)
     return Device(
         sid,
@@ -82,7 +84,7 @@ def _device(row: Session, current: str) -> Device:
         sid == current,
         _utc(row.authenticated_at),
         _utc(row.rotated_at),
-        _utc(min(row.idle_expires_at, row.expires_at)),
+        _utc(ends_at),
         row.address,
         row.user_agent,
     )

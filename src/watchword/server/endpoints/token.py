@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword import errors
+from watchword.clients import GRANTS, REFRESH_TOKEN
 from watchword.errors import UnauthorizedClient, UnsupportedGrantType
 from watchword.ports import Client
 from watchword.server.answers import JSON, PRAGMA, Scheme
@@ -27,21 +28,20 @@ from watchword.server.parsing import (
 )
 from watchword.server.problems import PayloadTooLarge
 
-GRANT_TYPES = ("refresh_token", "client_credentials")
-
 
 class TokenRequest(msgspec.Struct, frozen=True):
     """The form. A public client sends `client_id`, a confidential one its secret too.
 
-    `scope` and `resource` (RFC 8707) may ask for less than the session has.
+    `scope` and `resource` (RFC 8707) may ask for less than the session has. Empty
+    parameters count as omitted.
     """
 
-    grant_type: Annotated[str, msgspec.Meta(description=" or ".join(GRANT_TYPES))]
-    client_id: str | None = None
-    client_secret: str | None = None
-    refresh_token: str | None = None
-    scope: str | None = None
-    resource: str | None = None
+    grant_type: Annotated[str, msgspec.Meta(extra_json_schema={"enum": GRANTS})]
+    client_id: str = ""
+    client_secret: str = ""
+    refresh_token: str = ""
+    scope: str = ""
+    resource: str = ""
 
 
 class OAuthTokens(msgspec.Struct, frozen=True):
@@ -95,12 +95,12 @@ OPERATION = Operation(
 async def token(request: Request) -> Response:
     form = await read_form(request)
     grant_type = form.need("grant_type")
-    if grant_type not in GRANT_TYPES:
+    if grant_type not in GRANTS:
         raise UnsupportedGrantType
     client = await authenticate_client(request, form)
     if grant_type not in client.grants:
         raise UnauthorizedClient
-    by = _refresh if grant_type == "refresh_token" else _client_credentials
+    by = _refresh if grant_type == REFRESH_TOKEN else _client_credentials
     tokens = await by(request, form, client)
     return JSON(tokens, headers=[PRAGMA])
 

@@ -5,15 +5,18 @@
 //                     the refresh token into the bodies of refresh and logout
 //   refresh           leaves with a fresh Idempotency-Key
 //   logout            empties the Authorize box
+//   with a cookie     refresh and logout have no body, and the header against CSRF
 //
 // Tokens stay in this page's memory: nothing is written to the browser's storage.
 "use strict";
 
 const SCHEME = "bearer"; // the security scheme's name in openapi.json
 const OK = 200;
+const EXAMPLE = "ww_rt_…"; // as in openapi.json: an editor cannot be left empty
 
 const steps = [...document.querySelectorAll("#steps li")];
 let refreshed = false; // since the last sign-in: tells step 5 from step 2
+let byCookie = false; // the refresh token is where no script can read it
 
 /** The last segment of an address or path: "login", "logout-all", … */
 const callOf = (address) => address.split(/[?#]/)[0].split("/").pop();
@@ -36,7 +39,8 @@ function tell(message, step) {
 
 function carry(tokens) {
   ui.preauthorizeApiKey(SCHEME, tokens.accessToken);
-  const value = JSON.stringify({ refreshToken: tokens.refreshToken }, null, 2);
+  byCookie = tokens.refreshToken === undefined;
+  const value = JSON.stringify({ refreshToken: tokens.refreshToken ?? EXAMPLE }, null, 2);
   for (const call of ["refresh", "logout"]) {
     const pathMethod = find(call)?.pathMethod;
     if (!pathMethod) continue;
@@ -54,13 +58,15 @@ const answered = {
     refreshed = false;
     for (const step of steps) step.classList.remove("done");
     const until = carry(body);
-    tell(`Signed in. This page is authorized until ${until}; refresh and logout have the refresh token.`, 1);
+    const place = byCookie ? "the browser keeps the refresh token in a cookie" : "refresh and logout have the refresh token";
+    tell(`Signed in. This page is authorized until ${until}; ${place}.`, 1);
   },
   refresh(status, body) {
     if (status !== OK) return;
     refreshed = true;
     const until = carry(body);
-    tell(`Refreshed. This page is authorized until ${until}; refresh and logout have the new refresh token, the old one is spent.`, 4);
+    const place = byCookie ? "the cookie" : "refresh and logout";
+    tell(`Refreshed. This page is authorized until ${until}; ${place} has the current refresh token.`, 4);
   },
   secure(status, body) {
     if (status === OK) {
@@ -84,6 +90,11 @@ function requestInterceptor(request) {
   // A key typed in by hand stays: that is how a retry is tried out.
   if (request.method === "POST" && callOf(request.url) === "refresh" && !named) {
     request.headers["Idempotency-Key"] = crypto.randomUUID();
+  }
+  const mayUseCookie = byCookie && ["refresh", "logout"].includes(callOf(request.url));
+  if (mayUseCookie && (request.body ?? EXAMPLE).includes(EXAMPLE)) {
+    delete request.body;
+    request.headers["X-Requested-With"] = "docs";
   }
   return request;
 }
