@@ -51,7 +51,7 @@ serve: setup ## Start the server: make serve ARGS="--port 9000"
 	@exec $(BIN)/watchword serve $(ARGS)
 
 test: setup $(PACKAGES) ## Run the whole test suite
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: setup ## Everything that CI asks: format, lint, types, layers, lock, tests
 	$(BIN)/ruff format --check .

@@ -13,7 +13,11 @@ from tests.scenarios.api import BASE, PASSWORD, LocalApi, bearer, code_of
 from watchword.core import limits
 from watchword.errors import StoreUnavailable
 from watchword.server.app import ENDPOINTS, OPERATIONS, make_app
-from watchword.server.endpoints.metadata import RESOURCE_PATH, SERVER_PATH
+from watchword.server.endpoints.metadata import (
+    OPENID_PATH,
+    RESOURCE_PATH,
+    SERVER_PATH,
+)
 from watchword.server.openapi import document
 from watchword.server.problems import OAUTH_PATHS
 from watchword.testing import ManualClock
@@ -281,7 +285,9 @@ async def test_the_document_is_of_the_routes_and_of_nothing_else(
         routed |= {(m, route.path) for m in route.methods if m != "HEAD"}
     about = {("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/docs/{name}")}
     # The same documents, for an issuer that has a path.
-    about |= {("GET", f"{p}/{{path:path}}") for p in (SERVER_PATH, RESOURCE_PATH)}
+    known = (SERVER_PATH, OPENID_PATH, RESOURCE_PATH)
+    about |= {("GET", f"{path}/{{path:path}}") for path in known}
+    about |= {("GET", RESOURCE_PATH)}
     assert described == routed - about
     assert len(OPERATIONS) == len(ENDPOINTS) == len(described)
     ids = [m["operationId"] for p in served["paths"].values() for m in p.values()]

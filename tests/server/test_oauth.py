@@ -516,9 +516,13 @@ async def test_the_metadata_is_found_from_the_issuer_alone(
         challenge = missing.headers["www-authenticate"]
         where = challenge.partition('resource_metadata="')[2].partition('"')[0]
         origin = "/".join(issuer.split("/")[:3])
-        resource = (await get(where.removeprefix(origin))).json()
-        assert resource["resource"] == f"{base}/api/auth"
-        assert resource["authorization_servers"] == [issuer]
+        for address, named in (
+            (where.removeprefix(origin), f"{base}/api/auth"),
+            ("/.well-known/oauth-protected-resource", issuer),
+        ):
+            resource = (await get(address)).json()
+            assert resource["resource"] == named
+            assert resource["authorization_servers"] == [issuer]
 
 
 async def test_only_post_and_only_forms(oauth: OAuth) -> None:

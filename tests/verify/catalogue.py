@@ -496,6 +496,16 @@ FORGERIES: Final[dict[str, Make]] = {
     **CLAIMS,
 }
 
+# What opens nothing ends its session all the same: a token of ours for another API, or
+# for another clock.
+TO_END_A_SESSION: Final = frozenset(
+    {
+        *(name for name in FORGERIES if name.startswith("VF-16")),
+        *("VF-18 nbf at exp", "VF-18 iat in the future", "VF-18 iat in an hour"),
+        *("VF-18 nbf 1800000001", "VF-17 exp before iat and both ahead"),
+    }
+)
+
 GENUINE: Final[dict[str, Make]] = {
     "as issued": lambda m: m.token(),
     "typ in capitals": _header(typ="AT+JWT"),
@@ -515,4 +525,11 @@ GENUINE: Final[dict[str, Make]] = {
     "not bound, as null": _claims(cnf=None),
 }
 
-__all__ = ["ES256_EDGES", "FORGERIES", "GENUINE", "Make", "b64"]
+__all__ = [
+    "ES256_EDGES",
+    "FORGERIES",
+    "GENUINE",
+    "TO_END_A_SESSION",
+    "Make",
+    "b64",
+]

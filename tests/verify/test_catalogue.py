@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.verify.catalogue import ES256_EDGES, FORGERIES, GENUINE
+from tests.verify.catalogue import (
+    ES256_EDGES,
+    FORGERIES,
+    GENUINE,
+    TO_END_A_SESSION,
+)
 from tests.verify.minting import (
     ALGORITHMS,
     ISSUER,
@@ -20,14 +25,6 @@ from watchword.errors import TokenInvalid
 @pytest.fixture(params=ALGORITHMS)
 def bench(request: pytest.FixtureRequest) -> Bench:
     return Bench(request.param)
-
-
-# A logout takes what opens nothing: a token for another API, or for another clock.
-TO_END_A_SESSION = {
-    *(name for name in FORGERIES if name.startswith("VF-16")),
-    *("VF-18 nbf at exp", "VF-18 iat in the future", "VF-18 iat in an hour"),
-    *("VF-18 nbf 1800000001", "VF-17 exp before iat and both ahead"),
-}
 
 
 @pytest.mark.parametrize("name", FORGERIES)

@@ -97,7 +97,9 @@ def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
     # RFC 8414 §3.1 and RFC 9728 §3.1: the issuer's path comes after the well-known one.
     routes += [
         Route(f"{metadata.SERVER_PATH}/{{path:path}}", metadata.server),
+        Route(f"{metadata.OPENID_PATH}/{{path:path}}", metadata.server),
         Route(f"{metadata.RESOURCE_PATH}/{{path:path}}", metadata.resource),
+        Route(metadata.RESOURCE_PATH, metadata.resource),
     ]
     routes += [
         Route("/docs", docs.docs, methods=["GET"]),

@@ -82,27 +82,22 @@ def resource_metadata_url(settings: Settings) -> str:
 
     The well-known part goes between host and path.
     """
-    issuer = urlsplit(settings.effective_issuer)
-    path = issuer.path.rstrip("/")
-    return f"{issuer.scheme}://{issuer.netloc}{RESOURCE_PATH}{path}{BASE}"
+    issuer = settings.effective_issuer
+    origin = "{0.scheme}://{0.netloc}".format(urlsplit(issuer))
+    return f"{origin}{RESOURCE_PATH}{_path_of(issuer)}{BASE}"
 
 
 async def server(request: Request) -> Response:
-    settings = engine_of(request).settings
+    settings, issuer = engine_of(request).settings, engine_of(request).issuer
     # The form with the issuer's path behind it, or the bare one where a proxy cut it.
-    suffix = request.path_params.get("path", "")
-    if suffix and f"/{suffix}" != urlsplit(settings.effective_issuer).path.rstrip("/"):
+    if _behind(request) not in ("", _path_of(issuer)):
         raise NotFound
     document = Metadata(
-        issuer=settings.effective_issuer,
-        token_endpoint=address_of(settings.effective_issuer, token.OPERATION.path),
-        jwks_uri=address_of(settings.effective_issuer, discovery.JWKS.path),
-        revocation_endpoint=address_of(
-            settings.effective_issuer, revoke.OPERATION.path
-        ),
-        introspection_endpoint=address_of(
-            settings.effective_issuer, introspect.OPERATION.path
-        ),
+        issuer=issuer,
+        token_endpoint=address_of(issuer, token.OPERATION.path),
+        jwks_uri=address_of(issuer, discovery.JWKS.path),
+        revocation_endpoint=address_of(issuer, revoke.OPERATION.path),
+        introspection_endpoint=address_of(issuer, introspect.OPERATION.path),
         grant_types_supported=list(GRANTS),
         token_endpoint_auth_methods_supported=[*_SECRETS, "none"],
         revocation_endpoint_auth_methods_supported=[*_SECRETS, "none"],
@@ -114,18 +109,29 @@ async def server(request: Request) -> Response:
 
 
 async def resource(request: Request) -> Response:
-    settings = engine_of(request).settings
-    suffix = "/" + request.path_params.get("path", BASE[1:])
-    path = urlsplit(settings.effective_issuer).path.rstrip("/")
-    if suffix not in (BASE, path + BASE):
+    issuer = engine_of(request).issuer
+    # Each part of the address behind the well-known one names a resource of its own.
+    path = _behind(request).removeprefix(_path_of(issuer))
+    if path not in ("", BASE):
         raise NotFound
     document = ResourceMetadata(
-        resource=address_of(settings.effective_issuer, BASE),
-        authorization_servers=[settings.effective_issuer],
+        resource=address_of(issuer, path) if path else issuer,
+        authorization_servers=[issuer],
         bearer_methods_supported=["header"],
         dpop_signing_alg_values_supported=list(DPOP_ALGORITHMS),
     )
     return _published(request, document)
+
+
+def _behind(request: Request) -> str:
+    """What follows the well-known part of the request's path."""
+    path: str = request.scope["path"]
+    known = (SERVER_PATH, OPENID_PATH, RESOURCE_PATH)
+    return next(path.removeprefix(part) for part in known if path.startswith(part))
+
+
+def _path_of(issuer: str) -> str:
+    return urlsplit(issuer).path.rstrip("/")
 
 
 def _published(request: Request, document: Any) -> Response:  # noqa: ANN401

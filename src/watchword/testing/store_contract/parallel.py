@@ -95,7 +95,7 @@ class Parallel(OnAStore):
         )
         revoked = [
             event.session_id
-            for _, event in await store.read_events(0, 10_000)
+            for _, event in await store.read_events(0, 1_000_000)
             if event.type is EventType.SESSION_REVOKED
         ]
         assert sorted(revoked, key=str) == sorted(final, key=str)
