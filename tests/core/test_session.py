@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.test_rotation import NOW, session
-from watchword.core.limits import ACCESS_TTL_MAX, MINUTE, SECOND
+from watchword.core.limits import ACCESS_TTL_MAX, MINUTE, SECOND, USER_AGENT_MAX
 from watchword.core.session import (
     STRICT,
+    Policy,
     Session,
     Terms,
     as_text,
@@ -105,3 +107,51 @@ def test_the_feeds_entry_outlives_every_access_token_of_the_session(
     entry = row.ended("logout", at).feed_entry()
     assert (entry.session_id, entry.at) == (row.id, at)
     assert entry.until >= max(at, row.rotated_at) + life
+
+
+def started(policy: Policy = STRICT, **terms: Any) -> Session:
+    return Session.started(
+        b"a" * 16,
+        ("admin",),
+        Terms(client_id="spa", **terms),
+        policy,
+        randomness=bytes(10),
+        secret_hash=b"s" * 32,
+        retry_hash=b"r" * 32,
+        address="192.0.2.1",
+        user_agent="x" * 1000,
+        now=NOW,
+    )
+
+
+def test_a_session_begins_with_what_its_terms_say_and_the_policy_else() -> None:
+    plain, own = started(), started(access_ttl=5000, scope=("a",), audience=("b",))
+    assert (plain.generation, plain.version, plain.client_id) == (0, 0, "spa")
+    assert plain.authenticated_at == plain.rotated_at == NOW
+    assert plain.expires_at == NOW + STRICT.refresh_absolute
+    assert plain.idle_expires_at == plain.ends_at(STRICT) == NOW + STRICT.refresh_idle
+    assert (plain.access_ttl, own.access_ttl) == (STRICT.access_ttl, 5000)
+    assert (own.scope, own.audience) == (("a",), ("b",))
+    assert len(plain.user_agent) == USER_AGENT_MAX
+
+
+LENIENT = Policy(grace=30 * SECOND)
+
+
+@pytest.mark.parametrize(
+    ("policy", "terms", "grace", "hold_off"),
+    [
+        (STRICT, {}, 0, 0),
+        (LENIENT, {}, 30, 0),
+        (STRICT, {"jkt": "k"}, 60, 0),
+        (STRICT, {"cookie": True}, 10, 30),
+        (LENIENT, {"cookie": True}, 30, 50),
+        (STRICT, {"cookie": True, "jkt": "k"}, 60, 80),
+    ],
+)
+def test_who_cannot_send_a_retry_key_has_a_grace(
+    policy: Policy, terms: dict[str, Any], grace: int, hold_off: int
+) -> None:
+    """And a cookie is held off for longer than that: a late answer meets no newer."""
+    made = started(policy, **terms)
+    assert (made.grace, made.hold_off) == (grace * SECOND, hold_off * SECOND)
