@@ -82,6 +82,10 @@ class Watchword:
         self.clock = clock
         self.keys = KeyRing(store, server_secrets, settings.signing_alg, clock, entropy)
         self.revocations = Revocations(store, clock, monotonic)
+        # A proof made for this API must not pass where tokens are issued, nor the other
+        # way round (RFC 9449 §8.2): each has nonces of its own.
+        self.proofs = _proofs("token", store, server_secrets, clock)
+        self.resource_proofs = _proofs("resource", store, server_secrets, clock)
         self.sessions = Sessions(
             store=store,
             record=store.record,
@@ -95,6 +99,7 @@ class Watchword:
             clock=clock,
             entropy=entropy,
             claims_hook=claims_hook,
+            proofs=self.proofs,
         )
         self.clients = Clients(
             store=store,
@@ -105,10 +110,6 @@ class Watchword:
             clock=clock,
             entropy=entropy,
         )
-        # A proof made for this API must not pass where tokens are issued, nor the other
-        # way round (RFC 9449 §8.2): each has nonces of its own.
-        self.proofs = _proofs("token", store, server_secrets, clock)
-        self.resource_proofs = _proofs("resource", store, server_secrets, clock)
         self.hasher = PasswordHasher(hashing)
         self.accounts = Accounts(
             store=store,

@@ -1,8 +1,8 @@
 """Sessions as the API sees them: start, refresh, revoke, list, sweep.
 
-A refresh is load, judge, sign, swap, answer, for a whole batch at once. The rule is in
-`core/rotation.py`; the swap writes only rows that are still what was judged, and a miss
-is loaded and judged again. Nothing that can fail comes after the swap.
+A refresh is prove, load, judge, sign, swap, answer, for a whole batch at once. The rule
+is in `core/rotation.py`; the swap writes only rows that are still what was judged, and
+a miss is loaded and judged again. Nothing that can fail comes after the swap.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from watchword.core.rotation import (
 )
 from watchword.core.session import ALL, Asked, Grant, Policy, Session, Terms
 from watchword.errors import (
+    InvalidProof,
     RefreshError,
     RefreshReused,
     SessionRevoked,
@@ -51,6 +52,7 @@ from watchword.ports import (
 )
 from watchword.retries import Record, Retries
 from watchword.revocation import Revocations
+from watchword.verify.dpop import Proofs, Signed
 
 ClaimsHook = Callable[[Session], Awaitable[Mapping[str, Any]]]
 """An app's own claims for an access token. If it raises, nothing is spent: 503."""
@@ -65,6 +67,7 @@ class _Attempt(msgspec.Struct, frozen=True):
     presented: Presented
     address: str
     claims: Mapping[str, Any]
+    proof: Signed | None
 
 
 class _Plan(msgspec.Struct, frozen=True):
@@ -90,6 +93,7 @@ class Sessions:
         clock: Clock,
         entropy: Entropy,
         claims_hook: ClaimsHook | None = None,
+        proofs: Proofs | None = None,
     ) -> None:
         self._store = store
         self._tokens = tokens
@@ -100,6 +104,7 @@ class Sessions:
         self._clock = clock
         self._entropy = entropy
         self._claims_hook = claims_hook
+        self._proofs = proofs
         self._batcher: Batcher[_Attempt, Grant] = Batcher(self._refresh_batch)
         self._retries = Retries(record)
 
@@ -147,9 +152,11 @@ class Sessions:
         address: str = "",
         asked: Asked = ALL,
         cookie: bool = False,
+        proof: Signed | None = None,
     ) -> Grant:
         """A fresh access token and the successor of a refresh token.
 
+        `proof` has been read, and counts once it is settled, in the batch.
         Raises RefreshInvalid, RefreshReused, SessionExpired, SessionRevoked;
         InvalidProof, InvalidScope, InvalidTarget, RetryKeyReused, Throttled,
         Overloaded, StoreUnavailable, with nothing spent.
@@ -158,18 +165,20 @@ class Sessions:
         # A client without a key gets one that only this request knows: if a commit's
         # answer is lost, the repetition in here finds its own rotation by it.
         key = self._entropy(16).hex() if retry_key is None else retry_key
+        if proof is not None:
+            asked = msgspec.structs.replace(asked, jkt=proof.key.kid)
         presented = Presented(
             session_id, generation, secret, client_id, key, asked, cookie
         )
         claims = _NONE if self._claims_hook is None else await self._ahead(presented)
-        attempt = _Attempt(presented, address, claims)
+        attempt = _Attempt(presented, address, claims, proof)
         return await self._batcher.submit(session_id, attempt)
 
     async def _refresh_batch(
         self, attempts: Sequence[_Attempt]
     ) -> list[Grant | Exception]:
         outcomes: list[Grant | Exception] = [StoreUnavailable()] * len(attempts)
-        waiting = list(range(len(attempts)))
+        waiting = await self._proved(attempts, outcomes)
         for _ in range(limits.SWAP_ATTEMPTS):
             now = self._clock()
             try:
@@ -194,6 +203,23 @@ class Sessions:
                 break
             waiting = sorted(missed)
         return outcomes
+
+    async def _proved(
+        self, attempts: Sequence[_Attempt], outcomes: list[Grant | Exception]
+    ) -> list[int]:
+        """The places that go on. Where a proof fails, nothing else is looked at."""
+        shown = {place: one.proof for place, one in enumerate(attempts) if one.proof}
+        faults: Sequence[Exception | None] = [InvalidProof()] * len(shown)
+        if shown and self._proofs is not None:
+            try:
+                faults = await self._proofs.settle(list(shown.values()))
+            except Exception as error:  # noqa: BLE001 - belongs to those who showed one
+                faults = [error] * len(shown)
+        failed = dict(zip(shown, faults, strict=True))
+        for place, fault in failed.items():
+            if fault is not None:
+                outcomes[place] = fault
+        return [p for p in range(len(attempts)) if failed.get(p) is None]
 
     async def _swap(self, plans: Mapping[int, _Plan]) -> set[int]:
         """Write what the plans ask for; the places whose row had moved on."""

@@ -248,6 +248,25 @@ async def test_a_refresh_that_is_refused_anyway_does_not_use_the_proof_up(
     assert (await send(token)).status_code == 200
 
 
+async def test_one_proof_serves_one_of_two_sessions_that_come_at_once(
+    api: LocalApi, device: Device
+) -> None:
+    """Both of the same key and in the same batch: the other one has spent nothing."""
+    tokens = [(await device.login())["refreshToken"] for _ in range(2)]
+    path = f"{BASE}/refresh"
+    headers = {"DPoP": device.proof("POST", path, "token")}
+    answers = await asyncio.gather(
+        *(
+            api.client.post(path, json={"refreshToken": token}, headers=headers)
+            for token in tokens
+        )
+    )
+    codes = [code_of(answer) for answer in answers]
+    assert sorted(codes) == ["invalid_dpop_proof", "ok"]
+    refused = tokens[codes.index("invalid_dpop_proof")]
+    assert code_of(await device.refresh(refused)) == "ok"
+
+
 async def test_a_nonce_is_renewed_with_every_answer(
     api: LocalApi, device: Device
 ) -> None:

@@ -164,6 +164,17 @@ async def test_of_two_at_once_one_passes(place: Place) -> None:
     assert len(asked) == 1
 
 
+async def test_of_a_batch_each_proof_stands_for_itself(place: Place) -> None:
+    """A forgery beside what it copies, and the same one twice: one of three passes."""
+    good = place.proofs.read(place.proof(), method="POST", url=URL)
+    forged = good._replace(signature=bytes(64))
+    for batch in ([forged, good, good], [good, forged, good], [good, good, forged]):
+        place.used.clear()
+        faults = await place.proofs.settle(batch)
+        passed = [one for one, fault in zip(batch, faults, strict=True) if not fault]
+        assert passed == [good]
+
+
 ATHS: dict[str, Any] = {
     "of another token": ath_of("another.access.token"),
     "none": ...,

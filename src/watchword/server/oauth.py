@@ -18,10 +18,11 @@ from watchword.server.parsing import (
     client_address,
     engine_of,
     one_header,
-    proved_key,
     read_body,
+    read_proof,
 )
 from watchword.server.problems import UnsupportedMediaType
+from watchword.verify.dpop import Signed
 
 FORM: Final = "application/x-www-form-urlencoded"
 _FIELDS_MAX: Final = 64
@@ -103,14 +104,21 @@ async def authenticate_client(request: Request, form: Form) -> Client:
     )
 
 
-async def key_proved_for(
-    request: Request, client: Client, refresh_token: str | None = None
-) -> str | None:
-    """As `proved_key`; raises InvalidProof too where this client must send a proof."""
-    jkt = await proved_key(request, refresh_token)
-    if client.dpop and jkt is None:
+def proof_of(request: Request, client: Client) -> Signed | None:
+    """As `read_proof`; raises InvalidProof too where this client must send a proof."""
+    proof = read_proof(request)
+    if client.dpop and proof is None:
         raise InvalidProof("This client must send a DPoP proof.")
-    return jkt
+    return proof
+
+
+async def key_proved_for(request: Request, client: Client) -> str | None:
+    """The thumbprint of the key of the request's proof, which is used up by it."""
+    proof = proof_of(request, client)
+    if proof is None:
+        return None
+    await engine_of(request).proofs.settle_one(proof)
+    return proof.key.kid
 
 
 def basic_credentials(request: Request) -> tuple[str, str | None] | None:

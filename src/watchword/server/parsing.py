@@ -28,6 +28,7 @@ from watchword.errors import (
     TokenProofInvalid,
 )
 from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
+from watchword.verify.dpop import Signed
 
 Body = TypeVar("Body")
 
@@ -203,21 +204,18 @@ async def authenticate_user(request: Request) -> tuple[bytes, str]:
     return account_id, claims.sid
 
 
-async def proved_key(request: Request, refresh_token: str | None = None) -> str | None:
-    """The thumbprint of the key that the request's DPoP proof shows; None without one.
+def read_proof(request: Request) -> Signed | None:
+    """The request's DPoP proof, if any came, to be settled by who acts on it.
 
-    The proof is used up by it. Raises InvalidProof, NonceNeeded; RefreshInvalid where
-    a `refresh_token` that comes along is a forgery: that must not cost a write.
+    Raises InvalidProof, NonceNeeded.
     """
     proof = _proof(request)
     if proof is None:
         return None
     engine = engine_of(request)
     request.scope["nonces"] = engine.proofs.nonces
-    if refresh_token is not None:
-        engine.sessions.generation_of(refresh_token)
     url = address_of(engine.issuer, request.scope["path"])
-    return await engine.proofs.check(proof, method=request.scope["method"], url=url)
+    return engine.proofs.read(proof, method=request.scope["method"], url=url)
 
 
 def _proof(request: Request) -> str | None:

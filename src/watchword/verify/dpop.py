@@ -138,15 +138,30 @@ class Proofs:
         self.nonces = nonces
         self._use_once = use_once
         self._clock = clock
-        self._settle = batched(self._settle_all)
+        self._settle = batched(self.settle)
 
     async def check(
         self, proof: str, *, method: str, url: str, access_token: str | None = None
     ) -> str:
         """The thumbprint (RFC 7638) of the key that made this proof for this request.
 
-        `url` is the request's as clients know it; query and fragment are ignored.
         Raises InvalidProof, NonceNeeded; what `use_once` raises.
+        """
+        read = self.read(proof, method=method, url=url, access_token=access_token)
+        await self.settle_one(read)
+        return read.key.kid
+
+    async def settle_one(self, proof: Signed) -> None:
+        """Verify it and use it up, together with others. Raises InvalidProof."""
+        await self._settle(proof.once, proof)
+
+    def read(
+        self, proof: str, *, method: str, url: str, access_token: str | None = None
+    ) -> Signed:
+        """A proof that is right but for what `settle` looks at. It proves nothing yet.
+
+        `url` is the request's as clients know it; query and fragment are ignored.
+        Raises InvalidProof, NonceNeeded.
         """
         try:
             parts = jose.split(proof, limits.DPOP_PROOF_MAX)
@@ -159,7 +174,7 @@ class Proofs:
                 _check_token(claims, access_token)
             jti = _jti(claims)
         except jose.Malformed as fault:
-            raise InvalidProof(f"The DPoP proof is not valid: {fault}.") from None
+            raise _refused(str(fault)) from None
         nonce = claims.get("nonce")
         if not isinstance(nonce, str) or not self.nonces.accepts(nonce):
             raise NonceNeeded(self.nonces.current())
@@ -168,17 +183,24 @@ class Proofs:
         digest = hashlib.sha256(once.encode("utf-8")).digest()[:_ONCE_BYTES]
         # A worker whose clock is behind accepts it for as much longer.
         until = issued + limits.DPOP_CLOCK + limits.DPOP_NONCE_STEP
-        await self._settle(digest, Signed(key, parts.signed, signature, digest, until))
-        return key.kid
+        return Signed(key, parts.signed, signature, digest, until)
 
-    async def _settle_all(self, proofs: Sequence[Signed]) -> list[Exception | None]:
+    async def settle(self, proofs: Sequence[Signed]) -> list[Exception | None]:
         """Verify back to back, then use up what is good: what is wrong with each."""
-        good = [one for one in proofs if one.key.verifies(one.text, one.signature)]
-        asked = [(one.once, one.until) for one in good]
-        first = dict(
-            zip([one.once for one in good], await self._use_once(asked), strict=True)
-        )
-        return [_fault(first.get(one.once)) for one in proofs]
+        verified = [one.key.verifies(one.text, one.signature) for one in proofs]
+        good = {p.once: p.until for p, ok in zip(proofs, verified, strict=True) if ok}
+        new = await self._use_once(list(good.items()))
+        unused = {once for once, first in zip(good, new, strict=True) if first}
+        faults: list[Exception | None] = []
+        for one, ok in zip(proofs, verified, strict=True):
+            if not ok:
+                faults.append(_refused("the signature is not the key's"))
+            elif one.once not in unused:
+                faults.append(_refused("it was used before"))
+            else:
+                unused.remove(one.once)  # it may be there twice
+                faults.append(None)
+        return faults
 
     def _check_age(self, claims: dict[str, Any]) -> int:
         issued = claims.get("iat")
@@ -189,10 +211,7 @@ class Proofs:
         return issued * 1000
 
 
-def _fault(first: bool | None) -> InvalidProof | None:  # noqa: FBT001 - an outcome
-    if first:
-        return None
-    why = "the signature is not the key's" if first is None else "it was used before"
+def _refused(why: str) -> InvalidProof:
     return InvalidProof(f"The DPoP proof is not valid: {why}.")
 
 

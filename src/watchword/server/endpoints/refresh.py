@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from watchword import errors
 from watchword.clients import FIRST_PARTY
-from watchword.core.session import ALL, Asked
 from watchword.errors import InvalidRequest
 from watchword.server.answers import JSON, Tokens, tokens_of
 from watchword.server.cookies import is_by_cookie, set_cookie, token_in_cookie
@@ -19,8 +18,8 @@ from watchword.server.parsing import (
     client_address,
     engine_of,
     parse_json,
-    proved_key,
     read_body,
+    read_proof,
     retry_key,
 )
 from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
@@ -81,15 +80,13 @@ async def refresh(request: Request) -> Response:
         # A page that means the cookie and has none is signed out: refresh_invalid.
         if not token and not is_by_cookie(request):
             raise InvalidRequest("Send the refresh token, or the session's cookie.")
-    key = retry_key(request)
-    jkt = await proved_key(request, token)  # uses the proof up, so it comes last
     grant = await engine_of(request).sessions.refresh(
         token,
         client_id=FIRST_PARTY.id,
-        retry_key=key,
+        retry_key=retry_key(request),
         address=client_address(request),
-        asked=ALL if jkt is None else Asked(jkt=jkt),
         cookie=cookie,
+        proof=read_proof(request),
     )
     headers = []
     # A token that stays current is in the jar already: a late answer must not put it

@@ -18,6 +18,7 @@ from watchword.server.oauth import (
     Form,
     authenticate_client,
     key_proved_for,
+    proof_of,
     read_form,
 )
 from watchword.server.openapi import Operation
@@ -106,15 +107,13 @@ async def token(request: Request) -> Response:
 
 
 async def _refresh(request: Request, form: Form, client: Client) -> OAuthTokens:
-    refresh_token, key = form.need("refresh_token"), retry_key(request)
-    # Uses the proof up, so it comes last.
-    jkt = await key_proved_for(request, client, refresh_token)
     grant = await engine_of(request).sessions.refresh(
-        refresh_token,
+        form.need("refresh_token"),
         client_id=client.id,
-        retry_key=key,
+        retry_key=retry_key(request),
         address=client_address(request),
-        asked=form.asked(jkt),
+        asked=form.asked(None),
+        proof=proof_of(request, client),
     )
     return OAuthTokens(
         grant.access_token,
