@@ -21,6 +21,7 @@ import msgspec
 
 from watchword.accounts import Accounts
 from watchword.batching import Batcher
+from watchword.claims import ClaimsHook
 from watchword.clients import Clients
 from watchword.config import Settings
 from watchword.core import limits
@@ -31,7 +32,7 @@ from watchword.keys import KeyRing, derive
 from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher
 from watchword.ports import Clock, Entropy, Store
 from watchword.revocation import Revocations
-from watchword.sessions import ClaimsHook, Sessions
+from watchword.sessions import Sessions
 from watchword.stores import open_store
 from watchword.verify import Verifier
 from watchword.verify.dpop import Nonces, Proofs, Signed, Work
@@ -82,16 +83,12 @@ class Watchword:
         self.clock = clock
         self.keys = KeyRing(store, server_secrets, settings.signing_alg, clock, entropy)
         self.revocations = Revocations(store, clock, monotonic)
-        # A proof made for this API must not pass where tokens are issued, nor the other
-        # way round (RFC 9449 §8.2): each has nonces of its own.
         self.proofs = _proofs("token", store, server_secrets, clock)
         self.resource_proofs = _proofs("resource", store, server_secrets, clock)
         self.sessions = Sessions(
             store=store,
             record=store.record,
-            tokens=RefreshTokens(
-                [derive(secret, "refresh-token-mac") for secret in server_secrets]
-            ),
+            tokens=_refresh_tokens(server_secrets),
             keys=self.keys,
             revocations=self.revocations,
             policy=policy,
@@ -242,9 +239,15 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
+def _refresh_tokens(server_secrets: Sequence[bytes]) -> RefreshTokens:
+    return RefreshTokens([derive(one, "refresh-token-mac") for one in server_secrets])
+
+
 def _proofs(
     role: str, store: Store, server_secrets: Sequence[bytes], clock: Clock
 ) -> Proofs:
+    # A proof made for this API must not pass where tokens are issued, nor the other way
+    # round (RFC 9449 §8.2): each role has nonces of its own.
     keys = [derive(secret, "dpop-nonce") for secret in server_secrets]
     return Proofs(
         nonces=Nonces(keys, role, clock),

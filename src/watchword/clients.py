@@ -137,9 +137,8 @@ class Clients:
 
     async def _load(self, client_id: str, now: int) -> Client | None:
         self._known.pop(client_id, None)
-        client = None
-        if _is_name(client_id):
-            client = await self._store.load_client(client_id)
+        plausible = _is_name(client_id)
+        client = await self._store.load_client(client_id) if plausible else None
         if client is not None:
             if len(self._known) >= _KEPT:
                 self._known.clear()
@@ -155,8 +154,8 @@ class Clients:
         so a flood of an id cannot lock its client out. This bounds work and noise.
         """
         wait = await self._store.take(_costs(client_id, address), now)
-        # Unknown ids count as one and are not recorded: people paste secrets there.
         if self._seldom.is_due("" if client is None else client.id, now):
+            # Unknown ids count as one and are not recorded: people paste secrets there.
             event = Event(
                 type=EventType.CLIENT_FAILED,
                 at=now,
@@ -165,10 +164,9 @@ class Clients:
                 detail={"reason": _reason(client), "throttled": wait > 0},
             )
             await self._store.record(event)
-        if not wait:
-            return InvalidClient()
         message = "Too many failures of client authentication: wait before the next."
-        return Throttled(message, retry_after=wait // 1000 + 1)
+        over = Throttled(message, retry_after=wait // 1000 + 1)
+        return over if wait else InvalidClient()
 
     def token(self, client: Client, asked: Asked) -> ClientGrant:
         """An access token of the client's own (RFC 6749 §4.4).
@@ -235,7 +233,8 @@ class Clients:
             rights=rights,
             dpop=dpop,
         )
-        _check(client)
+        for fault in _faults(client):
+            raise InvalidRequest(fault)
         event = Event(
             type=EventType.CLIENT_CREATED,
             at=client.created_at,
@@ -331,9 +330,9 @@ def _hash_of(secret: str) -> bytes:
 
 def _is(client: Client, shown: bytes | None) -> bool:
     """Whether whoever shows a secret of this hash, or none, is that client."""
-    same = hmac.compare_digest(shown or _NO_HASH, client.secret_hash or _NO_HASH)
-    both = (shown is None) == (client.secret_hash is None)
-    return same and both and not client.disabled
+    hashed = client.secret_hash
+    same = hmac.compare_digest(shown or _NO_HASH, hashed or _NO_HASH)
+    return same and (shown is None) == (hashed is None) and not client.disabled
 
 
 def _reason(client: Client | None) -> str:
@@ -359,13 +358,8 @@ def _is_name(text: str) -> bool:
     return len(text) <= limits.CLIENT_ID_MAX and _ID.fullmatch(text) is not None
 
 
-def _check(client: Client) -> None:
-    """Raises InvalidRequest for what no client may be."""
-    for message in _faults(client):
-        raise InvalidRequest(message)
-
-
 def _faults(client: Client) -> Iterator[str]:
+    """What is wrong with a client that shall be made, in sentences."""
     if not _is_name(client.id):
         yield (
             f"A client id is 1 to {limits.CLIENT_ID_MAX} letters, digits and . _ - "

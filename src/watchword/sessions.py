@@ -8,15 +8,15 @@ a miss is loaded and judged again. Nothing that can fail comes after the swap.
 from __future__ import annotations
 
 import hmac
-import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from watchword.batching import Batcher
+from watchword.claims import NONE, ClaimsHook, claims_from
 from watchword.core import limits
-from watchword.core.access_token import RESERVED, claims_of
+from watchword.core.access_token import claims_of
 from watchword.core.refresh_token import RefreshTokens, hash_of
 from watchword.core.rotation import (
     End,
@@ -53,12 +53,6 @@ from watchword.ports import (
 from watchword.retries import Record, Retries
 from watchword.revocation import Revocations
 from watchword.verify.dpop import Proofs, Signed
-
-ClaimsHook = Callable[[Session], Awaitable[Mapping[str, Any]]]
-"""An app's own claims for an access token. If it raises, nothing is spent: 503."""
-
-_NONE: Final[Mapping[str, Any]] = {}
-_log = logging.getLogger("watchword.sessions")
 
 
 class _Attempt(msgspec.Struct, frozen=True):
@@ -137,8 +131,8 @@ class Sessions:
             user_agent=user_agent,
             now=now,
         )
-        claims = await self._claims(session)
-        grant = self._grant(session, secret, asked, claims, now)
+        extra = await claims_from(self._claims_hook, session)
+        grant = self._grant(session, secret, asked, extra, now)
         event = Event.about(EventType.SIGN_IN, session, address, now)
         await self._store.create(session, event)
         return grant
@@ -170,8 +164,9 @@ class Sessions:
         presented = Presented(
             session_id, generation, secret, client_id, key, asked, cookie
         )
-        claims = _NONE if self._claims_hook is None else await self._ahead(presented)
-        attempt = _Attempt(presented, address, claims, proof)
+        hook = self._claims_hook
+        extra = NONE if hook is None else await self._ahead(presented)
+        attempt = _Attempt(presented, address, extra, proof)
         return await self._batcher.submit(session_id, attempt)
 
     async def _refresh_batch(
@@ -211,23 +206,16 @@ class Sessions:
         shown = {place: one.proof for place, one in enumerate(attempts) if one.proof}
         faults: Sequence[Exception | None] = [InvalidProof()] * len(shown)
         if shown and self._proofs is not None:
-            try:
-                faults = await self._proofs.settle(list(shown.values()))
-            except Exception as error:  # noqa: BLE001 - belongs to those who showed one
-                faults = [error] * len(shown)
-        failed = dict(zip(shown, faults, strict=True))
-        for place, fault in failed.items():
-            if fault is not None:
-                outcomes[place] = fault
-        return [p for p in range(len(attempts)) if failed.get(p) is None]
+            faults = await self._proofs.settle(list(shown.values()))
+        answers = zip(shown, faults, strict=True)
+        refused = {place: fault for place, fault in answers if fault is not None}
+        for place, fault in refused.items():
+            outcomes[place] = fault
+        return [place for place in range(len(attempts)) if place not in refused]
 
     async def _swap(self, plans: Mapping[int, _Plan]) -> set[int]:
         """Write what the plans ask for; the places whose row had moved on."""
-        changing = {
-            place: plan.change
-            for place, plan in plans.items()
-            if plan.change is not None
-        }
+        changing = {p: plan.change for p, plan in plans.items() if plan.change}
         if not changing:
             return set()
         try:
@@ -327,19 +315,8 @@ class Sessions:
         (row,) = await self._store.load([presented.session_id])
         verdict = judge(row, presented, self._policy, self._clock())
         if row is None or isinstance(verdict, Refuse | End):
-            return _NONE
-        return await self._claims(row)
-
-    async def _claims(self, session: Session) -> Mapping[str, Any]:
-        if self._claims_hook is None:
-            return _NONE
-        try:
-            claims = dict(await self._claims_hook(session))
-        except Exception as error:
-            _log.exception("the claims hook failed")
-            message = "The claims of this session cannot be read: try again shortly."
-            raise StoreUnavailable(message) from error
-        return {name: claims[name] for name in claims if name not in RESERVED}
+            return NONE
+        return await claims_from(self._claims_hook, row)
 
     def generation_of(self, token: str) -> int:
         """The generation that a refresh token names. Raises RefreshInvalid."""

@@ -100,7 +100,7 @@ def test_clients_are_listed_to_the_last_page(
     there: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert there.run("clients", "list").stdout == "There are no clients.\n"
-    monkeypatch.setattr(import_module("watchword.cli.clients"), "_PAGE", 2)
+    monkeypatch.setattr(import_module("watchword.cli.running"), "PAGE", 2)
     for name in ("e", "b", "a", "d", "c"):
         there.run("clients", "add", name)
     assert [row["clientId"] for row in there.json("clients", "list")] == [*"abcde"]

@@ -92,9 +92,9 @@ def test_an_account_from_its_making_to_its_end_is_told_in_the_audit_log(
 def test_lists_go_on_behind_their_first_page(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("users", "sessions", "audit"):
-        # By its full name: `watchword.cli.sessions` is the command, too.
-        monkeypatch.setattr(import_module(f"watchword.cli.{module}"), "_PAGE", 2)
+    for module, name in (("running", "PAGE"), ("audit", "_PAGE")):
+        # By its full name: `watchword.cli.audit` is the command, too.
+        monkeypatch.setattr(import_module(f"watchword.cli.{module}"), name, 2)
     hashes = [
         json.dumps({"username": f"u{n}", "passwordHash": DJANGO}) for n in range(5)
     ]

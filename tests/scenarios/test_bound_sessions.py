@@ -23,6 +23,7 @@ from tests.scenarios.api import (
 from tests.verify.proving import Prover, ath_of
 from watchword.core.limits import DAY, DPOP_GRACE, DPOP_NONCE_STEP, DPOP_NONCE_STEPS
 from watchword.core.session import Terms
+from watchword.errors import StoreUnavailable
 from watchword.ports import EventType
 from watchword.testing import ManualClock
 
@@ -265,6 +266,26 @@ async def test_one_proof_serves_one_of_two_sessions_that_come_at_once(
     assert sorted(codes) == ["invalid_dpop_proof", "ok"]
     refused = tokens[codes.index("invalid_dpop_proof")]
     assert code_of(await device.refresh(refused)) == "ok"
+
+
+async def test_where_no_proof_can_be_remembered_nothing_is_spent(
+    api: LocalApi, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503, and those of the batch who have shown none do not notice."""
+    bound, plain = (await device.login())["refreshToken"], await api.login()
+
+    async def down(_: object) -> list[bool]:
+        raise StoreUnavailable
+
+    with monkeypatch.context() as broken:
+        broken.setattr(api.engine.proofs, "_use_once", down)
+        refused, good = await asyncio.gather(
+            device.refresh(bound), api.refresh(plain["refreshToken"])
+        )
+    assert (refused.status_code, code_of(refused)) == (503, "store_unavailable")
+    assert refused.headers["retry-after"] == "1"
+    assert code_of(good) == "ok"
+    assert code_of(await device.refresh(bound)) == "ok"
 
 
 async def test_a_nonce_is_renewed_with_every_answer(

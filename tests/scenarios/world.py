@@ -10,13 +10,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Self
 
+from watchword.claims import ClaimsHook
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import STRICT, Grant, Policy, Session, Terms
 from watchword.errors import StoreUnavailable, WatchwordError
 from watchword.keys import KeyRing, derive
 from watchword.ports import Entropy, Event, EventType, OneSession, Store
 from watchword.revocation import Revocations
-from watchword.sessions import ClaimsHook, Sessions
+from watchword.sessions import Sessions
 from watchword.testing import ManualClock, SeededEntropy
 from watchword.verify import Verifier
 

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from watchword.cli.output import counted, table, tell, utc, visible
-from watchword.cli.running import existing, options, with_engine
+from watchword.cli.running import every_row, existing, options, with_engine
 from watchword.core import limits
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
-
-_PAGE = 500
 
 
 @click.group()
@@ -89,28 +87,22 @@ def list_(data: Path | None, as_json: bool) -> None:
     """Show all clients that were added."""
 
     async def work(watchword: Watchword) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        after = ""
-        while True:
-            page = await watchword.clients.list(after=after, limit=_PAGE)
-            rows += [
-                {
-                    "clientId": row.id,
-                    "type": "public" if row.secret_hash is None else "confidential",
-                    "state": "disabled" if row.disabled else "enabled",
-                    "grants": list(row.grants),
-                    "rights": list(row.rights),
-                    "scope": list(row.scope),
-                    "audience": list(row.audience),
-                    "accessTtl": row.access_ttl and f"{row.access_ttl // 1000}s",
-                    "dpop": row.dpop,
-                    "createdAt": utc(row.created_at),
-                }
-                for row in page
-            ]
-            if len(page) < _PAGE:
-                return rows
-            after = page[-1].id
+        rows = await every_row(watchword.clients.list, lambda row: row.id)
+        return [
+            {
+                "clientId": row.id,
+                "type": "public" if row.secret_hash is None else "confidential",
+                "state": "disabled" if row.disabled else "enabled",
+                "grants": list(row.grants),
+                "rights": list(row.rights),
+                "scope": list(row.scope),
+                "audience": list(row.audience),
+                "accessTtl": row.access_ttl and f"{row.access_ttl // 1000}s",
+                "dpop": row.dpop,
+                "createdAt": utc(row.created_at),
+            }
+            for row in rows
+        ]
 
     table(as_json, with_engine(existing(data), work), "There are no clients.")
 

@@ -12,7 +12,7 @@ import functools
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from watchword.config import Settings
 
 Result = TypeVar("Result")
+PAGE: Final = 500
 
 
 def options(command: Callable[..., None]) -> Callable[..., None]:
@@ -110,6 +111,20 @@ def with_engine(
             return await work(watchword)
 
     return asyncio.run(run())
+
+
+async def every_row(
+    fetch: Callable[..., Awaitable[list[Result]]], key: Callable[[Result], Any]
+) -> list[Result]:
+    """All rows of what comes page by page, each following the `key` of the last."""
+    rows: list[Result] = []
+    following: dict[str, Any] = {}
+    while True:
+        page = await fetch(limit=PAGE, **following)
+        rows += page
+        if len(page) < PAGE:
+            return rows
+        following = {"after": key(page[-1])}
 
 
 def standard_input(limit: int, *, line: bool = False) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from watchword.cli.output import counted, table, tell, utc
-from watchword.cli.running import existing, options, with_engine
+from watchword.cli.running import every_row, existing, options, with_engine
 from watchword.core.session import Policy, Session, as_text, from_text
 from watchword.errors import InvalidRequest
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
     from watchword.ports import Which
 
-_PAGE = 500
 _EVERYTHING = 2**62
 
 
@@ -54,15 +54,10 @@ def list_(name: str | None, data: Path | None, as_json: bool) -> None:
 
 async def _living(watchword: Watchword, policy: Policy) -> list[Session]:
     """Everybody's sessions, oldest sign-in first."""
-    found: list[Session] = []
-    after = None
+    fetch = partial(watchword.store.list_sessions, None)
+    rows = await every_row(fetch, lambda row: row.id)
     now = watchword.clock()
-    while True:
-        page = await watchword.store.list_sessions(None, after=after, limit=_PAGE)
-        found += [row for row in page if now < row.ends_at(policy)]
-        if len(page) < _PAGE:
-            return found
-        after = page[-1].id
+    return [row for row in rows if now < row.ends_at(policy)]
 
 
 async def _name_of(

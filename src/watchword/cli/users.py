@@ -12,6 +12,7 @@ import click
 from watchword.cli.output import counted, table, tell, utc, visible
 from watchword.cli.running import (
     database_of,
+    every_row,
     existing,
     options,
     settings_of,
@@ -24,7 +25,6 @@ from watchword.errors import InvalidRequest, WatchwordError
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
 
-_PAGE = 500
 _PASSWORD_LINE_MAX = 8 * 1024
 _ROLE = click.option("--role", "roles", multiple=True, help="May be repeated.")
 _STDIN = click.option(
@@ -85,23 +85,17 @@ def list_(data: Path | None, as_json: bool) -> None:
     """Show all accounts."""
 
     async def work(watchword: Watchword) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        after = ""
-        while True:
-            page = await watchword.accounts.list(after=after, limit=_PAGE)
-            rows += [
-                {
-                    "name": row.name,
-                    "subject": as_text(row.id),
-                    "roles": list(row.roles),
-                    "state": "disabled" if row.disabled else "enabled",
-                    "createdAt": utc(row.created_at),
-                }
-                for row in page
-            ]
-            if len(page) < _PAGE:
-                return rows
-            after = page[-1].name
+        rows = await every_row(watchword.accounts.list, lambda row: row.name)
+        return [
+            {
+                "name": row.name,
+                "subject": as_text(row.id),
+                "roles": list(row.roles),
+                "state": "disabled" if row.disabled else "enabled",
+                "createdAt": utc(row.created_at),
+            }
+            for row in rows
+        ]
 
     table(as_json, with_engine(existing(data), work), "There are no accounts.")
 

@@ -186,10 +186,16 @@ class Proofs:
         return Signed(key, parts.signed, signature, digest, until)
 
     async def settle(self, proofs: Sequence[Signed]) -> list[Exception | None]:
-        """Verify back to back, then use up what is good: what is wrong with each."""
+        """Verify back to back, then use up what is good: what is wrong with each.
+
+        Raises nothing: where the store fails, that is what is wrong with all of them.
+        """
         verified = [one.key.verifies(one.text, one.signature) for one in proofs]
         good = {p.once: p.until for p, ok in zip(proofs, verified, strict=True) if ok}
-        new = await self._use_once(list(good.items()))
+        try:
+            new = await self._use_once(list(good.items()))
+        except Exception as error:  # noqa: BLE001 - belongs to those who wait
+            return [error] * len(proofs)
         unused = {once for once, first in zip(good, new, strict=True) if first}
         faults: list[Exception | None] = []
         for one, ok in zip(proofs, verified, strict=True):
