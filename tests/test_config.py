@@ -326,7 +326,7 @@ def test_neither_faults_nor_settings_show_a_secret(folder: Path, env: Any) -> No
         SECRET_FILE=SECRET,
         TLS_KEY=SECRET,
         ADMIN_PASSWORD_FILE=f"/{SECRET}",
-        DATABASE_URL=f"postgresql://u:{SECRET}@h/d",
+        DATABASE_URL=f"mysql://u:{SECRET}@h/d",
         ISSUER=f"https://u:{SECRET}@h",
     )
     with pytest.raises(SettingsError) as raised:

@@ -177,7 +177,12 @@ async def open_watchword(
     The secret is there already (`prepare`), or made here in a new data folder.
     """
     server_secrets, _ = _server_secrets(settings)
-    store = store or await open_store(settings.database_url, entropy)
+    store = store or await open_store(
+        settings.database_url,
+        entropy,
+        settings.session_store_url,
+        settings.session_store_wait,
+    )
     watchword = Watchword(
         settings,
         store,

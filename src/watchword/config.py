@@ -41,8 +41,10 @@ ENV_PREFIX: Final = "WATCHWORD_"
 FILE_VARIABLE: Final = "WATCHWORD_CONFIG"
 FILE_NAME: Final = "watchword.toml"
 DEFAULT_DATA: Final = Path("watchword-data")
-DATABASE_SCHEMES: Final = ("sqlite",)
-"""What `stores.STORES` opens, but for `memory`: the two are layered side by side."""
+DATABASE_URL: Final = r"^(memory:|sqlite:///.+|postgres(ql)?://.+)$"
+"""What `stores.STORES` opens: the two are layered side by side."""
+SESSION_STORE_URL: Final = r"^rediss?(\+cluster)?://.+$"
+"""What `stores.SESSION_STORES` opens."""
 
 _SHOWN: Final = 60  # characters of a wrong value that a fault repeats
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "": 1}
@@ -99,6 +101,11 @@ Networks = Annotated[
 ]
 Secret = Annotated[SecretStr, AfterValidator(_strong)]
 Secrets = Annotated[tuple[Secret, ...], NoDecode, BeforeValidator(_split)]
+Wait = Annotated[
+    tuple[Annotated[int, Field(ge=0, le=1)], Annotated[int, Field(ge=0, le=100)]],
+    NoDecode,
+    BeforeValidator(_split_commas),
+]
 Origin = Annotated[
     str,
     Field(
@@ -148,9 +155,22 @@ class Settings(BaseSettings):
     data: Path = Field(DEFAULT_DATA, description="the folder of all state")
     database_url: str = Field(
         default_factory=_database_of,
-        pattern=rf"^(memory:|({'|'.join(DATABASE_SCHEMES)}):///.+)$",
-        description="a URL: sqlite:///relative/file.db or sqlite:////absolute/file.db",
+        pattern=DATABASE_URL,
+        description="a URL: sqlite:///relative/file.db, sqlite:////absolute/file.db or "
+        "postgresql://user:password@host/name",
         repr=False,
+    )
+    session_store_url: str | None = Field(
+        None,
+        pattern=SESSION_STORE_URL,
+        description="a URL: redis://host:6379 or redis+cluster://host:6379 (with TLS "
+        "rediss://, rediss+cluster://)",
+        repr=False,
+    )
+    session_store_wait: Wait = Field(
+        (1, 0),
+        description="how many fsyncs of the master (0 or 1) and of replicas a "
+        "revocation waits for, such as 1,1",
     )
     host: str = Field("127.0.0.1", min_length=1, description="an address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="a number from 0 to 65535")

@@ -93,24 +93,25 @@ class OneSession(msgspec.Struct, frozen=True):
 
 
 class OfAccount(msgspec.Struct, frozen=True):
-    """All sessions of an account, or all but one."""
-
-    account_id: bytes
-    but: bytes | None = None
-
-
-class SignedInBefore(msgspec.Struct, frozen=True):
-    """Every session whose sign-in is older than this instant, in order of id.
+    """All sessions of an account, or all but one, in order of id.
 
     `after` is where the step before left off: none has to look at what is done again.
     """
+
+    account_id: bytes
+    but: bytes | None = None
+    after: bytes = b""
+
+
+class SignedInBefore(msgspec.Struct, frozen=True):
+    """Every session whose sign-in is older than this instant; else as `OfAccount`."""
 
     instant: int
     after: bytes = b""
 
 
 class OfClient(msgspec.Struct, frozen=True):
-    """All sessions of a client, in order of id; `after` as in `SignedInBefore`."""
+    """All sessions of a client; else as `OfAccount`."""
 
     client_id: str
     after: bytes = b""
@@ -170,6 +171,8 @@ class SessionStore(Protocol):
         self, which: Which, reason: str, event: Event, limit: int
     ) -> list[Ended]:
         """Revoke up to `limit` live sessions at `event.at`; write their feed entries.
+
+        The first ones in order of id, so that the caller can go on after the last.
 
         `event` is recorded once for each, with its session and account filled in.
         Fewer than `limit` returned means none is left. A row already revoked keeps its
@@ -324,6 +327,13 @@ class AuditLog(Protocol):
 
     async def record(self, event: Event) -> None:
         """Write an event that belongs to no other change."""
+
+    async def adopt(self, events: Sequence[tuple[str, Event]]) -> None:
+        """Write events that another store committed; each comes with its place there.
+
+        One whose place is known already is left out: so whoever was cut off between
+        handing over and letting go can hand over again.
+        """
 
     async def read_events(self, after: int, limit: int) -> list[tuple[int, Event]]:
         """Events and their sequence numbers, following `after`, oldest first."""

@@ -44,10 +44,8 @@ from watchword.ports import (
     Event,
     EventType,
     OfAccount,
-    OfClient,
     OneSession,
     SessionStore,
-    SignedInBefore,
     Which,
 )
 from watchword.retries import Record, Retries
@@ -365,7 +363,7 @@ class Sessions:
             count += len(ended)
             if len(ended) < limits.END_LIMIT:
                 return count
-            if isinstance(which, SignedInBefore | OfClient):
+            if not isinstance(which, OneSession):
                 last = max(entry.session_id for entry in ended)
                 which = msgspec.structs.replace(which, after=last)
 

@@ -14,6 +14,8 @@ from tests.stores.on_file import opened, sql
 from watchword.core.session import Session
 from watchword.errors import SchemaError, StoreUnavailable
 from watchword.ports import Change, OneSession
+from watchword.stores import sql_files
+from watchword.stores.sql_files import Migration
 from watchword.stores.sqlite import database
 from watchword.testing.store_contract.examples import a_session, an_event, rotated
 
@@ -39,9 +41,9 @@ async def test_failed_migration_leaves_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A migration that fails is undone whole, and can be tried again."""
-    broken = database.Migration(9998, "9998_broken.sql", "CREATE TABLE a (b); NONSENSE")
-    known = database.migrations()
-    monkeypatch.setattr(database, "migrations", lambda: [*known, broken])
+    broken = Migration(9998, "9998_broken.sql", "CREATE TABLE a (b); NONSENSE")
+    known = sql_files.migrations("sqlite")
+    monkeypatch.setattr(sql_files, "migrations", lambda store: [*known, broken])
     with pytest.raises(StoreUnavailable):
         opened(path)
     assert sql(path, "SELECT name FROM sqlite_schema") == []
@@ -55,9 +57,9 @@ def test_migration_looks_again_under_the_lock(
     """Whoever finds a schema pending while another applies it does not do it again."""
     path.parent.mkdir()
     really_pending = database.pending
-    met: list[list[database.Migration]] = []
+    met: list[list[Migration]] = []
 
-    def overtaken(connection: apsw.Connection) -> list[database.Migration]:
+    def overtaken(connection: apsw.Connection) -> list[Migration]:
         found = really_pending(connection)
         if not met:
             met.append(found)
@@ -89,8 +91,8 @@ async def test_sessions_of_the_first_schema_go_on(
         sql(path, FIRST_INSERT, (*values[:14], "reader", *values[15:]))
 
     path.parent.mkdir()
-    first, *_ = database.migrations()
-    monkeypatch.setattr(database, "migrations", lambda: [first])
+    first, *_ = sql_files.migrations("sqlite")
+    monkeypatch.setattr(sql_files, "migrations", lambda store: [first])
     database.migrate(database.connect(path))
     monkeypatch.undo()
     before, beside = a_session(1), a_session(2)
@@ -140,7 +142,7 @@ def test_processes_that_start_at_once_migrate_once(path: Path) -> None:
     for child in starting:
         child.communicate(timeout=30)
     assert [child.returncode for child in starting] == [0] * 6
-    count = len(database.migrations())
+    count = len(sql_files.migrations("sqlite"))
     applied = sql(path, "SELECT count(*) FROM schema_migrations")
     assert applied == [(count,)]
     assert sql(path, "SELECT count(*) FROM store") == [(1,)]

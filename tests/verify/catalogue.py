@@ -429,7 +429,7 @@ CLAIMS: Final[dict[str, Make]] = {
         )
     },
     "VF-18 nbf at exp": _at("nbf", 120),
-    "VF-18 iat in the future": _at("iat", 1),
+    "VF-18 iat in the future": _at("iat", 11),
     "VF-18 iat in an hour": _at("iat", 3600),
     "VF-17 exp before iat and both ahead": lambda m: m.with_claims(
         iat=m.payload()["iat"] + 60, exp=m.payload()["iat"] + 30

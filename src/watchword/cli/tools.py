@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -19,11 +20,10 @@ from watchword.cli.running import (
     settings_of,
     with_engine,
 )
-from watchword.errors import SettingsError, StoreUnavailable, WatchwordError
+from watchword.errors import SettingsError, WatchwordError
 
 if TYPE_CHECKING:
     from watchword.config import Settings
-    from watchword.stores.sqlite.database import Migration
 
 
 @click.command()
@@ -34,9 +34,11 @@ if TYPE_CHECKING:
 @options
 def migrate(plan: bool, check: bool, data: Path | None, as_json: bool) -> None:
     """Bring the store's schema up to date. SQLite does so by itself at every start."""
-    file = database_of(existing(data))
+    from watchword.stores import migrate_store
+
     looking = plan or check
-    found = [] if file is None else _migrations(file, apply=not looking)
+    url = existing(data).database_url
+    found = asyncio.run(migrate_store(url, apply=not looking))
     names = [migration.name for migration in found]
     if names:
         sentence = f"{'Pending' if looking else 'Applied'}: {', '.join(names)}."
@@ -45,23 +47,6 @@ def migrate(plan: bool, check: bool, data: Path | None, as_json: bool) -> None:
     tell(as_json, sentence, **{"pending" if looking else "applied": names})
     if check and names:
         sys.exit(1)
-
-
-def _migrations(file: Path, *, apply: bool) -> list[Migration]:
-    """What is pending in that file, applied if asked to."""
-    import apsw
-
-    from watchword.stores.sqlite import database
-
-    connection = database.connect(file)
-    try:
-        work = database.migrate if apply else database.pending
-        return work(connection)
-    except apsw.Error as error:
-        message = f"cannot migrate {file}: {type(error).__name__}"
-        raise StoreUnavailable(message) from error
-    finally:
-        connection.close()
 
 
 @click.command()
@@ -102,13 +87,15 @@ def _tls(settings: Settings) -> Iterator[str]:
 
 def _store(settings: Settings) -> Iterator[str]:
     file = database_of(settings)
+    from watchword.stores import migrate_store
+
     if file is None or not file.exists():
         for folder in {settings.data, settings.data if file is None else file.parent}:
             yield from _room(folder)
         return
     try:
         # Opening would apply what is pending: that is for `serve`, or for `migrate`.
-        if not _migrations(file, apply=False):
+        if not asyncio.run(migrate_store(settings.database_url, apply=False)):
             with_engine(settings, lambda watchword: watchword.check())
     except SettingsError as error:
         yield from error.faults

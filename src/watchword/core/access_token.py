@@ -123,15 +123,17 @@ def client_claims(
 def check_claims(claims: Claims, audiences: Collection[str], now: int) -> None:
     """Raises TokenInvalid unless they are for one of these audiences and have begun.
 
-    TokenExpired once they are over. No leeway: the clock is the issuer's own, or the
-    caller's to add.
+    TokenExpired once they are over, without leeway. The clock of who signed may be
+    CLOCK_SKEW ahead of `now`.
     """
     named = (claims.aud,) if isinstance(claims.aud, str) else claims.aud
     # By way of a set: text must not pass for the audiences that it contains.
     if set(audiences).isdisjoint(named):
         raise TokenInvalid
     seconds = now // 1000  # whole, as the dates are; a float would overflow
-    if claims.iat > seconds or (claims.nbf is not None and claims.nbf > seconds):
+    if claims.iat > seconds + limits.CLOCK_SKEW // limits.SECOND:
+        raise TokenInvalid
+    if claims.nbf is not None and claims.nbf > seconds:
         raise TokenInvalid
     if seconds >= claims.exp:
         raise TokenExpired

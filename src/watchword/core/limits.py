@@ -75,6 +75,10 @@ THROTTLE_CLIENT_INTERVAL: Final = 10 * SECOND
 # A browser drops a cookie later (RFC 6265bis §5.5).
 COOKIE_MAX_AGE: Final = 400 * DAY
 
+# Machines that share a store have clocks of their own: a token that another has just
+# signed may be from a little ahead (NTP: less than a second). Its end has no leeway.
+CLOCK_SKEW: Final = 10 * SECOND
+
 # Signing keys. A verifier may cache the JWKS for its max-age: a key is published at
 # least that long before it signs (OpenID Connect Core §10.1.1).
 JWKS_MAX_AGE: Final = 5 * MINUTE

@@ -5,41 +5,82 @@ Stores keep the contract of `ports.py`, do not know each other, and hold no rule
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from watchword.errors import SettingsError
 
 if TYPE_CHECKING:
     from watchword.ports import Entropy, Store
-
-Opener = Callable[[str, "Entropy"], Awaitable["Store"]]
+    from watchword.stores.sql_files import Migration
 
 STORES: Final[dict[str, tuple[str, str]]] = {
     "memory": ("watchword.stores.memory", "MemoryStore"),
+    "postgres": ("watchword.stores.postgresql", "PostgresqlStore"),
+    "postgresql": ("watchword.stores.postgresql", "PostgresqlStore"),
     "sqlite": ("watchword.stores.sqlite", "SqliteStore"),
 }
-"""URL scheme to module and class: a third store joins with one more line."""
+"""URL scheme to module and class: a store for everything joins with one more line."""
+
+SESSION_STORES: Final[dict[str, tuple[str, str]]] = dict.fromkeys(
+    ("redis", "rediss", "redis+cluster", "rediss+cluster"),
+    ("watchword.stores.redis", "RedisStore"),
+)
+"""The same for stores of sessions alone, beside one that keeps the records."""
 
 
-async def open_store(url: str, entropy: Entropy) -> Store:
-    """The store behind a URL: `sqlite:///path/to/file.db` or, for tests, `memory:`.
+async def open_store(
+    url: str,
+    entropy: Entropy,
+    session_url: str | None = None,
+    wait: tuple[int, int] = (1, 0),
+) -> Store:
+    """The store behind `sqlite:///path/to/file.db` or `postgresql://host/name`.
 
-    Its schema is there and current when this returns. Raises SettingsError for a scheme
+    With `session_url`, sessions, feed, throttle and used keys are kept there, and
+    accounts, clients, signing keys and the audit log behind `url`; a revocation waits
+    for `wait`: fsyncs of the master, and of replicas.
+
+    The schema is there and current when this returns. Raises SettingsError for a scheme
     that is not known or whose library is not installed, SchemaError for a schema that
-    is newer or altered, StoreUnavailable when it cannot be opened.
+    is missing, older (where it is not brought up to date by itself), newer or altered,
+    StoreUnavailable when it cannot be opened.
     """
-    scheme = urlsplit(url).scheme
-    if scheme not in STORES:
-        known = ", ".join(sorted(STORES))
-        raise SettingsError([f"WATCHWORD_DATABASE_URL: {scheme!r} is none of {known}"])
-    module, name = STORES[scheme]
+    records: Store = await _store_class(STORES, url).open(url, entropy)
+    if session_url is None:
+        return records
     try:
-        opener: Opener = getattr(import_module(module), name).open
+        opener = _store_class(SESSION_STORES, session_url)
+        store: Store = await opener.open(session_url, entropy, records, wait)
+    except BaseException:
+        await records.close()
+        raise
+    return store
+
+
+async def migrate_store(url: str, *, apply: bool) -> Sequence[Migration]:
+    """The schema files that are pending behind that URL; applied, if asked to.
+
+    Raises SchemaError for a newer or altered schema; SettingsError, StoreUnavailable.
+    """
+    pending: Sequence[Migration] = await _store_class(STORES, url).migrate(
+        url, apply=apply
+    )
+    return pending
+
+
+def _store_class(table: dict[str, tuple[str, str]], url: str) -> Any:  # noqa: ANN401
+    scheme = urlsplit(url).scheme
+    if scheme not in table:
+        known = ", ".join(sorted(table))
+        raise SettingsError([f"a store's URL: {scheme!r} is none of {known}"])
+    module, name = table[scheme]
+    try:
+        return getattr(import_module(module), name)
     except ModuleNotFoundError as missing:
+        extra = module.rpartition(".")[2]
         raise SettingsError(
-            [f"the {scheme} store needs {missing.name}: install watchword[{scheme}]"]
+            [f"the {extra} store needs {missing.name}: install watchword[{extra}]"]
         ) from None
-    return await opener(url, entropy)

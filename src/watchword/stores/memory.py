@@ -29,6 +29,7 @@ from watchword.ports import (
     SealedKey,
     Which,
 )
+from watchword.stores.sql_files import Migration
 
 
 class MemoryStore:
@@ -37,6 +38,11 @@ class MemoryStore:
     @classmethod
     async def open(cls, url: str, entropy: Entropy) -> Self:
         return cls(url, entropy)
+
+    @classmethod
+    async def migrate(cls, url: str, *, apply: bool) -> list[Migration]:
+        del url, apply
+        return []
 
     def __init__(self, url: str, entropy: Entropy) -> None:
         del url
@@ -51,6 +57,7 @@ class MemoryStore:
         self._ring: tuple[int, list[SealedKey]] = (0, [])
         self._events: list[tuple[int, Event]] = []
         self._recorded = 0
+        self._adopted: set[str] = set()
 
     # sessions
 
@@ -241,6 +248,12 @@ class MemoryStore:
     async def record(self, event: Event) -> None:
         self._record(event)
 
+    async def adopt(self, events: Sequence[tuple[str, Event]]) -> None:
+        for place, event in events:
+            if place not in self._adopted:
+                self._adopted.add(place)
+                self._record(event)
+
     async def read_events(self, after: int, limit: int) -> list[tuple[int, Event]]:
         return [item for item in self._events if item[0] > after][:limit]
 
@@ -264,8 +277,9 @@ def _is_meant(row: Session, which: Which) -> bool:
     match which:
         case OneSession(session_id):
             return row.id == session_id
-        case OfAccount(account_id, but):
-            return row.account_id == account_id and row.id != but
+        case OfAccount(account_id, but, after):
+            mine = row.account_id == account_id and row.id != but
+            return mine and row.id > after
         case OfClient(client_id, after):
             return row.id > after and row.client_id == client_id
     return row.id > which.after and row.authenticated_at < which.instant

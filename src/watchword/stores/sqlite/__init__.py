@@ -29,7 +29,7 @@ from watchword.ports import (
     SealedKey,
     Which,
 )
-from watchword.stores.sqlite.connections import Row, as_row, words
+from watchword.stores.sqlite.connections import Row, as_row, event_row, words
 from watchword.stores.sqlite.identities import Identities
 
 
@@ -216,6 +216,13 @@ class SqliteStore(Identities):
     async def record(self, event: Event) -> None:
         await self._writer.do(lambda connection: self._record(connection, [event]))
 
+    async def adopt(self, events: Sequence[tuple[str, Event]]) -> None:
+        rows = [(*event_row(event), place) for place, event in events]
+        if rows:
+            await self._writer.do(
+                lambda connection: connection.executemany(self._sql["adopt"], rows).get
+            )
+
     async def read_events(self, after: int, limit: int) -> list[tuple[int, Event]]:
         rows = await self._scan("read_events", (after, limit))
         return [(row[0], _event(row)) for row in rows]
@@ -270,8 +277,8 @@ def _end_statement(which: Which, limit: int) -> tuple[str, Row]:
     match which:
         case OneSession(session_id):
             return "end_one", (session_id,)
-        case OfAccount(account_id, but):
-            return "end_of_account", (account_id, but, limit)
+        case OfAccount(account_id, but, after):
+            return "end_of_account", (account_id, but, limit, after)
         case OfClient(client_id, after):
             return "end_of_client", (client_id, limit, after)
     return "end_signed_in_before", (which.instant, limit, which.after)

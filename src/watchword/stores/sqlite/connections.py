@@ -18,12 +18,8 @@ import msgspec
 
 from watchword.errors import StoreUnavailable
 from watchword.ports import Entropy, Event
-from watchword.stores.sqlite.database import (
-    connect,
-    load_statements,
-    migrate,
-    path_of,
-)
+from watchword.stores.sql_files import Migration, load_statements
+from watchword.stores.sqlite.database import connect, migrate, path_of, pending
 from watchword.stores.sqlite.writer import Writer
 
 Row = tuple[Any, ...]
@@ -35,6 +31,19 @@ class Connections:
     @classmethod
     async def open(cls, url: str, entropy: Entropy) -> Self:
         return cls(url, entropy)
+
+    @classmethod
+    async def migrate(cls, url: str, *, apply: bool) -> list[Migration]:
+        connection = None
+        try:
+            connection = connect(path_of(url))
+            return migrate(connection) if apply else pending(connection)
+        except apsw.Error as error:
+            message = f"cannot migrate {path_of(url)}: {type(error).__name__}"
+            raise StoreUnavailable(message) from error
+        finally:
+            if connection is not None:
+                connection.close()
 
     def __init__(self, url: str, entropy: Entropy) -> None:
         del entropy  # the incarnation is drawn where the schema is made, by SQLite
@@ -49,7 +58,7 @@ class Connections:
         except (OSError, apsw.Error) as error:
             message = f"cannot open {path}: {type(error).__name__}"
             raise StoreUnavailable(message) from error
-        self._sql = load_statements()
+        self._sql = load_statements("sqlite")
         self._writer = Writer(connection)
         self._near = connect(path)  # for the event loop: short reads by key
         self._far = connect(path)  # for a thread: lists, one at a time
@@ -87,16 +96,8 @@ class Connections:
         return await self._writer.do(job)
 
     def _record(self, connection: apsw.Connection, events: Sequence[Event]) -> None:
-        rows = [
-            (
-                *(event.type, event.at, event.account_id, event.session_id),
-                *(event.client_id, event.address),
-                msgspec.json.encode(event.detail).decode(),
-            )
-            for event in events
-        ]
-        if rows:
-            connection.executemany(self._sql["record"], rows)
+        if events:
+            connection.executemany(self._sql["record"], map(event_row, events))
 
     async def check(self) -> None:
         await self._scan("check", ())
@@ -113,6 +114,15 @@ def as_row(struct: msgspec.Struct) -> Row:
     return tuple(
         " ".join(value) if isinstance(value, tuple) else value
         for value in msgspec.structs.astuple(struct)
+    )
+
+
+def event_row(event: Event) -> Row:
+    """The fields in the order of the columns; the detail as JSON."""
+    return (
+        *(event.type, event.at, event.account_id, event.session_id),
+        *(event.client_id, event.address),
+        msgspec.json.encode(event.detail).decode(),
     )
 
 

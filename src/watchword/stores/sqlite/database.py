@@ -1,15 +1,7 @@
-"""The file: opening it, its pragmas, its schema and the statements read from SQL files.
-
-The schema moves forward only, in numbered files whose checksums are kept in the
-database: one that is newer than this program, or was altered, is not touched.
-"""
+"""The file: opening it, its pragmas, and bringing its schema up to date."""
 
 from __future__ import annotations
 
-import hashlib
-import re
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -17,24 +9,17 @@ from urllib.parse import unquote, urlsplit
 import apsw
 
 from watchword.errors import SchemaError, StoreUnavailable
+from watchword.stores import sql_files
+from watchword.stores.sql_files import Migration, load_statements
 
 # 3.7.0 to 3.51.2 can lose committed writes when a WAL is reset; apsw brings its own.
 SQLITE_MIN: Final = (3, 51, 3)
 BUSY_MS: Final = 5000
-_HERE = files("watchword.stores.sqlite")
 
 
 def path_of(url: str) -> Path:
     """The file of `sqlite:///relative/or/absolute.db` (four slashes: absolute)."""
     return Path(unquote(urlsplit(url).path)[1:])
-
-
-@cache
-def load_statements() -> dict[str, str]:
-    """The statements of `statements.sql`, by name."""
-    text = (_HERE / "statements.sql").read_text("utf-8")
-    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
 def connect(path: Path) -> apsw.Connection:
@@ -56,49 +41,19 @@ def connect(path: Path) -> apsw.Connection:
     return connection
 
 
-class Migration:
-    """One numbered schema file."""
-
-    def __init__(self, number: int, name: str, sql: str) -> None:
-        self.number = number
-        self.name = name
-        self.sql = sql
-        self.checksum = hashlib.sha256(sql.encode()).hexdigest()
-
-
-def migrations() -> list[Migration]:
-    """The schema files that this program brings, in order."""
-    found = [entry for entry in (_HERE / "schema").iterdir() if entry.name[0].isdigit()]
-    return [
-        Migration(int(entry.name[:4]), entry.name, entry.read_text("utf-8"))
-        for entry in sorted(found, key=lambda entry: entry.name)
-    ]
-
-
 def pending(connection: apsw.Connection) -> list[Migration]:
     """What is still to be applied. Raises SchemaError for a newer or altered schema."""
-    sql = load_statements()
+    sql = load_statements("sqlite")
     exists = connection.execute(sql["has_migrations"]).get
     applied = dict(connection.execute(sql["applied_migrations"])) if exists else {}
-    known = {migration.number: migration for migration in migrations()}
-    if newer := set(applied) - set(known):
-        message = (
-            f"the database has schema {max(newer):04}, which this version of "
-            f"watchword does not know (it knows {max(known):04}): update watchword"
-        )
-        raise SchemaError(message)
-    for number, checksum in applied.items():
-        if known[number].checksum != checksum:
-            message = f"schema {known[number].name} was altered after it was applied"
-            raise SchemaError(message)
-    return [known[number] for number in sorted(set(known) - set(applied))]
+    return sql_files.pending("sqlite", applied)
 
 
 def migrate(connection: apsw.Connection) -> list[Migration]:
     """Apply what is pending, all of it or nothing, one process at a time."""
     if not pending(connection):
         return []
-    sql = load_statements()
+    sql = load_statements("sqlite")
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute(sql["create_migrations"])

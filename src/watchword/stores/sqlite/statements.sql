@@ -68,7 +68,8 @@ RETURNING id, account_id, rotated_at, access_ttl;
 UPDATE sessions SET revoked_at = ?1, revoked_reason = ?2, version = version + 1
 WHERE id IN (
     SELECT id FROM sessions
-    WHERE account_id = ?3 AND id IS NOT ?4 AND revoked_at IS NULL LIMIT ?5
+    WHERE account_id = ?3 AND id IS NOT ?4 AND id > ?6 AND revoked_at IS NULL
+    ORDER BY id LIMIT ?5
 )
 RETURNING id, account_id, rotated_at, access_ttl;
 
@@ -225,6 +226,11 @@ INSERT INTO signing_keys (kid, alg, state, sealed, changed_at) VALUES (?, ?, ?, 
 -- name: record
 INSERT INTO audit (type, at, account_id, session_id, client_id, address, detail)
 VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- name: adopt
+INSERT INTO audit (type, at, account_id, session_id, client_id, address, detail, place)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (place) WHERE place IS NOT NULL DO NOTHING;
 
 -- name: read_events
 SELECT sequence, type, at, account_id, session_id, client_id, address, detail

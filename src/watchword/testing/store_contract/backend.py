@@ -22,8 +22,21 @@ Job = Callable[[Store], Awaitable[Result]]
 _PATIENCE: Final = 30
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Where a store is: its URL, and that of its sessions where they are elsewhere."""
+
+    url: str
+    sessions: str | None = None
+
+    async def open(self, seed: str) -> Store:
+        """One more caller of the store."""
+        return await open_store(self.url, SeededEntropy(seed), self.sessions)
+
+
 class Backend(msgspec.Struct, frozen=True):
     """One line of the table: the URL of a new, empty store, given an empty folder.
+
+    `sessions` is the URL of the store that keeps sessions, where it is another one.
 
     A store that does not persist says so: what is opened twice is then two stores, so
     parallel callers share one, and nothing is asked of it after it was closed.
@@ -31,48 +44,53 @@ class Backend(msgspec.Struct, frozen=True):
 
     url: Callable[[Path], str]
     persists: bool = True
+    sessions: Callable[[Path], str] | None = None
+
+    def place(self, folder: Path) -> Place:
+        """A new, empty store."""
+        return Place(self.url(folder), self.sessions and self.sessions(folder))
 
 
 class OnAStore:
     """What every group shares: the fixtures. `backend` comes from the table."""
 
     @pytest.fixture
-    def url(self, backend: Backend, tmp_path: Path) -> str:
+    def place(self, backend: Backend, tmp_path: Path) -> Place:
         """Where this test's store is."""
-        return backend.url(tmp_path)
+        return backend.place(tmp_path)
 
     @pytest.fixture
-    async def store(self, url: str) -> AsyncIterator[Store]:
+    async def store(self, place: Place) -> AsyncIterator[Store]:
         """A new, empty store."""
-        store = await open_store(url, SeededEntropy("store"))
+        store = await place.open("store")
         try:
             yield store
         finally:
             await store.close()
 
     @pytest.fixture
-    def crowd(self, backend: Backend, url: str, store: Store) -> Crowd:
+    def crowd(self, backend: Backend, place: Place, store: Store) -> Crowd:
         """Several callers of that store at once."""
-        return Crowd(store, url if backend.persists else None)
+        return Crowd(store, place if backend.persists else None)
 
 
 class Crowd:
     """Callers that start together, each with a store, a thread and a loop of its own.
 
-    Where the store is not shared by its URL, they are tasks of one loop.
+    Where the store is not shared by its place, they are tasks of one loop.
     """
 
-    def __init__(self, store: Store, url: str | None) -> None:
+    def __init__(self, store: Store, place: Place | None) -> None:
         self._store = store
-        self._url = url
+        self._place = place
 
     async def run(self, jobs: Sequence[Job[Result]]) -> list[Result]:
         """What each job returned, in their order. The first failure is raised."""
-        if self._url is None:
+        if self._place is None:
             return await asyncio.gather(*(_alone(job, self._store) for job in jobs))
         start = threading.Barrier(len(jobs))
         return await asyncio.gather(
-            *(asyncio.to_thread(_in_thread, job, self._url, start) for job in jobs)
+            *(asyncio.to_thread(_in_thread, job, self._place, start) for job in jobs)
         )
 
 
@@ -80,9 +98,9 @@ async def _alone(job: Job[Result], store: Store) -> Result:
     return await job(store)
 
 
-def _in_thread(job: Job[Result], url: str, start: threading.Barrier) -> Result:
+def _in_thread(job: Job[Result], place: Place, start: threading.Barrier) -> Result:
     async def main() -> Result:
-        store = await open_store(url, SeededEntropy(threading.current_thread().name))
+        store = await place.open(threading.current_thread().name)
         try:
             start.wait(_PATIENCE)
             return await job(store)

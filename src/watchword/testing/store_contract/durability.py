@@ -19,9 +19,8 @@ import pytest
 
 from watchword.core.session import Session
 from watchword.ports import Change, EventType, OneSession, Store
-from watchword.stores import open_store
-from watchword.testing.stand_ins import START, SeededEntropy
-from watchword.testing.store_contract.backend import OnAStore
+from watchword.testing.stand_ins import START
+from watchword.testing.store_contract.backend import OnAStore, Place
 from watchword.testing.store_contract.examples import (
     a_client,
     a_cost,
@@ -35,7 +34,7 @@ from watchword.testing.store_contract.examples import (
 )
 from watchword.testing.store_contract.sessions import put
 
-_CHURN: Final = f"import sys, {__name__} as it; it.churn(sys.argv[1], int(sys.argv[2]))"
+_CHURN: Final = f"import sys, {__name__} as it; it.churn(sys.argv[1], sys.argv[2])"
 # Acknowledgements until the kill: in the first batches, in mid-load, after checkpoints.
 _KILL_AFTER: Final = (3, 200, 900)
 _CHAINS: Final = 16
@@ -52,9 +51,9 @@ class _Acknowledged(msgspec.Struct):
 class DurabilityContract(OnAStore):
     """Close and open, kill and open. Subclass it as `Test…` beside `StoreContract`."""
 
-    async def test_everything_is_there_after_closing(self, url: str) -> None:
+    async def test_everything_is_there_after_closing(self, place: Place) -> None:
         """A store opened again has all that was written, and its feed goes on."""
-        store = await open_store(url, SeededEntropy("first"))
+        store = await place.open("first")
         row, dead = on_terms(rotated(a_session(1))), a_session(2)
         await put(store, row, dead)
         await store.end(OneSession(dead.id), "logout", an_event(), 1)
@@ -69,7 +68,7 @@ class DurabilityContract(OnAStore):
         events = await store.read_events(0, 100)
         await store.close()
 
-        store = await open_store(url, SeededEntropy("second"))
+        store = await place.open("second")
         try:
             rows = await store.load([row.id, dead.id])
             assert rows == [row, dead.ended("logout", START)]
@@ -84,15 +83,15 @@ class DurabilityContract(OnAStore):
         finally:
             await store.close()
 
-    async def test_close_finishes_what_was_accepted(self, url: str) -> None:
+    async def test_close_finishes_what_was_accepted(self, place: Place) -> None:
         """Writes under way when the store is closed are answered, and are there."""
-        store = await open_store(url, SeededEntropy("first"))
+        store = await place.open("first")
         rows = [a_session(number) for number in range(50)]
         writing = [asyncio.create_task(put(store, row)) for row in rows]
         await asyncio.sleep(0)  # each has handed its write over
         await store.close()
         await asyncio.gather(*writing)
-        store = await open_store(url, SeededEntropy("second"))
+        store = await place.open("second")
         try:
             assert await store.load([row.id for row in rows]) == rows
         finally:
@@ -100,11 +99,11 @@ class DurabilityContract(OnAStore):
 
     @pytest.mark.parametrize("kill_after", _KILL_AFTER)
     async def test_kill_loses_nothing_acknowledged(
-        self, url: str, kill_after: int
+        self, place: Place, kill_after: int
     ) -> None:
         """After kill -9 in mid-load, each acknowledged write is there, and whole."""
-        told = await asyncio.to_thread(_killed, url, kill_after)
-        store = await open_store(url, SeededEntropy("after"))
+        told = await asyncio.to_thread(_killed, place, kill_after)
+        store = await place.open("after")
         try:
             rows = await store.load(list(told))
             for row, acknowledged in zip(rows, told.values(), strict=True):
@@ -113,7 +112,7 @@ class DurabilityContract(OnAStore):
                 assert row.revoked_at is not None or not acknowledged.ended
             await _all_whole(store)
             # It is the store that it was: the next life writes on.
-            again = await asyncio.to_thread(_killed, url, 3, _CHAINS)
+            again = await asyncio.to_thread(_killed, place, 3, _CHAINS)
             assert len(again) >= 1
         finally:
             await store.close()
@@ -133,10 +132,11 @@ async def _all_whole(store: Store) -> None:
 
 
 def _killed(
-    url: str, kill_after: int, first_chain: int = 0
+    place: Place, kill_after: int, first_chain: int = 0
 ) -> dict[bytes, _Acknowledged]:
     """Load the store from another process, kill that, and say what it was told."""
-    command = [sys.executable, "-c", _CHURN, url, str(first_chain)]
+    where = msgspec.json.encode(place).decode()
+    command = [sys.executable, "-c", _CHURN, where, str(first_chain)]
     told: dict[bytes, _Acknowledged] = {}
     with subprocess.Popen(command, stdout=subprocess.PIPE) as child:  # noqa: S603 - ours
         assert child.stdout is not None
@@ -149,12 +149,12 @@ def _killed(
     return told
 
 
-def churn(url: str, first_chain: int) -> None:
+def churn(where: str, first: str) -> None:
     """What the child does until it is killed: write, and tell of each answer."""
 
     async def main() -> None:
-        store = await open_store(url, SeededEntropy("child"))
-        chains = range(first_chain, first_chain + _CHAINS)
+        store = await msgspec.json.decode(where, type=Place).open("child")
+        chains = range(int(first), int(first) + _CHAINS)
         await asyncio.gather(*(_chain(store, number) for number in chains))
 
     asyncio.run(main())

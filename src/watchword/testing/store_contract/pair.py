@@ -11,8 +11,8 @@ from typing import TypeVar
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 
 from watchword.ports import Store
-from watchword.stores import open_store
-from watchword.testing.stand_ins import ManualClock, SeededEntropy
+from watchword.testing.stand_ins import ManualClock
+from watchword.testing.store_contract.backend import Place
 
 Result = TypeVar("Result")
 
@@ -20,9 +20,9 @@ Result = TypeVar("Result")
 class Pair(RuleBasedStateMachine):
     """Two stores, one clock, the same calls."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, place: Place) -> None:
         super().__init__()
-        self.url = url
+        self.place = place
         self.runner = asyncio.Runner()
         self.clock = ManualClock()
         self.stores: list[Store] = []
@@ -30,9 +30,8 @@ class Pair(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         """The reference first."""
-        for url in ("memory:", self.url):
-            opening = open_store(url, SeededEntropy(url))
-            self.stores.append(self.runner.run(opening))
+        for place in (Place("memory:"), self.place):
+            self.stores.append(self.runner.run(place.open(place.url)))
 
     def teardown(self) -> None:
         """Let go of both."""

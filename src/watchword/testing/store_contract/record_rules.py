@@ -9,6 +9,7 @@ from hypothesis.stateful import precondition, rule
 from watchword.core import limits
 from watchword.errors import NameTaken
 from watchword.ports import Account, Client, EventType, Store
+from watchword.testing.store_contract.backend import Place
 from watchword.testing.store_contract.examples import (
     TERMS,
     a_client,
@@ -33,8 +34,8 @@ class RecordRules(Pair):
     The sweep stands here because it decides which used keys may be named again.
     """
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
         self.accounts: list[Account] = []
         self.clients: list[Client] = []
         self.used: dict[bytes, int] = {}

@@ -38,7 +38,7 @@ from watchword.ports import (
     Store,
     Which,
 )
-from watchword.testing.store_contract.backend import Backend
+from watchword.testing.store_contract.backend import Backend, Place
 from watchword.testing.store_contract.examples import (
     TERMS,
     a_session,
@@ -83,7 +83,7 @@ class Reference:
 
         class Machine(Histories):
             def __init__(self) -> None:
-                super().__init__(backend.url(Path(mkdtemp(dir=tmp_path))))
+                super().__init__(backend.place(Path(mkdtemp(dir=tmp_path))))
 
         run_state_machine_as_test(Machine, settings=SIZE)
 
@@ -91,8 +91,8 @@ class Reference:
 class Histories(RecordRules):
     """What happens to sessions, and what everyone sees afterwards."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
         self.sessions: list[Session] = []  # every row that there ever was
         self.cursors: list[Cursor | None] = [None, None]
         self.learnt: list[set[Ended]] = [set(), set()]

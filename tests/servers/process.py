@@ -1,0 +1,116 @@
+"""A server as a child process: started, waited for, killed, and gone with us."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+PATIENCE: Final = 30.0
+
+
+def free_port(*, bus: bool = False) -> int:
+    """A port that is free now; with `bus`, the one 10,000 above it is free too."""
+    while True:
+        with socket.socket() as probe, socket.socket() as other:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+            if not bus:
+                return port
+            port -= 20_000  # below those that the system hands out
+            with suppress(OSError):
+                other.bind(("127.0.0.1", port))
+                other.close()
+                with socket.socket() as third:
+                    third.bind(("127.0.0.1", port + 10_000))
+                    return port
+
+
+@cache
+def scratch() -> Path:
+    """A folder of this process; short, for the names of sockets are limited."""
+    folder = Path(tempfile.mkdtemp(prefix="ww-"))
+    folder.chmod(0o755)  # PostgreSQL may have to run as somebody else
+    owner = os.getpid()
+
+    def clean() -> None:
+        if os.getpid() == owner:  # not in a fork
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(clean)
+    return folder
+
+
+class Process:
+    """One server. `ready` says whether it answers; `log` is where it writes."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: Path,
+        ready: Callable[[], bool],
+        *,
+        user: int | None = None,
+    ) -> None:
+        self.log = log
+        self._command = list(command)
+        self._ready = ready
+        self._user = user
+        self._child: subprocess.Popen[bytes] | None = None
+        atexit.register(self.kill)
+
+    @property
+    def pid(self) -> int:
+        assert self._child is not None
+        return self._child.pid
+
+    def start(self, *, wait: bool = True) -> None:
+        with self.log.open("ab") as log:
+            self._child = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                user=self._user,
+                group=self._user,
+                extra_groups=None if self._user is None else [],
+                start_new_session=True,
+            )
+        if wait:
+            self.wait()
+
+    def wait(self) -> None:
+        """Until it answers."""
+        assert self._child is not None
+        deadline = time.monotonic() + PATIENCE
+        while not self._ready():
+            tail = self.log.read_text(errors="replace")[-2000:]
+            assert self._child.poll() is None, tail
+            assert time.monotonic() < deadline, tail
+            time.sleep(0.02)
+
+    def send(self, number: signal.Signals) -> None:
+        """SIGSTOP and SIGCONT make a server that hangs."""
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """As the kernel or a power cut would: the whole group, at once."""
+        if self._child is not None and self._child.poll() is None:
+            os.killpg(self._child.pid, signal.SIGKILL)
+            self._child.wait()
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """As an operator would."""
+        if self._child is not None and self._child.poll() is None:
+            self._child.send_signal(number)
+            self._child.wait(PATIENCE)
