@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench import measuring, report, rows
 from bench.servers import BenchFailed
+from watchword.errors import WatchwordError
 
 
 def options() -> argparse.Namespace:
@@ -47,8 +48,8 @@ def main() -> int:
             print(f"{name} …", end=" ", file=sys.stderr, flush=True)
             try:
                 measured.append(rows.ROWS[name](folder, effort))
-            except BenchFailed as error:
-                failed[name] = str(error)
+            except (BenchFailed, WatchwordError) as error:
+                failed[name] = str(error) or type(error).__name__
             print(f"{time.perf_counter() - started:.0f} s", file=sys.stderr)
     for key, value in where.items():
         print(f"{key:9} {value}")

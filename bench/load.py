@@ -320,7 +320,9 @@ def main() -> None:
     plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         report = runner.run(run(plan))
-    sys.stdout.buffer.write(msgspec.json.encode(report))
+    # With PYTHONUNBUFFERED, sys.stdout.buffer is none, and may write but a part.
+    with open(sys.stdout.fileno(), "wb", closefd=False) as out:
+        out.write(msgspec.json.encode(report))
 
 
 if __name__ == "__main__":

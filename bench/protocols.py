@@ -16,6 +16,7 @@ from bench.measuring import (
     CONNECTIONS,
     Effort,
     Refreshing,
+    in_turn,
     latency,
     median,
     ratios,
@@ -39,12 +40,7 @@ def _against_native(
         tokens = servers.sign_in_many(server, CONNECTIONS)
         native = Refreshing(server, tokens, effort)
         ours.prime()
-        sides = [native, ours]
-        for _ in range(effort.rounds):
-            for side in sides:
-                side.round()
-            # Whatever the one leaves behind for the other, or a drift, evens out.
-            sides.reverse()
+        in_turn(effort.rounds, [native, ours])
     each = ratios(native.rates(), ours.rates())
     return Row(
         name=name,

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import msgspec
 
-from bench import servers
+from bench import curves, servers, stores
+from bench.backends import StoreName, backend
 from bench.load import Kind, Plan, Report
 from bench.measuring import (
     CONNECTIONS,
@@ -25,60 +27,13 @@ from bench.measuring import (
 )
 from bench.protocols import dpop_refresh, introspect, oauth_refresh
 from bench.report import RESULTS, Row
-from bench.storage import bytes_per_session
+from bench.storage import bytes_per_session, bytes_per_session_on
 from bench.verifying import verify_cached, verify_new
 
 # Well below the burst that one name may have pending (core/limits.py).
 STORM: Final = 4
 # As many as the server's hash pool has (passwords/hasher.py).
 HASH_THREADS: Final = os.cpu_count() or 1
-
-
-def _refresh(folder: Path, effort: Effort, *, key: bool) -> Row:
-    data = folder / "data"
-    with servers.watchword(data) as server:
-        answer = servers.sign_in(server)
-        memory = server.resident_mb()
-        tokens = servers.sign_in_many(server, CONNECTIONS)
-        with servers.bare(folder, answer) as bare:
-            ours = Refreshing(server, tokens, effort, retry_key=key)
-            theirs = Refreshing(bare, tokens, effort, retry_key=key)
-            for _ in range(effort.rounds):
-                theirs.round()
-                ours.round()
-        loaded = server.resident_mb()
-    each = ratios(ours.rates(), theirs.rates())
-    return Row(
-        name="refresh" if key else "refresh-nokey",
-        value=median(ours.rates()),
-        unit="/s",
-        baseline=median(theirs.rates()),
-        compared_with="bare handler /s",
-        ratio=median(each),
-        budget="floor 0.32, aim 0.45; p99 ≤ 25 ms",
-        detail={
-            "ratio of each round": each,
-            "refresh /s of each round": ours.rates(),
-            "bare /s of each round": theirs.rates(),
-            **latency("refresh", ours.reports),
-            **latency("bare", theirs.reports),
-            # Far below 1 for the bare handler: something else was using the machine.
-            "bare handler's share of its core": median(theirs.busy),
-            "server's share of its core": median(ours.busy),
-            "resident after one sign-in, MB": memory,
-            "resident after the load, MB": loaded,
-        },
-    )
-
-
-def refresh(folder: Path, effort: Effort) -> Row:
-    """Refresh with a retry key, durable before the answer, against the bare handler."""
-    return _refresh(folder, effort, key=True)
-
-
-def refresh_nokey(folder: Path, effort: Effort) -> Row:
-    """The same from clients that send no retry key."""
-    return _refresh(folder, effort, key=False)
 
 
 def secure(folder: Path, effort: Effort) -> Row:
@@ -211,12 +166,20 @@ def storm(folder: Path, effort: Effort) -> Row:
     )
 
 
-def _profile(folder: Path, effort: Effort, kind: Kind, *, proofs: bool = False) -> Row:
+def profile(
+    folder: Path,
+    effort: Effort,
+    store: StoreName = "sqlite",
+    *,
+    kind: Kind = "refresh",
+    proofs: bool = False,
+) -> Row:
     """Where the CPU time of a refresh goes: a table per thread, in results/."""
     RESULTS.mkdir(exist_ok=True)
     table = RESULTS / f"{folder.name}.txt"
     table.unlink(missing_ok=True)
-    with servers.watchword(folder / "data", profile=table) as server:
+    program = [*servers.PROFILED, str(table)]
+    with backend(store, folder) as one, stores.serving(one, program=program) as server:
         tokens = servers.sign_in_many(server, CONNECTIONS, proofs=proofs)
         load = Refreshing(server, tokens, effort, kind=kind, proofs=proofs)
         rate = median([load.round().rate for _ in range(min(effort.rounds, 2))])
@@ -231,24 +194,24 @@ def _profile(folder: Path, effort: Effort, kind: Kind, *, proofs: bool = False) 
     )
 
 
-def profile(folder: Path, effort: Effort) -> Row:
-    """Under the native call."""
-    return _profile(folder, effort, "refresh")
+def _on_each(
+    name: str, measure: Callable[..., Row], *names: StoreName
+) -> dict[str, Callable[[Path, Effort], Row]]:
+    """That row on each of these stores."""
+    return {f"{name}-{store}": partial(measure, store=store) for store in names}
 
 
-def profile_oauth(folder: Path, effort: Effort) -> Row:
-    """Under /oauth/token."""
-    return _profile(folder, effort, "oauth-refresh")
-
-
-def profile_dpop(folder: Path, effort: Effort) -> Row:
-    """Under the native call with a proof."""
-    return _profile(folder, effort, "refresh", proofs=True)
-
+_ALL: Final = get_args(StoreName)
 
 ROWS: Final[dict[str, Callable[[Path, Effort], Row]]] = {
-    "refresh": refresh,
-    "refresh-nokey": refresh_nokey,
+    "refresh": partial(stores.refresh, store="sqlite"),
+    "refresh-nokey": partial(stores.refresh, store="sqlite", key=False),
+    **_on_each("refresh", stores.refresh, "postgresql", "redis", "cluster"),
+    "redis-postgresql": stores.redis_postgresql,
+    **_on_each("unbatched", stores.unbatched, "sqlite", "postgresql", "redis"),
+    **_on_each("workers", stores.workers, *_ALL),
+    **_on_each("sessions", curves.sessions, "sqlite", "postgresql", "redis"),
+    **_on_each("connections", curves.connections, *_ALL),
     "oauth-refresh": oauth_refresh,
     "dpop-refresh": dpop_refresh,
     "introspect": introspect,
@@ -256,11 +219,13 @@ ROWS: Final[dict[str, Callable[[Path, Effort], Row]]] = {
     "start": start,
     "memory": memory,
     "bytes-per-session": bytes_per_session,
+    **_on_each("bytes-per-session", bytes_per_session_on, "postgresql", "redis"),
     "verify-cached": verify_cached,
     "verify-new": verify_new,
     "sign-in": sign_in,
     "storm": storm,
     "profile": profile,
-    "profile-oauth": profile_oauth,
-    "profile-dpop": profile_dpop,
+    **_on_each("profile", profile, "postgresql", "redis"),
+    "profile-oauth": partial(profile, kind="oauth-refresh"),
+    "profile-dpop": partial(profile, proofs=True),
 }

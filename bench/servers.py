@@ -6,6 +6,7 @@ the environment's own WATCHWORD_* settings taken out, on a free port of loopback
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.client
 import os
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,7 @@ USERNAME: Final = "admin"
 PASSWORD: Final = "correct-horse-battery-staple-41"
 WATCHWORD: Final = [str(Path(sys.executable).with_name("watchword"))]
 PROFILED: Final = [sys.executable, "-m", "bench.profiled"]
+UNBATCHED: Final = [sys.executable, "-m", "bench.unbatched"]
 PATIENCE: Final = 20.0
 
 
@@ -45,11 +47,7 @@ class Server(msgspec.Struct, frozen=True):
 
     def processes(self) -> list[int]:
         """The server and all its descendants."""
-        found = [self.pid]
-        for pid in found:
-            children = Path(f"/proc/{pid}/task/{pid}/children")
-            found += map(int, children.read_text().split())
-        return found
+        return processes(self.pid)
 
     def resident_mb(self) -> float:
         """Resident memory of the whole process tree, in MB (10^6)."""
@@ -61,11 +59,27 @@ class Server(msgspec.Struct, frozen=True):
 
     def cpu_seconds(self) -> float:
         """CPU time that the process tree has used."""
-        ticks = 0
-        for pid in self.processes():
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.pid)
+
+
+def processes(pid: int) -> list[int]:
+    """A process and all its descendants."""
+    found = [pid]
+    for one in found:
+        children = Path(f"/proc/{one}/task/{one}/children")
+        with contextlib.suppress(FileNotFoundError):  # gone since its parent was read
+            found += map(int, children.read_text().split())
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process tree, with that of children which have ended."""
+    ticks = 0
+    for one in processes(pid):
+        with contextlib.suppress(FileNotFoundError):
+            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def pin(core: int | None) -> Callable[[], None] | None:
@@ -144,12 +158,18 @@ def running(
 
 @contextmanager
 def watchword(
-    data: Path, core: int | None = SERVER_CORE, profile: Path | None = None
+    data: Path,
+    core: int | None = SERVER_CORE,
+    *,
+    program: Sequence[str] = WATCHWORD,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
-    """`watchword serve` on `data`, pinned to one core unless told otherwise."""
-    command = [*PROFILED, str(profile)] if profile else WATCHWORD
-    serve = [*command, "serve", "--data", str(data)]
-    env = {"WATCHWORD_ADMIN_PASSWORD": PASSWORD}
+    """`watchword serve` on `data`, pinned to one core unless told otherwise.
+
+    `settings` are the environment's; `program` may be another that does the same.
+    """
+    serve = [*program, "serve", "--data", str(data)]
+    env = {"WATCHWORD_ADMIN_PASSWORD": PASSWORD, **(settings or {})}
     with running(serve, data.with_suffix(".log"), core, env) as server:
         yield server
 

@@ -1,24 +1,42 @@
-"""What sessions cost in the database file, counted by SQLite itself.
+"""What sessions cost in each store, counted by the database itself.
 
 Owns the reading of a data folder while the server runs on it, through `dbstat`. apsw,
-not the sqlite3 module: a second, older SQLite must not touch the server's WAL.
+not the sqlite3 module: a second, older SQLite must not touch the server's WAL. Of
+PostgreSQL and Redis, what they say of themselves while the store is driven directly:
+as many swaps as a busy day brings would take HTTP too long.
 """
 
 from __future__ import annotations
 
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
+import asyncpg
 import msgspec
+from redis import Redis
 
 from bench import servers
+from bench.backends import Backend, StoreName, backend
+from bench.filling import sessions
 from bench.load import Plan
 from bench.measuring import Effort
 from bench.report import Row
 from bench.servers import BenchFailed
+from watchword.bootstrap import system_clock
+from watchword.core.session import STRICT, Session
+from watchword.ports import Change, Event, EventType, Store
+from watchword.stores.redis.address import address_of
 
 TABLE: Final = "sessions"
+# Swaps of a batch, and batches under way, as a busy server has them.
+BATCH: Final = 128
+LANES: Final = 2
 MAGIC: Final = b"SQLite format 3\0"
 
 
@@ -108,3 +126,126 @@ def bytes_per_session(folder: Path, effort: Effort) -> Row:
         budget="one row, ≤ 400 bytes",
         detail=detail,
     )
+
+
+async def _create(store: Store, count: int) -> list[Session]:
+    """New sessions, by the store's own verb."""
+    made = list(sessions(count))
+    for begin in range(0, count, BATCH):
+        batch = made[begin : begin + BATCH]
+        events = [
+            Event.about(EventType.SIGN_IN, row, row.address, row.rotated_at)
+            for row in batch
+        ]
+        await asyncio.gather(*map(store.create, batch, events))
+    return made
+
+
+async def _swap(store: Store, rows: Sequence[Session], count: int) -> list[Session]:
+    """The rows after `count` rotations in all, of each as often as of any other."""
+    left = count
+
+    async def drive(mine: list[Session]) -> list[Session]:
+        nonlocal left
+        place = 0
+        while left > 0:
+            changes = [Change(row, _rotated(row)) for row in mine[place:][:BATCH]]
+            left -= len(changes)
+            if not all(await store.swap(changes)):
+                message = "a swap found another version than the one written last"
+                raise BenchFailed(message)
+            mine[place : place + len(changes)] = [change.after for change in changes]
+            place = (place + len(changes)) % len(mine)
+        return mine
+
+    lanes = [drive(list(rows[lane::LANES])) for lane in range(LANES)]
+    return [row for lane in await asyncio.gather(*lanes) for row in lane]
+
+
+def _rotated(row: Session) -> Session:
+    return row.rotated(
+        row.generation + 1, os.urandom(32), row.address, STRICT, system_clock()
+    )
+
+
+def bytes_per_session_on(folder: Path, effort: Effort, store: StoreName) -> Row:
+    """Bytes per session, as the database says, as swaps add up."""
+    with backend(store, folder) as one:
+        return asyncio.run(_cost_on(one, folder.name, effort))
+
+
+async def _cost_on(one: Backend, name: str, effort: Effort) -> Row:
+    count = effort.stored
+    detail: dict[str, Any] = dict(one.told)
+
+    async def measure(label: str) -> float:
+        size = (await _size(one) - empty) / count
+        detail[label] = f"{count:,} sessions · {size:.0f} bytes each"
+        return size
+
+    async with _store(one):
+        pass  # what opening makes is no session's
+    empty = await _size(one)
+    async with _store(one) as store:
+        rows = await _create(store, count)
+        await store.last_event()  # by then all are where audit events are kept
+    await measure("after sign-in")
+    async with _store(one) as store:
+        rows = await _swap(store, rows, count)
+    await measure("after 1 refresh of each")
+    async with _store(one) as store:
+        started = time.perf_counter()
+        await _swap(store, rows, effort.swaps)
+        rate = effort.swaps / (time.perf_counter() - started)
+    last = await measure(f"after {effort.swaps:,} more")
+    detail[f"swaps /s, {BATCH} at a time, {LANES} under way"] = rate
+    if one.name == "postgresql":
+        detail |= await _heap(one)
+    return Row(name=name, value=last, unit="bytes", detail=detail)
+
+
+@asynccontextmanager
+async def _store(one: Backend) -> AsyncIterator[Store]:
+    """The store, opened and closed: what it counts is written down at its end."""
+    store = await one.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def _size(one: Backend) -> int:
+    """Bytes of the sessions' table with its indexes, or of all of Redis's memory."""
+    if one.session_url is None:
+        row = await _ask(one, "SELECT pg_total_relation_size('watchword.sessions')")
+        return int(row[0])
+    host, port = address_of(one.session_url).hosts[0]
+    with Redis(host=host, port=port) as client:
+        memory: Any = client.info("memory")
+        return int(memory["used_memory"])
+
+
+async def _heap(one: Backend) -> dict[str, Any]:
+    """What PostgreSQL counted of the table's updates, and what is in its rows."""
+    updated, hot, dead = await _ask(
+        one,
+        "SELECT n_tup_upd, n_tup_hot_upd, n_dead_tup FROM pg_stat_user_tables"
+        " WHERE schemaname = 'watchword' AND relname = 'sessions'",
+    )
+    table, row = await _ask(
+        one,
+        "SELECT pg_table_size('watchword.sessions'), avg(pg_column_size(one.*))"
+        " FROM watchword.sessions AS one",
+    )
+    return {
+        "updates": f"{updated:,}, {hot / updated:.2%} of them HOT · {dead:,} dead rows",
+        "table without indexes": f"{table / 1e6:.1f} MB · {row:.0f} bytes in a row",
+    }
+
+
+async def _ask(one: Backend, sql: str) -> Any:  # noqa: ANN401 - a row of anything
+    connection = await asyncpg.connect(one.url)
+    try:
+        return await connection.fetchrow(sql)
+    finally:
+        await connection.close()

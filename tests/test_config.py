@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from watchword.config import Settings, is_loopback, load_settings
 from watchword.core import limits
 from watchword.errors import SettingsError
-from watchword.stores import STORES
+from watchword.stores import SESSION_STORES, STORES
 
 SECRET = "s3cret-of-thirty-two-bytes-or-more"
 PUBLIC = {"host": "0.0.0.0", "behind_proxy": "10.0.0.0/8"}
@@ -134,6 +134,10 @@ def test_a_duration_is_whole_seconds(text: object, seconds: int) -> None:
         *[("BEHIND_PROXY", v) for v in ("proxy.example", "10.0.0.1/8", " , ")],
         *[("DATABASE_URL", v) for v in ("mysql://h/d", "sqlite:", "sqlite:///", "x")],
         ("DATABASE_URL", "sqlite://file.db"),
+        *[("SESSION_STORE_URL", v) for v in ("http://h", "redis:", "redis://", "h")],
+        ("SESSION_STORE_URL", "postgresql://h/d"),
+        *[("SESSION_STORE_WAIT", v) for v in ("1", "2,0", "1,101", "-1,0", "1,a")],
+        ("SESSION_STORE_WAIT", "1,0,0"),
         ("SECRET", "short"),
         ("SECRET", f"{SECRET} short"),
         ("SECRET", " "),
@@ -327,15 +331,19 @@ def test_neither_faults_nor_settings_show_a_secret(folder: Path, env: Any) -> No
         TLS_KEY=SECRET,
         ADMIN_PASSWORD_FILE=f"/{SECRET}",
         DATABASE_URL=f"mysql://u:{SECRET}@h/d",
+        SESSION_STORE_URL=f"memcached://u:{SECRET}@h",
         ISSUER=f"https://u:{SECRET}@h",
     )
     with pytest.raises(SettingsError) as raised:
         load_settings(secret=[SECRET[:20]])
-    assert len(raised.value.faults) == 8
+    assert len(raised.value.faults) == 9
     assert SECRET[:20] not in str(raised.value)
     assert raised.value.__context__ is None
     settings = Settings(secret=[SECRET], admin_password=SECRET)
     assert SECRET not in repr(settings) + str(settings) + str(settings.model_dump())
+    url = f"postgresql://u:{SECRET}@h/d"
+    settings = Settings(database_url=url, session_store_url=f"redis://:{SECRET}@h")
+    assert SECRET not in repr(settings) + str(settings)
 
 
 def test_a_file_that_is_named_has_to_be_there_and_be_toml(
@@ -358,6 +366,24 @@ def test_the_memory_store_is_never_selected_by_accident(env: Any) -> None:
 @pytest.mark.parametrize("scheme", sorted(STORES.keys() - {"memory"}))
 def test_settings_accept_every_store_that_there_is(scheme: str) -> None:
     assert load_settings(database_url=f"{scheme}:///f").database_url
+
+
+@pytest.mark.parametrize("scheme", sorted(SESSION_STORES))
+def test_settings_accept_every_store_of_sessions_that_there_is(scheme: str) -> None:
+    url = f"{scheme}://:password@host:6379/0?prefix=here"
+    assert load_settings(session_store_url=url).session_store_url == url
+
+
+def test_what_a_revocation_waits_for_is_two_numbers(folder: Path, env: Any) -> None:
+    assert load_settings().session_store_url is None
+    assert load_settings().session_store_wait == (1, 0)
+    env(SESSION_STORE_WAIT="0, 2")
+    assert load_settings().session_store_wait == (0, 2)
+    (folder / "watchword-data").mkdir()
+    file = folder / "watchword-data" / "watchword.toml"
+    file.write_text("session_store_wait = [1, 3]")
+    env(SESSION_STORE_WAIT="")
+    assert load_settings().session_store_wait == (1, 3)
 
 
 @pytest.mark.parametrize(

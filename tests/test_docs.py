@@ -262,6 +262,8 @@ def default_of(name: str) -> str:
     field = Settings.model_fields[name]
     if (field.description or "").startswith("a duration"):
         return f"`{spelled(value)}`"
+    if isinstance(value, tuple):
+        return f"`{','.join(map(str, value))}`"
     return f"`{value}`"
 
 

@@ -16,6 +16,8 @@ import pytest
 from tests.pages import NAMES, ROOT, blocks_of, tables_of, without_blocks
 from watchword.cli import main
 from watchword.core import limits
+from watchword.server.serve import GRACE_SECONDS, KEEP_ALIVE_SECONDS
+from watchword.server.workers import STOP_SECONDS
 
 STANDARDS: Final = ROOT / "docs/standards.md"
 SOURCE: Final = ROOT / "src/watchword"
@@ -96,6 +98,15 @@ NUMBERS: Final = {
         f"`Idempotency-Key` for {limits.DPOP_GRACE // SECONDS} seconds",
         f"about {WORDS[limits.DPOP_NONCE_STEP * limits.DPOP_NONCE_STEPS]}",
         f"off by {WORDS[limits.DPOP_CLOCK]}",
+    ),
+    "docs/running-many.md": (
+        f"for {GRACE_SECONDS} seconds at most",
+        f"One that hangs is killed after {STOP_SECONDS}",
+        f"closes them after {KEEP_ALIVE_SECONDS} seconds",
+        f"One that had none for {limits.FEED_STALE // SECONDS} seconds",
+        f"{WORDS[limits.FEED_LEEWAY]} more",
+        f"published to all {WORDS[limits.JWKS_MAX_AGE]} before",
+        f"up to {limits.CLOCK_SKEW // SECONDS} seconds | nothing",
     ),
     "docs/runbooks/compromised-signing-key.md": (
         f"`Cache-Control: max-age={limits.JWKS_MAX_AGE // SECONDS}`",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.core.test_rotation import session
-from watchword.core.limits import FEED_STALE, MINUTE
+from watchword.core.limits import FEED_READS, FEED_STALE, HOUR, MINUTE
 from watchword.core.session import Ended, as_text
 from watchword.errors import StoreUnavailable
 from watchword.ports import Cursor, Event, EventType, Feed, OneSession, Store
@@ -21,10 +22,13 @@ ONE, TWO = b"1" * 16, b"2" * 16
 
 
 class Cut:
-    """A feed that can be cut, and that a test writes."""
+    """A feed that can be cut, or hang, or be behind, and that a test writes."""
 
     def __init__(self) -> None:
         self.cut = False
+        self.hangs: asyncio.Event | None = None
+        self.behind = 0
+        self.life = b"life"
         self.entries: list[Ended] = []
         self.asked: list[Cursor | None] = []
 
@@ -32,9 +36,13 @@ class Cut:
         self.asked.append(after)
         if self.cut:
             raise StoreUnavailable
-        seen = 0 if after is None else after.sequence
-        new = self.entries[seen:]
-        return Feed(new, Cursor(b"life", len(self.entries)), now)
+        known = after is not None and after.incarnation == self.life
+        seen = after.sequence if after is not None and known else 0
+        cursor = Cursor(self.life, len(self.entries))
+        feed = Feed(self.entries[seen:], cursor, now - self.behind)
+        if (hangs := self.hangs) is not None:
+            await hangs.wait()
+        return feed
 
 
 class Setup:
@@ -124,15 +132,105 @@ async def test_it_reads_on_from_its_cursor(world: Setup) -> None:
 async def test_entries_go_when_no_access_token_can_be_left(world: Setup) -> None:
     await world.revocations.follow()
     until = world.clock.now + MINUTE
-    world.revocations.add([Ended(ONE, 0, until), Ended(TWO, 0, until + 1)])
-    world.revocations.add([Ended(ONE, 0, until - 1)])  # never shortens
-    world.clock.now = until - 1
+    begun = world.clock.now
+    world.revocations.add([Ended(ONE, begun, until), Ended(TWO, begun, until + 1)])
+    world.revocations.add([Ended(ONE, begun, until - 1)])  # never shortens
+    for clock in (world.clock, world.monotonic):
+        clock.advance(MINUTE - 1)
     world.revocations.forget_expired()
     assert len(world.revocations) == 2
-    world.clock.advance(1)
+    for clock in (world.clock, world.monotonic):
+        clock.advance(1)
     world.revocations.forget_expired()
+    await world.revocations.follow()
     assert not world.revocations.has_ended(as_text(ONE))
     assert world.revocations.has_ended(as_text(TWO))
+
+
+async def test_a_clock_that_is_set_makes_nobody_forget(world: Setup) -> None:
+    """An hour on and back again, and an entry by somebody whose clock is far behind."""
+    await world.revocations.follow()
+    begun = world.clock.now
+    world.revocations.add([Ended(ONE, begun, begun + MINUTE)])
+    behind = begun - HOUR
+    world.revocations.add([Ended(TWO, behind, behind + MINUTE)])
+    world.clock.advance(HOUR)
+    world.revocations.forget_expired()
+    world.clock.advance(-HOUR)
+    assert world.revocations.has_ended(as_text(ONE))
+    assert world.revocations.has_ended(as_text(TWO))
+    world.monotonic.advance(MINUTE)
+    world.clock.advance(-HOUR)
+    await world.revocations.follow()
+    world.revocations.forget_expired()
+    assert world.revocations.has_ended(as_text(ONE))  # may be accepted again by then
+
+
+async def test_a_read_that_hangs_neither_blocks_the_next_nor_counts(
+    world: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("watchword.revocation._PATIENCE", 0.01)
+    await world.revocations.follow()
+    world.feed.hangs = hanging = asyncio.Event()
+    world.monotonic.advance(FEED_STALE)
+    for _ in range(FEED_READS + 1):  # and no more than so many at a time
+        with pytest.raises(StoreUnavailable):
+            await world.revocations.follow()
+    assert len(world.feed.asked) == 1 + FEED_READS
+    world.monotonic.advance(1)
+    assert not world.revocations.is_current()
+    hanging.set()
+    await world.revocations.follow()
+    assert world.revocations.is_current()
+    world.feed.hangs = hanging = asyncio.Event()
+    with pytest.raises(StoreUnavailable):
+        await world.revocations.follow()
+    world.feed.hangs = None
+    world.monotonic.advance(1)
+    world.feed.entries.append(Ended(ONE, 0, world.clock.now + MINUTE))
+    await world.revocations.follow()
+    assert world.revocations.has_ended(as_text(ONE))
+    hanging.set()  # late, and of before: it takes nothing back
+    await world.revocations.follow()
+    assert world.feed.asked[-2:] == [Cursor(b"life", 0), Cursor(b"life", 1)]
+    assert world.revocations.has_ended(as_text(ONE))
+
+
+async def test_what_hangs_is_let_go_of_at_the_end(
+    world: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("watchword.revocation._PATIENCE", 0.01)
+    world.feed.hangs = asyncio.Event()
+    with pytest.raises(StoreUnavailable):
+        await world.revocations.follow()
+    await world.revocations.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_store_that_knows_itself_behind_is_as_old_as_it_says(
+    world: Setup,
+) -> None:
+    """A replica, say: complete as of a while ago."""
+    world.feed.behind = FEED_STALE
+    await world.revocations.follow()
+    assert world.revocations.is_current()
+    world.monotonic.advance(1)
+    assert not world.revocations.is_current()
+
+
+async def test_another_life_of_the_store_is_read_from_its_beginning(
+    world: Setup,
+) -> None:
+    """What the former one said stays: a session that has ended never comes back."""
+    world.feed.entries = [Ended(ONE, 0, world.clock.now + MINUTE)] * 3
+    await world.revocations.follow()
+    world.feed.life = b"restored"
+    world.feed.entries = [Ended(TWO, 0, world.clock.now + MINUTE)]
+    await world.revocations.follow()
+    await world.revocations.follow()
+    assert world.feed.asked[-2:] == [Cursor(b"life", 3), Cursor(b"restored", 1)]
+    for one in (ONE, TWO):
+        assert world.revocations.has_ended(as_text(one))
 
 
 @pytest_asyncio.fixture(params=["memory", "sqlite"])

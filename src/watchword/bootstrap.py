@@ -27,7 +27,13 @@ from watchword.config import Settings
 from watchword.core import limits
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy
-from watchword.errors import NameTaken, PasswordRejected, SettingsError
+from watchword.errors import (
+    InvalidCredentials,
+    KeyRingError,
+    NameTaken,
+    PasswordRejected,
+    SettingsError,
+)
 from watchword.keys import KeyRing, derive
 from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher
 from watchword.ports import Clock, Entropy, Store
@@ -40,6 +46,7 @@ from watchword.verify.dpop import Nonces, Proofs, Signed, Work
 ADMIN_PASSWORD_FILE: Final = "admin-password"  # noqa: S105 - a name
 """In the data folder, until somebody has seen it."""
 
+SECRET_FILE: Final = "secret"  # noqa: S105 - a name
 _ADMIN: Final = "admin"
 _log = logging.getLogger("watchword")
 
@@ -70,6 +77,7 @@ class Watchword:
         store: Store,
         server_secrets: Sequence[bytes],
         *,
+        made_secret: Path | None,
         clock: Clock,
         entropy: Entropy,
         monotonic: Callable[[], int],
@@ -78,6 +86,7 @@ class Watchword:
     ) -> None:
         policy = policy_of(settings)
         self.settings = settings
+        self.made_secret = made_secret
         self.issuer = settings.effective_issuer
         self.store = store
         self.clock = clock
@@ -129,8 +138,14 @@ class Watchword:
 
         `reseal`: seal signing keys anew where an older secret did.
         """
-        await self.keys.start(reseal=reseal)
-        await self.revocations.follow()
+        try:
+            await self.keys.start(reseal=reseal)
+        except KeyRingError:
+            if self.made_secret is None:
+                raise
+            self.made_secret.unlink(missing_ok=True)  # another machine was first
+            raise lacking_secret(self.settings) from None
+        await self.revocations.read()
 
     async def run(self) -> None:
         """Follow the store and keep house, until cancelled."""
@@ -143,8 +158,13 @@ class Watchword:
             group.create_task(_every(limits.SWEEP_EVERY, self.sweep, "sweep"))
 
     async def sweep(self) -> None:
-        """Delete what is over, in small steps."""
+        """Delete what is over, in small steps; of all processes, one in each turn."""
         self.revocations.forget_expired()
+        now = self.clock()
+        turn = b"sweep %d" % (now // limits.SWEEP_EVERY)
+        # Whoever names it first: so one that died is replaced at the next turn.
+        if not all(await self.store.use_once([(turn, now + limits.HOUR)])):
+            return
         while await self.sessions.sweep() >= limits.SWEEP_LIMIT:  # noqa: ASYNC110
             await asyncio.sleep(0.05)  # refreshes first
 
@@ -156,6 +176,7 @@ class Watchword:
 
     async def close(self) -> None:
         """Finish what was accepted, then let go of threads and files."""
+        await self.revocations.close()
         await self.hasher.close()
         await self.store.close()
 
@@ -174,19 +195,25 @@ async def open_watchword(
 ) -> AsyncIterator[Watchword]:
     """A started Watchword over the settings' store, or over `store`.
 
-    The secret is there already (`prepare`), or made here in a new data folder.
+    The secret is given, or in the data folder, or made there: for a store that has no
+    signing keys yet. Raises SettingsError, SchemaError, KeyRingError, StoreUnavailable.
     """
-    server_secrets, _ = _server_secrets(settings)
     store = store or await open_store(
         settings.database_url,
         entropy,
         settings.session_store_url,
         settings.session_store_wait,
     )
+    try:
+        server_secrets, made = await _server_secrets(settings, store)
+    except BaseException:
+        await store.close()
+        raise
     watchword = Watchword(
         settings,
         store,
         server_secrets,
+        made_secret=made,
         clock=clock,
         entropy=entropy,
         monotonic=monotonic,
@@ -213,22 +240,32 @@ async def prepare(settings: Settings) -> Prepared:
 
     Run by the parent process only. Safe beside others that do the same at once.
     """
-    _, made = _server_secrets(settings)
     async with open_watchword(settings, background=False) as watchword:
         password = None
         if await watchword.accounts.is_empty():
-            given = settings.admin_password
-            if given is None:
-                password = _kept_password(settings.data)
-            chosen = password if given is None else given.get_secret_value()
-            try:
-                await watchword.accounts.register(_ADMIN, chosen or "", roles=[_ADMIN])
-            except NameTaken:  # another process that started with us was first
-                password = None
-            except PasswordRejected as error:
-                fault = f"WATCHWORD_ADMIN_PASSWORD cannot be used: {error}"
-                raise SettingsError([fault]) from None
-        return Prepared(made, password)
+            password = await _make_admin(settings, watchword)
+        return Prepared(watchword.made_secret, password)
+
+
+async def _make_admin(settings: Settings, watchword: Watchword) -> str | None:
+    """The password that was drawn for the first account, if it was and counts."""
+    given = settings.admin_password
+    drawn = _kept_password(settings.data) if given is None else None
+    chosen = drawn if given is None else given.get_secret_value()
+    try:
+        await watchword.accounts.register(_ADMIN, chosen or "", roles=[_ADMIN])
+    except NameTaken:  # another process that started with us was first
+        if drawn is not None:
+            admin = await watchword.accounts.get(_ADMIN)
+            try:  # it shares our folder, and so our password, or it does not
+                await watchword.hasher.verify(admin.password_hash, drawn, address="")
+            except InvalidCredentials:
+                (settings.data / ADMIN_PASSWORD_FILE).unlink(missing_ok=True)
+        return None
+    except PasswordRejected as error:
+        fault = f"WATCHWORD_ADMIN_PASSWORD cannot be used: {error}"
+        raise SettingsError([fault]) from None
+    return drawn
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -267,24 +304,51 @@ def _batched(work: Work) -> Callable[[bytes, Signed], Awaitable[None]]:
     return Batcher(work, batch_max=limits.DPOP_BATCH_MAX).submit
 
 
-def _server_secrets(settings: Settings) -> tuple[list[bytes], Path | None]:
+async def _server_secrets(
+    settings: Settings, store: Store
+) -> tuple[list[bytes], Path | None]:
     """The secrets given, or the one kept in the data folder, made there if need be.
 
-    The second value is the file that was made just now.
+    The second value is the file that was made just now: only where there are no signing
+    keys, for a new secret beside them would hide that theirs is not here.
     """
-    if settings.secret:
-        return [one.get_secret_value().encode() for one in settings.secret], None
-    path = settings.data / "secret"
+    revision, _ = await store.load_keys()
+    found = given_secrets(settings)  # only now: whoever makes keys has made it before
+    if found is not None:
+        return found, None
+    if revision:
+        raise lacking_secret(settings)
+    path = settings.data / SECRET_FILE
     try:
         made = _make_private(path, secrets.token_urlsafe(48))
     except OSError as error:
         fault = f"WATCHWORD_DATA: cannot write in {settings.data}: {error.strerror}"
         raise SettingsError([fault]) from None
-    found = [line.encode() for line in path.read_text("ascii").split()]
+    return given_secrets(settings) or [], path if made else None
+
+
+def given_secrets(settings: Settings) -> list[bytes] | None:
+    """What the settings or the data folder have; None where there is none."""
+    if settings.secret:
+        return [one.get_secret_value().encode() for one in settings.secret]
+    path = settings.data / SECRET_FILE
+    if not path.exists():
+        return None
+    found = path.read_text("ascii").encode().split()
     if not found or min(map(len, found)) < limits.SERVER_SECRET_MIN:
         message = f"{path}: every line must have {limits.SERVER_SECRET_MIN} bytes"
         raise SettingsError([message])
-    return found, path if made else None
+    return found
+
+
+def lacking_secret(settings: Settings) -> SettingsError:
+    """Without it nothing of the store works; another one would only hide that."""
+    path = settings.data / SECRET_FILE
+    fault = (
+        "the server secret of this store is not here: give WATCHWORD_SECRET, as its "
+        f"other servers have it, or put back {path}"
+    )
+    return SettingsError([fault])
 
 
 def _kept_password(folder: Path) -> str:

@@ -9,19 +9,24 @@ answer is 503, not 401, for the client must not sign its user out.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from watchword.core import limits
 from watchword.core.session import Ended, as_text
 from watchword.errors import StoreUnavailable
 from watchword.ports import Clock, Cursor, SessionStore
 
+_PATIENCE: Final = limits.FEED_PATIENCE / limits.SECOND
+
 
 class Revocations:
     """The sessions whose access tokens are dead before their `exp`.
 
-    `monotonic` measures staleness in milliseconds: a clock that is set must neither
-    blind the process nor make it trust an old feed.
+    `monotonic` measures in milliseconds how old the last read is, and how long an entry
+    has been here: a clock that is set must neither blind the process nor make it trust
+    an old feed, nor forget.
     """
 
     def __init__(
@@ -30,9 +35,11 @@ class Revocations:
         self._store = store
         self._clock = clock
         self._monotonic = monotonic
-        self._until: dict[str, int] = {}
+        # By session: until when it is remembered, by either clock; the later counts.
+        self._until: dict[str, tuple[int, int]] = {}
         self._cursor: Cursor | None = None
         self._complete_at: int | None = None
+        self._reads: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._until)
@@ -51,20 +58,65 @@ class Revocations:
 
     def add(self, entries: Iterable[Ended]) -> None:
         """Sessions that ended, known from the feed or because we ended them."""
+        now = self._monotonic()
         for entry in entries:
             sid = as_text(entry.session_id)
-            self._until[sid] = max(entry.until, self._until.get(sid, 0))
+            until, here = self._until.get(sid, (0, 0))
+            # Whoever ended it may have a clock that is far behind.
+            life = entry.until - entry.at
+            self._until[sid] = max(entry.until, until), max(now + life, here)
+
+    async def read(self) -> None:
+        """Read the feed on from where we are, however long it takes."""
+        asked, now = self._monotonic(), self._clock()
+        feed = await self._store.ended(self._cursor, now)
+        self.add(feed.entries)
+        # What was committed while the answer was under way may be missing from it, and
+        # the store may know itself to be behind.
+        complete_at = asked - max(0, now - feed.complete_as_of)
+        if self._complete_at is None or complete_at >= self._complete_at:
+            self._cursor, self._complete_at = feed.cursor, complete_at
 
     async def follow(self) -> None:
-        """Read the feed on from where we are."""
-        asked = self._monotonic()
-        feed = await self._store.ended(self._cursor, self._clock())
-        self.add(feed.entries)
-        self._cursor = feed.cursor
-        self._complete_at = asked
+        """The same, beside a read that hangs; to be called again and again.
+
+        Raises what the read raised; StoreUnavailable where none has answered soon.
+        """
+        if len(self._reads) < limits.FEED_READS:
+            read = asyncio.create_task(self._read_in_time())
+            self._reads.add(read)
+            read.add_done_callback(self._over)
+        done, _ = await asyncio.wait(
+            self._reads, timeout=_PATIENCE, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not done:
+            raise StoreUnavailable("The revocation feed does not answer.")
+        for read in done:
+            read.result()
+
+    async def _read_in_time(self) -> None:
+        # An answer to what was asked longer ago than this would be worth nothing.
+        try:
+            async with asyncio.timeout(limits.FEED_STALE / limits.SECOND):
+                await self.read()
+        except TimeoutError as error:
+            raise StoreUnavailable from error
+
+    def _over(self, read: asyncio.Task[None]) -> None:
+        self._reads.discard(read)
+        if not read.cancelled():
+            read.exception()  # whoever still waits for it has it
+
+    async def close(self) -> None:
+        """Let go of reads that hang, and do not wait long for that."""
+        for read in self._reads:
+            read.cancel()
+        if self._reads:
+            await asyncio.wait(self._reads, timeout=_PATIENCE)
 
     def forget_expired(self) -> None:
         """Drop the entries whose access tokens have surely all expired by now."""
-        now = self._clock()
-        for sid in [sid for sid, until in self._until.items() if until <= now]:
+        now, here = self._clock(), self._monotonic()
+        over = [s for s, (u, h) in self._until.items() if u <= now and h <= here]
+        for sid in over:
             del self._until[sid]

@@ -19,6 +19,7 @@ import httpx2
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tests.servers.stores import STORES
 from watchword.bootstrap import Watchword
 from watchword.config import Settings
 from watchword.passwords import INSECURE_FOR_TESTS
@@ -87,10 +88,12 @@ def code_of(answer: httpx2.Response) -> str:
 
 
 def settings_for(folder: Path, store: str, **given: Any) -> Settings:
-    url = "memory:" if store == "memory" else f"sqlite:///{folder}/watchword.db"
+    """The settings of an application on a store of `STORES`."""
+    place = STORES[store].place(folder)
     return Settings(
         data=folder,
-        database_url=url,
+        database_url=place.url,
+        session_store_url=place.sessions,
         issuer="https://auth.example",
         secret=(SecretStr("the-server-secret-of-these-tests-0123456789"),),
         **given,

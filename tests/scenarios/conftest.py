@@ -11,16 +11,16 @@ import pytest_asyncio
 
 from tests.scenarios.api import LocalApi, local_api, settings_for
 from tests.scenarios.world import Faulty, World
+from tests.servers.stores import STORES
 from watchword.ports import Store
-from watchword.stores import open_store
-from watchword.testing import ManualClock, SeededEntropy
+from watchword.testing import ManualClock
 
 MakeWorld = Callable[..., Awaitable[World]]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql-16", "valkey-9"])
 def kind(request: pytest.FixtureRequest) -> str:
-    """Every story about state is told on both stores."""
+    """Every story about state is told on these stores."""
     name: str = request.param
     return name
 
@@ -32,8 +32,7 @@ def clock() -> ManualClock:
 
 @pytest_asyncio.fixture
 async def store(kind: str, tmp_path: Path) -> AsyncIterator[Store]:
-    url = "memory:" if kind == "memory" else f"sqlite:///{tmp_path}/watchword.db"
-    opened = await open_store(url, SeededEntropy("store"))
+    opened = await STORES[kind].place(tmp_path).open("store")
     yield opened
     await opened.close()
 

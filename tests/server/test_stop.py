@@ -21,9 +21,12 @@ HEADERS = {
 }
 
 
-def test_requests_in_flight_are_answered(tmp_path: Path) -> None:
+@pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one", "workers"])
+def test_requests_in_flight_are_answered(
+    tmp_path: Path, flags: tuple[str, ...]
+) -> None:
     """Their bodies were half sent when the signal came."""
-    with Live(tmp_path / "data") as live:
+    with Live(tmp_path / "data", *flags) as live:
         live.login()
         whole = request("POST", "/api/auth/login", HEADERS, BODY)
         connections = [live.connect() for _ in range(5)]

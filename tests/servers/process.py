@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import select
 import shutil
 import signal
 import socket
@@ -100,13 +101,38 @@ class Process:
             time.sleep(0.02)
 
     def send(self, number: signal.Signals) -> None:
-        """SIGSTOP and SIGCONT make a server that hangs."""
-        os.kill(self.pid, number)
+        """SIGSTOP and SIGCONT make a server that hangs, its children too."""
+        for one in self.family():
+            with suppress(ProcessLookupError):
+                os.kill(one, number)
+
+    def limit_files(self, size: int | None = None) -> None:
+        """Let no file of it grow beyond that, as on a full disk; or there is room."""
+        limit = "unlimited" if size is None else str(size)
+        for one in self.family():
+            # A program, because only the same user may, if not all of root's powers.
+            subprocess.run(
+                ["prlimit", f"--pid={one}", f"--fsize={limit}:unlimited"],
+                user=self._user,
+                check=True,
+            )
+
+    def family(self) -> list[int]:
+        """It, its children and theirs: PostgreSQL's are no group with it."""
+        found = [self.pid]
+        for one in found:
+            children = Path(f"/proc/{one}/task/{one}/children")
+            with suppress(OSError):
+                found += map(int, children.read_text().split())
+        return found
 
     def kill(self) -> None:
-        """As the kernel or a power cut would: the whole group, at once."""
+        """As the kernel or a power cut would: all of them, at once."""
         if self._child is not None and self._child.poll() is None:
-            os.killpg(self._child.pid, signal.SIGKILL)
+            self._child.send_signal(signal.SIGSTOP)  # no more children
+            for one in self.family():
+                with suppress(ProcessLookupError):
+                    _kill(os.pidfd_open(one))
             self._child.wait()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
@@ -114,3 +140,12 @@ class Process:
         if self._child is not None and self._child.poll() is None:
             self._child.send_signal(number)
             self._child.wait(PATIENCE)
+
+
+def _kill(handle: int) -> None:
+    """Come back when that process is dead."""
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        select.select([handle], [], [])
+    finally:
+        os.close(handle)

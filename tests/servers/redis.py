@@ -102,6 +102,7 @@ class Cluster:
             "cluster-enabled": "yes",
             "cluster-node-timeout": "1500",
             "cluster-replica-validity-factor": "0",
+            "repl-diskless-sync-delay": "0",
             **settings,
         }
         size = masters * (1 + replicas)
@@ -131,6 +132,16 @@ class Cluster:
             clients[number].execute_command("CLUSTER REPLICATE", master)
         _until(lambda: all(self._is_up(one) for one in clients))
         return self
+
+    def pair(self, number: int) -> tuple[Redis, Redis]:
+        """The master of these slots and its replica, as they are now."""
+        one, other = self.nodes[number], self.nodes[number + self.masters]
+        is_master = one.client().info("replication")["role"] == "master"
+        return (one, other) if is_master else (other, one)
+
+    def is_settled(self) -> bool:
+        """Whether all nodes are up, and each replica follows its master."""
+        return all(self._is_up(node.client()) for node in self.nodes)
 
     def _knows_all(self, client: Any) -> bool:
         info = client.execute_command("CLUSTER INFO")
@@ -164,10 +175,10 @@ def _until(done: Any) -> None:
 @cache
 def single(name: str = "valkey-9") -> Redis:
     """The server that the tests of this process share; each test has a prefix."""
-    return Redis(name).start()
+    return Redis(name, hz="100").start()
 
 
 @cache
 def cluster(name: str = "valkey-9") -> Cluster:
     """Three masters that the tests of this process share."""
-    return Cluster(name).start()
+    return Cluster(name, hz="100").start()

@@ -57,24 +57,18 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
 def settings_of(data: Path | None, **flags: Any) -> Settings:  # noqa: ANN401
     """The settings, of a store that may be new; `--data` and other flags win.
 
-    Raises SettingsError, also where a database is there and its secret is not: a new
-    secret beside it would only hide that the old one was lost.
+    Raises SettingsError.
     """
     from watchword.config import load_settings
 
-    settings = load_settings(data=data, **flags)
-    file = database_of(settings)
-    if file is not None and file.exists() and not _has_secret(settings):
-        fault = (
-            f"the database {file} is there, and the secret that it was made with is "
-            f"not: give WATCHWORD_SECRET, or put back {settings.data / 'secret'}"
-        )
-        raise SettingsError([fault])
-    return settings
+    return load_settings(data=data, **flags)
 
 
-def existing(data: Path | None) -> Settings:
-    """The settings, of a store that is there. Raises SettingsError."""
+def existing(data: Path | None, *, secret: bool = True) -> Settings:
+    """The settings, of a store that is there, and of its server secret, if needed.
+
+    Raises SettingsError.
+    """
     settings = settings_of(data)
     file = database_of(settings)
     if file is not None and not file.exists():
@@ -84,20 +78,21 @@ def existing(data: Path | None) -> Settings:
         raise SettingsError(
             [f"no {missing}: run `watchword serve` first, or give --data"]
         )
+    if secret:
+        from watchword.bootstrap import given_secrets, lacking_secret
+
+        if given_secrets(settings) is None:
+            raise lacking_secret(settings)
     return settings
 
 
 def database_of(settings: Settings) -> Path | None:
-    """The file of an embedded store."""
+    """The file of an embedded store; None where the store is a server."""
     if not settings.database_url.startswith("sqlite:"):
         return None
     from watchword.stores.sqlite.database import path_of
 
     return path_of(settings.database_url)
-
-
-def _has_secret(settings: Settings) -> bool:
-    return bool(settings.secret) or (settings.data / "secret").exists()
 
 
 def with_engine(

@@ -18,7 +18,6 @@ from watchword.cli.running import (
     existing,
     options,
     settings_of,
-    with_engine,
 )
 from watchword.errors import SettingsError, WatchwordError
 
@@ -37,7 +36,7 @@ def migrate(plan: bool, check: bool, data: Path | None, as_json: bool) -> None:
     from watchword.stores import migrate_store
 
     looking = plan or check
-    url = existing(data).database_url
+    url = existing(data, secret=False).database_url
     found = asyncio.run(migrate_store(url, apply=not looking))
     names = [migration.name for migration in found]
     if names:
@@ -87,20 +86,47 @@ def _tls(settings: Settings) -> Iterator[str]:
 
 def _store(settings: Settings) -> Iterator[str]:
     file = database_of(settings)
-    from watchword.stores import migrate_store
-
-    if file is None or not file.exists():
-        for folder in {settings.data, settings.data if file is None else file.parent}:
+    if file is not None and not file.exists():
+        for folder in {settings.data, file.parent}:
             yield from _room(folder)
         return
+    if not settings.secret:  # it is kept there, or will be
+        yield from _room(settings.data)
     try:
-        # Opening would apply what is pending: that is for `serve`, or for `migrate`.
-        if not asyncio.run(migrate_store(settings.database_url, apply=False)):
-            with_engine(settings, lambda watchword: watchword.check())
+        yield from asyncio.run(_open(settings))
     except SettingsError as error:
         yield from error.faults
     except WatchwordError as error:
         yield str(error)
+
+
+async def _open(settings: Settings) -> list[str]:
+    """What `serve` would meet at the store, and with the keys in it. Makes nothing."""
+    import secrets
+
+    from watchword.bootstrap import given_secrets, lacking_secret, system_clock
+    from watchword.keys import KeyRing
+    from watchword.stores import migrate_store, open_store
+
+    entropy = secrets.token_bytes
+    url, sessions = settings.database_url, settings.session_store_url
+    if pending := await migrate_store(url, apply=False):
+        if database_of(settings) is not None:
+            return []  # to open it would apply that
+        names = ", ".join(migration.name for migration in pending)
+        return [f"the database lacks {names}: run `watchword migrate`"]
+    store = await open_store(url, entropy, sessions, settings.session_store_wait)
+    try:
+        await store.check()
+        revision, _ = await store.load_keys()
+        given = given_secrets(settings)
+        if revision and given is None:
+            raise lacking_secret(settings)
+        ring = KeyRing(store, given or [], settings.signing_alg, system_clock, entropy)
+        await ring.refresh()
+    finally:
+        await store.close()
+    return []
 
 
 def _room(folder: Path) -> Iterator[str]:

@@ -60,13 +60,14 @@ def add(
     file = database_of(settings)
     if file is not None and not file.exists():
         click.echo(
-            f"There was no store: making {file}"
-            + ("" if settings.secret else ", and a server secret to back up")
-            + ". `watchword serve` will not make the account admin beside this one.",
+            f"There was no store: making {file}. `watchword serve` will not make the "
+            "account admin beside this one.",
             err=True,
         )
 
     async def work(watchword: Watchword) -> None:
+        if made := watchword.made_secret:
+            click.echo(f"Made a server secret in {made}: back it up.", err=True)
         account = await watchword.accounts.register(name, password, roles=roles)
         tell(
             as_json,

@@ -88,6 +88,9 @@ SERVER_SECRET_MIN: Final = 32
 # Revocation feed (design, section 5).
 FEED_POLL: Final = 250
 FEED_STALE: Final = 30 * SECOND
+# A read that has not come back by then hangs, perhaps: the next begins beside it.
+FEED_PATIENCE: Final = SECOND // 2
+FEED_READS: Final = 4
 # How much longer than its last access token an ended session is remembered: more than
 # a commit can take, than clocks differ, and than one is usually corrected by.
 FEED_LEEWAY: Final = 5 * MINUTE

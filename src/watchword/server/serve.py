@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
+import pickle
 import signal
+import socket
 import sys
 from functools import partial
 from typing import Final
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
 
 from watchword.config import Settings
 from watchword.server.app import make_app
 from watchword.server.protocol import BoundedProtocol
+from watchword.server.workers import SERVING, Workers
 
 # SIGTERM: answers in flight finish, then the store commits what it accepted. Container
 # runtimes kill after 10 s.
@@ -23,16 +27,67 @@ KEEP_ALIVE_SECONDS: Final = 75
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. `bootstrap.prepare` has been done."""
+    _log_to_standard_error()
+    config = _configuration(settings)
+    if settings.workers > 1:
+        with config.bind_socket() as listener:
+            sys.exit(asyncio.run(_with_workers(settings, listener)))
+    _end_well()
+    uvicorn.Server(config).run()
+
+
+async def _with_workers(settings: Settings, listener: socket.socket) -> int:
+    return await Workers(settings, listener).run()
+
+
+def work() -> None:
+    """A worker's whole life: what `Workers` start."""
+    _log_to_standard_error()
+    _end_well()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # before it serves: the parent's to do
+    parent = socket.socket(fileno=0)
+    with parent.makefile("rb") as sent:
+        settings = pickle.load(sent)  # noqa: S301 - by our own parent
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    _Server(_configuration(settings), parent).run([listener])
+
+
+class _Server(uvicorn.Server):
+    """Tells its parent that it serves, and stops when there is none any more."""
+
+    def __init__(self, config: uvicorn.Config, parent: socket.socket) -> None:
+        super().__init__(config)
+        self._parent = parent
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        asyncio.get_running_loop().add_reader(self._parent, self._orphaned)
+        with contextlib.suppress(OSError):
+            self._parent.send(SERVING)
+
+    def _orphaned(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._parent)
+        self.should_exit = True
+
+
+def _log_to_standard_error() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    config = uvicorn.Config(
+
+
+def _end_well() -> None:
+    # uvicorn finishes, then sends itself the signal again: that was a good end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+
+def _configuration(settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
         partial(make_app, settings),
         factory=True,
         host=settings.host,
         port=settings.port,
-        workers=settings.workers,
         loop="uvloop",
         http=BoundedProtocol,
         ws="none",
@@ -47,9 +102,3 @@ def run(settings: Settings) -> None:
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
     )
-    # uvicorn finishes, then sends itself the signal again: that was a good end.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    if settings.workers > 1:
-        Multiprocess(config, [config.bind_socket()]).run()
-    else:
-        uvicorn.Server(config).run()

@@ -1,1 +1,148 @@
-"""PostgreSQL, and what speaks its protocol."""
+"""For several machines: PostgreSQL, through asyncpg, poolers in between allowed.
+
+Sessions and the feed are here, what else is kept in `records.py` and `identities.py`.
+A batch of `load` or `swap` is one exchange of single-row statements by session id.
+Every row is locked in order of its id, by a statement that says what it must be like:
+the verdict on a row that has moved on is thrown away by its version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Final
+
+from watchword.core.limits import SECOND, SWEEP_AFTER, SWEEP_LOOK
+from watchword.core.session import Ended, Session, known_until
+from watchword.ports import (
+    Change,
+    Cursor,
+    Event,
+    Feed,
+    OfAccount,
+    OfClient,
+    OneSession,
+    SignedInBefore,
+    Which,
+)
+from watchword.stores.postgresql.connections import NO_EVENT, OVERLAP
+from watchword.stores.postgresql.records import Records
+from watchword.stores.sql_rows import Row, as_row, event_row, session_of, swap_row
+
+_BY_ID: Final = itemgetter(8)  # of `swap_row`
+_OVERLAP: Final = OVERLAP * SECOND  # the server's clock: microseconds
+
+
+class PostgresqlStore(Records):
+    """Implements every port of `ports.py` on a database."""
+
+    _sweep_from = b""
+
+    async def create(self, session: Session, event: Event) -> None:
+        await self._fetch("create_session", *as_row(session), *event_row(event))
+
+    async def load(self, ids: Sequence[bytes]) -> list[Session | None]:
+        rows = await self._fetch_many("load_session", [(one,) for one in ids])
+        found = {row[0]: session_of(row) for row in rows}
+        return [found.get(one) for one in ids]
+
+    async def swap(self, changes: Sequence[Change]) -> list[bool]:
+        plain = all(
+            change.event is None and change.after.revoked_at is None
+            for change in changes
+        )
+        if plain:
+            name, rows = "swap_session", [swap_row(change) for change in changes]
+        else:
+            name, rows = "swap_session_and_tell", [_told(change) for change in changes]
+        rows.sort(key=_BY_ID)
+        swapped = {row[0] for row in await self._fetch_many(name, rows)}
+        return [change.before.id in swapped for change in changes]
+
+    async def list_sessions(
+        self, account_id: bytes | None, *, after: bytes | None = None, limit: int
+    ) -> list[Session]:
+        if account_id is None:
+            rows = await self._fetch("list_sessions", after or b"", limit)
+        else:
+            name = "list_sessions_of_account"
+            rows = await self._fetch(name, account_id, after or b"", limit)
+        return [session_of(row) for row in rows]
+
+    async def end(
+        self, which: Which, reason: str, event: Event, limit: int
+    ) -> list[Ended]:
+        if isinstance(which, OneSession):
+            return await self._end([which.session_id], reason, event)
+        name, values, after = _search(which)
+        ended: list[Ended] = []
+        while len(ended) < limit:
+            left = limit - len(ended)
+            rows = await self._fetch(name, *values, after, left)
+            if not rows:
+                break
+            ended += await self._end(
+                [one for one, meant in rows if meant], reason, event
+            )
+            after = rows[-1][0]
+        return ended
+
+    async def _end(self, ids: list[bytes], reason: str, event: Event) -> list[Ended]:
+        kind, at, _, _, *rest = event_row(event)  # account and session are the row's
+        leeway = known_until(0, 0, 0)
+        values = [(one, at, reason, leeway, kind, *rest) for one in ids]
+        rows = await self._fetch_many("end_session", values)
+        return [Ended(one, at, until) for one, until in rows]
+
+    async def ended(self, after: Cursor | None, now: int) -> Feed:
+        asked = after or Cursor(b"", 0)
+        rows = await self._fetch("feed", asked.incarnation, asked.sequence, _OVERLAP)
+        incarnation, clock, newest = rows[0][:3]
+        if newest is None:
+            # Nothing new. A cursor that was honoured is as good as ever.
+            begun = asked.incarnation == incarnation and asked.sequence <= clock
+            sequence = asked.sequence if begun else clock
+            return Feed([], Cursor(incarnation, sequence), now)
+        newest = max(row[2] for row in rows)
+        # What is recorded while we read is later than this, but for the overlap. Once
+        # it is quiet the cursor moves on by as much, and nothing is read twice.
+        quiet = clock - newest >= 2 * _OVERLAP
+        cursor = Cursor(incarnation, newest + _OVERLAP if quiet else newest)
+        return Feed([Ended(*row[3:]) for row in rows], cursor, now)
+
+    async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
+        await self._fetch("assign_roles", account_id, " ".join(roles))
+
+    async def sweep(self, now: int, limit: int) -> int:
+        # Walks the table in order of key, a stretch per call: an index by deadline
+        # would be written at every refresh.
+        begin = self._sweep_from
+        stretch = await self._fetch("sweep_step", begin, SWEEP_LOOK)
+        if not stretch and begin:  # nothing follows the last one: start again
+            begin = b""
+            stretch = await self._fetch("sweep_step", begin, SWEEP_LOOK)
+        count = 0
+        for (end,) in stretch:
+            over = (begin, end, now - SWEEP_AFTER, limit)
+            count = len(await self._fetch("sweep_sessions", *over))
+            if count < limit:
+                self._sweep_from = end
+        return count + await self._sweep_records(now, limit)
+
+
+def _told(change: Change) -> Row:
+    """The row of a swap, its entry in the feed and its event, where there are any."""
+    after, event = change.after, change.event
+    until = None if after.revoked_at is None else after.feed_entry().until
+    told = NO_EVENT if event is None else event_row(event)
+    return (*swap_row(change), until, *told)
+
+
+def _search(which: OfAccount | OfClient | SignedInBefore) -> tuple[str, Row, bytes]:
+    """The statement that finds these sessions, its first values, and where to begin."""
+    match which:
+        case OfAccount(account_id, but, after):
+            return "find_of_account", (account_id, but), after
+        case OfClient(client_id, after):
+            return "find_of_client", (client_id, SWEEP_LOOK), after
+    return "find_signed_in_before", (which.instant, SWEEP_LOOK), which.after

@@ -1,1 +1,168 @@
-"""Sessions in Redis or Valkey, single or Cluster."""
+"""Sessions in Redis or Valkey, single or Cluster; the records stay in another store.
+
+Here: sessions, the feed, the throttle, used keys. `records` keeps accounts, clients,
+signing keys and the audit log, and adopts the events that are written here together
+with their sessions. Nothing expires by itself: the sweep does, by its caller's clock.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Self
+
+from redis.exceptions import AuthenticationError, NoPermissionError
+
+from watchword.core.limits import SWEEP_AFTER
+from watchword.errors import SettingsError, StoreUnavailable, WatchwordError
+from watchword.ports import Entropy, Event, Store
+from watchword.stores.redis.address import Address, address_of
+from watchword.stores.redis.cluster import Cluster
+from watchword.stores.redis.counters import Counters
+from watchword.stores.redis.keys import Keys
+from watchword.stores.redis.lists import Lists
+from watchword.stores.redis.node import Barrier, Lost, Node
+from watchword.stores.redis.servers import Servers, Single
+from watchword.stores.redis.streams import Streams
+
+OLDEST: Final = (6, 2)
+WAITS_FOR_DISK: Final = (7, 2)
+
+
+class RedisStore(Lists, Streams, Counters):
+    """Implements every port of `ports.py`, with the help of `records`."""
+
+    @classmethod
+    async def open(
+        cls, url: str, entropy: Entropy, records: Store, wait: tuple[int, int]
+    ) -> Self:
+        """Raises SettingsError for a URL, or a server, that will not do."""
+        address = address_of(url)
+        servers = Cluster(address) if address.cluster else Single(address)
+        try:
+            await servers.start()
+            told = [await _info(node) for node in servers.masters()]
+            barrier = _barrier(told, address, wait)
+            servers.wait_for(barrier)
+            keys = Keys(address.prefix)
+            store = cls(servers, keys, entropy, records, waits=barrier is not None)
+            await store.life()
+        except BaseException as error:
+            await servers.close()
+            if isinstance(error, StoreUnavailable):
+                raise _fault(error, address) from error
+            raise
+        return store
+
+    def __init__(
+        self,
+        servers: Servers,
+        keys: Keys,
+        entropy: Entropy,
+        records: Store,
+        *,
+        waits: bool,
+    ) -> None:
+        Lists.__init__(self)
+        Counters.__init__(self)
+        self._servers = servers
+        self._keys = keys
+        self._entropy = entropy
+        self._records: Store = records
+        self._waits = waits
+        self.add_account: Final = records.add_account
+        self.account_by_name: Final = records.account_by_name
+        self.account_by_id: Final = records.account_by_id
+        self.list_accounts: Final = records.list_accounts
+        self.swap_account: Final = records.swap_account
+        self.add_client: Final = records.add_client
+        self.load_client: Final = records.load_client
+        self.list_clients: Final = records.list_clients
+        self.swap_client: Final = records.swap_client
+        self.load_keys: Final = records.load_keys
+        self.swap_keys: Final = records.swap_keys
+        self.record: Final = records.record
+        self.adopt: Final = records.adopt
+
+    async def read_events(self, after: int, limit: int) -> list[tuple[int, Event]]:
+        await self.drain()
+        return await self._records.read_events(after, limit)
+
+    async def last_event(self) -> int:
+        await self.drain()
+        return await self._records.last_event()
+
+    async def sweep(self, now: int, limit: int) -> int:
+        await self.drain()
+        swept = await self._sweep_sessions(now - SWEEP_AFTER, limit)
+        swept += await self._sweep_feed(now, limit)
+        swept += await self._sweep_counters(now, limit)
+        return swept + await self._records.sweep(now, limit)
+
+    async def check(self) -> None:
+        await self.life()
+        await self._records.check()
+
+    async def close(self) -> None:
+        await self._servers.close()
+        await self._records.close()
+
+
+async def _info(node: Node) -> dict[str, str]:
+    """What a server says about itself. Raises StoreUnavailable."""
+    try:
+        (text,) = await node.exchange([("INFO",)])
+    except Lost as error:
+        raise StoreUnavailable from error
+    if isinstance(text, Exception):
+        raise StoreUnavailable from text
+    lines = (line.partition(":") for line in text.decode().splitlines())
+    return {name: value for name, _, value in lines}
+
+
+def _barrier(
+    told: list[dict[str, str]], address: Address, wait: tuple[int, int]
+) -> Barrier | None:
+    """What a revocation waits for there. Raises SettingsError where it will not do."""
+    local, replicas = wait
+    oldest = min(_version(one) for one in told)
+    logged = all(one["aof_enabled"] == "1" for one in told)
+    evicting = [one["maxmemory_policy"] for one in told if one["maxmemory"] != "0"]
+    faults = []
+    if oldest < OLDEST:
+        faults.append("the server is older than Redis 6.2")
+    if not address.cluster and told[0]["cluster_enabled"] == "1":
+        faults.append("the server is part of a Cluster: write redis+cluster://")
+    if set(evicting) > {"noeviction"}:
+        faults.append(
+            "the server would evict sessions: set maxmemory-policy noeviction"
+        )
+    if local and not logged:
+        faults.append(
+            "revocations shall wait for the disk, but the server has no append-only "
+            "file: set appendonly yes, or WATCHWORD_SESSION_STORE_WAIT=0,1 to wait for "
+            "a replica, or 0,0 to wait for nothing"
+        )
+    if faults:
+        raise SettingsError([f"WATCHWORD_SESSION_STORE_URL: {f}" for f in faults])
+    by_disk = logged and oldest >= WAITS_FOR_DISK
+    if not replicas and not (local and by_disk):
+        return None
+    return Barrier(local, replicas, by_disk)
+
+
+def _version(told: dict[str, str]) -> tuple[int, ...]:
+    """Valkey says there which Redis it is like."""
+    return tuple(int(part) for part in told["redis_version"].split(".")[:2])
+
+
+def _fault(error: StoreUnavailable, address: Address) -> WatchwordError:
+    """The same, for somebody who starts a server."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    if isinstance(cause, AuthenticationError | NoPermissionError):
+        return SettingsError(
+            ["WATCHWORD_SESSION_STORE_URL: the server refuses this user or password"]
+        )
+    places = ", ".join(f"{host}:{port}" for host, port in address.hosts)
+    what = f"{type(cause).__name__}: {cause}"
+    return StoreUnavailable(f"cannot open the session store at {places}: {what}")

@@ -1,0 +1,145 @@
+"""How every verb gets at the server: within a time, started over where that is safe.
+
+What every group of verbs needs stands here: asking, and writing with an audit record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Self, TypeVar
+
+import asyncpg
+
+from watchword.core import limits
+from watchword.errors import ConfigurationError, SchemaError, StoreUnavailable
+from watchword.ports import Entropy, Event
+from watchword.stores.postgresql.lines import FAULTS, Line, Rows, Servers
+from watchword.stores.postgresql.migrations import migrate, pending
+from watchword.stores.postgresql.pool import Pool
+from watchword.stores.sql_files import Migration
+from watchword.stores.sql_rows import Row, event_row
+
+Result = TypeVar("Result")
+
+OVERLAP: Final = 10 * limits.SECOND
+"""How far back (ms) a read of the feed looks, by the server's clock."""
+
+# Seconds, for a verb from beginning to end. Half of the overlap: what was acknowledged
+# became visible so long after it was recorded, at most, and no reader has missed it.
+PATIENCE: Final = OVERLAP / 2 / limits.SECOND
+# Seconds between two attempts at what others got in the way of: the first, the longest.
+_PAUSE, _PAUSE_MAX = 0.002, 0.1
+NO_EVENT: Final = (None,) * 7
+
+# Lost to others, as they would have been to us: SERIALIZABLE and REPEATABLE READ say so
+# often, a deadlock never should. The transaction is undone, so it can be made again.
+_AGAIN: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+# What one statement brings upon itself. After anything else the connection goes: one
+# that lost its server, or has one that no longer takes writes, is of no use.
+_HARMLESS: Final = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.InsufficientResourcesError,
+)
+
+
+class Connections:
+    """Opens the store, refuses a schema that is not this one, and lets go of it."""
+
+    @classmethod
+    async def open(cls, url: str, entropy: Entropy) -> Self:
+        servers = Servers(url)
+        try:
+            line = await servers.connect(PATIENCE)
+            missing = await _pending(line)
+        except FAULTS as error:
+            message = f"cannot open the database: {type(error).__name__}"
+            raise StoreUnavailable(message) from error
+        if missing:
+            line.raw.terminate()
+            name = missing[0].name
+            message = f"schema {name} is not in the database: run `watchword migrate`"
+            raise SchemaError(message)
+        return cls(Pool(servers, line), entropy)
+
+    @classmethod
+    async def migrate(cls, url: str, *, apply: bool) -> list[Migration]:
+        try:
+            line = await Servers(url).connect(PATIENCE)
+            try:
+                return await (migrate(line.raw) if apply else pending(line.raw))
+            finally:
+                line.raw.terminate()
+        except FAULTS as error:
+            message = f"cannot migrate the database: {type(error).__name__}"
+            raise StoreUnavailable(message) from error
+
+    def __init__(self, pool: Pool, entropy: Entropy) -> None:
+        self._pool = pool
+        self._entropy = entropy
+        self._now = asyncio.get_running_loop().time
+
+    async def _run(self, work: Callable[[Line], Awaitable[Result]]) -> Result:
+        """What `work` returns. It is one transaction, and started over if it must be.
+
+        Raises StoreUnavailable, and then what it wrote is there or is not.
+        """
+        deadline = self._now() + PATIENCE
+        pause = _PAUSE
+        while True:
+            try:
+                line = await self._pool.take(deadline)
+            except (*FAULTS, ConfigurationError) as error:
+                raise StoreUnavailable from error
+            try:
+                result = await work(line)
+            except _AGAIN as error:
+                self._pool.give(line)
+                if self._now() + pause >= deadline:
+                    raise StoreUnavailable from error
+            except _HARMLESS as error:
+                self._pool.give(line)
+                raise StoreUnavailable from error
+            except BaseException as error:
+                self._pool.drop(line)
+                if isinstance(error, FAULTS):
+                    raise StoreUnavailable from error
+                raise
+            else:
+                self._pool.give(line)
+                return result
+            # Not all at once again.
+            await asyncio.sleep(pause * (1 + self._entropy(1)[0] / 256))
+            pause = min(2 * pause, _PAUSE_MAX)
+
+    async def _run_whole(self, work: Callable[[Line], Awaitable[Result]]) -> Result:
+        """The same for work of several statements."""
+        return await self._run(lambda line: line.whole(work))
+
+    async def _fetch(self, name: str, *values: Any) -> Rows:  # noqa: ANN401
+        return await self._run(lambda line: line.fetch(name, *values))
+
+    async def _fetch_many(self, name: str, rows: Sequence[Row]) -> Rows:
+        if not rows:
+            return []
+        return await self._run(lambda line: line.fetch_many(name, rows))
+
+    async def _write_one(self, name: str, values: Row, event: Event | None) -> bool:
+        """Whether the statement wrote its row; the event is recorded if it did."""
+        told = NO_EVENT if event is None else event_row(event)
+        return bool(await self._fetch(name, *values, *told))
+
+    async def check(self) -> None:
+        await self._fetch("check")
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+
+async def _pending(line: Line) -> list[Migration]:
+    try:
+        return await pending(line.raw)
+    except BaseException:
+        line.raw.terminate()
+        raise

@@ -1,0 +1,35 @@
+"""The schema of the database: what it has, and bringing it up to date."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from watchword.stores import sql_files
+from watchword.stores.postgresql.lines import SQL
+from watchword.stores.sql_files import Migration
+
+
+async def pending(raw: asyncpg.Connection) -> list[Migration]:
+    """What is still to be applied. Raises SchemaError for a newer or altered schema."""
+    applied: dict[int, str] = {}
+    if await raw.fetchval(SQL["has_migrations"]):
+        rows = await raw.fetch(SQL["applied_migrations"])
+        applied = {row[0]: row[1] for row in rows}
+    return sql_files.pending("postgresql", applied)
+
+
+async def migrate(raw: asyncpg.Connection) -> list[Migration]:
+    """Apply what is pending, all of it or nothing, one process at a time."""
+    if not await pending(raw):
+        return []
+    # Read committed, whatever the default: what is read after the lock is what the
+    # process that had it before has left.
+    async with raw.transaction(isolation="read_committed"):
+        await raw.execute(SQL["lock_migrations"])
+        await raw.execute(SQL["create_migrations"])
+        applied = await pending(raw)
+        for migration in applied:
+            await raw.execute(migration.sql)
+            done = (migration.number, migration.checksum)
+            await raw.execute(SQL["migrated"], *done)
+    return applied

@@ -1,0 +1,102 @@
+"""The few connections of a process, the warmest first.
+
+One that failed is let go, and all that were idle then with it: a server that went away
+took them along, and each would be found out only by waiting for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Final
+
+from watchword.errors import StoreUnavailable
+from watchword.stores.postgresql.lines import FAULTS, Line, Servers
+
+# Two for the batches of refreshes; sign-ins, logouts, the feed and the keys have the
+# rest. A connection costs the server some megabytes, and there are many processes.
+SIZE: Final = 8
+# Seconds. Firewalls forget a silent connection after five minutes or so.
+IDLE_MAX: Final = 120.0
+_FAREWELL: Final = 2.0
+
+
+class Pool:
+    """Hands out connections; one that nobody has is made when it is asked for."""
+
+    def __init__(self, servers: Servers, first: Line) -> None:
+        self._servers = servers
+        self._now = asyncio.get_running_loop().time
+        self._idle: list[Line] = []
+        self._room = asyncio.Semaphore(SIZE)
+        self._back(first)
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def take(self, deadline: float) -> Line:
+        """A connection for one caller, by then. Raises one of `FAULTS`, SettingsError.
+
+        Who waits is served in turn. Raises StoreUnavailable after `close`.
+        """
+        if self._closed:
+            raise StoreUnavailable
+        if self._room.locked():
+            async with asyncio.timeout_at(deadline):
+                await self._room.acquire()
+        else:
+            await self._room.acquire()
+        try:
+            line = self._warm() or await self._servers.connect(deadline - self._now())
+        except BaseException:
+            self._room.release()
+            raise
+        line.deadline = deadline
+        return line
+
+    def give(self, line: Line) -> None:
+        """Back from its caller, and in order."""
+        self._back(line)
+        self._room.release()
+
+    def drop(self, line: Line) -> None:
+        """Back from its caller, and not to be used again."""
+        for one in (line, *self._idle):
+            self._let_go(one)
+        self._idle.clear()
+        self._room.release()
+
+    async def close(self) -> None:
+        """Once everyone has given back what they have, or were waiting for."""
+        if not self._closed:
+            self._closed = True
+            for _ in range(SIZE):
+                await self._room.acquire()
+            for line in self._idle:
+                self._let_go(line)
+            self._idle.clear()
+            await asyncio.gather(*self._leaving)
+
+    def _back(self, line: Line) -> None:
+        line.idle_since = self._now()
+        self._idle.append(line)
+
+    def _warm(self) -> Line | None:
+        while self._idle:
+            line = self._idle.pop()
+            if self._now() - line.idle_since < IDLE_MAX and not line.raw.is_closed():
+                return line
+            self._let_go(line)
+        return None
+
+    def _let_go(self, line: Line) -> None:
+        # In the background: a server that hangs does not say goodbye, and a statement
+        # that is still under way there is cancelled first.
+        task = asyncio.create_task(_leave(line))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+
+async def _leave(line: Line) -> None:
+    with contextlib.suppress(*FAULTS):
+        await line.raw.close(timeout=_FAREWELL)
+    line.raw.terminate()

@@ -1,0 +1,389 @@
+-- Every statement of the PostgreSQL store, by name. Columns are named everywhere, so
+-- that code before and after a migration can run side by side. Whoever locks several
+-- rows does so in order of their keys: nobody can deadlock with anybody.
+
+-- name: probe
+SELECT pg_backend_pid(), current_setting('synchronous_commit');
+
+-- name: bound_idle
+SET idle_in_transaction_session_timeout = '10s';
+
+-- name: has_migrations
+SELECT to_regclass('watchword.schema_migrations') IS NOT NULL;
+
+-- name: applied_migrations
+SELECT number, checksum FROM watchword.schema_migrations ORDER BY number;
+
+-- name: lock_migrations
+SELECT pg_advisory_xact_lock(6083146175);
+
+-- name: create_migrations
+CREATE SCHEMA IF NOT EXISTS watchword;
+CREATE TABLE IF NOT EXISTS watchword.schema_migrations (
+    number   integer NOT NULL PRIMARY KEY,
+    checksum text    NOT NULL
+);
+
+-- name: migrated
+INSERT INTO watchword.schema_migrations (number, checksum) VALUES ($1, $2);
+
+-- name: create_session
+WITH created AS (
+    INSERT INTO watchword.sessions (
+        id, account_id, client_id, secret_hash, retry_hash, generation, version,
+        authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
+        hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope,
+        audience, jkt, amr, acr, cookie
+    ) VALUES (
+        $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+        $18, $19, $20, $21, $22, $23, $24, $25
+    )
+)
+INSERT INTO watchword.audit (
+    type, at, account_id, session_id, client_id, address, detail
+) VALUES ($26, $27, $28, $29, $30, $31, $32);
+
+-- name: load_session
+SELECT
+    id, account_id, client_id, secret_hash, retry_hash, generation, version,
+    authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
+    hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
+    jkt, amr, acr, cookie
+FROM watchword.sessions WHERE id = $1;
+
+-- name: swap_session
+UPDATE watchword.sessions SET
+    generation = $1, version = $2, retry_hash = $3, rotated_at = $4,
+    idle_expires_at = $5, address = $6, revoked_at = $7, revoked_reason = $8
+WHERE id = $9 AND version = $10
+RETURNING id;
+
+-- name: swap_session_and_tell
+WITH swapped AS (
+    UPDATE watchword.sessions SET
+        generation = $1, version = $2, retry_hash = $3, rotated_at = $4,
+        idle_expires_at = $5, address = $6, revoked_at = $7, revoked_reason = $8
+    WHERE id = $9 AND version = $10
+    RETURNING id
+), fed AS (
+    INSERT INTO watchword.ended (session_id, at, until)
+    SELECT id, $7, $11::bigint FROM swapped WHERE $11 IS NOT NULL
+), told AS (
+    INSERT INTO watchword.audit (
+        type, at, account_id, session_id, client_id, address, detail
+    )
+    SELECT
+        $12::text, $13::bigint, $14::bytea, $15::bytea, $16::text, $17::text, $18::text
+    FROM swapped WHERE $12 IS NOT NULL
+)
+SELECT id FROM swapped;
+
+-- name: list_sessions
+SELECT
+    id, account_id, client_id, secret_hash, retry_hash, generation, version,
+    authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
+    hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
+    jkt, amr, acr, cookie
+FROM watchword.sessions
+WHERE id > $1 AND revoked_at IS NULL ORDER BY id LIMIT $2;
+
+-- name: list_sessions_of_account
+SELECT
+    id, account_id, client_id, secret_hash, retry_hash, generation, version,
+    authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
+    hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
+    jkt, amr, acr, cookie
+FROM watchword.sessions
+WHERE account_id = $1 AND id > $2 AND revoked_at IS NULL ORDER BY id LIMIT $3;
+
+-- name: end_session
+-- `until` as `known_until` in core/session.py has it. Where the session had ended
+-- before, its entry is recorded again: the commit of whoever ended it may have become
+-- visible too late for the feed's readers, and nobody was told that it was made.
+WITH revoked AS (
+    UPDATE watchword.sessions SET
+        revoked_at = $2, revoked_reason = $3, version = version + 1
+    WHERE id = $1 AND revoked_at IS NULL
+    RETURNING id, account_id, greatest($2, rotated_at) + access_ttl + $4 AS until
+), fed AS (
+    INSERT INTO watchword.ended (session_id, at, until)
+    SELECT id, $2, until FROM revoked
+), fed_again AS (
+    UPDATE watchword.ended SET recorded_at = DEFAULT
+    WHERE session_id = $1 AND NOT EXISTS (SELECT FROM revoked)
+), told AS (
+    INSERT INTO watchword.audit (
+        type, at, account_id, session_id, client_id, address, detail
+    )
+    SELECT $5::text, $2, account_id, id, $6::text, $7::text, $8::text
+    FROM revoked
+)
+SELECT id, until FROM revoked;
+
+-- name: find_of_account
+SELECT id, true FROM watchword.sessions
+WHERE account_id = $1 AND id IS DISTINCT FROM $2 AND id > $3 AND (
+    revoked_at IS NULL
+    OR EXISTS (SELECT FROM watchword.ended WHERE session_id = id)
+)
+ORDER BY id LIMIT $4;
+
+-- name: find_signed_in_before
+WITH stretch AS (
+    SELECT id, authenticated_at < $1 AND revoked_at IS NULL AS meant
+    FROM watchword.sessions WHERE id > $3 ORDER BY id LIMIT $2
+)
+SELECT id, meant FROM stretch
+WHERE meant OR id = (SELECT id FROM stretch ORDER BY id DESC LIMIT 1)
+ORDER BY id LIMIT $4;
+
+-- name: find_of_client
+WITH stretch AS (
+    SELECT id, client_id = $1 AND revoked_at IS NULL AS meant
+    FROM watchword.sessions WHERE id > $3 ORDER BY id LIMIT $2
+)
+SELECT id, meant FROM stretch
+WHERE meant OR id = (SELECT id FROM stretch ORDER BY id DESC LIMIT 1)
+ORDER BY id LIMIT $4;
+
+-- name: assign_roles
+WITH locked AS (
+    SELECT id FROM watchword.sessions
+    WHERE account_id = $1 AND revoked_at IS NULL ORDER BY id FOR UPDATE
+)
+UPDATE watchword.sessions SET roles = $2, version = version + 1
+WHERE id IN (SELECT id FROM locked);
+
+-- name: feed
+WITH clock AS (
+    SELECT
+        incarnation,
+        (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now
+    FROM watchword.store
+)
+SELECT
+    clock.incarnation, clock.now, ended.recorded_at, ended.session_id, ended.at,
+    ended.until
+FROM clock LEFT JOIN watchword.ended ON ended.recorded_at > CASE
+    WHEN clock.incarnation = $1 AND clock.now >= $2 THEN $2 - $3 ELSE 0
+END;
+
+-- name: sweep_step
+SELECT id FROM (
+    SELECT id FROM watchword.sessions WHERE id > $1 ORDER BY id LIMIT $2
+) AS stretch ORDER BY id DESC LIMIT 1;
+
+-- name: sweep_sessions
+DELETE FROM watchword.sessions WHERE id IN (
+    SELECT id FROM watchword.sessions
+    WHERE id > $1 AND id <= $2 AND idle_expires_at < $3
+    LIMIT $4 FOR UPDATE SKIP LOCKED
+)
+RETURNING 1;
+
+-- name: sweep_feed
+DELETE FROM watchword.ended WHERE session_id IN (
+    SELECT session_id FROM watchword.ended
+    WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+RETURNING 1;
+
+-- name: sweep_throttle
+DELETE FROM watchword.throttle WHERE key IN (
+    SELECT key FROM watchword.throttle
+    WHERE runs_down <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+RETURNING 1;
+
+-- name: sweep_used_once
+DELETE FROM watchword.used_once WHERE key IN (
+    SELECT key FROM watchword.used_once
+    WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+RETURNING 1;
+
+-- name: sweep_audit
+WITH swept AS (
+    DELETE FROM watchword.audit WHERE sequence IN (
+        SELECT sequence FROM (
+            SELECT sequence, at FROM watchword.audit ORDER BY sequence LIMIT $2
+        ) AS oldest
+        WHERE at < $1
+    )
+    RETURNING sequence
+), noted AS (
+    UPDATE watchword.store SET audit_swept = (SELECT max(sequence) FROM swept)
+    WHERE audit_swept < (SELECT max(sequence) FROM swept)
+)
+SELECT sequence FROM swept;
+
+-- name: add_account
+WITH added AS (
+    INSERT INTO watchword.accounts (
+        id, name, password_hash, roles, created_at, epoch, version, disabled
+    ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    ON CONFLICT (name) DO NOTHING
+    RETURNING id
+), told AS (
+    INSERT INTO watchword.audit (
+        type, at, account_id, session_id, client_id, address, detail
+    )
+    SELECT
+        $9::text, $10::bigint, $11::bytea, $12::bytea, $13::text, $14::text, $15::text
+    FROM added
+)
+SELECT id FROM added;
+
+-- name: account_by_name
+SELECT id, name, password_hash, roles, created_at, epoch, version, disabled
+FROM watchword.accounts WHERE name = $1;
+
+-- name: account_by_id
+SELECT id, name, password_hash, roles, created_at, epoch, version, disabled
+FROM watchword.accounts WHERE id = $1;
+
+-- name: list_accounts
+SELECT id, name, password_hash, roles, created_at, epoch, version, disabled
+FROM watchword.accounts WHERE name > $1 ORDER BY name LIMIT $2;
+
+-- name: swap_account
+WITH swapped AS (
+    UPDATE watchword.accounts SET
+        name = $1, password_hash = $2, roles = $3, epoch = $4, version = $5,
+        disabled = $6
+    WHERE id = $7 AND version = $8
+    RETURNING id
+), told AS (
+    INSERT INTO watchword.audit (
+        type, at, account_id, session_id, client_id, address, detail
+    )
+    SELECT
+        $9::text, $10::bigint, $11::bytea, $12::bytea, $13::text, $14::text, $15::text
+    FROM swapped WHERE $9 IS NOT NULL
+)
+SELECT id FROM swapped;
+
+-- name: delete_account
+WITH deleted AS (
+    DELETE FROM watchword.accounts WHERE id = $1 AND version = $2 RETURNING id
+), told AS (
+    INSERT INTO watchword.audit (
+        type, at, account_id, session_id, client_id, address, detail
+    )
+    SELECT
+        $3::text, $4::bigint, $5::bytea, $6::bytea, $7::text, $8::text, $9::text
+    FROM deleted WHERE $3 IS NOT NULL
+)
+SELECT id FROM deleted;
+
+-- name: add_client
+WITH added AS (
+    INSERT INTO watchword.clients (
+        id, secret_hash, created_at, scope, audience, access_ttl, grants, rights, dpop,
+        disabled, version
+    ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id
+), told AS (
+    INSERT INTO watchword.audit (
+        type, at, account_id, session_id, client_id, address, detail
+    )
+    SELECT
+        $12::text, $13::bigint, $14::bytea, $15::bytea, $16::text, $17::text, $18::text
+    FROM added
+)
+SELECT id FROM added;
+
+-- name: load_client
+SELECT
+    id, secret_hash, created_at, scope, audience, access_ttl, grants, rights, dpop,
+    disabled, version
+FROM watchword.clients WHERE id = $1;
+
+-- name: list_clients
+SELECT
+    id, secret_hash, created_at, scope, audience, access_ttl, grants, rights, dpop,
+    disabled, version
+FROM watchword.clients WHERE id > $1 ORDER BY id LIMIT $2;
+
+-- name: swap_client
+WITH swapped AS (
+    UPDATE watchword.clients SET
+        secret_hash = $1, scope = $2, audience = $3, access_ttl = $4, grants = $5,
+        rights = $6, dpop = $7, disabled = $8, version = $9
+    WHERE id = $10 AND version = $11
+    RETURNING id
+), told AS (
+    INSERT INTO watchword.audit (
+        type, at, account_id, session_id, client_id, address, detail
+    )
+    SELECT
+        $12::text, $13::bigint, $14::bytea, $15::bytea, $16::text, $17::text, $18::text
+    FROM swapped
+)
+SELECT id FROM swapped;
+
+-- name: use_once
+INSERT INTO watchword.used_once (key, until) VALUES ($1, $2)
+ON CONFLICT (key) DO NOTHING
+RETURNING key;
+
+-- name: throttle_lock
+SELECT key, runs_down FROM watchword.throttle WHERE key = $1 FOR UPDATE;
+
+-- name: throttle_write
+-- $3 is what was read, null for a counter that is new. Where somebody else has made the
+-- same one since, nothing is written.
+INSERT INTO watchword.throttle (key, runs_down) VALUES ($1, $2)
+ON CONFLICT (key) DO UPDATE SET runs_down = excluded.runs_down
+WHERE throttle.runs_down = $3
+RETURNING key;
+
+-- name: throttle_forget
+DELETE FROM watchword.throttle WHERE key = $1;
+
+-- name: keys
+SELECT
+    store.key_revision, keys.kid, keys.alg, keys.state, keys.sealed, keys.changed_at
+FROM watchword.store LEFT JOIN watchword.signing_keys AS keys ON true
+ORDER BY keys.changed_at, keys.kid;
+
+-- name: raise_key_revision
+UPDATE watchword.store SET key_revision = key_revision + 1 WHERE key_revision = $1
+RETURNING key_revision;
+
+-- name: drop_keys
+DELETE FROM watchword.signing_keys;
+
+-- name: add_key
+INSERT INTO watchword.signing_keys (kid, alg, state, sealed, changed_at)
+VALUES ($1, $2, $3, $4, $5);
+
+-- name: record
+INSERT INTO watchword.audit (
+    type, at, account_id, session_id, client_id, address, detail
+) VALUES ($1, $2, $3, $4, $5, $6, $7);
+
+-- name: adopt
+INSERT INTO watchword.audit (
+    type, at, account_id, session_id, client_id, address, detail, place
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (place) WHERE place IS NOT NULL DO NOTHING;
+
+-- name: read_events
+SELECT sequence, type, at, account_id, session_id, client_id, address, detail
+FROM watchword.audit WHERE sequence > $1 ORDER BY sequence LIMIT $2;
+
+-- name: audit_writers
+-- Who writes a table holds a lock on it until the transaction is over.
+SELECT virtualtransaction FROM pg_locks
+WHERE relation = 'watchword.audit'::regclass AND mode = 'RowExclusiveLock'
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database());
+
+-- name: last_event
+SELECT greatest(
+    audit_swept, (SELECT max(sequence) FROM watchword.audit)
+) FROM watchword.store;
+
+-- name: check
+SELECT only_row FROM watchword.store;

@@ -1,0 +1,92 @@
+"""Where the session store is: its URL, read, and the connections that it leads to.
+
+redis://user:password@host:6379/0?prefix=watchword      one server
+redis+cluster://host:6379,host:6379                     a Cluster, by some of its nodes
+rediss://…, rediss+cluster://…                          the same over TLS
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import msgspec
+from redis.asyncio import Connection, SSLConnection
+
+from watchword.errors import SettingsError
+
+PORT: Final = 6379
+PREFIX: Final = "watchword"
+
+
+class Address(msgspec.Struct, frozen=True):
+    """A session store's URL in parts. Never shown: it has the password."""
+
+    hosts: tuple[tuple[str, int], ...]
+    cluster: bool
+    tls: bool
+    db: int
+    user: str | None
+    password: str | None
+    prefix: str
+
+    def connection(self, host: str, port: int) -> Any:  # noqa: ANN401 - untyped in redis-py
+        """A connection to one server, not yet made. It sets no time-outs of its own.
+
+        RESP2, where a score is the text that it is compared as.
+        """
+        return (SSLConnection if self.tls else Connection)(
+            host=host,
+            port=port,
+            db=self.db,
+            username=self.user,
+            password=self.password,
+            protocol=2,
+            socket_timeout=None,
+            socket_connect_timeout=None,
+            client_name="watchword",
+        )
+
+
+def address_of(url: str) -> Address:
+    """The parts of a URL. Raises SettingsError, which never repeats it."""
+    scheme, netloc, path, query, _ = urlsplit(url)
+    login, _, places = netloc.rpartition("@")
+    user, _, password = login.partition(":")
+    asked = parse_qs(query, keep_blank_values=True)
+    prefix = asked.pop("prefix", [PREFIX])[-1]
+    cluster = scheme.endswith("+cluster")
+    try:
+        hosts = tuple(_host(place) for place in places.split(","))
+        db = int(path.strip("/") or 0)
+    except ValueError:
+        hosts, db = (), 0
+    faults = []
+    if not hosts or (len(hosts) > 1 and not cluster):
+        faults.append("is scheme://host:port/number (several hosts: a Cluster)")
+    if cluster and db:
+        faults.append("a Cluster has no numbered databases")
+    if asked:
+        faults.append(f"{', '.join(sorted(asked))}: only prefix is known")
+    if not re.fullmatch(r"[\w.-]{1,32}", prefix, re.ASCII):
+        faults.append("prefix: 1 to 32 letters, digits, dots, hyphens")
+    if faults:
+        raise SettingsError([f"WATCHWORD_SESSION_STORE_URL: {f}" for f in faults])
+    return Address(
+        hosts,
+        cluster,
+        scheme.startswith("rediss"),
+        db,
+        unquote(user) or None,
+        unquote(password) or None,
+        prefix,
+    )
+
+
+def _host(place: str) -> tuple[str, int]:
+    """Host and port of one place. Raises ValueError."""
+    parts = urlsplit(f"//{place}")
+    if not parts.hostname:
+        raise ValueError
+    return parts.hostname, parts.port or PORT

@@ -1,0 +1,87 @@
+"""A Cluster: which master has which slot, as the servers themselves say.
+
+A slot that has moved is learnt from the server that says so; all slots, when a server
+is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS
+from redis.exceptions import ResponseError
+
+from watchword.errors import StoreUnavailable
+from watchword.stores.redis.address import Address
+from watchword.stores.redis.node import Lost, Node, Reply
+from watchword.stores.redis.servers import Servers
+
+
+class Cluster(Servers):
+    """The masters, each with its slots."""
+
+    together = False
+
+    def __init__(self, address: Address) -> None:
+        super().__init__(address)
+        self._by_slot: list[Node] = []
+        self._looking = asyncio.Lock()
+        self._looked = 0
+
+    async def start(self) -> None:
+        fault = await self._look(())
+        if fault is not None:
+            raise StoreUnavailable from fault
+
+    def masters(self) -> list[Node]:
+        return list(dict.fromkeys(self._by_slot))
+
+    def node_of(self, slot: int) -> Node:
+        return self._by_slot[slot]
+
+    def learn(self, slot: int, host: str, port: int) -> None:
+        self._by_slot[slot] = self.node(host, port)
+
+    async def look_around(self, lost: Collection[Node]) -> None:
+        looked = self._looked
+        async with self._looking:
+            if looked == self._looked:  # nobody has while we were waiting
+                await self._look(lost)
+                self._looked += 1
+
+    async def _look(self, lost: Collection[Node]) -> Exception | None:
+        """Ask one after another who has which slot; what is wrong if none can say."""
+        fault: Exception | None = None
+        known = [*self.masters(), *(self.node(*host) for host in self._address.hosts)]
+        for node in sorted(known, key=lambda one: one in lost):
+            try:
+                (ranges,) = await node.exchange([("CLUSTER", "SLOTS")])
+                self._by_slot = self._read(ranges, node)
+            except (Lost, ResponseError) as error:
+                fault = error
+            else:
+                await self._forget()
+                return None
+        return fault
+
+    def _read(self, ranges: Reply, by: Node) -> list[Node]:
+        """The masters by slot, from `CLUSTER SLOTS`. Raises ResponseError."""
+        if isinstance(ranges, Exception):
+            raise ranges
+        found: dict[int, Node] = {}
+        for first, last, (host, port, *_), *_ in ranges:
+            # A node that has not been told its name is where it was asked.
+            name = by.host if host in {None, b"", b"?"} else host.decode()
+            found.update(dict.fromkeys(range(first, last + 1), self.node(name, port)))
+        if len(found) < REDIS_CLUSTER_HASH_SLOTS:
+            raise ResponseError("some slots have no master")
+        return [found[slot] for slot in range(REDIS_CLUSTER_HASH_SLOTS)]
+
+    async def _forget(self) -> None:
+        """Let go of servers that are masters no more."""
+        masters = self.masters()
+        for name, node in list(self._nodes.items()):
+            if node not in masters:
+                await node.hang_up()
+                del self._nodes[name]

@@ -1,0 +1,125 @@
+"""The throttle's counters and the keys used once: sorted sets, scored by an instant.
+
+Each set lies in one slot, so that what one call counts is counted at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from watchword.core.throttle import Cost, give_back, take
+from watchword.errors import StoreUnavailable
+from watchword.stores.redis.keys import Keys
+from watchword.stores.redis.scripts import script
+from watchword.stores.redis.servers import Servers
+
+Counts = dict[str, int | None]
+
+# Each time, another process counted first.
+TRIES: Final = 100
+PATIENCE: Final = 4.0
+"""Seconds for all of them, and for those of this process that came before."""
+
+
+class Counters:
+    """Implements `ports.Throttle` and `ports.OnceOnly`."""
+
+    _servers: Servers
+    _keys: Keys
+
+    def __init__(self) -> None:
+        # Tasks of one process take turns, or most of what they read would be stale.
+        self._turn = asyncio.Lock()
+
+    async def take(self, costs: Sequence[Cost], now: int) -> int:
+        wait = 0
+
+        def taken(counts: Counts) -> Mapping[str, int | None]:
+            nonlocal wait
+            after, wait = take(counts, costs, now)
+            return after
+
+        await self._recount([cost.key for cost in costs], taken)
+        return wait
+
+    async def give_back(
+        self, costs: Sequence[Cost], *, forget: str | None = None
+    ) -> None:
+        def given_back(counts: Counts) -> Mapping[str, int | None]:
+            if forget is not None:
+                counts[forget] = None
+            for cost in costs:
+                count = counts[cost.key]
+                if count is not None:
+                    counts[cost.key] = give_back(count, cost)
+            return counts
+
+        forgotten = [] if forget is None else [forget]
+        await self._recount([*(cost.key for cost in costs), *forgotten], given_back)
+
+    async def _recount(
+        self,
+        names: Sequence[str],
+        after: Callable[[Counts], Mapping[str, int | None]],
+    ) -> None:
+        """Make of these counters what `after` says; nothing where it says nothing."""
+        if not names:
+            return
+        try:
+            async with asyncio.timeout(PATIENCE), self._turn:
+                for _ in range(TRIES):
+                    if await self._recounted(names, after):
+                        return
+        except TimeoutError as error:
+            raise StoreUnavailable from error
+        raise StoreUnavailable
+
+    async def _recounted(
+        self,
+        names: Sequence[str],
+        after: Callable[[Counts], Mapping[str, int | None]],
+    ) -> bool:
+        """False: somebody counted in between."""
+        keys = self._keys
+        (found,) = await self._servers.ask(
+            keys.request("ZMSCORE", keys.throttle, *names)
+        )
+        read = dict(zip(names, found, strict=True))
+        counts = {
+            name: None if score is None else int(float(score))
+            for name, score in read.items()
+        }
+        values: list[str | bytes | int] = []
+        for name, count in after(counts).items():
+            values += (name, read[name] or b"", "" if count is None else count)
+        if not values:
+            return True
+        recount = script("recount").on(
+            keys.slot(keys.throttle), [keys.throttle], values
+        )
+        return await self._servers.ask(recount) == [1]
+
+    async def use_once(self, uses: Sequence[tuple[bytes, int]]) -> list[bool]:
+        if not uses:
+            return []
+        keys = self._keys
+        values = [value for key, until in uses for value in (until, key)]
+        (first,) = await self._servers.ask(
+            script("use_once").on(keys.slot(keys.once), [keys.once], values)
+        )
+        return [digit == ord("1") for digit in first]
+
+    async def _sweep_counters(self, now: int, limit: int) -> int:
+        keys = self._keys
+        return sum(
+            await self._servers.ask(
+                *(
+                    script("run_down").on(
+                        keys.slot(name), [name], (now, limit), repeatable=True
+                    )
+                    for name in (keys.throttle, keys.once)
+                )
+            )
+        )

@@ -1,0 +1,225 @@
+"""Sessions by account, by client and all: lists, and what is done to many at once.
+
+They are found by the indexes: sorted sets of ids, one for each account, and one for
+each bucket beside its sessions. An id without a session is passed over: its session
+may be about to come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from watchword.core.limits import SWEEP_LOOK
+from watchword.core.session import Ended, Session
+from watchword.errors import StoreUnavailable
+from watchword.ports import (
+    Change,
+    Event,
+    OfAccount,
+    OfClient,
+    OneSession,
+    SignedInBefore,
+    Which,
+)
+from watchword.stores.redis.keys import BUCKETS, bucket_of
+from watchword.stores.redis.rows import version_of
+from watchword.stores.redis.scripts import Request, script
+from watchword.stores.redis.sessions import Sessions
+
+PAGE: Final = 500
+TRIES: Final = 100
+"""To change a row that others change meanwhile: each time, one of them has."""
+
+
+class Lists(Sessions):
+    """Implements the rest of `ports.SessionStore`, but for the feed."""
+
+    _sweep_from = b""
+
+    async def list_sessions(
+        self, account_id: bytes | None, *, after: bytes | None = None, limit: int
+    ) -> list[Session]:
+        found: list[Session] = []
+        onward: bytes | None = after or b""
+        while onward is not None and len(found) < limit:
+            size = min(PAGE, limit - len(found))
+            ids, onward = await self._page(account_id, onward, size)
+            rows = await self._load(ids)
+            found += [row for row in rows if row and row.revoked_at is None]
+        return found[:limit]
+
+    async def end(
+        self, which: Which, reason: str, event: Event, limit: int
+    ) -> list[Ended]:
+        def ended(row: Session) -> Change | None:
+            if row.revoked_at is not None:
+                return None
+            replace = msgspec.structs.replace
+            mine = replace(event, session_id=row.id, account_id=row.account_id)
+            return Change(row, row.ended(reason, event.at), mine)
+
+        done: list[Session] = []
+        over: list[bytes] = []  # by others, or by an attempt that was told nothing
+        onward: bytes | None = b"" if isinstance(which, OneSession) else which.after
+        while onward is not None and len(done) < limit:
+            ids, onward = await self._candidates(which, onward)
+            rows = await self._load(ids)
+            meant = [row for row in rows if row and _is_meant(row, which)]
+            over += [row.id for row in meant if row.revoked_at is not None]
+            live = [row for row in meant if row.revoked_at is None]
+            while live and len(done) < limit:
+                step = limit - len(done)
+                became, left = await self._change(live[:step], ended)
+                done += became
+                over += [row.id for row in left]
+                live = live[step:]
+        while over and self._waits:  # this answer speaks for them too
+            await self._assure(over)
+            looking, over = over, []
+            for begin in range(0, len(looking), PAGE):
+                rows = await self._load(looking[begin : begin + PAGE])
+                alive = [row for row in rows if row and row.revoked_at is None]
+                became, left = await self._change(alive, ended)
+                done += became
+                over += [row.id for row in left]
+        return [row.feed_entry() for row in done]
+
+    async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
+        def assigned(row: Session) -> Change | None:
+            if row.revoked_at is not None:
+                return None
+            replace = msgspec.structs.replace
+            return Change(row, replace(row, roles=roles, version=row.version + 1))
+
+        onward: bytes | None = b""
+        while onward is not None:
+            ids, onward = await self._page(account_id, onward, PAGE)
+            rows = await self._load(ids)
+            await self._change([row for row in rows if row], assigned)
+
+    async def _change(
+        self, rows: Sequence[Session], change_of: Callable[[Session], Change | None]
+    ) -> tuple[list[Session], list[Session]]:
+        """Change these rows, whatever else is done to them meanwhile.
+
+        As they became, and those for which `change_of` had nothing to do in the end.
+        """
+        became: list[Session] = []
+        left: list[Session] = []
+        for _ in range(TRIES):
+            changes: list[Change] = []
+            for row in rows:
+                change = change_of(row)
+                if change is None:
+                    left.append(row)
+                else:
+                    changes.append(change)
+            if not changes:
+                return became, left
+            swapped = await self._swap(changes)
+            missed: list[bytes] = []
+            for change, done in zip(changes, swapped, strict=True):
+                if done:
+                    became.append(change.after)
+                else:
+                    missed.append(change.before.id)
+            rows = [row for row in await self._load(missed) if row is not None]
+        raise StoreUnavailable
+
+    async def _candidates(
+        self, which: Which, after: bytes
+    ) -> tuple[list[bytes], bytes | None]:
+        """The next ids among which those that are meant are, and where to go on."""
+        match which:
+            case OneSession(session_id):
+                return [session_id], None
+            case OfAccount(account_id):
+                return await self._page(account_id, after, PAGE)
+        return await self._page(None, after, PAGE)
+
+    async def _page(
+        self, account_id: bytes | None, after: bytes, size: int
+    ) -> tuple[list[bytes], bytes | None]:
+        """Ids after that one, in order; where to go on, or None at the end.
+
+        Of an account `size` at most; of all, about as many.
+        """
+        keys, start = self._keys, b"(" + after if after else b"-"
+        if account_id is None:
+            each = size // BUCKETS + 8
+            names = zip(keys.index, keys.slots, strict=True)
+        else:
+            each = size
+            name = keys.account(account_id)
+            names = zip([name], [keys.slot(name)], strict=True)
+        pages: list[list[bytes]] = await self._servers.ask(
+            *(
+                Request(
+                    slot,
+                    ("ZRANGEBYLEX", name, start, "+", "LIMIT", 0, each),
+                    repeatable=True,
+                )
+                for name, slot in names
+            )
+        )
+        # Where a bucket has more, what others have beyond its last is left for later.
+        ends = [page[-1] for page in pages if len(page) == each]
+        end = min(ends, default=None)
+        ids = sorted(one for page in pages for one in page if end is None or one <= end)
+        return ids, end
+
+    async def _sweep_sessions(self, edge: int, limit: int) -> int:
+        """Walk a stretch, and delete those whose idle deadline was before `edge`."""
+        gone = looked = 0
+        while looked < SWEEP_LOOK and gone < limit:
+            ids, onward = await self._page(None, self._sweep_from, PAGE)
+            rows = await self._load(ids)
+            over = [
+                (one, row)
+                for one, row in zip(ids, rows, strict=True)
+                if row is None or row.idle_expires_at < edge
+            ]
+            gone += await self._delete(over[: limit - gone])
+            looked += len(ids)
+            if gone < limit:
+                self._sweep_from = onward or b""
+            if onward is None:
+                break
+        return gone
+
+    async def _delete(self, over: Sequence[tuple[bytes, Session | None]]) -> int:
+        keys = self._keys
+        # First: a name without a session would stay for ever. The other way round, a
+        # session that is over is missing from its account's list.
+        named = [
+            keys.request("ZREM", keys.account(row.account_id), row.id)
+            for _, row in over
+            if row is not None
+        ]
+        deleting = [
+            script("delete").on(
+                keys.slots[bucket_of(one)],
+                (keys.session(one), keys.index[bucket_of(one)]),
+                (b"" if row is None else version_of(row), one),
+                repeatable=True,
+            )
+            for one, row in over
+        ]
+        if named:
+            await self._servers.ask(*named)
+        return sum(await self._servers.ask(*deleting)) if deleting else 0
+
+
+def _is_meant(row: Session, which: Which) -> bool:
+    match which:
+        case OneSession(session_id):
+            return row.id == session_id
+        case OfAccount(account_id, but):
+            return row.account_id == account_id and row.id != but
+        case OfClient(client_id):
+            return row.client_id == client_id
+        case SignedInBefore(instant):
+            return row.authenticated_at < instant

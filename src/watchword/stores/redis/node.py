@@ -1,0 +1,156 @@
+"""One server: a few connections to it, and what is said over them.
+
+An exchange is one write of all commands and their answers in turn, on one connection.
+Revocations that come together share one that ends with the wait for the disk and the
+replicas: WAIT and WAITAOF look at what their own connection has written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from itertools import count
+from typing import Any, Final
+
+import msgspec
+from hiredis import pack_command
+from redis.exceptions import BusyLoadingError, RedisError, ResponseError
+
+from watchword.batching import Batcher
+from watchword.stores.redis.address import Address
+
+Command = tuple[Any, ...]
+Reply = Any
+"""What the server answered; an exception where that was an error."""
+
+# Two for batches of refreshes, two for revocations that wait, the rest for all else.
+CONNECTIONS: Final = 6
+PATIENCE: Final = 2.0
+"""Seconds for an exchange: to get a connection, to connect, to be answered."""
+WAIT_MS: Final = 3000
+"""How long a revocation waits: the disk is synchronised each second, and may lag."""
+
+
+class Lost(Exception):
+    """No answer, or not all. `sent`: the commands may have been carried out."""
+
+    def __init__(self, *, sent: bool) -> None:
+        super().__init__("sent" if sent else "not sent")
+        self.sent = sent
+
+
+class Barrier(msgspec.Struct, frozen=True):
+    """What a revocation waits for: so many fsyncs of the master, and of replicas.
+
+    Where the server cannot wait for the disk, for the replicas to have it in memory.
+    """
+
+    local: int
+    replicas: int
+    by_disk: bool
+
+    @property
+    def command(self) -> Command:
+        """The wait itself."""
+        if self.by_disk:
+            return ("WAITAOF", self.local, self.replicas, WAIT_MS)
+        return ("WAIT", self.replicas, WAIT_MS)
+
+    def is_met(self, reply: Reply) -> bool:
+        """Whether the server answered that enough have it."""
+        if isinstance(reply, Exception):
+            return False
+        if self.by_disk:
+            return bool(reply[0] >= self.local and reply[1] >= self.replicas)
+        return bool(reply >= self.replicas)
+
+
+class Node:
+    """A server and the connections to it. Belongs to one event loop."""
+
+    def __init__(self, address: Address, host: str, port: int) -> None:
+        self.host: Final = host
+        self.port: Final = port
+        self.barrier: Barrier | None = None
+        self._address = address
+        self._places = asyncio.Semaphore(CONNECTIONS)
+        self._idle: list[Any] = []
+        self._life = 0
+        self._waiting: Batcher[Sequence[Command], list[Reply]] = Batcher(self._waited)
+        self._numbers = count()
+
+    async def exchange(
+        self, commands: Sequence[Command], patience: float = PATIENCE
+    ) -> list[Reply]:
+        """The answers, in order. Raises Lost."""
+        sent = False
+        try:
+            async with asyncio.timeout(patience), self._places:
+                life, connection = self._life, await self._connected()
+                sent = True
+                try:
+                    packed = b"".join(map(pack_command, commands))
+                    await connection.send_packed_command(packed, check_health=False)
+                    replies = [await _answer(connection) for _ in commands]
+                except BaseException:
+                    # What is still to come belongs to nobody.
+                    await connection.disconnect(nowait=True)
+                    raise
+                if life == self._life:
+                    self._idle.append(connection)
+                else:
+                    await connection.disconnect(nowait=True)
+                return replies
+        except (RedisError, OSError, TimeoutError) as error:
+            if sent:  # the others lead to the same place
+                await self.hang_up()
+            raise Lost(sent=sent) from error
+
+    async def exchange_safely(self, commands: Sequence[Command]) -> list[Reply]:
+        """The answers, once what was written is where `barrier` wants it.
+
+        Raises Lost; and Overloaded, with nothing sent.
+        """
+        return await self._waiting.submit(next(self._numbers).to_bytes(8), commands)
+
+    async def _waited(self, shares: Sequence[Sequence[Command]]) -> list[list[Reply]]:
+        commands = [command for share in shares for command in share]
+        if self.barrier is None:
+            replies = await self.exchange(commands)
+        else:
+            *replies, reached = await self.exchange(
+                [*commands, self.barrier.command], PATIENCE + WAIT_MS / 1000
+            )
+            if not self.barrier.is_met(reached):
+                raise Lost(sent=True)
+        answers = iter(replies)
+        return [[next(answers) for _ in share] for share in shares]
+
+    async def _connected(self) -> Any:  # noqa: ANN401 - untyped in redis-py
+        """A connection that was open a moment ago."""
+        if self._idle:
+            connection = self._idle.pop()
+            if not await connection.can_read():  # the server has not hung up
+                return connection
+            await connection.disconnect(nowait=True)
+        else:
+            connection = self._address.connection(self.host, self.port)
+        try:
+            await connection.connect()
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        return connection
+
+    async def hang_up(self) -> None:
+        """Close the connections; one in use, after its exchange."""
+        self._life += 1
+        while self._idle:
+            await self._idle.pop().disconnect(nowait=True)
+
+
+async def _answer(connection: Any) -> Reply:  # noqa: ANN401 - untyped in redis-py
+    try:
+        return await connection.read_response(disconnect_on_error=False)
+    except (ResponseError, BusyLoadingError) as error:
+        return error

@@ -1,0 +1,66 @@
+"""Values: how a session, a feed entry and an event look at rest.
+
+A session is eight bytes of version, big-endian, which is all that a script looks at,
+and the fields but for the id, as a MessagePack array: fields that a later program adds
+at the end have defaults here, and an earlier one passes over them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from watchword.core.session import Ended, Session
+from watchword.ports import Event
+
+_Fields: Final = msgspec.defstruct(
+    "_Fields",
+    [
+        (field.name, field.type)
+        if field.default is msgspec.NODEFAULT
+        else (field.name, field.type, field.default)
+        for field in msgspec.structs.fields(Session)[1:]
+    ],
+    array_like=True,
+)
+_encode: Final = msgspec.msgpack.Encoder().encode
+_fields_of: Final = msgspec.msgpack.Decoder(_Fields).decode
+_event_of: Final = msgspec.msgpack.Decoder(Event).decode
+_astuple: Final = msgspec.structs.astuple
+
+
+def version_of(session: Session) -> bytes:
+    """What the value of that session begins with."""
+    return session.version.to_bytes(8)
+
+
+def value_of(session: Session) -> bytes:
+    """A session at rest."""
+    return session.version.to_bytes(8) + _encode(_astuple(session)[1:])
+
+
+def session_of(session_id: bytes, value: bytes) -> Session:
+    """The session that `value_of` wrote."""
+    return Session(session_id, *_astuple(_fields_of(value[8:])))
+
+
+def entry_at_rest(entry: Ended) -> bytes:
+    """A feed entry at rest."""
+    return entry.session_id + entry.at.to_bytes(8) + entry.until.to_bytes(8)
+
+
+def entry_of(value: bytes) -> Ended:
+    """The feed entry that `entry_at_rest` wrote."""
+    at, until = value[-16:-8], value[-8:]
+    return Ended(value[:-16], int.from_bytes(at), int.from_bytes(until))
+
+
+def event_at_rest(event: Event) -> bytes:
+    """An event at rest."""
+    return _encode(event)
+
+
+def event_of(value: bytes) -> Event:
+    """The event that `event_at_rest` wrote."""
+    return _event_of(value)

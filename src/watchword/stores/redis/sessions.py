@@ -1,0 +1,180 @@
+"""Sessions: one key each, changed only where it still is what was judged.
+
+On one server a batch is one MGET and one script; on a Cluster one command for each
+session, so that a slot on its way to another master holds nobody up, and all that are
+for one master in one exchange.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final
+
+from watchword.core.session import Session
+from watchword.errors import StoreUnavailable
+from watchword.ports import Change, Event
+from watchword.stores.redis.keys import Keys, bucket_of
+from watchword.stores.redis.rows import (
+    entry_at_rest,
+    event_at_rest,
+    session_of,
+    value_of,
+    version_of,
+)
+from watchword.stores.redis.scripts import Request, script
+from watchword.stores.redis.servers import Servers
+
+UNSURE: Final = 4096
+"""Failed revocations that are remembered, until it is sure what became of them."""
+
+
+class Sessions:
+    """Implements `create`, `load` and `swap` of `ports.SessionStore`."""
+
+    _servers: Servers
+    _keys: Keys
+    _waits: bool
+
+    def __init__(self) -> None:
+        # Sessions that somebody revoked here and was not told so, as they were before:
+        # written or not, it could still be lost.
+        self._unsure: dict[bytes, Session] = {}
+        self._settling: asyncio.Future[Any] | None = None
+
+    async def create(self, session: Session, event: Event) -> None:
+        bucket, keys = bucket_of(session.id), self._keys
+        # First: whoever ends all sessions of the account must find this one. If nothing
+        # follows, a name of no session is left behind, which nobody minds.
+        account = keys.account(session.account_id)
+        await self._servers.ask(keys.request("ZADD", account, 0, session.id))
+        made = script("create").on(
+            keys.slots[bucket],
+            (keys.session(session.id), keys.index[bucket], keys.outbox[bucket]),
+            (value_of(session), session.id, event_at_rest(event)),
+            repeatable=True,
+        )
+        if await self._servers.ask(made) != [1]:
+            raise StoreUnavailable
+
+    async def load(self, ids: Sequence[bytes]) -> list[Session | None]:
+        # Whoever reads that a session is revoked will say so. So one of which that is
+        # not sure yet is shown as it was: `swap` finds that out, and its caller is told
+        # to try again. The others of the batch need not wait.
+        before = self._doubted(ids)
+        rows = await self._load(ids)
+        unsure = before | self._doubted(ids)
+        if unsure:
+            rows = [unsure.get(one, row) for one, row in zip(ids, rows, strict=True)]
+        return rows
+
+    async def _load(self, ids: Sequence[bytes]) -> list[Session | None]:
+        if not ids:
+            return []
+        names = [self._keys.session(identifier) for identifier in ids]
+        slots, reading = self._keys.slots, []
+        if self._servers.together:
+            reading = [Request(slots[0], ("MGET", *names), repeatable=True)]
+            (values,) = await self._servers.ask(*reading)
+        else:
+            reading = [
+                Request(slots[bucket_of(one)], ("GET", name), repeatable=True)
+                for one, name in zip(ids, names, strict=True)
+            ]
+            values = await self._servers.ask(*reading)
+        return [
+            None if value is None else session_of(identifier, value)
+            for identifier, value in zip(ids, values, strict=True)
+        ]
+
+    async def swap(self, changes: Sequence[Change]) -> list[bool]:
+        unsure = self._doubted([change.before.id for change in changes])
+        if not unsure:
+            return await self._swap(changes)
+        sure = [change for change in changes if change.before.id not in unsure]
+        swapped = iter(await self._swap(sure))
+        return [change.before.id not in unsure and next(swapped) for change in changes]
+
+    async def _swap(self, changes: Sequence[Change]) -> list[bool]:
+        plain: list[int] = []
+        ending: list[int] = []
+        for place, change in enumerate(changes):
+            (plain if change.after.revoked_at is None else ending).append(place)
+        if self._servers.together:
+            shares = [share for share in (plain, ending) if share]
+        else:
+            shares = [[place] for place in plain + ending]
+        requests = [self._swapping([changes[p] for p in share]) for share in shares]
+        swapped = [False] * len(changes)
+        try:
+            told = await self._servers.ask(*requests)
+        except BaseException:
+            self._doubt([changes[place].before for place in ending])
+            raise
+        for share, done in zip(shares, told, strict=True):
+            for place, digit in zip(share, done, strict=True):
+                swapped[place] = digit == ord("1")
+        return swapped
+
+    def _swapping(self, changes: Sequence[Change]) -> Request:
+        """The script for changes that all end their session, or none."""
+        keys = self._keys
+        names = [keys.session(change.before.id) for change in changes]
+        values: list[Any] = [len(changes)]
+        noted: list[Any] = []
+        for number, change in enumerate(changes, 1):
+            values += (version_of(change.before), value_of(change.after))
+            bucket = bucket_of(change.before.id)
+            if change.after.revoked_at is not None:
+                names.append(keys.feed[bucket])
+                noted += (number, entry_at_rest(change.after.feed_entry()))
+            if change.event is not None:
+                names.append(keys.outbox[bucket])
+                noted += (number, event_at_rest(change.event))
+        bucket = bucket_of(changes[0].before.id)
+        durable = changes[0].after.revoked_at is not None and self._waits
+        if durable:
+            names.append(keys.mark[bucket])
+            noted += (0, b"")
+        return script("swap").on(
+            keys.slots[bucket], names, (*values, *noted), durable=durable
+        )
+
+    def _doubt(self, rows: Iterable[Session]) -> None:
+        if self._waits:
+            self._unsure.update((row.id, row) for row in rows)
+            while len(self._unsure) > UNSURE:
+                del self._unsure[next(iter(self._unsure))]
+
+    def _doubted(self, ids: Iterable[bytes]) -> dict[bytes, Session]:
+        """Those of which it is not sure that they are revoked, as they were before."""
+        if not self._unsure:
+            return {}
+        found = {one: self._unsure[one] for one in ids if one in self._unsure}
+        if found and (self._settling is None or self._settling.done()):
+            settling = (self._assure([one]) for one in list(self._unsure))
+            self._settling = asyncio.gather(*settling, return_exceptions=True)
+        return found
+
+    async def _assure(self, ids: Collection[bytes]) -> None:
+        """What was written to these sessions will last.
+
+        It speaks for the master of this moment: what one before it knew may be lost,
+        so they are read afterwards, and not before.
+        """
+        if not self._waits or not ids:
+            return
+        keys = self._keys
+        marks = [
+            script("swap").on(
+                keys.slots[bucket],
+                [keys.mark[bucket]],
+                (0, 0, b""),
+                repeatable=True,
+                durable=True,
+            )
+            for bucket in set(map(bucket_of, ids))
+        ]
+        await self._servers.ask(*marks)
+        for one in ids:
+            self._unsure.pop(one, None)

@@ -1,0 +1,175 @@
+"""The streams beside the sessions: the feed of those that ended, and the outbox.
+
+Both are written by the script that changes the session. The feed stays until its
+entries are past; the outbox holds events until the store of records has adopted them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Any, Final
+from zlib import crc32
+
+import msgspec
+
+from watchword.errors import StoreUnavailable
+from watchword.ports import AuditLog, Cursor, Entropy, Feed
+from watchword.stores.redis.keys import Keys
+from watchword.stores.redis.rows import entry_of, event_of
+from watchword.stores.redis.scripts import Request
+from watchword.stores.redis.servers import Servers
+
+OVERLAP: Final = 10_000
+"""Milliseconds: how far the clocks of the servers may be apart."""
+ALL: Final = 1_000_000_000
+STEP: Final = 200
+"""Events that are moved from each bucket at a time."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """What a stream has in one place, and the microsecond when it was written there."""
+
+    bucket: int
+    place: bytes
+    at: int
+    value: bytes
+
+    @property
+    def since(self) -> int:
+        """Milliseconds of the server's clock, never less than those of one before."""
+        return int(self.place.partition(b"-")[0])
+
+
+class Streams:
+    """Implements `SessionStore.ended`, and moves events to the store of records."""
+
+    _servers: Servers
+    _keys: Keys
+    _entropy: Entropy
+    _records: AuditLog
+    _told: tuple[Cursor, float] | None = None
+
+    async def ended(self, after: Cursor | None, now: int) -> Feed:
+        # A cursor is the newest entry's place. What is written later has a later place
+        # where the servers' clocks agree, and one within the overlap where they nearly
+        # do: so too when a master with another clock takes over. Where even that may
+        # not be so, all is read again: it is not much.
+        asked = asyncio.get_running_loop().time()
+        start = 0
+        if after is not None and self._is_recent(after, asked):
+            start = max(0, after.sequence - OVERLAP)
+        life, clock, entries = await self._read_feed(start)
+        behind = 0
+        if after is not None and after.incarnation == life:
+            behind = after.sequence if after.sequence <= clock else 0
+        if start and not behind:
+            _, _, entries = await self._read_feed(0)
+        sequence = max((entry.since for entry in entries), default=behind)
+        cursor = Cursor(life, sequence)
+        self._told = cursor, asked
+        return Feed([entry_of(entry.value) for entry in entries], cursor, now)
+
+    def _is_recent(self, after: Cursor, now: float) -> bool:
+        """Whether the read before gave that cursor, so lately that clocks are as then.
+
+        Else a server that was behind may have caught up, and hide what it wrote before.
+        """
+        if self._told is None:
+            return False
+        cursor, at = self._told
+        return after == cursor and (now - at) * 2000 < OVERLAP
+
+    async def _read_feed(self, start: int) -> tuple[bytes, int, list[Entry]]:
+        """The store's incarnation, the slowest server's clock, and the entries."""
+        keys = self._keys
+        clocks = [
+            Request(slot, ("TIME",), repeatable=True)
+            for slot in {self._servers.node_of(one): one for one in keys.slots}.values()
+        ]
+        reading = self._reading(keys.feed, start, ALL)
+        life, *told = await self._servers.ask(
+            keys.request("GET", keys.life), *clocks, *reading
+        )
+        life = life or await self.life()
+        times = [int(s) * 1000 + int(us) // 1000 for s, us in told[: len(clocks)]]
+        return life, min(times), _entries(keys.feed, told[len(clocks) :])
+
+    async def life(self) -> bytes:
+        """The store's incarnation; a new one where it has none, or none any more."""
+        name, request = self._keys.life, self._keys.request
+        (life,) = await self._servers.ask(request("GET", name))
+        if life is None:
+            await self._servers.ask(request("SET", name, self._entropy(8), "NX"))
+            (life,) = await self._servers.ask(request("GET", name))
+        if life is None:  # emptied at this very moment
+            raise StoreUnavailable
+        whole: bytes = life
+        return whole
+
+    async def drain(self) -> None:
+        """Move events to the audit log, until the outboxes are empty.
+
+        Each comes with its place: who is cut off before the deletion, or has company,
+        hands over what is there already. The checksum tells an event from another that
+        a new master put in the place of one that was lost.
+        """
+        outbox = self._keys.outbox
+        while entries := _entries(
+            outbox, await self._servers.ask(*self._reading(outbox, 0, STEP))
+        ):
+            entries.sort(key=attrgetter("at"))
+            await self._records.adopt(
+                [
+                    (
+                        f"{one.bucket}.{one.place.decode()}.{crc32(one.value):08x}",
+                        event_of(one.value),
+                    )
+                    for one in entries
+                ]
+            )
+            await self._delete_entries(outbox, entries)
+
+    async def _sweep_feed(self, now: int, limit: int) -> int:
+        """Delete entries that are past, among the `limit` oldest of each bucket."""
+        feed = self._keys.feed
+        told = await self._servers.ask(*self._reading(feed, 0, limit))
+        entries = _entries(feed, told)
+        past = [entry for entry in entries if entry_of(entry.value).until <= now]
+        return await self._delete_entries(feed, past)
+
+    async def _delete_entries(
+        self, names: Sequence[bytes], entries: Iterable[Entry]
+    ) -> int:
+        places: dict[bytes, list[bytes]] = {}
+        for entry in entries:
+            places.setdefault(names[entry.bucket], []).append(entry.place)
+        deleting = [
+            self._keys.request("XDEL", name, *those) for name, those in places.items()
+        ]
+        return sum(await self._servers.ask(*deleting)) if deleting else 0
+
+    def _reading(self, names: Sequence[bytes], start: int, limit: int) -> list[Request]:
+        """What follows `start` in each of these streams, one for each bucket."""
+        begin = b"%d-0" % start
+        shares = [names] if self._servers.together else [[name] for name in names]
+        return [
+            Request(
+                slot,
+                ("XREAD", "COUNT", limit, "STREAMS", *share, *[begin] * len(share)),
+                repeatable=True,
+            )
+            for share, slot in zip(shares, self._keys.slots, strict=False)
+        ]
+
+
+def _entries(names: Sequence[bytes], answers: Iterable[Any]) -> list[Entry]:
+    """The entries in the answers to `_reading`."""
+    found: list[Entry] = []
+    for streams in answers:
+        for name, rows in streams or ():
+            bucket = names.index(name)
+            for place, (at, value) in rows:
+                found.append(Entry(bucket, place, int(at), value))
+    return found

@@ -1,0 +1,82 @@
+"""A connection to PostgreSQL that is cut while a rotation is being committed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from itertools import count
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.scenarios.world import World, generation_of, key
+from tests.servers.postgresql import postgresql
+from tests.servers.proxy import Proxy, Way, proxy
+from watchword.core.limits import MINUTE
+from watchword.errors import StoreUnavailable
+from watchword.ports import Change, EventType, Store
+from watchword.stores import open_store
+from watchword.testing import ManualClock, SeededEntropy
+
+
+class CutAtSwap:
+    """A store whose next swap is cut off after so many bytes, one way or the other."""
+
+    def __init__(self, store: Store, between: Proxy) -> None:
+        self.cut: tuple[Way, int] | None = None
+        self.between = between
+        self._store = store
+
+    async def swap(self, changes: Sequence[Change]) -> list[bool]:
+        if self.cut is not None:
+            self.between.cut_after(*self.cut)
+            self.cut = None
+        return await self._store.swap(changes)
+
+    def __getattr__(self, verb: str) -> Any:
+        return getattr(self._store, verb)
+
+
+@pytest_asyncio.fixture
+async def store() -> AsyncIterator[CutAtSwap]:
+    """One on PostgreSQL, by way of a proxy."""
+    url, port = postgresql().new_database(), postgresql().port
+    async with proxy(port) as between:
+        through = url.replace(f":{port}/", f":{between.port}/")
+        opened = await open_store(through, SeededEntropy())
+        yield CutAtSwap(opened, between)
+        await opened.close()
+
+
+async def _size_of_a_swap(world: World, token: str) -> dict[Way, int]:
+    """How many bytes it takes there and back, once its statement is prepared."""
+    token = (await world.refresh(token, key(1))).refresh_token
+    world.store.cut = ("request", 1_000_000)
+    await world.refresh(token, key(2))
+    assert not world.store.between.has_cut
+    passed: dict[Way, int] = dict(world.store.between.passed)
+    return passed
+
+
+@pytest.mark.parametrize("way", ["request", "answer"])
+async def test_cut_at_every_byte_of_a_commit(way: Way, store: CutAtSwap) -> None:
+    """Committed or not: the client's key gets the one successor, nothing is revoked."""
+    world = await World(store, ManualClock()).start()
+    keys = map(key, count(10))
+    size = (await _size_of_a_swap(world, (await world.sign_in()).refresh_token))[way]
+    grant = await world.sign_in()
+    for position in range(size + 1):
+        grant = await world.refresh(grant, next(keys))  # by a connection that knows how
+        sent = next(keys)
+        store.cut = (way, position)
+        try:
+            answer = (await world.refresh(grant, sent)).refresh_token
+        except StoreUnavailable:
+            answer = await world.outcome(grant, sent)
+        assert generation_of(world, answer) == 2 * position + 2
+        again = await world.refresh(grant, sent)
+        assert again.refresh_token == answer
+        grant = again
+        assert store.between.has_cut
+        world.clock.advance(MINUTE)  # so many retries in one would be refused
+    assert await world.events(EventType.TOKEN_REUSE, EventType.TOKEN_REWOUND) == []

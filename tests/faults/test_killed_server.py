@@ -1,0 +1,29 @@
+"""Kill -9 of `watchword serve`, thirty times under load, over each store."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.faults.history import violations
+from tests.faults.load import load
+from tests.faults.serving import rewound, serving
+from tests.servers.stores import STORES
+
+KILLS = 30
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgresql-16"])
+async def test_thirty_killed_servers_lose_nothing(store: str, tmp_path: Path) -> None:
+    """Of two servers one is killed in turn; every history follows the rule."""
+    draw = random.Random(41)
+    place = STORES[store].place(tmp_path)
+    async with serving(tmp_path, place) as servers, load(servers, seed=41) as clients:
+        for number in range(KILLS):
+            await clients.answers(draw.randrange(20, 60))
+            servers[number % 2].kill()
+            await servers[number % 2].start()
+    assert violations(clients.calls, await rewound(place)) == []
+    assert clients.healed > KILLS  # the kills did hit requests in flight

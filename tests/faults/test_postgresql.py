@@ -1,0 +1,93 @@
+"""PostgreSQL killed, hanging, out of disk: under load, with two servers over it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests.faults.history import violations
+from tests.faults.load import load
+from tests.faults.serving import rewound, serving
+from tests.servers.postgresql import Postgresql
+from watchword.testing.store_contract.backend import Place
+
+KILLS = 30
+MEBIBYTE = 2**20
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[Postgresql]:
+    """One that may be hurt: the other tests have another."""
+    settings = {"autovacuum": "off", "recovery_init_sync_method": "syncfs"}
+    made = Postgresql(**settings).init("--wal-segsize=1").start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def place(database: Postgresql) -> Place:
+    return Place(database.new_database(), None)
+
+
+async def test_thirty_kills_lose_nothing(
+    database: Postgresql, place: Place, tmp_path: Path
+) -> None:
+    """Killed and started again, under load: no write is lost, nobody is logged out."""
+    draw = random.Random(42)
+    async with serving(tmp_path, place) as servers, load(servers, seed=42) as clients:
+        for _ in range(KILLS):
+            await clients.answers(draw.randrange(20, 60))
+            database.kill()
+            await asyncio.to_thread(database.start)
+    assert violations(clients.calls, await rewound(place)) == []
+    assert clients.healed > KILLS
+
+
+async def test_hanging_database_is_answered_in_time(
+    database: Postgresql, place: Place, tmp_path: Path
+) -> None:
+    """While it hangs, 503 with Retry-After; then all go on where they were."""
+    async with serving(tmp_path, place) as servers, load(servers, seed=43) as clients:
+        await clients.answers(50)
+        database.process.send(signal.SIGSTOP)
+        try:
+            await clients.answers(8, status=503)
+        finally:
+            database.process.send(signal.SIGCONT)
+        await clients.answers(50)
+    # A server that is cut off hears of a logout when it is not any more.
+    assert violations(clients.calls, await rewound(place), reach=30) == []
+    assert all(call.status for call in clients.calls)
+
+
+async def test_full_disk_passes(
+    database: Postgresql, place: Place, tmp_path: Path
+) -> None:
+    """Where no table can grow, 503; who needs no room goes on, the others later."""
+    async with serving(tmp_path, place) as servers, load(servers, seed=44) as clients:
+        await clients.answers(50)
+        database.process.limit_files(2 * MEBIBYTE)
+        try:
+            with pytest.raises(asyncpg.PostgresError, match="File too large"):
+                await asyncio.to_thread(_fill, database, place)
+            await clients.answers(8, status=503)
+        finally:
+            database.process.limit_files()
+        await clients.answers(50)
+    assert violations(clients.calls, await rewound(place)) == []
+    assert all(call.status for call in clients.calls)
+
+
+def _fill(database: Postgresql, place: Place) -> None:
+    """Write to the audit log until there is no room."""
+    database.execute(
+        "INSERT INTO watchword.audit (type, at, address, detail)"
+        " SELECT 'filler', 0, '', repeat('x', 1000) FROM generate_series(1, 100000)",
+        place.url.rpartition("/")[2],
+    )

@@ -1,0 +1,168 @@
+"""Engines over one store: their clocks differ, and what is to be done once is.
+
+Each engine is a machine with a clock of its own, moved by hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.scenarios.api import settings_for
+from tests.scenarios.world import World, key
+from watchword.bootstrap import Watchword, open_watchword
+from watchword.core.limits import ACCESS_TTL, HOUR, KEY_ROTATION, MINUTE, SECOND
+from watchword.core.session import Grant
+from watchword.passwords import INSECURE_FOR_TESTS
+from watchword.ports import EventType, Store
+from watchword.testing import ManualClock, SeededEntropy
+
+STEP = 10 * SECOND
+
+
+async def machine(store: Store, ahead: int = 0) -> World:
+    """One whose clock is so far ahead."""
+    clock = ManualClock()
+    clock.advance(ahead)
+    return await World(store, clock, seed=str(ahead)).start()
+
+
+async def pass_time(ms: int, *machines: World) -> None:
+    """And what each does meanwhile."""
+    for one in machines:
+        one.clock.advance(ms)
+        one.monotonic.advance(ms)
+        await one.revocations.follow()
+        one.revocations.forget_expired()
+
+
+async def rotated(here: World, there: World, grant: Grant, number: int) -> Grant:
+    """The successor, from here; there, who asks again with the key gets the same."""
+    successor = await here.refresh(grant, key(number))
+    again = await there.refresh(grant, key(number))
+    assert again.refresh_token == successor.refresh_token
+    assert here.accepts(successor) == there.accepts(again) == "ok"
+    return successor
+
+
+async def end(here: World, there: World) -> None:
+    """A session of both ends here: dead in both until its tokens have expired.
+
+    Whatever the clocks are, and though both sweep all the time.
+    """
+    grant = await there.sign_in()
+    tokens = [grant.access_token, (await here.refresh(grant, key(1))).access_token]
+    assert await here.logout(grant) == 1
+    await there.revocations.follow()
+    for _ in range(0, ACCESS_TTL + STEP, STEP):
+        for one in (there, here):
+            assert "ok" not in map(one.accepts, tokens)
+            await one.sessions.sweep()
+        await pass_time(STEP, here, there)
+    assert await there.outcome(grant, key()) == "session_revoked"
+
+
+async def test_clocks_that_are_seconds_apart_are_not_noticed(store: Store) -> None:
+    """Tokens of either are good with the other, and a logout reaches the other."""
+    one, two = await machine(store), await machine(store, 5 * SECOND)
+    grant = await one.sign_in()
+    for number in range(20):
+        here, there = (one, two) if number % 2 else (two, one)
+        grant = await rotated(here, there, grant, number)
+        assert here.accepts(grant) == there.accepts(grant) == "ok"
+        await pass_time(30 * SECOND, one, two)
+    for here, there in ((one, two), (two, one)):
+        await end(here, there)
+    await rotated(one, two, grant, 20)
+    assert not await one.events(EventType.TOKEN_REUSE)
+
+
+async def test_a_clock_that_is_set_an_hour_back_and_forth_logs_nobody_out(
+    store: Store,
+) -> None:
+    """Its access tokens have expired elsewhere until it is right; that is all."""
+    one, two = await machine(store), await machine(store)
+    grant = await one.sign_in()
+    for step in (-HOUR, HOUR, HOUR, -HOUR):
+        two.clock.advance(step)
+        for number in range(4):
+            here, there = (one, two) if number % 2 else (two, one)
+            grant = await rotated(here, there, grant, number + abs(step))
+            await pass_time(SECOND, one, two)
+        for here, there in ((one, two), (two, one)):
+            await end(here, there)
+    grant = await rotated(one, two, grant, 4)
+    assert one.accepts(grant) == two.accepts(grant) == "ok"
+    assert not await one.events(EventType.TOKEN_REUSE)
+
+
+SHARED = pytest.mark.parametrize(
+    "kind", ["sqlite", "postgresql-16", "valkey-9"], indirect=True
+)
+
+
+@pytest_asyncio.fixture
+async def both(
+    kind: str, tmp_path: Path, clock: ManualClock
+) -> AsyncIterator[list[Watchword]]:
+    """Two servers' engines over one store."""
+    settings = settings_for(tmp_path, kind)
+    async with contextlib.AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(
+                open_watchword(
+                    settings,
+                    clock=clock,
+                    entropy=SeededEntropy(name),
+                    hashing=INSECURE_FOR_TESTS,
+                    background=False,
+                )
+            )
+            for name in ("one", "two")
+        ]
+
+
+@SHARED
+async def test_one_of_them_sweeps_in_a_minute_and_another_takes_over(
+    both: list[Watchword], clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept: list[Watchword] = []
+    for one in both:
+
+        async def sweep(one: Watchword = one) -> int:
+            swept.append(one)
+            return 0
+
+        monkeypatch.setattr(one.sessions, "sweep", sweep)
+    for _ in range(20):
+        await asyncio.gather(*(one.sweep() for one in both))
+        clock.advance(MINUTE)
+    assert len(swept) == 20
+    swept.clear()
+    await both[0].sweep()
+    for _ in range(3):  # it died; the other goes on
+        clock.advance(MINUTE)
+        await both[1].sweep()
+        await both[1].sweep()
+    assert swept == [both[0], *[both[1]] * 3]
+
+
+@SHARED
+async def test_keys_that_are_due_are_rotated_once(
+    both: list[Watchword], clock: ManualClock
+) -> None:
+    """All find it due in the same minute, and sign with the same key afterwards."""
+    for _ in range(3):
+        clock.advance(KEY_ROTATION)
+        before = both[0].keys.active.kid
+        await asyncio.gather(*(one.keys.maintain() for one in both))
+        await asyncio.gather(*(one.keys.refresh() for one in both))
+        assert both[0].keys.active.kid == both[1].keys.active.kid != before
+    events = [event for _, event in await both[0].store.read_events(0, 100)]
+    changes = [e.detail["change"] for e in events if e.type is EventType.KEY_CHANGED]
+    assert changes.count("rotated") == 3

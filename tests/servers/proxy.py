@@ -1,0 +1,91 @@
+"""A TCP proxy that cuts a connection after so many bytes, in the test's own loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Literal
+
+Way = Literal["request", "answer"]
+
+
+class Proxy:
+    """Passes bytes on, both ways, and counts them. Use `proxy`."""
+
+    def __init__(self, port: int) -> None:
+        self.port = 0
+        self.passed: dict[Way, int] = {"request": 0, "answer": 0}
+        self._behind = port
+        self._left: dict[Way, int] = {}
+        self._connections: set[asyncio.Task[None] | None] = set()
+
+    def cut_after(self, way: Way, number: int) -> None:
+        """Count anew. Pass so many bytes more that way, then cut, once."""
+        self.count()
+        self._left = {way: number}
+
+    def count(self) -> None:
+        """Count anew, and cut nothing."""
+        self.passed = {"request": 0, "answer": 0}
+        self._left = {}
+
+    @property
+    def has_cut(self) -> bool:
+        """Whether what was asked for has been done."""
+        return not self._left
+
+    async def connected(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """One connection, until either side ends it or it is cut."""
+        this = asyncio.current_task()
+        self._connections.add(this)
+        with suppress(OSError):
+            there, onward = await asyncio.open_connection("127.0.0.1", self._behind)
+            ways = [
+                asyncio.create_task(self._pass("request", reader, onward)),
+                asyncio.create_task(self._pass("answer", there, writer)),
+            ]
+            with suppress(asyncio.CancelledError):  # by `close`
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            onward.close()
+        writer.close()  # what was passed arrives first
+        self._connections.discard(this)
+
+    async def _pass(
+        self, way: Way, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        while data := await reader.read(65536):
+            left = self._left.get(way)
+            passing = data if left is None else data[:left]
+            self.passed[way] += len(passing)
+            writer.write(passing)
+            if left is None:
+                continue
+            self._left[way] = left - len(passing)
+            if not self._left[way]:
+                self._left = {}
+                return
+
+    async def close(self) -> None:
+        connections = [one for one in self._connections if one is not None]
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+
+@asynccontextmanager
+async def proxy(port: int) -> AsyncIterator[Proxy]:
+    """A proxy before what listens on that port of loopback."""
+    made = Proxy(port)
+    server = await asyncio.start_server(made.connected, "127.0.0.1", 0)
+    made.port = server.sockets[0].getsockname()[1]
+    try:
+        yield made
+    finally:
+        server.close()
+        await made.close()
