@@ -28,7 +28,7 @@ from watchword.core.refresh_token import RefreshTokens, hash_of
 from watchword.core.session import STRICT, Session, Terms
 from watchword.keys import derive
 from watchword.stores.redis.address import address_of
-from watchword.stores.redis.keys import BUCKETS, Keys, bucket_of
+from watchword.stores.redis.keys import Keys, bucket_of
 from watchword.stores.redis.rows import value_of
 from watchword.stores.sql_files import load_statements
 from watchword.stores.sql_rows import as_row
@@ -132,13 +132,14 @@ def _fill_redis(backend: Backend, rows: Iterator[Session]) -> None:
     with client:
         for chunk in _in_chunks(rows):
             pipeline = client.pipeline(transaction=False)
+            buckets: dict[int, list[Session]] = {}
+            for row in chunk:
+                buckets.setdefault(bucket_of(row.id), []).append(row)
             # lua/create.lua but for the event, and the account's list.
-            for bucket in range(BUCKETS):
-                mine = [row for row in chunk if bucket_of(row.id) == bucket]
-                if mine:
-                    values = chain(*((keys.session(r.id), value_of(r)) for r in mine))
-                    pipeline.execute_command("MSET", *values)
-                    pipeline.zadd(keys.index[bucket], {row.id: 0 for row in mine})
+            for bucket, mine in buckets.items():
+                values = chain(*((keys.session(r.id), value_of(r)) for r in mine))
+                pipeline.execute_command("MSET", *values)
+                pipeline.zadd(keys.index[bucket], {row.id: 0 for row in mine})
             for row in chunk:
                 pipeline.zadd(keys.account(row.account_id), {row.id: 0})
             pipeline.execute()

@@ -66,7 +66,10 @@ def fsync_ms(folder: Path, times: int = 50) -> float:
 def machine(folder: Path) -> dict[str, str]:
     """What the figures depend on."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
-    packages = ("uvicorn", "starlette", "msgspec", "uvloop", "cryptography", "apsw")
+    packages = (
+        *("uvicorn", "starlette", "msgspec", "uvloop", "cryptography"),
+        *("apsw", "asyncpg", "redis"),
+    )
     return {
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "cpu": f"{processor()}, {os.cpu_count()} cores, {memory:.0f} GB",

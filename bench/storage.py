@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -142,8 +143,12 @@ async def _create(store: Store, count: int) -> list[Session]:
 
 
 async def _swap(store: Store, rows: Sequence[Session], count: int) -> list[Session]:
-    """The rows after `count` rotations in all, of each as often as of any other."""
+    """The rows after `count` rotations in all, of each as often as of any other.
+
+    In random order: who signed in together, and lies together, comes at other times.
+    """
     left = count
+    rows = random.sample(rows, len(rows))
 
     async def drive(mine: list[Session]) -> list[Session]:
         nonlocal left

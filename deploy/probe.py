@@ -3,8 +3,6 @@
 
     probe 8000 /readyz
 
-A server behind a proxy refuses what did not come over HTTPS, health checks too. This
-one says that it did, which is believed of loopback where loopback is among the proxies.
 No more than a socket: this runs every few seconds for as long as the server does.
 """
 
@@ -15,8 +13,7 @@ SECONDS = 3
 
 port, path = sys.argv[1:]
 request = (
-    f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-Proto: https\r\n"
-    "Connection: close\r\n\r\n"
+    f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 )
 try:
     with socket.create_connection(("127.0.0.1", int(port)), SECONDS) as server:

@@ -86,7 +86,8 @@ def build_wheel(folder: Path) -> Path:
             shutil.copytree(ROOT / name, context / name)
         else:
             shutil.copy(ROOT / name, context / name)
-    program = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
+    program = [sys.executable, "-m", "hatchling", "build", "-t", "wheel"]
+    program += ["-d", str(folder)]
     subprocess.run(program, cwd=context, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
     return wheel
@@ -178,7 +179,7 @@ class Composition:
         )
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         try:
-            connection.request("GET", "/healthz", headers=given)
+            connection.request("GET", "/docs", headers=given)
             return connection.getresponse().status
         finally:
             connection.close()
@@ -215,12 +216,16 @@ class Composition:
             place = value.replace("/run/secrets/watchword.toml", str(settings))
             place = place.replace("/run/secrets", str(self.secrets))
             given[name] = place.replace("/data", str(self._folder / "no-data"))
-        return clean_environment(**given, PYTHONPATH=str(self._package), **more)
+        given["PYTHONPATH"] = str(self._package)
+        return clean_environment(**given | more)
 
     def _server(self, name: str) -> Process:
         service, port = SERVICES[name], str(self._ports[name])
         environment = self._environment(
-            service, WATCHWORD_PORT=port, WATCHWORD_ACCESS_TTL="2s"
+            service,
+            WATCHWORD_PORT=port,
+            WATCHWORD_ACCESS_TTL="2s",
+            WATCHWORD_BEHIND_PROXY="127.0.0.1",  # where the proxy is here
         )
         front = ["env", "-i", *(f"{k}={v}" for k, v in environment.items())]
         command = [*front, *self._program(service)]

@@ -116,7 +116,9 @@ class Watchword:
             clock=clock,
             entropy=entropy,
         )
-        self.hasher = PasswordHasher(hashing)
+        # The CPUs are shared with the other processes of this server.
+        share = len(os.sched_getaffinity(0)) // settings.workers
+        self.hasher = PasswordHasher(hashing, workers=max(1, share))
         self.accounts = Accounts(
             store=store,
             sessions=self.sessions,

@@ -94,6 +94,11 @@ def _origin(value: str) -> str:
     return value
 
 
+def _url(value: str) -> str:
+    urlsplit(value)  # raises ValueError where a bracket is missing, say
+    return value
+
+
 Algorithm = Literal["ES256", "EdDSA", "RS256"]
 Seconds = Annotated[int, BeforeValidator(_seconds)]
 Networks = Annotated[
@@ -153,14 +158,14 @@ class Settings(BaseSettings):
     # The descriptions finish the sentence "must be …", in faults and documentation.
     # `repr=False` also keeps a wrong value out of its fault.
     data: Path = Field(DEFAULT_DATA, description="the folder of all state")
-    database_url: str = Field(
+    database_url: Annotated[str, AfterValidator(_url)] = Field(
         default_factory=_database_of,
         pattern=DATABASE_URL,
         description="a URL: sqlite:///relative/file.db, sqlite:////absolute/file.db or "
         "postgresql://user:password@host/name",
         repr=False,
     )
-    session_store_url: str | None = Field(
+    session_store_url: Annotated[str, AfterValidator(_url)] | None = Field(
         None,
         pattern=SESSION_STORE_URL,
         description="a URL: redis://host:6379 or redis+cluster://host:6379 (with TLS "

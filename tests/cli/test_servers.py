@@ -78,6 +78,24 @@ def test_so_is_a_store_of_sessions(terminal: Terminal, env: Any, command: str) -
     one_line(terminal, command)
 
 
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("DATABASE_URL", f"postgresql://u:{HIDDEN}@127.0.0.1:port/name"),
+        ("DATABASE_URL", f"postgresql://u:{HIDDEN}@127.0.0.1/name?sslmode={HIDDEN}"),
+        ("SESSION_STORE_URL", f"redis://u:{HIDDEN}@127.0.0.1:port/0"),
+    ],
+)
+def test_a_url_that_is_none_is_one_line_too(
+    terminal: Terminal, env: Any, name: str, url: str
+) -> None:
+    env(SECRET=SECRET)
+    terminal.add("alice")
+    env(**{name: url})
+    one_line(terminal, "check")
+    one_line(terminal, "serve", code=2)
+
+
 def test_a_database_without_a_schema_wants_to_be_migrated(
     terminal: Terminal, env: Any
 ) -> None:

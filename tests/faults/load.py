@@ -33,10 +33,14 @@ PROBED: Final = 10
 
 
 class Mix(msgspec.Struct, frozen=True):
-    """How often, of one, a client does something else than a plain refresh."""
+    """How often, of one, a client does something else than a plain refresh.
 
-    logout: float = 0.01
-    theft: float = 0.01
+    Seldom what makes it sign in again: one that is cut off counts as a failed one, and
+    after too many of these the throttle would keep the others out.
+    """
+
+    logout: float = 0.005
+    theft: float = 0.005
     twice: float = 0.02
     secure: float = 0.1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import os
 import select
@@ -10,8 +11,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Final, Self
 
@@ -28,10 +30,16 @@ _FORKER: Final = Path(__file__).with_name("forker.py")
 
 
 class Forker:
-    """The process that all servers of a story are forked from."""
+    """The process that all servers are forked from."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(_FORKER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        atexit.register(self._process.communicate)
 
     def fork(self, command: list[str], environment: dict[str, str], log: Path) -> int:
         """The id of a new server."""
@@ -43,31 +51,21 @@ class Forker:
         return int(self._process.stdout.readline())
 
 
-@contextmanager
-def _forker() -> Iterator[Forker]:
-    command = [sys.executable, str(_FORKER)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        yield Forker(process)
+@cache
+def _forker() -> Forker:
+    return Forker()
 
 
 class Server:
     """One address of the service, and whichever process answers there."""
 
     def __init__(
-        self,
-        forker: Forker,
-        folder: Path,
-        place: Place,
-        name: str,
-        environment: Mapping[str, str],
+        self, folder: Path, place: Place, name: str, environment: Mapping[str, str]
     ) -> None:
         self.name = name
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"{name}.log"
-        self._forker = forker
         self._command = ["serve", "--data", str(folder), "--port", str(self.port)]
         outside = {k: v for k, v in os.environ.items() if "WATCHWORD" not in k}
         self._environment = {
@@ -82,7 +80,7 @@ class Server:
         self._handle = -1
 
     def launch(self) -> Self:
-        process = self._forker.fork(self._command, self._environment, self.log)
+        process = _forker().fork(self._command, self._environment, self.log)
         self._handle = os.pidfd_open(process)
         return self
 
@@ -106,19 +104,16 @@ class Server:
     def kill(self) -> None:
         """Kill -9: nothing is finished, nothing is said."""
         assert not self._gone(0), self.log.read_text()
-        self._end(signal.SIGKILL)
+        self.end(signal.SIGKILL)
 
-    def stop(self) -> None:
-        """As an operator would."""
+    def end(self, number: signal.Signals) -> None:
+        """Send that signal, and come back when it is gone."""
         if self._handle >= 0:
-            self._end(signal.SIGTERM)
-
-    def _end(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._handle, number)
-        assert self._gone(PATIENCE), self.log.read_text()
-        os.close(self._handle)
-        self._handle = -1
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, number)
+            assert self._gone(PATIENCE), self.log.read_text()
+            os.close(self._handle)
+            self._handle = -1
 
     def _gone(self, seconds: float) -> bool:
         return bool(select.select([self._handle], [], [], seconds)[0])
@@ -129,13 +124,17 @@ async def serving(
     folder: Path, place: Place, names: str = "AB", **environment: str
 ) -> AsyncIterator[list[Server]]:
     """Servers of one service, a letter each, ready; all stop with the story."""
-    with _forker() as parent:
-        servers = [Server(parent, folder, place, name, environment) for name in names]
+    servers = [Server(folder, place, name, environment) for name in names]
+    try:
         for server in servers:
             await server.start()
         yield servers
+    except BaseException:
         for server in servers:
-            server.stop()
+            server.end(signal.SIGKILL)
+        raise
+    for server in servers:
+        server.end(signal.SIGTERM)
 
 
 async def rewound(place: Place) -> list[Rewound]:

@@ -58,14 +58,17 @@ async def _size_of_a_swap(world: World, token: str) -> dict[Way, int]:
     return passed
 
 
-@pytest.mark.parametrize("way", ["request", "answer"])
-async def test_cut_at_every_byte_of_a_commit(way: Way, store: CutAtSwap) -> None:
+# Half a request is none, wherever it was cut: there a sample is enough.
+@pytest.mark.parametrize(("way", "step"), [("request", 7), ("answer", 1)])
+async def test_cut_at_every_byte_of_a_commit(
+    way: Way, step: int, store: CutAtSwap
+) -> None:
     """Committed or not: the client's key gets the one successor, nothing is revoked."""
     world = await World(store, ManualClock()).start()
     keys = map(key, count(10))
     size = (await _size_of_a_swap(world, (await world.sign_in()).refresh_token))[way]
     grant = await world.sign_in()
-    for position in range(size + 1):
+    for number, position in enumerate(range(size, -1, -step)):
         grant = await world.refresh(grant, next(keys))  # by a connection that knows how
         sent = next(keys)
         store.cut = (way, position)
@@ -73,7 +76,7 @@ async def test_cut_at_every_byte_of_a_commit(way: Way, store: CutAtSwap) -> None
             answer = (await world.refresh(grant, sent)).refresh_token
         except StoreUnavailable:
             answer = await world.outcome(grant, sent)
-        assert generation_of(world, answer) == 2 * position + 2
+        assert generation_of(world, answer) == 2 * number + 2
         again = await world.refresh(grant, sent)
         assert again.refresh_token == answer
         grant = again

@@ -22,7 +22,7 @@ async def test_thirty_killed_servers_lose_nothing(store: str, tmp_path: Path) ->
     place = STORES[store].place(tmp_path)
     async with serving(tmp_path, place) as servers, load(servers, seed=41) as clients:
         for number in range(KILLS):
-            await clients.answers(draw.randrange(20, 60))
+            await clients.answers(draw.randrange(10, 50))
             servers[number % 2].kill()
             await servers[number % 2].start()
     assert violations(clients.calls, await rewound(place)) == []

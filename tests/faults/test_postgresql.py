@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from tests.faults.history import violations
-from tests.faults.load import load
-from tests.faults.serving import rewound, serving
+from tests.faults.load import USUAL, Mix, load
+from tests.faults.serving import PATIENCE, rewound, serving
 from tests.servers.postgresql import Postgresql
+from watchword.errors import StoreUnavailable
+from watchword.ports import OneSession
+from watchword.stores.postgresql.pool import SIZE
 from watchword.testing.store_contract.backend import Place
+from watchword.testing.store_contract.examples import an_event, identifier
 
 KILLS = 30
 MEBIBYTE = 2**20
@@ -42,52 +47,78 @@ async def test_thirty_kills_lose_nothing(
     draw = random.Random(42)
     async with serving(tmp_path, place) as servers, load(servers, seed=42) as clients:
         for _ in range(KILLS):
-            await clients.answers(draw.randrange(20, 60))
+            await clients.answers(draw.randrange(10, 50))
             database.kill()
             await asyncio.to_thread(database.start)
     assert violations(clients.calls, await rewound(place)) == []
     assert clients.healed > KILLS
 
 
-async def test_hanging_database_is_answered_in_time(
+async def test_database_that_does_not_answer_is_given_up_in_time(
     database: Postgresql, place: Place, tmp_path: Path
 ) -> None:
-    """While it hangs, 503 with Retry-After; then all go on where they were."""
+    """It hangs, then its rows are locked: 503 with Retry-After; then all go on."""
     async with serving(tmp_path, place) as servers, load(servers, seed=43) as clients:
         await clients.answers(50)
         database.process.send(signal.SIGSTOP)
-        try:
-            await clients.answers(8, status=503)
-        finally:
-            database.process.send(signal.SIGCONT)
+        await clients.answers(2, status=503)
+        database.process.send(signal.SIGCONT)
+        await clients.answers(50)
+        async with _locked(place):
+            await asyncio.gather(clients.answers(2, status=503), _exhaust_pool(place))
         await clients.answers(50)
     # A server that is cut off hears of a logout when it is not any more.
-    assert violations(clients.calls, await rewound(place), reach=30) == []
+    assert violations(clients.calls, await rewound(place), reach=PATIENCE) == []
     assert all(call.status for call in clients.calls)
+
+
+@asynccontextmanager
+async def _locked(place: Place) -> AsyncIterator[None]:
+    connection = await asyncpg.connect(place.url)
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE watchword.sessions")
+            yield
+    finally:
+        await connection.close()
+
+
+async def _exhaust_pool(place: Place) -> None:
+    """Of more callers than there are connections, each is told."""
+    store = await place.open("exhausted")
+    ends = [
+        store.end(OneSession(identifier(number)), "logout", an_event(), 1)
+        for number in range(3 * SIZE)
+    ]
+    outcomes = await asyncio.gather(*ends, return_exceptions=True)
+    await store.close()
+    assert {type(outcome) for outcome in outcomes} == {StoreUnavailable}
 
 
 async def test_full_disk_passes(
     database: Postgresql, place: Place, tmp_path: Path
 ) -> None:
-    """Where no table can grow, 503; who needs no room goes on, the others later."""
+    """Where no table can grow, a logout is 503; who needs no room goes on meanwhile."""
     async with serving(tmp_path, place) as servers, load(servers, seed=44) as clients:
         await clients.answers(50)
         database.process.limit_files(2 * MEBIBYTE)
-        try:
-            with pytest.raises(asyncpg.PostgresError, match="File too large"):
-                await asyncio.to_thread(_fill, database, place)
-            await clients.answers(8, status=503)
-        finally:
-            database.process.limit_files()
+        with pytest.raises(asyncpg.PostgresError, match="File too large"):
+            await asyncio.to_thread(_fill_audit_log, database, place)
+        clients.mix = Mix(logout=0.1)
+        await clients.answers(4, status=503)
+        clients.mix = USUAL
+        await clients.answers(20)
+        database.process.limit_files()
         await clients.answers(50)
     assert violations(clients.calls, await rewound(place)) == []
     assert all(call.status for call in clients.calls)
 
 
-def _fill(database: Postgresql, place: Place) -> None:
-    """Write to the audit log until there is no room."""
+def _fill_audit_log(database: Postgresql, place: Place) -> None:
+    """Write to it until there is no room."""
+    row = (
+        "INSERT INTO watchword.audit (type, at, address, detail) VALUES ('', 0, '', '')"
+    )
     database.execute(
-        "INSERT INTO watchword.audit (type, at, address, detail)"
-        " SELECT 'filler', 0, '', repeat('x', 1000) FROM generate_series(1, 100000)",
-        place.url.rpartition("/")[2],
+        f"DO $$ BEGIN LOOP {row}; END LOOP; END $$", place.url.rpartition("/")[2]
     )

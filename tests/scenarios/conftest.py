@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.scenarios.api import LocalApi, local_api, settings_for
-from tests.scenarios.world import Faulty, World
+from tests.scenarios.world import EMBEDDED, Faulty, World
 from tests.servers.stores import STORES
 from watchword.ports import Store
 from watchword.testing import ManualClock
@@ -18,7 +18,7 @@ from watchword.testing import ManualClock
 MakeWorld = Callable[..., Awaitable[World]]
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql-16", "valkey-9"])
+@pytest.fixture(params=[*EMBEDDED, "postgresql-16", "valkey-9"])
 def kind(request: pytest.FixtureRequest) -> str:
     """Every story about state is told on these stores."""
     name: str = request.param

@@ -67,7 +67,7 @@ class Person:
 
 @contextlib.asynccontextmanager
 async def at_work(
-    servers: Sequence[Server], count: int = 6
+    servers: Sequence[Server], count: int = 4
 ) -> AsyncIterator[list[Person]]:
     """People who work until the block ends; then nobody may have been refused."""
     stop = asyncio.Event()

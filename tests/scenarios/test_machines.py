@@ -43,15 +43,12 @@ def machine(folder: Path, number: int, url: str, **more: str) -> Server:
 
 @contextlib.asynccontextmanager
 async def running(servers: Sequence[Server]) -> AsyncIterator[None]:
-    """All of them, started at once."""
-    for server in servers:
-        server.launch()
-    try:
-        await asyncio.gather(*(server.wait_until_ready() for server in servers))
-        yield
-    finally:
+    """Each of them, once the one before serves."""
+    async with contextlib.AsyncExitStack() as stack:
         for server in servers:
-            server.stop()
+            stack.callback(server.launch().stop)
+            await server.wait_until_ready()
+        yield
 
 
 @pytest.fixture
@@ -64,7 +61,10 @@ async def test_several_start_at_once_on_an_empty_database(
 ) -> None:
     """One ring of keys, one admin; what one gives is good with the others."""
     servers = [machine(tmp_path, number, url) for number in range(3)]
-    async with running(servers):
+    with contextlib.ExitStack() as stack:
+        for server in servers:
+            stack.callback(server.launch().stop)
+        await asyncio.gather(*(server.wait_until_ready() for server in servers))
         tokens = []
         for server in servers:
             async with server.api() as api:
@@ -87,7 +87,7 @@ async def test_a_rolling_restart_under_load_fails_nobody(
     tmp_path: Path, url: str
 ) -> None:
     """Each in turn finishes what is in flight, is away, and comes back."""
-    servers = [machine(tmp_path, number, url) for number in range(3)]
+    servers = [machine(tmp_path, number, url) for number in range(2)]
     async with running(servers), at_work(servers) as people:
         for server in servers:
             await more_from(people)
@@ -111,10 +111,10 @@ class Caller:
     async def sees_the_end(self, access: str) -> None:
         async with asyncio.timeout(10):
             while await self.accepted(access):  # noqa: ASYNC110 - nothing can be told
-                await asyncio.sleep(0.02)
-        for _ in range(25):
+                await asyncio.sleep(0.05)
+        for _ in range(10):
             assert not await self.accepted(access)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
 
 
 @contextlib.asynccontextmanager
@@ -123,7 +123,7 @@ async def callers(servers: Sequence[Server]) -> AsyncIterator[list[Caller]]:
     async with contextlib.AsyncExitStack() as stack:
         yield [
             Caller(await stack.enter_async_context(server.api(connections=1)))
-            for server in [*servers] * 5
+            for server in [*servers] * 4
         ]
 
 
@@ -135,7 +135,7 @@ async def test_an_end_reaches_every_process_on_every_machine(
     more = {"WATCHWORD_SESSION_STORE_URL": single().url()} if redis else {}
     servers = [
         machine(tmp_path, number, url, WATCHWORD_WORKERS=workers, **more)
-        for number, workers in enumerate("221")
+        for number, workers in enumerate("211" if redis else "221")
     ]
     async with running(servers), callers(servers) as everywhere:
         async with servers[0].api() as here, servers[1].api() as there:

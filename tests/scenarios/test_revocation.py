@@ -12,7 +12,7 @@ import pytest
 
 from tests.scenarios.api import PASSWORD, LocalApi, Server, code_of
 from tests.scenarios.conftest import MakeWorld
-from tests.scenarios.world import ALICE, BOB, Faulty, World, key
+from tests.scenarios.world import ALICE, BOB, EMBEDDED, Faulty, World, key
 from watchword.core.limits import DAY, FEED_STALE, MINUTE, REFRESH_ABSOLUTE, SECOND
 from watchword.core.session import Grant
 from watchword.errors import StoreUnavailable, WatchwordError
@@ -88,14 +88,18 @@ class Jittery(Faulty):
 
 
 async def test_s33_a_thousand_random_interleavings_leave_no_token_alive(
-    faulty: Faulty, make_world: MakeWorld
+    faulty: Faulty, make_world: MakeWorld, kind: str
 ) -> None:
-    """Two workers, up to four refreshes with and without keys, and a logout."""
+    """Two workers, up to four refreshes with and without keys, and a logout.
+
+    Over a network a tenth of them.
+    """
     store = Jittery(faulty.real)
     store.draw = draw = random.Random(33)
     workers = [await make_world(store=store) for _ in range(2)]
     granted = revoked = 0
-    for _ in range(1000):
+    many = 1000 if kind in EMBEDDED else 100
+    for _ in range(many):
         history = History()
         grant = await workers[0].sign_in()
         newest = (
@@ -135,8 +139,8 @@ async def test_s33_a_thousand_random_interleavings_leave_no_token_alive(
             assert await workers[1].outcome(token, key(5)) == "session_revoked"
             assert all(worker.accepts(token) == "token_revoked" for worker in workers)
         revoked += 1
-    assert revoked == 1000
-    assert 200 < granted < 1000  # both orders happened
+    assert revoked == many
+    assert many / 5 < granted < many  # both orders happened
 
 
 async def _until(condition: Callable[[], Awaitable[bool]], seconds: float) -> float:

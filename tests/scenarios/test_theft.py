@@ -12,6 +12,7 @@ from tests.scenarios.api import LocalApi, Server, code_of
 from tests.scenarios.conftest import MakeWorld
 from tests.scenarios.world import (
     BOB,
+    EMBEDDED,
     THIEF,
     VICTIM,
     Faulty,
@@ -309,13 +310,16 @@ async def test_s29_a_token_revoked_by_logout_is_not_reuse(
     assert not await world.events(REUSE)
 
 
-async def test_s30_the_same_replay_10_000_times_is_one_event(world: World) -> None:
+async def test_s30_the_same_replay_10_000_times_is_one_event(
+    world: World, kind: str
+) -> None:
+    """Over a network a tenth of them."""
     r0 = await world.sign_in()
     await world.refresh(r0)
     assert await world.outcome(r0) == "refresh_reused"
     events = len(await world.events())
     writes = world.store.calls.count("swap")
-    for _ in range(10):
+    for _ in range(10 if kind in EMBEDDED else 1):
         asked = [world.outcome(r0) for _ in range(1000)]
         assert set(await asyncio.gather(*asked)) == {"session_revoked"}
     assert len(await world.events()) == events

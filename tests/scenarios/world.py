@@ -21,6 +21,9 @@ from watchword.sessions import Sessions
 from watchword.testing import ManualClock, SeededEntropy
 from watchword.verify import Verifier
 
+EMBEDDED = ("memory", "sqlite")
+"""The stores that are asked without an exchange over the network."""
+
 ISSUER = "https://auth.example"
 AUDIENCE = "api"
 CLIENT = "first-party"
@@ -225,6 +228,7 @@ __all__ = [
     "AUDIENCE",
     "BOB",
     "CLIENT",
+    "EMBEDDED",
     "ISSUER",
     "SECRET",
     "THIEF",

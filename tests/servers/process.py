@@ -113,8 +113,11 @@ class Process:
             # A program, because only the same user may, if not all of root's powers.
             subprocess.run(
                 ["prlimit", f"--pid={one}", f"--fsize={limit}:unlimited"],
+                stderr=subprocess.DEVNULL,
                 user=self._user,
-                check=True,
+                group=self._user,
+                extra_groups=None if self._user is None else [],
+                check=one == self.pid,  # a child may have ended
             )
 
     def family(self) -> list[int]:

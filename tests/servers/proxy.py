@@ -41,18 +41,19 @@ class Proxy:
         """One connection, until either side ends it or it is cut."""
         this = asyncio.current_task()
         self._connections.add(this)
-        with suppress(OSError):
+        with suppress(OSError, asyncio.CancelledError):  # the latter by `close`
             there, onward = await asyncio.open_connection("127.0.0.1", self._behind)
             ways = [
                 asyncio.create_task(self._pass("request", reader, onward)),
                 asyncio.create_task(self._pass("answer", there, writer)),
             ]
-            with suppress(asyncio.CancelledError):  # by `close`
+            try:
                 await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
-            onward.close()
+            finally:
+                for way in ways:
+                    way.cancel()
+                await asyncio.gather(*ways, return_exceptions=True)
+                onward.close()
         writer.close()  # what was passed arrives first
         self._connections.discard(this)
 

@@ -45,6 +45,7 @@ class Redis:
     """One server, with the settings given; its append-only file is on."""
 
     def __init__(self, name: str = "valkey-9", **settings: str) -> None:
+        self.name = name
         self.folder = scratch() / f"redis{next(_numbers)}"
         self.folder.mkdir()
         self.port = free_port(bus=True)  # a Cluster's nodes talk on another
@@ -125,12 +126,12 @@ class Cluster:
             begin = slots * number // self.masters
             end = slots * (number + 1) // self.masters - 1
             clients[number].execute_command("CLUSTER ADDSLOTS", *range(begin, end + 1))
-        _until(lambda: all(self._knows_all(one) for one in clients))
+        until(lambda: all(self._knows_all(one) for one in clients))
         ids = [one.execute_command("CLUSTER MYID") for one in clients]
         for number in range(self.masters, len(clients)):
             master = ids[number % self.masters]
             clients[number].execute_command("CLUSTER REPLICATE", master)
-        _until(lambda: all(self._is_up(one) for one in clients))
+        until(lambda: all(self._is_up(one) for one in clients))
         return self
 
     def pair(self, number: int) -> tuple[Redis, Redis]:
@@ -165,7 +166,8 @@ class Cluster:
             node.kill()
 
 
-def _until(done: Any) -> None:
+def until(done: Any) -> None:
+    """Wait for it; not for ever."""
     deadline = time.monotonic() + 30
     while not done():
         assert time.monotonic() < deadline

@@ -1,14 +1,19 @@
-"""A new SQLite store in a folder of its own."""
+"""New stores for the tests of one test: SQLite in a folder of its own, Redis by URL."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.stores.on_file import opened
+from tests.servers.redis import Redis
+from tests.stores.on_file import opened as opened_file
+from tests.stores.on_redis import Opener
+from watchword.stores import open_store
+from watchword.stores.redis import RedisStore, node, servers
 from watchword.stores.sqlite import SqliteStore
+from watchword.testing import SeededEntropy
 
 
 @pytest.fixture
@@ -18,6 +23,41 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def store(path: Path) -> AsyncIterator[SqliteStore]:
-    store = opened(path)
+    store = opened_file(path)
     yield store
     await store.close()
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncIterator[Opener]:
+    stores: list[RedisStore] = []
+
+    async def open_one(url: str, wait: tuple[int, int] = (1, 0)) -> RedisStore:
+        entropy = SeededEntropy(f"{len(stores)}")
+        store = await open_store(f"sqlite:///{tmp_path}/r.db", entropy, url, wait)
+        assert isinstance(store, RedisStore)
+        stores.append(store)
+        return store
+
+    yield open_one
+    for store in stores:
+        await store.close()
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest) -> Iterator[Redis]:
+    """A server of the test's own, which may be stopped and set at will."""
+    name = getattr(request, "param", "valkey-9")
+    quick = {"appendfsync": "always", "repl_diskless_sync_delay": "0"}
+    own = Redis(name, **quick).start()
+    yield own
+    own.kill()
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis store gives up at once what it cannot have at once."""
+    monkeypatch.setattr(node, "PATIENCE", 0.3)
+    monkeypatch.setattr(node, "WAIT_MS", 100)
+    monkeypatch.setattr(servers, "PATIENCE", 0.3)
+    monkeypatch.setattr(servers, "PAUSES", (0, 0, 0.01))

@@ -1,16 +1,297 @@
+"""What the PostgreSQL store promises beyond the contract."""
+
 from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 
+from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgresql import postgresql
+from tests.stores.exchanges import counting
+from tests.stores.on_postgresql import opened, somebody, until
+from watchword.core.session import Session
+from watchword.errors import SettingsError
+from watchword.ports import (
+    Change,
+    Cursor,
+    EventType,
+    OfAccount,
+    OneSession,
+    Store,
+    Which,
+)
+from watchword.stores.postgresql import PostgresqlStore
+from watchword.testing.stand_ins import START
 from watchword.testing.store_contract import Backend
+from watchword.testing.store_contract.examples import (
+    a_session,
+    an_event,
+    identifier,
+    rotated,
+)
+from watchword.testing.store_contract.feed import FeedOfTheEnded
 from watchword.testing.store_contract.parallel import Parallel
+from watchword.testing.store_contract.sessions import Sessions, put
 
-LEVELS = ("repeatable read", "serializable")
+_LEVELS: Final = ("repeatable read", "serializable")
+_poolers: list[PgBouncer] = []
 
-def _backend(level: str) -> Backend:
-    return Backend(lambda folder: postgresql().new_database(default_transaction_isolation=level))
 
-@pytest.mark.parametrize("backend", [_backend(level) for level in LEVELS], ids=LEVELS)
+def _pooled(url: str) -> str:
+    """The way to that database through a pooler of few connections."""
+    if not _poolers:
+        _poolers.append(PgBouncer(postgresql(), default_pool_size="4").start())
+    return _poolers[0].url(url)
+
+
+@pytest.fixture(params=["direct", "pooled"])
+def way(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, on each way to it."""
+    url = postgresql().database_of(tmp_path)
+    return url if request.param == "direct" else _pooled(url)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """The URL of an empty database."""
+    return postgresql().database_of(tmp_path)
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[PostgresqlStore]:
+    async with opened(url) as store:
+        yield store
+
+
+def _isolated(level: str) -> Backend:
+    settings = {"default_transaction_isolation": level}
+    return Backend(lambda folder: postgresql().database_of(folder, **settings))
+
+
+@pytest.mark.parametrize("backend", [_isolated(one) for one in _LEVELS], ids=_LEVELS)
 class TestIsolation(Parallel):
-    """x"""
+    """Where the database is stricter than READ COMMITTED, the store starts over."""
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [Backend(lambda folder: _pooled(postgresql().database_of(folder)))],
+    ids=["pgbouncer"],
+)
+class TestPooled(Sessions, Parallel, FeedOfTheEnded):
+    """Where a pooler gives each transaction another connection, all is the same."""
+
+
+@pytest.mark.parametrize("size", [1, 32, 512])
+async def test_a_batch_is_one_exchange(way: str, size: int) -> None:
+    """Load and swap ask the server once, whatever the size, the way and the events."""
+    async with counting(way) as counter, opened(counter.url) as store:
+        rows = [a_session(number) for number in range(size)]
+        await asyncio.gather(*(put(store, row) for row in rows))
+        changes = [Change(row, rotated(row)) for row in reversed(rows)]
+        ends = [
+            Change(c.after, c.after.ended("reuse", START), an_event(of=c.before))
+            for c in reversed(changes)
+        ]
+        counts = []
+        for first in (True, False):  # the first time, statements are prepared
+            begun = counter.exchanges
+            found = await store.load([row.id for row in rows])
+            assert found == (rows if first else [end.after for end in ends])
+            assert await store.swap(changes) == [first] * size
+            assert await store.swap(ends) == [first] * size
+            counts.append(counter.exchanges - begun)
+        assert counts[1] == 3
+
+
+async def test_swaps_and_ends_never_deadlock(url: str, store: PostgresqlStore) -> None:
+    """Batches in any order, and logouts everywhere, lock in one order."""
+    rows = {n: a_session(n) for n in range(60)}
+    await put(store, *rows.values())
+    draw = random.Random(7)
+
+    async def swaps() -> None:
+        for _ in range(30):
+            ids = [row.id for row in draw.sample(list(rows.values()), 30)]
+            found = [row for row in await store.load(ids) if row is not None]
+            alive = [row for row in found if row.revoked_at is None]
+            await store.swap([Change(row, rotated(row)) for row in alive])
+
+    async def ends() -> None:
+        for _ in range(5):
+            await store.assign_roles(identifier(1), ("writer",))
+        for _ in range(5):
+            await store.end(OfAccount(identifier(1)), "all", an_event(), 8)
+
+    counted = (
+        "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    )
+    async with somebody(url) as other:
+        before = await other.fetchval(counted)
+        await asyncio.gather(swaps(), swaps(), swaps(), ends(), ends())
+        assert await other.fetchval(counted) == before
+
+
+async def test_table_does_not_grow_with_the_number_of_swaps() -> None:
+    """An update stays on its page and writes no index, but for the first few."""
+    url = postgresql().new_database()
+    rows = [a_session(number, account=number) for number in range(400)]
+    draw = random.Random(7)
+    sizes: list[int] = []
+    size = "SELECT pg_relation_size('watchword.sessions')"
+    counted = (
+        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables "
+        "WHERE relname = 'sessions' AND n_tup_upd = 20000"
+    )
+    async with somebody(url) as other:
+        async with opened(url) as store:
+            await asyncio.gather(*(put(store, row) for row in rows))
+            for turn in range(500):
+                draw.shuffle(rows)
+                batch, rest = rows[:40], rows[40:]
+                changes = [Change(row, rotated(row)) for row in batch]
+                assert all(await store.swap(changes))
+                rows = [change.after for change in changes] + rest
+                if turn in {49, 499}:
+                    sizes.append(await other.fetchval(size))
+        # The server counts for good when a connection ends.
+        updates, hot = await until(lambda: other.fetchrow(counted))
+    assert hot / updates > 0.98
+    assert sizes[1] < 1.5 * sizes[0]
+
+
+async def _end(store: Store, which: Which | Session, at: int = START) -> None:
+    if isinstance(which, Session):
+        which = OneSession(which.id)
+    await store.end(which, "logout", an_event(at=at), 10)
+
+
+async def _backdate(url: str) -> None:
+    """Let the feed's entries be a minute older."""
+    async with somebody(url) as other:
+        await other.execute(
+            "UPDATE watchword.ended SET recorded_at = recorded_at - 60000000"
+        )
+
+
+async def test_entry_that_others_overtook_is_in_the_feed(
+    url: str, store: PostgresqlStore
+) -> None:
+    """A logout that is recorded early and committed late is not missed."""
+    early, late = a_session(1), a_session(2)
+    await put(store, early, late)
+    insert = "INSERT INTO watchword.ended (session_id, at, until) VALUES ($1, 0, 0)"
+    async with somebody(url) as other:
+        async with other.transaction():
+            await other.execute(insert, early.id)
+            await _end(store, late)
+            first = await store.ended(None, START)
+            assert [entry.session_id for entry in first.entries] == [late.id]
+        second = await store.ended(first.cursor, START)
+    assert early.id in {entry.session_id for entry in second.entries}
+
+
+async def test_quiet_feed_is_not_read_again_and_again(
+    url: str, store: PostgresqlStore
+) -> None:
+    """Once its entries are old a follower gets what is new, and nothing else."""
+    rows = [a_session(number) for number in range(3)]
+    await put(store, *rows)
+    await _end(store, rows[0])
+    await _end(store, rows[1])
+    await _backdate(url)
+    first = await store.ended(None, START)
+    assert len(first.entries) == 2
+    second = await store.ended(first.cursor, START)
+    assert (second.entries, second.cursor) == ([], first.cursor)
+    await _end(store, rows[2])
+    third = await store.ended(second.cursor, START)
+    assert [entry.session_id for entry in third.entries] == [rows[2].id]
+
+
+async def test_clock_that_was_set_back_means_a_complete_read(
+    url: str, store: PostgresqlStore
+) -> None:
+    """A cursor by a clock that was ahead, of the server before this, hides nothing."""
+    row = a_session()
+    await put(store, row)
+    await _end(store, row)
+    await _backdate(url)
+    now = (await store.ended(None, START)).cursor
+    ahead = Cursor(now.incarnation, now.sequence + 3600 * 1_000_000)
+    feed = await store.ended(ahead, START)
+    assert [entry.session_id for entry in feed.entries] == [row.id]
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+async def test_logout_asked_again_is_told_again(
+    url: str,
+    store: PostgresqlStore,
+    everywhere: bool,  # noqa: FBT001
+) -> None:
+    """A commit that hung until readers looked past it is heard of when asked again.
+
+    It may hang for a standby that is gone; whoever waited for it was told nothing.
+    """
+    row = a_session()
+    await put(store, row)
+    cursor = (await store.ended(None, START)).cursor
+    await _end(store, row)
+    await _backdate(url)  # it became visible a minute after it was recorded
+    assert (await store.ended(cursor, START)).entries == []
+    await _end(store, OfAccount(row.account_id) if everywhere else row)
+    feed = await store.ended(cursor, START)
+    assert [entry.session_id for entry in feed.entries] == [row.id]
+    assert await store.last_event() == 2
+
+
+async def test_follower_of_the_audit_log_waits_for_a_lower_number(
+    url: str, store: PostgresqlStore
+) -> None:
+    """An event with a number drawn early and committed late is not skipped."""
+    insert = (
+        "INSERT INTO watchword.audit (type, at, address, detail) "
+        "VALUES ('user_created', 1, '', '{}')"
+    )
+    asked = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE query LIKE '%FROM pg_locks%' AND pid <> pg_backend_pid()"
+    )
+    async with somebody(url) as other, somebody(url) as watch:
+        async with other.transaction():
+            await other.execute(insert)
+            await store.record(an_event())
+            reading = asyncio.create_task(store.read_events(0, 10))
+            await until(lambda: watch.fetchval(asked))
+            assert not reading.done()
+        events = await reading
+        kinds = [event.type for _, event in events]
+        assert kinds == [EventType.ACCOUNT_CREATED, EventType.SESSION_REVOKED]
+        aborted = other.transaction()
+        await aborted.start()
+        await other.execute(insert)
+        await store.record(an_event())
+        await aborted.rollback()
+        assert [number for number, _ in await store.read_events(2, 10)] == [4]
+
+
+async def test_server_that_may_forget_a_commit_is_refused() -> None:
+    """With synchronous_commit off a crash would bring spent tokens back."""
+    url = postgresql().new_database(migrated=False, synchronous_commit="off")
+    with pytest.raises(SettingsError, match="synchronous_commit"):
+        async with opened(url):
+            pass
+
+
+async def test_url_that_is_none_is_told_without_its_password() -> None:
+    """A fault in the URL is one of the settings, and shows no secret."""
+    with pytest.raises(SettingsError) as caught:
+        async with opened("postgresql://ada:hunter2@127.0.0.1:port/db"):
+            pass
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__suppress_context__

@@ -93,15 +93,15 @@ def _store(settings: Settings) -> Iterator[str]:
     if not settings.secret:  # it is kept there, or will be
         yield from _room(settings.data)
     try:
-        yield from asyncio.run(_open(settings))
+        asyncio.run(_open(settings))
     except SettingsError as error:
         yield from error.faults
     except WatchwordError as error:
         yield str(error)
 
 
-async def _open(settings: Settings) -> list[str]:
-    """What `serve` would meet at the store, and with the keys in it. Makes nothing."""
+async def _open(settings: Settings) -> None:
+    """Raise what `serve` would meet at the store and with its keys. Makes nothing."""
     import secrets
 
     from watchword.bootstrap import given_secrets, lacking_secret, system_clock
@@ -110,11 +110,8 @@ async def _open(settings: Settings) -> list[str]:
 
     entropy = secrets.token_bytes
     url, sessions = settings.database_url, settings.session_store_url
-    if pending := await migrate_store(url, apply=False):
-        if database_of(settings) is not None:
-            return []  # to open it would apply that
-        names = ", ".join(migration.name for migration in pending)
-        return [f"the database lacks {names}: run `watchword migrate`"]
+    if database_of(settings) is not None and await migrate_store(url, apply=False):
+        return  # to open it would apply what is pending
     store = await open_store(url, entropy, sessions, settings.session_store_wait)
     try:
         await store.check()
@@ -126,7 +123,6 @@ async def _open(settings: Settings) -> list[str]:
         await ring.refresh()
     finally:
         await store.close()
-    return []
 
 
 def _room(folder: Path) -> Iterator[str]:

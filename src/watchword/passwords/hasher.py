@@ -54,7 +54,7 @@ INSECURE_FOR_TESTS: Final = HashParameters(memory_kib=8, passes=1)
 
 
 class PasswordHasher:
-    """Hashes on its own threads (default: one per CPU), so no call blocks the loop.
+    """Hashes on its own threads (one per CPU, unless told), so no call blocks the loop.
 
     ``address`` is whom the queue is shared with fairly: pass the throttle's key (IPv6
     by /64), or one host would be as many as it likes.
@@ -67,7 +67,7 @@ class PasswordHasher:
         workers: int | None = None,
         queue_limit: int = QUEUE_LIMIT,
     ) -> None:
-        self._pool = FairPool(workers or os.cpu_count() or 1, queue_limit)
+        self._pool = FairPool(workers or len(os.sched_getaffinity(0)), queue_limit)
         self._dummy = parameters.dummy()
         self._argon2 = argon2.PasswordHasher(
             time_cost=parameters.passes,

@@ -2,19 +2,22 @@
 
 Only the proxies named are believed about a client's address and protocol. Anything that
 comes past them in clear, or through them from plain HTTP, is refused: a redirect would
-come too late, the token has been sent.
+come too late, the token has been sent. Health checks alone may come in clear: they
+bring nothing, and neither a kubelet nor a load balancer can say that they were HTTPS.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from watchword.server.problems import HttpsRequired
 
 Network = IPv4Network | IPv6Network
+PROBES: Final = ("/healthz", "/readyz")
 
 
 class HttpsOnly:
@@ -32,7 +35,7 @@ class HttpsOnly:
                 scope = {**scope, "client": (client, 0)}
                 if _values(scope, b"x-forwarded-proto") == ["https"]:
                     scope["scheme"] = "https"
-            if scope["scheme"] != "https":
+            if scope["scheme"] != "https" and scope["path"] not in PROBES:
                 scope = {**scope, "refused": HttpsRequired()}
         await self._application(scope, receive, send)
 

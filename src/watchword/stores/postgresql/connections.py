@@ -101,10 +101,12 @@ class Connections:
             except _HARMLESS as error:
                 self._pool.give(line)
                 raise StoreUnavailable from error
-            except BaseException as error:
+            except FAULTS as error:
                 self._pool.drop(line)
-                if isinstance(error, FAULTS):
-                    raise StoreUnavailable from error
+                self._pool.drop_idle()
+                raise StoreUnavailable from error
+            except BaseException:
+                self._pool.drop(line)
                 raise
             else:
                 self._pool.give(line)

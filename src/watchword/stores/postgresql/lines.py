@@ -106,7 +106,7 @@ class Servers:
         for url in self._urls[:]:
             try:
                 line = await _connect(url, patience / len(self._urls))
-            except asyncpg.exceptions.ClientConfigurationError:
+            except (asyncpg.exceptions.ClientConfigurationError, ValueError):
                 # Its own words may have the URL in them, and so a password.
                 raise SettingsError(["the URL is not one of PostgreSQL"]) from None
             except FAULTS as error:
@@ -134,7 +134,7 @@ async def _connect(url: str, patience: float) -> Line:
 
 
 async def _is_pooled(raw: asyncpg.Connection, patience: float) -> bool:
-    """Whether a pooler is in between. Raises SettingsError where commits may be lost."""
+    """Whether a pooler is in between. Raises SettingsError if commits may be lost."""
     ((server, commit),) = await raw.fetch(SQL["probe"], timeout=patience)
     if commit == "off":
         fault = (

@@ -1,7 +1,7 @@
 """The few connections of a process, the warmest first.
 
-One that failed is let go, and all that were idle then with it: a server that went away
-took them along, and each would be found out only by waiting for it.
+A server that went away took all of them along, and each would be found out only by
+waiting for it: where one fails, those that are idle then go with it.
 """
 
 from __future__ import annotations
@@ -60,10 +60,13 @@ class Pool:
 
     def drop(self, line: Line) -> None:
         """Back from its caller, and not to be used again."""
-        for one in (line, *self._idle):
-            self._let_go(one)
-        self._idle.clear()
+        self._let_go(line)
         self._room.release()
+
+    def drop_idle(self) -> None:
+        """Those that nobody has are not to be used again."""
+        while self._idle:
+            self._let_go(self._idle.pop())
 
     async def close(self) -> None:
         """Once everyone has given back what they have, or were waiting for."""
@@ -71,9 +74,7 @@ class Pool:
             self._closed = True
             for _ in range(SIZE):
                 await self._room.acquire()
-            for line in self._idle:
-                self._let_go(line)
-            self._idle.clear()
+            self.drop_idle()
             await asyncio.gather(*self._leaving)
 
     def _back(self, line: Line) -> None:

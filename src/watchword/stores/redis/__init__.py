@@ -7,6 +7,7 @@ with their sessions. Nothing expires by itself: the sweep does, by its caller's 
 
 from __future__ import annotations
 
+import re
 from typing import Final, Self
 
 from redis.exceptions import AuthenticationError, NoPermissionError
@@ -124,14 +125,14 @@ def _barrier(
     """What a revocation waits for there. Raises SettingsError where it will not do."""
     local, replicas = wait
     oldest = min(_version(one) for one in told)
-    logged = all(one["aof_enabled"] == "1" for one in told)
-    evicting = [one["maxmemory_policy"] for one in told if one["maxmemory"] != "0"]
+    logged = all(one.get("aof_enabled") == "1" for one in told)
+    limited = [one for one in told if one.get("maxmemory", "0") != "0"]
     faults = []
     if oldest < OLDEST:
         faults.append("the server is older than Redis 6.2")
-    if not address.cluster and told[0]["cluster_enabled"] == "1":
+    if not address.cluster and told[0].get("cluster_enabled") == "1":
         faults.append("the server is part of a Cluster: write redis+cluster://")
-    if set(evicting) > {"noeviction"}:
+    if any(one.get("maxmemory_policy") != "noeviction" for one in limited):
         faults.append(
             "the server would evict sessions: set maxmemory-policy noeviction"
         )
@@ -149,9 +150,10 @@ def _barrier(
     return Barrier(local, replicas, by_disk)
 
 
-def _version(told: dict[str, str]) -> tuple[int, ...]:
+def _version(told: dict[str, str]) -> tuple[int, int]:
     """Valkey says there which Redis it is like."""
-    return tuple(int(part) for part in told["redis_version"].split(".")[:2])
+    said = re.match(r"(\d+)\.(\d+)", told.get("redis_version", ""))
+    return (0, 0) if said is None else (int(said[1]), int(said[2]))
 
 
 def _fault(error: StoreUnavailable, address: Address) -> WatchwordError:
@@ -159,10 +161,13 @@ def _fault(error: StoreUnavailable, address: Address) -> WatchwordError:
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
+    fault = None
     if isinstance(cause, AuthenticationError | NoPermissionError):
-        return SettingsError(
-            ["WATCHWORD_SESSION_STORE_URL: the server refuses this user or password"]
-        )
+        fault = "the server refuses this user or password"
+    elif "cluster support disabled" in str(cause):
+        fault = "the server is part of no Cluster: write redis://"
+    if fault is not None:
+        return SettingsError([f"WATCHWORD_SESSION_STORE_URL: {fault}"])
     places = ", ".join(f"{host}:{port}" for host, port in address.hosts)
     what = f"{type(cause).__name__}: {cause}"
     return StoreUnavailable(f"cannot open the session store at {places}: {what}")

@@ -80,12 +80,12 @@ class Node:
         self._numbers = count()
 
     async def exchange(
-        self, commands: Sequence[Command], patience: float = PATIENCE
+        self, commands: Sequence[Command], wait_ms: int = 0
     ) -> list[Reply]:
-        """The answers, in order. Raises Lost."""
+        """The answers, in order; the server may wait so long. Raises Lost."""
         sent = False
         try:
-            async with asyncio.timeout(patience), self._places:
+            async with asyncio.timeout(PATIENCE + wait_ms / 1000), self._places:
                 life, connection = self._life, await self._connected()
                 sent = True
                 try:
@@ -113,18 +113,27 @@ class Node:
         """
         return await self._waiting.submit(next(self._numbers).to_bytes(8), commands)
 
-    async def _waited(self, shares: Sequence[Sequence[Command]]) -> list[list[Reply]]:
+    async def _waited(
+        self, shares: Sequence[Sequence[Command]]
+    ) -> list[list[Reply] | Exception]:
         commands = [command for share in shares for command in share]
+        is_safe = True
         if self.barrier is None:
             replies = await self.exchange(commands)
         else:
             *replies, reached = await self.exchange(
-                [*commands, self.barrier.command], PATIENCE + WAIT_MS / 1000
+                [*commands, self.barrier.command], WAIT_MS
             )
-            if not self.barrier.is_met(reached):
-                raise Lost(sent=True)
+            is_safe = self.barrier.is_met(reached)
         answers = iter(replies)
-        return [[next(answers) for _ in share] for share in shares]
+        told = [[next(answers) for _ in share] for share in shares]
+        # What was refused was not written: nothing of it can be lost.
+        return [
+            share
+            if is_safe or all(isinstance(reply, Exception) for reply in share)
+            else Lost(sent=True)
+            for share in told
+        ]
 
     async def _connected(self) -> Any:  # noqa: ANN401 - untyped in redis-py
         """A connection that was open a moment ago."""

@@ -32,6 +32,10 @@ PAUSES: Final = (0, 0, 0.02, 0.04, 0.08, 0.16, 0.32)
 """Seconds before each turn of a request: a redirection costs none."""
 
 _ASKING: Final = ("ASKING",)
+_REFUSALS: Final = (
+    *(AskError, MovedError, TryAgainError, ClusterDownError),
+    *(BusyLoadingError, NoScriptError),
+)
 
 
 class _Errand(msgspec.Struct):
@@ -136,26 +140,30 @@ class Servers(ABC):
             [await running[0]] if len(running) == 1 else await asyncio.gather(*running)
         )
         again: list[_Errand] = []
-        lost: set[Node] = set()
+        gone: set[Node] = set()
+        failed: list[Exception] = []
         for (node, _), share, replies in zip(
             shares, shares.values(), told, strict=True
         ):
             for errand, reply in zip(share, replies, strict=True):
                 if not isinstance(reply, Exception):
                     answers[errand.place] = reply
-                    continue
-                if self._is_other(errand, reply, node):
-                    lost.add(node)
-                again.append(errand)
-        if lost:
-            await self.look_around(lost)
+                elif _is_final(errand.request, reply):
+                    failed.append(reply)
+                else:
+                    if _is_read_only(reply):
+                        await node.hang_up()  # its name may lead elsewhere by now
+                    if self._is_other(errand, reply, node):
+                        gone.add(node)
+                    again.append(errand)
+        if failed:
+            raise StoreUnavailable from max(failed, key=is_unknown)
+        if gone:
+            await self.look_around(gone)
         return again
 
     def _is_other(self, errand: _Errand, error: Exception, node: Node) -> bool:
-        """Make it ready to be run again; whether that server is not what it was.
-
-        Raises StoreUnavailable where it must not or need not be run again.
-        """
+        """Make it ready to be run again; whether that server is not what it was."""
         errand.to, errand.error = None, error
         match error:
             case MovedError():
@@ -166,14 +174,8 @@ class Servers(ABC):
                 errand.command = errand.request.in_full
             case TryAgainError() | BusyLoadingError():
                 pass
-            case ClusterDownError() | ReadOnlyError():
-                return True
-            case Lost() if errand.request.repeatable or not error.sent:
-                return True
-            case _ if "-READONLY" in str(error):  # Redis 6, from within a script
-                return True
             case _:
-                raise StoreUnavailable from error
+                return True
         return False
 
     def node(self, host: str, port: int) -> Node:
@@ -208,8 +210,24 @@ class Single(Servers):
         """Nobody else has any."""
 
     async def look_around(self, lost: Collection[Node]) -> None:
-        del lost
-        await self._only.hang_up()  # its name may lead to another by now
+        """There is no other."""
+
+
+def is_unknown(error: BaseException | None) -> bool:
+    """Whether what failed so may have been carried out."""
+    return isinstance(error, Lost) and error.sent
+
+
+def _is_final(request: Request, error: Exception) -> bool:
+    """Whether a request must not be run again after that, or need not be."""
+    if isinstance(error, Lost):
+        return error.sent and not request.repeatable
+    return not isinstance(error, _REFUSALS) and not _is_read_only(error)
+
+
+def _is_read_only(error: Exception) -> bool:
+    """Whether a replica was asked to write; Redis 6 puts it in words in a script."""
+    return isinstance(error, ReadOnlyError) or "-READONLY" in str(error)
 
 
 async def _run(share: Sequence[_Errand], node: Node, durable: bool) -> list[Reply]:  # noqa: FBT001 - a part of the key

@@ -23,10 +23,11 @@ from watchword.stores.redis.rows import (
     version_of,
 )
 from watchword.stores.redis.scripts import Request, script
-from watchword.stores.redis.servers import Servers
+from watchword.stores.redis.servers import Servers, is_unknown
 
-UNSURE: Final = 4096
-"""Failed revocations that are remembered, until it is sure what became of them."""
+DOUBT: Final = 60.0
+"""Seconds in which nobody is told of a revocation that could still be lost. Less than
+FEED_LEEWAY: an access token given meanwhile is dead by the entry in the feed."""
 
 
 class Sessions:
@@ -37,9 +38,9 @@ class Sessions:
     _waits: bool
 
     def __init__(self) -> None:
-        # Sessions that somebody revoked here and was not told so, as they were before:
-        # written or not, it could still be lost.
-        self._unsure: dict[bytes, Session] = {}
+        # Sessions that somebody revoked here and was not told so, as they were before,
+        # and since when: written or not, it could still be lost.
+        self._unsure: dict[bytes, tuple[Session, float]] = {}
         self._settling: asyncio.Future[Any] | None = None
 
     async def create(self, session: Session, event: Event) -> None:
@@ -108,8 +109,10 @@ class Sessions:
         swapped = [False] * len(changes)
         try:
             told = await self._servers.ask(*requests)
-        except BaseException:
-            self._doubt([changes[place].before for place in ending])
+        except BaseException as error:
+            cancelled = not isinstance(error, StoreUnavailable)
+            if cancelled or is_unknown(error.__cause__):
+                self._doubt([changes[place].before for place in ending])
             raise
         for share, done in zip(shares, told, strict=True):
             for place, digit in zip(share, done, strict=True):
@@ -142,17 +145,20 @@ class Sessions:
 
     def _doubt(self, rows: Iterable[Session]) -> None:
         if self._waits:
-            self._unsure.update((row.id, row) for row in rows)
-            while len(self._unsure) > UNSURE:
-                del self._unsure[next(iter(self._unsure))]
+            now = asyncio.get_running_loop().time()
+            self._unsure.update((row.id, (row, now)) for row in rows)
 
     def _doubted(self, ids: Iterable[bytes]) -> dict[bytes, Session]:
         """Those of which it is not sure that they are revoked, as they were before."""
         if not self._unsure:
             return {}
-        found = {one: self._unsure[one] for one in ids if one in self._unsure}
+        since = asyncio.get_running_loop().time() - DOUBT
+        self._unsure = {
+            one: (row, at) for one, (row, at) in self._unsure.items() if at > since
+        }
+        found = {one: self._unsure[one][0] for one in ids if one in self._unsure}
         if found and (self._settling is None or self._settling.done()):
-            settling = (self._assure([one]) for one in list(self._unsure))
+            settling = (self._assure([one]) for one in self._unsure)
             self._settling = asyncio.gather(*settling, return_exceptions=True)
         return found
 

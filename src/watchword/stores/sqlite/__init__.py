@@ -8,7 +8,6 @@ key run on the event loop, from the page cache in microseconds; longer ones in a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import apsw
 import msgspec
@@ -21,7 +20,6 @@ from watchword.ports import (
     Change,
     Cursor,
     Event,
-    EventType,
     Feed,
     OfAccount,
     OfClient,
@@ -29,7 +27,14 @@ from watchword.ports import (
     SealedKey,
     Which,
 )
-from watchword.stores.sqlite.connections import Row, as_row, event_row, words
+from watchword.stores.sql_rows import (
+    Row,
+    as_row,
+    event_of,
+    event_row,
+    session_of,
+    swap_row,
+)
 from watchword.stores.sqlite.identities import Identities
 
 
@@ -52,13 +57,13 @@ class SqliteStore(Identities):
             rows = self._near.executemany(
                 self._sql["load_session"], [(identifier,) for identifier in ids]
             )
-            found = {row[0]: _session(row) for row in rows}
+            found = {row[0]: session_of(row) for row in rows}
         except apsw.Error as error:
             raise StoreUnavailable from error
         return [found.get(identifier) for identifier in ids]
 
     async def swap(self, changes: Sequence[Change]) -> list[bool]:
-        rows = [_swap_row(change) for change in changes]
+        rows = [swap_row(change) for change in changes]
 
         def job(connection: apsw.Connection) -> list[bool]:
             cursor = connection.executemany(self._sql["swap_session"], rows)
@@ -80,7 +85,7 @@ class SqliteStore(Identities):
         else:
             values = (account_id, after or b"", limit)
             rows = await self._scan("list_sessions_of_account", values)
-        return [_session(row) for row in rows]
+        return [session_of(row) for row in rows]
 
     async def end(
         self, which: Which, reason: str, event: Event, limit: int
@@ -225,7 +230,7 @@ class SqliteStore(Identities):
 
     async def read_events(self, after: int, limit: int) -> list[tuple[int, Event]]:
         rows = await self._scan("read_events", (after, limit))
-        return [(row[0], _event(row)) for row in rows]
+        return [event_of(row) for row in rows]
 
     async def last_event(self) -> int:
         last: int = self._read("last_event")[0][0]
@@ -235,42 +240,6 @@ class SqliteStore(Identities):
         if entries:
             rows = [msgspec.structs.astuple(entry) for entry in entries]
             connection.executemany(self._sql["feed_entry"], rows)
-
-
-# The statements name the columns in the order of the fields.
-_FIELDS: Final = Session.__struct_fields__
-_LISTS: Final = [_FIELDS.index(name) for name in ("roles", "scope", "audience", "amr")]
-
-
-def _session(row: Row) -> Session:
-    # In place: faster than slices, and this runs at every refresh.
-    values = list(row)
-    for place in _LISTS:
-        values[place] = words(values[place])
-    values[-1] = values[-1] == 1  # cookie
-    return Session(*values)
-
-
-def _swap_row(change: Change) -> Row:
-    after = change.after
-    return (
-        *(after.generation, after.version, after.retry_hash, after.rotated_at),
-        *(after.idle_expires_at, after.address, after.revoked_at),
-        *(after.revoked_reason, after.id, change.before.version),
-    )
-
-
-def _event(row: Row) -> Event:
-    _, kind, at, account_id, session_id, client_id, address, detail = row
-    return Event(
-        type=EventType(kind),
-        at=at,
-        account_id=account_id,
-        session_id=session_id,
-        client_id=client_id,
-        address=address,
-        detail=msgspec.json.decode(detail),
-    )
 
 
 def _end_statement(which: Which, limit: int) -> tuple[str, Row]:

@@ -10,19 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import Any, Self
 
 import apsw
-import msgspec
 
 from watchword.errors import StoreUnavailable
 from watchword.ports import Entropy, Event
 from watchword.stores.sql_files import Migration, load_statements
+from watchword.stores.sql_rows import Row, event_row
 from watchword.stores.sqlite.database import connect, migrate, path_of, pending
 from watchword.stores.sqlite.writer import Writer
-
-Row = tuple[Any, ...]
 
 
 class Connections:
@@ -107,26 +104,3 @@ class Connections:
         await asyncio.to_thread(self._far_thread.shutdown)
         self._far.close()
         self._near.close()
-
-
-def as_row(struct: msgspec.Struct) -> Row:
-    """The fields in their order, which is that of the columns; lists as `words`."""
-    return tuple(
-        " ".join(value) if isinstance(value, tuple) else value
-        for value in msgspec.structs.astuple(struct)
-    )
-
-
-def event_row(event: Event) -> Row:
-    """The fields in the order of the columns; the detail as JSON."""
-    return (
-        *(event.type, event.at, event.account_id, event.session_id),
-        *(event.client_id, event.address),
-        msgspec.json.encode(event.detail).decode(),
-    )
-
-
-@lru_cache(1024)
-def words(text: str) -> tuple[str, ...]:
-    """A list as it is stored: separated by spaces. Few differ, and every load asks."""
-    return tuple(text.split(" ")) if text else ()

@@ -1,0 +1,67 @@
+"""Stores in Redis and Valkey, and their servers, as tests get at them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.servers import redis
+from tests.servers.redis import Redis
+from watchword.core.session import Session
+from watchword.ports import Change, Event, EventType
+from watchword.stores.redis import RedisStore
+from watchword.testing.stand_ins import START
+from watchword.testing.store_contract.examples import an_event, rotated, sign_in
+
+Opener = Callable[..., Awaitable[RedisStore]]
+"""Opens a URL, with what revocations wait for; the fixture `opened` closes it."""
+
+
+async def put(store: RedisStore, *rows: Session) -> None:
+    for row in rows:
+        await store.create(row, sign_in(row))
+
+
+def rotation(row: Session) -> Change:
+    """A rotation that leaves a trace in the audit log."""
+    after = rotated(row)
+    event = an_event(EventType.TOKEN_REWOUND, of=row, to=after.generation)
+    return Change(row, after, event)
+
+
+def reuse(row: Session) -> Change:
+    """The end of a session whose spent token came again."""
+    event = an_event(EventType.TOKEN_REUSE, of=row)
+    return Change(row, row.ended("reuse", START), event)
+
+
+async def events_of(store: RedisStore, kind: EventType) -> list[Event]:
+    events = await store.read_events(0, 10_000)
+    return [event for _, event in events if event.type is kind]
+
+
+async def until(verb: Callable[..., Awaitable[Any]], *given: Any, answers: Any) -> None:
+    """Ask until that is the answer; a test's time-out is the end."""
+    while await verb(*given) != answers:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.01)
+
+
+@contextmanager
+def following(master: Redis) -> Iterator[Redis]:
+    """A replica that has all that its master has, on its disk too."""
+    replica = Redis(master.name, appendfsync="always").start()
+    wait = ("WAIT", 1, 1000) if master.name == "redis-6" else ("WAITAOF", 0, 1, 1000)
+    try:
+        with replica.client() as client, master.client() as operator:
+
+            def has_all() -> bool:
+                operator.set("probe", "")
+                return operator.execute_command(*wait) in (1, [0, 1], [1, 1])
+
+            client.execute_command("REPLICAOF", "127.0.0.1", master.port)
+            redis.until(has_all)
+        yield replica
+    finally:
+        replica.kill()

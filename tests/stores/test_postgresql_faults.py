@@ -1,0 +1,146 @@
+"""PostgreSQL fails: the answer is StoreUnavailable, in time, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.servers.postgresql import Postgresql
+from tests.servers.process import free_port
+from tests.stores.on_postgresql import opened, somebody, until, waiting
+from watchword.core.session import Session
+from watchword.errors import StoreUnavailable
+from watchword.ports import Change
+from watchword.stores.postgresql import PostgresqlStore, connections, pool
+from watchword.testing.store_contract.examples import a_session, rotated
+from watchword.testing.store_contract.sessions import put
+
+_LOCK = "SELECT id FROM watchword.sessions WHERE id = $1 FOR UPDATE"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgresql]:
+    """One that may be hurt."""
+    made = Postgresql().init().start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def url(server: Postgresql) -> str:
+    return server.new_database()
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[PostgresqlStore]:
+    async with opened(url) as store:
+        yield store
+
+
+def change(row: Session, by: str = "key") -> Change:
+    return Change(row, rotated(row, by=by))
+
+
+async def test_connection_lost_in_mid_statement(
+    url: str, store: PostgresqlStore
+) -> None:
+    """Whoever it was asked for hears so; nothing was written; the next call works."""
+    row = a_session()
+    await put(store, row)
+    async with somebody(url) as other, other.transaction():
+        await other.fetch(_LOCK, row.id)
+        swapping = asyncio.create_task(store.swap([change(row)]))
+        (pid,) = await waiting(other, 1)
+        await other.execute("SELECT pg_terminate_backend($1)", pid)
+        with pytest.raises(StoreUnavailable):
+            await swapping
+    assert await store.load([row.id]) == [row]
+    assert await store.swap([change(row)]) == [True]
+
+
+async def test_caller_that_goes_away_takes_its_statement_along(
+    url: str, store: PostgresqlStore
+) -> None:
+    """A verb that is cancelled is cancelled at the server too; others go on."""
+    row = a_session()
+    await put(store, row)
+    async with somebody(url) as other, other.transaction():
+        await other.fetch(_LOCK, row.id)
+        swapping = asyncio.create_task(store.swap([change(row)]))
+        await waiting(other, 1)
+        swapping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await swapping
+        await waiting(other, 0)
+        assert await store.load([row.id]) == [row]
+    assert await store.swap([change(row)]) == [True]
+
+
+async def test_exhausted_pool_is_answered_in_time(
+    url: str, store: PostgresqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With every connection blocked all are answered, and what was not is not done."""
+    row = a_session()
+    await put(store, row)
+    async with somebody(url) as other, other.transaction():
+        await other.fetch(_LOCK, row.id)
+        with monkeypatch.context() as hasty:
+            hasty.setattr(connections, "PATIENCE", 0.5)
+            blocked = [store.swap([change(row, f"{n}")]) for n in range(pool.SIZE)]
+            answers = await asyncio.gather(
+                *blocked, store.load([row.id]), return_exceptions=True
+            )
+        assert [type(one) for one in answers] == [StoreUnavailable] * len(answers)
+        await waiting(other, 0)  # nobody gets there after all
+    assert await store.load([row.id]) == [row]
+    assert await store.swap([change(row)]) == [True]
+
+
+async def test_server_that_was_away_is_found_again(
+    server: Postgresql, url: str, store: PostgresqlStore
+) -> None:
+    """While it is stopped, StoreUnavailable; afterwards all goes on by itself."""
+    row = a_session()
+    await put(store, row)
+    await asyncio.to_thread(server.stop)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await store.load([row.id])
+    with pytest.raises(StoreUnavailable):
+        async with opened(url):
+            pass
+    await asyncio.to_thread(server.start)
+    assert await store.load([row.id]) == [row]
+
+
+async def test_server_that_takes_no_writes_any_more_is_left(
+    server: Postgresql, url: str, store: PostgresqlStore
+) -> None:
+    """A demoted one is neither written to nor read from, until it is promoted."""
+    row = a_session()
+    await put(store, row)
+    await asyncio.to_thread(server.set, default_transaction_read_only="on")
+    with pytest.raises(StoreUnavailable):
+        while True:  # until the server has read its settings
+            await store.swap([change(a_session(9))])
+    with pytest.raises(StoreUnavailable):
+        await store.load([row.id])
+    await asyncio.to_thread(server.set, default_transaction_read_only="off")
+    async with somebody(url) as other:
+        off = "SELECT current_setting('default_transaction_read_only') = 'off'"
+        await until(lambda: other.fetchval(off))
+    assert await store.swap([change(row)]) == [True]
+
+
+async def test_the_server_that_takes_writes_is_found(
+    server: Postgresql, url: str
+) -> None:
+    """Of several hosts in a URL one is used that is there."""
+    here = f"127.0.0.1:{server.port}"
+    nowhere = f"127.0.0.1:{free_port()}"
+    row = a_session()
+    async with opened(url.replace(here, f"{nowhere},{here}")) as store:
+        await put(store, row)
+        assert await store.load([row.id]) == [row]

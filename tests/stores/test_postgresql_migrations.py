@@ -1,0 +1,112 @@
+"""The schema of the PostgreSQL store: `watchword migrate` makes it, once and whole."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.servers.postgresql import postgresql
+from tests.stores.on_postgresql import opened, somebody
+from watchword.errors import SchemaError, StoreUnavailable
+from watchword.stores import migrate_store, sql_files
+from watchword.stores.sql_files import Migration
+from watchword.testing.store_contract.examples import a_session, sign_in
+
+_APPLIED = "SELECT count(*) FROM watchword.schema_migrations"
+_BROKEN = Migration(9998, "9998_broken.sql", "CREATE TABLE watchword.a (); NONSENSE")
+_FURTHER = Migration(
+    9998, "9998_further.sql", "ALTER TABLE watchword.sessions ADD further text"
+)
+
+
+@pytest.fixture
+def url() -> str:
+    """The URL of a database without a schema of ours."""
+    return postgresql().new_database(migrated=False)
+
+
+def bring(monkeypatch: pytest.MonkeyPatch, migration: Migration) -> None:
+    """A later version of this program, which brings one more."""
+    known = sql_files.migrations("postgresql")
+    monkeypatch.setattr(sql_files, "migrations", lambda _: [*known, migration])
+
+
+async def test_migrate_lists_then_applies(url: str) -> None:
+    """What is pending is listed and nothing made of it; then it is applied, once."""
+    with pytest.raises(SchemaError, match="run `watchword migrate`"):
+        async with opened(url):
+            pass
+    known = sql_files.migrations("postgresql")
+    for apply in (False, True):
+        assert await migrate_store(url, apply=apply) == known
+    for apply in (True, False):
+        assert await migrate_store(url, apply=apply) == []
+    async with opened(url) as store:
+        await store.check()
+
+
+async def test_older_schema_is_refused_and_goes_on_where_it_was(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new version does not serve on the schema of an old one, which serves on."""
+    await migrate_store(url, apply=True)
+    session = a_session()
+    async with opened(url) as older:
+        bring(monkeypatch, _FURTHER)
+        with pytest.raises(SchemaError, match=r"9998_further.*run `watchword migrate`"):
+            async with opened(url):
+                pass
+        assert await migrate_store(url, apply=True) == [_FURTHER]
+        await older.create(session, sign_in(session))
+    async with opened(url) as store:
+        assert await store.load([session.id]) == [session]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("UPDATE watchword.schema_migrations SET checksum = 'another'", "altered"),
+        ("INSERT INTO watchword.schema_migrations VALUES (9999, 'later')", "9999"),
+    ],
+    ids=["altered", "newer"],
+)
+async def test_schema_that_is_not_ours_is_refused(
+    url: str, change: str, told: str
+) -> None:
+    """Neither a server nor `migrate` touches a schema that is newer or was altered."""
+    await migrate_store(url, apply=True)
+    async with somebody(url) as other:
+        await other.execute(change)
+    with pytest.raises(SchemaError, match=told):
+        async with opened(url):
+            pass
+    for apply in (False, True):
+        with pytest.raises(SchemaError, match=told):
+            await migrate_store(url, apply=apply)
+
+
+async def test_failed_migration_leaves_nothing(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A migration that fails is undone whole, and can be tried again."""
+    with monkeypatch.context() as broken:
+        bring(broken, _BROKEN)
+        with pytest.raises(StoreUnavailable):
+            await migrate_store(url, apply=True)
+    async with somebody(url) as other:
+        schemas = "SELECT count(*) FROM pg_namespace WHERE nspname = 'watchword'"
+        assert await other.fetchval(schemas) == 0
+    await migrate_store(url, apply=True)
+
+
+@pytest.mark.parametrize("level", ["read committed", "serializable"])
+async def test_those_who_migrate_at_once_apply_once(level: str) -> None:
+    """Many that start together make one schema and one incarnation."""
+    url = postgresql().new_database(migrated=False, default_transaction_isolation=level)
+    made = await asyncio.gather(*(migrate_store(url, apply=True) for _ in range(8)))
+    known = sql_files.migrations("postgresql")
+    assert sorted(map(len, made)) == [0] * 7 + [len(known)]
+    async with somebody(url) as other:
+        assert await other.fetchval(_APPLIED) == len(known)
+        assert await other.fetchval("SELECT count(*) FROM watchword.store") == 1

@@ -1,0 +1,96 @@
+"""A Cluster whose slots move while sessions are refreshed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from tests.servers.redis import Cluster
+from tests.stores.on_redis import Opener, events_of, put, reuse
+from watchword.errors import StoreUnavailable
+from watchword.ports import Change, EventType, OneSession
+from watchword.stores.redis.keys import BUCKETS
+from watchword.testing.stand_ins import START
+from watchword.testing.store_contract.examples import a_session, an_event, rotated
+
+
+class Move:
+    """A bucket on its way from its master to the next one, key by key."""
+
+    def __init__(self, cluster: Cluster, slot: int) -> None:
+        self.slot = slot
+        clients = [redis.Redis(port=node.port) for node in cluster.nodes]
+        ids = [client.execute_command("CLUSTER MYID") for client in clients]
+        here = slot * len(clients) // 16384
+        there = (here + 1) % len(clients)
+        self.clients, self.ids = clients, ids
+        self.source, self.target = clients[here], clients[there]
+        self.port = cluster.nodes[there].port
+        self.node = ids[there]
+        self.target.execute_command(*self._set("IMPORTING", ids[here]))
+        self.source.execute_command(*self._set("MIGRATING", ids[there]))
+
+    def _set(self, *what: Any) -> tuple[Any, ...]:
+        return ("CLUSTER", "SETSLOT", self.slot, *what)
+
+    def move(self, *names: bytes) -> None:
+        self.source.execute_command(
+            *("MIGRATE", "127.0.0.1", self.port, "", 0, 5000, "KEYS", *names)
+        )
+
+    def finish(self) -> None:
+        while names := self.source.execute_command(
+            *("CLUSTER", "GETKEYSINSLOT", self.slot, 100)
+        ):
+            self.move(*names)
+        for client in (self.target, self.source, *self.clients):
+            client.execute_command(*self._set("NODE", self.node))
+
+    def close(self) -> None:
+        for client in self.clients:
+            client.close()
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """One of the test's own: it is not the same afterwards."""
+    own = Cluster(hz="100").start()
+    yield own
+    own.kill()
+
+
+async def test_a_slot_moves_under_refreshes(cluster: Cluster, opened: Opener) -> None:
+    """ASK, then MOVED: rotations notice nothing. What touches several keys waits.
+
+    A sign-in or a revocation may be told to come again while half of its bucket is
+    away; it is never half done.
+    """
+    store = await opened(cluster.url("mine"))
+    rows = [a_session(BUCKETS * number + 3) for number in range(6)]
+    ids = [row.id for row in rows]
+    await put(store, *rows)
+    moving = Move(cluster, store._keys.slots[3])
+    for away in range(len(rows) + 1):
+        changes = [Change(row, rotated(row)) for row in await store.load(ids) if row]
+        assert await store.swap(changes) == [True] * len(rows)
+        if away < len(rows):
+            moving.move(store._keys.session(ids[away]))
+    spent = changes[-1].after
+    for verb in (
+        lambda: store.swap([reuse(spent)]),
+        lambda: store.end(OneSession(spent.id), "logout", an_event(), 1),
+        lambda: put(store, a_session(3 + BUCKETS * 9)),
+    ):
+        with pytest.raises(StoreUnavailable):  # TRYAGAIN
+            await verb()
+    assert await store.load(ids) == [change.after for change in changes]
+    moving.finish()
+    assert await store.swap([reuse(spent)]) == [True]
+    await put(store, a_session(3 + BUCKETS * 9))
+    feed = await store.ended(None, START)
+    assert [entry.session_id for entry in feed.entries] == [spent.id]
+    assert len(await events_of(store, EventType.TOKEN_REUSE)) == 1
+    moving.close()

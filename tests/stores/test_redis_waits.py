@@ -1,0 +1,82 @@
+"""What a revocation waits for, in Redis and Valkey, before it is acknowledged."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from tests.servers.redis import Redis
+from tests.stores.on_redis import (
+    Opener,
+    events_of,
+    following,
+    put,
+    reuse,
+    rotation,
+    until,
+)
+from watchword.errors import StoreUnavailable
+from watchword.ports import EventType, OfAccount, OneSession
+from watchword.stores.redis import node
+from watchword.stores.redis.rows import value_of
+from watchword.testing.stand_ins import START
+from watchword.testing.store_contract.examples import a_session, an_event
+
+
+@pytest.mark.parametrize("server", ["redis-6", "valkey-9"], indirect=True)
+async def test_a_revocation_that_no_replica_has_is_not_acknowledged(
+    server: Redis,
+    opened: Opener,
+    hasty: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However often it is asked for; once a replica has it, it is.
+
+    Nobody else waits: neither sign-ins nor rotations, nor others of the same batch.
+    """
+    store = await opened(server.url("mine"), wait=(0, 1))
+    mine, spent, other = a_session(1), a_session(2), a_session(3, account=2)
+    await put(store, mine, spent, other)
+    for which in (OneSession(mine.id), OfAccount(mine.account_id, spent.id)) * 2:
+        with pytest.raises(StoreUnavailable):
+            await store.end(which, "logout", an_event(), 9)
+    with pytest.raises(StoreUnavailable):
+        await store.swap([reuse(spent)])
+    # Who presents it again is not told that it is over, nor given anything.
+    assert await store.load([spent.id, other.id]) == [spent, other]
+    changes = [rotation(spent), rotation(other), reuse(mine)]
+    assert await store.swap(changes) == [False, True, False]
+    monkeypatch.setattr(node, "WAIT_MS", 3000)
+    with following(server):
+        assert await store.end(OneSession(mine.id), "again", an_event(), 9) == []
+        await until(store.load, [spent.id], answers=[reuse(spent).after])
+    assert len(await events_of(store, EventType.SESSION_REVOKED)) == 1
+    assert len(await events_of(store, EventType.TOKEN_REUSE)) == 1
+    entries = (await store.ended(None, START)).entries
+    assert len(entries) == len({entry.session_id for entry in entries}) == 2
+
+
+@pytest.mark.parametrize("server", ["redis-6"], indirect=True)
+async def test_a_revocation_that_was_lost_is_made_again(
+    server: Redis,
+    opened: Opener,
+    hasty: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Written, not waited for, and lost with its master: nobody believes in it."""
+    store = await opened(server.url("mine"), wait=(0, 1))
+    row, spent = a_session(1), a_session(2)
+    await put(store, row, spent)
+    with pytest.raises(StoreUnavailable):
+        await store.end(OneSession(row.id), "logout", an_event(), 1)
+    with pytest.raises(StoreUnavailable):
+        await store.swap([reuse(spent)])
+    with redis.Redis(port=server.port) as fate:
+        for one in (row, spent):
+            fate.set(store._keys.session(one.id), value_of(one))
+    monkeypatch.setattr(node, "WAIT_MS", 3000)
+    with following(server):
+        ended = await store.end(OneSession(row.id), "again", an_event(), 1)
+        assert [entry.session_id for entry in ended] == [row.id]
+        await until(store.swap, [reuse(spent)], answers=[True])
+    assert await store.list_sessions(None, limit=9) == []
