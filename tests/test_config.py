@@ -295,8 +295,10 @@ def test_a_secret_is_measured_in_bytes() -> None:
 def test_secrets_come_from_files(folder: Path, env: Any) -> None:
     (folder / "s").write_text(f"{SECRET}-new\n\n  {SECRET} with spaces\n")
     (folder / "p").write_text(" a pass phrase \n")
-    env(SECRET_FILE="s", ADMIN_PASSWORD_FILE="p")
+    (folder / "d").write_text("postgresql://ada:pass@db.example/watchword\n")
+    env(SECRET_FILE="s", ADMIN_PASSWORD_FILE="p", DATABASE_URL_FILE="d")
     settings = load_settings()
+    assert settings.database_url == "postgresql://ada:pass@db.example/watchword"
     assert [s.get_secret_value() for s in settings.secret] == [
         f"{SECRET}-new",
         f"{SECRET} with spaces",

@@ -165,17 +165,17 @@ class Settings(BaseSettings):
         "postgresql://user:password@host/name",
         repr=False,
     )
+    database_url_file: Path | None = Field(None, description="a file", repr=False)
     session_store_url: Annotated[str, AfterValidator(_url)] | None = Field(
         None,
         pattern=SESSION_STORE_URL,
-        description="a URL: redis://host:6379 or redis+cluster://host:6379 (with TLS "
-        "rediss://, rediss+cluster://)",
+        description="a URL: redis://host, rediss://host or redis+cluster://host",
         repr=False,
     )
+    session_store_url_file: Path | None = Field(None, description="a file", repr=False)
     session_store_wait: Wait = Field(
         (1, 0),
-        description="how many fsyncs of the master (0 or 1) and of replicas a "
-        "revocation waits for, such as 1,1",
+        description="fsyncs of the master (0 or 1), and of replicas, such as 1,1",
     )
     host: str = Field("127.0.0.1", min_length=1, description="an address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="a number from 0 to 65535")
@@ -317,7 +317,7 @@ def _unknown(name: str, known: Iterable[str]) -> str:
 
 def _read_secrets(given: dict[str, _Given], faults: list[str]) -> None:
     """Put in what the `_file` settings name."""
-    for key in ("secret", "admin_password"):
+    for key in ("database_url", "session_store_url", "secret", "admin_password"):
         if (file := given.get(f"{key}_file")) is None:
             continue
         if key in given:

@@ -152,8 +152,12 @@ class _Session:
         if not told:
             return
         end = min(told, key=lambda call: call.ended)
-        enders = [call for call in self._may_end() if call.began < end.ended]
-        at_once = {call.server for call in enders} == {end.server}
+        # At once where it ended; not where an attempt before had an unknown outcome.
+        at_once = all(
+            call.server == end.server and call.status in {200, 401}
+            for call in self._may_end()
+            if call.began < end.ended
+        )
         for call in self._calls:
             since = call.began - end.ended
             if call.status != 200 or since <= 0:

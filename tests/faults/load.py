@@ -109,13 +109,15 @@ class Client:
         return not load.ending
 
     async def _sign_in(self) -> None:
-        answer, self.tokens = await self._until_answered("login")
+        answer, self.tokens = await self._load.until_answered("login")
         assert answer.status == 200, answer
 
     async def _refresh(self, tokens: Tokens, copies: int = 1) -> None:
         self._keys += 1
         key = f"retry-key-{self._keys:010d}"
-        answer, successor = await self._until_answered("refresh", tokens, key, copies)
+        answer, successor = await self._load.until_answered(
+            "refresh", tokens, key, copies
+        )
         if answer.code in {"refresh_reused", "session_revoked"}:
             self._load.over.append(tokens)
         self._older = [*self._older, tokens][-REMEMBERED:] if successor else []
@@ -123,49 +125,24 @@ class Client:
         self.allowance -= 1
 
     async def _twice(self, tokens: Tokens) -> None:
-        """Two tabs that share the key, each with a server of its own."""
+        """Two tabs that share the key ask at the same time."""
         await self._refresh(tokens, copies=2)
 
     async def _robbed(self, tokens: Tokens) -> None:
         """Somebody has a copy of a token, and uses it beside its owner."""
         copy = self._draw.choice([*self._older, tokens])
-        thief = self._load.send(self._any(), "refresh", copy)
+        thief = self._load.send(self._load.any(), "refresh", copy)
         await asyncio.gather(thief, self._refresh(tokens))
 
     async def _look(self, tokens: Tokens) -> None:
-        await self._load.send(self._any(), "secure", tokens)
+        await self._load.send(self._load.any(), "secure", tokens)
 
     async def _log_out(self, tokens: Tokens) -> None:
-        answer, _ = await self._until_answered("logout", tokens)
+        answer, _ = await self._load.until_answered("logout", tokens)
         self.tokens, self._older = None, []
-        for server in (answer.server, self._any()):
+        for server in (answer.server, self._load.any()):
             await self._load.probe(server, tokens)
         self._load.over.append(tokens)
-
-    async def _until_answered(
-        self,
-        verb: Verb,
-        tokens: Tokens | None = None,
-        key: str | None = None,
-        copies: int = 1,
-    ) -> tuple[Call, Tokens | None]:
-        """The answer; what comes of a refused token is none."""
-        asked = 0
-        while True:
-            sent = [
-                self._load.send(self._any(), verb, tokens, key) for _ in range(copies)
-            ]
-            answers = await asyncio.gather(*sent)
-            answers.sort(key=lambda answer: answer[0].status != 200)
-            for call, successor in answers:
-                if call.status not in {0, 503}:
-                    self._load.healed += bool(asked and call.status == 200)
-                    return call, successor
-            await asyncio.sleep(min(BACK_OFF * 2**asked, BACK_OFF_MAX))
-            asked += 1
-
-    def _any(self) -> str:
-        return self._draw.choice(self._load.names)
 
 
 class Load:
@@ -181,6 +158,7 @@ class Load:
         self.ending = False
         self.turn = asyncio.Condition()
         self._apis = apis
+        self._draw = random.Random(seed)
         self._clients: dict[Client, asyncio.Task[None]] = {}
         self._more = asyncio.Event()
         self._answers: Counter[int] = Counter()
@@ -190,10 +168,9 @@ class Load:
         """How many different ones were acknowledged."""
         return len({(one.session, one.grown) for one in self.calls if one.grown > 0})
 
-    def add_client(self, group: asyncio.TaskGroup) -> Client:
+    def add_client(self, group: asyncio.TaskGroup) -> None:
         client = Client(self, len(self._clients))
         self._clients[client] = group.create_task(client.run())
-        return client
 
     async def answers(self, number: int, status: int = 200) -> None:
         """Until so many more requests have been answered like that."""
@@ -226,7 +203,8 @@ class Load:
                 await asyncio.gather(*self._clients.values())
                 await self._probe_everywhere()
         except TimeoutError:
-            raise AssertionError(violations(self.calls)[:3]) from None
+            found = {one.promise: one for one in violations(self.calls)}
+            raise AssertionError(found) from None
 
     async def _probe_everywhere(self) -> None:
         for server in self.names:
@@ -235,12 +213,34 @@ class Load:
                     await asyncio.sleep(BACK_OFF)
 
     async def probe(self, server: str, tokens: Tokens) -> bool:
-        """Whether both tokens of a session that is over are refused there."""
-        answers = [
-            await self.send(server, "refresh", tokens, f"probe-{tokens.session}"),
-            await self.send(server, "secure", tokens),
-        ]
-        return all(call.status == 401 for call, _ in answers)
+        """Whether that server has made up its mind on a session that is over."""
+        refresh, _ = await self.send(server, "refresh", tokens, "the-key-of-a-probe")
+        secure, _ = await self.send(server, "secure", tokens)
+        return refresh.status == 200 or refresh.status == secure.status == 401
+
+    def any(self) -> str:
+        """The name of one of the servers."""
+        return self._draw.choice(self.names)
+
+    async def until_answered(
+        self,
+        verb: Verb,
+        tokens: Tokens | None = None,
+        key: str | None = None,
+        copies: int = 1,
+    ) -> tuple[Call, Tokens | None]:
+        """The answer, from whichever server; what comes of a refused token is none."""
+        asked = 0
+        while True:
+            sent = [self.send(self.any(), verb, tokens, key) for _ in range(copies)]
+            answers = await asyncio.gather(*sent)
+            answers.sort(key=lambda answer: answer[0].status != 200)
+            for call, successor in answers:
+                if call.status not in {0, 503}:
+                    self.healed += bool(asked and call.status == 200)
+                    return call, successor
+            await asyncio.sleep(min(BACK_OFF * 2**asked, BACK_OFF_MAX))
+            asked += 1
 
     async def send(
         self,

@@ -22,6 +22,11 @@ from watchword.testing.store_contract.backend import Place
 CLIENTS = 8
 NAME = "standby"
 
+NOT_YET = pytest.mark.xfail(
+    strict=True,
+    reason="a time-out cancels the commit that waits for the standby, and makes it so",
+)
+
 
 class Pair:
     """A primary, a replica that follows it, and the URL that names both."""
@@ -79,36 +84,41 @@ def pair(alive: list[Postgresql]) -> Iterator[Pair]:
 async def test_what_an_asynchronous_replica_lacks_is_healed(
     pair: Pair, tmp_path: Path
 ) -> None:
-    """Up to the limit, sessions go on by rewinding; those made meanwhile are gone."""
+    """Up to the limit, sessions go on by rewinding. The rest is gone, as documented.
+
+    Who signed in meanwhile signs in again; who logged out meanwhile is signed in again.
+    """
     place = pair.place
     async with (
         serving(tmp_path, place) as servers,
         load(servers, seed=51, clients=CLIENTS) as clients,
     ):
+        _, undone = await clients.until_answered("login")
         await clients.answers(200)
         await clients.hold()
         clients.mix = HONEST
         await pair.is_even("async")
         cut = time.monotonic()
         await pair.cut()
-        _, newcomer = await clients.send("A", "login")
-        assert newcomer is not None
+        await clients.until_answered("logout", undone)
+        _, unknown = await clients.until_answered("login")
         await clients.allow(REWIND_LIMIT)
         await clients.answers(CLIENTS * REWIND_LIMIT // 2)
         await asyncio.to_thread(pair.fail_over)
         tail = Tail(cut, time.monotonic())
         await clients.allow()
         await clients.answers(200)
-        unknown, _ = await clients.send(
-            "B", "refresh", newcomer, "the-key-of-a-newcomer"
-        )
-        assert unknown.code == "refresh_invalid"
+        for tokens, code in ((undone, "ok"), (unknown, "refresh_invalid")):
+            call, _ = await clients.until_answered(
+                "refresh", tokens, "one-more-refresh"
+            )
+            assert call.code == code
     events = await rewound(place)
     assert events
     assert not violations(clients.calls, events, tails=[tail], may_rewind=REWIND_LIMIT)
 
 
-@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize("cut", [False, pytest.param(True, marks=NOT_YET)])
 async def test_a_synchronous_standby_has_all_that_was_acknowledged(
     pair: Pair, tmp_path: Path, *, cut: bool
 ) -> None:
@@ -125,4 +135,4 @@ async def test_a_synchronous_standby_has_all_that_was_acknowledged(
             clients.mix = USUAL
         await asyncio.to_thread(pair.fail_over)
         await clients.answers(200)
-    assert violations(clients.calls, await rewound(place), reach=30) == []
+    assert violations(clients.calls, await rewound(place), reach=PATIENCE) == []

@@ -93,6 +93,7 @@ def test_rewound_beyond_what_was_lost_is_found() -> None:
         [call("logout", 3, 0), refused(4, 2, "k2", "session_revoked")],
         [call("logout", 3, 0), refresh(4, 2, "k2")],
         [LOGOUT, call("secure", 3.2, server="B")],
+        [call("logout", 2.5, 503, retry_after=True), LOGOUT, call("secure", 3.2)],
         [LOGOUT, call("secure", 3.05)],
         [refresh(3, 2, None), refused(4, 2, "k2", "refresh_reused")],
     ],
@@ -110,3 +111,4 @@ def test_the_tail_of_a_failover_may_be_gone_and_no_more() -> None:
     assert violations([*START, unknown], tails=[Tail(2, 4)]) != []
     assert violations([*START, *undone], tails=[Tail(2.5, 4)]) == []
     assert violations([*START, *undone], tails=[Tail(3.5, 4)]) != []
+    assert violations([*START, *undone], tails=[Tail(2.5, 4, waited=True)]) != []

@@ -135,7 +135,7 @@ async def test_an_end_reaches_every_process_on_every_machine(
     more = {"WATCHWORD_SESSION_STORE_URL": single().url()} if redis else {}
     servers = [
         machine(tmp_path, number, url, WATCHWORD_WORKERS=workers, **more)
-        for number, workers in enumerate("211" if redis else "221")
+        for number, workers in enumerate("12" if redis else "221")
     ]
     async with running(servers), callers(servers) as everywhere:
         async with servers[0].api() as here, servers[1].api() as there:
@@ -151,7 +151,7 @@ async def test_an_end_reaches_every_process_on_every_machine(
                 words = [str(PROGRAM), "sessions", "revoke", "--user", "admin"]
                 words += ["--data", str(tmp_path)]
                 command = await asyncio.create_subprocess_exec(
-                    *words, env=servers[2].environment, stdout=subprocess.DEVNULL
+                    *words, env=servers[-1].environment, stdout=subprocess.DEVNULL
                 )
                 assert await command.wait() == 0
 
@@ -167,7 +167,7 @@ async def test_an_end_reaches_every_process_on_every_machine(
             for number in range(THROTTLE_NAME_BURST):
                 guessed = (here, there)[number % 2].try_login("admin", "wrong" * 5)
                 assert code_of(await guessed) == "invalid_credentials"
-        async with servers[2].api() as third:
+        async with servers[-1].api() as third:
             last = await third.try_login("admin", "wrong" * 5)
             assert code_of(last) == "throttled"
 

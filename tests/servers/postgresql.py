@@ -108,7 +108,7 @@ class Postgresql:
         """A new cluster of databases."""
         self._make_folder()
         where = ("-D", str(self.data), "-U", "postgres", "-A", "trust")
-        self.run("initdb", *where, *options)
+        self.run("initdb", *where, "--no-sync", *options)
         return self
 
     def follow(self, primary: Postgresql, name: str = "") -> Postgresql:

@@ -18,7 +18,8 @@ class Proxy:
         self.passed: dict[Way, int] = {"request": 0, "answer": 0}
         self._behind = port
         self._left: dict[Way, int] = {}
-        self._connections: set[asyncio.Task[None] | None] = set()
+        self._closed = False
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     def cut_after(self, way: Way, number: int) -> None:
         """Count anew. Pass so many bytes more that way, then cut, once."""
@@ -35,12 +36,20 @@ class Proxy:
         """Whether what was asked for has been done."""
         return not self._left
 
-    async def connected(
+    def connected(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Somebody is there: known at once, so that `close` forgets nobody."""
+        if self._closed:
+            writer.close()
+            return
+        task = asyncio.create_task(self._connect(reader, writer))
+        self._connections[task] = writer
+
+    async def _connect(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """One connection, until either side ends it or it is cut."""
-        this = asyncio.current_task()
-        self._connections.add(this)
         with suppress(OSError, asyncio.CancelledError):  # the latter by `close`
             there, onward = await asyncio.open_connection("127.0.0.1", self._behind)
             ways = [
@@ -50,12 +59,11 @@ class Proxy:
             try:
                 await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             finally:
+                onward.close()
                 for way in ways:
                     way.cancel()
                 await asyncio.gather(*ways, return_exceptions=True)
-                onward.close()
         writer.close()  # what was passed arrives first
-        self._connections.discard(this)
 
     async def _pass(
         self, way: Way, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -73,10 +81,11 @@ class Proxy:
                 return
 
     async def close(self) -> None:
-        connections = [one for one in self._connections if one is not None]
-        for connection in connections:
-            connection.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+        self._closed = True
+        for task, writer in self._connections.items():
+            task.cancel()
+            writer.close()
+        await asyncio.gather(*self._connections, return_exceptions=True)
 
 
 @asynccontextmanager

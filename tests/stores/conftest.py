@@ -58,6 +58,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[Redis]:
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A Redis store gives up at once what it cannot have at once."""
     monkeypatch.setattr(node, "PATIENCE", 0.3)
-    monkeypatch.setattr(node, "WAIT_MS", 100)
+    monkeypatch.setattr(node, "WAITS_MS", (50,))
     monkeypatch.setattr(servers, "PATIENCE", 0.3)
-    monkeypatch.setattr(servers, "PAUSES", (0, 0, 0.01))
+    monkeypatch.setattr(servers, "PAUSES", (0, 0, *[0.01] * 5))

@@ -40,15 +40,13 @@ async def until(found: Callable[[], Awaitable[Any]]) -> Any:
     return it
 
 
-async def waiting(connection: asyncpg.Connection, number: int) -> list[int]:
-    """So many that wait for a lock in this database, once there are: their ids."""
-
-    async def who() -> list[int] | None:
-        rows = await connection.fetch(
-            "SELECT pid FROM pg_stat_activity "
-            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        return [row[0] for row in rows] if len(rows) == number else None
-
-    found: list[int] = await until(who)
-    return found
+async def waiting(url: str, number: int) -> list[int]:
+    """The ids of those that wait for a lock there, once there are so many."""
+    found = (
+        "SELECT array_agg(pid), count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock' "
+        "HAVING count(*) = $1"
+    )
+    async with somebody(url) as watch:
+        row = await until(lambda: watch.fetchrow(found, number))
+    return row[0] or []

@@ -52,7 +52,7 @@ async def until(verb: Callable[..., Awaitable[Any]], *given: Any, answers: Any) 
 def following(master: Redis) -> Iterator[Redis]:
     """A replica that has all that its master has, on its disk too."""
     replica = Redis(master.name, appendfsync="always").start()
-    wait = ("WAIT", 1, 1000) if master.name == "redis-6" else ("WAITAOF", 0, 1, 1000)
+    wait = ("WAIT", 1, 20) if master.name == "redis-6" else ("WAITAOF", 0, 1, 20)
     try:
         with replica.client() as client, master.client() as operator:
 

@@ -8,12 +8,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
+import asyncpg
 import pytest
 
+from tests.pages import ROOT, blocks_of
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgresql import postgresql
-from tests.stores.exchanges import counting
+from tests.stores.between import between
 from tests.stores.on_postgresql import opened, somebody, until
+from watchword.core.limits import AUDIT_RETENTION
 from watchword.core.session import Session
 from watchword.errors import SettingsError
 from watchword.ports import (
@@ -29,6 +32,8 @@ from watchword.stores.postgresql import PostgresqlStore
 from watchword.testing.stand_ins import START
 from watchword.testing.store_contract import Backend
 from watchword.testing.store_contract.examples import (
+    a_cost,
+    a_key,
     a_session,
     an_event,
     identifier,
@@ -39,6 +44,7 @@ from watchword.testing.store_contract.parallel import Parallel
 from watchword.testing.store_contract.sessions import Sessions, put
 
 _LEVELS: Final = ("repeatable read", "serializable")
+_PAGE: Final = ROOT / "docs/postgresql.md"
 _poolers: list[PgBouncer] = []
 
 
@@ -90,7 +96,7 @@ class TestPooled(Sessions, Parallel, FeedOfTheEnded):
 @pytest.mark.parametrize("size", [1, 32, 512])
 async def test_a_batch_is_one_exchange(way: str, size: int) -> None:
     """Load and swap ask the server once, whatever the size, the way and the events."""
-    async with counting(way) as counter, opened(counter.url) as store:
+    async with between(way) as counting, opened(counting.url) as store:
         rows = [a_session(number) for number in range(size)]
         await asyncio.gather(*(put(store, row) for row in rows))
         changes = [Change(row, rotated(row)) for row in reversed(rows)]
@@ -100,12 +106,12 @@ async def test_a_batch_is_one_exchange(way: str, size: int) -> None:
         ]
         counts = []
         for first in (True, False):  # the first time, statements are prepared
-            begun = counter.exchanges
+            begun = counting.exchanges
             found = await store.load([row.id for row in rows])
             assert found == (rows if first else [end.after for end in ends])
             assert await store.swap(changes) == [first] * size
             assert await store.swap(ends) == [first] * size
-            counts.append(counter.exchanges - begun)
+            counts.append(counting.exchanges - begun)
         assert counts[1] == 3
 
 
@@ -278,6 +284,30 @@ async def test_follower_of_the_audit_log_waits_for_a_lower_number(
         await store.record(an_event())
         await aborted.rollback()
         assert [number for number, _ in await store.read_events(2, 10)] == [4]
+
+
+async def test_role_of_the_documentation_serves_and_changes_no_table() -> None:
+    """What docs/postgresql.md grants is enough for a server, and no more."""
+    url = postgresql().new_database()
+    grants = next(b.text for b in blocks_of(_PAGE) if b.kind == "sql")
+    row = a_session()
+    async with somebody(url) as owner:
+        await owner.execute(grants)
+    as_server = url.replace("postgres@", "watchword_server@")
+    async with opened(as_server) as store:
+        await put(store, row)
+        assert await store.swap([Change(row, rotated(row))]) == [True]
+        await _end(store, row)
+        assert await store.take([a_cost()], START) == 0
+        await store.give_back([a_cost()])
+        assert await store.use_once([(b"key", START)]) == [True]
+        changed = an_event(EventType.KEY_CHANGED)
+        assert await store.swap_keys(0, [a_key()], changed)
+        assert await store.sweep(START + AUDIT_RETENTION + 1, 10) > 0
+        assert await store.read_events(0, 10) == []
+    async with somebody(as_server) as server:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await server.execute("CREATE TABLE watchword.more ()")
 
 
 async def test_server_that_may_forget_a_commit_is_refused() -> None:

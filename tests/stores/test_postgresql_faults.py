@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.servers.postgresql import Postgresql
+from tests.servers.postgresql import Postgresql, postgresql
 from tests.servers.process import free_port
+from tests.stores.between import between
 from tests.stores.on_postgresql import opened, somebody, until, waiting
 from watchword.core.session import Session
 from watchword.errors import StoreUnavailable
@@ -43,6 +44,14 @@ def change(row: Session, by: str = "key") -> Change:
     return Change(row, rotated(row, by=by))
 
 
+async def _refuses(store: PostgresqlStore) -> bool:
+    try:
+        await store.swap([change(a_session(9))])
+    except StoreUnavailable:
+        return True
+    return False
+
+
 async def test_connection_lost_in_mid_statement(
     url: str, store: PostgresqlStore
 ) -> None:
@@ -52,7 +61,7 @@ async def test_connection_lost_in_mid_statement(
     async with somebody(url) as other, other.transaction():
         await other.fetch(_LOCK, row.id)
         swapping = asyncio.create_task(store.swap([change(row)]))
-        (pid,) = await waiting(other, 1)
+        (pid,) = await waiting(url, 1)
         await other.execute("SELECT pg_terminate_backend($1)", pid)
         with pytest.raises(StoreUnavailable):
             await swapping
@@ -69,11 +78,11 @@ async def test_caller_that_goes_away_takes_its_statement_along(
     async with somebody(url) as other, other.transaction():
         await other.fetch(_LOCK, row.id)
         swapping = asyncio.create_task(store.swap([change(row)]))
-        await waiting(other, 1)
+        await waiting(url, 1)
         swapping.cancel()
         with pytest.raises(asyncio.CancelledError):
             await swapping
-        await waiting(other, 0)
+        await waiting(url, 0)
         assert await store.load([row.id]) == [row]
     assert await store.swap([change(row)]) == [True]
 
@@ -93,7 +102,7 @@ async def test_exhausted_pool_is_answered_in_time(
                 *blocked, store.load([row.id]), return_exceptions=True
             )
         assert [type(one) for one in answers] == [StoreUnavailable] * len(answers)
-        await waiting(other, 0)  # nobody gets there after all
+        await waiting(url, 0)  # nobody gets there after all
     assert await store.load([row.id]) == [row]
     assert await store.swap([change(row)]) == [True]
 
@@ -122,9 +131,7 @@ async def test_server_that_takes_no_writes_any_more_is_left(
     row = a_session()
     await put(store, row)
     await asyncio.to_thread(server.set, default_transaction_read_only="on")
-    with pytest.raises(StoreUnavailable):
-        while True:  # until the server has read its settings
-            await store.swap([change(a_session(9))])
+    await until(lambda: _refuses(store))  # once the server has read its settings
     with pytest.raises(StoreUnavailable):
         await store.load([row.id])
     await asyncio.to_thread(server.set, default_transaction_read_only="off")
@@ -134,13 +141,35 @@ async def test_server_that_takes_no_writes_any_more_is_left(
     assert await store.swap([change(row)]) == [True]
 
 
+async def test_silent_connections_cost_one_time_out(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a failover without a word, all connections are given up with the first."""
+    row = a_session()
+    async with between(url) as way, opened(way.url) as store:
+        await put(store, row)
+        await asyncio.gather(*(store.load([row.id]) for _ in range(pool.SIZE)))
+        way.fall_silent()
+        with monkeypatch.context() as hasty:
+            hasty.setattr(connections, "PATIENCE", 0.5)
+            hasty.setattr(pool, "FAREWELL", 0.5)
+            with pytest.raises(StoreUnavailable):
+                await store.load([row.id])
+        assert await store.load([row.id]) == [row]
+
+
 async def test_the_server_that_takes_writes_is_found(
     server: Postgresql, url: str
 ) -> None:
-    """Of several hosts in a URL one is used that is there."""
-    here = f"127.0.0.1:{server.port}"
-    nowhere = f"127.0.0.1:{free_port()}"
+    """Of several hosts in a URL one is used that is there, and is the primary."""
+    name = url.rpartition("/")[2]
+    standby = postgresql()
+    standby.execute(f"CREATE DATABASE {name}")
+    standby.execute(f"ALTER DATABASE {name} SET default_transaction_read_only TO on")
+    ports = (free_port(), standby.port, server.port)
+    hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
     row = a_session()
-    async with opened(url.replace(here, f"{nowhere},{here}")) as store:
+    async with opened(f"postgresql://postgres@{hosts}/{name}") as store:
         await put(store, row)
+    async with opened(url) as store:
         assert await store.load([row.id]) == [row]

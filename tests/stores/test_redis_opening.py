@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import traceback
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -104,13 +105,10 @@ async def test_no_password_is_ever_told(locked: Redis, opened: Opener) -> None:
         (StoreUnavailable, f"redis+cluster://ann:{PASSWORD}@127.0.0.1:1"),
     ]
     for kind, url in faults:
-        with pytest.raises(kind) as refused:
+        with pytest.raises(kind, match=r"SESSION_STORE_URL|127\.0\.0\.1:1:") as refused:
             await opened(url)
-        cause: BaseException | None = refused.value
-        while cause is not None:
-            assert "s3cret" not in str(cause)
-            cause = cause.__cause__
-    assert "127.0.0.1:1" in str(refused.value)
+        told = "".join(traceback.format_exception(refused.value))
+        assert "s3cret" not in told
 
 
 @pytest.fixture

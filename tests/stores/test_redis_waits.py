@@ -22,6 +22,8 @@ from watchword.stores.redis.rows import value_of
 from watchword.testing.stand_ins import START
 from watchword.testing.store_contract.examples import a_session, an_event
 
+STEPS = node.WAITS_MS
+
 
 @pytest.mark.parametrize("server", ["redis-6", "valkey-9"], indirect=True)
 async def test_a_revocation_that_no_replica_has_is_not_acknowledged(
@@ -46,7 +48,7 @@ async def test_a_revocation_that_no_replica_has_is_not_acknowledged(
     assert await store.load([spent.id, other.id]) == [spent, other]
     changes = [rotation(spent), rotation(other), reuse(mine)]
     assert await store.swap(changes) == [False, True, False]
-    monkeypatch.setattr(node, "WAIT_MS", 3000)
+    monkeypatch.setattr(node, "WAITS_MS", STEPS)
     with following(server):
         assert await store.end(OneSession(mine.id), "again", an_event(), 9) == []
         await until(store.load, [spent.id], answers=[reuse(spent).after])
@@ -74,7 +76,7 @@ async def test_a_revocation_that_was_lost_is_made_again(
     with redis.Redis(port=server.port) as fate:
         for one in (row, spent):
             fate.set(store._keys.session(one.id), value_of(one))
-    monkeypatch.setattr(node, "WAIT_MS", 3000)
+    monkeypatch.setattr(node, "WAITS_MS", STEPS)
     with following(server):
         ended = await store.end(OneSession(row.id), "again", an_event(), 1)
         assert [entry.session_id for entry in ended] == [row.id]

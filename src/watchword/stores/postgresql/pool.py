@@ -18,7 +18,7 @@ from watchword.stores.postgresql.lines import FAULTS, Line, Servers
 SIZE: Final = 8
 # Seconds. Firewalls forget a silent connection after five minutes or so.
 IDLE_MAX: Final = 120.0
-_FAREWELL: Final = 2.0
+FAREWELL: Final = 2.0
 
 
 class Pool:
@@ -99,5 +99,5 @@ class Pool:
 
 async def _leave(line: Line) -> None:
     with contextlib.suppress(*FAULTS):
-        await line.raw.close(timeout=_FAREWELL)
+        await line.raw.close(timeout=FAREWELL)
     line.raw.terminate()

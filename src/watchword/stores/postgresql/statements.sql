@@ -108,9 +108,10 @@ WITH revoked AS (
 ), fed AS (
     INSERT INTO watchword.ended (session_id, at, until)
     SELECT id, $2, until FROM revoked
-), fed_again AS (
-    UPDATE watchword.ended SET recorded_at = DEFAULT
+    UNION ALL
+    SELECT session_id, at, until FROM watchword.ended
     WHERE session_id = $1 AND NOT EXISTS (SELECT FROM revoked)
+    ON CONFLICT (session_id) DO UPDATE SET recorded_at = excluded.recorded_at
 ), told AS (
     INSERT INTO watchword.audit (
         type, at, account_id, session_id, client_id, address, detail

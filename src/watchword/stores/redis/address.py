@@ -21,7 +21,7 @@ PREFIX: Final = "watchword"
 
 
 class Address(msgspec.Struct, frozen=True):
-    """A session store's URL in parts. Never shown: it has the password."""
+    """A session store's URL in parts, the password among them: not to be shown."""
 
     hosts: tuple[tuple[str, int], ...]
     cluster: bool
@@ -30,6 +30,9 @@ class Address(msgspec.Struct, frozen=True):
     user: str | None
     password: str | None
     prefix: str
+
+    def __repr__(self) -> str:
+        return f"<{', '.join(f'{host}:{port}' for host, port in self.hosts)}>"
 
     def connection(self, host: str, port: int) -> Any:  # noqa: ANN401 - untyped in redis-py
         """A connection to one server, not yet made. It sets no time-outs of its own.
@@ -45,7 +48,6 @@ class Address(msgspec.Struct, frozen=True):
             protocol=2,
             socket_timeout=None,
             socket_connect_timeout=None,
-            client_name="watchword",
         )
 
 

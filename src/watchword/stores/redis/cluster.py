@@ -71,9 +71,8 @@ class Cluster(Servers):
             raise ranges
         found: dict[int, Node] = {}
         for first, last, (host, port, *_), *_ in ranges:
-            # A node that has not been told its name is where it was asked.
-            name = by.host if host in {None, b"", b"?"} else host.decode()
-            found.update(dict.fromkeys(range(first, last + 1), self.node(name, port)))
+            node = self.node(by.named((host or b"").decode()), port)
+            found.update(dict.fromkeys(range(first, last + 1), node))
         if len(found) < REDIS_CLUSTER_HASH_SLOTS:
             raise ResponseError("some slots have no master")
         return [found[slot] for slot in range(REDIS_CLUSTER_HASH_SLOTS)]

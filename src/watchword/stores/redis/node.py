@@ -27,8 +27,10 @@ Reply = Any
 CONNECTIONS: Final = 6
 PATIENCE: Final = 2.0
 """Seconds for an exchange: to get a connection, to connect, to be answered."""
-WAIT_MS: Final = 3000
-"""How long a revocation waits: the disk is synchronised each second, and may lag."""
+WAITS_MS: Final = (10, 20, 40, 80, 160, 320, 640, 1730)
+"""How long a revocation waits, in steps: the disk is synchronised each second, and may
+lag. At each step the replicas are asked anew how far theirs is; they say it of their
+own accord once a second."""
 
 
 class Lost(Exception):
@@ -50,19 +52,20 @@ class Barrier(msgspec.Struct, frozen=True):
     by_disk: bool
 
     @property
-    def command(self) -> Command:
-        """The wait itself."""
+    def commands(self) -> list[Command]:
+        """The wait itself; the steps that are left when it is over cost nothing."""
         if self.by_disk:
-            return ("WAITAOF", self.local, self.replicas, WAIT_MS)
-        return ("WAIT", self.replicas, WAIT_MS)
+            return [("WAITAOF", self.local, self.replicas, ms) for ms in WAITS_MS]
+        return [("WAIT", self.replicas, sum(WAITS_MS))]
 
-    def is_met(self, reply: Reply) -> bool:
+    def is_met(self, replies: Sequence[Reply]) -> bool:
         """Whether the server answered that enough have it."""
-        if isinstance(reply, Exception):
+        if any(isinstance(reply, Exception) for reply in replies):
             return False
         if self.by_disk:
-            return bool(reply[0] >= self.local and reply[1] >= self.replicas)
-        return bool(reply >= self.replicas)
+            local, replicas = replies[-1]
+            return bool(local >= self.local and replicas >= self.replicas)
+        return bool(replies[-1] >= self.replicas)
 
 
 class Node:
@@ -78,6 +81,10 @@ class Node:
         self._life = 0
         self._waiting: Batcher[Sequence[Command], list[Reply]] = Batcher(self._waited)
         self._numbers = count()
+
+    def named(self, host: str) -> str:
+        """The host that it means: one that does not know its name is where it is."""
+        return self.host if host in {"", "?"} else host
 
     async def exchange(
         self, commands: Sequence[Command], wait_ms: int = 0
@@ -117,17 +124,13 @@ class Node:
         self, shares: Sequence[Sequence[Command]]
     ) -> list[list[Reply] | Exception]:
         commands = [command for share in shares for command in share]
-        is_safe = True
-        if self.barrier is None:
-            replies = await self.exchange(commands)
-        else:
-            *replies, reached = await self.exchange(
-                [*commands, self.barrier.command], WAIT_MS
-            )
-            is_safe = self.barrier.is_met(reached)
+        barrier = [] if self.barrier is None else self.barrier.commands
+        replies = await self.exchange([*commands, *barrier], sum(WAITS_MS))
+        reached = replies[len(commands) :]
+        is_safe = self.barrier is None or self.barrier.is_met(reached)
         answers = iter(replies)
         told = [[next(answers) for _ in share] for share in shares]
-        # What was refused was not written: nothing of it can be lost.
+        # What was refused was not written, so it cannot be lost.
         return [
             share
             if is_safe or all(isinstance(reply, Exception) for reply in share)

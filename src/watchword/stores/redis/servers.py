@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -135,27 +136,27 @@ class Servers(ABC):
         for errand in errands:
             node = errand.to or self.node_of(errand.request.slot)
             shares.setdefault((node, errand.request.durable), []).append(errand)
-        running = [_run(share, *where) for where, share in shares.items()]
+        running = [
+            _run(share, node, durable=durable)
+            for (node, durable), share in shares.items()
+        ]
         told = (
             [await running[0]] if len(running) == 1 else await asyncio.gather(*running)
         )
         again: list[_Errand] = []
         gone: set[Node] = set()
         failed: list[Exception] = []
-        for (node, _), share, replies in zip(
-            shares, shares.values(), told, strict=True
-        ):
-            for errand, reply in zip(share, replies, strict=True):
-                if not isinstance(reply, Exception):
-                    answers[errand.place] = reply
-                elif _is_final(errand.request, reply):
-                    failed.append(reply)
-                else:
-                    if _is_read_only(reply):
-                        await node.hang_up()  # its name may lead elsewhere by now
-                    if self._is_other(errand, reply, node):
-                        gone.add(node)
-                    again.append(errand)
+        for node, errand, reply in chain.from_iterable(told):
+            if not isinstance(reply, Exception):
+                answers[errand.place] = reply
+            elif _is_final(errand.request, reply):
+                failed.append(reply)
+            else:
+                again.append(errand)
+                if _is_read_only(reply):
+                    await node.hang_up()  # its name may lead elsewhere by now
+                if self._is_other(errand, reply, node):
+                    gone.add(node)
         if failed:
             raise StoreUnavailable from max(failed, key=is_unknown)
         if gone:
@@ -167,9 +168,9 @@ class Servers(ABC):
         errand.to, errand.error = None, error
         match error:
             case MovedError():
-                self.learn(error.slot_id, error.host or node.host, error.port)
+                self.learn(error.slot_id, node.named(error.host), error.port)
             case AskError():
-                errand.to = self.node(error.host or node.host, error.port)
+                errand.to = self.node(node.named(error.host), error.port)
             case NoScriptError():
                 errand.command = errand.request.in_full
             case TryAgainError() | BusyLoadingError():
@@ -230,7 +231,9 @@ def _is_read_only(error: Exception) -> bool:
     return isinstance(error, ReadOnlyError) or "-READONLY" in str(error)
 
 
-async def _run(share: Sequence[_Errand], node: Node, durable: bool) -> list[Reply]:  # noqa: FBT001 - a part of the key
+async def _run(
+    share: Sequence[_Errand], node: Node, *, durable: bool
+) -> list[tuple[Node, _Errand, Reply]]:
     """Their answers from that server; one error for all where it did not answer."""
     commands: list[Command] = []
     for errand in share:
@@ -243,6 +246,7 @@ async def _run(share: Sequence[_Errand], node: Node, durable: bool) -> list[Repl
         else:
             replies = await node.exchange(commands)
     except (Lost, Overloaded) as error:
-        return [error] * len(share)
+        return [(node, errand, error) for errand in share]
     answered = zip(commands, replies, strict=True)
-    return [reply for command, reply in answered if command is not _ASKING]
+    told = (reply for command, reply in answered if command is not _ASKING)
+    return [(node, errand, reply) for errand, reply in zip(share, told, strict=True)]

@@ -117,4 +117,4 @@ CREATE TABLE watchword.store (
 );
 
 INSERT INTO watchword.store (only_row, incarnation, key_revision, audit_swept)
-VALUES (1, uuid_send(gen_random_uuid()), 0, 0);
+VALUES (1, decode(replace(gen_random_uuid()::text, '-', ''), 'hex'), 0, 0);
