@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -36,6 +37,8 @@ def main() -> int:
     if (os.cpu_count() or 1) < 2:
         print("bench needs two cores: one for the server, one for the load")
         return 1
+    # As Ctrl-C does: what was started is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     effort = measuring.QUICK if chosen.quick else measuring.FULL
     measured: list[report.Row] = []
     failed: dict[str, str] = {}

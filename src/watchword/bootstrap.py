@@ -35,7 +35,7 @@ from watchword.errors import (
     SettingsError,
 )
 from watchword.keys import KeyRing, derive
-from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher
+from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher, cpus
 from watchword.ports import Clock, Entropy, Store
 from watchword.revocation import Revocations
 from watchword.sessions import Sessions
@@ -117,8 +117,8 @@ class Watchword:
             entropy=entropy,
         )
         # The CPUs are shared with the other processes of this server.
-        share = len(os.sched_getaffinity(0)) // settings.workers
-        self.hasher = PasswordHasher(hashing, workers=max(1, share))
+        share = max(1, cpus() // settings.workers)
+        self.hasher = PasswordHasher(hashing, workers=share)
         self.accounts = Accounts(
             store=store,
             sessions=self.sessions,

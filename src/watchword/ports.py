@@ -10,14 +10,15 @@ caller cannot know (a commit whose answer was lost), so every verb can be asked 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
 from watchword.core.session import Ended, Session
 from watchword.core.throttle import Cost
+from watchword.errors import StoreUnavailable
 
 Clock = Callable[[], int]
 """The current instant, in milliseconds since the Unix epoch (UTC)."""
@@ -120,6 +121,30 @@ class OfClient(msgspec.Struct, frozen=True):
 Which = OneSession | OfAccount | SignedInBefore | OfClient
 
 
+Outcome = TypeVar("Outcome")
+
+
+class PartlyUnavailable(StoreUnavailable):
+    """Some of a batch could not be had, and some could: `outcomes` has each in order.
+
+    In place of what could not there is a StoreUnavailable.
+    """
+
+    def __init__(self, outcomes: Sequence[Any]) -> None:
+        super().__init__()
+        self.outcomes = outcomes
+
+
+async def each_of(
+    asked: Awaitable[Sequence[Outcome]],
+) -> Sequence[Outcome | StoreUnavailable]:
+    """What a verb over a batch says of each, the fault in place of what it lacks."""
+    try:
+        return await asked
+    except PartlyUnavailable as error:
+        return error.outcomes
+
+
 class Cursor(msgspec.Struct, frozen=True):
     """A place in the feed: which life of the store, and how far into it."""
 
@@ -144,7 +169,8 @@ class SessionStore(Protocol):
     async def load(self, ids: Sequence[bytes]) -> list[Session | None]:
         """The sessions in the order of `ids`, each as some commit left it.
 
-        May be behind by commits of other processes: `swap` finds that out.
+        May be behind by commits of other processes: `swap` finds that out. Raises
+        PartlyUnavailable where some are on a machine that is away.
         """
 
     async def swap(self, changes: Sequence[Change]) -> list[bool]:
@@ -153,7 +179,8 @@ class SessionStore(Protocol):
         Of `after`, what a rotation or an end changes; the rest never does.
 
         True: this caller's write was the one that made `after`. False: the row moved
-        on or is gone; nothing was written for it, its event included. Each change is
+        on or is gone; nothing was written for it, its event included. Raises
+        PartlyUnavailable as `load` does: of those in doubt nobody knows. Each change is
         atomic by itself; no session may come twice. Where `after` is revoked, its feed
         entry is written in the same step. This is the only way a row changes but for
         `end` and `assign_roles`, which raise the version too.
@@ -182,6 +209,8 @@ class SessionStore(Protocol):
 
     async def ended(self, after: Cursor | None, now: int) -> Feed:
         """The feed's entries after a cursor; all of them for None or a foreign one.
+
+        A cursor is handed in again within FEED_RECENT, or not at all.
 
         An entry committed before `complete_as_of` MUST be in this answer or have been
         in an earlier one: sequence order need not be commit order, so a store whose

@@ -69,7 +69,9 @@ class Revocations:
     async def read(self) -> None:
         """Read the feed on from where we are, however long it takes."""
         asked, now = self._monotonic(), self._clock()
-        feed = await self._store.ended(self._cursor, now)
+        read_at = self._complete_at
+        recent = read_at is not None and asked - read_at < limits.FEED_RECENT
+        feed = await self._store.ended(self._cursor if recent else None, now)
         self.add(feed.entries)
         # What was committed while the answer was under way may be missing from it, and
         # the store may know itself to be behind.

@@ -47,6 +47,7 @@ from watchword.ports import (
     OneSession,
     SessionStore,
     Which,
+    each_of,
 )
 from watchword.retries import Record, Retries
 from watchword.revocation import Revocations
@@ -162,8 +163,7 @@ class Sessions:
         presented = Presented(
             session_id, generation, secret, client_id, key, asked, cookie
         )
-        hook = self._claims_hook
-        extra = NONE if hook is None else await self._ahead(presented)
+        extra = NONE if self._claims_hook is None else await self._ahead(presented)
         attempt = _Attempt(presented, address, extra, proof)
         return await self._batcher.submit(session_id, attempt)
 
@@ -175,9 +175,8 @@ class Sessions:
         for _ in range(limits.SWAP_ATTEMPTS):
             now = self._clock()
             try:
-                rows = await self._store.load(
-                    [attempts[place].presented.session_id for place in waiting]
-                )
+                ids = [attempts[place].presented.session_id for place in waiting]
+                rows = await each_of(self._store.load(ids))
                 plans = {
                     place: self._plan(attempts[place], row, now)
                     for place, row in zip(waiting, rows, strict=True)
@@ -205,8 +204,7 @@ class Sessions:
         faults: Sequence[Exception | None] = [InvalidProof()] * len(shown)
         if shown and self._proofs is not None:
             faults = await self._proofs.settle(list(shown.values()))
-        answers = zip(shown, faults, strict=True)
-        refused = {place: fault for place, fault in answers if fault is not None}
+        refused = {p: f for p, f in zip(shown, faults, strict=True) if f is not None}
         for place, fault in refused.items():
             outcomes[place] = fault
         return [place for place in range(len(attempts)) if place not in refused]
@@ -216,17 +214,22 @@ class Sessions:
         changing = {p: plan.change for p, plan in plans.items() if plan.change}
         if not changing:
             return set()
+        # Written or not, nobody knows: judged again, each finds its own rotation.
         try:
-            swapped = await self._store.swap(list(changing.values()))
+            swapped = await each_of(self._store.swap(list(changing.values())))
         except StoreUnavailable:
-            # Written or not, nobody knows: judged again, each finds its own rotation.
             return set(changing)
         for done, change in zip(swapped, changing.values(), strict=True):
-            if done and change.after.revoked_at is not None:
+            if done is True and change.after.revoked_at is not None:
                 self._revocations.add([change.after.feed_entry()])
-        return {p for p, done in zip(changing, swapped, strict=True) if not done}
+        told = zip(changing, swapped, strict=True)
+        return {place for place, done in told if done is not True}
 
-    def _plan(self, attempt: _Attempt, row: Session | None, now: int) -> _Plan:
+    def _plan(
+        self, attempt: _Attempt, row: Session | StoreUnavailable | None, now: int
+    ) -> _Plan:
+        if isinstance(row, StoreUnavailable):
+            return _Plan(row)
         try:
             return self._plan_for(attempt, row, now)
         except Exception as error:  # noqa: BLE001 - one attempt's fault, its own answer

@@ -177,6 +177,10 @@ class World:
         except WatchwordError as error:
             return error.code
 
+    async def goes_on(self, token: str | Grant) -> bool:
+        """Whether it was answered with a successor."""
+        return (await self.outcome(token)).startswith("ww_rt_")
+
     async def row(self, grant: Grant) -> Session:
         (row,) = await self.store.load([grant.session.id])
         assert isinstance(row, Session)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
+import msgspec
 import pytest
 
 from tests.pages import ROOT, blocks_of
@@ -16,7 +17,7 @@ from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgresql import postgresql
 from tests.stores.between import between
 from tests.stores.on_postgresql import opened, somebody, until
-from watchword.core.limits import AUDIT_RETENTION
+from watchword.core.limits import AUDIT_RETENTION, SWEEP_AFTER
 from watchword.core.session import Session
 from watchword.errors import SettingsError
 from watchword.ports import (
@@ -24,10 +25,12 @@ from watchword.ports import (
     Cursor,
     EventType,
     OfAccount,
+    OfClient,
     OneSession,
     Store,
     Which,
 )
+from watchword.stores import postgresql as postgresql_store
 from watchword.stores.postgresql import PostgresqlStore
 from watchword.testing.stand_ins import START
 from watchword.testing.store_contract import Backend
@@ -284,6 +287,37 @@ async def test_follower_of_the_audit_log_waits_for_a_lower_number(
         await store.record(an_event())
         await aborted.rollback()
         assert [number for number, _ in await store.read_events(2, 10)] == [4]
+
+
+async def test_sweep_passes_over_what_is_locked(
+    url: str, store: PostgresqlStore
+) -> None:
+    """It neither waits for a refresh nor makes one wait; the row goes the next time."""
+    old = START - 2 * SWEEP_AFTER
+    rows = [a_session(number, idle_expires_at=old) for number in range(2)]
+    await put(store, *rows)
+    lock = "SELECT id FROM watchword.sessions WHERE id = $1 FOR UPDATE"
+    async with somebody(url) as other, other.transaction():
+        await other.execute(lock, rows[0].id)
+        assert await store.sweep(START, 10) == 1
+        assert await store.load([row.id for row in rows]) == [rows[0], None]
+    assert await store.sweep(START, 10) + await store.sweep(START, 10) == 1
+
+
+async def test_walk_over_all_sessions_goes_stretch_by_stretch(
+    store: PostgresqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No statement looks at all of a large table, and none of a client's is missed."""
+    monkeypatch.setattr(postgresql_store, "SWEEP_LOOK", 2)
+    rows = [a_session(number) for number in range(9)]
+    for place in (1, 2, 3, 7):
+        rows[place] = msgspec.structs.replace(rows[place], client_id="mobile")
+    await put(store, *rows)
+    which = OfClient("mobile")
+    first = await store.end(which, "all", an_event(), 3)
+    assert [entry.session_id for entry in first] == [row.id for row in rows[1:4]]
+    rest = await store.end(which, "all", an_event(), 3)
+    assert [entry.session_id for entry in rest] == [rows[7].id]
 
 
 async def test_role_of_the_documentation_serves_and_changes_no_table() -> None:

@@ -14,7 +14,7 @@ from tests.stores.on_postgresql import opened, somebody, until, waiting
 from watchword.core.session import Session
 from watchword.errors import StoreUnavailable
 from watchword.ports import Change
-from watchword.stores.postgresql import PostgresqlStore, connections, pool
+from watchword.stores.postgresql import PostgresqlStore, connections, lines, pool
 from watchword.testing.store_contract.examples import a_session, rotated
 from watchword.testing.store_contract.sessions import put
 
@@ -38,6 +38,13 @@ def url(server: Postgresql) -> str:
 async def store(url: str) -> AsyncIterator[PostgresqlStore]:
     async with opened(url) as store:
         yield store
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for long: stores that are opened from now on."""
+    monkeypatch.setattr(connections, "PATIENCE", 1.0)
+    monkeypatch.setattr(pool, "FAREWELL", 0.5)
 
 
 def change(row: Session, by: str = "key") -> Change:
@@ -69,42 +76,60 @@ async def test_connection_lost_in_mid_statement(
     assert await store.swap([change(row)]) == [True]
 
 
-async def test_caller_that_goes_away_takes_its_statement_along(
+async def test_caller_that_goes_away_disturbs_nobody(
     url: str, store: PostgresqlStore
 ) -> None:
-    """A verb that is cancelled is cancelled at the server too; others go on."""
+    """What was asked for is done, though nobody waits for it; the connection stays."""
     row = a_session()
     await put(store, row)
     async with somebody(url) as other, other.transaction():
         await other.fetch(_LOCK, row.id)
         swapping = asyncio.create_task(store.swap([change(row)]))
-        await waiting(url, 1)
+        (pid,) = await waiting(url, 1)
         swapping.cancel()
         with pytest.raises(asyncio.CancelledError):
             await swapping
-        await waiting(url, 0)
-        assert await store.load([row.id]) == [row]
-    assert await store.swap([change(row)]) == [True]
+        assert await waiting(url, 1) == [pid]
+    await until(lambda: _has(store, change(row).after))
 
 
-async def test_exhausted_pool_is_answered_in_time(
-    url: str, store: PostgresqlStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_exhausted_pool_is_answered_in_time(url: str, hasty: None) -> None:
     """With every connection blocked all are answered, and what was not is not done."""
     row = a_session()
-    await put(store, row)
-    async with somebody(url) as other, other.transaction():
-        await other.fetch(_LOCK, row.id)
-        with monkeypatch.context() as hasty:
-            hasty.setattr(connections, "PATIENCE", 0.5)
-            blocked = [store.swap([change(row, f"{n}")]) for n in range(pool.SIZE)]
-            answers = await asyncio.gather(
-                *blocked, store.load([row.id]), return_exceptions=True
-            )
-        assert [type(one) for one in answers] == [StoreUnavailable] * len(answers)
-        await waiting(url, 0)  # nobody gets there after all
-    assert await store.load([row.id]) == [row]
-    assert await store.swap([change(row)]) == [True]
+    async with opened(url) as store:
+        await put(store, row)
+        async with somebody(url) as other, other.transaction():
+            await other.fetch(_LOCK, row.id)
+            several = range(pool.SIZE + 4)
+            swaps = [store.swap([change(row, f"{number}")]) for number in several]
+            answers = await asyncio.gather(*swaps, return_exceptions=True)
+            assert {type(one) for one in answers} == {StoreUnavailable}
+            await waiting(url, 0)  # nobody gets there after all
+        assert await store.load([row.id]) == [row]
+        assert await store.swap([change(row)]) == [True]
+
+
+async def test_commit_that_waits_for_a_standby_is_not_seen_before_it_is_safe(
+    server: Postgresql, url: str, hasty: None
+) -> None:
+    """Given up on, it is not cancelled: that would make it, without the standby."""
+    row = a_session()
+    async with opened(url) as store:
+        await put(store, row)
+        await asyncio.to_thread(server.set, synchronous_standby_names="nobody")
+        with pytest.raises(StoreUnavailable):
+            await store.swap([change(row)])
+        for _ in range(2):
+            assert await store.load([row.id]) == [row]
+            with pytest.raises(StoreUnavailable):
+                await store.swap([change(row)])
+        await asyncio.to_thread(server.set, synchronous_standby_names="")
+        await until(lambda: _has(store, change(row).after))
+        assert await store.swap([change(row)]) == [False]
+
+
+async def _has(store: PostgresqlStore, row: Session) -> bool:
+    return await store.load([row.id]) == [row]
 
 
 async def test_server_that_was_away_is_found_again(
@@ -142,19 +167,17 @@ async def test_server_that_takes_no_writes_any_more_is_left(
 
 
 async def test_silent_connections_cost_one_time_out(
-    url: str, monkeypatch: pytest.MonkeyPatch
+    url: str, hasty: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a failover without a word, all connections are given up with the first."""
+    monkeypatch.setattr(lines, "SILENCE_MAX", connections.PATIENCE)
     row = a_session()
     async with between(url) as way, opened(way.url) as store:
         await put(store, row)
         await asyncio.gather(*(store.load([row.id]) for _ in range(pool.SIZE)))
         way.fall_silent()
-        with monkeypatch.context() as hasty:
-            hasty.setattr(connections, "PATIENCE", 0.5)
-            hasty.setattr(pool, "FAREWELL", 0.5)
-            with pytest.raises(StoreUnavailable):
-                await store.load([row.id])
+        with pytest.raises(StoreUnavailable):
+            await store.load([row.id])
         assert await store.load([row.id]) == [row]
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import redis
 
+from tests.scenarios.world import World
 from tests.servers.redis import Cluster
-from tests.stores.on_redis import Opener, events_of, put, reuse
+from tests.stores.on_redis import Opener, events_of, put, reuse, until
 from watchword.errors import StoreUnavailable
 from watchword.ports import Change, EventType, OneSession
 from watchword.stores.redis.keys import BUCKETS
-from watchword.testing.stand_ins import START
+from watchword.testing.stand_ins import START, ManualClock
 from watchword.testing.store_contract.examples import a_session, an_event, rotated
 
 
@@ -97,3 +100,24 @@ async def test_a_slot_moves_under_refreshes(
     assert [entry.session_id for entry in feed.entries] == [spent.id]
     assert len(await events_of(store, EventType.TOKEN_REUSE)) == 1
     moving.close()
+
+
+async def test_a_master_that_hangs_holds_up_its_own_sessions_alone(
+    opened: Opener,
+) -> None:
+    """Who has no retry key would be logged out by a 503 for what was written."""
+    cluster = Cluster(cluster_require_full_coverage="no").start()
+    away = cluster.nodes[0].process
+    try:
+        world = await World(await opened(cluster.url()), ManualClock()).start()
+        grants = [await world.sign_in() for _ in range(16)]
+        away.send(signal.SIGSTOP)
+        outcomes = await asyncio.gather(*(world.outcome(one) for one in grants))
+        held = [code == "store_unavailable" for code in outcomes]
+        assert 0 < sum(held) < len(grants)
+        away.send(signal.SIGCONT)
+        for grant, code, is_held in zip(grants, outcomes, held, strict=True):
+            token = grant.refresh_token if is_held else code
+            await until(world.goes_on, token, answers=True)
+    finally:
+        cluster.kill()

@@ -14,9 +14,12 @@ from tests.server.test_https import certificate
 from tests.servers.proxy import Proxy
 from tests.servers.redis import Redis, cluster, single
 from tests.stores.on_redis import Opener, put
+from watchword.core.limits import SWEEP_AFTER
 from watchword.errors import SettingsError, StoreUnavailable, WatchwordError
+from watchword.ports import OneSession
 from watchword.stores.redis.address import address_of
-from watchword.testing.store_contract.examples import a_session
+from watchword.testing.stand_ins import START
+from watchword.testing.store_contract.examples import a_cost, a_session, an_event
 
 PASSWORD = "s3cret%2Fof%40mine"
 
@@ -88,10 +91,10 @@ async def test_a_cluster_is_found_by_any_of_the_nodes_named(opened: Opener) -> N
 
 @pytest.fixture
 def locked(server: Redis) -> Redis:
+    """For one user alone, who may do what docs/redis.md says that is needed."""
     with server.client() as operator:
-        operator.execute_command(
-            "ACL", "SETUSER", "ann", "on", ">s3cret/of@mine", "~*", "+@all"
-        )
+        rules = "on >s3cret/of@mine ~watchword:* +@all -@dangerous +info +cluster|slots"
+        operator.execute_command("ACL", "SETUSER", "ann", *rules.split())
         operator.execute_command("ACL", "SETUSER", "default", "off")
     return server
 
@@ -131,7 +134,10 @@ async def test_tls_with_a_user_and_a_password(tls: int, opened: Opener) -> None:
     """The server's certificate is verified, its name too."""
     store = await opened(f"rediss://ann:{PASSWORD}@127.0.0.1:{tls}")
     await put(store, a_session())
-    assert await store.load([a_session().id]) == [a_session()]
+    ended = await store.end(OneSession(a_session().id), "logout", an_event(), 1)
+    assert (await store.ended(None, START)).entries == ended
+    assert await store.take([a_cost()], START) == 0
+    assert await store.sweep(START + 100 * SWEEP_AFTER, 9) >= 3
     with pytest.raises(StoreUnavailable, match="localhost"):
         await opened(f"rediss://ann:{PASSWORD}@localhost:{tls}")
     await store.close()

@@ -88,6 +88,9 @@ SERVER_SECRET_MIN: Final = 32
 # Revocation feed (design, section 5).
 FEED_POLL: Final = 250
 FEED_STALE: Final = 30 * SECOND
+# Within it a cursor is good. After a longer gap all is read: the store's clock may have
+# been set back and have caught up since, and what it recorded meanwhile lies behind.
+FEED_RECENT: Final = 5 * SECOND
 # A read that has not come back by then hangs, perhaps: the next begins beside it.
 FEED_PATIENCE: Final = SECOND // 2
 FEED_READS: Final = 4

@@ -17,6 +17,7 @@ from watchword.passwords.hasher import (
     OWASP_FLOOR,
     HashParameters,
     PasswordHasher,
+    cpus,
 )
 from watchword.passwords.policy import check_new_password
 
@@ -26,5 +27,6 @@ __all__ = [
     "HashParameters",
     "PasswordHasher",
     "check_new_password",
+    "cpus",
     "recognised",
 ]

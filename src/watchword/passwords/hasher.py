@@ -53,6 +53,13 @@ OWASP_FLOOR: Final = HashParameters()
 INSECURE_FOR_TESTS: Final = HashParameters(memory_kib=8, passes=1)
 
 
+def cpus() -> int:
+    """How many this process may use, where the system says so."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class PasswordHasher:
     """Hashes on its own threads (one per CPU, unless told), so no call blocks the loop.
 
@@ -67,7 +74,7 @@ class PasswordHasher:
         workers: int | None = None,
         queue_limit: int = QUEUE_LIMIT,
     ) -> None:
-        self._pool = FairPool(workers or len(os.sched_getaffinity(0)), queue_limit)
+        self._pool = FairPool(workers or cpus(), queue_limit)
         self._dummy = parameters.dummy()
         self._argon2 = argon2.PasswordHasher(
             time_cost=parameters.passes,

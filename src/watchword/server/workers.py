@@ -25,6 +25,7 @@ from watchword.config import Settings
 # Container runtimes kill after 10 s: a worker that has not finished by then is lost.
 STOP_SECONDS: Final = 9
 AGAIN_SECONDS: Final = 1
+START_SECONDS: Final = 30
 SERVING: Final = b"."
 """What a worker says to its parent, once."""
 
@@ -166,8 +167,18 @@ class Workers:
         async with self._renewing:
             for old in tuple(self._workers):
                 new = await self._start()
-                if new is None or not await new.serves:
+                if new is None or not await _serves_soon(new):
                     _log.warning("no new worker serves: the old ones go on")
                     return
                 await old.stop()
             _log.info("all workers are new")
+
+
+async def _serves_soon(worker: Worker) -> bool:
+    """Whether it serves. One that hangs at its start is not waited for any longer."""
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            return await asyncio.shield(worker.serves)
+    except TimeoutError:
+        await worker.stop()
+        return False

@@ -92,6 +92,8 @@ class PostgresqlStore(Records):
         leeway = known_until(0, 0, 0)
         values = [(one, at, reason, leeway, kind, *rest) for one in ids]
         rows = await self._fetch_many("end_session", values)
+        by_others = set(ids) - {row[0] for row in rows}
+        await self._fetch_many("record_again", [(one,) for one in sorted(by_others)])
         return [Ended(one, at, until) for one, until in rows]
 
     async def ended(self, after: Cursor | None, now: int) -> Feed:

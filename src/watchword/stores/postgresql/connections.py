@@ -22,12 +22,18 @@ from watchword.stores.sql_rows import Row, event_row
 
 Result = TypeVar("Result")
 
-OVERLAP: Final = 10 * limits.SECOND
-"""How far back (ms) a read of the feed looks, by the server's clock."""
+PATIENCE: Final = 5.0
+"""Seconds. Whoever asked for anything has an answer by then."""
 
-# Seconds, for a verb from beginning to end. Half of the overlap: what was acknowledged
-# became visible so long after it was recorded, at most, and no reader has missed it.
-PATIENCE: Final = OVERLAP / 2 / limits.SECOND
+# A little before, so that what waits for a lock, say, is given up at the server too.
+_SERVERS_PART: Final = 0.8
+
+OVERLAP: Final = int(2 * PATIENCE * limits.SECOND)
+"""How far back (ms) a read of the feed looks, by the server's clock.
+
+What was acknowledged became visible in half of that, and no reader has missed it.
+"""
+
 # Seconds between two attempts at what others got in the way of: the first, the longest.
 _PAUSE, _PAUSE_MAX = 0.002, 0.1
 NO_EVENT: Final = (None,) * 7
@@ -41,6 +47,7 @@ _HARMLESS: Final = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.QueryCanceledError,
 )
 
 
@@ -49,7 +56,7 @@ class Connections:
 
     @classmethod
     async def open(cls, url: str, entropy: Entropy) -> Self:
-        servers = Servers(url)
+        servers = _servers(url)
         try:
             line = await servers.connect(PATIENCE)
             missing = await _pending(line)
@@ -66,7 +73,7 @@ class Connections:
     @classmethod
     async def migrate(cls, url: str, *, apply: bool) -> list[Migration]:
         try:
-            line = await Servers(url).connect(PATIENCE)
+            line = await _servers(url).connect(PATIENCE)
             try:
                 return await (migrate(line.raw) if apply else pending(line.raw))
             finally:
@@ -78,14 +85,33 @@ class Connections:
     def __init__(self, pool: Pool, entropy: Entropy) -> None:
         self._pool = pool
         self._entropy = entropy
+        self._turn = asyncio.Lock()
         self._now = asyncio.get_running_loop().time
+        self._working: set[asyncio.Task[Any]] = set()
 
     async def _run(self, work: Callable[[Line], Awaitable[Result]]) -> Result:
         """What `work` returns. It is one transaction, and started over if it must be.
 
-        Raises StoreUnavailable, and then what it wrote is there or is not.
+        Raises StoreUnavailable, and then what it wrote is there or is not. A caller
+        that is cancelled disturbs nobody: what it asked for is done.
         """
-        deadline = self._now() + PATIENCE
+        task = asyncio.create_task(self._attempts(work, self._now() + PATIENCE))
+        self._working.add(task)
+        task.add_done_callback(self._done)
+        await asyncio.wait((task,), timeout=PATIENCE)
+        if not task.done():
+            self._pool.drop_idle()
+            raise StoreUnavailable
+        return task.result()
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._working.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, though nobody may wait for it any more
+
+    async def _attempts(
+        self, work: Callable[[Line], Awaitable[Result]], deadline: float
+    ) -> Result:
         pause = _PAUSE
         while True:
             try:
@@ -136,12 +162,18 @@ class Connections:
         await self._fetch("check")
 
     async def close(self) -> None:
-        await self._pool.close()
+        await self._pool.close(PATIENCE)
+        await asyncio.gather(*self._working, return_exceptions=True)
+
+
+def _servers(url: str) -> Servers:
+    return Servers(url, PATIENCE * _SERVERS_PART)
 
 
 async def _pending(line: Line) -> list[Migration]:
     try:
-        return await pending(line.raw)
+        async with asyncio.timeout(PATIENCE):
+            return await pending(line.raw)
     except BaseException:
         line.raw.terminate()
         raise

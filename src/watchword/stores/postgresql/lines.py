@@ -28,6 +28,11 @@ FAULTS: Final = (
 )
 """All that the driver raises."""
 
+# Seconds. What the server has not answered by then it never will: the connection goes.
+# Until then it is kept, for the statement is under way. It is never cancelled: a commit
+# that waits for a standby would be made without it, and be seen, and be acknowledged.
+SILENCE_MAX: Final = 30.0
+
 Result = TypeVar("Result")
 Rows = list[asyncpg.Record]
 
@@ -35,13 +40,14 @@ Rows = list[asyncpg.Record]
 class Line:
     """A connection, and the statements that it knows by now.
 
-    Whatever it does is over by `deadline`, by the loop's clock, or a TimeoutError.
+    Nothing is begun after `deadline`, by the loop's clock: that is a TimeoutError.
     """
 
     def __init__(self, raw: asyncpg.Connection, *, pooled: bool) -> None:
         self.raw = raw
         self.deadline = 0.0
         self.idle_since = 0.0
+        self._silent: asyncio.TimerHandle | None = None
         self._pooled = pooled
         self._prepared: dict[str, PreparedStatement[asyncpg.Record]] = {}
         self._now = asyncio.get_running_loop().time
@@ -49,7 +55,7 @@ class Line:
     async def fetch(self, name: str, *values: Any) -> Rows:  # noqa: ANN401
         """The rows of one statement of `statements.sql`."""
         statement = self._prepared.get(name) or await self._prepare(name)
-        return await statement.fetch(*values, timeout=self._left())
+        return await statement.fetch(*values, timeout=self._checked())
 
     async def fetch_many(self, name: str, rows: Sequence[Sequence[Any]]) -> Rows:
         """The rows of that statement for one `rows` after another.
@@ -57,7 +63,7 @@ class Line:
         One exchange and one transaction, however many there are.
         """
         statement = self._prepared.get(name) or await self._prepare(name)
-        found: Rows = await statement.fetchmany(rows, timeout=self._left())
+        found: Rows = await statement.fetchmany(rows, timeout=self._checked())
         return found
 
     async def whole(self, work: Callable[[Line], Awaitable[Result]]) -> Result:
@@ -65,34 +71,55 @@ class Line:
 
         After a time-out it is left open: whoever drops the line ends it.
         """
-        await self.raw.execute("BEGIN", timeout=self._left())
+        await self.raw.execute("BEGIN", timeout=self._checked())
         try:
             result = await work(self)
         except asyncpg.PostgresError:
-            await self.raw.execute("ROLLBACK", timeout=self._left())
+            await self.raw.execute("ROLLBACK", timeout=self._checked())
             raise
-        await self.raw.execute("COMMIT", timeout=self._left())
+        await self.raw.execute("COMMIT", timeout=self._checked())
         return result
+
+    def taken(self, deadline: float) -> None:
+        """For one caller, who wants it all done by then."""
+        self.deadline = deadline
+        loop = asyncio.get_running_loop()
+        self._silent = loop.call_later(SILENCE_MAX, self.raw.terminate)
+
+    def given_back(self) -> None:
+        """By its caller."""
+        if self._silent is not None:
+            self._silent.cancel()
+        self.idle_since = self._now()
 
     async def _prepare(self, name: str) -> PreparedStatement[asyncpg.Record]:
         known_as = "" if self._pooled else name
         statement = await self.raw.prepare(
-            SQL[name], name=known_as, timeout=self._left()
+            SQL[name], name=known_as, timeout=self._checked()
         )
         self._prepared[name] = statement
         return statement
 
-    def _left(self) -> float:
-        return self.deadline - self._now()
+    def _checked(self) -> float:
+        """The driver's own time-out, which cancels: it only ends what has no end.
+
+        Raises TimeoutError where it is too late to begin.
+        """
+        if self._now() >= self.deadline:
+            raise TimeoutError
+        return 2 * SILENCE_MAX
 
 
 class Servers:
     """The servers of a URL, which may name several: the one to ask takes writes.
 
-    The one that did last time is asked first.
+    The one that did last time is asked first. `patience` is how long (s) a server may
+    take for a statement, the waiting for locks included; a pooler's servers are asked
+    by all, so there the role must have such a limit.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float) -> None:
+        self._limit = f"{patience}s"
         parts = urlsplit(url)
         user, at, hosts = parts.netloc.rpartition("@")
         self._urls = [
@@ -100,49 +127,52 @@ class Servers:
             for host in hosts.split(",")
         ]
 
-    async def connect(self, patience: float) -> Line:
-        """A new connection. Raises SettingsError, or the last server's of `FAULTS`."""
-        fault: Exception = OSError()
+    async def connect(self, within: float) -> Line:
+        """A new connection, in so many seconds.
+
+        Raises SettingsError, or the last server's of `FAULTS`.
+        """
+        last: Exception = OSError()
         for url in self._urls[:]:
             try:
-                line = await _connect(url, patience / len(self._urls))
+                line = await self._connect(url, within / len(self._urls))
             except (asyncpg.exceptions.ClientConfigurationError, ValueError):
                 # Its own words may have the URL in them, and so a password.
-                raise SettingsError(["the URL is not one of PostgreSQL"]) from None
+                fault = "the URL of the database, or a file that it names, is no good"
+                raise SettingsError([fault]) from None
             except FAULTS as error:
-                fault = error
+                last = error
             else:
                 self._urls.remove(url)
                 self._urls.insert(0, url)
                 return line
-        raise fault
+        raise last
+
+    async def _connect(self, url: str, within: float) -> Line:
+        raw = await asyncpg.connect(
+            url,
+            timeout=within,
+            statement_cache_size=0,  # `Line` has its own
+            target_session_attrs=SessionAttribute.read_write,
+        )
+        try:
+            async with asyncio.timeout(within):
+                pooled = await _is_pooled(raw)
+                if not pooled:
+                    await raw.fetch(SQL["bound"], self._limit)
+        except BaseException:
+            raw.terminate()
+            raise
+        return Line(raw, pooled=pooled)
 
 
-async def _connect(url: str, patience: float) -> Line:
-    raw = await asyncpg.connect(
-        url,
-        timeout=patience,
-        statement_cache_size=0,  # `Line` has its own
-        target_session_attrs=SessionAttribute.read_write,
-    )
-    try:
-        line = Line(raw, pooled=await _is_pooled(raw, patience))
-    except BaseException:
-        raw.terminate()
-        raise
-    return line
-
-
-async def _is_pooled(raw: asyncpg.Connection, patience: float) -> bool:
+async def _is_pooled(raw: asyncpg.Connection) -> bool:
     """Whether a pooler is in between. Raises SettingsError if commits may be lost."""
-    ((server, commit),) = await raw.fetch(SQL["probe"], timeout=patience)
+    ((server, commit),) = await raw.fetch(SQL["probe"])
     if commit == "off":
         fault = (
             "synchronous_commit is off: a server that crashes forgets what was "
             "acknowledged. Set it to on for this role or database"
         )
         raise SettingsError([fault])
-    pooled: bool = server != raw.get_server_pid()
-    if not pooled:
-        await raw.execute(SQL["bound_idle"], timeout=patience)
-    return pooled
+    return bool(server != raw.get_server_pid())

@@ -25,6 +25,7 @@ async def migrate(raw: asyncpg.Connection) -> list[Migration]:
     # Read committed, whatever the default: what is read after the lock is what the
     # process that had it before has left.
     async with raw.transaction(isolation="read_committed"):
+        await raw.execute(SQL["unbound"])
         await raw.execute(SQL["lock_migrations"])
         await raw.execute(SQL["create_migrations"])
         applied = await pending(raw)

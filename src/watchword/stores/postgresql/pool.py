@@ -27,11 +27,12 @@ class Pool:
     def __init__(self, servers: Servers, first: Line) -> None:
         self._servers = servers
         self._now = asyncio.get_running_loop().time
-        self._idle: list[Line] = []
         self._room = asyncio.Semaphore(SIZE)
-        self._back(first)
+        self._idle: list[Line] = [first]
+        self._busy: set[Line] = set()
         self._leaving: set[asyncio.Task[None]] = set()
         self._closed = False
+        first.given_back()
 
     async def take(self, deadline: float) -> Line:
         """A connection for one caller, by then. Raises one of `FAULTS`, SettingsError.
@@ -50,36 +51,44 @@ class Pool:
         except BaseException:
             self._room.release()
             raise
-        line.deadline = deadline
+        line.taken(deadline)
+        self._busy.add(line)
         return line
 
     def give(self, line: Line) -> None:
         """Back from its caller, and in order."""
         self._back(line)
-        self._room.release()
+        self._idle.append(line)
 
     def drop(self, line: Line) -> None:
         """Back from its caller, and not to be used again."""
+        self._back(line)
         self._let_go(line)
-        self._room.release()
 
     def drop_idle(self) -> None:
         """Those that nobody has are not to be used again."""
         while self._idle:
             self._let_go(self._idle.pop())
 
-    async def close(self) -> None:
-        """Once everyone has given back what they have, or were waiting for."""
+    async def close(self, within: float) -> None:
+        """Once everyone has given back what they have, or were waiting for.
+
+        What a server does not answer in so many seconds is not waited for any more.
+        """
         if not self._closed:
             self._closed = True
-            for _ in range(SIZE):
-                await self._room.acquire()
+            everyone = asyncio.gather(*(self._room.acquire() for _ in range(SIZE)))
+            await asyncio.wait((everyone,), timeout=within)
+            for line in self._busy:
+                line.raw.terminate()
+            await everyone
             self.drop_idle()
             await asyncio.gather(*self._leaving)
 
     def _back(self, line: Line) -> None:
-        line.idle_since = self._now()
-        self._idle.append(line)
+        line.given_back()
+        self._busy.discard(line)
+        self._room.release()
 
     def _warm(self) -> Line | None:
         while self._idle:
@@ -90,8 +99,7 @@ class Pool:
         return None
 
     def _let_go(self, line: Line) -> None:
-        # In the background: a server that hangs does not say goodbye, and a statement
-        # that is still under way there is cancelled first.
+        # In the background: a server that hangs does not say goodbye.
         task = asyncio.create_task(_leave(line))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from operator import itemgetter
 from typing import Final
 
@@ -12,7 +12,10 @@ import msgspec
 
 from watchword.core.limits import AUDIT_RETENTION
 from watchword.core.throttle import Cost, give_back, take
+from watchword.errors import StoreUnavailable
 from watchword.ports import Event, SealedKey
+from watchword.stores.postgresql import connections
+from watchword.stores.postgresql.connections import Result
 from watchword.stores.postgresql.identities import Identities
 from watchword.stores.postgresql.lines import Line, Rows
 from watchword.stores.sql_rows import event_of, event_row
@@ -40,17 +43,20 @@ class Records(Identities):
                     raise asyncpg.SerializationError  # as the server itself may say
             return wait
 
-        return await self._run_whole(work)
+        return await self._in_turn(work)
 
     async def give_back(
         self, costs: Sequence[Cost], *, forget: str | None = None
     ) -> None:
         given = {cost.key: cost for cost in costs}
-        keys = sorted((key,) for key in {*given, forget or ""})
+        keys = sorted((key,) for key in {*given, *([forget] if forget else [])})
+        if not keys:
+            return
 
         async def work(line: Line) -> None:
             counters = await _locked(line, keys)
-            await line.fetch("throttle_forget", forget)
+            if forget is not None:
+                await line.fetch("throttle_forget", forget)
             rows = [
                 (key, give_back(counter, given[key]), counter)
                 for key, counter in counters.items()
@@ -59,7 +65,16 @@ class Records(Identities):
             if rows:
                 await line.fetch_many("throttle_write", rows)
 
-        await self._run_whole(work)
+        await self._in_turn(work)
+
+    async def _in_turn(self, work: Callable[[Line], Awaitable[Result]]) -> Result:
+        # One after the other: those that wait for one name's lock would each wait with
+        # a connection, until refreshes and the feed had none.
+        try:
+            async with asyncio.timeout(connections.PATIENCE), self._turn:
+                return await self._run_whole(work)
+        except TimeoutError as error:
+            raise StoreUnavailable from error
 
     # keys used once
 

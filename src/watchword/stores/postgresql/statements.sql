@@ -5,8 +5,13 @@
 -- name: probe
 SELECT pg_backend_pid(), current_setting('synchronous_commit');
 
--- name: bound_idle
-SET idle_in_transaction_session_timeout = '10s';
+-- name: bound
+SELECT
+    set_config('statement_timeout', $1, false),
+    set_config('idle_in_transaction_session_timeout', $1, false);
+
+-- name: unbound
+SET LOCAL statement_timeout = 0;
 
 -- name: has_migrations
 SELECT to_regclass('watchword.schema_migrations') IS NOT NULL;
@@ -97,9 +102,7 @@ FROM watchword.sessions
 WHERE account_id = $1 AND id > $2 AND revoked_at IS NULL ORDER BY id LIMIT $3;
 
 -- name: end_session
--- `until` as `known_until` in core/session.py has it. Where the session had ended
--- before, its entry is recorded again: the commit of whoever ended it may have become
--- visible too late for the feed's readers, and nobody was told that it was made.
+-- `until` as `known_until` in core/session.py has it.
 WITH revoked AS (
     UPDATE watchword.sessions SET
         revoked_at = $2, revoked_reason = $3, version = version + 1
@@ -108,10 +111,6 @@ WITH revoked AS (
 ), fed AS (
     INSERT INTO watchword.ended (session_id, at, until)
     SELECT id, $2, until FROM revoked
-    UNION ALL
-    SELECT session_id, at, until FROM watchword.ended
-    WHERE session_id = $1 AND NOT EXISTS (SELECT FROM revoked)
-    ON CONFLICT (session_id) DO UPDATE SET recorded_at = excluded.recorded_at
 ), told AS (
     INSERT INTO watchword.audit (
         type, at, account_id, session_id, client_id, address, detail
@@ -120,6 +119,13 @@ WITH revoked AS (
     FROM revoked
 )
 SELECT id, until FROM revoked;
+
+-- name: record_again
+-- The commit of whoever ended it may have become visible too late for the feed's
+-- readers, and nobody was told that it was made. A statement of its own, for it must
+-- see what the one before had to wait for.
+UPDATE watchword.ended SET recorded_at = DEFAULT WHERE session_id = $1
+RETURNING session_id;
 
 -- name: find_of_account
 SELECT id, true FROM watchword.sessions
@@ -131,7 +137,10 @@ ORDER BY id LIMIT $4;
 
 -- name: find_signed_in_before
 WITH stretch AS (
-    SELECT id, authenticated_at < $1 AND revoked_at IS NULL AS meant
+    SELECT id, authenticated_at < $1 AND (
+        revoked_at IS NULL
+        OR EXISTS (SELECT FROM watchword.ended WHERE session_id = id)
+    ) AS meant
     FROM watchword.sessions WHERE id > $3 ORDER BY id LIMIT $2
 )
 SELECT id, meant FROM stretch
@@ -140,7 +149,10 @@ ORDER BY id LIMIT $4;
 
 -- name: find_of_client
 WITH stretch AS (
-    SELECT id, client_id = $1 AND revoked_at IS NULL AS meant
+    SELECT id, client_id = $1 AND (
+        revoked_at IS NULL
+        OR EXISTS (SELECT FROM watchword.ended WHERE session_id = id)
+    ) AS meant
     FROM watchword.sessions WHERE id > $3 ORDER BY id LIMIT $2
 )
 SELECT id, meant FROM stretch

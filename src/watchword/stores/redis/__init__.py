@@ -7,6 +7,7 @@ with their sessions. Nothing expires by itself: the sweep does, by its caller's 
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Final, Self
 
@@ -23,6 +24,8 @@ from watchword.stores.redis.lists import Lists
 from watchword.stores.redis.node import Barrier, Lost, Node
 from watchword.stores.redis.servers import Servers, Single
 from watchword.stores.redis.streams import Streams
+
+_log = logging.getLogger("watchword.stores")
 
 OLDEST: Final = (6, 2)
 WAITS_FOR_DISK: Final = (7, 2)
@@ -145,6 +148,11 @@ def _barrier(
     if faults:
         raise SettingsError([f"WATCHWORD_SESSION_STORE_URL: {f}" for f in faults])
     by_disk = logged and oldest >= WAITS_FOR_DISK
+    if local and not by_disk:
+        _log.warning(
+            "revocations cannot wait for the disk: this server is older than 7.2. Wait "
+            "for a replica: WATCHWORD_SESSION_STORE_WAIT=0,1"
+        )
     if not replicas and not (local and by_disk):
         return None
     return Barrier(local, replicas, by_disk)

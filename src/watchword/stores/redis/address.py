@@ -53,7 +53,7 @@ class Address(msgspec.Struct, frozen=True):
 
 def address_of(url: str) -> Address:
     """The parts of a URL. Raises SettingsError, which never repeats it."""
-    scheme, netloc, path, query, _ = urlsplit(url)
+    scheme, netloc, path, query, fragment = urlsplit(url)
     login, _, places = netloc.rpartition("@")
     user, _, password = login.partition(":")
     asked = parse_qs(query, keep_blank_values=True)
@@ -69,8 +69,11 @@ def address_of(url: str) -> Address:
         faults.append("is scheme://host:port/number (several hosts: a Cluster)")
     if cluster and db:
         faults.append("a Cluster has no numbered databases")
-    if asked:
-        faults.append(f"{', '.join(sorted(asked))}: only prefix is known")
+    if asked or fragment:
+        faults.append(
+            "only ?prefix=NAME is known after the number; in a password write %23 for "
+            "#, %2F for /, %3F for ?"
+        )
     if not re.fullmatch(r"[\w.-]{1,32}", prefix, re.ASCII):
         faults.append("prefix: 1 to 32 letters, digits, dots, hyphens")
     if faults:

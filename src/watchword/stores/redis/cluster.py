@@ -54,7 +54,7 @@ class Cluster(Servers):
         """Ask one after another who has which slot; what is wrong if none can say."""
         fault: Exception | None = None
         known = [*self.masters(), *(self.node(*host) for host in self._address.hosts)]
-        for node in sorted(known, key=lambda one: one in lost):
+        for node in sorted(dict.fromkeys(known), key=lambda one: one in lost):
             try:
                 (ranges,) = await node.exchange([("CLUSTER", "SLOTS")])
                 self._by_slot = self._read(ranges, node)

@@ -76,6 +76,9 @@ class Lists(Sessions):
                 done += became
                 over += [row.id for row in left]
                 live = live[step:]
+        if len(done) >= limit:  # the caller goes on after the last of them
+            last = max(row.id for row in done)
+            over = [one for one in over if one <= last]
         while over and self._waits:  # this answer speaks for them too
             await self._assure(over)
             looking, over = over, []

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from watchword.core.session import Ended, Session
+from watchword.errors import StoreUnavailable
 from watchword.ports import Event
 
 _Fields: Final = msgspec.defstruct(
@@ -41,8 +42,11 @@ def value_of(session: Session) -> bytes:
 
 
 def session_of(session_id: bytes, value: bytes) -> Session:
-    """The session that `value_of` wrote."""
-    return Session(session_id, *_astuple(_fields_of(value[8:])))
+    """The session that `value_of` wrote. Raises StoreUnavailable for anything else."""
+    try:
+        return Session(session_id, *_astuple(_fields_of(value[8:])))
+    except msgspec.MsgspecError as error:
+        raise StoreUnavailable from error
 
 
 def entry_at_rest(entry: Ended) -> bytes:
@@ -62,5 +66,11 @@ def event_at_rest(event: Event) -> bytes:
 
 
 def event_of(value: bytes) -> Event:
-    """The event that `event_at_rest` wrote."""
-    return _event_of(value)
+    """The event that `event_at_rest` wrote.
+
+    Raises StoreUnavailable for one that only a later program knows: that will move it.
+    """
+    try:
+        return _event_of(value)
+    except msgspec.MsgspecError as error:
+        raise StoreUnavailable from error

@@ -94,6 +94,14 @@ class Servers(ABC):
 
         Raises StoreUnavailable: then each was carried out, or not, or nobody knows.
         """
+        answers = await self.ask_each(*requests)
+        failed = [one for one in answers if isinstance(one, StoreUnavailable)]
+        if failed:
+            raise max(failed, key=lambda one: is_unknown(one.__cause__))
+        return answers
+
+    async def ask_each(self, *requests: Request) -> list[Any]:
+        """The answers, in order; a StoreUnavailable for each that has none."""
         if self._closed:
             raise StoreUnavailable
         self._busy += 1
@@ -126,7 +134,9 @@ class Servers(ABC):
                 return answers
             if loop.time() > deadline:
                 break
-        raise StoreUnavailable from errands[0].error
+        for errand in errands:
+            answers[errand.place] = _unavailable(errand.error)
+        return answers
 
     async def _turn(
         self, errands: Sequence[_Errand], answers: list[Any]
@@ -145,20 +155,17 @@ class Servers(ABC):
         )
         again: list[_Errand] = []
         gone: set[Node] = set()
-        failed: list[Exception] = []
         for node, errand, reply in chain.from_iterable(told):
             if not isinstance(reply, Exception):
                 answers[errand.place] = reply
             elif _is_final(errand.request, reply):
-                failed.append(reply)
+                answers[errand.place] = _unavailable(reply)
             else:
                 again.append(errand)
                 if _is_read_only(reply):
                     await node.hang_up()  # its name may lead elsewhere by now
                 if self._is_other(errand, reply, node):
                     gone.add(node)
-        if failed:
-            raise StoreUnavailable from max(failed, key=is_unknown)
         if gone:
             await self.look_around(gone)
         return again
@@ -186,6 +193,12 @@ class Servers(ABC):
             node = self._nodes[host, port] = Node(self._address, host, port)
             node.barrier = self._barrier
         return node
+
+
+def _unavailable(cause: Exception | None) -> StoreUnavailable:
+    error = StoreUnavailable()
+    error.__cause__ = cause
+    return error
 
 
 class Single(Servers):

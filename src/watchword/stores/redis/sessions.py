@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from watchword.core.session import Session
 from watchword.errors import StoreUnavailable
-from watchword.ports import Change, Event
+from watchword.ports import Change, Event, PartlyUnavailable
 from watchword.stores.redis.keys import Keys, bucket_of
 from watchword.stores.redis.rows import (
     entry_at_rest,
@@ -24,6 +24,8 @@ from watchword.stores.redis.rows import (
 )
 from watchword.stores.redis.scripts import Request, script
 from watchword.stores.redis.servers import Servers, is_unknown
+
+Outcome = TypeVar("Outcome")
 
 DOUBT: Final = 60.0
 """Seconds in which nobody is told of a revocation that could still be lost. Less than
@@ -63,40 +65,51 @@ class Sessions:
         # not sure yet is shown as it was: `swap` finds that out, and its caller is told
         # to try again. The others of the batch need not wait.
         before = self._doubted(ids)
-        rows = await self._load(ids)
+        rows = await self._load_each(ids)
         unsure = before | self._doubted(ids)
         if unsure:
             rows = [unsure.get(one, row) for one, row in zip(ids, rows, strict=True)]
-        return rows
+        return _all_or_partly(rows)
 
     async def _load(self, ids: Sequence[bytes]) -> list[Session | None]:
+        return _all(await self._load_each(ids))
+
+    async def _load_each(
+        self, ids: Sequence[bytes]
+    ) -> list[Session | StoreUnavailable | None]:
         if not ids:
             return []
         names = [self._keys.session(identifier) for identifier in ids]
-        slots, reading = self._keys.slots, []
+        slots = self._keys.slots
         if self._servers.together:
-            reading = [Request(slots[0], ("MGET", *names), repeatable=True)]
-            (values,) = await self._servers.ask(*reading)
+            reading = Request(slots[0], ("MGET", *names), repeatable=True)
+            (values,) = await self._servers.ask(reading)
         else:
-            reading = [
-                Request(slots[bucket_of(one)], ("GET", name), repeatable=True)
-                for one, name in zip(ids, names, strict=True)
-            ]
-            values = await self._servers.ask(*reading)
+            values = await self._servers.ask_each(
+                *(
+                    Request(slots[bucket_of(one)], ("GET", name), repeatable=True)
+                    for one, name in zip(ids, names, strict=True)
+                )
+            )
         return [
-            None if value is None else session_of(identifier, value)
+            session_of(identifier, value) if isinstance(value, bytes) else value
             for identifier, value in zip(ids, values, strict=True)
         ]
 
     async def swap(self, changes: Sequence[Change]) -> list[bool]:
         unsure = self._doubted([change.before.id for change in changes])
-        if not unsure:
-            return await self._swap(changes)
         sure = [change for change in changes if change.before.id not in unsure]
-        swapped = iter(await self._swap(sure))
-        return [change.before.id not in unsure and next(swapped) for change in changes]
+        swapped = iter(await self._swap_each(sure))
+        return _all_or_partly(
+            [change.before.id not in unsure and next(swapped) for change in changes]
+        )
 
     async def _swap(self, changes: Sequence[Change]) -> list[bool]:
+        return _all(await self._swap_each(changes))
+
+    async def _swap_each(
+        self, changes: Sequence[Change]
+    ) -> list[bool | StoreUnavailable]:
         plain: list[int] = []
         ending: list[int] = []
         for place, change in enumerate(changes):
@@ -106,15 +119,20 @@ class Sessions:
         else:
             shares = [[place] for place in plain + ending]
         requests = [self._swapping([changes[p] for p in share]) for share in shares]
-        swapped = [False] * len(changes)
+        swapped: list[bool | StoreUnavailable] = [False] * len(changes)
         try:
-            told = await self._servers.ask(*requests)
-        except BaseException as error:
-            cancelled = not isinstance(error, StoreUnavailable)
-            if cancelled or is_unknown(error.__cause__):
-                self._doubt([changes[place].before for place in ending])
+            told = await self._servers.ask_each(*requests)
+        except BaseException:  # cancelled
+            self._doubt([changes[place].before for place in ending])
             raise
         for share, done in zip(shares, told, strict=True):
+            if isinstance(done, StoreUnavailable):
+                if is_unknown(done.__cause__):
+                    ended = set(share).intersection(ending)
+                    self._doubt([changes[place].before for place in ended])
+                for place in share:
+                    swapped[place] = done
+                continue
             for place, digit in zip(share, done, strict=True):
                 swapped[place] = digit == ord("1")
         return swapped
@@ -184,3 +202,21 @@ class Sessions:
         await self._servers.ask(*marks)
         for one in ids:
             self._unsure.pop(one, None)
+
+
+def _all(outcomes: list[Outcome | StoreUnavailable]) -> list[Outcome]:
+    """The outcomes. Raises the fault where there is one."""
+    had: list[Outcome] = []
+    for one in outcomes:
+        if isinstance(one, StoreUnavailable):
+            raise one
+        had.append(one)
+    return had
+
+
+def _all_or_partly(outcomes: list[Outcome | StoreUnavailable]) -> list[Outcome]:
+    """The same, but for PartlyUnavailable where some could be had."""
+    faults = sum(isinstance(one, StoreUnavailable) for one in outcomes)
+    if 0 < faults < len(outcomes):
+        raise PartlyUnavailable(outcomes)
+    return _all(outcomes)

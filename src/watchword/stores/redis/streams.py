@@ -6,7 +6,6 @@ entries are past; the outbox holds events until the store of records has adopted
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Final
@@ -49,17 +48,12 @@ class Streams:
     _keys: Keys
     _entropy: Entropy
     _records: AuditLog
-    _told: tuple[Cursor, float] | None = None
 
     async def ended(self, after: Cursor | None, now: int) -> Feed:
         # A cursor is the newest entry's place. What is written later has a later place
         # where the servers' clocks agree, and one within the overlap where they nearly
-        # do: so too when a master with another clock takes over. Where even that may
-        # not be so, all is read again: it is not much.
-        asked = asyncio.get_running_loop().time()
-        start = 0
-        if after is not None and self._is_recent(after, asked):
-            start = max(0, after.sequence - OVERLAP)
+        # do: so too when a master with another clock takes over.
+        start = 0 if after is None else max(0, after.sequence - OVERLAP)
         life, clock, entries = await self._read_feed(start)
         behind = 0
         if after is not None and after.incarnation == life:
@@ -68,18 +62,7 @@ class Streams:
             _, _, entries = await self._read_feed(0)
         sequence = max((entry.since for entry in entries), default=behind)
         cursor = Cursor(life, sequence)
-        self._told = cursor, asked
         return Feed([entry_of(entry.value) for entry in entries], cursor, now)
-
-    def _is_recent(self, after: Cursor, now: float) -> bool:
-        """Whether the read before gave that cursor, so lately that clocks are as then.
-
-        Else a server that was behind may have caught up, and hide what it wrote before.
-        """
-        if self._told is None:
-            return False
-        cursor, at = self._told
-        return after == cursor and (now - at) * 2000 < OVERLAP
 
     async def _read_feed(self, start: int) -> tuple[bytes, int, list[Entry]]:
         """The store's incarnation, the slowest server's clock, and the entries."""
