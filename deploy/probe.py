@@ -12,9 +12,7 @@ import sys
 SECONDS = 3
 
 port, path = sys.argv[1:]
-request = (
-    f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-)
+request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 try:
     with socket.create_connection(("127.0.0.1", int(port)), SECONDS) as server:
         server.sendall(request.encode())

@@ -162,6 +162,8 @@ class Connections:
         await self._fetch("check")
 
     async def close(self) -> None:
+        if self._working:  # some may not have asked for a connection yet
+            await asyncio.wait(self._working, timeout=PATIENCE)
         await self._pool.close(PATIENCE)
         await asyncio.gather(*self._working, return_exceptions=True)
 
