@@ -116,9 +116,7 @@ class Watchword:
             clock=clock,
             entropy=entropy,
         )
-        # The CPUs are shared with the other processes of this server.
-        share = max(1, cpus() // settings.workers)
-        self.hasher = PasswordHasher(hashing, workers=share)
+        self.hasher = PasswordHasher(hashing, workers=cpus() // settings.workers or 1)
         self.accounts = Accounts(
             store=store,
             sessions=self.sessions,
@@ -197,8 +195,8 @@ async def open_watchword(
 ) -> AsyncIterator[Watchword]:
     """A started Watchword over the settings' store, or over `store`.
 
-    The secret is given, or in the data folder, or made there: for a store that has no
-    signing keys yet. Raises SettingsError, SchemaError, KeyRingError, StoreUnavailable.
+    The secret is given, in the data folder, or made there for a store without keys.
+    Raises SettingsError, SchemaError, KeyRingError, StoreUnavailable.
     """
     store = store or await open_store(
         settings.database_url,
