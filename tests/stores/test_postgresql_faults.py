@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
+from itertools import count
 
 import pytest
 
@@ -51,12 +53,11 @@ def change(row: Session, by: str = "key") -> Change:
     return Change(row, rotated(row, by=by))
 
 
-async def _refuses(store: PostgresqlStore) -> bool:
-    try:
-        await store.swap([change(a_session(9))])
-    except StoreUnavailable:
-        return True
-    return False
+async def _refused(store: PostgresqlStore) -> None:
+    """Writes are, once the server has read its settings."""
+    with contextlib.suppress(StoreUnavailable):
+        for number in count(1000):
+            await put(store, a_session(number))
 
 
 async def test_connection_lost_in_mid_statement(
@@ -117,13 +118,14 @@ async def test_commit_that_waits_for_a_standby_is_not_seen_before_it_is_safe(
     async with opened(url) as store:
         await put(store, row)
         await asyncio.to_thread(server.set, synchronous_standby_names="nobody")
-        with pytest.raises(StoreUnavailable):
-            await store.swap([change(row)])
-        for _ in range(2):
-            assert await store.load([row.id]) == [row]
-            with pytest.raises(StoreUnavailable):
-                await store.swap([change(row)])
-        await asyncio.to_thread(server.set, synchronous_standby_names="")
+        try:
+            await _refused(store)
+            for _ in range(2):
+                with pytest.raises(StoreUnavailable):
+                    await store.swap([change(row)])
+                assert await store.load([row.id]) == [row]
+        finally:
+            await asyncio.to_thread(server.set, synchronous_standby_names="")
         await until(lambda: _has(store, change(row).after))
         assert await store.swap([change(row)]) == [False]
 
@@ -156,7 +158,7 @@ async def test_server_that_takes_no_writes_any_more_is_left(
     row = a_session()
     await put(store, row)
     await asyncio.to_thread(server.set, default_transaction_read_only="on")
-    await until(lambda: _refuses(store))  # once the server has read its settings
+    await _refused(store)
     with pytest.raises(StoreUnavailable):
         await store.load([row.id])
     await asyncio.to_thread(server.set, default_transaction_read_only="off")
@@ -166,18 +168,36 @@ async def test_server_that_takes_no_writes_any_more_is_left(
     assert await store.swap([change(row)]) == [True]
 
 
-async def test_silent_connections_cost_one_time_out(
-    url: str, hasty: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After a failover without a word, all connections are given up with the first."""
-    monkeypatch.setattr(lines, "SILENCE_MAX", connections.PATIENCE)
+async def test_silent_connections_cost_one_time_out(url: str, hasty: None) -> None:
+    """After a failover without a word, those that are idle go with the first."""
     row = a_session()
     async with between(url) as way, opened(way.url) as store:
         await put(store, row)
-        await asyncio.gather(*(store.load([row.id]) for _ in range(pool.SIZE)))
+        await _by_all(store, row)
         way.fall_silent()
         with pytest.raises(StoreUnavailable):
             await store.load([row.id])
+        assert await store.load([row.id]) == [row]
+
+
+async def _by_all(store: PostgresqlStore, row: Session) -> list[object]:
+    """What all connections at once answer."""
+    loads = [store.load([row.id]) for _ in range(pool.SIZE)]
+    return await asyncio.gather(*loads, return_exceptions=True)
+
+
+async def test_silence_ends(
+    url: str, hasty: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connections that wait for an answer make room again when it never comes."""
+    monkeypatch.setattr(lines, "SILENCE_MAX", connections.PATIENCE / 2)
+    row = a_session()
+    async with between(url) as way, opened(way.url) as store:
+        await put(store, row)
+        await _by_all(store, row)
+        way.fall_silent()
+        for answer in await _by_all(store, row):
+            assert isinstance(answer, StoreUnavailable)
         assert await store.load([row.id]) == [row]
 
 

@@ -10,6 +10,7 @@ from tests.servers.postgresql import postgresql
 from tests.stores.on_postgresql import opened, somebody
 from watchword.errors import SchemaError, StoreUnavailable
 from watchword.stores import migrate_store, sql_files
+from watchword.stores.postgresql import connections
 from watchword.stores.sql_files import Migration
 from watchword.testing.store_contract.examples import a_session, sign_in
 
@@ -98,6 +99,16 @@ async def test_failed_migration_leaves_nothing(
         schemas = "SELECT count(*) FROM pg_namespace WHERE nspname = 'watchword'"
         assert await other.fetchval(schemas) == 0
     await migrate_store(url, apply=True)
+
+
+async def test_migration_takes_the_time_that_it_needs(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What no request may take, a migration of a large table may."""
+    monkeypatch.setattr(connections, "PATIENCE", 1.0)
+    slow = Migration(9998, "9998_slow.sql", "SELECT pg_sleep(1.1)")
+    bring(monkeypatch, slow)
+    assert slow in await migrate_store(url, apply=True)
 
 
 @pytest.mark.parametrize("level", ["read committed", "serializable"])

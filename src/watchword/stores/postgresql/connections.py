@@ -88,6 +88,7 @@ class Connections:
         self._turn = asyncio.Lock()
         self._now = asyncio.get_running_loop().time
         self._working: set[asyncio.Task[Any]] = set()
+        self._closed = False
 
     async def _run(self, work: Callable[[Line], Awaitable[Result]]) -> Result:
         """What `work` returns. It is one transaction, and started over if it must be.
@@ -95,6 +96,8 @@ class Connections:
         Raises StoreUnavailable, and then what it wrote is there or is not. A caller
         that is cancelled disturbs nobody: what it asked for is done.
         """
+        if self._closed:
+            raise StoreUnavailable
         task = asyncio.create_task(self._attempts(work, self._now() + PATIENCE))
         self._working.add(task)
         task.add_done_callback(self._done)
@@ -162,10 +165,13 @@ class Connections:
         await self._fetch("check")
 
     async def close(self) -> None:
-        if self._working:  # some may not have asked for a connection yet
-            await asyncio.wait(self._working, timeout=PATIENCE)
-        await self._pool.close(PATIENCE)
-        await asyncio.gather(*self._working, return_exceptions=True)
+        if not self._closed:
+            self._closed = True
+            if self._working:
+                await asyncio.wait(self._working, timeout=PATIENCE)
+            self._pool.drop_busy()
+            await asyncio.gather(*self._working, return_exceptions=True)
+            await self._pool.close()
 
 
 def _servers(url: str) -> Servers:

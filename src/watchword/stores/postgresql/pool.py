@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 from typing import Final
 
-from watchword.errors import StoreUnavailable
 from watchword.stores.postgresql.lines import FAULTS, Line, Servers
 
 # Two for the batches of refreshes; sign-ins, logouts, the feed and the keys have the
@@ -31,16 +30,13 @@ class Pool:
         self._idle: list[Line] = [first]
         self._busy: set[Line] = set()
         self._leaving: set[asyncio.Task[None]] = set()
-        self._closed = False
         first.given_back()
 
     async def take(self, deadline: float) -> Line:
         """A connection for one caller, by then. Raises one of `FAULTS`, SettingsError.
 
-        Who waits is served in turn. Raises StoreUnavailable after `close`.
+        Who waits is served in turn.
         """
-        if self._closed:
-            raise StoreUnavailable
         if self._room.locked():
             async with asyncio.timeout_at(deadline):
                 await self._room.acquire()
@@ -70,20 +66,15 @@ class Pool:
         while self._idle:
             self._let_go(self._idle.pop())
 
-    async def close(self, within: float) -> None:
-        """Once everyone has given back what they have, or were waiting for.
+    def drop_busy(self) -> None:
+        """Whoever has one waits for its server in vain, and hears so."""
+        for line in self._busy:
+            line.raw.terminate()
 
-        What a server does not answer in so many seconds is not waited for any more.
-        """
-        if not self._closed:
-            self._closed = True
-            everyone = asyncio.gather(*(self._room.acquire() for _ in range(SIZE)))
-            await asyncio.wait((everyone,), timeout=within)
-            for line in self._busy:
-                line.raw.terminate()
-            await everyone
-            self.drop_idle()
-            await asyncio.gather(*self._leaving)
+    async def close(self) -> None:
+        """Let go of those that nobody has."""
+        self.drop_idle()
+        await asyncio.gather(*self._leaving)
 
     def _back(self, line: Line) -> None:
         line.given_back()

@@ -36,7 +36,8 @@ class Place(msgspec.Struct, frozen=True):
 class Backend(msgspec.Struct, frozen=True):
     """One line of the table: the URL of a new, empty store, given an empty folder.
 
-    `sessions` is the URL of the store that keeps sessions, where it is another one.
+    `sessions` is the URL of the store that keeps sessions, where it is another one;
+    `histories` how many random ones are compared with those of the memory store.
 
     A store that does not persist says so: what is opened twice is then two stores, so
     parallel callers share one, and nothing is asked of it after it was closed.
@@ -45,6 +46,7 @@ class Backend(msgspec.Struct, frozen=True):
     url: Callable[[Path], str]
     persists: bool = True
     sessions: Callable[[Path], str] | None = None
+    histories: int = 30
 
     def place(self, folder: Path) -> Place:
         """A new, empty store."""

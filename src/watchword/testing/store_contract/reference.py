@@ -53,7 +53,6 @@ from watchword.testing.store_contract.record_rules import RecordRules
 Result = TypeVar("Result")
 
 SIZE: Final = settings(
-    max_examples=30,
     stateful_step_count=30,
     deadline=None,
     # Not made smaller on failure: each attempt opens a store, for minutes in all, and
@@ -85,7 +84,8 @@ class Reference:
             def __init__(self) -> None:
                 super().__init__(backend.place(Path(mkdtemp(dir=tmp_path))))
 
-        run_state_machine_as_test(Machine, settings=SIZE)
+        size = settings(SIZE, max_examples=backend.histories)
+        run_state_machine_as_test(Machine, settings=size)
 
 
 class Histories(RecordRules):
