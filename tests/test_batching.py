@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from watchword import batching
-from watchword.batching import TURNS, UNDER_WAY, Batcher
+from watchword.batching import SHARE_MIN, TURNS, UNDER_WAY, Batcher
 from watchword.errors import Overloaded, StoreUnavailable
 
 Answers = Sequence[str | Exception]
@@ -63,6 +63,20 @@ async def test_what_comes_together_is_one_batch() -> None:
     assert work.begun == [["a", "b", "c"]]
     await work.finish()
     assert await asyncio.gather(*tasks) == ["A", "B", "C"]
+
+
+async def test_two_lanes_part_what_comes_together() -> None:
+    """Half is judged while the other half is at the store; a few are not parted."""
+    work = Work()
+    many = [str(number) for number in range(2 * SHARE_MIN + 1)]
+    tasks = await submitted(Batcher(work, lanes=2), *many)
+    assert work.begun == [many[: SHARE_MIN + 1], many[SHARE_MIN + 1 :]]
+    few = many[:SHARE_MIN]
+    tasks += await submitted(Batcher(work, lanes=2), *few)
+    assert work.begun[2:] == [few]
+    for _ in range(3):
+        await work.finish()
+    assert await asyncio.gather(*tasks) == many + few
 
 
 async def test_arrivals_within_a_few_turns_share_the_batch() -> None:

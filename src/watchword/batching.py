@@ -4,6 +4,10 @@ No timers. One fsync, or one exchange, serves a whole batch, and an answer leave
 after its batch is durable. Two batches may be under way: while one waits for the disk,
 the next is judged and signed. A key is in one of them at most; the rest wait, so that
 work on one session is never run against itself.
+
+Callers who are answered together come back together, and would be one batch for ever:
+then nobody is there to be judged while it waits. Where the store is far enough away for
+that to matter (`lanes` in `ports.py`), what has come together is parted between them.
 """
 
 from __future__ import annotations
@@ -25,6 +29,8 @@ UNDER_WAY: Final = 2
 # and parsed and shares it. Measured with 32 connections: 2 turns make batches of 25,
 # 16 turns of 31.6, and a tenth more refreshes, for some 100 µs on an idle server.
 TURNS: Final = 16
+# What fewer would save by waiting apart, an exchange more for each of them costs.
+SHARE_MIN: Final = 8
 
 
 class Batcher(Generic[Item, Outcome]):
@@ -38,10 +44,12 @@ class Batcher(Generic[Item, Outcome]):
         self,
         work: Callable[[Sequence[Item]], Awaitable[Sequence[Outcome | Exception]]],
         *,
+        lanes: int = 1,
         queue_max: int = QUEUE_MAX,
         batch_max: int = BATCH_MAX,
     ) -> None:
         self._work = work
+        self._lanes = lanes
         self._queue_max = queue_max
         self._batch_max = batch_max
         self._waiting: list[_Entry[Item, Outcome]] = []
@@ -79,12 +87,20 @@ class Batcher(Generic[Item, Outcome]):
 
     def _start(self) -> None:
         self._scheduled = False
+        begun = True
+        while begun and self._waiting and len(self._running) < UNDER_WAY:
+            free = max(1, self._lanes - len(self._running))
+            share = max(SHARE_MIN, -(-len(self._waiting) // free))
+            begun = self._begin(min(share, self._batch_max))
+
+    def _begin(self, most: int) -> bool:
+        """Start a batch of the first `most` whose keys are free, if there are any."""
         batch: list[_Entry[Item, Outcome]] = []
         rest: list[_Entry[Item, Outcome]] = []
         for entry in self._waiting:
             if entry[2].done():  # the caller went away before anything was begun
                 continue
-            if entry[0] in self._busy or len(batch) == self._batch_max:
+            if entry[0] in self._busy or len(batch) == most:
                 rest.append(entry)
             else:
                 self._busy.add(entry[0])
@@ -94,6 +110,7 @@ class Batcher(Generic[Item, Outcome]):
             task = asyncio.create_task(self._run(batch))
             self._running.add(task)
             task.add_done_callback(self._finished)
+        return bool(batch)
 
     async def _run(self, batch: list[_Entry[Item, Outcome]]) -> None:
         outcomes: Sequence[Outcome | Exception]

@@ -163,6 +163,13 @@ class Feed(msgspec.Struct, frozen=True):
 class SessionStore(Protocol):
     """One row per session. Row ids are random enough to shard by."""
 
+    lanes: int
+    """In how many batches refreshes that come together are sent.
+
+    1 where a batch costs this machine's own fsync. 2 where the process would stand idle
+    while the only batch is on its way to another machine and back.
+    """
+
     async def create(self, session: Session, event: Event) -> None:
         """Write a new session. Its id MUST be new."""
 

@@ -98,7 +98,9 @@ class Sessions:
         self._entropy = entropy
         self._claims_hook = claims_hook
         self._proofs = proofs
-        self._batcher: Batcher[_Attempt, Grant] = Batcher(self._refresh_batch)
+        self._batcher: Batcher[_Attempt, Grant] = Batcher(
+            self._refresh_batch, lanes=store.lanes
+        )
         self._retries = Retries(record)
 
     async def start(

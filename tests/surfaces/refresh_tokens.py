@@ -125,7 +125,9 @@ def _by_the_servers_secret(
     stage: Stage, holder: Holder, other: Holder, row: Any
 ) -> Iterator[tuple[str, str]]:
     """By someone with the server secret and the database, who never saw a token."""
-    key = stage.engine.sessions._tokens._keys[0]
+    (given,) = stage.engine.settings.secret
+    server_secret = given.get_secret_value().encode()
+    key = derive(server_secret, "refresh-token-mac")
     body, others = _body(holder.refresh), _body(other.refresh)
     version, session, generation, secret = body[:1], body[1:17], body[17:21], body[21:]
     front, digest = body[:21], row.secret_hash
@@ -145,8 +147,6 @@ def _by_the_servers_secret(
         "a byte less": body[:-1],
     }.items():
         yield what, put_together(made, key)
-    (given,) = stage.engine.settings.secret
-    server_secret = given.get_secret_value().encode()
     other_purpose = derive(server_secret, "signing-key-seal")
     yield "a MAC by the server secret itself", put_together(body, server_secret)
     yield "a MAC by the key of another purpose", put_together(body, other_purpose)

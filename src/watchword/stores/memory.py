@@ -35,6 +35,8 @@ from watchword.stores.sql_files import Migration
 class MemoryStore:
     """Implements every port of `ports.py`."""
 
+    lanes = 1
+
     @classmethod
     async def open(cls, url: str, entropy: Entropy) -> Self:
         return cls(url, entropy)

@@ -36,13 +36,14 @@ _OVERLAP: Final = OVERLAP * SECOND  # the server's clock: microseconds
 class PostgresqlStore(Records):
     """Implements every port of `ports.py` on a database."""
 
+    lanes = 2
     _sweep_from = b""
 
     async def create(self, session: Session, event: Event) -> None:
         await self._fetch("create_session", *as_row(session), *event_row(event))
 
     async def load(self, ids: Sequence[bytes]) -> list[Session | None]:
-        rows = await self._fetch_many("load_session", [(one,) for one in ids])
+        rows = await self._fetch("load_sessions", ids)
         found = {row[0]: session_of(row) for row in rows}
         return [found.get(one) for one in ids]
 

@@ -48,13 +48,13 @@ INSERT INTO watchword.audit (
     type, at, account_id, session_id, client_id, address, detail
 ) VALUES ($26, $27, $28, $29, $30, $31, $32);
 
--- name: load_session
+-- name: load_sessions
 SELECT
     id, account_id, client_id, secret_hash, retry_hash, generation, version,
     authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
     hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
     jkt, amr, acr, cookie
-FROM watchword.sessions WHERE id = $1;
+FROM watchword.sessions WHERE id = ANY($1::bytea[]);
 
 -- name: swap_session
 UPDATE watchword.sessions SET

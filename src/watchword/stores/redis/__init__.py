@@ -34,6 +34,8 @@ WAITS_FOR_DISK: Final = (7, 2)
 class RedisStore(Lists, Streams, Counters):
     """Implements every port of `ports.py`, with the help of `records`."""
 
+    lanes = 2
+
     @classmethod
     async def open(
         cls, url: str, entropy: Entropy, records: Store, wait: tuple[int, int]
