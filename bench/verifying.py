@@ -27,7 +27,7 @@ from watchword.core.access_token import Claims
 from watchword.keys import SigningKey, generate
 from watchword.revocation import Revocations
 from watchword.stores.memory import MemoryStore
-from watchword.verify import Verifier
+from watchword.verify import Checker
 
 ISSUER: Final = "http://127.0.0.1:8000"
 AUDIENCE: Final = "api"
@@ -78,12 +78,12 @@ def token_of(key: SigningKey) -> str:
     return key.sign(claims, {})
 
 
-def new_verifier(key: SigningKey) -> Verifier:
+def new_verifier(key: SigningKey) -> Checker:
     """A verifier that has seen no token and knows all revocations: there are none."""
     store = MemoryStore("memory:", os.urandom)
     revocations = Revocations(store, system_clock, monotonic)
     asyncio.run(revocations.follow())
-    return Verifier(
+    return Checker(
         issuer=ISSUER,
         audience=AUDIENCE,
         key_of={key.kid: key.public}.get,
@@ -101,7 +101,7 @@ def raw_verification(message: bytes) -> Callable[[], None]:
     return lambda: public.verify(signature, message, algorithm)
 
 
-def arriving(verifier: Verifier, token: str) -> Callable[[], object]:
+def arriving(verifier: Checker, token: str) -> Callable[[], object]:
     """Verify the token as a request brings it."""
     # A new string each time: it has to be hashed and compared, which the same object
     # would not be.

@@ -147,7 +147,7 @@ async def test_no_failure_is_recorded_with_a_name_or_a_password(world: World) ->
 async def test_a_good_sign_in_gives_a_session_of_that_account(world: World) -> None:
     grant = await world.sign_in()
     account = await world.accounts.get("alice")
-    claims = world.engine.verifier.verify(grant.access_token)
+    claims = world.engine.checker.verify(grant.access_token)
     assert claims.sub == as_text(account.id)
     assert claims.roles == ("reader",)
     assert "alice" not in repr(claims)
@@ -331,7 +331,7 @@ async def test_a_change_ends_every_session_and_its_access_tokens(
     await CHANGES[change](world)
     for grant in grants:
         with pytest.raises(TokenRevoked):
-            world.engine.verifier.verify(grant.access_token)
+            world.engine.checker.verify(grant.access_token)
         with pytest.raises(SessionRevoked):
             await world.refresh(grant)
 
@@ -391,7 +391,7 @@ async def test_roles_reach_every_session_at_its_next_refresh(world: World) -> No
     await world.accounts.set_roles("alice", ["admin", "reader"])
     for grant in grants:
         refreshed = await world.refresh(grant)
-        claims = world.engine.verifier.verify(refreshed.access_token)
+        claims = world.engine.checker.verify(refreshed.access_token)
         assert claims.roles == ("admin", "reader")
 
 
@@ -406,7 +406,7 @@ async def test_roles_changed_during_a_sign_in_are_in_its_first_refresh(
 
     monkeypatch.setattr(world.engine.store, "create", late)
     refreshed = await world.refresh(await world.sign_in())
-    assert world.engine.verifier.verify(refreshed.access_token).roles == ()
+    assert world.engine.checker.verify(refreshed.access_token).roles == ()
 
 
 async def test_of_two_role_changes_the_later_one_reaches_the_sessions(
@@ -427,7 +427,7 @@ async def test_of_two_role_changes_the_later_one_reaches_the_sessions(
     await world.accounts.set_roles("alice", ["admin"])
     assert (await world.accounts.get("alice")).roles == ()
     refreshed = await world.refresh(grant)
-    assert world.engine.verifier.verify(refreshed.access_token).roles == ()
+    assert world.engine.checker.verify(refreshed.access_token).roles == ()
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ from watchword.keys import KeyRing
 from watchword.ports import Client, Event, EventType, OfClient, Store, Which
 from watchword.stores import open_store
 from watchword.testing import ManualClock, SeededEntropy
-from watchword.verify import Verifier
+from watchword.verify import Checker
 
 ISSUER = "https://auth.example"
 HERE = "192.0.2.7"
@@ -328,7 +328,7 @@ async def test_a_client_gets_a_token_of_its_own(
     asked = Asked(scope=("read",), resources=("a:two",), jkt="thumb")
     grant = world.clients.token(client, asked)
     assert (grant.expires_in, grant.scope, grant.bound) == (300, ("read",), True)
-    claims = Verifier(
+    claims = Checker(
         issuer=ISSUER,
         audience="a:two",
         key_of=world.keys.public_key,

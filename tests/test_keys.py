@@ -26,7 +26,7 @@ from watchword.keys import Algorithm, KeyRing, SigningKey, Vault, derive, genera
 from watchword.ports import EventType, Store
 from watchword.stores import open_store
 from watchword.testing import ManualClock, SeededEntropy
-from watchword.verify import Verifier
+from watchword.verify import Checker
 
 OLD = b"the-first-server-secret-0123456789-abcdefgh"
 NEW = b"the-second-server-secret-0123456789-abcdefg"
@@ -63,13 +63,13 @@ class Rings:
 
     def accepts(self, ring: KeyRing, token: str) -> bool:
         try:
-            self.verifier(ring).verify(token)
+            self.checker(ring).verify(token)
         except TokenInvalid:
             return False
         return True
 
-    def verifier(self, ring: KeyRing) -> Verifier:
-        return Verifier(
+    def checker(self, ring: KeyRing) -> Checker:
+        return Checker(
             issuer=ISSUER,
             audience="api",
             key_of=ring.public_key,
@@ -193,7 +193,7 @@ async def test_another_process_follows_a_rotation(rings: Rings) -> None:
 async def test_retiring_a_key_drops_its_tokens_at_once(rings: Rings) -> None:
     """Also those that a verifier has in its cache."""
     ring = await rings.open()
-    verifier, token, kid = rings.verifier(ring), rings.token(ring), ring.active.kid
+    verifier, token, kid = rings.checker(ring), rings.token(ring), ring.active.kid
     verifier.verify(token)
     await ring.retire(kid)
     with pytest.raises(TokenInvalid):

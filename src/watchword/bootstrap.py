@@ -40,7 +40,7 @@ from watchword.ports import Clock, Entropy, Store
 from watchword.revocation import Revocations
 from watchword.sessions import Sessions
 from watchword.stores import open_store
-from watchword.verify import Verifier
+from watchword.verify import Checker
 from watchword.verify.dpop import Nonces, Proofs, Signed, Work
 
 ADMIN_PASSWORD_FILE: Final = "admin-password"  # noqa: S105 - a name
@@ -124,7 +124,7 @@ class Watchword:
             clock=clock,
             entropy=entropy,
         )
-        self.verifier = Verifier(
+        self.checker = Checker(
             issuer=self.issuer,
             audience=settings.audience,
             key_of=self.keys.public_key,

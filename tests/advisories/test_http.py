@@ -87,7 +87,7 @@ async def test_cve_2026_48710_host_is_not_believed(api: LocalApi, host: str) -> 
     headers: Any = {"Host": host.encode("latin-1")}
     body = {"username": "alice", "password": PASSWORD}
     answer = await api.client.post(f"{BASE}/login", json=body, headers=headers)
-    claims = api.engine.verifier.verify(answer.json()["accessToken"])
+    claims = api.engine.checker.verify(answer.json()["accessToken"])
     assert claims.iss == "https://auth.example"
     for path in (f"{BASE}/secure/", "/docs/", "//evil.example/", "/openapi.json"):
         answer = await api.client.get(f"https://auth.example{path}", headers=headers)

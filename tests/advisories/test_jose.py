@@ -48,7 +48,7 @@ NO_FORGERY_IN_A_HEADER = {"VF-01 a leading blank", "VF-01 a trailing blank"}
 async def mint_of(api: LocalApi) -> Mint:
     """Whoever holds the server's own signing key, with a living session to name."""
     grant = await api.login()
-    claims = api.engine.verifier.verify(grant["accessToken"])
+    claims = api.engine.checker.verify(grant["accessToken"])
     active = api.engine.keys.active
     mint = Mint(
         active._private,
@@ -332,7 +332,7 @@ async def test_cve_2025_65015_no_token_in_errors_or_logs(api: LocalApi) -> None:
     for name, make in FORGERIES.items():
         token = make(mint)
         try:
-            api.engine.verifier.verify(token)
+            api.engine.checker.verify(token)
         except WatchwordError as error:
             said = repr(error) + repr(error.args) + str(error)
             assert not [

@@ -187,7 +187,7 @@ async def test_cve_2025_12390_no_tokens_of_another_user_under_load(
 
         async def use(name: str, grant: Any) -> str:
             grant = (await api.refresh(grant["refreshToken"])).json()
-            claims = api.engine.verifier.verify(grant["accessToken"])
+            claims = api.engine.checker.verify(grant["accessToken"])
             assert claims.sub.replace("-", "") == wanted[name].hex()
             assert claims.sid == grant["sessionId"]
             shown = (await api.secure(grant["accessToken"])).json()
@@ -411,7 +411,7 @@ async def test_cve_2025_61928_who_asks_is_never_read_from_the_body(
     grant = (await api.client.post(f"{BASE}/login", json=body)).json()
     body = {"refreshToken": grant["refreshToken"], **extra}
     grant = (await api.client.post(f"{BASE}/refresh", json=body)).json()
-    claims = api.engine.verifier.verify(grant["accessToken"])
+    claims = api.engine.checker.verify(grant["accessToken"])
     assert claims.sub.replace("-", "") == (await alice(api)).hex()
     assert claims.roles == ()
 
@@ -442,11 +442,11 @@ async def test_cve_2026_31813_tokens_of_another_deployment(
     async with serve("sqlite") as api:
         assert (await api.secure(grant["accessToken"])).status_code == 200
         for name, value in (("_issuer", "https://b.example"), ("_audience", "b")):
-            kept = getattr(api.engine.verifier, name)
-            api.engine.verifier._verified.clear()
-            setattr(api.engine.verifier, name, value)
+            kept = getattr(api.engine.checker, name)
+            api.engine.checker._verified.clear()
+            setattr(api.engine.checker, name, value)
             assert code_of(await api.secure(grant["accessToken"])) == "token_invalid"
-            setattr(api.engine.verifier, name, kept)
+            setattr(api.engine.checker, name, kept)
 
 
 async def test_authorizer_669_a_logout_counts_when_it_is_answered(

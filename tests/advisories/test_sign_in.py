@@ -245,7 +245,7 @@ async def test_cve_2026_40575_a_proxys_headers_change_nothing(
         body = {"username": "alice", "password": PASSWORD}
         answer = await api.client.post(f"{BASE}/login", json=body, headers=given)
         assert answer.json().keys() == plain.keys()
-        claims = api.engine.verifier.verify(answer.json()["accessToken"])
+        claims = api.engine.checker.verify(answer.json()["accessToken"])
         assert claims.iss == "https://auth.example"
         assert "evil" not in answer.text + str(answer.headers)
         missing = await api.client.get(f"{BASE}/secure", headers=given)

@@ -113,7 +113,7 @@ async def test_a_bound_session_from_sign_in_to_logout(
     grant = {"grant_type": "refresh_token", "refresh_token": native["refreshToken"]}
     tokens = (await device.oauth(**grant)).json()
     assert tokens["token_type"] == "DPoP"
-    claims = api.engine.verifier.verify_signature(tokens["access_token"])
+    claims = api.engine.checker.verify_signature(tokens["access_token"])
     assert claims.cnf is not None
     assert claims.cnf.jkt == device.prover.jkt
     assert code_of(await device.secure(tokens["access_token"])) == "ok"

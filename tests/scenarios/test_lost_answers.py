@@ -164,7 +164,7 @@ async def test_s04_the_claims_hook_fails_and_nothing_is_spent(
     r1 = await world.refresh(r0, key())
     assert await world.outcome(r1, key(1)) != r1.refresh_token
     # What a hook says of itself is heard, what it says of the subject is not.
-    claims = world.verifier.verify(r1.access_token)
+    claims = world.checker.verify(r1.access_token)
     assert claims.sub != "mallory"
 
 

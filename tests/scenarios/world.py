@@ -19,7 +19,7 @@ from watchword.ports import Entropy, Event, EventType, OneSession, Store
 from watchword.revocation import Revocations
 from watchword.sessions import Sessions
 from watchword.testing import ManualClock, SeededEntropy
-from watchword.verify import Verifier
+from watchword.verify import Checker
 
 EMBEDDED = ("memory", "sqlite")
 """The stores that are asked without an exchange over the network."""
@@ -135,7 +135,7 @@ class World:
             entropy=entropy,
             claims_hook=claims_hook,
         )
-        self.verifier = Verifier(
+        self.checker = Checker(
             issuer=ISSUER,
             audience=AUDIENCE,
             key_of=self.keys.public_key,
@@ -194,7 +194,7 @@ class World:
         """`ok`, or the code with which the access token is refused here."""
         token = grant if isinstance(grant, str) else grant.access_token
         try:
-            self.verifier.verify(token)
+            self.checker.verify(token)
         except WatchwordError as error:
             return error.code
         return "ok"

@@ -120,7 +120,7 @@ async def test_a_bug_in_an_endpoint_is_500_and_says_nothing(
         raise RuntimeError("canary")
 
     access = (await api.login())["accessToken"]
-    monkeypatch.setattr(api.engine.verifier, "verify", bug)
+    monkeypatch.setattr(api.engine.checker, "verify", bug)
     headers = {"Authorization": f"Bearer {access}"}
     api.client._transport.raise_app_exceptions = False  # type: ignore[attr-defined]
     answer = await api.client.get(f"{BASE}/{path}", headers=headers)

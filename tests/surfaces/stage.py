@@ -151,7 +151,7 @@ class Stage:
     def nonce(self, role: str = "token") -> str:
         if role == "token":
             return self.engine.proofs.nonces.current()
-        proofs = self.engine.verifier._proofs
+        proofs = self.engine.checker._proofs
         assert proofs is not None
         return proofs.nonces.current()
 

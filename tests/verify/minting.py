@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from watchword.errors import WatchwordError
 from watchword.keys import SigningKey
 from watchword.testing import ManualClock
-from watchword.verify import Verifier
+from watchword.verify import Checker
 
 ISSUER: Final = "https://auth.example"
 AUDIENCE: Final = "api"
@@ -210,7 +210,7 @@ class Bench:
         self.mint = Mint(private_key(alg), alg, now=self.clock.now)
         self.ended: set[str] = set()
         self.asked: list[str] = []
-        self.verifier = Verifier(
+        self.checker = Checker(
             issuer=ISSUER,
             audience=AUDIENCE,
             key_of=self._key_of,
@@ -225,7 +225,7 @@ class Bench:
     def code_of(self, token: str) -> str:
         """`ok`, or the code with which the token is refused."""
         try:
-            self.verifier.verify(token)
+            self.checker.verify(token)
         except WatchwordError as error:
             return error.code
         return "ok"
@@ -233,7 +233,7 @@ class Bench:
     def code_at_introspection(self, token: str, *audiences: str) -> str:
         """The same for any of these audiences, with no regard to a binding."""
         try:
-            self.verifier.verify_for(token, audiences or (AUDIENCE,))
+            self.checker.verify_for(token, audiences or (AUDIENCE,))
         except WatchwordError as error:
             return error.code
         return "ok"
@@ -241,7 +241,7 @@ class Bench:
     def code_at_logout(self, token: str) -> str:
         """The same where expiry and revocation are no hindrance."""
         try:
-            self.verifier.verify_signature(token)
+            self.checker.verify_signature(token)
         except WatchwordError as error:
             return error.code
         return "ok"

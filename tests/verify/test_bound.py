@@ -16,7 +16,7 @@ from watchword.errors import (
     TokenProofInvalid,
     WatchwordError,
 )
-from watchword.verify import Proofs, Verifier
+from watchword.verify import Checker, Proofs
 
 URL = "https://api.example/orders/1"
 
@@ -29,10 +29,10 @@ class Api:
         self.place = Place("resource", self.bench.clock)
         self.prover = Prover()
         self.looked_up: list[str] = []
-        self.verifier = self.verifier_with(self.place.proofs)
+        self.checker = self.verifier_with(self.place.proofs)
 
-    def verifier_with(self, proofs: Proofs | None) -> Verifier:
-        return Verifier(
+    def verifier_with(self, proofs: Proofs | None) -> Checker:
+        return Checker(
             issuer=ISSUER,
             audience=AUDIENCE,
             key_of=self.bench._key_of,
@@ -56,14 +56,14 @@ class Api:
     async def code_of(self, token: str, proof: str | None) -> str:
         """`ok`, or the code with which the scheme DPoP refuses."""
         try:
-            await self.verifier.verify_bound(token, proof, method="GET", url=URL)
+            await self.checker.verify_bound(token, proof, method="GET", url=URL)
         except WatchwordError as error:
             return error.code
         return "ok"
 
     def as_bearer(self, token: str) -> str:
         try:
-            self.verifier.verify(token)
+            self.checker.verify(token)
         except WatchwordError as error:
             return error.code
         return "ok"
@@ -86,7 +86,7 @@ async def test_dp_07_a_bound_token_is_no_bearer_token_however_often_seen(
         assert await api.code_of(bearer, api.proof(bearer)) == "token_invalid"
         assert api.as_bearer(bearer) == "ok"
         assert await api.code_of(bearer, None) == "token_invalid"
-    api.verifier.verify_for(bound, [AUDIENCE])
+    api.checker.verify_for(bound, [AUDIENCE])
     assert api.as_bearer(bound) == "token_invalid"
 
 
@@ -120,7 +120,7 @@ async def test_dp_08_the_nonce_of_the_token_endpoint_is_none_here(api: Api) -> N
     token = api.token()
     elsewhere = Place("token", api.bench.clock).nonces.current()
     with pytest.raises(TokenNonceNeeded) as caught:
-        await api.verifier.verify_bound(
+        await api.checker.verify_bound(
             token, api.proof(token, nonce=elsewhere), method="GET", url=URL
         )
     again = api.proof(token, nonce=caught.value.nonce)
@@ -130,7 +130,7 @@ async def test_dp_08_the_nonce_of_the_token_endpoint_is_none_here(api: Api) -> N
 async def test_what_was_wrong_with_a_proof_is_told(api: Api) -> None:
     token = api.token()
     with pytest.raises(TokenProofInvalid, match="htm is not the request's method"):
-        await api.verifier.verify_bound(
+        await api.checker.verify_bound(
             token, api.proof(token, htm="PUT"), method="GET", url=URL
         )
 
@@ -190,7 +190,7 @@ def test_a_clients_own_token_is_of_no_session_that_could_have_ended(api: Api) ->
     own = api.bench.mint.clients_own()
     api.bench.ended |= {"s", "", "worker", "None"}
     for _ in range(2):
-        claims = api.verifier.verify(own)
+        claims = api.checker.verify(own)
         assert (claims.sub, claims.sid) == ("worker", None)
     assert not api.looked_up
     assert api.as_bearer(api.bench.mint.token()) == "token_revoked"

@@ -36,7 +36,7 @@ async def test_a_forgery_is_invalid(name: str, bench: Bench) -> None:
     if name not in TO_END_A_SESSION:
         assert bench.code_at_logout(token) == "token_invalid"
     with pytest.raises(TokenInvalid):
-        await bench.verifier.verify_bound(token, None, method="GET", url=ISSUER)
+        await bench.checker.verify_bound(token, None, method="GET", url=ISSUER)
 
 
 @pytest.mark.parametrize("name", GENUINE)

@@ -32,7 +32,7 @@ def bench() -> Bench:
 
 
 def claims(bench: Bench, **changes: Any) -> Claims:
-    return bench.verifier.verify(bench.mint.with_claims(**changes))
+    return bench.checker.verify(bench.mint.with_claims(**changes))
 
 
 @pytest.mark.parametrize("name", SCOPES)
@@ -40,10 +40,10 @@ def test_all_of_the_scope_must_be_there(name: str, bench: Bench) -> None:
     scope, needed, enough = SCOPES[name]
     token = claims(bench, scope=scope)
     if enough:
-        bench.verifier.require(token, scope=needed)
+        bench.checker.require(token, scope=needed)
         return
     with pytest.raises(InsufficientScope) as caught:
-        bench.verifier.require(token, scope=needed)
+        bench.checker.require(token, scope=needed)
     assert caught.value.scope == " ".join(needed)
 
 
@@ -73,24 +73,24 @@ def test_step_up_asks_for_a_recent_and_strong_sign_in(name: str, bench: Bench) -
     signed_in = bench.clock.now // 1000 - age
     token = claims(bench, auth_time=signed_in, acr=... if acr is None else acr)
     if enough:
-        bench.verifier.require(token, **asked)
+        bench.checker.require(token, **asked)
         return
     with pytest.raises(InsufficientAuthentication) as caught:
-        bench.verifier.require(token, **asked)
+        bench.checker.require(token, **asked)
     assert caught.value.max_age == asked.get("max_age")
     assert caught.value.acr_values == (" ".join(asked.get("acr_values", ())) or None)
 
 
 def test_a_clients_own_token_satisfies_no_demand_on_a_sign_in(bench: Bench) -> None:
-    token = bench.verifier.verify(bench.mint.clients_own(scope="read"))
-    bench.verifier.require(token, scope=["read"])
+    token = bench.checker.verify(bench.mint.clients_own(scope="read"))
+    bench.checker.require(token, scope=["read"])
     wishes: list[dict[str, Any]] = [{"max_age": 10**9}, {"acr_values": ["aal1"]}]
     for asked in wishes:
         with pytest.raises(InsufficientAuthentication):
-            bench.verifier.require(token, **asked)
+            bench.checker.require(token, **asked)
 
 
 def test_a_sign_in_cannot_widen_a_scope_so_that_is_told_first(bench: Bench) -> None:
     token = claims(bench, auth_time=1)
     with pytest.raises(InsufficientScope):
-        bench.verifier.require(token, scope=["admin"], max_age=60)
+        bench.checker.require(token, scope=["admin"], max_age=60)

@@ -22,7 +22,7 @@ from watchword.revocation import Revocations
 from watchword.sessions import Sessions
 from watchword.stores import open_store
 from watchword.testing import ManualClock, SeededEntropy
-from watchword.verify import PublicKey, Verifier
+from watchword.verify import Checker, PublicKey
 
 SECRET = b"the-server-secret-of-these-tests-0123456789"
 
@@ -77,7 +77,7 @@ async def test_pyjwt_and_jwcrypto_accept_every_token_from_the_jwks_alone(
     document = issuer.keys.jwks.decode()
     theirs = jwt.PyJWKSet.from_json(document)
     others = jwk.JWKSet.from_json(document)
-    verifier = Verifier(
+    verifier = Checker(
         issuer=ISSUER,
         audience=AUDIENCE,
         key_of=issuer.keys.public_key,

@@ -10,7 +10,7 @@ import pytest
 from tests.verify.minting import AUDIENCE, ISSUER, Bench
 from watchword.core import limits
 from watchword.errors import StoreUnavailable, TokenInvalid, WatchwordError
-from watchword.verify import Verifier
+from watchword.verify import Checker
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_vf_17_a_token_dies_at_its_exp_seen_before_or_not(bench: Bench) -> None:
     bench.clock.advance(1)
     assert bench.code_of(seen) == "token_expired"
     assert bench.code_of(seen) == "token_expired"
-    assert not bench.verifier._verified
+    assert not bench.checker._verified
     assert bench.code_of(new) == "token_expired"
     assert bench.code_at_logout(seen) == "ok"
 
@@ -70,7 +70,7 @@ def test_vf_23_expired_counts_before_revoked(bench: Bench) -> None:
 
 def test_a_key_that_is_withdrawn_takes_its_cached_tokens_along(bench: Bench) -> None:
     known = {bench.mint.kid: bench.mint.key.public}
-    verifier = Verifier(
+    verifier = Checker(
         issuer=ISSUER,
         audience=AUDIENCE,
         key_of=known.get,
@@ -88,7 +88,7 @@ def test_vf_27_it_fails_closed_where_revocations_are_unknown(bench: Bench) -> No
     def nobody_knows(_: str) -> bool:
         raise StoreUnavailable
 
-    verifier = Verifier(
+    verifier = Checker(
         issuer=ISSUER,
         audience=AUDIENCE,
         key_of=lambda _: bench.mint.key.public,
@@ -109,7 +109,7 @@ def test_the_cache_is_bounded_and_forgets_the_oldest(
     tokens = [bench.mint.with_claims(jti=str(number)) for number in range(20)]
     for token in tokens:
         assert bench.code_of(token) == "ok"
-    kept = bench.verifier._verified
+    kept = bench.checker._verified
     assert list(kept) == tokens[-8:]
     assert bench.code_of(tokens[0]) == "ok"  # verified again
 
@@ -120,7 +120,7 @@ def test_what_was_refused_is_not_kept(bench: Bench) -> None:
         assert bench.code_of(f"{head}.{body}.{number:086}") == "token_invalid"
     bench.clock.advance(limits.HOUR)
     assert bench.code_of(bench.mint.token()) == "token_expired"
-    assert not bench.verifier._verified
+    assert not bench.checker._verified
 
 
 def test_a_token_seen_before_costs_no_signature(
@@ -169,7 +169,7 @@ def test_vf_22_an_error_never_shows_the_token_or_what_was_wrong(bench: Bench) ->
     said = set()
     for token in bad:
         with pytest.raises(WatchwordError) as caught:
-            bench.verifier.verify(token)
+            bench.checker.verify(token)
         error: BaseException | None = caught.value
         assert error is not None
         assert error.__cause__ is None
@@ -181,7 +181,7 @@ def test_vf_22_an_error_never_shows_the_token_or_what_was_wrong(bench: Bench) ->
 
 def test_vf_25_the_claims_are_returned_typed(bench: Bench) -> None:
     token = bench.mint.with_claims(roles=["admin"], scope="read", aud=["api", "x"])
-    claims = bench.verifier.verify(token)
+    claims = bench.checker.verify(token)
     assert (claims.iss, claims.sub, claims.sid) == (ISSUER, "u", "s")
     assert claims.roles == ("admin",)
     assert claims.scope == "read"

@@ -75,7 +75,7 @@ async def _inspect_access(watchword: Watchword, token: str) -> dict[str, Any]:
         *(() if client is None else client.audience),
     }
     try:
-        watchword.verifier.verify_for(token, audiences)
+        watchword.checker.verify_for(token, audiences)
         state = LIVE
     except WatchwordError as error:
         state = error.code
@@ -116,10 +116,10 @@ def _binding(cnf: object) -> dict[str, str]:
 
 def _signature(watchword: Watchword, token: str, claims: dict[str, Any]) -> str:
     """Whether a key of ours made it, whoever and whatever it was made for."""
-    from watchword.verify import Verifier
+    from watchword.verify import Checker
 
     audience = claims.get("aud")
-    verifier = Verifier(
+    verifier = Checker(
         issuer=str(claims.get("iss")),
         audience=str(
             audience[0] if isinstance(audience, list) and audience else audience

@@ -169,7 +169,7 @@ async def authenticate(request: Request) -> Claims:
     """
     token = bearer_token(request)
     if token is not None:
-        return engine_of(request).verifier.verify(token)
+        return engine_of(request).checker.verify(token)
     token = _dpop_token(request)
     if token is None:
         raise TokenMissing
@@ -180,7 +180,7 @@ async def authenticate(request: Request) -> Claims:
         proof = _proof(request)
     except InvalidProof as error:
         raise TokenProofInvalid(str(error)) from None
-    return await engine.verifier.verify_bound(
+    return await engine.checker.verify_bound(
         token,
         proof,
         method=request.scope["method"],
@@ -200,7 +200,7 @@ async def authenticate_user(request: Request) -> tuple[bytes, str]:
     if account_id is None or claims.sid is None:
         raise TokenInvalid
     if claims.client_id != FIRST_PARTY.id:
-        engine_of(request).verifier.require(claims, scope=[ACCOUNT_SCOPE])
+        engine_of(request).checker.require(claims, scope=[ACCOUNT_SCOPE])
     return account_id, claims.sid
 
 

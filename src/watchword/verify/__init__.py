@@ -3,8 +3,8 @@
 Imports only `core` and `errors`: it can be used without the rest.
 """
 
+from watchword.verify.checker import Checker
 from watchword.verify.dpop import DPOP_ALGORITHMS, Nonces, Proofs
 from watchword.verify.jose import PublicKey
-from watchword.verify.verifier import Verifier
 
-__all__ = ["DPOP_ALGORITHMS", "Nonces", "Proofs", "PublicKey", "Verifier"]
+__all__ = ["DPOP_ALGORITHMS", "Checker", "Nonces", "Proofs", "PublicKey"]

@@ -117,7 +117,7 @@ async def _access_token(request: Request, token: str, client: Client) -> dict[st
     engine = engine_of(request)
     audiences = client.audience or (engine.settings.audience,)
     try:
-        claims = engine.verifier.verify_for(token, audiences)
+        claims = engine.checker.verify_for(token, audiences)
     except AccessTokenError:
         return _INACTIVE
     # A user's token dies with its session; a client's own lives as long as the client.

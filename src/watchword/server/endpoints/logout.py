@@ -121,7 +121,7 @@ def _of_access_token(request: Request, *, needed: bool) -> bytes | None:
         return None
     try:
         # Expired or revoked is no hindrance: any token of a session may end it.
-        claims = engine_of(request).verifier.verify_signature(token)
+        claims = engine_of(request).checker.verify_signature(token)
     except TokenInvalid:
         if needed:
             raise

@@ -89,7 +89,7 @@ async def _session_of_access_token(
 ) -> bytes | None:
     try:
         # Expired is no hindrance: any token of a session may end it.
-        claims = engine_of(request).verifier.verify_signature(token)
+        claims = engine_of(request).checker.verify_signature(token)
     except AccessTokenError:
         return None
     if claims.client_id != client.id:

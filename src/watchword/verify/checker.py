@@ -31,7 +31,7 @@ from watchword.verify import jose
 from watchword.verify.dpop import Proofs
 
 
-class Verifier:
+class Checker:
     """Checks access tokens of one issuer for one audience.
 
     `key_of` returns the published key of an id, or None; `has_ended` tells of a session
