@@ -28,18 +28,21 @@ class Cut:
         self.cut = False
         self.hangs: asyncio.Event | None = None
         self.behind = 0
+        self.page: int | None = None
         self.life = b"life"
         self.entries: list[Ended] = []
         self.asked: list[Cursor | None] = []
 
-    async def ended(self, after: Cursor | None, now: int) -> Feed:
+    async def ended(self, after: Cursor | None, now: int, limit: int) -> Feed:
         self.asked.append(after)
         if self.cut:
             raise StoreUnavailable
         known = after is not None and after.incarnation == self.life
         seen = after.sequence if after is not None and known else 0
-        cursor = Cursor(self.life, len(self.entries))
-        feed = Feed(self.entries[seen:], cursor, now - self.behind)
+        page = self.entries[seen:][: self.page or limit]
+        cursor = Cursor(self.life, seen + len(page))
+        more = cursor.sequence < len(self.entries)
+        feed = Feed(page, cursor, now - self.behind, more)
         if (hangs := self.hangs) is not None:
             await hangs.wait()
         return feed
@@ -109,8 +112,8 @@ async def test_a_read_counts_from_when_it_was_asked(world: Setup) -> None:
     """What was committed while the answer was under way may be missing from it."""
     slow = world.feed.ended
 
-    async def ended(after: Cursor | None, now: int) -> Feed:
-        feed = await slow(after, now)
+    async def ended(after: Cursor | None, now: int, limit: int) -> Feed:
+        feed = await slow(after, now, limit)
         world.monotonic.advance(FEED_STALE)
         return feed
 
@@ -119,6 +122,26 @@ async def test_a_read_counts_from_when_it_was_asked(world: Setup) -> None:
     assert world.revocations.is_current()
     world.monotonic.advance(1)
     assert not world.revocations.is_current()
+
+
+async def test_a_long_feed_counts_with_its_last_page(world: Setup) -> None:
+    """Cut off between two pages, it is as if none had come; then all are there."""
+    pages = iter([False, True])
+    whole = world.feed.ended
+
+    async def ended(after: Cursor | None, now: int, limit: int) -> Feed:
+        world.feed.cut = next(pages, False)
+        return await whole(after, now, limit)
+
+    world.feed.ended = ended  # type: ignore[method-assign]  # the second is lost
+    world.feed.page = 1
+    until = world.clock.now + MINUTE
+    world.feed.entries = [Ended(one, world.clock.now, until) for one in (ONE, TWO)]
+    with pytest.raises(StoreUnavailable):
+        await world.revocations.follow()
+    assert not world.revocations.is_current()
+    await world.revocations.follow()
+    assert all(map(world.revocations.has_ended, map(as_text, (ONE, TWO))))
 
 
 async def test_it_reads_on_from_its_cursor(world: Setup) -> None:

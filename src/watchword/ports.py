@@ -146,18 +146,27 @@ async def each_of(
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """A place in the feed: which life of the store, and how far into it."""
+    """A place in the feed: which life of the store, and how far into it.
+
+    `within` is a store's own: how far a read has come that takes several pages.
+    """
 
     incarnation: bytes
     sequence: int
+    within: bytes = b""
 
 
 class Feed(msgspec.Struct, frozen=True):
-    """Entries after a cursor. Everything ended before `complete_as_of` is known."""
+    """A page of entries after a cursor, and where the next one begins.
+
+    With the last page (`more` is false) everything is known that had ended before
+    `complete_as_of`, the instant that the first page was asked with.
+    """
 
     entries: Sequence[Ended]
     cursor: Cursor
     complete_as_of: int
+    more: bool = False
 
 
 class SessionStore(Protocol):
@@ -214,10 +223,12 @@ class SessionStore(Protocol):
         whichever comes second sees the other.
         """
 
-    async def ended(self, after: Cursor | None, now: int) -> Feed:
+    async def ended(self, after: Cursor | None, now: int, limit: int) -> Feed:
         """The feed's entries after a cursor; all of them for None or a foreign one.
 
-        A cursor is handed in again within FEED_RECENT, or not at all.
+        About `limit` at a time: a read is complete when a page says that there are no
+        more. The cursor of a complete read is handed in again within FEED_RECENT, or
+        not at all; of a page, at once.
 
         An entry committed before `complete_as_of` MUST be in this answer or have been
         in an earlier one: sequence order need not be commit order, so a store whose

@@ -71,8 +71,13 @@ class Revocations:
         asked, now = self._monotonic(), self._clock()
         read_at = self._complete_at
         recent = read_at is not None and asked - read_at < limits.FEED_RECENT
-        feed = await self._store.ended(self._cursor if recent else None, now)
-        self.add(feed.entries)
+        cursor = self._cursor if recent else None
+        while True:
+            feed = await self._store.ended(cursor, now, limits.FEED_PAGE)
+            self.add(feed.entries)
+            if not feed.more:
+                break
+            cursor = feed.cursor
         # What was committed while the answer was under way may be missing from it, and
         # the store may know itself to be behind.
         complete_at = asked - max(0, now - feed.complete_as_of)

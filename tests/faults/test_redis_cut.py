@@ -12,6 +12,7 @@ import pytest_asyncio
 from tests.scenarios.world import World, generation_of, key
 from tests.servers.proxy import Proxy, Way, proxy
 from tests.servers.redis import Redis
+from watchword.core.limits import FEED_PAGE
 from watchword.core.session import Grant
 from watchword.errors import SessionRevoked, StoreUnavailable
 from watchword.ports import EventType
@@ -89,7 +90,7 @@ async def test_a_logout_cut_anywhere_is_told_once(
             await _until_answered(world, grant, key())
         if not cut:
             break
-    feed = await world.store.ended(None, world.clock())
+    feed = await world.store.ended(None, world.clock(), FEED_PAGE)
     assert len(feed.entries) == number + 1
     assert len(await world.events(EventType.SESSION_REVOKED)) == number + 1
 

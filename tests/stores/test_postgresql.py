@@ -17,7 +17,7 @@ from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgresql import postgresql
 from tests.stores.between import between
 from tests.stores.on_postgresql import opened, somebody, until
-from watchword.core.limits import AUDIT_RETENTION, SWEEP_AFTER
+from watchword.core.limits import AUDIT_RETENTION, FEED_PAGE, SWEEP_AFTER
 from watchword.core.session import Session
 from watchword.errors import SettingsError
 from watchword.ports import (
@@ -199,9 +199,9 @@ async def test_entry_that_others_overtook_is_in_the_feed(
         async with other.transaction():
             await other.execute(insert, early.id)
             await _end(store, late)
-            first = await store.ended(None, START)
+            first = await store.ended(None, START, FEED_PAGE)
             assert [entry.session_id for entry in first.entries] == [late.id]
-        second = await store.ended(first.cursor, START)
+        second = await store.ended(first.cursor, START, FEED_PAGE)
     assert early.id in {entry.session_id for entry in second.entries}
 
 
@@ -214,12 +214,12 @@ async def test_quiet_feed_is_not_read_again_and_again(
     await _end(store, rows[0])
     await _end(store, rows[1])
     await _backdate(url)
-    first = await store.ended(None, START)
+    first = await store.ended(None, START, FEED_PAGE)
     assert len(first.entries) == 2
-    second = await store.ended(first.cursor, START)
+    second = await store.ended(first.cursor, START, FEED_PAGE)
     assert (second.entries, second.cursor) == ([], first.cursor)
     await _end(store, rows[2])
-    third = await store.ended(second.cursor, START)
+    third = await store.ended(second.cursor, START, FEED_PAGE)
     assert [entry.session_id for entry in third.entries] == [rows[2].id]
 
 
@@ -231,9 +231,9 @@ async def test_clock_that_was_set_back_means_a_complete_read(
     await put(store, row)
     await _end(store, row)
     await _backdate(url)
-    now = (await store.ended(None, START)).cursor
+    now = (await store.ended(None, START, FEED_PAGE)).cursor
     ahead = Cursor(now.incarnation, now.sequence + 3600 * 1_000_000)
-    feed = await store.ended(ahead, START)
+    feed = await store.ended(ahead, START, FEED_PAGE)
     assert [entry.session_id for entry in feed.entries] == [row.id]
 
 
@@ -249,12 +249,12 @@ async def test_logout_asked_again_is_told_again(
     """
     row = a_session()
     await put(store, row)
-    cursor = (await store.ended(None, START)).cursor
+    cursor = (await store.ended(None, START, FEED_PAGE)).cursor
     await _end(store, row)
     await _backdate(url)  # it became visible a minute after it was recorded
-    assert (await store.ended(cursor, START)).entries == []
+    assert (await store.ended(cursor, START, FEED_PAGE)).entries == []
     await _end(store, OfAccount(row.account_id) if everywhere else row)
-    feed = await store.ended(cursor, START)
+    feed = await store.ended(cursor, START, FEED_PAGE)
     assert [entry.session_id for entry in feed.entries] == [row.id]
     assert await store.last_event() == 2
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.servers.redis import Redis, single
 from tests.stores.on_redis import Opener, events_of, put, reuse, rotation, until
-from watchword.core.limits import SWEEP_AFTER, SWEEP_LIMIT
+from watchword.core.limits import FEED_PAGE, SWEEP_AFTER, SWEEP_LIMIT
 from watchword.errors import StoreUnavailable
 from watchword.ports import EventType, OfAccount, OneSession
 from watchword.stores.redis import RedisStore
@@ -112,7 +112,7 @@ async def test_a_full_server_takes_nothing_until_there_is_room(
                 await verb()
         await opened(server.url("mine"))
         assert await store.sweep(START, SWEEP_LIMIT) == 1
-        assert (await store.ended(None, START)).entries == []
+        assert (await store.ended(None, START, FEED_PAGE)).entries == []
         operator.config_set("maxmemory", 0)
     assert await store.list_sessions(None, limit=9) == rows
     assert await store.swap([rotation(row) for row in rows]) == [True] * 3

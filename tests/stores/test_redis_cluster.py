@@ -13,6 +13,7 @@ import redis
 from tests.scenarios.world import World
 from tests.servers.redis import Cluster
 from tests.stores.on_redis import Opener, events_of, put, reuse, until
+from watchword.core.limits import FEED_PAGE
 from watchword.errors import StoreUnavailable
 from watchword.ports import Change, EventType, OneSession
 from watchword.stores.redis.keys import BUCKETS
@@ -96,7 +97,7 @@ async def test_a_slot_moves_under_refreshes(
     moving.finish()
     assert await store.swap([reuse(spent)]) == [True]
     await put(store, a_session(3 + BUCKETS * 9))
-    feed = await store.ended(None, START)
+    feed = await store.ended(None, START, FEED_PAGE)
     assert [entry.session_id for entry in feed.entries] == [spent.id]
     assert len(await events_of(store, EventType.TOKEN_REUSE)) == 1
     moving.close()

@@ -10,7 +10,7 @@ import redis
 
 from tests.servers.redis import single
 from tests.stores.on_redis import Opener, put
-from watchword.core.limits import SWEEP_AFTER, SWEEP_LIMIT
+from watchword.core.limits import FEED_PAGE, SWEEP_AFTER, SWEEP_LIMIT
 from watchword.errors import StoreUnavailable
 from watchword.ports import OfAccount, OfClient, OneSession
 from watchword.stores.redis import lists
@@ -90,13 +90,13 @@ async def test_an_emptied_server_is_another_one(opened: Opener) -> None:
     """After FLUSHALL or an empty restart, followers read from the start."""
     server = single()
     store = await opened(server.url("emptied"))
-    before = await store.ended(None, START)
+    before = await store.ended(None, START, FEED_PAGE)
     with redis.Redis(port=server.port) as operator:
         operator.delete(*operator.keys("emptied:*"))
     row = a_session()
     await put(store, row)
     await store.end(OneSession(row.id), "logout", an_event(), 1)
-    feed = await store.ended(before.cursor, START)
+    feed = await store.ended(before.cursor, START, FEED_PAGE)
     assert feed.cursor.incarnation != before.cursor.incarnation
     assert [entry.session_id for entry in feed.entries] == [row.id]
 
@@ -111,11 +111,11 @@ async def test_a_master_whose_clock_was_ahead_hides_nothing(opened: Opener) -> N
         at = master.time()[0] * 1000 + 60_000
         stamp = {b"%d000" % at: entry_at_rest(entry)}
         master.xadd(store._keys.feed[1], stamp, id=f"{at}-0")
-    cursor = (await store.ended(None, START)).cursor
-    assert cursor.sequence == at
+    cursor = (await store.ended(None, START, FEED_PAGE)).cursor
+    assert cursor.sequence < at
     await put(store, row)
     await store.end(OneSession(row.id), "logout", an_event(), 1)
-    feed = await store.ended(cursor, START)
+    feed = await store.ended(cursor, START, FEED_PAGE)
     assert {entry.session_id for entry in feed.entries} == {ahead.id, row.id}
 
 

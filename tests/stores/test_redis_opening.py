@@ -14,7 +14,7 @@ from tests.server.test_https import certificate
 from tests.servers.proxy import Proxy
 from tests.servers.redis import Redis, cluster, single
 from tests.stores.on_redis import Opener, put
-from watchword.core.limits import SWEEP_AFTER
+from watchword.core.limits import FEED_PAGE, SWEEP_AFTER
 from watchword.errors import SettingsError, StoreUnavailable, WatchwordError
 from watchword.ports import OneSession
 from watchword.stores.redis.address import address_of
@@ -135,7 +135,7 @@ async def test_tls_with_a_user_and_a_password(tls: int, opened: Opener) -> None:
     store = await opened(f"rediss://ann:{PASSWORD}@127.0.0.1:{tls}")
     await put(store, a_session())
     ended = await store.end(OneSession(a_session().id), "logout", an_event(), 1)
-    assert (await store.ended(None, START)).entries == ended
+    assert (await store.ended(None, START, FEED_PAGE)).entries == ended
     assert await store.take([a_cost()], START) == 0
     assert await store.sweep(START + 100 * SWEEP_AFTER, 9) >= 3
     with pytest.raises(StoreUnavailable, match="localhost"):

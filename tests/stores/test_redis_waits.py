@@ -15,6 +15,7 @@ from tests.stores.on_redis import (
     rotation,
     until,
 )
+from watchword.core.limits import FEED_PAGE
 from watchword.errors import StoreUnavailable
 from watchword.ports import EventType, OfAccount, OneSession
 from watchword.stores.redis import node
@@ -54,7 +55,7 @@ async def test_a_revocation_that_no_replica_has_is_not_acknowledged(
         await until(store.load, [spent.id], answers=[reuse(spent).after])
     assert len(await events_of(store, EventType.SESSION_REVOKED)) == 1
     assert len(await events_of(store, EventType.TOKEN_REUSE)) == 1
-    entries = (await store.ended(None, START)).entries
+    entries = (await store.ended(None, START, FEED_PAGE)).entries
     assert len(entries) == len({entry.session_id for entry in entries}) == 2
 
 

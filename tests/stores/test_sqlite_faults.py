@@ -13,6 +13,7 @@ import apsw
 import pytest
 
 from tests.stores.on_file import opened, writing
+from watchword.core.limits import FEED_PAGE
 from watchword.errors import StoreUnavailable
 from watchword.ports import Change, OneSession
 from watchword.stores.sqlite import SqliteStore, database
@@ -167,7 +168,7 @@ async def test_closed_store_says_so(path: Path) -> None:
         store.last_event,
         lambda: store.load([identifier(1)]),
         lambda: store.list_sessions(None, limit=1),
-        lambda: store.ended(None, 0),
+        lambda: store.ended(None, 0, FEED_PAGE),
         lambda: store.account_by_name("ada"),
         lambda: store.record(an_event()),
     ]

@@ -113,13 +113,16 @@ class MemoryStore:
             )
         return entries
 
-    async def ended(self, after: Cursor | None, now: int) -> Feed:
+    async def ended(self, after: Cursor | None, now: int, limit: int) -> Feed:
         seen = -1
         if after is not None and after.incarnation == self._incarnation:
             # A cursor from ahead of the feed was drawn before a backup was restored.
             seen = after.sequence if after.sequence <= self._fed else -1
-        entries = [entry for sequence, entry in self._feed if sequence > seen]
-        return Feed(entries, Cursor(self._incarnation, self._fed), now)
+        page = [one for one in self._feed if one[0] > seen][:limit]
+        more = len(page) == limit
+        sequence = page[-1][0] if more else self._fed
+        entries = [entry for _, entry in page]
+        return Feed(entries, Cursor(self._incarnation, sequence), now, more)
 
     async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
         for row in list(self._sessions.values()):

@@ -31,6 +31,7 @@ from watchword.stores.sql_rows import Row, as_row, event_row, session_of, swap_r
 
 _BY_ID: Final = itemgetter(8)  # of `swap_row`
 _OVERLAP: Final = OVERLAP * SECOND  # the server's clock: microseconds
+_AFTER_ALL: Final = b"\xff" * 17  # of all ids, which have 16 bytes
 
 
 class PostgresqlStore(Records):
@@ -97,21 +98,30 @@ class PostgresqlStore(Records):
         await self._fetch_many("record_again", [(one,) for one in sorted(by_others)])
         return [Ended(one, at, until) for one, until in rows]
 
-    async def ended(self, after: Cursor | None, now: int) -> Feed:
+    async def ended(self, after: Cursor | None, now: int, limit: int) -> Feed:
         asked = after or Cursor(b"", 0)
-        rows = await self._fetch("feed", asked.incarnation, asked.sequence, _OVERLAP)
-        incarnation, clock, newest = rows[0][:3]
-        if newest is None:
-            # Nothing new. A cursor that was honoured is as good as ever.
-            begun = asked.incarnation == incarnation and asked.sequence <= clock
-            sequence = asked.sequence if begun else clock
-            return Feed([], Cursor(incarnation, sequence), now)
-        newest = max(row[2] for row in rows)
-        # What is recorded while we read is later than this, but for the overlap. Once
-        # it is quiet the cursor moves on by as much, and nothing is read twice.
-        quiet = clock - newest >= 2 * _OVERLAP
-        cursor = Cursor(incarnation, newest + _OVERLAP if quiet else newest)
-        return Feed([Ended(*row[3:]) for row in rows], cursor, now)
+        place = _place(asked)
+        told = await self._fetch(
+            "feed", asked.incarnation, asked.sequence, *place, limit
+        )
+        incarnation, clock, newest = told[0][:3]
+        honoured = asked.incarnation == incarnation and asked.sequence <= clock
+        reading = honoured and asked.within != b""
+        # By the server's clock. What is recorded from then on is for the next read.
+        begun = asked.sequence if reading else clock
+        rows = [] if newest is None else told
+        entries = [Ended(*row[3:]) for row in rows]
+        if len(rows) == limit:
+            last = rows[-1][2].to_bytes(8) + rows[-1][3]
+            return Feed(entries, Cursor(incarnation, begun, last), now, more=True)
+        if rows or reading:
+            newest = rows[-1][2] if rows else place[0]
+            # Once it is quiet the cursor moves on, and nothing is read twice.
+            quiet = clock - newest >= 2 * _OVERLAP
+            sequence = min(begun, newest + _OVERLAP if quiet else newest)
+        else:  # nothing new: a cursor that was honoured is as good as ever
+            sequence = asked.sequence if honoured else clock
+        return Feed(entries, Cursor(incarnation, sequence), now)
 
     async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
         await self._fetch("assign_roles", account_id, " ".join(roles))
@@ -139,6 +149,16 @@ def _told(change: Change) -> Row:
     until = None if after.revoked_at is None else after.feed_entry().until
     told = NO_EVENT if event is None else event_row(event)
     return (*swap_row(change), until, *told)
+
+
+def _place(cursor: Cursor) -> tuple[int, bytes]:
+    """When the last entry was recorded that is known for sure, and whose it was.
+
+    A new read begins a little before its cursor: commits are not seen in their order.
+    """
+    if cursor.within:
+        return int.from_bytes(cursor.within[:8]), cursor.within[8:]
+    return cursor.sequence - _OVERLAP, _AFTER_ALL
 
 
 def _search(which: OfAccount | OfClient | SignedInBefore) -> tuple[str, Row, bytes]:

@@ -177,9 +177,19 @@ WITH clock AS (
 SELECT
     clock.incarnation, clock.now, ended.recorded_at, ended.session_id, ended.at,
     ended.until
-FROM clock LEFT JOIN watchword.ended ON ended.recorded_at > CASE
-    WHEN clock.incarnation = $1 AND clock.now >= $2 THEN $2 - $3 ELSE 0
-END;
+FROM clock LEFT JOIN LATERAL (
+    SELECT recorded_at, session_id, at, until FROM watchword.ended
+    WHERE (recorded_at, session_id) > (
+        CASE
+            WHEN clock.incarnation = $1 AND clock.now >= $2 THEN $3::bigint ELSE 0
+        END,
+        CASE
+            WHEN clock.incarnation = $1 AND clock.now >= $2 THEN $4::bytea ELSE ''
+        END
+    )
+    ORDER BY recorded_at, session_id LIMIT $5
+) AS ended ON true
+ORDER BY recorded_at, session_id;
 
 -- name: sweep_step
 SELECT id FROM (

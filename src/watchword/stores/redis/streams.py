@@ -6,6 +6,7 @@ entries are past; the outbox holds events until the store of records has adopted
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Final
@@ -15,14 +16,14 @@ import msgspec
 
 from watchword.errors import StoreUnavailable
 from watchword.ports import AuditLog, Cursor, Entropy, Feed
-from watchword.stores.redis.keys import Keys
+from watchword.stores.redis.keys import BUCKETS, Keys
 from watchword.stores.redis.rows import entry_of, event_of
 from watchword.stores.redis.scripts import Request
 from watchword.stores.redis.servers import Servers
 
 OVERLAP: Final = 10_000
 """Milliseconds: how far the clocks of the servers may be apart."""
-ALL: Final = 1_000_000_000
+_FIRST: Final = (b"0-0",) * BUCKETS
 STEP: Final = 200
 """Events that are moved from each bucket at a time."""
 
@@ -35,11 +36,6 @@ class Entry(msgspec.Struct, frozen=True):
     at: int
     value: bytes
 
-    @property
-    def since(self) -> int:
-        """Milliseconds of the server's clock, never less than those of one before."""
-        return int(self.place.partition(b"-")[0])
-
 
 class Streams:
     """Implements `SessionStore.ended`, and moves events to the store of records."""
@@ -49,29 +45,42 @@ class Streams:
     _entropy: Entropy
     _records: AuditLog
 
-    async def ended(self, after: Cursor | None, now: int) -> Feed:
+    async def ended(self, after: Cursor | None, now: int, limit: int) -> Feed:
+        asked = after or Cursor(b"", 0)
+        life, clock, entries = await self._read_feed(_places(asked), limit)
+        honoured = asked.incarnation == life and asked.sequence <= clock
+        if after is not None and not honoured:
+            asked = Cursor(b"", 0)
+            life, clock, entries = await self._read_feed(_places(asked), limit)
+        # By the slowest server's clock. What is written from then on is for the next
+        # read.
+        begun = asked.sequence if asked.within else clock
+        reached = _places(asked)
+        for entry in entries:
+            reached[entry.bucket] = entry.place
+        shares = Counter(entry.bucket for entry in entries)
+        found = [entry_of(entry.value) for entry in entries]
+        if max(shares.values(), default=0) == _share(limit):
+            within = b" ".join(reached)
+            return Feed(found, Cursor(life, begun, within), now, more=True)
         # A cursor is the newest entry's place. What is written later has a later place
         # where the servers' clocks agree, and one within the overlap where they nearly
         # do: so too when a master with another clock takes over.
-        start = 0 if after is None else max(0, after.sequence - OVERLAP)
-        life, clock, entries = await self._read_feed(start)
-        behind = 0
-        if after is not None and after.incarnation == life:
-            behind = after.sequence if after.sequence <= clock else 0
-        if start and not behind:
-            _, _, entries = await self._read_feed(0)
-        sequence = max((entry.since for entry in entries), default=behind)
-        cursor = Cursor(life, sequence)
-        return Feed([entry_of(entry.value) for entry in entries], cursor, now)
+        newest = max(map(_since, reached))
+        if not asked.within:  # nothing new: as good as ever
+            newest = max(newest, asked.sequence)
+        return Feed(found, Cursor(life, min(begun, newest)), now)
 
-    async def _read_feed(self, start: int) -> tuple[bytes, int, list[Entry]]:
+    async def _read_feed(
+        self, places: Sequence[bytes], limit: int
+    ) -> tuple[bytes, int, list[Entry]]:
         """The store's incarnation, the slowest server's clock, and the entries."""
         keys = self._keys
         clocks = [
             Request(slot, ("TIME",), repeatable=True)
             for slot in {self._servers.node_of(one): one for one in keys.slots}.values()
         ]
-        reading = self._reading(keys.feed, start, ALL)
+        reading = self._reading(keys.feed, places, _share(limit))
         life, *told = await self._servers.ask(
             keys.request("GET", keys.life), *clocks, *reading
         )
@@ -100,7 +109,7 @@ class Streams:
         """
         outbox = self._keys.outbox
         while entries := _entries(
-            outbox, await self._servers.ask(*self._reading(outbox, 0, STEP))
+            outbox, await self._servers.ask(*self._reading(outbox, _FIRST, STEP))
         ):
             entries.sort(key=attrgetter("at"))
             await self._records.adopt(
@@ -117,7 +126,7 @@ class Streams:
     async def _sweep_feed(self, now: int, limit: int) -> int:
         """Delete entries that are past, among the `limit` oldest of each bucket."""
         feed = self._keys.feed
-        told = await self._servers.ask(*self._reading(feed, 0, limit))
+        told = await self._servers.ask(*self._reading(feed, _FIRST, limit))
         entries = _entries(feed, told)
         past = [entry for entry in entries if entry_of(entry.value).until <= now]
         return await self._delete_entries(feed, past)
@@ -133,18 +142,43 @@ class Streams:
         ]
         return sum(await self._servers.ask(*deleting)) if deleting else 0
 
-    def _reading(self, names: Sequence[bytes], start: int, limit: int) -> list[Request]:
-        """What follows `start` in each of these streams, one for each bucket."""
-        begin = b"%d-0" % start
-        shares = [names] if self._servers.together else [[name] for name in names]
+    def _reading(
+        self, names: Sequence[bytes], places: Sequence[bytes], limit: int
+    ) -> list[Request]:
+        """What follows these places in the streams, one and so much for each bucket."""
+        step = 1 if not self._servers.together else len(names)
         return [
             Request(
-                slot,
-                ("XREAD", "COUNT", limit, "STREAMS", *share, *[begin] * len(share)),
+                self._keys.slots[one],
+                (
+                    *("XREAD", "COUNT", limit, "STREAMS"),
+                    *names[one : one + step],
+                    *places[one : one + step],
+                ),
                 repeatable=True,
             )
-            for share, slot in zip(shares, self._keys.slots, strict=False)
+            for one in range(0, len(names), step)
         ]
+
+
+def _places(cursor: Cursor) -> list[bytes]:
+    """After which place to read on, in each bucket.
+
+    A new read begins a little before its cursor: clocks of servers differ.
+    """
+    if cursor.within:
+        return cursor.within.split(b" ")
+    return [b"%d-0" % max(0, cursor.sequence - OVERLAP)] * BUCKETS
+
+
+def _since(place: bytes) -> int:
+    """Milliseconds of the server's clock, never less than those of a place before."""
+    return int(place.partition(b"-")[0])
+
+
+def _share(limit: int) -> int:
+    """Of a page, what one bucket brings at most."""
+    return -(-limit // BUCKETS)
 
 
 def _entries(names: Sequence[bytes], answers: Iterable[Any]) -> list[Entry]:

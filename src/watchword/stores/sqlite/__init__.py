@@ -109,7 +109,7 @@ class SqliteStore(Identities):
 
         return await self._writer.do(job, urgent=True)
 
-    async def ended(self, after: Cursor | None, now: int) -> Feed:
+    async def ended(self, after: Cursor | None, now: int, limit: int) -> Feed:
         # Sequence order is commit order: one transaction writes at a time, over all
         # processes. The end is read first: what commits in between is read twice.
         incarnation, sequence = self._read("feed_end")[0]
@@ -117,10 +117,11 @@ class SqliteStore(Identities):
         if after is not None and after.incarnation == incarnation:
             # A cursor from ahead of the feed was drawn before a backup was restored.
             seen = after.sequence if after.sequence <= sequence else 0
-        entries = []
-        if seen != sequence:
-            entries = [Ended(*row[1:]) for row in self._read("feed", (seen,))]
-        return Feed(entries, Cursor(incarnation, sequence), now)
+        rows = [] if seen == sequence else self._read("feed", (seen, limit))
+        if more := len(rows) == limit:
+            sequence = rows[-1][0]
+        entries = [Ended(*row[1:]) for row in rows]
+        return Feed(entries, Cursor(incarnation, sequence), now, more)
 
     async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
         values = (" ".join(roles), account_id)

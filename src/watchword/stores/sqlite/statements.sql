@@ -99,7 +99,8 @@ WHERE account_id = ? AND revoked_at IS NULL;
 INSERT INTO ended (session_id, at, until) VALUES (?, ?, ?);
 
 -- name: feed
-SELECT sequence, session_id, at, until FROM ended WHERE sequence > ? ORDER BY sequence;
+SELECT sequence, session_id, at, until FROM ended WHERE sequence > ?
+ORDER BY sequence LIMIT ?;
 
 -- name: feed_end
 SELECT

@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 import pytest
 
+from watchword.core.limits import FEED_PAGE
 from watchword.core.session import Session
 from watchword.ports import Change, EventType, OneSession, Store
 from watchword.testing.stand_ins import START
@@ -57,7 +58,7 @@ class DurabilityContract(OnAStore):
         row, dead = on_terms(rotated(a_session(1))), a_session(2)
         await put(store, row, dead)
         await store.end(OneSession(dead.id), "logout", an_event(), 1)
-        cursor = (await store.ended(None, START)).cursor
+        cursor = (await store.ended(None, START, FEED_PAGE)).cursor
         account, key = an_account(), a_key()
         await store.add_account(account, an_event(EventType.ACCOUNT_CREATED))
         client = a_client()
@@ -78,8 +79,8 @@ class DurabilityContract(OnAStore):
             assert await store.load_keys() == (1, [key])
             assert await store.take([a_cost(burst=1)], START) > 0
             assert await store.read_events(0, 100) == events
-            assert (await store.ended(cursor, START)).cursor == cursor
-            assert len((await store.ended(None, START)).entries) == 1
+            assert (await store.ended(cursor, START, FEED_PAGE)).cursor == cursor
+            assert len((await store.ended(None, START, FEED_PAGE)).entries) == 1
         finally:
             await store.close()
 
@@ -126,7 +127,7 @@ async def _all_whole(store: Store) -> None:
     rows = [row for row in await store.load(ids) if row is not None]
     assert len(rows) == len(ids)
     assert changes == {row.id: 1 + row.version for row in rows}
-    entries = (await store.ended(None, START)).entries
+    entries = (await store.ended(None, START, FEED_PAGE)).entries
     fed = Counter(entry.session_id for entry in entries)
     assert fed == Counter(row.id for row in rows if row.revoked_at is not None)
 

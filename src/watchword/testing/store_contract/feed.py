@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from watchword.core.limits import FEED_PAGE
 from watchword.core.session import Ended, Session
 from watchword.ports import Change, Cursor, OneSession, Store
 from watchword.testing.stand_ins import START
@@ -31,28 +32,45 @@ class FeedOfTheEnded(OnAStore):
 
     async def test_feed_begins_empty_and_complete(self, store: Store) -> None:
         """A first read has a cursor, and is complete as of the instant it was asked."""
-        feed = await store.ended(None, START + 3)
+        feed = await store.ended(None, START + 3, FEED_PAGE)
         assert feed.entries == []
         assert feed.complete_as_of <= START + 3
-        assert (await store.ended(feed.cursor, START + 4)).entries == []
+        assert (await store.ended(feed.cursor, START + 4, FEED_PAGE)).entries == []
 
     async def test_cursor_brings_what_came_after(self, store: Store) -> None:
         """Reads that follow one another have every entry between them."""
         rows = [a_session(number) for number in range(4)]
         await put(store, *rows)
         await _end(store, rows[0])
-        first = await store.ended(None, START)
+        first = await store.ended(None, START, FEED_PAGE)
         assert _ids(first.entries) == {rows[0].id}
         await _end(store, rows[1])
         change = Change(rows[2], rows[2].ended("reuse", START))
         await store.swap([change])
-        second = await store.ended(first.cursor, START)
+        second = await store.ended(first.cursor, START, FEED_PAGE)
         assert {rows[1].id, rows[2].id} <= _ids(second.entries)
         await _end(store, rows[3])
-        third = await store.ended(second.cursor, START)
+        third = await store.ended(second.cursor, START, FEED_PAGE)
         assert rows[3].id in _ids(third.entries)
-        everything = await store.ended(None, START)
+        everything = await store.ended(None, START, FEED_PAGE)
         assert _ids(everything.entries) == {row.id for row in rows}
+
+    async def test_long_feed_comes_in_pages(self, store: Store) -> None:
+        """Page after page brings every entry, those of the meantime too; then none."""
+        rows = [a_session(number) for number in range(300)]
+        await put(store, *rows)
+        for row in rows[:-1]:
+            await _end(store, row)
+        feed = await store.ended(None, START, 1)
+        seen, pages = _ids(feed.entries), 1
+        await _end(store, rows[-1])
+        while feed.more:
+            feed = await store.ended(feed.cursor, START, 1)
+            seen, pages = seen | _ids(feed.entries), pages + 1
+            assert len(feed.entries) < len(rows) / 2
+        assert seen == {row.id for row in rows}
+        assert pages >= len(rows) / 100
+        assert not (await store.ended(feed.cursor, START, FEED_PAGE)).more
 
     async def test_foreign_cursor_means_a_complete_read(self, store: Store) -> None:
         """A cursor of another life of the store, or ahead of it, is none.
@@ -62,12 +80,12 @@ class FeedOfTheEnded(OnAStore):
         row = a_session()
         await put(store, row)
         await _end(store, row)
-        now = (await store.ended(None, START)).cursor
+        now = (await store.ended(None, START, FEED_PAGE)).cursor
         for cursor in (
             Cursor(b"elsewhere", now.sequence),
             Cursor(now.incarnation, now.sequence + 10),
         ):
-            feed = await store.ended(cursor, START)
+            feed = await store.ended(cursor, START, FEED_PAGE)
             assert _ids(feed.entries) == {row.id}
             assert feed.cursor == now
 
@@ -77,11 +95,11 @@ class FeedOfTheEnded(OnAStore):
         await put(store, *rows)
         for row in rows[:2]:
             await _end(store, row)
-        cursor = (await store.ended(None, START)).cursor
+        cursor = (await store.ended(None, START, FEED_PAGE)).cursor
         later = rows[0].ended("logout", START).feed_entry().until
         await sweep_up(store, later)
         await _end(store, rows[2], later)
-        feed = await store.ended(cursor, later)
+        feed = await store.ended(cursor, later, FEED_PAGE)
         assert _ids(feed.entries) == {rows[2].id}
 
     async def test_no_entry_is_lost_with_many_writers(
@@ -113,7 +131,7 @@ class FeedOfTheEnded(OnAStore):
             cursor, last = None, False
             while not last:
                 last = not busy  # what they wrote is in the read that comes now
-                feed = await store.ended(cursor, START)
+                feed = await store.ended(cursor, START, FEED_PAGE)
                 seen.update(_ids(feed.entries))
                 cursor = feed.cursor
                 await asyncio.sleep(0)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from watchword.core.limits import FEED_PAGE
 from watchword.core.session import Session
 from watchword.errors import NameTaken
 from watchword.ports import Change, EventType, OfAccount, OneSession, Store
@@ -89,7 +90,7 @@ class Parallel(OnAStore):
         assert all(row is not None and row.revoked_at is not None for row in found)
         final = {row.id: row.version for row in found if row is not None}
         assert all(session.version < final[session.id] for session in made)
-        feed = await store.ended(None, START)
+        feed = await store.ended(None, START, FEED_PAGE)
         assert Counter(entry.session_id for entry in feed.entries) == Counter(
             list(final)
         )

@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 )
 
 from watchword.core import limits
+from watchword.core.limits import FEED_PAGE
 from watchword.core.session import Ended, Session
 from watchword.ports import (
     Change,
@@ -203,7 +204,7 @@ class Histories(RecordRules):
     def follow(self) -> None:
         """Two followers know the same after each read, whatever was read twice."""
         for place, store in enumerate(self.stores):
-            reading = store.ended(self.cursors[place], self.clock())
+            reading = store.ended(self.cursors[place], self.clock(), FEED_PAGE)
             feed = self.runner.run(_awaited(reading))
             self.cursors[place] = feed.cursor
             self.learnt[place] |= set(feed.entries)
@@ -235,7 +236,7 @@ class Histories(RecordRules):
         wanted, found = self.each(lambda store: store.read_events(0, 10_000))
         assert [number for number, _ in found] == [number for number, _ in wanted]
         assert _counted(found) == _counted(wanted)
-        fed, told = self.each(lambda store: store.ended(None, self.clock()))
+        fed, told = self.each(lambda store: store.ended(None, self.clock(), FEED_PAGE))
         assert set(told.entries) == set(fed.entries)
         assert len(told.entries) == len(fed.entries)
 

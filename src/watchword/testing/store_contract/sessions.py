@@ -12,7 +12,13 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from watchword.core.limits import AUDIT_RETENTION, SECOND, SWEEP_AFTER, SWEEP_LIMIT
+from watchword.core.limits import (
+    AUDIT_RETENTION,
+    FEED_PAGE,
+    SECOND,
+    SWEEP_AFTER,
+    SWEEP_LIMIT,
+)
 from watchword.core.session import Ended, Session
 from watchword.ports import (
     Change,
@@ -114,7 +120,7 @@ class Sessions(OnAStore):
         await put(store, before)
         await store.swap([Change(before, rotated(before))])
         assert await store.last_event() == 1
-        assert (await store.ended(None, START)).entries == []
+        assert (await store.ended(None, START, FEED_PAGE)).entries == []
 
     async def test_swap_that_revokes_is_in_the_feed(self, store: Store) -> None:
         """A session revoked by a swap, its feed entry and its event come together."""
@@ -125,7 +131,7 @@ class Sessions(OnAStore):
         assert await store.swap([Change(before, after, event)]) == [True]
         assert await store.load([before.id]) == [after]
         entry = after.feed_entry()
-        assert (await store.ended(None, START + 5)).entries == [entry]
+        assert (await store.ended(None, START + 5, FEED_PAGE)).entries == [entry]
         assert await store.read_events(1, 10) == [(2, event)]
 
     async def test_swap_that_misses_writes_nothing(self, store: Store) -> None:
@@ -144,7 +150,7 @@ class Sessions(OnAStore):
         assert await store.swap([revoking]) == [False]
         assert await store.load([first.id]) == [second]
         assert await store.last_event() == 1
-        assert (await store.ended(None, START)).entries == []
+        assert (await store.ended(None, START, FEED_PAGE)).entries == []
 
     async def test_each_change_of_a_swap_stands_alone(self, store: Store) -> None:
         """One change that misses takes none of its neighbours with it."""
@@ -228,7 +234,7 @@ class Sessions(OnAStore):
         assert await store.load([row.id for row in rows]) == [
             row.ended("logout", at) for row in rows
         ]
-        feed = await store.ended(None, at)
+        feed = await store.ended(None, at, FEED_PAGE)
         assert sorted(feed.entries, key=_by_session) == entries
         told = [event for _, event in await store.read_events(2, 10)]
         replace = msgspec.structs.replace
@@ -248,7 +254,7 @@ class Sessions(OnAStore):
             assert await store.end(which, "again", again, 10) == []
         assert await store.load([row.id]) == [row.ended("logout", START)]
         assert await store.last_event() == 2
-        assert len((await store.ended(None, START)).entries) == 1
+        assert len((await store.ended(None, START, FEED_PAGE)).entries) == 1
 
     async def test_end_goes_in_steps(self, store: Store) -> None:
         """A full step says that more may be left; a short one that none is."""
@@ -321,7 +327,7 @@ class Sessions(OnAStore):
         assert await sweep_up(store, now) >= 2
         rows = await store.load([live.id, lately.id, over.id, ended.id])
         assert rows == [live, lately, None, None]
-        assert len((await store.ended(None, now)).entries) == 1
+        assert len((await store.ended(None, now, FEED_PAGE)).entries) == 1
 
     async def test_sweep_goes_in_steps(self, store: Store) -> None:
         """No step deletes more sessions than its limit, and the steps get there."""
@@ -343,9 +349,9 @@ class Sessions(OnAStore):
         await store.take([a_cost()], START)
         until = row.ended("logout", START).feed_entry().until
         await sweep_up(store, until - 1)
-        assert len((await store.ended(None, until - 1)).entries) == 1
+        assert len((await store.ended(None, until - 1, FEED_PAGE)).entries) == 1
         await sweep_up(store, until)
-        assert (await store.ended(None, until)).entries == []
+        assert (await store.ended(None, until, FEED_PAGE)).entries == []
         later = START + AUDIT_RETENTION
         await sweep_up(store, later)
         assert len(await store.read_events(0, 10)) == 2
