@@ -39,6 +39,7 @@ from watchword.errors import (
     Overloaded,
     PasswordRejected,
     SessionRevoked,
+    StoreUnavailable,
     Throttled,
     TokenRevoked,
     WatchwordError,
@@ -234,16 +235,27 @@ async def test_ones_own_success_does_not_clear_ones_address(world: World) -> Non
     assert passed == THROTTLE_ADDRESS_BURST
 
 
-async def test_a_full_hash_queue_is_no_failure_of_the_user(
-    world: World, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("part", "verb", "fault"),
+    [
+        ("hasher", "verify", Overloaded()),
+        ("store", "account_by_name", StoreUnavailable()),
+    ],
+)
+async def test_a_fault_of_ours_is_no_failure_of_the_user(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    part: str,
+    verb: str,
+    fault: WatchwordError,
 ) -> None:
-    async def full(*_: object, **__: object) -> None:
-        raise Overloaded
+    async def fails(*_: object, **__: object) -> None:
+        raise fault
 
-    with monkeypatch.context() as busy:
-        busy.setattr(world.engine.hasher, "verify", full)
+    with monkeypatch.context() as failing:
+        failing.setattr(getattr(world.engine, part), verb, fails)
         for _ in range(THROTTLE_NAME_BURST + 5):
-            assert await world.outcome() == "overloaded"
+            assert await world.outcome() == fault.code
     assert await world.outcome() == "ok"
 
 

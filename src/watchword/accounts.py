@@ -8,6 +8,7 @@ sign-in that was under way reads the account again and takes its session back.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import re
 import unicodedata
@@ -23,10 +24,10 @@ from watchword.errors import (
     InvalidCredentials,
     InvalidRequest,
     NotFound,
-    Overloaded,
     PasswordRejected,
     StoreUnavailable,
     Throttled,
+    TryAgain,
 )
 from watchword.failures import Seldom, network_of
 from watchword.passwords import (
@@ -141,10 +142,11 @@ class Accounts:
         if wait := await self._store.take(costs, now):
             await self._tell_throttled(costs[0].key, address, now)
             raise Throttled(retry_after=wait // 1000 + 1)
-        account = await self._store.account_by_name(name)
-        able = account is not None and not account.disabled
-        stored = account.password_hash if account is not None and able else None
+        account = None
         try:
+            account = await self._store.account_by_name(name)
+            able = account is not None and not account.disabled
+            stored = account.password_hash if account is not None and able else None
             rehash = await self._hasher.verify(stored, password, address=costs[1].key)
         except InvalidCredentials:
             await self._store.record(
@@ -157,8 +159,9 @@ class Accounts:
                 )
             )
             raise
-        except Overloaded:
-            await self._store.give_back(costs)
+        except TryAgain:  # our fault, and no failure of theirs
+            with contextlib.suppress(StoreUnavailable):
+                await self._store.give_back(costs)
             raise
         if account is None:
             raise InvalidCredentials

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from watchword.core import limits
-from watchword.core.session import Ended, as_text
+from watchword.core.session import Ended, Session, as_text
 from watchword.errors import StoreUnavailable
 from watchword.ports import Clock, Cursor, SessionStore
 
@@ -65,6 +65,13 @@ class Revocations:
             # Whoever ended it may have a clock that is far behind.
             life = entry.until - entry.at
             self._until[sid] = max(entry.until, until), max(now + life, here)
+
+    def learn(self, session: Session) -> None:
+        """Likewise of a row: whoever says that it has ended refuses its tokens too."""
+        if session.revoked_at is not None:
+            entry = session.feed_entry()
+            if entry.until > self._clock():
+                self.add([entry])
 
     async def read(self) -> None:
         """Read the feed on from where we are, however long it takes."""

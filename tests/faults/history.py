@@ -152,17 +152,11 @@ class _Session:
         if not told:
             return
         end = min(told, key=lambda call: call.ended)
-        # At once where it ended; not where an attempt before had an unknown outcome.
-        at_once = all(
-            call.server == end.server and call.status in {200, 401}
-            for call in self._may_end()
-            if call.began < end.ended
-        )
         for call in self._calls:
             since = call.began - end.ended
             if call.status != 200 or since <= 0:
                 continue
-            here = at_once and call.server == end.server
+            here = call.server == end.server  # at once where it was said
             if call.verb == "refresh" or (
                 call.verb == "secure" and (here or since > reach)
             ):

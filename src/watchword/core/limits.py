@@ -94,9 +94,9 @@ FEED_RECENT: Final = 5 * SECOND
 # A read that has not come back by then hangs, perhaps: the next begins beside it.
 FEED_PATIENCE: Final = SECOND // 2
 FEED_READS: Final = 4
-# Entries in one exchange: some 20 ms of the event loop. A million ended sessions
-# (`sessions revoke --before` after a restored backup) are 200 of them.
-FEED_PAGE: Final = 5000
+# Entries in one exchange: some 10 ms of the event loop. A million ended sessions
+# (`sessions revoke --before` after a restored backup) are 500 of them.
+FEED_PAGE: Final = 2000
 # How much longer than its last access token an ended session is remembered: more than
 # a commit can take, than clocks differ, and than one is usually corrected by.
 FEED_LEEWAY: Final = 5 * MINUTE

@@ -1,13 +1,14 @@
-"""Sessions as the API sees them: start, refresh, revoke, list, sweep.
+"""A refresh: prove, load, judge, sign, swap, answer, for a whole batch at once.
 
-A refresh is prove, load, judge, sign, swap, answer, for a whole batch at once. The rule
-is in `core/rotation.py`; the swap writes only rows that are still what was judged, and
-a miss is loaded and judged again. Nothing that can fail comes after the swap.
+The rule is in `core/rotation.py`. The swap writes only rows that are still what was
+judged, and a miss is loaded and judged again. Nothing that can fail comes after it.
+
+What ends its session is judged a second time, in a batch of its own: a revocation may
+wait longer than a rotation, for a disk or a standby, and nobody shall wait with it.
 """
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,8 +17,7 @@ import msgspec
 from watchword.batching import Batcher
 from watchword.claims import NONE, ClaimsHook, claims_from
 from watchword.core import limits
-from watchword.core.access_token import claims_of
-from watchword.core.refresh_token import RefreshTokens, hash_of
+from watchword.core.refresh_token import RefreshTokens
 from watchword.core.rotation import (
     End,
     Presented,
@@ -28,29 +28,25 @@ from watchword.core.rotation import (
     judge,
     retry_hash,
 )
-from watchword.core.session import ALL, Asked, Grant, Policy, Session, Terms
+from watchword.core.session import ALL, Asked, Grant, Policy, Session
 from watchword.errors import (
     InvalidProof,
-    RefreshError,
     RefreshReused,
     SessionRevoked,
     StoreUnavailable,
 )
-from watchword.keys import KeyRing
 from watchword.ports import (
     Change,
     Clock,
     Entropy,
     Event,
     EventType,
-    OfAccount,
-    OneSession,
     SessionStore,
-    Which,
     each_of,
 )
 from watchword.retries import Record, Retries
 from watchword.revocation import Revocations
+from watchword.sessions.granting import Granting
 from watchword.verify.dpop import Proofs, Signed
 
 
@@ -69,9 +65,14 @@ class _Plan(msgspec.Struct, frozen=True):
     answer: Grant | Exception
     change: Change | None = None
 
+    @property
+    def ends(self) -> bool:
+        """Whether the session is over with it."""
+        return self.change is not None and self.change.after.revoked_at is not None
 
-class Sessions:
-    """The engine. One instance per process, in one event loop."""
+
+class Refreshes:
+    """Refreshes of one process, in one event loop."""
 
     def __init__(
         self,
@@ -79,64 +80,28 @@ class Sessions:
         store: SessionStore,
         record: Record,
         tokens: RefreshTokens,
-        keys: KeyRing,
+        granting: Granting,
         revocations: Revocations,
         policy: Policy,
-        issuer: str,
         clock: Clock,
         entropy: Entropy,
-        claims_hook: ClaimsHook | None = None,
-        proofs: Proofs | None = None,
+        claims_hook: ClaimsHook | None,
+        proofs: Proofs | None,
     ) -> None:
         self._store = store
         self._tokens = tokens
-        self._keys = keys
+        self._granting = granting
         self._revocations = revocations
         self._policy = policy
-        self._issuer = issuer
         self._clock = clock
         self._entropy = entropy
         self._claims_hook = claims_hook
         self._proofs = proofs
-        self._batcher: Batcher[_Attempt, Grant] = Batcher(
+        self._retries = Retries(record)
+        self._batcher: Batcher[_Attempt, Grant | None] = Batcher(
             self._refresh_batch, lanes=store.lanes
         )
-        self._retries = Retries(record)
-
-    async def start(
-        self,
-        account_id: bytes,
-        roles: tuple[str, ...],
-        terms: Terms,
-        *,
-        asked: Asked = ALL,
-        address: str = "",
-        user_agent: str = "",
-    ) -> Grant:
-        """A new session for someone who has proved who they are.
-
-        `asked` is for its first access token alone.
-        """
-        now = self._clock()
-        secret = self._entropy(limits.SECRET_BYTES)
-        session = Session.started(
-            account_id,
-            roles,
-            terms,
-            self._policy,
-            randomness=self._entropy(10),
-            secret_hash=hash_of(secret),
-            # No key made generation 0: 32 random bytes are the hash of none.
-            retry_hash=self._entropy(32),
-            address=address,
-            user_agent=user_agent,
-            now=now,
-        )
-        extra = await claims_from(self._claims_hook, session)
-        grant = self._grant(session, secret, asked, extra, now)
-        event = Event.about(EventType.SIGN_IN, session, address, now)
-        await self._store.create(session, event)
-        return grant
+        self._ending: Batcher[_Attempt, Grant | None] = Batcher(self._end_batch)
 
     async def refresh(
         self,
@@ -167,13 +132,37 @@ class Sessions:
         )
         extra = NONE if self._claims_hook is None else await self._ahead(presented)
         attempt = _Attempt(presented, address, extra, proof)
-        return await self._batcher.submit(session_id, attempt)
+        grant = await self._batcher.submit(session_id, attempt)
+        if grant is None:
+            grant = await self._ending.submit(session_id, attempt)
+        assert grant is not None  # noqa: S101 - the second batch leaves nobody out
+        return grant
 
     async def _refresh_batch(
         self, attempts: Sequence[_Attempt]
-    ) -> list[Grant | Exception]:
-        outcomes: list[Grant | Exception] = [StoreUnavailable()] * len(attempts)
+    ) -> Sequence[Grant | Exception | None]:
+        """The outcomes; None for what is left to `_end_batch`."""
+        outcomes: list[Grant | Exception | None] = [StoreUnavailable()] * len(attempts)
         waiting = await self._proved(attempts, outcomes)
+        await self._settle(attempts, waiting, outcomes, ending=False)
+        return outcomes
+
+    async def _end_batch(
+        self, attempts: Sequence[_Attempt]
+    ) -> Sequence[Grant | Exception | None]:
+        # Their proofs have been used up, and were good.
+        outcomes: list[Grant | Exception | None] = [StoreUnavailable()] * len(attempts)
+        await self._settle(attempts, range(len(attempts)), outcomes, ending=True)
+        return outcomes
+
+    async def _settle(
+        self,
+        attempts: Sequence[_Attempt],
+        waiting: Sequence[int],
+        outcomes: list[Grant | Exception | None],
+        *,
+        ending: bool,
+    ) -> None:
         for _ in range(limits.SWAP_ATTEMPTS):
             now = self._clock()
             try:
@@ -183,12 +172,15 @@ class Sessions:
                     place: self._plan(attempts[place], row, now)
                     for place, row in zip(waiting, rows, strict=True)
                 }
+                if not ending:
+                    plans = _without_ends(plans, outcomes)
                 missed = await self._swap(plans)
             except Exception as error:  # noqa: BLE001 - belongs to those who wait
                 # Not to those of an earlier turn: their rotation was written, and who
                 # sent no key could not ask for it again.
                 for place in waiting:
-                    outcomes[place] = error
+                    if outcomes[place] is not None:
+                        outcomes[place] = error
                 break
             for place, plan in plans.items():
                 if place not in missed:
@@ -196,10 +188,9 @@ class Sessions:
             if not missed:
                 break
             waiting = sorted(missed)
-        return outcomes
 
     async def _proved(
-        self, attempts: Sequence[_Attempt], outcomes: list[Grant | Exception]
+        self, attempts: Sequence[_Attempt], outcomes: list[Grant | Exception | None]
     ) -> list[int]:
         """The places that go on. Where a proof fails, nothing else is looked at."""
         shown = {place: one.proof for place, one in enumerate(attempts) if one.proof}
@@ -222,8 +213,8 @@ class Sessions:
         except StoreUnavailable:
             return set(changing)
         for done, change in zip(swapped, changing.values(), strict=True):
-            if done is True and change.after.revoked_at is not None:
-                self._revocations.add([change.after.feed_entry()])
+            if done is True:
+                self._revocations.learn(change.after)
         told = zip(changing, swapped, strict=True)
         return {place for place, done in told if done is not True}
 
@@ -242,6 +233,8 @@ class Sessions:
         verdict = judge(row, presented, policy, now)
         if row is None or isinstance(verdict, Refuse):
             assert isinstance(verdict, Refuse)  # noqa: S101 - no row is always refused
+            if row is not None:
+                self._revocations.learn(row)
             return _Plan(verdict.error())
         secret, asked = presented.secret, presented.asked
         match verdict:
@@ -251,7 +244,7 @@ class Sessions:
                 after = row.rotated(
                     generation, spent_with, attempt.address, policy, now
                 )
-                grant = self._grant(after, secret, asked, attempt.claims, now)
+                grant = self._granting.grant(after, secret, asked, attempt.claims, now)
                 event = None
                 if rewound:
                     event = Event.about(
@@ -262,13 +255,13 @@ class Sessions:
                         by=presented.generation - row.generation,
                     )
                 return _Plan(grant, Change(row, after, event))
-            case Retry():
-                self._retries.count(row, attempt.address, now)
-                return _Plan(self._grant(row, secret, asked, attempt.claims, now))
-            case Same():
-                return _Plan(self._grant(row, secret, asked, attempt.claims, now))
             case End(reason):
                 return self._plan_end(attempt, row, reason, now)
+            case Retry():
+                self._retries.count(row, attempt.address, now)
+            case Same():
+                pass
+        return _Plan(self._granting.grant(row, secret, asked, attempt.claims, now))
 
     def _plan_end(
         self, attempt: _Attempt, row: Session, reason: str, now: int
@@ -287,29 +280,6 @@ class Sessions:
         error = RefreshReused() if reuse else SessionRevoked()
         return _Plan(error, Change(row, row.ended(reason, now), event))
 
-    def _grant(
-        self,
-        session: Session,
-        secret: bytes,
-        asked: Asked,
-        extra: Mapping[str, Any],
-        now: int,
-    ) -> Grant:
-        """The tokens of the session's current generation. Signs."""
-        jti = self._entropy(16).hex()
-        claims = claims_of(
-            session, self._policy, asked, issuer=self._issuer, jti=jti, now=now
-        )
-        return Grant(
-            session,
-            self._keys.active.sign(claims, extra),
-            claims.exp - now // 1000,
-            self._tokens.mint(session.id, session.generation, secret),
-            (session.ends_at(self._policy) - now) // 1000,
-            session.scope if asked.scope is None else asked.scope,
-            claims.cnf is not None,
-        )
-
     async def _ahead(self, presented: Presented) -> Mapping[str, Any]:
         """The app's claims, asked for before the batch, so that nobody waits for them.
 
@@ -321,82 +291,12 @@ class Sessions:
             return NONE
         return await claims_from(self._claims_hook, row)
 
-    def generation_of(self, token: str) -> int:
-        """The generation that a refresh token names. Raises RefreshInvalid."""
-        return self._tokens.read(token)[1]
 
-    def ends_at(self, session: Session) -> int:
-        """The instant from which no token of the session works."""
-        return session.ends_at(self._policy)
-
-    def is_current(self, session: Session, token: str) -> bool:
-        """Whether a refresh token, whose session this is, would be honoured now."""
-        alive = session.revoked_at is None and self._clock() < self.ends_at(session)
-        return alive and self.generation_of(token) == session.generation
-
-    async def session_of(self, token: str) -> Session | None:
-        """The session of a refresh token of any generation, spent or expired ones too.
-
-        None for what is not a token of this server or of a session that it knows.
-        """
-        try:
-            session_id, _, secret = self._tokens.read(token)
-        except RefreshError:
-            return None
-        (row,) = await self._store.load([session_id])
-        if row is None or not hmac.compare_digest(hash_of(secret), row.secret_hash):
-            return None
-        return row
-
-    async def revoke(
-        self, which: Which, reason: str, *, address: str = "", by: str = "user"
-    ) -> int:
-        """End sessions; how many were alive. Their access tokens die with them.
-
-        In this process at once, in every other within a second. Idempotent.
-        """
-        count = 0
-        while True:
-            event = Event(
-                type=EventType.SESSION_REVOKED,
-                at=self._clock(),  # of each step: many sessions take a while
-                address=address,
-                detail={"reason": reason, "by": by},
-            )
-            ended = await self._store.end(which, reason, event, limits.END_LIMIT)
-            self._revocations.add(ended)
-            count += len(ended)
-            if len(ended) < limits.END_LIMIT:
-                return count
-            if not isinstance(which, OneSession):
-                last = max(entry.session_id for entry in ended)
-                which = msgspec.structs.replace(which, after=last)
-
-    async def get(self, session_id: bytes) -> Session | None:
-        """The session of that id, alive or not."""
-        (row,) = await self._store.load([session_id])
-        return row
-
-    async def list_of_account(self, account_id: bytes) -> list[Session]:
-        """The account's live sessions, oldest sign-in first; LIST_LIMIT at most."""
-        rows = await self._store.list_sessions(account_id, limit=limits.LIST_LIMIT)
-        now = self._clock()
-        return [row for row in rows if now < row.ends_at(self._policy)]
-
-    async def end_one(self, session_id: bytes, reason: str, *, address: str) -> int:
-        """End one session."""
-        return await self.revoke(OneSession(session_id), reason, address=address)
-
-    async def end_all(
-        self, account_id: bytes, reason: str, *, but: bytes | None = None, **by: str
-    ) -> int:
-        """End all sessions of an account, or all but one."""
-        return await self.revoke(OfAccount(account_id, but), reason, **by)
-
-    async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
-        """Give the account's live sessions these roles, from their next refresh on."""
-        await self._store.assign_roles(account_id, roles)
-
-    async def sweep(self) -> int:
-        """One small step of deleting what is over; how much there was."""
-        return await self._store.sweep(self._clock(), limits.SWEEP_LIMIT)
+def _without_ends(
+    plans: dict[int, _Plan], outcomes: list[Grant | Exception | None]
+) -> dict[int, _Plan]:
+    """The other plans; None is the outcome of those that end their session."""
+    for place, plan in plans.items():
+        if plan.ends:
+            outcomes[place] = None
+    return {place: plan for place, plan in plans.items() if not plan.ends}

@@ -1,0 +1,53 @@
+"""What a client is given: an access token, and the refresh token of this generation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from watchword.core.access_token import claims_of
+from watchword.core.refresh_token import RefreshTokens
+from watchword.core.session import Asked, Grant, Policy, Session
+from watchword.keys import KeyRing
+from watchword.ports import Entropy
+
+
+class Granting:
+    """Signs and mints, for sign-ins and refreshes alike."""
+
+    def __init__(
+        self,
+        tokens: RefreshTokens,
+        keys: KeyRing,
+        policy: Policy,
+        issuer: str,
+        entropy: Entropy,
+    ) -> None:
+        self._tokens = tokens
+        self._keys = keys
+        self._policy = policy
+        self._issuer = issuer
+        self._entropy = entropy
+
+    def grant(
+        self,
+        session: Session,
+        secret: bytes,
+        asked: Asked,
+        extra: Mapping[str, Any],
+        now: int,
+    ) -> Grant:
+        """The tokens of the current generation; `extra` are an app's claims."""
+        jti = self._entropy(16).hex()
+        claims = claims_of(
+            session, self._policy, asked, issuer=self._issuer, jti=jti, now=now
+        )
+        return Grant(
+            session,
+            self._keys.active.sign(claims, extra),
+            claims.exp - now // 1000,
+            self._tokens.mint(session.id, session.generation, secret),
+            (session.ends_at(self._policy) - now) // 1000,
+            session.scope if asked.scope is None else asked.scope,
+            claims.cnf is not None,
+        )
