@@ -1,9 +1,9 @@
 """For several machines: PostgreSQL, through asyncpg, poolers in between allowed.
 
 Sessions and the feed are here, what else is kept in `records.py` and `identities.py`.
-A batch of `load` or `swap` is one exchange of single-row statements by session id.
-Every row is locked in order of its id, by a statement that says what it must be like:
-the verdict on a row that has moved on is thrown away by its version.
+A batch is one exchange: of one statement to load it, of single-row statements by id to
+swap it. Every row is locked in order of its id, by a statement that says what it must
+be like: the verdict on a row that has moved on is thrown away by its version.
 """
 
 from __future__ import annotations
