@@ -99,6 +99,16 @@ FEED_READS: Final = 4
 FEED_LEEWAY: Final = 5 * MINUTE
 KEY_POLL: Final = SECOND
 
+# The feed over HTTP. A page is some 100 KB. A long poll is answered well before common
+# proxies give up (60 s), and a stream says something before anybody takes it for dead.
+FEED_PAGE: Final = 1000
+FEED_WAIT_MAX: Final = 25 * SECOND
+FEED_STAMP: Final = 5 * SECOND
+# Who may follow is asked again that often: a client that was disabled is let go of.
+FEED_STREAM: Final = MINUTE
+# Each costs a socket and a task. More APIs than that have more servers to ask.
+FEED_FOLLOWERS: Final = 1000
+
 # Group commit. 512 refreshes fit one transaction well below 50 ms; the queue holds
 # about a second of work, then sheds: an answer later than that is retried anyway.
 BATCH_MAX: Final = 512
