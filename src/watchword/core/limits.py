@@ -109,6 +109,24 @@ FEED_STREAM: Final = MINUTE
 # Each costs a socket and a task. More APIs than that have more servers to ask.
 FEED_FOLLOWERS: Final = 1000
 
+# Verifiers. What an issuer publishes is a few KB; more is not from an issuer.
+METADATA_MAX: Final = 64 * 1024
+FEED_ANSWER_MAX: Final = 512 * 1024
+FETCH_TIMEOUT: Final = 5 * SECOND
+# An issuer's word on how long its keys may be kept, within reason.
+JWKS_AGE_MIN: Final = 30 * SECOND
+JWKS_AGE_MAX: Final = DAY
+# A key that nobody knows is asked for that often at most, whoever sends what.
+JWKS_ASK: Final = 5 * SECOND
+RETRY_LEAST: Final = SECOND // 4
+RETRY_MOST: Final = 5 * SECOND
+# A third of what makes the feed stale: two answers may fail.
+FEED_WAIT: Final = 10 * SECOND
+# Logouts that come one upon another are fetched together.
+FEED_PAUSE: Final = SECOND // 10
+# Proofs that were used: some 110 bytes each. At 2,000 a second they are over by then.
+PROOFS_REMEMBERED: Final = 1_000_000
+
 # Group commit. 512 refreshes fit one transaction well below 50 ms; the queue holds
 # about a second of work, then sheds: an answer later than that is retried anyway.
 BATCH_MAX: Final = 512
