@@ -76,8 +76,9 @@ def _check(answer: httpx2.Response) -> None:
 
 
 async def _body(answer: httpx2.Response, limit: int) -> bytes:
+    # Not compressed: these are the bytes as they came.
     body = b""
-    async for chunk in answer.aiter_raw():
+    async for chunk in answer.aiter_bytes():
         body += chunk
         if len(body) > limit:
             raise FetchFailed(f"answered with more than {limit} bytes")
