@@ -1,4 +1,4 @@
-"""How old the news is: by the server's stamps, whenever they come, whatever clocks do."""
+"""How old the news is: by the server's stamps, whenever they come."""
 
 from __future__ import annotations
 
@@ -120,6 +120,7 @@ def test_old_news_is_old_whenever_it_arrives(world: World) -> None:
     world.ask()
     world.ask(back=FEED_STALE)
     assert world.followed.age() == FEED_STALE
+    assert world.followed.wait() == limits.FEED_RETRY  # a newer one is wanted soon
     world.server.end("late")
     world.ask(back=FEED_STALE + 1)
     assert world.followed.has_ended("late")
@@ -213,7 +214,7 @@ def test_after_a_failure_it_asks_for_an_answer_at_once(world: World) -> None:
 
 
 def test_memory_is_bounded_whatever_ends_in_one_life_of_a_token(world: World) -> None:
-    """A hundred thousand logouts in 50 minutes, 2,000 a minute; each is kept for seven."""
+    """2,000 logouts a minute for 50 minutes, and each is kept for seven."""
     most = 0
     for minute in range(50):
         now = world.clock.now

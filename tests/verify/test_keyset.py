@@ -1,4 +1,4 @@
-"""An issuer's key set: what is taken from it, for how long, and when it is asked for."""
+"""An issuer's key set: what is taken from it, for how long, when it is asked."""
 
 from __future__ import annotations
 

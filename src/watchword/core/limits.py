@@ -122,6 +122,7 @@ RETRY_LEAST: Final = SECOND // 4
 RETRY_MOST: Final = 5 * SECOND
 # A third of what makes the feed stale: two answers may fail.
 FEED_WAIT: Final = 10 * SECOND
+FEED_RETRY: Final = SECOND
 # Logouts that come one upon another are fetched together.
 FEED_PAUSE: Final = SECOND // 10
 # Proofs that were used: some 110 bytes each. At 2,000 a second they are over by then.

@@ -128,7 +128,11 @@ class Followed:
 
     def wait(self) -> int:
         """For how many milliseconds the next request may wait for news."""
-        return 0 if self._is_behind else limits.FEED_WAIT
+        if self._is_behind:
+            return 0
+        # After an answer that was held up, or of a server that is behind itself.
+        is_old = (self.age() or 0) > limits.FEED_WAIT
+        return limits.FEED_RETRY if is_old else limits.FEED_WAIT
 
     def pause(self) -> int:
         """How many milliseconds to let pass before it, after a good answer.
