@@ -245,6 +245,32 @@ async def test_an_issuer_without_a_feed_is_told_in_health(issuer: Issuer) -> Non
     assert "has none" in error
 
 
+async def test_who_waits_for_keys_at_the_end_is_told_and_not_cancelled(
+    issuer: Issuer,
+) -> None:
+    """And who gives up waiting takes nothing from the others."""
+    asked = asyncio.Event()
+
+    async def hangs() -> httpx2.Response:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    issuer.instead[METADATA] = lambda _: hangs()  # type: ignore[assignment,return-value]
+    async with issuer.verifier() as verifier:
+        waiting, gone = (
+            asyncio.create_task(verifier.verify(issuer.mint.token())) for _ in range(2)
+        )
+        await asked.wait()
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        assert not waiting.done()
+    with pytest.raises(StoreUnavailable):
+        await waiting
+    assert len(issuer.asked) == 1
+
+
 async def test_one_that_does_not_run_knows_nothing(issuer: Issuer) -> None:
     with pytest.raises(StoreUnavailable, match="async with"):
         await issuer.verifier().verify(issuer.mint.token())

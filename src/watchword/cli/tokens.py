@@ -119,7 +119,7 @@ def _signature(watchword: Watchword, token: str, claims: dict[str, Any]) -> str:
     from watchword.verify import Checker
 
     audience = claims.get("aud")
-    verifier = Checker(
+    checker = Checker(
         issuer=str(claims.get("iss")),
         audience=str(
             audience[0] if isinstance(audience, list) and audience else audience
@@ -129,7 +129,7 @@ def _signature(watchword: Watchword, token: str, claims: dict[str, Any]) -> str:
         clock=watchword.clock,
     )
     try:
-        verifier.verify_signature(token)
+        checker.verify_signature(token)
     except WatchwordError:
         return "wrong, or of an unknown key, or over claims that are none of ours"
     return "right"

@@ -242,7 +242,8 @@ class Verifier:
         """Ask once for all who want it meanwhile. Raises nothing."""
         if self._fetching is None:
             self._fetching = asyncio.create_task(self._read_keys())
-        await asyncio.shield(self._fetching)
+        # Who waits and goes does not end it, and is not ended with it.
+        await asyncio.wait([self._fetching])
 
     async def _read_keys(self) -> None:
         now = self._monotonic()
@@ -260,8 +261,8 @@ class Verifier:
             self._keys.read(keyset.read_keys(found.body), age, now)
             self._metadata = metadata
             self._discovered.set()
-        except (FetchFailed, Malformed) as fault:
-            self._keys.failed(f"The issuer's keys cannot be had: {fault}.")
+        except Exception as fault:  # noqa: BLE001 - told, and tried again
+            self._keys.failed(f"The issuer's keys cannot be had: {_why(fault)}.")
         finally:
             self._fetching = None
         _tell("keys", before, self._keys.error)
@@ -281,8 +282,9 @@ class Verifier:
             before = followed.error
             try:
                 await self._poll(followed)
-            except (FetchFailed, Malformed) as fault:
-                followed.failed(f"The revocation feed cannot be followed: {fault}.")
+            except Exception as fault:  # noqa: BLE001 - told, and tried again
+                why = _why(fault)
+                followed.failed(f"The revocation feed cannot be followed: {why}.")
                 pause = retry.next()
             else:
                 retry.reset()
@@ -338,6 +340,14 @@ def _plainly() -> Iterator[None]:
 
 async def _sleep(ms: int) -> None:
     await asyncio.sleep(ms / limits.SECOND)
+
+
+def _why(fault: Exception) -> str:
+    """A sentence's end that can be shown; what nobody foresaw is in the log."""
+    if isinstance(fault, (FetchFailed, Malformed)):
+        return str(fault)
+    _log.error("unexpected %s", type(fault).__name__, exc_info=fault)
+    return type(fault).__name__
 
 
 def _tell(what: str, before: str | None, error: str | None) -> None:
