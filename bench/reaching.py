@@ -72,7 +72,8 @@ async def _reach(server: Server, feed: tuple[str, str], many: int) -> list[float
     url = f"http://127.0.0.1:{server.port}"
     verifiers = [Verifier(url, feed=feed) for _ in range(VERIFIERS)]
     times: list[float] = []
-    async with httpx2.AsyncClient(base_url=url) as http, asyncio.TaskGroup() as group:
+    client = httpx2.AsyncClient(base_url=url, timeout=servers.PATIENCE)
+    async with client as http, asyncio.TaskGroup() as group:
         for verifier in verifiers:
             await verifier.__aenter__()
         try:
