@@ -26,6 +26,7 @@ from bench.measuring import (
     ratios,
 )
 from bench.protocols import dpop_refresh, introspect, oauth_refresh
+from bench.reaching import feed_memory, jwks_once, logout_reach
 from bench.report import RESULTS, Row
 from bench.storage import bytes_per_session, bytes_per_session_on
 from bench.verifying import verify_cached, verify_new
@@ -222,6 +223,10 @@ ROWS: Final[dict[str, Callable[[Path, Effort], Row]]] = {
     **_on_each("bytes-per-session", bytes_per_session_on, "postgresql", "redis"),
     "verify-cached": verify_cached,
     "verify-new": verify_new,
+    "logout-reach": logout_reach,
+    "logout-reach-workers": partial(logout_reach, workers=2),
+    "jwks-once": jwks_once,
+    "feed-memory": feed_memory,
     "sign-in": sign_in,
     "storm": storm,
     "profile": profile,

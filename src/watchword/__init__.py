@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from watchword.bootstrap import Watchword, open_watchword
     from watchword.config import Settings, load_settings
     from watchword.errors import WatchwordError
+    from watchword.verify import Verifier
 
 __version__: Final = "0.1.0"
 
 __all__ = [
     "Settings",
+    "Verifier",
     "Watchword",
     "WatchwordError",
     "__version__",
@@ -30,6 +32,7 @@ __all__ = [
 
 _HOME: Final = {
     "Settings": "watchword.config",
+    "Verifier": "watchword.verify",
     "Watchword": "watchword.bootstrap",
     "WatchwordError": "watchword.errors",
     "load_settings": "watchword.config",

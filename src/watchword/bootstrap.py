@@ -34,6 +34,7 @@ from watchword.errors import (
     PasswordRejected,
     SettingsError,
 )
+from watchword.feed import Journal
 from watchword.keys import KeyRing, derive
 from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher, cpus
 from watchword.ports import Clock, Entropy, Store
@@ -91,7 +92,10 @@ class Watchword:
         self.store = store
         self.clock = clock
         self.keys = KeyRing(store, server_secrets, settings.signing_alg, clock, entropy)
-        self.revocations = Revocations(store, clock, monotonic)
+        self.feed = Journal(
+            entropy(16).hex(), monotonic, lambda: self.revocations.complete_as_of
+        )
+        self.revocations = Revocations(store, clock, monotonic, self.feed.add)
         self.proofs = _proofs("token", store, server_secrets, clock)
         self.resource_proofs = _proofs("resource", store, server_secrets, clock)
         self.sessions = Sessions(
@@ -159,8 +163,9 @@ class Watchword:
 
     async def sweep(self) -> None:
         """Delete what is over, in small steps; of all processes, one in each turn."""
-        self.revocations.forget_expired()
         now = self.clock()
+        self.revocations.forget_expired()
+        self.feed.forget_expired(now)
         turn = b"sweep %d" % (now // limits.SWEEP_EVERY)
         # Whoever names it first: so one that died is replaced at the next turn.
         if not all(await self.store.use_once([(turn, now + limits.HOUR)])):

@@ -12,6 +12,7 @@
     │   └── NonceNeeded           use_dpop_nonce
     ├── CsrfRejected              csrf_rejected
     ├── InsufficientScope         insufficient_scope
+    ├── InsufficientRole          insufficient_role
     ├── NotFound                  not_found
     ├── NameTaken                 name_taken
     ├── PasswordRejected          password_rejected
@@ -54,6 +55,7 @@ __all__ = [
     "ConfigurationError",
     "CsrfRejected",
     "InsufficientAuthentication",
+    "InsufficientRole",
     "InsufficientScope",
     "InvalidClient",
     "InvalidCredentials",
@@ -191,6 +193,13 @@ class InsufficientScope(WatchwordError):
     def __init__(self, scope: str) -> None:
         super().__init__()
         self.scope = scope
+
+
+class InsufficientRole(WatchwordError):
+    """A good access token of an account without a role that is needed."""
+
+    code = "insufficient_role"
+    message = "The account lacks a role that is needed here."
 
 
 class NotFound(WatchwordError):

@@ -10,10 +10,11 @@ answer is 503, not 401, for the client must not sign its user out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from watchword.core import limits
+from watchword.core.ended import EndedSessions
 from watchword.core.session import Ended, Session, as_text
 from watchword.errors import StoreUnavailable
 from watchword.ports import Clock, Cursor, SessionStore
@@ -26,29 +27,33 @@ class Revocations:
 
     `monotonic` measures in milliseconds how old the last read is, and how long an entry
     has been here: a clock that is set must neither blind the process nor make it trust
-    an old feed, nor forget.
+    an old feed, nor forget. `on_news` is given what was not known before.
     """
 
     def __init__(
-        self, store: SessionStore, clock: Clock, monotonic: Callable[[], int]
+        self,
+        store: SessionStore,
+        clock: Clock,
+        monotonic: Callable[[], int],
+        on_news: Callable[[Sequence[Ended]], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._monotonic = monotonic
-        # By session: until when it is remembered, by either clock; the later counts.
-        self._until: dict[str, tuple[int, int]] = {}
+        self._on_news = on_news
+        self._ended = EndedSessions()
         self._cursor: Cursor | None = None
         self._complete_at: int | None = None
         self._reads: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
-        return len(self._until)
+        return len(self._ended)
 
     def has_ended(self, sid: str) -> bool:
         """Whether that session ended. Raises StoreUnavailable when nobody can say."""
         if not self.is_current():
             raise StoreUnavailable
-        return sid in self._until
+        return sid in self._ended
 
     def is_current(self) -> bool:
         """Whether the feed was read completely, and recently enough."""
@@ -56,15 +61,23 @@ class Revocations:
             return False
         return self._monotonic() - self._complete_at <= limits.FEED_STALE
 
+    @property
+    def complete_as_of(self) -> int | None:
+        """By the monotonic clock: all that ended before is known. None: not current."""
+        return self._complete_at if self.is_current() else None
+
     def add(self, entries: Iterable[Ended]) -> None:
         """Sessions that ended, known from the feed or because we ended them."""
-        now = self._monotonic()
-        for entry in entries:
-            sid = as_text(entry.session_id)
-            until, here = self._until.get(sid, (0, 0))
-            # Whoever ended it may have a clock that is far behind.
-            life = entry.until - entry.at
-            self._until[sid] = max(entry.until, until), max(now + life, here)
+        here = self._monotonic()
+        news = [
+            one
+            for one in entries
+            if self._ended.add(
+                as_text(one.session_id), at=one.at, until=one.until, here=here
+            )
+        ]
+        if news:
+            self._on_news(news)
 
     def learn(self, session: Session) -> None:
         """Likewise of a row: whoever says that it has ended refuses its tokens too."""
@@ -130,7 +143,4 @@ class Revocations:
 
     def forget_expired(self) -> None:
         """Drop the entries whose access tokens have surely all expired by now."""
-        now, here = self._clock(), self._monotonic()
-        over = [s for s, (u, h) in self._until.items() if u <= now and h <= here]
-        for sid in over:
-            del self._until[sid]
+        self._ended.forget_expired(self._clock(), self._monotonic())

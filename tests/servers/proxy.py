@@ -19,6 +19,8 @@ class Proxy:
         self._behind = port
         self._left: dict[Way, int] = {}
         self._closed = False
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     def cut_after(self, way: Way, number: int) -> None:
@@ -30,6 +32,24 @@ class Proxy:
         """Count anew, and cut nothing."""
         self.passed = {"request": 0, "answer": 0}
         self._left = {}
+
+    def freeze(self) -> None:
+        """Pass nothing more, and close nothing: whoever waits is told nothing."""
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        """Pass on what was held back, and what follows."""
+        self._flowing.set()
+
+    def cut(self) -> None:
+        """Close what is open, and from now on what comes."""
+        self._closed = True
+        for writer in self._connections.values():
+            writer.close()
+
+    def mend(self) -> None:
+        """Pass on again what comes from now on."""
+        self._closed = False
 
     @property
     def has_cut(self) -> bool:
@@ -69,6 +89,7 @@ class Proxy:
         self, way: Way, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         while data := await reader.read(65536):
+            await self._flowing.wait()
             left = self._left.get(way)
             passing = data if left is None else data[:left]
             self.passed[way] += len(passing)
@@ -89,10 +110,10 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy(port: int) -> AsyncIterator[Proxy]:
-    """A proxy before what listens on that port of loopback."""
+async def proxy(port: int, at: int = 0) -> AsyncIterator[Proxy]:
+    """A proxy before what listens on that port of loopback; itself on a free one."""
     made = Proxy(port)
-    server = await asyncio.start_server(made.connected, "127.0.0.1", 0)
+    server = await asyncio.start_server(made.connected, "127.0.0.1", at)
     made.port = server.sockets[0].getsockname()[1]
     try:
         yield made

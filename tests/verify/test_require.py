@@ -8,7 +8,11 @@ import pytest
 
 from tests.verify.minting import Bench
 from watchword.core.access_token import Claims
-from watchword.errors import InsufficientAuthentication, InsufficientScope
+from watchword.errors import (
+    InsufficientAuthentication,
+    InsufficientRole,
+    InsufficientScope,
+)
 
 # The token's scope, what is needed, whether it will do.
 SCOPES: dict[str, tuple[Any, tuple[str, ...], bool]] = {
@@ -94,3 +98,25 @@ def test_a_sign_in_cannot_widen_a_scope_so_that_is_told_first(bench: Bench) -> N
     token = claims(bench, auth_time=1)
     with pytest.raises(InsufficientScope):
         bench.checker.require(token, scope=["admin"], max_age=60)
+
+
+# The account's roles, what is needed, whether they will do.
+ROLES: dict[str, tuple[Any, tuple[str, ...], bool]] = {
+    "nothing needed": (..., (), True),
+    "none there": (..., ("admin",), False),
+    "the one": (["admin"], ("admin",), True),
+    "all of more": (["a", "b", "c"], ("c", "a"), True),
+    "one of two": (["a"], ("a", "b"), False),
+    "a part of one": (["administrator"], ("admin",), False),
+}
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_all_of_the_roles_must_be_there(name: str, bench: Bench) -> None:
+    roles, needed, enough = ROLES[name]
+    token = claims(bench, roles=roles)
+    if enough:
+        bench.checker.require(token, roles=needed)
+        return
+    with pytest.raises(InsufficientRole):
+        bench.checker.require(token, roles=needed)

@@ -14,7 +14,6 @@ import click
 from watchword.cli.output import facts, utc
 from watchword.cli.running import existing, options, standard_input, with_engine
 from watchword.core import limits
-from watchword.core.refresh_token import PREFIX
 from watchword.core.rotation import End, Presented, Refuse, Verdict, judge
 from watchword.core.session import Asked, Policy, Session, as_text, from_text
 from watchword.errors import (
@@ -42,6 +41,8 @@ def inspect(data: Path | None, as_json: bool) -> None:
     Never give a token as an argument: others on the machine can read those. The state
     is `live`, or the code that the API would answer with.
     """
+    from watchword.core.refresh_token import PREFIX
+
     settings = existing(data)
     if sys.stdin.isatty():
         token: str = click.prompt("Token (hidden)", hide_input=True, err=True)
@@ -119,7 +120,7 @@ def _signature(watchword: Watchword, token: str, claims: dict[str, Any]) -> str:
     from watchword.verify import Checker
 
     audience = claims.get("aud")
-    verifier = Checker(
+    checker = Checker(
         issuer=str(claims.get("iss")),
         audience=str(
             audience[0] if isinstance(audience, list) and audience else audience
@@ -129,7 +130,7 @@ def _signature(watchword: Watchword, token: str, claims: dict[str, Any]) -> str:
         clock=watchword.clock,
     )
     try:
-        verifier.verify_signature(token)
+        checker.verify_signature(token)
     except WatchwordError:
         return "wrong, or of an unknown key, or over claims that are none of ours"
     return "right"
@@ -155,6 +156,8 @@ def _mismatches(
 
 async def _inspect_refresh(watchword: Watchword, token: str) -> dict[str, Any]:
     """What a refresh token names, and what would become of it."""
+    from watchword.core.refresh_token import PREFIX
+
     found: dict[str, Any] = {"kind": "refresh token", "state": RefreshInvalid.code}
     body = token.removeprefix(PREFIX)
     if re.fullmatch(r"[A-Za-z0-9_-]{76}", body, re.ASCII) is None:

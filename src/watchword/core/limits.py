@@ -94,13 +94,41 @@ FEED_RECENT: Final = 5 * SECOND
 # A read that has not come back by then hangs, perhaps: the next begins beside it.
 FEED_PATIENCE: Final = SECOND // 2
 FEED_READS: Final = 4
-# Entries in one exchange: some 10 ms of the event loop. A million ended sessions
-# (`sessions revoke --before` after a restored backup) are 500 of them.
-FEED_PAGE: Final = 2000
+# Entries in one exchange with the store, or one answer over HTTP: 5 ms of the event
+# loop, 100 KB. A million ended sessions (`sessions revoke --before`) are 1000 of them.
+FEED_PAGE: Final = 1000
 # How much longer than its last access token an ended session is remembered: more than
 # a commit can take, than clocks differ, and than one is usually corrected by.
 FEED_LEEWAY: Final = 5 * MINUTE
 KEY_POLL: Final = SECOND
+
+# The feed over HTTP. A long poll is answered well before common proxies give up (60 s),
+# and a stream says something before anybody takes it for dead.
+FEED_WAIT_MAX: Final = 25 * SECOND
+FEED_STAMP: Final = 5 * SECOND
+# Who may follow is asked again that often: a client that was disabled is let go of.
+FEED_STREAM: Final = MINUTE
+# Each costs a socket and a task. More APIs than that have more servers to ask.
+FEED_FOLLOWERS: Final = 1000
+
+# Verifiers. What an issuer publishes is a few KB; more is not from an issuer.
+METADATA_MAX: Final = 64 * 1024
+FEED_ANSWER_MAX: Final = 512 * 1024
+FETCH_TIMEOUT: Final = 5 * SECOND
+# An issuer's word on how long its keys may be kept, within reason.
+JWKS_AGE_MIN: Final = 30 * SECOND
+JWKS_AGE_MAX: Final = DAY
+# A key that nobody knows is asked for that often at most, whoever sends what.
+JWKS_ASK: Final = 5 * SECOND
+RETRY_LEAST: Final = SECOND // 4
+RETRY_MOST: Final = 5 * SECOND
+# A third of what makes the feed stale: two answers may fail.
+FEED_WAIT: Final = 10 * SECOND
+FEED_RETRY: Final = SECOND
+# Logouts that come one upon another are fetched together.
+FEED_PAUSE: Final = SECOND // 10
+# Proofs that were used: some 110 bytes each. At 2,000 a second they are over by then.
+PROOFS_REMEMBERED: Final = 1_000_000
 
 # Group commit. 512 refreshes fit one transaction well below 50 ms; the queue holds
 # about a second of work, then sheds: an answer later than that is retried anyway.

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -71,6 +71,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     bearer: bool = False
     cookie: bool = False
     client: bool = False
+    query: Mapping[str, Any] = {}
     retry_key: bool = False
     dpop: bool = False
     errors: tuple[type[WatchwordError], ...] = ()
@@ -86,6 +87,7 @@ def document(operations: Iterable[Operation] | None = None) -> dict[str, Any]:
     types = [Problem, OAuthError, RetryKey, Proof]
     types += [one.request for one in operations if one.request is not None]
     types += [one.response for one in operations if one.response is not None]
+    types += [kind for one in operations for kind in one.query.values()]
     schemas, components = msgspec.json.schema_components(
         types, ref_template="#/components/schemas/{name}"
     )
@@ -151,6 +153,10 @@ def _operation(one: Operation, schema_of: dict[int, Any]) -> dict[str, Any]:
             "schema": {"type": "string", "format": "uuid"},
         }
         for name in _path_parameters(one.path)
+    ]
+    parameters += [
+        {"name": name, "in": "query", "required": False, "schema": schema_of[id(kind)]}
+        for name, kind in one.query.items()
     ]
     headers = {
         "Idempotency-Key": one.retry_key and RetryKey,

@@ -70,6 +70,7 @@ STATUS: Final[dict[type[WatchwordError], int]] = {
     errors.NonceNeeded: 400,
     errors.CsrfRejected: 403,
     errors.InsufficientScope: 403,
+    errors.InsufficientRole: 403,
     errors.NotFound: 404,
     errors.NameTaken: 409,
     errors.PasswordRejected: 422,

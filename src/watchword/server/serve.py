@@ -33,7 +33,7 @@ def run(settings: Settings) -> None:
         with config.bind_socket() as listener:
             sys.exit(asyncio.run(_with_workers(settings, listener)))
     _end_well()
-    uvicorn.Server(config).run()
+    _Server(config).run()
 
 
 async def _with_workers(settings: Settings, listener: socket.socket) -> int:
@@ -49,10 +49,20 @@ def work() -> None:
     with parent.makefile("rb") as sent:
         settings = pickle.load(sent)  # noqa: S301 - by our own parent
     listener = socket.socket(fileno=int(sys.argv[1]))
-    _Server(_configuration(settings), parent).run([listener])
+    _Worker(_configuration(settings), parent).run([listener])
 
 
 class _Server(uvicorn.Server):
+    """Lets go of those who follow the feed before it waits for what is in flight."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        watchword = self.lifespan.state.get("watchword")
+        if watchword is not None:  # it had started
+            watchword.feed.close()
+        await super().shutdown(sockets)
+
+
+class _Worker(_Server):
     """Tells its parent that it serves, and stops when there is none any more."""
 
     def __init__(self, config: uvicorn.Config, parent: socket.socket) -> None:

@@ -1,10 +1,42 @@
 """For resource servers: checks access tokens, offline and hostile input first.
 
-Imports only `core` and `errors`: it can be used without the rest.
+Imports only `core` and `errors`: it can be used without the rest. `Verifier` and its
+twin speak HTTP, and need the extra `verify`; they are loaded when first asked for.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from watchword.core.access_token import Claims
 from watchword.verify.checker import Checker
 from watchword.verify.dpop import DPOP_ALGORITHMS, Nonces, Proofs
 from watchword.verify.jose import PublicKey
 
-__all__ = ["DPOP_ALGORITHMS", "Checker", "Nonces", "Proofs", "PublicKey"]
+if TYPE_CHECKING:
+    from watchword.verify.sync import SyncVerifier
+    from watchword.verify.verifier import Health, Verifier
+
+__all__ = [
+    "DPOP_ALGORITHMS",
+    "Checker",
+    "Claims",
+    "Health",
+    "Nonces",
+    "Proofs",
+    "PublicKey",
+    "SyncVerifier",
+    "Verifier",
+]
+
+_HOME: Final = {
+    "Health": "watchword.verify.verifier",
+    "SyncVerifier": "watchword.verify.sync",
+    "Verifier": "watchword.verify.verifier",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(_HOME[name]), name)

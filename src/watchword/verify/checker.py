@@ -18,6 +18,7 @@ from watchword.core import limits
 from watchword.core.access_token import TYPE, Claims, check_claims, read_claims
 from watchword.errors import (
     InsufficientAuthentication,
+    InsufficientRole,
     InsufficientScope,
     InvalidProof,
     NonceNeeded,
@@ -34,10 +35,10 @@ from watchword.verify.dpop import Proofs
 class Checker:
     """Checks access tokens of one issuer for one audience.
 
-    `key_of` returns the published key of an id, or None; `has_ended` tells of a session
-    (its `sid`) whether it ended before its time, and raises StoreUnavailable when it
-    cannot know; `clock` gives milliseconds since the epoch. Without `proofs` no token
-    that is bound to a key is accepted.
+    `key_of` returns the published key of an id, or None, or raises; `has_ended` tells
+    of a session (its `sid`) whether it ended before its time, and raises
+    StoreUnavailable when it cannot know; `clock` gives milliseconds since the epoch.
+    Without `proofs` no token that is bound to a key is accepted.
     """
 
     def __init__(
@@ -118,18 +119,21 @@ class Checker:
         claims: Claims,
         *,
         scope: Sequence[str] = (),
+        roles: Sequence[str] = (),
         max_age: int | None = None,
         acr_values: Sequence[str] = (),
     ) -> None:
-        """Claims with all of this scope, and of a sign-in that is good enough.
+        """Claims with all of this scope and all these roles, of a good enough sign-in.
 
         `max_age` is in seconds since the sign-in; any of `acr_values` will do. Nobody
         signed in for a client's own token: it satisfies neither. Raises
-        InsufficientScope, InsufficientAuthentication (RFC 9470 §3).
+        InsufficientScope, InsufficientRole, InsufficientAuthentication (RFC 9470 §3).
         """
         granted = (claims.scope or "").split(" ")
         if not set(scope).issubset(granted):
             raise InsufficientScope(" ".join(scope))
+        if not set(roles).issubset(claims.roles):
+            raise InsufficientRole
         old = max_age is not None and (
             claims.auth_time is None
             or self._clock() // 1000 - claims.auth_time > max_age

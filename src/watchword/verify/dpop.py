@@ -18,11 +18,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from joserfc.jwk import ECKey, OKPKey, RSAKey
-
 from watchword.core import limits
 from watchword.errors import InvalidProof, NonceNeeded
-from watchword.verify import jose
+from watchword.verify import jose, jwk
 
 TYPE: Final = "dpop+jwt"
 DPOP_ALGORITHMS: Final = ("ES256", "Ed25519", "EdDSA", "RS256", "PS256")
@@ -32,15 +30,6 @@ _JTI_MAX: Final = 256
 _NONCE_BYTES: Final = 18
 # Nobody but its owner can make two proofs of one key meet, and nobody gains by it.
 _ONCE_BYTES: Final = 16
-_P256_BYTES: Final = 32
-# 2^16 + 1 is what everybody uses; a long exponent costs the verifier like a signature.
-_EXPONENT_BYTES: Final = 8
-_PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"})
-_ED25519_PRIME: Final = 2**255 - 19
-# The y of the points of order 8; those of order 1, 2 and 4 are 1, p - 1 and 0.
-_ED25519_ORDER_8: Final = (
-    0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
-)
 
 
 class Nonces:
@@ -258,80 +247,11 @@ def _key(head: str) -> jose.PublicKey:
     a key has one thumbprint.
     """
     alg, header = jose.read_header(head, TYPE, DPOP_ALGORITHMS)
-    jwk = header.get("jwk")
-    if not isinstance(jwk, dict):
+    given = header.get("jwk")
+    if not isinstance(given, dict):
         raise jose.Malformed("jwk is not an object")
-    if not _PRIVATE.isdisjoint(jwk):
-        raise jose.Malformed("jwk holds a private or symmetric key")
-    try:
-        key = _IMPORTS[alg](jwk)
-        return jose.PublicKey(key.thumbprint(), alg, key)
-    except jose.Malformed:
-        raise
-    except ValueError:
-        raise jose.Malformed("jwk is no key") from None
-
-
-def _ec(jwk: dict[str, Any]) -> ECKey:
-    made = _members(jwk, kty="EC", crv="P-256")
-    for name in ("x", "y"):
-        made[name] = jwk.get(name)
-        if len(_bytes(jwk, name)) != _P256_BYTES:
-            raise jose.Malformed(f"jwk: {name} is not 32 bytes")
-    return ECKey.import_key(made)
-
-
-def _okp(jwk: dict[str, Any]) -> OKPKey:
-    made = _members(jwk, kty="OKP", crv="Ed25519")
-    made["x"] = jwk.get("x")
-    y = int.from_bytes(_bytes(jwk, "x"), "little") & (2**255 - 1)
-    prime = _ED25519_PRIME
-    # Under a key of small order a signature of nobody's verifies.
-    small = {0, 1, prime - 1, _ED25519_ORDER_8, prime - _ED25519_ORDER_8}
-    if y >= prime or y in small:
-        raise jose.Malformed("jwk: x is no point that could be a key")
-    return OKPKey.import_key(made)
-
-
-def _rsa(jwk: dict[str, Any]) -> RSAKey:
-    made = _members(jwk, kty="RSA")
-    numbers = []
-    for name in ("n", "e"):
-        made[name] = jwk.get(name)
-        raw = _bytes(jwk, name)
-        if raw.startswith(b"\0"):
-            raise jose.Malformed(f"jwk: {name} has leading zeros")
-        numbers.append(int.from_bytes(raw))
-    modulus, exponent = numbers
-    least, most = limits.DPOP_RSA_BITS
-    if not least <= modulus.bit_length() <= most:
-        raise jose.Malformed(f"jwk: n is not of {least} to {most} bits")
-    if exponent % 2 == 0 or not 1 < exponent < 256**_EXPONENT_BYTES:
-        raise jose.Malformed("jwk: e is no public exponent")
-    return RSAKey.import_key(made)
-
-
-_IMPORTS: Final[dict[str, Callable[[dict[str, Any]], ECKey | OKPKey | RSAKey]]] = {
-    "ES256": _ec,
-    "Ed25519": _okp,
-    "EdDSA": _okp,
-    "RS256": _rsa,
-    "PS256": _rsa,
-}
-
-
-def _members(jwk: dict[str, Any], **expected: str) -> dict[str, Any]:
-    for name, value in expected.items():
-        if jwk.get(name) != value:
-            raise jose.Malformed(f"jwk: {name} does not go with alg")
-    return dict(expected)
-
-
-def _bytes(jwk: dict[str, Any], name: str) -> bytes:
-    value = jwk.get(name)
-    if not isinstance(value, str) or not value:
-        raise jose.Malformed(f"jwk: {name} is missing")
-    return jose.decode(value)
+    key = jwk.read_key(given, alg)
+    return jose.PublicKey(key.thumbprint(), alg, key)
 
 
 # An absolute http(s) URL of RFC 3986 characters alone, without user information.

@@ -13,7 +13,13 @@ from watchword.clients import GRANTS
 from watchword.config import Settings
 from watchword.core.limits import JWKS_MAX_AGE
 from watchword.errors import NotFound
-from watchword.server.endpoints import discovery, introspect, revoke, token
+from watchword.server.endpoints import (
+    discovery,
+    introspect,
+    revocations,
+    revoke,
+    token,
+)
 from watchword.server.openapi import BASE, Operation
 from watchword.server.parsing import address_of, engine_of
 from watchword.verify.dpop import DPOP_ALGORITHMS
@@ -43,6 +49,8 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     introspection_endpoint_auth_methods_supported: list[str]
     introspection_signing_alg_values_supported: list[str]
     dpop_signing_alg_values_supported: list[str]
+    # No standard's: where verifiers follow the sessions that ended.
+    watchword_revocations_endpoint: str
 
 
 class ResourceMetadata(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +112,7 @@ async def server(request: Request) -> Response:
         introspection_endpoint_auth_methods_supported=_SECRETS,
         introspection_signing_alg_values_supported=[settings.signing_alg],
         dpop_signing_alg_values_supported=list(DPOP_ALGORITHMS),
+        watchword_revocations_endpoint=address_of(issuer, revocations.OPERATION.path),
     )
     return _published(request, document)
 

@@ -1,0 +1,214 @@
+"""GET /revocations: the sessions that ended, for those who verify tokens elsewhere.
+
+A long poll, or with `Accept: text/event-stream` the same answers as server-sent events.
+Only what this process knows already is told: no request costs a look into the store,
+but for the client's own secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Annotated, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from watchword import errors
+from watchword.core import limits
+from watchword.core.session import as_text
+from watchword.errors import InvalidClient, InvalidRequest, UnauthorizedClient
+from watchword.feed import Journal, Page
+from watchword.server.answers import JSON
+from watchword.server.oauth import basic_credentials
+from watchword.server.openapi import Operation
+from watchword.server.parsing import client_address, engine_of, one_header
+
+RIGHT: Final = "feed"
+STREAM: Final = "text/event-stream"
+_WAIT_MAX: Final = limits.FEED_WAIT_MAX // limits.SECOND
+_CURSOR_MAX: Final = 64
+_STAMP_SECONDS: Final = limits.FEED_STAMP / limits.SECOND
+
+After = Annotated[
+    str,
+    msgspec.Meta(
+        title="after",
+        description=(
+            "The `cursor` of the answer before. Without it, or where it is not one of "
+            "this process, the answer begins at the beginning."
+        ),
+        max_length=_CURSOR_MAX,
+    ),
+]
+Wait = Annotated[
+    int,
+    msgspec.Meta(
+        title="wait",
+        description="Where there is nothing new: for how many seconds to wait for it.",
+        ge=0,
+        le=_WAIT_MAX,
+    ),
+]
+
+
+class EndedSession(msgspec.Struct, frozen=True):
+    """A session that ended before its time: milliseconds since the epoch.
+
+    `until` is when its last access token has expired, and the entry may be forgotten.
+    """
+
+    sid: str
+    at: int
+    until: int
+
+
+class Ended(msgspec.Struct, frozen=True, rename="camel"):
+    """What ended after a cursor.
+
+    `now` and `completeAsOf` are of the server's monotonic clock, in milliseconds: all
+    that ended before the latter is in here or was in earlier answers, unless there is
+    `more`. `complete`: this answer begins at the beginning.
+    """
+
+    cursor: str
+    entries: list[EndedSession]
+    more: bool
+    complete: bool
+    now: int
+    complete_as_of: int
+
+
+OPERATION = Operation(
+    method="GET",
+    path="/revocations",
+    summary="Which sessions ended",
+    description=(
+        "For confidential clients with the right `feed`, by HTTP Basic. With `Accept: "
+        + STREAM
+        + "` the same answers are a stream of server-sent events; each has the cursor "
+        "as its id, and `Last-Event-ID` counts before `after`."
+    ),
+    tag="operation",
+    query={"after": After, "wait": Wait},
+    response=Ended,
+    client=True,
+    errors=(
+        errors.InvalidRequest,
+        errors.InvalidClient,
+        errors.UnauthorizedClient,
+        errors.Throttled,
+        errors.Overloaded,
+        errors.StoreUnavailable,
+    ),
+)
+
+
+async def revocations(request: Request) -> Response:
+    credentials = basic_credentials(request)
+    if credentials is None:
+        raise InvalidClient("A client is needed: HTTP Basic, its id and its secret.")
+    engine = engine_of(request)
+    client = await engine.clients.authenticate(
+        *credentials, address=client_address(request)
+    )
+    if RIGHT not in client.rights:
+        raise UnauthorizedClient
+    after, wait = _query(request)
+    accepted = one_header(request, b"accept") or b""
+    if request.method == "GET" and STREAM.encode() in accepted.lower():
+        resumed = one_header(request, b"last-event-id")
+        return _Stream(
+            engine.feed, after if resumed is None else resumed.decode("latin-1")
+        )
+    with engine.feed.following():
+        await _wait_for_news(request, engine.feed, after, wait)
+        return JSON(_told(engine.feed.page(after)))
+
+
+def _query(request: Request) -> tuple[str, int]:
+    """The cursor and the seconds. Raises InvalidRequest."""
+    given = request.query_params.multi_items()
+    fields = dict(given)
+    if len(fields) != len(given):
+        raise InvalidRequest("A parameter came twice.")
+    wait = fields.get("wait", "0")
+    if re.fullmatch(r"\d{1,2}", wait, re.ASCII) is None or int(wait) > _WAIT_MAX:
+        raise InvalidRequest(f"wait is a number of seconds, {_WAIT_MAX} at most.")
+    return fields.get("after", ""), int(wait)
+
+
+async def _wait_for_news(
+    request: Request, journal: Journal, after: str, seconds: int
+) -> None:
+    """Until there is some, the time is over, or whoever asked has gone."""
+    journal.page(after)  # who cannot be answered anyway is told at once
+    if not seconds:
+        return
+    news = asyncio.ensure_future(journal.wait(after, seconds))
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait((news, gone), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        news.cancel()
+        gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _told(page: Page) -> Ended:
+    return Ended(
+        page.cursor,
+        [
+            EndedSession(as_text(one.session_id), one.at, one.until)
+            for one in page.entries
+        ],
+        page.more,
+        page.complete,
+        page.now,
+        page.complete_as_of,
+    )
+
+
+class _Stream(StreamingResponse):
+    """One that is counted for as long as it lasts."""
+
+    def __init__(self, journal: Journal, after: str) -> None:
+        first = journal.page(after)  # refused as a request, not within a stream
+        super().__init__(
+            _events(journal, first),
+            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+            media_type=STREAM,
+        )
+        self._journal = journal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._journal.following():
+            await super().__call__(scope, receive, send)
+
+
+async def _events(journal: Journal, page: Page) -> AsyncIterator[bytes]:
+    """News as it comes, and a stamp where there is none.
+
+    Ends after a while, so that it is asked anew who may follow; when this process
+    stops; and where it no longer knows itself what has ended.
+    """
+    clock = asyncio.get_running_loop().time
+    over = clock() + limits.FEED_STREAM / limits.SECOND
+    while True:
+        body = msgspec.json.encode(_told(page))
+        yield b"id: %b\ndata: %b\n\n" % (page.cursor.encode(), body)
+        if not page.more:
+            await journal.wait(page.cursor, _STAMP_SECONDS)
+        if journal.is_closed or clock() > over:
+            return
+        try:
+            page = journal.page(page.cursor)
+        except errors.StoreUnavailable:
+            return

@@ -1,0 +1,78 @@
+"""Where an issuer has its keys and its feed, from its name alone (RFC 8414). No I/O."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from watchword.verify import jose
+
+WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
+
+
+class Metadata(NamedTuple):
+    """The two addresses that a verifier needs; not every issuer has a feed."""
+
+    jwks: str
+    revocations: str | None
+
+
+def metadata_url(issuer: str) -> str:
+    """Where its metadata is: the well-known part goes between host and path (§3.1).
+
+    Raises ValueError, with a sentence, for what cannot be an issuer's name.
+    """
+    if not _is_safe(issuer):
+        message = "an issuer is an https URL; http is only for this machine itself"
+        raise ValueError(message)
+    parts = urlsplit(issuer)
+    if parts.query or parts.fragment or "?" in issuer or "#" in issuer:
+        message = "an issuer has neither query nor fragment (RFC 8414 section 2)"
+        raise ValueError(message)
+    return f"{parts.scheme}://{parts.netloc}{WELL_KNOWN}{parts.path.rstrip('/')}"
+
+
+def read_metadata(raw: bytes, issuer: str) -> Metadata:
+    """The addresses in an issuer's metadata, if it is this issuer's (§3.3).
+
+    Raises Malformed.
+    """
+    document = jose.read_object(raw)
+    if document.get("issuer") != issuer:
+        raise jose.Malformed("the metadata names another issuer")
+    jwks = _address(document, "jwks_uri")
+    if jwks is None:
+        raise jose.Malformed("the metadata has no jwks_uri")
+    return Metadata(jwks, _address(document, "watchword_revocations_endpoint"))
+
+
+def _address(document: dict[str, Any], name: str) -> str | None:
+    url = document.get(name)
+    if url is None:
+        return None
+    if not isinstance(url, str) or not _is_safe(url):
+        message = f"{name} is no https URL"
+        raise jose.Malformed(message)
+    return url
+
+
+def _is_safe(url: str) -> bool:
+    """An absolute https URL without user information, or http on this machine."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    if not host or "@" in parts.netloc or not (url.isascii() and url.isprintable()):
+        return False
+    if " " in url or "\\" in url:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

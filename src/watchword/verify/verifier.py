@@ -1,0 +1,367 @@
+"""`Verifier`: checks access tokens in a resource server, and follows their issuer.
+
+Two tasks in the background fetch the issuer's keys and follow its feed; what they know
+is in `keyset` and `following`, which decide, and `checker` does the rest without I/O.
+The clock and the source of randomness enter here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import secrets
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Literal, Self
+from urllib.parse import quote_plus
+
+import httpx2
+import msgspec
+
+from watchword.core import limits
+from watchword.core.access_token import Claims
+from watchword.errors import SettingsError, StoreUnavailable, TokenInvalid
+from watchword.verify import discovery, following, keyset
+from watchword.verify.checker import Checker
+from watchword.verify.discovery import Metadata
+from watchword.verify.dpop import Nonces, Proofs
+from watchword.verify.fetching import FetchFailed, fetch
+from watchword.verify.following import Followed
+from watchword.verify.jose import Malformed
+from watchword.verify.keyset import KeySet, NotYet, UnknownKey
+from watchword.verify.once import UsedOnce
+
+CutOff = Literal["closed", "open"]
+_log = logging.getLogger("watchword.verify")
+# Linux's monotonic clock stands still while the machine sleeps: this one goes on.
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def system_clock() -> int:
+    """Milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def monotonic() -> int:
+    """Milliseconds that never go back."""
+    return time.clock_gettime_ns(_CLOCK) // 1_000_000
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """What a verifier knows, and how old it is: ages are seconds, None before a read.
+
+    `ready`: good tokens are accepted now. `feed` is `off` without one, `starting`
+    before the first complete read, `following`, or `cut off` for longer than the bound.
+    `ended` counts the sessions that ended and are remembered. An error is that of the
+    last attempt, None where it went well; it holds no secret.
+    """
+
+    ready: bool
+    keys: int
+    keys_age: float | None
+    keys_error: str | None
+    feed: Literal["off", "starting", "following", "cut off"]
+    feed_age: float | None
+    feed_error: str | None
+    ended: int
+
+
+class Verifier:
+    """Checks the access tokens of one issuer for one audience; use as `async with`.
+
+    `feed` is id and secret of a client with the right `feed`. With it a logout anywhere
+    is honoured within a second: no token is accepted before the feed was read, and when
+    it has been cut off for longer than 30 seconds, `cut_off` decides: `closed` refuses
+    with StoreUnavailable, `open` accepts until `exp`. Without `feed` a logout counts
+    when the access token expires, two minutes later by default, and not before.
+
+    An issuer that is away at the start is waited for in the background: until its keys
+    are there, verifying raises StoreUnavailable. `http` is used for all requests and
+    not closed; the clocks are for tests. Raises SettingsError for what cannot be an
+    issuer.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        audience: str = "api",
+        *,
+        feed: tuple[str, str] | None = None,
+        cut_off: CutOff = "closed",
+        http: httpx2.AsyncClient | None = None,
+        clock: Callable[[], int] = system_clock,
+        monotonic: Callable[[], int] = monotonic,
+    ) -> None:
+        if cut_off not in ("closed", "open"):
+            raise SettingsError(["cut_off: closed or open"])
+        try:
+            self._metadata_url = discovery.metadata_url(issuer)
+        except ValueError as fault:
+            raise SettingsError([f"issuer: {fault}"]) from None
+        self._issuer = issuer
+        self._clock = clock
+        self._monotonic = monotonic
+        self._given_http = http
+        self._http: httpx2.AsyncClient | None = None
+        self._keys = KeySet()
+        self._followed: Followed | None = None
+        if feed is not None:
+            closed = cut_off == "closed"
+            self._followed = Followed(clock, monotonic, closed=closed)
+        self._authorization = None if feed is None else _basic(*feed)
+        self._metadata: Metadata | None = None
+        self._fetching: asyncio.Task[None] | None = None
+        self._discovered = asyncio.Event()
+        self._polled = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closing = contextlib.AsyncExitStack()
+        nonces = Nonces([secrets.token_bytes(32)], "resource", clock)
+        self.checker: Final = Checker(
+            issuer=issuer,
+            audience=audience,
+            key_of=self._keys.key_of,
+            has_ended=_never if self._followed is None else self._followed.has_ended,
+            clock=clock,
+            proofs=Proofs(nonces=nonces, use_once=UsedOnce(clock), clock=clock),
+        )
+
+    async def __aenter__(self) -> Self:
+        async with contextlib.AsyncExitStack() as stack:
+            given = self._given_http
+            self._http = given or await stack.enter_async_context(httpx2.AsyncClient())
+            stack.push_async_callback(self._stop)
+            self._tasks = [
+                asyncio.create_task(work()) for work in (self._keep_keys, self._follow)
+            ]
+            self._closing = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._closing.aclose()
+
+    async def verify(self, token: str) -> Claims:
+        """The claims of a token that is genuine, in time, and of a living session.
+
+        For `Authorization: Bearer`: a token that is bound to a key is invalid there
+        (RFC 9449 §7.2). Asks nobody, but for a key that is not known, and that not
+        often. Raises TokenInvalid, TokenExpired, TokenRevoked; StoreUnavailable, to be
+        answered with 503, where keys or revocations are not known.
+        """
+        try:
+            return self.checker.verify(token)
+        except (NotYet, UnknownKey):
+            await self._learn()
+        with _plainly():
+            return self.checker.verify(token)
+
+    async def verify_bound(
+        self, token: str, proof: str | None, *, method: str, url: str
+    ) -> Claims:
+        """The claims of a token that came with the proof of its key (RFC 9449 §7.1).
+
+        For `Authorization: DPoP`; `method` and `url` are the request's, as its sender
+        wrote them. Raises what `verify` raises; TokenProofInvalid; TokenNonceNeeded,
+        whose `nonce` belongs into the answer's header DPoP-Nonce. Nonces are of this
+        process; Overloaded where more proofs are used than it can remember.
+        """
+        given = {"method": method, "url": url}
+        try:
+            return await self.checker.verify_bound(token, proof, **given)
+        except (NotYet, UnknownKey):
+            await self._learn()
+        with _plainly():
+            return await self.checker.verify_bound(token, proof, **given)
+
+    def require(
+        self,
+        claims: Claims,
+        *,
+        scope: Sequence[str] = (),
+        roles: Sequence[str] = (),
+        max_age: int | None = None,
+        acr_values: Sequence[str] = (),
+    ) -> None:
+        """Claims with all of this scope and all these roles, of a good enough sign-in.
+
+        `max_age` is in seconds since the sign-in; any of `acr_values` will do. Raises
+        InsufficientScope, InsufficientRole, InsufficientAuthentication (RFC 9470 §3).
+        """
+        self.checker.require(
+            claims, scope=scope, roles=roles, max_age=max_age, acr_values=acr_values
+        )
+
+    def health(self) -> Health:
+        """What is known now. Asks nobody."""
+        now, keys, followed = self._monotonic(), self._keys, self._followed
+        read_at = keys.read_at
+        age = None if followed is None else followed.age()
+        return Health(
+            ready=read_at is not None and (followed is None or followed.is_usable()),
+            keys=len(keys),
+            keys_age=None if read_at is None else (now - read_at) / limits.SECOND,
+            keys_error=keys.error,
+            feed="off" if followed is None else followed.state(),
+            feed_age=None if age is None else age / limits.SECOND,
+            feed_error=None if followed is None else followed.error,
+            ended=0 if followed is None else len(followed),
+        )
+
+    async def _stop(self) -> None:
+        tasks = [*self._tasks, *filter(None, [self._fetching])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._http = None
+
+    async def _learn(self) -> None:
+        """Wait for what may be known in a moment; ask for keys, if that is due."""
+        if self._fetching is not None or self._keys.may_ask(self._monotonic()):
+            await self._fetch_keys()
+        if self._followed is None or self._followed.age() is not None:
+            return
+        if self._discovered.is_set():
+            # Its first attempt is under way; one that failed is not waited for.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(limits.FETCH_TIMEOUT / limits.SECOND):
+                    await self._polled.wait()
+
+    async def _keep_keys(self) -> None:
+        retry = _Retry()
+        while True:
+            await self._fetch_keys()
+            if self._keys.error is None:
+                retry.reset()
+                await _sleep(self._keys.rest(random.random()))  # noqa: S311 - jitter
+            else:
+                await _sleep(retry.next())
+
+    async def _fetch_keys(self) -> None:
+        """Ask once for all who want it meanwhile. Raises nothing."""
+        if self._fetching is None:
+            self._fetching = asyncio.create_task(self._read_keys())
+        # Who waits and goes does not end it, and is not ended with it.
+        await asyncio.wait([self._fetching])
+
+    async def _read_keys(self) -> None:
+        now = self._monotonic()
+        self._keys.asked(now)
+        before = self._keys.error
+        try:
+            # Each time: an issuer may move its keys.
+            http = self._running()
+            found = await fetch(http, self._metadata_url, limit=limits.METADATA_MAX)
+            metadata = discovery.read_metadata(found.body, self._issuer)
+            found = await fetch(http, metadata.jwks, limit=limits.METADATA_MAX)
+            age = keyset.age_of(
+                found.headers.get("cache-control", ""), found.headers.get("age", "")
+            )
+            self._keys.read(keyset.read_keys(found.body), age, now)
+            self._metadata = metadata
+            self._discovered.set()
+        except Exception as fault:  # noqa: BLE001 - told, and tried again
+            self._keys.failed(f"The issuer's keys cannot be had: {_why(fault)}.")
+        finally:
+            self._fetching = None
+        _tell("keys", before, self._keys.error)
+
+    def _running(self) -> httpx2.AsyncClient:
+        if self._http is None:
+            raise FetchFailed("the verifier does not run, use `async with`")
+        return self._http
+
+    async def _follow(self) -> None:
+        followed = self._followed
+        if followed is None:
+            return
+        retry = _Retry()
+        await self._discovered.wait()
+        while True:
+            before = followed.error
+            try:
+                await self._poll(followed)
+            except Exception as fault:  # noqa: BLE001 - told, and tried again
+                why = _why(fault)
+                followed.failed(f"The revocation feed cannot be followed: {why}.")
+                pause = retry.next()
+            else:
+                retry.reset()
+                pause = followed.pause()
+            _tell("feed", before, followed.error)
+            self._polled.set()
+            await _sleep(pause)
+
+    async def _poll(self, followed: Followed) -> None:
+        url = None if self._metadata is None else self._metadata.revocations
+        if url is None:
+            raise FetchFailed("the issuer has none")
+        wait = followed.wait()
+        query = {"after": followed.cursor, "wait": str(wait // limits.SECOND)}
+        sent = self._monotonic()
+        found = await fetch(
+            self._running(),
+            url,
+            limit=limits.FEED_ANSWER_MAX,
+            within=wait + limits.FETCH_TIMEOUT,
+            query=query,
+            authorization=self._authorization,
+        )
+        answer = following.read_answer(found.body)
+        followed.take(answer, sent=sent, received=self._monotonic())
+
+
+class _Retry:
+    """Pauses that grow from one failure to the next, in milliseconds, with jitter."""
+
+    def __init__(self) -> None:
+        self._pause = limits.RETRY_LEAST
+
+    def reset(self) -> None:
+        self._pause = limits.RETRY_LEAST
+
+    def next(self) -> int:
+        pause = self._pause
+        self._pause = min(2 * pause, limits.RETRY_MOST)
+        return int(pause * (0.5 + random.random()))  # noqa: S311 - jitter
+
+
+@contextlib.contextmanager
+def _plainly() -> Iterator[None]:
+    """What could not be learned, as those who catch errors know it."""
+    try:
+        yield
+    except UnknownKey:
+        raise TokenInvalid from None
+    except NotYet as error:
+        raise StoreUnavailable(str(error)) from None
+
+
+async def _sleep(ms: int) -> None:
+    await asyncio.sleep(ms / limits.SECOND)
+
+
+def _why(fault: Exception) -> str:
+    """A sentence's end that can be shown; what nobody foresaw is in the log."""
+    if isinstance(fault, (FetchFailed, Malformed)):
+        return str(fault)
+    _log.error("unexpected %s", type(fault).__name__, exc_info=fault)
+    return type(fault).__name__
+
+
+def _tell(what: str, before: str | None, error: str | None) -> None:
+    """Once for each kind of trouble, and once when it is over."""
+    if error is not None and error != before:
+        _log.warning("%s", error)
+    elif error is None and before is not None:
+        _log.warning("%s: works again", what)
+
+
+def _never(_: str) -> bool:
+    return False
+
+
+def _basic(name: str, secret: str) -> str:
+    pair = f"{quote_plus(name)}:{quote_plus(secret)}"  # RFC 6749 §2.3.1
+    return "Basic " + b64encode(pair.encode()).decode()
