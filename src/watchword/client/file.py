@@ -71,9 +71,11 @@ class TokenFile:
             return None
         except OSError as error:
             raise self._refused(error.strerror or "cannot be read") from None
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             self._check(os.fstat(descriptor))
-            raw = file.read(_SIZE_MAX + 1)
+            raw = os.read(descriptor, _SIZE_MAX)
+        finally:
+            os.close(descriptor)
         try:
             return _HELD.decode(raw)
         except msgspec.MsgspecError:

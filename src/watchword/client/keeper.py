@@ -189,7 +189,10 @@ class Keeper:
     def _disk(self, work: Callable[[], Any]) -> Steps[Any]:
         if not self._store.on_disk:
             return work()
-        return (yield Disk(work))
+        done, error = yield Disk(partial(_outcome, work))
+        if error is not None:
+            raise error
+        return done
 
     def _talk(self, talk: Talk[Result]) -> Steps[Result]:
         """A conversation with the issuer; what it wants kept is kept."""
@@ -296,3 +299,11 @@ class Keeper:
             yield from steps
         finally:
             self._store.unlock()
+
+
+def _outcome(work: Callable[[], Any]) -> tuple[Any, TokenFileError | None]:
+    """What came of it, for a generator: a driver raises nothing into one."""
+    try:
+        return work(), None
+    except TokenFileError as error:
+        return None, error
