@@ -33,12 +33,12 @@ class Stage:
         self.ahead = 0.0
         self._server_off = server_off
 
-    def auth(self, **given: Any) -> Auth:
+    def auth(self, issuer: str | None = None, **given: Any) -> Auth:
         clocks = Clocks(
             lambda: time.monotonic() + self.ahead, lambda: time.time() + self.ahead
         )
         how: dict[str, Any] = {"file": self.file, "clocks": clocks}
-        return Auth(self.url, **(how | given))
+        return Auth(issuer or self.url, **(how | given))
 
     def signed_in(self, **given: Any) -> Auth:
         auth = self.auth(**given)
@@ -55,6 +55,12 @@ class Stage:
         aside = self._server_off.with_suffix(".new")
         aside.write_text(str(off))
         aside.replace(self._server_off)  # never half of it
+
+    def server_clock(self) -> Clocks:
+        """One that agrees with the server's, and stands on no other."""
+        return Clocks(
+            time.monotonic, lambda: time.time() + int(self._server_off.read_text())
+        )
 
     def kept(self) -> Any:
         return json.loads(self.file.read_text())
