@@ -35,7 +35,8 @@
     ├── TryAgain                  (nothing was spent; carries ``retry_after``)
     │   ├── Throttled             throttled
     │   ├── Overloaded            overloaded
-    │   └── StoreUnavailable      store_unavailable
+    │   ├── StoreUnavailable      store_unavailable
+    │   └── Unreachable           unreachable
     └── ConfigurationError
         ├── SettingsError         settings_invalid
         ├── SchemaError           schema_mismatch

@@ -28,7 +28,7 @@ _ERROR: Final = re.compile(r'\berror="([a-z_]+)"')
 _INVALID: Final = "invalid_token"  # RFC 6750 §3.1
 # What an API says of a token that has just come, it would say of the next one too: one
 # for another audience, say. Each refusal would be a rotation else.
-_YOUNG: Final = 5.0
+YOUNG: Final = 5.0
 
 
 class Asked(NamedTuple):
@@ -111,7 +111,7 @@ def _may_help(keeper: Keeper, reply: Reply) -> bool:
     if reply.error != _INVALID:
         return False
     known = reply.code in {TokenExpired.code, TokenRevoked.code}
-    return known or keeper.age() >= _YOUNG
+    return known or keeper.age() >= YOUNG
 
 
 def _headers(keeper: Keeper, held: Held, asked: Asked) -> dict[str, str]:
