@@ -6,6 +6,7 @@ import http.client
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple, Self
@@ -92,13 +93,14 @@ class Middle:
         request.close_connection = True
         if told is LOST or answer is None:
             return
-        request.send_response(answer.status)
-        for name, value in answer.headers:
-            request.send_header(name, value)
-        request.send_header("Content-Length", str(len(answer.body)))
-        request.send_header("Connection", "close")
-        request.end_headers()
-        request.wfile.write(answer.body)
+        with suppress(OSError):  # whoever asked may be gone
+            request.send_response(answer.status)
+            for name, value in answer.headers:
+                request.send_header(name, value)
+            request.send_header("Content-Length", str(len(answer.body)))
+            request.send_header("Connection", "close")
+            request.end_headers()
+            request.wfile.write(answer.body)
 
     def _forward(self, seen: Seen) -> Given:
         if not self._behind:

@@ -171,6 +171,7 @@ def test_a_server_that_stays_away_is_an_error_that_can_be_tried_again(
     stage.middle.then(REFRESH, *[BUSY] * 6)
     with pytest.raises(StoreUnavailable):
         auth.token()
+    stage.later(1)
     assert len(waits) == 5
     assert all(1 + 0.1 * 2**n <= wait <= 6 for n, wait in enumerate(waits))
     away = Given(
@@ -181,6 +182,11 @@ def test_a_server_that_stays_away_is_an_error_that_can_be_tried_again(
         auth.token()
     assert told.value.retry_after == 60
     assert len(waits) == 5, "so long only the caller can wait"
+    before = len(stage.middle.refreshes())
+    with pytest.raises(Throttled):
+        auth.token()
+    assert len(stage.middle.refreshes()) == before, "nobody asks again until then"
+    stage.later(60)
     auth.token()
     assert len({one.key for one in stage.middle.refreshes()}) == 1
 

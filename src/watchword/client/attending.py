@@ -69,6 +69,9 @@ class Pass(NamedTuple):
 
     headers: dict[str, str]
 
+    def __repr__(self) -> str:
+        return f"Pass({', '.join(self.headers)})"
+
 
 Passing = Generator[Step | Pass, Any, Result]
 

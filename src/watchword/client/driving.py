@@ -98,7 +98,15 @@ async def atake(step: Step) -> Any:  # noqa: ANN401 - the step's own
         case Disk(work):
             return await _to_its_end(work)
         case Follow(flight, seconds):
-            return await asyncio.wait([asyncio.wrap_future(flight)], timeout=seconds)
+            return await _landed(flight, seconds)
+
+
+async def _landed(flight: Flight, seconds: float) -> None:
+    waiting = asyncio.wrap_future(flight)
+    try:
+        await asyncio.wait([waiting], timeout=seconds)
+    finally:
+        waiting.cancel()  # the waiting, not the flight: the loop may end before it
 
 
 async def _to_its_end(work: Callable[[], Any]) -> Any:  # noqa: ANN401 - the work's own

@@ -62,6 +62,7 @@ class Keeper:
         self._prover: tuple[str | None, Prover] | None = None
         self._guard = threading.Lock()
         self._flight: tuple[int, Flight] | None = None
+        self._told_to_wait: tuple[float, TryAgain] | None = None
 
     def fresh(self, refused: str | None = None) -> Steps[Held]:
         """The session, with an access token that works and is not the `refused` one.
@@ -124,9 +125,15 @@ class Keeper:
 
     def _renew(self, refused: str | None) -> Steps[None]:
         yield from self._look()
-        if not self._is_fresh(refused):
-            works = partial(self._works, refused)
-            yield from self._locked(self._renew_alone(refused), unless=works)
+        if self._is_fresh(refused):
+            return
+        works = partial(self._works, refused)
+        # Not one task after the other, each with all its attempts.
+        if self._told_to_wait is not None and not works():
+            until, fault = self._told_to_wait
+            if self._clocks.steady() < until:
+                raise fault
+        yield from self._locked(self._renew_alone(refused), unless=works)
 
     def _look(self) -> Steps[Held]:
         """What the file says now. Raises SignedOut."""
@@ -145,14 +152,18 @@ class Keeper:
             return
         if self._works(refused):
             # Ahead of time there is time: if this fails, the token in hand does.
-            with suppress(TryAgain):
+            try:
                 yield from self._refresh(found, attempts=1)
-                return
+            except TryAgain as fault:
+                self._postpone(fault.retry_after)
             if self._works(refused):
-                self._postpone()
                 return
-        # What is held now, with the key that may have been sent.
-        yield from self._refresh(self._held or found, session.ATTEMPTS)
+        try:
+            # What is held now, with the key that may have been sent.
+            yield from self._refresh(self._held or found, session.ATTEMPTS)
+        except TryAgain as fault:
+            self._told_to_wait = self._clocks.steady() + fault.retry_after, fault
+            raise
 
     def _refresh(self, held: Held, attempts: int) -> Steps[Held]:
         prover = self.prover_of(held)
@@ -236,9 +247,9 @@ class Keeper:
             and self._clocks.steady() < self._due.stale
         )
 
-    def _postpone(self) -> None:
+    def _postpone(self, seconds: float = 0) -> None:
         if self._held is not None:
-            pause = session.POSTPONED * self._held.life
+            pause = max(seconds, session.POSTPONED * self._held.life)
             self._due = self._due._replace(refresh=self._clocks.steady() + pause)
 
     # Who goes first

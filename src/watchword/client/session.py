@@ -24,6 +24,7 @@ from watchword import errors
 from watchword.client.outside import Clocks, Draws
 from watchword.client.proof import Prover
 from watchword.errors import (
+    InvalidRequest,
     RefreshError,
     RetryKeyReused,
     SignedOut,
@@ -108,6 +109,9 @@ class Request(NamedTuple):
     body: bytes
     headers: dict[str, str]
 
+    def __repr__(self) -> str:
+        return f"Request({self.url!r})"
+
 
 class Answer(NamedTuple):
     """What came back. Header names are in lower case."""
@@ -115,6 +119,9 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    def __repr__(self) -> str:
+        return f"Answer({self.status})"
 
 
 class Send(NamedTuple):
@@ -154,6 +161,8 @@ class Issuer:
     ) -> Talk[Held]:
         """A new session, stored. Raises the error that the server answered with."""
         body = {"username": username, "password": password}
+        if any("\ud800" <= char <= "\udfff" for char in username + password):
+            raise InvalidRequest("The name or the password is not Unicode text.")
         started = self._clocks.wall()
         answer = yield from self._call("login", body, {}, prover)
         tokens = _tokens(answer)
@@ -177,22 +186,15 @@ class Issuer:
         for attempt in range(attempts):
             if attempt and isinstance(fault, TryAgain):
                 yield Wait(self._pause(attempt, fault))
-            started = self._clocks.wall()
-            answer = yield from self._call(
-                "refresh",
-                {"refreshToken": held.refresh_token},
-                {"Idempotency-Key": str(held.retry_key)},
-                prover,
-            )
-            tokens = _tokens(answer)
-            if not isinstance(tokens, WatchwordError):
-                successor = tokens.held(held.issuer, started, held.key)
-                yield Keep(successor)
-                return successor
-            fault = tokens
-            if isinstance(fault, RetryKeyReused):
+            result = yield from self._ask(held, prover)
+            if isinstance(result, RetryKeyReused):
                 held = yield from self._with_new_key(held)
-            elif not isinstance(fault, TryAgain) or fault.retry_after > RETRY_AFTER_MAX:
+                result = yield from self._ask(held, prover)
+            if isinstance(result, Held):
+                yield Keep(result)
+                return result
+            fault = result
+            if not isinstance(fault, TryAgain) or fault.retry_after > RETRY_AFTER_MAX:
                 break
         if isinstance(fault, RefreshError):
             yield Keep(None)
@@ -219,6 +221,17 @@ class Issuer:
         body = {"refreshToken": held.refresh_token}
         answer = yield from self._call("logout", body, {}, None)
         return None if answer is not None and answer.status == 200 else _fault(answer)  # noqa: PLR2004
+
+    def _ask(self, held: Held, prover: Prover | None) -> Talk[Held | WatchwordError]:
+        """The successor, not stored yet, or what is wrong."""
+        started = self._clocks.wall()
+        body = {"refreshToken": held.refresh_token}
+        headers = {"Idempotency-Key": str(held.retry_key)}
+        answer = yield from self._call("refresh", body, headers, prover)
+        tokens = _tokens(answer)
+        if isinstance(tokens, WatchwordError):
+            return tokens
+        return tokens.held(held.issuer, started, held.key)
 
     def _with_new_key(self, held: Held) -> Talk[Held]:
         held = msgspec.structs.replace(held, retry_key=self._draws.text())
@@ -262,6 +275,9 @@ class _Tokens(msgspec.Struct, frozen=True, rename="camel"):
     refresh_token: str
     session_id: str
     token_type: Literal["Bearer", "DPoP"]
+
+    def __repr__(self) -> str:
+        return f"_Tokens(session_id={self.session_id!r})"
 
     def held(self, issuer: str, started: float, key: str | None) -> Held:
         return Held(
