@@ -73,6 +73,11 @@ class Stage:
         return self.url + SECURE
 
 
+def force(auth: Auth) -> None:
+    """Its time to refresh has come; its token still works."""
+    auth._keeper._due = auth._keeper._due._replace(refresh=0)
+
+
 def generation_of(refresh_token: str) -> int:
     return int.from_bytes(urlsafe_b64decode(refresh_token[6:])[17:21])
 

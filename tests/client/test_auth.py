@@ -14,7 +14,7 @@ import httpx2
 import pytest
 import requests
 
-from tests.client.conftest import LIFE, SECURE, Stage, generation_of
+from tests.client.conftest import LIFE, SECURE, Stage, force, generation_of
 from tests.client.middle import LOST, REFRESH, Given, Middle, Seen
 from tests.server.live import PASSWORD
 from watchword.client import Auth, RequestsAuth
@@ -127,9 +127,10 @@ def test_the_key_is_stored_with_its_token_before_it_is_sent(stage: Stage) -> Non
     assert stored[0]["refresh_token"].encode() in asked.body
 
 
-def test_a_key_that_was_used_is_replaced(stage: Stage) -> None:
+@pytest.mark.parametrize("over", [0.92, 1])
+def test_a_key_that_was_used_is_replaced(stage: Stage, over: float) -> None:
     auth = stage.signed_in()
-    stage.later()
+    stage.later(over * LIFE)
     reused = b'{"code": "retry_key_reused", "detail": "Draw a new one."}'
     stage.middle.then(REFRESH, Given(400, reused))
     auth.token()
@@ -151,10 +152,7 @@ def test_no_fault_of_a_server_or_network_signs_anybody_out(stage: Stage) -> None
     for fault in (BUSY, PAGE, Given(401, b"who are you"), Given(502, b""), LOST):
         stage.middle.then(REFRESH, fault)
         assert by_httpx2(auth, stage.secure()) == 200
-        stage.ahead += 0.0001
-        auth._keeper._due = auth._keeper._due._replace(
-            refresh=0
-        )  # its time comes again
+        force(auth)
     assert len({one.key for one in stage.middle.refreshes()}) == 1
     assert stage.generation() <= 1
     assert by_httpx2(auth, stage.secure()) == 200

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.client.conftest import SECURE, Stage
+from tests.client.conftest import SECURE, Stage, force
 from tests.client.test_auth import PLAIN, Get, by_httpx2, every_library
 from tests.server.live import PASSWORD
 from watchword.client import Auth
@@ -33,11 +33,6 @@ def bound(stage: Stage, dpop: bool | ec.EllipticCurvePrivateKey = True) -> Auth:
 
 def secure(stage: Stage) -> str:
     return stage.live.url + SECURE
-
-
-def force(auth: Auth) -> None:
-    """Its time to refresh has come."""
-    auth._keeper._due = auth._keeper._due._replace(refresh=0)
 
 
 @every_library

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
+from watchword.client.attending import Pass
 from watchword.client.outside import Clocks, Draws
 from watchword.client.session import (
     REFRESH_FROM,
@@ -24,7 +25,7 @@ from watchword.client.session import (
     Send,
     Wait,
 )
-from watchword.errors import RefreshError, TryAgain
+from watchword.errors import InvalidRequest, RefreshError, TryAgain
 from watchword.testing import SeededEntropy
 
 NOW: Final = 1_800_000_000.0
@@ -228,8 +229,22 @@ def test_what_was_under_way_is_brought_to_its_end_at_once() -> None:
     assert Due.of(pending, 1, 1000, Draws(SeededEntropy())).refresh == 1000
 
 
+def test_what_is_no_text_is_refused_before_it_is_sent() -> None:
+    """A command line may hold bytes that are no UTF-8."""
+    issuer = Issuer(HELD.issuer, Clocks(lambda: 0, lambda: NOW), Draws())
+    with pytest.raises(InvalidRequest):
+        next(issuer.sign_in("ann\udcff", "password", None, None))
+
+
 def test_no_secret_is_in_a_repr() -> None:
     held = msgspec.structs.replace(HELD, retry_key="drawn-key", key="PRIVATE KEY")
+    sent = Request(HELD.issuer, b"refresh-0", {"Idempotency-Key": "drawn-key"})
+    got = (
+        tokens(),
+        Answer(200, {"x": "access-0"}, b"refresh-0"),
+        Pass({"A": "access-0"}),
+    )
+    assert "0" not in f"{sent}{got}".replace("200", "")
     for shown in (repr(held), str(held), repr([held]), repr(held.__rich_repr__())):
         for secret in ("access-0", "refresh-0", "drawn-key", "PRIVATE"):
             assert secret not in shown

@@ -34,7 +34,7 @@ class Auth(httpx2.Auth):
     to the issuer's origin and to those of `origins`, and nowhere else: a request to
     another one, or redirected there, goes without. With `dpop` a sign-in binds the
     session to a key (RFC 9449): True for a new one, kept beside the tokens, or a P-256
-    private key of `cryptography`, which may live in hardware.
+    private key of `cryptography`, which may live in hardware. `clocks` are for tests.
 
     Every call raises RefreshError once the session is over, SignedOut where there is
     none; TryAgain where the server could not be asked, and nobody is signed out then;
