@@ -16,6 +16,7 @@ import msgspec
 
 from bench import curves, servers, stores
 from bench.backends import StoreName, backend
+from bench.clients import client_storm
 from bench.load import Kind, Plan, Report
 from bench.measuring import (
     CONNECTIONS,
@@ -229,6 +230,7 @@ ROWS: Final[dict[str, Callable[[Path, Effort], Row]]] = {
     "feed-memory": feed_memory,
     "sign-in": sign_in,
     "storm": storm,
+    "client-storm": client_storm,
     "profile": profile,
     **_on_each("profile", profile, "postgresql", "redis"),
     "profile-oauth": partial(profile, kind="oauth-refresh"),

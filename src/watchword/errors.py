@@ -31,15 +31,18 @@
     │       ├── RefreshInvalid    refresh_invalid
     │       ├── RefreshReused     refresh_reused
     │       ├── SessionExpired    session_expired
-    │       └── SessionRevoked    session_revoked
+    │       ├── SessionRevoked    session_revoked
+    │       └── SignedOut         signed_out
     ├── TryAgain                  (nothing was spent; carries ``retry_after``)
     │   ├── Throttled             throttled
     │   ├── Overloaded            overloaded
-    │   └── StoreUnavailable      store_unavailable
+    │   ├── StoreUnavailable      store_unavailable
+    │   └── Unreachable           unreachable
     └── ConfigurationError
         ├── SettingsError         settings_invalid
         ├── SchemaError           schema_mismatch
-        └── KeyRingError          key_ring
+        ├── KeyRingError          key_ring
+        └── TokenFileError        token_file
 
 Nothing here knows HTTP: ``server/problems.py`` is the one map to the wire. Messages
 never hold a token, a password or a retry key.
@@ -77,9 +80,11 @@ __all__ = [
     "SessionExpired",
     "SessionRevoked",
     "SettingsError",
+    "SignedOut",
     "StoreUnavailable",
     "Throttled",
     "TokenExpired",
+    "TokenFileError",
     "TokenInvalid",
     "TokenMissing",
     "TokenNonceNeeded",
@@ -87,6 +92,7 @@ __all__ = [
     "TokenRevoked",
     "TryAgain",
     "UnauthorizedClient",
+    "Unreachable",
     "UnsupportedGrantType",
     "UnsupportedTokenType",
     "WatchwordError",
@@ -344,6 +350,13 @@ class SessionRevoked(RefreshError):
     message = "The session has ended: sign in again."
 
 
+class SignedOut(RefreshError):
+    """A client holds no session: nobody signed in here, or it is over."""
+
+    code = "signed_out"
+    message = "There is no session here: sign in."
+
+
 class TryAgain(WatchwordError):
     """Not now; the same request may be sent again after ``retry_after`` seconds.
 
@@ -377,6 +390,13 @@ class StoreUnavailable(TryAgain):
     message = "The store is not available: try again shortly."
 
 
+class Unreachable(TryAgain):
+    """The server did not answer a client, or what answered is no Watchword."""
+
+    code = "unreachable"
+    message = "The server did not answer: try again shortly."
+
+
 class ConfigurationError(WatchwordError):
     """The process cannot start, or must not, as it is set up."""
 
@@ -401,3 +421,9 @@ class KeyRingError(ConfigurationError):
     """Signing keys cannot be unsealed, or a key operation is not possible now."""
 
     code = "key_ring"
+
+
+class TokenFileError(ConfigurationError):
+    """A client's token file is unreadable, somebody else's, or open to others."""
+
+    code = "token_file"

@@ -182,9 +182,11 @@ def test_the_document_of_the_api_is_printed_without_a_store(terminal: Terminal) 
 
 
 def test_every_command_has_data_and_json() -> None:
+    """But for those of a user: what they keep is a session, and in a file."""
     for name, command in _leaves():
         taken = {option for one in command.params for option in one.opts}
-        assert {"--data", "--json"} <= taken, name
+        place = "--file" if name in {"login", "token", "logout"} else "--data"
+        assert {place, "--json"} <= taken, name
         help_of = CliRunner().invoke(main, [*name.split(), "--help"])
         assert help_of.exit_code == 0
         assert "Usage:" in help_of.stdout

@@ -14,6 +14,7 @@ from watchword.cli.clients import clients
 from watchword.cli.keys import keys
 from watchword.cli.serve import serve
 from watchword.cli.sessions import sessions
+from watchword.cli.sign_in import login, logout, token
 from watchword.cli.tokens import inspect
 from watchword.cli.tools import check, migrate, openapi
 from watchword.cli.users import user
@@ -28,5 +29,6 @@ def main() -> None:
 for command in (
     *(serve, user, sessions, clients, keys),
     *(migrate, check, openapi, audit, inspect),
+    *(login, token, logout),
 ):
     main.add_command(command)

@@ -28,10 +28,20 @@ PAGE: Final = 500
 
 
 def options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --data and --json, which every command takes, and turn errors into exits."""
+    """Add --data and --json, which every command on a store takes; see `guarded`."""
+    data = click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        help="The folder of all state (or WATCHWORD_DATA).",
+    )
+    return data(guarded(command))
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --json, and turn errors into exits."""
 
     @functools.wraps(command)
-    def guarded(*, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's
+    def run(*, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's
         try:
             command(as_json=as_json, **given)
         except WatchwordError as error:
@@ -45,13 +55,7 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
             complain(WatchwordError(where + reason), as_json=as_json)
             sys.exit(1)
 
-    data = click.option(
-        "--data",
-        type=click.Path(path_type=Path),
-        help="The folder of all state (or WATCHWORD_DATA).",
-    )
-    as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
-    return data(as_json(guarded))
+    return click.option("--json", "as_json", is_flag=True, help="For programs.")(run)
 
 
 def settings_of(data: Path | None, **flags: Any) -> Settings:  # noqa: ANN401

@@ -90,6 +90,10 @@ STATUS: Final[dict[type[WatchwordError], int]] = {
     errors.Throttled: 429,
     errors.Overloaded: 503,
     errors.StoreUnavailable: 503,
+    # Of clients alone: no answer carries them.
+    errors.SignedOut: 500,
+    errors.Unreachable: 500,
+    errors.TokenFileError: 500,
     # A running server meets these only where an operator must act.
     errors.SettingsError: 500,
     errors.SchemaError: 500,

@@ -1,0 +1,118 @@
+"""`watchword login`, `token` and `logout`: a user's session on this machine.
+
+They talk to a server as any client does, and need none of its settings.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from watchword.cli.output import tell, visible
+from watchword.cli.running import guarded, standard_input
+from watchword.errors import SignedOut, WatchwordError
+
+if TYPE_CHECKING:
+    from watchword.client.session import Held
+
+HERE: Final = "http://127.0.0.1:8000"
+# Longer than any password that is meant.
+_PASSWORD_LINE_MAX: Final = 8 * 1024
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    file = click.option(
+        "--file",
+        type=click.Path(path_type=Path),
+        default=_usual_file,
+        help="Where the session is kept  [default: watchword/session.json in "
+        "XDG_CONFIG_HOME or ~/.config]",
+    )
+    return file(guarded(command))
+
+
+def _usual_file() -> Path:
+    # Anything but an absolute path is to be ignored (XDG Base Directory).
+    given = os.environ.get("XDG_CONFIG_HOME", "")
+    folder = Path(given) if given.startswith("/") else Path.home() / ".config"
+    return folder / "watchword" / "session.json"
+
+
+@click.command()
+@click.option("--url", default=HERE, show_default=True, help="The server's address.")
+@click.option("--user", "name", help="Asked for on a terminal, unless it is given.")
+@click.option(
+    "--password-stdin", is_flag=True, help="Read the password from standard input."
+)
+@_options
+def login(
+    url: str, name: str | None, password_stdin: bool, file: Path, as_json: bool
+) -> None:
+    """Sign in, in place of a session that is there. `watchword token` goes on with it.
+
+    Never give a password as an argument: others on the machine can read those.
+    """
+    from watchword.client import Auth
+
+    auth = Auth(url, file=file)
+    if name is None:
+        _need_terminal("--user")
+        name = click.prompt("User", err=True)
+    auth.login(name, _password(password_stdin))
+    sentence = f"Signed in at {url} as {visible(name)}."
+    tell(as_json, sentence, url=url, user=name, file=str(file))
+
+
+@click.command()
+@_options
+def token(file: Path, as_json: bool) -> None:
+    """Print an access token that works now.
+
+    curl -H "Authorization: Bearer $(watchword token)" https://...
+    """
+    from watchword.client import Auth
+
+    held = _held(file)
+    if held is None:
+        raise SignedOut("Nobody is signed in here: run `watchword login`.")
+    if held.scheme != "Bearer":
+        raise WatchwordError("This session's tokens work with a proof of its key only.")
+    access = Auth(held.issuer, file=file).token()
+    tell(as_json, access, accessToken=access)
+
+
+@click.command()
+@_options
+def logout(file: Path, as_json: bool) -> None:
+    """End the session, here and at the server. Where there is none, nothing is done."""
+    from watchword.client import Auth
+
+    held = _held(file)
+    if held is not None:
+        Auth(held.issuer, file=file).logout()
+    sentence = "Nobody is signed in here." if held is None else "Signed out."
+    tell(as_json, sentence, ended=held is not None)
+
+
+def _held(file: Path) -> Held | None:
+    from watchword.client.file import TokenFile
+
+    return TokenFile(file).read()
+
+
+def _password(from_stdin: bool) -> str:
+    if from_stdin:
+        return standard_input(_PASSWORD_LINE_MAX, line=True).rstrip("\r\n")
+    _need_terminal("--password-stdin")
+    answer: str = click.prompt("Password", hide_input=True, err=True)
+    return answer
+
+
+def _need_terminal(instead: str) -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"There is no terminal to ask on: use {instead}.")

@@ -1,0 +1,32 @@
+"""For callers of APIs: signs in, sends the access token along, refreshes by itself.
+
+session    what is held, what is sent, what an answer means: pure
+proof      DPoP proofs and their key
+keeper     who refreshes, when, and who waits for whom
+attending  one request, seen through
+file       where the session is kept, and the lock that processes share
+outside    time and randomness
+driving    takes the steps that all of these yield, waiting or awaiting
+auth       `Auth`, for httpx2
+with_requests  `RequestsAuth`; requests is imported only with it
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from watchword.client.auth import Auth
+
+if TYPE_CHECKING:
+    from watchword.client.with_requests import RequestsAuth
+
+__all__ = ["Auth", "RequestsAuth"]
+
+
+def __getattr__(name: str) -> object:
+    if name != "RequestsAuth":
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    from watchword.client.with_requests import RequestsAuth  # noqa: PLC0415 - optional
+
+    return RequestsAuth

@@ -1,0 +1,127 @@
+"""One request, seen through: which token goes with it, and what a 401 means.
+
+another origin ............ nothing of ours goes with it
+401 use_dpop_nonce ........ once more with the nonce, once
+401 invalid_token ......... a refresh and once more, once
+anything else ............. the caller's
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Mapping
+from typing import Any, Final, NamedTuple, TypeVar
+
+from watchword.client.driving import Step
+from watchword.client.keeper import Keeper
+from watchword.client.session import Held, problem_code
+from watchword.errors import (
+    TokenExpired,
+    TokenNonceNeeded,
+    TokenRevoked,
+)
+
+Result = TypeVar("Result")
+
+UNAUTHORIZED: Final = 401
+_ERROR: Final = re.compile(r'\berror="([a-z_]+)"')
+_INVALID: Final = "invalid_token"  # RFC 6750 §3.1
+# What an API says of a token that has just come, it would say of the next one too: one
+# for another audience, say. Each refusal would be a rotation else.
+YOUNG: Final = 5.0
+
+
+class Asked(NamedTuple):
+    """A request, and whether the token may go with it.
+
+    `url` is without query and fragment; `repeatable` tells of the body.
+    """
+
+    method: str
+    url: str
+    origin: str
+    allowed: bool
+    repeatable: bool
+
+
+class Reply(NamedTuple):
+    """What came back: the `error` of the challenge (RFC 6750 §3) and Watchword's code.
+
+    Both are empty but for a 401 to a request with our token.
+    """
+
+    error: str = ""
+    code: str = ""
+    nonce: str | None = None
+
+    @classmethod
+    def of(cls, status: int, headers: Mapping[str, str], body: bytes) -> Reply:
+        """An API's answer; the body matters with a 401 alone."""
+        nonce = headers.get("DPoP-Nonce")
+        if status != UNAUTHORIZED:
+            return cls(nonce=nonce)
+        found = _ERROR.search(headers.get("WWW-Authenticate", ""))
+        return cls(found[1] if found else "", problem_code(body), nonce)
+
+
+class Pass(NamedTuple):
+    """Send the request with these headers; what comes of it is a Reply."""
+
+    headers: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"Pass({', '.join(self.headers)})"
+
+
+Passing = Generator[Step | Pass, Any, Result]
+
+
+def attend(keeper: Keeper, asked: Asked) -> Passing[None]:
+    """See a request through.
+
+    Raises what `Keeper.fresh` raises; TokenExpired and TokenNonceNeeded where its body
+    cannot be sent twice: then it works when it is made anew.
+    """
+    if not asked.allowed:
+        yield Pass({})
+        return
+    held = yield from keeper.fresh()
+    reply: Reply = yield Pass(_headers(keeper, held, asked))
+    proved = refreshed = False
+    while True:
+        prover = keeper.prover_of(held)
+        if prover is not None:
+            prover.note(reply.nonce, asked.origin)
+        if reply.error == TokenNonceNeeded.code and reply.nonce and not proved:
+            proved = True
+            fault: Exception = TokenNonceNeeded(reply.nonce)
+        elif not refreshed and _may_help(keeper, reply):
+            refreshed = True
+            held = yield from keeper.fresh(refused=held.access_token)
+            fault = TokenExpired(
+                "The access token had expired, and is refreshed now; but the body of "
+                "this request cannot be sent twice. Make the request anew."
+            )
+        else:
+            return
+        if not asked.repeatable:
+            raise fault
+        reply = yield Pass(_headers(keeper, held, asked))
+
+
+def _may_help(keeper: Keeper, reply: Reply) -> bool:
+    """Whether a refresh may help: it brings another token, or the session's end."""
+    if reply.error != _INVALID:
+        return False
+    known = reply.code in {TokenExpired.code, TokenRevoked.code}
+    return known or keeper.age() >= YOUNG
+
+
+def _headers(keeper: Keeper, held: Held, asked: Asked) -> dict[str, str]:
+    headers = {"Authorization": f"{held.scheme} {held.access_token}"}
+    prover = keeper.prover_of(held)
+    if prover is not None:
+        headers |= prover.headers(
+            asked.method, asked.url, asked.origin, held.access_token
+        )
+    return headers

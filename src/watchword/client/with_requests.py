@@ -1,0 +1,76 @@
+"""`RequestsAuth`: the session of an `Auth` for requests."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import httpx2
+from requests import PreparedRequest, Response
+from requests.auth import AuthBase
+from urllib3.util import parse_url
+
+from watchword.client.attending import UNAUTHORIZED, Pass, Passing, Reply
+from watchword.client.auth import Auth
+from watchword.client.driving import take
+
+
+class RequestsAuth(AuthBase):
+    """Sends the token of that `Auth` along, and refreshes it, as `Auth` does itself."""
+
+    def __init__(self, auth: Auth) -> None:
+        self._auth = auth
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """What requests asks of an auth class."""
+        # As the connection will read it: two readings of one URL are two hosts.
+        url = parse_url(request.url or "")
+        body = request.body
+        passing = self._auth.attend(
+            request.method or "",
+            httpx2.URL(
+                scheme=url.scheme, host=url.host, port=url.port, path=url.path or "/"
+            ),
+            repeatable=body is None or isinstance(body, bytes | str),
+        )
+        step = _next(passing, None)
+        if step is not None and step.headers:
+            request.headers.update(step.headers)
+            hooks = request.hooks.setdefault("response", [])
+            hooks.append(partial(_answered, passing, step))
+        return request
+
+
+def _answered(
+    passing: Passing[None],
+    step: Pass,
+    response: Response,
+    **how: Any,  # noqa: ANN401 - requests' own
+) -> Response:
+    """An answer; or that to the same request with another token."""
+    request = response.request
+    ours = request.headers.get("Authorization") == step.headers["Authorization"]
+    if response.is_redirect or not ours:
+        return response
+    body = response.content if response.status_code == UNAUTHORIZED else b""
+    reply = Reply.of(response.status_code, response.headers, body)
+    following = _next(passing, reply)
+    if following is None:
+        return response
+    response.close()
+    request.headers.update(following.headers)
+    answer: Response = response.connection.send(request, **how)
+    answer.history.append(response)
+    return _answered(passing, following, answer, **how)
+
+
+def _next(passing: Passing[None], outcome: Any) -> Pass | None:  # noqa: ANN401 - a step's
+    """The next time that the request is to be sent; None when all is said."""
+    try:
+        while True:
+            step = passing.send(outcome)
+            if isinstance(step, Pass):
+                return step
+            outcome = take(step)
+    except StopIteration:
+        return None

@@ -1,0 +1,98 @@
+"""One server for all, clocks that move on both sides, and a session file."""
+
+from __future__ import annotations
+
+import json
+import time
+from base64 import urlsafe_b64decode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.client.middle import Middle
+from tests.server.live import PASSWORD, Live
+from watchword.client import Auth
+from watchword.client.outside import Clocks
+
+SECURE = "/api/auth/secure"
+LIFE = 120
+
+
+class Stage:
+    """The server as clients reach it, and their clocks; `auth()` is a client's."""
+
+    def __init__(
+        self, live: Live, middle: Middle, file: Path, server_off: Path
+    ) -> None:
+        self.live = live
+        self.middle = middle
+        self.url = middle.url
+        self.file = file
+        self.ahead = 0.0
+        self._server_off = server_off
+
+    def auth(self, issuer: str | None = None, **given: Any) -> Auth:
+        clocks = Clocks(
+            lambda: time.monotonic() + self.ahead, lambda: time.time() + self.ahead
+        )
+        how: dict[str, Any] = {"file": self.file, "clocks": clocks}
+        return Auth(issuer or self.url, **(how | given))
+
+    def signed_in(self, **given: Any) -> Auth:
+        auth = self.auth(**given)
+        auth.login("admin", PASSWORD)
+        return auth
+
+    def later(self, seconds: float = LIFE) -> None:
+        """Time goes by for the clients; the server only looks at its own."""
+        self.ahead += seconds
+
+    def expire(self) -> None:
+        """Time goes by for the server alone: the clients know nothing of it."""
+        off = int(self._server_off.read_text()) + LIFE
+        aside = self._server_off.with_suffix(".new")
+        aside.write_text(str(off))
+        aside.replace(self._server_off)  # never half of it
+
+    def server_clock(self) -> Clocks:
+        """One that agrees with the server's, and stands on no other."""
+        return Clocks(
+            time.monotonic, lambda: time.time() + int(self._server_off.read_text())
+        )
+
+    def kept(self) -> Any:
+        return json.loads(self.file.read_text())
+
+    def generation(self) -> int:
+        """How often the session in the file has rotated."""
+        return generation_of(self.kept()["refresh_token"])
+
+    def secure(self) -> str:
+        return self.url + SECURE
+
+
+def force(auth: Auth) -> None:
+    """Its time to refresh has come; its token still works."""
+    auth._keeper._due = auth._keeper._due._replace(refresh=0)
+
+
+def generation_of(refresh_token: str) -> int:
+    return int.from_bytes(urlsafe_b64decode(refresh_token[6:])[17:21])
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Live, Path]]:
+    folder = tmp_path_factory.mktemp("client")
+    off = folder / "off-by"
+    off.write_text("0")
+    with Live(folder / "data", CLOCK_OFF_BY=str(off)) as live:
+        yield live, off
+
+
+@pytest.fixture
+def stage(server: tuple[Live, Path], tmp_path: Path) -> Iterator[Stage]:
+    live, off = server
+    with Middle(live.port) as middle:
+        yield Stage(live, middle, tmp_path / "app" / "session.json", off)
