@@ -69,10 +69,10 @@ async def test_two_lanes_part_what_comes_together() -> None:
     """Half is judged while the other half is at the store; a few are not parted."""
     work = Work()
     many = [str(number) for number in range(2 * SHARE_MIN + 1)]
-    tasks = await submitted(Batcher(work, lanes=2), *many)
+    tasks = await submitted(Batcher(work, parted=True), *many)
     assert work.begun == [many[: SHARE_MIN + 1], many[SHARE_MIN + 1 :]]
     few = many[:SHARE_MIN]
-    tasks += await submitted(Batcher(work, lanes=2), *few)
+    tasks += await submitted(Batcher(work, parted=True), *few)
     assert work.begun[2:] == [few]
     for _ in range(3):
         await work.finish()

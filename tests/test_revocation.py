@@ -144,6 +144,60 @@ async def test_a_long_feed_counts_with_its_last_page(world: Setup) -> None:
     assert all(map(world.revocations.has_ended, map(as_text, (ONE, TWO))))
 
 
+async def test_a_long_read_is_as_old_as_its_first_page(world: Setup) -> None:
+    """And it is not begun anew: the next one goes on from where its last page was."""
+    whole = world.feed.ended
+
+    async def ended(after: Cursor | None, now: int, limit: int) -> Feed:
+        world.monotonic.advance(FEED_STALE // 2 + 1)
+        return await whole(after, now, limit)
+
+    world.feed.ended = ended  # type: ignore[method-assign]  # each page takes long
+    world.feed.page = 1
+    until = world.clock.now + MINUTE
+    world.feed.entries = [Ended(one, world.clock.now, until) for one in (ONE, TWO)]
+    await world.revocations.read()
+    assert not world.revocations.is_current()
+    world.feed.ended = whole  # type: ignore[method-assign]
+    world.monotonic.advance(-FEED_STALE // 2)  # the last page was asked for just now
+    await world.revocations.read()
+    assert world.feed.asked[-1] == Cursor(world.feed.life, 2)
+
+
+async def test_a_read_whose_pages_come_is_left_alone(world: Setup) -> None:
+    """However long it takes, no other begins beside it, and it is no fault."""
+    whole, go_on = world.feed.ended, asyncio.Semaphore(1)
+
+    async def ended(after: Cursor | None, now: int, limit: int) -> Feed:
+        await go_on.acquire()
+        return await whole(after, now, limit)
+
+    world.feed.ended = ended  # type: ignore[method-assign]  # a page when we say so
+    world.feed.page = 1
+    until = world.clock.now + MINUTE
+    world.feed.entries = [Ended(one, world.clock.now, until) for one in (ONE, TWO)]
+    await world.revocations.follow()
+    assert len(world.feed.asked) == 1
+    go_on.release()
+    await world.revocations.follow()
+    assert world.feed.asked == [None, Cursor(world.feed.life, 1)]
+    assert world.revocations.is_current()
+
+
+async def test_what_a_row_says_is_forgotten_with_its_last_access_token(
+    world: Setup,
+) -> None:
+    """An old token, shown again and again, brings nothing back."""
+    world.revocations.learn(session())
+    gone = session().ended("logout", world.clock.now)
+    world.clock.now = gone.feed_entry().until
+    world.revocations.learn(gone)
+    assert len(world.revocations) == 0
+    world.clock.now -= 1
+    world.revocations.learn(gone)
+    assert len(world.revocations) == 1
+
+
 async def test_it_reads_on_from_its_cursor(world: Setup) -> None:
     for _ in range(2):
         await world.revocations.follow()

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -91,6 +91,7 @@ class Accounts:
         self._clock = clock
         self._entropy = entropy
         self._seldom = Seldom()
+        self._giving_back: set[asyncio.Task[None]] = set()
 
     async def sign_in(
         self,
@@ -160,8 +161,10 @@ class Accounts:
             )
             raise
         except TryAgain:  # our fault, and no failure of theirs
-            with contextlib.suppress(StoreUnavailable):
-                await self._store.give_back(costs)
+            # Who waits for the answer need not wait for a store that is away as well.
+            task = asyncio.create_task(self._give_back(costs))
+            self._giving_back.add(task)
+            task.add_done_callback(self._giving_back.discard)
             raise
         if account is None:
             raise InvalidCredentials
@@ -170,6 +173,10 @@ class Accounts:
             better = _changed(account, password_hash=rehash)
             await self._store.swap_account(account, better, None)
         return account
+
+    async def _give_back(self, costs: Sequence[Cost]) -> None:
+        with contextlib.suppress(StoreUnavailable):
+            await self._store.give_back(costs)
 
     async def _tell_throttled(self, key: str, address: str, now: int) -> None:
         """Record it once a minute for a name: attempts may flood, events may not."""

@@ -172,11 +172,11 @@ class Feed(msgspec.Struct, frozen=True):
 class SessionStore(Protocol):
     """One row per session. Row ids are random enough to shard by."""
 
-    lanes: int
-    """In how many batches refreshes that come together are sent.
+    far: bool
+    """Whether a process would stand idle while a batch is on its way and back.
 
-    1 where a batch costs this machine's own fsync. 2 where the process would stand idle
-    while the only batch is on its way to another machine and back.
+    Then refreshes that come together are sent in two batches. Not where a batch costs
+    this machine's own fsync.
     """
 
     async def create(self, session: Session, event: Event) -> None:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from watchword.core import limits
 from watchword.core.ended import EndedSessions
 from watchword.core.session import Ended, Session, as_text
 from watchword.errors import StoreUnavailable
-from watchword.ports import Clock, Cursor, SessionStore
+from watchword.ports import Clock, Cursor, Feed, SessionStore
 
 _PATIENCE: Final = limits.FEED_PATIENCE / limits.SECOND
 
@@ -44,7 +44,12 @@ class Revocations:
         self._ended = EndedSessions()
         self._cursor: Cursor | None = None
         self._complete_at: int | None = None
+        # When the last page of that read was asked for: so old is its cursor.
+        self._asked_at: int | None = None
+        # Reads under way; of those, which had a page lately and which had none.
         self._reads: set[asyncio.Task[None]] = set()
+        self._moved: set[asyncio.Task[Any] | None] = set()
+        self._hung: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._ended)
@@ -87,47 +92,57 @@ class Revocations:
                 self.add([entry])
 
     async def read(self) -> None:
-        """Read the feed on from where we are, however long it takes."""
-        asked, now = self._monotonic(), self._clock()
-        read_at = self._complete_at
-        recent = read_at is not None and asked - read_at < limits.FEED_RECENT
+        """Read the feed on from where we are, however long it takes.
+
+        Raises StoreUnavailable where a page does not come.
+        """
+        begun, now = self._monotonic(), self._clock()
+        asked_at = self._asked_at
+        recent = asked_at is not None and begun - asked_at < limits.FEED_RECENT
         cursor = self._cursor if recent else None
         while True:
-            feed = await self._store.ended(cursor, now, limits.FEED_PAGE)
+            asked_at = self._monotonic()
+            feed = await self._page(cursor, now)
             self.add(feed.entries)
+            cursor = feed.cursor
+            self._moved.add(asyncio.current_task())
             if not feed.more:
                 break
-            cursor = feed.cursor
-        # What was committed while the answer was under way may be missing from it, and
-        # the store may know itself to be behind.
-        complete_at = asked - max(0, now - feed.complete_as_of)
+            await asyncio.sleep(0)  # a store on this machine may not wait by itself
+        # What was committed since the first page was asked for may be missing, and the
+        # store may know itself to be behind.
+        complete_at = begun - max(0, now - feed.complete_as_of)
         if self._complete_at is None or complete_at >= self._complete_at:
-            self._cursor, self._complete_at = feed.cursor, complete_at
+            self._cursor, self._complete_at = cursor, complete_at
+            self._asked_at = asked_at
+
+    async def _page(self, cursor: Cursor | None, now: int) -> Feed:
+        # An answer to what was asked longer ago than this would be worth nothing.
+        try:
+            async with asyncio.timeout(limits.FEED_STALE / limits.SECOND):
+                return await self._store.ended(cursor, now, limits.FEED_PAGE)
+        except TimeoutError as error:
+            raise StoreUnavailable from error
 
     async def follow(self) -> None:
         """The same, beside a read that hangs; to be called again and again.
 
-        Raises what the read raised; StoreUnavailable where none has answered soon.
+        Raises what the read raised; StoreUnavailable where nothing has come for a
+        while. A long read, of many pages, is waited for as long as they come.
         """
-        if len(self._reads) < limits.FEED_READS:
-            read = asyncio.create_task(self._read_in_time())
+        if self._reads <= self._hung and len(self._reads) < limits.FEED_READS:
+            read = asyncio.create_task(self.read())
             self._reads.add(read)
             read.add_done_callback(self._over)
-        done, _ = await asyncio.wait(
+        self._moved.clear()
+        done, waiting = await asyncio.wait(
             self._reads, timeout=_PATIENCE, return_when=asyncio.FIRST_COMPLETED
         )
-        if not done:
+        self._hung = waiting - self._moved
+        if not done and self._hung == waiting:
             raise StoreUnavailable("The revocation feed does not answer.")
         for read in done:
             read.result()
-
-    async def _read_in_time(self) -> None:
-        # An answer to what was asked longer ago than this would be worth nothing.
-        try:
-            async with asyncio.timeout(limits.FEED_STALE / limits.SECOND):
-                await self.read()
-        except TimeoutError as error:
-            raise StoreUnavailable from error
 
     def _over(self, read: asyncio.Task[None]) -> None:
         self._reads.discard(read)

@@ -3,62 +3,97 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 
 from tests.scenarios.conftest import MakeWorld
-from tests.scenarios.world import ALICE, THIEF, Faulty, World, key
-from watchword.core.session import Grant
+from tests.scenarios.world import THIEF, Faulty, World, key
+from watchword.batching import SHARE_MIN
 from watchword.errors import StoreUnavailable
-
-End = Callable[[World, Grant], Awaitable[object]]
-
-
-async def _by_logout(world: World, grant: Grant) -> object:
-    return await world.logout(grant)
+from watchword.ports import EventType
 
 
-async def _everywhere(world: World, grant: Grant) -> object:
-    return await world.sessions.end_all(grant.session.account_id, "logout")
-
-
-async def _by_reuse(world: World, grant: Grant) -> object:
-    return await world.outcome(grant, address=THIEF)
-
-
-@pytest.mark.parametrize(
-    ("end", "verb"), [(_by_logout, "end"), (_everywhere, "end"), (_by_reuse, "swap")]
-)
-async def test_s34_after_an_unknown_outcome_it_is_known_when_it_is_told(
-    world: World, faulty: Faulty, end: End, verb: str
+@pytest.mark.parametrize("everywhere", [False, True])
+@pytest.mark.parametrize("lost", ["answer", "caller", "other process"])
+async def test_s34_it_is_known_when_it_is_told(
+    world: World, faulty: Faulty, make_world: MakeWorld, lost: str, *, everywhere: bool
 ) -> None:
-    """The commit's answer was lost; asked again, this process refuses at once."""
+    """Nobody here heard that it ended; asked again, this process refuses at once."""
+
+    async def end(world: World) -> None:
+        if everywhere:
+            await world.sessions.end_all(r0.session.account_id, "logout")
+        else:
+            await world.logout(r0)
+
+    r0 = await world.sign_in()
+    if lost == "answer":
+        faulty.fail_after("end")
+        with pytest.raises(StoreUnavailable):
+            await end(world)
+    elif lost == "caller":
+        committed, go_on = faulty.stop_after("end")
+        ending = asyncio.create_task(end(world))
+        await committed.wait()
+        ending.cancel()
+        go_on.set()
+    else:
+        await end(await make_world())
+    assert world.accepts(r0) == "ok"  # it may take a second to get here
+    await end(world)
+    assert world.accepts(r0) == "token_revoked"
+
+
+async def test_s17_after_an_unknown_outcome_a_reuse_is_known_when_it_is_told(
+    world: World, faulty: Faulty
+) -> None:
     r0 = await world.sign_in()
     r1 = await world.refresh(r0, key())
-    faulty.fail_after(verb, times=3)
-    try:
-        told = await end(world, r0)
-    except StoreUnavailable:
-        told = None
-    faulty.after.clear()
-    if told is None:
-        assert world.accepts(r1) == "ok"  # nobody knows yet
-        await end(world, r0)
+    faulty.fail_after("swap")
+    assert await world.outcome(r0, address=THIEF) == "session_revoked"
     assert world.accepts(r1) == "token_revoked"
 
 
-async def test_s34_who_logs_out_what_another_process_ended_is_believed(
-    world: World, make_world: MakeWorld
+async def test_s17_a_reuse_counts_though_nobody_waits_for_the_answer(
+    world: World, faulty: Faulty
 ) -> None:
-    """The second logout ends nothing, and from then on this process refuses too."""
-    other = await make_world()
-    r0 = await world.sign_in(ALICE)
-    await other.refresh(r0, key())
-    assert await other.logout(r0) == 1
-    assert world.accepts(r0) == "ok"  # it may take a second to get here
-    assert await world.logout(r0) == 0
-    assert world.accepts(r0) == "token_revoked"
+    """The thief hangs up as soon as he has sent it; the session ends all the same."""
+    r0 = await world.sign_in()
+    r1 = await world.refresh(r0, key())
+    loaded, go_on = faulty.stop_after("load")
+    thief = asyncio.create_task(world.refresh(r0, address=THIEF))
+    await loaded.wait()
+    thief.cancel()
+    go_on.set()
+    async with asyncio.timeout(10):
+        while not await world.events(EventType.TOKEN_REUSE):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    assert await world.outcome(r1, key(1)) == "session_revoked"
+
+
+async def test_s17_a_bug_in_a_swap_does_not_spare_a_thief(
+    world: World, faulty: Faulty
+) -> None:
+    """Who rotates with him gets the error; the reuse is found and told."""
+    stolen, other = await world.sign_in(), await world.sign_in()
+    await world.refresh(stolen, key())
+    faulty.fail_before("swap", RuntimeError())
+    rotation = asyncio.create_task(world.refresh(other, key()))
+    assert await world.outcome(stolen, address=THIEF) == "refresh_reused"
+    with pytest.raises(RuntimeError):
+        await rotation
+
+
+async def test_a_far_store_has_refreshes_in_two_batches(
+    make_world: MakeWorld, faulty: Faulty
+) -> None:
+    """Those that come together are parted: half is judged while half is away."""
+    faulty.far = True
+    world = await make_world()
+    grants = [await world.sign_in() for _ in range(2 * SHARE_MIN)]
+    faulty.calls.clear()
+    await asyncio.gather(*(world.refresh(grant, key()) for grant in grants))
+    assert faulty.calls.count("swap") == 2
 
 
 async def test_s17_a_revocation_that_waits_holds_nobody_up(

@@ -39,7 +39,7 @@ class Faulty:
 
     def __init__(self, store: Store) -> None:
         self.real = store
-        self.lanes = store.lanes
+        self.far = store.far
         self.before: dict[str, list[Exception | None]] = {}
         self.after: dict[str, list[Exception | None]] = {}
         self.pause_before: dict[str, asyncio.Event] = {}

@@ -180,11 +180,14 @@ async def _end(store: Store, which: Which | Session, at: int = START) -> None:
     await store.end(which, "logout", an_event(at=at), 10)
 
 
-async def _backdate(url: str) -> None:
-    """Let the feed's entries be a minute older."""
+async def _backdate(url: str, *, of: bytes = b"", seconds: int = 60) -> None:
+    """Let the feed's entries, or that of one session, be older."""
     async with somebody(url) as other:
         await other.execute(
-            "UPDATE watchword.ended SET recorded_at = recorded_at - 60000000"
+            "UPDATE watchword.ended SET recorded_at = recorded_at - $1"
+            " WHERE $2 = ''::bytea OR session_id = $2",
+            seconds * 1_000_000,
+            of,
         )
 
 
@@ -203,6 +206,24 @@ async def test_entry_that_others_overtook_is_in_the_feed(
             assert [entry.session_id for entry in first.entries] == [late.id]
         second = await store.ended(first.cursor, START, FEED_PAGE)
     assert early.id in {entry.session_id for entry in second.entries}
+
+
+async def test_commit_behind_a_page_is_in_the_next_read(
+    url: str, store: PostgresqlStore
+) -> None:
+    """It became visible late, in a read that has gone on for half a minute."""
+    *early, late = [a_session(number) for number in range(3)]
+    await put(store, *early, late)
+    for row in early:
+        await _end(store, row)
+    page = (await store.ended(None, START, 1)).cursor
+    began = msgspec.structs.replace(page, sequence=page.sequence - 30_000_000)
+    await _end(store, late)
+    await _backdate(url, of=late.id, seconds=34)
+    feed = await store.ended(began, START, FEED_PAGE)
+    assert [entry.session_id for entry in feed.entries] == [early[1].id]
+    feed = await store.ended(feed.cursor, START, FEED_PAGE)
+    assert late.id in {entry.session_id for entry in feed.entries}
 
 
 async def test_quiet_feed_is_not_read_again_and_again(

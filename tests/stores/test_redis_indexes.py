@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 
@@ -117,6 +118,20 @@ async def test_a_master_whose_clock_was_ahead_hides_nothing(opened: Opener) -> N
     await store.end(OneSession(row.id), "logout", an_event(), 1)
     feed = await store.ended(cursor, START, FEED_PAGE)
     assert {entry.session_id for entry in feed.entries} == {ahead.id, row.id}
+
+
+async def test_a_read_goes_no_further_than_where_it_began(opened: Opener) -> None:
+    """What was written while its later pages were read is for the next read."""
+    store = await opened(single().url())
+    rows = [a_session(number * 64) for number in range(2)]
+    await put(store, *rows)
+    for row in rows:
+        await store.end(OneSession(row.id), "logout", an_event(), 1)
+    page = (await store.ended(None, START, 1)).cursor
+    began = msgspec.structs.replace(page, sequence=page.sequence - 30_000)
+    feed = await store.ended(began, START, FEED_PAGE)
+    assert [entry.session_id for entry in feed.entries] == [rows[1].id]
+    assert feed.cursor.sequence <= began.sequence
 
 
 async def test_a_sweep_goes_on_where_the_last_one_stopped(

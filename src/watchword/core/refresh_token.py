@@ -45,8 +45,8 @@ class RefreshTokens:
     """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        # Keyed once and copied for each token: a third of the cost of a call that is
-        # given the key each time.
+        # Keyed once and copied for each token: half the cost of a call that is given
+        # the key each time.
         self._keys = [HMAC(key, SHA256()) for key in keys]
 
     def mint(self, session_id: bytes, generation: int, secret: bytes) -> str:

@@ -7,15 +7,15 @@ refreshes   the refresh, many at a time; the rule itself is in `core/rotation.py
 from __future__ import annotations
 
 import hmac
-from typing import Final
 
 import msgspec
 
 from watchword.claims import ClaimsHook, claims_from
 from watchword.core import limits
 from watchword.core.refresh_token import RefreshTokens, hash_of
+from watchword.core.rotation import Presented
 from watchword.core.session import ALL, Asked, Grant, Policy, Session, Terms
-from watchword.errors import RefreshError, StoreUnavailable
+from watchword.errors import RefreshError
 from watchword.keys import KeyRing
 from watchword.ports import (
     Clock,
@@ -23,6 +23,7 @@ from watchword.ports import (
     Event,
     EventType,
     OfAccount,
+    OfClient,
     OneSession,
     SessionStore,
     Which,
@@ -31,7 +32,7 @@ from watchword.retries import Record
 from watchword.revocation import Revocations
 from watchword.sessions.granting import Granting
 from watchword.sessions.refreshes import Refreshes
-from watchword.verify.dpop import Proofs
+from watchword.verify.dpop import Proofs, Signed
 
 
 class Sessions:
@@ -59,20 +60,17 @@ class Sessions:
         self._clock = clock
         self._entropy = entropy
         self._claims_hook = claims_hook
-        self._in_doubt = False
         self._granting = Granting(tokens, keys, policy, issuer, entropy)
-        self.refresh: Final = Refreshes(
+        self._refreshes = Refreshes(
             store=store,
             record=record,
-            tokens=tokens,
             granting=self._granting,
             revocations=revocations,
             policy=policy,
             clock=clock,
-            entropy=entropy,
             claims_hook=claims_hook,
             proofs=proofs,
-        ).refresh
+        )
 
     async def start(
         self,
@@ -108,6 +106,35 @@ class Sessions:
         event = Event.about(EventType.SIGN_IN, session, address, now)
         await self._store.create(session, event)
         return grant
+
+    async def refresh(
+        self,
+        token: str,
+        *,
+        client_id: str,
+        retry_key: str | None = None,
+        address: str = "",
+        asked: Asked = ALL,
+        cookie: bool = False,
+        proof: Signed | None = None,
+    ) -> Grant:
+        """A fresh access token and the successor of a refresh token.
+
+        `proof` has been read, and counts once it is settled, in the batch.
+        Raises RefreshInvalid, RefreshReused, SessionExpired, SessionRevoked;
+        InvalidProof, InvalidScope, InvalidTarget, RetryKeyReused, Throttled,
+        Overloaded, StoreUnavailable, with nothing spent.
+        """
+        session_id, generation, secret = self._tokens.read(token)
+        # A client without a key gets one that only this request knows: if a commit's
+        # answer is lost, the repetition in here finds its own rotation by it.
+        key = self._entropy(16).hex() if retry_key is None else retry_key
+        if proof is not None:
+            asked = msgspec.structs.replace(asked, jkt=proof.key.kid)
+        presented = Presented(
+            session_id, generation, secret, client_id, key, asked, cookie
+        )
+        return await self._refreshes.refresh(presented, address, proof)
 
     def generation_of(self, token: str) -> int:
         """The generation that a refresh token names. Raises RefreshInvalid."""
@@ -151,11 +178,7 @@ class Sessions:
                 address=address,
                 detail={"reason": reason, "by": by},
             )
-            try:
-                ended = await self._store.end(which, reason, event, limits.END_LIMIT)
-            except StoreUnavailable:
-                self._in_doubt = True
-                raise
+            ended = await self._store.end(which, reason, event, limits.END_LIMIT)
             self._revocations.add(ended)
             count += len(ended)
             if len(ended) < limits.END_LIMIT:
@@ -168,16 +191,11 @@ class Sessions:
     async def _learn_of_others(self, which: Which, count: int) -> None:
         """Refuse here, too, what an earlier attempt ended, or another process.
 
-        Whoever answers that a session has ended knows it of its access tokens.
+        Whoever is told that sessions have ended finds their access tokens dead.
         """
-        if self._in_doubt:
-            self._in_doubt = False
-            try:
-                await self._revocations.read()
-            except StoreUnavailable:
-                self._in_doubt = True
-                raise
-        if isinstance(which, OneSession) and not count:
+        if isinstance(which, OfAccount | OfClient):
+            await self._revocations.read()
+        elif isinstance(which, OneSession) and not count:
             row = await self.get(which.session_id)
             if row is not None:
                 self._revocations.learn(row)

@@ -9,6 +9,7 @@ wait longer than a rotation, for a disk or a standby, and nobody shall wait with
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,6 @@ import msgspec
 from watchword.batching import Batcher
 from watchword.claims import NONE, ClaimsHook, claims_from
 from watchword.core import limits
-from watchword.core.refresh_token import RefreshTokens
 from watchword.core.rotation import (
     End,
     Presented,
@@ -28,7 +28,7 @@ from watchword.core.rotation import (
     judge,
     retry_hash,
 )
-from watchword.core.session import ALL, Asked, Grant, Policy, Session
+from watchword.core.session import Grant, Policy, Session
 from watchword.errors import (
     InvalidProof,
     RefreshReused,
@@ -38,7 +38,6 @@ from watchword.errors import (
 from watchword.ports import (
     Change,
     Clock,
-    Entropy,
     Event,
     EventType,
     SessionStore,
@@ -48,6 +47,8 @@ from watchword.retries import Record, Retries
 from watchword.revocation import Revocations
 from watchword.sessions.granting import Granting
 from watchword.verify.dpop import Proofs, Signed
+
+_Outcome = Grant | asyncio.Task[Grant]
 
 
 class _Attempt(msgspec.Struct, frozen=True):
@@ -79,87 +80,73 @@ class Refreshes:
         *,
         store: SessionStore,
         record: Record,
-        tokens: RefreshTokens,
         granting: Granting,
         revocations: Revocations,
         policy: Policy,
         clock: Clock,
-        entropy: Entropy,
         claims_hook: ClaimsHook | None,
         proofs: Proofs | None,
     ) -> None:
         self._store = store
-        self._tokens = tokens
         self._granting = granting
         self._revocations = revocations
         self._policy = policy
         self._clock = clock
-        self._entropy = entropy
         self._claims_hook = claims_hook
         self._proofs = proofs
         self._retries = Retries(record)
-        self._batcher: Batcher[_Attempt, Grant | None] = Batcher(
-            self._refresh_batch, lanes=store.lanes
+        self._batcher: Batcher[_Attempt, _Outcome] = Batcher(
+            self._refresh_batch, parted=store.far
         )
-        self._ending: Batcher[_Attempt, Grant | None] = Batcher(self._end_batch)
+        self._ending: Batcher[_Attempt, Grant] = Batcher(self._end_batch)
+        self._ends: set[asyncio.Task[Grant]] = set()
 
     async def refresh(
-        self,
-        token: str,
-        *,
-        client_id: str,
-        retry_key: str | None = None,
-        address: str = "",
-        asked: Asked = ALL,
-        cookie: bool = False,
-        proof: Signed | None = None,
+        self, presented: Presented, address: str, proof: Signed | None
     ) -> Grant:
-        """A fresh access token and the successor of a refresh token.
-
-        `proof` has been read, and counts once it is settled, in the batch.
-        Raises RefreshInvalid, RefreshReused, SessionExpired, SessionRevoked;
-        InvalidProof, InvalidScope, InvalidTarget, RetryKeyReused, Throttled,
-        Overloaded, StoreUnavailable, with nothing spent.
-        """
-        session_id, generation, secret = self._tokens.read(token)
-        # A client without a key gets one that only this request knows: if a commit's
-        # answer is lost, the repetition in here finds its own rotation by it.
-        key = self._entropy(16).hex() if retry_key is None else retry_key
-        if proof is not None:
-            asked = msgspec.structs.replace(asked, jkt=proof.key.kid)
-        presented = Presented(
-            session_id, generation, secret, client_id, key, asked, cookie
-        )
+        """The tokens of the presented one's successor; see `Sessions.refresh`."""
         extra = NONE if self._claims_hook is None else await self._ahead(presented)
         attempt = _Attempt(presented, address, extra, proof)
-        grant = await self._batcher.submit(session_id, attempt)
-        if grant is None:
-            grant = await self._ending.submit(session_id, attempt)
-        assert grant is not None  # noqa: S101 - the second batch leaves nobody out
-        return grant
+        outcome = await self._batcher.submit(presented.session_id, attempt)
+        if isinstance(outcome, asyncio.Task):
+            return await asyncio.shield(outcome)
+        return outcome
 
     async def _refresh_batch(
         self, attempts: Sequence[_Attempt]
-    ) -> Sequence[Grant | Exception | None]:
-        """The outcomes; None for what is left to `_end_batch`."""
-        outcomes: list[Grant | Exception | None] = [StoreUnavailable()] * len(attempts)
+    ) -> Sequence[_Outcome | Exception]:
+        """The outcomes; of what is left to `_end_batch`, who will know."""
+        outcomes: list[_Outcome | Exception] = [StoreUnavailable()] * len(attempts)
         waiting = await self._proved(attempts, outcomes)
         await self._settle(attempts, waiting, outcomes, ending=False)
         return outcomes
 
+    def _end_apart(self, attempt: _Attempt) -> asyncio.Task[Grant]:
+        """To be ended, whether or not anybody is left who waits for the answer."""
+        session_id = attempt.presented.session_id
+        task = asyncio.create_task(self._ending.submit(session_id, attempt))
+        self._ends.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Grant]) -> None:
+        self._ends.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever still waits for it has it
+
     async def _end_batch(
         self, attempts: Sequence[_Attempt]
-    ) -> Sequence[Grant | Exception | None]:
+    ) -> Sequence[Grant | Exception]:
         # Their proofs have been used up, and were good.
-        outcomes: list[Grant | Exception | None] = [StoreUnavailable()] * len(attempts)
+        outcomes: list[_Outcome | Exception] = [StoreUnavailable()] * len(attempts)
         await self._settle(attempts, range(len(attempts)), outcomes, ending=True)
-        return outcomes
+        return [one for one in outcomes if not isinstance(one, asyncio.Task)]  # all
 
     async def _settle(
         self,
         attempts: Sequence[_Attempt],
         waiting: Sequence[int],
-        outcomes: list[Grant | Exception | None],
+        outcomes: list[_Outcome | Exception],
         *,
         ending: bool,
     ) -> None:
@@ -173,14 +160,16 @@ class Refreshes:
                     for place, row in zip(waiting, rows, strict=True)
                 }
                 if not ending:
-                    plans = _without_ends(plans, outcomes)
+                    for place in [p for p, plan in plans.items() if plan.ends]:
+                        outcomes[place] = self._end_apart(attempts[place])
+                        del plans[place]
+                    waiting = list(plans)
                 missed = await self._swap(plans)
             except Exception as error:  # noqa: BLE001 - belongs to those who wait
                 # Not to those of an earlier turn: their rotation was written, and who
                 # sent no key could not ask for it again.
                 for place in waiting:
-                    if outcomes[place] is not None:
-                        outcomes[place] = error
+                    outcomes[place] = error
                 break
             for place, plan in plans.items():
                 if place not in missed:
@@ -190,7 +179,7 @@ class Refreshes:
             waiting = sorted(missed)
 
     async def _proved(
-        self, attempts: Sequence[_Attempt], outcomes: list[Grant | Exception | None]
+        self, attempts: Sequence[_Attempt], outcomes: list[_Outcome | Exception]
     ) -> list[int]:
         """The places that go on. Where a proof fails, nothing else is looked at."""
         shown = {place: one.proof for place, one in enumerate(attempts) if one.proof}
@@ -290,13 +279,3 @@ class Refreshes:
         if row is None or isinstance(verdict, Refuse | End):
             return NONE
         return await claims_from(self._claims_hook, row)
-
-
-def _without_ends(
-    plans: dict[int, _Plan], outcomes: list[Grant | Exception | None]
-) -> dict[int, _Plan]:
-    """The other plans; None is the outcome of those that end their session."""
-    for place, plan in plans.items():
-        if plan.ends:
-            outcomes[place] = None
-    return {place: plan for place, plan in plans.items() if not plan.ends}

@@ -16,17 +16,18 @@ if TYPE_CHECKING:
     from watchword.ports import Entropy, Store
     from watchword.stores.sql_files import Migration
 
-STORES: Final[dict[str, tuple[str, str]]] = {
-    "memory": ("watchword.stores.memory", "MemoryStore"),
-    "postgres": ("watchword.stores.postgresql", "PostgresqlStore"),
-    "postgresql": ("watchword.stores.postgresql", "PostgresqlStore"),
-    "sqlite": ("watchword.stores.sqlite", "SqliteStore"),
+_POSTGRESQL: Final = ("watchword.stores.postgresql", "PostgresqlStore", "postgres")
+STORES: Final[dict[str, tuple[str, str, str]]] = {
+    "memory": ("watchword.stores.memory", "MemoryStore", ""),
+    "postgres": _POSTGRESQL,
+    "postgresql": _POSTGRESQL,
+    "sqlite": ("watchword.stores.sqlite", "SqliteStore", "sqlite"),
 }
-"""URL scheme to module and class: a store for everything joins with one more line."""
+"""URL scheme to module, class and extra: a store for everything joins by one line."""
 
-SESSION_STORES: Final[dict[str, tuple[str, str]]] = dict.fromkeys(
+SESSION_STORES: Final[dict[str, tuple[str, str, str]]] = dict.fromkeys(
     ("redis", "rediss", "redis+cluster", "rediss+cluster"),
-    ("watchword.stores.redis", "RedisStore"),
+    ("watchword.stores.redis", "RedisStore", "redis"),
 )
 """The same for stores of sessions alone, beside one that keeps the records."""
 
@@ -71,16 +72,14 @@ async def migrate_store(url: str, *, apply: bool) -> Sequence[Migration]:
     return pending
 
 
-def _store_class(table: dict[str, tuple[str, str]], url: str) -> Any:  # noqa: ANN401
+def _store_class(table: dict[str, tuple[str, str, str]], url: str) -> Any:  # noqa: ANN401
     scheme = urlsplit(url).scheme
     if scheme not in table:
         known = ", ".join(sorted(table))
         raise SettingsError([f"a store's URL: {scheme!r} is none of {known}"])
-    module, name = table[scheme]
+    module, name, extra = table[scheme]
     try:
         return getattr(import_module(module), name)
     except ModuleNotFoundError as missing:
-        extra = module.rpartition(".")[2]
-        raise SettingsError(
-            [f"the {extra} store needs {missing.name}: install watchword[{extra}]"]
-        ) from None
+        fault = f"{scheme}:// needs {missing.name}: install watchword[{extra}]"
+        raise SettingsError([fault]) from None

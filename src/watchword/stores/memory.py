@@ -35,7 +35,7 @@ from watchword.stores.sql_files import Migration
 class MemoryStore:
     """Implements every port of `ports.py`."""
 
-    lanes = 1
+    far = False
 
     @classmethod
     async def open(cls, url: str, entropy: Entropy) -> Self:

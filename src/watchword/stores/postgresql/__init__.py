@@ -37,7 +37,7 @@ _AFTER_ALL: Final = b"\xff" * 17  # of all ids, which have 16 bytes
 class PostgresqlStore(Records):
     """Implements every port of `ports.py` on a database."""
 
-    lanes = 2
+    far = True
     _sweep_from = b""
 
     async def create(self, session: Session, event: Event) -> None:

@@ -34,7 +34,7 @@ WAITS_FOR_DISK: Final = (7, 2)
 class RedisStore(Lists, Streams, Counters):
     """Implements every port of `ports.py`, with the help of `records`."""
 
-    lanes = 2
+    far = True
 
     @classmethod
     async def open(

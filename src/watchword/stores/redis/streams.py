@@ -63,13 +63,17 @@ class Streams:
         if max(shares.values(), default=0) == _share(limit):
             within = b" ".join(reached)
             return Feed(found, Cursor(life, begun, within), now, more=True)
-        # A cursor is the newest entry's place. What is written later has a later place
-        # where the servers' clocks agree, and one within the overlap where they nearly
-        # do: so too when a master with another clock takes over.
+        # What is written later has a later place than the newest where the servers'
+        # clocks agree, and one within the overlap where they nearly do: so too when a
+        # master with another clock takes over.
         newest = max(map(_since, reached))
-        if not asked.within:  # nothing new: as good as ever
-            newest = max(newest, asked.sequence)
-        return Feed(found, Cursor(life, min(begun, newest)), now)
+        if entries or asked.within:
+            # Once it is quiet the cursor moves on, and nothing is read twice.
+            quiet = clock - newest >= 2 * OVERLAP
+            sequence = min(begun, newest + OVERLAP if quiet else newest)
+        else:  # nothing new: a cursor that was honoured is as good as ever
+            sequence = asked.sequence
+        return Feed(found, Cursor(life, sequence), now)
 
     async def _read_feed(
         self, places: Sequence[bytes], limit: int

@@ -41,7 +41,7 @@ from watchword.stores.sqlite.identities import Identities
 class SqliteStore(Identities):
     """Implements every port of `ports.py` on one file."""
 
-    lanes = 1
+    far = False
     _sweep_from = b""
 
     # sessions

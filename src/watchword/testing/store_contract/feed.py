@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
+
 from watchword.core.limits import FEED_PAGE
 from watchword.core.session import Ended, Session
 from watchword.ports import Change, Cursor, OneSession, Store
@@ -56,21 +58,42 @@ class FeedOfTheEnded(OnAStore):
         assert _ids(everything.entries) == {row.id for row in rows}
 
     async def test_long_feed_comes_in_pages(self, store: Store) -> None:
-        """Page after page brings every entry, those of the meantime too; then none."""
-        rows = [a_session(number) for number in range(300)]
+        """Page after page brings every entry, those of the meantime too; then none.
+
+        However they are spread: in a store with shares of its own most are in one.
+        """
+        rows = [a_session(number) for number in (*range(100), *range(128, 8000, 64))]
         await put(store, *rows)
-        for row in rows[:-1]:
+        for row in rows[1:]:
             await _end(store, row)
-        feed = await store.ended(None, START, 1)
-        seen, pages = _ids(feed.entries), 1
-        await _end(store, rows[-1])
-        while feed.more:
-            feed = await store.ended(feed.cursor, START, 1)
-            seen, pages = seen | _ids(feed.entries), pages + 1
-            assert len(feed.entries) < len(rows) / 2
-        assert seen == {row.id for row in rows}
-        assert pages >= len(rows) / 100
-        assert not (await store.ended(feed.cursor, START, FEED_PAGE)).more
+        for limit in (1, 128):
+            feed = await store.ended(None, START, limit)
+            seen, pages = _ids(feed.entries), 1
+            await _end(store, rows[0])
+            while feed.more:
+                feed = await store.ended(feed.cursor, START, limit)
+                seen, pages = seen | _ids(feed.entries), pages + 1
+                assert len(feed.entries) <= max(limit, 64)
+            assert pages > 1
+            assert seen == {row.id for row in rows}
+
+    async def test_another_life_begins_in_the_middle_of_a_read(
+        self, store: Store
+    ) -> None:
+        """After a restored backup, or a clock set back: everything, from the start."""
+        rows = [a_session(number * 64) for number in range(6)]
+        await put(store, *rows)
+        for row in rows:
+            await _end(store, row)
+        page = await store.ended(None, START, 1)
+        replace = msgspec.structs.replace
+        for cursor in (
+            replace(page.cursor, incarnation=b"elsewhere"),
+            replace(page.cursor, sequence=page.cursor.sequence + 10**9),
+        ):
+            feed = await store.ended(cursor, START, FEED_PAGE)
+            assert _ids(feed.entries) == {row.id for row in rows}
+            assert feed.cursor.incarnation == page.cursor.incarnation
 
     async def test_foreign_cursor_means_a_complete_read(self, store: Store) -> None:
         """A cursor of another life of the store, or ahead of it, is none.
@@ -83,7 +106,7 @@ class FeedOfTheEnded(OnAStore):
         now = (await store.ended(None, START, FEED_PAGE)).cursor
         for cursor in (
             Cursor(b"elsewhere", now.sequence),
-            Cursor(now.incarnation, now.sequence + 10),
+            Cursor(now.incarnation, now.sequence + 10**9),
         ):
             feed = await store.ended(cursor, START, FEED_PAGE)
             assert _ids(feed.entries) == {row.id}
