@@ -1,0 +1,107 @@
+"""Where the access token goes, and where it does not; and a server that is busy."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.responses import JSONResponse, Response
+
+from tests.browser.conftest import SECURE, START, Visitor
+from tests.browser.serving import REFRESH
+from watchword.core.limits import ACCESS_TTL
+
+
+def test_the_token_goes_to_the_server_and_to_no_other_origin(visitor: Visitor) -> None:
+    """Not even asked for by name; and nothing is sent at all."""
+    (tab,) = visitor.sign_in()
+    there = f"{visitor.site.elsewhere}/elsewhere"
+    assert tab.call(there) == "TypeError"
+    assert tab.call("//localhost/elsewhere") == "TypeError"
+    assert visitor.site.line.count("/elsewhere") == 0
+    assert tab.call(f"{visitor.site.origin}{SECURE}") == 200
+
+
+def test_an_origin_on_the_list_gets_the_token(visitor: Visitor) -> None:
+    (tab,) = visitor.sign_in(origins=[visitor.site.elsewhere])
+    assert tab.call(f"{visitor.site.elsewhere}/elsewhere") == 200
+    sent = visitor.site.line.sent_to("/elsewhere")["authorization"]
+    assert sent.startswith("Bearer eyJ")
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_redirect_does_not_take_the_token_along(
+    visitor: Visitor, *, listed: bool
+) -> None:
+    """The browser itself strips it, whether the other origin is on the list or not."""
+    origins = [visitor.site.elsewhere] if listed else []
+    (tab,) = visitor.sign_in(origins=origins)
+    assert tab.call("/away") == 200
+    assert "authorization" in visitor.site.line.sent_to("/away")
+    assert "authorization" not in visitor.site.line.sent_to("/elsewhere")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"url": "http://auth.example"}, {"origins": ["http://api.example"]}, {"mode": ""}],
+)
+def test_options_that_would_leak_are_refused(
+    visitor: Visitor, options: dict[str, object]
+) -> None:
+    tab = visitor.open()
+    refused = tab.page.evaluate(
+        """async (options) => {
+          const { createClient } = await import("/watchword.js");
+          try { createClient(options); } catch (error) { return error.name; }
+        }""",
+        options,
+    )
+    assert refused == "TypeError"
+
+
+def test_a_page_of_any_origin_may_import_the_module(visitor: Visitor) -> None:
+    """What it may do then is for the server's list of origins: here, nothing."""
+    page = visitor.context.new_page()
+    page.goto(f"{visitor.site.elsewhere}/page")
+    module = f"{visitor.site.origin}/watchword.js"
+    options = {"url": visitor.site.origin, "mode": "bearer"}
+    assert page.evaluate(START, [module, options]) is False
+    refused = "auth.login('alice', '').catch(({ name }) => name)"
+    assert page.evaluate(refused) == "TypeError"
+
+
+def test_a_busy_server_is_asked_again_and_nobody_is_signed_out(
+    visitor: Visitor,
+) -> None:
+    """With the same key, and not before the time that it names."""
+    (tab,) = visitor.sign_in(mode="bearer")
+    busy: list[Response] = [answer(503, 1), answer(429, 1)]
+    line = visitor.site.line
+    line.fault = lambda path: busy.pop() if path == REFRESH and busy else None
+    visitor.site.clock.advance(ACCESS_TTL)
+    assert tab.call() == 200
+    assert tab.signed_in
+    sent = [h["idempotency-key"] for _, path, h in line.seen if path == REFRESH]
+    assert len(sent) == 3
+    assert len(set(sent)) == 1
+    assert visitor.generation() == 1
+
+
+def test_a_server_that_is_busy_for_long_is_left_alone(visitor: Visitor) -> None:
+    """Calls fail at once with its code, and it hears nothing until the time is over."""
+    tab = visitor.open()
+    tab.page.clock.install()
+    tab.load()
+    tab.login()
+    line = visitor.site.line
+    line.fault = lambda path: answer(503, 60) if path == REFRESH else None
+    visitor.site.clock.advance(ACCESS_TTL)
+    assert [tab.call() for _ in range(3)] == ["store_unavailable"] * 3
+    assert line.count() == 1
+    assert tab.signed_in
+    line.fault = lambda _: None
+    tab.page.clock.run_for(60_000)
+    assert tab.call() == 200
+
+
+def answer(status: int, seconds: int) -> Response:
+    body = {"code": "store_unavailable", "detail": "Later."}
+    return JSONResponse(body, status, headers={"Retry-After": str(seconds)})
