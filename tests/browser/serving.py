@@ -47,6 +47,7 @@ class Line:
     def __init__(self) -> None:
         self.application: Any = None
         self.state: dict[str, Any] = {}
+        self.pages = {"/page": "<!doctype html><title>a page</title>"}
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.fault: Callable[[str], Fault | None] = lambda _: None
 
@@ -68,8 +69,8 @@ class Line:
             await (page or self.application)(scope, receive, send)
 
     def _page(self, path: str, headers: dict[str, str]) -> Response | None:
-        if path == "/page":
-            return HTMLResponse("<!doctype html><title>a page</title>")
+        if path in self.pages:
+            return HTMLResponse(self.pages[path])
         if path == "/elsewhere":
             return JSONResponse({}, headers=ANYBODY)
         if path == "/away":

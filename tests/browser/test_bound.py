@@ -6,21 +6,17 @@ import base64
 import json
 from typing import Any
 
-import pytest
-
 from tests.browser.conftest import SECURE, STORED, Visitor
 from watchword.core import limits
 from watchword.core.limits import ACCESS_TTL, DPOP_CLOCK, MINUTE
 
-MODES = pytest.mark.parametrize("mode", ["cookie", "bearer"])
 NONCES_LIVE = limits.DPOP_NONCE_STEP * (limits.DPOP_NONCE_STEPS + 1)
 KEY = f"({STORED})().then(([{{ key }}]) => key.privateKey)"
 
 
-@MODES
-def test_the_key_can_be_used_and_not_copied(visitor: Visitor, mode: str) -> None:
+def test_the_key_can_be_used_and_not_copied(visitor: Visitor) -> None:
     """Not by the page's own scripts, in no format; and it goes with the session."""
-    (tab,) = visitor.sign_in(mode=mode, dpop=True)
+    (tab,) = visitor.sign_in(dpop=True)
     assert tab.page.evaluate(f"{KEY}.then((key) => key.extractable)") is False
     for form in ("jwk", "pkcs8"):
         script = f"""{KEY}.then((key) => crypto.subtle.exportKey("{form}", key))
@@ -30,14 +26,11 @@ def test_the_key_can_be_used_and_not_copied(visitor: Visitor, mode: str) -> None
     assert tab.stored() == []
 
 
-@MODES
-def test_a_bound_session_refreshes_and_calls_in_all_tabs(
-    visitor: Visitor, mode: str
-) -> None:
+def test_a_bound_session_refreshes_and_calls_in_all_tabs(visitor: Visitor) -> None:
     """Nonces come with the first refusals, and others when those are old."""
     # A browser's clock need not be exact, so the nonces can be made old in between.
     visitor.site.clock.advance(-DPOP_CLOCK + MINUTE)
-    tabs = visitor.sign_in(2, mode=mode, dpop=True)
+    tabs = visitor.sign_in(2, dpop=True)
     for expiry in range(3):
         assert [tab.call() for tab in tabs] == [200, 200]
         (session,) = visitor.site.sessions()

@@ -17,13 +17,20 @@ MODES = pytest.mark.parametrize("mode", ["cookie", "bearer"])
 
 @MODES
 def test_it_signs_in_calls_and_signs_out(visitor: Visitor, mode: str) -> None:
-    """A wrong password is a code; a reload stays signed in; a logout ends it all."""
+    """A wrong password is a code; a reload stays signed in; a logout ends it all.
+
+    No token is where scripts look for them; by cookie none is in any storage.
+    """
     tab = visitor.open(mode=mode)
     assert (tab.call(), tab.signed_in) == ("signed_out", False)
     assert tab.login("not the password") == "invalid_credentials"
     assert (tab.login(), tab.signed_in, tab.call()) == ("ok", True, 200)
     assert tab.load() is True
     assert tab.call() == 200
+    seen = "document.cookie + JSON.stringify([localStorage, sessionStorage, auth])"
+    assert tab.page.evaluate(seen) == "[{},{},{}]"
+    stored = json.dumps(tab.stored())
+    assert ("eyJ" in stored, "ww_rt_" in stored) == (False, mode == "bearer")
     assert tab.logout() == "ok"
     assert (tab.signed_in, tab.call()) == (False, "signed_out")
     assert tab.events[-1] == "logout"
@@ -32,26 +39,11 @@ def test_it_signs_in_calls_and_signs_out(visitor: Visitor, mode: str) -> None:
     assert tab.load() is False
 
 
-@MODES
-def test_nothing_is_where_scripts_look_for_tokens(visitor: Visitor, mode: str) -> None:
-    """Neither in localStorage nor in sessionStorage; by cookie in no storage at all."""
-    (tab,) = visitor.sign_in(mode=mode)
-    tab.call()
-    text = tab.page.evaluate(
-        "document.cookie + JSON.stringify([localStorage, sessionStorage, auth])"
-    )
-    assert text == "[{},{},{}]"
-    stored = json.dumps(tab.stored())
-    assert "eyJ" not in stored
-    assert ("ww_rt_" in stored) == (mode == "bearer")
-
-
-@MODES
 def test_an_expired_token_costs_one_refresh_and_one_repetition(
-    visitor: Visitor, mode: str
+    visitor: Visitor,
 ) -> None:
     """Also for ten calls at once, and the body is sent again."""
-    (tab,) = visitor.sign_in(mode=mode)
+    (tab,) = visitor.sign_in()
     visitor.site.clock.advance(ACCESS_TTL)
     calls = tab.page.evaluate(
         """(url) => Promise.all(Array.from({ length: 10 }, () => auth.fetch(url)))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
 from starlette.responses import JSONResponse, Response
 
 from tests.browser.conftest import SECURE, START, Visitor
 from tests.browser.serving import REFRESH
 from watchword.core.limits import ACCESS_TTL
+
+LEAKING_URL = {"url": "http://auth.example"}
+LEAKING_ORIGIN = {"origins": ["http://api.example"]}
 
 
 def test_the_token_goes_to_the_server_and_to_no_other_origin(visitor: Visitor) -> None:
@@ -27,34 +29,26 @@ def test_an_origin_on_the_list_gets_the_token(visitor: Visitor) -> None:
     assert sent.startswith("Bearer eyJ")
 
 
-@pytest.mark.parametrize("listed", [True, False])
-def test_a_redirect_does_not_take_the_token_along(
-    visitor: Visitor, *, listed: bool
-) -> None:
-    """The browser itself strips it, whether the other origin is on the list or not."""
-    origins = [visitor.site.elsewhere] if listed else []
-    (tab,) = visitor.sign_in(origins=origins)
+def test_a_redirect_does_not_take_the_token_along(visitor: Visitor) -> None:
+    """The browser itself strips it, though the other origin is on the list."""
+    (tab,) = visitor.sign_in(origins=[visitor.site.elsewhere])
     assert tab.call("/away") == 200
     assert "authorization" in visitor.site.line.sent_to("/away")
     assert "authorization" not in visitor.site.line.sent_to("/elsewhere")
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"url": "http://auth.example"}, {"origins": ["http://api.example"]}, {"mode": ""}],
-)
-def test_options_that_would_leak_are_refused(
-    visitor: Visitor, options: dict[str, object]
-) -> None:
+def test_options_that_would_leak_are_refused(visitor: Visitor) -> None:
     tab = visitor.open()
     refused = tab.page.evaluate(
-        """async (options) => {
+        """async (each) => {
           const { createClient } = await import("/watchword.js");
-          try { createClient(options); } catch (error) { return error.name; }
+          return each.map((options) => {
+            try { createClient(options); } catch ({ name }) { return name; }
+          });
         }""",
-        options,
+        [LEAKING_URL, LEAKING_ORIGIN, {"mode": "localStorage"}, {}],
     )
-    assert refused == "TypeError"
+    assert refused == ["TypeError", "TypeError", "TypeError", None]
 
 
 def test_a_page_of_any_origin_may_import_the_module(visitor: Visitor) -> None:
@@ -73,7 +67,7 @@ def test_a_busy_server_is_asked_again_and_nobody_is_signed_out(
 ) -> None:
     """With the same key, and not before the time that it names."""
     (tab,) = visitor.sign_in(mode="bearer")
-    busy: list[Response] = [answer(503, 1), answer(429, 1)]
+    busy: list[Response] = [answer(503), answer(429, 1)]
     line = visitor.site.line
     line.fault = lambda path: busy.pop() if path == REFRESH and busy else None
     visitor.site.clock.advance(ACCESS_TTL)
@@ -102,6 +96,7 @@ def test_a_server_that_is_busy_for_long_is_left_alone(visitor: Visitor) -> None:
     assert tab.call() == 200
 
 
-def answer(status: int, seconds: int) -> Response:
+def answer(status: int, seconds: int | None = None) -> Response:
     body = {"code": "store_unavailable", "detail": "Later."}
-    return JSONResponse(body, status, headers={"Retry-After": str(seconds)})
+    headers = {} if seconds is None else {"Retry-After": str(seconds)}
+    return JSONResponse(body, status, headers)
