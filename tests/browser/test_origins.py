@@ -79,6 +79,22 @@ def test_a_busy_server_is_asked_again_and_nobody_is_signed_out(
     assert visitor.generation() == 1
 
 
+def test_a_refusal_that_is_not_the_sessions_end_signs_nobody_out(
+    visitor: Visitor,
+) -> None:
+    """Such as that of a proxy, or of a page that is not on the server's list."""
+    (tab,) = visitor.sign_in()
+    visitor.site.clock.advance(ACCESS_TTL)
+    line = visitor.site.line
+    refusals = {"unknown": Response(status_code=401)}
+    refusals["csrf_rejected"] = JSONResponse({"code": "csrf_rejected"}, 403)
+    for code, refusal in refusals.items():
+        line.fault = {REFRESH: refusal}.get
+        assert (tab.call(), tab.signed_in) == (code, True)
+    line.fault = lambda _: None
+    assert tab.call() == 200
+
+
 def test_a_server_that_is_busy_for_long_is_left_alone(visitor: Visitor) -> None:
     """Calls fail at once with its code, and it hears nothing until the time is over."""
     tab = visitor.open()

@@ -32,6 +32,7 @@ def test_the_page_of_the_documentation(visitor: Visitor) -> None:
     first, second = tabs
     for tab in tabs:
         tab.goto(f"{visitor.site.origin}/")
+    first.bring_to_front()
     for password in ("wrong", PASSWORD):
         first.locator("[name=username]").fill("alice")
         first.locator("[name=password]").fill(password)
@@ -41,6 +42,7 @@ def test_the_page_of_the_documentation(visitor: Visitor) -> None:
     expect(first.locator("#note")).to_be_empty()
     for tab in tabs:
         visitor.site.clock.advance(ACCESS_TTL)
+        tab.bring_to_front()
         tab.get_by_role("button", name="Who am I?").click()
         expect(tab.locator("#answer")).to_contain_text('"sub"')
     second.get_by_role("button", name="Sign out").click()

@@ -50,7 +50,7 @@ export interface SignedOut {
 }
 
 /** A client, the same for all tabs of an origin. Made by {@link createClient}. */
-export interface AuthClient extends EventTarget {
+export interface AuthClient {
   /** Whether somebody is signed in, as soon as that is known after a page's start. */
   readonly ready: Promise<boolean>;
 
@@ -84,6 +84,7 @@ export interface AuthClient extends EventTarget {
    */
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
 
+  /** As of any `EventTarget`; the same listener is added once. */
   addEventListener<Name extends keyof AuthEventMap>(
     type: Name,
     listener: (event: AuthEventMap[Name]) => void,

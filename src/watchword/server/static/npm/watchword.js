@@ -302,8 +302,12 @@ class Client extends EventTarget {
     this.dispatchEvent(new CustomEvent("signedout", { detail: { code } }));
   }
 
-  /** One call of the server, sent once (twice for a nonce). Throws AuthError. */
-  async #post(call, { body, key, retryKey }) {
+  /**
+   * One call of the server, sent once (twice for a nonce). Throws AuthError.
+   * @param {{ body?: object, key?: CryptoKeyPair, retryKey?: string }} sent
+   */
+  async #post(call, sent) {
+    const { body, key, retryKey } = sent;
     const url = new URL(`api/auth/${call}`, this.#base);
     const headers = { "X-Requested-With": "watchword.js" };
     if (body) headers["Content-Type"] = "application/json";
@@ -374,7 +378,8 @@ const pauseOf = (error) => (error.temporary ? (error.retryAfter ?? 0) * SECOND :
 const signedOut = () => new AuthError("signed_out", "Nobody is signed in.");
 
 /** The body that has the refresh token; in cookie mode there is none. */
-const tokenOf = ({ refreshToken } = {}) => refreshToken && { refreshToken };
+const tokenOf = (record) =>
+  record?.refreshToken && { refreshToken: record.refreshToken };
 
 /** The origin of a URL to which a token may go. */
 function originOf(text) {
