@@ -134,6 +134,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def visitor(chromium: Browser, site: Site) -> Iterator[Visitor]:
     context = chromium.new_context()
-    context.set_default_timeout(5000)
+    context.set_default_timeout(15_000)
     yield Visitor(context, site)
     context.close()

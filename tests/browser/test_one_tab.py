@@ -31,6 +31,8 @@ def test_it_signs_in_calls_and_signs_out(visitor: Visitor, mode: str) -> None:
     assert tab.page.evaluate(seen) == "[{},{},{}]"
     stored = json.dumps(tab.stored())
     assert ("eyJ" in stored, "ww_rt_" in stored) == (False, mode == "bearer")
+    assert tab.login() == "ok"
+    assert len(visitor.site.sessions()) == 1
     assert tab.logout() == "ok"
     assert (tab.signed_in, tab.call()) == (False, "signed_out")
     assert tab.events[-1] == "logout"
@@ -117,6 +119,7 @@ def test_a_page_in_use_refreshes_ahead_and_an_idle_one_does_not(
     tab.wait_for("refreshed")
     assert visitor.site.line.count() == 1
     tab.page.clock.run_for(10 * MINUTE)
+    tab.page.evaluate("fetch('/healthz').then(() => fetch('/healthz'))")
     assert visitor.site.line.count() == 1
 
 
@@ -124,10 +127,13 @@ def test_offline_is_no_sign_out(visitor: Visitor) -> None:
     """A network error, at once; the next call works when the network is back."""
     (tab,) = visitor.sign_in(mode="bearer")
     visitor.site.clock.advance(ACCESS_TTL)
+    failed: list[str] = []
+    tab.page.on("requestfailed", lambda request: failed.append(request.url))
     visitor.context.set_offline(True)
     assert tab.call() == "TypeError"
     assert tab.logout() == "TypeError"
     assert (tab.signed_in, tab.events) == (True, [])
+    assert len(failed) == 2
     visitor.context.set_offline(False)
     assert tab.call() == 200
     assert visitor.site.line.count(REFRESH) == 1

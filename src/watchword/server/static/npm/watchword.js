@@ -23,8 +23,8 @@ const FIRST_PAUSE = 0.2 * SECOND;
 /** The longest `Retry-After` that is believed. */
 const PAUSE_MAX = 300 * SECOND;
 /** How long to wait for the token that another tab has just got. */
-const TAB_ANSWERS = SECOND;
-const NEW_TAB_ASKS = 0.15 * SECOND;
+const TAB_WAITS = SECOND;
+const NEW_TAB_WAITS = 0.25 * SECOND;
 /** When to refresh, as a part of the token's life: another moment in each tab. */
 const EARLY = 0.7;
 const JITTER = 0.2;
@@ -90,8 +90,9 @@ class Client extends EventTarget {
     this.#channel = new BroadcastChannel(this.#name);
     this.#channel.onmessage = ({ data }) => this.#hear(data);
     this.#ready = this.#load().then((record) => {
-      this.#signedIn ||= record !== undefined;
-      return this.#signedIn;
+      if (!record) return;
+      this.#signedIn = true;
+      this.#channel.postMessage({ ask: record.n });
     });
     this.#ready.catch(() => {}); // told to whoever asks
   }
@@ -246,7 +247,7 @@ class Client extends EventTarget {
         this.removeEventListener("refreshed", told);
         resolve(this.#access?.n === n);
       };
-      const timer = setTimeout(told, this.#access ? TAB_ANSWERS : NEW_TAB_ASKS);
+      const timer = setTimeout(told, this.#access ? TAB_WAITS : NEW_TAB_WAITS);
       this.addEventListener("refreshed", told);
       this.#channel.postMessage({ ask: n });
     });
