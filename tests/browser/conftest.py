@@ -49,10 +49,11 @@ class Tab:
         self.site = site
         self.options = options
 
-    def load(self) -> bool:
-        """The page anew; whether somebody is signed in."""
-        self.page.goto(f"{self.site.origin}/page")
-        ready: bool = self.page.evaluate(START, ["/watchword.js", self.options])
+    def load(self, origin: str = "") -> bool:
+        """The page anew, of the server's origin; whether somebody is signed in."""
+        self.page.goto(f"{origin or self.site.origin}/page")
+        module = f"{self.site.origin}/watchword.js"
+        ready: bool = self.page.evaluate(START, [module, self.options])
         return ready
 
     def login(self, password: str = PASSWORD) -> Any:

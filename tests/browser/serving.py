@@ -113,7 +113,7 @@ class Line:
 class Site:
     """The server, its clock, and the account alice. Use it with `with`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, allows_elsewhere: bool = False) -> None:
         # Proofs of the browser's own clock have to be of now.
         self.clock = ManualClock(int(time.time() * 1000))
         self.line = Line()
@@ -122,10 +122,11 @@ class Site:
         port = self._listener.getsockname()[1]
         self.origin = f"http://127.0.0.1:{port}"
         self.elsewhere = f"http://localhost:{port}"
+        allowed: dict[str, Any] = {}
+        if allows_elsewhere:
+            allowed["cors_origins"] = (self.elsewhere,)
         self._settings = Settings(
-            data=folder,
-            database_url="memory:",
-            issuer=self.origin,
+            data=folder, database_url="memory:", issuer=self.origin, **allowed
         )
         self._thresholds = gc.get_threshold()
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from starlette.responses import JSONResponse, Response
 
-from tests.browser.conftest import SECURE, START, Visitor
-from tests.browser.serving import REFRESH
+from tests.browser.conftest import SECURE, Tab, Visitor
+from tests.browser.serving import REFRESH, Site
 from watchword.core.limits import ACCESS_TTL
 
 LEAKING_URL = {"url": "http://auth.example"}
@@ -53,13 +55,27 @@ def test_options_that_would_leak_are_refused(visitor: Visitor) -> None:
 
 def test_a_page_of_any_origin_may_import_the_module(visitor: Visitor) -> None:
     """What it may do then is for the server's list of origins: here, nothing."""
-    page = visitor.context.new_page()
-    page.goto(f"{visitor.site.elsewhere}/page")
-    module = f"{visitor.site.origin}/watchword.js"
     options = {"url": visitor.site.origin, "mode": "bearer"}
-    assert page.evaluate(START, [module, options]) is False
-    refused = "auth.login('alice', '').catch(({ name }) => name)"
-    assert page.evaluate(refused) == "TypeError"
+    tab = Tab(visitor.context.new_page(), visitor.site, options)
+    assert tab.load(visitor.site.elsewhere) is False
+    assert tab.login() == "TypeError"
+
+
+def test_a_page_of_another_site_has_a_session_that_is_bound(
+    visitor: Visitor, tmp_path: Path
+) -> None:
+    """Where it is on the server's list: all that it needs can be read across."""
+    with Site(tmp_path, allows_elsewhere=True) as site:
+        options = {"url": site.origin, "mode": "bearer", "dpop": True}
+        tab = Tab(visitor.context.new_page(), site, options)
+        tab.load(site.elsewhere)
+        assert tab.login() == "ok"
+        assert tab.call(site.origin + SECURE) == 200
+        site.clock.advance(ACCESS_TTL)
+        assert tab.call(site.origin + SECURE) == 200
+        assert site.line.count() > 0
+        assert tab.logout() == "ok"
+        assert site.sessions() == []
 
 
 def test_a_busy_server_is_asked_again_and_nobody_is_signed_out(

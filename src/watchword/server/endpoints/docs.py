@@ -1,7 +1,8 @@
 """The documentation page: Swagger UI, served from the package.
 
-Owns `/docs` and the files below it, and nothing else of the disk: names come from a
-fixed table. No CDN and no inline script, so it works offline and under a strict policy.
+Owns `/docs` and the files below it, how any file of the package is answered, and
+nothing else of the disk: names come from a fixed table. No CDN and no inline script, so
+it works offline and under a strict policy.
 """
 
 from __future__ import annotations

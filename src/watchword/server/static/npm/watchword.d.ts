@@ -61,7 +61,7 @@ export interface AuthClient {
    * Begins a session, in all tabs; one that was there before ends.
    *
    * @throws {@link AuthError} such as `invalid_credentials` or `throttled`.
-   * @throws TypeError where the server could not be reached.
+   * @throws TypeError or a `TimeoutError` where the server could not be reached.
    */
   login(username: string, password: string): Promise<void>;
 
@@ -80,7 +80,8 @@ export interface AuthClient {
    *
    * @throws {@link AuthError} `signed_out`, or the code that ended the session; one that
    * is `temporary` where the refresh was put off: nobody has been signed out.
-   * @throws TypeError where there is no network, or the origin is not on the list.
+   * @throws TypeError where there is no network, or the origin is not on the list; a
+   * `TimeoutError` where the server does not answer.
    */
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
 

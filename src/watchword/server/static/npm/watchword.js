@@ -16,9 +16,9 @@ const STORE = "sessions";
 const SECOND = 1000;
 /** An answer that takes longer is lost: the same request is sent again. */
 const ANSWER_TIME = 10 * SECOND;
-/** How often a request is sent, and how long one call waits between them in all. */
+/** How often one call sends the same, and for how long: a hung one is sent twice. */
 const TRIES = 5;
-const PATIENCE = 10 * SECOND;
+const PATIENCE = 15 * SECOND;
 const FIRST_PAUSE = 0.2 * SECOND;
 /** The longest `Retry-After` that is believed. */
 const PAUSE_MAX = 300 * SECOND;
