@@ -284,6 +284,7 @@ async def test_the_document_is_of_the_routes_and_of_nothing_else(
     for route in app._application.routes:
         routed |= {(m, route.path) for m in route.methods if m != "HEAD"}
     about = {("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/docs/{name}")}
+    about |= {("GET", f"/watchword.{kind}") for kind in ("js", "d.ts")}
     # The same documents, for an issuer that has a path.
     known = (SERVER_PATH, OPENID_PATH, RESOURCE_PATH)
     about |= {("GET", f"{path}/{{path:path}}") for path in known}

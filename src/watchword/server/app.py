@@ -27,6 +27,7 @@ from watchword.errors import NotFound, WatchwordError
 from watchword.server.cors import Preflights, Readable
 from watchword.server.edge import Edge, Endpoint
 from watchword.server.endpoints import (
+    browser_module,
     discovery,
     docs,
     health,
@@ -106,6 +107,8 @@ def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
     routes += [
         Route("/docs", docs.docs, methods=["GET"]),
         Route("/docs/{name}", docs.docs_file, methods=["GET"]),
+        Route("/watchword.js", browser_module.script, methods=["GET"]),
+        Route("/watchword.d.ts", browser_module.types, methods=["GET"]),
     ]
     routed = Starlette(
         routes=routes,

@@ -1,7 +1,8 @@
 """The documentation page: Swagger UI, served from the package.
 
-Owns `/docs` and the files below it, and nothing else of the disk: names come from a
-fixed table. No CDN and no inline script, so it works offline and under a strict policy.
+Owns `/docs` and the files below it, how any file of the package is answered, and
+nothing else of the disk: names come from a fixed table. No CDN and no inline script, so
+it works offline and under a strict policy.
 """
 
 from __future__ import annotations
@@ -18,24 +19,24 @@ from watchword.errors import NotFound
 
 _PAGE: Final = "index.html"
 _VENDORED: Final = "swagger-ui/"
-_SCRIPT: Final = "text/javascript; charset=utf-8"
+SCRIPT: Final = "text/javascript; charset=utf-8"
 _STYLE: Final = "text/css; charset=utf-8"
-_TEXT: Final = "text/plain; charset=utf-8"
+TEXT: Final = "text/plain; charset=utf-8"
 
 FILES: Final = {
-    "watchword-docs.js": ("watchword-docs.js", _SCRIPT),
+    "watchword-docs.js": ("watchword-docs.js", SCRIPT),
     "watchword-docs.css": ("watchword-docs.css", _STYLE),
-    "swagger-ui-bundle.js": (_VENDORED + "swagger-ui-bundle.js", _SCRIPT),
+    "swagger-ui-bundle.js": (_VENDORED + "swagger-ui-bundle.js", SCRIPT),
     "swagger-ui.css": (_VENDORED + "swagger-ui.css", _STYLE),
     "favicon-32x32.png": (_VENDORED + "favicon-32x32.png", "image/png"),
     # The first line of the bundle refers to its notices, and whoever gets the bundle
     # gets its licence (Apache-2.0 §4).
     "swagger-ui-bundle.js.LICENSE.txt": (
         _VENDORED + "swagger-ui-bundle.js.LICENSE.txt",
-        _TEXT,
+        TEXT,
     ),
-    "LICENSE": (_VENDORED + "LICENSE", _TEXT),
-    "NOTICE": (_VENDORED + "NOTICE", _TEXT),
+    "LICENSE": (_VENDORED + "LICENSE", TEXT),
+    "NOTICE": (_VENDORED + "NOTICE", TEXT),
 }
 """What `/docs/<name>` serves: the file in `static/`, and its content type."""
 
@@ -54,7 +55,7 @@ class _File(NamedTuple):
 
 async def docs(request: Request) -> Response:
     """`GET /docs`: the page."""
-    response = _answer(request, _PAGE, "text/html; charset=utf-8")
+    response = packaged(request, _PAGE, "text/html; charset=utf-8")
     response.headers["content-security-policy"] = POLICY
     return response
 
@@ -64,10 +65,11 @@ async def docs_file(request: Request) -> Response:
     found = FILES.get(request.path_params["name"])
     if found is None:
         raise NotFound
-    return _answer(request, *found)
+    return packaged(request, *found)
 
 
-def _answer(request: Request, path: str, media_type: str) -> Response:
+def packaged(request: Request, path: str, media_type: str) -> Response:
+    """A file of `static/`, or 304 for whoever has it."""
     body, etag = _read(path)
     # `no-cache` is "ask each time": the names carry no version, and after an upgrade an
     # old script must not meet a new page. The asking costs a 304.

@@ -1,0 +1,452 @@
+// Watchword in a page: signs in, attaches the access token, refreshes by itself.
+//
+//   access token   in the memory of each tab; a tab that has a new one tells the others
+//   refresh token  mode "cookie": where no script can read it
+//                  mode "bearer": in IndexedDB, which is worth protecting by `dpop`
+//   retry key      in IndexedDB before a refresh is sent, until its answer is stored:
+//                  whoever finds it there asks again, and gets the same successor
+//   one refresh    at a time in all tabs: whoever has the lock looks first whether
+//                  another one was quicker
+//
+// Types, and what each call does, are in watchword.d.ts. Nothing here is ever logged.
+
+const DATABASE = "watchword";
+const STORE = "sessions";
+
+const SECOND = 1000;
+/** An answer that takes longer is lost: the same request is sent again. */
+const ANSWER_TIME = 10 * SECOND;
+/** How often one call sends the same, and for how long: a hung one is sent twice. */
+const TRIES = 5;
+const PATIENCE = 15 * SECOND;
+const FIRST_PAUSE = 0.2 * SECOND;
+/** The longest `Retry-After` that is believed. */
+const PAUSE_MAX = 300 * SECOND;
+/** How long to wait for the token that another tab has just got. */
+const TAB_WAITS = SECOND;
+const NEW_TAB_WAITS = 0.25 * SECOND;
+/** When to refresh, as a part of the token's life: another moment in each tab. */
+const EARLY = 0.7;
+const JITTER = 0.2;
+
+const KEY_BYTES = 24;
+const ECDSA = { name: "ECDSA", namedCurve: "P-256" };
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+/** What ends the session; any other refusal leaves it as it is. */
+const ENDED = /^(refresh|session)_/;
+
+/** A refusal. `code` is stable, the message is for people. */
+export class AuthError extends Error {
+  constructor(code, message, status, retryAfter) {
+    super(message);
+    this.name = "AuthError";
+    this.code = code;
+    this.status = status;
+    this.retryAfter = retryAfter;
+  }
+
+  /** Whether the same request may work later. */
+  get temporary() {
+    return this.status === 429 || this.status >= 500;
+  }
+}
+
+/** A client of the Watchword at `url`; see watchword.d.ts. */
+export function createClient(options = {}) {
+  return new Client(options);
+}
+
+class Client extends EventTarget {
+  #base; // of the server's calls
+  #origins; // where the access token may go
+  #mode;
+  #bindsToKey;
+  #name; // of the record, the lock and the channel: one for each server and mode
+  #channel;
+  #signedIn = false;
+  #ready;
+  #access; // {n, token, scheme, at, life}, the same in all tabs; undefined in a new one
+  #born = 0; // the same moment as #access.at, on the clock that nobody sets
+  #due = 0; // the age at which to refresh
+  #used = false; // since #access came
+  #timer;
+  #refreshing; // the promise of the refresh under way in this tab
+  #pause; // {until, error}: the server said when to come again
+  #nonces = new Map();
+
+  constructor({ url = location.origin, mode = "cookie", dpop = false, origins = [] }) {
+    super();
+    if (!navigator.locks || !crypto.subtle) {
+      throw new Error("watchword.js needs HTTPS or localhost, and the Web Locks API.");
+    }
+    if (mode !== "cookie" && mode !== "bearer") {
+      throw new TypeError('mode is "cookie" or "bearer".');
+    }
+    this.#base = new URL(`${String(url).replace(/\/+$/, "")}/`, location.href);
+    this.#origins = new Set([this.#base.href, ...origins].map(originOf));
+    this.#mode = mode;
+    this.#bindsToKey = dpop;
+    this.#name = `watchword ${mode} ${this.#base.href}`;
+    this.#channel = new BroadcastChannel(this.#name);
+    this.#channel.onmessage = ({ data }) => this.#hear(data);
+    this.#ready = this.#load().then((record) => {
+      if (!record) return;
+      this.#signedIn = true;
+      this.#channel.postMessage({ ask: record.n });
+    });
+    this.#ready.catch(() => {}); // told to whoever asks
+  }
+
+  get ready() {
+    return this.#ready.then(() => this.#signedIn);
+  }
+
+  get signedIn() {
+    return this.#signedIn;
+  }
+
+  async login(username, password) {
+    await this.#ready;
+    return this.#alone(async () => {
+      const old = await this.#load();
+      const key = this.#bindsToKey ? await drawKey() : undefined;
+      const transport = this.#mode === "cookie" ? "cookie" : "body";
+      const body = { username, password, transport };
+      await this.#accept({ key }, await this.#post("login", { body, key }), old);
+      if (old?.refreshToken) {
+        // The cookie's old session is ended by the server, this one by nobody else.
+        await this.#post("logout", { body: tokenOf(old) }).catch(() => {});
+      }
+    });
+  }
+
+  async logout() {
+    await this.#ready;
+    await patiently(() =>
+      this.#alone(async () => {
+        const record = await this.#load();
+        if (this.#mode === "cookie" || record) {
+          await this.#post("logout", { body: tokenOf(record) });
+        }
+        await this.#end("logout");
+      }),
+    );
+  }
+
+  async fetch(input, init) {
+    const make = () =>
+      new Request(input instanceof Request ? input.clone() : input, init);
+    let request = make();
+    const origin = originOf(request.url);
+    if (!this.#origins.has(origin)) {
+      throw new TypeError(`The token does not go to ${origin}: see origins.`);
+    }
+    const streams = init?.body instanceof ReadableStream;
+    let access = await this.#current();
+    for (let refreshed = false, knowsNonce = false; ; request = make()) {
+      const answer = await this.#send(request, access);
+      if (answer.status !== 401) return answer;
+      // Where CORS hides it, the challenge is empty: any 401 may be the token's.
+      const challenge = answer.headers.get("WWW-Authenticate") ?? "invalid_token";
+      if (challenge.includes("use_dpop_nonce")) {
+        if (knowsNonce || streams) return answer;
+        knowsNonce = true;
+      } else {
+        if (refreshed || !challenge.includes("invalid_token")) return answer;
+        refreshed = true;
+        access = await this.#current(access);
+        if (streams) return answer; // gone, and cannot be sent again
+      }
+      answer.body?.cancel().catch(() => {});
+    }
+  }
+
+  async #send(request, { token, scheme }) {
+    request.headers.set("Authorization", `${scheme} ${token}`);
+    const origin = originOf(request.url);
+    if (scheme === "DPoP") {
+      const { key } = (await this.#load()) ?? {};
+      if (!key) throw signedOut();
+      const claims = { nonce: this.#nonces.get(origin), ath: await digest(token) };
+      request.headers.set("DPoP", await prove(key, request, claims));
+    }
+    const answer = await fetch(request);
+    if (!answer.redirected) this.#keepNonce(origin, answer);
+    return answer;
+  }
+
+  /** An access token that is neither dead nor the one that was refused. */
+  async #current(refused) {
+    await this.#ready;
+    if (!this.#signedIn) throw signedOut();
+    const access = this.#access;
+    if (!access || access === refused || this.#age() >= access.life) {
+      await this.#refresh();
+    } else if (this.#age() >= this.#due) {
+      this.#refresh().catch(() => {}); // ahead: this call need not wait
+    }
+    if (!this.#access) throw signedOut();
+    this.#used = true;
+    return this.#access;
+  }
+
+  /** Neither clock is to be trusted: one stops in sleep, the other can be set. */
+  #age() {
+    return Math.max(performance.now() - this.#born, Date.now() - this.#access.at);
+  }
+
+  /** One for all calls of this tab; it asks again until the patience is over. */
+  #refresh() {
+    if (this.#pause && performance.now() < this.#pause.until) {
+      return Promise.reject(this.#pause.error);
+    }
+    const replaced = this.#access;
+    this.#refreshing ??= patiently(() => this.#alone(() => this.#rotate(replaced)))
+      .catch((error) => {
+        const wait = Math.min(pauseOf(error), PAUSE_MAX);
+        if (wait > 0) this.#pause = { until: performance.now() + wait, error };
+        throw error;
+      })
+      .finally(() => {
+        this.#refreshing = undefined;
+      });
+    return this.#refreshing;
+  }
+
+  /** With the lock: what another tab has got, or else the next token. */
+  async #rotate(replaced) {
+    let record = await this.#load();
+    if (!record) return this.#forget("signed_out");
+    if (this.#access !== replaced) return;
+    if (await this.#isTold(record)) return;
+    for (;;) {
+      if (!record.retryKey) {
+        record = { ...record, retryKey: base64url(draw(KEY_BYTES)) };
+        await this.#save(record);
+      }
+      try {
+        const { retryKey, key } = record;
+        const sent = { body: tokenOf(record), key, retryKey };
+        const answer = await this.#post("refresh", sent);
+        return await this.#accept(record, answer, record);
+      } catch (error) {
+        if (error.status === 401 && ENDED.test(error.code)) await this.#end(error.code);
+        // A cookie came with an answer whose text did not: that key has done its work.
+        if (error.code !== "retry_key_reused") throw error;
+        record = { ...record, retryKey: undefined };
+      }
+    }
+  }
+
+  /** Whether another tab got a token that lives and that it could tell us. */
+  async #isTold({ n, at, life }) {
+    if (n === this.#access?.n || Date.now() - at >= life) return false;
+    return new Promise((resolve) => {
+      const told = () => {
+        clearTimeout(timer);
+        this.removeEventListener("refreshed", told);
+        resolve(this.#access?.n === n);
+      };
+      const timer = setTimeout(told, this.#access ? TAB_WAITS : NEW_TAB_WAITS);
+      this.addEventListener("refreshed", told);
+      this.#channel.postMessage({ ask: n });
+    });
+  }
+
+  /** Keeps an answer with tokens: stored first, and with that the retry key is gone. */
+  async #accept({ key }, answer, old) {
+    const at = answer.sentAt;
+    const life = answer.expiresIn * SECOND;
+    const n = Math.max(Date.now(), (old?.n ?? 0) + 1);
+    await this.#save({ n, at, life, refreshToken: answer.refreshToken, key });
+    const access = { n, token: answer.accessToken, scheme: answer.tokenType, at, life };
+    this.#channel.postMessage({ access });
+    this.#adopt(access);
+  }
+
+  #adopt(access) {
+    if (access.n <= (this.#access?.n ?? 0)) return;
+    this.#access = access;
+    this.#born = performance.now() - Math.max(0, Date.now() - access.at);
+    this.#due = access.life * (EARLY + JITTER * Math.random());
+    this.#used = false;
+    this.#pause = undefined;
+    this.#signedIn = true;
+    clearTimeout(this.#timer);
+    // A page that nobody uses does not keep its session alive.
+    const refresh = () => this.#used && this.#refresh().catch(() => {});
+    this.#timer = setTimeout(refresh, this.#due - this.#age());
+    this.dispatchEvent(new CustomEvent("refreshed"));
+  }
+
+  #hear({ access, ask, ended }) {
+    if (access) this.#adopt(access);
+    if (ended) this.#forget(ended);
+    if (ask && ask === this.#access?.n) {
+      this.#channel.postMessage({ access: this.#access });
+    }
+  }
+
+  /** The session is over, in all tabs. */
+  async #end(code) {
+    await inStore("readwrite", (store) => store.delete(this.#name));
+    this.#channel.postMessage({ ended: code });
+    this.#forget(code);
+  }
+
+  #forget(code) {
+    clearTimeout(this.#timer);
+    this.#access = undefined;
+    this.#pause = undefined;
+    if (!this.#signedIn) return;
+    this.#signedIn = false;
+    this.dispatchEvent(new CustomEvent("signedout", { detail: { code } }));
+  }
+
+  /**
+   * One call of the server, sent once (twice for a nonce). Throws AuthError.
+   * @param {{ body?: object, key?: CryptoKeyPair, retryKey?: string }} sent
+   */
+  async #post(call, sent) {
+    const { body, key, retryKey } = sent;
+    const url = new URL(`api/auth/${call}`, this.#base);
+    const headers = { "X-Requested-With": "watchword.js" };
+    if (body) headers["Content-Type"] = "application/json";
+    if (retryKey) headers["Idempotency-Key"] = retryKey;
+    for (let knowsNonce = false; ; knowsNonce = true) {
+      const nonce = this.#nonces.get(this.#name);
+      if (key) headers.DPoP = await prove(key, { method: "POST", url }, { nonce });
+      const sentAt = Date.now();
+      const answer = await fetch(url, {
+        method: "POST",
+        headers,
+        body: body && JSON.stringify(body),
+        cache: "no-store",
+        credentials: this.#mode === "cookie" ? "include" : "omit",
+        redirect: "error",
+        signal: AbortSignal.timeout(ANSWER_TIME),
+      });
+      // Those of the server's own calls are not those of its API: another name.
+      this.#keepNonce(this.#name, answer);
+      if (answer.ok) return { ...(await answer.json()), sentAt };
+      const { code, detail } = await answer.json().catch(() => ({}));
+      if (code === "use_dpop_nonce" && !knowsNonce) continue;
+      const retryAfter = Number(answer.headers.get("Retry-After")) || undefined;
+      const message = detail ?? `The server answered ${answer.status}.`;
+      throw new AuthError(code ?? "unknown", message, answer.status, retryAfter);
+    }
+  }
+
+  #keepNonce(place, answer) {
+    const nonce = answer.headers.get("DPoP-Nonce");
+    if (nonce) this.#nonces.set(place, nonce);
+  }
+
+  /** Alone in all tabs of this origin. */
+  #alone(work) {
+    return navigator.locks.request(this.#name, work);
+  }
+
+  /** {n, at, life, refreshToken?, retryKey?, key?}, or undefined: signed out. */
+  #load() {
+    return inStore("readonly", (store) => store.get(this.#name));
+  }
+
+  #save(record) {
+    return inStore("readwrite", (store) => store.put(record, this.#name));
+  }
+}
+
+/** Sends the same again while that may help: same token, same retry key. */
+async function patiently(work) {
+  const begun = performance.now();
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      const mayHelp = error instanceof AuthError ? error.temporary : navigator.onLine;
+      const pause = FIRST_PAUSE * 2 ** (tries - 1) * (0.5 + Math.random());
+      const wait = Math.max(pause, pauseOf(error));
+      const late = performance.now() + wait - begun > PATIENCE;
+      if (!mayHelp || tries === TRIES || late) throw error;
+      await new Promise((resolve) => setTimeout(resolve, wait));
+    }
+  }
+}
+
+const pauseOf = (error) => (error.temporary ? (error.retryAfter ?? 0) * SECOND : 0);
+
+const signedOut = () => new AuthError("signed_out", "Nobody is signed in.");
+
+/** The body that has the refresh token; in cookie mode there is none. */
+const tokenOf = (record) =>
+  record?.refreshToken && { refreshToken: record.refreshToken };
+
+/** The origin of a URL to which a token may go. */
+function originOf(text) {
+  const { protocol, hostname, origin } = new URL(text, location.href);
+  if (protocol !== "https:" && !(protocol === "http:" && LOOPBACK.test(hostname))) {
+    throw new TypeError(`Tokens travel over HTTPS alone, not to ${origin}.`);
+  }
+  return origin;
+}
+
+/** The database is opened each time: a logout may clear the origin's storage. */
+async function inStore(mode, work) {
+  const opening = indexedDB.open(DATABASE, 1);
+  opening.onupgradeneeded = () => opening.result.createObjectStore(STORE);
+  const database = await resultOf(opening);
+  try {
+    // On the disk, not merely on the way: a key is stored before it is sent.
+    const transaction = database.transaction(STORE, mode, { durability: "strict" });
+    const request = work(transaction.objectStore(STORE));
+    await new Promise((resolve, reject) => {
+      transaction.oncomplete = resolve;
+      transaction.onabort = () => reject(transaction.error);
+    });
+    return request.result;
+  } finally {
+    database.close();
+  }
+}
+
+const resultOf = (request) =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+
+// DPoP (RFC 9449)
+
+/** The private key can be used by this origin and copied by nobody. */
+const drawKey = () => crypto.subtle.generateKey(ECDSA, false, ["sign"]);
+
+async function prove(key, { method, url }, claims) {
+  const { kty, crv, x, y } = await crypto.subtle.exportKey("jwk", key.publicKey);
+  const header = { typ: "dpop+jwt", alg: "ES256", jwk: { kty, crv, x, y } };
+  const htu = String(url).split(/[?#]/)[0];
+  const iat = Math.floor(Date.now() / SECOND);
+  const payload = { jti: base64url(draw(KEY_BYTES)), htm: method, htu, iat, ...claims };
+  const parts = [header, payload].map((part) => utf8(JSON.stringify(part)));
+  const signed = parts.map(base64url).join(".");
+  const signature = await crypto.subtle.sign(
+    { ...ECDSA, hash: "SHA-256" },
+    key.privateKey,
+    utf8(signed),
+  );
+  return `${signed}.${base64url(new Uint8Array(signature))}`;
+}
+
+async function digest(text) {
+  return base64url(new Uint8Array(await crypto.subtle.digest("SHA-256", utf8(text))));
+}
+
+const draw = (bytes) => crypto.getRandomValues(new Uint8Array(bytes));
+
+const utf8 = (text) => new TextEncoder().encode(text);
+
+const base64url = (bytes) =>
+  btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");

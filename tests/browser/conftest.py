@@ -1,0 +1,140 @@
+"""A Chromium for each file; a new server, jar and storage for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.browser.serving import Site
+from tests.scenarios.api import PASSWORD
+from tests.server.test_docs_page import CHROMIUM, LAUNCH_ARGS
+
+# What every tab has: a client, and the events that it got.
+START: Final = """
+async ([module, options]) => {
+  const { createClient } = await import(module);
+  window.auth = createClient(options);
+  window.events = [];
+  for (const type of ["refreshed", "signedout"]) {
+    auth.addEventListener(type, ({ detail }) => events.push(detail?.code ?? type));
+  }
+  return auth.ready;
+}
+"""
+CALL: Final = """
+([url, options]) => auth.fetch(url, options)
+  .then(({ status }) => status, (error) => error.code ?? error.name)
+"""
+STORED: Final = """
+() => new Promise((resolve) => {
+  const opening = indexedDB.open("watchword", 1);
+  opening.onsuccess = () => {
+    const database = opening.result;
+    const all = database.transaction("sessions").objectStore("sessions").getAll();
+    all.onsuccess = () => { database.close(); resolve(all.result); };
+  };
+})
+"""
+SECURE: Final = "/api/auth/secure"
+
+
+class Tab:
+    """A page with watchword.js in it, `window.auth`."""
+
+    def __init__(self, page: Page, site: Site, options: dict[str, Any]) -> None:
+        self.page = page
+        self.site = site
+        self.options = options
+
+    def load(self, origin: str = "") -> bool:
+        """The page anew, of the server's origin; whether somebody is signed in."""
+        self.page.goto(f"{origin or self.site.origin}/page")
+        module = f"{self.site.origin}/watchword.js"
+        ready: bool = self.page.evaluate(START, [module, self.options])
+        return ready
+
+    def login(self, password: str = PASSWORD) -> Any:
+        return self.page.evaluate(
+            """(password) => auth.login("alice", password)
+              .then(() => "ok", (error) => error.code ?? error.name)""",
+            password,
+        )
+
+    def logout(self) -> Any:
+        return self.page.evaluate(
+            """() => auth.logout()
+              .then(() => "ok", (error) => error.code ?? error.name)"""
+        )
+
+    def call(self, url: str = SECURE, **options: Any) -> Any:
+        """The status, the code of the refusal, or the name of the error."""
+        return self.page.evaluate(CALL, [url, options])
+
+    @property
+    def signed_in(self) -> bool:
+        signed_in: bool = self.page.evaluate("auth.signedIn")
+        return signed_in
+
+    @property
+    def events(self) -> list[str]:
+        events: list[str] = self.page.evaluate("events.splice(0)")
+        return events
+
+    def wait_for(self, event: str) -> None:
+        self.page.wait_for_function("(event) => events.includes(event)", arg=event)
+
+    def stored(self) -> Any:
+        return self.page.evaluate(STORED)
+
+
+class Visitor:
+    """A person with one browser: one jar, one storage."""
+
+    def __init__(self, context: BrowserContext, site: Site) -> None:
+        self.context = context
+        self.site = site
+
+    def open(self, **options: Any) -> Tab:
+        tab = Tab(self.context.new_page(), self.site, options)
+        tab.load()
+        return tab
+
+    def sign_in(self, tabs: int = 1, **options: Any) -> list[Tab]:
+        """So many tabs, signed in by the first of them."""
+        opened = [self.open(**options) for _ in range(tabs)]
+        assert opened[0].login() == "ok"
+        for tab in opened:
+            tab.wait_for("refreshed")
+            assert tab.events == ["refreshed"]
+        return opened
+
+    def generation(self) -> int:
+        (session,) = self.site.sessions()
+        return session.generation
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=LAUNCH_ARGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with Site(tmp_path_factory.mktemp("site")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def visitor(chromium: Browser, site: Site) -> Iterator[Visitor]:
+    context = chromium.new_context()
+    context.set_default_timeout(15_000)
+    yield Visitor(context, site)
+    context.close()
