@@ -14,7 +14,6 @@ from watchword.integrations.portal import Portal
 if TYPE_CHECKING:
     from watchword.accounts import Accounts
     from watchword.claims import ClaimsHook
-    from watchword.integrations.bridge import Answer
     from watchword.integrations.embedding import Embedding
     from watchword.ports import Account
     from watchword.sessions import Sessions
@@ -129,18 +128,3 @@ class Embedded(Side):
         changed the password: call it after that is committed.
         """
         return self.call(self._gate.end_all, subject_id)
-
-    def _answer(
-        self,
-        environ: Mapping[str, Any],
-        read: Callable[[int], bytes],
-        *,
-        scheme: str,
-        path: str,
-    ) -> Answer:
-        """What the auth routes answer."""
-        from watchword.integrations import bridge  # noqa: PLC0415 - lazily, as above
-
-        scope = bridge.scope_of(environ, scheme, path)
-        body = bridge.read_body(environ, read)
-        return self.call(bridge.answer, self._gate.routes, scope, body)

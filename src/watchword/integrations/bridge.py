@@ -8,9 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, Final
-
-import msgspec
+from typing import Any, Final, NamedTuple
 
 from watchword.integrations.environ import headers_of
 from watchword.server.parsing import BODY_MAX
@@ -19,7 +17,14 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 _STREAM: Final = b"text/event-stream"
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Asked(NamedTuple):
+    """A request: its scope and its body."""
+
+    scope: dict[str, Any]
+    body: bytes
+
+
+class Answer(NamedTuple):
     """Status, headers and body."""
 
     status: int
@@ -27,16 +32,20 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes
 
 
-def read_body(environ: Mapping[str, Any], read: Callable[[int], bytes]) -> bytes:
-    """The body, unless it is larger than any that is meant: that is refused unread."""
+def asked(
+    environ: Mapping[str, Any], read: Callable[[int], bytes], *, scheme: str, path: str
+) -> Asked:
+    """The request; `path` is below where the application is mounted.
+
+    A body larger than any that is meant is left unread: by its length it is refused.
+    """
     declared = str(environ.get("CONTENT_LENGTH") or "0")
-    if re.fullmatch("[0-9]{1,9}", declared) is None or int(declared) > BODY_MAX:
-        return b""
-    return read(int(declared))
+    small = re.fullmatch("[0-9]{1,9}", declared) and int(declared) <= BODY_MAX
+    body = read(int(declared)) if small else b""
+    return Asked(_scope(environ, scheme, path), body)
 
 
-def scope_of(environ: Mapping[str, Any], scheme: str, path: str) -> dict[str, Any]:
-    """The scope of the request; `path` is below where the application is mounted."""
+def _scope(environ: Mapping[str, Any], scheme: str, path: str) -> dict[str, Any]:
     headers = headers_of(environ)
     # A stream would hold a thread for as long as it lasts: a long poll has to do.
     headers = [one for one in headers if one[0] != b"accept" or _STREAM not in one[1]]
@@ -55,12 +64,10 @@ def scope_of(environ: Mapping[str, Any], scheme: str, path: str) -> dict[str, An
     }
 
 
-async def answer(
-    application: Application, scope: dict[str, Any], body: bytes
-) -> Answer:
+async def answer(application: Application, request: Asked) -> Answer:
     """What the application answers."""
     status, headers, parts = 500, list[tuple[str, str]](), list[bytes]()
-    unread = [{"type": "http.request", "body": body, "more_body": False}]
+    unread = [{"type": "http.request", "body": request.body, "more_body": False}]
 
     async def receive() -> MutableMapping[str, Any]:
         if unread:
@@ -78,5 +85,5 @@ async def answer(
         elif message["type"] == "http.response.body":
             parts.append(message.get("body", b""))
 
-    await application(scope, receive, send)
+    await application(request.scope, receive, send)
     return Answer(status, headers, b"".join(parts))

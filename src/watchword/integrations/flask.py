@@ -87,10 +87,11 @@ class Auth(_Guarded, Embedded):
             )
 
     def _serve(self, **_: Any) -> Response:  # noqa: ANN401 - the path has them
-        answer = self._answer(
+        asked = self._gate.asked(
             request.environ,
             request.environ["wsgi.input"].read,
             scheme=request.scheme,
             path=request.path,
         )
+        answer = self.call(self._gate.answer, asked)
         return Response(answer.body, answer.status, answer.headers)
