@@ -30,6 +30,7 @@ from watchword.errors import (
     Throttled,
     TryAgain,
 )
+from watchword.failures import Seldom
 from watchword.passwords import cpus
 from watchword.passwords.hasher import QUEUE_LIMIT
 from watchword.passwords.pool import FairPool
@@ -90,6 +91,7 @@ class Subjects:
         self._store = store
         self._sessions = sessions
         self._clock = clock
+        self._seldom = Seldom()
         # For each sign-in under way: whose sessions were ended meanwhile.
         self._under_way: dict[int, set[bytes]] = {}
         # For a check that blocks: low priority, fair between addresses, bounded.
@@ -150,6 +152,10 @@ class Subjects:
         costs = throttle_costs(normalise_name(name), address)
         now = self._clock()
         if wait := await self._store.take(costs, now):
+            # Once a minute for a name: attempts may flood, events may not.
+            if self._seldom.is_due(costs[0].key, now):
+                kind = EventType.SIGN_IN_THROTTLED
+                await self._store.record(Event(type=kind, at=now, address=address))
             raise Throttled(retry_after=wait // 1000 + 1)
         given = Credentials(username=name, password=password, address=address)
         try:
