@@ -83,6 +83,23 @@ def test_the_bridge_bounds_what_it_reads() -> None:
         assert (answer.status_code, code_of(answer)) == (400, "invalid_request")
 
 
+def test_an_engine_that_cannot_start_says_why_and_starts_when_it_can(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The secret of the database is not here: no request is answered, none is lost."""
+    program = example("flask_embedded")
+    with running(program) as client:
+        assert code_of(client.get("/hello")) == "token_missing"
+    (folder / "secret").rename(folder / "put-away")
+    with running(program) as client:
+        answer = client.get("/hello", headers=bearer("a.b.c"))
+        assert (answer.status_code, code_of(answer)) == (500, "internal_error")
+        assert "WATCHWORD_SECRET" not in answer.text
+        assert "Watchword cannot start: the server secret" in caplog.text
+        (folder / "put-away").rename(folder / "secret")
+        assert code_of(client.get("/hello", headers=bearer("a.b.c"))) == "token_invalid"
+
+
 FORKING = """
 import os, sys
 from flask_embedded import app, auth
