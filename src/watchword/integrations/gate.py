@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, Literal, Protocol, TypedDict
+from typing import Final, Literal, Protocol, TypedDict
 
 from watchword import verify
 from watchword.core.access_token import Claims
@@ -54,7 +54,15 @@ class Verifies(Protocol):
     ) -> Claims:
         """The claims of a good token that came with the proof of its key."""
 
-    def require(self, claims: Claims, **needs: Any) -> None:  # noqa: ANN401 - Needs
+    def require(
+        self,
+        claims: Claims,
+        *,
+        scope: Sequence[str] = (),
+        roles: Sequence[str] = (),
+        max_age: int | None = None,
+        acr_values: Sequence[str] = (),
+    ) -> None:
         """Raises unless the claims have what is needed."""
 
 
