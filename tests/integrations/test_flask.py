@@ -83,6 +83,24 @@ def test_the_bridge_bounds_what_it_reads() -> None:
         assert (answer.status_code, code_of(answer)) == (400, "invalid_request")
 
 
+def test_a_browser_gets_its_cookie_over_the_bridge() -> None:
+    """Nothing of the answer is lost, and the rule against forgery holds there too."""
+    program = example("flask_embedded")
+    with running(program) as client:
+        program.auth.register(NAME, PASSWORD)
+        body = {"username": NAME, "password": PASSWORD, "transport": "cookie"}
+        answer = client.post(f"{BASE}/login", json=body)
+        assert "refreshToken" not in answer.json()
+        kept = answer.headers["set-cookie"].partition(";")[0]
+        assert kept.startswith("__Host-watchword=ww_rt_")
+        cookie = {"Cookie": kept}
+        answer = client.post(f"{BASE}/refresh", headers=cookie)
+        assert (answer.status_code, code_of(answer)) == (403, "csrf_rejected")
+        cookie["X-Requested-With"] = "fetch"
+        answer = client.post(f"{BASE}/logout", headers=cookie)
+        assert "Max-Age=0" in answer.headers["set-cookie"]
+
+
 def test_an_engine_that_cannot_start_says_why_and_starts_when_it_can(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -27,7 +27,7 @@ _log: Final = logging.getLogger("watchword")
 STOP_SECONDS: Final = 10
 # Of a parent process, until this one ends: closing a copy of its connections would
 # take away locks on the database file that this process holds.
-_ABANDONED: Final[list[Gate]] = []
+_ABANDONED: Final[list[object]] = []
 
 
 class Portal:
@@ -108,7 +108,7 @@ class Portal:
     def _forked(self) -> None:
         self._lock = threading.Lock()
         if self._running is not None:
-            _ABANDONED.append(copy.copy(self._gate))
+            _ABANDONED.extend((copy.copy(self._gate), self._running))
             self._running = None
 
 
