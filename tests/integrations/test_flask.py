@@ -8,17 +8,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import httpx2
 import pytest
+from flask import Flask
 
-from tests.integrations.stand_in import Elsewhere
+from tests.integrations.stand_in import ISSUER, Elsewhere
 from tests.integrations.stories import (
     BASE,
     NAME,
     PASSWORD,
     bearer,
+    bound_story,
     code_of,
     embedded_story,
     example,
@@ -26,10 +28,11 @@ from tests.integrations.stories import (
     resource_story,
 )
 from tests.pages import ROOT, clean_environment
+from watchword.integrations.flask import ResourceServer
 
 
 @contextmanager
-def running(program: ModuleType) -> Iterator[httpx2.Client]:
+def running(program: ModuleType | SimpleNamespace) -> Iterator[httpx2.Client]:
     transport = httpx2.WSGITransport(app=program.app)
     with (
         closing(program.auth),
@@ -48,6 +51,15 @@ def test_the_embedded_example_does_its_job() -> None:
 def test_the_api_example_only_verifies(elsewhere: Elsewhere) -> None:
     with running(example("flask_api")) as client:
         resource_story(client, elsewhere)
+
+
+def test_a_proof_is_for_the_address_of_the_api(elsewhere: Elsewhere) -> None:
+    auth = ResourceServer(ISSUER, address="https://api.example/v1")
+    app = Flask("api")
+    auth.init_app(app)
+    app.add_url_rule("/hello", view_func=lambda: {"hello": auth.session.sub})
+    with running(SimpleNamespace(app=app, auth=auth)) as client:
+        bound_story(client, elsewhere)
 
 
 def test_many_threads_share_one_engine() -> None:
