@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from watchword.bootstrap import Watchword, open_watchword
     from watchword.config import Settings, load_settings
     from watchword.errors import WatchwordError
+    from watchword.subjects import Credentials, Subject
     from watchword.verify import Verifier
 
 __version__: Final = "0.1.0"
 
 __all__ = [
+    "Credentials",
     "Settings",
+    "Subject",
     "Verifier",
     "Watchword",
     "WatchwordError",
@@ -31,7 +34,9 @@ __all__ = [
 ]
 
 _HOME: Final = {
+    "Credentials": "watchword.subjects",
     "Settings": "watchword.config",
+    "Subject": "watchword.subjects",
     "Verifier": "watchword.verify",
     "Watchword": "watchword.bootstrap",
     "WatchwordError": "watchword.errors",

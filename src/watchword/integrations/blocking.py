@@ -1,0 +1,182 @@
+"""What the synchronous frameworks share: both sides, run by a thread of their own.
+
+The thread starts with the first request of a process, and ends with it. A token that
+can be judged without asking anybody is judged in the thread of its request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+
+from watchword import verify
+from watchword.core.access_token import Claims
+from watchword.errors import TokenInvalid, WatchwordError
+from watchword.integrations.gate import Needs
+from watchword.integrations.portal import Portal
+from watchword.verify.challenges import Refusal, refusal
+from watchword.verify.presented import Headers, address_of, presented, scheme_of
+
+if TYPE_CHECKING:
+    from watchword.accounts import Accounts
+    from watchword.claims import ClaimsHook
+    from watchword.ports import Account
+    from watchword.sessions import Sessions
+    from watchword.subjects import Authenticate
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+class Side:
+    """What an app's views ask, whichever side it is on."""
+
+    def close(self) -> None:
+        """Stop the thread, for tests: the next request starts it anew."""
+        raise NotImplementedError
+
+    def _claims(self, headers: Headers, method: str, path: str) -> Claims:
+        """Blocks. Raises AccessTokenError, InvalidRequest, TryAgain."""
+        raise NotImplementedError
+
+    async def _aclaims(self, headers: Headers, method: str, path: str) -> Claims:
+        """The same for another event loop, which it does not block."""
+        return await asyncio.to_thread(self._claims, headers, method, path)
+
+    def _require(self, claims: Claims, needs: Needs) -> None:
+        """Raises InsufficientScope, InsufficientRole, InsufficientAuthentication."""
+        raise NotImplementedError
+
+    def _refusal(self, error: WatchwordError, headers: Headers) -> Refusal:
+        raise NotImplementedError
+
+
+class Verifying(Side):
+    """An API that verifies the access tokens of a Watchword elsewhere.
+
+    `feed`: id and secret of a client with the right `feed`, so that a logout counts
+    here within a second. `address`: where callers find this API, for tokens that are
+    bound to a key (DPoP).
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        audience: str = "api",
+        *,
+        feed: tuple[str, str] | None = None,
+        cut_off: Literal["closed", "open"] = "closed",
+        address: str | None = None,
+    ) -> None:
+        self._verifier = verify.SyncVerifier(
+            issuer, audience, feed=feed, cut_off=cut_off
+        )
+        self._address = address
+
+    def close(self) -> None:
+        self._verifier.close()
+
+    def _claims(self, headers: Headers, method: str, path: str) -> Claims:
+        shown = presented(headers)
+        claims: Claims
+        if shown.scheme == "Bearer":
+            claims = self._verifier.verify(shown.token)
+            return claims
+        if self._address is None:
+            raise TokenInvalid
+        url = address_of(self._address, path)
+        claims = self._verifier.verify_bound(
+            shown.token, shown.proof, method=method, url=url
+        )
+        return claims
+
+    def _require(self, claims: Claims, needs: Needs) -> None:
+        self._verifier.require(claims, **needs)
+
+    def _refusal(self, error: WatchwordError, headers: Headers) -> Refusal:
+        dpop = self._address is not None
+        return refusal(error, scheme_of(headers), dpop=dpop)
+
+
+class Embedded(Side):
+    """Watchword inside the app, with a database of its own.
+
+    `settings` have the names of `watchword.Settings`. An app with its own users gives
+    `authenticate`; `claims_hook` adds claims of the app's own. Raises SettingsError.
+    """
+
+    def __init__(
+        self,
+        database_url: str | None = None,
+        *,
+        authenticate: Authenticate | None = None,
+        claims_hook: ClaimsHook | None = None,
+        **settings: Any,  # noqa: ANN401 - checked as settings
+    ) -> None:
+        # Here, for an API that only verifies has none of it installed.
+        from watchword.integrations.embedding import Embedding  # noqa: PLC0415
+
+        self._gate = Embedding(
+            database_url,
+            settings,
+            authenticate=authenticate,
+            claims_hook=claims_hook,
+        )
+        self._portal = Portal(self._gate)
+
+    def close(self) -> None:
+        self._portal.close()
+
+    def call(
+        self,
+        work: Callable[Given, Awaitable[Result]],
+        *args: Given.args,
+        **kwargs: Given.kwargs,
+    ) -> Result:
+        """What a method of `accounts` or `sessions` returns or raises."""
+        return self._portal.call(work, *args, **kwargs)
+
+    @property
+    def accounts(self) -> Accounts:
+        """The accounts; their methods are for `call`."""
+        self._portal.start()
+        return self._gate.engine.accounts
+
+    @property
+    def sessions(self) -> Sessions:
+        """The sessions; their methods are for `call`."""
+        self._portal.start()
+        return self._gate.engine.sessions
+
+    def register(self, name: str, password: str, roles: Iterable[str] = ()) -> Account:
+        """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
+        return self.call(self._gate.register, name, password, roles)
+
+    def end_all(self, subject_id: uuid.UUID | int) -> int:
+        """End all sessions of a user, the app's own or ours; how many were alive.
+
+        Their access tokens die with them. For when the app has disabled the user or
+        changed the password: call it after that is committed.
+        """
+        return self.call(self._gate.end_all, subject_id)
+
+    def _claims(self, headers: Headers, method: str, path: str) -> Claims:
+        self._portal.start()
+        known = self._gate.claims_at_once(headers)
+        return known or self._portal.call(self._gate.claims, headers, method, path)
+
+    async def _aclaims(self, headers: Headers, method: str, path: str) -> Claims:
+        await self._portal.astart()
+        known = self._gate.claims_at_once(headers)
+        if known is None:
+            claims = self._gate.claims
+            known = await self._portal.wait(claims, headers, method, path)
+        return known
+
+    def _require(self, claims: Claims, needs: Needs) -> None:
+        self._gate.require(claims, needs)
+
+    def _refusal(self, error: WatchwordError, headers: Headers) -> Refusal:
+        return self._gate.refuse(error, headers)
