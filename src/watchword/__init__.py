@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from watchword.bootstrap import Watchword, open_watchword
     from watchword.config import Settings, load_settings
     from watchword.errors import WatchwordError
+    from watchword.subjects import Credentials, Subject
 
 __version__: Final = "0.1.0"
 
 __all__ = [
+    "Credentials",
     "Settings",
+    "Subject",
     "Watchword",
     "WatchwordError",
     "__version__",
@@ -29,7 +32,9 @@ __all__ = [
 ]
 
 _HOME: Final = {
+    "Credentials": "watchword.subjects",
     "Settings": "watchword.config",
+    "Subject": "watchword.subjects",
     "Watchword": "watchword.bootstrap",
     "WatchwordError": "watchword.errors",
     "load_settings": "watchword.config",

@@ -40,6 +40,7 @@ from watchword.ports import Clock, Entropy, Store
 from watchword.revocation import Revocations
 from watchword.sessions import Sessions
 from watchword.stores import open_store
+from watchword.subjects import Authenticate, Subjects
 from watchword.verify import Checker
 from watchword.verify.dpop import Nonces, Proofs, Signed, Work
 
@@ -83,6 +84,7 @@ class Watchword:
         monotonic: Callable[[], int],
         hashing: HashParameters,
         claims_hook: ClaimsHook | None,
+        authenticate: Authenticate | None,
     ) -> None:
         policy = policy_of(settings)
         self.settings = settings
@@ -124,6 +126,11 @@ class Watchword:
             clock=clock,
             entropy=entropy,
         )
+        self.subjects = authenticate and Subjects(
+            authenticate, store=store, sessions=self.sessions, clock=clock
+        )
+        # Who signs in: the app's users where it has its own, else our accounts.
+        self.sign_in = (self.subjects or self.accounts).sign_in
         self.checker = Checker(
             issuer=self.issuer,
             audience=settings.audience,
@@ -178,6 +185,8 @@ class Watchword:
         """Finish what was accepted, then let go of threads and files."""
         await self.revocations.close()
         await self.hasher.close()
+        if self.subjects is not None:
+            await self.subjects.close()
         await self.store.close()
 
 
@@ -191,11 +200,13 @@ async def open_watchword(
     monotonic: Callable[[], int] = monotonic,
     hashing: HashParameters = OWASP_FLOOR,
     claims_hook: ClaimsHook | None = None,
+    authenticate: Authenticate | None = None,
     background: bool = True,
 ) -> AsyncIterator[Watchword]:
     """A started Watchword over the settings' store, or over `store`.
 
     The secret is given, in the data folder, or made there for a store without keys.
+    An app with users of its own gives `authenticate`, which is asked at each sign-in.
     Raises SettingsError, SchemaError, KeyRingError, StoreUnavailable.
     """
     store = store or await open_store(
@@ -219,6 +230,7 @@ async def open_watchword(
         monotonic=monotonic,
         hashing=hashing,
         claims_hook=claims_hook,
+        authenticate=authenticate,
     )
     try:
         # Only for who serves: a command may have been given secrets in another order.

@@ -247,13 +247,23 @@ class _Given(NamedTuple):
     name: str
 
 
-def load_settings(**flags: Any) -> Settings:  # noqa: ANN401 -- checked by Settings
+def _flag(key: str) -> str:
+    return "--" + key.replace("_", "-")
+
+
+def load_settings(
+    named: Callable[[str], str] = _flag,
+    /,
+    **flags: Any,  # noqa: ANN401 -- checked by Settings
+) -> Settings:
     """The settings of this process; a flag that is None or empty is not given.
 
-    Raises SettingsError with a sentence for each fault that there is.
+    Raises SettingsError with a sentence for each fault that there is; `named` is how
+    these call a flag.
     """
     faults: list[str] = []
-    given = _gather({k: v for k, v in flags.items() if v not in (None, ())}, faults)
+    flags = {key: value for key, value in flags.items() if value not in (None, ())}
+    given = _gather(flags, named, faults)
     _read_secrets(given, faults)
     settings, wrong = _validate(given, faults)
     faults.extend(_conflicts(settings, given, wrong))
@@ -262,7 +272,9 @@ def load_settings(**flags: Any) -> Settings:  # noqa: ANN401 -- checked by Setti
     return settings
 
 
-def _gather(flags: dict[str, Any], faults: list[str]) -> dict[str, _Given]:
+def _gather(
+    flags: dict[str, Any], named: Callable[[str], str], faults: list[str]
+) -> dict[str, _Given]:
     """The values of all sources by setting, the winner's each; unknown names noted."""
     environment = EnvSettingsSource(Settings)()
     if _INJECTED.fullmatch(f"{ENV_PREFIX}PORT={environment.get('port')}"):
@@ -273,16 +285,16 @@ def _gather(flags: dict[str, Any], faults: list[str]) -> dict[str, _Given]:
         if stray and not _INJECTED.fullmatch(f"{name}={value}"):
             faults.append(_unknown(name, known))
     data = flags.get("data") or environment.get("data") or DEFAULT_DATA
-    named = os.environ.get(FILE_VARIABLE)
-    path = Path(named) if named else Path(data) / FILE_NAME
-    file = _read_file(path, faults, required=bool(named))
-    if not named and file.pop("data", None):
+    config = os.environ.get(FILE_VARIABLE)
+    path = Path(config) if config else Path(data) / FILE_NAME
+    file = _read_file(path, faults, required=bool(config))
+    if not config and file.pop("data", None):
         faults.append(f"data (in {path}): this file lies in the data folder")
     given: dict[str, _Given] = {}
     for values, name_of in (
         (file, lambda key: f"{key} (in {path})"),
         (environment, _variable),
-        (flags, lambda key: "--" + key.replace("_", "-")),
+        (flags, named),
     ):
         for key, value in values.items():
             if key in Settings.model_fields:
@@ -373,7 +385,8 @@ def _conflicts(
                 yield _unreadable(name(key), reason)
     if not is_loopback(settings.host):
         yield from _exposed(f"{name('host')} {settings.host}", given, name)
-    if settings.database_url == "memory:" and name("database_url")[:2] != "--":
+    from_outside = name("database_url") not in ("database_url", _flag("database_url"))
+    if settings.database_url == "memory:" and from_outside:
         yield f"{name('database_url')}: memory: forgets all and is for tests alone"
 
 

@@ -183,13 +183,16 @@ class CsrfRejected(WatchwordError):
 
 
 class InsufficientScope(WatchwordError):
-    """A good access token without a scope that is needed (RFC 6750 §3.1)."""
+    """A good access token without a scope, or a role, that is needed (RFC 6750 §3.1).
+
+    `scope` is what is needed; empty where it is a role.
+    """
 
     code = "insufficient_scope"
     message = "The access token lacks a scope that is needed here."
 
-    def __init__(self, scope: str) -> None:
-        super().__init__()
+    def __init__(self, scope: str, message: str | None = None) -> None:
+        super().__init__(message)
         self.scope = scope
 
 

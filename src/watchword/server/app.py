@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Lifespan
 
 from watchword.bootstrap import open_watchword
 from watchword.config import Settings
@@ -89,11 +89,35 @@ def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
                 "resource_metadata": metadata.resource_metadata_url(settings),
             }
 
+    published = [
+        Route("/openapi.json", discovery.openapi, methods=["GET"]),
+        Route("/docs", docs.docs, methods=["GET"]),
+        Route("/docs/{name}", docs.docs_file, methods=["GET"]),
+    ]
+    routed = routing(ENDPOINTS, published, lifespan=lifespan)
+    origins = settings.cors_origins
+    application: ASGIApp = Edge(Preflights(routed, origins) if origins else routed, HOT)
+    if origins:
+        application = Readable(application, origins)
+    if settings.behind_proxy:
+        application = HttpsOnly(application, settings.behind_proxy)
+    return application
+
+
+def routing(
+    endpoints: Iterable[tuple[Operation, Endpoint]],
+    more: Iterable[Route] = (),
+    *,
+    lifespan: Lifespan[Starlette] | None = None,
+) -> Starlette:
+    """These endpoints by their paths, and the answers to what went wrong in them.
+
+    A request brings its engine: `scope["state"]["watchword"]`.
+    """
     routes = [
         Route(operation.path, endpoint, methods=[operation.method])
-        for operation, endpoint in ENDPOINTS
+        for operation, endpoint in endpoints
     ]
-    routes.append(Route("/openapi.json", discovery.openapi, methods=["GET"]))
     # RFC 8414 §3.1 and RFC 9728 §3.1: the issuer's path comes after the well-known one.
     routes += [
         Route(f"{metadata.SERVER_PATH}/{{path:path}}", metadata.server),
@@ -101,12 +125,8 @@ def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
         Route(f"{metadata.RESOURCE_PATH}/{{path:path}}", metadata.resource),
         Route(metadata.RESOURCE_PATH, metadata.resource),
     ]
-    routes += [
-        Route("/docs", docs.docs, methods=["GET"]),
-        Route("/docs/{name}", docs.docs_file, methods=["GET"]),
-    ]
     routed = Starlette(
-        routes=routes,
+        routes=[*routes, *more],
         lifespan=lifespan,
         exception_handlers={
             WatchwordError: _failed,
@@ -118,13 +138,7 @@ def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
     )
     # Starlette would redirect a path with a slash too many to wherever Host says.
     routed.router.redirect_slashes = False
-    origins = settings.cors_origins
-    application: ASGIApp = Edge(Preflights(routed, origins) if origins else routed, HOT)
-    if origins:
-        application = Readable(application, origins)
-    if settings.behind_proxy:
-        application = HttpsOnly(application, settings.behind_proxy)
-    return application
+    return routed
 
 
 async def _failed(request: Request, error: Exception) -> Response:

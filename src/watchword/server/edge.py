@@ -48,14 +48,20 @@ _BODY: Final = "http.response.body"
 class Edge:
     """Everything that is said of every answer is said here.
 
-    `hot` endpoints, by method and exact path, are called straight away.
+    `hot` endpoints, by method and exact path, are called straight away. `logged` is
+    False inside an application that has a log of its own.
     """
 
     def __init__(
-        self, application: ASGIApp, hot: Mapping[tuple[str, str], Endpoint]
+        self,
+        application: ASGIApp,
+        hot: Mapping[tuple[str, str], Endpoint],
+        *,
+        logged: bool = True,
     ) -> None:
         self._application = application
         self._hot = hot
+        self._logged = logged
         self._lines: list[str] = []
         self._flushing = False
 
@@ -91,7 +97,8 @@ class Edge:
                 )
                 await send({"type": _BODY, "body": response.body})
         finally:
-            self._write(scope, status, time.perf_counter() - begun)
+            if self._logged:
+                self._write(scope, status, time.perf_counter() - begun)
 
     def _write(self, scope: Scope, status: int, seconds: float) -> None:
         client = scope["client"]

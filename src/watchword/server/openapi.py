@@ -13,7 +13,8 @@ import msgspec
 
 from watchword import __version__
 from watchword.errors import WatchwordError
-from watchword.server.problems import OAUTH_PATHS, STATUS, Problem, oauth_status
+from watchword.server.problems import OAUTH_PATHS, STATUS, oauth_status
+from watchword.verify.challenges import Problem
 
 BASE = "/api/auth"
 COOKIE = "__Host-watchword"
@@ -76,8 +77,13 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[type[WatchwordError], ...] = ()
 
 
-def document(operations: Iterable[Operation] | None = None) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of these operations; of the server's by default."""
+def document(
+    operations: Iterable[Operation] | None = None, *, prefix: str = ""
+) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of these operations; of the server's by default.
+
+    `prefix` is put before the names of schemas, for a document that has others too.
+    """
     if operations is None:
         from watchword.server.app import OPERATIONS  # noqa: PLC0415 - it imports us
 
@@ -87,8 +93,9 @@ def document(operations: Iterable[Operation] | None = None) -> dict[str, Any]:
     types += [one.request for one in operations if one.request is not None]
     types += [one.response for one in operations if one.response is not None]
     schemas, components = msgspec.json.schema_components(
-        types, ref_template="#/components/schemas/{name}"
+        types, ref_template=f"#/components/schemas/{prefix}{{name}}"
     )
+    components = {prefix + name: schema for name, schema in components.items()}
     schema_of = {id(kind): schema for kind, schema in zip(types, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
     for one in operations:

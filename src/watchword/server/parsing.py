@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from functools import lru_cache
 from typing import Any, Final, TypeVar, cast
-from urllib.parse import quote
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -21,13 +19,11 @@ from watchword.core.access_token import Claims
 from watchword.core.limits import RETRY_KEY_MAX, RETRY_KEY_MIN
 from watchword.core.session import from_text
 from watchword.errors import (
-    InvalidProof,
     InvalidRequest,
     TokenInvalid,
-    TokenMissing,
-    TokenProofInvalid,
 )
 from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
+from watchword.verify import presented
 from watchword.verify.dpop import Signed
 
 Body = TypeVar("Body")
@@ -43,8 +39,6 @@ _SENT: Final = re.compile(r" '.*'", re.DOTALL)
 _RETRY_KEY: Final = re.compile(
     rf"[!#-\[\]-~]{{{RETRY_KEY_MIN},{RETRY_KEY_MAX}}}\Z", re.ASCII
 )
-_BEARER: Final = re.compile(rb"bearer +([!-~]+) *\Z", re.IGNORECASE)
-_DPOP: Final = re.compile(rb"dpop +([!-~]+) *\Z", re.IGNORECASE)
 
 
 def engine_of(request: Request) -> Watchword:
@@ -63,10 +57,10 @@ async def read_body(request: Request) -> bytes:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        body += cast("bytes", message["body"])
+        body += cast("bytes", message.get("body", b""))
         if len(body) > BODY_MAX:
             raise PayloadTooLarge
-        if not message["more_body"]:
+        if not message.get("more_body"):
             return body
 
 
@@ -110,11 +104,7 @@ _STRICT: Final = json.JSONDecoder(object_pairs_hook=_refuse_duplicates)
 
 def one_header(request: Request, name: bytes) -> bytes | None:
     """The header's value. Raises InvalidRequest where it came twice."""
-    headers: list[tuple[bytes, bytes]] = request.scope["headers"]
-    found = dict(headers)
-    if len(found) != len(headers) and [key for key, _ in headers].count(name) > 1:
-        raise InvalidRequest(f"The header {name.decode()} came twice.")
-    return found.get(name)
+    return presented.one_header(request.scope["headers"], name)
 
 
 def retry_key(request: Request) -> str | None:
@@ -134,32 +124,13 @@ def retry_key(request: Request) -> str | None:
     return text
 
 
-def bearer_token(request: Request) -> str | None:
-    """The token of `Authorization: Bearer` (RFC 6750 §2.1); None without that header.
-
-    Never from the query string or a form. Raises InvalidRequest for a malformed one.
-    """
-    return _token(request, b"bearer", _BEARER)
-
-
-def _token(request: Request, scheme: bytes, form: re.Pattern[bytes]) -> str | None:
-    value = one_header(request, b"authorization")
-    if value is None or value[: len(scheme)].lower() != scheme:
-        return None
-    shape = form.match(value)
-    if shape is None:
-        raise InvalidRequest("The Authorization header is malformed.")
-    return shape[1].decode("ascii")
-
-
 def access_token(request: Request) -> str | None:
-    """The token of either scheme, where a proof need not be looked at."""
-    return bearer_token(request) or _dpop_token(request)
+    """The token of either scheme, where a proof need not be looked at.
 
-
-def _dpop_token(request: Request) -> str | None:
-    """The token of `Authorization: DPoP` (RFC 9449 §7.1)."""
-    return _token(request, b"dpop", _DPOP)
+    Raises InvalidRequest for a malformed one.
+    """
+    headers = request.scope["headers"]
+    return presented.token_in(headers, "Bearer") or presented.token_in(headers, "DPoP")
 
 
 async def authenticate(request: Request) -> Claims:
@@ -167,24 +138,18 @@ async def authenticate(request: Request) -> Claims:
 
     By the scheme Bearer, or by DPoP with a proof for this very request (RFC 9449 §7).
     """
-    token = bearer_token(request)
-    if token is not None:
-        return engine_of(request).checker.verify(token)
-    token = _dpop_token(request)
-    if token is None:
-        raise TokenMissing
-    engine = engine_of(request)
-    request.scope["challenge"] = "DPoP"  # an error is told under the scheme in use
-    request.scope["nonces"] = engine.resource_proofs.nonces
-    try:
-        proof = _proof(request)
-    except InvalidProof as error:
-        raise TokenProofInvalid(str(error)) from None
+    scope, engine = request.scope, engine_of(request)
+    scope["challenge"] = presented.scheme_of(scope["headers"])
+    if scope["challenge"] == "DPoP":
+        scope["nonces"] = engine.resource_proofs.nonces
+    shown = presented.presented(scope["headers"])
+    if shown.scheme == "Bearer":
+        return engine.checker.verify(shown.token)
     return await engine.checker.verify_bound(
-        token,
-        proof,
-        method=request.scope["method"],
-        url=address_of(engine.issuer, request.scope["path"]),
+        shown.token,
+        shown.proof,
+        method=scope["method"],
+        url=presented.address_of(engine.issuer, scope["path"]),
     )
 
 
@@ -209,26 +174,13 @@ def read_proof(request: Request) -> Signed | None:
 
     Raises InvalidProof, NonceNeeded.
     """
-    proof = _proof(request)
+    proof = presented.proof_in(request.scope["headers"])
     if proof is None:
         return None
     engine = engine_of(request)
     request.scope["nonces"] = engine.proofs.nonces
-    url = address_of(engine.issuer, request.scope["path"])
+    url = presented.address_of(engine.issuer, request.scope["path"])
     return engine.proofs.read(proof, method=request.scope["method"], url=url)
-
-
-def _proof(request: Request) -> str | None:
-    found = [value for name, value in request.scope["headers"] if name == b"dpop"]
-    if len(found) > 1:
-        raise InvalidProof("The header DPoP came twice.")
-    return found[0].decode("latin-1") if found else None
-
-
-@lru_cache(maxsize=64)
-def address_of(issuer: str, path: str) -> str:
-    """Where callers find `path`. The Host header decides nothing."""
-    return issuer.rstrip("/") + quote(path, safe="/:@!$&'()*+,;=")
 
 
 def client_address(request: Request) -> str:

@@ -1,6 +1,6 @@
 """The one map from errors to the wire.
 
-Problem details (RFC 9457) with the challenges of RFC 6750 and RFC 9449; the OAuth
+Problem details (RFC 9457) with the challenges of `verify/challenges.py`; the OAuth
 endpoints answer as RFC 6749 §5.2 says. An error that has no row here is a 500 that says
 nothing. Adding an error means one class and one row; a test fails until both are there.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from starlette.responses import Response
@@ -17,10 +17,10 @@ from starlette.types import Scope
 
 from watchword import errors
 from watchword.errors import TryAgain, WatchwordError
-from watchword.verify.dpop import DPOP_ALGORITHMS
+from watchword.verify import challenges
+from watchword.verify.challenges import Problem
 
 _log = logging.getLogger("watchword.server")
-REALM: Final = "watchword"
 
 
 class MethodNotAllowed(WatchwordError):
@@ -58,8 +58,7 @@ class Internal(WatchwordError):
     message = "Something went wrong on our side."
 
 
-STATUS: Final[dict[type[WatchwordError], int]] = {
-    errors.InvalidRequest: 400,
+STATUS: Final[dict[type[WatchwordError], int]] = challenges.STATUS | {
     errors.RetryKeyReused: 400,
     errors.InvalidScope: 400,
     errors.InvalidTarget: 400,
@@ -69,26 +68,16 @@ STATUS: Final[dict[type[WatchwordError], int]] = {
     errors.InvalidProof: 400,
     errors.NonceNeeded: 400,
     errors.CsrfRejected: 403,
-    errors.InsufficientScope: 403,
     errors.NotFound: 404,
     errors.NameTaken: 409,
     errors.PasswordRejected: 422,
     errors.InvalidCredentials: 401,
     errors.InvalidClient: 401,
-    errors.TokenMissing: 401,
-    errors.TokenInvalid: 401,
-    errors.TokenExpired: 401,
-    errors.TokenRevoked: 401,
-    errors.TokenProofInvalid: 401,
-    errors.TokenNonceNeeded: 401,
-    errors.InsufficientAuthentication: 401,
     errors.RefreshInvalid: 401,
     errors.RefreshReused: 401,
     errors.SessionExpired: 401,
     errors.SessionRevoked: 401,
     errors.Throttled: 429,
-    errors.Overloaded: 503,
-    errors.StoreUnavailable: 503,
     # A running server meets these only where an operator must act.
     errors.SettingsError: 500,
     errors.SchemaError: 500,
@@ -119,17 +108,6 @@ _OAUTH_CODES: Final = frozenset(
         errors.NonceNeeded,
     )
 )
-_ALGS: Final = " ".join(DPOP_ALGORITHMS)
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """The body of every error. `code` is stable; programs branch on it."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
 
 
 def problem_of(error: WatchwordError) -> Problem:
@@ -137,9 +115,7 @@ def problem_of(error: WatchwordError) -> Problem:
     status = STATUS.get(type(error), 500)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         error = Internal()
-    code = error.code
-    title = HTTPStatus(status).phrase
-    return Problem(f"urn:watchword:problem:{code}", title, status, str(error), code)
+    return challenges.problem(error, status)
 
 
 def respond(error: Exception, scope: Scope | None = None) -> Response:
@@ -154,8 +130,8 @@ def respond(error: Exception, scope: Scope | None = None) -> Response:
     response = Response(
         msgspec.json.encode(body),
         status,
-        _headers(error, problem, status, scope),
-        media_type="application/json" if oauth else "application/problem+json",
+        _headers(error, status, scope),
+        media_type="application/json" if oauth else challenges.PROBLEM_JSON,
     )
     response.code = problem.code  # type: ignore[attr-defined]  # for the access log
     return response
@@ -183,60 +159,28 @@ def _oauth(error: WatchwordError, problem: Problem) -> tuple[int, dict[str, str]
     return status, {"error": code, "error_description": text}
 
 
-def _headers(
-    error: WatchwordError, problem: Problem, status: int, scope: Scope
-) -> dict[str, str]:
+def _headers(error: WatchwordError, status: int, scope: Scope) -> dict[str, str]:
     headers = {"cache-control": "no-store"}
     if isinstance(error, TryAgain):
         headers["retry-after"] = str(max(1, error.retry_after))
     if status == HTTPStatus.UNAUTHORIZED or isinstance(error, errors.InsufficientScope):
-        headers["www-authenticate"] = _challenge(error, problem, scope)
+        headers["www-authenticate"] = _challenge(error, scope)
     return headers
 
 
-def _challenge(error: WatchwordError, problem: Problem, scope: Scope) -> str:
+def _challenge(error: WatchwordError, scope: Scope) -> str:
     if isinstance(error, errors.InvalidClient):
-        return f'Basic realm="{REALM}"'
-    # RFC 6750 §3.1: without credentials a challenge carries no error code, and a wrong
-    # password is no matter of tokens.
+        return f'Basic realm="{challenges.REALM}"'
+    # A wrong password is no matter of tokens.
     if isinstance(error, errors.InvalidCredentials):
-        return f'Bearer realm="{REALM}"'
-    told = _error_parameters(error, problem)
+        return challenges.by_scheme("Bearer", {})
     if isinstance(error, errors.RefreshError):
-        return _scheme("Bearer", told)
-    # RFC 9449 §7.2: both schemes, and the error under the one that was used.
-    used = scope.get("challenge", "Bearer")
-    metadata = scope.get("state", {}).get("resource_metadata")
-    where = {} if metadata is None else {"resource_metadata": metadata}
-    bearer = _scheme("Bearer", (told if used == "Bearer" else {}) | where)
-    dpop = _scheme("DPoP", (told if used == "DPoP" else {}) | {"algs": _ALGS})
-    return f"{bearer}, {dpop}" if used == "Bearer" else f"{dpop}, {bearer}"
-
-
-def _scheme(name: str, parameters: dict[str, str]) -> str:
-    shown = {"realm": REALM, **parameters}
-    return f"{name} " + ", ".join(f'{key}="{text}"' for key, text in shown.items())
-
-
-def _error_parameters(error: WatchwordError, problem: Problem) -> dict[str, str]:
-    if isinstance(error, errors.TokenMissing):
-        return {}
-    told: dict[str, Any] = {"error": "invalid_token"}
-    if isinstance(
+        return challenges.by_scheme("Bearer", challenges.described(error))
+    return challenges.challenge(
         error,
-        errors.TokenProofInvalid
-        | errors.TokenNonceNeeded
-        | errors.InsufficientScope
-        | errors.InsufficientAuthentication,
-    ):
-        told["error"] = error.code
-    told["error_description"] = problem.detail
-    if isinstance(error, errors.InsufficientScope):
-        told["scope"] = error.scope
-    if isinstance(error, errors.InsufficientAuthentication):
-        needed = {"acr_values": error.acr_values, "max_age": error.max_age}
-        told |= {k: str(value) for k, value in needed.items() if value is not None}
-    return told
+        scope.get("challenge", "Bearer"),
+        metadata=scope.get("state", {}).get("resource_metadata"),
+    )
 
 
 def _raw(status: int, code: str, detail: str) -> bytes:

@@ -118,10 +118,11 @@ class Checker:
         claims: Claims,
         *,
         scope: Sequence[str] = (),
+        roles: Sequence[str] = (),
         max_age: int | None = None,
         acr_values: Sequence[str] = (),
     ) -> None:
-        """Claims with all of this scope, and of a sign-in that is good enough.
+        """Claims with all of this scope and these roles, of a good enough sign-in.
 
         `max_age` is in seconds since the sign-in; any of `acr_values` will do. Nobody
         signed in for a client's own token: it satisfies neither. Raises
@@ -130,6 +131,8 @@ class Checker:
         granted = (claims.scope or "").split(" ")
         if not set(scope).issubset(granted):
             raise InsufficientScope(" ".join(scope))
+        if not set(roles).issubset(claims.roles):
+            raise InsufficientScope("", "The user lacks a role that is needed here.")
         old = max_age is not None and (
             claims.auth_time is None
             or self._clock() // 1000 - claims.auth_time > max_age

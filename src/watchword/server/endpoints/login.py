@@ -94,7 +94,7 @@ async def login(request: Request) -> Response:
         terms = msgspec.structs.replace(terms, jkt=jkt)
     engine = engine_of(request)
     address = client_address(request)
-    grant = await engine.accounts.sign_in(
+    grant = await engine.sign_in(
         body.username,
         body.password,
         terms,

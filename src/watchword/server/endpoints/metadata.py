@@ -15,8 +15,9 @@ from watchword.core.limits import JWKS_MAX_AGE
 from watchword.errors import NotFound
 from watchword.server.endpoints import discovery, introspect, revoke, token
 from watchword.server.openapi import BASE, Operation
-from watchword.server.parsing import address_of, engine_of
+from watchword.server.parsing import engine_of
 from watchword.verify.dpop import DPOP_ALGORITHMS
+from watchword.verify.presented import address_of
 
 SERVER_PATH: Final = "/.well-known/oauth-authorization-server"
 OPENID_PATH: Final = "/.well-known/openid-configuration"

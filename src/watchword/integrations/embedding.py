@@ -1,0 +1,164 @@
+"""The engine inside an app: its settings, its life, and what the app asks of it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from watchword.bootstrap import Watchword, open_watchword
+from watchword.claims import ClaimsHook
+from watchword.config import ENV_PREFIX, Settings, is_loopback, load_settings
+from watchword.core.access_token import Claims
+from watchword.errors import SettingsError, TokenNonceNeeded, WatchwordError
+from watchword.integrations.gate import Gate
+from watchword.ports import Account
+from watchword.server.embedded import Embedded
+from watchword.server.endpoints.metadata import resource_metadata_url
+from watchword.server.openapi import BASE
+from watchword.server.problems import respond
+from watchword.subjects import Authenticate, account_id_of
+from watchword.verify.challenges import Refusal
+from watchword.verify.presented import Headers, scheme_of
+
+_SQLITE: Final = "sqlite:"
+_log: Final = logging.getLogger("watchword")
+
+
+class Embedding(Gate):
+    """Watchword in an app, over a database of its own.
+
+    `routes` answers the paths of `server.embedded.PATHS`. Raises SettingsError.
+    """
+
+    def __init__(
+        self,
+        database_url: str | None,
+        settings: Mapping[str, Any],
+        *,
+        authenticate: Authenticate | None,
+        claims_hook: ClaimsHook | None,
+    ) -> None:
+        self.settings = settings_of(database_url, settings)
+        super().__init__(self.settings.effective_issuer)
+        self.routes = Embedded(self.settings, lambda: self.engine)
+        self._engine: Watchword | None = None
+        # The app as a whole is the resource, not our endpoints alone (RFC 9728 §3.1).
+        self._metadata = resource_metadata_url(self.settings).removesuffix(BASE)
+        self._authenticate = authenticate
+        self._claims_hook = claims_hook
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """See `Gate`. Raises SettingsError, SchemaError, StoreUnavailable."""
+        async with open_watchword(
+            self.settings,
+            authenticate=self._authenticate,
+            claims_hook=self._claims_hook,
+        ) as engine:
+            if engine.made_secret is not None:
+                _log.warning(
+                    "made a server secret in %s: back it up, apart from the database; "
+                    "in production give WATCHWORD_SECRET",
+                    engine.made_secret,
+                )
+            self._engine, self._verifier = engine, _Inside(engine)
+            try:
+                yield
+            finally:
+                self._engine = self._verifier = None
+
+    @property
+    def engine(self) -> Watchword:
+        """The engine while the app runs: `accounts`, `sessions`, `clients` and more.
+
+        Raises RuntimeError where the app forgot to run the lifespan.
+        """
+        _ = self.verifier
+        assert self._engine is not None  # noqa: S101 - set together
+        return self._engine
+
+    async def register(
+        self, name: str, password: str, roles: Iterable[str] = ()
+    ) -> Account:
+        """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
+        return await self.engine.accounts.register(name, password, roles=roles)
+
+    async def end_all(self, subject_id: uuid.UUID | int) -> int:
+        """End all sessions of a user, the app's own or ours; how many were alive.
+
+        Their access tokens die with them. For when the app has disabled the user or
+        changed the password: call it after that is committed.
+        """
+        reason = "ended by the app"
+        if self.engine.subjects is not None:
+            return await self.engine.subjects.end_all(subject_id, reason)
+        account_id = account_id_of(subject_id)
+        return await self.engine.sessions.end_all(account_id, reason)
+
+    def refuse(self, error: WatchwordError, headers: Headers) -> Refusal:
+        """As the server's endpoints answer, for any error of ours."""
+        state = {"resource_metadata": self._metadata}
+        scope = {"challenge": scheme_of(headers), "state": state}
+        answer = respond(error, scope)
+        told = dict(answer.headers)
+        if isinstance(error, TokenNonceNeeded):
+            told["dpop-nonce"] = error.nonce
+        return Refusal(answer.status_code, told, bytes(answer.body))
+
+
+class _Inside:
+    """The engine's checker, as `Verifies`."""
+
+    def __init__(self, engine: Watchword) -> None:
+        self._checker = engine.checker
+
+    async def verify(self, token: str) -> Claims:
+        return self._checker.verify(token)
+
+    async def verify_bound(
+        self, token: str, proof: str | None, *, method: str, url: str
+    ) -> Claims:
+        return await self._checker.verify_bound(token, proof, method=method, url=url)
+
+    def require(self, claims: Claims, **needs: Any) -> None:  # noqa: ANN401 - Needs
+        self._checker.require(claims, **needs)
+
+
+def settings_of(database_url: str | None, given: Mapping[str, Any]) -> Settings:
+    """The settings of an app: what it gives wins, then the environment, then a file.
+
+    A SQLite file's folder is the data folder, where the secret is kept. Raises
+    SettingsError: an app does not know where it is served, so where that matters it
+    must be told.
+    """
+    flags = {"database_url": database_url, **given}
+    url = database_url or os.environ.get(f"{ENV_PREFIX}DATABASE_URL", "")
+    if url.startswith(_SQLITE) and not os.environ.get(f"{ENV_PREFIX}DATA"):
+        from watchword.stores.sqlite.database import path_of  # noqa: PLC0415 - an extra
+
+        flags.setdefault("data", path_of(url).parent)
+    settings = load_settings(str, **flags)
+    faults = list(_exposed(settings))
+    if faults:
+        raise SettingsError(faults)
+    return settings
+
+
+def _exposed(settings: Settings) -> Iterable[str]:
+    """What an app that others can reach lacks."""
+    shared = settings.session_store_url or not settings.database_url.startswith(
+        (_SQLITE, "memory:")
+    )
+    if settings.issuer is None and (shared or settings.behind_proxy):
+        yield "give WATCHWORD_ISSUER, the URL that callers use"
+    issuer = settings.effective_issuer
+    public = not is_loopback(urlsplit(issuer).hostname or "")
+    if public and not settings.secret:
+        yield (
+            f"{issuer} is not loopback: give WATCHWORD_SECRET or WATCHWORD_SECRET_FILE"
+        )

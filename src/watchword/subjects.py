@@ -1,0 +1,190 @@
+"""Users that an app has already: its own check in the place of our accounts.
+
+The app says who signs in; the throttle before it, the sessions after it and the answer
+to a wrong password are the same as ever. The accounts' table stays empty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from watchword.accounts import (
+    SessionsOfAccounts,
+    checked_roles,
+    normalise_name,
+    throttle_costs,
+)
+from watchword.core.session import ALL, Asked, Grant, Terms
+from watchword.errors import (
+    InvalidCredentials,
+    Overloaded,
+    StoreUnavailable,
+    Throttled,
+    TryAgain,
+)
+from watchword.passwords import cpus
+from watchword.passwords.hasher import QUEUE_LIMIT
+from watchword.passwords.pool import FairPool
+from watchword.ports import Clock, Event, EventType, Store
+
+_ID_BITS: Final = 128
+# Sign-ins at once: whoever would wait longer is better told to come back.
+SIGN_INS_MAX: Final = 256
+_log = logging.getLogger("watchword.subjects")
+
+
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody signs in with. `address` is where the request comes from."""
+
+    username: str
+    password: str
+    address: str = ""
+
+    def __repr__(self) -> str:
+        return f"Credentials(address={self.address!r})"
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """One of the app's users: the `sub` of the tokens, and the roles in them.
+
+    A number becomes the UUID of that value: 7 is
+    ``00000000-0000-0000-0000-000000000007``.
+    """
+
+    id: uuid.UUID | int
+    roles: tuple[str, ...] = ()
+
+
+Authenticate = Callable[[Credentials], Awaitable[Subject | None] | Subject | None]
+"""The app's check, async or not (then it runs on a thread). None: refused.
+
+It should cost the same for a name that it does not know. If it raises, the answer is
+503 and the attempt is not counted.
+"""
+
+
+class Subjects:
+    """Signs in whom the app's own check knows."""
+
+    def __init__(
+        self,
+        authenticate: Authenticate,
+        *,
+        store: Store,
+        sessions: SessionsOfAccounts,
+        clock: Clock,
+    ) -> None:
+        self._authenticate = authenticate
+        self._store = store
+        self._sessions = sessions
+        self._clock = clock
+        # For each sign-in under way: whose sessions were ended meanwhile.
+        self._under_way: dict[int, set[bytes]] = {}
+        # For a check that blocks: low priority, fair between addresses, bounded.
+        self._threads = FairPool(cpus(), QUEUE_LIMIT)
+
+    async def sign_in(
+        self,
+        name: str,
+        password: str,
+        terms: Terms,
+        *,
+        asked: Asked = ALL,
+        address: str = "",
+        user_agent: str = "",
+    ) -> Grant:
+        """A new session for whom the app's check knows.
+
+        Raises InvalidCredentials without saying why, InvalidRequest for a name that
+        none could have; Throttled, Overloaded, StoreUnavailable.
+        """
+        if len(self._under_way) >= SIGN_INS_MAX:
+            raise Overloaded
+        ended: set[bytes] = set()
+        self._under_way[id(ended)] = ended
+        try:
+            subject = await self._check(name, password, address)
+            account_id = account_id_of(subject.id)
+            grant = await self._sessions.start(
+                account_id,
+                checked_roles(subject.roles),
+                terms,
+                asked=asked,
+                address=address,
+                user_agent=user_agent,
+            )
+        finally:
+            del self._under_way[id(ended)]
+        # The app may have said yes to a user as it was before.
+        if account_id in ended:
+            await self._sessions.end_one(
+                grant.session.id, "taken back", address=address
+            )
+            raise InvalidCredentials
+        return grant
+
+    async def end_all(self, subject_id: uuid.UUID | int, reason: str) -> int:
+        """End the subject's sessions; how many were alive."""
+        account_id = account_id_of(subject_id)
+        for ended in self._under_way.values():
+            ended.add(account_id)
+        return await self._sessions.end_all(account_id, reason)
+
+    async def close(self) -> None:
+        """End the threads, once the checks that run are done."""
+        await asyncio.to_thread(self._threads.close)
+
+    async def _check(self, name: str, password: str, address: str) -> Subject:
+        """Whom the app knows by these credentials; every attempt is counted first."""
+        costs = throttle_costs(normalise_name(name), address)
+        now = self._clock()
+        if wait := await self._store.take(costs, now):
+            raise Throttled(retry_after=wait // 1000 + 1)
+        given = Credentials(username=name, password=password, address=address)
+        try:
+            subject = await self._asked(given, costs[1].key)
+        except TryAgain:
+            await self._store.give_back(costs)
+            raise
+        if subject is None:
+            event = Event(type=EventType.SIGN_IN_FAILED, at=now, address=address)
+            await self._store.record(event)
+            raise InvalidCredentials
+        await self._store.give_back(costs, forget=costs[0].key)
+        return subject
+
+    async def _asked(self, given: Credentials, waiting: str) -> Subject | None:
+        """What the app says; `waiting` is whom the threads are shared with fairly."""
+        check = self._authenticate
+        call = check if inspect.isroutine(check) else type(check).__call__
+        try:
+            if inspect.iscoroutinefunction(call):
+                answer = check(given)
+            else:
+                job = self._threads.submit(waiting, partial(check, given))
+                answer = await asyncio.wrap_future(job)
+            # A lambda or a partial may return what is still to be awaited.
+            return await answer if inspect.isawaitable(answer) else answer
+        except TryAgain:
+            raise
+        except Exception as error:
+            _log.exception("the app's authenticate failed")
+            message = "Nobody can be signed in right now: try again shortly."
+            raise StoreUnavailable(message) from error
+
+
+def account_id_of(subject_id: uuid.UUID | int) -> bytes:
+    """The 16 bytes under which sessions know a subject. Raises ValueError."""
+    if isinstance(subject_id, int):
+        if not 0 <= subject_id < 1 << _ID_BITS:
+            raise ValueError("a subject's number has 0 to 128 bits")
+        return subject_id.to_bytes(_ID_BITS // 8)
+    return subject_id.bytes

@@ -1,0 +1,104 @@
+"""How an access token comes with a request: read from its headers, and nothing else.
+
+Never from the query or a form (RFC 9700 §4.3.2). Knows no framework: headers are pairs
+of bytes, the names in lower case.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final, Literal
+from urllib.parse import quote
+
+import msgspec
+
+from watchword.errors import (
+    InvalidProof,
+    InvalidRequest,
+    TokenMissing,
+    TokenProofInvalid,
+)
+
+Headers = Sequence[tuple[bytes, bytes]]
+Scheme = Literal["Bearer", "DPoP"]
+
+_FORMS: Final[dict[Scheme, re.Pattern[bytes]]] = {
+    "Bearer": re.compile(rb"bearer +([!-~]+) *\Z", re.IGNORECASE),
+    "DPoP": re.compile(rb"dpop +([!-~]+) *\Z", re.IGNORECASE),
+}
+
+
+class Presented(msgspec.Struct, frozen=True):
+    """A token, the scheme that it came by, and the proof beside it, if one came."""
+
+    token: str
+    scheme: Scheme
+    proof: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Presented({self.scheme})"
+
+
+def presented(headers: Headers) -> Presented:
+    """The access token of a request.
+
+    Raises TokenMissing; InvalidRequest for a header that came twice or is malformed
+    (RFC 6750 §3.1); TokenProofInvalid for two proofs.
+    """
+    token = token_in(headers, "Bearer")
+    if token is not None:
+        return Presented(token, "Bearer")
+    token = token_in(headers, "DPoP")
+    if token is None:
+        raise TokenMissing
+    try:
+        return Presented(token, "DPoP", proof_in(headers))
+    except InvalidProof as error:
+        raise TokenProofInvalid(str(error)) from None
+
+
+def scheme_of(headers: Headers) -> Scheme:
+    """The scheme under which a refusal is told (RFC 9449 §7.2)."""
+    dpop = any(
+        name == b"authorization" and value[:4].lower() == b"dpop"
+        for name, value in headers
+    )
+    return "DPoP" if dpop else "Bearer"
+
+
+def token_in(headers: Headers, scheme: Scheme) -> str | None:
+    """The token of `Authorization` with that scheme, in any case; None without one.
+
+    Raises InvalidRequest where it is malformed (RFC 6750 §2.1), or came twice.
+    """
+    value = one_header(headers, b"authorization")
+    if value is None or value[: len(scheme)].lower() != scheme.lower().encode():
+        return None
+    shape = _FORMS[scheme].match(value)
+    if shape is None:
+        raise InvalidRequest("The Authorization header is malformed.")
+    return shape[1].decode("ascii")
+
+
+def proof_in(headers: Headers) -> str | None:
+    """The DPoP proof, if one came. Raises InvalidProof for two (RFC 9449 §4.3)."""
+    found = [value for name, value in headers if name == b"dpop"]
+    if len(found) > 1:
+        raise InvalidProof("The header DPoP came twice.")
+    return found[0].decode("latin-1") if found else None
+
+
+def one_header(headers: Headers, name: bytes) -> bytes | None:
+    """The header's value. Raises InvalidRequest where it came twice."""
+    found = dict(headers)
+    if len(found) != len(headers) and [key for key, _ in headers].count(name) > 1:
+        raise InvalidRequest(f"The header {name.decode()} came twice.")
+    return found.get(name)
+
+
+@lru_cache(maxsize=64)
+def address_of(issuer: str, path: str) -> str:
+    """Where callers find `path`. The Host header decides nothing."""
+    return issuer.rstrip("/") + quote(path, safe="/:@!$&'()*+,;=")

@@ -1,0 +1,24 @@
+"""Every test in a folder of its own, for an app keeps its files where it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.integrations.stand_in import Elsewhere
+from watchword import verify
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Elsewhere:
+    """The issuer of `examples/*_api.py`."""
+    made = Elsewhere()
+    monkeypatch.setattr(verify, "Verifier", made.verifier, raising=False)
+    return made

@@ -1,0 +1,51 @@
+"""An issuer elsewhere, and the verifier that an API would have of it, without HTTP."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Self
+
+from tests.verify.minting import Bench
+from watchword.core.access_token import Claims
+from watchword.errors import StoreUnavailable
+
+ISSUER: Final = "https://auth.example"
+
+
+class Elsewhere(Bench):
+    """Signs tokens, knows which sessions ended, and can be cut off."""
+
+    def __init__(self) -> None:
+        super().__init__("ES256")
+        self.is_cut_off = False
+        self.asked_for: dict[str, Any] = {}
+
+    def verifier(self, issuer: str, audience: str = "api", **given: Any) -> Verifier:
+        """In the place of `watchword.verify.Verifier`."""
+        assert issuer == ISSUER
+        self.asked_for = {"audience": audience, **given}
+        return Verifier(self)
+
+
+class Verifier:
+    """The interface of `watchword.verify.Verifier`, over a checker of this process."""
+
+    def __init__(self, elsewhere: Elsewhere) -> None:
+        self._elsewhere = elsewhere
+        self._checker = elsewhere.checker
+        self.require = self._checker.require
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def verify(self, token: str) -> Claims:
+        if self._elsewhere.is_cut_off:
+            raise StoreUnavailable(retry_after=5)
+        return self._checker.verify(token)
+
+    async def verify_bound(
+        self, token: str, proof: str | None, *, method: str, url: str
+    ) -> Claims:
+        return await self._checker.verify_bound(token, proof, method=method, url=url)

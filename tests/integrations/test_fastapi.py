@@ -1,0 +1,152 @@
+"""FastAPI: the examples as printed, and what its users expect of a dependency."""
+
+from typing import Annotated, Any
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.testclient import TestClient
+
+from tests.integrations.stand_in import Elsewhere
+from tests.integrations.stories import (
+    BASE,
+    NAME,
+    PASSWORD,
+    bearer,
+    code_of,
+    embedded_story,
+    example,
+    login,
+    resource_story,
+)
+from watchword.integrations.fastapi import Auth, ResourceServer
+from watchword.verify import Claims
+
+
+def call(client: TestClient, work: Any, *given: Any) -> Any:
+    """What the app itself would await."""
+    assert client.portal is not None
+    return client.portal.call(work, *given)
+
+
+def test_the_embedded_example_does_its_job() -> None:
+    program = example("fastapi_embedded")
+    with TestClient(program.app) as client:
+        call(client, program.auth.register, NAME, PASSWORD)
+        embedded_story(client)
+
+
+def test_the_api_example_only_verifies(elsewhere: Elsewhere) -> None:
+    program = example("fastapi_api")
+    with TestClient(program.app) as client:
+        resource_story(client, elsewhere)
+
+
+def app_with(auth: Auth | ResourceServer) -> FastAPI:
+    app = FastAPI(lifespan=auth.lifespan)
+    auth.mount(app)
+
+    @app.get("/hello")
+    async def hello(
+        session: Annotated[Claims, Depends(auth.session)],
+    ) -> dict[str, str]:
+        return {"hello": session.sub}
+
+    @app.get("/admin")
+    async def admin(
+        session: Annotated[Claims, Depends(auth.requires(roles=["admin"]))],
+    ) -> dict[str, str]:
+        return {"admin": session.sub}
+
+    return app
+
+
+def test_a_test_of_the_app_overrides_the_session() -> None:
+    """What is required is then required of the session that the test gave."""
+    auth = Auth("memory:")
+    app = app_with(auth)
+    claims = Claims(
+        iss="i", sub="me", aud="api", exp=2, iat=1, jti="j", client_id="c", sid="s"
+    )
+    app.dependency_overrides[auth.session] = lambda: claims
+    with TestClient(app) as client:
+        assert client.get("/hello").json() == {"hello": "me"}
+        assert code_of(client.get("/admin")) == "insufficient_scope"
+
+
+def test_roles_are_required() -> None:
+    auth = Auth("memory:")
+    with TestClient(app_with(auth)) as client:
+        call(client, auth.register, NAME, PASSWORD)
+        tokens = login(client)
+        answer = client.get("/admin", headers=bearer(tokens["accessToken"]))
+        assert (answer.status_code, code_of(answer)) == (403, "insufficient_scope")
+        call(client, auth.accounts.set_roles, NAME, ["admin", "clerk"])
+        body = {"refreshToken": tokens["refreshToken"]}
+        tokens = client.post(f"{BASE}/refresh", json=body).json()
+        answer = client.get("/admin", headers=bearer(tokens["accessToken"]))
+        assert answer.status_code == 200
+
+
+def test_text_is_no_list_of_scopes() -> None:
+    with pytest.raises(TypeError, match="scope is a list"):
+        Auth("memory:").requires(scope="orders")
+
+
+def test_the_auth_routes_are_in_the_apps_own_document() -> None:
+    """The app's own schemas stay, ours have names of their own, and all is there."""
+    auth = Auth("memory:")
+    app = app_with(auth)
+    document = app.openapi()
+    assert {"/hello", f"{BASE}/login", "/oauth/token"} <= set(document["paths"])
+    assert document["paths"]["/hello"]["get"]["security"] == [{"bearer": []}]
+    assert document["paths"][f"{BASE}/me"]["get"]["security"] == [{"bearer": []}]
+    assert set(document["components"]["securitySchemes"]) >= {"bearer"}
+    assert all(
+        name.startswith("Watchword") for name in document["components"]["schemas"]
+    )
+    assert "/healthz" not in document["paths"]
+    for name in references(document):
+        assert name in document["components"]["schemas"]
+    with TestClient(app) as client:
+        assert client.get("/docs").status_code == 200
+        assert client.get("/openapi.json").json()["paths"] == document["paths"]
+
+
+def references(part: Any) -> set[str]:
+    if isinstance(part, list):
+        return set().union(*map(references, part))
+    if not isinstance(part, dict):
+        return set()
+    here = {part["$ref"].rpartition("/")[2]} if "$ref" in part else set()
+    return here.union(*map(references, part.values()))
+
+
+def test_an_app_below_a_path_is_where_its_issuer_says() -> None:
+    auth = Auth(
+        "memory:",
+        issuer="https://shop.example/v1",
+        secret="a-secret-of-these-tests-0123456789-abcdef",
+    )
+    site = FastAPI(lifespan=auth.lifespan)
+    inner = FastAPI()
+    auth.mount(inner)
+    router = APIRouter(dependencies=[Depends(auth.session)])
+    router.add_api_route("/hello", lambda: {"hello": "there"})
+    inner.include_router(router)
+    site.mount("/v1", inner)
+    with TestClient(site, base_url="https://shop.example") as client:
+        call(client, auth.register, NAME, PASSWORD)
+        body = {"username": NAME, "password": PASSWORD}
+        tokens = client.post(f"/v1{BASE}/login", json=body).json()
+        found = client.get("/v1/hello", headers=bearer(tokens["accessToken"]))
+        assert found.json() == {"hello": "there"}
+        place = "/v1/.well-known/oauth-authorization-server"
+        metadata = client.get(place).json()
+        assert metadata["token_endpoint"] == "https://shop.example/v1/oauth/token"
+
+
+def test_a_forgotten_lifespan_is_said_in_so_many_words() -> None:
+    client = TestClient(app_with(Auth("memory:")))  # not entered
+    for path in ("/hello", f"{BASE}/me"):
+        with pytest.raises(RuntimeError, match=r"lifespan=auth\.lifespan"):
+            client.get(path, headers=bearer("x"))
