@@ -1,0 +1,173 @@
+"""Starlette: an authentication backend, and a decorator for what an endpoint needs.
+
+`Auth` embeds Watchword in the app; `ResourceServer` only verifies the tokens of another
+server. After `mount`, `request.user` is a `User` and `request.auth.scopes` has
+`authenticated` and the token's scopes, so that Starlette's own `requires` works too.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeVar, Unpack, cast
+
+from starlette.applications import Starlette
+from starlette.authentication import (
+    AuthCredentials,
+    AuthenticationBackend,
+    AuthenticationError,
+    BaseUser,
+)
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.routing import Match, Route
+
+from watchword.core.access_token import Claims
+from watchword.errors import TokenMissing, WatchwordError
+from watchword.integrations.asgi import Embedded, Side, Verifying
+from watchword.integrations.gate import Needs, checked
+
+__all__ = ["Auth", "ResourceServer", "User"]
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+class User(BaseUser):
+    """Who signed in: `identity` is the subject, `claims` are those of the token."""
+
+    def __init__(self, claims: Claims) -> None:
+        self.claims = claims
+
+    @property
+    def is_authenticated(self) -> bool:
+        return True
+
+    @property
+    def identity(self) -> str:
+        return self.claims.sub
+
+    @property
+    def display_name(self) -> str:
+        return self.claims.sub
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles in the token."""
+        return self.claims.roles
+
+
+class _Refused(AuthenticationError):
+    def __init__(self, error: WatchwordError) -> None:
+        super().__init__(error.code)
+        self.error = error
+
+
+class _Backend(AuthenticationBackend):
+    def __init__(self, guarded: _Guarded) -> None:
+        self._guarded = guarded
+
+    async def authenticate(
+        self, conn: HTTPConnection
+    ) -> tuple[AuthCredentials, BaseUser] | None:
+        if conn.scope["type"] != "http":
+            return None
+        try:
+            claims = await self._guarded.session(conn)
+        except TokenMissing:
+            return None
+        except WatchwordError as error:
+            # A stale token that is sent along with a refresh is no matter.
+            if self._guarded.answers(conn):
+                return None
+            raise _Refused(error) from None
+        scopes = (claims.scope or "").split()
+        return AuthCredentials(["authenticated", *scopes]), User(claims)
+
+
+class _Guarded(Side):
+    _routes: tuple[Route, ...] = ()
+
+    @property
+    def backend(self) -> AuthenticationBackend:
+        """For an `AuthenticationMiddleware` of the app's own; `mount` adds one."""
+        return _Backend(self)
+
+    async def session(self, connection: HTTPConnection) -> Claims:
+        """The claims of a request's access token, with or without the middleware.
+
+        Raises AccessTokenError, InvalidRequest, TryAgain.
+        """
+        return await self._claims(connection.scope)
+
+    def requires(
+        self, **needs: Unpack[Needs]
+    ) -> Callable[[Callable[Given, Result]], Callable[Given, Result]]:
+        """A decorator for an endpoint with an argument `request`: 401, 403 else."""
+        checked(needs)
+
+        def decorate(endpoint: Callable[Given, Result]) -> Callable[Given, Result]:
+            signature = inspect.signature(endpoint)
+
+            def check(*args: Given.args, **kwargs: Given.kwargs) -> None:
+                request = signature.bind(*args, **kwargs).arguments["request"]
+                user = request.scope.get("user")
+                if not isinstance(user, User):
+                    raise TokenMissing
+                self._require(user.claims, needs)
+
+            @functools.wraps(endpoint)
+            async def awaited(*args: Given.args, **kwargs: Given.kwargs) -> object:
+                check(*args, **kwargs)
+                return await cast("Awaitable[object]", endpoint(*args, **kwargs))
+
+            @functools.wraps(endpoint)
+            def called(*args: Given.args, **kwargs: Given.kwargs) -> Result:
+                check(*args, **kwargs)
+                return endpoint(*args, **kwargs)
+
+            if inspect.iscoroutinefunction(endpoint):
+                return cast("Callable[Given, Result]", awaited)
+            return called
+
+        return decorate
+
+    def mount(self, app: Starlette) -> None:
+        """Add the middleware, the answers to errors of Watchword, and what routes."""
+        app.add_middleware(
+            AuthenticationMiddleware, backend=self.backend, on_error=self._on_error
+        )
+        app.add_exception_handler(WatchwordError, self._refuse)
+        app.router.routes.extend(self._routes)
+
+    def answers(self, connection: HTTPConnection) -> bool:
+        """Whether the request is for one of the auth routes."""
+        scope = connection.scope
+        return any(one.matches(scope)[0] is not Match.NONE for one in self._routes)
+
+    async def _refuse(self, request: Request, error: Exception) -> Response:
+        return self._answer(request, error)
+
+    def _on_error(self, connection: HTTPConnection, error: Exception) -> Response:
+        return self._answer(connection, cast("_Refused", error).error)
+
+    def _answer(self, connection: HTTPConnection, error: Exception) -> Response:
+        refused = self._refusal(connection.scope, error)
+        return Response(refused.body, refused.status, refused.headers)
+
+
+class ResourceServer(_Guarded, Verifying):
+    """See `Verifying`."""
+
+
+class Auth(_Guarded, Embedded):
+    """See `Embedded`."""
+
+    def mount(self, app: Starlette) -> None:
+        """Add the auth routes, and all that `ResourceServer.mount` does."""
+        from watchword.server.embedded import PATHS  # noqa: PLC0415 - lazily, as asgi
+
+        self._routes = tuple(Route(path, self._gate.routes) for path in PATHS)
+        super().mount(app)
