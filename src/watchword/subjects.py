@@ -30,6 +30,7 @@ from watchword.errors import (
     Throttled,
     TryAgain,
 )
+from watchword.failures import Seldom
 from watchword.passwords import cpus
 from watchword.passwords.hasher import QUEUE_LIMIT
 from watchword.passwords.pool import FairPool
@@ -71,6 +72,10 @@ It should cost the same for a name that it does not know. If it raises, the answ
 """
 
 
+_Known = tuple[bytes, tuple[str, ...]]
+"""A subject's id, as sessions know it, and its roles."""
+
+
 class Subjects:
     """Signs in whom the app's own check knows."""
 
@@ -86,6 +91,7 @@ class Subjects:
         self._store = store
         self._sessions = sessions
         self._clock = clock
+        self._seldom = Seldom()
         # For each sign-in under way: whose sessions were ended meanwhile.
         self._under_way: dict[int, set[bytes]] = {}
         # For a check that blocks: low priority, fair between addresses, bounded.
@@ -111,11 +117,10 @@ class Subjects:
         ended: set[bytes] = set()
         self._under_way[id(ended)] = ended
         try:
-            subject = await self._check(name, password, address)
-            account_id = account_id_of(subject.id)
+            account_id, roles = await self._check(name, password, address)
             grant = await self._sessions.start(
                 account_id,
-                checked_roles(subject.roles),
+                roles,
                 terms,
                 asked=asked,
                 address=address,
@@ -142,26 +147,30 @@ class Subjects:
         """End the threads, once the checks that run are done."""
         await asyncio.to_thread(self._threads.close)
 
-    async def _check(self, name: str, password: str, address: str) -> Subject:
+    async def _check(self, name: str, password: str, address: str) -> _Known:
         """Whom the app knows by these credentials; every attempt is counted first."""
         costs = throttle_costs(normalise_name(name), address)
         now = self._clock()
         if wait := await self._store.take(costs, now):
+            # Once a minute for a name: attempts may flood, events may not.
+            if self._seldom.is_due(costs[0].key, now):
+                kind = EventType.SIGN_IN_THROTTLED
+                await self._store.record(Event(type=kind, at=now, address=address))
             raise Throttled(retry_after=wait // 1000 + 1)
         given = Credentials(username=name, password=password, address=address)
         try:
-            subject = await self._asked(given, costs[1].key)
+            known = await self._asked(given, costs[1].key)
         except TryAgain:
             await self._store.give_back(costs)
             raise
-        if subject is None:
+        if known is None:
             event = Event(type=EventType.SIGN_IN_FAILED, at=now, address=address)
             await self._store.record(event)
             raise InvalidCredentials
         await self._store.give_back(costs, forget=costs[0].key)
-        return subject
+        return known
 
-    async def _asked(self, given: Credentials, waiting: str) -> Subject | None:
+    async def _asked(self, given: Credentials, waiting: str) -> _Known | None:
         """What the app says; `waiting` is whom the threads are shared with fairly."""
         check = self._authenticate
         call = check if inspect.isroutine(check) else type(check).__call__
@@ -172,7 +181,10 @@ class Subjects:
                 job = self._threads.submit(waiting, partial(check, given))
                 answer = await asyncio.wrap_future(job)
             # A lambda or a partial may return what is still to be awaited.
-            return await answer if inspect.isawaitable(answer) else answer
+            subject = await answer if inspect.isawaitable(answer) else answer
+            if subject is None:
+                return None
+            return account_id_of(subject.id), checked_roles(subject.roles)
         except TryAgain:
             raise
         except Exception as error:

@@ -43,7 +43,9 @@ class Side:
         if found is None:
             # The path as the issuer has it: below the place where the app is mounted.
             path = scope["path"].removeprefix(scope.get("root_path", ""))
-            found = await self._gate.claims(scope["headers"], scope["method"], path)
+            found = await self._gate.claims(
+                scope["headers"], scope.get("method", "GET"), path
+            )
             scope[key] = found
         return found
 

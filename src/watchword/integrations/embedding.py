@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -14,6 +14,7 @@ from watchword.bootstrap import Watchword, open_watchword
 from watchword.claims import ClaimsHook
 from watchword.config import ENV_PREFIX, Settings, is_loopback, load_settings
 from watchword.errors import SettingsError, TokenNonceNeeded, WatchwordError
+from watchword.integrations import bridge
 from watchword.integrations.gate import Gate, Inside
 from watchword.ports import Account
 from watchword.server.embedded import Embedded
@@ -106,6 +107,21 @@ class Embedding(Gate):
             return await self.engine.subjects.end_all(subject_id, reason)
         account_id = account_id_of(subject_id)
         return await self.engine.sessions.end_all(account_id, reason)
+
+    def asked(
+        self,
+        environ: Mapping[str, Any],
+        read: Callable[[int], bytes],
+        *,
+        scheme: str,
+        path: str,
+    ) -> bridge.Asked:
+        """A request of a framework that is not ASGI, for `answer`."""
+        return bridge.asked(environ, read, scheme=scheme, path=path)
+
+    async def answer(self, request: bridge.Asked) -> bridge.Answer:
+        """What the auth routes answer to it."""
+        return await bridge.answer(self.routes, request)
 
     def refuse(self, error: WatchwordError, headers: Headers) -> Refusal:
         """As the server's endpoints answer, for any error of ours."""

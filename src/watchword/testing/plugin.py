@@ -62,10 +62,14 @@ def watchword(
     described = ({}, {}) if gate is None else gate.described()
     opened = open_in_memory(*described, clock=frozen_clock)
     run = _watchword_aside.run
+    # Frameworks without an event loop keep a thread that has one: it starts anew.
+    close = getattr(watchword_auth, "close", lambda: None)
+    close()
     with ExitStack() as leaving:
         engine = run(opened.__aenter__())
         leaving.callback(lambda: run(opened.__aexit__(None, None, None)))
         leaving.enter_context(nullcontext() if gate is None else gate.lent(engine))
+        leaving.callback(close)
         yield engine
 
 

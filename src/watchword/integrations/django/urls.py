@@ -1,0 +1,25 @@
+"""The auth routes: `path("", include("watchword.integrations.django.urls"))`."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
+
+from watchword.integrations.django import auth
+from watchword.server.embedded import PATHS
+
+
+# Django's token is for Django's cookie; ours has a rule of its own (docs/browser.md).
+@csrf_exempt
+async def serve(request: HttpRequest, **_: str) -> HttpResponse:
+    """One of them: the engine finds out by the path."""
+    return await auth.serve(request)
+
+
+def _route(place: str) -> str:
+    place = place.removeprefix("/").replace("{path:path}", "<path:rest>")
+    return place.replace("{id}", "<str:name>")
+
+
+urlpatterns = [path(_route(place), serve) for place in PATHS]

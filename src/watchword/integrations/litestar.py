@@ -1,0 +1,114 @@
+"""Litestar: a plugin; the dependency `session`, and guards for what a handler needs.
+
+`Auth` embeds Watchword in the app; `ResourceServer` only verifies the tokens of another
+server, and needs no more of Watchword than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Unpack, cast
+
+from litestar import Request, Response, asgi
+from litestar.config.app import AppConfig
+from litestar.connection import ASGIConnection
+from litestar.di import Provide
+from litestar.handlers import ASGIRouteHandler
+from litestar.handlers.base import BaseRouteHandler
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.plugins import InitPlugin
+from litestar.types import Receive, Scope, Send
+
+from watchword.core.access_token import Claims
+from watchword.errors import WatchwordError
+from watchword.integrations.asgi import Embedded, Side, Verifying
+from watchword.integrations.gate import SECURITY_SCHEME, Needs, checked
+
+__all__ = ["Auth", "ResourceServer"]
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
+_OURS: Final = "watchword"
+
+
+class _Guarded(Side, InitPlugin):
+    async def session(self, request: Request[Any, Any, Any]) -> Claims:
+        """The claims of a request's access token: the dependency of that name.
+
+        Raises AccessTokenError, InvalidRequest, TryAgain.
+        """
+        return await self._claims(request.scope)
+
+    def requires(self, **needs: Unpack[Needs]) -> Guard:
+        """A guard, for a handler, a controller or the whole app: 401, 403 else.
+
+        The auth routes are never guarded: somebody has to be able to sign in.
+        """
+        checked(needs)
+
+        async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
+            if _OURS not in handler.opt:
+                self._require(await self._claims(connection.scope), needs)
+
+        return guard
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Add what routes there are, the dependency, and the answers to errors."""
+        app_config.lifespan.append(self.lifespan)
+        app_config.dependencies.setdefault("session", Provide(self.session))
+        app_config.exception_handlers[WatchwordError] = self._refuse
+        if app_config.openapi_config is not None:
+            app_config.openapi_config.components = _with_ours(
+                app_config.openapi_config.components
+            )
+        return app_config
+
+    def _refuse(
+        self, request: Request[Any, Any, Any], error: Exception
+    ) -> Response[bytes]:
+        refused = self._refusal(request.scope, error)
+        kind = refused.headers["content-type"]
+        return Response(
+            refused.body,
+            status_code=refused.status,
+            headers=refused.headers,
+            media_type=kind,
+        )
+
+
+class ResourceServer(_Guarded, Verifying):
+    """See `Verifying`."""
+
+
+class Auth(_Guarded, Embedded):
+    """See `Embedded`."""
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Add the auth routes, and all that `ResourceServer.on_app_init` does."""
+        from watchword.server.embedded import PATHS  # noqa: PLC0415 - lazily, as asgi
+
+        app_config.route_handlers += [self._route(path) for path in PATHS]
+        return super().on_app_init(app_config)
+
+    def _route(self, path: str) -> ASGIRouteHandler:
+        routes = cast("Any", self._gate.routes)
+
+        @asgi(path.replace("{id}", "{id:str}"), opt={_OURS: True}, copy_scope=True)
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            await routes(scope, receive, send)
+
+        return serve
+
+
+def _with_ours(
+    components: Components | list[Components],
+) -> Components | list[Components]:
+    bearer = SecurityScheme(
+        type="http",
+        scheme="bearer",
+        bearer_format="JWT",
+        description="The access token of a login or refresh.",
+    )
+    ours = Components(security_schemes={SECURITY_SCHEME: bearer})
+    theirs = components if isinstance(components, list) else [components]
+    return [*theirs, ours]

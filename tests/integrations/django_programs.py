@@ -1,0 +1,129 @@
+"""What `test_django.py` runs, each in a process of its own: Django is set up once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from typing import Any, Final
+
+import httpx2
+import pytest
+from starlette.testclient import TestClient
+
+from tests.integrations.stand_in import ISSUER, Elsewhere
+from tests.integrations.stories import (
+    BASE,
+    NAME,
+    PASSWORD,
+    bearer,
+    code_of,
+    embedded_story,
+    example,
+    login,
+    resource_story,
+)
+from watchword import verify
+from watchword.errors import TokenInvalid
+
+HOST: Final = "http://127.0.0.1"
+
+
+def by_wsgi(app: Any) -> httpx2.Client:
+    return httpx2.Client(transport=httpx2.WSGITransport(app=app), base_url=HOST)
+
+
+def by_asgi(app: Any) -> TestClient:
+    return TestClient(app, base_url=HOST)
+
+
+def embedded() -> None:
+    """The example under WSGI, then the same under ASGI; both sides of CSRF."""
+    program = example("django_embedded", keep=True)
+    from django.core.asgi import get_asgi_application  # noqa: PLC0415
+
+    program.auth.register(NAME, PASSWORD)
+    for client in (by_wsgi(program.app), by_asgi(get_asgi_application())):
+        embedded_story(client)
+        answer = client.post(f"{BASE}/login", content=b"{}")
+        assert code_of(answer) == "unsupported_media_type"
+    subject = uuid.UUID(login(client)["sessionId"])
+    assert program.auth.end_all(subject) == 0
+    me = client.get(f"{BASE}/me", headers=bearer(login(client)["accessToken"])).json()
+    assert program.auth.end_all(uuid.UUID(me["sub"])) > 0
+
+
+def own_users() -> None:
+    """The accounts are Django's; `request.user` too; a new password ends sessions."""
+    program = example("drf_embedded", keep=True)
+    from django.core.management import call_command  # noqa: PLC0415
+
+    from watchword.integrations.django import auth  # noqa: PLC0415
+
+    program.settings.PASSWORD_HASHERS = [
+        "django.contrib.auth.hashers.MD5PasswordHasher"  # the usual one takes a second
+    ]
+    call_command("migrate", verbosity=0)
+    ann = program.User.objects.create_user(NAME, password=PASSWORD, is_staff=True)
+    client = by_wsgi(program.app)
+    embedded_story(client, str(uuid.UUID(int=ann.pk)))
+
+    access = bearer(login(client)["accessToken"])
+    assert client.get("/hello", headers=access).json()["name"] == NAME
+    assert client.get(f"{BASE}/me", headers=access).json()["roles"] == ["staff"]
+    ann.is_active = False
+    ann.save()
+    assert auth.end_all(ann.pk) == 1
+    assert code_of(client.get("/hello", headers=access)) == "token_revoked"
+    body = {"username": NAME, "password": PASSWORD}
+    assert code_of(client.post(f"{BASE}/login", json=body)) == "invalid_credentials"
+
+
+def api() -> None:
+    """The example under ASGI, for its views are async."""
+    elsewhere = stand_in()
+    resource_story(by_asgi(example("django_api", keep=True).app), elsewhere)
+    overridden(elsewhere)
+
+
+def overridden(elsewhere: Elsewhere) -> None:
+    """The setting can be overridden in a test, and a view may let an error pass."""
+    from django.http import JsonResponse  # noqa: PLC0415
+    from django.test import AsyncRequestFactory, RequestFactory  # noqa: PLC0415
+    from django.test.utils import override_settings  # noqa: PLC0415
+
+    from watchword.integrations.django import auth  # noqa: PLC0415
+    from watchword.integrations.django.middleware import (  # noqa: PLC0415
+        WatchwordMiddleware,
+    )
+
+    def view(request: Any) -> JsonResponse:
+        return JsonResponse({"hello": auth.session(request).sub})
+
+    elsewhere.is_cut_off = False
+    elsewhere.ended.clear()
+    with override_settings(WATCHWORD={"issuer": ISSUER, "audience": "other"}):
+        good = bearer(elsewhere.mint.token())
+        assert view(RequestFactory().get("/", headers=good)).status_code == 200
+        assert elsewhere.asked_for["audience"] == "other"
+        middleware = WatchwordMiddleware(view)
+        request = RequestFactory().get("/", headers=bearer("bad"))
+        with pytest.raises(TokenInvalid) as raised:
+            view(request)
+        answer = middleware.process_exception(request, raised.value)
+        assert answer is not None
+        assert json.loads(answer.content)["code"] == "token_invalid"
+        assert middleware.process_exception(request, ValueError()) is None
+        asked = AsyncRequestFactory().get("/", headers=good)
+        assert asyncio.run(auth.asession(asked)).sub == "u"
+
+
+def rest() -> None:
+    elsewhere = stand_in()
+    resource_story(by_wsgi(example("drf_api", keep=True).app), elsewhere)
+
+
+def stand_in() -> Elsewhere:
+    elsewhere = Elsewhere()
+    verify.Verifier = elsewhere.verifier  # type: ignore[attr-defined]
+    return elsewhere

@@ -1,0 +1,123 @@
+"""Flask: the examples as printed, and an engine in a thread of each process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import httpx2
+import pytest
+
+from tests.integrations.stand_in import Elsewhere
+from tests.integrations.stories import (
+    BASE,
+    NAME,
+    PASSWORD,
+    bearer,
+    code_of,
+    embedded_story,
+    example,
+    login,
+    resource_story,
+)
+from tests.pages import ROOT, clean_environment
+
+
+@contextmanager
+def running(program: ModuleType) -> Iterator[httpx2.Client]:
+    transport = httpx2.WSGITransport(app=program.app)
+    with (
+        closing(program.auth),
+        httpx2.Client(transport=transport, base_url="http://127.0.0.1") as client,
+    ):
+        yield client
+
+
+def test_the_embedded_example_does_its_job() -> None:
+    program = example("flask_embedded")
+    with running(program) as client:
+        program.auth.register(NAME, PASSWORD)
+        embedded_story(client)
+
+
+def test_the_api_example_only_verifies(elsewhere: Elsewhere) -> None:
+    with running(example("flask_api")) as client:
+        resource_story(client, elsewhere)
+
+
+def test_many_threads_share_one_engine() -> None:
+    """It starts once, whoever comes first, and serves them all."""
+    program = example("flask_embedded")
+    with running(program) as client, ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: client.get("/hello"), range(16)))
+        assert {code_of(answer) for answer in answers} == {"token_missing"}
+        program.auth.register(NAME, PASSWORD)
+        access = bearer(login(client)["accessToken"])
+        answers = list(
+            threads.map(lambda _: client.get("/hello", headers=access), range(64))
+        )
+        assert {answer.status_code for answer in answers} == {200}
+        program.auth.call(program.auth.accounts.disable, NAME)
+        assert code_of(client.get("/hello", headers=access)) == "token_revoked"
+
+
+def test_the_bridge_bounds_what_it_reads() -> None:
+    program = example("flask_embedded")
+    with running(program) as client:
+        answer = client.post(f"{BASE}/login", content=b" " * 40_000)
+        assert (answer.status_code, code_of(answer)) == (413, "payload_too_large")
+        answer = client.post(f"{BASE}/login", content=b"{}")
+        assert (answer.status_code, code_of(answer)) == (415, "unsupported_media_type")
+        answer = client.put(f"{BASE}/login", content=b"{}")
+        assert (answer.status_code, code_of(answer)) == (405, "method_not_allowed")
+        headers = {"Accept": "text/event-stream"}
+        answer = client.get("/.well-known/jwks.json", headers=headers)
+        assert answer.json()["keys"]
+        twice = {"Authorization": "Bearer a,Bearer b"}  # as servers join two
+        answer = client.get("/hello", headers=twice)
+        assert (answer.status_code, code_of(answer)) == (400, "invalid_request")
+
+
+FORKING = """
+import os, sys
+from flask_embedded import app, auth
+
+auth.register("ann", "four words make a phrase")
+body = {"username": "ann", "password": "four words make a phrase"}
+tokens = app.test_client().post("/api/auth/login", json=body).json
+child = os.fork()
+for name in ("first", "second")[: 2 if child else 1]:
+    headers = {"Authorization": "Bearer " + tokens["accessToken"]}
+    answer = app.test_client().get("/hello", headers=headers)
+    assert answer.status_code == 200, answer.text
+if not child:
+    end = app.test_client().post("/api/auth/logout", json=tokens)
+    assert end.status_code == 200, end.text
+    sys.exit()
+assert os.waitpid(child, 0)[1] == 0
+print(app.test_client().post("/api/auth/refresh", json=tokens).json["code"])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_process_that_forks_leaves_its_engine_alone(folder: Path) -> None:
+    """Both work on, on the same file, and both end by themselves, in order."""
+    program = [sys.executable, "-W", "error", "-c", FORKING]
+    done = subprocess.run(
+        program,
+        cwd=folder,
+        env=clean_environment(PYTHONPATH=str(ROOT / "examples")),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "session_revoked\n"), done.stderr
+    made, _, rest = done.stderr.partition("\n")
+    assert "made a server secret" in made
+    assert rest == ""

@@ -1,0 +1,169 @@
+"""An app's own users: its check decides, and all around it stays as it is."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.scenarios.api import BASE, LocalApi, code_of, local_api, settings_for
+from watchword import Credentials, Subject
+from watchword.core.limits import THROTTLE_NAME_BURST
+from watchword.errors import Throttled
+from watchword.subjects import Authenticate, account_id_of
+from watchword.testing import ManualClock
+
+NAME, RIGHT = "Ann@Shop.example", "the right one"
+OWN = uuid.UUID("6f1c9f5e-0000-4000-8000-00000000002a")
+
+
+class Shop:
+    """The app: who may sign in, and what was asked."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject: Subject | None = subject
+        self.asked: list[Credentials] = []
+        self.fault: Exception | None = None
+
+    def check(self, given: Credentials) -> Subject | None:
+        self.asked.append(given)
+        if self.fault is not None:
+            raise self.fault
+        return self.subject if given.password == RIGHT else None
+
+
+@asynccontextmanager
+async def api_with(check: Authenticate, folder: Path) -> AsyncIterator[LocalApi]:
+    settings = settings_for(folder, "sqlite")
+    async with local_api(settings, ManualClock(), authenticate=check) as api:
+        yield api
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop(Subject(7, roles=("clerk", "staff")))
+
+
+async def test_the_app_says_who_signs_in(shop: Shop, tmp_path: Path) -> None:
+    """It is given the name as it was typed; the number is the subject."""
+    async with api_with(shop.check, tmp_path) as api:
+        tokens = await api.login(NAME, RIGHT)
+        headers = {"Authorization": f"Bearer {tokens['accessToken']}"}
+        me = (await api.client.get(f"{BASE}/me", headers=headers)).json()
+        assert me["sub"] == "00000000-0000-0000-0000-000000000007"
+        assert me["roles"] == ["clerk", "staff"]
+        assert code_of(await api.refresh(tokens["refreshToken"])) == "ok"
+        (asked,) = shop.asked
+        assert (asked.username, asked.password) == (NAME, RIGHT)
+        assert asked.address
+        assert RIGHT not in repr(asked)
+        # Our own accounts are not asked at all.
+        assert code_of(await api.try_login("alice", "x")) == "invalid_credentials"
+
+
+async def test_any_kind_of_function_can_be_the_check(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """One that blocks runs on a thread, never in the event loop."""
+    seen: list[bool] = []
+
+    def blocking(given: Credentials) -> Subject | None:
+        seen.append(threading.current_thread() is threading.main_thread())
+        return shop.check(given)
+
+    async def asynchronous(given: Credentials) -> Subject | None:
+        return shop.check(given)
+
+    class Callable:
+        async def __call__(self, given: Credentials) -> Subject | None:
+            return shop.check(given)
+
+    checks: list[Any] = [blocking, asynchronous, Callable(), partial(asynchronous)]
+    for number, check in enumerate(checks):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        async with api_with(check, folder) as api:
+            assert code_of(await api.try_login(NAME, RIGHT)) == "ok"
+            assert code_of(await api.try_login(NAME, "no")) == "invalid_credentials"
+    assert seen == [False, False]
+
+
+async def test_guesses_are_throttled_before_the_check(
+    shop: Shop, tmp_path: Path
+) -> None:
+    async with api_with(shop.check, tmp_path) as api:
+        for _ in range(THROTTLE_NAME_BURST):
+            assert code_of(await api.try_login(NAME, "no")) == "invalid_credentials"
+        answer = await api.try_login(NAME.upper(), RIGHT)
+        assert (answer.status_code, code_of(answer)) == (429, "throttled")
+        assert len(shop.asked) == THROTTLE_NAME_BURST
+
+
+@pytest.mark.parametrize("kind", ["raises", "roles", "id"])
+async def test_a_check_that_fails_is_503_and_no_failure_of_the_user(
+    kind: str, shop: Shop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    if kind == "raises":
+        shop.fault = OSError("the app's database is away")
+    elif kind == "roles":
+        shop.subject = Subject(7, roles=("with blank",))
+    else:
+        shop.subject = Subject(-1)
+    async with api_with(shop.check, tmp_path) as api:
+        for _ in range(THROTTLE_NAME_BURST + 1):
+            answer = await api.try_login(NAME, RIGHT)
+            assert (answer.status_code, code_of(answer)) == (503, "store_unavailable")
+        assert "authenticate failed" in caplog.text
+        assert RIGHT not in caplog.text
+        shop.fault, shop.subject = None, Subject(OWN)
+        assert code_of(await api.try_login(NAME, RIGHT)) == "ok"
+
+
+async def test_the_app_may_ask_to_wait(shop: Shop, tmp_path: Path) -> None:
+    shop.fault = Throttled(retry_after=40)
+    async with api_with(shop.check, tmp_path) as api:
+        answer = await api.try_login(NAME, RIGHT)
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "40")
+
+
+async def test_a_user_who_is_disabled_loses_every_session(
+    shop: Shop, tmp_path: Path
+) -> None:
+    shop.subject = Subject(OWN)
+    async with api_with(shop.check, tmp_path) as api:
+        first, second = [await api.login(NAME, RIGHT) for _ in range(2)]
+        shop.subject = None
+        assert api.engine.subjects is not None
+        assert await api.engine.subjects.end_all(OWN, "disabled") == 2
+        for tokens in (first, second):
+            assert code_of(await api.secure(tokens["accessToken"])) == "token_revoked"
+        assert code_of(await api.try_login(NAME, RIGHT)) == "invalid_credentials"
+
+
+async def test_a_sign_in_under_way_does_not_outlive_the_user(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """The check says yes, the app disables the user, and then the session starts."""
+    at_the_check, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(given: Credentials) -> Subject | None:
+        found = shop.check(given)
+        at_the_check.set()
+        await go_on.wait()
+        return found
+
+    async with api_with(slow, tmp_path) as api:
+        signing_in = asyncio.create_task(api.try_login(NAME, RIGHT))
+        await at_the_check.wait()
+        assert api.engine.subjects is not None
+        await api.engine.subjects.end_all(7, "disabled")
+        go_on.set()
+        assert code_of(await signing_in) == "invalid_credentials"
+        assert await api.engine.sessions.list_of_account(account_id_of(7)) == []
