@@ -194,8 +194,8 @@ def delete(
 def import_(file: IO[bytes], data: Path | None, as_json: bool) -> None:
     """Make accounts from JSON lines: username, passwordHash, roles. `-`: piped in.
 
-    Hashes of Django, bcrypt, scrypt and argon2 are understood, and replaced at the
-    first sign-in. Lines that are refused are named; the others count.
+    Hashes of Django and Werkzeug, bcrypt, scrypt and argon2 are understood, and
+    replaced at the first sign-in. Lines that are refused are named; the others count.
     """
 
     async def work(watchword: Watchword) -> tuple[int, list[dict[str, Any]]]:
