@@ -12,6 +12,7 @@
     │   └── NonceNeeded           use_dpop_nonce
     ├── CsrfRejected              csrf_rejected
     ├── InsufficientScope         insufficient_scope
+    ├── InsufficientRole          insufficient_role
     ├── NotFound                  not_found
     ├── NameTaken                 name_taken
     ├── PasswordRejected          password_rejected
@@ -54,6 +55,7 @@ __all__ = [
     "ConfigurationError",
     "CsrfRejected",
     "InsufficientAuthentication",
+    "InsufficientRole",
     "InsufficientScope",
     "InvalidClient",
     "InvalidCredentials",
@@ -183,17 +185,21 @@ class CsrfRejected(WatchwordError):
 
 
 class InsufficientScope(WatchwordError):
-    """A good access token without a scope, or a role, that is needed (RFC 6750 §3.1).
-
-    `scope` is what is needed; empty where it is a role.
-    """
+    """A good access token without a scope that is needed (RFC 6750 §3.1)."""
 
     code = "insufficient_scope"
     message = "The access token lacks a scope that is needed here."
 
-    def __init__(self, scope: str, message: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, scope: str) -> None:
+        super().__init__()
         self.scope = scope
+
+
+class InsufficientRole(WatchwordError):
+    """A good access token of an account without a role that is needed."""
+
+    code = "insufficient_role"
+    message = "The account lacks a role that is needed here."
 
 
 class NotFound(WatchwordError):

@@ -72,7 +72,7 @@ def test_the_claims_are_those_of_rfc_9068_and_of_the_session() -> None:
 
 
 def test_a_claims_hook_may_set_no_claim_of_ours() -> None:
-    assert set(Claims.__struct_fields__) == RESERVED
+    assert set(Claims.__struct_fields__) - {"extra"} == RESERVED
 
 
 ASKED: dict[str, tuple[Asked, dict[str, Any], dict[str, Any]]] = {
@@ -161,7 +161,13 @@ def test_good_claims_are_returned_typed() -> None:
     assert check(aud=["other", AUDIENCE]).aud == ["other", AUDIENCE]
     assert check(nbf=NOW // 1000).nbf == NOW // 1000
     assert check(roles=["a", "b"]).roles == ("a", "b")
-    assert check(theirs={"own": 1}) == claims()
+
+
+def test_claims_of_the_app_are_apart_from_ours() -> None:
+    """Whatever they are called: none is taken for one of ours, nor spoils a token."""
+    theirs: dict[str, Any] = {"own": 1, "extra": "x", "plan": {"name": "gold"}}
+    assert check(**theirs) == msgspec.structs.replace(claims(), extra=theirs)
+    assert check().extra == {}
 
 
 WRONG: dict[str, dict[str, Any]] = {

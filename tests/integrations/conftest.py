@@ -21,4 +21,5 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Elsewhere:
     """The issuer of `examples/*_api.py`."""
     made = Elsewhere()
     monkeypatch.setattr(verify, "Verifier", made.verifier, raising=False)
+    monkeypatch.setattr(verify, "SyncVerifier", made.sync_verifier, raising=False)
     return made

@@ -121,9 +121,26 @@ def overridden(elsewhere: Elsewhere) -> None:
 def rest() -> None:
     elsewhere = stand_in()
     resource_story(by_wsgi(example("drf_api", keep=True).app), elsewhere)
+    from django.test import RequestFactory  # noqa: PLC0415
+    from rest_framework.exceptions import APIException  # noqa: PLC0415
+    from rest_framework.request import Request  # noqa: PLC0415
+    from rest_framework.views import APIView  # noqa: PLC0415
+
+    from watchword.integrations.django import drf  # noqa: PLC0415
+
+    elsewhere.is_cut_off = False
+    elsewhere.ended.clear()
+    good = RequestFactory().get("/", headers=bearer(elsewhere.mint.token()))
+    request = Request(good, authenticators=[drf.WatchwordAuthentication()])
+    with pytest.raises(APIException) as raised:
+        drf.requires(roles=["admin"])().has_permission(request, APIView())
+    assert raised.value.status_code == 403
+    detail: Any = raised.value.detail
+    assert detail["code"] == "insufficient_role"
 
 
 def stand_in() -> Elsewhere:
     elsewhere = Elsewhere()
     verify.Verifier = elsewhere.verifier  # type: ignore[attr-defined]
+    verify.SyncVerifier = elsewhere.sync_verifier  # type: ignore[attr-defined]
     return elsewhere

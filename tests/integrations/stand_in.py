@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final, Self
 
 from tests.verify.minting import Bench
@@ -24,6 +25,12 @@ class Elsewhere(Bench):
         assert issuer == ISSUER
         self.asked_for = {"audience": audience, **given}
         return Verifier(self)
+
+    def sync_verifier(
+        self, issuer: str, audience: str = "api", **given: Any
+    ) -> SyncVerifier:
+        """In the place of `watchword.verify.SyncVerifier`."""
+        return SyncVerifier(self.verifier(issuer, audience, **given))
 
 
 class Verifier:
@@ -49,3 +56,17 @@ class Verifier:
         self, token: str, proof: str | None, *, method: str, url: str
     ) -> Claims:
         return await self._checker.verify_bound(token, proof, method=method, url=url)
+
+
+class SyncVerifier:
+    """The interface of `watchword.verify.SyncVerifier`."""
+
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
+        self.require = verifier.require
+
+    def verify(self, token: str) -> Claims:
+        return asyncio.run(self._verifier.verify(token))
+
+    def close(self) -> None:
+        pass

@@ -148,6 +148,8 @@ def test_the_apps_users_and_claims() -> None:
         hello = client.get("/hello", headers=bearer(access))
         assert hello.json() == {"hello": subject}
         assert payload_of(access)["plan"] == "gold"
+        me = client.get(f"{BASE}/me", headers=bearer(access)).json()
+        assert me["extra"] == {"plan": "gold"}
         assert payload_of(access)["sub"] == subject
         assert call(client, auth.end_all, 7) == 1
         assert code_of(client.get("/hello", headers=bearer(access))) == "token_revoked"

@@ -70,7 +70,7 @@ def test_a_test_of_the_app_overrides_the_session() -> None:
     app.dependency_overrides[auth.session] = lambda: claims
     with TestClient(app) as client:
         assert client.get("/hello").json() == {"hello": "me"}
-        assert code_of(client.get("/admin")) == "insufficient_scope"
+        assert code_of(client.get("/admin")) == "insufficient_role"
 
 
 def test_roles_are_required() -> None:
@@ -79,7 +79,7 @@ def test_roles_are_required() -> None:
         call(client, auth.register, NAME, PASSWORD)
         tokens = login(client)
         answer = client.get("/admin", headers=bearer(tokens["accessToken"]))
-        assert (answer.status_code, code_of(answer)) == (403, "insufficient_scope")
+        assert (answer.status_code, code_of(answer)) == (403, "insufficient_role")
         call(client, auth.accounts.set_roles, NAME, ["admin", "clerk"])
         body = {"refreshToken": tokens["refreshToken"]}
         tokens = client.post(f"{BASE}/refresh", json=body).json()

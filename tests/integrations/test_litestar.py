@@ -51,4 +51,4 @@ def test_a_guard_of_the_whole_app_leaves_the_sign_in_alone() -> None:
         client.portal.call(auth.register, NAME, PASSWORD)
         assert code_of(client.get("/open")) == "token_missing"
         access = bearer(login(client)["accessToken"])
-        assert code_of(client.get("/open", headers=access)) == "insufficient_scope"
+        assert code_of(client.get("/open", headers=access)) == "insufficient_role"

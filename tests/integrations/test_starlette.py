@@ -77,7 +77,7 @@ def test_starlettes_own_decorator_knows_the_scopes(elsewhere: Elsewhere) -> None
         assert client.get("/open").json() is False
         assert client.get("/orders", headers=bearer(mint.token())).status_code == 403
         lacking = client.get("/blocking", headers=bearer(mint.token()))
-        assert code_of(lacking) == "insufficient_scope"
+        assert code_of(lacking) == "insufficient_role"
         old = bearer(mint.with_claims(auth_time=1))
         answer = client.get("/shop", headers=old)
         assert code_of(answer) == "insufficient_user_authentication"

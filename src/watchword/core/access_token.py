@@ -56,6 +56,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     nbf: int | None = None
     scope: str | None = None
     roles: tuple[str, ...] = ()
+    extra: dict[str, Any] = {}
+    """What an app's claims hook added; in the token these lie beside the others."""
 
 
 def claims_of(
@@ -145,6 +147,9 @@ def read_claims(payload: Mapping[str, Any], issuer: str) -> Claims:
     For whom and for when is for `check_claims`: to end a session any of its tokens is
     good enough, for whatever clock. Raises TokenInvalid.
     """
+    extra = {name: payload[name] for name in payload if name not in RESERVED}
+    if extra:
+        payload = {name: payload[name] for name in payload if name in RESERVED}
     try:
         claims = msgspec.convert(payload, Claims, strict=True)
     except msgspec.ValidationError:
@@ -160,7 +165,7 @@ def read_claims(payload: Mapping[str, Any], issuer: str) -> Claims:
         raise TokenInvalid
     if claims.exp - claims.iat > limits.ACCESS_TTL_MAX // 1000:
         raise TokenInvalid
-    return claims
+    return msgspec.structs.replace(claims, extra=extra) if extra else claims
 
 
 def _of_user(claims: Claims) -> bool:

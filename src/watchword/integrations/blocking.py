@@ -1,20 +1,27 @@
-"""What the synchronous frameworks share: both sides, run by a thread of their own."""
+"""What the synchronous frameworks share: both sides, run by a thread of their own.
+
+The thread starts with the first request of a process, and ends with it. A token that
+can be judged without asking anybody is judged in the thread of its request.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
+from watchword import verify
 from watchword.core.access_token import Claims
-from watchword.integrations.environ import headers_of
-from watchword.integrations.gate import Gate, Needs, Remote
+from watchword.errors import TokenInvalid, WatchwordError
+from watchword.integrations.gate import Needs
 from watchword.integrations.portal import Portal
+from watchword.verify.challenges import Refusal, refusal
+from watchword.verify.presented import Headers, address_of, presented, scheme_of
 
 if TYPE_CHECKING:
     from watchword.accounts import Accounts
     from watchword.claims import ClaimsHook
-    from watchword.integrations.embedding import Embedding
     from watchword.ports import Account
     from watchword.sessions import Sessions
     from watchword.subjects import Authenticate
@@ -24,25 +31,26 @@ Result = TypeVar("Result")
 
 
 class Side:
-    """What an app's views ask, whichever side it is on.
-
-    `portal` starts with the first request of a process and ends with it.
-    """
-
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
-        self._portal = Portal(gate)
+    """What an app's views ask, whichever side it is on."""
 
     def close(self) -> None:
-        """Stop, for tests: the next request starts anew."""
-        self._portal.close()
+        """Stop the thread, for tests: the next request starts it anew."""
+        raise NotImplementedError
 
-    def _claims(self, environ: Mapping[str, Any], path: str) -> Claims:
-        headers, method = headers_of(environ), environ["REQUEST_METHOD"]
-        return self._portal.call(self._gate.claims, headers, method, path)
+    def _claims(self, headers: Headers, method: str, path: str) -> Claims:
+        """Blocks. Raises AccessTokenError, InvalidRequest, TryAgain."""
+        raise NotImplementedError
+
+    async def _aclaims(self, headers: Headers, method: str, path: str) -> Claims:
+        """The same for another event loop, which it does not block."""
+        return await asyncio.to_thread(self._claims, headers, method, path)
 
     def _require(self, claims: Claims, needs: Needs) -> None:
-        self._gate.require(claims, needs)
+        """Raises InsufficientScope, InsufficientRole, InsufficientAuthentication."""
+        raise NotImplementedError
+
+    def _refusal(self, error: WatchwordError, headers: Headers) -> Refusal:
+        raise NotImplementedError
 
 
 class Verifying(Side):
@@ -62,9 +70,32 @@ class Verifying(Side):
         cut_off: Literal["closed", "open"] = "closed",
         address: str | None = None,
     ) -> None:
-        super().__init__(
-            Remote(issuer, audience, feed=feed, cut_off=cut_off, address=address)
+        self._verifier = verify.SyncVerifier(  # type: ignore[attr-defined]
+            issuer, audience, feed=feed, cut_off=cut_off
         )
+        self._address = address
+
+    def close(self) -> None:
+        self._verifier.close()
+
+    def _claims(self, headers: Headers, method: str, path: str) -> Claims:
+        shown = presented(headers)
+        if shown.scheme == "Bearer":
+            return cast("Claims", self._verifier.verify(shown.token))
+        if self._address is None:
+            raise TokenInvalid
+        url = address_of(self._address, path)
+        claims = self._verifier.verify_bound(
+            shown.token, shown.proof, method=method, url=url
+        )
+        return cast("Claims", claims)
+
+    def _require(self, claims: Claims, needs: Needs) -> None:
+        self._verifier.require(claims, **needs)
+
+    def _refusal(self, error: WatchwordError, headers: Headers) -> Refusal:
+        dpop = self._address is not None
+        return refusal(error, scheme_of(headers), dpop=dpop)
 
 
 class Embedded(Side):
@@ -73,8 +104,6 @@ class Embedded(Side):
     `settings` have the names of `watchword.Settings`. An app with its own users gives
     `authenticate`; `claims_hook` adds claims of the app's own. Raises SettingsError.
     """
-
-    _gate: Embedding
 
     def __init__(
         self,
@@ -87,14 +116,16 @@ class Embedded(Side):
         # Here, for an API that only verifies has none of it installed.
         from watchword.integrations.embedding import Embedding  # noqa: PLC0415
 
-        super().__init__(
-            Embedding(
-                database_url,
-                settings,
-                authenticate=authenticate,
-                claims_hook=claims_hook,
-            )
+        self._gate = Embedding(
+            database_url,
+            settings,
+            authenticate=authenticate,
+            claims_hook=claims_hook,
         )
+        self._portal = Portal(self._gate)
+
+    def close(self) -> None:
+        self._portal.close()
 
     def call(
         self,
@@ -128,3 +159,22 @@ class Embedded(Side):
         changed the password: call it after that is committed.
         """
         return self.call(self._gate.end_all, subject_id)
+
+    def _claims(self, headers: Headers, method: str, path: str) -> Claims:
+        self._portal.start()
+        known = self._gate.claims_at_once(headers)
+        return known or self._portal.call(self._gate.claims, headers, method, path)
+
+    async def _aclaims(self, headers: Headers, method: str, path: str) -> Claims:
+        await self._portal.astart()
+        known = self._gate.claims_at_once(headers)
+        if known is None:
+            claims = self._gate.claims
+            known = await self._portal.wait(claims, headers, method, path)
+        return known
+
+    def _require(self, claims: Claims, needs: Needs) -> None:
+        self._gate.require(claims, needs)
+
+    def _refusal(self, error: WatchwordError, headers: Headers) -> Refusal:
+        return self._gate.refuse(error, headers)

@@ -23,7 +23,7 @@ from watchword.server.openapi import BASE
 from watchword.server.problems import respond
 from watchword.subjects import Authenticate, account_id_of
 from watchword.verify.challenges import Refusal
-from watchword.verify.presented import Headers, scheme_of
+from watchword.verify.presented import Headers, presented, scheme_of
 
 _SQLITE: Final = "sqlite:"
 _log: Final = logging.getLogger("watchword")
@@ -107,6 +107,16 @@ class Embedding(Gate):
             return await self.engine.subjects.end_all(subject_id, reason)
         account_id = account_id_of(subject_id)
         return await self.engine.sessions.end_all(account_id, reason)
+
+    def claims_at_once(self, headers: Headers) -> Claims | None:
+        """The claims, from any thread; None where the event loop has to be asked.
+
+        Raises what `claims` raises.
+        """
+        shown = presented(headers)
+        if shown.scheme == "Bearer":
+            return self.engine.checker.verify(shown.token)
+        return None
 
     def asked(
         self,

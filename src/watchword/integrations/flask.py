@@ -34,7 +34,8 @@ class _Guarded(Side):
         """
         key = f"watchword_{id(self)}"
         if key not in g:
-            setattr(g, key, self._claims(request.environ, request.path))
+            headers = headers_of(request.environ)
+            setattr(g, key, self._claims(headers, request.method, request.path))
         return cast("Claims", g.get(key))
 
     def required(
@@ -62,7 +63,7 @@ class _Guarded(Side):
         app.register_error_handler(WatchwordError, self._refuse)
 
     def _refuse(self, error: WatchwordError) -> Response:
-        refused = self._gate.refuse(error, headers_of(request.environ))
+        refused = self._refusal(error, headers_of(request.environ))
         return Response(refused.body, refused.status, refused.headers)
 
 

@@ -142,7 +142,7 @@ class Gate:
         )
 
     def require(self, claims: Claims, needs: Needs) -> None:
-        """Raises InsufficientScope, InsufficientAuthentication."""
+        """Raises InsufficientScope, InsufficientRole, InsufficientAuthentication."""
         self.verifier.require(claims, **needs)
 
     def refuse(self, error: WatchwordError, headers: Headers) -> Refusal:

@@ -53,11 +53,12 @@ class Portal:
         **kwargs: Given.kwargs,
     ) -> Result:
         """The same from another event loop, which it does not block."""
-        if self._running is None:
-            await asyncio.to_thread(self.start)
+        await self.astart()
         return await asyncio.wrap_future(self._submit(work, *args, **kwargs))
 
     def _started(self) -> _Running:
+        if (running := self._running) is not None:
+            return running
         with self._lock:
             if not self._knows_the_end:
                 # `atexit` comes too late: the executors of the engine are gone by then.
@@ -72,6 +73,11 @@ class Portal:
     def start(self) -> None:
         """Open the gate, if it is not open. Raises what opening it raises."""
         self._started()
+
+    async def astart(self) -> None:
+        """The same from another event loop, which it does not block."""
+        if self._running is None:
+            await asyncio.to_thread(self.start)
 
     def close(self) -> None:
         """Finish what was accepted and end the thread."""

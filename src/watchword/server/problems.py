@@ -163,7 +163,7 @@ def _headers(error: WatchwordError, status: int, scope: Scope) -> dict[str, str]
     headers = {"cache-control": "no-store"}
     if isinstance(error, TryAgain):
         headers["retry-after"] = str(max(1, error.retry_after))
-    if status == HTTPStatus.UNAUTHORIZED or isinstance(error, errors.InsufficientScope):
+    if challenges.is_challenged(error, status):
         headers["www-authenticate"] = _challenge(error, scope)
     return headers
 

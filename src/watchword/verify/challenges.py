@@ -28,6 +28,7 @@ STATUS: Final[dict[type[WatchwordError], int]] = {
     errors.TokenNonceNeeded: 401,
     errors.InsufficientAuthentication: 401,
     errors.InsufficientScope: 403,
+    errors.InsufficientRole: 403,
     errors.Overloaded: 503,
     errors.StoreUnavailable: 503,
 }
@@ -82,11 +83,18 @@ def refusal(
     headers = {"content-type": PROBLEM_JSON, "cache-control": "no-store"}
     if isinstance(error, TryAgain):
         headers["retry-after"] = str(max(1, error.retry_after))
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+    if is_challenged(error, status):
         headers["www-authenticate"] = challenge(error, scheme, dpop=dpop)
     if isinstance(error, errors.TokenNonceNeeded):
         headers["dpop-nonce"] = error.nonce
     return Refusal(status, headers, msgspec.json.encode(problem(error, status)))
+
+
+def is_challenged(error: WatchwordError, status: int) -> bool:
+    """Whether other credentials may help: a role that is lacking comes with none."""
+    return status == HTTPStatus.UNAUTHORIZED or isinstance(
+        error, errors.InsufficientScope
+    )
 
 
 def challenge(
@@ -129,7 +137,7 @@ def _parameters(error: WatchwordError) -> dict[str, str]:
     told = described(error)
     needed: dict[str, Any] = {}
     if isinstance(error, errors.InsufficientScope):
-        needed = {"scope": error.scope or None}
+        needed = {"scope": error.scope}
     if isinstance(error, errors.InsufficientAuthentication):
         needed = {"acr_values": error.acr_values, "max_age": error.max_age}
     return told | {k: str(value) for k, value in needed.items() if value is not None}

@@ -18,6 +18,7 @@ from watchword.core import limits
 from watchword.core.access_token import TYPE, Claims, check_claims, read_claims
 from watchword.errors import (
     InsufficientAuthentication,
+    InsufficientRole,
     InsufficientScope,
     InvalidProof,
     NonceNeeded,
@@ -122,17 +123,17 @@ class Checker:
         max_age: int | None = None,
         acr_values: Sequence[str] = (),
     ) -> None:
-        """Claims with all of this scope and these roles, of a good enough sign-in.
+        """Claims with all of this scope and all these roles, of a good enough sign-in.
 
         `max_age` is in seconds since the sign-in; any of `acr_values` will do. Nobody
         signed in for a client's own token: it satisfies neither. Raises
-        InsufficientScope, InsufficientAuthentication (RFC 9470 §3).
+        InsufficientScope, InsufficientRole, InsufficientAuthentication (RFC 9470 §3).
         """
         granted = (claims.scope or "").split(" ")
         if not set(scope).issubset(granted):
             raise InsufficientScope(" ".join(scope))
         if not set(roles).issubset(claims.roles):
-            raise InsufficientScope("", "The user lacks a role that is needed here.")
+            raise InsufficientRole
         old = max_age is not None and (
             claims.auth_time is None
             or self._clock() // 1000 - claims.auth_time > max_age

@@ -28,6 +28,7 @@ from watchword.errors import WatchwordError
 from watchword.integrations.blocking import Embedded, Side, Verifying
 from watchword.integrations.environ import headers_of
 from watchword.integrations.gate import Needs, checked
+from watchword.verify.presented import Headers
 
 __all__ = ["Auth", "ResourceServer", "auth"]
 
@@ -45,7 +46,7 @@ class _Guarded(Side):
         """
         known = self._known(request)
         if known is None:
-            known = self._claims(request.META, request.path_info)
+            known = self._claims(*_facts(request))
             setattr(request, self._key, known)
         return known
 
@@ -53,9 +54,7 @@ class _Guarded(Side):
         """The same in an async view."""
         known = self._known(request)
         if known is None:
-            given = headers_of(request.META), request.META["REQUEST_METHOD"]
-            claims = self._gate.claims
-            known = await self._portal.wait(claims, *given, request.path_info)
+            known = await self._aclaims(*_facts(request))
             setattr(request, self._key, known)
         return known
 
@@ -107,14 +106,14 @@ class _Guarded(Side):
 
     def refuse(self, request: HttpRequest, error: WatchwordError) -> HttpResponse:
         """The answer to an error of Watchword: a problem, and its challenge."""
-        refused = self._gate.refuse(error, headers_of(request.META))
+        refused = self._refusal(error, headers_of(request.META))
         return HttpResponse(
             refused.body, status=refused.status, headers=refused.headers
         )
 
     def challenge(self, request: HttpRequest, error: WatchwordError) -> str:
         """`WWW-Authenticate` for it."""
-        refused = self._gate.refuse(error, headers_of(request.META))
+        refused = self._refusal(error, headers_of(request.META))
         return refused.headers["www-authenticate"]
 
 
@@ -142,6 +141,11 @@ class Auth(_Guarded, Embedded):
         for name, value in answer.headers:
             made[name] = value
         return made
+
+
+def _facts(request: HttpRequest) -> tuple[Headers, str, str]:
+    method: str = request.META["REQUEST_METHOD"]
+    return headers_of(request.META), method, request.path_info
 
 
 def _configured() -> Auth | ResourceServer:

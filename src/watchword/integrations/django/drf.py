@@ -6,7 +6,7 @@ members of the problem (`detail`, `code` ...) are as everywhere.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import msgspec
 from rest_framework.authentication import BaseAuthentication
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from rest_framework.views import APIView  # it imports us, by the settings
 
 __all__ = ["User", "WatchwordAuthentication", "requires"]
-
-_UNAUTHORIZED: Final = 401
-_FORBIDDEN: Final = 403
 
 
 class User:
@@ -54,8 +51,7 @@ class _Refused(APIException):
         super().__init__()
         self.status_code = answer.status_code
         self.detail = msgspec.json.decode(answer.content)
-        if self.status_code in {_UNAUTHORIZED, _FORBIDDEN}:
-            self.auth_header = answer.headers["www-authenticate"]
+        self.auth_header = answer.headers.get("www-authenticate")
         if isinstance(error, TryAgain):
             self.wait = max(1, error.retry_after)
 
