@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.claims import ClaimsHook
 from watchword.config import ENV_PREFIX, Settings, is_loopback, load_settings
+from watchword.core.access_token import Claims
 from watchword.errors import SettingsError, TokenNonceNeeded, WatchwordError
 from watchword.integrations import bridge
 from watchword.integrations.gate import Gate, Inside
