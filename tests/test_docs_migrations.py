@@ -12,7 +12,7 @@ import pytest
 
 from tests.pages import ROOT, blocks_of, clean_environment
 
-GUIDES: Final = ["fastapi-users"]
+GUIDES: Final = ["fastapi-users", "flask-jwt-extended", "simplejwt"]
 
 
 @pytest.mark.parametrize("guide", GUIDES)
