@@ -113,6 +113,93 @@ def test_an_app_with_its_own_users(pytester: pytest.Pytester) -> None:
     passed(pytester, 4)
 
 
+FLASK: Final = """
+import pytest
+from flask import Flask
+from watchword.integrations.flask import Auth
+
+auth = Auth("sqlite:///app.db")
+app = Flask(__name__)
+auth.init_app(app)
+
+@app.get("/hello")
+@auth.required()
+def hello():
+    return {"hello": auth.session.sub}
+
+@pytest.fixture
+def watchword_auth():
+    return auth
+
+@pytest.fixture
+def client(watchword):
+    return app.test_client()
+"""
+DJANGO: Final = """
+import pytest
+from django.conf import settings
+
+settings.configure(
+    ALLOWED_HOSTS=["testserver"],
+    ROOT_URLCONF=__name__,
+    WATCHWORD={"database_url": "sqlite:///app.db"},
+)
+from django.http import JsonResponse
+from django.test import Client
+from django.urls import include, path
+from watchword.integrations.django import auth
+
+@auth.required()
+def hello(request):
+    return JsonResponse({"hello": auth.session(request).sub})
+
+urlpatterns = [
+    path("hello", hello), path("", include("watchword.integrations.django.urls"))
+]
+
+@pytest.fixture
+def watchword_auth():
+    return auth
+
+@pytest.fixture
+def client(watchword):
+    return Client()
+"""
+BLOCKING: Final = """
+@pytest.mark.parametrize("turn", [1, 2])
+def test_a_client(client, login_as, frozen_clock, turn):
+    ann = login_as("ann")
+    answer = client.get("/hello", headers=ann.headers)
+    assert answer.status_code == 200
+    frozen_clock.advance(120_000)
+    assert client.get("/hello", headers=ann.headers).status_code == 401
+    body = {{"refreshToken": ann.refresh_token}}
+    kind = "application/json"
+    answer = client.post("/api/auth/refresh", {body}, content_type=kind)
+    assert answer.status_code == 200
+    login_as.log_out(ann)
+    answer = client.post("/api/auth/refresh", {body}, content_type=kind)
+    assert answer.status_code == 401
+
+def test_the_app_itself_has_nobody():
+    assert auth.call(auth.accounts.is_empty)
+    auth.close()
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "body"),
+    [(FLASK, "data=json.dumps(body)"), (DJANGO, "json.dumps(body)")],
+    ids=["flask", "django"],
+)
+def test_frameworks_without_an_event_loop(
+    pytester: pytest.Pytester, program: str, body: str
+) -> None:
+    """Each test has an engine of its own, and after them the app has its own again."""
+    pytester.makepyfile("import json\n" + program + BLOCKING.format(body=body))
+    passed(pytester, 3)
+
+
 BYSTANDER: Final = """
 import sys
 
