@@ -69,7 +69,8 @@ check: setup ## Everything that CI asks: format, lint, types, layers, lock, site
 docs: setup ## Build the documentation as a site, in site/
 	$(BIN)/python docs/build.py
 	@$(FIND_UV); UV_PROJECT_ENVIRONMENT=.tools/docs UV_PYTHON_DOWNLOADS=never \
-		$$uv run --quiet --frozen --only-group docs zensical build --strict --clean
+		$$uv run --quiet --frozen --python $(BIN)/python --only-group docs \
+		zensical build --strict --clean
 
 bench: setup ## Measure: ratios to a bare handler, and the machine
 	@exec $(BIN)/python -m bench $(ARGS)
