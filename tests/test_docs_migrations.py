@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Final
 import pytest
 
 from tests.pages import ROOT, blocks_of, clean_environment
+from tests.test_docs import spelled
+from watchword.config import Settings
 
 GUIDES: Final = ["fastapi-users", "flask-jwt-extended", "simplejwt"]
 
@@ -37,3 +40,11 @@ def test_the_code_of_before_is_python(guide: str) -> None:
     for block in blocks_of(ROOT / f"docs/migrate-from-{guide}.md"):
         if block.kind == "python":
             ast.parse(block.text)
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_the_lives_of_tokens_are_todays(guide: str) -> None:
+    text = (ROOT / f"docs/migrate-from-{guide}.md").read_text()
+    for name in ("access_ttl", "refresh_idle", "refresh_absolute"):
+        default = spelled(getattr(Settings(), name))
+        assert re.search(rf"`{name}`[^`\n]*`{default}`", text), name
