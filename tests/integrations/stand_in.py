@@ -19,6 +19,7 @@ class Elsewhere(Bench):
         super().__init__("ES256")
         self.is_cut_off = False
         self.asked_for: dict[str, Any] = {}
+        self.proofs: list[tuple[str | None, str, str]] = []
 
     def verifier(self, issuer: str, audience: str = "api", **given: Any) -> Verifier:
         """In the place of `watchword.verify.Verifier`."""
@@ -55,7 +56,8 @@ class Verifier:
     async def verify_bound(
         self, token: str, proof: str | None, *, method: str, url: str
     ) -> Claims:
-        return await self._checker.verify_bound(token, proof, method=method, url=url)
+        self._elsewhere.proofs.append((proof, method, url))
+        return self._checker.verify_for(token, ["api"])
 
 
 class SyncVerifier:
@@ -67,6 +69,9 @@ class SyncVerifier:
 
     def verify(self, token: str) -> Claims:
         return asyncio.run(self._verifier.verify(token))
+
+    def verify_bound(self, token: str, proof: str | None, **request: Any) -> Claims:
+        return asyncio.run(self._verifier.verify_bound(token, proof, **request))
 
     def close(self) -> None:
         pass

@@ -139,3 +139,21 @@ def resource_story(client: Any, elsewhere: Elsewhere) -> None:
     assert (answer.status_code, code_of(answer)) == (503, "store_unavailable")
     assert answer.headers["retry-after"] == "5"
     assert "www-authenticate" not in answer.headers
+
+
+def bound_story(client: Any, elsewhere: Elsewhere) -> None:
+    """An API that knows its address has proofs checked for it, whatever Host says."""
+    token = elsewhere.mint.with_claims(cnf={"jkt": "k"})
+    headers = {
+        "Authorization": f"DPoP {token}",
+        "DPoP": "proof",
+        "Host": "evil.example",
+    }
+    answer = client.get("/hello", params={"page": 2}, headers=headers)
+    assert answer.status_code == 200
+    assert elsewhere.proofs == [("proof", "GET", "https://api.example/v1/hello")]
+    answer = client.get("/hello", headers={"Authorization": "DPoP no.jwt.atall"})
+    assert answer.headers["www-authenticate"].startswith(
+        'DPoP realm="watchword", error'
+    )
+    assert ', Bearer realm="watchword"' in answer.headers["www-authenticate"]

@@ -6,12 +6,13 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.testclient import TestClient
 
-from tests.integrations.stand_in import Elsewhere
+from tests.integrations.stand_in import ISSUER, Elsewhere
 from tests.integrations.stories import (
     BASE,
     NAME,
     PASSWORD,
     bearer,
+    bound_story,
     code_of,
     embedded_story,
     example,
@@ -39,6 +40,12 @@ def test_the_api_example_only_verifies(elsewhere: Elsewhere) -> None:
     program = example("fastapi_api")
     with TestClient(program.app) as client:
         resource_story(client, elsewhere)
+
+
+def test_a_proof_is_for_the_address_of_the_api(elsewhere: Elsewhere) -> None:
+    auth = ResourceServer(ISSUER, address="https://api.example/v1")
+    with TestClient(app_with(auth)) as client:
+        bound_story(client, elsewhere)
 
 
 def app_with(auth: Auth | ResourceServer) -> FastAPI:

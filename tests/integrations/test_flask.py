@@ -8,17 +8,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import httpx2
 import pytest
+from flask import Flask
 
-from tests.integrations.stand_in import Elsewhere
+from tests.integrations.stand_in import ISSUER, Elsewhere
 from tests.integrations.stories import (
     BASE,
     NAME,
     PASSWORD,
     bearer,
+    bound_story,
     code_of,
     embedded_story,
     example,
@@ -26,10 +28,11 @@ from tests.integrations.stories import (
     resource_story,
 )
 from tests.pages import ROOT, clean_environment
+from watchword.integrations.flask import ResourceServer
 
 
 @contextmanager
-def running(program: ModuleType) -> Iterator[httpx2.Client]:
+def running(program: ModuleType | SimpleNamespace) -> Iterator[httpx2.Client]:
     transport = httpx2.WSGITransport(app=program.app)
     with (
         closing(program.auth),
@@ -48,6 +51,15 @@ def test_the_embedded_example_does_its_job() -> None:
 def test_the_api_example_only_verifies(elsewhere: Elsewhere) -> None:
     with running(example("flask_api")) as client:
         resource_story(client, elsewhere)
+
+
+def test_a_proof_is_for_the_address_of_the_api(elsewhere: Elsewhere) -> None:
+    auth = ResourceServer(ISSUER, address="https://api.example/v1")
+    app = Flask("api")
+    auth.init_app(app)
+    app.add_url_rule("/hello", view_func=lambda: {"hello": auth.session.sub})
+    with running(SimpleNamespace(app=app, auth=auth)) as client:
+        bound_story(client, elsewhere)
 
 
 def test_many_threads_share_one_engine() -> None:
@@ -81,6 +93,41 @@ def test_the_bridge_bounds_what_it_reads() -> None:
         twice = {"Authorization": "Bearer a,Bearer b"}  # as servers join two
         answer = client.get("/hello", headers=twice)
         assert (answer.status_code, code_of(answer)) == (400, "invalid_request")
+
+
+def test_a_browser_gets_its_cookie_over_the_bridge() -> None:
+    """Nothing of the answer is lost, and the rule against forgery holds there too."""
+    program = example("flask_embedded")
+    with running(program) as client:
+        program.auth.register(NAME, PASSWORD)
+        body = {"username": NAME, "password": PASSWORD, "transport": "cookie"}
+        answer = client.post(f"{BASE}/login", json=body)
+        assert "refreshToken" not in answer.json()
+        kept = answer.headers["set-cookie"].partition(";")[0]
+        assert kept.startswith("__Host-watchword=ww_rt_")
+        cookie = {"Cookie": kept}
+        answer = client.post(f"{BASE}/refresh", headers=cookie)
+        assert (answer.status_code, code_of(answer)) == (403, "csrf_rejected")
+        cookie["X-Requested-With"] = "fetch"
+        answer = client.post(f"{BASE}/logout", headers=cookie)
+        assert "Max-Age=0" in answer.headers["set-cookie"]
+
+
+def test_an_engine_that_cannot_start_says_why_and_starts_when_it_can(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The secret of the database is not here: no request is answered, none is lost."""
+    program = example("flask_embedded")
+    with running(program) as client:
+        assert code_of(client.get("/hello")) == "token_missing"
+    (folder / "secret").rename(folder / "put-away")
+    with running(program) as client:
+        answer = client.get("/hello", headers=bearer("a.b.c"))
+        assert (answer.status_code, code_of(answer)) == (500, "internal_error")
+        assert "WATCHWORD_SECRET" not in answer.text
+        assert "Watchword cannot start: the server secret" in caplog.text
+        (folder / "put-away").rename(folder / "secret")
+        assert code_of(client.get("/hello", headers=bearer("a.b.c"))) == "token_invalid"
 
 
 FORKING = """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from watchword import verify
 from watchword.core.access_token import Claims
@@ -80,15 +80,17 @@ class Verifying(Side):
 
     def _claims(self, headers: Headers, method: str, path: str) -> Claims:
         shown = presented(headers)
+        claims: Claims
         if shown.scheme == "Bearer":
-            return cast("Claims", self._verifier.verify(shown.token))
+            claims = self._verifier.verify(shown.token)
+            return claims
         if self._address is None:
             raise TokenInvalid
         url = address_of(self._address, path)
         claims = self._verifier.verify_bound(
             shown.token, shown.proof, method=method, url=url
         )
-        return cast("Claims", claims)
+        return claims
 
     def _require(self, claims: Claims, needs: Needs) -> None:
         self._verifier.require(claims, **needs)

@@ -14,6 +14,7 @@ from watchword import verify
 from watchword.core.access_token import Claims
 from watchword.errors import TokenInvalid, WatchwordError
 from watchword.verify.challenges import Refusal, refusal
+from watchword.verify.checker import Checker
 from watchword.verify.presented import Headers, address_of, presented, scheme_of
 
 SECURITY_SCHEME: Final = "bearer"
@@ -54,7 +55,15 @@ class Verifies(Protocol):
     ) -> Claims:
         """The claims of a good token that came with the proof of its key."""
 
-    def require(self, claims: Claims, **needs: Any) -> None:  # noqa: ANN401 - Needs
+    def require(
+        self,
+        claims: Claims,
+        *,
+        scope: Sequence[str] = (),
+        roles: Sequence[str] = (),
+        max_age: int | None = None,
+        acr_values: Sequence[str] = (),
+    ) -> None:
         """Raises unless the claims have what is needed."""
 
 
@@ -62,7 +71,7 @@ class Engine(Protocol):
     """What a gate needs of a `watchword.Watchword`, which this module cannot name."""
 
     @property
-    def checker(self) -> verify.Checker:
+    def checker(self) -> Checker:
         """Verifies without asking anybody."""
 
 

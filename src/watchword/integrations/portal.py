@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Final, ParamSpec, TypeVar
 
+from watchword.errors import WatchwordError
 from watchword.integrations.gate import Gate
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
+_log: Final = logging.getLogger("watchword")
 # Answers have left by then; what is being committed finishes.
 STOP_SECONDS: Final = 10
 # Of a parent process, until this one ends: closing a copy of its connections would
 # take away locks on the database file that this process holds.
-_ABANDONED: Final[list[Gate]] = []
+_ABANDONED: Final[list[object]] = []
 
 
 class Portal:
@@ -67,7 +70,12 @@ class Portal:
                 )
                 self._knows_the_end = True
             if self._running is None:
-                self._running = _Running(self._gate)
+                try:
+                    self._running = _Running(self._gate)
+                except WatchwordError as error:
+                    # A request gets a status; who runs the app has to be told why.
+                    _log.error("Watchword cannot start: %s", error)
+                    raise
             return self._running
 
     def start(self) -> None:
@@ -100,7 +108,7 @@ class Portal:
     def _forked(self) -> None:
         self._lock = threading.Lock()
         if self._running is not None:
-            _ABANDONED.append(copy.copy(self._gate))
+            _ABANDONED.extend((copy.copy(self._gate), self._running))
             self._running = None
 
 

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, Unpack, cast
+import threading
+import uuid
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -30,10 +32,14 @@ from watchword.integrations.environ import headers_of
 from watchword.integrations.gate import Needs, checked
 from watchword.verify.presented import Headers
 
+if TYPE_CHECKING:
+    from watchword.ports import Account
+
 __all__ = ["Auth", "ResourceServer", "auth"]
 
 View = Callable[..., Any]
 _SETTING: Final = "WATCHWORD"
+_lock: Final = threading.Lock()
 _HOOKS: Final = ("authenticate", "claims_hook")
 
 
@@ -124,9 +130,15 @@ class ResourceServer(_Guarded, Verifying):
 class Auth(_Guarded, Embedded):
     """See `Embedded`."""
 
-    async def acall(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Any:  # noqa: ANN401 - as `work` has it
-        """As `call`, in an async view."""
-        return await self._portal.wait(work, *args)
+    async def aregister(
+        self, name: str, password: str, roles: Iterable[str] = ()
+    ) -> Account:
+        """As `register`, in an async view."""
+        return await self._portal.wait(self._gate.register, name, password, roles)
+
+    async def aend_all(self, subject_id: uuid.UUID | int) -> int:
+        """As `end_all`, in an async view."""
+        return await self._portal.wait(self._gate.end_all, subject_id)
 
     async def serve(self, request: HttpRequest) -> HttpResponse:
         """What the auth routes answer."""
@@ -149,6 +161,14 @@ def _facts(request: HttpRequest) -> tuple[Headers, str, str]:
 
 
 def _configured() -> Auth | ResourceServer:
+    """Once, though several threads may come first."""
+    with _lock:
+        if _lazy._wrapped is empty:  # noqa: SLF001
+            _lazy._wrapped = _made()  # noqa: SLF001
+        return cast("Auth | ResourceServer", _lazy._wrapped)  # noqa: SLF001
+
+
+def _made() -> Auth | ResourceServer:
     given: dict[str, Any] = dict(getattr(settings, _SETTING, {}))
     for name in _HOOKS:
         if isinstance(given.get(name), str):
