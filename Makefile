@@ -2,7 +2,7 @@
 # No uv and no virtual environment have to be there: only make and Python >= 3.11.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check bench clean
+.PHONY: help setup serve test check docs bench clean
 
 BIN := .venv/bin
 STAMP := .venv/.watchword-setup
@@ -53,7 +53,7 @@ serve: setup ## Start the server: make serve ARGS="--port 9000"
 test: setup $(PACKAGES) ## Run the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-check: setup ## Everything that CI asks: format, lint, types, layers, lock, tests
+check: setup ## Everything that CI asks: format, lint, types, layers, lock, site, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -62,12 +62,20 @@ check: setup ## Everything that CI asks: format, lint, types, layers, lock, test
 		$$uv lock --quiet --check --offline --python $(BIN)/python
 	$(BIN)/python -m coverage run -m pytest tests/core
 	$(BIN)/python -m coverage report
+	@$(MAKE) --no-print-directory docs
 	@$(MAKE) --no-print-directory test
+
+# Its generator stays out of .venv: it is as big as all that a server needs.
+docs: setup ## Build the documentation as a site, in site/
+	$(BIN)/python docs/build.py
+	@$(FIND_UV); UV_PROJECT_ENVIRONMENT=.tools/docs UV_PYTHON_DOWNLOADS=never \
+		$$uv run --quiet --frozen --python $(BIN)/python --only-group docs \
+		zensical build --strict --clean
 
 bench: setup ## Measure: ratios to a bare handler, and the machine
 	@exec $(BIN)/python -m bench $(ARGS)
 
 clean: ## Remove what the targets made, but never data
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
+	rm -rf .venv .tools site site-source .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
 		.hypothesis .schemathesis .coverage dist $(STRANGERS)/node_modules
 	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

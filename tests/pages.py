@@ -32,6 +32,16 @@ def blocks_of(page: Path) -> list[Block]:
     ]
 
 
+def files_of(page: Path) -> dict[str, str]:
+    """The programs of a page that say in their first line which file they are."""
+    shown = [(block.text, block.text.partition("\n")[0]) for block in blocks_of(page)]
+    return {
+        first.removeprefix("# "): text
+        for text, first in shown
+        if re.fullmatch(r"# [\w/]+\.py", first)
+    }
+
+
 def without_blocks(page: Path) -> str:
     return re.sub(
         r"^( *)```.*?^\1```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE

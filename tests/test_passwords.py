@@ -25,7 +25,8 @@ from watchword.passwords.pool import NICENESS, FairPool
 
 PASSWORD = "correct horse bättery staple"
 
-# Made by Django 5.2.19 and passlib 1.7.4 with PASSWORD at small costs, and by bcrypt.
+# Made with PASSWORD at small costs by Django 5.2.19, Werkzeug 3.1.9, passlib 1.7.4 and
+# bcrypt.
 IMPORTED = {
     "django pbkdf2": (
         "pbkdf2_sha256$1000$etEvC777utJUYineOaphYU"
@@ -44,6 +45,15 @@ IMPORTED = {
     "django scrypt": (
         "scrypt$16$TgzCqVjEadgT2Hkv0FKjbK$2$1$oPI8gSTWasPOqjpjvNvEMJul+NCr6aYIPO5Owqhf"
         "M1UpA3z1IGIynJrsy+jVKMGAcIY64TxJTzmTGz/84egdqg=="
+    ),
+    "werkzeug scrypt": (
+        "scrypt:1024:2:1$nIUFVlF6cumkUuNz$0f0d5dffcf179b4bca7d663c00d3f0e8d98f89d"
+        "f021ce26f3686cb89188bacb5c6a1d0e0151d88bdd218d0dc3e4bf9ddaea5ab6b0ca2981"
+        "e76f4cb4598724ff5"
+    ),
+    "werkzeug pbkdf2": (
+        "pbkdf2:sha256:1000$UoCPYPpZaq7A0CJG$00da280b02625f1a50450fe8393e1faa30d0"
+        "549c72b2e83f1ac90b19eaac9da3"
     ),
     "passlib scrypt": (
         "$scrypt$ln=4,r=2,p=1$E8JYSylF6H2v1TrHWCtlzA"
@@ -76,6 +86,14 @@ UNUSABLE = {
     "bcrypt: stray salt bits": IMPORTED["bcrypt 2b"].replace("1x9e", "1x9f"),
     "pbkdf2: too many": IMPORTED["django pbkdf2"].replace("1000", "10000001"),
     "scrypt: 1 GiB": IMPORTED["passlib scrypt"].replace("ln=4,r=2", "ln=20,r=8"),
+    "werkzeug pbkdf2: too many": IMPORTED["werkzeug pbkdf2"].replace(
+        "1000", "10000001"
+    ),
+    "werkzeug scrypt: 1 GiB": IMPORTED["werkzeug scrypt"].replace(
+        "1024:2", "1048576:8"
+    ),
+    "werkzeug scrypt: truncated": IMPORTED["werkzeug scrypt"][:-2],
+    "werkzeug sha1": "pbkdf2:sha1:1000$salt$" + "0" * 40,
     "scrypt: n is no power of 2": IMPORTED["django scrypt"].replace("$16$", "$17$"),
 }
 

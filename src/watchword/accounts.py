@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import re
 import unicodedata
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
@@ -23,6 +24,7 @@ from watchword.core.throttle import Cost
 from watchword.errors import (
     InvalidCredentials,
     InvalidRequest,
+    NameTaken,
     NotFound,
     PasswordRejected,
     StoreUnavailable,
@@ -193,24 +195,43 @@ class Accounts:
         return await self._add(name, await self._hasher.hash(password), roles)
 
     async def import_hash(
-        self, name: str, password_hash: str, *, roles: Iterable[str] = ()
+        self,
+        name: str,
+        password_hash: str,
+        *,
+        roles: Iterable[str] = (),
+        subject: uuid.UUID | None = None,
     ) -> Account:
-        """A new account with the hash of another system, rehashed at first sign-in."""
+        """A new account with the hash of another system, rehashed at first sign-in.
+
+        `subject` is the user's id there, where that is to stay. Raises PasswordRejected
+        for a hash that could not be checked, NameTaken, InvalidRequest.
+        """
         if not recognised(password_hash):
             message = "the hash is of no known form or too costly to check"
             raise PasswordRejected(message)
-        return await self._add(normalise_name(name), password_hash, roles)
+        kept = None if subject is None else subject.bytes
+        try:
+            return await self._add(normalise_name(name), password_hash, roles, kept)
+        except NameTaken:
+            if kept is None:
+                raise
+            raise NameTaken("An account of that name or subject exists.") from None
 
     async def _check_new(self, password: str, name: str) -> None:
         # Judging how common a password is takes longer than an event loop should wait.
         await asyncio.to_thread(check_new_password, password, names=(name, *_CONTEXT))
 
     async def _add(
-        self, name: str, password_hash: str, roles: Iterable[str]
+        self,
+        name: str,
+        password_hash: str,
+        roles: Iterable[str],
+        account_id: bytes | None = None,
     ) -> Account:
         now = self._clock()
         account = Account(
-            time_ordered_id(now, self._entropy(10)),
+            account_id or time_ordered_id(now, self._entropy(10)),
             name,
             password_hash,
             checked_roles(roles),

@@ -267,7 +267,7 @@ class AccountStore(Protocol):
     """Accounts by id and by name."""
 
     async def add_account(self, account: Account, event: Event) -> None:
-        """Raises NameTaken where an account has that name."""
+        """Raises NameTaken where an account has that name, or that id."""
 
     async def account_by_name(self, name: str) -> Account | None:
         """The account of that normalised name."""

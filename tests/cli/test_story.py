@@ -233,3 +233,21 @@ def test_an_import_takes_the_good_lines_and_names_the_others(
     assert again.stderr.startswith("watchword: line 1: ")
     imported = terminal.engine(signing_in("dora", password="lètmein"))
     assert imported.session.roles == ("editor",)
+
+
+def test_an_import_keeps_the_ids_that_users_have(terminal: Terminal) -> None:
+    """A subject is a UUID or a number, nobody's yet, and is the `sub` of tokens."""
+    terminal.add("zoe")
+    own = "3f0c0b9e-9f5e-4a51-8f4e-6d3c3f5f7a10"
+    given = [own, 7, own, "seven", -1, True, 1 << 128, [7]]
+    lines = [
+        json.dumps({"username": f"u{n}", "passwordHash": DJANGO, "subject": subject})
+        for n, subject in enumerate(given)
+    ]
+    told = terminal.json("user", "import", "-", typed="\n".join(lines), code=1)
+    assert [(fault["line"], fault["code"]) for fault in told["faults"]] == [
+        (3, "name_taken"),
+        *((line, "invalid_request") for line in range(4, 9)),
+    ]
+    subjects = [row["subject"] for row in terminal.json("user", "list")]
+    assert subjects[:-1] == [own, "00000000-0000-0000-0000-000000000007"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import uuid
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -194,8 +195,9 @@ def delete(
 def import_(file: IO[bytes], data: Path | None, as_json: bool) -> None:
     """Make accounts from JSON lines: username, passwordHash, roles. `-`: piped in.
 
-    Hashes of Django, bcrypt, scrypt and argon2 are understood, and replaced at the
-    first sign-in. Lines that are refused are named; the others count.
+    A subject, a UUID or a number, keeps the id that a user has elsewhere.
+    Hashes of Django and Werkzeug, bcrypt, scrypt and argon2 are understood, and
+    replaced at the first sign-in. Lines that are refused are named; the others count.
     """
 
     async def work(watchword: Watchword) -> tuple[int, list[dict[str, Any]]]:
@@ -204,8 +206,10 @@ def import_(file: IO[bytes], data: Path | None, as_json: bool) -> None:
             if not line.strip():
                 continue
             try:
-                name, hashed, roles = _imported(line)
-                await watchword.accounts.import_hash(name, hashed, roles=roles)
+                name, hashed, roles, subject = _imported(line)
+                await watchword.accounts.import_hash(
+                    name, hashed, roles=roles, subject=subject
+                )
                 made += 1
             except WatchwordError as error:
                 fault = {"line": number, "code": error.code, "message": str(error)}
@@ -223,18 +227,29 @@ def import_(file: IO[bytes], data: Path | None, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _imported(line: bytes) -> tuple[str, str, list[str]]:
-    """Name, hash and roles. No fault repeats the line: it holds a hash."""
+def _imported(line: bytes) -> tuple[str, str, list[str], uuid.UUID | None]:
+    """Name, hash, roles and subject. No fault repeats the line: it holds a hash."""
     try:
         row = json.loads(line.removeprefix(b"\xef\xbb\xbf"))
         name, hashed = row["username"], row["passwordHash"]
-        roles = row.get("roles", [])
+        roles, given = row.get("roles", []), row.get("subject")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InvalidRequest('expected {"username", "passwordHash"}') from None
     texts = [name, hashed, *(roles if isinstance(roles, list) else [None])]
     if not all(isinstance(text, str) for text in texts):
         raise InvalidRequest("username and passwordHash are text, roles a list of it")
-    return name, hashed, roles
+    return name, hashed, roles, None if given is None else _subject(given)
+
+
+def _subject(given: object) -> uuid.UUID:
+    try:
+        if isinstance(given, int) and not isinstance(given, bool):
+            return uuid.UUID(int=given)
+        if isinstance(given, str):
+            return uuid.UUID(given)
+    except ValueError:
+        pass
+    raise InvalidRequest("subject is a UUID, or a number of 0 to 128 bits")
 
 
 def _password(from_stdin: bool) -> str:

@@ -16,7 +16,7 @@ from watchword.config import ENV_PREFIX, Settings, is_loopback, load_settings
 from watchword.core.access_token import Claims
 from watchword.errors import SettingsError, TokenNonceNeeded, WatchwordError
 from watchword.integrations import bridge
-from watchword.integrations.gate import Gate
+from watchword.integrations.gate import Gate, Inside
 from watchword.ports import Account
 from watchword.server.embedded import Embedded
 from watchword.server.endpoints.metadata import resource_metadata_url
@@ -53,8 +53,15 @@ class Embedding(Gate):
         self._authenticate = authenticate
         self._claims_hook = claims_hook
 
+    def described(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        given = self.settings.model_fields_set
+        return (
+            {name: getattr(self.settings, name) for name in given},
+            {"authenticate": self._authenticate, "claims_hook": self._claims_hook},
+        )
+
     @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
+    async def _open(self) -> AsyncIterator[None]:
         """See `Gate`. Raises SettingsError, SchemaError, StoreUnavailable."""
         async with open_watchword(
             self.settings,
@@ -67,7 +74,7 @@ class Embedding(Gate):
                     "in production give WATCHWORD_SECRET",
                     engine.made_secret,
                 )
-            self._engine, self._verifier = engine, _Inside(engine)
+            self._engine, self._verifier = engine, Inside(engine)
             try:
                 yield
             finally:
@@ -80,8 +87,9 @@ class Embedding(Gate):
         Raises RuntimeError where the app forgot to run the lifespan.
         """
         _ = self.verifier
-        assert self._engine is not None  # noqa: S101 - set together
-        return self._engine
+        running = self._lent or self._engine
+        assert isinstance(running, Watchword)  # noqa: S101 - set with the verifier
+        return running
 
     async def register(
         self, name: str, password: str, roles: Iterable[str] = ()
@@ -135,24 +143,6 @@ class Embedding(Gate):
         if isinstance(error, TokenNonceNeeded):
             told["dpop-nonce"] = error.nonce
         return Refusal(answer.status_code, told, bytes(answer.body))
-
-
-class _Inside:
-    """The engine's checker, as `Verifies`."""
-
-    def __init__(self, engine: Watchword) -> None:
-        self._checker = engine.checker
-
-    async def verify(self, token: str) -> Claims:
-        return self._checker.verify(token)
-
-    async def verify_bound(
-        self, token: str, proof: str | None, *, method: str, url: str
-    ) -> Claims:
-        return await self._checker.verify_bound(token, proof, method=method, url=url)
-
-    def require(self, claims: Claims, **needs: Any) -> None:  # noqa: ANN401 - Needs
-        self._checker.require(claims, **needs)
 
 
 def settings_of(database_url: str | None, given: Mapping[str, Any]) -> Settings:

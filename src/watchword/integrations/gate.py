@@ -6,14 +6,15 @@ Needs `verify` and `errors` alone: an API which only verifies installs no server
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Final, Literal, Protocol, TypedDict
+from typing import Any, Final, Literal, Protocol, TypedDict
 
 from watchword import verify
 from watchword.core.access_token import Claims
 from watchword.errors import TokenInvalid, WatchwordError
 from watchword.verify.challenges import Refusal, refusal
+from watchword.verify.checker import Checker
 from watchword.verify.presented import Headers, address_of, presented, scheme_of
 
 SECURITY_SCHEME: Final = "bearer"
@@ -66,6 +67,32 @@ class Verifies(Protocol):
         """Raises unless the claims have what is needed."""
 
 
+class Engine(Protocol):
+    """What a gate needs of a `watchword.Watchword`, which this module cannot name."""
+
+    @property
+    def checker(self) -> Checker:
+        """Verifies without asking anybody."""
+
+
+class Inside:
+    """The checker of an engine in this process, as `Verifies`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._checker = engine.checker
+
+    async def verify(self, token: str) -> Claims:
+        return self._checker.verify(token)
+
+    async def verify_bound(
+        self, token: str, proof: str | None, *, method: str, url: str
+    ) -> Claims:
+        return await self._checker.verify_bound(token, proof, method=method, url=url)
+
+    def require(self, claims: Claims, **needs: Any) -> None:  # noqa: ANN401 - Needs
+        self._checker.require(claims, **needs)
+
+
 class Gate:
     """What the requests of an app pass, once `open` has been entered.
 
@@ -76,9 +103,26 @@ class Gate:
     def __init__(self, address: str | None) -> None:
         self._address = address
         self._verifier: Verifies | None = None
+        self._lent: Engine | None = None
 
     def open(self) -> AbstractAsyncContextManager[None]:
         """To be entered once per process, in the event loop of the requests."""
+        return self._open() if self._lent is None else contextlib.nullcontext()
+
+    def _open(self) -> AbstractAsyncContextManager[None]:
+        raise NotImplementedError
+
+    @contextlib.contextmanager
+    def lent(self, engine: Engine) -> Iterator[None]:
+        """Until left, the app runs on that engine and opens nothing: for its tests."""
+        self._lent, self._verifier = engine, Inside(engine)
+        try:
+            yield
+        finally:
+            self._lent = self._verifier = None
+
+    def described(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The settings, and what the app plugs in, of an engine that can be lent."""
         raise NotImplementedError
 
     @property
@@ -134,9 +178,11 @@ class Remote(Gate):
         self._feed = feed
         self._cut_off = cut_off
 
+    def described(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        return {"issuer": self._issuer, "audience": self._audience}, {}
+
     @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        """See `Gate`."""
+    async def _open(self) -> AsyncIterator[None]:
         verifier = verify.Verifier(
             self._issuer, self._audience, feed=self._feed, cut_off=self._cut_off
         )

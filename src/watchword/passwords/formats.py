@@ -1,4 +1,6 @@
-"""The stored hashes that are understood: argon2, bcrypt, scrypt, PBKDF2, Django's.
+"""The stored hashes that are understood: argon2, bcrypt, scrypt, PBKDF2.
+
+In the spellings of PHC, Django and Werkzeug.
 
 A stored string is parsed once into one of the types below. Its cost is bounded there,
 so that a hash planted in an import cannot stall the pool; what does not parse is
@@ -160,24 +162,39 @@ def _bcrypt(found: Match[str]) -> Bcrypt | None:
     return Bcrypt(found["hash"], prehashed=found["django"] == "bcrypt_sha256$")
 
 
-def _pbkdf2(found: Match[str]) -> Pbkdf2Sha256 | None:
-    iterations, tag = int(found["iterations"]), _decoded(found["tag"])
-    if tag is None or not 1 <= iterations <= PBKDF2_ITERATIONS_MAX:
+def _pbkdf2_django(found: Match[str]) -> Pbkdf2Sha256 | None:
+    tag = _decoded(found["tag"])
+    return None if tag is None else _pbkdf2(found, tag)
+
+
+def _pbkdf2_werkzeug(found: Match[str]) -> Pbkdf2Sha256 | None:
+    return _pbkdf2(found, bytes.fromhex(found["tag"]))
+
+
+def _pbkdf2(found: Match[str], tag: bytes) -> Pbkdf2Sha256 | None:
+    iterations = int(found["iterations"])
+    if not 1 <= iterations <= PBKDF2_ITERATIONS_MAX:
         return None
     return Pbkdf2Sha256(iterations, found["salt"].encode(), tag)
 
 
 def _scrypt_django(found: Match[str]) -> Scrypt | None:
-    return _scrypt(found, int(found["n"]), found["salt"].encode())
+    tag = _decoded(found["tag"])
+    return _scrypt(found, int(found["n"]), found["salt"].encode(), tag)
 
 
 def _scrypt_passlib(found: Match[str]) -> Scrypt | None:
-    salt = _decoded(found["salt"])
-    return None if salt is None else _scrypt(found, 1 << int(found["ln"]), salt)
+    salt, tag = _decoded(found["salt"]), _decoded(found["tag"])
+    return None if salt is None else _scrypt(found, 1 << int(found["ln"]), salt, tag)
 
 
-def _scrypt(found: Match[str], n: int, salt: bytes) -> Scrypt | None:
-    r, p, tag = int(found["r"]), int(found["p"]), _decoded(found["tag"])
+def _scrypt_werkzeug(found: Match[str]) -> Scrypt | None:
+    tag = bytes.fromhex(found["tag"])
+    return _scrypt(found, int(found["n"]), found["salt"].encode(), tag)
+
+
+def _scrypt(found: Match[str], n: int, salt: bytes, tag: bytes | None) -> Scrypt | None:
+    r, p = int(found["r"]), int(found["p"])
     memory = n * r // 8  # KiB: 128 bytes for each of n * r
     fits = (
         n > 1
@@ -217,7 +234,21 @@ _FORMATS: Final[tuple[_Format, ...]] = (
             r"pbkdf2_sha256\$(?P<iterations>[1-9][0-9]{0,8})"
             r"\$(?P<salt>[!-#%-~]{1,128})\$(?P<tag>[A-Za-z0-9+/]{43}=)"
         ),
-        _pbkdf2,
+        _pbkdf2_django,
+    ),
+    (
+        re.compile(
+            r"pbkdf2:sha256:(?P<iterations>[1-9][0-9]{0,8})"
+            r"\$(?P<salt>[!-#%-~]{1,128})\$(?P<tag>[0-9a-f]{64})"
+        ),
+        _pbkdf2_werkzeug,
+    ),
+    (
+        re.compile(
+            r"scrypt:(?P<n>[1-9][0-9]{0,8}):(?P<r>[1-9][0-9]{0,3}):(?P<p>[1-9][0-9]?)"
+            r"\$(?P<salt>[!-#%-~]{1,128})\$(?P<tag>[0-9a-f]{128})"
+        ),
+        _scrypt_werkzeug,
     ),
     (
         re.compile(

@@ -160,7 +160,8 @@ class MemoryStore:
     # accounts
 
     async def add_account(self, account: Account, event: Event) -> None:
-        if await self.account_by_name(account.name) is not None:
+        named = await self.account_by_name(account.name)
+        if named is not None or account.id in self._accounts:
             raise NameTaken
         self._accounts[account.id] = account
         self._record(event)

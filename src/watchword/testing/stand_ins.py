@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 from typing import Final
 
 START: Final = 1_800_000_000_000
 """2027-01-15T08:00:00Z: where a manual clock starts, unless told otherwise."""
+
+
+_MS: Final = timedelta(milliseconds=1)
 
 
 class ManualClock:
@@ -19,9 +23,9 @@ class ManualClock:
         """The instant that the test has set."""
         return self.now
 
-    def advance(self, ms: int) -> int:
-        """Move on, or back where negative; the new instant."""
-        self.now += ms
+    def advance(self, by: int | timedelta) -> int:
+        """Move on by milliseconds or a `timedelta`, or back; the new instant."""
+        self.now += by // _MS if isinstance(by, timedelta) else by
         return self.now
 
 

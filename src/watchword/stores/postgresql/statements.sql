@@ -245,7 +245,7 @@ WITH added AS (
     INSERT INTO watchword.accounts (
         id, name, password_hash, roles, created_at, epoch, version, disabled
     ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-    ON CONFLICT (name) DO NOTHING
+    ON CONFLICT DO NOTHING
     RETURNING id
 ), told AS (
     INSERT INTO watchword.audit (

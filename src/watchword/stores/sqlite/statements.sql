@@ -142,7 +142,7 @@ DELETE FROM audit WHERE sequence IN (
 INSERT INTO accounts (
     id, name, password_hash, roles, created_at, epoch, version, disabled
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (name) DO NOTHING
+ON CONFLICT DO NOTHING
 RETURNING id;
 
 -- name: account_by_name

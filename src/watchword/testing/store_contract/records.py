@@ -63,8 +63,10 @@ class Records(OnAStore):
         """A second account of a name is refused, and leaves no trace."""
         first, second = an_account("ada", 1), an_account("ada", 2)
         await store.add_account(first, _CREATED)
-        with pytest.raises(NameTaken):
-            await store.add_account(second, _CREATED)
+        same_id = msgspec.structs.replace(first, name="another")
+        for refused in (second, same_id):
+            with pytest.raises(NameTaken):
+                await store.add_account(refused, _CREATED)
         assert await store.account_by_name("ada") == first
         assert await store.account_by_id(second.id) is None
         assert await store.last_event() == 1

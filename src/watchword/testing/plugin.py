@@ -1,0 +1,81 @@
+"""The fixtures of the pytest plugin, for tests of apps that use Watchword.
+
+Loaded by pytest wherever Watchword is installed: so nothing is imported, and nothing
+runs, before a test asks for a fixture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from watchword.bootstrap import Watchword
+    from watchword.testing.aside import Aside
+    from watchword.testing.signing_in import LoginAs
+    from watchword.testing.stand_ins import ManualClock
+
+
+@pytest.fixture
+def watchword_auth() -> Any:  # noqa: ANN401 - one of five classes, or None
+    """The app's `Auth` or `ResourceServer`. An app that has one overrides this."""
+    return None
+
+
+@pytest.fixture
+def frozen_clock() -> ManualClock:
+    """The clock of `watchword`: it stands still until `frozen_clock.advance(...)`."""
+    from watchword.testing.stand_ins import ManualClock  # noqa: PLC0415 - when needed
+
+    return ManualClock()
+
+
+@pytest.fixture
+def _watchword_aside() -> Iterator[Aside]:
+    from watchword.testing.aside import Aside  # noqa: PLC0415 - when needed
+
+    aside = Aside()
+    try:
+        yield aside
+    finally:
+        aside.close()
+
+
+@pytest.fixture
+def watchword(
+    watchword_auth: Any,  # noqa: ANN401 - see there
+    frozen_clock: ManualClock,
+    _watchword_aside: Aside,
+) -> Iterator[Watchword]:
+    """A Watchword in memory, started, with a clock that stands still.
+
+    The app of `watchword_auth` runs on it, with the app's own settings, claims and
+    users. Another test has another one.
+    """
+    from watchword.testing.in_memory import open_in_memory  # noqa: PLC0415 - an extra
+
+    # The integrations have one shape, and only the app knows which of them it uses.
+    gate = None if watchword_auth is None else watchword_auth._gate  # noqa: SLF001
+    described = ({}, {}) if gate is None else gate.described()
+    opened = open_in_memory(*described, clock=frozen_clock)
+    run = _watchword_aside.run
+    # Frameworks without an event loop keep a thread that has one: it starts anew.
+    close = getattr(watchword_auth, "close", lambda: None)
+    close()
+    with ExitStack() as leaving:
+        engine = run(opened.__aenter__())
+        leaving.callback(lambda: run(opened.__aexit__(None, None, None)))
+        leaving.enter_context(nullcontext() if gate is None else gate.lent(engine))
+        leaving.callback(close)
+        yield engine
+
+
+@pytest.fixture
+def login_as(watchword: Watchword, _watchword_aside: Aside) -> LoginAs:
+    """`login_as("ann", roles=["admin"]).headers`: somebody who is signed in."""
+    from watchword.testing.signing_in import LoginAs  # noqa: PLC0415 - an extra
+
+    return LoginAs(watchword, _watchword_aside)

@@ -1,0 +1,99 @@
+"""`login_as`: a session for a test, without a password and without a request."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from watchword.bootstrap import Watchword
+from watchword.clients import FIRST_PARTY
+from watchword.core.session import Terms, as_text
+from watchword.errors import NotFound
+from watchword.passwords import INSECURE_FOR_TESTS
+from watchword.ports import Account
+from watchword.subjects import Subject, account_id_of
+from watchword.testing.aside import Aside
+
+User = str | uuid.UUID | int | Subject
+"""The name of one of Watchword's accounts, or a user that the app itself keeps."""
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """Somebody with a session. `subject` and `session_id` are as in the claims."""
+
+    subject: str
+    session_id: str
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """For a request to the app."""
+        return {"Authorization": f"Bearer {self.access_token}"}
+
+
+class LoginAs:
+    """Makes sessions, in tests with an event loop and without one."""
+
+    def __init__(self, watchword: Watchword, aside: Aside) -> None:
+        self._watchword = watchword
+        self._aside = aside
+
+    def __call__(
+        self,
+        user: User,
+        *,
+        roles: Iterable[str] | None = None,
+        scope: Iterable[str] = (),
+    ) -> SignedIn:
+        """A new session of the user; an account that is not there is made.
+
+        `roles` become those of the account. Raises TypeError for text where a list is
+        meant, and for a name where the app keeps its own users.
+        """
+        for what in (roles, scope):
+            if isinstance(what, str):
+                raise TypeError(f"roles and scope are lists: [{what!r}]")
+        return self._aside.run(self._sign_in(user, roles, tuple(scope)))
+
+    def log_out(self, who: SignedIn) -> None:
+        """End the session: its tokens are refused from now on."""
+        session_id = uuid.UUID(who.session_id).bytes
+        sessions = self._watchword.sessions
+        self._aside.run(sessions.end_one(session_id, "logout", address=""))
+
+    async def _sign_in(
+        self, user: User, roles: Iterable[str] | None, scope: tuple[str, ...]
+    ) -> SignedIn:
+        if isinstance(user, str):
+            account = await self._account(user, roles)
+            account_id, held = account.id, account.roles
+        else:
+            subject = user if isinstance(user, Subject) else Subject(user)
+            account_id = account_id_of(subject.id)
+            held = subject.roles if roles is None else tuple(roles)
+        terms = Terms(client_id=FIRST_PARTY.id, scope=scope)
+        grant = await self._watchword.sessions.start(account_id, held, terms)
+        return SignedIn(
+            subject=as_text(account_id),
+            session_id=as_text(grant.session.id),
+            access_token=grant.access_token,
+            refresh_token=grant.refresh_token,
+        )
+
+    async def _account(self, name: str, roles: Iterable[str] | None) -> Account:
+        if self._watchword.subjects is not None:
+            raise TypeError(f"the app keeps its own users: give the id of {name!r}")
+        accounts = self._watchword.accounts
+        try:
+            await accounts.get(name)
+        except NotFound:
+            # A hash that no password has: whoever is to type one is registered.
+            return await accounts.import_hash(
+                name, INSECURE_FOR_TESTS.dummy(), roles=roles or ()
+            )
+        if roles is not None:
+            await accounts.set_roles(name, roles)
+        return await accounts.get(name)
