@@ -101,10 +101,10 @@ class Followed:
         """
         if sid in self._ended:
             return True
-        age = self.age()
-        if age is None:
+        complete_at = self._complete_at
+        if complete_at is None:
             raise NotYet(self.error)
-        if self._closed and age > limits.FEED_STALE:
+        if self._closed and self._monotonic() - complete_at > limits.FEED_STALE:
             raise StoreUnavailable("The revocation feed is cut off.")
         return False
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import weakref
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple, Self, TypeVar
@@ -27,7 +28,6 @@ class _Running(NamedTuple):
     loop: asyncio.AbstractEventLoop
     over: asyncio.Event
     thread: threading.Thread
-    pid: int
 
 
 class SyncVerifier:
@@ -54,6 +54,10 @@ class SyncVerifier:
         self._make()  # what is wrong with the arguments is told here
         self._lock = threading.Lock()
         self._now_running: _Running | None = None
+        begin = weakref.WeakMethod(self._begin_anew)
+        os.register_at_fork(
+            after_in_child=lambda: (begin() or _nothing)()  # noqa: PLW0108 - asked then
+        )
 
     def __enter__(self) -> Self:
         self._running()
@@ -100,17 +104,22 @@ class SyncVerifier:
         """Stop its thread. It starts again where it is used again."""
         with self._lock:
             running, self._now_running = self._now_running, None
-        if running is not None and running.pid == os.getpid():
+        if running is not None:
             running.loop.call_soon_threadsafe(running.over.set)
             running.thread.join()
 
+    def _begin_anew(self) -> None:
+        # A child has no thread but its own, and perhaps a lock that nobody opens.
+        self._lock = threading.Lock()
+        self._now_running = None
+
     def _running(self) -> _Running:
         running = self._now_running
-        if running is not None and running.pid == os.getpid():
+        if running is not None:
             return running
         with self._lock:
             running = self._now_running
-            if running is None or running.pid != os.getpid():
+            if running is None:
                 self._now_running = running = self._start()
             return running
 
@@ -134,7 +143,11 @@ class SyncVerifier:
 
         thread = threading.Thread(target=work, name="watchword-verifier", daemon=True)
         thread.start()
-        return _Running(*started.result(), thread, os.getpid())
+        return _Running(*started.result(), thread)
+
+
+def _nothing() -> None:
+    """It is gone."""
 
 
 def _wait_for(running: _Running, asked: Coroutine[Any, Any, Result]) -> Result:
