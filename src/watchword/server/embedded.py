@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from watchword.bootstrap import Watchword
@@ -19,7 +20,7 @@ from watchword.config import Settings, is_loopback
 from watchword.errors import SettingsError, WatchwordError
 from watchword.server.app import ENDPOINTS, HOT, routing
 from watchword.server.edge import Edge
-from watchword.server.endpoints import health, metadata
+from watchword.server.endpoints import browser_module, health, metadata
 from watchword.server.https import HttpsOnly
 from watchword.server.openapi import document
 from watchword.server.problems import HttpsRequired
@@ -30,6 +31,10 @@ _ENDPOINTS: Final = [
     if operation not in (health.HEALTH, health.READY)
 ]
 OPERATIONS: Final = [operation for operation, _ in _ENDPOINTS]
+_FILES: Final = [
+    Route("/watchword.js", browser_module.script, methods=["GET"]),
+    Route("/watchword.d.ts", browser_module.types, methods=["GET"]),
+]
 # The well-known ones also with the issuer's path behind them.
 PATHS: Final = [
     *dict.fromkeys(operation.path for operation in OPERATIONS),
@@ -37,6 +42,7 @@ PATHS: Final = [
     f"{metadata.OPENID_PATH}/{{path:path}}",
     f"{metadata.RESOURCE_PATH}/{{path:path}}",
     metadata.RESOURCE_PATH,
+    *(file.path for file in _FILES),
 ]
 _log: Final = logging.getLogger("watchword.server")
 
@@ -47,7 +53,7 @@ class Embedded:
     def __init__(self, settings: Settings, engine: Callable[[], Watchword]) -> None:
         self._engine = engine
         self._metadata = metadata.resource_metadata_url(settings)
-        routed = routing(_ENDPOINTS)
+        routed = routing(_ENDPOINTS, _FILES)
         application: ASGIApp = Edge(routed, HOT, logged=False)
         if settings.behind_proxy:
             application = HttpsOnly(application, settings.behind_proxy)
