@@ -28,6 +28,7 @@ from rest_framework.decorators import (
     authentication_classes,
     permission_classes,
 )
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -46,7 +47,11 @@ def check(given: Credentials) -> Subject | None:
 
 class Sessions(WatchwordAuthentication):
     def user_of(self, claims: Claims) -> User:
-        return User.objects.get(pk=uuid.UUID(claims.sub).int)
+        number = uuid.UUID(claims.sub).int
+        user = User.objects.filter(pk=number, is_active=True).first()
+        if user is None:
+            raise AuthenticationFailed
+        return user
 
 
 @api_view()

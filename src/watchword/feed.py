@@ -4,7 +4,8 @@ The journal has the entries of the process's own revocation set, in the order in
 they came to be known here, each with a sequence number of this process. A follower
 reads on from a cursor, `<incarnation>.<sequence>`; the incarnation is drawn anew for
 each process, so that a cursor of another one, or of before a restart, is recognised as
-foreign and answered with all there is. Nothing is looked up in the store for it.
+foreign and answered with all there is. Who is answered by several processes in turn may
+name a cursor of each, separated by commas. Nothing is looked up in the store for it.
 
 Entries leave from the front, once no access token of theirs can be left. A follower
 whose cursor lies before the front has missed nothing that still matters, and is told
@@ -111,11 +112,12 @@ class Journal:
         )
 
     def _place(self, after: str) -> int | None:
-        """The index of the entry that follows a cursor."""
-        parsed = _CURSOR.fullmatch(after)
-        if parsed is None or parsed[1] != self._incarnation:
+        """The index of the entry that follows the cursor among these that is ours."""
+        parsed = filter(None, map(_CURSOR.fullmatch, after.split(",")))
+        ours = next((one for one in parsed if one[1] == self._incarnation), None)
+        if ours is None:
             return None
-        place = int(parsed[2]) + 1 - self._first
+        place = int(ours[2]) + 1 - self._first
         return place if 0 <= place <= len(self._entries) else None
 
     async def wait(self, after: str, seconds: float) -> None:

@@ -142,6 +142,8 @@ class Revocations:
         if not done and self._hung == waiting:
             raise StoreUnavailable("The revocation feed does not answer.")
         for read in done:
+            if read.cancelled():  # not by us: whoever follows goes on
+                raise StoreUnavailable
             read.result()
 
     def _over(self, read: asyncio.Task[None]) -> None:

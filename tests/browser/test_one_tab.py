@@ -80,6 +80,23 @@ def test_a_stream_is_not_sent_again(visitor: Visitor) -> None:
     assert (len(refusals), visitor.site.line.count()) == (3, 2)
 
 
+@MODES
+def test_what_is_no_answer_of_the_server_replaces_nothing(
+    visitor: Visitor, mode: str
+) -> None:
+    """A gateway says 200 and something of its own: the same is asked for again."""
+    (tab,) = visitor.sign_in(mode=mode)
+    visitor.site.clock.advance(ACCESS_TTL)
+    body = json.dumps({"status": "ok"})
+    tab.page.route(
+        f"**{REFRESH}",
+        lambda route: route.fulfill(content_type="application/json", body=body),
+        times=1,
+    )
+    assert tab.call() == 200
+    assert (tab.signed_in, visitor.generation()) == (True, 1)
+
+
 def test_the_sleeping_laptop(visitor: Visitor) -> None:
     """Hours later no timer has fired, and the page's clock may know nothing of them."""
     (tab,) = visitor.sign_in()

@@ -276,6 +276,17 @@ def test_the_token_goes_to_allowed_origins_and_nowhere_else(
     assert token == f"Bearer {auth.token()}"
 
 
+def test_what_a_redirect_says_has_been_done_is_not_done_again(stage: Stage) -> None:
+    """After a POST, what is refused is the page to which it led."""
+    auth = stage.signed_in()
+    stage.middle.then("/pay", Given(303, b"", (("Location", f"{stage.url}/paid"),)))
+    refusal = (("WWW-Authenticate", 'Bearer error="invalid_token"'),)
+    stage.middle.then("/paid", Given(401, b'{"code": "token_expired"}', refusal))
+    with httpx2.Client(auth=auth, verify=PLAIN, follow_redirects=True) as http:
+        assert http.post(f"{stage.url}/pay", content=b"1").status_code == 401
+    assert [one.path for one in stage.middle.seen if one.path == "/pay"] == ["/pay"]
+
+
 @pytest.mark.parametrize("library", ["httpx2", "requests"])
 def test_a_redirect_does_not_take_the_token_along(
     stage: Stage, elsewhere: Middle, library: str

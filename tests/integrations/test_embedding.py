@@ -16,7 +16,15 @@ import pytest
 from fastapi import Depends, FastAPI
 from starlette.testclient import TestClient
 
-from tests.integrations.stories import BASE, NAME, PASSWORD, bearer, code_of, login
+from tests.integrations.stories import (
+    BASE,
+    NAME,
+    PASSWORD,
+    bearer,
+    code_of,
+    example,
+    login,
+)
 from tests.pages import clean_environment
 from tests.verify.proving import Prover, ath_of
 from watchword import Credentials, Subject
@@ -155,6 +163,14 @@ def test_the_apps_users_and_claims() -> None:
         assert code_of(client.get("/hello", headers=bearer(access))) == "token_revoked"
 
 
+def test_nobody_signs_in_as_nobody() -> None:
+    """Not even with the password that those who are not there are checked against."""
+    program: Any = example("fastapi_own_users")
+    given = Credentials(username="nobody-at-all", password=PASSWORD)
+    program.NOBODY = (program.NOBODY[0], program.hasher.hash(PASSWORD))
+    assert program.check(given) is None
+
+
 def payload_of(token: str) -> Any:
     return json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
 
@@ -232,6 +248,8 @@ def test_a_bound_token_opens_a_route_of_the_app_with_its_proof_alone() -> None:
         headers["DPoP"] = proof("GET", "/hello", nonce, access)
         assert client.get("/hello", headers=headers).status_code == 200
         assert code_of(client.get("/hello", headers=headers)) == "invalid_dpop_proof"
+        headers["DPoP"] = proof("GET", f"{BASE}/me", nonce, access)
+        assert client.get(f"{BASE}/me", headers=headers).status_code == 200
 
 
 # Imports

@@ -28,7 +28,8 @@ from tests.integrations.stories import (
     resource_story,
 )
 from tests.pages import ROOT, clean_environment
-from watchword.integrations.flask import ResourceServer
+from watchword import Credentials, Subject
+from watchword.integrations.flask import Auth, ResourceServer
 
 
 @contextmanager
@@ -60,6 +61,33 @@ def test_a_proof_is_for_the_address_of_the_api(elsewhere: Elsewhere) -> None:
     app.add_url_rule("/hello", view_func=lambda: {"hello": auth.session.sub})
     with running(SimpleNamespace(app=app, auth=auth)) as client:
         bound_story(client, elsewhere)
+
+
+def test_who_was_signed_in_is_forgotten_with_the_request(elsewhere: Elsewhere) -> None:
+    """Also where an app context outlives it, as in jobs, shells and tests."""
+    program = example("flask_api")
+    with running(program) as client, program.app.app_context():
+        access = bearer(elsewhere.mint.token())
+        assert client.get("/hello", headers=access).status_code == 200
+        assert code_of(client.get("/hello")) == "token_missing"
+
+
+def test_waiting_for_oneself_is_an_error_and_no_deadlock() -> None:
+    """An async check runs in the engine's thread: there, `call` is not the way."""
+    auth: Auth
+
+    async def check(given: Credentials) -> Subject | None:
+        with pytest.raises(RuntimeError, match="await it there"):
+            auth.end_all(7)
+        return None
+
+    auth = Auth("memory:", authenticate=check)
+    app = Flask("api")
+    auth.init_app(app)
+    with running(SimpleNamespace(app=app, auth=auth)) as client:
+        body = {"username": NAME, "password": PASSWORD}
+        answer = client.post(f"{BASE}/login", json=body)
+        assert code_of(answer) == "invalid_credentials"
 
 
 def test_many_threads_share_one_engine() -> None:

@@ -36,6 +36,18 @@ def test_the_api_example_only_verifies(elsewhere: Elsewhere) -> None:
         resource_story(client, elsewhere)
 
 
+def test_no_option_of_the_app_switches_a_guard_off() -> None:
+    auth = Auth("memory:")
+
+    @get("/open", guards=[auth.requires()], watchword=True)
+    async def hello() -> str:
+        return "there"
+
+    app: Any = Litestar([hello], plugins=[auth], opt={"watchword": True})
+    with TestClient(app) as client:
+        assert code_of(client.get("/open")) == "token_missing"
+
+
 def test_a_guard_of_the_whole_app_leaves_the_sign_in_alone() -> None:
     auth = Auth("memory:")
 

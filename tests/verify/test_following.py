@@ -31,9 +31,9 @@ class Server:
         self.entries.append(EndedSession(sid, at, at + life))
 
     def answer(self, cursor: str, page: int = 1000) -> Answer:
-        life, _, place = cursor.partition(".")
-        known = life == self.incarnation
-        begin = int(place) if known else 0
+        places = dict(one.split(".") for one in cursor.split(",") if one)
+        known = self.incarnation in places
+        begin = int(places.get(self.incarnation, 0))
         entries = self.entries[begin : begin + page]
         return Answer(
             f"{self.incarnation}.{begin + len(entries)}",
@@ -63,7 +63,7 @@ class World:
         """A request that takes so long there, and its answer so long back."""
         sent = self.here.now
         self.pass_by(there)
-        answer = self.server.answer(self.followed.cursor, page)
+        answer = self.server.answer(self.followed.cursors, page)
         self.pass_by(back)
         self.followed.take(answer, sent=sent, received=self.here.now)
 
@@ -162,10 +162,26 @@ def test_another_process_is_read_from_its_beginning_and_nothing_comes_back(
     assert world.followed.age() == 1 * SECOND
     assert world.followed.has_ended("gone")
     assert world.followed.has_ended("gone too")
-    # Each answer is then all there is: asked for less often.
+    # An answer that is all there is, or nothing: asked for less often.
     assert world.followed.pause() == limits.FEED_POLL
     world.ask()
+    assert world.followed.pause() == limits.FEED_POLL
+    world.server.end("new")
+    world.ask()
     assert world.followed.pause() == limits.FEED_PAUSE
+
+
+def test_processes_that_answer_in_turn_are_each_read_to_the_end(world: World) -> None:
+    """A place is kept for each: a long feed does not begin again at every answer."""
+    one, two = world.server, Server(TWO)
+    for number in range(5):
+        one.end(f"one {number}")
+        two.end(f"two {number}")
+    for turn in range(6):
+        world.server = two if turn % 2 else one
+        world.ask(page=2)
+    assert len(world.followed) == 10
+    assert world.followed.state() == "following"
 
 
 def test_it_cannot_go_on_where_it_never_was(world: World) -> None:
@@ -174,7 +190,7 @@ def test_it_cannot_go_on_where_it_never_was(world: World) -> None:
     answer = msgspec.structs.replace(elsewhere.answer(""), complete=False)
     with pytest.raises(Malformed):
         world.followed.take(answer, sent=0, received=0)
-    assert world.followed.cursor.startswith(ONE)
+    assert world.followed.cursors.startswith(ONE)
 
 
 @pytest.mark.parametrize("drift", [-0.001, 0.001])

@@ -185,4 +185,4 @@ def test_vf_25_the_claims_are_returned_typed(bench: Bench) -> None:
     assert (claims.iss, claims.sub, claims.sid) == (ISSUER, "u", "s")
     assert claims.roles == ("admin",)
     assert claims.scope == "read"
-    assert claims.aud == ["api", "x"]
+    assert claims.aud == ("api", "x")

@@ -125,7 +125,7 @@ class Auth(httpx2.Auth):
                 response = yield request
                 if response.status_code == UNAUTHORIZED:
                     response.read()
-                outcome = _reply(response, step)
+                outcome = _reply(request, response, step)
         except StopIteration:
             return
         finally:
@@ -147,7 +147,7 @@ class Auth(httpx2.Auth):
                 response = yield request
                 if response.status_code == UNAUTHORIZED:
                     await response.aread()
-                outcome = _reply(response, step)
+                outcome = _reply(request, response, step)
         except StopIteration:
             return
         finally:
@@ -159,8 +159,10 @@ class Auth(httpx2.Auth):
         return self.attend(request.method, request.url, repeatable=repeatable)
 
 
-def _reply(response: httpx2.Response, step: Pass) -> Reply:
+def _reply(request: httpx2.Request, response: httpx2.Response, step: Pass) -> Reply:
     """What is told of our token; nothing where a redirect led away from it."""
+    if response.request.method != request.method:  # what was asked for has been done
+        return Reply()
     sent = response.request.headers.get("Authorization")
     if sent is None or sent != step.headers.get("Authorization"):
         return Reply()
@@ -180,8 +182,10 @@ def _secure_origin(address: str) -> str:
     try:
         url = httpx2.URL(address)
     except (httpx2.InvalidURL, TypeError):
-        raise SettingsError([f"{address!r} is not the URL of a server"]) from None
-    if not url.host or url.userinfo or url.query or url.fragment:
+        raise SettingsError(["an address is not a URL"]) from None
+    if url.userinfo:  # which may be a password, so nothing of it is shown
+        raise SettingsError(["the URL of a server has no user name or password"])
+    if not url.host or url.query or url.fragment:
         raise SettingsError([f"{address!r} is not the URL of a server"])
     if url.scheme != "https" and not (url.scheme == "http" and _loopback(url.host)):
         fault = f"{address!r}: give an https URL; plain http is for this machine alone"

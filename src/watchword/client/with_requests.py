@@ -74,3 +74,6 @@ def _next(passing: Passing[None], outcome: Any) -> Pass | None:  # noqa: ANN401 
             outcome = take(step)
     except StopIteration:
         return None
+    except BaseException:
+        passing.close()  # a traceback may keep it alive, and with it the lock
+        raise

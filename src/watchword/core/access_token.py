@@ -43,7 +43,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     iss: str
     sub: str
-    aud: str | list[str]
+    aud: str | tuple[str, ...]
     exp: int
     iat: int
     jti: str
@@ -81,7 +81,7 @@ def claims_of(
     return Claims(
         iss=issuer,
         sub=as_text(session.account_id),
-        aud=audience[0] if len(audience) == 1 else list(audience),
+        aud=audience[0] if len(audience) == 1 else audience,
         exp=min(issued + life, session.ends_at(policy) // 1000),
         iat=issued,
         jti=jti,
@@ -112,7 +112,7 @@ def client_claims(
     return Claims(
         iss=issuer,
         sub=client_id,
-        aud=aud[0] if len(aud) == 1 else list(aud),
+        aud=aud[0] if len(aud) == 1 else aud,
         exp=issued + life // 1000,
         iat=issued,
         jti=jti,

@@ -127,6 +127,8 @@ FEED_WAIT: Final = 10 * SECOND
 FEED_RETRY: Final = SECOND
 # Logouts that come one upon another are fetched together.
 FEED_PAUSE: Final = SECOND // 10
+# Processes behind one address whose places a follower keeps, and names in a request.
+FEED_PLACES: Final = 16
 # Proofs that were used: some 110 bytes each. At 2,000 a second they are over by then.
 PROOFS_REMEMBERED: Final = 1_000_000
 

@@ -61,6 +61,7 @@ def _scope(environ: Mapping[str, Any], scheme: str, path: str) -> dict[str, Any]
         "query_string": str(environ.get("QUERY_STRING", "")).encode("latin-1"),
         "headers": headers,
         "client": (address, 0) if address else None,
+        "watchword.blocking": True,
     }
 
 

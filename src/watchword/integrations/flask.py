@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, Unpack, cast
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, current_app, request
 
 from watchword.core.access_token import Claims
 from watchword.errors import WatchwordError
@@ -32,11 +32,12 @@ class _Guarded(Side):
         Verified once: a proof is used up by it. Raises AccessTokenError,
         InvalidRequest, TryAgain, which are answered as problems.
         """
-        key = f"watchword_{id(self)}"
-        if key not in g:
+        key = f"watchword.{id(self)}"  # not in `g`: it may outlive the request
+        if key not in request.environ:
             headers = headers_of(request.environ)
-            setattr(g, key, self._claims(headers, request.method, request.path))
-        return cast("Claims", g.get(key))
+            claims = self._claims(headers, request.method, request.path)
+            request.environ[key] = claims
+        return cast("Claims", request.environ[key])
 
     def required(
         self, **needs: Unpack[Needs]

@@ -29,6 +29,7 @@ __all__ = ["Auth", "ResourceServer"]
 Connection = ASGIConnection[Any, Any, Any, Any]
 Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 _OURS: Final = "watchword"
+_MARK: Final = object()  # which nobody else has, whatever they put under that name
 
 
 class _Guarded(Side, InitPlugin):
@@ -47,7 +48,7 @@ class _Guarded(Side, InitPlugin):
         checked(needs)
 
         async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
-            if _OURS not in handler.opt:
+            if handler.opt.get(_OURS) is not _MARK:
                 self._require(await self._claims(connection.scope), needs)
 
         return guard
@@ -93,7 +94,7 @@ class Auth(_Guarded, Embedded):
     def _route(self, path: str) -> ASGIRouteHandler:
         routes = cast("Any", self._gate.routes)
 
-        @asgi(path.replace("{id}", "{id:str}"), opt={_OURS: True}, copy_scope=True)
+        @asgi(path.replace("{id}", "{id:str}"), opt={_OURS: _MARK}, copy_scope=True)
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
             await routes(scope, receive, send)
 

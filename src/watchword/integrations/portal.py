@@ -47,6 +47,9 @@ class Portal:
         **kwargs: Given.kwargs,
     ) -> Result:
         """What `work` returns or raises. Blocks this thread."""
+        if self._started().is_here():
+            message = "called within authenticate or a claims hook: await it there"
+            raise RuntimeError(message)
         return self._submit(work, *args, **kwargs).result()
 
     async def wait(
@@ -138,6 +141,10 @@ class _Running:
             if started.done():
                 raise
             started.set_exception(error)  # whoever starts it has to hear of it
+
+    def is_here(self) -> bool:
+        """Whether the caller is in that thread, which must not wait for itself."""
+        return threading.current_thread() is self._thread
 
     def stop(self) -> None:
         self.loop.call_soon_threadsafe(self._over.set)

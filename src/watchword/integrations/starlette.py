@@ -72,16 +72,15 @@ class _Backend(AuthenticationBackend):
     async def authenticate(
         self, conn: HTTPConnection
     ) -> tuple[AuthCredentials, BaseUser] | None:
-        if conn.scope["type"] != "http":
+        # The auth routes look for themselves: a proof is used up by it, and a stale
+        # token that is sent along with a refresh is no matter.
+        if conn.scope["type"] != "http" or self._guarded.answers(conn):
             return None
         try:
             claims = await self._guarded.session(conn)
         except TokenMissing:
             return None
         except WatchwordError as error:
-            # A stale token that is sent along with a refresh is no matter.
-            if self._guarded.answers(conn):
-                return None
             raise _Refused(error) from None
         scopes = (claims.scope or "").split()
         return AuthCredentials(["authenticated", *scopes]), User(claims)

@@ -8,11 +8,14 @@ audience, its expiry and its session.
 
 from __future__ import annotations
 
+import copy
 import hmac
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 from watchword.core import limits
 from watchword.core.access_token import TYPE, Claims, check_claims, read_claims
@@ -166,6 +169,9 @@ class Checker:
             self._keep(token, known)
         if claims.sid is not None and self._has_ended(claims.sid):
             raise TokenRevoked
+        if claims.extra:  # an app may change what it is given; the next one gets it too
+            extra = copy.deepcopy(claims.extra)
+            return msgspec.structs.replace(claims, extra=extra)
         return claims
 
     def _keep(self, token: str, known: tuple[Claims, str]) -> None:

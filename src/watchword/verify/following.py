@@ -14,7 +14,9 @@ checks the anchor: it was made after it was asked for, and before it arrived. Wh
 anchor says otherwise, it is set anew, by the moment at which this answer was asked for.
 
 A foreign cursor (another process behind the same address, or a restart) is answered
-from the beginning. What was known stays: a session that ended never comes back.
+from the beginning. What was known stays: a session that ended never comes back. Behind
+one address there may be several processes that answer in turn, so a place is kept for
+each, and the request names them all.
 """
 
 from __future__ import annotations
@@ -82,12 +84,11 @@ class Followed:
         self._closed = closed
         self._ended = EndedSessions()
         self._swept_at = monotonic()
-        self._incarnation = ""
-        self._anchor = 0
+        # By incarnation: its anchor and its cursor; the newest last.
+        self._places: dict[str, tuple[int, str]] = {}
         self._complete_at: int | None = None
         self._is_behind = True
-        self._began = False
-        self.cursor = ""
+        self._is_brief = False
         self.error: str | None = None
 
     def __len__(self) -> int:
@@ -107,6 +108,11 @@ class Followed:
         if self._closed and self._monotonic() - complete_at > limits.FEED_STALE:
             raise StoreUnavailable("The revocation feed is cut off.")
         return False
+
+    @property
+    def cursors(self) -> str:
+        """The places of all processes that answered lately, for the next request."""
+        return ",".join(cursor for _, cursor in self._places.values())
 
     def age(self) -> int | None:
         """As of how long ago all is known; None before the first complete read."""
@@ -137,30 +143,31 @@ class Followed:
     def pause(self) -> int:
         """How many milliseconds to let pass before it, after a good answer.
 
-        Longer where each answer is of another process, and of all that there is.
+        Longer where answers have all that there is, or nothing and yet come at once.
         """
-        return limits.FEED_POLL if self._began else limits.FEED_PAUSE
+        return limits.FEED_PAUSE if self._is_brief else limits.FEED_POLL
 
     def take(self, answer: Answer, *, sent: int, received: int) -> None:
-        """An answer to a request for what follows `cursor`.
+        """An answer to a request for what follows `cursors`.
 
         `sent` and `received` are instants of the monotonic clock. Raises Malformed.
         """
         incarnation = answer.cursor.partition(".")[0]
-        if incarnation != self._incarnation and not answer.complete:
+        known = self._places.get(incarnation)
+        if known is None and not answer.complete:
             raise Malformed("the feed goes on where it was not asked to")
         earliest, latest = sent - answer.now, received - answer.now
-        anchor = max(self._anchor, earliest)
-        if incarnation != self._incarnation or anchor > latest:
+        anchor = earliest if known is None else max(known[0], earliest)
+        if anchor > latest:
             anchor = earliest
-        self._incarnation, self._anchor, self.cursor = (
-            incarnation,
-            anchor,
-            answer.cursor,
-        )
+        self._places.pop(incarnation, None)
+        self._places[incarnation] = anchor, answer.cursor
+        if len(self._places) > limits.FEED_PLACES:
+            del self._places[next(iter(self._places))]
         for one in answer.entries:
             self._ended.add(one.sid, at=one.at, until=one.until, here=received)
-        self._is_behind, self._began = answer.more, answer.complete
+        self._is_behind = answer.more
+        self._is_brief = not answer.complete and bool(answer.entries)
         self.error = None
         if not answer.more:
             complete_at = anchor + answer.complete_as_of

@@ -298,7 +298,7 @@ class Verifier:
         if url is None:
             raise FetchFailed("the issuer has none")
         wait = followed.wait()
-        query = {"after": followed.cursor, "wait": str(wait // limits.SECOND)}
+        query = {"after": followed.cursors, "wait": str(wait // limits.SECOND)}
         sent = self._monotonic()
         found = await fetch(
             self._running(),

@@ -11,12 +11,12 @@ of that server, and needs no more of Watchword than that. No model, no migration
 from __future__ import annotations
 
 import functools
-import inspect
 import threading
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
+from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
@@ -106,7 +106,7 @@ class _Guarded(Side):
                 )
                 return await answer
 
-            return awaited if inspect.iscoroutinefunction(view) else called
+            return awaited if iscoroutinefunction(view) else called
 
         return decorate
 
@@ -181,7 +181,7 @@ def _made() -> Auth | ResourceServer:
             )
         return ResourceServer(**given)
     check = given.get("authenticate")
-    if check is not None and not inspect.iscoroutinefunction(check):
+    if check is not None and not iscoroutinefunction(check):
         given["authenticate"] = _with_own_connections(check)
     return Auth(**given)
 

@@ -30,7 +30,7 @@ from watchword.server.parsing import client_address, engine_of, one_header
 RIGHT: Final = "feed"
 STREAM: Final = "text/event-stream"
 _WAIT_MAX: Final = limits.FEED_WAIT_MAX // limits.SECOND
-_CURSOR_MAX: Final = 64
+_CURSORS_MAX: Final = 1024
 _STAMP_SECONDS: Final = limits.FEED_STAMP / limits.SECOND
 
 After = Annotated[
@@ -39,9 +39,10 @@ After = Annotated[
         title="after",
         description=(
             "The `cursor` of the answer before. Without it, or where it is not one of "
-            "this process, the answer begins at the beginning."
+            "this process, the answer begins at the beginning. Several, of several "
+            "processes, are separated by commas."
         ),
-        max_length=_CURSOR_MAX,
+        max_length=_CURSORS_MAX,
     ),
 ]
 Wait = Annotated[
@@ -118,6 +119,8 @@ async def revocations(request: Request) -> Response:
     if RIGHT not in client.rights:
         raise UnauthorizedClient
     after, wait = _query(request)
+    if "watchword.blocking" in request.scope:
+        wait = 0  # it would hold one of the host's threads
     accepted = one_header(request, b"accept") or b""
     if request.method == "GET" and STREAM.encode() in accepted.lower():
         resumed = one_header(request, b"last-event-id")

@@ -219,7 +219,7 @@ class Client extends EventTarget {
     if (!record) return this.#forget("signed_out");
     if (this.#access !== replaced) return;
     if (await this.#isTold(record)) return;
-    for (;;) {
+    for (let redrawn = false; ; redrawn = true) {
       if (!record.retryKey) {
         record = { ...record, retryKey: base64url(draw(KEY_BYTES)) };
         await this.#save(record);
@@ -232,7 +232,7 @@ class Client extends EventTarget {
       } catch (error) {
         if (error.status === 401 && ENDED.test(error.code)) await this.#end(error.code);
         // A cookie came with an answer whose text did not: that key has done its work.
-        if (error.code !== "retry_key_reused") throw error;
+        if (error.code !== "retry_key_reused" || redrawn) throw error;
         record = { ...record, retryKey: undefined };
       }
     }
@@ -255,6 +255,13 @@ class Client extends EventTarget {
 
   /** Keeps an answer with tokens: stored first, and with that the retry key is gone. */
   async #accept({ key }, answer, old) {
+    // Whatever else answers with 200 and JSON must not replace what is stored.
+    const texts = ["accessToken", "tokenType"];
+    if (this.#mode === "bearer") texts.push("refreshToken");
+    const are = texts.every((name) => answer[name] && typeof answer[name] === "string");
+    if (!are || !(answer.expiresIn > 0)) {
+      throw new AuthError("unknown", "The answer was not one of Watchword's.", 502);
+    }
     const at = answer.sentAt;
     const life = answer.expiresIn * SECOND;
     const n = Math.max(Date.now(), (old?.n ?? 0) + 1);
