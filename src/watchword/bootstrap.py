@@ -117,15 +117,7 @@ class Watchword:
             claims_hook=claims_hook,
             proofs=self.proofs,
         )
-        self.clients = Clients(
-            store=store,
-            sessions=self.sessions,
-            keys=self.keys,
-            policy=policy,
-            issuer=self.issuer,
-            clock=clock,
-            entropy=entropy,
-        )
+        self.clients = self._clients(policy, entropy)
         self.hasher = PasswordHasher(hashing, workers=cpus() // settings.workers or 1)
         self.accounts = Accounts(
             store=store,
@@ -139,12 +131,26 @@ class Watchword:
         )
         # Who signs in: the app's users where it has its own, else our accounts.
         self.sign_in = (self.subjects or self.accounts).sign_in
-        self.checker = Checker(
+        self.checker = self._checker()
+
+    def _clients(self, policy: Policy, entropy: Entropy) -> Clients:
+        return Clients(
+            store=self.store,
+            sessions=self.sessions,
+            keys=self.keys,
+            policy=policy,
             issuer=self.issuer,
-            audience=settings.audience,
+            clock=self.clock,
+            entropy=entropy,
+        )
+
+    def _checker(self) -> Checker:
+        return Checker(
+            issuer=self.issuer,
+            audience=self.settings.audience,
             key_of=self.keys.public_key,
             has_ended=self.revocations.has_ended,
-            clock=clock,
+            clock=self.clock,
             proofs=self.resource_proofs,
         )
 
