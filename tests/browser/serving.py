@@ -8,7 +8,6 @@ another origin, and another site.
 from __future__ import annotations
 
 import asyncio
-import gc
 import socket
 import threading
 import time
@@ -26,7 +25,6 @@ from watchword.config import Settings
 from watchword.core.session import Session
 from watchword.passwords import INSECURE_FOR_TESTS
 from watchword.server.app import make_app
-from watchword.server.protocol import BoundedProtocol
 from watchword.testing import ManualClock
 
 START_SECONDS: Final = 10
@@ -128,7 +126,6 @@ class Site:
         self._settings = Settings(
             data=folder, database_url="memory:", issuer=self.origin, **allowed
         )
-        self._thresholds = gc.get_threshold()
 
     def __enter__(self) -> Self:
         self.line.application = make_app(
@@ -141,7 +138,7 @@ class Site:
         configuration = uvicorn.Config(
             self.line,
             loop="asyncio",
-            http=BoundedProtocol,
+            http="watchword.server.protocol:BoundedProtocol",
             ws="none",
             lifespan="on",
             interface="asgi3",
@@ -169,8 +166,6 @@ class Site:
         self._thread.join()
         self._loop.close()
         self._listener.close()
-        gc.unfreeze()
-        gc.set_threshold(*self._thresholds)
 
     @property
     def engine(self) -> Watchword:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import socket
@@ -105,7 +104,6 @@ async def local_api(
     settings: Settings, clock: ManualClock, *, seed: str = "", **overrides: Any
 ) -> AsyncIterator[LocalApi]:
     """The application with its lifespan run, and the account alice."""
-    thresholds = gc.get_threshold()
     app = make_app(
         settings,
         clock=clock,
@@ -115,23 +113,19 @@ async def local_api(
         background=False,
         **overrides,
     )
-    try:
-        async with _lifespan(app) as state:
+    async with _lifespan(app) as state:
 
-            async def application(scope: Scope, receive: Receive, send: Send) -> None:
-                await app({**scope, "state": state}, receive, send)
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, "state": state}, receive, send)
 
-            engine: Watchword = state["watchword"]
-            if await engine.accounts.is_empty():
-                await engine.accounts.register("alice", PASSWORD)
-            transport = httpx2.ASGITransport(application)
-            async with httpx2.AsyncClient(
-                transport=transport, base_url="https://auth.example"
-            ) as client:
-                yield LocalApi(client, engine, clock)
-    finally:
-        gc.unfreeze()
-        gc.set_threshold(*thresholds)
+        engine: Watchword = state["watchword"]
+        if await engine.accounts.is_empty():
+            await engine.accounts.register("alice", PASSWORD)
+        transport = httpx2.ASGITransport(application)
+        async with httpx2.AsyncClient(
+            transport=transport, base_url="https://auth.example"
+        ) as client:
+            yield LocalApi(client, engine, clock)
 
 
 @contextlib.asynccontextmanager

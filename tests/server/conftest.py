@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,12 +10,6 @@ import pytest_asyncio
 
 from tests.scenarios.api import LocalApi, local_api, settings_for
 from watchword.testing import ManualClock
-
-
-@pytest.fixture(autouse=True)
-def _no_full_collection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The application collects once at its start: in a test process, of everything."""
-    monkeypatch.setattr(gc, "collect", lambda *_: 0)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Serves as `watchword serve` does, with shorter deadlines where a test says so.
 
-    python runner.py SECONDS_TO_SEND FLAGS…
+    python runner.py SECONDS FLAGS…
 
 A deadline of ten seconds is tested with one of half a second, a password costs as
 little as it can, and the clock may be set while it runs (CLOCK_OFF_BY).
@@ -16,7 +16,7 @@ from pathlib import Path
 from watchword.bootstrap import open_watchword
 from watchword.cli import main
 from watchword.passwords import INSECURE_FOR_TESTS
-from watchword.server import protocol
+from watchword.server import outgoing, protocol
 
 
 def set_clock(file: Path) -> None:
@@ -28,6 +28,7 @@ def set_clock(file: Path) -> None:
 if __name__ == "__main__":
     if float(sys.argv[1]):
         protocol.SECONDS_TO_SEND = float(sys.argv[1])  # type: ignore[misc,assignment]
+        outgoing.SECONDS_TO_READ = float(sys.argv[1])  # type: ignore[misc,assignment]
     wrapped = open_watchword.__wrapped__  # type: ignore[attr-defined]
     wrapped.__kwdefaults__["hashing"] = INSECURE_FOR_TESTS
     if (clock := os.environ.get("CLOCK_OFF_BY")) is not None:

@@ -10,7 +10,6 @@ Starlette     every other route
 from __future__ import annotations
 
 import contextlib
-import gc
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
 
@@ -82,11 +81,6 @@ def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, object]]:
         async with open_watchword(settings, **overrides) as watchword:
-            # What lives as long as the process need not be looked at again, and a
-            # request makes few objects that refer to each other: collect rarely.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(50_000, 20, 20)
             yield {
                 "watchword": watchword,
                 "resource_metadata": metadata.resource_metadata_url(settings),

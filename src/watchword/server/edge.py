@@ -1,8 +1,8 @@
 """The outermost layer: security headers on every answer, one log line for each.
 
-The log has the path as the router saw it, escaped and without tokens, never the query:
-people put tokens there. Lines are written together a few times a second, not one system
-call each.
+Paths are matched as they were sent, without decoding. The log has the path so, escaped
+and without tokens, never the query: people put tokens there. Lines are written together
+a few times a second, not one system call each.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class Edge:
             await self._application(scope, receive, send)  # the lifespan: until the end
             self._flush()
             return
+        scope = _unescaped(scope)
         begun = time.perf_counter()
         status = 0
 
@@ -116,6 +117,18 @@ class Edge:
         lines, self._lines = self._lines, []
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         sys.stderr.write("".join(f"{stamp} {line}\n" for line in lines))
+
+
+def _unescaped(scope: Scope) -> Scope:
+    """The scope with the path as it was sent, which alone is matched.
+
+    No path here needs an escape. One that is spelt with `%2f` or `%61` has passed a
+    proxy whose rules are about paths as another one.
+    """
+    raw = scope.get("raw_path")
+    if raw is None or b"%" not in raw:
+        return scope
+    return {**scope, "path": raw.decode("latin-1")}
 
 
 async def _answer(endpoint: Endpoint, scope: Scope, receive: Receive) -> Response:

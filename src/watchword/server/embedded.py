@@ -7,17 +7,17 @@ are answered here, whole, errors too. Who embeds routes `PATHS` to an `Embedded`
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from ipaddress import ip_address
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from watchword.bootstrap import Watchword
 from watchword.config import Settings, is_loopback
-from watchword.errors import SettingsError, WatchwordError
+from watchword.errors import InvalidRequest, SettingsError, WatchwordError
 from watchword.server.app import ENDPOINTS, HOT, routing
 from watchword.server.edge import Edge
 from watchword.server.endpoints import browser_module, health, metadata
@@ -44,6 +44,7 @@ PATHS: Final = [
     metadata.RESOURCE_PATH,
     *(file.path for file in _FILES),
 ]
+_UNREAD: Final = "Send a request with a body without an offer to upgrade."
 _log: Final = logging.getLogger("watchword.server")
 
 
@@ -64,9 +65,11 @@ class Embedded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # The host may be mounted below a path; the issuer then names that place.
         root: str = scope.get("root_path", "")
+        raw: bytes | None = scope.get("raw_path")
         inside = {
             **scope,
             "path": scope["path"].removeprefix(root),
+            "raw_path": raw and raw.removeprefix(quote(root).encode()),
             "root_path": "",
             "client": scope.get("client"),
             "state": {
@@ -74,7 +77,54 @@ class Embedded:
                 "resource_metadata": self._metadata,
             },
         }
+        if scope["method"] == "CONNECT" or _offers_upgrade(scope):
+            receive = await _read_ahead(inside, receive)
+            if "refused" in inside:
+                send = _closing(send)
         await self._application(inside, receive, send)
+
+
+def _offers_upgrade(scope: Scope) -> bool:
+    return any(name == b"upgrade" for name, _ in scope["headers"])
+
+
+async def _read_ahead(scope: MutableMapping[str, Any], receive: Receive) -> Receive:
+    """Mark a request for refusal of whose body the server has read nothing.
+
+    llhttp, which uvicorn parses with where httptools is installed, ends a message after
+    its head where it offers an Upgrade or is a CONNECT. What is its body by its framing
+    (RFC 9110 §7.8) would be taken for the next request: of another user, where a proxy
+    keeps the connection.
+    """
+    first = await receive()
+    none = not first.get("body") and not first.get("more_body")
+    if scope["method"] == "CONNECT" or (none and _declares_body(scope)):
+        scope["refused"] = InvalidRequest(_UNREAD)
+    unread = [first]
+
+    async def receive_again() -> Message:
+        return unread.pop() if unread else await receive()
+
+    return receive_again
+
+
+def _declares_body(scope: MutableMapping[str, Any]) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in scope["headers"]
+    )
+
+
+def _closing(send: Send) -> Send:
+    """An answer that ends the connection, and with it what was sent after."""
+
+    async def send_closing(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [*message["headers"], (b"connection", b"close")]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return send_closing
 
 
 class _Careful:

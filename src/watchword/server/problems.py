@@ -203,5 +203,10 @@ def _raw(status: int, code: str, detail: str) -> bytes:
 
 
 MALFORMED: Final = _raw(400, "invalid_request", "This is not HTTP/1.1.")
-HEAD_TOO_LARGE: Final = _raw(431, "invalid_request", "The request head is too large.")
+HEAD_TOO_LARGE: Final = _raw(
+    431, "invalid_request", "What is no body of this request is too large."
+)
+CODING_UNKNOWN: Final = _raw(
+    501, "invalid_request", "There is no transfer coding here but chunked."
+)
 REQUEST_TIMEOUT: Final = _raw(408, "invalid_request", "The request took too long.")

@@ -1,97 +1,372 @@
-"""What a connection may send, and for how long, before the application sees it.
+"""One connection: what may be sent over it, how much, and for how long.
 
-uvicorn bounds neither the size of a request's head nor the time that a client takes to
-send it: both are bounded here, so that slow or endless senders cost a socket for some
-seconds and nothing else.
+uvicorn's own protocol takes an offered Upgrade for the end of a message and trailers
+for header fields, and bounds neither what a client sends nor what it leaves unread.
+This one hands llhttp a part of one message at a time, a head or a piece of a body:
+nothing behind a message is parsed before its answer has been written. Where llhttp and
+the cut disagree about where a message ends, the connection ends.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+import logging
+import re
+from typing import Any, Final, cast
+from urllib.parse import unquote
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
+from uvicorn.server import ServerState
 
+from watchword.server.heads import (
+    Refused,
+    RequestLine,
+    body_of,
+    request_line,
+    without_upgrade,
+)
+from watchword.server.outgoing import Outgoing
 from watchword.server.problems import HEAD_TOO_LARGE, MALFORMED, REQUEST_TIMEOUT
 
-# RFC 9112 §3 asks for 8000 octets of request line at least; proxies send up to 32 KiB
-# of head. What arrives in one read is bounded by the event loop's buffer (256 KiB).
+# All of a request that is no body: request line, fields, trailers, sizes and extensions
+# of chunks. RFC 9112 §3 asks for 8000 octets of request line at least; proxies send up
+# to 32 KiB of head.
 HEAD_MAX: Final = 64 * 1024
+# One read, and so also all that is held of requests that come before their turn.
+READ_MAX: Final = 16 * 1024
 SECONDS_TO_SEND: Final = 10
 
+_END: Final = b"\r\n\r\n"
+_BLANK: Final = b"\r\n"
+_FAULTS: Final = (Refused, httptools.HttpParserError, httptools.HttpParserUpgrade)
+_EMPTY_LINES: Final = re.compile(rb"\A(?:\r\n)+")
+_log: Final = logging.getLogger("watchword.server")
+_uvicorn: Final = logging.getLogger("uvicorn.error")
 
-class BoundedProtocol(HttpToolsProtocol):
-    """HttpToolsProtocol with a bound on the head and a deadline for the request."""
 
-    _begun = False
-    _head_complete = False
-    _received = 0
-    _deadline: asyncio.TimerHandle | None = None
+# Which part of a message comes next; none, when the connection ends.
+_HEAD, _BODY, _OVER = range(3)
+
+
+class BoundedProtocol(asyncio.BufferedProtocol):
+    """HTTP/1.1 for uvicorn: strict, one request at a time, bounded both ways."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        if not config.loaded:
+            config.load()
+        self._config = config
+        self._server = server_state
+        self._app_state = app_state
+        self.loop = _loop or asyncio.get_running_loop()
+        self._parser: Any = httptools.HttpRequestParser(self)
+        self._state = _HEAD
+        self._parsed_head = False
+        self._keeps_alive = False
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._held = b""
+        self._searched = 0
+        self._reading = bytearray()
+        # Of the message that is being received: what was no body; what is to come of a
+        # body of known length; the last bytes of one in chunks.
+        self._overhead = 0
+        self._to_come: int | None = None
+        self._tail = b""
+        self._cycle: RequestResponseCycle | None = None
+        self._idle: asyncio.TimerHandle | None = None
+        self._idle_until: float | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._stops = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)  # type: ignore[arg-type]
+        self._transport = cast("asyncio.Transport", transport)
+        self._server.connections.add(cast("Any", self))
+        self._out = Outgoing(self._transport, self.loop, self._end)
+        self._local = get_local_addr(self._transport)
+        self._client = get_remote_addr(self._transport)
+        self._scheme = "https" if is_ssl(self._transport) else "http"
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._disarm()
-        super().connection_lost(exc)
+        del exc
+        self._server.connections.discard(cast("Any", self))
+        self._state = _OVER
+        for timer in (self._idle, self._deadline):
+            if timer is not None:
+                timer.cancel()
+        self._out.lost()
+        self._disconnect()
+        # It holds methods of this object: without it none of this waits for the
+        # collector.
+        self._parser = None
 
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if not self._begun:
-            # Blank lines between requests end the wait for the next one, and begin
-            # none: a sender of them alone would hold the connection for ever.
-            if data.isspace() and self._deadline is None:
-                self._arm()
+    def shutdown(self) -> None:
+        """Called by uvicorn when it stops: what is under way is finished."""
+        self._stops = True
+        if self._state != _OVER and self._cycle is not None and self._is_busy():
+            self._cycle.keep_alive = False
+        else:
+            self._transport.close()
+
+    def pause_writing(self) -> None:
+        self._out.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._out.resume_writing()
+
+    # What comes
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        del sizehint
+        self._reading = bytearray(READ_MAX)
+        return self._reading
+
+    def buffer_updated(self, nbytes: int) -> None:
+        received, self._reading = self._reading, bytearray()
+        if self._state == _OVER:
             return
-        # Only what did not come whole in one read gets here.
-        self._received += len(data)
-        if not self._head_complete and self._received > HEAD_MAX:
-            self._refuse(HEAD_TOO_LARGE)
+        self._idle_until = None
+        data = bytes(memoryview(received)[:nbytes])
+        self._held = self._held + data if self._held else data
+        self._proceed()
+
+    def _proceed(self) -> None:
+        """Hand on what was received, as far as it may be parsed now."""
+        parsed = False
+        try:
+            while self._held and self._parse_some():
+                parsed = True
+        except _FAULTS as error:
+            self._refuse(*_verdict(error))
+        if self._state == _OVER:
+            return
+        if self._state == _HEAD and self._is_busy():
+            if self._held:  # before its turn: no more is read until the answer is out
+                self._out.hold()
+        elif self._state == _HEAD and parsed and not self._held:
+            self._rest()  # it was answered before it had come to its end
         elif self._deadline is None:
             self._arm()
 
+    def _parse_some(self) -> bool:
+        """Whether anything was parsed."""
+        if self._state == _BODY:
+            self._parse_body()
+            return True
+        return self._state == _HEAD and not self._is_busy() and self._parse_head()
+
+    def _parse_head(self) -> bool:
+        """Parse one whole head, if it is there. Raises Refused, HttpParserError."""
+        self._cycle = None  # of the request before
+        held = self._held
+        if held[0] in _BLANK:  # RFC 9112 §2.2: empty lines before it are no part of it
+            self._held = held = _EMPTY_LINES.sub(b"", held)
+            if held in (b"", b"\r"):
+                return False
+        found = held.find(_END, max(0, self._searched - len(_END)))
+        size = len(held) if found < 0 else found + len(_END)
+        if size > HEAD_MAX:
+            raise Refused(HEAD_TOO_LARGE, "the head is too large")
+        if found < 0:
+            self._searched = size
+            if b"\n" in held or not held[:1].isupper():
+                request_line(held)
+            return False
+        head, self._held, self._searched = held[:size], held[size:], 0
+        line = request_line(head)
+        self._overhead, self._headers, self._parsed_head = size, [], False
+        try:
+            self._parser.feed_data(head)
+        except httptools.HttpParserUpgrade:
+            # llhttp reads no body where another protocol was offered. The offer is
+            # ignored (RFC 9110 §7.8): what it has read is parsed anew without it.
+            plain = without_upgrade(line, self._headers)
+            self._parser = httptools.HttpRequestParser(self)
+            self._headers, self._state, self._parsed_head = [], _HEAD, False
+            self._parser.feed_data(plain)
+        self._begin(line)
+        return True
+
+    def _parse_body(self) -> None:
+        """Parse what may belong to this body, and not a byte behind it."""
+        held, to_come = self._held, self._to_come
+        if to_come is not None:
+            size = min(to_come, len(held))
+            self._to_come = to_come = to_come - size
+        else:
+            # A message in chunks ends with an empty line, and so does every cut.
+            seen = self._tail + held
+            end = seen.find(_END)
+            size = len(held) if end < 0 else end + len(_END) - len(self._tail)
+            self._tail = seen[: len(self._tail) + size][1 - len(_END) :]
+        self._overhead += size
+        self._held = held[size:]
+        self._parser.feed_data(held[:size])
+        if self._overhead > HEAD_MAX:
+            raise Refused(HEAD_TOO_LARGE, "trailers or chunk sizes are too large")
+        if to_come is not None and (to_come > 0) != (self._state == _BODY):
+            raise Refused(MALFORMED, "the body does not end where it seems to")
+
+    # What llhttp says
+
     def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._begun, self._head_complete, self._received = True, False, 0
+        if self._state != _HEAD or self._parsed_head:
+            raise Refused(MALFORMED, "a request begins inside of another one")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # A field behind the head is a trailer, and none of them is for us: it must not
+        # be taken for a header field (RFC 9110 §6.5.1).
+        if not self._parsed_head:
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        self._head_complete = True
-        super().on_headers_complete()
+        self._parsed_head = True
+        self._state = _BODY
+        self._keeps_alive = self._parser.should_keep_alive()  # later it is forgotten
+
+    def on_body(self, body: bytes) -> None:
+        self._overhead -= len(body)
+        cycle = self._cycle
+        if cycle is None or cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self._out.pause_reading()
+        cycle.message_event.set()
 
     def on_message_complete(self) -> None:
-        super().on_message_complete()
-        self._begun = False
+        self._state = _HEAD
         self._disarm()
+        if self._cycle is not None and not self._cycle.response_complete:
+            self._cycle.more_body = False
+            self._cycle.message_event.set()
 
-    def send_400_response(self, msg: str) -> None:
-        del msg
-        self._refuse(MALFORMED)
+    # What is answered
+
+    def _begin(self, line: RequestLine) -> None:
+        """Give the request to the application. Raises Refused."""
+        headers, self._headers = self._headers, []
+        body = body_of(line.version, headers)
+        # Otherwise what follows would be taken for the next request.
+        if not self._parsed_head or (body.length != 0) != (self._state == _BODY):
+            raise Refused(MALFORMED, "the head does not end where it seems to")
+        self._to_come = body.length
+        self._tail = b""
+        path = line.path.decode("ascii")
+        scope: Any = {
+            "type": "http",
+            "asgi": {"version": self._config.asgi_version, "spec_version": "2.3"},
+            "http_version": line.version,
+            "server": self._local,
+            "client": self._client,
+            "scheme": self._scheme,
+            "root_path": "",
+            "headers": headers,
+            "state": self._app_state.copy(),
+            "method": line.method,
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": line.path,
+            "query_string": line.query,
+        }
+        self._cycle = cycle = RequestResponseCycle(
+            scope=scope,
+            transport=cast("Any", self._out),
+            flow=self._out,
+            logger=_uvicorn,
+            access_logger=_uvicorn,
+            access_log=False,
+            default_headers=self._server.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=body.expected,
+            keep_alive=line.version == "1.1" and self._keeps_alive,
+            on_response=self._on_response,
+        )
+        cycle.more_body = self._state == _BODY
+        if not cycle.more_body:
+            cycle.message_event.set()
+        task = self.loop.create_task(cycle.run_asgi(self._config.loaded_app))
+        task.add_done_callback(self._server.tasks.discard)
+        self._server.tasks.add(task)
+
+    def _is_busy(self) -> bool:
+        return self._cycle is not None and not self._cycle.response_complete
+
+    def _on_response(self) -> None:
+        self._server.total_requests += 1
+        if self._state == _OVER:
+            return
+        self._out.release()
+        if self._held:
+            self._proceed()
+        elif self._state == _HEAD:
+            self._rest()
+
+    def _refuse(self, answer: bytes, reason: str) -> None:
+        """Say why, unless an answer has begun, and end the connection."""
+        _log.info("%s refused: %s", self._client[0] if self._client else "-", reason)
+        if not self._out.is_closing():
+            if self._cycle is None or not self._cycle.response_started:
+                self._transport.write(answer)
+            self._disconnect()
+        self._end()
+
+    def _end(self) -> None:
+        self._state = _OVER
+        self._disarm()
+        self._held = b""
+        self._out.end(linger=not self._stops)
+
+    def _disconnect(self) -> None:
+        """For the application, the client has gone."""
+        if self._cycle is not None:
+            if not self._cycle.response_complete:
+                self._cycle.disconnected = True
+            self._cycle.message_event.set()
+
+    # How long it may take
 
     def _arm(self) -> None:
-        self._deadline = self.loop.call_later(
-            SECONDS_TO_SEND, self._refuse, REQUEST_TIMEOUT
-        )
+        self._deadline = self.loop.call_later(SECONDS_TO_SEND, self._too_late)
 
     def _disarm(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
-    def _refuse(self, answer: bytes) -> None:
-        self._disarm()
-        if self.transport.is_closing():
-            return
-        if self._unanswered():
-            self.transport.write(answer)
-        self.transport.close()
+    def _too_late(self) -> None:
+        self._refuse(REQUEST_TIMEOUT, "it took too long to send the request")
 
-    def _unanswered(self) -> bool:
-        """Whether an answer now could only be taken for that of the refused request."""
-        cycle: Any = self.cycle
-        if cycle is None:
-            return True
-        if self._begun and self._head_complete:
-            return not cycle.response_started
-        # The head is not there yet: this is the cycle of an earlier request.
-        return bool(cycle.response_complete)
+    def _rest(self) -> None:
+        """Answered, and nothing of the next request has come."""
+        self._idle_until = self.loop.time() + self._config.timeout_keep_alive
+        if self._idle is None:
+            self._check_idle()
+
+    def _check_idle(self) -> None:
+        """Close what was idle for long enough; one timer, set anew when it has run."""
+        now, seconds = self.loop.time(), self._config.timeout_keep_alive
+        until = now + seconds if self._idle_until is None else self._idle_until
+        if until > now:
+            self._idle = self.loop.call_at(until, self._check_idle)
+            return
+        self._end()
+
+
+def _verdict(error: Exception) -> tuple[bytes, str]:
+    """The answer and the reason. A fault of our own in a callback is raised again."""
+    if isinstance(error, httptools.HttpParserCallbackError):
+        if not isinstance(error.__context__, Refused):
+            raise error
+        error = error.__context__
+    if isinstance(error, Refused):
+        return error.answer, str(error)
+    return MALFORMED, f"not HTTP/1.1: {error}"

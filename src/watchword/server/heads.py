@@ -1,0 +1,137 @@
+"""What the head of a request must be before the application sees it (RFC 9112).
+
+llhttp parses, and it alone decides where a message ends. It is laxer than the RFC about
+the request line, Host and transfer codings: what is said here is only ever a refusal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import IPv6Address
+from typing import Final, NamedTuple
+
+from watchword.server.problems import CODING_UNKNOWN, MALFORMED
+
+Field = tuple[bytes, bytes]
+
+# One blank between the parts, HTTP/1.0 or 1.1, CRLF at the end (RFC 9112 §3). No part
+# of a target is a fragment (§3.2), hence no `#`.
+_LINE: Final = re.compile(
+    rb"([A-Z][A-Z-]*) ([!\"$->@-~]+)(?:\?([!\"$-~]*))? HTTP/(1\.[01])\r\n"
+)
+_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/]+)(.*)")
+# uri-host [":" port] (RFC 9110 §7.2, RFC 3986 §3.2.2); it may be empty.
+_HOST: Final = re.compile(
+    rb"(?:\[(?:([0-9A-Fa-f:.]+)|v[0-9A-Fa-f]+\.[\w.~!$&'()*+,;=:-]+)\]"
+    rb"|(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?",
+    re.ASCII,
+)
+_READ: Final = frozenset({b"content-length", b"expect", b"host", b"transfer-encoding"})
+# The other codings of the registry. What is in none is malformed, not unsupported.
+_CODINGS: Final = frozenset(
+    {b"compress", b"deflate", b"gzip", b"x-compress", b"x-gzip"}
+)
+
+
+class Refused(Exception):
+    """This is not a request that is answered: `answer`, and the connection ends."""
+
+    def __init__(self, answer: bytes, reason: str) -> None:
+        super().__init__(reason)
+        self.answer = answer
+
+
+class RequestLine(NamedTuple):
+    """Method, path and query as they came, version; `raw` is the line with its CRLF."""
+
+    method: str
+    path: bytes
+    query: bytes
+    version: str
+    raw: bytes
+
+
+class Body(NamedTuple):
+    """Its length, None in chunks; whether the client waits for 100 before it sends."""
+
+    length: int | None
+    expected: bool
+
+
+def request_line(head: bytes) -> RequestLine:
+    """The first line of a head. Raises Refused."""
+    match = _LINE.match(head)
+    if match is None:
+        raise Refused(MALFORMED, "the request line is malformed")
+    method, target, query, version = match.groups()
+    if method == b"CONNECT":  # RFC 9112 §3.2.3: to a proxy, and this is none
+        raise Refused(MALFORMED, "CONNECT is for proxies")
+    if target[:1] != b"/" and (method, target) != (b"OPTIONS", b"*"):
+        target = _absolute(target)
+    return RequestLine(
+        method.decode(), target, query or b"", version.decode(), match[0]
+    )
+
+
+def _absolute(target: bytes) -> bytes:
+    """The path of a target in absolute form (RFC 9112 §3.2.2)."""
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None or not _is_host(match[1]):
+        raise Refused(MALFORMED, "the request target is malformed")
+    return match[2] or b"/"
+
+
+def body_of(version: str, fields: Sequence[Field]) -> Body:
+    """What the fields say of the body.
+
+    Raises Refused unless there is one valid Host (RFC 9112 §3.2) and no transfer coding
+    but chunked (§6.1). That lengths are numbers, and agree, llhttp has seen.
+    """
+    hosts, codings, length, expected = [], [], 0, False
+    for name, value in fields:
+        if name not in _READ:
+            continue
+        if name == b"host":
+            hosts.append(value)
+        elif name == b"content-length":
+            length = int(value)
+        elif name == b"transfer-encoding":
+            codings.append(value)
+        else:  # RFC 9110 §10.1.1: from a client of HTTP/1.0 it means nothing
+            expected = version == "1.1" and value.lower() == b"100-continue"
+    if len(hosts) != 1 and (hosts or version == "1.1"):
+        raise Refused(MALFORMED, f"there are {len(hosts)} Host fields")
+    if hosts and not _is_host(hosts[0]):
+        raise Refused(MALFORMED, "Host is malformed")
+    if codings and (version != "1.1" or b",".join(codings).lower() != b"chunked"):
+        raise _not_chunked(version, codings)
+    return Body(None if codings else length, expected)
+
+
+def _not_chunked(version: str, codings: list[bytes]) -> Refused:
+    *others, last = (c.strip().lower() for c in b",".join(codings).split(b","))
+    # RFC 9112 §6.1: 501 for a coding that is not understood; where chunked is not the
+    # last one, or HTTP/1.0 has any, there is no telling how long the body is.
+    if version == "1.1" and last == b"chunked" and _CODINGS.issuperset(others):
+        return Refused(CODING_UNKNOWN, "the transfer coding is not understood")
+    return Refused(MALFORMED, "Transfer-Encoding is malformed")
+
+
+def without_upgrade(line: RequestLine, fields: Sequence[Field]) -> bytes:
+    """The same head without its offer to speak another protocol (RFC 9110 §7.8)."""
+    kept = [b"%b: %b\r\n" % field for field in fields if field[0] != b"upgrade"]
+    return b"".join([line.raw, *kept, b"\r\n"])
+
+
+@lru_cache(maxsize=64)
+def _is_host(value: bytes) -> bool:
+    match = _HOST.fullmatch(value)
+    if match is None or match[1] is None:
+        return match is not None
+    try:
+        IPv6Address(match[1].decode())
+    except ValueError:
+        return False
+    return True
