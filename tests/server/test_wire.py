@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import time
 from collections.abc import Iterator
 
@@ -14,6 +16,7 @@ LOGIN = (
     b"POST /api/auth/login HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
 )
 SECURE = b"GET /api/auth/secure HTTP/1.1\r\nHost: h\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
 
 
@@ -37,7 +40,9 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         "blank lines": b"\r\n\r\n",
         "half a body": LOGIN + b"Content-Length: 50\r\n\r\n{",
         "no body": LOGIN + b"Content-Length: 50\r\n\r\n",
-        "half a chunk": LOGIN + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{",
+        "half a chunk": LOGIN + CHUNKED + b"5\r\n{",
+        "half a size": LOGIN + CHUNKED + b"1\r\n{\r\n1",
+        "half a trailer": LOGIN + CHUNKED + b"0\r\nX-A: b",
     }.items(),
     ids=lambda item: item[0],
 )
@@ -46,30 +51,34 @@ def test_a_sender_that_stops_is_told_so_and_cut(
 ) -> None:
     began = time.monotonic()
     answer = Answer(live.talk(sent[1]))
-    took = time.monotonic() - began
     assert (answer.status, answer.code) == (408, "invalid_request")
     assert answer.headers["connection"] == "close"
-    assert DEADLINE / 2 < took < DEADLINE * 3
+    assert time.monotonic() - began > DEADLINE / 2
 
 
 @pytest.mark.parametrize(
     "start",
-    [SECURE + b"X: ", LOGIN + b"Content-Length: 9999\r\n\r\n"],
-    ids=["head", "body"],
+    {
+        "head": SECURE + b"X: ",
+        "body": LOGIN + b"Content-Length: 9999\r\n\r\n",
+        "body in chunks": LOGIN + CHUNKED + b"2000\r\n",
+        "extension of a chunk": LOGIN + CHUNKED + b"1;",
+        "trailer": LOGIN + CHUNKED + b"0\r\nX: ",
+    }.items(),
+    ids=lambda item: item[0],
 )
-def test_a_sender_of_a_byte_now_and_then_is_cut_at_the_same_time(
-    live: Live, start: bytes
+def test_a_sender_of_a_byte_now_and_then_is_cut_too(
+    live: Live, start: tuple[str, bytes]
 ) -> None:
-    began = time.monotonic()
     with live.connect() as connection:
-        connection.sendall(start)
-        try:
-            while time.monotonic() - began < DEADLINE * 5:
-                connection.sendall(b"x")
-                time.sleep(0.05)
-        except OSError:
-            pass
-    assert time.monotonic() - began < DEADLINE * 3
+        connection.sendall(start[1])
+        connection.settimeout(0.05)
+        received = b""
+        while not received:
+            connection.sendall(b"x")
+            with contextlib.suppress(TimeoutError):
+                received = connection.recv(65536)
+    assert Answer(received).status == 408
 
 
 @pytest.mark.parametrize("more", [b"\r\n", b"G", SECURE])
@@ -84,11 +93,8 @@ def test_the_deadline_holds_for_later_requests_of_a_connection_too(
         connection.sendall(HEALTH)
         assert Answer(read_answer(connection)).status == 200
         connection.sendall(more)
-        began = time.monotonic()
-        connection.settimeout(DEADLINE * 4)
         assert Answer(read_answer(connection)).status == 408
         assert connection.recv(1) == b""
-        assert time.monotonic() - began < DEADLINE * 3
 
 
 def test_an_answer_that_came_early_is_the_only_one(live: Live) -> None:
@@ -96,7 +102,6 @@ def test_an_answer_that_came_early_is_the_only_one(live: Live) -> None:
     with live.connect() as connection:
         connection.sendall(LOGIN + b"Content-Length: 9999999\r\n\r\n{")
         assert Answer(read_answer(connection)).status == 413
-        connection.settimeout(DEADLINE * 4)
         assert connection.recv(65536) == b""
 
 
@@ -222,13 +227,19 @@ def test_no_other_protocol_is_spoken(live: Live) -> None:
         assert answer.status == 401
 
 
-def test_an_upgrade_in_a_post_does_not_lose_the_body_or_hang(live: Live) -> None:
-    """RFC 9110 §7.8: a server may ignore Upgrade, and then answers as if unasked."""
+@pytest.mark.parametrize("pause", [0, 0.05])
+def test_a_sign_in_that_offers_another_protocol_is_a_sign_in(
+    live: Live, pause: float
+) -> None:
+    """The offer is ignored and the body is read (RFC 9110 §7.8), in one packet or two.
+
+    Java's HttpClient offers h2c with every POST, as `curl --http2` does.
+    """
     body = b'{"username":"admin","password":"%s"}' % PASSWORD.encode()
     head = b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: %d\r\n\r\n"
-    answer = Answer(live.talk(LOGIN + head % len(body) + body))
-    assert answer.status in {200, 400}
-    assert answer.code in {"ok", "invalid_request"}
+    answer = Answer(live.talk(LOGIN + head % len(body), body, pause=pause))
+    assert answer.status == 200
+    assert answer.json()["refreshToken"]
 
 
 def test_head_is_get_without_the_body(live: Live) -> None:
@@ -250,7 +261,28 @@ def test_the_server_does_not_say_what_it_is(live: Live) -> None:
 
 def test_the_access_log_has_a_line_for_each_answer_and_no_query(live: Live) -> None:
     secret = "canary-in-a-query-string-0123456789"
-    Answer(live.talk(b"GET /healthz?token=%s HTTP/1.1\r\n\r\n" % secret.encode()))
+    Answer(live.talk(HEALTH.replace(b"healthz", b"healthz?token=" + secret.encode())))
     time.sleep(0.4)  # lines are written together
     assert "GET /healthz 200" in live.printed()
     assert secret not in live.printed()
+
+
+def test_the_log_has_one_line_with_the_address_for_what_is_malformed(
+    live: Live,
+) -> None:
+    """And nothing of what was sent: it may have been a token."""
+    secret = b"canary-in-a-broken-head"
+    before = live.printed()
+    answer = Answer(live.talk(b"GET /healthz HTTP/1.1\r\nX %s\r\n\r\n" % secret))
+    assert answer.status == 400
+    (line,) = live.printed().removeprefix(before).splitlines()
+    assert "INFO watchword.server: 127.0.0.1 refused: not HTTP/1.1: " in line
+    assert secret.decode() not in line
+
+
+def test_half_a_connection_is_none(live: Live) -> None:
+    """A client that will send nothing more has gone: it is not waited for."""
+    with live.connect() as connection:
+        connection.sendall(SECURE)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(65536) == b""
