@@ -132,9 +132,9 @@ def test_a_trailer_is_no_header(live: Live, pause: float) -> None:
     head = SECURE + b"X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n"
     head += b"Transfer-Encoding: chunked\r\n\r\n"
     trailers = b"Authorization: Bearer eyJx\r\nX-Forwarded-For: 198.51.100.1\r\n\r\n"
-    pieces = (head + b"0\r\n" + trailers,)
+    pieces = [head + b"0\r\n" + trailers]
     if pause:
-        pieces = (head, b"0\r", b"\n", trailers[:20], trailers[20:-1], b"\n")
+        pieces = [head, b"0\r", b"\n", trailers[:20], trailers[20:-1], b"\n"]
     answer = Answer(live.talk(*pieces, pause=pause))
     assert (answer.status, answer.code) == (401, "token_missing")
     until(
