@@ -20,6 +20,7 @@ import msgspec
 
 from watchword.core import limits
 from watchword.core.access_token import client_claims
+from watchword.core.network import network_of
 from watchword.core.session import Asked, Policy, from_text
 from watchword.core.throttle import Cost
 from watchword.errors import (
@@ -34,7 +35,7 @@ from watchword.errors import (
     Throttled,
     UnauthorizedClient,
 )
-from watchword.failures import Seldom, network_of
+from watchword.failures import Seldom
 from watchword.keys import KeyRing
 from watchword.ports import (
     Client,
@@ -346,7 +347,7 @@ def _costs(client_id: str, address: str) -> tuple[Cost, Cost]:
     rate = limits.THROTTLE_CLIENT_BURST, limits.THROTTLE_CLIENT_INTERVAL
     return (
         Cost(f"client:{spelled[:32]}", *rate),
-        Cost(f"client-address:{network_of(address)}", *rate),
+        Cost(f"client-address:{network_of(address) or address}", *rate),
     )
 
 

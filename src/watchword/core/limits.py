@@ -132,6 +132,10 @@ FEED_PLACES: Final = 16
 # Proofs that were used: some 110 bytes each. At 2,000 a second they are over by then.
 PROOFS_REMEMBERED: Final = 1_000_000
 
+# Connections of one process. An idle one costs 6 KiB: 200 MiB at most. The system's
+# limit of open files is lower as a rule, and counts then.
+CONNECTIONS_MAX: Final = 32_768
+
 # Group commit. 512 refreshes fit one transaction well below 50 ms; the queue holds
 # about a second of work, then sheds: an answer later than that is retried anyway.
 BATCH_MAX: Final = 512

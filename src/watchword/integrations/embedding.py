@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.claims import ClaimsHook
-from watchword.config import ENV_PREFIX, Settings, is_loopback, load_settings
+from watchword.config import ENV_PREFIX, Settings, load_settings
 from watchword.core.access_token import Claims
+from watchword.core.network import is_loopback
 from watchword.errors import SettingsError, TokenNonceNeeded, WatchwordError
 from watchword.integrations import bridge
 from watchword.integrations.gate import Gate, Inside

@@ -197,11 +197,13 @@ def _raw(status: int, code: str, detail: str) -> bytes:
         "content-type: application/problem+json\r\n"
         f"content-length: {len(body)}\r\n"
         "cache-control: no-store\r\n"
-        "connection: close\r\n\r\n"
+        + ("retry-after: 1\r\n" if status == HTTPStatus.SERVICE_UNAVAILABLE else "")
+        + "connection: close\r\n\r\n"
     )
     return head.encode() + body
 
 
 MALFORMED: Final = _raw(400, "invalid_request", "This is not HTTP/1.1.")
 HEAD_TOO_LARGE: Final = _raw(431, "invalid_request", "The request head is too large.")
+TOO_MANY: Final = _raw(503, "overloaded", "Too many connections: try again shortly.")
 REQUEST_TIMEOUT: Final = _raw(408, "invalid_request", "The request took too long.")

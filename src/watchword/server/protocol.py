@@ -12,7 +12,13 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from watchword.server.problems import HEAD_TOO_LARGE, MALFORMED, REQUEST_TIMEOUT
+from watchword.server.connections import Connections
+from watchword.server.problems import (
+    HEAD_TOO_LARGE,
+    MALFORMED,
+    REQUEST_TIMEOUT,
+    TOO_MANY,
+)
 
 # RFC 9112 §3 asks for 8000 octets of request line at least; proxies send up to 32 KiB
 # of head. What arrives in one read is bounded by the event loop's buffer (256 KiB).
@@ -23,6 +29,9 @@ SECONDS_TO_SEND: Final = 10
 class BoundedProtocol(HttpToolsProtocol):
     """HttpToolsProtocol with a bound on the head and a deadline for the request."""
 
+    connections_here = Connections()
+    """Of the process; `serve` gives its class one with a limit."""
+
     _begun = False
     _head_complete = False
     _received = 0
@@ -31,10 +40,16 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
         self._arm()
+        if not self.connections_here.opened(self):
+            self._refuse(TOO_MANY)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self.connections_here.closed(self)
         super().connection_lost(exc)
+
+    def let_go(self) -> None:
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -57,12 +72,18 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_complete = True
+        self.connections_here.answering(self)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._begun = False
         self._disarm()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.response_complete:  # no pipelined request follows
+            self.connections_here.idle(self)
 
     def send_400_response(self, msg: str) -> None:
         del msg
