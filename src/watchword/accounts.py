@@ -32,7 +32,7 @@ from watchword.errors import (
     Throttled,
     TryAgain,
 )
-from watchword.failures import Seldom
+from watchword.failures import EventLimit
 from watchword.passwords import (
     PasswordHasher,
     check_new_password,
@@ -93,7 +93,7 @@ class Accounts:
         self._hasher = hasher
         self._clock = clock
         self._entropy = entropy
-        self._seldom = Seldom()
+        self._events = EventLimit(store.record)
         self._giving_back: set[asyncio.Task[None]] = set()
 
     async def sign_in(
@@ -144,7 +144,9 @@ class Accounts:
         now = self._clock()
         costs = throttle_costs(name, address)
         if wait := await self._store.take(costs, now):
-            await self._tell_throttled(costs[0].key, address, now)
+            kind = EventType.SIGN_IN_THROTTLED
+            event = Event(type=kind, at=now, address=address)
+            await self._events.record(event, *(cost.key for cost in costs))
             raise Throttled(retry_after=wait // 1000 + 1)
         account = None
         try:
@@ -153,7 +155,7 @@ class Accounts:
             stored = account.password_hash if account is not None and able else None
             rehash = await self._hasher.verify(stored, password, address=costs[1].key)
         except InvalidCredentials:
-            await self._store.record(
+            await self._events.record(
                 Event(
                     type=EventType.SIGN_IN_FAILED,
                     at=now,
@@ -180,12 +182,6 @@ class Accounts:
     async def _give_back(self, costs: Sequence[Cost]) -> None:
         with contextlib.suppress(StoreUnavailable):
             await self._store.give_back(costs)
-
-    async def _tell_throttled(self, key: str, address: str, now: int) -> None:
-        """Record it once a minute for a name: attempts may flood, events may not."""
-        if self._seldom.is_due(key, now):
-            kind = EventType.SIGN_IN_THROTTLED
-            await self._store.record(Event(type=kind, at=now, address=address))
 
     async def register(
         self, name: str, password: str, *, roles: Iterable[str] = ()

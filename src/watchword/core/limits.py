@@ -154,6 +154,10 @@ END_LIMIT: Final = 500
 # More devices than anybody has; a script that never logs out may have any number.
 LIST_LIMIT: Final = 1000
 AUDIT_RETENTION: Final = 400 * DAY
+# Of a type of event that any caller can cause, in one process: ten a second for a
+# minute, then one a second, some 15 MB a day.
+EVENT_BURST: Final = 600
+EVENT_INTERVAL: Final = SECOND
 
 # Sign-in throttle, counted by GCRA: a burst, then one more per interval.
 # SP 800-63B-4 §3.2.2 allows 100 consecutive failures: a name's burst and a day of

@@ -35,6 +35,7 @@ from watchword.errors import (
     SessionRevoked,
     StoreUnavailable,
 )
+from watchword.failures import Record
 from watchword.ports import (
     Change,
     Clock,
@@ -43,7 +44,7 @@ from watchword.ports import (
     SessionStore,
     each_of,
 )
-from watchword.retries import Record, Retries
+from watchword.retries import Retries
 from watchword.revocation import Revocations
 from watchword.sessions.granting import Granting
 from watchword.verify.dpop import Proofs, Signed
