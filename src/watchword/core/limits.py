@@ -110,6 +110,10 @@ FEED_STAMP: Final = 5 * SECOND
 FEED_STREAM: Final = MINUTE
 # Each costs a socket and a task. More APIs than that have more servers to ask.
 FEED_FOLLOWERS: Final = 1000
+# What one client, and one network, may have of them; and how many are only for clients
+# that have none yet: an API that cannot follow refuses every token of its callers.
+FEED_SHARE: Final = FEED_FOLLOWERS // 2
+FEED_FIRST: Final = FEED_FOLLOWERS // 10
 
 # Verifiers. What an issuer publishes is a few KB; more is not from an issuer.
 METADATA_MAX: Final = 64 * 1024
