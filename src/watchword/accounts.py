@@ -33,11 +33,7 @@ from watchword.errors import (
     TryAgain,
 )
 from watchword.failures import EventLimit
-from watchword.passwords import (
-    PasswordHasher,
-    check_new_password,
-    recognised,
-)
+from watchword.passwords import PasswordHasher, recognised
 from watchword.ports import Account, Clock, Entropy, Event, EventType, Store
 
 _CONTEXT: Final = ("watchword",)
@@ -188,8 +184,8 @@ class Accounts:
     ) -> Account:
         """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
         name = normalise_name(name)
-        await self._check_new(password, name)
-        return await self._add(name, await self._hasher.hash(password), roles)
+        hashed = await self._hasher.hash(password, names=(name, *_CONTEXT))
+        return await self._add(name, hashed, roles)
 
     async def import_hash(
         self,
@@ -214,10 +210,6 @@ class Accounts:
             if kept is None:
                 raise
             raise NameTaken("An account of that name or subject exists.") from None
-
-    async def _check_new(self, password: str, name: str) -> None:
-        # Judging how common a password is takes longer than an event loop should wait.
-        await asyncio.to_thread(check_new_password, password, names=(name, *_CONTEXT))
 
     async def _add(
         self,
@@ -259,8 +251,8 @@ class Accounts:
     ) -> int:
         """Change the password and end the account's sessions (but one); how many."""
         account = await self.get(name)
-        await self._check_new(password, account.name)
-        hashed = await self._hasher.hash(password)
+        names = (account.name, *_CONTEXT)
+        hashed = await self._hasher.hash(password, names=names)
         account = await self._update(
             account.name,
             lambda row: _changed(row, password_hash=hashed, epoch=row.epoch + 1),
