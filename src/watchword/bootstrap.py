@@ -26,6 +26,7 @@ from watchword.config import Settings
 from watchword.core import limits
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy
+from watchword.core.steadiness import Steadiness
 from watchword.errors import (
     InvalidCredentials,
     KeyRingError,
@@ -98,6 +99,8 @@ class Watchword:
         self.issuer = settings.effective_issuer
         self.store = store
         self.clock = clock
+        self._monotonic = monotonic
+        self._steadiness = Steadiness(clock(), monotonic())
         self.keys = KeyRing(store, server_secrets, settings.signing_alg, clock, entropy)
         self.feed = Journal(
             entropy(16).hex(), monotonic, lambda: self.revocations.complete_as_of
@@ -184,6 +187,8 @@ class Watchword:
         now = self.clock()
         self.revocations.forget_expired()
         self.feed.forget_expired(now)
+        if not self._steadiness.is_steady(now, self._monotonic()):
+            return  # not the turn of the others either: their clock may be right
         turn = b"sweep %d" % (now // limits.SWEEP_EVERY)
         # Whoever names it first: so one that died is replaced at the next turn.
         if not all(await self.store.use_once([(turn, now + limits.HOUR)])):
