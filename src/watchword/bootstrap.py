@@ -35,6 +35,7 @@ from watchword.errors import (
     SettingsError,
 )
 from watchword.feed import Journal
+from watchword.health import Health
 from watchword.keys import KeyRing, derive
 from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher, cpus
 from watchword.ports import Clock, Entropy, Store
@@ -105,6 +106,7 @@ class Watchword:
         self.feed = Journal(
             entropy(16).hex(), monotonic, lambda: self.revocations.complete_as_of
         )
+        self.health = Health(store, clock, monotonic, entropy(16))
         self.revocations = Revocations(store, clock, monotonic, self.feed.add)
         self.proofs = _proofs("token", store, server_secrets, clock)
         self.resource_proofs = _proofs("resource", store, server_secrets, clock)
@@ -198,7 +200,7 @@ class Watchword:
 
     async def check(self) -> None:
         """Raises StoreUnavailable unless requests can be answered now."""
-        await self.store.check()
+        await self.health.check()
         _ = self.keys.active
         self.revocations.has_ended("")
 

@@ -163,6 +163,9 @@ AUDIT_RETENTION: Final = 400 * DAY
 EVENT_BURST: Final = 600
 EVENT_INTERVAL: Final = SECOND
 
+# How long a write that worked, or failed, speaks for the store's readiness.
+WRITE_TRIED: Final = 5 * SECOND
+
 # Sign-in throttle, counted by GCRA: a burst, then one more per interval.
 # SP 800-63B-4 §3.2.2 allows 100 consecutive failures: a name's burst and a day of
 # intervals are 92. Once an attack stops, its victim waits one interval at most.

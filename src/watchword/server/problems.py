@@ -128,6 +128,9 @@ def respond(error: Exception, scope: Scope | None = None) -> Response:
         _log.error("unexpected %s", type(error).__name__, exc_info=error)
         error = Internal()
     scope = scope or {}
+    engine = scope.get("state", {}).get("watchword")
+    if engine is not None and isinstance(error, errors.StoreUnavailable):
+        engine.health.tell(error)
     problem = problem_of(error)
     oauth = scope.get("path") in OAUTH_PATHS
     status, body = (problem.status, problem) if not oauth else _oauth(error, problem)
