@@ -23,6 +23,7 @@ from watchword.accounts import (
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.config import Settings
 from watchword.core.limits import (
+    MINUTE,
     ROLE_MAX,
     ROLES_MAX,
     THROTTLE_ADDRESS_BURST,
@@ -194,6 +195,28 @@ async def test_one_address_is_throttled_whatever_the_names(world: World) -> None
         await world.outcome("more", OTHER, "2001:db8:1:3::9") == "invalid_credentials"
     )
     assert await world.outcome() == "ok"
+
+
+async def test_a_throttled_network_is_one_event_a_minute(world: World) -> None:
+    """Not one for each name that it makes up, nor one for each address that it has."""
+    for number in range(2 * THROTTLE_ADDRESS_BURST):
+        await world.outcome(f"name{number}", OTHER, f"2001:db8::{number:x}")
+    events = await world.events()
+    assert events.count(EventType.SIGN_IN_FAILED) == THROTTLE_ADDRESS_BURST
+    assert events.count(EventType.SIGN_IN_THROTTLED) == 1
+    world.clock.advance(MINUTE)
+    for number in range(10):
+        await world.outcome(f"more{number}", OTHER, f"2001:db8::{number:x}")
+    assert (await world.events()).count(EventType.SIGN_IN_THROTTLED) == 2
+
+
+async def test_a_throttled_name_is_one_event_a_minute(world: World) -> None:
+    """Wherever in the world it is guessed from."""
+    for number in range(100):
+        await world.outcome("alice", OTHER, f"198.51.100.{number}")
+    events = await world.events()
+    assert events.count(EventType.SIGN_IN_FAILED) == THROTTLE_NAME_BURST
+    assert events.count(EventType.SIGN_IN_THROTTLED) == 1
 
 
 def test_the_address_counter_has_one_key_per_customer() -> None:

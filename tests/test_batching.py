@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 
 import pytest
 
 from watchword import batching
-from watchword.batching import SHARE_MIN, TURNS, UNDER_WAY, Batcher
+from watchword.batching import PATIENCE, SHARE_MIN, TURNS, UNDER_WAY, Batcher
 from watchword.errors import Overloaded, StoreUnavailable
 
 Answers = Sequence[str | Exception]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What belongs together comes within a few turns, however slow this machine is."""
+    monkeypatch.setattr(batching, "PATIENCE", 3600)
 
 
 class Work:
@@ -91,6 +98,56 @@ async def test_arrivals_within_a_few_turns_share_the_batch() -> None:
     assert work.begun == [["a", "b", "c"]]
     await work.finish()
     assert await asyncio.gather(*tasks) == ["A", "B", "C"]
+
+
+async def test_a_batch_starts_in_time_on_a_loop_that_others_keep_busy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A turn may take as long as a flood likes: a batch does not wait for many."""
+    monkeypatch.setattr(batching, "PATIENCE", PATIENCE)
+    work = Work()
+    loop = asyncio.get_running_loop()
+    turns = 0
+
+    def flood() -> None:
+        nonlocal turns
+        turns += 1
+        time.sleep(2 * PATIENCE)
+        if not work.begun:
+            loop.call_soon(flood)
+
+    loop.call_soon(flood)
+    task = asyncio.create_task(Batcher(work).submit(b"a", "a"))
+    while not work.begun:  # noqa: ASYNC110 - turns are what is counted
+        await asyncio.sleep(0)
+    assert turns <= 4 < TURNS
+    await work.finish()
+    assert await task == "A"
+
+
+@pytest.mark.parametrize("answers", [[], ["A"], ["A", "B", "C"]])
+async def test_a_wrong_number_of_outcomes_is_a_fault_of_all(answers: list[str]) -> None:
+    """And no caller waits for ever, nor is told what is another's."""
+    work = Work()
+    batcher = Batcher(work)
+    tasks = await submitted(batcher, "a", "b")
+    work.under_way.popleft().set_result(answers)
+    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        assert isinstance(outcome, RuntimeError)
+    (again,) = await submitted(batcher, "a")
+    await work.finish()
+    assert await again == "A"
+
+
+async def test_the_callers_of_a_cancelled_batch_are_told() -> None:
+    """As at the end of the loop, which cancels every task in any order."""
+    work = Work()
+    batcher = Batcher(work)
+    tasks = await submitted(batcher, "a", "b")
+    (running,) = batcher._running
+    running.cancel()
+    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        assert isinstance(outcome, StoreUnavailable)
 
 
 async def test_arrivals_during_batches_form_the_next() -> None:

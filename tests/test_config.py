@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from watchword.config import Settings, is_loopback, load_settings
+from watchword.config import Settings, load_settings
 from watchword.core import limits
 from watchword.errors import SettingsError
 from watchword.stores import SESSION_STORES, STORES
@@ -25,7 +25,9 @@ NO_ORIGINS = [
     *["https://app.example:", "https://app.example:0", "https://app.example:65536"],
     *["https://app..example", "https://bücher.example", "https://u@app.example"],
     *("https://[::1", " , ", "https://a.example;https://b.example"),
-    "https://a.example https://B.example",
+    *["https://a.example https://B.example", "capacitor://", "capacitor://localhost/"],
+    *["Capacitor://localhost", "tauri://LocalHost", "file://", "app://localhost"],
+    *["htps://app.example", "http://localhost.example", "http://localhost:80"],
 ]
 
 
@@ -389,25 +391,6 @@ def test_what_a_revocation_waits_for_is_two_numbers(folder: Path, env: Any) -> N
     assert load_settings().session_store_wait == (1, 3)
 
 
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [
-        ("127.0.0.1", True),
-        ("127.1.2.3", True),
-        ("::1", True),
-        ("LocalHost", True),
-        ("0.0.0.0", False),
-        ("::", False),
-        ("localhost.example", False),
-        ("", False),
-    ],
-)
-def test_loopback_is_what_only_this_machine_reaches(
-    host: str, *, expected: bool
-) -> None:
-    assert is_loopback(host) is expected
-
-
 def test_proxies_are_networks() -> None:
     given = load_settings(behind_proxy=["10.0.0.0/8", "::1"]).behind_proxy
     assert list(map(str, given)) == ["10.0.0.0/8", "::1/128"]
@@ -423,6 +406,9 @@ def test_origins_are_as_browsers_send_them() -> None:
             "https://xn--bcher-kva.de",
         ),
         *("http://localhost:5173", "http://127.0.0.1:3000", "http://[::1]:8000"),
+        # Pages within apps: Capacitor and Ionic, and Tauri on macOS and on Windows.
+        *("capacitor://localhost", "ionic://localhost", "tauri://localhost"),
+        *("capacitor://app.example", "http://tauri.localhost"),
     )
     assert load_settings().cors_origins == ()
     assert load_settings(cors_origins=", ".join(origins)).cors_origins == origins

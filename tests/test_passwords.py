@@ -21,6 +21,7 @@ from watchword.passwords import (
     check_new_password,
     recognised,
 )
+from watchword.passwords import hasher as hasher_module
 from watchword.passwords.pool import NICENESS, FairPool
 
 PASSWORD = "correct horse bättery staple"
@@ -209,9 +210,9 @@ class TestOneCost:
     @pytest.mark.asyncio
     async def test_exactly_as_received(self, hasher: PasswordHasher) -> None:
         """A composed é is not a decomposed one: nothing is normalised."""
-        stored = await hasher.hash("caf\u00e9 caf\u00e9 caf\u00e9")
+        stored = await hasher.hash("caf\u00e9 caf\u00e9 teapots")
         with pytest.raises(InvalidCredentials):
-            await hasher.verify(stored, "cafe\u0301 " * 3, address="a")
+            await hasher.verify(stored, "cafe\u0301 cafe\u0301 teapots", address="a")
 
     @pytest.mark.asyncio
     @pytest.mark.parametrize("password", ["x" * 1025, "\ud800" * 15])
@@ -221,6 +222,32 @@ class TestOneCost:
         """No hash is made of a password that could never sign in."""
         with pytest.raises(PasswordRejected):
             await hasher.hash(password)
+
+    @pytest.mark.asyncio
+    async def test_a_new_password_is_judged_in_the_queue(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On a thread of low priority, one of a few; a flood is told Overloaded."""
+        judged = []
+        gate = threading.Event()
+
+        def judge(password: str, *, names: tuple[str, ...]) -> None:
+            gate.wait()
+            judged.append((password, names, threading.current_thread().name))
+
+        monkeypatch.setattr(hasher_module, "check_new_password", judge)
+        hasher = PasswordHasher(INSECURE_FOR_TESTS, workers=1, queue_limit=8)
+        new = [hasher.hash(f"{PASSWORD}{n}", names=["x"]) for n in range(20)]
+        waiting = asyncio.gather(*new, return_exceptions=True)
+        await asyncio.sleep(0)
+        gate.set()
+        outcomes = await waiting
+        await hasher.close()
+        made = [one for one in outcomes if isinstance(one, str)]
+        assert len(made) == len(judged) <= 5
+        assert {type(one) for one in outcomes} == {str, Overloaded}
+        assert judged[0][:2] == (f"{PASSWORD}0", ("x",))
+        assert {name for *_, name in judged} == {"watchword-hash_0"}
 
 
 class Busy:

@@ -15,8 +15,9 @@ import pytest
 
 from tests.scenarios.api import BASE, LocalApi, code_of, local_api, settings_for
 from watchword import Credentials, Subject
-from watchword.core.limits import THROTTLE_NAME_BURST
+from watchword.core.limits import THROTTLE_ADDRESS_BURST, THROTTLE_NAME_BURST
 from watchword.errors import Throttled
+from watchword.ports import EventType
 from watchword.subjects import Authenticate, account_id_of
 from watchword.testing import ManualClock
 
@@ -104,6 +105,12 @@ async def test_guesses_are_throttled_before_the_check(
         answer = await api.try_login(NAME.upper(), RIGHT)
         assert (answer.status_code, code_of(answer)) == (429, "throttled")
         assert len(shop.asked) == THROTTLE_NAME_BURST
+        for number in range(2 * THROTTLE_ADDRESS_BURST):
+            await api.try_login(f"name {number}", "no")
+        events = [event.type for _, event in await api.engine.store.read_events(0, 999)]
+        assert events.count(EventType.SIGN_IN_FAILED) == THROTTLE_ADDRESS_BURST
+        # Of the name, and of the network that it was guessed from.
+        assert events.count(EventType.SIGN_IN_THROTTLED) == 1
 
 
 @pytest.mark.parametrize("kind", ["raises", "roles", "id"])

@@ -19,6 +19,7 @@ from typing import Final, Protocol
 import msgspec
 
 from watchword.core import limits
+from watchword.core.network import network_of
 from watchword.core.session import ALL, Asked, Grant, Terms, time_ordered_id
 from watchword.core.throttle import Cost
 from watchword.errors import (
@@ -31,12 +32,8 @@ from watchword.errors import (
     Throttled,
     TryAgain,
 )
-from watchword.failures import Seldom, network_of
-from watchword.passwords import (
-    PasswordHasher,
-    check_new_password,
-    recognised,
-)
+from watchword.failures import EventLimit
+from watchword.passwords import PasswordHasher, recognised
 from watchword.ports import Account, Clock, Entropy, Event, EventType, Store
 
 _CONTEXT: Final = ("watchword",)
@@ -92,7 +89,7 @@ class Accounts:
         self._hasher = hasher
         self._clock = clock
         self._entropy = entropy
-        self._seldom = Seldom()
+        self._events = EventLimit(store.record)
         self._giving_back: set[asyncio.Task[None]] = set()
 
     async def sign_in(
@@ -143,7 +140,9 @@ class Accounts:
         now = self._clock()
         costs = throttle_costs(name, address)
         if wait := await self._store.take(costs, now):
-            await self._tell_throttled(costs[0].key, address, now)
+            kind = EventType.SIGN_IN_THROTTLED
+            event = Event(type=kind, at=now, address=address)
+            await self._events.record(event, *(cost.key for cost in costs))
             raise Throttled(retry_after=wait // 1000 + 1)
         account = None
         try:
@@ -152,7 +151,7 @@ class Accounts:
             stored = account.password_hash if account is not None and able else None
             rehash = await self._hasher.verify(stored, password, address=costs[1].key)
         except InvalidCredentials:
-            await self._store.record(
+            await self._events.record(
                 Event(
                     type=EventType.SIGN_IN_FAILED,
                     at=now,
@@ -180,19 +179,13 @@ class Accounts:
         with contextlib.suppress(StoreUnavailable):
             await self._store.give_back(costs)
 
-    async def _tell_throttled(self, key: str, address: str, now: int) -> None:
-        """Record it once a minute for a name: attempts may flood, events may not."""
-        if self._seldom.is_due(key, now):
-            kind = EventType.SIGN_IN_THROTTLED
-            await self._store.record(Event(type=kind, at=now, address=address))
-
     async def register(
         self, name: str, password: str, *, roles: Iterable[str] = ()
     ) -> Account:
         """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
         name = normalise_name(name)
-        await self._check_new(password, name)
-        return await self._add(name, await self._hasher.hash(password), roles)
+        hashed = await self._hasher.hash(password, names=(name, *_CONTEXT))
+        return await self._add(name, hashed, roles)
 
     async def import_hash(
         self,
@@ -217,10 +210,6 @@ class Accounts:
             if kept is None:
                 raise
             raise NameTaken("An account of that name or subject exists.") from None
-
-    async def _check_new(self, password: str, name: str) -> None:
-        # Judging how common a password is takes longer than an event loop should wait.
-        await asyncio.to_thread(check_new_password, password, names=(name, *_CONTEXT))
 
     async def _add(
         self,
@@ -262,8 +251,8 @@ class Accounts:
     ) -> int:
         """Change the password and end the account's sessions (but one); how many."""
         account = await self.get(name)
-        await self._check_new(password, account.name)
-        hashed = await self._hasher.hash(password)
+        names = (account.name, *_CONTEXT)
+        hashed = await self._hasher.hash(password, names=names)
         account = await self._update(
             account.name,
             lambda row: _changed(row, password_hash=hashed, epoch=row.epoch + 1),
@@ -408,7 +397,7 @@ def throttle_costs(name: str, address: str) -> tuple[Cost, Cost]:
             limits.THROTTLE_NAME_INTERVAL,
         ),
         Cost(
-            f"address:{network_of(address)}",
+            f"address:{network_of(address) or address}",
             limits.THROTTLE_ADDRESS_BURST,
             limits.THROTTLE_ADDRESS_INTERVAL,
         ),

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeVar
 
 from watchword.core.limits import BATCH_MAX, QUEUE_MAX, QUEUE_PER_KEY
-from watchword.errors import Overloaded
+from watchword.errors import Overloaded, StoreUnavailable
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -29,6 +29,11 @@ UNDER_WAY: Final = 2
 # and parsed and shares it. Measured with 32 connections: 2 turns make batches of 25,
 # 16 turns of 31.6, and a tenth more refreshes, for some 100 µs on an idle server.
 TURNS: Final = 16
+# Seconds after which a batch starts whatever the turns: a turn of a loop that others
+# keep busy (a flood of forged tokens, say) takes as long as all that they sent, and a
+# few of them have read what has come. On a loop of its own refreshes, 16 turns take
+# less than this.
+PATIENCE: Final = 0.002
 # Fewer are not parted: each part is an exchange more. Measured on PostgreSQL with 32
 # connections: parted at all a sixth more refreshes; from 8 or from 16 on, the same.
 SHARE_MIN: Final = 8
@@ -38,7 +43,9 @@ class Batcher(Generic[Item, Outcome]):
     """Runs `work` over what has come together.
 
     `work` returns one outcome per item, in order; an outcome that is an exception is
-    raised to its caller. If `work` itself raises, everyone in that batch gets it.
+    raised to its caller. If `work` itself raises, every caller of that batch gets it; a
+    RuntimeError where the number of outcomes is wrong; StoreUnavailable where the work
+    was cancelled.
     """
 
     def __init__(
@@ -78,11 +85,14 @@ class Batcher(Generic[Item, Outcome]):
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._scheduled and len(self._running) < UNDER_WAY:
             self._scheduled = True
-            loop.call_soon(self._settle, loop, TURNS)
+            until = loop.time() + PATIENCE
+            loop.call_soon(self._settle, loop, TURNS, until)
 
-    def _settle(self, loop: asyncio.AbstractEventLoop, turns: int) -> None:
-        if turns:
-            loop.call_soon(self._settle, loop, turns - 1)
+    def _settle(
+        self, loop: asyncio.AbstractEventLoop, turns: int, until: float
+    ) -> None:
+        if turns and loop.time() < until:
+            loop.call_soon(self._settle, loop, turns - 1, until)
         else:
             self._start()
 
@@ -114,21 +124,30 @@ class Batcher(Generic[Item, Outcome]):
         return bool(batch)
 
     async def _run(self, batch: list[_Entry[Item, Outcome]]) -> None:
-        outcomes: Sequence[Outcome | Exception]
+        outcomes: Sequence[Outcome | Exception] = [StoreUnavailable()] * len(batch)
         try:
-            outcomes = await self._work([item for _, item, _ in batch])
+            found = await self._work([item for _, item, _ in batch])
+            if len(found) != len(batch):
+                wrong = f"{len(found)} outcomes of {len(batch)} items"
+                raise RuntimeError(wrong)  # noqa: TRY301 - told to all, as any other
+            outcomes = found
         except Exception as error:  # noqa: BLE001 - belongs to those who wait
             outcomes = [error] * len(batch)
-        for (key, _, future), outcome in zip(batch, outcomes, strict=True):
-            self._busy.discard(key)
-            if future.done():
-                continue
-            if isinstance(outcome, Exception):
-                future.set_exception(outcome)
-            else:
-                future.set_result(outcome)
+        finally:  # cancelled, at the end of the loop: the callers are told all the same
+            for (key, _, future), outcome in zip(batch, outcomes, strict=True):
+                self._busy.discard(key)
+                _tell(future, outcome)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         if self._waiting:
             self._schedule(task.get_loop())
+
+
+def _tell(future: asyncio.Future[Outcome], outcome: Outcome | Exception) -> None:
+    if future.done():  # the caller has gone away
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)

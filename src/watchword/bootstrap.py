@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -27,6 +26,7 @@ from watchword.config import Settings
 from watchword.core import limits
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy
+from watchword.core.steadiness import Steadiness
 from watchword.errors import (
     InvalidCredentials,
     KeyRingError,
@@ -35,20 +35,23 @@ from watchword.errors import (
     SettingsError,
 )
 from watchword.feed import Journal
+from watchword.health import Health
 from watchword.keys import KeyRing, derive
 from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher, cpus
 from watchword.ports import Clock, Entropy, Store
 from watchword.revocation import Revocations
+from watchword.secret_files import (
+    ADMIN_PASSWORD_FILE,
+    SECRET_FILE,
+    check_secret_files,
+    make_private,
+)
 from watchword.sessions import Sessions
 from watchword.stores import open_store
 from watchword.subjects import Authenticate, Subjects
 from watchword.verify import Checker
 from watchword.verify.dpop import Nonces, Proofs, Signed, Work
 
-ADMIN_PASSWORD_FILE: Final = "admin-password"  # noqa: S105 - a name
-"""In the data folder, until somebody has seen it."""
-
-SECRET_FILE: Final = "secret"  # noqa: S105 - a name
 _ADMIN: Final = "admin"
 _log = logging.getLogger("watchword")
 
@@ -97,10 +100,13 @@ class Watchword:
         self.issuer = settings.effective_issuer
         self.store = store
         self.clock = clock
+        self._monotonic = monotonic
+        self._steadiness = Steadiness(clock(), monotonic())
         self.keys = KeyRing(store, server_secrets, settings.signing_alg, clock, entropy)
         self.feed = Journal(
             entropy(16).hex(), monotonic, lambda: self.revocations.complete_as_of
         )
+        self.health = Health(store, clock, monotonic, entropy(16))
         self.revocations = Revocations(store, clock, monotonic, self.feed.add)
         self.proofs = _proofs("token", store, server_secrets, clock)
         self.resource_proofs = _proofs("resource", store, server_secrets, clock)
@@ -183,6 +189,8 @@ class Watchword:
         now = self.clock()
         self.revocations.forget_expired()
         self.feed.forget_expired(now)
+        if not self._steadiness.is_steady(now, self._monotonic()):
+            return  # not the turn of the others either: their clock may be right
         turn = b"sweep %d" % (now // limits.SWEEP_EVERY)
         # Whoever names it first: so one that died is replaced at the next turn.
         if not all(await self.store.use_once([(turn, now + limits.HOUR)])):
@@ -192,7 +200,7 @@ class Watchword:
 
     async def check(self) -> None:
         """Raises StoreUnavailable unless requests can be answered now."""
-        await self.store.check()
+        await self.health.check()
         _ = self.keys.active
         self.revocations.has_ended("")
 
@@ -224,6 +232,7 @@ async def open_watchword(
     An app with users of its own gives `authenticate`, which is asked at each sign-in.
     Raises SettingsError, SchemaError, KeyRingError, StoreUnavailable.
     """
+    check_secret_files(settings)
     store = store or await open_store(
         settings.database_url,
         entropy,
@@ -267,6 +276,8 @@ async def prepare(settings: Settings) -> Prepared:
 
     Run by the parent process only. Safe beside others that do the same at once.
     """
+    for exposed in check_secret_files(settings):
+        _log.warning("%s", exposed)
     async with open_watchword(settings, background=False) as watchword:
         password = None
         if await watchword.accounts.is_empty():
@@ -347,7 +358,7 @@ async def _server_secrets(
         raise lacking_secret(settings)
     path = settings.data / SECRET_FILE
     try:
-        made = _make_private(path, secrets.token_urlsafe(48))
+        made = make_private(path, secrets.token_urlsafe(48), secrets.token_hex(4))
     except OSError as error:
         fault = f"WATCHWORD_DATA: cannot write in {settings.data}: {error.strerror}"
         raise SettingsError([fault]) from None
@@ -384,30 +395,8 @@ def _kept_password(folder: Path) -> str:
     Of several processes that start at once, all read what the first one wrote.
     """
     path = folder / ADMIN_PASSWORD_FILE
-    _make_private(path, secrets.token_urlsafe(18))
+    make_private(path, secrets.token_urlsafe(18), secrets.token_hex(4))
     return path.read_text("ascii").strip()
-
-
-def _make_private(path: Path, text: str) -> bool:
-    """Create a file whole or not at all; False where there is one already."""
-    if path.exists():
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # Written aside, then linked into place: of several processes that start at once
-    # one wins, and nobody ever reads half of it.
-    aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(aside, path)
-    except FileExistsError:
-        return False
-    finally:
-        aside.unlink()
-    return True
 
 
 async def _every(period: int, work: Callable[[], Awaitable[None]], what: str) -> None:

@@ -20,6 +20,7 @@ import msgspec
 
 from watchword.core import limits
 from watchword.core.access_token import client_claims
+from watchword.core.network import network_of
 from watchword.core.session import Asked, Policy, from_text
 from watchword.core.throttle import Cost
 from watchword.errors import (
@@ -34,7 +35,7 @@ from watchword.errors import (
     Throttled,
     UnauthorizedClient,
 )
-from watchword.failures import Seldom, network_of
+from watchword.failures import EventLimit
 from watchword.keys import KeyRing
 from watchword.ports import (
     Client,
@@ -111,7 +112,7 @@ class Clients:
         self._issuer = issuer
         self._clock = clock
         self._entropy = entropy
-        self._seldom = Seldom()
+        self._events = EventLimit(store.record)
         self._known: dict[str, tuple[Client, int]] = {}
 
     async def authenticate(
@@ -154,16 +155,15 @@ class Clients:
         so a flood of an id cannot lock its client out. This bounds work and noise.
         """
         wait = await self._store.take(_costs(client_id, address), now)
-        if self._seldom.is_due("" if client is None else client.id, now):
-            # Unknown ids count as one and are not recorded: people paste secrets there.
-            event = Event(
-                type=EventType.CLIENT_FAILED,
-                at=now,
-                client_id=None if client is None else client.id,
-                address=address,
-                detail={"reason": _reason(client), "throttled": wait > 0},
-            )
-            await self._store.record(event)
+        # Unknown ids count as one and are not recorded: people paste secrets there.
+        event = Event(
+            type=EventType.CLIENT_FAILED,
+            at=now,
+            client_id=None if client is None else client.id,
+            address=address,
+            detail={"reason": _reason(client), "throttled": wait > 0},
+        )
+        await self._events.record(event, event.client_id or "")
         message = "Too many failures of client authentication: wait before the next."
         over = Throttled(message, retry_after=wait // 1000 + 1)
         return over if wait else InvalidClient()
@@ -346,7 +346,7 @@ def _costs(client_id: str, address: str) -> tuple[Cost, Cost]:
     rate = limits.THROTTLE_CLIENT_BURST, limits.THROTTLE_CLIENT_INTERVAL
     return (
         Cost(f"client:{spelled[:32]}", *rate),
-        Cost(f"client-address:{network_of(address)}", *rate),
+        Cost(f"client-address:{network_of(address) or address}", *rate),
     )
 
 

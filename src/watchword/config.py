@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple
@@ -35,6 +35,7 @@ from pydantic_settings import (
 )
 
 from watchword.core import limits
+from watchword.core.network import is_loopback
 from watchword.errors import SettingsError
 
 ENV_PREFIX: Final = "WATCHWORD_"
@@ -48,6 +49,9 @@ SESSION_STORE_URL: Final = r"^rediss?(\+cluster)?://.+$"
 
 _SHOWN: Final = 60  # characters of a wrong value that a fault repeats
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "": 1}
+# Apps of web pages: their web view serves the pages under a scheme of its own, and
+# sends it as the origin. Only these: a mistyped https must not pass for one.
+_APP_SCHEMES: Final = ("capacitor", "ionic", "tauri")
 _LABEL: Final = "[a-z0-9_-]+"  # of a host; browsers send others as xn--
 # Kubernetes puts these into every container beside a service that is called
 # "watchword" (`WATCHWORD_PORT=tcp://10.0.0.7:8000`): not ours, and no fault.
@@ -88,10 +92,15 @@ def _issuer(value: str) -> str:
 
 def _origin(value: str) -> str:
     """As browsers send it (RFC 6454 §6.2): another spelling would never match."""
-    url = urlsplit(_issuer(value))
-    if url.port == {"https": 443, "http": 80}[url.scheme]:
+    url = urlsplit(value)
+    if url.port == {"https": 443, "http": 80}.get(url.scheme, 0):
         raise ValueError
-    return value
+    if url.scheme in _APP_SCHEMES:  # the app's own pages, from within its package
+        return value
+    # Below `localhost` are names of this machine too (RFC 6761 §6.3): Tauri's pages on
+    # Windows are `http://tauri.localhost`.
+    local = (url.hostname or "").endswith(".localhost")
+    return value if local else _issuer(value)
 
 
 def _url(value: str) -> str:
@@ -114,7 +123,7 @@ Wait = Annotated[
 Origin = Annotated[
     str,
     Field(
-        pattern=rf"^https?://({_LABEL}(\.{_LABEL})*\.?|\[[0-9a-f:]+\])(:[1-9][0-9]*)?$"
+        pattern=rf"^(https?|{'|'.join(_APP_SCHEMES)})://({_LABEL}(\.{_LABEL})*\.?|\[[0-9a-f:]+\])(:[1-9][0-9]*)?$"
     ),
     AfterValidator(_origin),
 ]
@@ -133,14 +142,6 @@ def _lasting(least: str, most: str, default: int) -> Any:  # noqa: ANN401 -- as 
 
 def _database_of(given: Mapping[str, Any]) -> str:
     return f"sqlite:///{quote(str(given.get('data', DEFAULT_DATA)))}/watchword.db"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`: `localhost` or a loopback address."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 class Settings(BaseSettings):
@@ -199,8 +200,8 @@ class Settings(BaseSettings):
         min_length=1,
         description="the origins whose pages may call this server: such as "
         "https://app.example, as browsers send them: in lower case, without path or "
-        "usual port, https (http only on a loopback host), separated by commas or "
-        "white space",
+        "usual port, https (http only on a loopback host) or the scheme of an app's "
+        f"pages ({', '.join(_APP_SCHEMES)}), separated by commas or white space",
     )
     access_ttl: Seconds = _lasting("1s", "1h", limits.ACCESS_TTL)
     refresh_idle: Seconds = _lasting("1s", "3650d", limits.REFRESH_IDLE)

@@ -17,10 +17,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from watchword.core import limits
+from watchword.core.network import network_of
 from watchword.core.session import Ended
 from watchword.errors import Overloaded, StoreUnavailable
 
@@ -64,6 +66,8 @@ class Journal:
         self._first = 1
         self._news = asyncio.Event()
         self._open = 0
+        self._of_client: Counter[str] = Counter()
+        self._of_network: Counter[str] = Counter()
         self._closed = False
 
     def __len__(self) -> int:
@@ -131,15 +135,34 @@ class Journal:
                     await self._news.wait()
 
     @contextlib.contextmanager
-    def following(self) -> Iterator[None]:
-        """One more that waits. Raises Overloaded where too many do."""
-        if self._open >= limits.FEED_FOLLOWERS:
+    def following(self, client_id: str, address: str) -> Iterator[None]:
+        """One more that waits. Raises Overloaded where too many do.
+
+        The first place of a client is its own, wherever it calls from, while there is
+        any; for more it shares with the other clients, and with those of its network.
+        """
+        network = network_of(address) or address
+        most = limits.FEED_FOLLOWERS
+        if self._of_client[client_id]:
+            most -= limits.FEED_FIRST
+            if self._of_client[client_id] >= limits.FEED_SHARE:
+                raise Overloaded("Too many of this client follow the feed.")
+            if self._of_network[network] >= limits.FEED_SHARE:
+                raise Overloaded("Too many of this network follow the feed.")
+        if self._open >= most:
             raise Overloaded("Too many follow the feed of this process.")
-        self._open += 1
+        self._count(client_id, network, +1)
         try:
             yield
         finally:
-            self._open -= 1
+            self._count(client_id, network, -1)
+
+    def _count(self, client_id: str, network: str, change: int) -> None:
+        self._open += change
+        for places, key in (self._of_client, client_id), (self._of_network, network):
+            places[key] += change
+            if not places[key]:
+                del places[key]
 
     def close(self) -> None:
         """Let go of all who wait: the process is about to stop."""

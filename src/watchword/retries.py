@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
@@ -18,9 +17,8 @@ from watchword.core import limits
 from watchword.core.session import Session
 from watchword.core.throttle import Cost, take
 from watchword.errors import Throttled
+from watchword.failures import EventLimit, Record
 from watchword.ports import Event, EventType
-
-Record = Callable[[Event], Awaitable[None]]
 
 _RATE: Final = Cost(
     "retries", limits.RETRIES_PER_MINUTE, limits.MINUTE // limits.RETRIES_PER_MINUTE
@@ -40,7 +38,7 @@ class Retries:
     """Counts retries by session. `record` writes an audit event."""
 
     def __init__(self, record: Record) -> None:
-        self._record = record
+        self._events = EventLimit(record)
         self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
         self._recording: set[asyncio.Task[None]] = set()
 
@@ -73,12 +71,13 @@ class Retries:
             rotated_from=session.address,
         )
         # Nothing changed, so nothing is lost with it: the answer does not wait.
-        task = asyncio.create_task(self._record_quietly(event))
+        key = f"{session.id.hex()} {kind}"  # rotations are as many as its client likes
+        task = asyncio.create_task(self._record_quietly(event, key))
         self._recording.add(task)
         task.add_done_callback(self._recording.discard)
 
-    async def _record_quietly(self, event: Event) -> None:
+    async def _record_quietly(self, event: Event, key: str) -> None:
         try:
-            await self._record(event)
+            await self._events.record(event, key)
         except Exception:  # noqa: BLE001 - logged; the answer has gone out
             _log.exception("an audit event was not written: %s", event.type)

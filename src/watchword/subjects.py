@@ -30,7 +30,7 @@ from watchword.errors import (
     Throttled,
     TryAgain,
 )
-from watchword.failures import Seldom
+from watchword.failures import EventLimit
 from watchword.passwords import cpus
 from watchword.passwords.hasher import QUEUE_LIMIT
 from watchword.passwords.pool import FairPool
@@ -91,7 +91,7 @@ class Subjects:
         self._store = store
         self._sessions = sessions
         self._clock = clock
-        self._seldom = Seldom()
+        self._events = EventLimit(store.record)
         # For each sign-in under way: whose sessions were ended meanwhile.
         self._under_way: dict[int, set[bytes]] = {}
         # For a check that blocks: low priority, fair between addresses, bounded.
@@ -152,10 +152,9 @@ class Subjects:
         costs = throttle_costs(normalise_name(name), address)
         now = self._clock()
         if wait := await self._store.take(costs, now):
-            # Once a minute for a name: attempts may flood, events may not.
-            if self._seldom.is_due(costs[0].key, now):
-                kind = EventType.SIGN_IN_THROTTLED
-                await self._store.record(Event(type=kind, at=now, address=address))
+            kind = EventType.SIGN_IN_THROTTLED
+            event = Event(type=kind, at=now, address=address)
+            await self._events.record(event, *(cost.key for cost in costs))
             raise Throttled(retry_after=wait // 1000 + 1)
         given = Credentials(username=name, password=password, address=address)
         try:
@@ -165,7 +164,7 @@ class Subjects:
             raise
         if known is None:
             event = Event(type=EventType.SIGN_IN_FAILED, at=now, address=address)
-            await self._store.record(event)
+            await self._events.record(event)
             raise InvalidCredentials
         await self._store.give_back(costs, forget=costs[0].key)
         return known

@@ -114,13 +114,30 @@ def test_a_check_makes_nothing(
     terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert terminal.run("check").stdout == "Nothing is wrong.\n"
-    assert terminal.json("check") == {"faults": []}
+    assert terminal.json("check") == {"faults": [], "warnings": []}
     assert not terminal.data.exists()
     file = tmp_path / "file"
     file.touch()
     assert "Not a directory" in Terminal(file).run("check", code=1).stderr
     monkeypatch.setenv("WATCHWORD_DATABASE_URL", f"sqlite:///{file}/below/it.db")
     assert "cannot be written" in terminal.run("check", code=1).stderr
+
+
+def test_a_secret_that_others_may_change_is_not_believed(terminal: Terminal) -> None:
+    """Neither by `check` nor by any command; one that they may read is told."""
+    terminal.add("alice")
+    secret = terminal.data / "secret"
+    secret.chmod(0o644)
+    told = terminal.run("check")
+    assert told.stderr == f"Warning: {secret}: everyone on this machine may read it\n"
+    assert told.stdout == "Nothing else is wrong.\n"
+    (warning,) = terminal.json("check")["warnings"]
+    assert warning in told.stderr
+    secret.chmod(0o600)
+    terminal.data.chmod(0o777)
+    for command, code in (("check", 1), ("serve", 2), ("user list", 2)):
+        told = terminal.run(*command.split(), code=code)
+        assert "data: everyone on this machine may write it" in told.stderr
 
 
 def test_a_check_opens_what_the_settings_name(

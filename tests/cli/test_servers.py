@@ -16,11 +16,12 @@ from tests.cli.terminal import PASSWORD, Terminal
 from tests.servers.postgresql import postgresql
 from tests.servers.process import free_port
 from tests.servers.redis import single
-from watchword.bootstrap import ADMIN_PASSWORD_FILE, open_watchword, prepare
+from watchword.bootstrap import open_watchword, prepare
 from watchword.config import load_settings
 from watchword.core.session import Grant, Terms
 from watchword.errors import SettingsError
 from watchword.ports import SealedKey
+from watchword.secret_files import ADMIN_PASSWORD_FILE
 from watchword.stores import open_store
 from watchword.stores.memory import MemoryStore
 from watchword.testing import SeededEntropy

@@ -118,10 +118,28 @@ def test_plain_http_and_development_are_for_this_machine_alone(
         with TestClient(app, base_url=url, client=far) as client:
             answer = client.post(f"{BASE}/login", json=body)
             assert code_of(answer) == code
-        with TestClient(app, base_url=url) as client:
-            answer = client.post(f"{BASE}/login", json=body)
-            assert code_of(answer) == "invalid_credentials"
+        # An IPv4 caller of a socket for both kinds of address is IPv4.
+        for near in ("127.0.0.1", "::1", "::ffff:127.0.0.1"):
+            with TestClient(app, base_url=url, client=(near, 50000)) as client:
+                answer = client.post(f"{BASE}/login", json=body)
+                assert code_of(answer) == "invalid_credentials"
     assert caplog.text.count("give WATCHWORD_ISSUER") == 1
+
+
+def test_an_ipv4_caller_has_one_address_in_either_form() -> None:
+    """For the app's own check, the throttle and the audit log alike."""
+    seen = []
+
+    async def check(given: Credentials) -> None:
+        seen.append(given.address)
+
+    app = app_of(Auth("memory:", authenticate=check, **PUBLIC))
+    for caller in ("192.0.2.7", "::ffff:192.0.2.7"):
+        with TestClient(
+            app, base_url="https://shop.example", client=(caller, 1)
+        ) as client:
+            client.post(f"{BASE}/login", json={"username": NAME, "password": PASSWORD})
+    assert seen == ["192.0.2.7", "192.0.2.7"]
 
 
 def test_behind_a_proxy_only_https_gets_through() -> None:

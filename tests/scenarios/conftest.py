@@ -12,6 +12,7 @@ import pytest_asyncio
 from tests.scenarios.api import LocalApi, local_api, settings_for
 from tests.scenarios.world import EMBEDDED, Faulty, World
 from tests.servers.stores import STORES
+from watchword import batching
 from watchword.ports import Store
 from watchword.testing import ManualClock
 
@@ -23,6 +24,12 @@ def kind(request: pytest.FixtureRequest) -> str:
     """Every story about state is told on these stores."""
     name: str = request.param
     return name
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes together shares a batch, however slow this machine is."""
+    monkeypatch.setattr(batching, "PATIENCE", 3600)
 
 
 @pytest.fixture

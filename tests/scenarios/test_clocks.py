@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ import pytest_asyncio
 from tests.scenarios.api import settings_for
 from tests.scenarios.world import World, key
 from watchword.bootstrap import Watchword, open_watchword
+from watchword.config import Settings
 from watchword.core.limits import ACCESS_TTL, HOUR, KEY_ROTATION, MINUTE, SECOND
-from watchword.core.session import Grant
+from watchword.core.session import Grant, Terms
+from watchword.errors import TokenRevoked
 from watchword.passwords import INSECURE_FOR_TESTS
 from watchword.ports import EventType, Store
 from watchword.testing import ManualClock, SeededEntropy
@@ -106,6 +109,20 @@ SHARED = pytest.mark.parametrize(
 )
 
 
+def opened(
+    settings: Settings, clock: ManualClock, name: str, here: Callable[[], int]
+) -> AbstractAsyncContextManager[Watchword]:
+    """A server's engine; `here` is its monotonic clock."""
+    return open_watchword(
+        settings,
+        clock=clock,
+        monotonic=here,
+        entropy=SeededEntropy(name),
+        hashing=INSECURE_FOR_TESTS,
+        background=False,
+    )
+
+
 @pytest_asyncio.fixture
 async def both(
     kind: str, tmp_path: Path, clock: ManualClock
@@ -115,13 +132,7 @@ async def both(
     async with contextlib.AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(
-                open_watchword(
-                    settings,
-                    clock=clock,
-                    entropy=SeededEntropy(name),
-                    hashing=INSECURE_FOR_TESTS,
-                    background=False,
-                )
+                opened(settings, clock, name, lambda: clock.now)
             )
             for name in ("one", "two")
         ]
@@ -150,6 +161,25 @@ async def test_one_of_them_sweeps_in_a_minute_and_another_takes_over(
         await both[1].sweep()
         await both[1].sweep()
     assert swept == [both[0], *[both[1]] * 3]
+
+
+@SHARED
+async def test_a_clock_set_ahead_and_back_revives_no_session(
+    clock: ManualClock, kind: str, tmp_path: Path
+) -> None:
+    """No sweep across the jump: a process that starts then still reads of the end."""
+    here, settings = ManualClock(0), settings_for(tmp_path, kind)
+    async with opened(settings, clock, "one", here) as swept:
+        terms = Terms(client_id="first-party")
+        grant = await swept.sessions.start(bytes(16), (), terms)
+        await swept.sessions.end_one(grant.session.id, "logout", address="")
+        for hours in (1, -1):
+            clock.advance(hours * HOUR + 30 * SECOND)
+            here.advance(30 * SECOND)
+            await swept.sweep()
+    async with opened(settings, clock, "two", here) as started:
+        with pytest.raises(TokenRevoked):
+            started.checker.verify(grant.access_token)
 
 
 @SHARED

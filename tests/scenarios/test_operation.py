@@ -402,6 +402,20 @@ async def test_s54_a_captured_refresh_replayed_every_second(
     assert world.accepts(r2) == "token_revoked"
 
 
+async def test_a_client_that_replays_each_of_its_rotations_writes_few_events(
+    world: World, clock: ManualClock
+) -> None:
+    """Rotations are as many as it likes; events of one kind are one a minute."""
+    tokens = await world.sign_in()
+    for number in range(2 * RETRIES_PER_MINUTE):
+        after = await world.refresh(tokens, key(number))
+        await world.refresh(tokens, key(number), address=THIEF)
+        tokens = after
+        clock.advance(SECOND)
+    await settle(world.store)
+    assert len(await world.events(EventType.TOKEN_RETRY)) == 4
+
+
 async def test_s55_several_start_at_once_on_an_empty_folder(tmp_path: Path) -> None:
     """One secret, one admin, one signing key, whoever was first."""
     folder = tmp_path / "data"

@@ -22,7 +22,11 @@ PUBLIC = {
     "/.well-known/openid-configuration",
     "/.well-known/oauth-protected-resource/api/auth",
 }
-SENT = ["authorization", "content-type", "dpop", "idempotency-key", "x-requested-with"]
+NATIVE = "capacitor://localhost"
+SENT = [
+    *("authorization", "baggage", "content-type", "dpop", "idempotency-key"),
+    *("sentry-trace", "traceparent", "tracestate", "x-requested-with"),
+]
 EXPOSED = ["dpop-nonce", "retry-after", "www-authenticate"]
 FOREIGN = [
     "null",
@@ -42,6 +46,8 @@ FOREIGN = [
     f"{APP}, {APP}",
     f"{APP} {LOCAL}",
     "http://localhost",
+    "ionic://localhost",
+    "capacitor://localhost:1",
     "http://localhost:51730",
     "https://auth.example",  # needs none: it is ours
 ]
@@ -51,7 +57,7 @@ FOREIGN = [
 async def open_to_apps(
     tmp_path: Path, clock: ManualClock
 ) -> AsyncIterator[httpx2.AsyncClient]:
-    settings = settings_for(tmp_path, "memory", cors_origins=(APP, LOCAL))
+    settings = settings_for(tmp_path, "memory", cors_origins=(APP, LOCAL, NATIVE))
     async with local_api(settings, clock) as api:
         yield api.client
 
@@ -87,7 +93,7 @@ def calls() -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.parametrize("origin", [APP, LOCAL])
+@pytest.mark.parametrize("origin", [APP, LOCAL, NATIVE])
 async def test_an_allowed_origin_may_read_every_answer(
     open_to_apps: httpx2.AsyncClient, origin: str
 ) -> None:

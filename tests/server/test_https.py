@@ -7,6 +7,7 @@ import datetime as dt
 import ipaddress
 import socket
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.server.live import Live
 from watchword.config import load_settings
+from watchword.core.network import Network
 from watchword.errors import SettingsError
 from watchword.server.https import HttpsOnly
 
@@ -25,27 +27,32 @@ PROXY = "10.1.2.3"
 NETWORKS = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8"))
 
 
+async def answer_nothing(scope: Any, _: Any, seen: Any) -> None:
+    seen.update(scope)
+
+
 async def through(
-    *headers: tuple[str, str], peer: str | None = PROXY, scheme: str = "http"
+    *headers: tuple[str, str],
+    peer: str | None = PROXY,
+    scheme: str = "http",
+    path: str = "/api/auth/secure",
+    networks: Sequence[Network] = NETWORKS,
+    only: HttpsOnly | None = None,
 ) -> tuple[str, str]:
     """What the application sees of the client: its address, and the scheme or fault."""
-    seen: dict[str, Any] = {}
-
-    async def application(scope: Any, _: Any, __: Any) -> None:
-        seen.update(scope)
-
+    seen: Any = {}
     scope = {
         "type": "http",
         "client": None if peer is None else (peer, 4711),
         "scheme": scheme,
-        "path": "/api/auth/secure",
+        "path": path,
         "headers": [(k.lower().encode(), v.encode("latin-1")) for k, v in headers],
     }
 
     async def unused(*_: Any) -> Any:
         raise AssertionError
 
-    await HttpsOnly(application, NETWORKS)(scope, unused, unused)
+    await (only or HttpsOnly(answer_nothing, networks))(scope, unused, seen)
     refused = seen.get("refused")
     client = seen["client"][0] if seen["client"] else ""
     return client, refused.code if refused else seen["scheme"]
@@ -66,7 +73,21 @@ FOR = "X-Forwarded-For"
         ([HTTPS, (FOR, "2001:db8::1")], "2001:db8::1"),
         ([HTTPS, (FOR, "10.9.9.9")], PROXY),
         ([HTTPS, (FOR, "unknown")], PROXY),
-        ([HTTPS, (FOR, "192.0.2.1, ")], PROXY),
+        ([HTTPS, (FOR, "192.0.2.1, ")], "192.0.2.1"),
+        ([HTTPS, (FOR, "192.0.2.1"), (FOR, "")], "192.0.2.1"),
+        ([HTTPS, (FOR, "192.0.2.1:50123")], "192.0.2.1"),
+        ([HTTPS, (FOR, "6.6.6.6:1, 192.0.2.1:50123, 10.9.9.9:443")], "192.0.2.1"),
+        ([HTTPS, (FOR, "[2001:db8::1]:443")], "2001:db8::1"),
+        ([HTTPS, (FOR, "[2001:db8::1]")], "2001:db8::1"),
+        ([HTTPS, (FOR, '"[2001:DB8:0:0::1]:443"')], "2001:db8::1"),
+        ([HTTPS, (FOR, "::ffff:192.0.2.1")], "192.0.2.1"),
+        ([HTTPS, (FOR, "[::FFFF:c000:201]:7")], "192.0.2.1"),
+        ([HTTPS, (FOR, "192.0.2.1, ::ffff:10.9.9.9")], "192.0.2.1"),
+        ([HTTPS, (FOR, "fe80::1%eth0")], "fe80::1"),
+        ([HTTPS, (FOR, "\t192.0.2.1 ")], "192.0.2.1"),
+        ([HTTPS, (FOR, "192.0.2.1:123456")], PROXY),
+        ([HTTPS, (FOR, "192.0.2.1:x")], PROXY),
+        ([HTTPS, (FOR, "for=192.0.2.1")], PROXY),
         ([HTTPS, (FOR, "192.0.2.1, <script>")], PROXY),
         ([HTTPS, (FOR, "\xff")], PROXY),
         ([HTTPS, ("Forwarded", "for=6.6.6.6")], PROXY),
@@ -90,6 +111,7 @@ async def test_the_client_is_the_last_hop_that_no_proxy_of_ours_is(
         [HTTPS, ("X-Forwarded-Proto", "http")],
         [HTTPS, HTTPS],
         [("X-Forwarded-Proto", "httpsx")],
+        [("X-Forwarded-Proto", "https, https")],
         [("X_Forwarded_Proto", "https")],
         [("X-Forwarded-Scheme", "https")],
         [("X-Forwarded-Ssl", "on")],
@@ -101,6 +123,45 @@ async def test_what_the_proxy_does_not_say_was_https_is_refused(
     headers: list[tuple[str, str]],
 ) -> None:
     assert (await through(*headers))[1] == "https_required"
+
+
+@pytest.mark.parametrize("written", ["HTTPS", "Https"])
+async def test_a_scheme_may_be_written_in_either_case(written: str) -> None:
+    assert (await through(("X-Forwarded-Proto", written)))[1] == "https"
+
+
+@pytest.mark.parametrize("peer", [f"::ffff:{PROXY}", "::FFFF:0a01:0203", "fd00::1%lo"])
+async def test_a_proxy_is_known_in_either_form_of_its_address(peer: str) -> None:
+    """As it comes in on a socket for both kinds of address."""
+    assert await through(HTTPS, (FOR, "192.0.2.1"), peer=peer) == ("192.0.2.1", "https")
+
+
+async def test_proxies_may_be_named_as_mapped_addresses() -> None:
+    network = ipaddress.ip_network("::ffff:10.0.0.0/104")
+    assert await through(HTTPS, (FOR, "192.0.2.1"), networks=(network,)) == (
+        "192.0.2.1",
+        "https",
+    )
+
+
+@pytest.mark.parametrize("header", [(FOR, "unknown\n"), ("X-Real-IP", "192.0.2.1")])
+async def test_a_proxy_that_names_no_client_is_logged_once(
+    header: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """All its callers are counted as one then, which an operator must hear of."""
+    only = HttpsOnly(answer_nothing, NETWORKS)
+    for _ in range(3):
+        await through(HTTPS, header, only=only)
+    (line,) = [one.getMessage() for one in caplog.records]
+    assert PROXY in line
+    assert ("'unknown\\n'" if header[0] == FOR else "no X-Forwarded-For") in line
+
+
+async def test_a_probe_without_a_client_is_no_reason_for_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await through(HTTPS, path="/healthz")
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("peer", ["192.0.2.1", "11.0.0.1", "::1", "", None, "unix:"])

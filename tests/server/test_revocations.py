@@ -6,6 +6,7 @@ import base64
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from tests.server.following import FEED, Follower, Stream
 from tests.server.live import STOP_SECONDS, Answer, Live, read_answer, request
 from watchword.core import limits
 from watchword.core.session import Ended, as_text
+from watchword.errors import Overloaded
+from watchword.feed import Journal
 from watchword.testing import ManualClock
 
 
@@ -225,16 +228,55 @@ async def test_a_process_that_does_not_know_says_so(api: LocalApi) -> None:
 async def test_the_number_of_followers_is_bounded(
     api: LocalApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """An answer at once needs no place: who cannot wait can still ask."""
     monkeypatch.setattr(limits, "FEED_FOLLOWERS", 1)
     _, secret = await api.engine.clients.add("f", confidential=True, rights=["feed"])
-    with api.engine.feed.following():
-        for accept in ("*/*", "text/event-stream"):
+    headers = basic("f", secret)
+    with api.engine.feed.following("other", "192.0.2.1"):
+        for asked in ({"wait": "1"}, {"accept": "text/event-stream"}):
             answer = await api.client.get(
-                FEED, headers=basic("f", secret) | {"Accept": accept}
+                FEED,
+                params={k: v for k, v in asked.items() if k == "wait"},
+                headers=headers | {"Accept": asked.get("accept", "*/*")},
             )
             assert answer.status_code == 503
             assert code_of(answer) == "overloaded"
-    assert code_of(await api.client.get(FEED, headers=basic("f", secret))) == "ok"
+            assert answer.headers["retry-after"]
+        assert code_of(await api.client.get(FEED, headers=headers)) == "ok"
+    waited = await api.client.get(f"{FEED}?wait=1", headers=headers)
+    assert code_of(waited) == "ok"
+
+
+def test_a_client_has_a_share_and_one_that_has_none_gets_a_place() -> None:
+    """However many places one client, or one network, asks for."""
+    journal = Journal("0" * 32, lambda: 0, lambda: 0)
+    with ExitStack() as places:
+
+        def taken(client: str, address: str, asked: int = 2000) -> int:
+            """How many of so many places that client gets from there."""
+            for count in range(asked):
+                try:
+                    places.enter_context(journal.following(client, address))
+                except Overloaded:
+                    return count
+            return asked
+
+        most = limits.FEED_FOLLOWERS
+        assert taken("hog", "192.0.2.1") == limits.FEED_SHARE
+        assert taken("hog", "192.0.2.2") == 0
+        # Of a network that has its share already, a first place alone.
+        assert taken("same", "::ffff:192.0.2.1") == 1
+        rest = most - limits.FEED_FIRST - limits.FEED_SHARE - 1
+        assert taken("second", "2001:db8::1") == rest
+        assert taken("third", "2001:db8::2") == 1
+        assert taken("third", "192.0.2.3") == 0
+        left = most - limits.FEED_SHARE - rest - 2
+        firsts = [taken(f"new {number}", "192.0.2.1", 1) for number in range(left + 5)]
+        assert sum(firsts) == left
+    assert taken("hog", "192.0.2.1", 1) == 1
+    places.close()
+    assert not journal._of_client
+    assert not journal._of_network
 
 
 @pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one", "workers"])

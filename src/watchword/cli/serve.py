@@ -39,7 +39,8 @@ def serve(
     **flags: Any,  # noqa: ANN401 - settings, checked as such
 ) -> None:
     """Run the server. The first start makes a secret, a key and the account admin."""
-    from watchword.bootstrap import ADMIN_PASSWORD_FILE, prepare
+    from watchword.bootstrap import prepare
+    from watchword.secret_files import ADMIN_PASSWORD_FILE
     from watchword.server import run
 
     settings = settings_of(data, behind_proxy=" ".join(behind_proxy) or None, **flags)

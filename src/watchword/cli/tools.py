@@ -52,18 +52,24 @@ def migrate(plan: bool, check: bool, data: Path | None, as_json: bool) -> None:
 @options
 def check(data: Path | None, as_json: bool) -> None:
     """Check the settings and what they name. Exit code 0 or 1; makes nothing."""
+    from watchword.secret_files import check_secret_files
+
     found: list[str] = []
+    exposed: list[str] = []
     try:
         settings = settings_of(data)
         found += [*_tls(settings), *_store(settings)]
+        exposed += check_secret_files(settings)
     except SettingsError as error:
         found += error.faults
     if as_json:
-        tell(as_json, "", faults=found)
+        tell(as_json, "", faults=found, warnings=exposed)
     elif found:
         complain(SettingsError(found), as_json=False)
     else:
-        click.echo("Nothing is wrong.")
+        for sentence in exposed:
+            click.echo(f"Warning: {sentence}", err=True)
+        click.echo("Nothing is wrong." if not exposed else "Nothing else is wrong.")
     if found:
         sys.exit(1)
 

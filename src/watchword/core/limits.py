@@ -110,6 +110,10 @@ FEED_STAMP: Final = 5 * SECOND
 FEED_STREAM: Final = MINUTE
 # Each costs a socket and a task. More APIs than that have more servers to ask.
 FEED_FOLLOWERS: Final = 1000
+# What one client, and one network, may have of them; and how many are only for clients
+# that have none yet: an API that cannot follow refuses every token of its callers.
+FEED_SHARE: Final = FEED_FOLLOWERS // 2
+FEED_FIRST: Final = FEED_FOLLOWERS // 10
 
 # Verifiers. What an issuer publishes is a few KB; more is not from an issuer.
 METADATA_MAX: Final = 64 * 1024
@@ -132,6 +136,10 @@ FEED_PLACES: Final = 16
 # Proofs that were used: some 110 bytes each. At 2,000 a second they are over by then.
 PROOFS_REMEMBERED: Final = 1_000_000
 
+# Connections of one process. An idle one costs 6 KiB: 200 MiB at most. The system's
+# limit of open files is lower as a rule, and counts then.
+CONNECTIONS_MAX: Final = 32_768
+
 # Group commit. 512 refreshes fit one transaction well below 50 ms; the queue holds
 # about a second of work, then sheds: an answer later than that is retried anyway.
 BATCH_MAX: Final = 512
@@ -150,6 +158,13 @@ END_LIMIT: Final = 500
 # More devices than anybody has; a script that never logs out may have any number.
 LIST_LIMIT: Final = 1000
 AUDIT_RETENTION: Final = 400 * DAY
+# Of a type of event that any caller can cause, in one process: ten a second for a
+# minute, then one a second, some 15 MB a day.
+EVENT_BURST: Final = 600
+EVENT_INTERVAL: Final = SECOND
+
+# How long a write that worked, or failed, speaks for the store's readiness.
+WRITE_TRIED: Final = 5 * SECOND
 
 # Sign-in throttle, counted by GCRA: a burst, then one more per interval.
 # SP 800-63B-4 §3.2.2 allows 100 consecutive failures: a name's burst and a day of

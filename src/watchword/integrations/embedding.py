@@ -12,12 +12,14 @@ from urllib.parse import urlsplit
 
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.claims import ClaimsHook
-from watchword.config import ENV_PREFIX, Settings, is_loopback, load_settings
+from watchword.config import ENV_PREFIX, Settings, load_settings
 from watchword.core.access_token import Claims
+from watchword.core.network import is_loopback
 from watchword.errors import SettingsError, TokenNonceNeeded, WatchwordError
 from watchword.integrations import bridge
 from watchword.integrations.gate import Gate, Inside
 from watchword.ports import Account
+from watchword.secret_files import check_secret_files
 from watchword.server.embedded import Embedded
 from watchword.server.endpoints.metadata import resource_metadata_url
 from watchword.server.openapi import BASE
@@ -63,6 +65,8 @@ class Embedding(Gate):
     @contextlib.asynccontextmanager
     async def _open(self) -> AsyncIterator[None]:
         """See `Gate`. Raises SettingsError, SchemaError, StoreUnavailable."""
+        for exposed in check_secret_files(self.settings):
+            _log.warning("%s", exposed)
         async with open_watchword(
             self.settings,
             authenticate=self._authenticate,

@@ -22,6 +22,9 @@ _METHODS: Final = ("GET", "POST", "DELETE")
 _SENT: Final = (
     *("Authorization", "Content-Type", "DPoP", "Idempotency-Key"),
     CSRF_HEADER,
+    # What tracing in a page adds to every call (W3C Trace Context, W3C Baggage,
+    # Sentry): a preflight that refuses one of them refuses the call.
+    *("traceparent", "tracestate", "baggage", "sentry-trace"),
 )
 _EXPOSED: Final = ("DPoP-Nonce", "Retry-After", "WWW-Authenticate")
 _KEPT_SECONDS: Final = 600

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from watchword.core.network import plain_address
 from watchword.server.problems import respond
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -41,6 +42,8 @@ _NO_PAGE: Final = (
     b"default-src 'none'; frame-ancestors 'none'",
 )
 _OWN_POLICY: Final = "/docs"
+# How the system spells an IPv4 client of a socket that takes both.
+_MAPPED: Final = "::ffff:"
 _START: Final = "http.response.start"
 _BODY: Final = "http.response.body"
 
@@ -73,6 +76,9 @@ class Edge:
         scope = _unescaped(scope)
         begun = time.perf_counter()
         status = 0
+        client = scope["client"]
+        if client is not None and client[0].startswith(_MAPPED):
+            scope["client"] = (plain_address(client[0]), client[1])
 
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             nonlocal status

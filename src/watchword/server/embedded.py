@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, MutableMapping
-from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -16,7 +15,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from watchword.bootstrap import Watchword
-from watchword.config import Settings, is_loopback
+from watchword.config import Settings
+from watchword.core.network import is_loopback, parse_address
 from watchword.errors import InvalidRequest, SettingsError, WatchwordError
 from watchword.server.app import ENDPOINTS, HOT, routing
 from watchword.server.edge import Edge
@@ -161,11 +161,8 @@ class _Careful:
 
 
 def _is_remote(scope: Scope) -> bool:
-    client = scope["client"]
-    try:
-        return client is not None and not ip_address(client[0]).is_loopback
-    except ValueError:
-        return False
+    address = parse_address(scope["client"][0]) if scope["client"] else None
+    return address is not None and not address.is_loopback
 
 
 def merge_into(described: dict[str, Any]) -> None:

@@ -8,16 +8,18 @@ bring nothing, and neither a kubelet nor a load balancer can say that they were 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from watchword.core.network import Address, Network, parse_address, plain_network
 from watchword.server.problems import HttpsRequired
 
-Network = IPv4Network | IPv6Network
 PROBES: Final = ("/healthz", "/readyz")
+_SHOWN: Final = 60  # characters of a hop that the log repeats
+_log = logging.getLogger("watchword.server")
 
 
 class HttpsOnly:
@@ -25,42 +27,52 @@ class HttpsOnly:
 
     def __init__(self, application: ASGIApp, proxies: Sequence[Network]) -> None:
         self._application = application
-        self._proxies = proxies
+        self._proxies = [plain_network(network) for network in proxies]
+        self._told = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            peer = scope["client"][0] if scope["client"] else ""
-            if self._trusts(peer):
-                client = self._client_behind(scope, peer)
+            peer = parse_address(scope["client"][0]) if scope["client"] else None
+            if peer is not None and self._trusts(peer):
+                client = str(self._client_behind(scope, peer))
                 scope = {**scope, "client": (client, 0)}
-                if _values(scope, b"x-forwarded-proto") == ["https"]:
+                # Schemes are written in either case (RFC 3986 §3.1).
+                protocols = _values(scope, b"x-forwarded-proto")
+                if [one.lower() for one in protocols] == ["https"]:
                     scope["scheme"] = "https"
             if scope["scheme"] != "https" and scope["path"] not in PROBES:
                 scope = {**scope, "refused": HttpsRequired()}
         await self._application(scope, receive, send)
 
-    def _client_behind(self, scope: Scope, peer: str) -> str:
+    def _client_behind(self, scope: Scope, peer: Address) -> Address:
         """The last address that a trusted proxy did not write of itself."""
-        hops = [
-            hop.strip()
-            for line in _values(scope, b"x-forwarded-for")
-            for hop in line.split(",")
-        ]
+        lines = _values(scope, b"x-forwarded-for")
+        # An empty element of a list is none (RFC 9110 §5.6.1.2).
+        hops = [hop for hop in ",".join(lines).split(",") if hop.strip(" \t")]
         for hop in reversed(hops):
-            try:
-                ip_address(hop)
-            except ValueError:
-                return peer  # a proxy writes addresses: this is not from it
-            if not self._trusts(hop):
-                return hop
+            address = parse_address(hop)
+            if address is None:
+                self._tell(f"the hop {hop[:_SHOWN]!a}, which is no address", peer)
+                return peer
+            if not self._trusts(address):
+                return address
+        if not hops and scope["path"] not in PROBES:
+            self._tell("no X-Forwarded-For", peer)
         return peer
 
-    def _trusts(self, address: str) -> bool:
-        try:
-            parsed = ip_address(address)
-        except ValueError:
-            return False
-        return any(parsed in network for network in self._proxies)
+    def _tell(self, what: str, peer: Address) -> None:
+        """Once in this process: every caller behind that proxy is counted as one."""
+        if not self._told:
+            self._told = True
+            _log.warning(
+                "the proxy %s sent %s: until it sends the address of each client, "
+                "all who come through it share one limit of failed sign-ins",
+                peer,
+                what,
+            )
+
+    def _trusts(self, address: Address) -> bool:
+        return any(address in network for network in self._proxies)
 
 
 def _values(scope: Scope, name: bytes) -> list[str]:

@@ -128,6 +128,9 @@ def respond(error: Exception, scope: Scope | None = None) -> Response:
         _log.error("unexpected %s", type(error).__name__, exc_info=error)
         error = Internal()
     scope = scope or {}
+    engine = scope.get("state", {}).get("watchword")
+    if engine is not None and isinstance(error, errors.StoreUnavailable):
+        engine.health.tell(error)
     problem = problem_of(error)
     oauth = scope.get("path") in OAUTH_PATHS
     status, body = (problem.status, problem) if not oauth else _oauth(error, problem)
@@ -197,7 +200,8 @@ def _raw(status: int, code: str, detail: str) -> bytes:
         "content-type: application/problem+json\r\n"
         f"content-length: {len(body)}\r\n"
         "cache-control: no-store\r\n"
-        "connection: close\r\n\r\n"
+        + ("retry-after: 1\r\n" if status == HTTPStatus.SERVICE_UNAVAILABLE else "")
+        + "connection: close\r\n\r\n"
     )
     return head.encode() + body
 
@@ -209,4 +213,5 @@ HEAD_TOO_LARGE: Final = _raw(
 CODING_UNKNOWN: Final = _raw(
     501, "invalid_request", "There is no transfer coding here but chunked."
 )
+TOO_MANY: Final = _raw(503, "overloaded", "Too many connections: try again shortly.")
 REQUEST_TIMEOUT: Final = _raw(408, "invalid_request", "The request took too long.")

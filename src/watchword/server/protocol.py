@@ -22,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
+from watchword.server.connections import Connections
 from watchword.server.heads import (
     Refused,
     RequestLine,
@@ -30,7 +31,12 @@ from watchword.server.heads import (
     without_upgrade,
 )
 from watchword.server.outgoing import Outgoing
-from watchword.server.problems import HEAD_TOO_LARGE, MALFORMED, REQUEST_TIMEOUT
+from watchword.server.problems import (
+    HEAD_TOO_LARGE,
+    MALFORMED,
+    REQUEST_TIMEOUT,
+    TOO_MANY,
+)
 
 # All of a request that is no body: request line, fields, trailers, sizes and extensions
 # of chunks. RFC 9112 §3 asks for 8000 octets of request line at least; proxies send up
@@ -54,6 +60,9 @@ _HEAD, _BODY, _OVER = range(3)
 
 class BoundedProtocol(asyncio.BufferedProtocol):
     """HTTP/1.1 for uvicorn: strict, one request at a time, bounded both ways."""
+
+    connections_here = Connections()
+    """Of the process; `serve` gives its class one with a limit."""
 
     def __init__(
         self,
@@ -95,10 +104,17 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         self._client = get_remote_addr(self._transport)
         self._scheme = "https" if is_ssl(self._transport) else "http"
         self._arm()
+        if not self.connections_here.opened(self):
+            # No lingering close: it would hold the file descriptor that is lacking.
+            self._state = _OVER
+            self._disarm()
+            self._transport.write(TOO_MANY)
+            self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self._server.connections.discard(cast("Any", self))
+        self.connections_here.closed(self)
         self._state = _OVER
         for timer in (self._idle, self._deadline):
             if timer is not None:
@@ -108,6 +124,9 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         # It holds methods of this object: without it none of this waits for the
         # collector.
         self._parser = None
+
+    def let_go(self) -> None:
+        self._transport.abort()
 
     def shutdown(self) -> None:
         """Called by uvicorn when it stops: what is under way is finished."""
@@ -277,6 +296,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
             "raw_path": line.path,
             "query_string": line.query,
         }
+        self.connections_here.answering(self)
         self._cycle = cycle = RequestResponseCycle(
             scope=scope,
             transport=cast("Any", self._out),
@@ -302,6 +322,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
 
     def _on_response(self) -> None:
         self._server.total_requests += 1
+        self.connections_here.idle(self)
         if self._state == _OVER:
             return
         self._out.release()
@@ -323,6 +344,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         self._state = _OVER
         self._disarm()
         self._held = b""
+        self.connections_here.idle(self)  # it is owed no answer any more
         self._out.end(linger=not self._stops)
 
     def _disconnect(self) -> None:

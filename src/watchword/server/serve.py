@@ -17,6 +17,9 @@ import uvicorn
 
 from watchword.config import Settings
 from watchword.server.app import make_app
+from watchword.server.connections import Connections, most_connections
+from watchword.server.listening import listen, raise_file_limit
+from watchword.server.protocol import SECONDS_TO_SEND, BoundedProtocol
 from watchword.server.workers import SERVING, Workers
 
 # SIGTERM: answers in flight finish, then the store commits what it accepted. Container
@@ -32,16 +35,15 @@ COLLECT_OBJECTS: Final = 5_000
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. `bootstrap.prepare` has been done."""
     _log_to_standard_error()
-    config = _configuration(settings)
+    listeners = listen(settings.host, settings.port)
     if settings.workers > 1:
-        with config.bind_socket() as listener:
-            sys.exit(asyncio.run(_with_workers(settings, listener)))
+        sys.exit(asyncio.run(_with_workers(settings, listeners)))
     _end_well()
-    _Server(config).run()
+    _Server(_configuration(settings)).run(listeners)
 
 
-async def _with_workers(settings: Settings, listener: socket.socket) -> int:
-    return await Workers(settings, listener).run()
+async def _with_workers(settings: Settings, listeners: list[socket.socket]) -> int:
+    return await Workers(settings, listeners).run()
 
 
 def work() -> None:
@@ -52,14 +54,21 @@ def work() -> None:
     parent = socket.socket(fileno=0)
     with parent.makefile("rb") as sent:
         settings = pickle.load(sent)  # noqa: S301 - by our own parent
-    listener = socket.socket(fileno=int(sys.argv[1]))
-    _Worker(_configuration(settings), parent).run([listener])
+    listeners = [socket.socket(fileno=int(one)) for one in sys.argv[1:]]
+    _Worker(_configuration(settings), parent).run(listeners)
 
 
 class _Server(uvicorn.Server):
     """Collects garbage by time, and lets go of the feed's followers when it stops."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.config.is_ssl:
+            # A client that never finishes its handshake would hold a file descriptor
+            # for the loop's own minute, and no connection is known of it yet.
+            loop = asyncio.get_running_loop()
+            loop.create_server = partial(  # type: ignore[method-assign]
+                loop.create_server, ssl_handshake_timeout=SECONDS_TO_SEND
+            )
         await super().startup(sockets)
         # What lives as long as the process need not be looked at again. A request
         # leaves no cycles behind: counting allocations would stop a busy server for
@@ -118,13 +127,15 @@ def _end_well() -> None:
 
 
 def _configuration(settings: Settings) -> uvicorn.Config:
+
+    class Bounded(BoundedProtocol):
+        connections_here = Connections(most_connections(raise_file_limit()))
+
     return uvicorn.Config(
         partial(make_app, settings),
         factory=True,
-        host=settings.host,
-        port=settings.port,
         loop="uvloop",
-        http="watchword.server.protocol:BoundedProtocol",
+        http=Bounded,
         ws="none",
         lifespan="on",
         interface="asgi3",

@@ -16,6 +16,7 @@ from watchword.core.refresh_token import RefreshTokens, hash_of
 from watchword.core.rotation import Presented
 from watchword.core.session import ALL, Asked, Grant, Policy, Session, Terms
 from watchword.errors import RefreshError
+from watchword.failures import Record
 from watchword.keys import KeyRing
 from watchword.ports import (
     Clock,
@@ -28,7 +29,6 @@ from watchword.ports import (
     SessionStore,
     Which,
 )
-from watchword.retries import Record
 from watchword.revocation import Revocations
 from watchword.sessions.granting import Granting
 from watchword.sessions.refreshes import Refreshes

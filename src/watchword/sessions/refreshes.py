@@ -35,6 +35,7 @@ from watchword.errors import (
     SessionRevoked,
     StoreUnavailable,
 )
+from watchword.failures import Record
 from watchword.ports import (
     Change,
     Clock,
@@ -43,7 +44,7 @@ from watchword.ports import (
     SessionStore,
     each_of,
 )
-from watchword.retries import Record, Retries
+from watchword.retries import Retries
 from watchword.revocation import Revocations
 from watchword.sessions.granting import Granting
 from watchword.verify.dpop import Proofs, Signed
@@ -164,7 +165,7 @@ class Refreshes:
                         outcomes[place] = self._end_apart(attempts[place])
                         del plans[place]
                     waiting = list(plans)
-                missed = await self._swap(plans)
+                missed = await self._swap(plans, outcomes)
             except Exception as error:  # noqa: BLE001 - belongs to those who wait
                 # Not to those of an earlier turn: their rotation was written, and who
                 # sent no key could not ask for it again.
@@ -191,21 +192,30 @@ class Refreshes:
             outcomes[place] = fault
         return [place for place in range(len(attempts)) if place not in refused]
 
-    async def _swap(self, plans: Mapping[int, _Plan]) -> set[int]:
-        """Write what the plans ask for; the places whose row had moved on."""
+    async def _swap(
+        self, plans: Mapping[int, _Plan], outcomes: list[_Outcome | Exception]
+    ) -> set[int]:
+        """Write what the plans ask for; the places whose row had moved on.
+
+        A fault of the store is their outcome, unless they are judged again in time.
+        """
         changing = {p: plan.change for p, plan in plans.items() if plan.change}
         if not changing:
             return set()
         # Written or not, nobody knows: judged again, each finds its own rotation.
         try:
             swapped = await each_of(self._store.swap(list(changing.values())))
-        except StoreUnavailable:
-            return set(changing)
-        for done, change in zip(swapped, changing.values(), strict=True):
+        except StoreUnavailable as fault:
+            swapped = [fault] * len(changing)
+        missed = set()
+        for (place, change), done in zip(changing.items(), swapped, strict=True):
             if done is True:
                 self._revocations.learn(change.after)
-        told = zip(changing, swapped, strict=True)
-        return {place for place, done in told if done is not True}
+                continue
+            missed.add(place)
+            if isinstance(done, StoreUnavailable):
+                outcomes[place] = done
+        return missed
 
     def _plan(
         self, attempt: _Attempt, row: Session | StoreUnavailable | None, now: int

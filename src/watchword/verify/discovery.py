@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from watchword.core.network import is_loopback
 from watchword.verify import jose
 
 WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
@@ -68,11 +68,4 @@ def _is_safe(url: str) -> bool:
         return False
     if " " in url or "\\" in url:
         return False
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))

@@ -29,7 +29,10 @@ READY = Operation(
     method="GET",
     path="/readyz",
     summary="Ready",
-    description="The store answers, a key signs, the revocation feed is current.",
+    description=(
+        "The store answers and takes writes, a key signs, the revocation feed is "
+        "current."
+    ),
     tag="operation",
     response=Health,
     errors=(errors.StoreUnavailable,),

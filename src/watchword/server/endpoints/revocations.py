@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from typing import Annotated, Final
 
 import msgspec
@@ -113,9 +114,8 @@ async def revocations(request: Request) -> Response:
     if credentials is None:
         raise InvalidClient("A client is needed: HTTP Basic, its id and its secret.")
     engine = engine_of(request)
-    client = await engine.clients.authenticate(
-        *credentials, address=client_address(request)
-    )
+    address = client_address(request)
+    client = await engine.clients.authenticate(*credentials, address=address)
     if RIGHT not in client.rights:
         raise UnauthorizedClient
     after, wait = _query(request)
@@ -125,11 +125,15 @@ async def revocations(request: Request) -> Response:
     if request.method == "GET" and STREAM.encode() in accepted.lower():
         resumed = one_header(request, b"last-event-id")
         return _Stream(
-            engine.feed, after if resumed is None else resumed.decode("latin-1")
+            engine.feed,
+            after if resumed is None else resumed.decode("latin-1"),
+            engine.feed.following(client.id, address),
         )
-    with engine.feed.following():
-        await _wait_for_news(request, engine.feed, after, wait)
-        return JSON(_told(engine.feed.page(after)))
+    engine.feed.page(after)  # what cannot be answered anyway is answered at once
+    if wait:
+        with engine.feed.following(client.id, address):
+            await _wait_for_news(request, engine.feed, after, wait)
+    return JSON(_told(engine.feed.page(after)))
 
 
 def _query(request: Request) -> tuple[str, int]:
@@ -148,9 +152,6 @@ async def _wait_for_news(
     request: Request, journal: Journal, after: str, seconds: int
 ) -> None:
     """Until there is some, the time is over, or whoever asked has gone."""
-    journal.page(after)  # who cannot be answered anyway is told at once
-    if not seconds:
-        return
     news = asyncio.ensure_future(journal.wait(after, seconds))
     gone = asyncio.ensure_future(_gone(request))
     try:
@@ -180,19 +181,21 @@ def _told(page: Page) -> Ended:
 
 
 class _Stream(StreamingResponse):
-    """One that is counted for as long as it lasts."""
+    """One that has its place for as long as it lasts."""
 
-    def __init__(self, journal: Journal, after: str) -> None:
+    def __init__(
+        self, journal: Journal, after: str, place: AbstractContextManager[None]
+    ) -> None:
         first = journal.page(after)  # refused as a request, not within a stream
         super().__init__(
             _events(journal, first),
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
             media_type=STREAM,
         )
-        self._journal = journal
+        self._place = place
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._journal.following():
+        with self._place:
             await super().__call__(scope, receive, send)
 
 

@@ -1,0 +1,83 @@
+"""Network addresses: the one form under which each is trusted, counted and logged.
+
+One address has several legal spellings: an IPv4 client of an IPv6 socket is
+`::ffff:192.0.2.1`, some proxies add the port, IPv6 may have brackets, a zone, upper
+case or zeros. Every comparison is of what `parse_address` returns, never of text.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+# `[v6]`, `[v6]:port` or `v4:port` (RFC 7239 §6, RFC 3986 §3.2.2). More than one colon
+# without brackets is IPv6, and no port can be told apart there.
+_HOST_AND_PORT: Final = re.compile(
+    r"\[(?P<bracketed>[^\[\]]*:[^\[\]]*)\](:\d{1,5})?|(?P<plain>[^:\[\]]*):\d{1,5}",
+    re.ASCII,
+)
+# Bits before the IPv4 address in `::ffff:0:0/96` (RFC 4291 §2.5.5.2).
+_MAPPED: Final = 96
+# The longest form: an IPv6 address of 45 characters, a zone, brackets, port, quotes.
+_LENGTH_MAX: Final = 80
+
+
+def parse_address(text: str) -> Address | None:
+    """The address, whichever way it is spelled; None for what is no address.
+
+    Blanks, quotes, brackets, port and zone are dropped. IPv4 in IPv6 becomes IPv4.
+    """
+    if len(text) > _LENGTH_MAX:
+        return None
+    text = text.strip(" \t")
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        text = text[1:-1]
+    if (shape := _HOST_AND_PORT.fullmatch(text)) is not None:
+        text = shape["bracketed"] or shape["plain"]
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    # A zone (`%eth0`, RFC 4007 §11) is a name of one machine: it says nothing here.
+    return address.ipv4_mapped or ipaddress.IPv6Address(int(address))
+
+
+def plain_address(text: str) -> str:
+    """The usual spelling of an address; what is no address as it stands."""
+    address = parse_address(text)
+    return text if address is None else str(address)
+
+
+def plain_network(network: Network) -> Network:
+    """The network that has these addresses as `parse_address` returns them."""
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= _MAPPED:
+        first = network.network_address.ipv4_mapped
+        if first is not None:
+            return ipaddress.IPv4Network((first, network.prefixlen - _MAPPED))
+    return network
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`: `localhost` or a loopback address."""
+    address = parse_address(host)
+    return host.lower() == "localhost" if address is None else address.is_loopback
+
+
+def network_of(address: str) -> str | None:
+    """The network of an address: the IPv4 address itself, of IPv6 the /64.
+
+    That is what one customer has, and so what counts as one caller. None for what is no
+    address of a caller: a name, the unspecified address, no text at all.
+    """
+    parsed = parse_address(address)
+    if parsed is None or parsed.is_unspecified:
+        return None
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    return str(ipaddress.ip_network((int(parsed), 64), strict=False))

@@ -1,0 +1,31 @@
+"""Whether the wall clock can be trusted to say what is over for good."""
+
+from __future__ import annotations
+
+from watchword.core import limits
+
+
+class Steadiness:
+    """Compares the wall clock (`now`) with a monotonic one (`here`), in milliseconds.
+
+    They move together unless the wall clock is set. What was deleted while it stood an
+    hour ahead is missed once it is set back: a session that ended would be alive again.
+    """
+
+    def __init__(self, now: int, here: int) -> None:
+        self._offset = now - here
+        self._jumped_at: int | None = None
+
+    def is_steady(self, now: int, here: int) -> bool:
+        """Whether the wall clock was not set lately.
+
+        Lately: within the longest life of an access token. What was known before the
+        jump is over after that, whichever time is right.
+        """
+        offset = now - here
+        if abs(offset - self._offset) > limits.CLOCK_SKEW:
+            self._offset, self._jumped_at = offset, here
+        if self._jumped_at is None:
+            return True
+        hold = limits.ACCESS_TTL_MAX + limits.FEED_LEEWAY
+        return here - self._jumped_at >= hold

@@ -1,0 +1,73 @@
+"""Whether the store takes writes, and why it did not, for operators."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from watchword.core import limits
+from watchword.errors import Overloaded, StoreUnavailable
+from watchword.failures import Seldom
+from watchword.ports import Clock, Store
+
+_SHOWN: Final = 200  # characters of a cause
+_log = logging.getLogger("watchword.store")
+
+
+class Health:
+    """The store of one process. `name` is the process's own."""
+
+    def __init__(
+        self, store: Store, clock: Clock, monotonic: Callable[[], int], name: bytes
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._monotonic = monotonic
+        self._name = name
+        self._seldom = Seldom()
+        self._turn = asyncio.Lock()
+        self._tried_at: int | None = None
+        self._fault: StoreUnavailable | None = None
+
+    async def check(self) -> None:
+        """Raises StoreUnavailable unless a read works, and a write a moment ago.
+
+        A full disk, or a server that became read-only, answers reads for ever. Anyone
+        may ask this, so no more is written than one small row within WRITE_TRIED.
+        """
+        await self._store.check()
+        async with self._turn:
+            here = self._monotonic()
+            if self._tried_at is None or here - self._tried_at >= limits.WRITE_TRIED:
+                self._tried_at = here
+                self._fault = await self._try_a_write()
+            if self._fault is not None:
+                raise self._fault
+
+    async def _try_a_write(self) -> StoreUnavailable | None:
+        now = self._clock()
+        try:
+            key = b"ready %b %d" % (self._name, now)
+            await self._store.use_once([(key, now + limits.MINUTE)])
+        except Overloaded:
+            return None  # it has too much to do, and does it
+        except StoreUnavailable as fault:
+            return fault
+        return None
+
+    def tell(self, fault: StoreUnavailable) -> None:
+        """Log what a caller got 503 for, once a minute for each kind of cause.
+
+        What the store's library said, without its details: they may repeat a row.
+        """
+        cause: BaseException = fault
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        if cause is fault:
+            return
+        kind = type(cause).__name__
+        if self._seldom.is_due(self._monotonic(), kind):
+            line = (str(cause).splitlines() or [""])[0]
+            _log.warning("the store does not answer: %s: %s", kind, line[:_SHOWN])

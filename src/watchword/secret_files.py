@@ -1,0 +1,174 @@
+"""Files that hold secrets: made for their owner alone, and who else may change them.
+
+A server believes what its secret file says: whoever may write that file, or put another
+in its place, makes tokens of any account. As `ssh` does with its keys, a file or folder
+that everyone on the machine may write is refused; so is one that another user put into
+a folder where everyone may, such as `/tmp`. Two things differ from `ssh`, for secrets
+in containers are mounted so: what everyone may *read*, and what *one* other user may
+change, is a warning, and so is a mounted folder that everyone may write.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from watchword.config import Settings
+from watchword.errors import SettingsError
+
+# As the kernel: more links than that are a loop.
+_LINKS_MAX: Final = 40
+# Root may change anything anyway. What belongs to no user of this container is shown as
+# the last: `user_namespaces(7)`.
+_ROOT: Final = 0
+_UNMAPPED: Final = 65534
+
+
+SECRET_FILE: Final = "secret"  # noqa: S105 - a name
+"""In the data folder, where no secret is given."""
+
+ADMIN_PASSWORD_FILE: Final = "admin-password"  # noqa: S105 - a name
+"""In the data folder, until an operator has seen it."""
+
+
+def check_secret_files(settings: Settings) -> list[str]:
+    """What others may do to the settings' secret files, a sentence each.
+
+    Raises SettingsError where one cannot be believed.
+    """
+    files = [settings.data / ADMIN_PASSWORD_FILE, *_named_by(settings)]
+    if not settings.secret:
+        files.append(settings.data / SECRET_FILE)
+    if settings.database_url.startswith("sqlite:"):
+        from watchword.stores.sqlite.database import path_of  # noqa: PLC0415 - an extra
+
+        files.append(path_of(settings.database_url))
+    found = [*dict.fromkeys(one for file in files for one in exposures_of(file))]
+    faults = [one.sentence for one in found if one.refused]
+    if faults:
+        raise SettingsError(faults)
+    return [one.sentence for one in found]
+
+
+def _named_by(settings: Settings) -> Iterator[Path]:
+    for file in (
+        settings.secret_file,
+        settings.database_url_file,
+        settings.session_store_url_file,
+        settings.admin_password_file,
+        settings.tls_key,
+    ):
+        if file is not None:
+            yield file
+
+
+class Exposure(NamedTuple):
+    """A sentence on what others may do, and whether the file cannot be believed."""
+
+    sentence: str
+    refused: bool
+
+
+def exposures_of(path: Path) -> Iterator[Exposure]:
+    """What others may do to that file, or to a folder or link on the way to it.
+
+    None for what is not there, or is no file: a pipe has no name to be replaced at.
+    """
+    if os.name != "posix" or not path.is_file():
+        return
+    for entry, found, folder in _steps(path.absolute()):
+        yield from _by_everyone(entry, found)
+        yield from _by_owner(entry, found, folder)
+    if path.stat().st_mode & stat.S_IROTH:
+        yield Exposure(f"{path}: everyone on this machine may read it", refused=False)
+
+
+def _by_everyone(entry: Path, found: os.stat_result) -> Iterator[Exposure]:
+    if stat.S_ISLNK(found.st_mode):
+        return  # a link's own mode means nothing
+    is_folder = stat.S_ISDIR(found.st_mode)
+    sticky = is_folder and found.st_mode & stat.S_ISVTX  # others cannot replace ours
+    if found.st_mode & stat.S_IWOTH and not sticky:
+        # Kubernetes makes volumes so; nobody else is in the container.
+        mounted = is_folder and entry.is_mount()
+        sentence = f"{entry}: everyone on this machine may write it (chmod o-w)"
+        yield Exposure(sentence, refused=not mounted)
+    elif found.st_mode & stat.S_IWGRP and found.st_gid not in (_ROOT, os.getegid()):
+        sentence = f"{entry}: group {found.st_gid} may write it (chmod g-w)"
+        yield Exposure(sentence, refused=False)
+
+
+def _by_owner(
+    entry: Path, found: os.stat_result, folder: os.stat_result
+) -> Iterator[Exposure]:
+    if found.st_uid in (_ROOT, _UNMAPPED, os.geteuid()):
+        return
+    planted = bool(folder.st_mode & stat.S_IWOTH)
+    where = ", who may have put it into a folder where everyone may" if planted else ""
+    yield Exposure(f"{entry}: belongs to user {found.st_uid}{where}", refused=planted)
+
+
+def _steps(path: Path) -> Iterator[tuple[Path, os.stat_result, os.stat_result]]:
+    """Each folder, link and file on the way, and the folder that it lies in."""
+    root = here = Path(path.anchor)
+    folder = here.lstat()
+    yield here, folder, folder
+    rest = list(reversed(path.parts[1:]))
+    links = 0
+    while rest:
+        name = rest.pop()
+        if name == os.pardir:
+            here = here.parent
+            folder = here.lstat()
+            continue
+        entry = here / name
+        found = entry.lstat()
+        yield entry, found, folder
+        if not stat.S_ISLNK(found.st_mode):
+            here, folder = entry, found
+            continue
+        links += 1
+        if links > _LINKS_MAX:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+        target = entry.readlink()
+        if target.is_absolute():
+            here, folder = root, root.lstat()
+        rest += reversed(target.parts[1:] if target.is_absolute() else target.parts)
+
+
+def make_private(path: Path, text: str, tag: str) -> bool:
+    """Create a file whole or not at all, durably; False where there is one already.
+
+    `tag` makes the name of the file that is written first: no two calls share one.
+    """
+    if path.exists():
+        return False
+    changed = [path.parent]
+    while not changed[-1].exists():
+        changed.append(changed[-1].parent)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Written aside, then linked into place: of several processes that start at once
+    # one wins, and none ever reads half of it.
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{tag}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        return False
+    finally:
+        aside.unlink()
+    for folder in changed:  # the names too: a crash would leave keys without a secret
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    return True

@@ -1,0 +1,159 @@
+"""The sockets that a server has: where it listens, and how many callers it holds."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server.live import PASSWORD, Live, read_answer, request
+from tests.server.test_https import certificate
+from watchword.core.limits import CONNECTIONS_MAX
+from watchword.server.connections import Connections, most_connections
+from watchword.server.listening import listen
+
+ISSUER: dict[str, Any] = {
+    "WATCHWORD_ISSUER": "https://login.example",
+    "WATCHWORD_SECRET": "a-server-secret-of-these-tests-0123456789",
+}
+
+
+class Line:
+    gone = False
+
+    def let_go(self) -> None:
+        self.gone = True
+
+
+def test_the_longest_idle_connection_makes_room() -> None:
+    """One that answers is never let go; one that has been answered is idle anew."""
+    here = Connections(3)
+    first, second, third, fourth, fifth = (Line() for _ in range(5))
+    for line in (first, second, third):
+        assert here.opened(line)
+    here.answering(first)
+    here.answering(second)
+    here.idle(second)  # later than the third
+    assert here.opened(fourth)
+    assert here.opened(fifth)
+    assert [line.gone for line in (first, second, third, fourth)] == [0, 1, 1, 0]
+    assert len(here) == 3
+
+
+def test_where_every_connection_answers_a_new_one_is_refused() -> None:
+    here = Connections(1)
+    busy, other = Line(), Line()
+    assert here.opened(busy)
+    here.answering(busy)
+    assert not here.opened(other)
+    here.idle(other)  # it was never counted
+    here.closed(other)
+    here.idle(busy)
+    assert here.opened(other)
+    assert busy.gone
+    here.closed(busy)
+    assert len(here) == 1
+
+
+def test_without_a_limit_none_is_let_go() -> None:
+    here = Connections()
+    lines = [Line() for _ in range(2000)]
+    assert all(map(here.opened, lines))
+    assert not any(line.gone for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("files", "connections"),
+    [(64, 16), (128, 64), (1024, 896), (20_000, 17_500), (2**30, CONNECTIONS_MAX)],
+)
+def test_some_files_are_kept_for_the_store(files: int, connections: int) -> None:
+    assert most_connections(files) == connections
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_one_caller_with_all_connections_leaves_room_for_others(
+    tmp_path: Path, *, tls: bool
+) -> None:
+    """The soft limit of open files is raised, and the longest idle one goes."""
+    flags, context = [], None
+    if tls:
+        cert, key = certificate(tmp_path)
+        context = ssl.create_default_context(cafile=str(cert))
+        flags = ["--tls-cert", str(cert), "--tls-key", str(key)]
+    live = Live(tmp_path / "data", *flags, context=context)
+    limit = 'ulimit -Sn 100 && ulimit -Hn 200 && exec "$@"'
+    live._command = ["sh", "-c", limit, "sh", *live._command]
+    asked = request("GET", "/healthz", {"Host": "h"})
+    with live:
+        held = []
+        for _ in range(250):
+            held.append(live.connect())
+            held[-1].sendall(asked)
+            assert b" 200 " in read_answer(held[-1])[:20]
+        assert live.login()["accessToken"]
+        limits = Path(f"/proc/{live.pid}/limits").read_text()
+        (files,) = [line for line in limits.splitlines() if "open files" in line]
+        assert files.split()[3:5] == ["200", "200"]
+        with contextlib.suppress(OSError):  # TLS notices that it was cut off
+            assert held[0].recv(10) == b""
+        held[-1].sendall(asked)  # the newest stay
+        assert b" 200 " in read_answer(held[-1])[:20]
+        for one in held:
+            one.close()
+
+
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="IPv6: ::1 is not there")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_every_number_of_workers_listens_on_the_same_sockets(
+    tmp_path: Path, workers: str
+) -> None:
+    """`::` is for both kinds of callers, and an IPv4 proxy is known as such."""
+    flags = ("--host", "::", "--workers", workers, "--behind-proxy", "127.0.0.1,::1")
+    with Live(tmp_path / "data", *flags, **ISSUER) as live:
+        for host in ("127.0.0.1", "::1"):
+            body = b'{"username":"admin","password":"%b"}' % PASSWORD.encode()
+            head = {
+                "Host": "login.example",
+                "Content-Type": "application/json",
+                "Content-Length": str(len(body)),
+                "X-Forwarded-Proto": "https",
+                "X-Forwarded-For": "203.0.113.7:4711",
+            }
+            with socket.create_connection((host, live.port), 15) as caller:
+                caller.sendall(request("POST", "/api/auth/login", head, body))
+                assert b" 200 " in read_answer(caller)[:20]
+        live.stop()
+        signed_in = [line for line in live.printed().splitlines() if "POST /" in line]
+        assert [line.split()[1] for line in signed_in] == ["203.0.113.7"] * 2
+
+
+def test_a_name_is_listened_on_at_each_of_its_addresses() -> None:
+    sockets = listen("localhost", 0)
+    try:
+        families = {one.family for one in sockets}
+        assert families <= {socket.AF_INET, socket.AF_INET6}
+        assert socket.AF_INET in families
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(OSError, match="assign"):
+        listen("192.0.2.1", 0)
+    with listen("127.0.0.1", 0)[0] as taken:
+        taken.listen()
+        with pytest.raises(OSError, match="in use"):
+            listen("127.0.0.1", taken.getsockname()[1])
