@@ -16,6 +16,7 @@ from tests.integrations.stories import (
     BASE,
     NAME,
     PASSWORD,
+    account_story,
     bearer,
     code_of,
     embedded_story,
@@ -51,6 +52,17 @@ def embedded() -> None:
     assert program.auth.end_all(subject) == 0
     me = client.get(f"{BASE}/me", headers=bearer(login(client)["accessToken"])).json()
     assert program.auth.end_all(uuid.UUID(me["sub"])) > 0
+
+
+def account() -> None:
+    """The pages of an account, and the same calls in an async view."""
+    program = example("django_account", keep=True)
+    auth = program.auth
+    ann = auth.register(NAME, PASSWORD)
+    account_story(by_wsgi(program.app), "data")
+    found = asyncio.run(auth.acall(auth.accounts.get_by_subject, ann.subject))
+    assert found.id == ann.id
+    assert asyncio.run(auth.aend_all(ann.subject)) == 1
 
 
 def own_users() -> None:

@@ -97,6 +97,39 @@ def embedded_story(client: Any, subject: str | None = None) -> None:
     assert client.get(f"{BASE}/nothing").status_code == 404
 
 
+def account_story(client: Any, sent: str) -> None:
+    """The pages of an account: its devices, another password, the other sessions.
+
+    `sent` is how the page takes a form: `json` or `data`.
+    """
+    here, there = login(client), login(client)
+    mine = bearer(here["accessToken"])
+    shown = client.get("/account", headers=mine).json()
+    assert shown["name"] == NAME
+    assert {one["id"]: one["here"] for one in shown["devices"]} == {
+        here["sessionId"]: True,
+        there["sessionId"]: False,
+    }
+
+    def change(old: str, new: str) -> Any:
+        form: Any = {sent: {"old": old, "new": new}}
+        return client.post("/account/password", headers=mine, **form)
+
+    assert code_of(change("not the password", "five words make it longer")) == (
+        "invalid_credentials"
+    )
+    assert code_of(change(PASSWORD, "short")) == "password_rejected"
+    assert change(PASSWORD, "five words make it longer").json() == 1
+    assert code_of(client.get("/account", headers=bearer(there["accessToken"]))) == (
+        "token_revoked"
+    )
+    third = login(client, password="five words make it longer")
+    assert client.post("/account/sign-out-elsewhere", headers=mine).json() == 1
+    refused = client.get("/account", headers=bearer(third["accessToken"]))
+    assert code_of(refused) == "token_revoked"
+    assert client.get("/account", headers=mine).status_code == 200
+
+
 def resource_story(client: Any, elsewhere: Elsewhere) -> None:
     """An API with `/hello`, and `/orders` for the scope of that name."""
     mint = elsewhere.mint

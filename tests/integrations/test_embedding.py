@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -159,6 +160,11 @@ def test_the_apps_users_and_claims() -> None:
         me = client.get(f"{BASE}/me", headers=bearer(access)).json()
         assert me["extra"] == {"plan": "gold"}
         assert payload_of(access)["sub"] == subject
+        kept = login(client)
+        sid = kept["sessionId"]
+        assert call(client, partial(auth.end_all, subject, but=sid)) == 1
+        hello = client.get("/hello", headers=bearer(kept["accessToken"]))
+        assert hello.json() == {"hello": subject}
         assert call(client, auth.end_all, 7) == 1
         assert code_of(client.get("/hello", headers=bearer(access))) == "token_revoked"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from watchword.integrations.embedding import Embedding
     from watchword.ports import Account
     from watchword.sessions import Sessions
-    from watchword.subjects import Authenticate
+    from watchword.subjects import Authenticate, SubjectId
 
 Scope = Mapping[str, Any]
 
@@ -124,10 +123,11 @@ class Embedded(Side):
         """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
         return await self._gate.register(name, password, roles)
 
-    async def end_all(self, subject_id: uuid.UUID | int) -> int:
+    async def end_all(self, subject_id: SubjectId, *, but: str | None = None) -> int:
         """End all sessions of a user, the app's own or ours; how many were alive.
 
-        Their access tokens die with them. For when the app has disabled the user or
-        changed the password: call it after that is committed.
+        `subject_id` may be the `sub` of a token; `but` is the `sid` of a session that
+        stays. Their access tokens die with them. For when the app has disabled the user
+        or changed the password: call it after that is committed.
         """
-        return await self._gate.end_all(subject_id)
+        return await self._gate.end_all(subject_id, but=but)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from watchword.bootstrap import Watchword, open_watchword
 from watchword.claims import ClaimsHook
 from watchword.config import ENV_PREFIX, Settings, is_loopback, load_settings
 from watchword.core.access_token import Claims
+from watchword.core.session import from_text
 from watchword.errors import SettingsError, TokenNonceNeeded, WatchwordError
 from watchword.integrations import bridge
 from watchword.integrations.gate import Gate, Inside
@@ -22,7 +22,7 @@ from watchword.server.embedded import Embedded
 from watchword.server.endpoints.metadata import resource_metadata_url
 from watchword.server.openapi import BASE
 from watchword.server.problems import respond
-from watchword.subjects import Authenticate, account_id_of
+from watchword.subjects import Authenticate, SubjectId, account_id_of
 from watchword.verify.challenges import Refusal
 from watchword.verify.presented import Headers, presented, scheme_of
 
@@ -97,17 +97,18 @@ class Embedding(Gate):
         """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
         return await self.engine.accounts.register(name, password, roles=roles)
 
-    async def end_all(self, subject_id: uuid.UUID | int) -> int:
-        """End all sessions of a user, the app's own or ours; how many were alive.
+    async def end_all(self, subject_id: SubjectId, *, but: str | None = None) -> int:
+        """End all sessions of a user, or all but the one of that `sid`; how many.
 
-        Their access tokens die with them. For when the app has disabled the user or
-        changed the password: call it after that is committed.
+        See `asgi.Embedded`.
         """
-        reason = "ended by the app"
+        reason, kept = "ended by the app", but and from_text(but)
         if self.engine.subjects is not None:
-            return await self.engine.subjects.end_all(subject_id, reason)
+            return await self.engine.subjects.end_all(
+                subject_id, reason, but=kept or None
+            )
         account_id = account_id_of(subject_id)
-        return await self.engine.sessions.end_all(account_id, reason)
+        return await self.engine.sessions.end_all(account_id, reason, but=kept or None)
 
     def claims_at_once(self, headers: Headers) -> Claims | None:
         """The claims, from any thread; None where the event loop has to be asked.

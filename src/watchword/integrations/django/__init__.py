@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import threading
-import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
@@ -27,13 +26,14 @@ from django.utils.module_loading import import_string
 
 from watchword.core.access_token import Claims
 from watchword.errors import WatchwordError
-from watchword.integrations.blocking import Embedded, Side, Verifying
+from watchword.integrations.blocking import Embedded, Given, Result, Side, Verifying
 from watchword.integrations.environ import headers_of
 from watchword.integrations.gate import Needs, checked
 from watchword.verify.presented import Headers
 
 if TYPE_CHECKING:
     from watchword.ports import Account
+    from watchword.subjects import SubjectId
 
 __all__ = ["Auth", "ResourceServer", "auth"]
 
@@ -134,11 +134,20 @@ class Auth(_Guarded, Embedded):
         self, name: str, password: str, roles: Iterable[str] = ()
     ) -> Account:
         """As `register`, in an async view."""
-        return await self._portal.wait(self._gate.register, name, password, roles)
+        return await self.acall(self._gate.register, name, password, roles)
 
-    async def aend_all(self, subject_id: uuid.UUID | int) -> int:
+    async def aend_all(self, subject_id: SubjectId, *, but: str | None = None) -> int:
         """As `end_all`, in an async view."""
-        return await self._portal.wait(self._gate.end_all, subject_id)
+        return await self.acall(self._gate.end_all, subject_id, but=but)
+
+    async def acall(
+        self,
+        work: Callable[Given, Awaitable[Result]],
+        *args: Given.args,
+        **kwargs: Given.kwargs,
+    ) -> Result:
+        """As `call`, in an async view."""
+        return await self._portal.wait(work, *args, **kwargs)
 
     async def serve(self, request: HttpRequest) -> HttpResponse:
         """What the auth routes answer."""
@@ -148,7 +157,7 @@ class Auth(_Guarded, Embedded):
             scheme=request.scheme or "http",
             path=request.path_info,
         )
-        answer = await self._portal.wait(self._gate.answer, asked)
+        answer = await self.acall(self._gate.answer, asked)
         made = HttpResponse(answer.body, status=answer.status)
         for name, value in answer.headers:
             made[name] = value
