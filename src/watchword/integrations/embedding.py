@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -120,19 +120,8 @@ class Embedding(Gate):
             return self.engine.checker.verify(shown.token)
         return None
 
-    def asked(
-        self,
-        environ: Mapping[str, Any],
-        read: Callable[[int], bytes],
-        *,
-        scheme: str,
-        path: str,
-    ) -> bridge.Asked:
-        """A request of a framework that is not ASGI, for `answer`."""
-        return bridge.asked(environ, read, scheme=scheme, path=path)
-
     async def answer(self, request: bridge.Asked) -> bridge.Answer:
-        """What the auth routes answer to it."""
+        """What the auth routes answer to a request of a framework that is not ASGI."""
         return await bridge.answer(self.routes, request)
 
     def refuse(self, error: WatchwordError, headers: Headers) -> Refusal:

@@ -112,14 +112,14 @@ class _Guarded(Side):
 
     def refuse(self, request: HttpRequest, error: WatchwordError) -> HttpResponse:
         """The answer to an error of Watchword: a problem, and its challenge."""
-        refused = self._refusal(error, headers_of(request.META))
+        refused = self._refusal(error, _headers(request))
         return HttpResponse(
             refused.body, status=refused.status, headers=refused.headers
         )
 
     def challenge(self, request: HttpRequest, error: WatchwordError) -> str:
         """`WWW-Authenticate` for it."""
-        refused = self._refusal(error, headers_of(request.META))
+        refused = self._refusal(error, _headers(request))
         return refused.headers["www-authenticate"]
 
 
@@ -151,22 +151,51 @@ class Auth(_Guarded, Embedded):
 
     async def serve(self, request: HttpRequest) -> HttpResponse:
         """What the auth routes answer."""
-        asked = self._gate.asked(
-            request.META,
-            request.read,
-            scheme=request.scheme or "http",
-            path=request.path_info,
+        from watchword.integrations import bridge  # noqa: PLC0415 - an extra
+
+        fields = _fields(request)
+        asked = bridge.asked(
+            bridge.Request(
+                request.META,
+                lambda: _stream(request),
+                scheme=request.scheme or "http",
+                path=request.path_info,
+                is_terminated=fields is not None
+                or bool(request.META.get("wsgi.input_terminated")),
+                fields=fields,
+            )
         )
         answer = await self.acall(self._gate.answer, asked)
         made = HttpResponse(answer.body, status=answer.status)
         for name, value in answer.headers:
             made[name] = value
+        if answer.is_last and fields is not None:
+            made["Connection"] = "close"
         return made
 
 
 def _facts(request: HttpRequest) -> tuple[Headers, str, str]:
     method: str = request.META["REQUEST_METHOD"]
-    return headers_of(request.META), method, request.path_info
+    return _headers(request), method, request.path_info
+
+
+def _fields(request: HttpRequest) -> Headers | None:
+    """The header fields as they came; None under WSGI, whose servers join them."""
+    scope: dict[str, Any] | None = getattr(request, "scope", None)
+    return None if scope is None else scope["headers"]
+
+
+def _headers(request: HttpRequest) -> Headers:
+    return headers_of(request.META, _fields(request) or ())
+
+
+def _stream(request: HttpRequest) -> Any:  # noqa: ANN401 - anything that can be read
+    """The body. Under WSGI Django takes one without a length for an empty one."""
+    if "HTTP_TRANSFER_ENCODING" in request.META or not request.META.get(
+        "CONTENT_LENGTH"
+    ):
+        return request.META.get("wsgi.input", request)
+    return request
 
 
 def _configured() -> Auth | ResourceServer:
