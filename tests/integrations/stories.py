@@ -95,6 +95,17 @@ def embedded_story(client: Any, subject: str | None = None) -> None:
         assert 'error="invalid_token"' in refused.headers["www-authenticate"]
     # The host answers what is not ours, in its own way.
     assert client.get(f"{BASE}/nothing").status_code == 404
+    one_spelling_story(client)
+
+
+def one_spelling_story(client: Any) -> None:
+    """No framework redirects a body, for the redirect may lead to plain HTTP."""
+    body = {"username": NAME, "password": PASSWORD}
+    for path in ("/api/auth/login/", "/api/auth/login//", "/api//auth/login"):
+        answer = client.post(path, json=body, follow_redirects=False)
+        assert answer.status_code == 404, (path, answer.headers.get("location"))
+    for path in ("/oauth/token/", "/.well-known/jwks.json/", "/watchword.js/"):
+        assert client.get(path, follow_redirects=False).status_code == 404
 
 
 def account_story(client: Any, sent: str) -> None:

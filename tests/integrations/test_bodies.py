@@ -134,6 +134,12 @@ def test_credentials_that_came_twice_are_refused(server: Served) -> None:
     assert (answer.status, answer.code) == (400, "invalid_request")
 
 
+def test_no_spelling_of_our_paths_is_redirected(server: Served) -> None:
+    """Django's APPEND_SLASH is on, and Flask merges slashes: not on these."""
+    for path in ("/login/", "//login", "/login//"):
+        assert server.post(path, {"username": "a", "password": "b"}).status == 404
+
+
 # What only some servers do
 
 

@@ -80,12 +80,10 @@ class Auth(_Guarded, Embedded):
 
     def mount(self, app: FastAPI) -> None:
         """Add the auth routes, and put them into the app's documentation."""
-        from watchword.server.embedded import PATHS, merge_into  # noqa: PLC0415
+        from watchword.server.embedded import merge_into, routes_to  # noqa: PLC0415
 
         super().mount(app)
-        routes: Any = self._gate.routes  # an ASGI application, which a route may be
-        for path in PATHS:
-            app.router.add_route(path, routes, include_in_schema=False)
+        app.router.routes.extend(routes_to(self._gate.routes))
         described = app.openapi
 
         def with_ours() -> dict[str, Any]:

@@ -87,6 +87,7 @@ class Auth(_Guarded, Embedded):
                 endpoint=f"watchword {path}",
                 view_func=self._serve,
                 methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+                merge_slashes=False,  # by a redirect, of the body too
             )
 
     def _serve(self, **_: Any) -> Response:  # noqa: ANN401 - the path has them

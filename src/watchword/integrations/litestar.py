@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Unpack, cast
+from urllib.parse import unquote
 
 from litestar import Request, Response, asgi
 from litestar.config.app import AppConfig
@@ -96,9 +97,18 @@ class Auth(_Guarded, Embedded):
 
         @asgi(path.replace("{id}", "{id:str}"), opt={_OURS: _MARK}, copy_scope=True)
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-            await routes(scope, receive, send)
+            await routes({**scope, "path": _path_sent(scope)}, receive, send)
 
         return serve
+
+
+def _path_sent(scope: Scope) -> str:
+    """The path before Litestar took slashes away: as the server, we have one spelling.
+
+    What has another one is answered with 404, and no proxy's rule for a path is passed.
+    """
+    raw: bytes | None = scope.get("raw_path")
+    return unquote(raw.partition(b"?")[0]) if raw else scope["path"]
 
 
 def _with_ours(

@@ -166,7 +166,7 @@ class Auth(_Guarded, Embedded):
 
     def mount(self, app: Starlette) -> None:
         """Add the auth routes, and all that `ResourceServer.mount` does."""
-        from watchword.server.embedded import PATHS  # noqa: PLC0415 - lazily, as asgi
+        from watchword.server.embedded import routes_to  # noqa: PLC0415 - as asgi
 
-        self._routes = tuple(Route(path, self._gate.routes) for path in PATHS)
+        self._routes = tuple(routes_to(self._gate.routes))
         super().mount(app)

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -45,6 +46,36 @@ PATHS: Final = [
     *(file.path for file in _FILES),
 ]
 _log: Final = logging.getLogger("watchword.server")
+
+
+class _Slashes(Convertor[str]):
+    """The slashes at the end of a path, which no path of ours has."""
+
+    regex = "/+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("watchword_slashes", _Slashes())
+
+
+def routes_to(application: ASGIApp) -> list[Route]:
+    """Routes of Starlette for `PATHS`, and for these with slashes behind them.
+
+    Without the latter a host would redirect such a request, body and all, to the scheme
+    that it believes it is served by: behind a proxy that is plain HTTP. It gets the 404
+    that the server answers.
+    """
+    whole = [path for path in PATHS if ":path" not in path]
+    slashed = [f"{path}{{slashes:watchword_slashes}}" for path in whole]
+    endpoint: Any = application  # a route may be an ASGI application
+    return [
+        Route(path, endpoint, include_in_schema=False) for path in [*PATHS, *slashed]
+    ]
 
 
 class Embedded:
