@@ -208,6 +208,21 @@ def test_an_error_of_ours_in_a_route_of_the_app_is_answered() -> None:
             assert code_of(client.post("/register", params=given)) == code
 
 
+def test_one_auth_runs_in_one_app_at_a_time() -> None:
+    """A second start says so, and the app that runs goes on; then another may."""
+    auth = Auth("memory:")
+    for _ in range(2):
+        with TestClient(app_of(auth)) as client:
+            call(client, auth.register, NAME, PASSWORD)
+            with (
+                pytest.raises(RuntimeError, match="was entered a second time"),
+                TestClient(app_of(auth)),
+            ):
+                pass
+            access = bearer(login(client)["accessToken"])
+            assert client.get("/hello", headers=access).status_code == 200
+
+
 # Tokens that are bound to a key
 
 

@@ -104,10 +104,35 @@ class Gate:
         self._address = address
         self._verifier: Verifies | None = None
         self._lent: Engine | None = None
+        self._is_open = False
 
-    def open(self) -> AbstractAsyncContextManager[None]:
-        """To be entered once per process, in the event loop of the requests."""
-        return self._open() if self._lent is None else contextlib.nullcontext()
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """To be entered once per process, in the event loop of the requests.
+
+        Raises RuntimeError where it has been entered already, and does no harm to what
+        runs: two would have one engine, of which the first to end takes it away.
+        """
+        if self._lent is not None:
+            yield
+            return
+        if self._is_open:
+            raise RuntimeError(
+                "Watchword runs already: the lifespan of this Auth or ResourceServer "
+                "was entered a second time. Give each app that runs one of its own, or "
+                "enter it in the outermost app alone"
+            )
+        self._is_open = True
+        try:
+            async with self._open():
+                yield
+        finally:
+            self._is_open = False
+
+    def begin_anew(self) -> None:
+        """In a forked child: what the parent has opened is not open here."""
+        self._is_open = False
+        self._verifier = None
 
     def _open(self) -> AbstractAsyncContextManager[None]:
         raise NotImplementedError

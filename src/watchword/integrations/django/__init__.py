@@ -10,6 +10,7 @@ of that server, and needs no more of Watchword than that. No model, no migration
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import threading
 from collections.abc import Awaitable, Callable, Iterable
@@ -149,8 +150,17 @@ class Auth(_Guarded, Embedded):
         """As `call`, in an async view."""
         return await self._portal.wait(work, *args, **kwargs)
 
+    named: tuple[_Named, ...] = ()
+
     async def serve(self, request: HttpRequest) -> HttpResponse:
-        """What the auth routes answer."""
+        """What the auth routes answer.
+
+        Raises ImproperlyConfigured where the setting names a function that is not
+        there: at the first sign-in, for until then it is not looked for.
+        """
+        if request.method == "POST":
+            for one in self.named:
+                await asyncio.to_thread(one.found)
         from watchword.integrations import bridge  # noqa: PLC0415 - an extra
 
         fields = _fields(request)
@@ -199,18 +209,20 @@ def _stream(request: HttpRequest) -> Any:  # noqa: ANN401 - anything that can be
 
 
 def _configured() -> Auth | ResourceServer:
-    """Once, though several threads may come first."""
+    """The same for all, though several threads may come first.
+
+    The setting is read before the lock: it may be what imports the settings, and what
+    they import may come here in its turn, on a thread that is waited for.
+    """
+    made = _made()
     with _lock:
         if _lazy._wrapped is empty:  # noqa: SLF001
-            _lazy._wrapped = _made()  # noqa: SLF001
+            _lazy._wrapped = made  # noqa: SLF001
         return cast("Auth | ResourceServer", _lazy._wrapped)  # noqa: SLF001
 
 
 def _made() -> Auth | ResourceServer:
     given: dict[str, Any] = dict(getattr(settings, _SETTING, {}))
-    for name in _HOOKS:
-        if isinstance(given.get(name), str):
-            given[name] = import_string(given[name])
     if "database_url" not in given:
         if "issuer" not in given:
             raise ImproperlyConfigured(
@@ -218,10 +230,52 @@ def _made() -> Auth | ResourceServer:
                 "whose tokens are accepted"
             )
         return ResourceServer(**given)
+    named = {
+        name: _Named(name, given[name])
+        for name in _HOOKS
+        if isinstance(given.get(name), str)
+    }
+    given |= named
     check = given.get("authenticate")
     if check is not None and not iscoroutinefunction(check):
         given["authenticate"] = _with_own_connections(check)
-    return Auth(**given)
+    if "claims_hook" in named:
+        given["claims_hook"] = named["claims_hook"].awaited
+    made = Auth(**given)
+    made.named = tuple(named.values())
+    return made
+
+
+class _Named:
+    """A function that the setting names, imported when it is first needed.
+
+    By then all of the app is imported. While it is being imported, this might be asked
+    for by the very module that is named.
+    """
+
+    def __init__(self, name: str, path: str) -> None:
+        self._name = name
+        self._path = path
+        self._found: Callable[[Any], Any] | None = None
+
+    def found(self) -> Callable[[Any], Any]:
+        """The function. Raises ImproperlyConfigured."""
+        if self._found is None:
+            try:
+                self._found = import_string(self._path)
+            except ImportError as error:
+                fault = f"{_SETTING}[{self._name!r}] is {self._path!r}: {error}"
+                raise ImproperlyConfigured(fault) from error
+        return self._found
+
+    def __call__(self, given: object) -> object:
+        return self.found()(given)
+
+    async def awaited(self, given: object) -> Any:  # noqa: ANN401 - of the app
+        """What it returns, for one that has to be async."""
+        if self._found is None:  # an import may wait for another thread's
+            await asyncio.to_thread(self.found)
+        return await self.found()(given)
 
 
 def _with_own_connections(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
