@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import httpx2
 import pytest
@@ -121,7 +122,11 @@ def test_what_is_closed_is_collected() -> None:
     with closing(auth):
         auth.register(NAME, PASSWORD)
     unused = ResourceServer(ISSUER)
-    gone = [weakref.ref(auth), weakref.ref(auth._gate), weakref.ref(unused)]
+    gone: list[weakref.ref[Any]] = [
+        weakref.ref(auth),
+        weakref.ref(auth._gate),
+        weakref.ref(unused),
+    ]
     del auth, unused
     gc.collect()
     assert [one() for one in gone] == [None, None, None]

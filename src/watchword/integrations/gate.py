@@ -47,6 +47,10 @@ def checked(needs: Needs) -> Needs:
 class Verifies(Protocol):
     """What `watchword.verify.Verifier` and the engine of an app have in common."""
 
+    @property
+    def checker(self) -> Checker:
+        """What judges without asking anybody."""
+
     async def verify(self, token: str) -> Claims:
         """The claims of a good token."""
 
@@ -79,18 +83,18 @@ class Inside:
     """The checker of an engine in this process, as `Verifies`."""
 
     def __init__(self, engine: Engine) -> None:
-        self._checker = engine.checker
+        self.checker: Final = engine.checker
 
     async def verify(self, token: str) -> Claims:
-        return self._checker.verify(token)
+        return self.checker.verify(token)
 
     async def verify_bound(
         self, token: str, proof: str | None, *, method: str, url: str
     ) -> Claims:
-        return await self._checker.verify_bound(token, proof, method=method, url=url)
+        return await self.checker.verify_bound(token, proof, method=method, url=url)
 
     def require(self, claims: Claims, **needs: Any) -> None:  # noqa: ANN401 - Needs
-        self._checker.require(claims, **needs)
+        self.checker.require(claims, **needs)
 
 
 class Gate:

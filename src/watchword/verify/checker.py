@@ -109,6 +109,16 @@ class Checker:
         """
         return self._check(token, audiences, bound=None)
 
+    def check_alive(self, claims: Claims) -> None:
+        """Whether what was verified before still holds, for who goes on with it.
+
+        A token that is bound to a key needs no other proof. Raises TokenExpired,
+        TokenRevoked; StoreUnavailable where the revocations are not known.
+        """
+        check_claims(claims, (self._audience,), self._clock())
+        if claims.sid is not None and self._has_ended(claims.sid):
+            raise TokenRevoked
+
     def verify_signature(self, token: str) -> Claims:
         """The claims of a genuine token, for whomever, expired or its session over.
 
