@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ import pytest
 
 from tests.integrations.serving import Served, serving
 from tests.integrations.stories import BASE
+from watchword.errors import StoreUnavailable
+from watchword.verify import SyncVerifier
 
 ASGI: Final = "uvicorn with_django:asgi --port {port} --http "
 SERVERS: Final = {
@@ -140,7 +143,34 @@ def test_no_spelling_of_our_paths_is_redirected(server: Served) -> None:
         assert server.post(path, {"username": "a", "password": "b"}).status == 404
 
 
+def test_the_issuer_is_where_the_server_listens(server: Served) -> None:
+    """So a verifier of that address accepts the tokens; another name is told."""
+    issuer = f"http://127.0.0.1:{server.port}"
+    access = tokens(server)["accessToken"]
+    fields = [("Authorization", f"Bearer {access}")]
+    assert server.call("GET", f"{BASE}/me", fields).json()["iss"] == issuer
+    with SyncVerifier(issuer) as verifier:
+        assert verifier.verify(access).sub
+    other = f"http://localhost:{server.port}"
+    with SyncVerifier(other) as verifier:
+        with pytest.raises(StoreUnavailable) as raised:
+            verifier.verify(access)
+        for told in (issuer, other, "WATCHWORD_ISSUER"):
+            assert told in str(raised.value)
+
+
 # What only some servers do
+
+
+@pytest.mark.parametrize("name", ["flask run", "uvicorn, Django", "FastAPI"])
+def test_no_host_header_names_the_issuer(name: str, tmp_path: Path) -> None:
+    with serving(SERVERS[name], tmp_path) as server:
+        host = f"Host: 127.0.0.1:{server.port + 1}"
+        asked = f"GET /.well-known/oauth-authorization-server HTTP/1.1\r\n{host}\r\n"
+        with socket.create_connection(("127.0.0.1", server.port), 60) as connection:
+            connection.sendall(f"{asked}Connection: close\r\n\r\n".encode())
+            answer = b"".join(iter(partial(connection.recv, 65536), b""))
+        assert f'"issuer":"http://127.0.0.1:{server.port}"'.encode() in answer
 
 
 @pytest.mark.parametrize("name", ["gunicorn, Django", "uvicorn, Django"])

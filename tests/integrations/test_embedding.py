@@ -125,6 +125,35 @@ def test_plain_http_and_development_are_for_this_machine_alone(
     assert caplog.text.count("give WATCHWORD_ISSUER") == 1
 
 
+def test_the_issuer_is_learnt_once_and_only_where_none_was_told() -> None:
+    """In the process that signs in and in one that only sees the token first."""
+    url = "http://127.0.0.1:8123"
+    here: dict[str, Any] = {"base_url": url, "client": ("127.0.0.1", 50000)}
+    first, second = (Auth("sqlite:///app.db") for _ in range(2))
+    with (
+        TestClient(app_of(first), **here) as one,
+        TestClient(app_of(second), **here) as two,
+    ):
+        call(one, first.register, NAME, PASSWORD)
+        access = login(one)["accessToken"]
+        assert payload_of(access)["iss"] == url
+        assert two.get("/hello", headers=bearer(access)).status_code == 200
+        answer = two.get("/hello")
+        assert f'="{url}/.well-known/' in answer.headers["www-authenticate"]
+        page = {"Origin": url, "Sec-Fetch-Site": "same-site"}  # of that port
+        body = {"username": NAME, "password": PASSWORD, "transport": "cookie"}
+        assert code_of(two.post(f"{BASE}/login", json=body, headers=page)) == "ok"
+    cases: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+        ({"issuer": "http://localhost:9000"}, here, "http://localhost:9000"),
+        ({"port": 9000}, here, "http://127.0.0.1:9000"),
+        ({}, {"base_url": url}, "http://127.0.0.1:8000"),  # from no address
+    ]
+    for given, kind, issuer in cases:
+        with TestClient(app_of(Auth("memory:", **given)), **kind) as client:
+            place = "/.well-known/oauth-authorization-server"
+            assert client.get(place).json()["issuer"] == issuer
+
+
 def test_behind_a_proxy_only_https_gets_through() -> None:
     app = app_of(Auth("memory:", behind_proxy="127.0.0.1", **PUBLIC))
     with TestClient(app, client=("127.0.0.1", 1)) as client:

@@ -44,6 +44,7 @@ class Side:
         key = f"watchword.{id(self)}"
         found: Claims | None = scope.get(key)
         if found is None:
+            self._gate.served_at(scope)
             # The path as the issuer has it: below the place where the app is mounted.
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             # The handshake of a websocket is a GET (RFC 6455 §4.1).

@@ -7,12 +7,13 @@ can be judged without asking anybody is judged in the thread of its request.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from watchword import verify
 from watchword.core.access_token import Claims
 from watchword.errors import TokenInvalid, WatchwordError
+from watchword.integrations.environ import place_of
 from watchword.integrations.gate import Needs
 from watchword.integrations.portal import Portal
 from watchword.verify.challenges import Refusal, refusal
@@ -35,6 +36,9 @@ class Side:
     def close(self) -> None:
         """Stop the thread, for tests: the next request starts it anew."""
         raise NotImplementedError
+
+    def _served(self, environ: Mapping[str, Any], scheme: str) -> None:
+        """A request came: see `Gate.served_at`."""
 
     def _claims(self, headers: Headers, method: str, path: str) -> Claims:
         """Blocks. Raises AccessTokenError, InvalidRequest, TryAgain."""
@@ -161,6 +165,10 @@ class Embedded(Side):
         or changed the password: call it after that is committed.
         """
         return self.call(self._gate.end_all, subject_id, but=but)
+
+    def _served(self, environ: Mapping[str, Any], scheme: str) -> None:
+        if not self._gate.is_told:
+            self._gate.served_at(place_of(environ, scheme))
 
     def _claims(self, headers: Headers, method: str, path: str) -> Claims:
         self._portal.start()

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from watchword.errors import InvalidRequest, WatchwordError
-from watchword.integrations.environ import headers_of
+from watchword.integrations.environ import headers_of, place_of
 from watchword.server.openapi import COOKIE
 from watchword.server.parsing import BODY_MAX
 from watchword.server.problems import LengthRequired
@@ -161,18 +161,16 @@ def _scope(request: Request) -> dict[str, Any]:
     headers = headers_of(environ, request.fields or ())
     # A stream would hold a thread for as long as it lasts: a long poll has to do.
     headers = [one for one in headers if one[0] != b"accept" or _STREAM not in one[1]]
-    address = environ.get("REMOTE_ADDR")
     return {
+        **place_of(environ, request.scheme),
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
         "method": environ["REQUEST_METHOD"],
-        "scheme": request.scheme,
         "path": request.path,
         "root_path": "",
         "query_string": str(environ.get("QUERY_STRING", "")).encode("latin-1"),
         "headers": headers,
-        "client": (address, 0) if address else None,
         "watchword.blocking": True,
     }
 

@@ -27,6 +27,8 @@ from watchword.verify.challenges import Refusal
 from watchword.verify.presented import Headers, presented, scheme_of
 
 _SQLITE: Final = "sqlite:"
+# Settings that say where the app is served.
+_TELLING: Final = frozenset({"issuer", "host", "port", "tls_cert"})
 _log: Final = logging.getLogger("watchword")
 
 
@@ -46,10 +48,9 @@ class Embedding(Gate):
     ) -> None:
         self.settings = settings_of(database_url, settings)
         super().__init__(self.settings.effective_issuer)
-        self.routes = Embedded(self.settings, lambda: self.engine)
+        self.routes = Embedded(self.settings, lambda: self.engine, self.served_at)
         self._engine: Watchword | None = None
-        # The app as a whole is the resource, not our endpoints alone (RFC 9728 §3.1).
-        self._metadata = resource_metadata_url(self.settings).removesuffix(BASE)
+        self.is_told = bool(_TELLING & self.settings.model_fields_set)
         self._authenticate = authenticate
         self._claims_hook = claims_hook
 
@@ -75,10 +76,38 @@ class Embedding(Gate):
                     engine.made_secret,
                 )
             self._engine, self._verifier = engine, Inside(engine)
+            if engine.issuer != self.settings.effective_issuer:  # learnt meanwhile
+                engine.issue_as(self.settings.effective_issuer)
             try:
                 yield
             finally:
                 self._engine = self._verifier = None
+
+    def served_at(self, scope: Mapping[str, Any]) -> None:
+        """Learn the issuer of an app that was told none: where it is called first.
+
+        By what the server says of its own socket, never by Host, and from a client on
+        this machine: no other is answered before there is a real issuer. So an app on
+        any port is one that a `ResourceServer` of that address accepts.
+        """
+        if self.is_told or self._lent is not None:
+            return
+        host, port = scope.get("server") or ("", None)
+        client, _ = scope.get("client") or ("", 0)
+        if not isinstance(port, int) or not is_loopback(client):
+            return
+        self.is_told = True
+        scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
+        place = "" if port == {"http": 80, "https": 443}[scheme] else f":{port}"
+        issuer = f"{scheme}://{'[::1]' if host == '::1' else '127.0.0.1'}{place}"
+        if issuer == self.settings.effective_issuer:
+            return
+        self.settings = self.settings.model_copy(update={"issuer": issuer})
+        self._address = issuer
+        self.routes.metadata = resource_metadata_url(self.settings)
+        if self._engine is not None:
+            self._engine.issue_as(issuer)
+        _log.info("the issuer is %s, where this app is served", issuer)
 
     @property
     def engine(self) -> Watchword:
@@ -126,7 +155,8 @@ class Embedding(Gate):
 
     def refuse(self, error: WatchwordError, headers: Headers) -> Refusal:
         """As the server's endpoints answer, for any error of ours."""
-        state = {"resource_metadata": self._metadata}
+        # The app as a whole is the resource, not our endpoints alone (RFC 9728 §3.1).
+        state = {"resource_metadata": self.routes.metadata.removesuffix(BASE)}
         scope = {"challenge": scheme_of(headers), "state": state}
         answer = respond(error, scope)
         told = dict(answer.headers)

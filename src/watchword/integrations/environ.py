@@ -35,5 +35,16 @@ def headers_of(environ: Mapping[str, Any], fields: Headers = ()) -> Headers:
     ]
 
 
+def place_of(environ: Mapping[str, Any], scheme: str) -> dict[str, Any]:
+    """`scheme`, `server` and `client` of a request, as ASGI has them."""
+    name, port = environ.get("SERVER_NAME"), str(environ.get("SERVER_PORT"))
+    address = environ.get("REMOTE_ADDR")
+    return {
+        "scheme": scheme,
+        "server": (name, int(port)) if port.isdecimal() else None,
+        "client": (address, 0) if address else None,
+    }
+
+
 def _apart(value: bytes, fields: list[bytes]) -> list[bytes]:
     return fields if b",".join(fields) == value else [value]

@@ -35,6 +35,7 @@ class _Guarded(Side):
         """
         key = f"watchword.{id(self)}"  # not in `g`: it may outlive the request
         if key not in request.environ:
+            self._served(request.environ, request.scheme)
             headers = headers_of(request.environ)
             claims = self._claims(headers, request.method, request.path)
             request.environ[key] = claims

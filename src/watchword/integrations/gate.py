@@ -6,7 +6,7 @@ Needs `verify` and `errors` alone: an API which only verifies installs no server
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Literal, Protocol, TypedDict
 
@@ -153,6 +153,9 @@ class Gate:
     def described(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The settings, and what the app plugs in, of an engine that can be lent."""
         raise NotImplementedError
+
+    def served_at(self, scope: Mapping[str, Any]) -> None:
+        """A request came: its `scheme`, `server` and `client`, as ASGI has them."""
 
     @property
     def verifier(self) -> Verifies:

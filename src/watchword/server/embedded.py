@@ -79,11 +79,20 @@ def routes_to(application: ASGIApp) -> list[Route]:
 
 
 class Embedded:
-    """An ASGI application for the paths of `PATHS`; `engine` gives what runs then."""
+    """An ASGI application for the paths of `PATHS`; `engine` gives what runs then.
 
-    def __init__(self, settings: Settings, engine: Callable[[], Watchword]) -> None:
+    `served_at` is told of every request, before it is answered.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Callable[[], Watchword],
+        served_at: Callable[[Scope], None],
+    ) -> None:
         self._engine = engine
-        self._metadata = metadata.resource_metadata_url(settings)
+        self._served_at = served_at
+        self.metadata = metadata.resource_metadata_url(settings)
         routed = routing(_ENDPOINTS, _FILES)
         application: ASGIApp = Edge(routed, HOT, logged=False)
         if settings.behind_proxy:
@@ -93,6 +102,7 @@ class Embedded:
         self._application = application
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._served_at(scope)
         # The host may be mounted below a path; the issuer then names that place.
         root: str = scope.get("root_path", "")
         inside = {
@@ -102,7 +112,7 @@ class Embedded:
             "client": scope.get("client"),
             "state": {
                 "watchword": self._engine(),
-                "resource_metadata": self._metadata,
+                "resource_metadata": self.metadata,
             },
         }
         await self._application(inside, receive, send)

@@ -54,7 +54,7 @@ class Checker:
         clock: Callable[[], int],
         proofs: Proofs | None = None,
     ) -> None:
-        self._issuer = issuer
+        self.issuer = issuer
         self._audience = audience
         self._key_of = key_of
         self._has_ended = has_ended
@@ -125,7 +125,7 @@ class Checker:
         For a logout: whoever holds any token of a session may end that session.
         """
         payload, _ = _open(token, self._key_of)
-        return read_claims(payload, self._issuer)
+        return read_claims(payload, self.issuer)
 
     def require(
         self,
@@ -165,7 +165,7 @@ class Checker:
         # A key that is no longer published takes its tokens with it.
         if new := known is None or self._key_of(known[1]) is None:
             payload, kid = _open(token, self._key_of)
-            known = read_claims(payload, self._issuer), kid
+            known = read_claims(payload, self.issuer), kid
         assert known is not None  # noqa: S101 - mypy does not follow
         claims = known[0]
         if bound is not None and bound is (claims.cnf is None):

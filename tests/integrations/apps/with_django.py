@@ -7,7 +7,7 @@ from django.core.wsgi import get_wsgi_application
 from django.urls import include, path
 
 settings.configure(
-    ALLOWED_HOSTS=["127.0.0.1"],
+    ALLOWED_HOSTS=["127.0.0.1", "localhost"],
     ROOT_URLCONF=__name__,
     MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
     WATCHWORD={

@@ -53,6 +53,7 @@ class _Guarded(Side):
         """
         known = self._known(request)
         if known is None:
+            self._served(request.META, request.scheme or "http")
             known = self._claims(*_facts(request))
             setattr(request, self._key, known)
         return known
@@ -61,6 +62,7 @@ class _Guarded(Side):
         """The same in an async view."""
         known = self._known(request)
         if known is None:
+            self._served(request.META, request.scheme or "http")
             known = await self._aclaims(*_facts(request))
             setattr(request, self._key, known)
         return known
