@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -383,6 +384,24 @@ async def test_a_new_password_may_keep_the_session_that_set_it(world: World) -> 
         await world.refresh(other)
     assert await world.outcome("alice", PASSWORD) == "invalid_credentials"
     assert await world.outcome("alice", OTHER) == "ok"
+
+
+async def test_a_token_leads_to_its_account_and_its_session(world: World) -> None:
+    """By `sub` and `sid` as tokens have them; a client's `sub` leads to none."""
+    kept = await world.sign_in()
+    await world.sign_in()
+    claims = world.engine.checker.verify(kept.access_token)
+    account = await world.accounts.get_by_subject(claims.sub)
+    assert (account.name, account.subject) == ("alice", claims.sub)
+    assert await world.accounts.get_by_subject(uuid.UUID(claims.sub)) == account
+    rows = await world.engine.sessions.list_of_account(account.id)
+    assert claims.sid in [row.sid for row in rows]
+    sid = claims.sid
+    assert await world.accounts.set_password("alice", OTHER, keep_session=sid) == 1
+    assert (await world.refresh(kept)).session.generation == 1
+    for other in ("a-client", str(uuid.UUID(int=7)), claims.sub.upper(), ""):
+        with pytest.raises(NotFound):
+            await world.accounts.get_by_subject(other)
 
 
 async def test_disabled_then_enabled_one_signs_in_anew_and_old_sessions_stay_dead(

@@ -20,7 +20,14 @@ import msgspec
 
 from watchword.core import limits
 from watchword.core.network import network_of
-from watchword.core.session import ALL, Asked, Grant, Terms, time_ordered_id
+from watchword.core.session import (
+    ALL,
+    Asked,
+    Grant,
+    Terms,
+    from_text,
+    time_ordered_id,
+)
 from watchword.core.throttle import Cost
 from watchword.errors import (
     InvalidCredentials,
@@ -238,6 +245,17 @@ class Accounts:
             raise NotFound(message)
         return account
 
+    async def get_by_subject(self, subject: str | uuid.UUID) -> Account:
+        """The account that a token's `sub` means. Raises NotFound.
+
+        Also for the token of a client, which no account stands behind.
+        """
+        account_id = from_text(str(subject))
+        account = account_id and await self._store.account_by_id(account_id)
+        if not account:
+            raise NotFound("there is no account of that subject")
+        return account
+
     async def is_empty(self) -> bool:
         """Whether there is no account at all."""
         return not await self._store.list_accounts(limit=1)
@@ -247,9 +265,15 @@ class Accounts:
         return await self._store.list_accounts(after=after, limit=limit)
 
     async def set_password(
-        self, name: str, password: str, *, keep_session: bytes | None = None
+        self, name: str, password: str, *, keep_session: bytes | str | None = None
     ) -> int:
-        """Change the password and end the account's sessions (but one); how many."""
+        """Change the password and end the account's sessions (but one); how many.
+
+        `keep_session` is the id of that one, or the `sid` of its access tokens. Raises
+        NotFound, PasswordRejected.
+        """
+        if isinstance(keep_session, str):
+            keep_session = from_text(keep_session)
         account = await self.get(name)
         names = (account.name, *_CONTEXT)
         hashed = await self._hasher.hash(password, names=names)

@@ -160,6 +160,12 @@ class Watchword:
             proofs=self.resource_proofs,
         )
 
+    def issue_as(self, issuer: str) -> None:
+        """Be that issuer from now on, for an app that learns where it is served."""
+        self.settings = self.settings.model_copy(update={"issuer": issuer})
+        self.issuer = self.clients.issuer = self.checker.issuer = issuer
+        self.sessions.issue_as(issuer)
+
     async def start(self, *, reseal: bool) -> None:
         """Read keys and revocations: nothing is accepted before.
 

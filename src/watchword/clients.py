@@ -109,7 +109,7 @@ class Clients:
         self._sessions = sessions
         self._keys = keys
         self._policy = policy
-        self._issuer = issuer
+        self.issuer = issuer
         self._clock = clock
         self._entropy = entropy
         self._events = EventLimit(store.record)
@@ -187,7 +187,7 @@ class Clients:
         claims = client_claims(
             client.id,
             Asked(scope, asked.resources, asked.jkt),
-            issuer=self._issuer,
+            issuer=self.issuer,
             audience=audience,
             life=client.access_ttl or self._policy.access_ttl,
             jti=self._entropy(16).hex(),

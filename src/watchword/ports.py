@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
-from watchword.core.session import Ended, Session
+from watchword.core.session import Ended, Session, as_text
 from watchword.core.throttle import Cost
 from watchword.errors import StoreUnavailable
 
@@ -261,6 +261,11 @@ class Account(msgspec.Struct, frozen=True):
     epoch: int = 0
     version: int = 0
     disabled: bool = False
+
+    @property
+    def subject(self) -> str:
+        """The id as tokens have it: their `sub`."""
+        return as_text(self.id)
 
 
 class AccountStore(Protocol):

@@ -22,9 +22,10 @@ from watchword.accounts import (
     normalise_name,
     throttle_costs,
 )
-from watchword.core.session import ALL, Asked, Grant, Terms
+from watchword.core.session import ALL, Asked, Grant, Terms, from_text
 from watchword.errors import (
     InvalidCredentials,
+    NotFound,
     Overloaded,
     StoreUnavailable,
     Throttled,
@@ -63,6 +64,9 @@ class Subject(msgspec.Struct, frozen=True):
     id: uuid.UUID | int
     roles: tuple[str, ...] = ()
 
+
+SubjectId = uuid.UUID | int | str
+"""A subject as the app knows it, or the `sub` of its tokens."""
 
 Authenticate = Callable[[Credentials], Awaitable[Subject | None] | Subject | None]
 """The app's check, async or not (then it runs on a thread). None: refused.
@@ -136,12 +140,14 @@ class Subjects:
             raise InvalidCredentials
         return grant
 
-    async def end_all(self, subject_id: uuid.UUID | int, reason: str) -> int:
-        """End the subject's sessions; how many were alive."""
+    async def end_all(
+        self, subject_id: SubjectId, reason: str, *, but: bytes | None = None
+    ) -> int:
+        """End the subject's sessions, or all but one; how many were alive."""
         account_id = account_id_of(subject_id)
         for ended in self._under_way.values():
             ended.add(account_id)
-        return await self._sessions.end_all(account_id, reason)
+        return await self._sessions.end_all(account_id, reason, but=but)
 
     async def close(self) -> None:
         """End the threads, once the checks that run are done."""
@@ -192,8 +198,13 @@ class Subjects:
             raise StoreUnavailable(message) from error
 
 
-def account_id_of(subject_id: uuid.UUID | int) -> bytes:
-    """The 16 bytes under which sessions know a subject. Raises ValueError."""
+def account_id_of(subject_id: SubjectId) -> bytes:
+    """The 16 bytes under which sessions know a subject. Raises ValueError, NotFound."""
+    if isinstance(subject_id, str):
+        known = from_text(subject_id)
+        if known is None:  # the token of a client: no user stands behind it
+            raise NotFound
+        return known
     if isinstance(subject_id, int):
         if not 0 <= subject_id < 1 << _ID_BITS:
             raise ValueError("a subject's number has 0 to 128 bits")

@@ -109,6 +109,10 @@ def test_the_feeds_entry_outlives_every_access_token_of_the_session(
     assert entry.until >= max(at, row.rotated_at) + life
 
 
+def test_a_session_is_called_what_its_access_tokens_call_it() -> None:
+    assert started().sid == as_text(started().id)
+
+
 def started(policy: Policy = STRICT, **terms: Any) -> Session:
     return Session.started(
         b"a" * 16,

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
+import sys
+import threading
 import uuid
+from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import httpx2
@@ -16,6 +21,7 @@ from tests.integrations.stories import (
     BASE,
     NAME,
     PASSWORD,
+    account_story,
     bearer,
     code_of,
     embedded_story,
@@ -51,6 +57,101 @@ def embedded() -> None:
     assert program.auth.end_all(subject) == 0
     me = client.get(f"{BASE}/me", headers=bearer(login(client)["accessToken"])).json()
     assert program.auth.end_all(uuid.UUID(me["sub"])) > 0
+
+
+def account() -> None:
+    """The pages of an account, and the same calls in an async view."""
+    program = example("django_account", keep=True)
+    auth = program.auth
+    ann = auth.register(NAME, PASSWORD)
+    account_story(by_wsgi(program.app), "data")
+    found = asyncio.run(auth.acall(auth.accounts.get_by_subject, ann.subject))
+    assert found.id == ann.id
+    assert asyncio.run(auth.aend_all(ann.subject)) == 1
+
+
+def imports() -> None:
+    """Modules with decorated views are imported by two threads at once, and end.
+
+    One of them is the module that the setting names. Its import waits until the other
+    thread has `auth` in its hands, and then needs it as well.
+    """
+    from django.conf import settings  # noqa: PLC0415
+
+    from watchword.integrations.django import auth  # noqa: PLC0415
+
+    settings.configure(
+        ROOT_URLCONF="watchword.integrations.django.urls",
+        ALLOWED_HOSTS=["127.0.0.1"],
+        WATCHWORD={"database_url": "memory:", "authenticate": "views_of_a.check"},
+    )
+    importing, touched = threading.Event(), threading.Event()
+    sys.modules["meeting"] = meeting = ModuleType("meeting")
+    meeting.importing, meeting.touched = importing, touched  # type: ignore[attr-defined]
+    Path("views_of_a.py").write_text(VIEWS_OF_A)
+    sys.path.insert(0, ".")
+    thread = threading.Thread(target=importlib.import_module, args=["views_of_a"])
+    thread.start()
+    assert importing.wait(30)
+    # `auth` is made while the other thread holds the lock of the module's import.
+
+    def touch() -> None:
+        auth.required()
+        touched.set()
+
+    done = threading.Thread(target=touch)
+    done.start()
+    done.join(30)
+    thread.join(30)
+    assert not done.is_alive()
+    assert not thread.is_alive()
+    from django.core.wsgi import get_wsgi_application  # noqa: PLC0415
+
+    assert login(by_wsgi(get_wsgi_application()))["sessionId"]
+    auth.close()
+
+
+VIEWS_OF_A = """
+from meeting import importing, touched
+from watchword import Subject
+from watchword.integrations.django import auth
+
+importing.set()
+assert touched.wait(30)
+
+
+@auth.required()
+def view(request):
+    pass
+
+
+def check(given):
+    return Subject(7)
+"""
+
+
+def misnamed() -> None:
+    """The setting and the name are told, at the first sign-in and not before."""
+    from django.conf import settings  # noqa: PLC0415
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
+    from django.core.wsgi import get_wsgi_application  # noqa: PLC0415
+    from django.test.utils import override_settings  # noqa: PLC0415
+
+    settings.configure(
+        ROOT_URLCONF="watchword.integrations.django.urls",
+        ALLOWED_HOSTS=["127.0.0.1"],
+        DEBUG_PROPAGATE_EXCEPTIONS=True,
+    )
+    client = by_wsgi(get_wsgi_application())
+    body = {"username": NAME, "password": PASSWORD}
+    for name in ("authenticate", "claims_hook"):
+        for path in ("no_module.check", "os.no_function", "nodots"):
+            given = {"database_url": "memory:", name: path}
+            with override_settings(WATCHWORD=given):
+                assert client.get("/.well-known/jwks.json").status_code == 200
+                with pytest.raises(ImproperlyConfigured) as raised:
+                    client.post(f"{BASE}/login", json=body)
+                assert f"WATCHWORD['{name}'] is '{path}'" in str(raised.value)
 
 
 def own_users() -> None:

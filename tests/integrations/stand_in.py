@@ -39,8 +39,8 @@ class Verifier:
 
     def __init__(self, elsewhere: Elsewhere) -> None:
         self._elsewhere = elsewhere
-        self._checker = elsewhere.checker
-        self.require = self._checker.require
+        self.checker = elsewhere.checker
+        self.require = self.checker.require
 
     async def __aenter__(self) -> Self:
         return self
@@ -51,13 +51,13 @@ class Verifier:
     async def verify(self, token: str) -> Claims:
         if self._elsewhere.is_cut_off:
             raise StoreUnavailable(retry_after=5)
-        return self._checker.verify(token)
+        return self.checker.verify(token)
 
     async def verify_bound(
         self, token: str, proof: str | None, *, method: str, url: str
     ) -> Claims:
         self._elsewhere.proofs.append((proof, method, url))
-        return self._checker.verify_for(token, ["api"])
+        return self.checker.verify_for(token, ["api"])
 
 
 class SyncVerifier:

@@ -95,6 +95,50 @@ def embedded_story(client: Any, subject: str | None = None) -> None:
         assert 'error="invalid_token"' in refused.headers["www-authenticate"]
     # The host answers what is not ours, in its own way.
     assert client.get(f"{BASE}/nothing").status_code == 404
+    one_spelling_story(client)
+
+
+def one_spelling_story(client: Any) -> None:
+    """No framework redirects a body, for the redirect may lead to plain HTTP."""
+    body = {"username": NAME, "password": PASSWORD}
+    for path in ("/api/auth/login/", "/api/auth/login//", "/api//auth/login"):
+        answer = client.post(path, json=body, follow_redirects=False)
+        assert answer.status_code == 404, (path, answer.headers.get("location"))
+    for path in ("/oauth/token/", "/.well-known/jwks.json/", "/watchword.js/"):
+        assert client.get(path, follow_redirects=False).status_code == 404
+
+
+def account_story(client: Any, sent: str) -> None:
+    """The pages of an account: its devices, another password, the other sessions.
+
+    `sent` is how the page takes a form: `json` or `data`.
+    """
+    here, there = login(client), login(client)
+    mine = bearer(here["accessToken"])
+    shown = client.get("/account", headers=mine).json()
+    assert shown["name"] == NAME
+    assert {one["id"]: one["here"] for one in shown["devices"]} == {
+        here["sessionId"]: True,
+        there["sessionId"]: False,
+    }
+
+    def change(old: str, new: str) -> Any:
+        form: Any = {sent: {"old": old, "new": new}}
+        return client.post("/account/password", headers=mine, **form)
+
+    assert code_of(change("not the password", "five words make it longer")) == (
+        "invalid_credentials"
+    )
+    assert code_of(change(PASSWORD, "short")) == "password_rejected"
+    assert change(PASSWORD, "five words make it longer").json() == 1
+    assert code_of(client.get("/account", headers=bearer(there["accessToken"]))) == (
+        "token_revoked"
+    )
+    third = login(client, password="five words make it longer")
+    assert client.post("/account/sign-out-elsewhere", headers=mine).json() == 1
+    refused = client.get("/account", headers=bearer(third["accessToken"]))
+    assert code_of(refused) == "token_revoked"
+    assert client.get("/account", headers=mine).status_code == 200
 
 
 def resource_story(client: Any, elsewhere: Elsewhere) -> None:

@@ -11,7 +11,10 @@ import pytest
 from tests.pages import ROOT, clean_environment
 
 
-@pytest.mark.parametrize("program", ["embedded", "own_users", "api", "rest"])
+@pytest.mark.parametrize(
+    "program",
+    ["embedded", "account", "imports", "misnamed", "own_users", "api", "rest"],
+)
 def test_the_examples_do_their_job(program: str, folder: Path) -> None:
     """Each in a process of its own, which ends in order."""
     run = f"from tests.integrations.django_programs import {program}; {program}()"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -142,6 +143,35 @@ def test_an_ipv4_caller_has_one_address_in_either_form() -> None:
     assert seen == ["192.0.2.7", "192.0.2.7"]
 
 
+def test_the_issuer_is_learnt_once_and_only_where_none_was_told() -> None:
+    """In the process that signs in and in one that only sees the token first."""
+    url = "http://127.0.0.1:8123"
+    here: dict[str, Any] = {"base_url": url, "client": ("127.0.0.1", 50000)}
+    first, second = (Auth("sqlite:///app.db") for _ in range(2))
+    with (
+        TestClient(app_of(first), **here) as one,
+        TestClient(app_of(second), **here) as two,
+    ):
+        call(one, first.register, NAME, PASSWORD)
+        access = login(one)["accessToken"]
+        assert payload_of(access)["iss"] == url
+        assert two.get("/hello", headers=bearer(access)).status_code == 200
+        answer = two.get("/hello")
+        assert f'="{url}/.well-known/' in answer.headers["www-authenticate"]
+        page = {"Origin": url, "Sec-Fetch-Site": "same-site"}  # of that port
+        body = {"username": NAME, "password": PASSWORD, "transport": "cookie"}
+        assert code_of(two.post(f"{BASE}/login", json=body, headers=page)) == "ok"
+    cases: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+        ({"issuer": "http://localhost:9000"}, here, "http://localhost:9000"),
+        ({"port": 9000}, here, "http://127.0.0.1:9000"),
+        ({}, {"base_url": url}, "http://127.0.0.1:8000"),  # from no address
+    ]
+    for given, kind, issuer in cases:
+        with TestClient(app_of(Auth("memory:", **given)), **kind) as client:
+            place = "/.well-known/oauth-authorization-server"
+            assert client.get(place).json()["issuer"] == issuer
+
+
 def test_behind_a_proxy_only_https_gets_through() -> None:
     app = app_of(Auth("memory:", behind_proxy="127.0.0.1", **PUBLIC))
     with TestClient(app, client=("127.0.0.1", 1)) as client:
@@ -177,6 +207,11 @@ def test_the_apps_users_and_claims() -> None:
         me = client.get(f"{BASE}/me", headers=bearer(access)).json()
         assert me["extra"] == {"plan": "gold"}
         assert payload_of(access)["sub"] == subject
+        kept = login(client)
+        sid = kept["sessionId"]
+        assert call(client, partial(auth.end_all, subject, but=sid)) == 1
+        hello = client.get("/hello", headers=bearer(kept["accessToken"]))
+        assert hello.json() == {"hello": subject}
         assert call(client, auth.end_all, 7) == 1
         assert code_of(client.get("/hello", headers=bearer(access))) == "token_revoked"
 
@@ -218,6 +253,21 @@ def test_an_error_of_ours_in_a_route_of_the_app_is_answered() -> None:
         ):
             given = {"name": NAME, "password": password}
             assert code_of(client.post("/register", params=given)) == code
+
+
+def test_one_auth_runs_in_one_app_at_a_time() -> None:
+    """A second start says so, and the app that runs goes on; then another may."""
+    auth = Auth("memory:")
+    for _ in range(2):
+        with TestClient(app_of(auth)) as client:
+            call(client, auth.register, NAME, PASSWORD)
+            with (
+                pytest.raises(RuntimeError, match="was entered a second time"),
+                TestClient(app_of(auth)),
+            ):
+                pass
+            access = bearer(login(client)["accessToken"])
+            assert client.get("/hello", headers=access).status_code == 200
 
 
 # Tokens that are bound to a key

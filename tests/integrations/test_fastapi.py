@@ -11,6 +11,7 @@ from tests.integrations.stories import (
     BASE,
     NAME,
     PASSWORD,
+    account_story,
     bearer,
     bound_story,
     code_of,
@@ -34,6 +35,13 @@ def test_the_embedded_example_does_its_job() -> None:
     with TestClient(program.app) as client:
         call(client, program.auth.register, NAME, PASSWORD)
         embedded_story(client)
+
+
+def test_the_account_example_does_its_job() -> None:
+    program = example("fastapi_account")
+    with TestClient(program.app) as client:
+        call(client, program.auth.register, NAME, PASSWORD)
+        account_story(client, "json")
 
 
 def test_the_api_example_only_verifies(elsewhere: Elsewhere) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import httpx2
 import pytest
@@ -88,6 +92,44 @@ def test_waiting_for_oneself_is_an_error_and_no_deadlock() -> None:
         body = {"username": NAME, "password": PASSWORD}
         answer = client.post(f"{BASE}/login", json=body)
         assert code_of(answer) == "invalid_credentials"
+
+
+def test_the_log_of_a_start_may_come_back_to_what_starts() -> None:
+    """A handler that would have to wait for itself is told so, and nothing hangs."""
+    auth = Auth("sqlite:///app.db")
+    told = list[str]()
+
+    class Asking(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            with pytest.raises(RuntimeError) as raised:
+                auth.end_all(7)
+            told.append(str(raised.value))
+
+    handler = Asking()
+    logging.getLogger("watchword").addHandler(handler)
+    try:
+        with closing(auth):
+            assert auth.end_all(7) == 0
+    finally:
+        logging.getLogger("watchword").removeHandler(handler)
+    assert told
+    assert all("await it there" in one for one in told)
+
+
+def test_what_is_closed_is_collected() -> None:
+    """With its settings and secrets: no hook of the process keeps an Auth."""
+    auth = Auth("memory:")
+    with closing(auth):
+        auth.register(NAME, PASSWORD)
+    unused = ResourceServer(ISSUER)
+    gone: list[weakref.ref[Any]] = [
+        weakref.ref(auth),
+        weakref.ref(auth._gate),
+        weakref.ref(unused),
+    ]
+    del auth, unused
+    gc.collect()
+    assert [one() for one in gone] == [None, None, None]
 
 
 def test_many_threads_share_one_engine() -> None:

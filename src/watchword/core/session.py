@@ -151,6 +151,11 @@ class Session(msgspec.Struct, frozen=True):
             cookie=terms.cookie,
         )
 
+    @property
+    def sid(self) -> str:
+        """The id as its access tokens have it."""
+        return as_text(self.id)
+
     def ends_at(self, policy: Policy) -> int:
         """The instant from which no token of this session works.
 

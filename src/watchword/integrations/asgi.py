@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from watchword.core.access_token import Claims
-from watchword.errors import WatchwordError
+from watchword.errors import TokenInvalid, WatchwordError
 from watchword.integrations.gate import Gate, Needs, Remote
+from watchword.integrations.websockets import headers_of
 from watchword.verify.challenges import Refusal
 
 if TYPE_CHECKING:
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
     from watchword.integrations.embedding import Embedding
     from watchword.ports import Account
     from watchword.sessions import Sessions
-    from watchword.subjects import Authenticate
+    from watchword.subjects import Authenticate, SubjectId
 
 Scope = Mapping[str, Any]
+LOOK_SECONDS: Final = 1.0
+"""How often something that goes on looks for the end of its session."""
 
 
 class Side:
@@ -41,11 +44,12 @@ class Side:
         key = f"watchword.{id(self)}"
         found: Claims | None = scope.get(key)
         if found is None:
+            self._gate.served_at(scope)
             # The path as the issuer has it: below the place where the app is mounted.
             path = scope["path"].removeprefix(scope.get("root_path", ""))
-            found = await self._gate.claims(
-                scope["headers"], scope.get("method", "GET"), path
-            )
+            # The handshake of a websocket is a GET (RFC 6455 §4.1).
+            method = scope.get("method", "GET")
+            found = await self._gate.claims(headers_of(scope), method, path)
             scope[key] = found
         return found
 
@@ -54,7 +58,61 @@ class Side:
 
     def _refusal(self, scope: Any, error: Exception) -> Refusal:  # noqa: ANN401
         assert isinstance(error, WatchwordError)  # noqa: S101 - registered for these
-        return self._gate.refuse(error, scope["headers"])
+        return self._gate.refuse(error, headers_of(scope))
+
+    @contextlib.asynccontextmanager
+    async def alive(self, session: Claims) -> AsyncIterator[Alive]:
+        """A block that ends with the session: for a websocket, or a long answer.
+
+        Out of it come TokenRevoked within a second of a logout, TokenExpired at the end
+        of the token, StoreUnavailable where no one can know. What `renew` was given a
+        fresh token goes on.
+        """
+        alive, ended = Alive(self._gate, session), list[Exception]()
+        block = asyncio.timeout(None)
+
+        async def watch() -> None:
+            while not ended:
+                try:
+                    self._gate.verifier.checker.check_alive(alive.session)
+                except Exception as error:  # noqa: BLE001 - a fault ends it as well
+                    ended.append(error)
+                    block.reschedule(asyncio.get_running_loop().time())
+                else:
+                    await asyncio.sleep(LOOK_SECONDS)
+
+        try:
+            async with block:
+                watching = asyncio.create_task(watch())
+                try:
+                    yield alive
+                finally:
+                    watching.cancel()
+        except TimeoutError:
+            if not block.expired():
+                raise  # of the block itself
+            raise ended[0] from None
+
+
+class Alive:
+    """A session that something goes on with for longer than a request."""
+
+    def __init__(self, gate: Gate, session: Claims) -> None:
+        self._gate = gate
+        self.session = session
+
+    async def renew(self, token: str) -> Claims:
+        """The claims of a fresh access token of the same session, to go on with.
+
+        For the scheme Bearer alone: a bound token needs a proof, and so a connection of
+        its own. Raises AccessTokenError, TokenInvalid also for another session;
+        TryAgain.
+        """
+        fresh = await self._gate.verifier.verify(token)
+        if (fresh.sub, fresh.sid) != (self.session.sub, self.session.sid):
+            raise TokenInvalid
+        self.session = fresh
+        return fresh
 
 
 class Verifying(Side):
@@ -124,10 +182,11 @@ class Embedded(Side):
         """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
         return await self._gate.register(name, password, roles)
 
-    async def end_all(self, subject_id: uuid.UUID | int) -> int:
+    async def end_all(self, subject_id: SubjectId, *, but: str | None = None) -> int:
         """End all sessions of a user, the app's own or ours; how many were alive.
 
-        Their access tokens die with them. For when the app has disabled the user or
-        changed the password: call it after that is committed.
+        `subject_id` may be the `sub` of a token; `but` is the `sid` of a session that
+        stays. Their access tokens die with them. For when the app has disabled the user
+        or changed the password: call it after that is committed.
         """
-        return await self._gate.end_all(subject_id)
+        return await self._gate.end_all(subject_id, but=but)

@@ -7,13 +7,13 @@ can be judged without asking anybody is judged in the thread of its request.
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from watchword import verify
 from watchword.core.access_token import Claims
 from watchword.errors import TokenInvalid, WatchwordError
+from watchword.integrations.environ import place_of
 from watchword.integrations.gate import Needs
 from watchword.integrations.portal import Portal
 from watchword.verify.challenges import Refusal, refusal
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from watchword.claims import ClaimsHook
     from watchword.ports import Account
     from watchword.sessions import Sessions
-    from watchword.subjects import Authenticate
+    from watchword.subjects import Authenticate, SubjectId
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -36,6 +36,9 @@ class Side:
     def close(self) -> None:
         """Stop the thread, for tests: the next request starts it anew."""
         raise NotImplementedError
+
+    def _served(self, environ: Mapping[str, Any], scheme: str) -> None:
+        """A request came: see `Gate.served_at`."""
 
     def _claims(self, headers: Headers, method: str, path: str) -> Claims:
         """Blocks. Raises AccessTokenError, InvalidRequest, TryAgain."""
@@ -154,13 +157,18 @@ class Embedded(Side):
         """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
         return self.call(self._gate.register, name, password, roles)
 
-    def end_all(self, subject_id: uuid.UUID | int) -> int:
+    def end_all(self, subject_id: SubjectId, *, but: str | None = None) -> int:
         """End all sessions of a user, the app's own or ours; how many were alive.
 
-        Their access tokens die with them. For when the app has disabled the user or
-        changed the password: call it after that is committed.
+        `subject_id` may be the `sub` of a token; `but` is the `sid` of a session that
+        stays. Their access tokens die with them. For when the app has disabled the user
+        or changed the password: call it after that is committed.
         """
-        return self.call(self._gate.end_all, subject_id)
+        return self.call(self._gate.end_all, subject_id, but=but)
+
+    def _served(self, environ: Mapping[str, Any], scheme: str) -> None:
+        if not self._gate.is_told:
+            self._gate.served_at(place_of(environ, scheme))
 
     def _claims(self, headers: Headers, method: str, path: str) -> Claims:
         self._portal.start()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ from watchword.claims import ClaimsHook
 from watchword.config import ENV_PREFIX, Settings, load_settings
 from watchword.core.access_token import Claims
 from watchword.core.network import is_loopback
+from watchword.core.session import from_text
 from watchword.errors import SettingsError, TokenNonceNeeded, WatchwordError
 from watchword.integrations import bridge
 from watchword.integrations.gate import Gate, Inside
@@ -24,11 +24,13 @@ from watchword.server.embedded import Embedded
 from watchword.server.endpoints.metadata import resource_metadata_url
 from watchword.server.openapi import BASE
 from watchword.server.problems import respond
-from watchword.subjects import Authenticate, account_id_of
+from watchword.subjects import Authenticate, SubjectId, account_id_of
 from watchword.verify.challenges import Refusal
 from watchword.verify.presented import Headers, presented, scheme_of
 
 _SQLITE: Final = "sqlite:"
+# Settings that say where the app is served.
+_TELLING: Final = frozenset({"issuer", "host", "port", "tls_cert"})
 _log: Final = logging.getLogger("watchword")
 
 
@@ -48,10 +50,9 @@ class Embedding(Gate):
     ) -> None:
         self.settings = settings_of(database_url, settings)
         super().__init__(self.settings.effective_issuer)
-        self.routes = Embedded(self.settings, lambda: self.engine)
+        self.routes = Embedded(self.settings, lambda: self.engine, self.served_at)
         self._engine: Watchword | None = None
-        # The app as a whole is the resource, not our endpoints alone (RFC 9728 §3.1).
-        self._metadata = resource_metadata_url(self.settings).removesuffix(BASE)
+        self.is_told = bool(_TELLING & self.settings.model_fields_set)
         self._authenticate = authenticate
         self._claims_hook = claims_hook
 
@@ -79,10 +80,38 @@ class Embedding(Gate):
                     engine.made_secret,
                 )
             self._engine, self._verifier = engine, Inside(engine)
+            if engine.issuer != self.settings.effective_issuer:  # learnt meanwhile
+                engine.issue_as(self.settings.effective_issuer)
             try:
                 yield
             finally:
                 self._engine = self._verifier = None
+
+    def served_at(self, scope: Mapping[str, Any]) -> None:
+        """Learn the issuer of an app that was told none: where it is called first.
+
+        By what the server says of its own socket, never by Host, and from a client on
+        this machine: no other is answered before there is a real issuer. So an app on
+        any port is one that a `ResourceServer` of that address accepts.
+        """
+        if self.is_told or self._lent is not None:
+            return
+        host, port = scope.get("server") or ("", None)
+        client, _ = scope.get("client") or ("", 0)
+        if not isinstance(port, int) or not is_loopback(client):
+            return
+        self.is_told = True
+        scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
+        place = "" if port == {"http": 80, "https": 443}[scheme] else f":{port}"
+        issuer = f"{scheme}://{'[::1]' if host == '::1' else '127.0.0.1'}{place}"
+        if issuer == self.settings.effective_issuer:
+            return
+        self.settings = self.settings.model_copy(update={"issuer": issuer})
+        self._address = issuer
+        self.routes.metadata = resource_metadata_url(self.settings)
+        if self._engine is not None:
+            self._engine.issue_as(issuer)
+        _log.info("the issuer is %s, where this app is served", issuer)
 
     @property
     def engine(self) -> Watchword:
@@ -101,17 +130,18 @@ class Embedding(Gate):
         """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
         return await self.engine.accounts.register(name, password, roles=roles)
 
-    async def end_all(self, subject_id: uuid.UUID | int) -> int:
-        """End all sessions of a user, the app's own or ours; how many were alive.
+    async def end_all(self, subject_id: SubjectId, *, but: str | None = None) -> int:
+        """End all sessions of a user, or all but the one of that `sid`; how many.
 
-        Their access tokens die with them. For when the app has disabled the user or
-        changed the password: call it after that is committed.
+        See `asgi.Embedded`.
         """
-        reason = "ended by the app"
+        reason, kept = "ended by the app", but and from_text(but)
         if self.engine.subjects is not None:
-            return await self.engine.subjects.end_all(subject_id, reason)
+            return await self.engine.subjects.end_all(
+                subject_id, reason, but=kept or None
+            )
         account_id = account_id_of(subject_id)
-        return await self.engine.sessions.end_all(account_id, reason)
+        return await self.engine.sessions.end_all(account_id, reason, but=kept or None)
 
     def claims_at_once(self, headers: Headers) -> Claims | None:
         """The claims, from any thread; None where the event loop has to be asked.
@@ -123,24 +153,14 @@ class Embedding(Gate):
             return self.engine.checker.verify(shown.token)
         return None
 
-    def asked(
-        self,
-        environ: Mapping[str, Any],
-        read: Callable[[int], bytes],
-        *,
-        scheme: str,
-        path: str,
-    ) -> bridge.Asked:
-        """A request of a framework that is not ASGI, for `answer`."""
-        return bridge.asked(environ, read, scheme=scheme, path=path)
-
     async def answer(self, request: bridge.Asked) -> bridge.Answer:
-        """What the auth routes answer to it."""
+        """What the auth routes answer to a request of a framework that is not ASGI."""
         return await bridge.answer(self.routes, request)
 
     def refuse(self, error: WatchwordError, headers: Headers) -> Refusal:
         """As the server's endpoints answer, for any error of ours."""
-        state = {"resource_metadata": self._metadata}
+        # The app as a whole is the resource, not our endpoints alone (RFC 9728 §3.1).
+        state = {"resource_metadata": self.routes.metadata.removesuffix(BASE)}
         scope = {"challenge": scheme_of(headers), "state": state}
         answer = respond(error, scope)
         told = dict(answer.headers)

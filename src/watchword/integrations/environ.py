@@ -8,10 +8,13 @@ from typing import Any
 from watchword.verify.presented import Headers
 
 
-def headers_of(environ: Mapping[str, Any]) -> Headers:
+def headers_of(environ: Mapping[str, Any], fields: Headers = ()) -> Headers:
     """Names in lower case, and values.
 
-    Servers join those that came twice by a comma, which no credentials may contain.
+    WSGI servers, and Django, join what came in several fields by a comma. `fields` are
+    the fields as they came, where the server tells (ASGI): a value that is nothing but
+    several of them joined is taken apart again, and one that a middleware of the app
+    has put in its place stays.
     """
     found = [
         (name[5:], value) for name, value in environ.items() if name.startswith("HTTP_")
@@ -19,7 +22,29 @@ def headers_of(environ: Mapping[str, Any]) -> Headers:
     plain = ("CONTENT_TYPE", "CONTENT_LENGTH")
     found += [(name, environ[name]) for name in plain if environ.get(name)]
     # What is not Latin-1 cannot be ours.
-    return [
+    headers = [
         (name.replace("_", "-").lower().encode(), value.encode("latin-1", "replace"))
         for name, value in found
     ]
+    if len(fields) == len({name for name, _ in fields}):
+        return headers
+    return [
+        (name, field)
+        for name, value in headers
+        for field in _apart(value, [one for key, one in fields if key == name])
+    ]
+
+
+def place_of(environ: Mapping[str, Any], scheme: str) -> dict[str, Any]:
+    """`scheme`, `server` and `client` of a request, as ASGI has them."""
+    name, port = environ.get("SERVER_NAME"), str(environ.get("SERVER_PORT"))
+    address = environ.get("REMOTE_ADDR")
+    return {
+        "scheme": scheme,
+        "server": (name, int(port)) if port.isdecimal() else None,
+        "client": (address, 0) if address else None,
+    }
+
+
+def _apart(value: bytes, fields: list[bytes]) -> list[bytes]:
+    return fields if b",".join(fields) == value else [value]

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import cached_property
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from watchword.core.access_token import Claims
 from watchword.errors import WatchwordError
 from watchword.integrations.asgi import Embedded, Side, Verifying
 from watchword.integrations.gate import SECURITY_SCHEME, Needs, checked
+from watchword.integrations.websockets import Close, Sockets
 
 __all__ = ["Auth", "ResourceServer"]
 
@@ -36,9 +38,12 @@ class Session(SecurityBase):
         self.scheme_name = SECURITY_SCHEME
         self._claims = claims
 
-    async def __call__(self, request: Request) -> Claims:
-        """Raises AccessTokenError, InvalidRequest, TryAgain."""
-        return await self._claims(request.scope)
+    async def __call__(self, connection: HTTPConnection) -> Claims:
+        """For a request or a websocket.
+
+        Raises AccessTokenError, InvalidRequest, TryAgain.
+        """
+        return await self._claims(connection.scope)
 
 
 class _Guarded(Side):
@@ -64,10 +69,15 @@ class _Guarded(Side):
 
     def mount(self, app: FastAPI) -> None:
         """Answer the errors of Watchword as problems, with their challenges."""
-        app.add_exception_handler(WatchwordError, self._refuse)
+        app.add_exception_handler(WatchwordError, cast("Any", self._refuse))
+        app.add_middleware(Sockets, refusal=self._refusal)
 
-    async def _refuse(self, request: Request, error: Exception) -> Response:
-        refused = self._refusal(request.scope, error)
+    async def _refuse(
+        self, connection: HTTPConnection, error: Exception
+    ) -> Response | Close:
+        if connection.scope["type"] == "websocket":
+            return Close(error)
+        refused = self._refusal(connection.scope, error)
         return Response(refused.body, refused.status, refused.headers)
 
 
@@ -80,12 +90,10 @@ class Auth(_Guarded, Embedded):
 
     def mount(self, app: FastAPI) -> None:
         """Add the auth routes, and put them into the app's documentation."""
-        from watchword.server.embedded import PATHS, merge_into  # noqa: PLC0415
+        from watchword.server.embedded import merge_into, routes_to  # noqa: PLC0415
 
         super().mount(app)
-        routes: Any = self._gate.routes  # an ASGI application, which a route may be
-        for path in PATHS:
-            app.router.add_route(path, routes, include_in_schema=False)
+        app.router.routes.extend(routes_to(self._gate.routes))
         described = app.openapi
 
         def with_ours() -> dict[str, Any]:

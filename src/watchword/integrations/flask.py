@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, Unpack, cast
+from io import BytesIO
+from typing import IO, Any, ParamSpec, TypeVar, Unpack, cast
 
 from flask import Flask, Response, current_app, request
 
@@ -34,6 +35,7 @@ class _Guarded(Side):
         """
         key = f"watchword.{id(self)}"  # not in `g`: it may outlive the request
         if key not in request.environ:
+            self._served(request.environ, request.scheme)
             headers = headers_of(request.environ)
             claims = self._claims(headers, request.method, request.path)
             request.environ[key] = claims
@@ -86,14 +88,27 @@ class Auth(_Guarded, Embedded):
                 endpoint=f"watchword {path}",
                 view_func=self._serve,
                 methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+                merge_slashes=False,  # by a redirect, of the body too
             )
 
     def _serve(self, **_: Any) -> Response:  # noqa: ANN401 - the path has them
-        asked = self._gate.asked(
-            request.environ,
-            request.environ["wsgi.input"].read,
-            scheme=request.scheme,
-            path=request.path,
+        from watchword.integrations import bridge  # noqa: PLC0415 - as in init_app
+
+        asked = bridge.asked(
+            bridge.Request(
+                request.environ,
+                _stream,
+                scheme=request.scheme,
+                path=request.path,
+                is_terminated=bool(request.environ.get("wsgi.input_terminated")),
+            )
         )
         answer = self.call(self._gate.answer, asked)
         return Response(answer.body, answer.status, answer.headers)
+
+
+def _stream() -> IO[bytes]:
+    """The body; one that has a length, a hook of the app may have read already."""
+    if request.content_length is None:
+        return request.stream
+    return BytesIO(request.get_data())

@@ -6,7 +6,7 @@ Needs `verify` and `errors` alone: an API which only verifies installs no server
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Literal, Protocol, TypedDict
 
@@ -47,6 +47,10 @@ def checked(needs: Needs) -> Needs:
 class Verifies(Protocol):
     """What `watchword.verify.Verifier` and the engine of an app have in common."""
 
+    @property
+    def checker(self) -> Checker:
+        """What judges without asking anybody."""
+
     async def verify(self, token: str) -> Claims:
         """The claims of a good token."""
 
@@ -79,18 +83,18 @@ class Inside:
     """The checker of an engine in this process, as `Verifies`."""
 
     def __init__(self, engine: Engine) -> None:
-        self._checker = engine.checker
+        self.checker: Final = engine.checker
 
     async def verify(self, token: str) -> Claims:
-        return self._checker.verify(token)
+        return self.checker.verify(token)
 
     async def verify_bound(
         self, token: str, proof: str | None, *, method: str, url: str
     ) -> Claims:
-        return await self._checker.verify_bound(token, proof, method=method, url=url)
+        return await self.checker.verify_bound(token, proof, method=method, url=url)
 
     def require(self, claims: Claims, **needs: Any) -> None:  # noqa: ANN401 - Needs
-        self._checker.require(claims, **needs)
+        self.checker.require(claims, **needs)
 
 
 class Gate:
@@ -104,10 +108,35 @@ class Gate:
         self._address = address
         self._verifier: Verifies | None = None
         self._lent: Engine | None = None
+        self._is_open = False
 
-    def open(self) -> AbstractAsyncContextManager[None]:
-        """To be entered once per process, in the event loop of the requests."""
-        return self._open() if self._lent is None else contextlib.nullcontext()
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """To be entered once per process, in the event loop of the requests.
+
+        Raises RuntimeError where it has been entered already, and does no harm to what
+        runs: two would have one engine, of which the first to end takes it away.
+        """
+        if self._lent is not None:
+            yield
+            return
+        if self._is_open:
+            raise RuntimeError(
+                "Watchword runs already: the lifespan of this Auth or ResourceServer "
+                "was entered a second time. Give each app that runs one of its own, or "
+                "enter it in the outermost app alone"
+            )
+        self._is_open = True
+        try:
+            async with self._open():
+                yield
+        finally:
+            self._is_open = False
+
+    def begin_anew(self) -> None:
+        """In a forked child: what the parent has opened is not open here."""
+        self._is_open = False
+        self._verifier = None
 
     def _open(self) -> AbstractAsyncContextManager[None]:
         raise NotImplementedError
@@ -124,6 +153,9 @@ class Gate:
     def described(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The settings, and what the app plugs in, of an engine that can be lent."""
         raise NotImplementedError
+
+    def served_at(self, scope: Mapping[str, Any]) -> None:
+        """A request came: its `scheme`, `server` and `client`, as ASGI has them."""
 
     @property
     def verifier(self) -> Verifies:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Unpack, cast
+from urllib.parse import unquote
 
 from litestar import Request, Response, asgi
 from litestar.config.app import AppConfig
@@ -17,12 +18,13 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.handlers.base import BaseRouteHandler
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins import InitPlugin
-from litestar.types import Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from watchword.core.access_token import Claims
 from watchword.errors import WatchwordError
 from watchword.integrations.asgi import Embedded, Side, Verifying
 from watchword.integrations.gate import SECURITY_SCHEME, Needs, checked
+from watchword.integrations.websockets import Sockets, note
 
 __all__ = ["Auth", "ResourceServer"]
 
@@ -33,12 +35,12 @@ _MARK: Final = object()  # which nobody else has, whatever they put under that n
 
 
 class _Guarded(Side, InitPlugin):
-    async def session(self, request: Request[Any, Any, Any]) -> Claims:
-        """The claims of a request's access token: the dependency of that name.
+    async def session(self, scope: Scope) -> Claims:
+        """The claims of the access token of a request or a websocket.
 
-        Raises AccessTokenError, InvalidRequest, TryAgain.
+        The dependency of that name. Raises AccessTokenError, InvalidRequest, TryAgain.
         """
-        return await self._claims(request.scope)
+        return await self._claims(scope)
 
     def requires(self, **needs: Unpack[Needs]) -> Guard:
         """A guard, for a handler, a controller or the whole app: 401, 403 else.
@@ -58,11 +60,16 @@ class _Guarded(Side, InitPlugin):
         app_config.lifespan.append(self.lifespan)
         app_config.dependencies.setdefault("session", Provide(self.session))
         app_config.exception_handlers[WatchwordError] = self._refuse
+        app_config.middleware.insert(0, self._sockets)
+        app_config.after_exception.append(_note)
         if app_config.openapi_config is not None:
             app_config.openapi_config.components = _with_ours(
                 app_config.openapi_config.components
             )
         return app_config
+
+    def _sockets(self, app: ASGIApp) -> ASGIApp:
+        return cast("ASGIApp", Sockets(app, self._refusal))
 
     def _refuse(
         self, request: Request[Any, Any, Any], error: Exception
@@ -96,9 +103,23 @@ class Auth(_Guarded, Embedded):
 
         @asgi(path.replace("{id}", "{id:str}"), opt={_OURS: _MARK}, copy_scope=True)
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-            await routes(scope, receive, send)
+            await routes({**scope, "path": _path_sent(scope)}, receive, send)
 
         return serve
+
+
+async def _note(error: Exception, scope: Scope) -> None:
+    """Before Litestar closes a websocket as if something were broken."""
+    note(scope, error)
+
+
+def _path_sent(scope: Scope) -> str:
+    """The path before Litestar took slashes away: as the server, we have one spelling.
+
+    What has another one is answered with 404, and no proxy's rule for a path is passed.
+    """
+    raw: bytes | None = scope.get("raw_path")
+    return unquote(raw.partition(b"?")[0]) if raw else scope["path"]
 
 
 def _with_ours(

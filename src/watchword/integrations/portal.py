@@ -8,16 +8,17 @@ forks later leaves it behind untouched, and its child starts one of its own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
+import functools
 import logging
-import os
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Final, ParamSpec, TypeVar
 
-from watchword.errors import WatchwordError
 from watchword.integrations.gate import Gate
+from watchword.verify.forking import begin_anew_in_children
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -37,8 +38,7 @@ class Portal:
         self._gate = gate
         self._lock = threading.Lock()
         self._running: _Running | None = None
-        self._knows_the_end = False
-        os.register_at_fork(after_in_child=self._forked)
+        begin_anew_in_children(self)
 
     def call(
         self,
@@ -63,23 +63,30 @@ class Portal:
         return await asyncio.wrap_future(self._submit(work, *args, **kwargs))
 
     def _started(self) -> _Running:
-        if (running := self._running) is not None:
+        running = self._running
+        if running is not None and running.loop is not None:
             return running
+        if running is None:
+            # Made under the lock and not waited for: opening runs code of others, the
+            # handlers of the log for one, which may come here in threads of their own.
+            with self._lock:
+                running = self._running = self._running or _Running(self._gate)
+        try:
+            running.wait()
+        except BaseException as error:
+            if running.has_failed() and self._forget(running):
+                # A request gets a status; the operator has to be told why.
+                _log.error("Watchword cannot start: %s", error)
+            raise
+        return running
+
+    def _forget(self, running: _Running) -> bool:
+        """So that the next call starts anew; whether this caller is the first."""
         with self._lock:
-            if not self._knows_the_end:
-                # `atexit` comes too late: the executors of the engine are gone by then.
-                threading._register_atexit(  # type: ignore[attr-defined]  # noqa: SLF001
-                    self.close
-                )
-                self._knows_the_end = True
-            if self._running is None:
-                try:
-                    self._running = _Running(self._gate)
-                except WatchwordError as error:
-                    # A request gets a status; who runs the app has to be told why.
-                    _log.error("Watchword cannot start: %s", error)
-                    raise
-            return self._running
+            first = self._running is running
+            if first:
+                self._running = None
+            return first
 
     def start(self) -> None:
         """Open the gate, if it is not open. Raises what opening it raises."""
@@ -87,7 +94,8 @@ class Portal:
 
     async def astart(self) -> None:
         """The same from another event loop, which it does not block."""
-        if self._running is None:
+        running = self._running
+        if running is None or running.loop is None:
             await asyncio.to_thread(self.start)
 
     def close(self) -> None:
@@ -106,46 +114,85 @@ class Portal:
         async def run() -> Result:
             return await work(*args, **kwargs)
 
-        return asyncio.run_coroutine_threadsafe(run(), self._started().loop)
+        loop = self._started().loop
+        if loop is None:
+            raise RuntimeError("called while Watchword starts, from its own thread")
+        return asyncio.run_coroutine_threadsafe(run(), loop)
 
-    def _forked(self) -> None:
+    def begin_anew(self) -> None:
+        """In a child process: see `forking`."""
         self._lock = threading.Lock()
         if self._running is not None:
             _ABANDONED.extend((copy.copy(self._gate), self._running))
             self._running = None
+            self._gate.begin_anew()
 
 
 class _Running:
-    """The thread, once the gate is open in it."""
+    """The thread that the gate is open in; open since it began, or soon."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
-        started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+        self.loop: asyncio.AbstractEventLoop | None = None  # once it is open
+        self._over = asyncio.Event()
+        self._opened: Future[None] = Future()
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve(started)),
+            target=lambda: asyncio.run(self._serve()),
             name="watchword",
             daemon=True,  # a process that is killed shall not wait for it
         )
+        begin_anew_in_children(self)
         self._thread.start()
-        self.loop, self._over = started.result()
 
-    async def _serve(
-        self, started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]
-    ) -> None:
-        over = asyncio.Event()
-        try:
-            async with self._gate.open():
-                started.set_result((asyncio.get_running_loop(), over))
-                await over.wait()
-        except BaseException as error:
-            if started.done():
-                raise
-            started.set_exception(error)  # whoever starts it has to hear of it
+    def wait(self) -> None:
+        """Until the gate is open. Raises what opening it raised."""
+        if not self.is_here():
+            self._opened.result()
+
+    def has_failed(self) -> bool:
+        return self._opened.done() and self.loop is None
 
     def is_here(self) -> bool:
         """Whether the caller is in that thread, which must not wait for itself."""
         return threading.current_thread() is self._thread
 
+    async def _serve(self) -> None:
+        try:
+            async with self._gate.open():
+                _stop_at_exit()
+                _OPEN.add(self)
+                self.loop = asyncio.get_running_loop()
+                self._opened.set_result(None)
+                await self._over.wait()
+        except BaseException as error:
+            if self._opened.done():
+                raise
+            self._opened.set_exception(error)  # for every call that waits for it
+        finally:
+            _OPEN.discard(self)
+
     def stop(self) -> None:
-        self.loop.call_soon_threadsafe(self._over.set)
+        with contextlib.suppress(Exception):  # of opening it: then it is over
+            self.wait()
+        if self.loop is not None:
+            self.loop.call_soon_threadsafe(self._over.set)
         self._thread.join(STOP_SECONDS)
+
+    def begin_anew(self) -> None:
+        """In a child process, which has not got the thread."""
+        _OPEN.discard(self)
+
+
+_OPEN: Final[set[_Running]] = set()
+
+
+@functools.cache
+def _stop_at_exit() -> None:
+    # `atexit` comes too late: the executors of the engine are gone by then. One hook
+    # for all that run, for it cannot be taken back.
+    threading._register_atexit(_stop_all)  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def _stop_all() -> None:
+    for running in list(_OPEN):
+        running.stop()

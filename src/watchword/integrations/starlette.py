@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import ParamSpec, TypeVar, Unpack, cast
+from typing import Any, Final, ParamSpec, TypeVar, Unpack, cast
 
 from starlette.applications import Starlette
 from starlette.authentication import (
@@ -20,7 +20,7 @@ from starlette.authentication import (
     BaseUser,
 )
 from starlette.middleware.authentication import AuthenticationMiddleware
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
@@ -28,11 +28,13 @@ from watchword.core.access_token import Claims
 from watchword.errors import TokenMissing, WatchwordError
 from watchword.integrations.asgi import Embedded, Side, Verifying
 from watchword.integrations.gate import Needs, checked
+from watchword.integrations.websockets import Close, Sockets, note
 
 __all__ = ["Auth", "ResourceServer", "User"]
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
+_CONNECTIONS: Final = ("request", "websocket")
 
 
 class User(BaseUser):
@@ -74,13 +76,14 @@ class _Backend(AuthenticationBackend):
     ) -> tuple[AuthCredentials, BaseUser] | None:
         # The auth routes look for themselves: a proof is used up by it, and a stale
         # token that is sent along with a refresh is no matter.
-        if conn.scope["type"] != "http" or self._guarded.answers(conn):
+        if self._guarded.answers(conn):
             return None
         try:
             claims = await self._guarded.session(conn)
         except TokenMissing:
             return None
         except WatchwordError as error:
+            note(conn.scope, error)
             raise _Refused(error) from None
         scopes = (claims.scope or "").split()
         return AuthCredentials(["authenticated", *scopes]), User(claims)
@@ -104,15 +107,21 @@ class _Guarded(Side):
     def requires(
         self, **needs: Unpack[Needs]
     ) -> Callable[[Callable[Given, Result]], Callable[Given, Result]]:
-        """A decorator for an endpoint with an argument `request`: 401, 403 else."""
+        """A decorator for an endpoint: 401, 403 else.
+
+        As Starlette's own, it wants an argument called `request` or `websocket`.
+        """
         checked(needs)
 
         def decorate(endpoint: Callable[Given, Result]) -> Callable[Given, Result]:
             signature = inspect.signature(endpoint)
+            named = [one for one in _CONNECTIONS if one in signature.parameters]
+            if not named:
+                raise TypeError(f"{endpoint} has no argument request or websocket")
 
             def check(*args: Given.args, **kwargs: Given.kwargs) -> None:
-                request = signature.bind(*args, **kwargs).arguments["request"]
-                user = request.scope.get("user")
+                connection = signature.bind(*args, **kwargs).arguments[named[0]]
+                user = connection.scope.get("user")
                 if not isinstance(user, User):
                     raise TokenMissing
                 self._require(user.claims, needs)
@@ -138,7 +147,8 @@ class _Guarded(Side):
         app.add_middleware(
             AuthenticationMiddleware, backend=self.backend, on_error=self._on_error
         )
-        app.add_exception_handler(WatchwordError, self._refuse)
+        app.add_middleware(Sockets, refusal=self._refusal)
+        app.add_exception_handler(WatchwordError, cast("Any", self._refuse))
         app.router.routes.extend(self._routes)
 
     def answers(self, connection: HTTPConnection) -> bool:
@@ -146,8 +156,12 @@ class _Guarded(Side):
         scope = connection.scope
         return any(one.matches(scope)[0] is not Match.NONE for one in self._routes)
 
-    async def _refuse(self, request: Request, error: Exception) -> Response:
-        return self._answer(request, error)
+    async def _refuse(
+        self, connection: HTTPConnection, error: Exception
+    ) -> Response | Close:
+        if connection.scope["type"] == "websocket":
+            return Close(error)
+        return self._answer(connection, error)
 
     def _on_error(self, connection: HTTPConnection, error: Exception) -> Response:
         return self._answer(connection, cast("_Refused", error).error)
@@ -166,7 +180,7 @@ class Auth(_Guarded, Embedded):
 
     def mount(self, app: Starlette) -> None:
         """Add the auth routes, and all that `ResourceServer.mount` does."""
-        from watchword.server.embedded import PATHS  # noqa: PLC0415 - lazily, as asgi
+        from watchword.server.embedded import routes_to  # noqa: PLC0415 - as asgi
 
-        self._routes = tuple(Route(path, self._gate.routes) for path in PATHS)
+        self._routes = tuple(routes_to(self._gate.routes))
         super().mount(app)

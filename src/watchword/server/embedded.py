@@ -11,6 +11,7 @@ from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -48,12 +49,51 @@ _UNREAD: Final = "Send a request with a body without an offer to upgrade."
 _log: Final = logging.getLogger("watchword.server")
 
 
-class Embedded:
-    """An ASGI application for the paths of `PATHS`; `engine` gives what runs then."""
+class _Slashes(Convertor[str]):
+    """The slashes at the end of a path, which no path of ours has."""
 
-    def __init__(self, settings: Settings, engine: Callable[[], Watchword]) -> None:
+    regex = "/+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("watchword_slashes", _Slashes())
+
+
+def routes_to(application: ASGIApp) -> list[Route]:
+    """Routes of Starlette for `PATHS`, and for these with slashes behind them.
+
+    Without the latter a host would redirect such a request, body and all, to the scheme
+    that it believes it is served by: behind a proxy that is plain HTTP. It gets the 404
+    that the server answers.
+    """
+    whole = [path for path in PATHS if ":path" not in path]
+    slashed = [f"{path}{{slashes:watchword_slashes}}" for path in whole]
+    endpoint: Any = application  # a route may be an ASGI application
+    return [
+        Route(path, endpoint, include_in_schema=False) for path in [*PATHS, *slashed]
+    ]
+
+
+class Embedded:
+    """An ASGI application for the paths of `PATHS`; `engine` gives what runs then.
+
+    `served_at` is told of every request, before it is answered.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Callable[[], Watchword],
+        served_at: Callable[[Scope], None],
+    ) -> None:
         self._engine = engine
-        self._metadata = metadata.resource_metadata_url(settings)
+        self._served_at = served_at
+        self.metadata = metadata.resource_metadata_url(settings)
         routed = routing(_ENDPOINTS, _FILES)
         application: ASGIApp = Edge(routed, HOT, logged=False)
         if settings.behind_proxy:
@@ -63,6 +103,7 @@ class Embedded:
         self._application = application
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._served_at(scope)
         # The host may be mounted below a path; the issuer then names that place.
         root: str = scope.get("root_path", "")
         raw: bytes | None = scope.get("raw_path")
@@ -74,7 +115,7 @@ class Embedded:
             "client": scope.get("client"),
             "state": {
                 "watchword": self._engine(),
-                "resource_metadata": self._metadata,
+                "resource_metadata": self.metadata,
             },
         }
         if scope["method"] == "CONNECT" or _offers_upgrade(scope):

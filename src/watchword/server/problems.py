@@ -44,6 +44,13 @@ class PayloadTooLarge(WatchwordError):
     message = "The body is too large."
 
 
+class LengthRequired(WatchwordError):
+    """The server cannot say where the body ends: a WSGI server, and no length."""
+
+    code = "length_required"
+    message = "The body needs a Content-Length here."
+
+
 class HttpsRequired(WatchwordError):
     """The request came in clear, or past the proxy."""
 
@@ -88,6 +95,7 @@ STATUS: Final[dict[type[WatchwordError], int]] = challenges.STATUS | {
     errors.KeyRingError: 500,
     MethodNotAllowed: 405,
     UnsupportedMediaType: 415,
+    LengthRequired: 411,
     PayloadTooLarge: 413,
     HttpsRequired: 403,
     Internal: 500,

@@ -72,6 +72,10 @@ class Sessions:
             proofs=proofs,
         )
 
+    def issue_as(self, issuer: str) -> None:
+        """Access tokens name that issuer from now on."""
+        self._granting.issuer = issuer
+
     async def start(
         self,
         account_id: bytes,

@@ -26,7 +26,7 @@ class Granting:
         self._tokens = tokens
         self._keys = keys
         self._policy = policy
-        self._issuer = issuer
+        self.issuer = issuer
         self._entropy = entropy
 
     def grant(
@@ -40,7 +40,7 @@ class Granting:
         """The tokens of the current generation; `extra` are an app's claims."""
         jti = self._entropy(16).hex()
         claims = claims_of(
-            session, self._policy, asked, issuer=self._issuer, jti=jti, now=now
+            session, self._policy, asked, issuer=self.issuer, jti=jti, now=now
         )
         return Grant(
             session,

@@ -54,7 +54,7 @@ class Checker:
         clock: Callable[[], int],
         proofs: Proofs | None = None,
     ) -> None:
-        self._issuer = issuer
+        self.issuer = issuer
         self._audience = audience
         self._key_of = key_of
         self._has_ended = has_ended
@@ -109,13 +109,23 @@ class Checker:
         """
         return self._check(token, audiences, bound=None)
 
+    def check_alive(self, claims: Claims) -> None:
+        """Whether what was verified before still holds, for who goes on with it.
+
+        A token that is bound to a key needs no other proof. Raises TokenExpired,
+        TokenRevoked; StoreUnavailable where the revocations are not known.
+        """
+        check_claims(claims, (self._audience,), self._clock())
+        if claims.sid is not None and self._has_ended(claims.sid):
+            raise TokenRevoked
+
     def verify_signature(self, token: str) -> Claims:
         """The claims of a genuine token, for whomever, expired or its session over.
 
         For a logout: whoever holds any token of a session may end that session.
         """
         payload, _ = _open(token, self._key_of)
-        return read_claims(payload, self._issuer)
+        return read_claims(payload, self.issuer)
 
     def require(
         self,
@@ -155,7 +165,7 @@ class Checker:
         # A key that is no longer published takes its tokens with it.
         if new := known is None or self._key_of(known[1]) is None:
             payload, kid = _open(token, self._key_of)
-            known = read_claims(payload, self._issuer), kid
+            known = read_claims(payload, self.issuer), kid
         assert known is not None  # noqa: S101 - mypy does not follow
         claims = known[0]
         if bound is not None and bound is (claims.cnf is None):

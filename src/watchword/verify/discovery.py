@@ -11,6 +11,9 @@ from watchword.verify import jose
 WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
 
 
+_SHOWN: Final = 200  # characters of what a stranger may have written
+
+
 class Metadata(NamedTuple):
     """The two addresses that a verifier needs; not every issuer has a feed."""
 
@@ -39,8 +42,14 @@ def read_metadata(raw: bytes, issuer: str) -> Metadata:
     Raises Malformed.
     """
     document = jose.read_object(raw)
-    if document.get("issuer") != issuer:
-        raise jose.Malformed("the metadata names another issuer")
+    named = document.get("issuer")
+    if named != issuer:
+        shown = ascii(named)[:_SHOWN]
+        message = (
+            f"the metadata there names another issuer: {shown}, and {issuer!r} is what "
+            "this verifier was given; one of the two is wrong, there WATCHWORD_ISSUER"
+        )
+        raise jose.Malformed(message)
     jwks = _address(document, "jwks_uri")
     if jwks is None:
         raise jose.Malformed("the metadata has no jwks_uri")

@@ -7,9 +7,7 @@ anybody, and that is nearly every one, is judged in the caller's thread.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
-import weakref
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple, Self, TypeVar
@@ -17,6 +15,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 import httpx2
 
 from watchword.core.access_token import Claims
+from watchword.verify.forking import begin_anew_in_children
 from watchword.verify.keyset import NotYet, UnknownKey
 from watchword.verify.verifier import CutOff, Health, Verifier
 
@@ -54,10 +53,7 @@ class SyncVerifier:
         self._make()  # what is wrong with the arguments is told here
         self._lock = threading.Lock()
         self._now_running: _Running | None = None
-        begin = weakref.WeakMethod(self._begin_anew)
-        os.register_at_fork(
-            after_in_child=lambda: (begin() or _nothing)()  # noqa: PLW0108 - asked then
-        )
+        begin_anew_in_children(self)
 
     def __enter__(self) -> Self:
         self._running()
@@ -108,7 +104,8 @@ class SyncVerifier:
             running.loop.call_soon_threadsafe(running.over.set)
             running.thread.join()
 
-    def _begin_anew(self) -> None:
+    def begin_anew(self) -> None:
+        """In a child process: see `forking`."""
         # A child has no thread but its own, and perhaps a lock that nobody opens.
         self._lock = threading.Lock()
         self._now_running = None
@@ -144,10 +141,6 @@ class SyncVerifier:
         thread = threading.Thread(target=work, name="watchword-verifier", daemon=True)
         thread.start()
         return _Running(*started.result(), thread)
-
-
-def _nothing() -> None:
-    """It is gone."""
 
 
 def _wait_for(running: _Running, asked: Coroutine[Any, Any, Result]) -> Result:

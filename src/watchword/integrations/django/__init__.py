@@ -10,9 +10,9 @@ of that server, and needs no more of Watchword than that. No model, no migration
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import threading
-import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
@@ -27,13 +27,14 @@ from django.utils.module_loading import import_string
 
 from watchword.core.access_token import Claims
 from watchword.errors import WatchwordError
-from watchword.integrations.blocking import Embedded, Side, Verifying
+from watchword.integrations.blocking import Embedded, Given, Result, Side, Verifying
 from watchword.integrations.environ import headers_of
 from watchword.integrations.gate import Needs, checked
 from watchword.verify.presented import Headers
 
 if TYPE_CHECKING:
     from watchword.ports import Account
+    from watchword.subjects import SubjectId
 
 __all__ = ["Auth", "ResourceServer", "auth"]
 
@@ -52,6 +53,7 @@ class _Guarded(Side):
         """
         known = self._known(request)
         if known is None:
+            self._served(request.META, request.scheme or "http")
             known = self._claims(*_facts(request))
             setattr(request, self._key, known)
         return known
@@ -60,6 +62,7 @@ class _Guarded(Side):
         """The same in an async view."""
         known = self._known(request)
         if known is None:
+            self._served(request.META, request.scheme or "http")
             known = await self._aclaims(*_facts(request))
             setattr(request, self._key, known)
         return known
@@ -112,14 +115,14 @@ class _Guarded(Side):
 
     def refuse(self, request: HttpRequest, error: WatchwordError) -> HttpResponse:
         """The answer to an error of Watchword: a problem, and its challenge."""
-        refused = self._refusal(error, headers_of(request.META))
+        refused = self._refusal(error, _headers(request))
         return HttpResponse(
             refused.body, status=refused.status, headers=refused.headers
         )
 
     def challenge(self, request: HttpRequest, error: WatchwordError) -> str:
         """`WWW-Authenticate` for it."""
-        refused = self._refusal(error, headers_of(request.META))
+        refused = self._refusal(error, _headers(request))
         return refused.headers["www-authenticate"]
 
 
@@ -134,45 +137,94 @@ class Auth(_Guarded, Embedded):
         self, name: str, password: str, roles: Iterable[str] = ()
     ) -> Account:
         """As `register`, in an async view."""
-        return await self._portal.wait(self._gate.register, name, password, roles)
+        return await self.acall(self._gate.register, name, password, roles)
 
-    async def aend_all(self, subject_id: uuid.UUID | int) -> int:
+    async def aend_all(self, subject_id: SubjectId, *, but: str | None = None) -> int:
         """As `end_all`, in an async view."""
-        return await self._portal.wait(self._gate.end_all, subject_id)
+        return await self.acall(self._gate.end_all, subject_id, but=but)
+
+    async def acall(
+        self,
+        work: Callable[Given, Awaitable[Result]],
+        *args: Given.args,
+        **kwargs: Given.kwargs,
+    ) -> Result:
+        """As `call`, in an async view."""
+        return await self._portal.wait(work, *args, **kwargs)
+
+    named: tuple[_Named, ...] = ()
 
     async def serve(self, request: HttpRequest) -> HttpResponse:
-        """What the auth routes answer."""
-        asked = self._gate.asked(
-            request.META,
-            request.read,
-            scheme=request.scheme or "http",
-            path=request.path_info,
+        """What the auth routes answer.
+
+        Raises ImproperlyConfigured where the setting names a function that is not
+        there: at the first sign-in, for until then it is not looked for.
+        """
+        if request.method == "POST":
+            for one in self.named:
+                await asyncio.to_thread(one.found)
+        from watchword.integrations import bridge  # noqa: PLC0415 - an extra
+
+        fields = _fields(request)
+        asked = bridge.asked(
+            bridge.Request(
+                request.META,
+                lambda: _stream(request),
+                scheme=request.scheme or "http",
+                path=request.path_info,
+                is_terminated=fields is not None
+                or bool(request.META.get("wsgi.input_terminated")),
+                fields=fields,
+            )
         )
-        answer = await self._portal.wait(self._gate.answer, asked)
+        answer = await self.acall(self._gate.answer, asked)
         made = HttpResponse(answer.body, status=answer.status)
         for name, value in answer.headers:
             made[name] = value
+        if answer.is_last and fields is not None:
+            made["Connection"] = "close"
         return made
 
 
 def _facts(request: HttpRequest) -> tuple[Headers, str, str]:
     method: str = request.META["REQUEST_METHOD"]
-    return headers_of(request.META), method, request.path_info
+    return _headers(request), method, request.path_info
+
+
+def _fields(request: HttpRequest) -> Headers | None:
+    """The header fields as they came; None under WSGI, whose servers join them."""
+    scope: dict[str, Any] | None = getattr(request, "scope", None)
+    return None if scope is None else scope["headers"]
+
+
+def _headers(request: HttpRequest) -> Headers:
+    return headers_of(request.META, _fields(request) or ())
+
+
+def _stream(request: HttpRequest) -> Any:  # noqa: ANN401 - anything that can be read
+    """The body. Under WSGI Django takes one without a length for an empty one."""
+    if "HTTP_TRANSFER_ENCODING" in request.META or not request.META.get(
+        "CONTENT_LENGTH"
+    ):
+        return request.META.get("wsgi.input", request)
+    return request
 
 
 def _configured() -> Auth | ResourceServer:
-    """Once, though several threads may come first."""
+    """The same for all, though several threads may come first.
+
+    The setting is read before the lock: it may be what imports the settings, and what
+    they import may come here in its turn, on a thread that is waited for.
+    """
+    made = _made()
     with _lock:
         if _lazy._wrapped is empty:  # noqa: SLF001
-            _lazy._wrapped = _made()  # noqa: SLF001
+            _lazy._wrapped = made  # noqa: SLF001
         return cast("Auth | ResourceServer", _lazy._wrapped)  # noqa: SLF001
 
 
 def _made() -> Auth | ResourceServer:
     given: dict[str, Any] = dict(getattr(settings, _SETTING, {}))
-    for name in _HOOKS:
-        if isinstance(given.get(name), str):
-            given[name] = import_string(given[name])
     if "database_url" not in given:
         if "issuer" not in given:
             raise ImproperlyConfigured(
@@ -180,10 +232,52 @@ def _made() -> Auth | ResourceServer:
                 "whose tokens are accepted"
             )
         return ResourceServer(**given)
+    named = {
+        name: _Named(name, given[name])
+        for name in _HOOKS
+        if isinstance(given.get(name), str)
+    }
+    given |= named
     check = given.get("authenticate")
     if check is not None and not iscoroutinefunction(check):
         given["authenticate"] = _with_own_connections(check)
-    return Auth(**given)
+    if "claims_hook" in named:
+        given["claims_hook"] = named["claims_hook"].awaited
+    made = Auth(**given)
+    made.named = tuple(named.values())
+    return made
+
+
+class _Named:
+    """A function that the setting names, imported when it is first needed.
+
+    By then all of the app is imported. While it is being imported, this might be asked
+    for by the very module that is named.
+    """
+
+    def __init__(self, name: str, path: str) -> None:
+        self._name = name
+        self._path = path
+        self._found: Callable[[Any], Any] | None = None
+
+    def found(self) -> Callable[[Any], Any]:
+        """The function. Raises ImproperlyConfigured."""
+        if self._found is None:
+            try:
+                self._found = import_string(self._path)
+            except ImportError as error:
+                fault = f"{_SETTING}[{self._name!r}] is {self._path!r}: {error}"
+                raise ImproperlyConfigured(fault) from error
+        return self._found
+
+    def __call__(self, given: object) -> object:
+        return self.found()(given)
+
+    async def awaited(self, given: object) -> Any:  # noqa: ANN401 - of the app
+        """What it returns, for one that has to be async."""
+        if self._found is None:  # an import may wait for another thread's
+            await asyncio.to_thread(self.found)
+        return await self.found()(given)
 
 
 def _with_own_connections(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
