@@ -19,6 +19,7 @@ from typing import Final, Protocol
 import msgspec
 
 from watchword.core import limits
+from watchword.core.network import network_of
 from watchword.core.session import ALL, Asked, Grant, Terms, time_ordered_id
 from watchword.core.throttle import Cost
 from watchword.errors import (
@@ -31,7 +32,7 @@ from watchword.errors import (
     Throttled,
     TryAgain,
 )
-from watchword.failures import Seldom, network_of
+from watchword.failures import Seldom
 from watchword.passwords import (
     PasswordHasher,
     check_new_password,
@@ -408,7 +409,7 @@ def throttle_costs(name: str, address: str) -> tuple[Cost, Cost]:
             limits.THROTTLE_NAME_INTERVAL,
         ),
         Cost(
-            f"address:{network_of(address)}",
+            f"address:{network_of(address) or address}",
             limits.THROTTLE_ADDRESS_BURST,
             limits.THROTTLE_ADDRESS_INTERVAL,
         ),
