@@ -70,10 +70,11 @@ class World:
             store=self.store,
             sessions=self.sessions,
             keys=self.keys,
-            policy=Policy(),
+            policy=Policy(grace=7 * SECOND),
             issuer=ISSUER,
             clock=self.clock,
             entropy=SeededEntropy(seed),
+            first_party_scope=("profile",),
         )
 
     async def confidential(self, name: str = "app", **terms: Any) -> tuple[Client, str]:
@@ -150,6 +151,9 @@ async def test_a_resource_servers_credentials_are_for_that_alone(
             for one in ("", "a b", "https://api.example/#x", "/path", "https:", "ä:b")
         ],
         *[("app", {"access_ttl": ttl}) for ttl in (0, 999, -1, ACCESS_TTL_MAX + 1)],
+        *[("app", {"grace": grace}) for grace in (-1, 60_001)],
+        ("app", {"checks_dpop": True}),
+        ("app", {"checks_dpop": True, "rights": ["feed"]}),
         ("app", {"grants": ["password"]}),
         ("app", {"rights": ["admin"]}),
         ("app", {"confidential": False, "rights": ["introspect"]}),
@@ -172,8 +176,12 @@ async def test_what_a_client_may_be(world: World) -> None:
         scope=["!", "#[", "]~", "read:orders"],
         audience=["api", "https://api.example/v1?a=b", "urn:example:orders"],
         access_ttl=ACCESS_TTL_MAX,
+        rights=["introspect"],
+        checks_dpop=True,
+        grace=MINUTE,
     )
     assert await world.clients.get(client.id) == client
+    assert (client.checks_dpop, client.grace) == (True, MINUTE)
     await world.clients.add("A.b_c-d", confidential=False, access_ttl=SECOND, dpop=True)
     assert [row.id for row in await world.clients.list()] == ["0" * 64, "A.b_c-d"]
     assert await world.clients.list(after="0" * 64, limit=1) != []
@@ -227,7 +235,9 @@ async def test_the_first_party_client_needs_no_store(
 
     monkeypatch.setattr(world.store, "load_client", down)
     found = await world.clients.authenticate("first-party", None, address=HERE)
-    assert found is FIRST_PARTY is await world.clients.get("first-party")
+    assert found == await world.clients.get("first-party")
+    assert (found.id, found.scope) == (FIRST_PARTY.id, ("profile",))
+    assert (found.grace, found.grants) == (7 * SECOND, ("refresh_token",))
 
 
 async def test_a_flood_of_failures_never_locks_the_client_out(world: World) -> None:
@@ -302,6 +312,25 @@ async def test_a_disabled_client_is_refused_and_its_sessions_end(world: World) -
     assert [event.detail["change"] for event in changes] == ["disabled", "enabled"]
 
 
+async def test_grace_and_dpop_can_be_changed(world: World) -> None:
+    """Of a client from before there were any, too; and only what is given."""
+    client, secret = await world.confidential(rights=["introspect"])
+    assert (client.grace, client.checks_dpop) == (10 * SECOND, False)
+    await world.clients.authenticate("app", secret)  # known by then
+    await world.clients.update("app", checks_dpop=True)
+    after = await world.clients.update("app", grace=0)
+    assert (after.grace, after.checks_dpop) == (0, True)
+    assert await world.clients.authenticate("app", secret) == after
+    changes = await world.events(EventType.CLIENT_CHANGED)
+    assert [event.detail["change"] for event in changes] == ["checks_dpop", "grace"]
+    with pytest.raises(InvalidRequest, match="60 seconds"):
+        await world.clients.update("app", grace=MINUTE + 1)
+    await world.confidential("cron")
+    with pytest.raises(InvalidRequest, match="introspect"):
+        await world.clients.update("cron", checks_dpop=True)
+    assert await world.clients.get("app") == after
+
+
 async def test_what_cannot_be_changed_says_so(world: World) -> None:
     await world.clients.add("web", confidential=False)
     with pytest.raises(InvalidRequest, match="public"):
@@ -309,8 +338,12 @@ async def test_what_cannot_be_changed_says_so(world: World) -> None:
     for name in ("nobody", "\x00"):
         with pytest.raises(NotFound):
             await world.clients.disable(name)
-    with pytest.raises(InvalidRequest, match="built in"):
-        await world.clients.disable("first-party")
+    for change in (
+        world.clients.disable("first-party"),
+        world.clients.update("first-party", grace=0),
+    ):
+        with pytest.raises(InvalidRequest, match="built in"):
+            await change
 
 
 # its own tokens

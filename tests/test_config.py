@@ -126,6 +126,8 @@ def test_a_duration_is_whole_seconds(text: object, seconds: int) -> None:
         ("REFRESH_IDLE", "0"),
         ("REFRESH_ABSOLUTE", "99999d"),
         ("ROTATION_GRACE", "61s"),
+        *[("FIRST_PARTY_SCOPE", v) for v in (" ", 'a"b', "a\\b", "ä", "a" * 1025)],
+        ("FIRST_PARTY_SCOPE", "a" * 1000 + " " + "b" * 1000),
         ("RETRY_WINDOW", "8d"),
         ("REWIND_LIMIT", "-1"),
         ("REWIND_LIMIT", "many"),
@@ -413,3 +415,9 @@ def test_origins_are_as_browsers_send_them() -> None:
     assert load_settings().cors_origins == ()
     assert load_settings(cors_origins=", ".join(origins)).cors_origins == origins
     assert load_settings(cors_origins=list(origins)).cors_origins == origins
+
+
+@pytest.mark.parametrize("given", [" a:read  b\ta:read ", ["a:read", "b", "a:read"]])
+def test_scopes_are_a_list_of_words_each_once(given: Any) -> None:
+    assert load_settings().first_party_scope == ()
+    assert load_settings(first_party_scope=given).first_party_scope == ("a:read", "b")

@@ -90,14 +90,19 @@ NUMBERS: Final = {
         f"for {limits.BROWSER_HOLD_OFF // SECONDS} seconds after a rotation",
     ),
     "docs/concepts.md": (
-        f"It is {limits.BROWSER_GRACE // SECONDS} seconds for browser sessions",
-        f"and {limits.DPOP_GRACE // SECONDS} for a session whose key is proved",
+        f"one cookie | at least {limits.BROWSER_GRACE // SECONDS} seconds",
+        f"(dpop.md)) | at least {limits.DPOP_GRACE // SECONDS} seconds",
+        f"-send-no-key), {limits.CLIENT_GRACE // SECONDS} seconds by default",
         f"for {limits.BROWSER_HOLD_OFF // SECONDS} seconds after a rotation",
     ),
     "docs/dpop.md": (
         f"`Idempotency-Key` for {limits.DPOP_GRACE // SECONDS} seconds",
         f"about {WORDS[limits.DPOP_NONCE_STEP * limits.DPOP_NONCE_STEPS]}",
         f"off by {WORDS[limits.DPOP_CLOCK]}",
+    ),
+    "docs/oauth.md": (
+        f"a **grace** of {limits.CLIENT_GRACE // SECONDS} seconds",
+        f"0s to {limits.GRACE_MAX // SECONDS}s",
     ),
     "docs/running-many.md": (
         f"for {GRACE_SECONDS} seconds at most",

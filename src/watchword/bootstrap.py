@@ -148,6 +148,7 @@ class Watchword:
             issuer=self.issuer,
             clock=self.clock,
             entropy=entropy,
+            first_party_scope=self.settings.first_party_scope,
         )
 
     def _checker(self) -> Checker:

@@ -108,8 +108,20 @@ def _url(value: str) -> str:
     return value
 
 
+def _scope(value: tuple[str, ...]) -> tuple[str, ...]:
+    if len(" ".join(value)) > limits.SCOPE_MAX:
+        raise ValueError
+    return tuple(dict.fromkeys(value))
+
+
 Algorithm = Literal["ES256", "EdDSA", "RS256"]
 Seconds = Annotated[int, BeforeValidator(_seconds)]
+Scope = Annotated[
+    tuple[Annotated[str, Field(pattern=f"^{limits.SCOPE_CHARACTERS}$")], ...],
+    NoDecode,
+    BeforeValidator(_split),
+    AfterValidator(_scope),
+]
 Networks = Annotated[
     tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split_commas)
 ]
@@ -195,6 +207,13 @@ class Settings(BaseSettings):
         "(http only on a loopback host)",
     )
     audience: str = Field("api", min_length=1, description="a name")
+    first_party_scope: Scope = Field(
+        (),
+        min_length=1,
+        description="scopes separated by white space, such as orders:read profile, of "
+        f"visible ASCII without quote or backslash; {limits.SCOPE_MAX} characters in "
+        "all",
+    )
     cors_origins: Origins = Field(
         (),
         min_length=1,

@@ -209,6 +209,11 @@ class KeyRing:
         return self._active
 
     @property
+    def algorithms(self) -> list[str]:
+        """Of the published keys, each once; first the one that signs now."""
+        return list(dict.fromkeys([self.active.alg, *(row.alg for row in self._rows)]))
+
+    @property
     def rows(self) -> Sequence[SealedKey]:
         """The keys and their states, for showing."""
         return self._rows

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
+from watchword.core import limits
 from watchword.core.session import Ended, Session, as_text
 from watchword.core.throttle import Cost
 from watchword.errors import StoreUnavailable
@@ -294,7 +295,8 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 
     `audience` and `access_ttl` (ms) are the server's where empty or None. `grants` are
     grant types, `rights` are `introspect` and `feed`. With `dpop` it gets nothing
-    without a proof (RFC 9449 §5.2, `dpop_bound_access_tokens`).
+    without a proof (RFC 9449 §5.2, `dpop_bound_access_tokens`). With `checks_dpop` it
+    looks at the proofs of tokens that it introspects. `grace` (ms) is its sessions'.
     """
 
     id: str
@@ -306,6 +308,8 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     grants: tuple[str, ...] = ()
     rights: tuple[str, ...] = ()
     dpop: bool = False
+    checks_dpop: bool = False
+    grace: int = limits.CLIENT_GRACE
     disabled: bool = False
     version: int = 0
 

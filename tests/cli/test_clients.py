@@ -53,7 +53,15 @@ def test_a_client_from_its_making_to_its_end(there: Terminal) -> None:
         "audience": ["https://orders.example"],
         "accessTtl": "300s",
         "dpop": True,
+        "checksDpop": False,
+        "grace": "10s",
     }
+    there.run("clients", "update", "orders", "--checks-dpop", "--grace", "0s")
+    (row,) = there.json("clients", "list")
+    assert (row["checksDpop"], row["grace"]) == (True, "0s")
+    there.run("clients", "update", "orders", "--no-checks-dpop")
+    (row,) = there.json("clients", "list")
+    assert (row["checksDpop"], row["grace"]) == (False, "0s")
     changed = there.json("clients", "rotate-secret", "orders")
     assert not accepts(there, "orders", made["clientSecret"])
     assert accepts(there, "orders", changed["clientSecret"])
@@ -69,6 +77,13 @@ def test_a_client_from_its_making_to_its_end(there: Terminal) -> None:
     audit = there.run("audit").stdout
     for secret in (made["clientSecret"], changed["clientSecret"]):
         assert secret not in audit + there.run("clients", "list").stdout
+
+
+def test_a_client_is_added_with_a_grace_and_may_check_dpop(there: Terminal) -> None:
+    words = ("--confidential", "--right", "introspect", "--checks-dpop")
+    there.run("clients", "add", "orders", *words, "--grace", "1m")
+    (row,) = there.json("clients", "list")
+    assert (row["checksDpop"], row["grace"]) == (True, "60s")
 
 
 def test_a_secret_is_printed_once_with_a_line_that_says_so(there: Terminal) -> None:
@@ -113,6 +128,12 @@ def test_clients_are_listed_to_the_last_page(
         (["add", "web", "--right", "feed"], 1, "public client"),
         (["add", "web", "--access-ttl", "soon"], 2, "--access-ttl"),
         (["add", "web", "--access-ttl", "2h"], 1, "3600 seconds"),
+        (["add", "web", "--grace", "soon"], 2, "--grace"),
+        (["add", "web", "--grace", "61s"], 1, "60 seconds"),
+        (["add", "web", "--checks-dpop"], 1, "right introspect"),
+        (["update", "web"], 2, "--grace"),
+        (["update", "web", "--grace", "1s"], 1, "there is no client named 'web'"),
+        (["update", "first-party", "--grace", "1s"], 1, "built in"),
         (["rotate-secret", "nobody"], 1, "there is no client named 'nobody'"),
         (["disable", "first-party"], 1, "built in"),
     ],

@@ -95,7 +95,10 @@ def judged(
 CURRENT = presented()
 SPENT = presented(GENERATION - 1)
 SPENT_WITH_KEY = presented(GENERATION - 1, retry_key=KEY)
-GRACE = session(grace=10 * SECOND, rotated_at=NOW - 9_999)
+HERE, ELSEWHERE = "192.0.2.7", "192.0.2.8"
+RECENT: dict[str, Any] = {"grace": 10 * SECOND, "rotated_at": NOW - 9_999}
+GRACE = session(**RECENT, address=HERE)
+SPENT_HERE = presented(GENERATION - 1, address=HERE)
 HOLD_OFF = session(hold_off=30 * SECOND, rotated_at=NOW - 29_999)
 
 ROWS: dict[str, tuple[Session | None, Presented, Verdict]] = {
@@ -165,25 +168,79 @@ ROWS: dict[str, tuple[Session | None, Presented, Verdict]] = {
         SPENT_WITH_KEY,
         End("reuse"),
     ),
-    "spent, in the grace": (GRACE, SPENT, Retry()),
+    "spent, in the grace": (GRACE, SPENT_HERE, Retry()),
     "spent, in the grace, another key": (
         GRACE,
-        presented(GENERATION - 1, retry_key=OTHER_KEY),
+        presented(GENERATION - 1, retry_key=OTHER_KEY, address=HERE),
         Retry(),
     ),
-    "spent, grace over": (
-        session(grace=10 * SECOND, rotated_at=NOW - 10_000),
+    "spent, in the grace, elsewhere": (
+        GRACE,
+        presented(GENERATION - 1, address=ELSEWHERE),
+        End("reuse"),
+    ),
+    "spent, its key, elsewhere": (
+        GRACE,
+        presented(GENERATION - 1, retry_key=KEY, address=ELSEWHERE),
+        Retry(),
+    ),
+    "spent, in the grace, mapped into IPv6": (
+        GRACE,
+        presented(GENERATION - 1, address=f"::ffff:{HERE}"),
+        Retry(),
+    ),
+    "spent, in the grace, in the same /64": (
+        session(**RECENT, address="2001:db8:0:1::7"),
+        presented(GENERATION - 1, address="2001:db8:0:1:a:b:c:d"),
+        Retry(),
+    ),
+    "spent, in the grace, in the next /64": (
+        session(**RECENT, address="2001:db8:0:1::7"),
+        presented(GENERATION - 1, address="2001:db8:0:2::7"),
+        End("reuse"),
+    ),
+    "spent, in the grace, from no known network": (
+        session(**RECENT),
         SPENT,
         End("reuse"),
     ),
+    "spent, in the grace, from one name": (
+        session(**RECENT, address="unknown"),
+        presented(GENERATION - 1, address="unknown"),
+        End("reuse"),
+    ),
+    "spent, in the grace, in a cookie from elsewhere": (
+        session(**RECENT, address=HERE, cookie=True),
+        presented(GENERATION - 1, address=ELSEWHERE, cookie=True),
+        Retry(),
+    ),
+    "spent, in the grace, its key proved elsewhere": (
+        session(**RECENT, address=HERE, jkt="k"),
+        presented(GENERATION - 1, address=ELSEWHERE, asked=Asked(jkt="k")),
+        Retry(),
+    ),
+    "spent, in the grace, its key not proved": (
+        session(**RECENT, address=HERE, jkt="k"),
+        SPENT_HERE,
+        Refuse(InvalidProof),
+    ),
+    "spent, grace over": (
+        session(grace=10 * SECOND, rotated_at=NOW - 10_000, address=HERE),
+        SPENT_HERE,
+        End("reuse"),
+    ),
     "spent, in the grace by a clock set back": (
-        session(grace=10 * SECOND, rotated_at=NOW + 10_000),
-        SPENT,
+        session(grace=10 * SECOND, rotated_at=NOW + 10_000, address=HERE),
+        SPENT_HERE,
         End("reuse"),
     ),
     # 5, older: neither key nor grace helps.
     "ancestor": (session(), presented(GENERATION - 2), End("reuse")),
-    "ancestor in the grace": (GRACE, presented(GENERATION - 2), End("reuse")),
+    "ancestor in the grace": (
+        GRACE,
+        presented(GENERATION - 2, address=HERE),
+        End("reuse"),
+    ),
     "ancestor with the latest key": (
         session(),
         presented(GENERATION - 2, retry_key=KEY),

@@ -81,6 +81,7 @@ def test_a_session_remembers_all_its_terms_and_a_refresh_changes_none() -> None:
     terms = Terms(
         client_id="c",
         access_ttl=MINUTE,
+        grace=5 * SECOND,
         scope=("read",),
         audience=("https://api.example",),
         jkt="k",
@@ -147,6 +148,9 @@ LENIENT = Policy(grace=30 * SECOND)
     [
         (STRICT, {}, 0, 0),
         (LENIENT, {}, 30, 0),
+        (LENIENT, {"grace": 0}, 0, 0),
+        (STRICT, {"grace": 10 * SECOND}, 10, 0),
+        (STRICT, {"grace": 10 * SECOND, "jkt": "k"}, 60, 0),
         (STRICT, {"jkt": "k"}, 60, 0),
         (STRICT, {"cookie": True}, 10, 30),
         (LENIENT, {"cookie": True}, 30, 50),

@@ -68,11 +68,21 @@ class LocalApi(Api):
     """The application in this process, under a manual clock."""
 
     def __init__(
-        self, client: httpx2.AsyncClient, engine: Watchword, clock: ManualClock
+        self, application: ASGIApp, engine: Watchword, clock: ManualClock
     ) -> None:
-        super().__init__(client)
+        super().__init__(_client_of(application, "127.0.0.1"))
+        self.application = application
         self.engine = engine
         self.clock = clock
+
+    def at(self, address: str) -> Api:
+        """The same application, called from another address."""
+        return Api(_client_of(self.application, address))
+
+
+def _client_of(application: ASGIApp, address: str) -> httpx2.AsyncClient:
+    transport = httpx2.ASGITransport(application, client=(address, 123))
+    return httpx2.AsyncClient(transport=transport, base_url="https://auth.example")
 
 
 def bearer(access: str) -> dict[str, str]:
@@ -121,11 +131,9 @@ async def local_api(
         engine: Watchword = state["watchword"]
         if await engine.accounts.is_empty():
             await engine.accounts.register("alice", PASSWORD)
-        transport = httpx2.ASGITransport(application)
-        async with httpx2.AsyncClient(
-            transport=transport, base_url="https://auth.example"
-        ) as client:
-            yield LocalApi(client, engine, clock)
+        api = LocalApi(application, engine, clock)
+        async with api.client:
+            yield api
 
 
 @contextlib.asynccontextmanager
@@ -230,9 +238,13 @@ class Server:
         return self._process.wait(START_SECONDS)
 
     @contextlib.asynccontextmanager
-    async def api(self, *, connections: int = 100) -> AsyncIterator[Api]:
+    async def api(
+        self, *, connections: int = 100, address: str | None = None
+    ) -> AsyncIterator[Api]:
+        """Called from `address`: Linux has all of 127.0.0.0/8 on loopback."""
         limits = httpx2.Limits(max_connections=connections)
+        transport = httpx2.AsyncHTTPTransport(limits=limits, local_address=address)
         async with httpx2.AsyncClient(
-            base_url=self.url, limits=limits, trust_env=False, timeout=15
+            base_url=self.url, transport=transport, trust_env=False, timeout=15
         ) as client:
             yield Api(client)

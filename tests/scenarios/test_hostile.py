@@ -159,7 +159,9 @@ async def add_clients(folder: Path, *names: str, introspects: str = "") -> str:
             await clients.add(name, confidential=False)
         if not introspects:
             return ""
-        added = clients.add(introspects, confidential=True, rights=["introspect"])
+        added = clients.add(
+            introspects, confidential=True, rights=["introspect"], checks_dpop=True
+        )
         return str((await added)[1])
 
 

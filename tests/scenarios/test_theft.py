@@ -23,7 +23,7 @@ from tests.scenarios.world import (
 )
 from watchword.core.limits import DAY, HOUR, MINUTE, REFRESH_ABSOLUTE, SECOND
 from watchword.core.refresh_token import RefreshTokens
-from watchword.core.session import BROWSER, Policy, as_text
+from watchword.core.session import Policy, as_text
 from watchword.errors import RefreshReused, WatchwordError
 from watchword.ports import EventType
 from watchword.testing import ManualClock
@@ -79,40 +79,60 @@ async def test_s19_lock_step_is_detected_at_the_victims_first_refresh(
     assert await world.outcome(r1, key(3), address=THIEF) == "session_revoked"
 
 
-async def test_s19_with_a_grace_it_is_detected_at_the_first_refresh_outside_it(
+async def test_s19_on_one_network_it_is_detected_at_the_first_refresh_after_the_grace(
     make_world: MakeWorld, clock: ManualClock
 ) -> None:
+    """What a grace costs: behind one address, the thief is not told from the client."""
     world = await make_world(policy=GRACE)
     thief = await world.sign_in()
     victim = thief
     for _ in range(20):  # as long as the victim follows within the grace
-        thief = await world.refresh(thief, address=THIEF)
+        thief = await world.refresh(thief)
         clock.advance(9_999)
         victim = await world.refresh(victim)
         assert victim.refresh_token == thief.refresh_token
         clock.advance(60 * SECOND)
-    thief = await world.refresh(thief, address=THIEF)
+    thief = await world.refresh(thief)
     clock.advance(10 * SECOND)
     assert await world.outcome(victim) == "refresh_reused"
     assert await world.outcome(thief) == "session_revoked"
 
 
-@pytest.mark.parametrize("policy", [GRACE, BROWSER], ids=["grace", "browser"])
+@pytest.mark.parametrize("first", [VICTIM, THIEF])
+async def test_s19_a_thief_elsewhere_is_detected_within_the_grace(
+    make_world: MakeWorld, first: str
+) -> None:
+    """Whichever of the two comes second, and be it at once."""
+    world = await make_world(policy=GRACE)
+    r0 = await world.sign_in()
+    r1 = await world.refresh(r0, address=first)
+    second = THIEF if first == VICTIM else VICTIM
+    assert await world.outcome(r0, address=second) == "refresh_reused"
+    assert await world.outcome(r1, address=first) == "session_revoked"
+    (event,) = await world.events(EventType.TOKEN_REUSE)
+    assert (event.address, event.detail["rotated_from"]) == (second, first)
+
+
+@pytest.mark.parametrize(
+    ("cookie", "place"),
+    [(False, VICTIM), (True, THIEF)],
+    ids=["on the victim's network", "a cookie, anywhere"],
+)
 async def test_s20_a_thief_inside_the_grace_gets_no_branch_of_his_own(
-    make_world: MakeWorld, clock: ManualClock, policy: Policy
+    make_world: MakeWorld, clock: ManualClock, place: str, *, cookie: bool
 ) -> None:
     """He gets what the victim has; whoever is behind next is found out."""
-    world = await make_world(policy=policy)
-    r0 = await world.sign_in()
+    world = await make_world(policy=GRACE)
+    r0 = await world.sign_in(cookie=cookie)
     clock.advance(60 * SECOND)
     r1 = await world.refresh(r0)
     clock.advance(9 * SECOND)
-    stolen = await world.refresh(r0, address=THIEF)
+    stolen = await world.refresh(r0, address=place)
     assert stolen.refresh_token == r1.refresh_token
     clock.advance(60 * SECOND)
     r2 = await world.refresh(r1)
     clock.advance(11 * SECOND)
-    assert await world.outcome(stolen, address=THIEF) == "refresh_reused"
+    assert await world.outcome(stolen, address=place) == "refresh_reused"
     assert await world.outcome(r2) == "session_revoked"
 
 

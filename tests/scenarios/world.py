@@ -150,11 +150,10 @@ class World:
         return self
 
     async def sign_in(
-        self, account_id: bytes = ALICE, roles: tuple[str, ...] = ()
+        self, account_id: bytes = ALICE, roles: tuple[str, ...] = (), **terms: Any
     ) -> Grant:
-        return await self.sessions.start(
-            account_id, roles, Terms(client_id=CLIENT), address=VICTIM
-        )
+        asked = Terms(client_id=CLIENT, **terms)
+        return await self.sessions.start(account_id, roles, asked, address=VICTIM)
 
     async def refresh(
         self,
@@ -165,8 +164,9 @@ class World:
         client_id: str = CLIENT,
     ) -> Grant:
         text = token if isinstance(token, str) else token.refresh_token
+        cookie = not isinstance(token, str) and token.session.cookie
         return await self.sessions.refresh(
-            text, client_id=client_id, retry_key=key, address=address
+            text, client_id=client_id, retry_key=key, address=address, cookie=cookie
         )
 
     async def outcome(

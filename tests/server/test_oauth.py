@@ -25,7 +25,14 @@ from tests.scenarios.api import (
     local_api,
     settings_for,
 )
-from watchword.core.limits import SECOND, THROTTLE_CLIENT_BURST
+from watchword import Subject
+from watchword.core.limits import (
+    ACCESS_TTL_MAX,
+    JWKS_MAX_AGE,
+    SECOND,
+    THROTTLE_CLIENT_BURST,
+)
+from watchword.core.session import Asked, Terms
 from watchword.errors import StoreUnavailable
 from watchword.testing import ManualClock
 
@@ -317,7 +324,8 @@ async def test_revoking_either_token_ends_the_session(oauth: OAuth) -> None:
             form = {"token": login[pick], "token_type_hint": hint}
             for _ in range(2):
                 answer = await oauth.post("revoke", **form)
-                assert (error_of(answer), answer.content) == ("ok", b"")
+                assert (error_of(answer), answer.json()) == ("ok", {})
+                assert answer.headers["content-type"] == "application/json"
             assert code_of(await oauth.api.secure(login["accessToken"])) == (
                 "token_revoked"
             )
@@ -355,7 +363,8 @@ async def test_introspection_tells_what_a_token_is_worth_to_the_asker(
     login = await oauth.login()
     access = login["accessToken"]
     found = (await oauth.post("introspect", "api", token=access)).json()
-    assert found == {"active": True, "token_type": "Bearer"} | oauth.claims(access)
+    named = {"active": True, "token_type": "Bearer", "username": "alice"}
+    assert found == named | oauth.claims(access)
     nothing: list[tuple[str, str]] = [
         ("orders", access),
         ("api", login["refreshToken"]),  # only its own client's
@@ -380,7 +389,7 @@ async def test_a_refresh_token_is_introspected_by_its_own_client(oauth: OAuth) -
     token = (await oauth.login(clientId="backend"))["refreshToken"]
     found = (await oauth.post("introspect", "backend", token=token)).json()
     assert (found["active"], found["client_id"]) == (True, "backend")
-    assert found["scope"] == "read"
+    assert (found["scope"], found["username"]) == ("read", "alice")
     assert found["exp"] - found["iat"] == 7 * 24 * 3600
     await oauth.refresh(token, "backend")
     found = (await oauth.post("introspect", "backend", token=token)).json()
@@ -400,6 +409,7 @@ async def test_a_signed_introspection_is_for_its_asker_alone(oauth: OAuth) -> No
     said = oauth.claims(answer.text)
     assert (said["iss"], said["aud"]) == (ISSUER, "api")
     assert said["token_introspection"]["active"] is True
+    assert said["token_introspection"]["username"] == "alice"
     assert not {"sub", "exp"} & set(said)
     assert code_of(await oauth.api.secure(answer.text)) == "token_invalid"
     for accept in ("application/json", "*/*", f"{kind};q=0"):
@@ -407,6 +417,68 @@ async def test_a_signed_introspection_is_for_its_asker_alone(oauth: OAuth) -> No
             "introspect", "api", token=access, headers={"Accept": accept}
         )
         assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("signed", [False, True], ids=["plain", "signed"])
+async def test_a_bound_token_is_active_to_an_api_that_checks_dpop(
+    oauth: OAuth, *, signed: bool
+) -> None:
+    """Most software passes any active token as a bearer token, whatever `cnf` says."""
+    await oauth.add("plain", rights=["introspect"])
+    await oauth.add("checks", rights=["introspect"], checks_dpop=True)
+    engine = oauth.api.engine
+    terms = Terms(client_id="first-party", jkt="thumbprint")
+    bound = Asked(jkt="thumbprint")
+    grant = await engine.sign_in("alice", PASSWORD, terms, asked=bound)
+    unbound = (await oauth.login())["accessToken"]
+    kind = "application/token-introspection+jwt"
+
+    async def found(client: str, token: str) -> Any:
+        headers = {"Accept": kind} if signed else {}
+        answer = await oauth.post("introspect", client, token=token, headers=headers)
+        said = oauth.claims(answer.text)["token_introspection"] if signed else None
+        return said if signed else answer.json()
+
+    assert await found("plain", grant.access_token) == {"active": False}
+    said = await found("checks", grant.access_token)
+    assert (said["active"], said["token_type"]) == (True, "DPoP")
+    assert said["cnf"] == {"jkt": "thumbprint"}
+    for client in ("plain", "checks"):
+        said = await found(client, unbound)
+        assert (said["active"], said["token_type"]) == (True, "Bearer")
+
+
+async def test_introspection_names_own_accounts_alone(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """An app with users of its own says their names by its claims hook, if it likes.
+
+    A client's own token is nobody's.
+    """
+
+    async def authenticate(credentials: Any) -> Subject:
+        return Subject(7)
+
+    async def claims(session: Any) -> dict[str, str]:
+        return {"username": "seven", "shop": "north"}
+
+    plugged: Any = {"authenticate": authenticate, "claims_hook": claims}
+    async with local_api(settings_for(tmp_path, "memory"), clock, **plugged) as api:
+        oauth = OAuth(api)
+        await oauth.add("api", rights=["introspect"])
+        await oauth.add("cron")
+        access = (await oauth.login())["accessToken"]
+        said = (await oauth.post("introspect", "api", token=access)).json()
+        assert (said["username"], said["shop"], said["active"]) == (
+            "seven",
+            "north",
+            True,
+        )
+        own = await oauth.post("token", "cron", grant_type="client_credentials")
+        token = own.json()["access_token"]
+        said = (await oauth.post("introspect", "api", token=token)).json()
+        assert said["active"]
+        assert "username" not in said
 
 
 async def test_a_disabled_client_and_its_tokens_are_refused(oauth: OAuth) -> None:
@@ -504,6 +576,9 @@ async def test_the_metadata_is_found_from_the_issuer_alone(
         assert document == (await get("/.well-known/openid-configuration")).json()
         assert document["issuer"] == issuer
         assert "password" not in document["grant_types_supported"]
+        # OpenID Connect Discovery §3, for libraries that insist on it.
+        assert document["id_token_signing_alg_values_supported"] == ["ES256"]
+        assert document["subject_types_supported"] == ["public"]
         assert all(value for value in document.values())  # MD-04: none is empty
         base = issuer.rstrip("/")
         urls = {k: v for k, v in document.items() if isinstance(v, str)}
@@ -523,6 +598,37 @@ async def test_the_metadata_is_found_from_the_issuer_alone(
             resource = (await get(address)).json()
             assert resource["resource"] == named
             assert resource["authorization_servers"] == [issuer]
+
+
+async def test_the_metadata_names_every_algorithm_that_the_ring_signs_with(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """While a change of WATCHWORD_SIGNING_ALG is under way, both."""
+    settings = settings_for(tmp_path, "sqlite")
+    async with local_api(settings, clock):
+        pass
+    settings = settings.model_copy(update={"signing_alg": "EdDSA"})
+    async with local_api(settings, clock) as api:
+
+        async def named() -> list[Any]:
+            found = await api.client.get("/.well-known/openid-configuration")
+            keys = (await api.client.get("/.well-known/jwks.json")).json()["keys"]
+            document = found.json()
+            members = ("id_token", "introspection")
+            lists = [document[f"{m}_signing_alg_values_supported"] for m in members]
+            assert lists[0] == lists[1]
+            assert set(lists[0]) == {key["alg"] for key in keys}
+            return list(lists[0])
+
+        assert await named() == ["ES256"]
+        await api.engine.keys.maintain()  # the next key is of the new one
+        assert await named() == ["ES256", "EdDSA"]
+        clock.advance(JWKS_MAX_AGE)
+        await api.engine.keys.maintain()
+        assert await named() == ["EdDSA", "ES256"]
+        clock.advance(ACCESS_TTL_MAX)
+        await api.engine.keys.maintain()
+        assert await named() == ["EdDSA"]
 
 
 async def test_only_post_and_only_forms(oauth: OAuth) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.servers.postgresql import postgresql
 from tests.stores.on_postgresql import opened, somebody
+from watchword.core.limits import CLIENT_GRACE
 from watchword.errors import SchemaError, StoreUnavailable
 from watchword.stores import migrate_store, sql_files
 from watchword.stores.postgresql import connections
@@ -62,6 +63,28 @@ async def test_older_schema_is_refused_and_goes_on_where_it_was(
         await older.create(session, sign_in(session))
     async with opened(url) as store:
         assert await store.load([session.id]) == [session]
+
+
+async def test_clients_of_an_old_database_get_the_grace_that_new_ones_have(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So does one that a server of the old version makes beside the new ones."""
+    with monkeypatch.context() as older:
+        known = sql_files.migrations("postgresql")
+        older.setattr(sql_files, "migrations", lambda _: known[:1])
+        await migrate_store(url, apply=True)
+    add = (
+        "INSERT INTO watchword.clients (id, created_at, scope, audience, grants, "
+        "rights, dpop, disabled, version) "
+        "VALUES ($1, 0, '', '', 'refresh_token', '', false, false, 0)"
+    )
+    async with somebody(url) as other:
+        await other.execute(add, "before")
+        assert await migrate_store(url, apply=True) == known[1:]
+        await other.execute(add, "beside")
+    async with opened(url) as store:
+        for client in await store.list_clients(limit=10):
+            assert (client.grace, client.checks_dpop) == (CLIENT_GRACE, False)
 
 
 @pytest.mark.parametrize(

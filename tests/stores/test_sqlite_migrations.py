@@ -11,13 +11,19 @@ import msgspec
 import pytest
 
 from tests.stores.on_file import opened, sql
+from watchword.core.limits import CLIENT_GRACE
 from watchword.core.session import Session
 from watchword.errors import SchemaError, StoreUnavailable
 from watchword.ports import Change, OneSession
 from watchword.stores import sql_files
 from watchword.stores.sql_files import Migration
 from watchword.stores.sqlite import database
-from watchword.testing.store_contract.examples import a_session, an_event, rotated
+from watchword.testing.store_contract.examples import (
+    a_session,
+    an_event,
+    rotated,
+    sign_in,
+)
 
 
 async def test_altered_schema_is_refused(path: Path) -> None:
@@ -86,7 +92,7 @@ async def test_sessions_of_the_first_schema_go_on(
 ) -> None:
     """A session from before OAuth is one with a password, and rotates, and ends."""
 
-    def sign_in(session: Session) -> None:
+    def signs_in(session: Session) -> None:
         values = msgspec.structs.astuple(session)[:19]
         sql(path, FIRST_INSERT, (*values[:14], "reader", *values[15:]))
 
@@ -96,9 +102,9 @@ async def test_sessions_of_the_first_schema_go_on(
     database.migrate(database.connect(path))
     monkeypatch.undo()
     before, beside = a_session(1), a_session(2)
-    sign_in(before)
+    signs_in(before)
     store = opened(path)
-    sign_in(beside)  # by a server of the first version that still runs
+    signs_in(beside)  # by a server of the first version that still runs
     assert await store.load([before.id, beside.id]) == [before, beside]
     assert (before.amr, before.acr, before.cookie) == (("pwd",), "aal1", False)
     after = rotated(before)
@@ -106,6 +112,43 @@ async def test_sessions_of_the_first_schema_go_on(
     assert await store.list_sessions(None, limit=10) == [after, beside]
     ended = await store.end(OneSession(before.id), "logout", an_event(), 1)
     assert [entry.session_id for entry in ended] == [before.id]
+    await store.close()
+
+
+# What version 0.1.0 wrote for `clients add`, the columns of its schema in their order.
+OLD_CLIENT = """
+INSERT INTO clients (
+    id, secret_hash, created_at, scope, audience, access_ttl, grants, rights, dpop,
+    disabled, version
+) VALUES (?, NULL, 0, 'read', '', NULL, 'refresh_token', '', 0, 0, 0)
+"""
+
+
+async def test_clients_and_sessions_of_an_old_folder_go_on(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients get the grace that `clients add` gives; a session keeps what it has."""
+    path.parent.mkdir()
+    known = sql_files.migrations("sqlite")
+    monkeypatch.setattr(sql_files, "migrations", lambda store: known[:3])
+    database.migrate(database.connect(path))
+    sql(path, OLD_CLIENT, ("before",))
+    older = opened(path)
+    session = a_session(client_id="before", grace=0)
+    await older.create(session, sign_in(session))
+    await older.close()
+    monkeypatch.undo()
+    store = opened(path)
+    sql(path, OLD_CLIENT, ("beside",))  # by a server of that version that still runs
+    for name in ("before", "beside"):
+        client = await store.load_client(name)
+        assert client is not None
+        assert (client.grace, client.checks_dpop) == (CLIENT_GRACE, False)
+        assert (client.scope, client.dpop, client.disabled) == (("read",), False, False)
+        strict = msgspec.structs.replace(client, grace=0, checks_dpop=True, version=1)
+        assert await store.swap_client(client, strict, an_event())
+        assert await store.load_client(name) == strict
+    assert await store.load([session.id]) == [session]
     await store.close()
 
 

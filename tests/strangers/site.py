@@ -29,12 +29,17 @@ class Known(msgspec.Struct, frozen=True):
 
 
 class Site(msgspec.Struct, frozen=True):
-    """One server; `app` is public, `shop` confidential, `catalogue` an API."""
+    """One server; `app` is public, `shop` confidential, `catalogue` an API.
+
+    `office` is a public client as `clients add` makes it; the two others have no grace,
+    so that a spent token is seen to be refused.
+    """
 
     live: Live
     terminal: Terminal
     app: Known
     shop: Known
+    office: Known
     catalogue: Known
 
     @property
@@ -111,12 +116,14 @@ def open_site(data: Path, alg: str = "ES256") -> Iterator[Site]:
         patch.setattr("watchword.keys.RSA_BITS", 2048)
         terminal.engine(_nothing, ago=3600)
         scope = ("--scope", "read", "--scope", "write")
-        app = _client(terminal, "pocket-app", *scope)
-        shop = _client(terminal, "web-shop", "--confidential", *scope)
-        rights = ("--confidential", "--right", "introspect")
+        strict = ("--grace", "0s", *scope)
+        app = _client(terminal, "pocket-app", *strict)
+        shop = _client(terminal, "web-shop", "--confidential", *strict)
+        office = _client(terminal, "office-app")
+        rights = ("--confidential", "--right", "introspect", "--checks-dpop")
         catalogue = _client(terminal, "catalogue-api", *rights)
     with Live(data, WATCHWORD_SIGNING_ALG=alg) as live:
-        yield Site(live, terminal, app, shop, catalogue)
+        yield Site(live, terminal, app, shop, office, catalogue)
 
 
 async def _nothing(_: Watchword) -> None: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -65,6 +66,22 @@ def test_it_refreshes_an_expired_token_by_itself(
             assert len(updates) == round_
             assert updates[-1] == (session.token["refresh_token"], spent)
             session.token = {**session.token, "expires_at": 1}
+
+
+def test_threads_that_refresh_at_once_are_not_signed_out(
+    site: Site, open_as: Open
+) -> None:
+    """It sends no key; a client as `clients add` makes it has a grace for that."""
+    token = site.token(site.office)
+
+    def refresh(_: int) -> str:
+        with open_as(site.office, "none", token=token) as session:
+            return str(session.refresh_token()["refresh_token"])
+
+    with ThreadPoolExecutor(10) as threads:
+        (successor,) = set(threads.map(refresh, range(10)))
+    with open_as(site.office, "none", token=token) as session:
+        assert session.refresh_token(refresh_token=successor)["access_token"]
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -59,9 +59,16 @@ class Stage:
     async def prepare(self) -> None:
         await self.engine.accounts.register("bob", PASSWORD)
         both = ("refresh_token", "client_credentials")
-        await self.add("pocket", confidential=False, scope=["read", "write"])
+        # Without a grace: a spent token is reuse at once, whatever the client.
+        pocket: dict[str, Any] = {"confidential": False, "scope": ["read", "write"]}
+        shop: dict[str, Any] = {
+            "rights": ["introspect"],
+            "grants": both,
+            "scope": ["read"],
+        }
+        await self.add("pocket", grace=0, **pocket)
         await self.add("keyed", confidential=False, dpop=True)
-        await self.add("shop", rights=["introspect"], grants=both, scope=["read"])
+        await self.add("shop", grace=0, **shop)
         await self.add("rival", rights=["introspect"], grants=both)
         await self.add("plain")
         await self.add("gone")

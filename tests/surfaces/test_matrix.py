@@ -36,10 +36,10 @@ from tests.surfaces.test_access_tokens import mint_of
 TABLE: Final = """
                          B U D LB LD R RS RC RP L LC T1 T2 T3 V1 V2 V3 I3 CS CB PW PL PR
 user access token        * * . X  X  . .  .  .  . .  .  .  .  X  .  .  *  .  .  .  .  .
-bound access token       . . * X  X  . .  .  .  . .  .  .  .  X  .  .  *  .  .  .  .  .
+bound access token       . . * X  X  . .  .  .  . .  .  .  .  X  .  .  .  .  .  .  .  .
 public client's access   * . . X  X  . .  .  .  . .  .  .  .  .  X  .  *  .  .  .  .  .
 client's own access      * . . .  .  . .  .  .  . .  .  .  .  .  .  .  *  .  .  .  .  .
-bound client's own       . . * .  .  . .  .  .  . .  .  .  .  .  .  .  *  .  .  .  .  .
+bound client's own       . . * .  .  . .  .  .  . .  .  .  .  .  .  .  .  .  .  .  .  .
 refresh token            . . . .  .  * *  .  *  X X  *  .  .  X  .  .  .  .  .  .  .  .
 bound refresh token      . . . .  .  . .  .  *  X X  .  .  .  X  .  .  .  .  .  .  .  .
 spent refresh token      . . . .  .  X X  .  X  X X  X  .  .  X  .  .  .  .  .  .  .  .

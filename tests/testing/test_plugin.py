@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -111,6 +111,48 @@ def test_text_is_no_list(login_as, given):
 def test_an_app_with_its_own_users(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(OWN_USERS)
     passed(pytester, 4)
+
+
+SCOPES: Final = """
+import pytest
+from watchword.integrations.starlette import Auth
+
+@pytest.fixture
+def watchword_auth():
+    return Auth("memory:", {given})
+
+@pytest.mark.parametrize("wanted", {sign_ins})
+def test_it_is_what_a_sign_in_gets(watchword, login_as, wanted):
+    ann = login_as("ann", scope=wanted)
+    scope = watchword.checker.verify(ann.access_token).scope
+    assert (scope or "").split() == (wanted or {every})
+
+@pytest.mark.parametrize("wanted", {none_gets})
+def test_a_sign_in_gets_no_other(login_as, wanted):
+    with pytest.raises(ValueError, match="WATCHWORD_FIRST_PARTY_SCOPE"):
+        login_as("ann", scope=wanted)
+"""
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {
+            "given": "first_party_scope='orders bills'",
+            "sign_ins": [[], ["bills"], ["orders", "bills"]],
+            "every": ["orders", "bills"],
+            "none_gets": [["admin"], ["orders", "admin"], ["orders bills"]],
+        },
+        {"given": "", "sign_ins": [[]], "every": [], "none_gets": [["orders"]]},
+    ],
+    ids=["some", "none"],
+)
+def test_a_scope_is_one_that_the_app_would_give(
+    pytester: pytest.Pytester, values: dict[str, Any]
+) -> None:
+    """A test does not pass by a scope that no sign-in of the app ever has."""
+    pytester.makepyfile(SCOPES.format(**values))
+    passed(pytester, len(values["sign_ins"]) + len(values["none_gets"]))
 
 
 FLASK: Final = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,9 +15,15 @@ if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
 
 
+_GRACE: Final = (
+    "How long a spent refresh token counts as a retry, from the network that spent it: "
+    "0s to 60s."
+)
+
+
 @click.group()
 def clients() -> None:
-    """OAuth clients: add, list, rotate-secret, disable, enable.
+    """OAuth clients: add, list, update, rotate-secret, disable, enable.
 
     The native login needs none: its sessions are of the built-in client first-party.
     """
@@ -40,21 +46,35 @@ def clients() -> None:
     "--right", "rights", multiple=True, help="introspect or feed; repeatable."
 )
 @click.option("--dpop", is_flag=True, help="No token without a DPoP proof.")
+@click.option(
+    "--checks-dpop",
+    is_flag=True,
+    help="With the right introspect: it checks the proofs of tokens that are bound.",
+)
+@click.option(
+    "--grace",
+    metavar="TIME",
+    default="10s",
+    show_default=True,
+    help=_GRACE,
+)
 @options
 def add(
     name: str,
     access_ttl: str | None,
+    grace: str,
     grants: tuple[str, ...],
     data: Path | None,
     as_json: bool,
     **terms: Any,  # noqa: ANN401 - Clients.add's, by their names
 ) -> None:
     """Make a client whose id is NAME. Its secret is shown once, and kept nowhere."""
-    life = None if access_ttl is None else _milliseconds(access_ttl)
+    life = None if access_ttl is None else _milliseconds("--access-ttl", access_ttl)
+    lenient = _milliseconds("--grace", grace)
 
     async def work(watchword: Watchword) -> str | None:
         _, secret = await watchword.clients.add(
-            name, access_ttl=life, grants=grants or None, **terms
+            name, access_ttl=life, grace=lenient, grants=grants or None, **terms
         )
         return secret
 
@@ -63,7 +83,7 @@ def add(
     _show_secret(as_json, f"Made the {kind} client {visible(name)}.", name, secret)
 
 
-def _milliseconds(text: str) -> int:
+def _milliseconds(option: str, text: str) -> int:
     from pydantic import TypeAdapter, ValidationError
 
     from watchword.config import Seconds
@@ -71,7 +91,7 @@ def _milliseconds(text: str) -> int:
     try:
         seconds: int = TypeAdapter(Seconds).validate_python(text)
     except ValidationError:
-        raise click.UsageError("--access-ttl is a time such as 90s or 5m.") from None
+        raise click.UsageError(f"{option} is a time such as 90s or 5m.") from None
     return seconds * limits.SECOND
 
 
@@ -99,12 +119,42 @@ def list_(data: Path | None, as_json: bool) -> None:
                 "audience": list(row.audience),
                 "accessTtl": row.access_ttl and f"{row.access_ttl // 1000}s",
                 "dpop": row.dpop,
+                "checksDpop": row.checks_dpop,
+                "grace": f"{row.grace // 1000}s",
                 "createdAt": utc(row.created_at),
             }
             for row in rows
         ]
 
     table(as_json, with_engine(existing(data), work), "There are no clients.")
+
+
+@clients.command()
+@click.argument("name")
+@click.option("--grace", metavar="TIME", help=_GRACE)
+@click.option(
+    "--checks-dpop/--no-checks-dpop",
+    default=None,
+    help="Whether it checks the proofs of bound tokens that it introspects.",
+)
+@options
+def update(
+    name: str,
+    grace: str | None,
+    checks_dpop: bool | None,
+    data: Path | None,
+    as_json: bool,
+) -> None:
+    """Change a client. A new grace is for sessions that begin from now on."""
+    if grace is None and checks_dpop is None:
+        raise click.UsageError("Give --grace, --checks-dpop or --no-checks-dpop.")
+    lenient = None if grace is None else _milliseconds("--grace", grace)
+
+    async def work(watchword: Watchword) -> None:
+        await watchword.clients.update(name, grace=lenient, checks_dpop=checks_dpop)
+
+    with_engine(existing(data), work)
+    tell(as_json, f"Changed the client {visible(name)}.", clientId=name)
 
 
 @clients.command("rotate-secret")

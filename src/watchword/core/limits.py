@@ -23,6 +23,9 @@ REFRESH_ABSOLUTE: Final = 30 * DAY
 # Rotation (design, section 3).
 RETRY_WINDOW: Final = 24 * HOUR
 REWIND_LIMIT: Final = 3
+# Foreign software sends no retry key, and refreshes from several threads at once.
+CLIENT_GRACE: Final = 10 * SECOND
+GRACE_MAX: Final = MINUTE
 BROWSER_GRACE: Final = 10 * SECOND
 BROWSER_HOLD_OFF: Final = 30 * SECOND
 # RFC 9449 binds the session to a key that must be proved at every refresh.
@@ -68,6 +71,7 @@ DPOP_RSA_BITS: Final = (2048, 4096)
 CLIENT_SECRET_BYTES: Final = 32
 CLIENT_ID_MAX: Final = 64
 SCOPE_MAX: Final = 1024
+SCOPE_CHARACTERS: Final = r"[\x21\x23-\x5B\x5D-\x7E]+"  # RFC 6749 §3.3
 # Failures of client authentication, per client and per address (RFC 6749 §2.3.1).
 THROTTLE_CLIENT_BURST: Final = 50
 THROTTLE_CLIENT_INTERVAL: Final = 10 * SECOND

@@ -6,10 +6,13 @@
          |            |                        |                    |
          |            +- its retry key,        +- just rotated:     +- by at most
          |            |  in the window: RETRY  |  SAME (hold-off)   |  rewind_limit:
-         |            +- in the grace:  RETRY  +- the key that made |  ROTATE (rewound)
-         |            |                        |  `current`: REFUSE |
+         |            +- in the grace, from    +- the key that made |  ROTATE (rewound)
+         |            |  the network that made |  `current`: REFUSE |
+         |            |  `current` (*): RETRY  |                    |
          v            v                        v                    v
        END (reuse)   END (reuse)              ROTATE               END (restored)
+
+    (*) from any network, where the token is in a cookie or the session's key is proved
 
 `judge` is the only place that knows it. It is pure: callers load the row, judge, and
 write the verdict only where the row is still the one that was judged.
@@ -24,6 +27,7 @@ from typing import Literal
 import msgspec
 
 from watchword.core.limits import GENERATION_MAX
+from watchword.core.network import network_of
 from watchword.core.session import ALL, Asked, Policy, Session
 from watchword.errors import (
     InvalidProof,
@@ -38,7 +42,10 @@ from watchword.errors import (
 
 
 class Presented(msgspec.Struct, frozen=True):
-    """A refresh token whose MAC was right, and what came with it."""
+    """A refresh token whose MAC was right, and what came with it.
+
+    `address` is the caller's; an empty one is unknown.
+    """
 
     session_id: bytes
     generation: int
@@ -47,6 +54,7 @@ class Presented(msgspec.Struct, frozen=True):
     retry_key: str | None = None
     asked: Asked = ALL
     cookie: bool = False
+    address: str = ""
 
 
 class Rotate(msgspec.Struct, frozen=True):
@@ -140,9 +148,20 @@ def _spent(session: Session, presented: Presented, policy: Policy, now: int) -> 
         by_key = _made_with(session, presented, presented.generation)
         if by_key and age <= policy.retry_window:
             return Retry()
-        if age < session.grace:
+        if age < session.grace and _from_where_it_was_spent(session, presented):
             return Retry()
     return End("reuse")
+
+
+def _from_where_it_was_spent(session: Session, presented: Presented) -> bool:
+    """Whether it may be the client that spent the token: a thief is elsewhere.
+
+    The tabs that share a cookie, and a key that was proved, are the client anywhere.
+    """
+    if session.cookie or session.jkt is not None:
+        return True
+    network = network_of(presented.address)
+    return network is not None and network == network_of(session.address)
 
 
 def _knows_secret(session: Session, presented: Presented) -> bool:

@@ -47,13 +47,14 @@ AAL1: Final = "aal1"
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What a sign-in asked for, and how it was made: fixed for the session's life.
 
-    `access_ttl` (ms) is the policy's where None; `audience` the policy's where empty;
+    `access_ttl` and `grace` (ms) are the policy's where None, `audience` where empty;
     `jkt` is the thumbprint (RFC 7638) of the key that every refresh must prove; with
     `cookie` the refresh token travels in nothing else.
     """
 
     client_id: str
     access_ttl: int | None = None
+    grace: int | None = None
     scope: tuple[str, ...] = ()
     audience: tuple[str, ...] = ()
     jkt: str | None = None
@@ -197,7 +198,8 @@ class Session(msgspec.Struct, frozen=True):
 
 def _leniency(policy: Policy, terms: Terms) -> tuple[int, int]:
     """The grace and the hold-off (ms) of a session: who cannot send a retry key."""
-    grace, hold_off = policy.grace, policy.hold_off
+    grace = policy.grace if terms.grace is None else terms.grace
+    hold_off = policy.hold_off
     if terms.jkt is not None:  # its key is proved at every refresh
         grace = max(grace, limits.DPOP_GRACE)
     if terms.cookie:

@@ -10,9 +10,15 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from starlette.requests import Request
 
+from watchword.clients import FIRST_PARTY, REFRESH_TOKEN
 from watchword.core.limits import SCOPE_MAX
 from watchword.core.session import Asked
-from watchword.errors import InvalidClient, InvalidProof, InvalidRequest
+from watchword.errors import (
+    InvalidClient,
+    InvalidProof,
+    InvalidRequest,
+    UnauthorizedClient,
+)
 from watchword.ports import Client
 from watchword.server.parsing import (
     client_address,
@@ -102,6 +108,23 @@ async def authenticate_client(request: Request, form: Form) -> Client:
     return await engine_of(request).clients.authenticate(
         named, secret, address=client_address(request)
     )
+
+
+async def native_client(request: Request, named: str) -> Client:
+    """The client of a call under /api/auth: by `clientId`, a confidential one by Basic.
+
+    Raises InvalidClient, InvalidRequest, UnauthorizedClient, Throttled.
+    """
+    basic = basic_credentials(request)
+    if basic is not None and named not in (basic[0], FIRST_PARTY.id):
+        raise InvalidRequest("The client named itself in two ways.")
+    name, secret = basic or (named, None)
+    client = await engine_of(request).clients.authenticate(
+        name, secret, address=client_address(request)
+    )
+    if REFRESH_TOKEN not in client.grants:
+        raise UnauthorizedClient
+    return client
 
 
 def proof_of(request: Request, client: Client) -> Signed | None:

@@ -136,9 +136,9 @@ class Sessions:
         if proof is not None:
             asked = msgspec.structs.replace(asked, jkt=proof.key.kid)
         presented = Presented(
-            session_id, generation, secret, client_id, key, asked, cookie
+            session_id, generation, secret, client_id, key, asked, cookie, address
         )
-        return await self._refreshes.refresh(presented, address, proof)
+        return await self._refreshes.refresh(presented, proof)
 
     def generation_of(self, token: str) -> int:
         """The generation that a refresh token names. Raises RefreshInvalid."""

@@ -56,7 +56,6 @@ class _Attempt(msgspec.Struct, frozen=True):
     """One refresh on its way through a batch."""
 
     presented: Presented
-    address: str
     claims: Mapping[str, Any]
     proof: Signed | None
 
@@ -102,12 +101,10 @@ class Refreshes:
         self._ending: Batcher[_Attempt, Grant] = Batcher(self._end_batch)
         self._ends: set[asyncio.Task[Grant]] = set()
 
-    async def refresh(
-        self, presented: Presented, address: str, proof: Signed | None
-    ) -> Grant:
+    async def refresh(self, presented: Presented, proof: Signed | None) -> Grant:
         """The tokens of the presented one's successor; see `Sessions.refresh`."""
         extra = NONE if self._claims_hook is None else await self._ahead(presented)
-        attempt = _Attempt(presented, address, extra, proof)
+        attempt = _Attempt(presented, extra, proof)
         outcome = await self._batcher.submit(presented.session_id, attempt)
         if isinstance(outcome, asyncio.Task):
             return await asyncio.shield(outcome)
@@ -241,7 +238,7 @@ class Refreshes:
                 key = presented.retry_key or ""
                 spent_with = retry_hash(secret, presented.generation, key)
                 after = row.rotated(
-                    generation, spent_with, attempt.address, policy, now
+                    generation, spent_with, presented.address, policy, now
                 )
                 grant = self._granting.grant(after, secret, asked, attempt.claims, now)
                 event = None
@@ -249,7 +246,7 @@ class Refreshes:
                     event = Event.about(
                         EventType.TOKEN_REWOUND,
                         row,
-                        attempt.address,
+                        presented.address,
                         now,
                         by=presented.generation - row.generation,
                     )
@@ -257,7 +254,7 @@ class Refreshes:
             case End(reason):
                 return self._plan_end(attempt, row, reason, now)
             case Retry():
-                self._retries.count(row, attempt.address, now)
+                self._retries.count(row, presented.address, now)
             case Same():
                 pass
         return _Plan(self._granting.grant(row, secret, asked, attempt.claims, now))
@@ -269,7 +266,7 @@ class Refreshes:
         event = Event.about(
             EventType.TOKEN_REUSE if reuse else EventType.SESSION_REVOKED,
             row,
-            attempt.address,
+            attempt.presented.address,
             now,
             reason=reason,
             presented=attempt.presented.generation,

@@ -86,7 +86,7 @@ def account_swap_row(before: Account, after: Account) -> Row:
 def client_of(row: Iterable[Any]) -> Client:
     """The client in a row of all columns."""
     client_id, secret_hash, created_at, scope, audience, access_ttl, *rest = row
-    grants, rights, dpop, disabled, version = rest
+    grants, rights, dpop, checks_dpop, grace, disabled, version = rest
     return Client(
         id=client_id,
         secret_hash=secret_hash,
@@ -97,6 +97,8 @@ def client_of(row: Iterable[Any]) -> Client:
         grants=words(grants),
         rights=words(rights),
         dpop=dpop == 1,
+        checks_dpop=checks_dpop == 1,
+        grace=grace,
         disabled=disabled == 1,
         version=version,
     )
@@ -107,7 +109,8 @@ def client_swap_row(before: Client, after: Client) -> Row:
     return (
         *(after.secret_hash, " ".join(after.scope), " ".join(after.audience)),
         *(after.access_ttl, " ".join(after.grants), " ".join(after.rights)),
-        *(after.dpop, after.disabled, after.version, before.id, before.version),
+        *(after.dpop, after.checks_dpop, after.grace, after.disabled),
+        *(after.version, before.id, before.version),
     )
 
 

@@ -74,8 +74,14 @@ def watchword(
 
 
 @pytest.fixture
-def login_as(watchword: Watchword, _watchword_aside: Aside) -> LoginAs:
+def login_as(
+    watchword: Watchword,
+    watchword_auth: Any,  # noqa: ANN401 - see there
+    _watchword_aside: Aside,
+) -> LoginAs:
     """`login_as("ann", roles=["admin"]).headers`: somebody who is signed in."""
+    from watchword.integrations.gate import Remote  # noqa: PLC0415 - when needed
     from watchword.testing.signing_in import LoginAs  # noqa: PLC0415 - an extra
 
-    return LoginAs(watchword, _watchword_aside)
+    elsewhere = watchword_auth is None or isinstance(watchword_auth._gate, Remote)  # noqa: SLF001
+    return LoginAs(watchword, _watchword_aside, any_scope=elsewhere)

@@ -37,7 +37,8 @@ class SignedIn:
 class LoginAs:
     """Makes sessions, in tests with an event loop and without one."""
 
-    def __init__(self, watchword: Watchword, aside: Aside) -> None:
+    def __init__(self, watchword: Watchword, aside: Aside, *, any_scope: bool) -> None:
+        self._any_scope = any_scope
         self._watchword = watchword
         self._aside = aside
 
@@ -50,13 +51,23 @@ class LoginAs:
     ) -> SignedIn:
         """A new session of the user; an account that is not there is made.
 
-        `roles` become those of the account. Raises TypeError for text where a list is
-        meant, and for a name where the app keeps its own users.
+        `roles` become those of the account. `scope` is less than what a sign-in gets,
+        which is all where none is given; what the issuer of a ResourceServer gives is
+        not known here, and may be anything. Raises TypeError for text where a list is
+        meant, and for a name where the app keeps its own users; ValueError for a scope
+        that no sign-in would get.
         """
         for what in (roles, scope):
             if isinstance(what, str):
                 raise TypeError(f"roles and scope are lists: [{what!r}]")
-        return self._aside.run(self._sign_in(user, roles, tuple(scope)))
+        given = self._watchword.settings.first_party_scope
+        wanted = tuple(scope) or given
+        if not self._any_scope and not set(wanted) <= set(given):
+            raise ValueError(
+                f"no sign-in gets the scope {' '.join(wanted)}: WATCHWORD_"
+                f"FIRST_PARTY_SCOPE (first_party_scope of Auth) is {' '.join(given)!r}"
+            )
+        return self._aside.run(self._sign_in(user, roles, wanted))
 
     def log_out(self, who: SignedIn) -> None:
         """End the session: its tokens are refused from now on."""

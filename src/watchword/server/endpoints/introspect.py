@@ -10,9 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword import errors
+from watchword.clients import INTROSPECT
 from watchword.core.access_token import Confirmation
 from watchword.core.refresh_token import PREFIX
-from watchword.core.session import as_text
+from watchword.core.session import as_text, from_text
 from watchword.errors import AccessTokenError, UnauthorizedClient
 from watchword.ports import Client
 from watchword.server.answers import JSON, PRAGMA
@@ -22,7 +23,6 @@ from watchword.server.openapi import Operation
 from watchword.server.parsing import engine_of, one_header
 from watchword.server.problems import PayloadTooLarge
 
-RIGHT: Final = "introspect"
 SIGNED: Final = "token-introspection+jwt"
 _INACTIVE: Final[dict[str, Any]] = {"active": False}
 
@@ -34,6 +34,7 @@ class Introspection(msgspec.Struct, frozen=True, omit_defaults=True):
     token_type: str | None = None
     scope: str | None = None
     client_id: str | None = None
+    username: str | None = None
     sub: str | None = None
     aud: str | list[str] | None = None
     iss: str | None = None
@@ -54,9 +55,10 @@ OPERATION = Operation(
     summary="Is this token good?",
     description=(
         "For confidential clients with the right `introspect`. An access token is "
-        "active where it is meant for the asking client's audience; a refresh token "
-        "for its own client alone. With `Accept: application/" + SIGNED + "` the "
-        "answer is signed (RFC 9701)."
+        "active where it is meant for the asking client's audience, and one that is "
+        "bound to a key where that client checks DPoP; a refresh token for its own "
+        "client alone. With `Accept: application/" + SIGNED + "` the answer is signed "
+        "(RFC 9701)."
     ),
     tag="oauth",
     request=TokenForm,
@@ -80,7 +82,7 @@ async def introspect(request: Request) -> Response:
     form = await read_form(request)
     token = form.need("token")
     client = await authenticate_client(request, form)
-    if RIGHT not in client.rights:
+    if INTROSPECT not in client.rights:
         raise UnauthorizedClient
     look = _refresh_token if token.startswith(PREFIX) else _access_token
     found = await look(request, token, client)
@@ -114,6 +116,10 @@ def _wants_signed(request: Request) -> bool:
 
 
 async def _access_token(request: Request, token: str, client: Client) -> dict[str, Any]:
+    """The claims, to an API that the token is for.
+
+    Not of a bound token, to an API that would let it in without a proof of its key.
+    """
     engine = engine_of(request)
     audiences = client.audience or (engine.settings.audience,)
     try:
@@ -123,8 +129,24 @@ async def _access_token(request: Request, token: str, client: Client) -> dict[st
     # A user's token dies with its session; a client's own lives as long as the client.
     if claims.sid is None and not await engine.clients.is_enabled(claims.client_id):
         return _INACTIVE
-    kind = "Bearer" if claims.cnf is None else "DPoP"
-    return {"active": True, "token_type": kind, **msgspec.to_builtins(claims)}
+    if claims.cnf is not None and not client.checks_dpop:
+        return _INACTIVE
+    found = msgspec.to_builtins(claims)
+    return {
+        **found.pop("extra", {}),  # where the token has them, beside the others
+        "active": True,
+        "token_type": "Bearer" if claims.cnf is None else "DPoP",
+        **found,
+        **await _username(request, from_text(claims.sub)),
+    }
+
+
+async def _username(request: Request, account_id: bytes | None) -> dict[str, str]:
+    """The name of one of our own accounts, as its user signs in with it."""
+    if account_id is None:  # a client's own token
+        return {}
+    account = await engine_of(request).store.account_by_id(account_id)
+    return {} if account is None else {"username": account.name}
 
 
 async def _refresh_token(
@@ -139,6 +161,7 @@ async def _refresh_token(
     found = {
         "active": True,
         "client_id": session.client_id,
+        **await _username(request, session.account_id),
         "sub": as_text(session.account_id),
         "iss": engine.issuer,
         "exp": engine.sessions.ends_at(session) // 1000,

@@ -9,19 +9,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword import errors
-from watchword.clients import FIRST_PARTY, REFRESH_TOKEN
+from watchword.clients import FIRST_PARTY
 from watchword.core.session import Asked, Terms
 from watchword.errors import (
     InvalidClient,
     InvalidRequest,
     InvalidScope,
     InvalidTarget,
-    UnauthorizedClient,
 )
 from watchword.ports import Client
 from watchword.server.answers import JSON, Tokens, tokens_of
 from watchword.server.cookies import check_origin, set_cookie, token_to_replace
-from watchword.server.oauth import basic_credentials, key_proved_for, scope_of
+from watchword.server.oauth import key_proved_for, native_client, scope_of
 from watchword.server.openapi import BASE, Operation
 from watchword.server.parsing import (
     client_address,
@@ -86,7 +85,7 @@ OPERATION = Operation(
 
 async def login(request: Request) -> Response:
     body = parse_json(request, await read_body(request), _BODY)
-    client = await _client(request, body)
+    client = await native_client(request, body.client_id)
     terms = _terms(request, body, client)
     jkt = await key_proved_for(request, client)
     # A confidential client's refreshes are authenticated anyway (RFC 9449 §5).
@@ -117,20 +116,6 @@ async def login(request: Request) -> Response:
     return JSON(tokens_of(grant), headers=headers)
 
 
-async def _client(request: Request, body: Login) -> Client:
-    """The client that the user signs in with. Raises InvalidClient."""
-    basic = basic_credentials(request)
-    if basic is not None and body.client_id not in (basic[0], FIRST_PARTY.id):
-        raise InvalidRequest("The client named itself in two ways.")
-    name, secret = basic or (body.client_id, None)
-    client = await engine_of(request).clients.authenticate(
-        name, secret, address=client_address(request)
-    )
-    if REFRESH_TOKEN not in client.grants:
-        raise UnauthorizedClient
-    return client
-
-
 def _terms(request: Request, body: Login, client: Client) -> Terms:
     """What the session is to be. Raises InvalidScope, InvalidTarget, CsrfRejected."""
     cookie = body.transport == "cookie"
@@ -147,6 +132,7 @@ def _terms(request: Request, body: Login, client: Client) -> Terms:
     return Terms(
         client_id=client.id,
         access_ttl=client.access_ttl,
+        grace=client.grace,
         scope=scope,
         audience=tuple(dict.fromkeys(body.resource)) or client.audience,
         cookie=cookie,

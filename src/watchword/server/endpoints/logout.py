@@ -7,8 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword import errors
+from watchword.clients import FIRST_PARTY
 from watchword.core.session import from_text
-from watchword.errors import InvalidRequest, TokenInvalid
+from watchword.errors import InvalidRequest, RefreshInvalid, TokenInvalid
 from watchword.server.answers import JSON
 from watchword.server.cookies import (
     CLEAR_SITE_DATA,
@@ -16,8 +17,9 @@ from watchword.server.cookies import (
     is_by_cookie,
     token_in_cookie,
 )
-from watchword.server.endpoints.refresh import BODY, Refresh, RefreshToken, token_in
+from watchword.server.endpoints.refresh import BODY, Refresh, RefreshToken, refresh_in
 from watchword.server.endpoints.secure import ACCESS_ERRORS
+from watchword.server.oauth import native_client
 from watchword.server.openapi import BASE, Operation
 from watchword.server.parsing import (
     access_token,
@@ -47,8 +49,9 @@ LOGOUT = Operation(
     description=(
         "Ends the session of any of its refresh tokens, spent and expired ones too; "
         "without a body, that of the bearer token or of the session's cookie (with the "
-        "header X-Requested-With). Always 200: a token that is unknown has no session "
-        "to end."
+        "header X-Requested-With). 200 for a token that is unknown, too: it has no "
+        "session to end. A client that names itself (`clientId`, a confidential one by "
+        "Authorization: Basic) ends sessions of its own alone."
     ),
     request=Refresh | RefreshToken,
     request_required=False,
@@ -56,12 +59,17 @@ LOGOUT = Operation(
     response=LoggedOut,
     bearer=True,
     cookie=True,
+    client=True,
     errors=(
         errors.InvalidRequest,
+        errors.InvalidClient,
+        errors.UnauthorizedClient,
+        errors.RefreshInvalid,
         errors.TokenInvalid,
         errors.CsrfRejected,
         PayloadTooLarge,
         UnsupportedMediaType,
+        errors.Throttled,
         errors.Overloaded,
         errors.StoreUnavailable,
     ),
@@ -81,8 +89,7 @@ async def logout(request: Request) -> Response:
     body = await read_body(request)
     headers: list[tuple[bytes, bytes]] = []
     if body:
-        token = token_in(parse_json(request, body, BODY))
-        ending = {await _session_of(request, token)}
+        ending = {await _of_body(request, parse_json(request, body, BODY))}
     else:
         ending, headers = await _without_body(request)
     for session_id in filter(None, ending):
@@ -90,6 +97,18 @@ async def logout(request: Request) -> Response:
             session_id, "logout", address=client_address(request)
         )
     return JSON(LoggedOut(), headers=headers)
+
+
+async def _of_body(request: Request, body: Refresh | str) -> bytes | None:
+    """The session of the token, of any client where none was named."""
+    sent = refresh_in(body)
+    client = await native_client(request, sent.client_id)
+    session = await engine_of(request).sessions.session_of(sent.refresh_token)
+    if session is None:
+        return None
+    if client.id not in (FIRST_PARTY.id, session.client_id):
+        raise RefreshInvalid  # as at /oauth/revoke
+    return session.id
 
 
 async def _without_body(

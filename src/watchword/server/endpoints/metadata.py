@@ -36,7 +36,9 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     """The authorization server (RFC 8414 §2).
 
     There is no authorization endpoint, hence no `response_types_supported`: an empty
-    list may not be published (§3.2), and any other would not be true.
+    list may not be published (§3.2), and any other would not be true. The two members
+    of OpenID Connect Discovery §3 are read by libraries that verify access tokens as
+    they would ID tokens: by the algorithms in the first.
     """
 
     issuer: str
@@ -50,6 +52,8 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     introspection_endpoint_auth_methods_supported: list[str]
     introspection_signing_alg_values_supported: list[str]
     dpop_signing_alg_values_supported: list[str]
+    id_token_signing_alg_values_supported: list[str]
+    subject_types_supported: list[str]
     # No standard's: where verifiers follow the sessions that ended.
     watchword_revocations_endpoint: str
 
@@ -97,7 +101,8 @@ def resource_metadata_url(settings: Settings) -> str:
 
 
 async def server(request: Request) -> Response:
-    settings, issuer = engine_of(request).settings, engine_of(request).issuer
+    engine = engine_of(request)
+    issuer, algorithms = engine.issuer, engine.keys.algorithms
     # The form with the issuer's path behind it, or the bare one where a proxy cut it.
     if _behind(request) not in ("", _path_of(issuer)):
         raise NotFound
@@ -111,8 +116,10 @@ async def server(request: Request) -> Response:
         token_endpoint_auth_methods_supported=[*_SECRETS, "none"],
         revocation_endpoint_auth_methods_supported=[*_SECRETS, "none"],
         introspection_endpoint_auth_methods_supported=_SECRETS,
-        introspection_signing_alg_values_supported=[settings.signing_alg],
+        introspection_signing_alg_values_supported=algorithms,
         dpop_signing_alg_values_supported=list(DPOP_ALGORITHMS),
+        id_token_signing_alg_values_supported=algorithms,
+        subject_types_supported=["public"],
         watchword_revocations_endpoint=address_of(issuer, revocations.OPERATION.path),
     )
     return _published(request, document)

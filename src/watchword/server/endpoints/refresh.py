@@ -13,13 +13,13 @@ from watchword.clients import FIRST_PARTY
 from watchword.errors import InvalidRequest
 from watchword.server.answers import JSON, Tokens, tokens_of
 from watchword.server.cookies import is_by_cookie, set_cookie, token_in_cookie
+from watchword.server.oauth import native_client, proof_of
 from watchword.server.openapi import BASE, Operation
 from watchword.server.parsing import (
     client_address,
     engine_of,
     parse_json,
     read_body,
-    read_proof,
     retry_key,
 )
 from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
@@ -27,10 +27,13 @@ from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
 RefreshToken = Annotated[str, msgspec.Meta(description="`ww_rt_` and 76 characters.")]
 
 
-class Refresh(msgspec.Struct, frozen=True, rename="camel"):
-    """The newest refresh token of the session."""
+# Defaults are left out, so that what a client sent is what it would be written as:
+# `parse_json` reads other bodies twice.
+class Refresh(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """The newest refresh token of the session, and the client that has it."""
 
     refresh_token: RefreshToken
+    client_id: str = FIRST_PARTY.id
 
 
 BODY: msgspec.json.Decoder[Refresh | str] = msgspec.json.Decoder(Refresh | str)
@@ -42,8 +45,10 @@ OPERATION = Operation(
     description=(
         "Spends the refresh token. The body may also be the bare token as a JSON "
         "string, or be left out where the session's cookie comes with the request (and "
-        "the header X-Requested-With). A spent token that comes back without its "
-        "Idempotency-Key ends the session: somebody else may hold a copy."
+        "the header X-Requested-With). A client other than first-party sends its "
+        "`clientId`, and a confidential one Authorization: Basic. A spent token that "
+        "comes back without its Idempotency-Key ends the session: somebody else may "
+        "hold a copy."
     ),
     request=Refresh | RefreshToken,
     request_required=False,
@@ -52,8 +57,11 @@ OPERATION = Operation(
     example={"refreshToken": "ww_rt_…"},
     response=Tokens,
     retry_key=True,
+    client=True,
     errors=(
         errors.InvalidRequest,
+        errors.InvalidClient,
+        errors.UnauthorizedClient,
         errors.RetryKeyReused,
         errors.InvalidProof,
         errors.NonceNeeded,
@@ -74,19 +82,20 @@ OPERATION = Operation(
 async def refresh(request: Request) -> Response:
     body = await read_body(request)
     if body:
-        token, cookie = token_in(parse_json(request, body, BODY)), False
+        sent, cookie = refresh_in(parse_json(request, body, BODY)), False
+        token, client = sent.refresh_token, await native_client(request, sent.client_id)
     else:
-        token, cookie = token_in_cookie(request) or "", True
+        token, client, cookie = token_in_cookie(request) or "", FIRST_PARTY, True
         # A page that means the cookie and has none is signed out: refresh_invalid.
         if not token and not is_by_cookie(request):
             raise InvalidRequest("Send the refresh token, or the session's cookie.")
     grant = await engine_of(request).sessions.refresh(
         token,
-        client_id=FIRST_PARTY.id,
+        client_id=client.id,
         retry_key=retry_key(request),
         address=client_address(request),
         cookie=cookie,
-        proof=read_proof(request),
+        proof=proof_of(request, client),
     )
     headers = []
     # A token that stays current is in the jar already: a late answer must not put it
@@ -96,6 +105,6 @@ async def refresh(request: Request) -> Response:
     return JSON(tokens_of(grant), headers=headers)
 
 
-def token_in(body: Refresh | str) -> str:
-    """The token, from either form of the body."""
-    return body if isinstance(body, str) else body.refresh_token
+def refresh_in(body: Refresh | str) -> Refresh:
+    """What was sent, from either form of the body."""
+    return Refresh(body) if isinstance(body, str) else body

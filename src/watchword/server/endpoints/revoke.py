@@ -11,6 +11,7 @@ from watchword.core.refresh_token import PREFIX
 from watchword.core.session import from_text
 from watchword.errors import AccessTokenError, RefreshInvalid, UnsupportedTokenType
 from watchword.ports import Client
+from watchword.server.answers import JSON
 from watchword.server.oauth import FORM, authenticate_client, read_form
 from watchword.server.openapi import Operation
 from watchword.server.parsing import client_address, engine_of
@@ -29,6 +30,10 @@ class TokenForm(msgspec.Struct, frozen=True):
     client_secret: str = ""
 
 
+class RevokedToken(msgspec.Struct, frozen=True):
+    """Nothing more is to be said (RFC 7009 §2.2)."""
+
+
 OPERATION = Operation(
     method="POST",
     path="/oauth/revoke",
@@ -41,6 +46,7 @@ OPERATION = Operation(
     request=TokenForm,
     request_media_type=FORM,
     example={"token": "ww_rt_…", "client_id": "first-party"},
+    response=RevokedToken,
     client=True,
     errors=(
         errors.InvalidRequest,
@@ -66,7 +72,8 @@ async def revoke(request: Request) -> Response:
         await engine_of(request).sessions.end_one(
             session_id, "revoked by client", address=client_address(request)
         )
-    return Response(status_code=200, headers={"cache-control": "no-store"})
+    # RFC 7009 §2.2 ignores the body; clients that parse every answer need one.
+    return JSON(RevokedToken())
 
 
 # Another client's token is refused (RFC 7009 §2.1), in the words of RFC 6749 §5.2 for a

@@ -303,8 +303,8 @@ SELECT id FROM deleted;
 WITH added AS (
     INSERT INTO watchword.clients (
         id, secret_hash, created_at, scope, audience, access_ttl, grants, rights, dpop,
-        disabled, version
-    ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        checks_dpop, grace, disabled, version
+    ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
     ON CONFLICT (id) DO NOTHING
     RETURNING id
 ), told AS (
@@ -312,7 +312,7 @@ WITH added AS (
         type, at, account_id, session_id, client_id, address, detail
     )
     SELECT
-        $12::text, $13::bigint, $14::bytea, $15::bytea, $16::text, $17::text, $18::text
+        $14::text, $15::bigint, $16::bytea, $17::bytea, $18::text, $19::text, $20::text
     FROM added
 )
 SELECT id FROM added;
@@ -320,28 +320,29 @@ SELECT id FROM added;
 -- name: load_client
 SELECT
     id, secret_hash, created_at, scope, audience, access_ttl, grants, rights, dpop,
-    disabled, version
+    checks_dpop, grace, disabled, version
 FROM watchword.clients WHERE id = $1;
 
 -- name: list_clients
 SELECT
     id, secret_hash, created_at, scope, audience, access_ttl, grants, rights, dpop,
-    disabled, version
+    checks_dpop, grace, disabled, version
 FROM watchword.clients WHERE id > $1 ORDER BY id LIMIT $2;
 
 -- name: swap_client
 WITH swapped AS (
     UPDATE watchword.clients SET
         secret_hash = $1, scope = $2, audience = $3, access_ttl = $4, grants = $5,
-        rights = $6, dpop = $7, disabled = $8, version = $9
-    WHERE id = $10 AND version = $11
+        rights = $6, dpop = $7, checks_dpop = $8, grace = $9, disabled = $10,
+        version = $11
+    WHERE id = $12 AND version = $13
     RETURNING id
 ), told AS (
     INSERT INTO watchword.audit (
         type, at, account_id, session_id, client_id, address, detail
     )
     SELECT
-        $12::text, $13::bigint, $14::bytea, $15::bytea, $16::text, $17::text, $18::text
+        $14::text, $15::bigint, $16::bytea, $17::bytea, $18::text, $19::text, $20::text
     FROM swapped
 )
 SELECT id FROM swapped;

@@ -169,27 +169,27 @@ DELETE FROM accounts WHERE id = ? AND version = ? RETURNING id;
 -- name: add_client
 INSERT INTO clients (
     id, secret_hash, created_at, scope, audience, access_ttl, grants, rights, dpop,
-    disabled, version
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    checks_dpop, grace, disabled, version
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO NOTHING
 RETURNING id;
 
 -- name: load_client
 SELECT
     id, secret_hash, created_at, scope, audience, access_ttl, grants, rights, dpop,
-    disabled, version
+    checks_dpop, grace, disabled, version
 FROM clients WHERE id = ?;
 
 -- name: list_clients
 SELECT
     id, secret_hash, created_at, scope, audience, access_ttl, grants, rights, dpop,
-    disabled, version
+    checks_dpop, grace, disabled, version
 FROM clients WHERE id > ? ORDER BY id LIMIT ?;
 
 -- name: swap_client
 UPDATE clients SET
     secret_hash = ?, scope = ?, audience = ?, access_ttl = ?, grants = ?, rights = ?,
-    dpop = ?, disabled = ?, version = ?
+    dpop = ?, checks_dpop = ?, grace = ?, disabled = ?, version = ?
 WHERE id = ? AND version = ?
 RETURNING id;
 

@@ -118,6 +118,8 @@ class RecordRules(Pair):
             audience=TERMS.audience if full else (),
             access_ttl=limits.MINUTE if full else None,
             dpop=full,
+            checks_dpop=full,
+            grace=limits.MINUTE if full else 0,
             disabled=not before.disabled,
             version=before.version + 1,
         )

@@ -40,6 +40,8 @@ _FULL: dict[str, Any] = {
     "grants": ("refresh_token", "client_credentials"),
     "rights": ("introspect", "feed"),
     "dpop": True,
+    "checks_dpop": True,
+    "grace": 60_000,
     "disabled": True,
 }
 

@@ -4,6 +4,8 @@ A public client has no secret: its id only says whose session it is. A confident
 proves its secret, and may then have tokens of its own (RFC 6749 §4.4) or rights over
 other people's (`introspect`, `feed`). Unknown, disabled, no or a wrong secret: the same
 answer, at about the same cost.
+
+rules       what a client may be, and the one that is built in
 """
 
 from __future__ import annotations
@@ -11,17 +13,26 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-import re
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 import msgspec
 
+from watchword.clients.rules import (
+    CLIENT_CREDENTIALS,
+    FIRST_PARTY,
+    GRANTS,
+    INTROSPECT,
+    REFRESH_TOKEN,
+    RIGHTS,
+    check,
+    is_name,
+)
 from watchword.core import limits
 from watchword.core.access_token import client_claims
 from watchword.core.network import network_of
-from watchword.core.session import Asked, Policy, from_text
+from watchword.core.session import Asked, Policy
 from watchword.core.throttle import Cost
 from watchword.errors import (
     InvalidClient,
@@ -48,24 +59,20 @@ from watchword.ports import (
     Which,
 )
 
-REFRESH_TOKEN: Final = "refresh_token"  # noqa: S105 - a grant type
-CLIENT_CREDENTIALS: Final = "client_credentials"
-GRANTS: Final = (REFRESH_TOKEN, CLIENT_CREDENTIALS)
-RIGHTS: Final = ("introspect", "feed")
-
-FIRST_PARTY: Final = Client(
-    id="first-party", secret_hash=None, created_at=0, grants=(REFRESH_TOKEN,)
-)
-"""The client of the native login: built in, public, and in no store."""
+__all__ = [
+    "CLIENT_CREDENTIALS",
+    "FIRST_PARTY",
+    "GRANTS",
+    "INTROSPECT",
+    "REFRESH_TOKEN",
+    "RIGHTS",
+    "ClientGrant",
+    "Clients",
+    "SessionsOfClients",
+]
 
 SECRET_PREFIX: Final = "ww_cs_"  # noqa: S105 - what secret scanners look for
 
-_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
-_SCOPE: Final = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 §3.3
-# A name, or a URI (RFC 3986 §4.3) as far as it keeps header and log lines whole.
-_AUDIENCE: Final = re.compile(
-    r"[A-Za-z0-9._~-]+|[A-Za-z][A-Za-z0-9+.-]*:[\x21\x24-\x5B\x5D\x5F-\x7E]+"
-)
 _NO_HASH: Final = bytes(32)
 # A disabled client is refused everywhere within a second, as a revoked session is.
 _FRESH: Final = limits.SECOND
@@ -104,7 +111,11 @@ class Clients:
         issuer: str,
         clock: Clock,
         entropy: Entropy,
+        first_party_scope: tuple[str, ...] = (),
     ) -> None:
+        self._first_party = msgspec.structs.replace(
+            FIRST_PARTY, scope=first_party_scope, grace=policy.grace
+        )
         self._store = store
         self._sessions = sessions
         self._keys = keys
@@ -123,7 +134,7 @@ class Clients:
         Raises InvalidClient without saying why; Throttled, StoreUnavailable.
         """
         if client_id == FIRST_PARTY.id and secret is None:
-            return FIRST_PARTY
+            return self._first_party
         now = self._clock()
         shown = None if secret is None else _hash_of(secret)
         client, read_at = self._known.get(client_id, (None, 0))
@@ -138,7 +149,7 @@ class Clients:
 
     async def _load(self, client_id: str, now: int) -> Client | None:
         self._known.pop(client_id, None)
-        plausible = _is_name(client_id)
+        plausible = is_name(client_id)
         client = await self._store.load_client(client_id) if plausible else None
         if client is not None:
             if len(self._known) >= _KEPT:
@@ -212,10 +223,12 @@ class Clients:
         grants: Iterable[str] | None = None,
         rights: Iterable[str] = (),
         dpop: bool = False,
+        checks_dpop: bool = False,
+        grace: int = limits.CLIENT_GRACE,
     ) -> tuple[Client, str | None]:
         """A new client and, if confidential, its secret: shown here and never again.
 
-        `access_ttl` in milliseconds. Raises InvalidRequest, NameTaken.
+        `access_ttl` and `grace` in milliseconds. Raises InvalidRequest, NameTaken.
         """
         rights = tuple(dict.fromkeys(rights))
         if grants is None:
@@ -232,9 +245,10 @@ class Clients:
             grants=tuple(dict.fromkeys(grants)),
             rights=rights,
             dpop=dpop,
+            checks_dpop=checks_dpop,
+            grace=grace,
         )
-        for fault in _faults(client):
-            raise InvalidRequest(fault)
+        check(client)
         event = Event(
             type=EventType.CLIENT_CREATED,
             at=client.created_at,
@@ -251,8 +265,8 @@ class Clients:
     async def get(self, name: str) -> Client:
         """The client of that id, the built-in one too. Raises NotFound."""
         if name == FIRST_PARTY.id:
-            return FIRST_PARTY
-        client = await self._store.load_client(name) if _is_name(name) else None
+            return self._first_party
+        client = await self._store.load_client(name) if is_name(name) else None
         if client is None:
             message = f"there is no client named {name!r}"
             raise NotFound(message)
@@ -285,6 +299,23 @@ class Clients:
         await self._update(name, change, "secret")
         return secret
 
+    async def update(
+        self, name: str, *, grace: int | None = None, checks_dpop: bool | None = None
+    ) -> Client:
+        """Change what is given; `grace` (ms) for sessions that begin from now on.
+
+        Raises NotFound, InvalidRequest.
+        """
+        given = {"grace": grace, "checks_dpop": checks_dpop}
+        wanted = {name: value for name, value in given.items() if value is not None}
+
+        def change(client: Client) -> Client:
+            after = _changed(client, **wanted)
+            check(after)
+            return after
+
+        return await self._update(name, change, " ".join(wanted))
+
     async def disable(self, name: str) -> int:
         """Accept the client no more and end its sessions; how many.
 
@@ -300,11 +331,11 @@ class Clients:
 
     async def _update(
         self, name: str, change: Callable[[Client], Client], what: str
-    ) -> None:
-        """Change the row as it is when it is written."""
+    ) -> Client:
+        """Change the row as it is when it is written; what it is then."""
         for _ in range(limits.SWAP_ATTEMPTS):
             before = await self.get(name)
-            if before is FIRST_PARTY:
+            if name == FIRST_PARTY.id:
                 message = f"{name} is built in and cannot be changed"
                 raise InvalidRequest(message)
             event = Event(
@@ -313,9 +344,10 @@ class Clients:
                 client_id=name,
                 detail={"change": what},
             )
-            if await self._store.swap_client(before, change(before), event):
+            after = change(before)
+            if await self._store.swap_client(before, after, event):
                 self._known.pop(name, None)
-                return
+                return after
         raise StoreUnavailable
 
     def _new_secret(self) -> str:
@@ -352,49 +384,3 @@ def _costs(client_id: str, address: str) -> tuple[Cost, Cost]:
 
 def _changed(client: Client, **fields: object) -> Client:
     return msgspec.structs.replace(client, version=client.version + 1, **fields)
-
-
-def _is_name(text: str) -> bool:
-    return len(text) <= limits.CLIENT_ID_MAX and _ID.fullmatch(text) is not None
-
-
-def _faults(client: Client) -> Iterator[str]:
-    """What is wrong with a client that shall be made, in sentences."""
-    if not _is_name(client.id):
-        yield (
-            f"A client id is 1 to {limits.CLIENT_ID_MAX} letters, digits and . _ - "
-            "(ASCII), and begins with a letter or digit."
-        )
-    if client.id == FIRST_PARTY.id:
-        yield f"{client.id} is built in: choose another client id."
-    if from_text(client.id.lower()) is not None:
-        # RFC 9700 §4.15.1: no API may take a client for a user.
-        yield "A client id cannot be a UUID: those are the subjects of users."
-    yield from _too_wide(client.scope, client.audience)
-    ttl = client.access_ttl
-    if ttl is not None and not limits.SECOND <= ttl <= limits.ACCESS_TTL_MAX:
-        longest = limits.ACCESS_TTL_MAX // limits.SECOND
-        yield f"An access lifetime is 1 to {longest} seconds."
-    for kind, known, given in (
-        ("grant", GRANTS, client.grants),
-        ("right", RIGHTS, client.rights),
-    ):
-        if not set(given) <= set(known):
-            yield f"A {kind} is one of: {', '.join(known)}."
-    if client.secret_hash is None and (
-        client.rights or CLIENT_CREDENTIALS in client.grants
-    ):
-        yield (
-            "A public client proves nothing: it may have neither rights nor the grant "
-            f"{CLIENT_CREDENTIALS}. Make it confidential."
-        )
-
-
-def _too_wide(scope: tuple[str, ...], audience: tuple[str, ...]) -> Iterator[str]:
-    if not all(map(_SCOPE.fullmatch, scope)):
-        yield "A scope is visible ASCII without blank, quote or backslash."
-    if not all(map(_AUDIENCE.fullmatch, audience)):
-        yield "An audience is an absolute URI without fragment, or a plain name."
-    for words in (scope, audience):  # both go into every token
-        if len(" ".join(words)) > limits.SCOPE_MAX:
-            yield f"All scopes together, or audiences: {limits.SCOPE_MAX} characters."

@@ -1,0 +1,90 @@
+"""What an OAuth client may be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from watchword.core import limits
+from watchword.core.session import from_text
+from watchword.errors import InvalidRequest
+from watchword.ports import Client
+
+REFRESH_TOKEN: Final = "refresh_token"  # noqa: S105 - a grant type
+CLIENT_CREDENTIALS: Final = "client_credentials"
+GRANTS: Final = (REFRESH_TOKEN, CLIENT_CREDENTIALS)
+INTROSPECT: Final = "introspect"
+RIGHTS: Final = (INTROSPECT, "feed")
+
+FIRST_PARTY: Final = Client(
+    id="first-party", secret_hash=None, created_at=0, grants=(REFRESH_TOKEN,)
+)
+"""The client of the native login: built in, public, and in no store.
+
+Its scope and grace are settings; here it has neither.
+"""
+
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+_SCOPE: Final = re.compile(limits.SCOPE_CHARACTERS)
+# A name, or a URI (RFC 3986 §4.3) as far as it keeps header and log lines whole.
+_AUDIENCE: Final = re.compile(
+    r"[A-Za-z0-9._~-]+|[A-Za-z][A-Za-z0-9+.-]*:[\x21\x24-\x5B\x5D\x5F-\x7E]+"
+)
+
+
+def is_name(text: str) -> bool:
+    """Whether a client may have that id."""
+    return len(text) <= limits.CLIENT_ID_MAX and _ID.fullmatch(text) is not None
+
+
+def check(client: Client) -> None:
+    """Raises InvalidRequest, with a sentence, for a client that may not be."""
+    for fault in _faults(client):
+        raise InvalidRequest(fault)
+
+
+def _faults(client: Client) -> Iterator[str]:
+    """What is wrong with a client that shall be made or changed, in sentences."""
+    if not is_name(client.id):
+        yield (
+            f"A client id is 1 to {limits.CLIENT_ID_MAX} letters, digits and . _ - "
+            "(ASCII), and begins with a letter or digit."
+        )
+    if client.id == FIRST_PARTY.id:
+        yield f"{client.id} is built in: choose another client id."
+    if from_text(client.id.lower()) is not None:
+        # RFC 9700 §4.15.1: no API may take a client for a user.
+        yield "A client id cannot be a UUID: those are the subjects of users."
+    yield from _too_wide(client.scope, client.audience)
+    ttl = client.access_ttl
+    if ttl is not None and not limits.SECOND <= ttl <= limits.ACCESS_TTL_MAX:
+        longest = limits.ACCESS_TTL_MAX // limits.SECOND
+        yield f"An access lifetime is 1 to {longest} seconds."
+    if not 0 <= client.grace <= limits.GRACE_MAX:
+        yield f"A grace is 0 to {limits.GRACE_MAX // limits.SECOND} seconds."
+    for kind, known, given in (
+        ("grant", GRANTS, client.grants),
+        ("right", RIGHTS, client.rights),
+    ):
+        if not set(given) <= set(known):
+            yield f"A {kind} is one of: {', '.join(known)}."
+    if client.secret_hash is None and (
+        client.rights or CLIENT_CREDENTIALS in client.grants
+    ):
+        yield (
+            "A public client proves nothing: it may have neither rights nor the grant "
+            f"{CLIENT_CREDENTIALS}. Make it confidential."
+        )
+    if client.checks_dpop and INTROSPECT not in client.rights:
+        yield f"Only a client with the right {INTROSPECT} can be one that checks DPoP."
+
+
+def _too_wide(scope: tuple[str, ...], audience: tuple[str, ...]) -> Iterator[str]:
+    if not all(map(_SCOPE.fullmatch, scope)):
+        yield "A scope is visible ASCII without blank, quote or backslash."
+    if not all(map(_AUDIENCE.fullmatch, audience)):
+        yield "An audience is an absolute URI without fragment, or a plain name."
+    for words in (scope, audience):  # both go into every token
+        if len(" ".join(words)) > limits.SCOPE_MAX:
+            yield f"All scopes together, or audiences: {limits.SCOPE_MAX} characters."

@@ -1,0 +1,53 @@
+"""coreos/go-oidc, beneath oauth2-proxy and much else: the issuer alone is enough."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.strangers.site import Site
+from tests.tools import tool
+
+pytestmark = pytest.mark.needs("go")
+
+HERE: Final = Path(__file__).parent / "go"
+SECONDS: Final = 300  # the first build fetches modules and compiles the library
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program of this folder, built; go.sum says what may be fetched for it."""
+    built = tmp_path_factory.mktemp("go") / "resource-server"
+    command = [tool("go"), "build", "-mod=readonly", "-buildvcs=false", "-o", built]
+    subprocess.run([*command, "."], cwd=HERE, check=True, timeout=SECONDS)
+    return built
+
+
+def answers(program: Path, issuer: str, audience: str, *tokens: str) -> list[str]:
+    done = subprocess.run(
+        [program, issuer, audience],
+        input="\n".join(tokens),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return done.stdout.splitlines()
+
+
+def test_it_verifies_a_default_token_from_the_issuer_alone(
+    site: Site, program: Path
+) -> None:
+    """And no token that was altered, or is for another audience."""
+    grant = site.login()
+    token = grant["accessToken"]
+    head, payload, signature = token.split(".")
+    forged = f"{head}.{payload}.{signature[::-1]}"
+    good, bad = answers(program, site.issuer, "api", token, forged)
+    assert good.startswith("ok ")
+    assert bad.startswith("refused ")
+    (other,) = answers(program, site.issuer, "another", token)
+    assert "audience" in other
