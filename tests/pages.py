@@ -48,6 +48,15 @@ def without_blocks(page: Path) -> str:
     )
 
 
+def anchors_of(page: Path) -> set[str]:
+    """The anchors that a heading has on the usual forges."""
+    headings = re.findall(r"^#+ (.+)$", without_blocks(page), re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", text.lower()).strip().replace(" ", "-")
+        for text in headings
+    }
+
+
 def rows_of(page: Path, head: str) -> list[list[str]]:
     """The cells of the table whose first line begins with `head`."""
     (table,) = tables_of(page, head)

@@ -31,6 +31,7 @@ from tests.pages import (
     NAMES,
     ROOT,
     Block,
+    anchors_of,
     blocks_of,
     clean_environment,
     rows_of,
@@ -368,15 +369,6 @@ def test_the_security_page_has_the_numbers_of_the_throttle() -> None:
 
 
 # Links
-
-
-def anchors_of(page: Path) -> set[str]:
-    """The anchors that a heading has on the usual forges."""
-    headings = re.findall(r"^#+ (.+)$", without_blocks(page), re.MULTILINE)
-    return {
-        re.sub(r"[^\w\- ]", "", text.lower()).strip().replace(" ", "-")
-        for text in headings
-    }
 
 
 @pytest.mark.parametrize("name", NAMES)

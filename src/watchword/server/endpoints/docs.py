@@ -31,7 +31,6 @@ FILES: Final = {
     "watchword-docs.css": ("watchword-docs.css", _STYLE),
     "swagger-ui-bundle.js": (_VENDORED + "swagger-ui-bundle.js", SCRIPT),
     "swagger-ui.css": (_VENDORED + "swagger-ui.css", _STYLE),
-    "favicon-32x32.png": (_VENDORED + "favicon-32x32.png", "image/png"),
     # The first line of the bundle refers to its notices, and whoever gets the bundle
     # gets its licence (Apache-2.0 §4).
     "swagger-ui-bundle.js.LICENSE.txt": (
