@@ -31,7 +31,7 @@ def metadata(tmp_path_factory: pytest.TempPathFactory) -> Message:
     """Those of the wheel that an index would be given."""
     wheel = zipfile.ZipFile(build_wheel(tmp_path_factory.mktemp("wheel")))
     (name,) = [one for one in wheel.namelist() if one.endswith("/METADATA")]
-    return email.message_from_bytes(wheel.read(name))
+    return email.message_from_string(wheel.read(name).decode())
 
 
 def test_every_link_of_the_readme_leads_somewhere_from_an_index_too(
@@ -41,7 +41,7 @@ def test_every_link_of_the_readme_leads_somewhere_from_an_index_too(
     assert metadata["version"] == __version__
     assert metadata["description-content-type"] == "text/markdown"
     shown = tmp_path / "README.md"
-    shown.write_bytes(metadata.get_payload(decode=True))
+    shown.write_text(str(metadata.get_payload()))
     links = re.findall(r"\]\(([^)]+)\)", without_blocks(shown))
     assert len(links) > 20
     for link in links:
