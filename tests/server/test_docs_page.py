@@ -30,6 +30,10 @@ START_SECONDS = 10
 
 LOCKED = "authorization button locked"
 UNLOCKED = "authorization button unlocked"
+GROUND: dict[Literal["light", "dark"], str] = {
+    "light": "rgb(243, 245, 248)",
+    "dark": "rgb(13, 19, 28)",
+}
 TITLE = {"dark": "rgb(210, 214, 215)", "light": "rgb(59, 65, 81)"}  # Swagger UI's own
 STATIC = resources.files("watchword.server") / "static"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -329,10 +333,7 @@ def test_no_padlock_is_closed_before_the_sign_in(docs: DocsPage) -> None:
 
 def test_the_page_follows_the_theme_of_the_system(docs: DocsPage) -> None:
     """At the start, and when it changes while the page is open."""
-    for scheme, ground in (
-        ("dark", "rgb(13, 19, 28)"),
-        ("light", "rgb(243, 245, 248)"),
-    ):
+    for scheme, ground in GROUND.items():
         docs.page.emulate_media(color_scheme=scheme)
         expect(docs.page.locator("html")).to_have_css("background-color", ground)
         text = docs.page.locator(".swagger-ui .info .title")
@@ -439,8 +440,7 @@ def test_the_home_page_fits_a_small_screen_in_either_theme(
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{origin}/")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
-    ground = {"light": "rgb(243, 245, 248)", "dark": "rgb(13, 19, 28)"}
-    expect(page.locator("body")).to_have_css("background-color", ground[scheme])
+    expect(page.locator("body")).to_have_css("background-color", GROUND[scheme])
     for part in page.locator("main *").all():
         box = part.bounding_box()
         assert box is None or box["x"] + box["width"] <= 320
