@@ -17,6 +17,7 @@ DOCS: Final = ROOT / "docs"
 SOURCE: Final = ROOT / "site-source"
 PAGES: Final = sorted([*ROOT.glob("*.md"), *DOCS.glob("**/*.md")])
 STYLE: Final = DOCS / "site.css"
+MARK: Final = ROOT / "src/watchword/server/static/watchword.svg"
 # Fenced blocks are found first, so that what looks like a link in there stays.
 _LINK: Final = re.compile(
     r"^( *)```.*?^\1```$|\]\(([^)#:]+)(#[^)]*)?\)", re.DOTALL | re.MULTILINE
@@ -49,6 +50,7 @@ def gather() -> None:
     """Make the folder anew."""
     shutil.rmtree(SOURCE, ignore_errors=True)
     linked = {STYLE}
+    _write(Path(MARK.name), MARK.read_text())
     for page in PAGES:
         text, targets = moved(page)
         linked |= targets

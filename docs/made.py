@@ -61,8 +61,9 @@ def layers(package: griffe.Module) -> str:
     for row in rows:
         lines.append(f"├─{'─' * wide}─┼─{'─' * room}┤")
         for name in row:
-            said = textwrap.shorten(_beginning(package[name]), room, placeholder=" …")
-            lines.append(f"│ {name:{wide}} │ {said:{room}}│")
+            said = textwrap.wrap(_beginning(package[name]), room - 1)
+            lines.append(f"│ {name:{wide}} │ {said[0]:{room}}│")
+            lines += [f"│ {'':{wide}} │ {more:{room}}│" for more in said[1:]]
     lines[0] = lines[0].translate(str.maketrans("├┼┤", "┌┬┐"))
     lines.append(f"└─{'─' * wide}─┴─{'─' * room}┘")
     also = "".join(f"* {one['name']}.\n" for one in contracts.values())

@@ -71,6 +71,8 @@ def test_every_link_of_the_site_leads_to_what_is_gathered(
 ) -> None:
     monkeypatch.setattr(build, "SOURCE", tmp_path)
     build.gather()
+    for name in (CONFIG["theme"]["logo"], *CONFIG["extra_css"]):
+        assert (tmp_path / name).is_file()
     for page in build.PAGES:
         text, linked = build.moved(page)
         assert (tmp_path / build.place_of(page)).read_text() == text
