@@ -34,7 +34,9 @@ from tests.pages import (
     anchors_of,
     blocks_of,
     clean_environment,
+    printed_by,
     rows_of,
+    script_of,
     tables_of,
     without_blocks,
 )
@@ -129,21 +131,10 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 @pytest.fixture(scope="module")
 def printed(server: Server) -> list[str]:
     """What each step of the README prints, in one shell, as for a reader."""
-    mark = "=== next step ==="
-    script = f"\nprintf '\\n{mark}\\n'\n".join(s.commands for s in steps_of(README))
+    script = script_of(step.commands for step in STEPS)
     script = replaced(script, ADDRESS, server.url)
     script = replaced(script, "the password that was shown", server.password)
-    script = replaced(script, "sleep 120", f"sleep {LIFE}")
-    done = subprocess.run(
-        ["bash", "-eu", "-o", "pipefail", "-c", script],
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.replace("\r\n", "\n").split(f"\n{mark}\n")
+    return printed_by(replaced(script, "sleep 120", f"sleep {LIFE}"))
 
 
 def replaced(text: str, old: str, new: str) -> str:
