@@ -53,7 +53,8 @@ serve: setup ## Start the server: make serve ARGS="--port 9000"
 test: setup $(PACKAGES) ## Run the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-check: setup ## Everything that CI asks: format, lint, types, layers, lock, site, tests
+# The tests come before the site: what `docs` makes anew must not hide that it was old.
+check: setup ## Everything that CI asks: format, lint, types, layers, lock, tests, site
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -62,11 +63,12 @@ check: setup ## Everything that CI asks: format, lint, types, layers, lock, site
 		$$uv lock --quiet --check --offline --python $(BIN)/python
 	$(BIN)/python -m coverage run -m pytest tests/core
 	$(BIN)/python -m coverage report
-	@$(MAKE) --no-print-directory docs
 	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory docs
 
 # Its generator stays out of .venv: it is as big as all that a server needs.
 docs: setup ## Build the documentation as a site, in site/
+	$(BIN)/python docs/made.py
 	$(BIN)/python docs/build.py
 	@$(FIND_UV); UV_PROJECT_ENVIRONMENT=.tools/docs UV_PYTHON_DOWNLOADS=never \
 		$$uv run --quiet --frozen --python $(BIN)/python --only-group docs \

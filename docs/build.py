@@ -16,6 +16,8 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 DOCS: Final = ROOT / "docs"
 SOURCE: Final = ROOT / "site-source"
 PAGES: Final = sorted([*ROOT.glob("*.md"), *DOCS.glob("**/*.md")])
+STYLE: Final = DOCS / "site.css"
+MARK: Final = ROOT / "src/watchword/server/static/watchword.svg"
 # Fenced blocks are found first, so that what looks like a link in there stays.
 _LINK: Final = re.compile(
     r"^( *)```.*?^\1```$|\]\(([^)#:]+)(#[^)]*)?\)", re.DOTALL | re.MULTILINE
@@ -47,7 +49,8 @@ def moved(page: Path) -> tuple[str, set[Path]]:
 def gather() -> None:
     """Make the folder anew."""
     shutil.rmtree(SOURCE, ignore_errors=True)
-    linked: set[Path] = set()
+    linked = {STYLE}
+    _write(Path(MARK.name), MARK.read_text())
     for page in PAGES:
         text, targets = moved(page)
         linked |= targets

@@ -1,3 +1,5 @@
+import os
+
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.http import HttpRequest, JsonResponse
@@ -8,7 +10,11 @@ from watchword.integrations.django import auth
 settings.configure(
     ALLOWED_HOSTS=["127.0.0.1"],
     ROOT_URLCONF=__name__,
-    WATCHWORD={"issuer": "https://auth.example", "audience": "api"},
+    WATCHWORD={
+        "issuer": "https://auth.example",
+        "audience": "api",
+        "feed": ("orders-api", os.environ["FEED_SECRET"]),
+    },
 )
 
 

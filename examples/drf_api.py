@@ -1,3 +1,5 @@
+import os
+
 import django
 from django.conf import settings
 
@@ -12,7 +14,11 @@ settings.configure(
         "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
         "UNAUTHENTICATED_USER": None,
     },
-    WATCHWORD={"issuer": "https://auth.example", "audience": "api"},
+    WATCHWORD={
+        "issuer": "https://auth.example",
+        "audience": "api",
+        "feed": ("orders-api", os.environ["FEED_SECRET"]),
+    },
 )
 django.setup()
 

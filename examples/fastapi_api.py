@@ -1,3 +1,4 @@
+import os
 from typing import Annotated
 
 from fastapi import Depends, FastAPI
@@ -5,7 +6,11 @@ from fastapi import Depends, FastAPI
 from watchword.integrations.fastapi import ResourceServer
 from watchword.verify import Claims
 
-auth = ResourceServer("https://auth.example", audience="api")
+auth = ResourceServer(
+    "https://auth.example",
+    audience="api",
+    feed=("orders-api", os.environ["FEED_SECRET"]),
+)
 app = FastAPI(lifespan=auth.lifespan)
 auth.mount(app)
 

@@ -1,9 +1,15 @@
+import os
+
 from flask import Flask
 
 from watchword.integrations.flask import ResourceServer
 
 app = Flask(__name__)
-auth = ResourceServer("https://auth.example", audience="api")
+auth = ResourceServer(
+    "https://auth.example",
+    audience="api",
+    feed=("orders-api", os.environ["FEED_SECRET"]),
+)
 auth.init_app(app)
 
 

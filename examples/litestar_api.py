@@ -1,10 +1,16 @@
+import os
+
 from litestar import Litestar, get
 from litestar.di import NamedDependency
 
 from watchword.integrations.litestar import ResourceServer
 from watchword.verify import Claims
 
-auth = ResourceServer("https://auth.example", audience="api")
+auth = ResourceServer(
+    "https://auth.example",
+    audience="api",
+    feed=("orders-api", os.environ["FEED_SECRET"]),
+)
 
 
 @get("/hello")

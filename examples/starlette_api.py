@@ -1,3 +1,5 @@
+import os
+
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -5,7 +7,11 @@ from starlette.routing import Route
 
 from watchword.integrations.starlette import ResourceServer
 
-auth = ResourceServer("https://auth.example", audience="api")
+auth = ResourceServer(
+    "https://auth.example",
+    audience="api",
+    feed=("orders-api", os.environ["FEED_SECRET"]),
+)
 
 
 @auth.requires()

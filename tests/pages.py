@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -12,6 +14,7 @@ from watchword.config import ENV_PREFIX
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 COMMAND: Final = Path(sys.executable).with_name("watchword")
+_MARK: Final = "=== next step ==="
 PAGES: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 NAMES: Final = [str(page.relative_to(ROOT)) for page in PAGES]
 
@@ -48,6 +51,15 @@ def without_blocks(page: Path) -> str:
     )
 
 
+def anchors_of(page: Path) -> set[str]:
+    """The anchors that a heading has on the usual forges."""
+    headings = re.findall(r"^#+ (.+)$", without_blocks(page), re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", text.lower()).strip().replace(" ", "-")
+        for text in headings
+    }
+
+
 def rows_of(page: Path, head: str) -> list[list[str]]:
     """The cells of the table whose first line begins with `head`."""
     (table,) = tables_of(page, head)
@@ -71,6 +83,27 @@ def _rows(lines: list[str]) -> list[list[str]]:
             break
         rows.append([cell.strip() for cell in line.strip("|").split("|")])
     return rows
+
+
+def script_of(commands: Iterable[str]) -> str:
+    """The commands of several blocks as one shell would be given them."""
+    return f"\nprintf '\\n{_MARK}\\n'\n".join(commands)
+
+
+def printed_by(script: str, folder: Path | None = None) -> list[str]:
+    """What the commands of each block print, run in that folder until one fails."""
+    path = f"{COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-eu", "-o", "pipefail", "-c", script],
+        cwd=folder,
+        env=clean_environment(PATH=path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.replace("\r\n", "\n").split(f"\n{_MARK}\n")
 
 
 def clean_environment(**more: str) -> dict[str, str]:

@@ -31,9 +31,12 @@ from tests.pages import (
     NAMES,
     ROOT,
     Block,
+    anchors_of,
     blocks_of,
     clean_environment,
+    printed_by,
     rows_of,
+    script_of,
     tables_of,
     without_blocks,
 )
@@ -128,21 +131,10 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 @pytest.fixture(scope="module")
 def printed(server: Server) -> list[str]:
     """What each step of the README prints, in one shell, as for a reader."""
-    mark = "=== next step ==="
-    script = f"\nprintf '\\n{mark}\\n'\n".join(s.commands for s in steps_of(README))
+    script = script_of(step.commands for step in STEPS)
     script = replaced(script, ADDRESS, server.url)
     script = replaced(script, "the password that was shown", server.password)
-    script = replaced(script, "sleep 120", f"sleep {LIFE}")
-    done = subprocess.run(
-        ["bash", "-eu", "-o", "pipefail", "-c", script],
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.replace("\r\n", "\n").split(f"\n{mark}\n")
+    return printed_by(replaced(script, "sleep 120", f"sleep {LIFE}"))
 
 
 def replaced(text: str, old: str, new: str) -> str:
@@ -269,9 +261,8 @@ def default_of(name: str) -> str:
     return f"`{value}`"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/settings.md"])
-def test_every_setting_is_documented_with_its_default(page: str) -> None:
-    rows = rows_of(ROOT / page, "| variable | default |")
+def test_every_setting_is_documented_with_its_default() -> None:
+    rows = rows_of(ROOT / "docs/settings.md", "| variable | default |")
     wanted = [
         (f"`{ENV_PREFIX}{name.upper()}`", default_of(name))
         for name in Settings.model_fields
@@ -368,15 +359,6 @@ def test_the_security_page_has_the_numbers_of_the_throttle() -> None:
 
 
 # Links
-
-
-def anchors_of(page: Path) -> set[str]:
-    """The anchors that a heading has on the usual forges."""
-    headings = re.findall(r"^#+ (.+)$", without_blocks(page), re.MULTILINE)
-    return {
-        re.sub(r"[^\w\- ]", "", text.lower()).strip().replace(" ", "-")
-        for text in headings
-    }
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
@@ -15,13 +14,18 @@ from typing import Final
 
 import pytest
 
-from tests.pages import COMMAND, ROOT, clean_environment, files_of
+from tests.pages import (
+    ROOT,
+    clean_environment,
+    files_of,
+    printed_by,
+    script_of,
+)
 from tests.test_docs import ADDRESS, SHAPES, assert_alike, steps_of, wait_for
 
 PAGE: Final = ROOT / "docs/tutorial.md"
 FILES: Final = files_of(PAGE)
 STEPS: Final = steps_of(PAGE)
-MARK: Final = "=== next step ==="
 
 
 @pytest.fixture(scope="module")
@@ -54,20 +58,9 @@ def url(folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def printed(folder: Path, url: str) -> list[str]:
-    script = f"\nprintf '\\n{MARK}\\n'\n".join(step.commands for step in STEPS)
+    script = script_of(step.commands for step in STEPS)
     assert ADDRESS in script
-    path = f"{COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-eu", "-o", "pipefail", "-c", script.replace(ADDRESS, url)],
-        cwd=folder,
-        env=clean_environment(PATH=path),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split(f"\n{MARK}\n")
+    return printed_by(script.replace(ADDRESS, url), folder)
 
 
 @pytest.mark.parametrize("place", range(len(STEPS)))

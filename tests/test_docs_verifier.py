@@ -56,6 +56,32 @@ def test_the_programs_print_what_the_page_says(
     assert (done.stdout, done.stderr) == (expected.text, "")
 
 
+@pytest.mark.parametrize("place", PROGRAMS)
+def test_the_programs_refuse_a_token_whose_user_has_logged_out(
+    follower: Follower, tmp_path: Path, place: int
+) -> None:
+    live = follower.live
+    device, tokens = Device(live), live.login()
+    for refresh in (device.refresh_token, tokens["refreshToken"]):
+        body = {"refreshToken": refresh}
+        assert live.call("POST", "/api/auth/logout", body).status == 200
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _here(BLOCKS[place], live)],
+        cwd=tmp_path,
+        env=clean_environment(
+            FEED_SECRET=follower.credentials[1],
+            ACCESS_TOKEN=tokens["accessToken"],
+            BOUND_TOKEN=device.access,
+            PROOF=device.proof("GET", "https://orders.example.org/orders"),
+        ),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "token_revoked" in done.stdout or "TokenRevoked" in done.stderr
+
+
 def test_the_line_for_the_feed_is_answered_so(follower: Follower) -> None:
     (place,) = [place for place, one in enumerate(BLOCKS) if one.kind == "sh"]
     done = subprocess.run(
@@ -67,11 +93,12 @@ def test_the_line_for_the_feed_is_answered_so(follower: Follower) -> None:
         check=True,
     )
     shown, told = json.loads(BLOCKS[place + 1].text), json.loads(done.stdout)
-    measured = ("cursor", "now", "completeAsOf")
+    measured = ("cursor", "entries", "now", "completeAsOf")
     assert list(shown) == list(told)
     assert [v for k, v in shown.items() if k not in measured] == [
         v for k, v in told.items() if k not in measured
     ]
+    assert all(set(one) == {"sid", "at", "until"} for one in told["entries"])
 
 
 def test_every_field_of_health_is_on_the_page() -> None:

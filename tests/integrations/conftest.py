@@ -13,6 +13,7 @@ from watchword import verify
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FEED_SECRET", "the examples want one")
     return tmp_path
 
 

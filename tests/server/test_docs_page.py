@@ -1,4 +1,4 @@
-"""/docs, from a real `watchword serve` and in a real Chromium."""
+"""/ and /docs, from a real `watchword serve` and in a real Chromium."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from email.message import Message
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 from urllib.error import HTTPError, URLError
 
 import pytest
@@ -27,6 +28,13 @@ PASSWORD = "correct-horse-battery-staple-41"
 ACCESS_SECONDS = 3  # long enough for two clicks on a busy machine
 START_SECONDS = 10
 
+LOCKED = "authorization button locked"
+UNLOCKED = "authorization button unlocked"
+GROUND: dict[Literal["light", "dark"], str] = {
+    "light": "rgb(243, 245, 248)",
+    "dark": "rgb(13, 19, 28)",
+}
+TITLE = {"dark": "rgb(210, 214, 215)", "light": "rgb(59, 65, 81)"}  # Swagger UI's own
 STATIC = resources.files("watchword.server") / "static"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LAUNCH_ARGS = [
@@ -128,8 +136,11 @@ class DocsPage:
         path = f'.opblock-summary-path[data-path$="/auth/{call}"]'
         return self.page.locator(".opblock").filter(has=self.page.locator(path))
 
+    def padlock(self, call: str) -> Locator:
+        return self.operation(call).locator(".authorization__btn")
+
     def go_to_step(self, number: int) -> None:
-        self.page.locator("#steps a").nth(number - 1).click()
+        self.page.locator("#steps ol a").nth(number - 1).click()
 
     def body(self, call: str) -> Locator:
         return self.operation(call).locator("textarea.body-param__text")
@@ -297,8 +308,51 @@ def test_the_page_may_load_nothing_but_its_own_files(origin: str) -> None:
     assert headers.get_all("content-security-policy") == [policy]
     page = body.decode()
     assert not re.search(r"<script(?![^>]*\ssrc=)|\son\w+=", page)
-    referred = set(re.findall(r'(?:src|href)="([^"]+)"', page)) - {"openapi.json"}
-    assert referred <= {f"docs/{name}" for name in FILES}
+    referred = set(re.findall(r'(?:src|href)="([^"]+)"', page))
+    assert referred <= {f"docs/{name}" for name in FILES} | {"openapi.json", "./"}
+
+
+def padlocks(docs: DocsPage) -> set[str | None]:
+    """What the padlocks of all calls say that are shown."""
+    buttons = docs.page.locator(".authorization__btn")
+    expect(buttons.first).to_be_visible()
+    return {button.get_attribute("aria-label") for button in buttons.all()}
+
+
+def test_no_padlock_is_closed_before_the_sign_in(docs: DocsPage) -> None:
+    """Not where a call could do without a token either; and after it that one is."""
+    assert padlocks(docs) == {UNLOCKED}
+    docs.sign_in()
+    expect(docs.padlock("secure")).to_have_attribute("aria-label", LOCKED)
+    expect(docs.padlock("logout")).to_have_attribute("aria-label", LOCKED)
+    docs.go_to_step(6)
+    docs.execute("logout")
+    docs.expect_answer("logout", 200, "Logged out successfully")
+    assert padlocks(docs) == {UNLOCKED}
+
+
+def test_the_page_follows_the_theme_of_the_system(docs: DocsPage) -> None:
+    """At the start, and when it changes while the page is open."""
+    for scheme, ground in GROUND.items():
+        docs.page.emulate_media(color_scheme=scheme)
+        expect(docs.page.locator("html")).to_have_css("background-color", ground)
+        text = docs.page.locator(".swagger-ui .info .title")
+        expect(text).to_have_css("color", TITLE[scheme])
+
+
+def tokens_of(name: str) -> dict[str, str]:
+    """The custom properties of a stylesheet's `:root`."""
+    (block,) = re.findall(
+        r"^:root \{(.*?)^\}", (STATIC / name).read_text(), re.MULTILINE | re.DOTALL
+    )
+    return dict(re.findall(r"(--[\w-]+): ([^;]+);", block))
+
+
+def test_the_colours_of_the_docs_are_those_of_the_stylesheet() -> None:
+    """Stated again there, because Swagger UI cannot stand the whole stylesheet."""
+    whole, stated = tokens_of("watchword.css"), tokens_of("watchword-docs.css")
+    assert stated
+    assert stated.items() <= whole.items()
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
@@ -346,3 +400,49 @@ def test_the_vendored_files_are_those_of_the_pinned_release() -> None:
     assert found == expected.keys() | {"SHA256SUMS", "VENDORED.md"}
     for name, digest in expected.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+
+
+# The page at /
+
+
+HOME_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+
+
+def test_the_home_page_has_no_script_and_every_link_of_it_works(origin: str) -> None:
+    status, headers, body = _get(f"{origin}/")
+    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert headers.get_all("content-security-policy") == [HOME_POLICY]
+    page = body.decode()
+    assert not re.search(r"<script|<style|\s(?:on\w+|style)=", page)
+    links = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert {"docs", "openapi.json"} <= set(links)
+    for link in links:
+        assert not re.match(r"\w+:|/", link)  # also below a path prefix of a proxy
+        assert _get(f"{origin}/{link}")[0] == 200
+    assert _get(f"{origin}/", **{"If-None-Match": headers["etag"]})[0] == 304
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_home_page_fits_a_small_screen_in_either_theme(
+    browser: Browser, origin: str, scheme: Literal["light", "dark"]
+) -> None:
+    """The same page without JavaScript, for it has none."""
+    context = browser.new_context(
+        viewport={"width": 320, "height": 600},
+        color_scheme=scheme,
+        java_script_enabled=False,
+    )
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{origin}/")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.locator("body")).to_have_css("background-color", GROUND[scheme])
+    for part in page.locator("main *").all():
+        box = part.bounding_box()
+        assert box is None or box["x"] + box["width"] <= 320
+    context.close()
+    assert all(url.startswith(origin) for url in asked)

@@ -283,7 +283,8 @@ async def test_the_document_is_of_the_routes_and_of_nothing_else(
     app: Any = make_app(api.engine.settings)
     for route in app._application.routes:
         routed |= {(m, route.path) for m in route.methods if m != "HEAD"}
-    about = {("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/docs/{name}")}
+    pages = ("/", "/openapi.json", "/docs", "/docs/{name}")
+    about = {("GET", path) for path in pages}
     about |= {("GET", f"/watchword.{kind}") for kind in ("js", "d.ts")}
     # The same documents, for an issuer that has a path.
     known = (SERVER_PATH, OPENID_PATH, RESOURCE_PATH)
@@ -334,7 +335,6 @@ async def test_another_method_is_405_and_says_which_is_right(
     "path",
     [
         *(
-            "/",
             "/api",
             BASE,
             f"{BASE}/",
@@ -357,7 +357,15 @@ async def test_another_path_is_404_and_nobody_is_sent_elsewhere(
 
 async def test_every_answer_has_the_security_headers(api: LocalApi) -> None:
     grant = await api.login()
-    paths = ["/healthz", "/openapi.json", "/docs", "/docs/x", "/x", f"{BASE}/secure"]
+    paths = [
+        "/",
+        "/healthz",
+        "/openapi.json",
+        "/docs",
+        "/docs/x",
+        "/x",
+        f"{BASE}/secure",
+    ]
     answers: list[httpx2.Response] = [await api.client.get(path) for path in paths]
     answers.append(await api.refresh(grant["refreshToken"]))
     answers.append(await api.logout(grant["refreshToken"]))

@@ -242,6 +242,32 @@ def test_frameworks_without_an_event_loop(
     passed(pytester, 3)
 
 
+VERIFYING: Final = """
+@pytest.mark.parametrize("turn", [1, 2])
+def test_an_api(client, login_as, frozen_clock, turn):
+    ann = login_as("ann")
+    assert client.get("/hello", headers=ann.headers).json == {"hello": ann.subject}
+    login_as.log_out(ann)
+    answer = client.get("/hello", headers=ann.headers)
+    assert answer.json["code"] == "token_revoked"
+    bob = login_as("bob")
+    frozen_clock.advance(120_000)
+    answer = client.get("/hello", headers=bob.headers)
+    assert answer.json["code"] == "token_expired"
+"""
+
+
+def test_an_api_without_an_event_loop_that_only_verifies(
+    pytester: pytest.Pytester,
+) -> None:
+    """No issuer is asked, and a logout counts at once."""
+    made = 'ResourceServer("https://auth.example", feed=("shop", ""))'
+    program = FLASK.replace('Auth("sqlite:///app.db")', made)
+    program = program.replace("import Auth", "import ResourceServer")
+    pytester.makepyfile(program + VERIFYING)
+    passed(pytester, 2)
+
+
 BYSTANDER: Final = """
 import sys
 

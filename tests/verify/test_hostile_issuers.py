@@ -276,6 +276,22 @@ async def test_one_that_does_not_run_knows_nothing(issuer: Issuer) -> None:
         await issuer.verifier().verify(issuer.mint.token())
 
 
+async def test_a_verifier_without_a_feed_says_once_when_a_logout_counts(
+    issuer: Issuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A warning, for it is what an operator has to know; none where a feed is given."""
+    async with issuer.verifier() as verifier:
+        for _ in range(3):
+            await verifier.verify(issuer.mint.token())
+    (said,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert "only when the access token expires" in said
+    assert "--right feed" in said
+    caplog.clear()
+    async with issuer.verifier(feed=("orders-api", SECRET)):
+        pass
+    assert "no feed" not in caplog.text
+
+
 @pytest.mark.parametrize(
     "issuer_name",
     [

@@ -268,6 +268,7 @@ class Device:
         answer = live.call("POST", path, body, DPoP=proof)
         assert answer.status == 200, answer.raw
         self.access = answer.json()["accessToken"]
+        self.refresh_token = answer.json()["refreshToken"]
 
     def proof(self, method: str, url: str, **more: Any) -> str:
         self._drawn += 1

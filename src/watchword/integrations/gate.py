@@ -150,6 +150,11 @@ class Gate:
         finally:
             self._lent = self._verifier = None
 
+    @property
+    def checker_lent(self) -> Checker | None:
+        """That of the engine which a test has lent; None where none is."""
+        return None if self._lent is None else self._lent.checker
+
     def described(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The settings, and what the app plugs in, of an engine that can be lent."""
         raise NotImplementedError

@@ -30,6 +30,7 @@ from watchword.server.endpoints import (
     discovery,
     docs,
     health,
+    home,
     introspect,
     login,
     logout,
@@ -87,6 +88,7 @@ def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
             }
 
     published = [
+        Route("/", home.home, methods=["GET"]),
         Route("/openapi.json", discovery.openapi, methods=["GET"]),
         Route("/docs", docs.docs, methods=["GET"]),
         Route("/docs/{name}", docs.docs_file, methods=["GET"]),

@@ -36,12 +36,12 @@ _ALWAYS: Final = [
 ]
 # ASVS 5.0 3.4.1: at least a year, with subdomains.
 _HSTS: Final = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
-# The page at /docs has a policy of its own; a browser would enforce both.
+# These pages have policies of their own; a browser would enforce both.
 _NO_PAGE: Final = (
     b"content-security-policy",
     b"default-src 'none'; frame-ancestors 'none'",
 )
-_OWN_POLICY: Final = "/docs"
+_OWN_POLICY: Final = frozenset({"/", "/docs"})
 # How the system spells an IPv4 client of a socket that takes both.
 _MAPPED: Final = "::ffff:"
 _START: Final = "http.response.start"
@@ -150,7 +150,7 @@ async def _answer(endpoint: Endpoint, scope: Scope, receive: Receive) -> Respons
 
 def _complete(headers: list[Header], scope: Scope) -> list[Header]:
     complete = [*headers, *_ALWAYS]
-    own = scope["path"].startswith(_OWN_POLICY)
+    own = scope["path"] in _OWN_POLICY
     if not own or all(name != _NO_PAGE[0] for name, _ in headers):
         complete.append(_NO_PAGE)
     if scope["scheme"] == "https":

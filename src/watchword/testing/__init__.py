@@ -1,7 +1,7 @@
 """What tests of and with Watchword need: a clock and entropy that tests control.
 
 `watchword.testing.store_contract` is the page of `ports.py` as a pytest suite for any
-store; it alone needs the extra `testing`.
+store; it alone needs the extra `store-contract`.
 """
 
 from __future__ import annotations

@@ -35,6 +35,11 @@ from watchword.verify.keyset import KeySet, NotYet, UnknownKey
 from watchword.verify.once import UsedOnce
 
 CutOff = Literal["closed", "open"]
+_NO_FEED: Final = (
+    "no feed is followed, so a logout counts here only when the access token expires: "
+    "give feed=(id, secret) of a client that was made with `watchword clients add ID "
+    "--confidential --right feed`"
+)
 _log = logging.getLogger("watchword.verify")
 # Linux's monotonic clock stands still while the machine sleeps: this one goes on.
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -76,7 +81,8 @@ class Verifier:
     is honoured within a second: no token is accepted before the feed was read, and when
     it has been cut off for longer than 30 seconds, `cut_off` decides: `closed` refuses
     with StoreUnavailable, `open` accepts until `exp`. Without `feed` a logout counts
-    when the access token expires, two minutes later by default, and not before.
+    when the access token expires, two minutes later by default, and not before: a
+    warning says so once, at the start.
 
     An issuer that is away at the start is waited for in the background: until its keys
     are there, verifying raises StoreUnavailable. `http` is used for all requests and
@@ -129,6 +135,8 @@ class Verifier:
         )
 
     async def __aenter__(self) -> Self:
+        if self._followed is None:
+            _log.warning("%s", _NO_FEED)
         async with contextlib.AsyncExitStack() as stack:
             given = self._given_http
             self._http = given or await stack.enter_async_context(httpx2.AsyncClient())

@@ -19,16 +19,18 @@ from watchword.errors import NotFound
 
 _PAGE: Final = "index.html"
 _VENDORED: Final = "swagger-ui/"
+HTML: Final = "text/html; charset=utf-8"
 SCRIPT: Final = "text/javascript; charset=utf-8"
 _STYLE: Final = "text/css; charset=utf-8"
 TEXT: Final = "text/plain; charset=utf-8"
 
 FILES: Final = {
+    "watchword.css": ("watchword.css", _STYLE),
+    "watchword.svg": ("watchword.svg", "image/svg+xml"),
     "watchword-docs.js": ("watchword-docs.js", SCRIPT),
     "watchword-docs.css": ("watchword-docs.css", _STYLE),
     "swagger-ui-bundle.js": (_VENDORED + "swagger-ui-bundle.js", SCRIPT),
     "swagger-ui.css": (_VENDORED + "swagger-ui.css", _STYLE),
-    "favicon-32x32.png": (_VENDORED + "favicon-32x32.png", "image/png"),
     # The first line of the bundle refers to its notices, and whoever gets the bundle
     # gets its licence (Apache-2.0 §4).
     "swagger-ui-bundle.js.LICENSE.txt": (
@@ -55,7 +57,7 @@ class _File(NamedTuple):
 
 async def docs(request: Request) -> Response:
     """`GET /docs`: the page."""
-    response = packaged(request, _PAGE, "text/html; charset=utf-8")
+    response = packaged(request, _PAGE, HTML)
     response.headers["content-security-policy"] = POLICY
     return response
 

@@ -5,6 +5,7 @@
 //                     the refresh token into the bodies of refresh and logout
 //   refresh           leaves with a fresh Idempotency-Key
 //   logout            empties the Authorize box
+//   padlocks          open until a token is there, also where a call can do without
 //   with a cookie     refresh and logout have no body, and the header against CSRF
 //
 // Tokens stay in this page's memory: nothing is written to the browser's storage.
@@ -106,7 +107,7 @@ function responseInterceptor(response) {
 }
 
 function linkSteps() {
-  for (const link of document.querySelectorAll("#steps a")) {
+  for (const link of document.querySelectorAll("#steps ol a")) {
     const key = find(link.dataset.call)?.key;
     if (!key) continue;
     link.href = `#/${key.slice(1).map(encodeURIComponent).join("/")}`;
@@ -118,6 +119,25 @@ function linkSteps() {
   }
 }
 
+// `{}` among the security of a call means that it can do without; taken by itself, that
+// is fulfilled before anybody signs in, and Swagger UI would show a closed padlock.
+const truePadlocks = {
+  statePlugins: {
+    auth: {
+      wrapSelectors: {
+        isAuthorized: (original) => (_, security) =>
+          original(security?.filter((one) => one.size > 0)),
+      },
+    },
+  },
+};
+
+// Swagger UI has a dark look, for a class that the page has to set.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const followTheme = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", followTheme);
+followTheme();
+
 const ui = SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#swagger-ui",
@@ -126,6 +146,7 @@ const ui = SwaggerUIBundle({
   persistAuthorization: false,
   validatorUrl: null, // the default sends the document's address to swagger.io
   defaultModelsExpandDepth: 0,
+  plugins: [truePadlocks],
   requestInterceptor,
   responseInterceptor,
   onComplete: linkSteps,
