@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any, Final
 
 import pytest
+
+from tests.tools import find
+
+# What the tests of this process need and is absent: {program: {file: tests}}.
+_absent: Final = pytest.StashKey[dict[str, dict[str, int]]]()
 
 
 @pytest.fixture(autouse=True)
@@ -13,6 +19,45 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """The developer's own WATCHWORD_* variables decide nothing here."""
     for name in [name for name in os.environ if name.startswith("WATCHWORD_")]:
         monkeypatch.delenv(name)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_absent] = {}
+
+
+@pytest.hookimpl(trylast=True)  # -k and -m choose first
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """A test whose program is absent is not collected: tests/tools.py."""
+    absent = config.stash[_absent]
+    for item in items.copy():
+        needed = (name for mark in item.iter_markers("needs") for name in mark.args)
+        missing = [name for name in needed if find(name) is None]
+        if missing:
+            items.remove(item)
+        for name in missing:
+            file = item.nodeid.partition("::")[0]
+            files = absent.setdefault(name, {})
+            files[file] = files.get(file, 0) + 1
+    if hasattr(config, "workeroutput"):  # a worker of pytest-xdist tells its controller
+        config.workeroutput["absent"] = absent
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Every worker has collected the same tests."""
+    output = getattr(node, "workeroutput", {})  # one that crashed has none
+    node.config.stash[_absent].update(output.get("absent", {}))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Names every test that was not collected."""
+    for name, files in sorted(config.stash[_absent].items()):
+        tests = ", ".join(f"{file} ({number})" for file, number in files.items())
+        terminalreporter.write_line(f"not collected, for {name} is not here: {tests}")
 
 
 @pytest.hookimpl(wrapper=True)
