@@ -8,10 +8,12 @@ from typing import Any, Final
 
 import pytest
 
+from tests.servers import guard, process
 from tests.tools import find
 
 # What the tests of this process need and is absent: {program: {file: tests}}.
 _absent: Final = pytest.StashKey[dict[str, dict[str, int]]]()
+_guard: Final = pytest.StashKey[guard.Guard]()
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +25,14 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_absent] = {}
+    if guard.folder() is None:
+        config.stash[_guard] = guard.Guard()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Where the options of pytest were wrong, there was no session."""
+    if _guard in config.stash:
+        config.stash[_guard].over()
 
 
 @pytest.hookimpl(trylast=True)  # -k and -m choose first
@@ -62,11 +72,28 @@ def pytest_terminal_summary(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """Fails the run for what was skipped in CI, and for what outlives it."""
+    process.kill_all()
+    yield
+    faults = [*_skipped_in_ci(session), *_outliving(session.config)]
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    for fault in faults:
+        reporter.write_line(f"\n{fault}")
+    if faults:
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+def _skipped_in_ci(session: pytest.Session) -> Iterator[str]:
     """A missing backend is a visible skip on a laptop and a failure in CI."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped") if reporter else None
-    in_ci = os.environ.get("CI", "").lower() not in {"", "0", "false"}
-    if reporter and skipped and in_ci:
-        reporter.write_line(f"\nCI is set: {len(skipped)} skipped count as failed")
-        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
-    return (yield)
+    if skipped and os.environ.get("CI", "").lower() not in {"", "0", "false"}:
+        yield f"CI is set: {len(skipped)} skipped count as failed"
+
+
+def _outliving(config: pytest.Config) -> Iterator[str]:
+    """What a test starts ends with it."""
+    if _guard in config.stash:
+        for one in config.stash[_guard].over():
+            yield f"a process outlived the tests, and was killed: {one}"
+        del config.stash[_guard]

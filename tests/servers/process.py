@@ -17,7 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-PATIENCE: Final = 30.0
+from tests.patience import PATIENCE
+from tests.servers import guard
 
 
 def free_port(*, bus: bool = False) -> int:
@@ -40,8 +41,8 @@ def free_port(*, bus: bool = False) -> int:
 @cache
 def scratch() -> Path:
     """A folder of this process; short, for the names of sockets are limited."""
-    folder = Path(tempfile.mkdtemp(prefix="ww-"))
-    folder.chmod(0o755)  # PostgreSQL may have to run as somebody else
+    folder = Path(tempfile.mkdtemp(prefix="ww-", dir=guard.folder()))
+    folder.chmod(0o755)  # PostgreSQL may have to run as another user
     owner = os.getpid()
 
     def clean() -> None:
@@ -50,6 +51,16 @@ def scratch() -> Path:
 
     atexit.register(clean)
     return folder
+
+
+_all: Final[list[Process]] = []
+
+
+@atexit.register
+def kill_all() -> None:
+    """End the servers that tests share. Each may be started again."""
+    for one in _all:
+        one.kill()
 
 
 class Process:
@@ -68,7 +79,7 @@ class Process:
         self._ready = ready
         self._user = user
         self._child: subprocess.Popen[bytes] | None = None
-        atexit.register(self.kill)
+        _all.append(self)
 
     @property
     def pid(self) -> int:
@@ -87,6 +98,7 @@ class Process:
                 extra_groups=None if self._user is None else [],
                 start_new_session=True,
             )
+        guard.note(self.pid)
         if wait:
             self.wait()
 
