@@ -8,12 +8,26 @@ from typing import Any, Final
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.servers import guard, process
 from tests.tools import find
 
 # What the tests of this process need and is absent: {program: {file: tests}}.
 _absent: Final = pytest.StashKey[dict[str, dict[str, int]]]()
+_REDIS: Final = ("redis.counters", "redis.node", "redis.servers")
 _guard: Final = pytest.StashKey[guard.Guard]()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _patient_stores() -> Iterator[None]:
+    """A store in a test process is given up later than a busy machine makes it wait.
+
+    What becomes of one that does not answer is tested where a test sets it shorter.
+    """
+    with pytest.MonkeyPatch.context() as patched:
+        for module in ("postgresql.connections", *_REDIS):
+            patched.setattr(f"watchword.stores.{module}.PATIENCE", PATIENCE)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -75,18 +89,19 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     """Fails the run for what was skipped in CI, and for what outlives it."""
     process.kill_all()
     yield
-    faults = [*_skipped_in_ci(session), *_outliving(session.config)]
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:  # a worker of pytest-xdist: its controller does the rest
+        return
+    faults = [*_skipped_in_ci(reporter), *_outliving(session.config)]
     for fault in faults:
         reporter.write_line(f"\n{fault}")
     if faults:
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 
-def _skipped_in_ci(session: pytest.Session) -> Iterator[str]:
+def _skipped_in_ci(reporter: pytest.TerminalReporter) -> Iterator[str]:
     """A missing backend is a visible skip on a laptop and a failure in CI."""
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    skipped = reporter.stats.get("skipped") if reporter else None
+    skipped = reporter.stats.get("skipped")
     if skipped and os.environ.get("CI", "").lower() not in {"", "0", "false"}:
         yield f"CI is set: {len(skipped)} skipped count as failed"
 

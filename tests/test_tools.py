@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.pages import ROOT
-from tests.patience import PATIENCE
+from tests.patience import until
 from tests.servers import guard
 
 pytest_plugins = ["pytester"]
@@ -111,10 +109,3 @@ def test_what_a_test_has_started_does_not_outlive_the_run(
     assert str(done.stdout).count("a process outlived the tests") == named
     left = (ours.path / "started").read_text().split()
     until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in left))
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

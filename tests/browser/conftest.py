@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.browser.serving import Site
+from tests.patience import PATIENCE
 from tests.scenarios.api import PASSWORD
 from tests.server.test_docs_page import CHROMIUM, LAUNCH_ARGS
 
@@ -135,6 +136,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def visitor(chromium: Browser, site: Site) -> Iterator[Visitor]:
     context = chromium.new_context()
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE * 1000)
     yield Visitor(context, site)
     context.close()

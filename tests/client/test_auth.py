@@ -16,6 +16,7 @@ import requests
 
 from tests.client.conftest import LIFE, SECURE, Stage, force, generation_of
 from tests.client.middle import LOST, REFRESH, Given, Middle, Seen
+from tests.patience import PATIENCE
 from tests.server.live import PASSWORD
 from watchword.client import Auth, RequestsAuth
 from watchword.errors import (
@@ -49,7 +50,7 @@ def by_async_httpx2(auth: Auth, url: str) -> int:
 
 
 def by_requests(auth: Auth, url: str) -> int:
-    return requests.get(url, auth=RequestsAuth(auth), timeout=10).status_code
+    return requests.get(url, auth=RequestsAuth(auth), timeout=PATIENCE).status_code
 
 
 Get = Callable[[Auth, str], int]
@@ -366,7 +367,7 @@ def test_a_body_that_cannot_be_sent_twice_is_not(stage: Stage) -> None:
     stage.expire()
     file = io.BytesIO(b"{}")
     with pytest.raises(TokenExpired):
-        requests.post(url, data=file, auth=RequestsAuth(auth), timeout=10)
+        requests.post(url, data=file, auth=RequestsAuth(auth), timeout=PATIENCE)
     assert stage.generation() == 2
     with httpx2.Client(auth=auth, verify=PLAIN) as http:
         assert http.post(url, content=b"{}", headers={}).status_code == 200
@@ -428,11 +429,11 @@ async def test_a_task_that_is_cancelled_in_its_refresh_takes_nobody_with_it(
 
     def hold(_: Seen) -> None:
         arrived.set()
-        go_on.wait(10)
+        go_on.wait(PATIENCE)
 
     stage.middle.then(REFRESH, hold)
     first = asyncio.create_task(auth.atoken())
-    await asyncio.to_thread(arrived.wait, 10)
+    await asyncio.to_thread(arrived.wait, PATIENCE)
     others = [asyncio.create_task(auth.atoken()) for _ in range(5)]
     await asyncio.sleep(0)
     others.pop().cancel()
@@ -451,16 +452,16 @@ def test_while_one_refreshes_ahead_nobody_waits(stage: Stage) -> None:
 
     def hold(_: Seen) -> None:
         arrived.set()
-        go_on.wait(10)
+        go_on.wait(PATIENCE)
 
     stage.middle.then(REFRESH, hold)
     with ThreadPoolExecutor(1) as pool:
         refreshing = pool.submit(auth.token)
-        arrived.wait(10)
+        arrived.wait(PATIENCE)
         old = auth.token()
         # Another client, too: a process that shares the file.
         other = stage.auth().token()
         go_on.set()
-        new = refreshing.result(10)
+        new = refreshing.result(PATIENCE)
     assert old == other != new
     assert generation_of(stage.kept()["refresh_token"]) == 1

@@ -20,12 +20,12 @@ from typing import Final, Self
 import httpx2
 
 from tests.faults.history import Rewound
+from tests.patience import PATIENCE
 from tests.servers.process import free_port
 from watchword.ports import EventType
 from watchword.testing.store_contract.backend import Place
 
 PASSWORD: Final = "correct horse battery staple 41"
-PATIENCE: Final = 30
 _FORKER: Final = Path(__file__).with_name("forker.py")
 
 

@@ -45,7 +45,6 @@ def test_every_name_is_in_the_types_and_no_other() -> None:
         [NODE, "--input-type=module", "-e", SHOWN, MODULE],
         capture_output=True,
         text=True,
-        timeout=30,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -75,7 +74,6 @@ def test_npm_packs_these_files_alone() -> None:
         cwd=PACKAGE,
         capture_output=True,
         text=True,
-        timeout=60,
         check=True,
     )
     (packed,) = json.loads(done.stdout)

@@ -10,14 +10,13 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.servers import guard
 
 
@@ -63,6 +62,35 @@ def kill_all() -> None:
         one.kill()
 
 
+def wait_for(port: int, process: subprocess.Popen[Any]) -> None:
+    """Until that process listens there."""
+
+    def listens() -> bool:
+        assert process.poll() is None, "it did not start"
+        try:
+            socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+        except OSError:
+            return False
+        return True
+
+    until(listens)
+
+
+def end(process: subprocess.Popen[Any], number: signal.Signals = signal.SIGTERM) -> int:
+    """Its exit code once it has ended, by that signal unless by itself.
+
+    One that does not end in time is killed, and fails the test.
+    """
+    try:
+        if process.poll() is None:
+            process.send_signal(number)
+        return process.wait(PATIENCE)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
 class Process:
     """One server. `ready` says whether it answers; `log` is where it writes."""
 
@@ -104,13 +132,14 @@ class Process:
 
     def wait(self) -> None:
         """Until it answers."""
-        assert self._child is not None
-        deadline = time.monotonic() + PATIENCE
-        while not self._ready():
-            tail = self.log.read_text(errors="replace")[-2000:]
-            assert self._child.poll() is None, tail
-            assert time.monotonic() < deadline, tail
-            time.sleep(0.02)
+        child = self._child
+        assert child is not None
+
+        def answers() -> bool:
+            assert child.poll() is None, self.log.read_text(errors="replace")[-2000:]
+            return self._ready()
+
+        until(answers)
 
     def send(self, number: signal.Signals) -> None:
         """SIGSTOP and SIGCONT make a server that hangs, its children too."""
@@ -152,9 +181,8 @@ class Process:
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """As an operator would."""
-        if self._child is not None and self._child.poll() is None:
-            self._child.send_signal(number)
-            self._child.wait(PATIENCE)
+        if self._child is not None:
+            end(self._child, number)
 
 
 def _kill(handle: int) -> None:
