@@ -70,6 +70,9 @@ class DocsPage:
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("console", lambda message: self._heard(message.text))
         page.goto(f"{origin}/docs")
+        page.locator(
+            "#steps li a[href]"
+        ).first.wait_for()  # before, a click does nothing
 
     def _heard(self, text: str) -> None:
         # Nor the browser's advice on the password field of Swagger UI's own form, nor
