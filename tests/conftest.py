@@ -87,7 +87,7 @@ def pytest_terminal_summary(
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     """Fails the run for what was skipped in CI, and for what outlives it."""
-    process.kill_all()
+    process.end_all()
     yield
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None:  # a worker of pytest-xdist: its controller does the rest

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import json
 import os
 import select
@@ -21,7 +20,7 @@ import httpx2
 
 from tests.faults.history import Rewound
 from tests.patience import PATIENCE
-from tests.servers.process import free_port
+from tests.servers.process import at_end, free_port
 from watchword.ports import EventType
 from watchword.testing.store_contract.backend import Place
 
@@ -39,7 +38,7 @@ class Forker:
             stdout=subprocess.PIPE,
             text=True,
         )
-        atexit.register(self._process.communicate)
+        at_end(self._process.communicate)
 
     def fork(self, command: list[str], environment: dict[str, str], log: Path) -> int:
         """The id of a new server."""

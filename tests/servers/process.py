@@ -52,14 +52,19 @@ def scratch() -> Path:
     return folder
 
 
-_all: Final[list[Process]] = []
+_at_end: Final[list[Callable[[], object]]] = []
+
+
+def at_end(work: Callable[[], object]) -> None:
+    """Do that when the tests of this process are over."""
+    _at_end.append(work)
 
 
 @atexit.register
-def kill_all() -> None:
-    """End the servers that tests share. Each may be started again."""
-    for one in _all:
-        one.kill()
+def end_all() -> None:
+    """End the processes that tests share."""
+    while _at_end:
+        _at_end.pop()()
 
 
 def wait_for(port: int, process: subprocess.Popen[Any]) -> None:
@@ -107,7 +112,7 @@ class Process:
         self._ready = ready
         self._user = user
         self._child: subprocess.Popen[bytes] | None = None
-        _all.append(self)
+        at_end(self.kill)
 
     @property
     def pid(self) -> int:
