@@ -147,7 +147,7 @@ async def test_s33_a_thousand_random_interleavings_leave_no_token_alive(
             assert all(worker.accepts(token) == "token_revoked" for worker in workers)
         revoked += 1
     assert revoked == many
-    assert many / 5 < granted < many  # both orders happened
+    assert 0 < granted < many  # both orders happened
 
 
 async def test_s34_a_logout_reaches_the_other_worker(tmp_path: Path) -> None:
