@@ -21,7 +21,8 @@ from tests.pages import (
     printed_by,
     script_of,
 )
-from tests.test_docs import ADDRESS, SHAPES, assert_alike, steps_of, wait_for
+from tests.servers.process import end, wait_for
+from tests.test_docs import ADDRESS, SHAPES, assert_alike, steps_of
 
 PAGE: Final = ROOT / "docs/tutorial.md"
 FILES: Final = files_of(PAGE)
@@ -52,8 +53,7 @@ def url(folder: Path) -> Iterator[str]:
         wait_for(port, process)
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(10) in {0, -signal.SIGTERM}
+        assert end(process) in {0, -signal.SIGTERM}
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,6 @@ def test_the_test_of_the_tutorial_passes(tmp_path: Path) -> None:
         env=clean_environment(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"),
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stdout

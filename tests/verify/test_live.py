@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,9 +16,11 @@ import pytest
 
 from tests.cli.terminal import Terminal
 from tests.pages import ROOT
+from tests.patience import PATIENCE, auntil
 from tests.scenarios.test_key_operations import age_keys
 from tests.server.following import Follower
 from tests.server.live import PASSWORD, Live
+from tests.servers.process import end
 from tests.verify.proving import Prover, ath_of
 from watchword.core.limits import JWKS_MAX_AGE
 from watchword.errors import (
@@ -34,7 +36,6 @@ from watchword.errors import (
 from watchword.verify import SyncVerifier, Verifier
 from watchword.verify.verifier import monotonic
 
-PATIENCE = 15  # seconds: a promise of one is measured by `make bench`, not here
 METADATA = "GET /.well-known/oauth-authorization-server 200"
 JWKS = "GET /.well-known/jwks.json 200"
 
@@ -60,13 +61,6 @@ async def code_of(asked: Awaitable[Any]) -> str:
     except WatchwordError as error:
         return error.code
     return "ok"
-
-
-async def until(reached: Callable[[], Awaitable[bool]]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not await reached():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
 
 
 def log_out(live: Live, grant: Any) -> None:
@@ -145,15 +139,15 @@ async def test_a_logout_anywhere_is_honoured_by_every_verifier(
                 ) -> bool:
                     return await code_of(verifier.verify(token)) == "token_revoked"
 
-                await until(revoked)
+                await auntil(revoked)
 
             async def revoked_there(token: str = token) -> bool:
                 return elsewhere(token) == "token_revoked"
 
-            await until(revoked_there)
+            await auntil(revoked_there)
         assert all(verifier.health().feed == "following" for verifier in here)
     stdin.close()
-    assert other.wait(PATIENCE) == 0
+    assert end(other) == 0
     stdout.close()
 
 
