@@ -299,7 +299,7 @@ LINES: Final = [
         for name, line, status in [
             ("URL", "GET http://example.org/healthz HTTP/1.1", 200),
             ("URL of other case", "GET HTTPS://example.org:443/healthz HTTP/1.1", 200),
-            ("URL without a path", "GET http://example.org HTTP/1.1", 404),
+            ("URL without a path", "GET http://example.org HTTP/1.1", 200),
             ("star for OPTIONS", "OPTIONS * HTTP/1.1", 404),
             ("TRACE", "TRACE /healthz HTTP/1.1", 405),
             ("query", "GET /healthz?a=b?c HTTP/1.1", 200),

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from functools import partial
-from typing import Final
+from typing import Any, Final, cast
 
 import uvicorn
 
@@ -127,7 +127,6 @@ def _end_well() -> None:
 
 
 def _configuration(settings: Settings) -> uvicorn.Config:
-
     class Bounded(BoundedProtocol):
         connections_here = Connections(most_connections(raise_file_limit()))
 
@@ -135,7 +134,8 @@ def _configuration(settings: Settings) -> uvicorn.Config:
         partial(make_app, settings),
         factory=True,
         loop="uvloop",
-        http=Bounded,
+        # uvicorn names asyncio.Protocol; its loop takes a BufferedProtocol as well.
+        http=cast("Any", Bounded),
         ws="none",
         lifespan="on",
         interface="asgi3",
