@@ -99,7 +99,7 @@ async def test_a_client_that_is_not_the_sessions_spends_and_ends_nothing(
     assert code_of(answer) == "ok"
 
 
-async def test_whoever_holds_a_token_may_sign_out_without_a_name(
+async def test_any_token_of_a_session_signs_out_without_a_name(
     native: Native,
 ) -> None:
     """In either form of the body, and whatever the client: as before."""

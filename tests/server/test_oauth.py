@@ -453,7 +453,7 @@ async def test_introspection_names_own_accounts_alone(
 ) -> None:
     """An app with users of its own says their names by its claims hook, if it likes.
 
-    A client's own token is nobody's.
+    A client's own token has no user.
     """
 
     async def authenticate(credentials: Any) -> Subject:

@@ -21,15 +21,9 @@ SECONDS: Final = 300  # the first build fetches modules and compiles the library
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program of this folder, built; go.sum says what may be fetched for it."""
     built = tmp_path_factory.mktemp("go") / "resource-server"
-    command: list[str | Path] = [
-        tool("go"),
-        "build",
-        "-mod=readonly",
-        "-buildvcs=false",
-        "-o",
-        built,
-    ]
-    subprocess.run([*command, "."], cwd=HERE, check=True, timeout=SECONDS)
+    command = [tool("go"), "build", "-mod=readonly", "-buildvcs=false"]
+    command += ["-o", str(built), "."]
+    subprocess.run(command, cwd=HERE, check=True, timeout=SECONDS)
     return built
 
 

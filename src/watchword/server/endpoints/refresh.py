@@ -47,8 +47,8 @@ OPERATION = Operation(
         "string, or be left out where the session's cookie comes with the request (and "
         "the header X-Requested-With). A client other than first-party sends its "
         "`clientId`, and a confidential one Authorization: Basic. A spent token that "
-        "comes back without its Idempotency-Key ends the session: somebody else may "
-        "hold a copy."
+        "comes back without its Idempotency-Key ends the session, unless it has a "
+        "grace: a thief may hold a copy."
     ),
     request=Refresh | RefreshToken,
     request_required=False,
