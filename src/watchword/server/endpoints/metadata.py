@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from functools import lru_cache
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -101,6 +102,12 @@ async def server(request: Request) -> Response:
     # The form with the issuer's path behind it, or the bare one where a proxy cut it.
     if _behind(request) not in ("", _path_of(issuer)):
         raise NotFound
+    return _published(request, _of_server(issuer, settings.signing_alg))
+
+
+# A process has one issuer. The bound is for tests, which have many.
+@lru_cache(maxsize=16)
+def _of_server(issuer: str, signing_alg: str) -> bytes:
     document = Metadata(
         issuer=issuer,
         token_endpoint=address_of(issuer, token.OPERATION.path),
@@ -111,11 +118,11 @@ async def server(request: Request) -> Response:
         token_endpoint_auth_methods_supported=[*_SECRETS, "none"],
         revocation_endpoint_auth_methods_supported=[*_SECRETS, "none"],
         introspection_endpoint_auth_methods_supported=_SECRETS,
-        introspection_signing_alg_values_supported=[settings.signing_alg],
+        introspection_signing_alg_values_supported=[signing_alg],
         dpop_signing_alg_values_supported=list(DPOP_ALGORITHMS),
         watchword_revocations_endpoint=address_of(issuer, revocations.OPERATION.path),
     )
-    return _published(request, document)
+    return msgspec.json.encode(document)
 
 
 async def resource(request: Request) -> Response:
@@ -124,13 +131,18 @@ async def resource(request: Request) -> Response:
     path = _behind(request).removeprefix(_path_of(issuer))
     if path not in ("", BASE):
         raise NotFound
+    return _published(request, _of_resource(issuer, path))
+
+
+@lru_cache(maxsize=16)
+def _of_resource(issuer: str, path: str) -> bytes:
     document = ResourceMetadata(
         resource=address_of(issuer, path) if path else issuer,
         authorization_servers=[issuer],
         bearer_methods_supported=["header"],
         dpop_signing_alg_values_supported=list(DPOP_ALGORITHMS),
     )
-    return _published(request, document)
+    return msgspec.json.encode(document)
 
 
 def _behind(request: Request) -> str:
@@ -144,10 +156,10 @@ def _path_of(issuer: str) -> str:
     return urlsplit(issuer).path.rstrip("/")
 
 
-def _published(request: Request, document: Any) -> Response:  # noqa: ANN401
+def _published(request: Request, body: bytes) -> Response:
     return discovery.cached(
         request,
-        msgspec.json.encode(document),
+        body,
         "application/json",
         {
             "cache-control": f"public, max-age={JWKS_MAX_AGE // 1000}",
