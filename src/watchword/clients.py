@@ -20,6 +20,7 @@ import msgspec
 
 from watchword.core import limits
 from watchword.core.access_token import client_claims
+from watchword.core.actor import APP, By, EndReason
 from watchword.core.session import Asked, Policy, from_text
 from watchword.core.throttle import Cost
 from watchword.errors import (
@@ -84,9 +85,7 @@ class ClientGrant(msgspec.Struct, frozen=True):
 class SessionsOfClients(Protocol):
     """What clients ask of sessions; `sessions.Sessions` has it."""
 
-    async def revoke(
-        self, which: Which, reason: str, *, address: str = "", by: str = "user"
-    ) -> int:
+    async def revoke(self, which: Which, reason: str, *, by: By = APP) -> int:
         """End sessions; how many were alive."""
 
 
@@ -212,6 +211,7 @@ class Clients:
         grants: Iterable[str] | None = None,
         rights: Iterable[str] = (),
         dpop: bool = False,
+        by: By = APP,
     ) -> tuple[Client, str | None]:
         """A new client and, if confidential, its secret: shown here and never again.
 
@@ -239,7 +239,8 @@ class Clients:
             type=EventType.CLIENT_CREATED,
             at=client.created_at,
             client_id=name,
-            detail={"confidential": confidential, "rights": " ".join(rights)},
+            address=by.address,
+            detail=by.detail(confidential=confidential, rights=" ".join(rights)),
         )
         try:
             await self._store.add_client(client, event)
@@ -269,7 +270,7 @@ class Clients:
         """The clients that were added, in order of their ids."""
         return await self._store.list_clients(after=after, limit=limit)
 
-    async def rotate_secret(self, name: str) -> str:
+    async def rotate_secret(self, name: str, *, by: By = APP) -> str:
         """A new secret; the old one stops working within a second.
 
         Raises NotFound, and InvalidRequest for a public client.
@@ -282,24 +283,29 @@ class Clients:
                 raise InvalidRequest(message)
             return _changed(client, secret_hash=_hash_of(secret))
 
-        await self._update(name, change, "secret")
+        await self._update(name, change, "secret", by)
         return secret
 
-    async def disable(self, name: str) -> int:
+    async def disable(self, name: str, *, by: By = APP) -> int:
         """Accept the client no more and end its sessions; how many.
 
         Tokens of the client's own are good until they expire.
         """
-        await self._update(name, lambda row: _changed(row, disabled=True), "disabled")
-        reason = "client disabled"
-        return await self._sessions.revoke(OfClient(name), reason, by="operator")
+        await self._update(
+            name, lambda row: _changed(row, disabled=True), "disabled", by
+        )
+        return await self._sessions.revoke(
+            OfClient(name), EndReason.CLIENT_DISABLED, by=by
+        )
 
-    async def enable(self, name: str) -> None:
+    async def enable(self, name: str, *, by: By = APP) -> None:
         """Accept the client again. Sessions that ended stay so."""
-        await self._update(name, lambda row: _changed(row, disabled=False), "enabled")
+        await self._update(
+            name, lambda row: _changed(row, disabled=False), "enabled", by
+        )
 
     async def _update(
-        self, name: str, change: Callable[[Client], Client], what: str
+        self, name: str, change: Callable[[Client], Client], what: str, by: By
     ) -> None:
         """Change the row as it is when it is written."""
         for _ in range(limits.SWAP_ATTEMPTS):
@@ -311,7 +317,8 @@ class Clients:
                 type=EventType.CLIENT_CHANGED,
                 at=self._clock(),
                 client_id=name,
-                detail={"change": what},
+                address=by.address,
+                detail=by.detail(change=what),
             )
             if await self._store.swap_client(before, change(before), event):
                 self._known.pop(name, None)

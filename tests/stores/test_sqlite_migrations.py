@@ -17,7 +17,12 @@ from watchword.ports import Change, OneSession
 from watchword.stores import sql_files
 from watchword.stores.sql_files import Migration
 from watchword.stores.sqlite import database
-from watchword.testing.store_contract.examples import a_session, an_event, rotated
+from watchword.testing.store_contract.examples import (
+    a_session,
+    an_event,
+    living,
+    rotated,
+)
 
 
 async def test_altered_schema_is_refused(path: Path) -> None:
@@ -103,7 +108,7 @@ async def test_sessions_of_the_first_schema_go_on(
     assert (before.amr, before.acr, before.cookie) == (("pwd",), "aal1", False)
     after = rotated(before)
     assert await store.swap([Change(before, after)]) == [True]
-    assert await store.list_sessions(None, limit=10) == [after, beside]
+    assert await living(store) == [beside, after]
     ended = await store.end(OneSession(before.id), "logout", an_event(), 1)
     assert [entry.session_id for entry in ended] == [before.id]
     await store.close()

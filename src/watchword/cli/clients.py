@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from watchword.cli.output import counted, table, tell, utc, visible
-from watchword.cli.running import every_row, existing, options, with_engine
+from watchword.cli.running import every_row, existing, operator, options, with_engine
 from watchword.core import limits
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def add(
 
     async def work(watchword: Watchword) -> str | None:
         _, secret = await watchword.clients.add(
-            name, access_ttl=life, grants=grants or None, **terms
+            name, access_ttl=life, grants=grants or None, by=operator(), **terms
         )
         return secret
 
@@ -112,7 +112,9 @@ def list_(data: Path | None, as_json: bool) -> None:
 @options
 def rotate_secret(name: str, data: Path | None, as_json: bool) -> None:
     """Give a client a new secret, shown once. The old one works a second more."""
-    secret = with_engine(existing(data), lambda w: w.clients.rotate_secret(name))
+    secret = with_engine(
+        existing(data), lambda w: w.clients.rotate_secret(name, by=operator())
+    )
     done = f"Changed the secret of {visible(name)}."
     _show_secret(as_json, done, name, secret)
 
@@ -122,7 +124,9 @@ def rotate_secret(name: str, data: Path | None, as_json: bool) -> None:
 @options
 def disable(name: str, data: Path | None, as_json: bool) -> None:
     """Accept a client no more, and end its sessions."""
-    count = with_engine(existing(data), lambda w: w.clients.disable(name))
+    count = with_engine(
+        existing(data), lambda w: w.clients.disable(name, by=operator())
+    )
     done = f"Disabled {visible(name)}; ended {counted(count, 'session')}."
     tell(as_json, done, clientId=name, revoked=count)
 
@@ -132,5 +136,5 @@ def disable(name: str, data: Path | None, as_json: bool) -> None:
 @options
 def enable(name: str, data: Path | None, as_json: bool) -> None:
     """Accept a client again. Its old sessions stay ended."""
-    with_engine(existing(data), lambda w: w.clients.enable(name))
+    with_engine(existing(data), lambda w: w.clients.enable(name, by=operator()))
     tell(as_json, f"Enabled {visible(name)}.", clientId=name)

@@ -14,6 +14,7 @@ from watchword.bootstrap import Watchword, open_watchword
 from watchword.claims import ClaimsHook
 from watchword.config import ENV_PREFIX, Settings, is_loopback, load_settings
 from watchword.core.access_token import Claims
+from watchword.core.actor import EndReason
 from watchword.errors import SettingsError, TokenNonceNeeded, WatchwordError
 from watchword.integrations import bridge
 from watchword.integrations.gate import Gate, Inside
@@ -103,7 +104,7 @@ class Embedding(Gate):
         Their access tokens die with them. For when the app has disabled the user or
         changed the password: call it after that is committed.
         """
-        reason = "ended by the app"
+        reason = EndReason.ENDED_BY_APP
         if self.engine.subjects is not None:
             return await self.engine.subjects.end_all(subject_id, reason)
         account_id = account_id_of(subject_id)
