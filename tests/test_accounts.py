@@ -438,6 +438,50 @@ async def test_of_two_changes_at_once_neither_is_lost(world: World) -> None:
     assert (account.roles, account.disabled, account.epoch) == (("admin",), True, 2)
 
 
+VERBS: dict[str, Change] = {
+    "password": lambda world: world.accounts.set_password("alice", OTHER),
+    "disable": lambda world: world.accounts.disable("alice"),
+    "enable": lambda world: world.accounts.enable("alice"),
+    "roles": lambda world: world.accounts.set_roles("alice", ["admin"]),
+    "delete": lambda world: world.accounts.delete("alice"),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+async def test_a_change_meets_the_account_that_was_named_and_no_namesake(
+    world: World, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name is looked up; then another account is made under it; then it is done."""
+    find = world.engine.store.account_by_name
+
+    async def overtaken(name: str) -> Any:
+        found = await find(name)
+        monkeypatch.undo()
+        await world.accounts.delete("alice")
+        await world.accounts.register("alice", PASSWORD, roles=["reader"])
+        return found
+
+    monkeypatch.setattr(world.engine.store, "account_by_name", overtaken)
+    with pytest.raises(NotFound):
+        await VERBS[verb](world)
+    namesake = await world.accounts.get("alice")
+    assert (namesake.version, namesake.roles) == (0, ("reader",))
+    assert await world.outcome("alice", PASSWORD) == "ok"
+
+
+@pytest.mark.parametrize("verb", ["set_password", "disable", "enable", "delete"])
+async def test_an_account_may_be_given_by_its_id(world: World, verb: str) -> None:
+    account = await world.accounts.get("alice")
+    given = [OTHER] if verb == "set_password" else []
+    await getattr(world.accounts, verb)(account.id, *given)
+    unknown = bytes(16)
+    with pytest.raises(NotFound):
+        await getattr(world.accounts, verb)(unknown, *given)
+    assert (await world.engine.store.account_by_id(account.id) is None) is (
+        verb == "delete"
+    )
+
+
 # Roles.
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from watchword.clients import FIRST_PARTY, GRANTS, Clients
+from watchword.core.actor import APP, Actor, By, EndReason
 from watchword.core.limits import (
     ACCESS_TTL_MAX,
     MINUTE,
@@ -39,18 +40,16 @@ from watchword.verify import Checker
 ISSUER = "https://auth.example"
 HERE = "192.0.2.7"
 ELSEWHERE = "198.51.100.1"
+OPERATOR = By(Actor.OPERATOR, name="root")
 
 
 class Ended:
     """Sessions, of which only the ending counts here."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[Which, str, str]] = []
+        self.calls: list[tuple[Which, str, By]] = []
 
-    async def revoke(
-        self, which: Which, reason: str, *, address: str = "", by: str = "user"
-    ) -> int:
-        assert address == ""
+    async def revoke(self, which: Which, reason: str, *, by: By = APP) -> int:
         self.calls.append((which, reason, by))
         return 3
 
@@ -300,8 +299,10 @@ async def test_a_disabled_client_is_refused_and_its_sessions_end(world: World) -
     _, secret = await world.confidential()
     other = world.process("two")
     await other.authenticate("app", secret)
-    assert await world.clients.disable("app") == 3
-    assert world.sessions.calls == [(OfClient("app"), "client disabled", "operator")]
+    assert await world.clients.disable("app", by=OPERATOR) == 3
+    assert world.sessions.calls == [
+        (OfClient("app"), EndReason.CLIENT_DISABLED, OPERATOR)
+    ]
     await world.refused("app", secret)
     world.clock.advance(-MINUTE)  # nor does a clock set back keep it known
     with pytest.raises(InvalidClient):

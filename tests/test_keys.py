@@ -14,6 +14,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet, OKPKey, RSAKey
 
 from watchword.core.access_token import Claims
+from watchword.core.actor import SYSTEM
 from watchword.core.limits import ACCESS_TTL_MAX, DAY, JWKS_MAX_AGE, KEY_ROTATION
 from watchword.errors import (
     KeyRingError,
@@ -478,7 +479,7 @@ async def test_the_swap_of_a_ring_that_another_changed_lets_theirs_count(
     one, two = await rings.open(), await rings.open()
     rings.clock.advance(DAY)
     await one.rotate()
-    await two._swap(1, two.rows[::-1], "too late")
+    await two._swap(1, two.rows[::-1], "too late", SYSTEM)
     assert two.active.kid == one.active.kid
     assert await rings.changes() == ["created", "rotated"]
     with pytest.raises(WatchwordError):

@@ -7,18 +7,20 @@ sign-in that was under way reads the account again and takes its session back.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import hashlib
 import re
 import unicodedata
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
 import msgspec
 
+from watchword.attempts import Attempts
+from watchword.background import Background
 from watchword.core import limits
+from watchword.core.actor import APP, By, EndReason
 from watchword.core.network import network_of
 from watchword.core.session import (
     ALL,
@@ -36,8 +38,6 @@ from watchword.errors import (
     NotFound,
     PasswordRejected,
     StoreUnavailable,
-    Throttled,
-    TryAgain,
 )
 from watchword.failures import EventLimit
 from watchword.passwords import PasswordHasher, recognised
@@ -67,11 +67,13 @@ class SessionsOfAccounts(Protocol):
     ) -> Grant:
         """A new session."""
 
-    async def end_one(self, session_id: bytes, reason: str, *, address: str) -> int:
-        """End one session."""
+    def taken_back_on_failure(
+        self, session_id: bytes, address: str
+    ) -> AbstractAsyncContextManager[None]:
+        """End the session where the rest of the sign-in fails."""
 
     async def end_all(
-        self, account_id: bytes, reason: str, *, but: bytes | None = None
+        self, account_id: bytes, reason: str, *, but: bytes | None = None, by: By = APP
     ) -> int:
         """End all sessions of an account, or all but one."""
 
@@ -80,7 +82,12 @@ class SessionsOfAccounts(Protocol):
 
 
 class Accounts:
-    """Accounts and their passwords."""
+    """Accounts and their passwords.
+
+    Verbs that change an account take its name or its id (16 bytes). A name is looked up
+    once: an account that is made under that name meanwhile is another one. `by` is the
+    caller, for the audit log; an application need not give it.
+    """
 
     def __init__(
         self,
@@ -88,6 +95,7 @@ class Accounts:
         store: Store,
         sessions: SessionsOfAccounts,
         hasher: PasswordHasher,
+        background: Background,
         clock: Clock,
         entropy: Entropy,
     ) -> None:
@@ -97,7 +105,7 @@ class Accounts:
         self._clock = clock
         self._entropy = entropy
         self._events = EventLimit(store.record)
-        self._giving_back: set[asyncio.Task[None]] = set()
+        self._attempts = Attempts(store, self._events, background)
 
     async def sign_in(
         self,
@@ -123,17 +131,21 @@ class Accounts:
             address=address,
             user_agent=user_agent,
         )
-        # Disabled, deleted or given another password since it was checked: whoever
-        # changed it ended the sessions that it saw, and may not have seen this one.
+        async with self._sessions.taken_back_on_failure(grant.session.id, address):
+            await self._look_again(account)
+        return grant
+
+    async def _look_again(self, account: Account) -> None:
+        """Raises InvalidCredentials where the account is not what was checked.
+
+        Disabled, deleted or given another password since: that ended the sessions which
+        were there, and may have missed the one that has just begun.
+        """
         current = await self._store.account_by_id(account.id)
         if current is None or current.epoch != account.epoch:
-            await self._sessions.end_one(
-                grant.session.id, "taken back", address=address
-            )
             raise InvalidCredentials
         if current.roles != account.roles:
             await self._give_roles(account.id)
-        return grant
 
     async def authenticate(
         self, name: str, password: str, *, address: str = ""
@@ -146,17 +158,15 @@ class Accounts:
         name = normalise_name(name)
         now = self._clock()
         costs = throttle_costs(name, address)
-        if wait := await self._store.take(costs, now):
-            kind = EventType.SIGN_IN_THROTTLED
-            event = Event(type=kind, at=now, address=address)
-            await self._events.record(event, *(cost.key for cost in costs))
-            raise Throttled(retry_after=wait // 1000 + 1)
         account = None
         try:
-            account = await self._store.account_by_name(name)
-            able = account is not None and not account.disabled
-            stored = account.password_hash if account is not None and able else None
-            rehash = await self._hasher.verify(stored, password, address=costs[1].key)
+            async with self._attempts.counted(costs, address, now):
+                account = await self._store.account_by_name(name)
+                able = account is not None and not account.disabled
+                stored = account.password_hash if account is not None and able else None
+                rehash = await self._hasher.verify(
+                    stored, password, address=costs[1].key
+                )
         except InvalidCredentials:
             await self._events.record(
                 Event(
@@ -168,31 +178,20 @@ class Accounts:
                 )
             )
             raise
-        except TryAgain:  # our fault, and no failure of theirs
-            # Who waits for the answer need not wait for a store that is away as well.
-            task = asyncio.create_task(self._give_back(costs))
-            self._giving_back.add(task)
-            task.add_done_callback(self._giving_back.discard)
-            raise
         if account is None:
             raise InvalidCredentials
-        await self._store.give_back(costs, forget=costs[0].key)
         if rehash is not None:
             better = _changed(account, password_hash=rehash)
             await self._store.swap_account(account, better, None)
         return account
 
-    async def _give_back(self, costs: Sequence[Cost]) -> None:
-        with contextlib.suppress(StoreUnavailable):
-            await self._store.give_back(costs)
-
     async def register(
-        self, name: str, password: str, *, roles: Iterable[str] = ()
+        self, name: str, password: str, *, roles: Iterable[str] = (), by: By = APP
     ) -> Account:
         """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
         name = normalise_name(name)
         hashed = await self._hasher.hash(password, names=(name, *_CONTEXT))
-        return await self._add(name, hashed, roles)
+        return await self._add(name, hashed, roles, by)
 
     async def import_hash(
         self,
@@ -201,6 +200,7 @@ class Accounts:
         *,
         roles: Iterable[str] = (),
         subject: uuid.UUID | None = None,
+        by: By = APP,
     ) -> Account:
         """A new account with the hash of another system, rehashed at first sign-in.
 
@@ -212,7 +212,7 @@ class Accounts:
             raise PasswordRejected(message)
         kept = None if subject is None else subject.bytes
         try:
-            return await self._add(normalise_name(name), password_hash, roles, kept)
+            return await self._add(normalise_name(name), password_hash, roles, by, kept)
         except NameTaken:
             if kept is None:
                 raise
@@ -223,6 +223,7 @@ class Accounts:
         name: str,
         password_hash: str,
         roles: Iterable[str],
+        by: By,
         account_id: bytes | None = None,
     ) -> Account:
         now = self._clock()
@@ -233,7 +234,13 @@ class Accounts:
             checked_roles(roles),
             now,
         )
-        event = Event(type=EventType.ACCOUNT_CREATED, at=now, account_id=account.id)
+        event = Event(
+            type=EventType.ACCOUNT_CREATED,
+            at=now,
+            account_id=account.id,
+            address=by.address,
+            detail=by.detail(),
+        )
         await self._store.add_account(account, event)
         return account
 
@@ -256,6 +263,9 @@ class Accounts:
             raise NotFound("there is no account of that subject")
         return account
 
+    async def _id_of(self, account: str | bytes) -> bytes:
+        return account if isinstance(account, bytes) else (await self.get(account)).id
+
     async def is_empty(self) -> bool:
         """Whether there is no account at all."""
         return not await self._store.list_accounts(limit=1)
@@ -265,7 +275,12 @@ class Accounts:
         return await self._store.list_accounts(after=after, limit=limit)
 
     async def set_password(
-        self, name: str, password: str, *, keep_session: bytes | str | None = None
+        self,
+        account: str | bytes,
+        password: str,
+        *,
+        keep_session: bytes | str | None = None,
+        by: By = APP,
     ) -> int:
         """Change the password and end the account's sessions (but one); how many.
 
@@ -274,48 +289,65 @@ class Accounts:
         """
         if isinstance(keep_session, str):
             keep_session = from_text(keep_session)
-        account = await self.get(name)
-        names = (account.name, *_CONTEXT)
+        account_id = await self._id_of(account)
+        names = ((await self._current(account_id)).name, *_CONTEXT)
         hashed = await self._hasher.hash(password, names=names)
-        account = await self._update(
-            account.name,
+        await self._update(
+            account_id,
             lambda row: _changed(row, password_hash=hashed, epoch=row.epoch + 1),
             EventType.PASSWORD_CHANGED,
             "password",
+            by,
         )
         return await self._sessions.end_all(
-            account.id, "password changed", but=keep_session
+            account_id, EndReason.PASSWORD_CHANGED, but=keep_session, by=by
         )
 
-    async def disable(self, name: str) -> int:
-        """Let the account sign in no more and end its sessions; how many."""
-        account = await self._update(
-            name,
+    async def disable(self, account: str | bytes, *, by: By = APP) -> int:
+        """Let the account sign in no more and end its sessions; how many.
+
+        Raises NotFound.
+        """
+        account_id = await self._id_of(account)
+        return await self._disable(account_id, EndReason.ACCOUNT_DISABLED, by)
+
+    async def _disable(self, account_id: bytes, reason: EndReason, by: By) -> int:
+        await self._update(
+            account_id,
             lambda row: _changed(row, disabled=True, epoch=row.epoch + 1),
             EventType.ACCOUNT_CHANGED,
             "disabled",
+            by,
         )
-        return await self._sessions.end_all(account.id, "account disabled")
+        return await self._sessions.end_all(account_id, reason, by=by)
 
-    async def enable(self, name: str) -> None:
-        """Let the account sign in again. Old sessions stay dead."""
+    async def enable(self, account: str | bytes, *, by: By = APP) -> None:
+        """Let the account sign in again. Old sessions stay dead. Raises NotFound."""
         await self._update(
-            name,
+            await self._id_of(account),
             lambda row: _changed(row, disabled=False),
             EventType.ACCOUNT_CHANGED,
             "enabled",
+            by,
         )
 
-    async def set_roles(self, name: str, roles: Iterable[str]) -> None:
-        """Replace the account's roles; its sessions have them from the next refresh."""
+    async def set_roles(
+        self, account: str | bytes, roles: Iterable[str], *, by: By = APP
+    ) -> None:
+        """Replace the account's roles; its sessions have them from the next refresh.
+
+        Raises NotFound, InvalidRequest.
+        """
         wanted = checked_roles(roles)
-        account = await self._update(
-            name,
+        account_id = await self._id_of(account)
+        await self._update(
+            account_id,
             lambda row: _changed(row, roles=wanted),
             EventType.ACCOUNT_CHANGED,
             "roles",
+            by,
         )
-        await self._give_roles(account.id)
+        await self._give_roles(account_id)
 
     async def _give_roles(self, account_id: bytes) -> None:
         """Give the account's sessions the roles that it has.
@@ -331,36 +363,47 @@ class Accounts:
             given = account.roles
             await self._sessions.assign_roles(account_id, given)
 
-    async def delete(self, name: str) -> int:
-        """Remove the account and end its sessions; how many.
+    async def delete(self, account: str | bytes, *, by: By = APP) -> int:
+        """Remove the account and end its sessions; how many. Raises NotFound.
 
         An account made later under that name is another: its subject differs.
         """
+        account_id = await self._id_of(account)
         # Disabled first: cut off half-way, this can be said again and finishes, where
         # sessions of an account that is gone could no longer be named.
-        count = await self.disable(name)
-        await self._update(name, lambda _: None, EventType.ACCOUNT_DELETED, "deleted")
+        count = await self._disable(account_id, EndReason.ACCOUNT_DELETED, by)
+        await self._update(
+            account_id, lambda _: None, EventType.ACCOUNT_DELETED, "deleted", by
+        )
         return count
 
     async def _update(
         self,
-        name: str,
+        account_id: bytes,
         change: Callable[[Account], Account | None],
         kind: EventType,
         what: str,
-    ) -> Account:
-        """Change the row as it is when it is written; what it was before."""
+        by: By,
+    ) -> None:
+        """Change the row as it is when it is written. Raises NotFound."""
         for _ in range(limits.SWAP_ATTEMPTS):
-            before = await self.get(name)
+            before = await self._current(account_id)
             event = Event(
                 type=kind,
                 at=self._clock(),
-                account_id=before.id,
-                detail={"change": what},
+                account_id=account_id,
+                address=by.address,
+                detail=by.detail(change=what),
             )
             if await self._store.swap_account(before, change(before), event):
-                return before
+                return
         raise StoreUnavailable
+
+    async def _current(self, account_id: bytes) -> Account:
+        account = await self._store.account_by_id(account_id)
+        if account is None:
+            raise NotFound("there is no such account any more")
+        return account
 
 
 def _changed(account: Account, **fields: object) -> Account:

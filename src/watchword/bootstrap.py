@@ -19,11 +19,13 @@ from typing import Final
 import msgspec
 
 from watchword.accounts import Accounts
+from watchword.background import Background
 from watchword.batching import Batcher
 from watchword.claims import ClaimsHook
 from watchword.clients import Clients
 from watchword.config import Settings
 from watchword.core import limits
+from watchword.core.actor import SYSTEM
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy
 from watchword.core.steadiness import Steadiness
@@ -108,6 +110,7 @@ class Watchword:
         )
         self.health = Health(store, clock, monotonic, entropy(16))
         self.revocations = Revocations(store, clock, monotonic, self.feed.add)
+        self.background = Background()
         self.proofs = _proofs("token", store, server_secrets, clock)
         self.resource_proofs = _proofs("resource", store, server_secrets, clock)
         self.sessions = Sessions(
@@ -116,6 +119,7 @@ class Watchword:
             tokens=_refresh_tokens(server_secrets),
             keys=self.keys,
             revocations=self.revocations,
+            background=self.background,
             policy=policy,
             issuer=self.issuer,
             clock=clock,
@@ -129,11 +133,16 @@ class Watchword:
             store=store,
             sessions=self.sessions,
             hasher=self.hasher,
+            background=self.background,
             clock=clock,
             entropy=entropy,
         )
         self.subjects = authenticate and Subjects(
-            authenticate, store=store, sessions=self.sessions, clock=clock
+            authenticate,
+            store=store,
+            sessions=self.sessions,
+            background=self.background,
+            clock=clock,
         )
         # Who signs in: the app's users where it has its own, else our accounts.
         self.sign_in = (self.subjects or self.accounts).sign_in
@@ -213,6 +222,7 @@ class Watchword:
 
     async def close(self) -> None:
         """Finish what was accepted, then let go of threads and files."""
+        await self.background.close()
         await self.revocations.close()
         await self.hasher.close()
         if self.subjects is not None:
@@ -298,7 +308,9 @@ async def _make_admin(settings: Settings, watchword: Watchword) -> str | None:
     drawn = _kept_password(settings.data) if given is None else None
     chosen = drawn if given is None else given.get_secret_value()
     try:
-        await watchword.accounts.register(_ADMIN, chosen or "", roles=[_ADMIN])
+        await watchword.accounts.register(
+            _ADMIN, chosen or "", roles=[_ADMIN], by=SYSTEM
+        )
     except NameTaken:  # another process that started with us was first
         if drawn is not None:
             admin = await watchword.accounts.get(_ADMIN)

@@ -26,6 +26,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from watchword.core import limits
 from watchword.core.access_token import TYPE, Claims
+from watchword.core.actor import APP, SYSTEM, By
 from watchword.errors import KeyRingError, NotFound, StoreUnavailable
 from watchword.ports import Clock, Entropy, Event, EventType, KeyStore, SealedKey
 from watchword.verify import PublicKey
@@ -257,7 +258,7 @@ class KeyRing:
                 self._vault.seal(generate(self._alg), state, now)
                 for state in ("active", "next")
             ]
-            await self._swap(revision, fresh, "created")
+            await self._swap(revision, fresh, "created", SYSTEM)
         else:
             opened = [self._vault.open(row) for row in rows]
             if reseal and any(position for _, position in opened):
@@ -265,7 +266,7 @@ class KeyRing:
                     self._vault.seal(key, row.state, row.changed_at)
                     for (key, _), row in zip(opened, rows, strict=True)
                 ]
-                await self._swap(revision, again, RESEALED)
+                await self._swap(revision, again, RESEALED, SYSTEM)
         await self.refresh()
 
     async def maintain(self) -> None:
@@ -284,18 +285,19 @@ class KeyRing:
         over = [r for r in self._rows if r.state == "retired" and r.changed_at <= gone]
         if over:
             kept = [row for row in self._rows if row not in over]
-            await self._swap(self._revision, kept, "removed")
+            await self._swap(self._revision, kept, "removed", SYSTEM)
         active, following = self._of_state("active"), self._of_state("next")
         if following.alg != self._alg:
             fresh = self._vault.seal(generate(self._alg), "next", now)
             kept = [row for row in self._rows if row.state != "next"]
-            await self._swap(self._revision, [*kept, fresh], "algorithm changed")
+            ring = [*kept, fresh]
+            await self._swap(self._revision, ring, "algorithm changed", SYSTEM)
         elif (
             now - active.changed_at >= limits.KEY_ROTATION or active.alg != self._alg
         ) and now - following.changed_at >= limits.JWKS_MAX_AGE:
-            await self.rotate()
+            await self.rotate(by=SYSTEM)
 
-    async def rotate(self) -> str:
+    async def rotate(self, *, by: By = APP) -> str:
         """Sign with the next key from now on; returns its id.
 
         Raises KeyRingError while verifiers may not have seen that key yet.
@@ -319,11 +321,11 @@ class KeyRing:
             replace(following, state="active", changed_at=now),
             self._vault.seal(generate(self._alg), "next", now),
         ]
-        if not await self._swap(self._revision, ring, "rotated"):
+        if not await self._swap(self._revision, ring, "rotated", by):
             raise KeyRingError("another process changed the keys just now: look again")
         return following.kid
 
-    async def retire(self, kid: str) -> None:
+    async def retire(self, kid: str, *, by: By = APP) -> None:
         """Drop a key at once, for an emergency: its tokens are refused from now on.
 
         The active key's place is taken by the next one, published long enough or not.
@@ -344,23 +346,26 @@ class KeyRing:
             ]
         if not any(row.state == "next" for row in left):
             left.append(self._vault.seal(generate(self._alg), "next", now))
-        if not await self._swap(self._revision, left, "retired"):
-            await self.retire(kid)  # somebody changed the ring meanwhile: theirs, then
+        if not await self._swap(self._revision, left, "retired", by):
+            await self.retire(
+                kid, by=by
+            )  # somebody changed the ring meanwhile: theirs, then
 
     def _of_state(self, state: str) -> SealedKey:
         return next(row for row in self._rows if row.state == state)
 
-    async def _swap(self, revision: int, keys: Sequence[SealedKey], what: str) -> bool:
+    async def _swap(
+        self, revision: int, keys: Sequence[SealedKey], what: str, by: By
+    ) -> bool:
         """Write the ring; False where another process was first, and theirs counts."""
         active = next(row.kid for row in keys if row.state == "active")
         event = Event(
             type=EventType.KEY_CHANGED,
             at=self._clock(),
-            detail={
-                "change": what,
-                "active": active,
-                "secret": self._vault.fingerprints[0],
-            },
+            address=by.address,
+            detail=by.detail(
+                change=what, active=active, secret=self._vault.fingerprints[0]
+            ),
         )
         done = await self._store.swap_keys(revision, keys, event)
         if done:

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import msgspec
 
 from watchword.core import limits
-from watchword.core.session import Ended, Session, as_text
+from watchword.core.session import Alive, Ended, Session, as_text
 from watchword.core.throttle import Cost
 from watchword.errors import StoreUnavailable
 
@@ -170,6 +170,23 @@ class Feed(msgspec.Struct, frozen=True):
     more: bool = False
 
 
+class SessionPage(msgspec.Struct, frozen=True):
+    """Some sessions, newest first. `onward` is the `after` of the next page, if any.
+
+    A page may be short, or empty, and another follow it all the same.
+    """
+
+    sessions: Sequence[Session]
+    onward: bytes | None = None
+
+
+def page_of(found: Sequence[Session], onward: bytes | None, limit: int) -> SessionPage:
+    """The page of what was found by a look that ended at `onward`, or at the end."""
+    if len(found) < limit:
+        return SessionPage(found, onward)
+    return SessionPage(found[:limit], found[limit - 1].id)
+
+
 class SessionStore(Protocol):
     """One row per session. Row ids are random enough to shard by."""
 
@@ -204,11 +221,19 @@ class SessionStore(Protocol):
         """
 
     async def list_sessions(
-        self, account_id: bytes | None, *, after: bytes | None = None, limit: int
-    ) -> list[Session]:
-        """Sessions of an account, or of all, in order of id, following `after`.
+        self,
+        account_id: bytes | None,
+        alive: Alive,
+        *,
+        after: bytes | None = None,
+        limit: int,
+        look: int,
+    ) -> SessionPage:
+        """Sessions of an account, or of all, that `alive` includes: `limit` at most.
 
-        Revoked ones are left out; expired ones are there until swept.
+        In descending order of id, which is newest first; those whose id is less than
+        `after`. MUST look at about `look` rows at most, revoked and expired ones too,
+        however many the account has: `onward` says from where the next call goes on.
         """
 
     async def end(
@@ -237,7 +262,10 @@ class SessionStore(Protocol):
         """
 
     async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
-        """Give every live session of the account these roles."""
+        """Give every live session of the account these roles.
+
+        In steps, each whole by itself: a fault may leave some with the roles of before.
+        """
 
     async def sweep(self, now: int, limit: int) -> int:
         """Delete rows that are over for good, a step of `limit`; how many went.

@@ -22,13 +22,15 @@ from watchword.accounts import (
     normalise_name,
     throttle_costs,
 )
+from watchword.attempts import Attempts
+from watchword.background import Background
+from watchword.core.actor import APP, By
 from watchword.core.session import ALL, Asked, Grant, Terms, from_text
 from watchword.errors import (
     InvalidCredentials,
     NotFound,
     Overloaded,
     StoreUnavailable,
-    Throttled,
     TryAgain,
 )
 from watchword.failures import EventLimit
@@ -89,6 +91,7 @@ class Subjects:
         *,
         store: Store,
         sessions: SessionsOfAccounts,
+        background: Background,
         clock: Clock,
     ) -> None:
         self._authenticate = authenticate
@@ -96,6 +99,7 @@ class Subjects:
         self._sessions = sessions
         self._clock = clock
         self._events = EventLimit(store.record)
+        self._attempts = Attempts(store, self._events, background)
         # For each sign-in under way: whose sessions were ended meanwhile.
         self._under_way: dict[int, set[bytes]] = {}
         # For a check that blocks: low priority, fair between addresses, bounded.
@@ -133,21 +137,24 @@ class Subjects:
         finally:
             del self._under_way[id(ended)]
         # The app may have said yes to a user as it was before.
-        if account_id in ended:
-            await self._sessions.end_one(
-                grant.session.id, "taken back", address=address
-            )
-            raise InvalidCredentials
+        async with self._sessions.taken_back_on_failure(grant.session.id, address):
+            if account_id in ended:
+                raise InvalidCredentials
         return grant
 
     async def end_all(
-        self, subject_id: SubjectId, reason: str, *, but: bytes | None = None
+        self,
+        subject_id: SubjectId,
+        reason: str,
+        *,
+        but: bytes | None = None,
+        by: By = APP,
     ) -> int:
         """End the subject's sessions, or all but one; how many were alive."""
         account_id = account_id_of(subject_id)
         for ended in self._under_way.values():
             ended.add(account_id)
-        return await self._sessions.end_all(account_id, reason, but=but)
+        return await self._sessions.end_all(account_id, reason, but=but, by=by)
 
     async def close(self) -> None:
         """End the threads, once the checks that run are done."""
@@ -157,26 +164,20 @@ class Subjects:
         """Whom the app knows by these credentials; every attempt is counted first."""
         costs = throttle_costs(normalise_name(name), address)
         now = self._clock()
-        if wait := await self._store.take(costs, now):
-            kind = EventType.SIGN_IN_THROTTLED
-            event = Event(type=kind, at=now, address=address)
-            await self._events.record(event, *(cost.key for cost in costs))
-            raise Throttled(retry_after=wait // 1000 + 1)
         given = Credentials(username=name, password=password, address=address)
         try:
-            known = await self._asked(given, costs[1].key)
-        except TryAgain:
-            await self._store.give_back(costs)
-            raise
-        if known is None:
+            async with self._attempts.counted(costs, address, now):
+                return await self._asked(given, costs[1].key)
+        except InvalidCredentials:
             event = Event(type=EventType.SIGN_IN_FAILED, at=now, address=address)
             await self._events.record(event)
-            raise InvalidCredentials
-        await self._store.give_back(costs, forget=costs[0].key)
-        return known
+            raise
 
-    async def _asked(self, given: Credentials, waiting: str) -> _Known | None:
-        """What the app says; `waiting` is whom the threads are shared with fairly."""
+    async def _asked(self, given: Credentials, waiting: str) -> _Known:
+        """What the app says; `waiting` is whom the threads are shared with fairly.
+
+        Raises InvalidCredentials where the app knows no such user.
+        """
         check = self._authenticate
         call = check if inspect.isroutine(check) else type(check).__call__
         try:
@@ -187,15 +188,18 @@ class Subjects:
                 answer = await asyncio.wrap_future(job)
             # A lambda or a partial may return what is still to be awaited.
             subject = await answer if inspect.isawaitable(answer) else answer
-            if subject is None:
-                return None
-            return account_id_of(subject.id), checked_roles(subject.roles)
+            known = None
+            if subject is not None:
+                known = account_id_of(subject.id), checked_roles(subject.roles)
         except TryAgain:
             raise
         except Exception as error:
             _log.exception("the app's authenticate failed")
             message = "Nobody can be signed in right now: try again shortly."
             raise StoreUnavailable(message) from error
+        if known is None:
+            raise InvalidCredentials
+        return known
 
 
 def account_id_of(subject_id: SubjectId) -> bytes:

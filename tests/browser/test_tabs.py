@@ -145,7 +145,7 @@ def test_the_end_of_a_session_reaches_all_tabs(visitor: Visitor) -> None:
         tab.wait_for("refreshed")
         assert tab.call() == 200
     account = visitor.site.run(visitor.site.engine.accounts.get("alice"))
-    visitor.site.run(visitor.site.engine.sessions.end_all(account.id, "", address=""))
+    visitor.site.run(visitor.site.engine.sessions.end_all(account.id, ""))
     assert tabs[0].call() == "session_revoked"
     for tab in tabs:
         tab.wait_for("session_revoked")

@@ -33,7 +33,7 @@ from watchword.core.rotation import (
     judge,
     retry_hash,
 )
-from watchword.core.session import BROWSER, STRICT, Asked, Policy, Session
+from watchword.core.session import BROWSER, STRICT, Alive, Asked, Policy, Session
 from watchword.errors import (
     InvalidProof,
     InvalidScope,
@@ -421,6 +421,15 @@ def test_no_verdict_extends_a_lifetime_and_generations_only_rise(
         *("scope", "audience", "jkt", "amr", "acr", "cookie"),
     )
     assert all(getattr(row, name) == getattr(after, name) for name in unchanged)
+
+
+@settings(max_examples=300)
+@given(row=rows(), policy=POLICIES, now=INSTANTS)
+def test_stores_compare_by_columns_what_the_rule_says(
+    row: Session, policy: Policy, now: int
+) -> None:
+    alive = row.revoked_at is None and now < row.ends_at(policy)
+    assert Alive.at(now, policy).includes(row) is alive
 
 
 @settings(max_examples=300)

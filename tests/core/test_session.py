@@ -140,6 +140,20 @@ def test_a_session_begins_with_what_its_terms_say_and_the_policy_else() -> None:
     assert len(plain.user_agent) == USER_AGENT_MAX
 
 
+@pytest.mark.parametrize(
+    ("field", "fraction"),
+    [("idle_expires_at", 999), ("expires_at", 1), ("idle_expires_at", 0)],
+)
+def test_what_is_left_is_told_in_whole_seconds_and_at_least_one(
+    field: str, fraction: int
+) -> None:
+    end = NOW + 5 * SECOND + fraction
+    row = session(**{field: end})
+    assert row.ends_at(STRICT) == end
+    assert row.seconds_left(STRICT, NOW) == 5
+    assert row.seconds_left(STRICT, end - 1) == 1
+
+
 LENIENT = Policy(grace=30 * SECOND)
 
 

@@ -144,7 +144,7 @@ async def rewound(place: Place) -> list[Rewound]:
         after = 0
         while page := await store.read_events(after, 1000):
             found += [
-                Rewound((event.session_id or b"").hex(), int(event.detail["by"]))
+                Rewound((event.session_id or b"").hex(), int(event.detail["lost"]))
                 for _, event in page
                 if event.type is EventType.TOKEN_REWOUND
             ]

@@ -18,6 +18,7 @@ from tests.scenarios.api import settings_for
 from tests.scenarios.world import World, key
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.config import Settings
+from watchword.core.actor import APP, EndReason
 from watchword.core.limits import ACCESS_TTL, HOUR, KEY_ROTATION, MINUTE, SECOND
 from watchword.core.session import Grant, Terms
 from watchword.errors import TokenRevoked
@@ -172,7 +173,7 @@ async def test_a_clock_set_ahead_and_back_revives_no_session(
     async with opened(settings, clock, "one", here) as swept:
         terms = Terms(client_id="first-party")
         grant = await swept.sessions.start(bytes(16), (), terms)
-        await swept.sessions.end_one(grant.session.id, "logout", address="")
+        await swept.sessions.end_one(grant.session.id, EndReason.LOGOUT, by=APP)
         for hours in (1, -1):
             clock.advance(hours * HOUR + 30 * SECOND)
             here.advance(30 * SECOND)

@@ -45,7 +45,7 @@ async def test_s40_10_000_refreshes_never_pass_the_absolute_expiry(
     clock.now = end - 1
     last = await world.refresh(newest, key(many))
     assert world.checker.verify(last.access_token).exp == end // 1000
-    assert last.refresh_expires_in == 0
+    assert (last.expires_in, last.refresh_expires_in) == (1, 1)
     clock.now = end
     assert await world.outcome(last, key(0)) == "session_expired"
 
@@ -98,6 +98,50 @@ async def test_s41_the_idle_expiry_holds_at_use_to_the_moment(
     answer = await api.refresh(first["refreshToken"], key())
     assert code_of(answer) == outcome
     assert answer.status_code == (200 if outcome == "ok" else 401)
+
+
+@pytest.mark.parametrize("way", ["rotation", "retry", "same"])
+async def test_s41_in_the_rest_of_its_last_second_a_session_is_over(
+    make_world: MakeWorld, clock: ManualClock, way: str
+) -> None:
+    """An access token expires at a whole second, so no answer could bring a good one.
+
+    The moment before, the answer brings one that works, and says that it does.
+    """
+    clock.now += 400
+    hold_off = MINUTE if way == "same" else 0
+    world = await make_world(policy=Policy(refresh_absolute=HOUR, hold_off=hold_off))
+    r0 = await world.sign_in()
+    end = r0.session.expires_at - 400
+    clock.now = end - 20 * SECOND
+    r1 = await world.refresh(r0, key(0))
+    shown, by = (r0, key(0)) if way == "retry" else (r1, key(1))
+    clock.now = end - 1
+    last = await world.refresh(shown, by)
+    assert (last.expires_in, last.refresh_expires_in) == (1, 1)
+    assert world.accepts(last) == "ok"
+    if way == "rotation":
+        shown, by = last, key(2)
+    for clock.now in (end, end + 399, end + 400):
+        assert await world.outcome(shown, by) == "session_expired"
+
+
+async def test_s41_a_retry_in_the_rest_of_the_last_idle_second_is_too_late(
+    make_world: MakeWorld, clock: ManualClock
+) -> None:
+    """Its access token would be over; a rotation renews the lifetime, and is not."""
+    clock.now += 400
+    world = await make_world(policy=Policy(refresh_idle=HOUR))
+    r0 = await world.sign_in()
+    clock.advance(MINUTE)
+    r1 = await world.refresh(r0, key(0))
+    clock.now = r1.session.idle_expires_at - 401
+    assert (await world.refresh(r0, key(0))).expires_in == 1
+    clock.now = r1.session.idle_expires_at - 1
+    assert await world.outcome(r0, key(0)) == "session_expired"
+    r2 = await world.refresh(r1, key(1))
+    assert (r2.expires_in, r2.refresh_expires_in) == (120, 3600)
+    assert world.accepts(r2) == "ok"
 
 
 async def test_s41_a_rotation_renews_the_idle_lifetime_and_a_retry_does_not(

@@ -186,7 +186,7 @@ async def test_s46_tokens_ahead_of_a_rewound_store_work_on_with_an_event(
     after = await world.refresh(newest, key(5))
     assert after.session.generation == 6
     (event,) = await world.events(EventType.TOKEN_REWOUND)
-    assert event.detail["by"] == lost
+    assert event.detail["lost"] == lost
     assert (await world.refresh(newest, key(5))).refresh_token == after.refresh_token
     assert generation_of(world, await world.outcome(after, key(6))) == 7
     assert await world.outcome(newest, key(9)) == "refresh_reused"

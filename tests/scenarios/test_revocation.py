@@ -23,7 +23,7 @@ from watchword.core.limits import (
     REFRESH_ABSOLUTE,
     SECOND,
 )
-from watchword.core.session import Grant
+from watchword.core.session import Grant, from_text
 from watchword.errors import StoreUnavailable, WatchwordError
 from watchword.ports import EventType, OfAccount, OneSession
 from watchword.testing import ManualClock
@@ -315,19 +315,27 @@ async def test_s38_a_spent_token_and_an_expired_access_token_end_their_session(
 async def test_s38_the_last_half_second_of_a_session_can_log_out_too(
     api: LocalApi, clock: ManualClock
 ) -> None:
-    """Its access token has no whole second left: expired is no hindrance."""
+    """It gets no token any more, and the one it has is expired: no hindrance."""
     clock.advance(500)
     newest = await api.login()
     end = clock.now + REFRESH_ABSOLUTE
     for number in range(5):
         clock.advance(5 * DAY)
         newest = (await api.refresh(newest["refreshToken"], key(number))).json()
-    clock.now = end - 400
+    clock.now = end - 501
     newest = (await api.refresh(newest["refreshToken"], key(9))).json()
-    assert newest["expiresIn"] == 0
+    assert newest["expiresIn"] == 1
+    clock.now = end - 400
+    assert code_of(await api.refresh(newest["refreshToken"])) == "session_expired"
+    assert code_of(await api.secure(newest["accessToken"])) == "token_expired"
     headers = {"Authorization": f"Bearer {newest['accessToken']}"}
     answer = await api.client.post("/api/auth/logout", headers=headers)
     assert answer.status_code == 200
+    session_id = from_text(newest["sessionId"])
+    assert session_id is not None
+    row = await api.engine.sessions.get(session_id)
+    assert row is not None
+    assert row.revoked_reason == "logout"
 
 
 async def test_s39_a_feed_that_is_cut_refuses_after_the_bound_and_recovers(

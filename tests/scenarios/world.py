@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Self
 
+from watchword.background import Background
 from watchword.claims import ClaimsHook
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import STRICT, Grant, Policy, Session, Terms
@@ -125,6 +126,7 @@ class World:
         self.keys = KeyRing(store, secrets, "ES256", clock, entropy)
         self.revocations = Revocations(store, clock, self.monotonic)
         self.sessions = Sessions(
+            background=Background(),
             store=store,
             record=store.record,
             tokens=self.tokens,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx2
 import msgspec
@@ -11,8 +11,10 @@ import pytest
 
 from tests.scenarios.api import BASE, PASSWORD, LocalApi, bearer, code_of
 from watchword.core import limits
+from watchword.core.session import Terms
 from watchword.errors import StoreUnavailable
 from watchword.server.app import ENDPOINTS, OPERATIONS, make_app
+from watchword.server.endpoints import discovery, metadata
 from watchword.server.endpoints.metadata import (
     OPENID_PATH,
     RESOURCE_PATH,
@@ -208,6 +210,59 @@ async def test_sessions_lists_my_devices_and_ends_one(api: LocalApi) -> None:
     assert again.status_code == 204  # idempotent
 
 
+async def test_sessions_come_newest_first_and_page_by_page(api: LocalApi) -> None:
+    """More than a page that have expired hide neither the oldest nor the newest."""
+    kept = await api.login()
+    account_id = (await api.engine.accounts.get("alice")).id
+    terms = Terms(client_id="first-party")
+    for _ in range(limits.LIST_PAGE + 50):
+        await api.engine.sessions.start(account_id, (), terms)
+    api.clock.advance(limits.REFRESH_IDLE - 1)
+    renewed = (await api.refresh(kept["refreshToken"])).json()
+    api.clock.advance(1000)
+    newest = [await api.login() for _ in range(2)]
+    wanted = [one["sessionId"] for one in (newest[1], newest[0], renewed)]
+    headers = bearer(newest[0]["accessToken"])
+    whole = (await api.client.get(f"{BASE}/sessions", headers=headers)).json()
+    rows = whole["sessions"]
+    assert (sorted(row["id"] for row in rows[:2]), rows[2]["id"]) == (
+        sorted(wanted[:2]),
+        wanted[2],
+    )
+    assert [row["current"] for row in rows].count(True) == 1
+    assert whole["next"] is None
+
+    paged: list[str] = []
+    onward: str | None = ""
+    for _ in range(4):
+        query = "limit=1" + (f"&after={onward}" if onward else "")
+        answer = await api.client.get(f"{BASE}/sessions?{query}", headers=headers)
+        page = answer.json()
+        assert len(page["sessions"]) <= 1
+        paged += [row["id"] for row in page["sessions"]]
+        onward = page["next"]
+        if onward is None:
+            break
+    assert paged == [row["id"] for row in rows]
+    assert onward is None
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("limit=0", "limit=1001", "limit=x", "limit=", "limit=-1", "limit=1e2"),
+        *("limit=٣", "limit=00001", "limit=1&limit=2", "after=", "after=x"),
+        *("after=00000000-0000-0000-0000-00000000000G", "after=a&after=b"),
+    ],
+)
+async def test_a_page_that_cannot_be_is_a_request_that_is_wrong(
+    api: LocalApi, query: str
+) -> None:
+    headers = bearer((await api.login())["accessToken"])
+    answer = await api.client.get(f"{BASE}/sessions?{query}", headers=headers)
+    assert (answer.status_code, code_of(answer)) == (400, "invalid_request")
+
+
 async def test_nobody_ends_or_sees_another_accounts_session(api: LocalApi) -> None:
     await api.engine.accounts.register("bob", PASSWORD)
     mine, other = await api.login(), await api.login("bob")
@@ -267,6 +322,27 @@ async def test_the_jwks_is_cacheable_and_told_apart_by_its_etag(api: LocalApi) -
     )
     assert changed.status_code == 200
     assert len(changed.json()["keys"]) == 3
+
+
+async def test_what_never_changes_is_made_once(
+    api: LocalApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The OpenAPI document at the start, metadata at its first request."""
+    paths = ("/openapi.json", SERVER_PATH, OPENID_PATH, RESOURCE_PATH + BASE)
+    first = [(await api.client.get(path)).content for path in paths]
+
+    def remade(*_: object, **__: object) -> NoReturn:
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(discovery, "document", remade)
+    monkeypatch.setattr(metadata, "Metadata", remade)
+    monkeypatch.setattr(metadata, "ResourceMetadata", remade)
+    make_app(api.engine.settings)
+    for path, body in zip(paths, first, strict=True):
+        answer = await api.client.get(path)
+        assert answer.content == body
+        etag = {"If-None-Match": answer.headers["etag"]}
+        assert (await api.client.get(path, headers=etag)).status_code == 304
 
 
 async def test_the_document_is_of_the_routes_and_of_nothing_else(

@@ -29,6 +29,8 @@ from watchword import Subject
 from watchword.core.limits import (
     ACCESS_TTL_MAX,
     JWKS_MAX_AGE,
+    REFRESH_ABSOLUTE,
+    REFRESH_IDLE,
     SECOND,
     THROTTLE_CLIENT_BURST,
 )
@@ -494,6 +496,30 @@ async def test_a_disabled_client_and_its_tokens_are_refused(oauth: OAuth) -> Non
     form = {"token": own.json()["access_token"]}
     answer = await oauth.post("introspect", "api", **form)
     assert answer.json() == {"active": False}
+
+
+async def test_in_its_last_second_a_session_is_over_for_oauth_too(
+    oauth: OAuth,
+) -> None:
+    """What is active has an `exp` that is still to come, and can be refreshed."""
+    await oauth.add("app", rights=["introspect"], grants=["refresh_token"])
+    clock = oauth.api.clock
+    clock.now += 400
+    token = (await oauth.login(clientId="app"))["refreshToken"]
+    begun, pause = clock.now, REFRESH_IDLE - 1  # in the rest of its last idle second
+    end = begun + REFRESH_ABSOLUTE
+    while clock.now + pause < end - SECOND:
+        clock.advance(pause)
+        found = (await oauth.post("introspect", "app", token=token)).json()
+        assert found["active"]
+        assert found["exp"] > clock.now // 1000
+        fresh = (await oauth.refresh(token, "app")).json()
+        assert fresh["expires_in"] == 120
+        token = fresh["refresh_token"]
+    for clock.now, active in ((end - 401, True), (end - 400, False), (end - 1, False)):
+        found = (await oauth.post("introspect", "app", token=token)).json()
+        assert found["active"] is active
+    assert error_of(await oauth.refresh(token, "app")) == "invalid_grant"
 
 
 async def test_a_client_disabled_during_a_sign_in_has_no_session(

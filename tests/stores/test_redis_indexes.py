@@ -18,7 +18,12 @@ from watchword.stores.redis import lists
 from watchword.stores.redis.rows import entry_at_rest
 from watchword.stores.redis.scripts import Request
 from watchword.testing.stand_ins import START
-from watchword.testing.store_contract.examples import a_session, an_event, sign_in
+from watchword.testing.store_contract.examples import (
+    a_session,
+    an_event,
+    living,
+    sign_in,
+)
 
 
 async def test_events_arrive_once_though_their_mover_is_cut_off(
@@ -66,7 +71,7 @@ async def test_a_session_may_come_long_after_its_name(
     with pytest.raises(StoreUnavailable):
         await put(store, late)
     monkeypatch.setattr(store._servers, "ask", ask)
-    assert await store.list_sessions(here.account_id, limit=9) == [here]
+    assert await living(store, here.account_id) == [here]
     await store.assign_roles(here.account_id, ())
     ended = await store.end(OfAccount(here.account_id), "all", an_event(), 9)
     assert [entry.session_id for entry in ended] == [here.id]
@@ -148,7 +153,7 @@ async def test_a_sweep_goes_on_where_the_last_one_stopped(
     swept = [await store.sweep(START, SWEEP_LIMIT) for _ in range(7)]
     assert swept[0] == 0
     assert sum(swept) == len(over)
-    assert await store.list_sessions(None, limit=1000) == rows
+    assert await living(store, limit=1000) == rows[::-1]
     await put(store, a_session(1, idle_expires_at=0, account=5, now=1))
     assert sum([await store.sweep(START, SWEEP_LIMIT) for _ in range(7)]) == 1
     with redis.Redis(port=single().port) as operator:

@@ -21,6 +21,7 @@ from watchword.testing.store_contract.examples import (
     a_session,
     an_event,
     identifier,
+    living,
     rotated,
 )
 from watchword.testing.store_contract.sessions import put
@@ -56,7 +57,7 @@ async def test_full_disk_is_told_and_passes(store: SqliteStore) -> None:
     written = await fill(store)
     assert written >= 5
     assert await store.load([row.id]) == [row]
-    assert len(await store.list_sessions(None, limit=100)) == written + 1
+    assert len(await living(store)) == written + 1
     with pytest.raises(StoreUnavailable):
         await put(store, a_session(2, user_agent="x" * 3000))
     writing(store).pragma("max_page_count", 2**31)
@@ -71,7 +72,7 @@ from pathlib import Path
 from watchword.errors import StoreUnavailable
 from watchword.stores import open_store
 from watchword.testing import SeededEntropy
-from watchword.testing.store_contract.examples import a_session
+from watchword.testing.store_contract.examples import a_session, living
 from watchword.testing.store_contract.sessions import put
 
 async def main():
@@ -90,12 +91,12 @@ async def main():
     batch = [put(store, a_session(2000 + n)) for n in range(50)]
     answers = await asyncio.gather(*batch, return_exceptions=True)
     assert all(isinstance(a, StoreUnavailable) for a in answers), answers
-    assert len(await store.list_sessions(None, limit=2000)) == written + 1
+    assert len(await living(store)) == written + 1
     resource.setrlimit(resource.RLIMIT_FSIZE, (unlimited, unlimited))
     await put(store, a_session(5000))
     await store.close()
     store = await open_store(sys.argv[1], SeededEntropy())
-    assert len(await store.list_sessions(None, limit=2000)) == written + 2
+    assert len(await living(store)) == written + 2
     await store.close()
     print(0 < written < 1000)
 
@@ -167,7 +168,7 @@ async def test_closed_store_says_so(path: Path) -> None:
         store.load_keys,
         store.last_event,
         lambda: store.load([identifier(1)]),
-        lambda: store.list_sessions(None, limit=1),
+        lambda: living(store),
         lambda: store.ended(None, 0, FEED_PAGE),
         lambda: store.account_by_name("ada"),
         lambda: store.record(an_event()),
@@ -186,7 +187,7 @@ async def test_cancelled_list_leaves_the_store_usable(path: Path) -> None:
     listing = asyncio.create_task(store.check())
     await asyncio.sleep(0)  # handed to the thread
     listing.cancel()
-    assert await store.list_sessions(None, limit=1) == []
+    assert await living(store) == []
     listing = asyncio.create_task(store.check())
     await asyncio.sleep(0)
     listing.cancel()

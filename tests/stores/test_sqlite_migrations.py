@@ -22,6 +22,7 @@ from watchword.stores.sqlite import database
 from watchword.testing.store_contract.examples import (
     a_session,
     an_event,
+    living,
     rotated,
     sign_in,
 )
@@ -110,7 +111,7 @@ async def test_sessions_of_the_first_schema_go_on(
     assert (before.amr, before.acr, before.cookie) == (("pwd",), "aal1", False)
     after = rotated(before)
     assert await store.swap([Change(before, after)]) == [True]
-    assert await store.list_sessions(None, limit=10) == [after, beside]
+    assert await living(store) == [beside, after]
     ended = await store.end(OneSession(before.id), "logout", an_event(), 1)
     assert [entry.session_id for entry in ended] == [before.id]
     await store.close()

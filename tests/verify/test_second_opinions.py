@@ -13,6 +13,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from jwcrypto import jwk, jws  # type: ignore[import-untyped]
 
 from tests.verify.minting import ALGORITHMS, AUDIENCE, ISSUER, private_key
+from watchword.background import Background
 from watchword.bootstrap import policy_of
 from watchword.config import Settings
 from watchword.core.refresh_token import RefreshTokens
@@ -39,6 +40,7 @@ class Issuer:
         self.keys = KeyRing(store, [SECRET], alg, self.clock, entropy)
         self.revocations = Revocations(store, self.clock, ManualClock(0))
         self.sessions = Sessions(
+            background=Background(),
             store=store,
             record=store.record,
             tokens=RefreshTokens([derive(SECRET, "refresh-token-mac")]),

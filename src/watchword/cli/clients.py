@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from watchword.cli.output import counted, table, tell, utc, visible
-from watchword.cli.running import every_row, existing, options, with_engine
+from watchword.cli.running import every_row, existing, operator, options, with_engine
 from watchword.core import limits
 
 if TYPE_CHECKING:
@@ -74,7 +74,12 @@ def add(
 
     async def work(watchword: Watchword) -> str | None:
         _, secret = await watchword.clients.add(
-            name, access_ttl=life, grace=lenient, grants=grants or None, **terms
+            name,
+            access_ttl=life,
+            grace=lenient,
+            grants=grants or None,
+            by=operator(),
+            **terms,
         )
         return secret
 
@@ -151,7 +156,9 @@ def update(
     lenient = None if grace is None else _milliseconds("--grace", grace)
 
     async def work(watchword: Watchword) -> None:
-        await watchword.clients.update(name, grace=lenient, checks_dpop=checks_dpop)
+        await watchword.clients.update(
+            name, grace=lenient, checks_dpop=checks_dpop, by=operator()
+        )
 
     with_engine(existing(data), work)
     tell(as_json, f"Changed the client {visible(name)}.", clientId=name)
@@ -162,7 +169,9 @@ def update(
 @options
 def rotate_secret(name: str, data: Path | None, as_json: bool) -> None:
     """Give a client a new secret, shown once. The old one works a second more."""
-    secret = with_engine(existing(data), lambda w: w.clients.rotate_secret(name))
+    secret = with_engine(
+        existing(data), lambda w: w.clients.rotate_secret(name, by=operator())
+    )
     done = f"Changed the secret of {visible(name)}."
     _show_secret(as_json, done, name, secret)
 
@@ -172,7 +181,9 @@ def rotate_secret(name: str, data: Path | None, as_json: bool) -> None:
 @options
 def disable(name: str, data: Path | None, as_json: bool) -> None:
     """Accept a client no more, and end its sessions."""
-    count = with_engine(existing(data), lambda w: w.clients.disable(name))
+    count = with_engine(
+        existing(data), lambda w: w.clients.disable(name, by=operator())
+    )
     done = f"Disabled {visible(name)}; ended {counted(count, 'session')}."
     tell(as_json, done, clientId=name, revoked=count)
 
@@ -182,5 +193,5 @@ def disable(name: str, data: Path | None, as_json: bool) -> None:
 @options
 def enable(name: str, data: Path | None, as_json: bool) -> None:
     """Accept a client again. Its old sessions stay ended."""
-    with_engine(existing(data), lambda w: w.clients.enable(name))
+    with_engine(existing(data), lambda w: w.clients.enable(name, by=operator()))
     tell(as_json, f"Enabled {visible(name)}.", clientId=name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from watchword.cli.output import table, tell, utc, visible
-from watchword.cli.running import existing, options, with_engine
+from watchword.cli.running import existing, operator, options, with_engine
 from watchword.core import limits
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def list_(data: Path | None, as_json: bool) -> None:
 @options
 def rotate(data: Path | None, as_json: bool) -> None:
     """Sign with the next key from now on; tokens of the old one stay good."""
-    kid = with_engine(existing(data), lambda watchword: watchword.keys.rotate())
+    kid = with_engine(existing(data), lambda w: w.keys.rotate(by=operator()))
     tell(as_json, f"{kid} signs from now on.", active=kid)
 
 
@@ -69,7 +69,7 @@ def rotate(data: Path | None, as_json: bool) -> None:
 @options
 def retire(kid: str, data: Path | None, as_json: bool) -> None:
     """Drop a key at once, for an emergency: its tokens are refused."""
-    with_engine(existing(data), lambda watchword: watchword.keys.retire(kid))
+    with_engine(existing(data), lambda w: w.keys.retire(kid, by=operator()))
     tell(as_json, f"{visible(kid)} is gone; clients refresh their tokens.", retired=kid)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import getpass
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,14 +18,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from watchword.cli.output import complain
+from watchword.core.actor import Actor, By
 from watchword.errors import SettingsError, WatchwordError
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
     from watchword.config import Settings
+    from watchword.core.session import Session
+    from watchword.ports import SessionPage
 
 Result = TypeVar("Result")
 PAGE: Final = 500
+_OPERATOR_MAX: Final = 64
 
 
 def options(command: Callable[..., None]) -> Callable[..., None]:
@@ -124,6 +129,25 @@ async def every_row(
         if len(page) < PAGE:
             return rows
         following = {"after": key(page[-1])}
+
+
+async def every_session(fetch: Callable[..., Awaitable[SessionPage]]) -> list[Session]:
+    """All sessions of what comes page by page."""
+    page = await fetch(limit=PAGE)
+    rows = list(page.sessions)
+    while page.onward is not None:
+        page = await fetch(limit=PAGE, after=page.onward)
+        rows += page.sessions
+    return rows
+
+
+def operator() -> By:
+    """Whose command this is, for the audit log: the operating system's user."""
+    try:
+        name = getpass.getuser()
+    except (ImportError, KeyError, OSError):  # no variable and no entry for this id
+        name = ""
+    return By(Actor.OPERATOR, name=name[:_OPERATOR_MAX])
 
 
 def standard_input(limit: int, *, line: bool = False) -> str:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from watchword.cli.output import counted, table, tell, utc
-from watchword.cli.running import every_row, existing, options, with_engine
+from watchword.cli.running import (
+    every_session,
+    existing,
+    operator,
+    options,
+    with_engine,
+)
+from watchword.core.actor import EndReason
 from watchword.core.session import Policy, Session, as_text, from_text
 from watchword.errors import InvalidRequest
 
@@ -30,21 +37,21 @@ def sessions() -> None:
 @click.option("--user", "name", help="Only this account's.")
 @options
 def list_(name: str | None, data: Path | None, as_json: bool) -> None:
-    """Show sessions that have not ended."""
+    """Show sessions that have not ended, newest sign-in first."""
     from watchword.bootstrap import policy_of
 
     settings = existing(data)
     policy = policy_of(settings)
 
     async def work(watchword: Watchword) -> list[dict[str, Any]]:
+        names: dict[bytes, str | None] = {}
+        account_id = None
         if name is not None:
             account = await watchword.accounts.get(name)
-            mine = await watchword.sessions.list_of_account(account.id)
-            return [_row(row, account.name, policy) for row in mine]
-        names: dict[bytes, str | None] = {}
+            account_id, names[account.id] = account.id, account.name
         return [
             _row(row, await _name_of(watchword, row.account_id, names), policy)
-            for row in await _living(watchword, policy)
+            for row in await _living(watchword, account_id)
         ]
 
     rows = with_engine(settings, work)
@@ -52,12 +59,9 @@ def list_(name: str | None, data: Path | None, as_json: bool) -> None:
     table(as_json, rows, "There are no sessions.", leave_out=hidden)
 
 
-async def _living(watchword: Watchword, policy: Policy) -> list[Session]:
-    """Everybody's sessions, oldest sign-in first."""
-    fetch = partial(watchword.store.list_sessions, None)
-    rows = await every_row(fetch, lambda row: row.id)
-    now = watchword.clock()
-    return [row for row in rows if now < row.ends_at(policy)]
+async def _living(watchword: Watchword, account_id: bytes | None) -> list[Session]:
+    """The live sessions of an account, or of all."""
+    return await every_session(partial(watchword.sessions.page, account_id))
 
 
 async def _name_of(
@@ -109,7 +113,8 @@ def revoke(
 
     async def work(watchword: Watchword) -> int:
         which = await _which(watchword, session_id, name, instant)
-        return await watchword.sessions.revoke(which, "revoked by operator", by="cli")
+        reason = EndReason.REVOKED_BY_OPERATOR
+        return await watchword.sessions.revoke(which, reason, by=operator())
 
     count = with_engine(existing(data), work)
     tell(as_json, f"Ended {counted(count, 'session')}.", revoked=count)

@@ -15,6 +15,7 @@ from watchword.cli.running import (
     database_of,
     every_row,
     existing,
+    operator,
     options,
     settings_of,
     standard_input,
@@ -69,7 +70,9 @@ def add(
     async def work(watchword: Watchword) -> None:
         if made := watchword.made_secret:
             click.echo(f"Made a server secret in {made}: back it up.", err=True)
-        account = await watchword.accounts.register(name, password, roles=roles)
+        account = await watchword.accounts.register(
+            name, password, roles=roles, by=operator()
+        )
         tell(
             as_json,
             f"Made the account {visible(account.name)}.",
@@ -107,8 +110,9 @@ def list_(data: Path | None, as_json: bool) -> None:
 @options
 def disable(name: str, data: Path | None, as_json: bool) -> None:
     """Let an account sign in no more, and end its sessions."""
-    settings = existing(data)
-    count = with_engine(settings, lambda watchword: watchword.accounts.disable(name))
+    count = with_engine(
+        existing(data), lambda w: w.accounts.disable(name, by=operator())
+    )
     _told(as_json, "Disabled", name, count)
 
 
@@ -117,7 +121,7 @@ def disable(name: str, data: Path | None, as_json: bool) -> None:
 @options
 def enable(name: str, data: Path | None, as_json: bool) -> None:
     """Let an account sign in again. Its old sessions stay ended."""
-    with_engine(existing(data), lambda watchword: watchword.accounts.enable(name))
+    with_engine(existing(data), lambda w: w.accounts.enable(name, by=operator()))
     tell(as_json, f"Enabled {visible(name)}.", name=name)
 
 
@@ -134,9 +138,11 @@ def passwd(
     """Change a password, and end the account's sessions."""
 
     async def work(watchword: Watchword) -> int:
-        await watchword.accounts.get(name)  # before anybody is asked
+        account = await watchword.accounts.get(name)  # before anybody is asked
         password = _password(password_stdin)
-        return await watchword.accounts.set_password(name, password)
+        return await watchword.accounts.set_password(
+            account.id, password, by=operator()
+        )
 
     _told(as_json, "Changed the password of", name, with_engine(existing(data), work))
 
@@ -157,10 +163,12 @@ def roles(
     """
 
     async def work(watchword: Watchword) -> list[str]:
-        if roles:
-            wanted = () if roles == ("",) else roles
-            await watchword.accounts.set_roles(name, wanted)
-        return list((await watchword.accounts.get(name)).roles)
+        account = await watchword.accounts.get(name)
+        if not roles:
+            return list(account.roles)
+        wanted = () if roles == ("",) else roles
+        await watchword.accounts.set_roles(account.id, wanted, by=operator())
+        return list(dict.fromkeys(wanted))
 
     now = with_engine(existing(data), work)
     told = f"Roles of {visible(name)}: {visible(now)}" if now else "No roles."
@@ -180,11 +188,11 @@ def delete(
     """Remove an account, and end its sessions."""
 
     async def work(watchword: Watchword) -> int:
-        await watchword.accounts.get(name)  # before anybody is asked
+        account = await watchword.accounts.get(name)  # before anybody is asked
         if not yes:
             asked = f"Delete {visible(name)} for good?"
             click.confirm(asked, abort=True, err=True)
-        return await watchword.accounts.delete(name)
+        return await watchword.accounts.delete(account.id, by=operator())
 
     _told(as_json, "Deleted", name, with_engine(existing(data), work))
 
@@ -208,7 +216,7 @@ def import_(file: IO[bytes], data: Path | None, as_json: bool) -> None:
             try:
                 name, hashed, roles, subject = _imported(line)
                 await watchword.accounts.import_hash(
-                    name, hashed, roles=roles, subject=subject
+                    name, hashed, roles=roles, subject=subject, by=operator()
                 )
                 made += 1
             except WatchwordError as error:

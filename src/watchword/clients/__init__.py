@@ -31,6 +31,7 @@ from watchword.clients.rules import (
 )
 from watchword.core import limits
 from watchword.core.access_token import client_claims
+from watchword.core.actor import APP, By, EndReason
 from watchword.core.network import network_of
 from watchword.core.session import Asked, Policy
 from watchword.core.throttle import Cost
@@ -92,9 +93,7 @@ class ClientGrant(msgspec.Struct, frozen=True):
 class SessionsOfClients(Protocol):
     """What clients ask of sessions; `sessions.Sessions` has it."""
 
-    async def revoke(
-        self, which: Which, reason: str, *, address: str = "", by: str = "user"
-    ) -> int:
+    async def revoke(self, which: Which, reason: str, *, by: By = APP) -> int:
         """End sessions; how many were alive."""
 
 
@@ -225,6 +224,7 @@ class Clients:
         dpop: bool = False,
         checks_dpop: bool = False,
         grace: int = limits.CLIENT_GRACE,
+        by: By = APP,
     ) -> tuple[Client, str | None]:
         """A new client and, if confidential, its secret: shown here and never again.
 
@@ -253,7 +253,8 @@ class Clients:
             type=EventType.CLIENT_CREATED,
             at=client.created_at,
             client_id=name,
-            detail={"confidential": confidential, "rights": " ".join(rights)},
+            address=by.address,
+            detail=by.detail(confidential=confidential, rights=" ".join(rights)),
         )
         try:
             await self._store.add_client(client, event)
@@ -283,7 +284,7 @@ class Clients:
         """The clients that were added, in order of their ids."""
         return await self._store.list_clients(after=after, limit=limit)
 
-    async def rotate_secret(self, name: str) -> str:
+    async def rotate_secret(self, name: str, *, by: By = APP) -> str:
         """A new secret; the old one stops working within a second.
 
         Raises NotFound, and InvalidRequest for a public client.
@@ -296,11 +297,16 @@ class Clients:
                 raise InvalidRequest(message)
             return _changed(client, secret_hash=_hash_of(secret))
 
-        await self._update(name, change, "secret")
+        await self._update(name, change, "secret", by)
         return secret
 
     async def update(
-        self, name: str, *, grace: int | None = None, checks_dpop: bool | None = None
+        self,
+        name: str,
+        *,
+        grace: int | None = None,
+        checks_dpop: bool | None = None,
+        by: By = APP,
     ) -> Client:
         """Change what is given; `grace` (ms) for sessions that begin from now on.
 
@@ -314,23 +320,28 @@ class Clients:
             check(after)
             return after
 
-        return await self._update(name, change, " ".join(wanted))
+        return await self._update(name, change, " ".join(wanted), by)
 
-    async def disable(self, name: str) -> int:
+    async def disable(self, name: str, *, by: By = APP) -> int:
         """Accept the client no more and end its sessions; how many.
 
         Tokens of the client's own are good until they expire.
         """
-        await self._update(name, lambda row: _changed(row, disabled=True), "disabled")
-        reason = "client disabled"
-        return await self._sessions.revoke(OfClient(name), reason, by="operator")
+        await self._update(
+            name, lambda row: _changed(row, disabled=True), "disabled", by
+        )
+        return await self._sessions.revoke(
+            OfClient(name), EndReason.CLIENT_DISABLED, by=by
+        )
 
-    async def enable(self, name: str) -> None:
+    async def enable(self, name: str, *, by: By = APP) -> None:
         """Accept the client again. Sessions that ended stay so."""
-        await self._update(name, lambda row: _changed(row, disabled=False), "enabled")
+        await self._update(
+            name, lambda row: _changed(row, disabled=False), "enabled", by
+        )
 
     async def _update(
-        self, name: str, change: Callable[[Client], Client], what: str
+        self, name: str, change: Callable[[Client], Client], what: str, by: By
     ) -> Client:
         """Change the row as it is when it is written; what it is then."""
         for _ in range(limits.SWAP_ATTEMPTS):
@@ -342,7 +353,8 @@ class Clients:
                 type=EventType.CLIENT_CHANGED,
                 at=self._clock(),
                 client_id=name,
-                detail={"change": what},
+                address=by.address,
+                detail=by.detail(change=what),
             )
             after = change(before)
             if await self._store.swap_client(before, after, event):

@@ -159,8 +159,11 @@ SWEEP_LIMIT: Final = 500
 SWEEP_LOOK: Final = 10_000
 SWEEP_AFTER: Final = 7 * DAY
 END_LIMIT: Final = 500
-# More devices than anybody has; a script that never logs out may have any number.
+# Sessions in one answer; of a script that never logs out there may be any number more.
+LIST_PAGE: Final = 100
 LIST_LIMIT: Final = 1000
+# Rows that one page looks at, expired and revoked ones too: some 20 ms of a store.
+LIST_LOOK: Final = 10_000
 AUDIT_RETENTION: Final = 400 * DAY
 # Of a type of event that any caller can cause, in one process: ten a second for a
 # minute, then one a second, some 15 MB a day.

@@ -170,6 +170,18 @@ class Session(msgspec.Struct, frozen=True):
             self.authenticated_at + policy.refresh_absolute,
         )
 
+    def renewable_until(self, policy: Policy, now: int) -> int:
+        """What `ends_at` would be after a rotation at `now`."""
+        return min(
+            now + policy.refresh_idle,
+            self.expires_at,
+            self.authenticated_at + policy.refresh_absolute,
+        )
+
+    def seconds_left(self, policy: Policy, now: int) -> int:
+        """Whole seconds until the session ends: at least 1, for it is alive now."""
+        return max((self.ends_at(policy) - now) // limits.SECOND, 1)
+
     def rotated(
         self, generation: int, retry_hash: bytes, address: str, policy: Policy, now: int
     ) -> Session:
@@ -194,6 +206,33 @@ class Session(msgspec.Struct, frozen=True):
         """The feed's entry for this revoked session."""
         at = self.revoked_at or 0
         return Ended(self.id, at, known_until(at, self.rotated_at, self.access_ttl))
+
+
+class Alive(msgspec.Struct, frozen=True):
+    """What a session's instants must be at least, for it not to be over.
+
+    The same as `ends_at`, in a form that a store can compare its columns with.
+    """
+
+    deadline: int
+    rotated_at: int
+    authenticated_at: int
+
+    @classmethod
+    def at(cls, now: int, policy: Policy) -> Alive:
+        """The sessions whose `ends_at` is after `now`."""
+        least = now + 1
+        return cls(least, least - policy.refresh_idle, least - policy.refresh_absolute)
+
+    def includes(self, session: Session) -> bool:
+        """Whether the session is neither revoked nor expired."""
+        return (
+            session.revoked_at is None
+            and session.idle_expires_at >= self.deadline
+            and session.expires_at >= self.deadline
+            and session.rotated_at >= self.rotated_at
+            and session.authenticated_at >= self.authenticated_at
+        )
 
 
 def _leniency(policy: Policy, terms: Terms) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from watchword.bootstrap import Watchword, open_watchword
 from watchword.claims import ClaimsHook
 from watchword.config import ENV_PREFIX, Settings, load_settings
 from watchword.core.access_token import Claims
+from watchword.core.actor import EndReason
 from watchword.core.network import is_loopback
 from watchword.core.session import from_text
 from watchword.errors import SettingsError, TokenNonceNeeded, WatchwordError
@@ -135,7 +136,7 @@ class Embedding(Gate):
 
         See `asgi.Embedded`.
         """
-        reason, kept = "ended by the app", but and from_text(but)
+        reason, kept = EndReason.ENDED_BY_APP, but and from_text(but)
         if self.engine.subjects is not None:
             return await self.engine.subjects.end_all(
                 subject_id, reason, but=kept or None

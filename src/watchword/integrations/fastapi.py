@@ -96,9 +96,14 @@ class Auth(_Guarded, Embedded):
         app.router.routes.extend(routes_to(self._gate.routes))
         described = app.openapi
 
+        merged: dict[str, Any] | None = None
+
         def with_ours() -> dict[str, Any]:
+            nonlocal merged
             document = described()
-            merge_into(document)
+            if document is not merged:  # FastAPI keeps it: ours are in it already
+                merge_into(document)
+                merged = document
             return document
 
         app.openapi = with_ours  # type: ignore[method-assign]  # as FastAPI documents

@@ -87,6 +87,7 @@ def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
                 "resource_metadata": metadata.resource_metadata_url(settings),
             }
 
+    discovery.openapi_document()  # made now, not by the first request
     published = [
         Route("/", home.home, methods=["GET"]),
         Route("/openapi.json", discovery.openapi, methods=["GET"]),

@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from watchword.bootstrap import Watchword
 from watchword.clients import FIRST_PARTY
 from watchword.core.access_token import Claims
+from watchword.core.actor import Actor, By
 from watchword.core.limits import RETRY_KEY_MAX, RETRY_KEY_MIN
 from watchword.core.session import from_text
 from watchword.errors import (
@@ -107,6 +108,15 @@ def one_header(request: Request, name: bytes) -> bytes | None:
     return presented.one_header(request.scope["headers"], name)
 
 
+def query_of(request: Request) -> dict[str, str]:
+    """The parameters of the query. Raises InvalidRequest where one came twice."""
+    given = request.query_params.multi_items()
+    fields = dict(given)
+    if len(fields) != len(given):
+        raise InvalidRequest("A parameter came twice.")
+    return fields
+
+
 def retry_key(request: Request) -> str | None:
     """The `Idempotency-Key`, bare or as a quoted string (RFC 9651 §3.3.3)."""
     value = one_header(request, b"idempotency-key")
@@ -187,6 +197,11 @@ def client_address(request: Request) -> str:
     """Where the request comes from; behind a proxy, what the proxy says."""
     client = request.scope["client"]
     return client[0] if client else ""
+
+
+def by_user(request: Request) -> By:
+    """The user that a request comes from, for the audit log."""
+    return By(Actor.USER, client_address(request))
 
 
 def user_agent(request: Request) -> str:

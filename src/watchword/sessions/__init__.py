@@ -6,15 +6,28 @@ refreshes   the refresh, many at a time; the rule itself is in `core/rotation.py
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hmac
+from collections.abc import AsyncIterator
 
 import msgspec
 
+from watchword.background import Background, waited
 from watchword.claims import ClaimsHook, claims_from
 from watchword.core import limits
+from watchword.core.actor import APP, Actor, By, EndReason
 from watchword.core.refresh_token import RefreshTokens, hash_of
 from watchword.core.rotation import Presented
-from watchword.core.session import ALL, Asked, Grant, Policy, Session, Terms
+from watchword.core.session import (
+    ALL,
+    Alive,
+    Asked,
+    Grant,
+    Policy,
+    Session,
+    Terms,
+)
 from watchword.errors import RefreshError
 from watchword.failures import Record
 from watchword.keys import KeyRing
@@ -26,6 +39,7 @@ from watchword.ports import (
     OfAccount,
     OfClient,
     OneSession,
+    SessionPage,
     SessionStore,
     Which,
 )
@@ -46,6 +60,7 @@ class Sessions:
         tokens: RefreshTokens,
         keys: KeyRing,
         revocations: Revocations,
+        background: Background,
         policy: Policy,
         issuer: str,
         clock: Clock,
@@ -56,6 +71,7 @@ class Sessions:
         self._store = store
         self._tokens = tokens
         self._revocations = revocations
+        self._background = background
         self._policy = policy
         self._clock = clock
         self._entropy = entropy
@@ -107,9 +123,39 @@ class Sessions:
         )
         extra = await claims_from(self._claims_hook, session)
         grant = self._granting.grant(session, secret, asked, extra, now)
-        event = Event.about(EventType.SIGN_IN, session, address, now)
-        await self._store.create(session, event)
+        event = Event.about(
+            EventType.SIGN_IN, session, address, now, **By(Actor.USER).detail()
+        )
+        async with self.taken_back_on_failure(session.id, address):
+            await self._store.create(session, event)
         return grant
+
+    @contextlib.asynccontextmanager
+    async def taken_back_on_failure(
+        self, session_id: bytes, address: str
+    ) -> AsyncIterator[None]:
+        """The rest of a sign-in: if it does not succeed, no caller has the session.
+
+        So it is ended on any exception, also where the request is cancelled. Where the
+        store is away at that moment too, that is tried again for five minutes. What is
+        left behind after that, or by a process that is killed, expires at its idle
+        deadline: its tokens have never been sent.
+        """
+        try:
+            yield
+            # Where nothing had to be waited for, a cancellation is still to come.
+            await asyncio.sleep(0)
+        except BaseException as error:
+            tried = self._background.start(
+                lambda: self._take_back(session_id, address), "taking back a sign-in"
+            )
+            if isinstance(error, Exception):  # a cancelled request waits for nothing
+                await waited(tried)
+            raise
+
+    async def _take_back(self, session_id: bytes, address: str) -> None:
+        by = By(Actor.SYSTEM, address)
+        await self.end_one(session_id, EndReason.TAKEN_BACK, by=by)
 
     async def refresh(
         self,
@@ -150,8 +196,11 @@ class Sessions:
 
     def is_current(self, session: Session, token: str) -> bool:
         """Whether a refresh token, whose session this is, would be honoured now."""
-        alive = session.revoked_at is None and self._clock() < self.ends_at(session)
-        return alive and self.generation_of(token) == session.generation
+        now = self._clock()
+        alive = session.revoked_at is None and now < self.ends_at(session)
+        until = session.renewable_until(self._policy, now)
+        lasting = alive and now // limits.SECOND < until // limits.SECOND
+        return lasting and self.generation_of(token) == session.generation
 
     async def session_of(self, token: str) -> Session | None:
         """The session of a refresh token of any generation, spent or expired ones too.
@@ -167,9 +216,7 @@ class Sessions:
             return None
         return row
 
-    async def revoke(
-        self, which: Which, reason: str, *, address: str = "", by: str = "user"
-    ) -> int:
+    async def revoke(self, which: Which, reason: str, *, by: By = APP) -> int:
         """End sessions; how many were alive. Their access tokens die with them.
 
         In this process at once, in every other within a second. Idempotent.
@@ -179,8 +226,8 @@ class Sessions:
             event = Event(
                 type=EventType.SESSION_REVOKED,
                 at=self._clock(),  # of each step: many sessions take a while
-                address=address,
-                detail={"reason": reason, "by": by},
+                address=by.address,
+                detail=by.detail(reason=reason),
             )
             ended = await self._store.end(which, reason, event, limits.END_LIMIT)
             self._revocations.add(ended)
@@ -210,20 +257,36 @@ class Sessions:
         return row
 
     async def list_of_account(self, account_id: bytes) -> list[Session]:
-        """The account's live sessions, oldest sign-in first; LIST_LIMIT at most."""
-        rows = await self._store.list_sessions(account_id, limit=limits.LIST_LIMIT)
-        now = self._clock()
-        return [row for row in rows if now < row.ends_at(self._policy)]
+        """The account's live sessions, newest sign-in first; LIST_LIMIT at most."""
+        page = await self.page(account_id, limit=limits.LIST_LIMIT)
+        return list(page.sessions)
 
-    async def end_one(self, session_id: bytes, reason: str, *, address: str) -> int:
-        """End one session."""
-        return await self.revoke(OneSession(session_id), reason, address=address)
+    async def page(
+        self,
+        account_id: bytes | None,
+        *,
+        after: bytes | None = None,
+        limit: int = limits.LIST_PAGE,
+    ) -> SessionPage:
+        """Live sessions of an account, or of all (None), newest sign-in first.
+
+        A page is no more work than LIST_LOOK rows, so it may be short or empty and have
+        an `onward` all the same: the `after` of the next page.
+        """
+        alive = Alive.at(self._clock(), self._policy)
+        return await self._store.list_sessions(
+            account_id, alive, after=after, limit=limit, look=limits.LIST_LOOK
+        )
+
+    async def end_one(self, session_id: bytes, reason: str, *, by: By = APP) -> int:
+        """End one session; 1 if it was alive, else 0."""
+        return await self.revoke(OneSession(session_id), reason, by=by)
 
     async def end_all(
-        self, account_id: bytes, reason: str, *, but: bytes | None = None, **by: str
+        self, account_id: bytes, reason: str, *, but: bytes | None = None, by: By = APP
     ) -> int:
-        """End all sessions of an account, or all but one."""
-        return await self.revoke(OfAccount(account_id, but), reason, **by)
+        """End all sessions of an account, or all but one; how many were alive."""
+        return await self.revoke(OfAccount(account_id, but), reason, by=by)
 
     async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
         """Give the account's live sessions these roles, from their next refresh on."""

@@ -8,6 +8,7 @@ from typing import Any
 from watchword.core.access_token import claims_of
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Asked, Grant, Policy, Session
+from watchword.errors import SessionExpired
 from watchword.keys import KeyRing
 from watchword.ports import Entropy
 
@@ -37,17 +38,23 @@ class Granting:
         extra: Mapping[str, Any],
         now: int,
     ) -> Grant:
-        """The tokens of the current generation; `extra` are an app's claims."""
+        """The tokens of the current generation; `extra` are an app's claims.
+
+        Raises SessionExpired in the rest of a session's last second: access tokens
+        expire at whole seconds (RFC 7519 §2), so this one would be over already.
+        """
         jti = self._entropy(16).hex()
         claims = claims_of(
             session, self._policy, asked, issuer=self.issuer, jti=jti, now=now
         )
+        if claims.exp <= claims.iat:
+            raise SessionExpired
         return Grant(
             session,
             self._keys.active.sign(claims, extra),
             claims.exp - now // 1000,
             self._tokens.mint(session.id, session.generation, secret),
-            (session.ends_at(self._policy) - now) // 1000,
+            session.seconds_left(self._policy, now),
             session.scope if asked.scope is None else asked.scope,
             claims.cnf is not None,
         )

@@ -18,6 +18,7 @@ import msgspec
 from watchword.batching import Batcher
 from watchword.claims import NONE, ClaimsHook, claims_from
 from watchword.core import limits
+from watchword.core.actor import SYSTEM, EndReason
 from watchword.core.rotation import (
     End,
     Presented,
@@ -248,11 +249,12 @@ class Refreshes:
                         row,
                         presented.address,
                         now,
-                        by=presented.generation - row.generation,
+                        lost=presented.generation - row.generation,
+                        **SYSTEM.detail(),
                     )
                 return _Plan(grant, Change(row, after, event))
             case End(reason):
-                return self._plan_end(attempt, row, reason, now)
+                return self._plan_end(attempt, row, EndReason(reason), now)
             case Retry():
                 self._retries.count(row, presented.address, now)
             case Same():
@@ -260,15 +262,15 @@ class Refreshes:
         return _Plan(self._granting.grant(row, secret, asked, attempt.claims, now))
 
     def _plan_end(
-        self, attempt: _Attempt, row: Session, reason: str, now: int
+        self, attempt: _Attempt, row: Session, reason: EndReason, now: int
     ) -> _Plan:
-        reuse = reason == "reuse"
+        reuse = reason is EndReason.REUSE
         event = Event.about(
             EventType.TOKEN_REUSE if reuse else EventType.SESSION_REVOKED,
             row,
             attempt.presented.address,
             now,
-            reason=reason,
+            **SYSTEM.detail(reason=reason),
             presented=attempt.presented.generation,
             current=row.generation,
             rotated_from=row.address,

@@ -12,7 +12,7 @@ from typing import Self
 import msgspec
 
 from watchword.core.limits import AUDIT_RETENTION, SWEEP_AFTER
-from watchword.core.session import Ended, Session
+from watchword.core.session import Alive, Ended, Session
 from watchword.core.throttle import Cost, give_back, take
 from watchword.errors import NameTaken
 from watchword.ports import (
@@ -27,7 +27,9 @@ from watchword.ports import (
     OfClient,
     OneSession,
     SealedKey,
+    SessionPage,
     Which,
+    page_of,
 )
 from watchword.stores.sql_files import Migration
 
@@ -85,16 +87,25 @@ class MemoryStore:
         return True
 
     async def list_sessions(
-        self, account_id: bytes | None, *, after: bytes | None = None, limit: int
-    ) -> list[Session]:
-        found = [
+        self,
+        account_id: bytes | None,
+        alive: Alive,
+        *,
+        after: bytes | None = None,
+        limit: int,
+        look: int,
+    ) -> SessionPage:
+        stretch = [
             row
-            for row in sorted(self._sessions.values(), key=lambda row: row.id)
+            for row in sorted(
+                self._sessions.values(), key=lambda row: row.id, reverse=True
+            )
             if account_id in (None, row.account_id)
-            and (after is None or row.id > after)
-            and row.revoked_at is None
-        ]
-        return found[:limit]
+            and (after is None or row.id < after)
+        ][:look]
+        found = [row for row in stretch if alive.includes(row)]
+        onward = stretch[-1].id if len(stretch) == look else None
+        return page_of(found, onward, limit)
 
     async def end(
         self, which: Which, reason: str, event: Event, limit: int

@@ -13,6 +13,9 @@ from watchword.ports import Account, Change, Client, Event, EventType
 
 Row = tuple[Any, ...]
 
+AFTER_ALL: Final = b"\xff" * 17
+"""After all ids, which have 16 bytes."""
+
 # The statements name the columns in the order of the fields.
 _FIELDS: Final = Session.__struct_fields__
 _LISTS: Final = [_FIELDS.index(name) for name in ("roles", "scope", "audience", "amr")]

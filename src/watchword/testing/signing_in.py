@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from watchword.bootstrap import Watchword
 from watchword.clients import FIRST_PARTY
+from watchword.core.actor import Actor, By, EndReason
 from watchword.core.session import Terms, as_text
 from watchword.errors import NotFound
 from watchword.passwords import INSECURE_FOR_TESTS
@@ -73,7 +74,8 @@ class LoginAs:
         """End the session: its tokens are refused from now on."""
         session_id = uuid.UUID(who.session_id).bytes
         sessions = self._watchword.sessions
-        self._aside.run(sessions.end_one(session_id, "logout", address=""))
+        by = By(Actor.USER)
+        self._aside.run(sessions.end_one(session_id, EndReason.LOGOUT, by=by))
 
     async def _sign_in(
         self, user: User, roles: Iterable[str] | None, scope: tuple[str, ...]
@@ -99,12 +101,12 @@ class LoginAs:
             raise TypeError(f"the app keeps its own users: give the id of {name!r}")
         accounts = self._watchword.accounts
         try:
-            await accounts.get(name)
+            account = await accounts.get(name)
         except NotFound:
             # A hash that no password has: whoever is to type one is registered.
             return await accounts.import_hash(
                 name, INSECURE_FOR_TESTS.dummy(), roles=roles or ()
             )
         if roles is not None:
-            await accounts.set_roles(name, roles)
+            await accounts.set_roles(account.id, roles)
         return await accounts.get(name)

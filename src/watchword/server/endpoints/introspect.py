@@ -164,7 +164,8 @@ async def _refresh_token(
         **await _username(request, session.account_id),
         "sub": as_text(session.account_id),
         "iss": engine.issuer,
-        "exp": engine.sessions.ends_at(session) // 1000,
+        # Whole seconds: what is good in this one is good until the next.
+        "exp": max(engine.sessions.ends_at(session), engine.clock() + 1000) // 1000,
         "iat": session.rotated_at // 1000,
         "sid": as_text(session.id),
     }

@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from watchword import errors
 from watchword.clients import FIRST_PARTY
-from watchword.core.session import Asked, Terms
+from watchword.core.actor import EndReason
+from watchword.core.session import Asked, Grant, Terms
 from watchword.errors import (
     InvalidClient,
     InvalidRequest,
@@ -18,11 +19,12 @@ from watchword.errors import (
     InvalidTarget,
 )
 from watchword.ports import Client
-from watchword.server.answers import JSON, Tokens, tokens_of
+from watchword.server.answers import JSON, Header, Tokens, tokens_of
 from watchword.server.cookies import check_origin, set_cookie, token_to_replace
 from watchword.server.oauth import key_proved_for, native_client, scope_of
 from watchword.server.openapi import BASE, Operation
 from watchword.server.parsing import (
+    by_user,
     client_address,
     engine_of,
     parse_json,
@@ -101,19 +103,25 @@ async def login(request: Request) -> Response:
         address=address,
         user_agent=user_agent(request),
     )
-    # Disabled since it was authenticated: whoever did that ended the sessions that it
-    # saw, and may not have seen this one.
-    if not await engine.clients.is_enabled(client.id):
-        await engine.sessions.end_one(grant.session.id, "taken back", address=address)
-        raise InvalidClient
-    headers = []
-    if terms.cookie:
-        # The browser is about to forget its old session: it must not live on unseen.
-        old = await engine.sessions.session_of(token_to_replace(request))
-        if old is not None and old.cookie:
-            await engine.sessions.end_one(old.id, "signed in again", address=address)
-        headers.append((b"set-cookie", set_cookie(grant).encode()))
+    async with engine.sessions.taken_back_on_failure(grant.session.id, address):
+        # Disabled since it was authenticated: that ended the sessions which were there,
+        # and may have missed the one that has just begun.
+        if not await engine.clients.is_enabled(client.id):
+            raise InvalidClient
+        headers = await _replaced(request, grant) if terms.cookie else []
     return JSON(tokens_of(grant), headers=headers)
+
+
+async def _replaced(request: Request, grant: Grant) -> list[Header]:
+    """The header that puts the new cookie in the place of the old one.
+
+    The browser is about to forget its old session: it must not live on unseen.
+    """
+    sessions = engine_of(request).sessions
+    old = await sessions.session_of(token_to_replace(request))
+    if old is not None and old.cookie:
+        await sessions.end_one(old.id, EndReason.SIGNED_IN_AGAIN, by=by_user(request))
+    return [(b"set-cookie", set_cookie(grant).encode())]
 
 
 def _terms(request: Request, body: Login, client: Client) -> Terms:

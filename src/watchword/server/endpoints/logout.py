@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from watchword import errors
 from watchword.clients import FIRST_PARTY
+from watchword.core.actor import EndReason
 from watchword.core.session import from_text
 from watchword.errors import InvalidRequest, RefreshInvalid, TokenInvalid
 from watchword.server.answers import JSON
@@ -24,7 +25,7 @@ from watchword.server.openapi import BASE, Operation
 from watchword.server.parsing import (
     access_token,
     authenticate_user,
-    client_address,
+    by_user,
     engine_of,
     parse_json,
     read_body,
@@ -94,7 +95,7 @@ async def logout(request: Request) -> Response:
         ending, headers = await _without_body(request)
     for session_id in filter(None, ending):
         await engine_of(request).sessions.end_one(
-            session_id, "logout", address=client_address(request)
+            session_id, EndReason.LOGOUT, by=by_user(request)
         )
     return JSON(LoggedOut(), headers=headers)
 
@@ -156,6 +157,6 @@ async def _session_of(request: Request, token: str) -> bytes | None:
 async def logout_all(request: Request) -> Response:
     account_id, _ = await authenticate_user(request)
     count = await engine_of(request).sessions.end_all(
-        account_id, "logout everywhere", address=client_address(request)
+        account_id, EndReason.LOGOUT_EVERYWHERE, by=by_user(request)
     )
     return JSON(Revoked(count))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from functools import lru_cache
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -102,10 +103,16 @@ def resource_metadata_url(settings: Settings) -> str:
 
 async def server(request: Request) -> Response:
     engine = engine_of(request)
-    issuer, algorithms = engine.issuer, engine.keys.algorithms
+    issuer, algorithms = engine.issuer, tuple(engine.keys.algorithms)
     # The form with the issuer's path behind it, or the bare one where a proxy cut it.
     if _behind(request) not in ("", _path_of(issuer)):
         raise NotFound
+    return _published(request, _of_server(issuer, algorithms))
+
+
+# A process has one issuer. The bound is for tests, which have many.
+@lru_cache(maxsize=16)
+def _of_server(issuer: str, algorithms: tuple[str, ...]) -> bytes:
     document = Metadata(
         issuer=issuer,
         token_endpoint=address_of(issuer, token.OPERATION.path),
@@ -116,13 +123,13 @@ async def server(request: Request) -> Response:
         token_endpoint_auth_methods_supported=[*_SECRETS, "none"],
         revocation_endpoint_auth_methods_supported=[*_SECRETS, "none"],
         introspection_endpoint_auth_methods_supported=_SECRETS,
-        introspection_signing_alg_values_supported=algorithms,
+        introspection_signing_alg_values_supported=list(algorithms),
         dpop_signing_alg_values_supported=list(DPOP_ALGORITHMS),
-        id_token_signing_alg_values_supported=algorithms,
+        id_token_signing_alg_values_supported=list(algorithms),
         subject_types_supported=["public"],
         watchword_revocations_endpoint=address_of(issuer, revocations.OPERATION.path),
     )
-    return _published(request, document)
+    return msgspec.json.encode(document)
 
 
 async def resource(request: Request) -> Response:
@@ -131,13 +138,18 @@ async def resource(request: Request) -> Response:
     path = _behind(request).removeprefix(_path_of(issuer))
     if path not in ("", BASE):
         raise NotFound
+    return _published(request, _of_resource(issuer, path))
+
+
+@lru_cache(maxsize=16)
+def _of_resource(issuer: str, path: str) -> bytes:
     document = ResourceMetadata(
         resource=address_of(issuer, path) if path else issuer,
         authorization_servers=[issuer],
         bearer_methods_supported=["header"],
         dpop_signing_alg_values_supported=list(DPOP_ALGORITHMS),
     )
-    return _published(request, document)
+    return msgspec.json.encode(document)
 
 
 def _behind(request: Request) -> str:
@@ -151,10 +163,10 @@ def _path_of(issuer: str) -> str:
     return urlsplit(issuer).path.rstrip("/")
 
 
-def _published(request: Request, document: Any) -> Response:  # noqa: ANN401
+def _published(request: Request, body: bytes) -> Response:
     return discovery.cached(
         request,
-        msgspec.json.encode(document),
+        body,
         "application/json",
         {
             "cache-control": f"public, max-age={JWKS_MAX_AGE // 1000}",

@@ -26,7 +26,7 @@ from watchword.feed import Journal, Page
 from watchword.server.answers import JSON
 from watchword.server.oauth import basic_credentials
 from watchword.server.openapi import Operation
-from watchword.server.parsing import client_address, engine_of, one_header
+from watchword.server.parsing import client_address, engine_of, one_header, query_of
 
 RIGHT: Final = "feed"
 STREAM: Final = "text/event-stream"
@@ -138,10 +138,7 @@ async def revocations(request: Request) -> Response:
 
 def _query(request: Request) -> tuple[str, int]:
     """The cursor and the seconds. Raises InvalidRequest."""
-    given = request.query_params.multi_items()
-    fields = dict(given)
-    if len(fields) != len(given):
-        raise InvalidRequest("A parameter came twice.")
+    fields = query_of(request)
     wait = fields.get("wait", "0")
     if re.fullmatch(r"\d{1,2}", wait, re.ASCII) is None or int(wait) > _WAIT_MAX:
         raise InvalidRequest(f"wait is a number of seconds, {_WAIT_MAX} at most.")

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword import errors
+from watchword.core.actor import Actor, By, EndReason
 from watchword.core.refresh_token import PREFIX
 from watchword.core.session import from_text
 from watchword.errors import AccessTokenError, RefreshInvalid, UnsupportedTokenType
@@ -70,7 +71,9 @@ async def revoke(request: Request) -> Response:
     session_id = await find(request, token, client)
     if session_id is not None:
         await engine_of(request).sessions.end_one(
-            session_id, "revoked by client", address=client_address(request)
+            session_id,
+            EndReason.REVOKED_BY_CLIENT,
+            by=By(Actor.CLIENT, client_address(request)),
         )
     # RFC 7009 §2.2 ignores the body; clients that parse every answer need one.
     return JSON(RevokedToken())

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from typing import Annotated
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword import errors
+from watchword.core.actor import EndReason
+from watchword.core.limits import LIST_LIMIT, LIST_PAGE
 from watchword.core.session import Session, as_text, from_text
-from watchword.errors import NotFound
+from watchword.errors import InvalidRequest, NotFound
 from watchword.server.answers import JSON
 from watchword.server.endpoints.secure import ACCESS_ERRORS
 from watchword.server.openapi import BASE, Operation
-from watchword.server.parsing import authenticate_user, client_address, engine_of
+from watchword.server.parsing import (
+    authenticate_user,
+    by_user,
+    engine_of,
+    query_of,
+)
 
 
 class Device(msgspec.Struct, frozen=True, rename="camel"):
@@ -31,14 +40,38 @@ class Device(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Devices(msgspec.Struct, frozen=True):
+    """A page. `next` is the `after` of the page that follows, null at the end.
+
+    A page may have fewer sessions than were asked for, or none, and another follow.
+    """
+
     sessions: list[Device]
+    next: str | None
+
+
+After = Annotated[
+    str, msgspec.Meta(title="after", description="The `next` of the page before.")
+]
+Limit = Annotated[
+    int,
+    msgspec.Meta(
+        title="limit",
+        description=f"Sessions on a page at most; {LIST_PAGE} where it is left out.",
+        ge=1,
+        le=LIST_LIMIT,
+    ),
+]
 
 
 LIST = Operation(
     method="GET",
     path=f"{BASE}/sessions",
     summary="My sessions",
-    description="Where this account is signed in; `current` is the one that asks.",
+    description=(
+        "Where this account is signed in, newest sign-in first; `current` is the one "
+        "that asks."
+    ),
+    query={"after": After, "limit": Limit},
     response=Devices,
     bearer=True,
     errors=(*ACCESS_ERRORS, errors.InsufficientScope),
@@ -57,9 +90,26 @@ END = Operation(
 async def list_sessions(request: Request) -> Response:
     account_id, current = await authenticate_user(request)
     sessions = engine_of(request).sessions
-    rows = await sessions.list_of_account(account_id)
-    devices = [_device(row, sessions.ends_at(row), current) for row in rows]
-    return JSON(Devices(devices))
+    after, limit = _asked(request)
+    page = await sessions.page(account_id, after=after, limit=limit)
+    devices = [_device(row, sessions.ends_at(row), current) for row in page.sessions]
+    onward = page.onward
+    return JSON(Devices(devices, None if onward is None else as_text(onward)))
+
+
+def _asked(request: Request) -> tuple[bytes | None, int]:
+    """Where the page begins, and how long it is at most. Raises InvalidRequest."""
+    fields = query_of(request)
+    text, after = fields.get("after"), None
+    if text is not None:
+        after = from_text(text)
+        if after is None:
+            raise InvalidRequest("after is the next of the page before.")
+    limit = fields.get("limit", str(LIST_PAGE))
+    valid = re.fullmatch("[0-9]{1,4}", limit) and 1 <= int(limit) <= LIST_LIMIT
+    if not valid:
+        raise InvalidRequest(f"limit is a number from 1 to {LIST_LIMIT}.")
+    return after, int(limit)
 
 
 async def end_session(request: Request) -> Response:
@@ -72,7 +122,7 @@ async def end_session(request: Request) -> Response:
     session = await sessions.get(session_id)
     if session is None or session.account_id != account_id:
         raise NotFound
-    await sessions.end_one(session_id, "ended by user", address=client_address(request))
+    await sessions.end_one(session_id, EndReason.ENDED_BY_USER, by=by_user(request))
     return Response(status_code=204, headers={"cache-control": "no-store"})
 
 

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Final
 
-from watchword.core.limits import SECOND, SWEEP_AFTER, SWEEP_LOOK
-from watchword.core.session import Ended, Session, known_until
+import msgspec
+
+from watchword.core.limits import END_LIMIT, SECOND, SWEEP_AFTER, SWEEP_LOOK
+from watchword.core.session import Alive, Ended, Session, known_until
 from watchword.ports import (
     Change,
     Cursor,
@@ -22,16 +24,24 @@ from watchword.ports import (
     OfAccount,
     OfClient,
     OneSession,
+    SessionPage,
     SignedInBefore,
     Which,
+    page_of,
 )
 from watchword.stores.postgresql.connections import NO_EVENT, OVERLAP
 from watchword.stores.postgresql.records import Records
-from watchword.stores.sql_rows import Row, as_row, event_row, session_of, swap_row
+from watchword.stores.sql_rows import (
+    AFTER_ALL,
+    Row,
+    as_row,
+    event_row,
+    session_of,
+    swap_row,
+)
 
 _BY_ID: Final = itemgetter(8)  # of `swap_row`
 _OVERLAP: Final = OVERLAP * SECOND  # the server's clock: microseconds
-_AFTER_ALL: Final = b"\xff" * 17  # of all ids, which have 16 bytes
 
 
 class PostgresqlStore(Records):
@@ -62,14 +72,26 @@ class PostgresqlStore(Records):
         return [change.before.id in swapped for change in changes]
 
     async def list_sessions(
-        self, account_id: bytes | None, *, after: bytes | None = None, limit: int
-    ) -> list[Session]:
-        if account_id is None:
-            rows = await self._fetch("list_sessions", after or b"", limit)
-        else:
-            name = "list_sessions_of_account"
-            rows = await self._fetch(name, account_id, after or b"", limit)
-        return [session_of(row) for row in rows]
+        self,
+        account_id: bytes | None,
+        alive: Alive,
+        *,
+        after: bytes | None = None,
+        limit: int,
+        look: int,
+    ) -> SessionPage:
+        begin = AFTER_ALL if after is None else after
+        suffix, mine = (
+            ("", ()) if account_id is None else ("_of_account", (account_id,))
+        )
+        stretch = await self._fetch("stretch" + suffix, begin, *mine, look)
+        if not stretch:
+            return SessionPage([])
+        ((end, count),) = stretch
+        bounds = (begin, end, limit, *msgspec.structs.astuple(alive), *mine)
+        rows = await self._fetch("list_sessions" + suffix, *bounds)
+        found = [session_of(row) for row in rows]
+        return page_of(found, end if count == look else None, limit)
 
     async def end(
         self, which: Which, reason: str, event: Event, limit: int
@@ -124,7 +146,12 @@ class PostgresqlStore(Records):
         return Feed(entries, Cursor(incarnation, sequence), now)
 
     async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
-        await self._fetch("assign_roles", account_id, " ".join(roles))
+        given, after = " ".join(roles), b""
+        find = "live_of_account", account_id, SWEEP_LOOK
+        while rows := await self._fetch(*find, after, END_LIMIT):
+            live = [(one, given) for one, meant in rows if meant]
+            await self._fetch_many("assign_roles", live)
+            after = rows[-1][0]
 
     async def sweep(self, now: int, limit: int) -> int:
         # Walks the table in order of key, a stretch per call: an index by deadline
@@ -158,14 +185,14 @@ def _place(cursor: Cursor) -> tuple[int, bytes]:
     """
     if cursor.within:
         return int.from_bytes(cursor.within[:8]), cursor.within[8:]
-    return cursor.sequence - _OVERLAP, _AFTER_ALL
+    return cursor.sequence - _OVERLAP, AFTER_ALL
 
 
 def _search(which: OfAccount | OfClient | SignedInBefore) -> tuple[str, Row, bytes]:
     """The statement that finds these sessions, its first values, and where to begin."""
     match which:
         case OfAccount(account_id, but, after):
-            return "find_of_account", (account_id, but), after
+            return "find_of_account", (account_id, but, SWEEP_LOOK), after
         case OfClient(client_id, after):
             return "find_of_client", (client_id, SWEEP_LOOK), after
     return "find_signed_in_before", (which.instant, SWEEP_LOOK), which.after

@@ -83,6 +83,18 @@ WITH swapped AS (
 )
 SELECT id FROM swapped;
 
+-- name: stretch
+-- The ids that one page of a list looks at: the last of them, and how many.
+SELECT id, count(*) OVER () FROM (
+    SELECT id FROM watchword.sessions WHERE id < $1 ORDER BY id DESC LIMIT $2
+) AS looked ORDER BY id LIMIT 1;
+
+-- name: stretch_of_account
+SELECT id, count(*) OVER () FROM (
+    SELECT id FROM watchword.sessions
+    WHERE id < $1 AND account_id = $2 ORDER BY account_id DESC, id DESC LIMIT $3
+) AS looked ORDER BY id LIMIT 1;
+
 -- name: list_sessions
 SELECT
     id, account_id, client_id, secret_hash, retry_hash, generation, version,
@@ -90,7 +102,10 @@ SELECT
     hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
     jkt, amr, acr, cookie
 FROM watchword.sessions
-WHERE id > $1 AND revoked_at IS NULL ORDER BY id LIMIT $2;
+WHERE id < $1 AND id >= $2 AND revoked_at IS NULL
+    AND idle_expires_at >= $4 AND expires_at >= $4
+    AND rotated_at >= $5 AND authenticated_at >= $6
+ORDER BY id DESC LIMIT $3;
 
 -- name: list_sessions_of_account
 SELECT
@@ -99,7 +114,10 @@ SELECT
     hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
     jkt, amr, acr, cookie
 FROM watchword.sessions
-WHERE account_id = $1 AND id > $2 AND revoked_at IS NULL ORDER BY id LIMIT $3;
+WHERE account_id = $7 AND id < $1 AND id >= $2 AND revoked_at IS NULL
+    AND idle_expires_at >= $4 AND expires_at >= $4
+    AND rotated_at >= $5 AND authenticated_at >= $6
+ORDER BY account_id DESC, id DESC LIMIT $3;
 
 -- name: end_session
 -- `until` as `known_until` in core/session.py has it.
@@ -128,11 +146,26 @@ UPDATE watchword.ended SET recorded_at = DEFAULT WHERE session_id = $1
 RETURNING session_id;
 
 -- name: find_of_account
-SELECT id, true FROM watchword.sessions
-WHERE account_id = $1 AND id IS DISTINCT FROM $2 AND id > $3 AND (
-    revoked_at IS NULL
-    OR EXISTS (SELECT FROM watchword.ended WHERE session_id = id)
+WITH stretch AS (
+    SELECT id, id IS DISTINCT FROM $2 AND (
+        revoked_at IS NULL
+        OR EXISTS (SELECT FROM watchword.ended WHERE session_id = id)
+    ) AS meant
+    FROM watchword.sessions WHERE account_id = $1 AND id > $4
+    ORDER BY account_id, id LIMIT $3
 )
+SELECT id, meant FROM stretch
+WHERE meant OR id = (SELECT id FROM stretch ORDER BY id DESC LIMIT 1)
+ORDER BY id LIMIT $5;
+
+-- name: live_of_account
+WITH stretch AS (
+    SELECT id, revoked_at IS NULL AS meant
+    FROM watchword.sessions WHERE account_id = $1 AND id > $3
+    ORDER BY account_id, id LIMIT $2
+)
+SELECT id, meant FROM stretch
+WHERE meant OR id = (SELECT id FROM stretch ORDER BY id DESC LIMIT 1)
 ORDER BY id LIMIT $4;
 
 -- name: find_signed_in_before
@@ -160,12 +193,9 @@ WHERE meant OR id = (SELECT id FROM stretch ORDER BY id DESC LIMIT 1)
 ORDER BY id LIMIT $4;
 
 -- name: assign_roles
-WITH locked AS (
-    SELECT id FROM watchword.sessions
-    WHERE account_id = $1 AND revoked_at IS NULL ORDER BY id FOR UPDATE
-)
 UPDATE watchword.sessions SET roles = $2, version = version + 1
-WHERE id IN (SELECT id FROM locked);
+WHERE id = $1 AND revoked_at IS NULL
+RETURNING id;
 
 -- name: feed
 WITH clock AS (

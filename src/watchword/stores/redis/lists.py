@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from watchword.core.limits import SWEEP_LOOK
-from watchword.core.session import Ended, Session
+from watchword.core.session import Alive, Ended, Session
 from watchword.errors import StoreUnavailable
 from watchword.ports import (
     Change,
@@ -21,8 +21,10 @@ from watchword.ports import (
     OfAccount,
     OfClient,
     OneSession,
+    SessionPage,
     SignedInBefore,
     Which,
+    page_of,
 )
 from watchword.stores.redis.keys import BUCKETS, bucket_of
 from watchword.stores.redis.rows import version_of
@@ -40,16 +42,24 @@ class Lists(Sessions):
     _sweep_from = b""
 
     async def list_sessions(
-        self, account_id: bytes | None, *, after: bytes | None = None, limit: int
-    ) -> list[Session]:
+        self,
+        account_id: bytes | None,
+        alive: Alive,
+        *,
+        after: bytes | None = None,
+        limit: int,
+        look: int,
+    ) -> SessionPage:
         found: list[Session] = []
+        looked = 0
         onward: bytes | None = after or b""
-        while onward is not None and len(found) < limit:
-            size = min(PAGE, limit - len(found))
-            ids, onward = await self._page(account_id, onward, size)
+        while onward is not None and len(found) < limit and looked < look:
+            size = min(PAGE, look - looked)
+            ids, onward = await self._page(account_id, onward, size, newest_first=True)
             rows = await self._load(ids)
-            found += [row for row in rows if row and row.revoked_at is None]
-        return found[:limit]
+            found += [row for row in rows if row and alive.includes(row)]
+            looked += len(ids)
+        return page_of(found, onward, limit)
 
     async def end(
         self, which: Which, reason: str, event: Event, limit: int
@@ -144,13 +154,22 @@ class Lists(Sessions):
         return await self._page(None, after, PAGE)
 
     async def _page(
-        self, account_id: bytes | None, after: bytes, size: int
+        self,
+        account_id: bytes | None,
+        after: bytes,
+        size: int,
+        *,
+        newest_first: bool = False,
     ) -> tuple[list[bytes], bytes | None]:
         """Ids after that one, in order; where to go on, or None at the end.
 
         Of an account `size` at most; of all, about as many.
         """
-        keys, start = self._keys, b"(" + after if after else b"-"
+        keys, first, last = self._keys, b"-", b"+"
+        command, nearest = "ZRANGEBYLEX", min
+        if newest_first:
+            command, nearest, first, last = "ZREVRANGEBYLEX", max, last, first
+        start = b"(" + after if after else first
         if account_id is None:
             each = size // BUCKETS + 8
             names = zip(keys.index, keys.slots, strict=True)
@@ -162,7 +181,7 @@ class Lists(Sessions):
             *(
                 Request(
                     slot,
-                    ("ZRANGEBYLEX", name, start, "+", "LIMIT", 0, each),
+                    (command, name, start, last, "LIMIT", 0, each),
                     repeatable=True,
                 )
                 for name, slot in names
@@ -170,9 +189,14 @@ class Lists(Sessions):
         )
         # Where a bucket has more, what others have beyond its last is left for later.
         ends = [page[-1] for page in pages if len(page) == each]
-        end = min(ends, default=None)
-        ids = sorted(one for page in pages for one in page if end is None or one <= end)
-        return ids, end
+        end = nearest(ends, default=None)
+        ids = [
+            one
+            for page in pages
+            for one in page
+            if end is None or one == nearest(one, end)
+        ]
+        return sorted(ids, reverse=newest_first), end
 
     async def _sweep_sessions(self, edge: int, limit: int) -> int:
         """Walk a stretch, and delete those whose idle deadline was before `edge`."""

@@ -25,7 +25,9 @@ OVERLAP: Final = 10_000
 """Milliseconds: how far the clocks of the servers may be apart."""
 _FIRST: Final = (b"0-0",) * BUCKETS
 STEP: Final = 200
-"""Events that are moved from each bucket at a time."""
+"""Events that are read from each bucket at a time."""
+ADOPTED: Final = 500
+"""Events that are written to the audit log in one transaction."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -116,21 +118,24 @@ class Streams:
             outbox, await self._servers.ask(*self._reading(outbox, _FIRST, STEP))
         ):
             entries.sort(key=attrgetter("at"))
-            await self._records.adopt(
-                [
-                    (
-                        f"{one.bucket}.{one.place.decode()}.{crc32(one.value):08x}",
-                        event_of(one.value),
-                    )
-                    for one in entries
-                ]
-            )
-            await self._delete_entries(outbox, entries)
+            # A few at a time: that store has others who wait for it to write.
+            for begin in range(0, len(entries), ADOPTED):
+                some = entries[begin : begin + ADOPTED]
+                await self._records.adopt(
+                    [
+                        (
+                            f"{one.bucket}.{one.place.decode()}.{crc32(one.value):08x}",
+                            event_of(one.value),
+                        )
+                        for one in some
+                    ]
+                )
+                await self._delete_entries(outbox, some)
 
     async def _sweep_feed(self, now: int, limit: int) -> int:
-        """Delete entries that are past, among the `limit` oldest of each bucket."""
+        """Delete entries that are past, among the `limit` oldest of all buckets."""
         feed = self._keys.feed
-        told = await self._servers.ask(*self._reading(feed, _FIRST, limit))
+        told = await self._servers.ask(*self._reading(feed, _FIRST, _share(limit)))
         entries = _entries(feed, told)
         past = [entry for entry in entries if entry_of(entry.value).until <= now]
         return await self._delete_entries(feed, past)

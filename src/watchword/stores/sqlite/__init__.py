@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import apsw
 import msgspec
 
-from watchword.core.limits import AUDIT_RETENTION, SWEEP_AFTER, SWEEP_LOOK
-from watchword.core.session import Ended, Session, known_until
+from watchword.core.limits import AUDIT_RETENTION, END_LIMIT, SWEEP_AFTER, SWEEP_LOOK
+from watchword.core.session import Alive, Ended, Session, known_until
 from watchword.core.throttle import Cost, give_back, take
 from watchword.errors import StoreUnavailable
 from watchword.ports import (
@@ -25,9 +25,13 @@ from watchword.ports import (
     OfClient,
     OneSession,
     SealedKey,
+    SessionPage,
+    SignedInBefore,
     Which,
+    page_of,
 )
 from watchword.stores.sql_rows import (
+    AFTER_ALL,
     Row,
     as_row,
     event_of,
@@ -79,24 +83,54 @@ class SqliteStore(Identities):
         return await self._writer.do(job, urgent=ending)
 
     async def list_sessions(
-        self, account_id: bytes | None, *, after: bytes | None = None, limit: int
-    ) -> list[Session]:
-        if account_id is None:
-            rows = await self._scan("list_sessions", (after or b"", limit))
-        else:
-            values = (account_id, after or b"", limit)
-            rows = await self._scan("list_sessions_of_account", values)
-        return [session_of(row) for row in rows]
+        self,
+        account_id: bytes | None,
+        alive: Alive,
+        *,
+        after: bytes | None = None,
+        limit: int,
+        look: int,
+    ) -> SessionPage:
+        begin = AFTER_ALL if after is None else after
+        suffix, mine = (
+            ("", ()) if account_id is None else ("_of_account", (account_id,))
+        )
+        ((count, end),) = await self._scan("stretch" + suffix, (begin, *mine, look))
+        if not count:
+            return SessionPage([])
+        bounds = (begin, end, limit, *msgspec.structs.astuple(alive), *mine)
+        rows = await self._scan("list_sessions" + suffix, bounds)
+        found = [session_of(row) for row in rows]
+        return page_of(found, end if count == look else None, limit)
 
     async def end(
         self, which: Which, reason: str, event: Event, limit: int
     ) -> list[Ended]:
-        name, values = _end_statement(which, limit)
+        if isinstance(which, OneSession):
+            return await self._end([which.session_id], reason, event)
+        name, values, after = _search(which)
+        ended: list[Ended] = []
+        onward: bytes | None = after
+        while onward is not None and len(ended) < limit:
+            ids, onward = await self._found(name, values, onward, limit - len(ended))
+            if ids:
+                ended += await self._end(ids, reason, event)
+        return ended
+
+    async def _found(
+        self, name: str, values: Row, after: bytes, limit: int
+    ) -> tuple[list[bytes], bytes | None]:
+        """The ids that are meant in the next stretch; where to go on, None: nowhere."""
+        rows = await self._scan(name, (*values, after, SWEEP_LOOK, limit))
+        return [one for one, meant in rows if meant], rows[-1][0] if rows else None
+
+    async def _end(
+        self, ids: Sequence[bytes], reason: str, event: Event
+    ) -> list[Ended]:
+        values = [(event.at, reason, one) for one in ids]
 
         def job(connection: apsw.Connection) -> list[Ended]:
-            rows = list(
-                connection.execute(self._sql[name], (event.at, reason, *values))
-            )
+            rows = list(connection.executemany(self._sql["end_one"], values))
             at = event.at
             entries = [Ended(row[0], at, known_until(at, *row[2:])) for row in rows]
             self._feed(connection, entries)
@@ -124,27 +158,28 @@ class SqliteStore(Identities):
         return Feed(entries, Cursor(incarnation, sequence), now, more)
 
     async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
-        values = (" ".join(roles), account_id)
-        await self._writer.do(
-            lambda connection: connection.execute(self._sql["assign_roles"], values).get
-        )
+        given = " ".join(roles)
+        onward: bytes | None = b""
+        while onward is not None:
+            mine = (account_id, None)
+            ids, onward = await self._found("find_of_account", mine, onward, END_LIMIT)
+            if ids:
+                await self._write_many("assign_roles", [(given, one) for one in ids])
 
     async def sweep(self, now: int, limit: int) -> int:
         # Walks the table in order of key, a stretch per call: an index by deadline
         # would be written at every refresh.
-        begin = self._sweep_from
-        ((end,),) = await self._scan("sweep_step", (begin, SWEEP_LOOK))
-        if end is None and begin:  # nothing follows the last stretch: start again
-            begin = b""
-            ((end,),) = await self._scan("sweep_step", (begin, SWEEP_LOOK))
-        over = (begin, end, now - SWEEP_AFTER, limit)
+        edge = now - SWEEP_AFTER
+        ids, end = await self._found("find_over", (edge,), self._sweep_from, limit)
+        if end is None and self._sweep_from:  # nothing follows: start again
+            ids, end = await self._found("find_over", (edge,), b"", limit)
+        self._sweep_from = end or b""
+        over = [(one, edge) for one in ids]
 
         def job(connection: apsw.Connection) -> int:
             start = connection.total_changes()
-            connection.execute(self._sql["sweep_sessions"], over)
-            if connection.changes() < limit:
-                self._sweep_from = end or b""  # from the start again after the last
-            connection.execute(self._sql["sweep_feed"], (now, limit))
+            connection.executemany(self._sql["sweep_session"], over)
+            connection.execute(self._sql["sweep_feed"], (now, limit, SWEEP_LOOK))
             connection.execute(self._sql["sweep_throttle"], (now, limit))
             connection.execute(self._sql["sweep_used_once"], (now, limit))
             connection.execute(self._sql["sweep_audit"], (now - AUDIT_RETENTION, limit))
@@ -226,9 +261,7 @@ class SqliteStore(Identities):
     async def adopt(self, events: Sequence[tuple[str, Event]]) -> None:
         rows = [(*event_row(event), place) for place, event in events]
         if rows:
-            await self._writer.do(
-                lambda connection: connection.executemany(self._sql["adopt"], rows).get
-            )
+            await self._write_many("adopt", rows)
 
     async def read_events(self, after: int, limit: int) -> list[tuple[int, Event]]:
         rows = await self._scan("read_events", (after, limit))
@@ -244,12 +277,11 @@ class SqliteStore(Identities):
             connection.executemany(self._sql["feed_entry"], rows)
 
 
-def _end_statement(which: Which, limit: int) -> tuple[str, Row]:
+def _search(which: OfAccount | OfClient | SignedInBefore) -> tuple[str, Row, bytes]:
+    """The statement that finds these sessions, its first values, and where to begin."""
     match which:
-        case OneSession(session_id):
-            return "end_one", (session_id,)
         case OfAccount(account_id, but, after):
-            return "end_of_account", (account_id, but, limit, after)
+            return "find_of_account", (account_id, but), after
         case OfClient(client_id, after):
-            return "end_of_client", (client_id, limit, after)
-    return "end_signed_in_before", (which.instant, limit, which.after)
+            return "find_of_client", (client_id,), after
+    return "find_signed_in_before", (which.instant,), which.after

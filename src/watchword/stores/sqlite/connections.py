@@ -92,6 +92,12 @@ class Connections:
 
         return await self._writer.do(job)
 
+    async def _write_many(self, name: str, rows: Sequence[Row]) -> None:
+        def job(connection: apsw.Connection) -> None:
+            connection.executemany(self._sql[name], rows)
+
+        await self._writer.do(job)
+
     def _record(self, connection: apsw.Connection, events: Sequence[Event]) -> None:
         if events:
             connection.executemany(self._sql["record"], map(event_row, events))

@@ -41,6 +41,17 @@ UPDATE sessions SET
 WHERE id = ? AND version = ?
 RETURNING id;
 
+-- name: stretch
+-- The ids that one page of a list looks at: how many, and the last of them.
+SELECT count(*), min(id) FROM (
+    SELECT id FROM sessions WHERE id < ? ORDER BY id DESC LIMIT ?
+);
+
+-- name: stretch_of_account
+SELECT count(*), min(id) FROM (
+    SELECT id FROM sessions WHERE id < ? AND account_id = ? ORDER BY id DESC LIMIT ?
+);
+
 -- name: list_sessions
 SELECT
     id, account_id, client_id, secret_hash, retry_hash, generation, version,
@@ -48,7 +59,10 @@ SELECT
     hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
     jkt, amr, acr, cookie
 FROM sessions
-WHERE id > ? AND revoked_at IS NULL ORDER BY id LIMIT ?;
+WHERE id < ?1 AND id >= ?2 AND revoked_at IS NULL
+    AND idle_expires_at >= ?4 AND expires_at >= ?4
+    AND rotated_at >= ?5 AND authenticated_at >= ?6
+ORDER BY id DESC LIMIT ?3;
 
 -- name: list_sessions_of_account
 SELECT
@@ -57,43 +71,53 @@ SELECT
     hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
     jkt, amr, acr, cookie
 FROM sessions
-WHERE account_id = ? AND id > ? AND revoked_at IS NULL ORDER BY id LIMIT ?;
+WHERE account_id = ?7 AND id < ?1 AND id >= ?2 AND revoked_at IS NULL
+    AND idle_expires_at >= ?4 AND expires_at >= ?4
+    AND rotated_at >= ?5 AND authenticated_at >= ?6
+ORDER BY id DESC LIMIT ?3;
 
 -- name: end_one
 UPDATE sessions SET revoked_at = ?1, revoked_reason = ?2, version = version + 1
 WHERE id = ?3 AND revoked_at IS NULL
 RETURNING id, account_id, rotated_at, access_ttl;
 
--- name: end_of_account
-UPDATE sessions SET revoked_at = ?1, revoked_reason = ?2, version = version + 1
-WHERE id IN (
-    SELECT id FROM sessions
-    WHERE account_id = ?3 AND id IS NOT ?4 AND id > ?6 AND revoked_at IS NULL
-    ORDER BY id LIMIT ?5
+-- name: find_of_account
+-- Each `find` looks at a stretch of rows: the ids that are meant, and the last one, to
+-- go on from. They are read beside the writer, which is given ids alone.
+WITH stretch AS MATERIALIZED (
+    SELECT id, id IS NOT ?2 AND revoked_at IS NULL AS meant
+    FROM sessions WHERE account_id = ?1 AND id > ?3 ORDER BY id LIMIT ?4
 )
-RETURNING id, account_id, rotated_at, access_ttl;
+SELECT id, meant FROM stretch
+WHERE meant OR id = (SELECT max(id) FROM stretch) ORDER BY id LIMIT ?5;
 
--- name: end_signed_in_before
-UPDATE sessions SET revoked_at = ?1, revoked_reason = ?2, version = version + 1
-WHERE id IN (
-    SELECT id FROM sessions
-    WHERE id > ?5 AND authenticated_at < ?3 AND revoked_at IS NULL
-    ORDER BY id LIMIT ?4
+-- name: find_signed_in_before
+WITH stretch AS MATERIALIZED (
+    SELECT id, authenticated_at < ?1 AND revoked_at IS NULL AS meant
+    FROM sessions WHERE id > ?2 ORDER BY id LIMIT ?3
 )
-RETURNING id, account_id, rotated_at, access_ttl;
+SELECT id, meant FROM stretch
+WHERE meant OR id = (SELECT max(id) FROM stretch) ORDER BY id LIMIT ?4;
 
--- name: end_of_client
-UPDATE sessions SET revoked_at = ?1, revoked_reason = ?2, version = version + 1
-WHERE id IN (
-    SELECT id FROM sessions
-    WHERE id > ?5 AND client_id = ?3 AND revoked_at IS NULL
-    ORDER BY id LIMIT ?4
+-- name: find_of_client
+WITH stretch AS MATERIALIZED (
+    SELECT id, client_id = ?1 AND revoked_at IS NULL AS meant
+    FROM sessions WHERE id > ?2 ORDER BY id LIMIT ?3
 )
-RETURNING id, account_id, rotated_at, access_ttl;
+SELECT id, meant FROM stretch
+WHERE meant OR id = (SELECT max(id) FROM stretch) ORDER BY id LIMIT ?4;
+
+-- name: find_over
+WITH stretch AS MATERIALIZED (
+    SELECT id, idle_expires_at < ?1 AS meant
+    FROM sessions WHERE id > ?2 ORDER BY id LIMIT ?3
+)
+SELECT id, meant FROM stretch
+WHERE meant OR id = (SELECT max(id) FROM stretch) ORDER BY id LIMIT ?4;
 
 -- name: assign_roles
-UPDATE sessions SET roles = ?, version = version + 1
-WHERE account_id = ? AND revoked_at IS NULL;
+UPDATE sessions SET roles = ?1, version = version + 1
+WHERE id = ?2 AND revoked_at IS NULL;
 
 -- name: feed_entry
 INSERT INTO ended (session_id, at, until) VALUES (?, ?, ?);
@@ -108,18 +132,14 @@ SELECT
     coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'ended'), 0)
 FROM store;
 
--- name: sweep_step
-SELECT max(id) FROM (SELECT id FROM sessions WHERE id > ? ORDER BY id LIMIT ?);
-
--- name: sweep_sessions
-DELETE FROM sessions WHERE id IN (
-    SELECT id FROM sessions
-    WHERE id > ? AND id <= ? AND idle_expires_at < ? LIMIT ?
-);
+-- name: sweep_session
+DELETE FROM sessions WHERE id = ? AND idle_expires_at < ?;
 
 -- name: sweep_feed
+-- Among the oldest: entries are over in about the order in which they were written.
 DELETE FROM ended WHERE sequence IN (
-    SELECT sequence FROM ended WHERE until <= ? LIMIT ?
+    SELECT sequence FROM (SELECT sequence, until FROM ended ORDER BY sequence LIMIT ?3)
+    WHERE until <= ?1 LIMIT ?2
 );
 
 -- name: sweep_throttle

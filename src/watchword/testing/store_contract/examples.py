@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from watchword.core.session import STRICT, Session, Terms, time_ordered_id
+from watchword.core.limits import LIST_LOOK
+from watchword.core.session import STRICT, Alive, Session, Terms, time_ordered_id
 from watchword.core.throttle import Cost
-from watchword.ports import Account, Client, Event, EventType, SealedKey
+from watchword.ports import Account, Client, Event, EventType, SealedKey, Store
 from watchword.testing.stand_ins import START
 
 TERMS: Final = Terms(
@@ -24,6 +25,23 @@ TERMS: Final = Terms(
     cookie=True,
 )
 """A sign-in that asked for all that one can ask for."""
+
+
+async def living(
+    store: Store, account_id: bytes | None = None, *, now: int = START, limit: int = 500
+) -> list[Session]:
+    """The sessions that a store lists at that instant, from page to page."""
+    alive = Alive.at(now, STRICT)
+    rows: list[Session] = []
+    after: bytes | None = None
+    while True:
+        page = await store.list_sessions(
+            account_id, alive, after=after, limit=limit, look=LIST_LOOK
+        )
+        rows += page.sessions
+        if page.onward is None:
+            return rows
+        after = page.onward
 
 
 def identifier(number: int, kind: str = "account") -> bytes:

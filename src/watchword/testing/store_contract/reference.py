@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 
 from watchword.core import limits
 from watchword.core.limits import FEED_PAGE
-from watchword.core.session import Ended, Session
+from watchword.core.session import STRICT, Alive, Ended, Session
 from watchword.ports import (
     Change,
     Cursor,
@@ -45,6 +45,7 @@ from watchword.testing.store_contract.examples import (
     a_session,
     an_event,
     identifier,
+    living,
     on_terms,
     rotated,
     sign_in,
@@ -215,11 +216,14 @@ class Histories(RecordRules):
     def page(self, number: int, limit: int) -> None:
         """A page of an account's sessions, from somewhere."""
         row = self.pick(number, newest=False)
-        self.same(
+        alive = Alive.at(self.clock(), STRICT)
+        after = row.id if number % 2 else None
+        pages = self.each(
             lambda store: store.list_sessions(
-                row.account_id, after=row.id if number % 2 else None, limit=limit
+                row.account_id, alive, after=after, limit=limit, look=limits.LIST_LOOK
             )
         )
+        assert pages[1].sessions == pages[0].sessions
 
     @invariant()
     def agree(self) -> None:
@@ -228,7 +232,7 @@ class Histories(RecordRules):
             return
         ids = list({row.id for row in self.sessions})
         self.same(lambda store: store.load(ids))
-        self.same(lambda store: store.list_sessions(None, limit=10_000))
+        self.same(lambda store: living(store, now=self.clock()))
         self.same(lambda store: store.list_accounts(limit=100))
         self.same(lambda store: store.list_clients(limit=100))
         self.same(lambda store: store.load_keys())

@@ -15,17 +15,20 @@ import pytest
 from watchword.core.limits import (
     AUDIT_RETENTION,
     FEED_PAGE,
+    HOUR,
+    LIST_LOOK,
     SECOND,
     SWEEP_AFTER,
     SWEEP_LIMIT,
 )
-from watchword.core.session import Ended, Session
+from watchword.core.session import STRICT, Alive, Ended, Policy, Session
 from watchword.ports import (
     Change,
     EventType,
     OfAccount,
     OfClient,
     OneSession,
+    SessionPage,
     SignedInBefore,
     Store,
     Which,
@@ -37,6 +40,7 @@ from watchword.testing.store_contract.examples import (
     a_session,
     an_event,
     identifier,
+    living,
     on_terms,
     rotated,
     sign_in,
@@ -61,7 +65,7 @@ async def sweep_up(store: Store, now: int) -> int:
 
 
 async def _alive(store: Store) -> set[bytes]:
-    return {row.id for row in await store.list_sessions(None, limit=100)}
+    return {row.id for row in await living(store)}
 
 
 class Sessions(OnAStore):
@@ -171,28 +175,84 @@ class Sessions(OnAStore):
         }
         assert await store.swap([]) == []
 
-    async def test_list_is_in_order_of_id_and_paged(self, store: Store) -> None:
+    async def test_list_is_newest_first_and_paged(self, store: Store) -> None:
         """Pages that follow one another have every live session of the account once."""
         mine = [a_session(number, account=1) for number in range(7)]
         others = [a_session(number, account=2) for number in range(7, 10)]
-        await put(store, *reversed(mine), *others)
+        await put(store, *mine, *others)
+        newest_first = mine[::-1]
+        sizes: list[int] = []
         listed: list[Session] = []
-        while page := await store.list_sessions(
-            identifier(1), after=listed[-1].id if listed else None, limit=3
-        ):
-            assert len(page) <= 3
-            listed += page
-        assert listed == mine
-        assert await store.list_sessions(None, limit=100) == mine + others
-        assert await store.list_sessions(identifier(3), limit=100) == []
+        after: bytes | None = None
+        while after is not None or not sizes:
+            page = await store.list_sessions(
+                identifier(1), Alive.at(START, STRICT), after=after, limit=3, look=100
+            )
+            sizes.append(len(page.sessions))
+            listed += page.sessions
+            after = page.onward
+        assert listed == newest_first
+        assert sizes == [3, 3, 1]
+        assert await living(store, identifier(1), limit=3) == newest_first
+        assert await living(store) == others[::-1] + newest_first
+        assert await living(store, identifier(3)) == []
 
-    async def test_list_leaves_out_the_revoked(self, store: Store) -> None:
-        """A revoked session is not listed; an expired one is, until it is swept."""
-        ended, expired = a_session(1), a_session(2, idle_expires_at=START - SECOND)
-        await put(store, ended, expired)
-        await store.end(OneSession(ended.id), "logout", an_event(), 10)
-        assert await store.list_sessions(identifier(1), limit=10) == [expired]
-        assert await store.list_sessions(None, limit=10) == [expired]
+    async def test_list_leaves_out_the_revoked_and_the_expired(
+        self, store: Store
+    ) -> None:
+        """By each deadline, stored or today's policy's."""
+        now = START + 30 * SECOND
+        policy = Policy(refresh_idle=20 * SECOND, refresh_absolute=25 * SECOND)
+        begun, rotated_at = START + 5 * SECOND, now - 20 * SECOND
+        rows = [
+            a_session(1, now=now),
+            a_session(2, now=now, idle_expires_at=now),
+            a_session(3, now=now, expires_at=now),
+            a_session(4, now=begun + 1, rotated_at=rotated_at),
+            a_session(5, now=begun, rotated_at=now),
+            a_session(6, now=begun + 1, rotated_at=rotated_at + 1),
+            a_session(7, now=now, idle_expires_at=now + 1, expires_at=now + 1),
+        ]
+        await put(store, *rows)
+        await store.end(OneSession(rows[0].id), "logout", an_event(), 10)
+        alive = Alive.at(now, policy)
+        assert [row for row in rows if now >= row.ends_at(policy)] == rows[1:5]
+        for account_id in (identifier(1), None):
+            page = await store.list_sessions(account_id, alive, limit=10, look=100)
+            assert page == SessionPage([rows[6], rows[5]])
+
+    async def test_list_finds_the_living_among_a_thousand_that_are_over(
+        self, store: Store
+    ) -> None:
+        """One page finds the newest, and the oldest, however many are in between."""
+        late = START + STRICT.refresh_idle
+        oldest = a_session(0, rotated_at=late, idle_expires_at=late + HOUR)
+        over = [a_session(number) for number in range(1, 1001)]
+        newest = a_session(1001, now=late)
+        await put(store, oldest, *over, newest)
+        for account_id in (identifier(1), None):
+            page = await store.list_sessions(
+                account_id, Alive.at(late, STRICT), limit=10, look=LIST_LOOK
+            )
+            assert page == SessionPage([newest, oldest])
+
+    async def test_list_looks_at_so_many_rows_and_no_more(self, store: Store) -> None:
+        """A page may be empty; it says where the next goes on, and the end comes."""
+        alone = a_session(0)
+        over = [a_session(number, rotated_at=0) for number in range(1, 51)]
+        await put(store, alone, *over)
+        alive = Alive.at(START, STRICT)
+        page = await store.list_sessions(identifier(1), alive, limit=5, look=20)
+        assert page == SessionPage([], over[-20].id)
+        listed: list[Session] = []
+        for _ in range(2):
+            assert page.onward is not None
+            page = await store.list_sessions(
+                identifier(1), alive, after=page.onward, limit=5, look=20
+            )
+            listed += page.sessions
+        assert (listed, page.onward) == ([alone], None)
+        assert await living(store) == [alone]
 
     async def test_end_reaches_exactly_what_was_meant(self, store: Store) -> None:
         """One session, an account's, all but one, a client's, or all from before."""
@@ -337,7 +397,8 @@ class Sessions(OnAStore):
         left = [10]
         while left[-1]:
             await store.sweep(START, 3)
-            left.append(len(await _alive(store)))
+            loaded = await store.load([row.id for row in rows])
+            left.append(sum(row is not None for row in loaded))
             assert left[-2] - left[-1] <= 3
             assert len(left) < 20
 

@@ -1,0 +1,139 @@
+"""Nothing that reaches many sessions does so in one step of the store."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.servers.stores import STORES
+from tests.stores.on_file import opened, sql, writing
+from watchword.core.limits import SWEEP_AFTER
+from watchword.core.session import Session
+from watchword.ports import OfAccount, OfClient, SignedInBefore, Which
+from watchword.stores import postgresql, sqlite
+from watchword.stores.redis import lists, streams
+from watchword.stores.sql_files import load_statements
+from watchword.testing.stand_ins import START
+from watchword.testing.store_contract import Backend
+from watchword.testing.store_contract.examples import (
+    a_session,
+    an_event,
+    identifier,
+    living,
+)
+from watchword.testing.store_contract.sessions import put, sweep_up
+
+# A few rows are what thousands are to a server.
+SMALL: list[tuple[Any, str, int]] = [
+    *((module, "SWEEP_LOOK", 3) for module in (sqlite, postgresql, lists)),
+    *((module, "END_LIMIT", 2) for module in (sqlite, postgresql)),
+    *((lists, "PAGE", 3), (streams, "ADOPTED", 2)),
+]
+
+WHICH: dict[str, Which] = {
+    "account": OfAccount(identifier(1)),
+    "client": OfClient("app"),
+    "before": SignedInBefore(START + 1),
+}
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name, value in SMALL:
+        monkeypatch.setattr(module, name, value)
+
+
+@pytest.mark.parametrize("which", WHICH)
+@pytest.mark.parametrize("backend", STORES.values(), ids=STORES)
+async def test_every_session_that_is_meant_is_found_over_several_stretches(
+    backend: Backend, tmp_path: Path, which: str
+) -> None:
+    """Between others, after whole stretches of none, at the beginning and the end."""
+    meant_at = {0, 7, 8, 9, 15, 16}
+    meant: list[Session] = []
+    others: list[Session] = []
+    for number in range(20):
+        chosen = number in meant_at
+        row = a_session(number, account=1 if chosen else 2)
+        row = msgspec.structs.replace(
+            row,
+            client_id="app" if chosen else "other",
+            authenticated_at=START if chosen else START + 1,
+        )
+        (meant if chosen else others).append(row)
+    store = await backend.place(tmp_path).open("store")
+    try:
+        await put(store, *meant, *others)
+        ended = await store.end(WHICH[which], "test", an_event(), 100)
+        assert [entry.session_id for entry in ended] == [row.id for row in meant]
+        assert await living(store) == others[::-1]
+        assert await store.end(WHICH[which], "test", an_event(), 100) == []
+        await store.assign_roles(identifier(2), ("clerk",))
+        changed = await store.load([row.id for row in others])
+        assert [row and (row.roles, row.version) for row in changed] == [
+            (("clerk",), 1)
+        ] * len(others)
+        over = max(row.idle_expires_at for row in others) + SWEEP_AFTER + 1
+        assert await sweep_up(store, over) >= 20
+        assert await store.load([row.id for row in meant + others]) == [None] * 20
+    finally:
+        await store.close()
+
+
+# What a plan may walk: these tables have a few rows, or the statement has a bound
+# within (`ended` and `audit`: the oldest so many, in a subquery).
+SHORT = {"ended", "audit", "signing_keys", "store", "(subquery-1)"}
+
+
+def _is_walk(step: str) -> bool:
+    """A whole table, or a range of sessions, which has no bound."""
+    if step.startswith("SCAN"):
+        return step.split()[1] not in SHORT
+    return step.startswith("SEARCH sessions") and re.search("[<>]", step) is not None
+
+
+async def test_no_statement_of_the_one_writer_walks_a_table(tmp_path: Path) -> None:
+    """While it does, every refresh would wait."""
+    path = tmp_path / "data" / "watchword.db"
+    await opened(path).close()
+    walked: dict[str, list[str]] = {}
+    for name, statement in load_statements("sqlite").items():
+        bare = re.sub(r"--.*", "", statement).strip()
+        if re.match("INSERT|UPDATE|DELETE", bare) is None:
+            continue
+        plan = sql(path, f"EXPLAIN QUERY PLAN {bare}", (None,) * _parameters(bare))
+        walked[name] = [row[3] for row in plan if _is_walk(row[3])]
+    assert len(walked) > 20
+    assert {name: scans for name, scans in walked.items() if scans} == {}
+
+
+def _parameters(statement: str) -> int:
+    """How many values a statement takes: numbered ones may come twice."""
+    numbers = re.findall(r"\?(\d+)", statement)
+    return max(map(int, numbers), default=statement.count("?"))
+
+
+async def test_the_writer_does_nothing_for_a_client_without_sessions(
+    tmp_path: Path,
+) -> None:
+    """The search is a reader's, however long it takes."""
+    store = opened(tmp_path / "data" / "watchword.db")
+    try:
+        await put(store, *(a_session(number) for number in range(10)))
+        seen: list[str] = []
+
+        def trace(_: Any, statement: str, __: Any) -> bool:
+            seen.append(statement)
+            return True
+
+        writing(store).exec_trace = trace
+        assert await store.end(OfClient("app"), "test", an_event(), 100) == []
+        assert await store.end(SignedInBefore(START), "test", an_event(), 100) == []
+        assert await living(store) != []
+        assert seen == []
+    finally:
+        await store.close()
