@@ -12,6 +12,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network
 from itertools import pairwise
@@ -62,7 +63,12 @@ _INJECTED: Final = re.compile(
 
 
 def _seconds(value: object) -> int:
-    """`120s`, `2m`, `24h`, `7d` or a bare number, as whole seconds."""
+    """`120s`, `2m`, `24h`, `7d`, a bare number or a timedelta, as whole seconds."""
+    if isinstance(value, timedelta):
+        seconds, rest = divmod(value, timedelta(seconds=1))
+        if rest:
+            raise ValueError
+        return seconds
     shape = re.fullmatch(r"([0-9]{1,12})([smhd]?)", str(value).strip())
     if shape is None:
         raise ValueError

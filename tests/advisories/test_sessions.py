@@ -441,7 +441,7 @@ async def test_cve_2026_31813_tokens_of_another_deployment(
         grant = await first.login()
     async with serve("sqlite") as api:
         assert (await api.secure(grant["accessToken"])).status_code == 200
-        for name, value in (("_issuer", "https://b.example"), ("_audience", "b")):
+        for name, value in (("issuer", "https://b.example"), ("_audience", "b")):
             kept = getattr(api.engine.checker, name)
             api.engine.checker._verified.clear()
             setattr(api.engine.checker, name, value)

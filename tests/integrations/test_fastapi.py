@@ -1,5 +1,6 @@
 """FastAPI: the examples as printed, and what its users expect of a dependency."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -113,8 +114,6 @@ def test_the_auth_routes_are_in_the_apps_own_document() -> None:
     app = app_with(auth)
     document = app.openapi()
     assert {"/hello", f"{BASE}/login", "/oauth/token"} <= set(document["paths"])
-    assert document["paths"]["/hello"]["get"]["security"] == [{"bearer": []}]
-    assert document["paths"][f"{BASE}/me"]["get"]["security"] == [{"bearer": []}]
     assert set(document["components"]["securitySchemes"]) >= {"bearer"}
     assert all(
         name.startswith("Watchword") for name in document["components"]["schemas"]
@@ -125,6 +124,47 @@ def test_the_auth_routes_are_in_the_apps_own_document() -> None:
     with TestClient(app) as client:
         assert client.get("/docs").status_code == 200
         assert client.get("/openapi.json").json()["paths"] == document["paths"]
+
+
+def test_the_authorize_box_takes_a_name_and_a_password(folder: Path) -> None:
+    """As Swagger UI sends them, and on every operation that a token opens."""
+    del folder
+    auth = Auth("memory:")
+    site = FastAPI(lifespan=auth.lifespan)
+    app = app_with(auth)
+    site.mount("/v1", app)
+    document = app.openapi()
+    scheme = document["components"]["securitySchemes"]["password"]
+    assert scheme["type"] == "oauth2"
+    for path in ("/hello", "/admin", f"{BASE}/me"):
+        security = document["paths"][path]["get"]["security"]
+        assert [*security] == [{"password": []}, {"bearer": []}]
+    place = "/v1/" + scheme["flows"]["password"]["tokenUrl"]
+    sent = {"Authorization": "Basic Og==", "X-Requested-With": "XMLHttpRequest"}
+    form = {"grant_type": "password", "username": NAME, "password": PASSWORD}
+    with TestClient(site) as client:
+        call(client, auth.register, NAME, PASSWORD)
+        tokens = client.post(place, data=form, headers=sent).json()
+        assert set(tokens) == {"access_token", "token_type", "expires_in"}
+        access = bearer(tokens["access_token"])
+        assert client.get("/v1/hello", headers=access).status_code == 200
+        wrong = client.post(place, data=form | {"password": "x"}, headers=sent)
+        assert code_of(wrong) == "invalid_credentials"
+        assert code_of(client.post(place, data=form)) == "csrf_rejected"
+        large = client.post(place, content=b"a" * 40_000, headers=sent)
+        assert code_of(large) == "payload_too_large"
+        empty = client.post(place, data={"scope": ""}, headers=sent)
+        assert code_of(empty) == "invalid_request"
+
+
+def test_an_app_without_that_page_has_no_such_way_in() -> None:
+    auth = Auth("memory:")
+    app = FastAPI(lifespan=auth.lifespan, docs_url=None)
+    auth.mount(app)
+    assert "password" not in app.openapi()["components"]["securitySchemes"]
+    with TestClient(app) as client:
+        answer = client.post("/api/auth/docs-token", data={"username": NAME})
+        assert answer.status_code == 404
 
 
 def references(part: Any) -> set[str]:

@@ -86,7 +86,7 @@ def test_the_own_users_of_the_page_sign_in() -> None:
     with TestClient(program.app) as client:
         access = bearer(login(client)["accessToken"])
         me = client.get("/api/auth/me", headers=access).json()
-        assert (me["roles"], me["extra"]) == (["clerk"], {"plan": "gold"})
+        assert (me["roles"], me["plan"]) == (["clerk"], "gold")
         assert client.delete("/users/7", headers=access).json() == 1
         assert code_of(client.get("/api/auth/me", headers=access)) == "token_revoked"
         body = {"username": "ann", "password": "four words make a phrase"}

@@ -65,7 +65,7 @@ class Side:
         """A block that ends with the session: for a websocket, or a long answer.
 
         Out of it come TokenRevoked within a second of a logout, TokenExpired at the end
-        of the token, StoreUnavailable where no one can know. What `renew` was given a
+        of the token, StoreUnavailable where that is unknown. What `renew` was given a
         fresh token goes on.
         """
         alive, ended = Alive(self._gate, session), list[Exception]()

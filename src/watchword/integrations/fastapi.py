@@ -8,21 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import cached_property
-from typing import Any, Unpack, cast
+from http import HTTPStatus
+from typing import Any, Final, Unpack, cast
+from urllib.parse import parse_qsl
 
+import msgspec
 from fastapi import Depends, FastAPI
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
-from starlette.requests import HTTPConnection
-from starlette.responses import Response
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from watchword.core.access_token import Claims
-from watchword.errors import WatchwordError
+from watchword.errors import CsrfRejected, WatchwordError
 from watchword.integrations.asgi import Embedded, Side, Verifying
 from watchword.integrations.gate import SECURITY_SCHEME, Needs, checked
 from watchword.integrations.websockets import Close, Sockets
 
 __all__ = ["Auth", "ResourceServer"]
+
+_TOKEN: Final = "/api/auth/docs-token"  # noqa: S105 - a path
+_PASSWORD: Final = "password"  # noqa: S105 - the name of a security scheme
 
 
 class Session(SecurityBase):
@@ -94,6 +101,9 @@ class Auth(_Guarded, Embedded):
 
         super().mount(app)
         app.router.routes.extend(routes_to(self._gate.routes))
+        if app.docs_url is not None:
+            token = Route(_TOKEN, self._token, methods=["POST"])
+            app.router.routes.append(token)
         described = app.openapi
 
         merged: dict[str, Any] | None = None
@@ -103,7 +113,52 @@ class Auth(_Guarded, Embedded):
             document = described()
             if document is not merged:  # FastAPI keeps it: ours are in it already
                 merge_into(document)
+                if app.docs_url is not None:
+                    _add_password(document)
                 merged = document
             return document
 
         app.openapi = with_ours  # type: ignore[method-assign]  # as FastAPI documents
+
+    async def _token(self, request: Request) -> Response:
+        """Sign in by the form of the Authorize box (RFC 6749 §4.3), as login does.
+
+        For that page alone: OAuth has no password grant any more (RFC 9700 §2.4). The
+        header that Swagger UI sends is what no foreign page can.
+        """
+        from watchword.integrations import bridge  # noqa: PLC0415 - an extra
+        from watchword.server.openapi import BASE  # noqa: PLC0415
+        from watchword.server.parsing import read_body  # noqa: PLC0415
+
+        if "x-requested-with" not in request.headers:
+            raise CsrfRejected
+        form = dict(parse_qsl((await read_body(request)).decode("latin-1")))
+        asked = {name: form.get(name, "") for name in ("username", "password")}
+        headers = [
+            (name, b"application/json" if name == b"content-type" else value)
+            for name, value in request.scope["headers"]
+            # Swagger UI sends the id and secret of a client, be there one or not.
+            if name not in (b"content-length", b"authorization")
+        ]
+        path = request.scope.get("root_path", "") + f"{BASE}/login"
+        scope = {**request.scope, "path": path, "headers": headers}
+        body = msgspec.json.encode(asked)
+        answer = await self._gate.answer(bridge.Asked(scope, body))
+        if answer.status != HTTPStatus.OK:
+            return Response(answer.body, answer.status, dict(answer.headers))
+        tokens = msgspec.json.decode(answer.body)
+        given = {"access_token": tokens["accessToken"], "token_type": "bearer"}
+        given["expires_in"] = tokens["expiresIn"]
+        return JSONResponse(given, headers={"cache-control": "no-store"})
+
+
+def _add_password(document: dict[str, Any]) -> None:
+    """Wherever a pasted token opens an operation, a name and a password do too."""
+    flow = {"tokenUrl": _TOKEN.removeprefix("/"), "scopes": {}}
+    schemes = document["components"]["securitySchemes"]
+    schemes[_PASSWORD] = {"type": "oauth2", "flows": {"password": flow}}
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            asked = operation.get("security", [])
+            if {SECURITY_SCHEME: []} in asked and {_PASSWORD: []} not in asked:
+                operation["security"] = [{_PASSWORD: []}, *asked]

@@ -54,8 +54,8 @@ class _Socket:
 class Sockets:
     """A middleware of the app: accepts `bearer`, and says why a socket is refused.
 
-    Whoever offers subprotocols takes no connection without one. A refusal is an HTTP
-    answer where the server has those (`websocket.http.response`), else, and for a
+    A client that offers subprotocols takes no connection without one. A refusal is HTTP
+    where the server has that (`websocket.http.response`), else, and for a
     socket that is open already, a close with 1008, or 1013 where trying again helps.
     """
 

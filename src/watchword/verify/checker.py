@@ -110,7 +110,7 @@ class Checker:
         return self._check(token, audiences, bound=None)
 
     def check_alive(self, claims: Claims) -> None:
-        """Whether what was verified before still holds, for who goes on with it.
+        """Whether what was verified before holds, for a caller that goes on with it.
 
         A token that is bound to a key needs no other proof. Raises TokenExpired,
         TokenRevoked; StoreUnavailable where the revocations are not known.

@@ -43,11 +43,23 @@ SECURE = Operation(
     errors=ACCESS_ERRORS,
 )
 
+# What a claims hook added lies beside the others there, as it does in the token.
+_PAYLOAD = msgspec.defstruct(
+    "Claims",
+    [
+        (one.name, one.type, one.default)
+        for one in msgspec.structs.fields(Claims)
+        if one.name != "extra"
+    ],
+    kw_only=True,
+    namespace={"__doc__": Claims.__doc__},
+)
+
 ME = Operation(
     method="GET",
     path=f"{BASE}/me",
     summary="The claims of the access token",
-    response=Claims,
+    response=_PAYLOAD,
     bearer=True,
     errors=ACCESS_ERRORS,
 )
@@ -61,4 +73,5 @@ async def secure(request: Request) -> Response:
 
 
 async def me(request: Request) -> Response:
-    return JSON(await authenticate(request))
+    shown = msgspec.to_builtins(await authenticate(request))
+    return JSON(shown | shown.pop("extra", {}))
