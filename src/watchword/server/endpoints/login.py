@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
@@ -21,7 +22,7 @@ from watchword.errors import (
 from watchword.ports import Client
 from watchword.server.answers import JSON, Tokens, tokens_of
 from watchword.server.cookies import check_origin, set_cookie, token_to_replace
-from watchword.server.oauth import basic_credentials, key_proved_for, scope_of
+from watchword.server.oauth import basic_credentials, proof_of, scope_of
 from watchword.server.openapi import BASE, Operation
 from watchword.server.parsing import (
     client_address,
@@ -88,7 +89,8 @@ async def login(request: Request) -> Response:
     body = parse_json(request, await read_body(request), _BODY)
     client = await _client(request, body)
     terms = _terms(request, body, client)
-    jkt = await key_proved_for(request, client)
+    proof = proof_of(request, client)
+    jkt = None if proof is None else proof.key.kid
     # A confidential client's refreshes are authenticated anyway (RFC 9449 §5).
     if client.secret_hash is None:
         terms = msgspec.structs.replace(terms, jkt=jkt)
@@ -101,6 +103,7 @@ async def login(request: Request) -> Response:
         asked=Asked(jkt=jkt),
         address=address,
         user_agent=user_agent(request),
+        prove=None if proof is None else partial(engine.proofs.settle_one, proof),
     )
     # Disabled since it was authenticated: whoever did that ended the sessions that it
     # saw, and may not have seen this one.
