@@ -11,7 +11,7 @@ import hashlib
 import re
 import unicodedata
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
@@ -116,13 +116,18 @@ class Accounts:
         asked: Asked = ALL,
         address: str = "",
         user_agent: str = "",
+        prove: Callable[[], Awaitable[None]] | None = None,
     ) -> Grant:
         """A new session for the right name and password.
 
         Raises InvalidCredentials without saying why, InvalidRequest for a name that
-        none could have; Throttled, Overloaded, StoreUnavailable.
+        none could have; Throttled, Overloaded, StoreUnavailable. `prove` is what else
+        the caller has to prove, and may raise: it comes after the password, since it
+        writes, and only those who have an account may cause that.
         """
         account = await self.authenticate(name, password, address=address)
+        if prove is not None:
+            await prove()
         grant = await self._sessions.start(
             account.id,
             account.roles,

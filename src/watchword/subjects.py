@@ -114,11 +114,13 @@ class Subjects:
         asked: Asked = ALL,
         address: str = "",
         user_agent: str = "",
+        prove: Callable[[], Awaitable[None]] | None = None,
     ) -> Grant:
         """A new session for whom the app's check knows.
 
         Raises InvalidCredentials without saying why, InvalidRequest for a name that
-        none could have; Throttled, Overloaded, StoreUnavailable.
+        none could have; Throttled, Overloaded, StoreUnavailable. For `prove` see
+        `Accounts.sign_in`.
         """
         if len(self._under_way) >= SIGN_INS_MAX:
             raise Overloaded
@@ -126,6 +128,8 @@ class Subjects:
         self._under_way[id(ended)] = ended
         try:
             account_id, roles = await self._check(name, password, address)
+            if prove is not None:
+                await prove()
             grant = await self._sessions.start(
                 account_id,
                 roles,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +21,13 @@ from tests.scenarios.api import (
     settings_for,
 )
 from tests.verify.proving import Prover, ath_of
-from watchword.core.limits import DAY, DPOP_GRACE, DPOP_NONCE_STEP, DPOP_NONCE_STEPS
+from watchword.core.limits import (
+    DAY,
+    DPOP_GRACE,
+    DPOP_NONCE_STEP,
+    DPOP_NONCE_STEPS,
+    THROTTLE_NAME_BURST,
+)
 from watchword.core.session import Terms
 from watchword.errors import StoreUnavailable
 from watchword.ports import EventType
@@ -266,6 +272,35 @@ async def test_one_proof_serves_one_of_two_sessions_that_come_at_once(
     assert sorted(codes) == ["invalid_dpop_proof", "ok"]
     refused = tokens[codes.index("invalid_dpop_proof")]
     assert code_of(await device.refresh(refused)) == "ok"
+
+
+async def test_only_who_has_an_account_causes_a_proof_to_be_remembered(
+    api: LocalApi, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a row that is written: any caller can make keys and good proofs."""
+    remembered = 0
+    real = api.engine.proofs._use_once
+
+    async def counted(uses: Sequence[tuple[bytes, int]]) -> Sequence[bool]:
+        nonlocal remembered
+        remembered += len(uses)
+        return await real(uses)
+
+    for proofs in (api.engine.proofs, api.engine.resource_proofs):
+        monkeypatch.setattr(proofs, "_use_once", counted)
+    tokens, stranger = await device.login(), Device(api, 7)
+    assert remembered == 1
+    remembered = 0
+    for _ in range(THROTTLE_NAME_BURST + 5):
+        body = {"username": "nobody", "password": "a wrong password"}
+        answer = await device.send("POST", f"{BASE}/login", json=body)
+        assert code_of(answer) in {"invalid_credentials", "throttled"}
+    # A copy of the token, and another key.
+    answer = await stranger.send(
+        "GET", f"{BASE}/secure", "resource", access=tokens["accessToken"]
+    )
+    assert code_of(answer) == "token_invalid"
+    assert remembered == 0
 
 
 async def test_where_no_proof_can_be_remembered_nothing_is_spent(

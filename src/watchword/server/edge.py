@@ -26,6 +26,7 @@ Header = tuple[bytes, bytes]
 
 FLUSH_SECONDS: Final = 0.2
 PATH_SHOWN: Final = 200
+_METHOD_SHOWN: Final = 16  # a parser may take any word for one (RFC 9110 §9.1)
 # Our own paths are shorter, all of them; every token is longer.
 PATH_PLAIN: Final = 40
 _TOKEN: Final = re.compile(r"ww_(?:rt|cs)_[\w-]+|eyJ[\w.-]+", re.ASCII)
@@ -110,7 +111,7 @@ class Edge:
     def _write(self, scope: Scope, status: int, seconds: float) -> None:
         client = scope["client"]
         self._lines.append(
-            f"{client[0] if client else '-'} {scope['method']} "
+            f"{client[0] if client else '-'} {scope['method'][:_METHOD_SHOWN]} "
             f"{_escaped(scope['path'])} {status} {scope.get('problem', '-')} "
             f"{seconds * 1000:.1f}ms"
         )

@@ -32,7 +32,7 @@ from watchword.errors import (
     TokenRevoked,
 )
 from watchword.verify import jose
-from watchword.verify.dpop import Proofs
+from watchword.verify.dpop import Proofs, Signed
 
 
 class Checker:
@@ -90,15 +90,13 @@ class Checker:
         if proof is None:
             raise TokenProofInvalid("The DPoP proof is missing.")
         try:
-            jkt = await self._proofs.check(
-                proof, method=method, url=url, access_token=token
-            )
+            read = self._proofs.read(proof, method=method, url=url, access_token=token)
+            _check_key(read, claims.cnf.jkt)
+            await self._proofs.settle_one(read)
         except NonceNeeded as needed:
             raise TokenNonceNeeded(needed.nonce) from None
         except InvalidProof as fault:
             raise TokenProofInvalid(str(fault)) from None
-        if not hmac.compare_digest(jkt.encode(), claims.cnf.jkt.encode()):
-            raise TokenInvalid
         return claims
 
     def verify_for(self, token: str, audiences: Collection[str]) -> Claims:
@@ -188,6 +186,19 @@ class Checker:
         self._verified[token] = known
         if len(self._verified) > limits.VERIFIED_CACHE:
             self._verified.popitem(last=False)
+
+
+def _check_key(proof: Signed, jkt: str) -> None:
+    """Raises TokenInvalid for a good proof of another key, InvalidProof for a bad one.
+
+    Before the proof is used up, which is a durable write at the server: a token without
+    its key must not cause any.
+    """
+    if hmac.compare_digest(proof.key.kid.encode(), jkt.encode()):
+        return
+    if proof.key.verifies(proof.text, proof.signature):
+        raise TokenInvalid
+    raise InvalidProof("The DPoP proof's signature is not its key's.")
 
 
 def _open(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
@@ -21,7 +22,7 @@ from watchword.errors import (
 from watchword.ports import Client
 from watchword.server.answers import JSON, Header, Tokens, tokens_of
 from watchword.server.cookies import check_origin, set_cookie, token_to_replace
-from watchword.server.oauth import key_proved_for, native_client, scope_of
+from watchword.server.oauth import native_client, proof_of, scope_of
 from watchword.server.openapi import BASE, Operation
 from watchword.server.parsing import (
     by_user,
@@ -89,7 +90,8 @@ async def login(request: Request) -> Response:
     body = parse_json(request, await read_body(request), _BODY)
     client = await native_client(request, body.client_id)
     terms = _terms(request, body, client)
-    jkt = await key_proved_for(request, client)
+    proof = proof_of(request, client)
+    jkt = None if proof is None else proof.key.kid
     # A confidential client's refreshes are authenticated anyway (RFC 9449 §5).
     if client.secret_hash is None:
         terms = msgspec.structs.replace(terms, jkt=jkt)
@@ -102,6 +104,7 @@ async def login(request: Request) -> Response:
         asked=Asked(jkt=jkt),
         address=address,
         user_agent=user_agent(request),
+        prove=None if proof is None else partial(engine.proofs.settle_one, proof),
     )
     async with engine.sessions.taken_back_on_failure(grant.session.id, address):
         # Disabled since it was authenticated: that ended the sessions which were there,
