@@ -17,7 +17,7 @@ from tests.tools import tool
 CALLS: Final = {
     "/api/auth/login": 200,
     "/api/auth/refresh": 400,
-    "/api/auth/logout": 401,
+    "/api/auth/logout": 400,
     "/api/auth/logout-all": 401,
     "/oauth/token": 400,
     "/oauth/revoke": 400,
@@ -32,7 +32,8 @@ class Post {
     public static void main(String[] given) throws Exception {
         HttpClient client = HttpClient.newHttpClient();
         for (int i = 2; i < given.length; i++) {
-            HttpRequest request = HttpRequest.newBuilder(URI.create(given[0] + given[i]))
+            URI address = URI.create(given[0] + given[i]);
+            HttpRequest request = HttpRequest.newBuilder(address)
                 .header("Content-Type", "application/json")
                 .POST(HttpRequest.BodyPublishers.ofString(given[1])).build();
             System.out.println(client.send(request,
