@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 import msgspec
@@ -384,9 +384,13 @@ async def test_url_that_is_none_is_told_without_its_password() -> None:
 
 async def test_a_sweep_keeps_its_limit_whatever_the_planner_chooses() -> None:
     """A nested loop, as for a table that was empty when its statistics were made."""
-    others = ("hashjoin", "mergejoin", "hashagg", "sort", "material")
-    off: dict[str, Any] = {f"enable_{name}": "off" for name in others}
-    url = postgresql().new_database(**off)
+    url = postgresql().new_database(
+        enable_hashjoin="off",
+        enable_mergejoin="off",
+        enable_hashagg="off",
+        enable_sort="off",
+        enable_material="off",
+    )
     async with opened(url) as store:
         rows = [a_session(number) for number in range(10)]
         await put(store, *rows)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv6Address
-from typing import Final, NamedTuple
+from typing import Final
 
 from watchword.server.problems import CODING_UNKNOWN, MALFORMED
 
@@ -43,24 +43,11 @@ class Refused(Exception):
         self.answer = answer
 
 
-class RequestLine(NamedTuple):
-    """Method, path and query as they came, version; `raw` is the line with its CRLF."""
-
-    method: str
-    path: bytes
-    query: bytes
-    version: str
-    raw: bytes
+# Of a request line: method, path and query as they came, version.
+Line = tuple[str, bytes, bytes, str]
 
 
-class Body(NamedTuple):
-    """Its length, None in chunks; whether the client waits for 100 before it sends."""
-
-    length: int | None
-    expected: bool
-
-
-def request_line(head: bytes) -> RequestLine:
+def request_line(head: bytes) -> Line:
     """The first line of a head. Raises Refused."""
     match = _LINE.match(head)
     if match is None:
@@ -70,9 +57,7 @@ def request_line(head: bytes) -> RequestLine:
         raise Refused(MALFORMED, "CONNECT is for proxies")
     if target[:1] != b"/" and (method, target) != (b"OPTIONS", b"*"):
         target = _absolute(target)
-    return RequestLine(
-        method.decode(), target, query or b"", version.decode(), match[0]
-    )
+    return method.decode(), target, query or b"", version.decode()
 
 
 def _absolute(target: bytes) -> bytes:
@@ -83,8 +68,8 @@ def _absolute(target: bytes) -> bytes:
     return match[2] or b"/"
 
 
-def body_of(version: str, fields: Sequence[Field]) -> Body:
-    """What the fields say of the body.
+def body_of(version: str, fields: Sequence[Field]) -> tuple[int | None, bool]:
+    """The body's length, None in chunks; whether the client waits for 100 before it.
 
     Raises Refused unless there is one valid Host (RFC 9112 §3.2) and no transfer coding
     but chunked (§6.1). That lengths are numbers, and agree, llhttp has seen.
@@ -107,7 +92,7 @@ def body_of(version: str, fields: Sequence[Field]) -> Body:
         raise Refused(MALFORMED, "Host is malformed")
     if codings and (version != "1.1" or b",".join(codings).lower() != b"chunked"):
         raise _not_chunked(version, codings)
-    return Body(None if codings else length, expected)
+    return None if codings else length, expected
 
 
 def _not_chunked(version: str, codings: list[bytes]) -> Refused:
@@ -119,10 +104,11 @@ def _not_chunked(version: str, codings: list[bytes]) -> Refused:
     return Refused(MALFORMED, "Transfer-Encoding is malformed")
 
 
-def without_upgrade(line: RequestLine, fields: Sequence[Field]) -> bytes:
-    """The same head without its offer to speak another protocol (RFC 9110 §7.8)."""
+def without_upgrade(head: bytes, fields: Sequence[Field]) -> bytes:
+    """That head, of those fields, without its offer of another protocol."""
+    line, end, _ = head.partition(b"\r\n")
     kept = [b"%b: %b\r\n" % field for field in fields if field[0] != b"upgrade"]
-    return b"".join([line.raw, *kept, b"\r\n"])
+    return b"".join([line, end, *kept, end])
 
 
 @lru_cache(maxsize=64)

@@ -24,8 +24,8 @@ from uvicorn.server import ServerState
 
 from watchword.server.connections import Connections
 from watchword.server.heads import (
+    Line,
     Refused,
-    RequestLine,
     body_of,
     request_line,
     without_upgrade,
@@ -185,7 +185,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
 
     def _parse_head(self) -> bool:
         """Parse one whole head, if it is there. Raises Refused, HttpParserError."""
-        self._cycle = None  # of the request before
+        self._cycle = None
         held = self._held
         if held[0] in _BLANK:  # RFC 9112 §2.2: empty lines before it are no part of it
             self._held = held = _EMPTY_LINES.sub(b"", held)
@@ -208,7 +208,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         except httptools.HttpParserUpgrade:
             # llhttp reads no body where another protocol was offered. The offer is
             # ignored (RFC 9110 §7.8): what it has read is parsed anew without it.
-            plain = without_upgrade(line, self._headers)
+            plain = without_upgrade(head, self._headers)
             self._parser = httptools.HttpRequestParser(self)
             self._headers, self._state, self._parsed_head = [], _HEAD, False
             self._parser.feed_data(plain)
@@ -271,30 +271,31 @@ class BoundedProtocol(asyncio.BufferedProtocol):
 
     # What is answered
 
-    def _begin(self, line: RequestLine) -> None:
+    def _begin(self, line: Line) -> None:
         """Give the request to the application. Raises Refused."""
+        method, raw_path, query, version = line
         headers, self._headers = self._headers, []
-        body = body_of(line.version, headers)
+        length, expected = body_of(version, headers)
         # Otherwise what follows would be taken for the next request.
-        if not self._parsed_head or (body.length != 0) != (self._state == _BODY):
+        if not self._parsed_head or (length != 0) != (self._state == _BODY):
             raise Refused(MALFORMED, "the head does not end where it seems to")
-        self._to_come = body.length
+        self._to_come = length
         self._tail = b""
-        path = line.path.decode("ascii")
+        path = raw_path.decode("ascii")
         scope: Any = {
             "type": "http",
             "asgi": {"version": self._config.asgi_version, "spec_version": "2.3"},
-            "http_version": line.version,
+            "http_version": version,
             "server": self._local,
             "client": self._client,
             "scheme": self._scheme,
             "root_path": "",
             "headers": headers,
             "state": self._app_state.copy(),
-            "method": line.method,
+            "method": method,
             "path": unquote(path) if "%" in path else path,
-            "raw_path": line.path,
-            "query_string": line.query,
+            "raw_path": raw_path,
+            "query_string": query,
         }
         self.connections_here.answering(self)
         self._cycle = cycle = RequestResponseCycle(
@@ -306,8 +307,8 @@ class BoundedProtocol(asyncio.BufferedProtocol):
             access_log=False,
             default_headers=self._server.default_headers,
             message_event=asyncio.Event(),
-            expect_100_continue=body.expected,
-            keep_alive=line.version == "1.1" and self._keeps_alive,
+            expect_100_continue=expected,
+            keep_alive=version == "1.1" and self._keeps_alive,
             on_response=self._on_response,
         )
         cycle.more_body = self._state == _BODY
@@ -369,6 +370,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
 
     def _rest(self) -> None:
         """Answered, and nothing of the next request has come."""
+        self._cycle = None  # with all that it holds: most connections rest
         self._idle_until = self.loop.time() + self._config.timeout_keep_alive
         if self._idle is None:
             self._check_idle()
