@@ -18,6 +18,8 @@ from watchword.core.network import Address, Network, parse_address, plain_networ
 from watchword.server.problems import HttpsRequired
 
 PROBES: Final = ("/healthz", "/readyz")
+HIDDEN: Final = "watchword.client_is_hidden"
+"""In the scope: whether `client` is the proxy, because no client was named."""
 _SHOWN: Final = 60  # characters of a hop that the log repeats
 _log = logging.getLogger("watchword.server")
 
@@ -34,8 +36,12 @@ class HttpsOnly:
         if scope["type"] == "http":
             peer = parse_address(scope["client"][0]) if scope["client"] else None
             if peer is not None and self._trusts(peer):
-                client = str(self._client_behind(scope, peer))
-                scope = {**scope, "client": (client, 0)}
+                client = self._client_behind(scope, peer)
+                scope = {
+                    **scope,
+                    "client": (str(client or peer), 0),
+                    HIDDEN: client is None,
+                }
                 # Schemes are written in either case (RFC 3986 §3.1).
                 protocols = _values(scope, b"x-forwarded-proto")
                 if [one.lower() for one in protocols] == ["https"]:
@@ -44,8 +50,11 @@ class HttpsOnly:
                 scope = {**scope, "refused": HttpsRequired()}
         await self._application(scope, receive, send)
 
-    def _client_behind(self, scope: Scope, peer: Address) -> Address:
-        """The last address that a trusted proxy did not write of itself."""
+    def _client_behind(self, scope: Scope, peer: Address) -> Address | None:
+        """The last address that a trusted proxy did not write of itself.
+
+        None where no proxy names one: then all its callers look alike.
+        """
         lines = _values(scope, b"x-forwarded-for")
         # An empty element of a list is none (RFC 9110 §5.6.1.2).
         hops = [hop for hop in ",".join(lines).split(",") if hop.strip(" \t")]
@@ -53,12 +62,12 @@ class HttpsOnly:
             address = parse_address(hop)
             if address is None:
                 self._tell(f"the hop {hop[:_SHOWN]!a}, which is no address", peer)
-                return peer
+                return None
             if not self._trusts(address):
                 return address
         if not hops and scope["path"] not in PROBES:
             self._tell("no X-Forwarded-For", peer)
-        return peer
+        return None
 
     def _tell(self, what: str, peer: Address) -> None:
         """Once in this process: every caller behind that proxy is counted as one."""

@@ -23,6 +23,7 @@ from watchword.errors import (
     InvalidRequest,
     TokenInvalid,
 )
+from watchword.server.https import HIDDEN
 from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
 from watchword.verify import presented
 from watchword.verify.dpop import Signed
@@ -194,9 +195,13 @@ def read_proof(request: Request) -> Signed | None:
 
 
 def client_address(request: Request) -> str:
-    """Where the request comes from; behind a proxy, what the proxy says."""
+    """Where the request comes from; behind a proxy, what the proxy says.
+
+    Empty where that is not known. The proxy's own address in its place would put all
+    callers on one network, and a grace counts for a network.
+    """
     client = request.scope["client"]
-    return client[0] if client else ""
+    return client[0] if client and not request.scope.get(HIDDEN) else ""
 
 
 def by_user(request: Request) -> By:
