@@ -27,6 +27,8 @@ from watchword.config import Settings
 from watchword.core import limits
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy
+from watchword.core.text import trimmed
+from watchword.environment import read_text
 from watchword.errors import (
     InvalidCredentials,
     KeyRingError,
@@ -361,7 +363,10 @@ def given_secrets(settings: Settings) -> list[bytes] | None:
     path = settings.data / SECRET_FILE
     if not path.exists():
         return None
-    found = path.read_text("ascii").encode().split()
+    try:
+        found = [trimmed(one).encode() for one in read_text(path).split()]
+    except ValueError:
+        raise SettingsError([f"{path} is not text in UTF-8"]) from None
     if not found or min(map(len, found)) < limits.SERVER_SECRET_MIN:
         message = f"{path}: every line must have {limits.SERVER_SECRET_MIN} bytes"
         raise SettingsError([message])

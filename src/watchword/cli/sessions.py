@@ -12,7 +12,7 @@ import click
 from watchword.cli.output import counted, table, tell, utc
 from watchword.cli.running import every_row, existing, options, with_engine
 from watchword.core.session import Policy, Session, as_text, from_text
-from watchword.errors import InvalidRequest
+from watchword.errors import InvalidRequest, NotFound
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
@@ -100,15 +100,21 @@ def revoke(
 ) -> None:
     """End one session, an account's, those signed in before a time, or all.
 
-    A running server refuses their access tokens within a second.
+    A running server refuses their access tokens within a second. An id that the store
+    does not know exits with 1.
     """
     chosen = [session_id is not None, name is not None, everything, before is not None]
     if sum(chosen) != 1:
         raise click.UsageError("Give exactly one of ID, --user, --all and --before.")
     instant = _EVERYTHING if before is None else _instant(before)
 
+    from watchword.ports import OneSession
+
     async def work(watchword: Watchword) -> int:
         which = await _which(watchword, session_id, name, instant)
+        if isinstance(which, OneSession):
+            if await watchword.sessions.get(which.session_id) is None:
+                raise NotFound("There is no session of that id.")
         return await watchword.sessions.revoke(which, "revoked by operator", by="cli")
 
     count = with_engine(existing(data), work)

@@ -16,6 +16,7 @@ from watchword.cli.running import existing, options, standard_input, with_engine
 from watchword.core import limits
 from watchword.core.rotation import End, Presented, Refuse, Verdict, judge
 from watchword.core.session import Asked, Policy, Session, as_text, from_text
+from watchword.core.text import trimmed
 from watchword.errors import (
     NotFound,
     RefreshInvalid,
@@ -48,7 +49,7 @@ def inspect(data: Path | None, as_json: bool) -> None:
         token: str = click.prompt("Token (hidden)", hide_input=True, err=True)
     else:
         token = standard_input(_INPUT_MAX)
-    token = token.strip()
+    token = trimmed(token)
     work = _inspect_refresh if token.startswith(PREFIX) else _inspect_access
     found = with_engine(settings, lambda watchword: work(watchword, token))
     if not as_json and "claims" in found:

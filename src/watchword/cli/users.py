@@ -16,17 +16,17 @@ from watchword.cli.running import (
     every_row,
     existing,
     options,
+    piped_password,
     settings_of,
-    standard_input,
     with_engine,
 )
 from watchword.core.session import as_text
-from watchword.errors import InvalidRequest, WatchwordError
+from watchword.core.text import trimmed
+from watchword.errors import InvalidRequest, PasswordRejected, WatchwordError
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
 
-_PASSWORD_LINE_MAX = 8 * 1024
 _ROLE = click.option("--role", "roles", multiple=True, help="May be repeated.")
 _STDIN = click.option(
     "--password-stdin", is_flag=True, help="Read the password from standard input."
@@ -254,13 +254,23 @@ def _subject(given: object) -> uuid.UUID:
 
 def _password(from_stdin: bool) -> str:
     if from_stdin:
-        return standard_input(_PASSWORD_LINE_MAX, line=True).rstrip("\r\n")
+        return _without_blank_ends(piped_password())
     if not sys.stdin.isatty():
         raise click.UsageError("There is no terminal to ask on: use --password-stdin.")
+    from watchword.passwords.policy import LENGTH_MIN
+
+    click.echo(f"A password has at least {LENGTH_MIN} characters.", err=True)
     answer: str = click.prompt(
         "Password", hide_input=True, confirmation_prompt=True, err=True
     )
-    return answer
+    return _without_blank_ends(answer)
+
+
+def _without_blank_ends(password: str) -> str:
+    """Raises PasswordRejected where a blank at an end is meant, or was not seen."""
+    if password != trimmed(password):
+        raise PasswordRejected("A password must not begin or end with a blank.")
+    return password
 
 
 def _told(as_json: bool, what: str, name: str, count: int) -> None:

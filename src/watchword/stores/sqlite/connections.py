@@ -16,9 +16,9 @@ import apsw
 
 from watchword.errors import StoreUnavailable
 from watchword.ports import Entropy, Event
-from watchword.stores.sql_files import Migration, load_statements
+from watchword.stores.sql_files import Migration, load_statements, path_of
 from watchword.stores.sql_rows import Row, event_row
-from watchword.stores.sqlite.database import connect, migrate, path_of, pending
+from watchword.stores.sqlite.database import connect, migrate, pending
 from watchword.stores.sqlite.writer import Writer
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
 import apsw
 
@@ -15,11 +14,6 @@ from watchword.stores.sql_files import Migration, load_statements
 # 3.7.0 to 3.51.2 can lose committed writes when a WAL is reset; apsw brings its own.
 SQLITE_MIN: Final = (3, 51, 3)
 BUSY_MS: Final = 5000
-
-
-def path_of(url: str) -> Path:
-    """The file of `sqlite:///relative/or/absolute.db` (four slashes: absolute)."""
-    return Path(unquote(urlsplit(url).path)[1:])
 
 
 def connect(path: Path) -> apsw.Connection:
