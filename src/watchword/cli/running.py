@@ -2,8 +2,8 @@
 
 A wrong setting exits with 2 after naming all of them, and so does one that cannot be
 used here, such as a port that is in use; every other error of ours is one line on
-standard error and exits with 1; Ctrl-C exits with 130, and `serve` with 0. Only `serve` and `user add` make a new store:
-a mistyped --data must not look like an empty one.
+standard error and exits with 1; Ctrl-C exits with 130, and `serve` with 0. Only `serve`
+and `user add` make a new store: a mistyped --data must not look like an empty one.
 """
 
 from __future__ import annotations

@@ -112,9 +112,9 @@ def revoke(
 
     async def work(watchword: Watchword) -> int:
         which = await _which(watchword, session_id, name, instant)
-        if isinstance(which, OneSession):
-            if await watchword.sessions.get(which.session_id) is None:
-                raise NotFound("There is no session of that id.")
+        one = which.session_id if isinstance(which, OneSession) else None
+        if one is not None and await watchword.sessions.get(one) is None:
+            raise NotFound("There is no session of that id.")
         return await watchword.sessions.revoke(which, "revoked by operator", by="cli")
 
     count = with_engine(existing(data), work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,11 +52,21 @@ def migrate(plan: bool, check: bool, data: Path | None, as_json: bool) -> None:
 @click.command()
 @options
 def check(data: Path | None, as_json: bool) -> None:
-    """Check the settings and what they name. Exit code 0 or 1; makes nothing."""
+    """Check the settings and what they name. Exit code 0 or 1; makes nothing.
+
+    A folder that --data names has to be there. Without --data, one that the first start
+    would make is no fault, and is told.
+    """
+    from watchword.server import tls_faults
+
     found: list[str] = []
+    new = ""
     try:
         settings = settings_of(data)
-        found += [*_tls(settings), *_store(settings)]
+        found += [*tls_faults(settings), *_store(settings, data)]
+        file = database_of(settings)
+        if file is not None and not file.exists():
+            new = f" There is no store at {file} yet: `watchword serve` makes it."
     except SettingsError as error:
         found += error.faults
     if as_json:
@@ -63,30 +74,19 @@ def check(data: Path | None, as_json: bool) -> None:
     elif found:
         complain(SettingsError(found), as_json=False)
     else:
-        click.echo("Nothing is wrong.")
+        click.echo(f"Nothing is wrong.{new}")
     if found:
         sys.exit(1)
 
 
-def _tls(settings: Settings) -> Iterator[str]:
-    if settings.tls_cert is None or settings.tls_key is None:
-        return
-    import ssl
-
-    try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        # A password would be asked for on the terminal, and a server has none.
-        context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")
-    except (OSError, ValueError):  # its text names neither file
-        yield (
-            f"{settings.tls_cert} and {settings.tls_key} are not a certificate in PEM "
-            "and its key, without a password"
-        )
-
-
-def _store(settings: Settings) -> Iterator[str]:
+def _store(settings: Settings, named: Path | None) -> Iterator[str]:
     file = database_of(settings)
+    if file is not None:
+        yield from _seen_by_others(settings, file)
     if file is not None and not file.exists():
+        # A mistyped --data must not look like a store that is in order.
+        if named is not None and not named.exists():
+            yield f"--data {named}: there is no such folder"
         for folder in {settings.data, file.parent}:
             yield from _room(folder)
         return
@@ -98,6 +98,21 @@ def _store(settings: Settings) -> Iterator[str]:
         yield from error.faults
     except WatchwordError as error:
         yield str(error)
+
+
+def _seen_by_others(settings: Settings, file: Path) -> Iterator[str]:
+    """Files with secrets, or password hashes, that others on the machine may read."""
+    from watchword.bootstrap import SECRET_FILE
+
+    kept = [] if settings.secret else [settings.data / SECRET_FILE]
+    beside = [file.with_name(f"{file.name}{end}") for end in ("", "-wal", "-shm")]
+    for path in [*kept, *beside]:
+        try:
+            mode = path.stat().st_mode
+        except OSError:
+            continue  # absent, or told of below
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            yield f"others may read or write {path}: run chmod 600 {path}"
 
 
 async def _open(settings: Settings) -> None:

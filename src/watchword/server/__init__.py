@@ -1,5 +1,6 @@
 """The HTTP surface: native JSON calls, health, keys, documentation.
 
+    listening  the socket and the files for TLS, before anything is made
     protocol   what a connection may send, and for how long
     app        the layers a request passes, in order, and the routes
     parsing    bytes to typed values, once
@@ -10,6 +11,7 @@
 Knows HTTP and nothing of rotation; the engine knows nothing of HTTP.
 """
 
+from watchword.server.listening import bind, tls_faults
 from watchword.server.serve import run
 
-__all__ = ["run"]
+__all__ = ["bind", "run", "tls_faults"]

@@ -25,15 +25,14 @@ GRACE_SECONDS: Final = 7
 KEEP_ALIVE_SECONDS: Final = 75
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, listener: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT. `bootstrap.prepare` has been done."""
     _log_to_standard_error()
-    config = _configuration(settings)
     if settings.workers > 1:
-        with config.bind_socket() as listener:
+        with listener:
             sys.exit(asyncio.run(_with_workers(settings, listener)))
     _end_well()
-    _Server(config).run()
+    _Server(_configuration(settings)).run([listener])
 
 
 async def _with_workers(settings: Settings, listener: socket.socket) -> int:
@@ -44,7 +43,6 @@ def work() -> None:
     """A worker's whole life: what `Workers` start."""
     _log_to_standard_error()
     _end_well()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # before it serves: the parent's to do
     parent = socket.socket(fileno=0)
     with parent.makefile("rb") as sent:
         settings = pickle.load(sent)  # noqa: S301 - by our own parent
@@ -89,15 +87,14 @@ def _log_to_standard_error() -> None:
 
 def _end_well() -> None:
     # uvicorn finishes, then sends itself the signal again: that was a good end.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
 
 
 def _configuration(settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         partial(make_app, settings),
         factory=True,
-        host=settings.host,
-        port=settings.port,
         loop="uvloop",
         http=BoundedProtocol,
         ws="none",

@@ -18,6 +18,7 @@ import pickle
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from typing import Final, Self
 
 from watchword.config import Settings
@@ -57,7 +58,7 @@ class Worker:
     async def start(cls, settings: Settings, listener: socket.socket) -> Self:
         """Launch a process that is going to serve on the parent's socket."""
         near, far = socket.socketpair()
-        with far:
+        with far, _no_interrupts():
             process = await asyncio.create_subprocess_exec(
                 # -P: what lies in the working directory is not for import.
                 *(sys.executable, "-P", "-c", _CHILD, str(listener.fileno())),
@@ -90,6 +91,20 @@ class Worker:
                 _log.warning("worker %d does not stop: killed", self.pid)
                 self._process.kill()
         await self.over.wait()
+
+
+@contextlib.contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """A process that is made here never hears Ctrl-C: it is its parent's to act on.
+
+    A terminal sends it to both, and it would end a worker that has just begun. The mask
+    is inherited; what comes meanwhile reaches the parent afterwards.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Workers:
