@@ -21,6 +21,7 @@ import click
 from watchword.cli.output import complain
 from watchword.core.text import without_line_ends
 from watchword.errors import SettingsError, WatchwordError
+from watchword.reasons import reason_of
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
@@ -73,9 +74,8 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError:
             raise  # `| head`: click knows what to do
         except OSError as error:
-            reason = error.strerror or type(error).__name__
             where = f"{error.filename}: " if error.filename else ""
-            complain(WatchwordError(where + reason), as_json=as_json)
+            complain(WatchwordError(where + reason_of(error)), as_json=as_json)
             sys.exit(1)
         except (KeyboardInterrupt, click.Abort) as error:
             _end_of_interrupted(error)

@@ -8,6 +8,7 @@ from typing import Final
 import apsw
 
 from watchword.errors import SchemaError, StoreUnavailable
+from watchword.reasons import reason_of
 from watchword.stores import sql_files
 from watchword.stores.sql_files import Migration, load_statements
 
@@ -30,7 +31,7 @@ def connect(path: Path) -> apsw.Connection:
         # Every checkpoint waits for the disk twice: a longer WAL makes them rarer.
         connection.pragma("wal_autocheckpoint", 4000)
     except apsw.Error as error:
-        message = f"cannot open {path}: {type(error).__name__}"
+        message = f"cannot open {path}: {reason_of(error)}"
         raise StoreUnavailable(message) from error
     return connection
 
