@@ -18,20 +18,23 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-)
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from watchword.extras import needs
+
+with needs("watchword[server]"):
+    from pydantic import (
+        AfterValidator,
+        BeforeValidator,
+        Field,
+        SecretStr,
+        ValidationError,
+    )
+    from pydantic_settings import (
+        BaseSettings,
+        EnvSettingsSource,
+        NoDecode,
+        PydanticBaseSettingsSource,
+        SettingsConfigDict,
+    )
 
 from watchword.core import limits
 from watchword.core.text import has_control, trimmed, without_line_ends

@@ -10,10 +10,13 @@ from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import Any, Unpack
 
-from fastapi import Depends, FastAPI, Request
-from fastapi.openapi.models import HTTPBearer
-from fastapi.security.base import SecurityBase
-from starlette.responses import Response
+from watchword.extras import needs
+
+with needs("watchword[fastapi]"):
+    from fastapi import Depends, FastAPI, Request
+    from fastapi.openapi.models import HTTPBearer
+    from fastapi.security.base import SecurityBase
+    from starlette.responses import Response
 
 from watchword.core.access_token import Claims
 from watchword.errors import WatchwordError

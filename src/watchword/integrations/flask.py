@@ -10,7 +10,10 @@ import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, Unpack, cast
 
-from flask import Flask, Response, current_app, request
+from watchword.extras import needs
+
+with needs("watchword[flask]"):
+    from flask import Flask, Response, current_app, request
 
 from watchword.core.access_token import Claims
 from watchword.errors import WatchwordError

@@ -11,7 +11,10 @@
 Knows HTTP and nothing of rotation; the engine knows nothing of HTTP.
 """
 
-from watchword.server.listening import bind, tls_faults
-from watchword.server.serve import run
+from watchword.extras import needs
+
+with needs("watchword[server]"):
+    from watchword.server.listening import bind, tls_faults
+    from watchword.server.serve import run
 
 __all__ = ["bind", "run", "tls_faults"]

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from watchword.core.access_token import Claims
+from watchword.extras import needs
 from watchword.verify.checker import Checker
 from watchword.verify.dpop import DPOP_ALGORITHMS, Nonces, Proofs
 from watchword.verify.jose import PublicKey
@@ -39,4 +40,5 @@ def __getattr__(name: str) -> object:
     if name not in _HOME:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    return getattr(import_module(_HOME[name]), name)
+    with needs("watchword[verify]"):
+        return getattr(import_module(_HOME[name]), name)
