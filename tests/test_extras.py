@@ -56,7 +56,15 @@ PUBLIC = {
     "watchword.integrations.django": "django",
     "watchword.integrations.flask": "flask",
 }
-COMMANDS = ("--help", "--version", "serve --workers 0", "user list", "check", "login", "logout")
+COMMANDS = (
+    "--help",
+    "--version",
+    "serve --workers 0",
+    "user list",
+    "check",
+    "login",
+    "logout",
+)
 
 PROGRAM = """
 import contextlib, importlib, io, json, sys

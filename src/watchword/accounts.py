@@ -33,8 +33,10 @@ from watchword.errors import (
 )
 from watchword.failures import Seldom, network_of
 from watchword.passwords import (
+    UNUSABLE,
     PasswordHasher,
     check_new_password,
+    is_unusable,
     recognised,
 )
 from watchword.ports import Account, Clock, Entropy, Event, EventType, Store
@@ -204,10 +206,14 @@ class Accounts:
     ) -> Account:
         """A new account with the hash of another system, rehashed at first sign-in.
 
-        `subject` is the user's id there, where that is to stay. Raises PasswordRejected
-        for a hash that could not be checked, NameTaken, InvalidRequest.
+        `subject` is the user's id there, where that is to stay. A hash that begins with
+        "!" is of an account without a password, which cannot sign in until it has one.
+        Raises PasswordRejected for a hash that could not be checked, NameTaken,
+        InvalidRequest.
         """
-        if not recognised(password_hash):
+        if is_unusable(password_hash):
+            password_hash = UNUSABLE
+        elif not recognised(password_hash):
             message = "the hash is of no known form or too costly to check"
             raise PasswordRejected(message)
         kept = None if subject is None else subject.bytes

@@ -52,6 +52,7 @@ ADMIN_PASSWORD_FILE: Final = "admin-password"  # noqa: S105 - a name
 
 SECRET_FILE: Final = "secret"  # noqa: S105 - a name
 _ADMIN: Final = "admin"
+_SWEPT_TOLD: Final = 100_000
 _log = logging.getLogger("watchword")
 
 
@@ -189,7 +190,12 @@ class Watchword:
         # Whoever names it first: so one that died is replaced at the next turn.
         if not all(await self.store.use_once([(turn, now + limits.HOUR)])):
             return
-        while await self.sessions.sweep() >= limits.SWEEP_LIMIT:  # noqa: ASYNC110
+        swept = told = 0
+        while (step := await self.sessions.sweep()) >= limits.SWEEP_LIMIT:
+            swept += step
+            if swept - told >= _SWEPT_TOLD:
+                told = swept
+                _log.info("sweep: %d rows deleted so far", swept)
             await asyncio.sleep(0.05)  # refreshes first
 
     async def check(self) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from watchword.cli.output import counted, table, tell, utc, visible
+from watchword.cli.progress import elapsing
 from watchword.cli.running import every_row, existing, options, with_engine
 from watchword.core import limits
 
@@ -122,7 +123,8 @@ def rotate_secret(name: str, data: Path | None, as_json: bool) -> None:
 @options
 def disable(name: str, data: Path | None, as_json: bool) -> None:
     """Accept a client no more, and end its sessions."""
-    count = with_engine(existing(data), lambda w: w.clients.disable(name))
+    with elapsing("Ending sessions"):
+        count = with_engine(existing(data), lambda w: w.clients.disable(name))
     done = f"Disabled {visible(name)}; ended {counted(count, 'session')}."
     tell(as_json, done, clientId=name, revoked=count)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from watchword.cli.output import counted, table, tell, utc
+from watchword.cli.progress import elapsing
 from watchword.cli.running import every_row, existing, options, with_engine
 from watchword.core.session import Policy, Session, as_text, from_text
 from watchword.errors import InvalidRequest, NotFound
@@ -117,7 +118,8 @@ def revoke(
             raise NotFound("There is no session of that id.")
         return await watchword.sessions.revoke(which, "revoked by operator", by="cli")
 
-    count = with_engine(existing(data), work)
+    with elapsing("Ending sessions"):
+        count = with_engine(existing(data), work)
     tell(as_json, f"Ended {counted(count, 'session')}.", revoked=count)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from watchword.cli.output import complain, tell
+from watchword.cli.progress import elapsing
 from watchword.cli.running import (
     database_of,
     existing,
@@ -38,7 +39,8 @@ def migrate(plan: bool, check: bool, data: Path | None, as_json: bool) -> None:
 
     looking = plan or check
     url = existing(data, secret=False).database_url
-    found = asyncio.run(migrate_store(url, apply=not looking))
+    with elapsing("Reading the schema" if looking else "Migrating"):
+        found = asyncio.run(migrate_store(url, apply=not looking))
     names = [migration.name for migration in found]
     if names:
         sentence = f"{'Pending' if looking else 'Applied'}: {', '.join(names)}."

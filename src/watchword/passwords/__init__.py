@@ -14,7 +14,7 @@ from __future__ import annotations
 from watchword.extras import needs
 
 with needs("watchword[accounts]"):
-    from watchword.passwords.formats import recognised
+    from watchword.passwords.formats import UNUSABLE, is_unusable, recognised
     from watchword.passwords.hasher import (
         INSECURE_FOR_TESTS,
         OWASP_FLOOR,
@@ -27,9 +27,11 @@ with needs("watchword[accounts]"):
 __all__ = [
     "INSECURE_FOR_TESTS",
     "OWASP_FLOOR",
+    "UNUSABLE",
     "HashParameters",
     "PasswordHasher",
     "check_new_password",
     "cpus",
+    "is_unusable",
     "recognised",
 ]
