@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import os
 import pty
@@ -21,7 +22,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.cli.terminal import PASSWORD, Terminal
-from watchword.cli import main
+from watchword.cli import main, progress
 from watchword.config import Settings
 from watchword.errors import SettingsError
 from watchword.server import bind
@@ -187,7 +188,8 @@ def test_a_password_is_asked_for_twice_and_not_shown(
     start: Any, tmp_path: Path
 ) -> None:
     adding = start("user", "add", "alice", "--data", "d", on_terminal=True)
-    adding.wait_for(r"^Password: ")
+    asked = adding.wait_for(r"(.*)\nPassword: ")[1]
+    assert asked == "A password has at least 15 characters."
     adding.type(f"{PASSWORD}\n")
     adding.wait_for(r"^Repeat for confirmation: ")
     adding.type(f"{PASSWORD}\n")
@@ -196,6 +198,41 @@ def test_a_password_is_asked_for_twice_and_not_shown(
     assert [row["name"] for row in Terminal(tmp_path / "d").json("user", "list")] == [
         "alice"
     ]
+
+
+def test_an_import_shows_how_far_it_is_on_a_terminal(
+    start: Any, tmp_path: Path
+) -> None:
+    Terminal(tmp_path / "d").add("admin")
+    rows = [{"username": f"u{n}", "passwordHash": "!"} for n in range(700)]
+    (tmp_path / "rows").write_text("\n".join(map(json.dumps, rows)))
+    importing = start("user", "import", "rows", "--data", "d", on_terminal=True)
+    importing.wait_for(r"Importing +\[#+\] +100%")
+    importing.wait_for(r"^Imported 700, refused 0\.")
+    piped = start("user", "import", "rows", "--data", "d")
+    assert piped.process.wait(SECONDS) == 1
+    assert "Importing" not in piped.printed()
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_what_takes_long_shows_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_FIRST_SECONDS", 0.01)
+    monkeypatch.setattr(progress, "_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr("sys.stderr", screen := Screen())
+    with progress.elapsing("Ending sessions"):
+        deadline = time.monotonic() + SECONDS
+        while "so far" not in screen.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert re.search(r"\rEnding sessions: \d+ s so far", screen.getvalue())
+    assert screen.getvalue().endswith(" \r")
+    monkeypatch.setattr("sys.stderr", plain := io.StringIO())
+    with progress.elapsing("Ending sessions"):
+        time.sleep(0.05)
+    assert not plain.getvalue()
 
 
 def test_following_shows_what_comes_from_now_on(start: Any, tmp_path: Path) -> None:

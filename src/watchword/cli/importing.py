@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from watchword.accounts import Accounts
 
 # Far below what a store takes at once, and enough that its commit costs little.
-_BATCH: Final = 256
+_BATCH: Final = 512
 
 
 class _Row(NamedTuple):
