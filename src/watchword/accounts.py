@@ -41,7 +41,9 @@ from watchword.passwords import (
 )
 from watchword.ports import Account, Clock, Entropy, Event, EventType, Store
 
-_CONTEXT: Final = ("watchword",)
+CONTEXT: Final = ("watchword",)
+"""Words that a password must not be made of, beside the name of its account."""
+
 # Default_Ignorable_Code_Point (Unicode 16, DerivedCoreProperties) beyond category C:
 # letters and marks that show nothing, so that two names would look the same.
 _INVISIBLE: Final = re.compile(
@@ -226,7 +228,7 @@ class Accounts:
 
     async def _check_new(self, password: str, name: str) -> None:
         # Judging how common a password is takes longer than an event loop should wait.
-        await asyncio.to_thread(check_new_password, password, names=(name, *_CONTEXT))
+        await asyncio.to_thread(check_new_password, password, names=(name, *CONTEXT))
 
     async def _add(
         self,

@@ -13,13 +13,13 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from watchword.accounts import Accounts
+from watchword.accounts import CONTEXT, Accounts
 from watchword.batching import Batcher
 from watchword.claims import ClaimsHook
 from watchword.clients import Clients
@@ -38,11 +38,17 @@ from watchword.errors import (
 )
 from watchword.feed import Journal
 from watchword.keys import KeyRing, derive
-from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher, cpus
+from watchword.passwords import (
+    OWASP_FLOOR,
+    HashParameters,
+    PasswordHasher,
+    check_new_password,
+    cpus,
+)
 from watchword.ports import Clock, Entropy, Store
 from watchword.revocation import Revocations
 from watchword.sessions import Sessions
-from watchword.stores import open_store
+from watchword.stores import file_of, open_store
 from watchword.subjects import Authenticate, Subjects
 from watchword.verify import Checker
 from watchword.verify.dpop import Nonces, Proofs, Signed, Work
@@ -275,6 +281,12 @@ async def prepare(settings: Settings) -> Prepared:
 
     Run by the parent process only. Safe beside others that do the same at once.
     """
+    file = file_of(settings.database_url)
+    if settings.admin_password is not None and file is not None and not file.exists():
+        # Before anything is made: it is going to count.
+        with _of_admin_password():
+            given = settings.admin_password.get_secret_value()
+            check_new_password(given, names=(_ADMIN, *CONTEXT))
     async with open_watchword(settings, background=False) as watchword:
         password = None
         if await watchword.accounts.is_empty():
@@ -288,7 +300,8 @@ async def _make_admin(settings: Settings, watchword: Watchword) -> str | None:
     drawn = _kept_password(settings.data) if given is None else None
     chosen = drawn if given is None else given.get_secret_value()
     try:
-        await watchword.accounts.register(_ADMIN, chosen or "", roles=[_ADMIN])
+        with _of_admin_password():
+            await watchword.accounts.register(_ADMIN, chosen or "", roles=[_ADMIN])
     except NameTaken:  # another process that started with us was first
         if drawn is not None:
             admin = await watchword.accounts.get(_ADMIN)
@@ -297,10 +310,16 @@ async def _make_admin(settings: Settings, watchword: Watchword) -> str | None:
             except InvalidCredentials:
                 (settings.data / ADMIN_PASSWORD_FILE).unlink(missing_ok=True)
         return None
+    return drawn
+
+
+@contextlib.contextmanager
+def _of_admin_password() -> Iterator[None]:
+    try:
+        yield
     except PasswordRejected as error:
         fault = f"WATCHWORD_ADMIN_PASSWORD cannot be used: {error}"
         raise SettingsError([fault]) from None
-    return drawn
 
 
 def policy_of(settings: Settings) -> Policy:

@@ -314,6 +314,30 @@ def test_a_start_that_cannot_serve_makes_nothing(
     assert not (tmp_path / "watchword-data").exists()
 
 
+def test_an_admin_password_that_is_refused_makes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WATCHWORD_ADMIN_PASSWORD", "short")
+    done = CliRunner().invoke(main, ["serve", "--port", "0"])
+    assert done.exit_code == 2
+    assert "WATCHWORD_ADMIN_PASSWORD cannot be used" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "::"])
+def test_a_socket_listens_at_once_and_on_both_families_where_it_is_for_all(
+    host: str,
+) -> None:
+    with bind(Settings(host=host, port=0)) as listeners:
+        port = listeners[0].getsockname()[1]
+        for address in ("127.0.0.1", "::1") if host == "::" else (host,):
+            socket.create_connection((address, port), timeout=SECONDS).close()
+        again = bind(Settings(host=host, port=port))
+        with pytest.raises(SettingsError, match=f"port {port} of {host} is in use"):
+            again.__enter__()
+
+
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
@@ -331,8 +355,8 @@ def test_what_the_system_says_of_a_socket_is_a_sentence(
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(socket.socket, "bind", refuse)
-    with pytest.raises(SettingsError) as refused:
-        bind(Settings(port=80))
+    with pytest.raises(SettingsError) as refused, bind(Settings(port=80)):
+        pass
     assert refused.value.faults[0].startswith(expected)
 
 

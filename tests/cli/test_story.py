@@ -247,7 +247,7 @@ def test_an_import_takes_accounts_without_password_and_without_roles(
     told = terminal.json("user", "import", "-", typed="\n".join(map(json.dumps, rows)))
     assert told == {"imported": 2, "refused": 0, "faults": []}
     assert [row["roles"] for row in terminal.json("user", "list")] == [
-        ["admin"],
+        [],
         [],
         [],
     ]
@@ -265,15 +265,15 @@ def test_an_import_of_many_batches_keeps_the_order_of_its_lines(
 ) -> None:
     """Of two lines with one name the first counts, in one batch or in another."""
     terminal.add("admin")
-    names = [f"u{n % 300}" for n in range(600)]
+    names = [f"u{n % 600}" for n in range(1200)]
     rows = [
         {"username": name, "passwordHash": DJANGO, "roles": [f"line{n}"]}
         for n, name in enumerate(names, 1)
     ]
     typed = "\n".join(map(json.dumps, rows))
     told = terminal.json("user", "import", "-", typed=typed, code=1)
-    assert (told["imported"], told["refused"]) == (300, 300)
-    assert [fault["line"] for fault in told["faults"]] == list(range(301, 601))
+    assert (told["imported"], told["refused"]) == (600, 600)
+    assert [fault["line"] for fault in told["faults"]] == list(range(601, 1201))
     assert terminal.json("user", "roles", "u0")["roles"] == ["line1"]
     again = [
         *rows[:2],
@@ -299,11 +299,6 @@ def test_an_import_of_many_batches_keeps_the_order_of_its_lines(
         (
             '{"username": "a", "passwordHash": "!", "roles": "admin"}',
             '"roles" must be a list of text, or null',
-        ),
-        (
-            '{"username": "a", "passwordHash": "!", "roles": ["a b"]}',
-            "A role is 1 to 64 visible ASCII characters without blank, quote or "
-            "backslash.",
         ),
         (
             '{"username": "admin", "passwordHash": "!"}',

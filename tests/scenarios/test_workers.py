@@ -109,7 +109,7 @@ async def test_a_worker_that_hangs_is_killed_in_the_end(
     settings = settings_for(tmp_path, "sqlite", workers=2)
     await prepare(settings)
     with listener:
-        both = Workers(settings, listener)
+        both = Workers(settings, [listener])
         running = asyncio.create_task(both.run())
         await until(lambda: len(both._workers) == 2)
         for worker in tuple(both._workers):
@@ -130,4 +130,4 @@ async def test_where_the_first_workers_cannot_start_there_is_no_server(
     other = (SecretStr("another-server-secret-0123456789-0123456789"),)
     with listener:
         wrong = settings.model_copy(update={"secret": other})
-        assert await Workers(wrong, listener).run() == 1
+        assert await Workers(wrong, [listener]).run() == 1

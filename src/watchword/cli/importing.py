@@ -40,7 +40,7 @@ class Import:
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
         self._batch: list[_Row] = []
-        self._taken: set[str | uuid.UUID] = set()
+        self._taken: set[str | uuid.UUID | None] = set()
         self._made = 0
         self._faults: list[dict[str, Any]] = []
 
@@ -64,7 +64,7 @@ class Import:
         except WatchwordError as error:
             self._refuse(number, error)
             return
-        wanted = {row.name, *([] if row.subject is None else [row.subject])}
+        wanted: set[str | uuid.UUID | None] = {row.name, row.subject} - {None}
         if len(self._batch) == _BATCH or wanted & self._taken:
             await self._flush()
         self._batch.append(row)

@@ -102,7 +102,7 @@ def settings_of(data: Path | None, **flags: Any) -> Settings:  # noqa: ANN401
     from watchword.stores import file_of
 
     context = click.get_current_context(silent=True)
-    url: str | None = context and context.meta.get(_DATABASE_URL)
+    url = None if context is None else context.meta.get(_DATABASE_URL)
     if url is not None:
         flags["database_url"] = url
         file = file_of(url)

@@ -55,11 +55,11 @@ def _serve(settings: Settings, *, as_json: bool) -> None:
     if faults := list(tls_faults(settings)):
         raise SettingsError(faults)
     # Before anything is made: a start that cannot serve leaves nothing behind.
-    with bind(settings) as listener:
-        port = listener.getsockname()[1]
+    with bind(settings) as listeners:
+        port = listeners[0].getsockname()[1]
         settings = settings.model_copy(update={"port": port})
         _prepare(settings, as_json=as_json)
-        run(settings, listener)
+        run(settings, listeners)
 
 
 def _prepare(settings: Settings, *, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import stat
@@ -62,9 +63,11 @@ def check(data: Path | None, as_json: bool) -> None:
     from watchword.server import tls_faults
 
     found: list[str] = []
+    seen: list[str] = []
     new = ""
     try:
         settings = settings_of(data)
+        seen = list(_seen_by_others(settings))  # before it is opened, and made private
         found += [*tls_faults(settings), *_store(settings, data)]
         file = database_of(settings)
         if file is not None and not file.exists():
@@ -72,19 +75,19 @@ def check(data: Path | None, as_json: bool) -> None:
     except SettingsError as error:
         found += error.faults
     if as_json:
-        tell(as_json, "", faults=found)
+        tell(as_json, "", faults=found, warnings=seen)
     elif found:
         complain(SettingsError(found), as_json=False)
     else:
-        click.echo(f"Nothing is wrong.{new}")
+        for sentence in seen:
+            click.echo(f"Warning: {sentence}", err=True)
+        click.echo(f"Nothing {'else ' if seen else ''}is wrong.{new}")
     if found:
         sys.exit(1)
 
 
 def _store(settings: Settings, named: Path | None) -> Iterator[str]:
     file = database_of(settings)
-    if file is not None:
-        yield from _seen_by_others(settings, file)
     if file is not None and not file.exists():
         # A mistyped --data must not look like a store that is in order.
         if named is not None and not named.exists():
@@ -102,19 +105,16 @@ def _store(settings: Settings, named: Path | None) -> Iterator[str]:
         yield str(error)
 
 
-def _seen_by_others(settings: Settings, file: Path) -> Iterator[str]:
-    """Files with secrets, or password hashes, that others on the machine may read."""
+def _seen_by_others(settings: Settings) -> Iterator[str]:
+    """Files with secrets, or password hashes, that everyone on the machine may read."""
     from watchword.bootstrap import SECRET_FILE
 
+    file = database_of(settings)
     kept = [] if settings.secret else [settings.data / SECRET_FILE]
-    beside = [file.with_name(f"{file.name}{end}") for end in ("", "-wal", "-shm")]
-    for path in [*kept, *beside]:
-        try:
-            mode = path.stat().st_mode
-        except OSError:
-            continue  # absent, or told of below
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
-            yield f"others may read or write {path}: run chmod 600 {path}"
+    for path in kept if file is None else [*kept, file]:
+        with contextlib.suppress(OSError):  # absent, or told of elsewhere
+            if path.stat().st_mode & stat.S_IROTH:
+                yield f"{path}: everyone on this machine may read it"
 
 
 async def _open(settings: Settings) -> None:

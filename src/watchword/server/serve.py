@@ -25,18 +25,17 @@ GRACE_SECONDS: Final = 7
 KEEP_ALIVE_SECONDS: Final = 75
 
 
-def run(settings: Settings, listener: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT. `bootstrap.prepare` has been done."""
+def run(settings: Settings, listeners: list[socket.socket]) -> None:
+    """Serve on these until SIGTERM or SIGINT. `bootstrap.prepare` has been done."""
     _log_to_standard_error()
     if settings.workers > 1:
-        with listener:
-            sys.exit(asyncio.run(_with_workers(settings, listener)))
+        sys.exit(asyncio.run(_with_workers(settings, listeners)))
     _end_well()
-    _Server(_configuration(settings)).run([listener])
+    _Server(_configuration(settings)).run(listeners)
 
 
-async def _with_workers(settings: Settings, listener: socket.socket) -> int:
-    return await Workers(settings, listener).run()
+async def _with_workers(settings: Settings, listeners: list[socket.socket]) -> int:
+    return await Workers(settings, listeners).run()
 
 
 def work() -> None:
@@ -46,8 +45,8 @@ def work() -> None:
     parent = socket.socket(fileno=0)
     with parent.makefile("rb") as sent:
         settings = pickle.load(sent)  # noqa: S301 - by our own parent
-    listener = socket.socket(fileno=int(sys.argv[1]))
-    _Worker(_configuration(settings), parent).run([listener])
+    listeners = [socket.socket(fileno=int(one)) for one in sys.argv[1:]]
+    _Worker(_configuration(settings), parent).run(listeners)
 
 
 class _Server(uvicorn.Server):

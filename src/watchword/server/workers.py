@@ -1,6 +1,6 @@
-"""Several server processes behind one socket, and the parent that looks after them.
+"""Several server processes on the same sockets, and the parent that looks after them.
 
-The parent holds the socket and serves nothing itself. A worker that dies is replaced;
+The parent holds the sockets and serves nothing itself. A worker that dies is replaced;
 what waits in the socket's queue goes to the others meanwhile. A worker whose parent has
 died stops by itself: nobody else would stop it, and it would keep the port.
 
@@ -18,7 +18,7 @@ import pickle
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, Self
 
 from watchword.config import Settings
@@ -55,15 +55,18 @@ class Worker:
         self.over = asyncio.Event()
 
     @classmethod
-    async def start(cls, settings: Settings, listener: socket.socket) -> Self:
-        """Launch a process that is going to serve on the parent's socket."""
+    async def start(
+        cls, settings: Settings, listeners: Sequence[socket.socket]
+    ) -> Self:
+        """Launch a process that is going to serve on the parent's sockets."""
         near, far = socket.socketpair()
+        files = [listener.fileno() for listener in listeners]
         with far, _no_interrupts():
             process = await asyncio.create_subprocess_exec(
                 # -P: what lies in the working directory is not for import.
-                *(sys.executable, "-P", "-c", _CHILD, str(listener.fileno())),
+                *(sys.executable, "-P", "-c", _CHILD, *map(str, files)),
                 stdin=far.fileno(),
-                pass_fds=[listener.fileno()],
+                pass_fds=files,
             )
         reader, writer = await asyncio.open_connection(sock=near)
         writer.write(pickle.dumps(settings))
@@ -114,9 +117,9 @@ class Workers:
     replaced one after the other, each by one that serves already.
     """
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, listeners: Sequence[socket.socket]) -> None:
         self._settings = settings
-        self._listener = listener
+        self._listeners = listeners
         self._workers: list[Worker] = []
         self._tasks = asyncio.TaskGroup()
         self._stopping = asyncio.Event()
@@ -142,7 +145,7 @@ class Workers:
 
     async def _start(self) -> Worker | None:
         try:
-            worker = await Worker.start(self._settings, self._listener)
+            worker = await Worker.start(self._settings, self._listeners)
         except OSError as error:  # too many processes, or too little memory, for now
             _log.warning("no new worker: %s", error.strerror)
             return None
