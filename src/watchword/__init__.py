@@ -12,8 +12,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from watchword.extras import needs
-
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword, open_watchword
     from watchword.config import Settings, load_settings
@@ -51,6 +49,8 @@ def __getattr__(name: str) -> object:
     if name not in _HOME:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
+    from watchword.extras import needs  # noqa: PLC0415 - when needed
+
     with needs(f"watchword[{'verify' if name == 'Verifier' else 'server'}]"):
         return getattr(import_module(_HOME[name]), name)
 

@@ -27,7 +27,6 @@ from watchword.config import Settings
 from watchword.core import limits
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy
-from watchword.core.text import trimmed
 from watchword.environment import read_text
 from watchword.errors import (
     InvalidCredentials,
@@ -50,6 +49,7 @@ from watchword.revocation import Revocations
 from watchword.sessions import Sessions
 from watchword.stores import file_of, open_store
 from watchword.subjects import Authenticate, Subjects
+from watchword.text import trimmed
 from watchword.verify import Checker
 from watchword.verify.dpop import Nonces, Proofs, Signed, Work
 

@@ -37,7 +37,6 @@ with needs("watchword[server]"):
     )
 
 from watchword.core import limits
-from watchword.core.text import has_control, trimmed, without_line_ends
 from watchword.environment import (
     Given,
     is_from_platform,
@@ -47,6 +46,7 @@ from watchword.environment import (
     unreadable,
 )
 from watchword.errors import SettingsError
+from watchword.text import has_control, trimmed, without_line_ends
 
 ENV_PREFIX: Final = "WATCHWORD_"
 FILE_VARIABLE: Final = "WATCHWORD_CONFIG"

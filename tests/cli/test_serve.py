@@ -326,12 +326,13 @@ def test_an_admin_password_that_is_refused_makes_nothing(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "::"])
-def test_a_socket_listens_at_once_and_on_both_families_where_it_is_for_all(
-    host: str,
-) -> None:
+def test_a_port_that_is_drawn_is_the_one_that_is_served(host: str) -> None:
     with bind(Settings(host=host, port=0)) as listeners:
         port = listeners[0].getsockname()[1]
-        for address in ("127.0.0.1", "::1") if host == "::" else (host,):
+        for listener in listeners:
+            listener.listen()
+        addresses = ("127.0.0.1", "::1") if host == "::" else (host,)
+        for address in addresses:
             socket.create_connection((address, port), timeout=SECONDS).close()
         again = bind(Settings(host=host, port=port))
         with pytest.raises(SettingsError, match=f"port {port} of {host} is in use"):

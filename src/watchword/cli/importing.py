@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from watchword.core.text import trimmed
 from watchword.errors import InvalidRequest, TryAgain, WatchwordError
+from watchword.text import trimmed
 
 if TYPE_CHECKING:
     from watchword.accounts import Accounts

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from watchword.cli.output import complain
-from watchword.core.text import without_line_ends
 from watchword.errors import SettingsError, WatchwordError
 from watchword.reasons import reason_of
+from watchword.text import without_line_ends
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword

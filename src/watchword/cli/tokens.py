@@ -16,7 +16,6 @@ from watchword.cli.running import existing, options, standard_input, with_engine
 from watchword.core import limits
 from watchword.core.rotation import End, Presented, Refuse, Verdict, judge
 from watchword.core.session import Asked, Policy, Session, as_text, from_text
-from watchword.core.text import trimmed
 from watchword.errors import (
     NotFound,
     RefreshInvalid,
@@ -24,6 +23,7 @@ from watchword.errors import (
     SessionRevoked,
     WatchwordError,
 )
+from watchword.text import trimmed
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword

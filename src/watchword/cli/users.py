@@ -21,8 +21,8 @@ from watchword.cli.running import (
     with_engine,
 )
 from watchword.core.session import as_text
-from watchword.core.text import trimmed
 from watchword.errors import PasswordRejected
+from watchword.text import trimmed
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword

@@ -23,8 +23,8 @@ from watchword.client.keeper import Keeper
 from watchword.client.outside import SYSTEM, Clocks, Draws
 from watchword.client.proof import Key
 from watchword.client.session import Issuer
-from watchword.core.text import trimmed
 from watchword.errors import SettingsError
+from watchword.text import trimmed
 
 
 class Auth(httpx2.Auth):

@@ -11,21 +11,17 @@ import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 from watchword.config import Settings
 from watchword.errors import SettingsError
 from watchword.server.listening import listen
 
-BACKLOG: Final = 2048
-
 
 @contextlib.contextmanager
 def bind(settings: Settings) -> Iterator[list[socket.socket]]:
-    """The sockets that every process of this server accepts from, listening.
+    """The sockets that every process of this server accepts from.
 
-    They listen at once: of two servers that start together on one port, the second is
-    refused here, and a caller that connects meanwhile waits and is not turned away.
+    They do not listen yet: a caller that can connect finds a server that answers.
     Raises SettingsError.
     """
     host, port = settings.host, settings.port
@@ -34,8 +30,6 @@ def bind(settings: Settings) -> Iterator[list[socket.socket]]:
             bound = [closing.enter_context(one) for one in listen(host, port)]
             if port == 0:  # each address has drawn a port of its own: one is enough
                 del bound[1:]
-            for one in bound:
-                one.listen(BACKLOG)
         except (OSError, UnicodeError) as error:
             raise SettingsError([_why(error, host, port)]) from None
         yield bound

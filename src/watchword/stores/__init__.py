@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from watchword.core.text import trimmed
 from watchword.errors import SettingsError
 from watchword.stores.sql_files import path_of
+from watchword.text import trimmed
 
 if TYPE_CHECKING:
     from watchword.ports import Entropy, Store

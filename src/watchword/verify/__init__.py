@@ -1,7 +1,8 @@
 """For resource servers: checks access tokens, offline and hostile input first.
 
-Imports only `core` and `errors`: it can be used without the rest. `Verifier` and its
-twin speak HTTP, and need the extra `verify`; they are loaded when first asked for.
+Imports only `core` and what is below it: it can be used without the rest. `Verifier`
+and its twin speak HTTP, and need the extra `verify`; they are loaded when first asked
+for.
 """
 
 from importlib import import_module

@@ -23,8 +23,8 @@ import msgspec
 
 from watchword.core import limits
 from watchword.core.access_token import Claims
-from watchword.core.text import trimmed
 from watchword.errors import SettingsError, StoreUnavailable, TokenInvalid
+from watchword.text import trimmed
 from watchword.verify import discovery, following, keyset
 from watchword.verify.checker import Checker
 from watchword.verify.discovery import Metadata

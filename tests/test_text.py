@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from watchword.core.text import has_control, trimmed, without_line_ends
+from watchword.text import has_control, trimmed, without_line_ends
 
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
 SCOTLAND = "\N{WAVING BLACK FLAG}\U000e0067\U000e0062\U000e0073\U000e007f"
