@@ -21,6 +21,7 @@ from watchword.client.session import (
     Held,
     Issuer,
     Keep,
+    Outcome,
     Request,
     Send,
     Wait,
@@ -160,7 +161,7 @@ def tokens(**changes: Any) -> Answer:
 KEYED: Final = {"Idempotency-Key": "drawn-for-this-refresh"}
 
 
-def refresh(*answers: Answer | None) -> tuple[list[Any], BaseException | None]:
+def refresh(*answers: Outcome) -> tuple[list[Any], BaseException | None]:
     """The steps, and what is raised where these answers come and then no others."""
     draws = Draws(SeededEntropy())
     issuer = Issuer(HELD.issuer, Clocks(lambda: 0, lambda: NOW), draws)
