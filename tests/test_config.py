@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -229,10 +230,137 @@ def test_a_variable_that_is_empty_is_not_given(env: Any) -> None:
     assert load_settings().port == 8000
 
 
-def test_the_variables_of_a_kubernetes_service_are_not_ours(env: Any) -> None:
-    env(PORT="tcp://10.0.0.7:8000", SERVICE_HOST="10.0.0.7", SERVICE_PORT_HTTP="8000")
-    env(PORT_8000_TCP="tcp://10.0.0.7:8000", PORT_8000_TCP_ADDR="10.0.0.7")
+PLATFORM = {
+    # Kubernetes, beside services called watchword, -postgresql, -db and -web-2.
+    "PORT": "tcp://10.0.0.7:8000",
+    "SERVICE_HOST": "10.0.0.7",
+    "SERVICE_PORT": "8000",
+    "SERVICE_PORT_HTTP": "8000",
+    "PORT_8000_TCP": "tcp://10.0.0.7:8000",
+    "PORT_8000_TCP_ADDR": "10.0.0.7",
+    "POSTGRESQL_SERVICE_HOST": "fd00::7",
+    "POSTGRESQL_SERVICE_PORT": "5432",
+    "POSTGRESQL_SERVICE_PORT_TCP_POSTGRESQL": "5432",
+    "POSTGRESQL_PORT": "tcp://[fd00::7]:5432",
+    "POSTGRESQL_PORT_5432_TCP_PROTO": "tcp",
+    "DB_PORT": "udp://10.0.0.8:53",
+    "DB_PORT_53_UDP_PORT": "53",
+    "WEB_2_PORT": "sctp://10.0.0.9:9",
+    "WEB_2_PORT_9_SCTP": "sctp://10.0.0.9:9",
+    # Docker, linked as watchword-redis.
+    "REDIS_NAME": "/web/watchword-redis",
+    "REDIS_ENV_PASSWORD": "a\nb",
+    "REDIS_PORT_6379_TCP_START": "tcp://172.17.0.2:6379",
+    "REDIS_PORT_6379_TCP_PORT_END": "6380",
+}
+
+
+def test_the_variables_that_a_platform_makes_are_not_ours(env: Any) -> None:
+    env(**PLATFORM)
     assert load_settings().port == 8000
+
+
+@pytest.mark.parametrize(
+    "name", ["POSTGRESQL_PORT", "SERVICE_HOSTS", "PORT_X", "DATABASE_NAME", "PORTS"]
+)
+def test_a_name_that_no_platform_makes_is_still_told(name: str, env: Any) -> None:
+    env(**{name: "5432"})
+    assert fault().startswith(f"WATCHWORD_{name} is not a setting")
+
+
+BOM = "\ufeff"
+
+
+@pytest.mark.parametrize(
+    "end", ["\n", "\r\n", BOM, " ", "\t", "\x7f", "\N{NO-BREAK SPACE}"]
+)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("audience", "my api"),
+        ("data", "a folder"),
+        ("database_url", "sqlite:///a b.db"),
+        ("session_store_url", "redis://h"),
+        ("host", "::1"),
+        ("port", 8001),
+        ("issuer", "https://a.example"),
+        ("secret", SECRET),
+        ("cors_origins", "https://a.example"),
+        ("behind_proxy", "10.0.0.0/8"),
+        ("signing_alg", "EdDSA"),
+        ("access_ttl", "5m"),
+    ],
+)
+def test_what_cannot_be_seen_at_an_end_is_not_part_of_a_value(
+    folder: Path, env: Any, name: str, value: Any, end: str
+) -> None:
+    expected = getattr(load_settings(**{name: value}), name)
+    written = f"{end}{value}{end}"
+    assert getattr(load_settings(**{name: written}), name) == expected
+    env(**{name.upper(): written})
+    assert getattr(load_settings(), name) == expected
+    env(**{name.upper(): ""}, CONFIG=f"w.toml{end}")
+    (folder / "w.toml").write_text(f"{BOM}{name} = {json.dumps(written)}", "utf-8")
+    assert getattr(load_settings(), name) == expected
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\t\x00", BOM])
+def test_a_password_has_no_line_end_and_no_blank_at_an_end(
+    folder: Path, env: Any, end: str
+) -> None:
+    def given(**flags: str) -> str:
+        password = load_settings(**flags).admin_password
+        assert password is not None
+        return password.get_secret_value()
+
+    assert given(admin_password=f"{end}a b{end}") == "a b"
+    (folder / "p").write_text(f"{BOM}a b{end}", "utf-8")
+    env(ADMIN_PASSWORD_FILE=f"p{BOM}")
+    assert given() == "a b"
+    for blank in (f"a b {end}", " a b", "a b\N{NO-BREAK SPACE}"):
+        (folder / "p").write_text(blank, "utf-8")
+        expected = "WATCHWORD_ADMIN_PASSWORD_FILE must not begin or end with a blank"
+        assert fault() == expected
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", " ", BOM])
+def test_every_secret_of_a_file_is_without_its_ends(
+    folder: Path, env: Any, end: str
+) -> None:
+    (folder / "s").write_text(
+        f"{BOM}{SECRET}-new{end}\n\n{BOM}{SECRET} old{end}", "utf-8"
+    )
+    (folder / "u").write_text(f"{BOM}postgresql://h/d{end}", "utf-8")
+    env(SECRET_FILE="s", DATABASE_URL_FILE="u")
+    settings = load_settings()
+    secrets = [one.get_secret_value() for one in settings.secret]
+    assert secrets == [f"{SECRET}-new", f"{SECRET} old"]
+    assert settings.database_url == "postgresql://h/d"
+
+
+@pytest.mark.parametrize("name", ["audience", "data", "database_url", "admin_password"])
+def test_a_control_character_inside_is_named(name: str) -> None:
+    value = "sqlite:///a\nb" if name == "database_url" else "a\nb"
+    assert f"--{name.replace('_', '-')} must not contain a control character" in faults(
+        **{name: value}
+    )
+
+
+@pytest.mark.parametrize("name", ["data", "audience", "secret", "port"])
+def test_a_value_of_blanks_alone_is_told(name: str, env: Any) -> None:
+    env(**{name.upper(): " \n"})
+    assert fault().startswith(f"WATCHWORD_{name.upper()} must be ")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("sqlite:///a#b/app.db", "sqlite:///app.db?mode=ro", "sqlite:///:memory:"),
+        "postgresql://u:pa#ss@h/d",
+    ],
+)
+def test_a_url_that_would_lead_elsewhere_is_refused(url: str) -> None:
+    assert fault(database_url=url).startswith("--database-url must be a URL")
 
 
 @pytest.mark.parametrize("missing", ["behind_proxy", "secret", "issuer"])
@@ -298,7 +426,7 @@ def test_a_secret_is_measured_in_bytes() -> None:
 
 def test_secrets_come_from_files(folder: Path, env: Any) -> None:
     (folder / "s").write_text(f"{SECRET}-new\n\n  {SECRET} with spaces\n")
-    (folder / "p").write_text(" a pass phrase \n")
+    (folder / "p").write_text("a pass phrase\n")
     (folder / "d").write_text("postgresql://ada:pass@db.example/watchword\n")
     env(SECRET_FILE="s", ADMIN_PASSWORD_FILE="p", DATABASE_URL_FILE="d")
     settings = load_settings()
@@ -308,7 +436,7 @@ def test_secrets_come_from_files(folder: Path, env: Any) -> None:
         f"{SECRET} with spaces",
     ]
     assert settings.admin_password is not None
-    assert settings.admin_password.get_secret_value() == " a pass phrase "
+    assert settings.admin_password.get_secret_value() == "a pass phrase"
 
 
 @pytest.mark.parametrize("content", ["", "\n \n", "short\n", f"{SECRET}\nshort\n"])

@@ -60,6 +60,38 @@ IMPORTED = {
         "$scrypt$ln=4,r=2,p=1$E8JYSylF6H2v1TrHWCtlzA"
         "$X1DVFdw5mUE551GepvRNghr3DwRtkBDhFi2LqbYDJBM"
     ),
+    "django pbkdf2_sha1": (
+        "pbkdf2_sha1$1000$etEvC777utJUYineOaphYU$5wlLAAtKUrDyLBNBdwx0msYacM8="
+    ),
+    "werkzeug pbkdf2 sha1": (
+        "pbkdf2:sha1:1000$3ELAr0kdmkXqOHxb$a3b90094774acd2cfecfe79e6748e4fd772ce68e"
+    ),
+    "werkzeug pbkdf2 sha512": (
+        "pbkdf2:sha512:1000$d2k9tAB4WcS2KgwD$67295f2a5c574cf852bdece0f225890ec1613cdc"
+        "5165fe5fe8fe78e1a6d128a75c4025eb74fd06f1055730f5ee98b47fd7b8359260c113f5e9b1"
+        "e7b235a5c5f4"
+    ),
+    "passlib pbkdf2_sha1": (
+        "$pbkdf2$1000$aK11bm2t1XpPCSEkJKR0jg$AvkH.EZVBYaztw3184113LcJuGs"
+    ),
+    "passlib pbkdf2_sha256": (
+        "$pbkdf2-sha256$1000$txbC2Nvb25tz7l0rxVjrXQ"
+        "$DKj2Ewa9LuukOw8mWfNlNYLdGWQqPQDW3vF6A49QKUA"
+    ),
+    "passlib pbkdf2_sha512": (
+        "$pbkdf2-sha512$1000$27vXmvP.3zsHwBjDmHPu3Q$cisRszvRFuedM6eyBAbS6TetJQCO.mH4W"
+        "BZ2mk.4QxYB8KONpana5QAeAZP.bD1BBWa61grifuavHccKTnQIxg"
+    ),
+    "passlib bcrypt_sha256": (
+        "$bcrypt-sha256$v=2,t=2b,r=4$TSWDB.5eR6t3kBf9rRhj0."
+        "$Ubns6qiB2DW0kyNRiQDLQVXqMal2Pey"
+    ),
+    "passlib bcrypt_sha256, version 1": (
+        "$bcrypt-sha256$2b,4$.lcHyJADS/eG.dbm67hXje$wPg/xRvMpqhLdQdVWILcvzkiqsp8Ek6"
+    ),
+    "passlib bcrypt_sha256, version 1, 2a": (
+        "$bcrypt-sha256$2a,4$e1.YxC/5I1pKQ.0xSu.Pte$n86lQgLB4um2WSfknf7cTFpzmargifu"
+    ),
     "passlib argon2i": (
         "$argon2i$v=19$m=64,t=1,p=4$XksJwdhby3lPSamVsvYeYw"
         "$c+rFcoAalVjneJwch+XqMx7TPAeSrKabuvJYw4zGNgA"
@@ -94,7 +126,18 @@ UNUSABLE = {
         "1024:2", "1048576:8"
     ),
     "werkzeug scrypt: truncated": IMPORTED["werkzeug scrypt"][:-2],
-    "werkzeug sha1": "pbkdf2:sha1:1000$salt$" + "0" * 40,
+    "werkzeug md5": "pbkdf2:md5:1000$salt$" + "0" * 40,
+    "werkzeug sha512, a tag of sha1": "pbkdf2:sha512:1000$salt$" + "0" * 40,
+    "passlib pbkdf2: too many": IMPORTED["passlib pbkdf2_sha1"].replace(
+        "1000", "10000001"
+    ),
+    "passlib pbkdf2: truncated": IMPORTED["passlib pbkdf2_sha512"][:-30],
+    "passlib bcrypt_sha256: hours": IMPORTED["passlib bcrypt_sha256"].replace(
+        "r=4", "r=31"
+    ),
+    "passlib bcrypt_sha256: unknown version": IMPORTED["passlib bcrypt_sha256"].replace(
+        "v=2", "v=3"
+    ),
     "scrypt: n is no power of 2": IMPORTED["django scrypt"].replace("$16$", "$17$"),
 }
 

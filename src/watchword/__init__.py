@@ -49,7 +49,10 @@ def __getattr__(name: str) -> object:
     if name not in _HOME:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    return getattr(import_module(_HOME[name]), name)
+    from watchword.extras import needs  # noqa: PLC0415 - when needed
+
+    with needs(f"watchword[{'verify' if name == 'Verifier' else 'server'}]"):
+        return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

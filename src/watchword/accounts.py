@@ -40,10 +40,12 @@ from watchword.errors import (
     StoreUnavailable,
 )
 from watchword.failures import EventLimit
-from watchword.passwords import PasswordHasher, recognised
+from watchword.passwords import UNUSABLE, PasswordHasher, is_unusable, recognised
 from watchword.ports import Account, Clock, Entropy, Event, EventType, Store
 
-_CONTEXT: Final = ("watchword",)
+CONTEXT: Final = ("watchword",)
+"""Words that a password must not be made of, beside the name of its account."""
+
 # Default_Ignorable_Code_Point (Unicode 16, DerivedCoreProperties) beyond category C:
 # letters and marks that show nothing, so that two names would look the same.
 _INVISIBLE: Final = re.compile(
@@ -195,7 +197,7 @@ class Accounts:
     ) -> Account:
         """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
         name = normalise_name(name)
-        hashed = await self._hasher.hash(password, names=(name, *_CONTEXT))
+        hashed = await self._hasher.hash(password, names=(name, *CONTEXT))
         return await self._add(name, hashed, roles, by)
 
     async def import_hash(
@@ -209,10 +211,14 @@ class Accounts:
     ) -> Account:
         """A new account with the hash of another system, rehashed at first sign-in.
 
-        `subject` is the user's id there, where that is to stay. Raises PasswordRejected
-        for a hash that could not be checked, NameTaken, InvalidRequest.
+        `subject` is the user's id there, where that is to stay. A hash that begins with
+        "!" is of an account without a password, which cannot sign in until it has one.
+        Raises PasswordRejected for a hash that could not be checked, NameTaken,
+        InvalidRequest.
         """
-        if not recognised(password_hash):
+        if is_unusable(password_hash):
+            password_hash = UNUSABLE
+        elif not recognised(password_hash):
             message = "the hash is of no known form or too costly to check"
             raise PasswordRejected(message)
         kept = None if subject is None else subject.bytes
@@ -295,7 +301,7 @@ class Accounts:
         if isinstance(keep_session, str):
             keep_session = from_text(keep_session)
         account_id = await self._id_of(account)
-        names = ((await self._current(account_id)).name, *_CONTEXT)
+        names = ((await self._current(account_id)).name, *CONTEXT)
         hashed = await self._hasher.hash(password, names=names)
         await self._update(
             account_id,

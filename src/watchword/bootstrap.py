@@ -12,13 +12,13 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from watchword.accounts import Accounts
+from watchword.accounts import CONTEXT, Accounts
 from watchword.background import Background
 from watchword.batching import Batcher
 from watchword.claims import ClaimsHook
@@ -29,6 +29,7 @@ from watchword.core.actor import SYSTEM
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy
 from watchword.core.steadiness import Steadiness
+from watchword.environment import read_text
 from watchword.errors import (
     InvalidCredentials,
     KeyRingError,
@@ -39,7 +40,13 @@ from watchword.errors import (
 from watchword.feed import Journal
 from watchword.health import Health
 from watchword.keys import KeyRing, derive
-from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher, cpus
+from watchword.passwords import (
+    OWASP_FLOOR,
+    HashParameters,
+    PasswordHasher,
+    check_new_password,
+    cpus,
+)
 from watchword.ports import Clock, Entropy, Store
 from watchword.revocation import Revocations
 from watchword.secret_files import (
@@ -49,12 +56,14 @@ from watchword.secret_files import (
     make_private,
 )
 from watchword.sessions import Sessions
-from watchword.stores import open_store
+from watchword.stores import file_of, open_store
 from watchword.subjects import Authenticate, Subjects
+from watchword.text import trimmed
 from watchword.verify import Checker
 from watchword.verify.dpop import Nonces, Proofs, Signed, Work
 
 _ADMIN: Final = "admin"
+_SWEPT_TOLD: Final = 100_000
 _log = logging.getLogger("watchword")
 
 
@@ -211,7 +220,12 @@ class Watchword:
         # Whoever names it first: so one that died is replaced at the next turn.
         if not all(await self.store.use_once([(turn, now + limits.HOUR)])):
             return
-        while await self.sessions.sweep() >= limits.SWEEP_LIMIT:  # noqa: ASYNC110
+        swept = told = 0
+        while (step := await self.sessions.sweep()) >= limits.SWEEP_LIMIT:
+            swept += step
+            if swept - told >= _SWEPT_TOLD:
+                told = swept
+                _log.info("sweep: %d rows deleted so far", swept)
             await asyncio.sleep(0.05)  # refreshes first
 
     async def check(self) -> None:
@@ -293,6 +307,12 @@ async def prepare(settings: Settings) -> Prepared:
 
     Run by the parent process only. Safe beside others that do the same at once.
     """
+    file = file_of(settings.database_url)
+    if settings.admin_password is not None and file is not None and not file.exists():
+        # Before anything is made: it is going to count.
+        with _of_admin_password():
+            given = settings.admin_password.get_secret_value()
+            check_new_password(given, names=(_ADMIN, *CONTEXT))
     for exposed in check_secret_files(settings):
         _log.warning("%s", exposed)
     async with open_watchword(settings, background=False) as watchword:
@@ -308,9 +328,10 @@ async def _make_admin(settings: Settings, watchword: Watchword) -> str | None:
     drawn = _kept_password(settings.data) if given is None else None
     chosen = drawn if given is None else given.get_secret_value()
     try:
-        await watchword.accounts.register(
-            _ADMIN, chosen or "", roles=[_ADMIN], by=SYSTEM
-        )
+        with _of_admin_password():
+            await watchword.accounts.register(
+                _ADMIN, chosen or "", roles=[_ADMIN], by=SYSTEM
+            )
     except NameTaken:  # another process that started with us was first
         if drawn is not None:
             admin = await watchword.accounts.get(_ADMIN)
@@ -319,10 +340,16 @@ async def _make_admin(settings: Settings, watchword: Watchword) -> str | None:
             except InvalidCredentials:
                 (settings.data / ADMIN_PASSWORD_FILE).unlink(missing_ok=True)
         return None
+    return drawn
+
+
+@contextlib.contextmanager
+def _of_admin_password() -> Iterator[None]:
+    try:
+        yield
     except PasswordRejected as error:
         fault = f"WATCHWORD_ADMIN_PASSWORD cannot be used: {error}"
         raise SettingsError([fault]) from None
-    return drawn
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -391,7 +418,10 @@ def given_secrets(settings: Settings) -> list[bytes] | None:
     path = settings.data / SECRET_FILE
     if not path.exists():
         return None
-    found = path.read_text("ascii").encode().split()
+    try:
+        found = [trimmed(one).encode() for one in read_text(path).split()]
+    except ValueError:
+        raise SettingsError([f"{path} is not text in UTF-8"]) from None
     if not found or min(map(len, found)) < limits.SERVER_SECRET_MIN:
         message = f"{path}: every line must have {limits.SERVER_SECRET_MIN} bytes"
         raise SettingsError([message])

@@ -10,34 +10,45 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-)
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from watchword.extras import needs
+
+with needs("watchword[server]"):
+    from pydantic import (
+        AfterValidator,
+        BeforeValidator,
+        Field,
+        SecretStr,
+        ValidationError,
+    )
+    from pydantic_settings import (
+        BaseSettings,
+        EnvSettingsSource,
+        NoDecode,
+        PydanticBaseSettingsSource,
+        SettingsConfigDict,
+    )
 
 from watchword.core import limits
 from watchword.core.network import is_loopback
+from watchword.environment import (
+    Given,
+    is_from_platform,
+    read_config,
+    read_text,
+    stripped,
+    unreadable,
+)
 from watchword.errors import SettingsError
+from watchword.text import has_control, trimmed, without_line_ends
 
 ENV_PREFIX: Final = "WATCHWORD_"
 FILE_VARIABLE: Final = "WATCHWORD_CONFIG"
@@ -54,12 +65,6 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "": 1}
 # sends it as the origin. Only these: a mistyped https must not pass for one.
 _APP_SCHEMES: Final = ("capacitor", "ionic", "tauri")
 _LABEL: Final = "[a-z0-9_-]+"  # of a host; browsers send others as xn--
-# Kubernetes puts these into every container beside a service that is called
-# "watchword" (`WATCHWORD_PORT=tcp://10.0.0.7:8000`): not ours, and no fault.
-_INJECTED: Final = re.compile(
-    r"WATCHWORD_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)=.*"
-    r"|WATCHWORD_PORT=(tcp|udp|sctp)://.*"
-)
 
 
 def _seconds(value: object) -> int:
@@ -110,7 +115,9 @@ def _origin(value: str) -> str:
 
 
 def _url(value: str) -> str:
-    urlsplit(value)  # raises ValueError where a bracket is missing, say
+    """Raises ValueError where a bracket is missing, say."""
+    if urlsplit(value).fragment:
+        raise ValueError
     return value
 
 
@@ -118,6 +125,13 @@ def _scope(value: tuple[str, ...]) -> tuple[str, ...]:
     if len(" ".join(value)) > limits.SCOPE_MAX:
         raise ValueError
     return tuple(dict.fromkeys(value))
+
+
+def _database_url(value: str) -> str:
+    # SQLite's own name for a database that is lost when it is closed.
+    if value.startswith("sqlite:") and ("?" in value or value.endswith("/:memory:")):
+        raise ValueError
+    return _url(value)
 
 
 Algorithm = Literal["ES256", "EdDSA", "RS256"]
@@ -177,11 +191,12 @@ class Settings(BaseSettings):
     # The descriptions finish the sentence "must be …", in faults and documentation.
     # `repr=False` also keeps a wrong value out of its fault.
     data: Path = Field(DEFAULT_DATA, description="the folder of all state")
-    database_url: Annotated[str, AfterValidator(_url)] = Field(
+    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
         default_factory=_database_of,
         pattern=DATABASE_URL,
         description="a URL: sqlite:///relative/file.db, sqlite:////absolute/file.db or "
-        "postgresql://user:password@host/name",
+        "postgresql://user:password@host/name (in a name or password %23 is #, %3F is "
+        "?)",
         repr=False,
     )
     database_url_file: Path | None = Field(None, description="a file", repr=False)
@@ -266,11 +281,9 @@ class Settings(BaseSettings):
         return f"{'https' if self.tls_cert else 'http'}://{host}:{self.port}"
 
 
-class _Given(NamedTuple):
-    """A value, and its setting's name as the user wrote it."""
-
-    value: Any
-    name: str
+_PASSWORDS: Final = frozenset({"admin_password"})
+_LISTS: Final = frozenset({"secret", "behind_proxy", "cors_origins"})
+_PATHS: Final = frozenset({"data", "tls_cert", "tls_key"})
 
 
 def _flag(key: str) -> str:
@@ -291,6 +304,7 @@ def load_settings(
     flags = {key: value for key, value in flags.items() if value not in (None, ())}
     given = _gather(flags, named, faults)
     _read_secrets(given, faults)
+    given = {key: _cleaned(key, entry, faults) for key, entry in given.items()}
     settings, wrong = _validate(given, faults)
     faults.extend(_conflicts(settings, given, wrong))
     if faults:
@@ -300,23 +314,23 @@ def load_settings(
 
 def _gather(
     flags: dict[str, Any], named: Callable[[str], str], faults: list[str]
-) -> dict[str, _Given]:
+) -> dict[str, Given]:
     """The values of all sources by setting, the winner's each; unknown names noted."""
     environment = EnvSettingsSource(Settings)()
-    if _INJECTED.fullmatch(f"{ENV_PREFIX}PORT={environment.get('port')}"):
+    if is_from_platform(_variable("port"), str(environment.get("port"))):
         del environment["port"]
     known = [FILE_VARIABLE, *map(_variable, Settings.model_fields)]
     for name, value in sorted(os.environ.items()):
         stray = name.startswith(ENV_PREFIX) and name not in known
-        if stray and not _INJECTED.fullmatch(f"{name}={value}"):
+        if stray and not is_from_platform(name, value):
             faults.append(_unknown(name, known))
     data = flags.get("data") or environment.get("data") or DEFAULT_DATA
-    config = os.environ.get(FILE_VARIABLE)
-    path = Path(config) if config else Path(data) / FILE_NAME
-    file = _read_file(path, faults, required=bool(config))
+    config = trimmed(os.environ.get(FILE_VARIABLE, ""))
+    path = Path(config) if config else Path(trimmed(str(data))) / FILE_NAME
+    file = read_config(path, faults, FILE_VARIABLE if config else None)
     if not config and file.pop("data", None):
         faults.append(f"data (in {path}): this file lies in the data folder")
-    given: dict[str, _Given] = {}
+    given: dict[str, Given] = {}
     for values, name_of in (
         (file, lambda key: f"{key} (in {path})"),
         (environment, _variable),
@@ -324,24 +338,11 @@ def _gather(
     ):
         for key, value in values.items():
             if key in Settings.model_fields:
-                given[key] = _Given(value, name_of(key))
+                given[key] = Given(value, name_of(key))
             else:
                 names = map(name_of, Settings.model_fields)
                 faults.append(_unknown(name_of(key), names))
     return given
-
-
-def _read_file(path: Path, faults: list[str], *, required: bool) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        if required:
-            faults.append(f"{FILE_VARIABLE}: there is no file {path}")
-    except OSError as reason:
-        faults.append(f"{path} cannot be read: {reason.strerror}")
-    except ValueError:  # its text may repeat a line of the file, and so a secret
-        faults.append(f"{path} is not a TOML file in UTF-8")
-    return {}
 
 
 def _variable(key: str) -> str:
@@ -353,7 +354,7 @@ def _unknown(name: str, known: Iterable[str]) -> str:
     return f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
 
 
-def _read_secrets(given: dict[str, _Given], faults: list[str]) -> None:
+def _read_secrets(given: dict[str, Given], faults: list[str]) -> None:
     """Put in what the `_file` settings name."""
     for key in ("database_url", "session_store_url", "secret", "admin_password"):
         if (file := given.get(f"{key}_file")) is None:
@@ -362,16 +363,31 @@ def _read_secrets(given: dict[str, _Given], faults: list[str]) -> None:
             faults.append(f"give {given[key].name} or {file.name}, not both")
             continue
         try:
-            text = Path(str(file.value)).read_text("utf-8").rstrip("\r\n")
+            text = read_text(Path(trimmed(str(file.value))))
         except (OSError, ValueError) as reason:
-            faults.append(_unreadable(file.name, reason))
+            faults.append(unreadable(file.name, reason))
             continue
-        lines = list(filter(None, map(str.strip, text.splitlines())))
-        given[key] = _Given(lines if key == "secret" else text, file.name)
+        lines = list(filter(None, map(trimmed, text.splitlines())))
+        given[key] = Given(lines if key == "secret" else text, file.name)
+
+
+def _cleaned(key: str, entry: Given, faults: list[str]) -> Given:
+    """The value without what cannot be seen at its ends; a fault for the rest."""
+    strip = without_line_ends if key in _PASSWORDS else trimmed
+    value = stripped(entry.value, strip)
+    if not isinstance(value, str):
+        return entry._replace(value=value)
+    if value != trimmed(value):  # of a password: it may be meant, or not
+        faults.append(f"{entry.name} must not begin or end with a blank")
+    elif entry.value and not value and key in _PATHS:
+        faults.append(f"{entry.name} must be {Settings.model_fields[key].description}")
+    elif key not in _LISTS and has_control(value):
+        faults.append(f"{entry.name} must not contain a control character")
+    return entry._replace(value=value)
 
 
 def _validate(
-    given: dict[str, _Given], faults: list[str]
+    given: dict[str, Given], faults: list[str]
 ) -> tuple[Settings, frozenset[str]]:
     """The settings, with defaults for those that are wrong, and which these are."""
     values = {key: entry.value for key, entry in given.items()}
@@ -390,7 +406,7 @@ def _validate(
 
 
 def _conflicts(
-    settings: Settings, given: Mapping[str, _Given], wrong: frozenset[str]
+    settings: Settings, given: Mapping[str, Given], wrong: frozenset[str]
 ) -> Iterator[str]:
     """What is wrong between settings that are each right."""
 
@@ -408,7 +424,7 @@ def _conflicts(
             try:
                 Path(given[key].value).open("rb").close()
             except (OSError, ValueError) as reason:
-                yield _unreadable(name(key), reason)
+                yield unreadable(name(key), reason)
     if not is_loopback(settings.host):
         yield from _exposed(f"{name('host')} {settings.host}", given, name)
     from_outside = name("database_url") not in ("database_url", _flag("database_url"))
@@ -417,7 +433,7 @@ def _conflicts(
 
 
 def _exposed(
-    host: str, given: Mapping[str, _Given], name: Callable[[str], str]
+    host: str, given: Mapping[str, Given], name: Callable[[str], str]
 ) -> Iterator[str]:
     """What a server that others can reach lacks."""
     if not given.keys() & {"tls_cert", "tls_key", "behind_proxy"}:
@@ -430,9 +446,3 @@ def _exposed(
         yield f"{host} is not loopback: give {name('secret')} or {name('secret_file')}"
     if "issuer" not in given:
         yield f"{host} is not loopback: give {name('issuer')}, the URL that callers use"
-
-
-def _unreadable(name: str, reason: Exception) -> str:
-    """Without the path: somebody may have put the secret itself there."""
-    why = f" ({reason.strerror})" if isinstance(reason, OSError) else ""
-    return f"{name}: the file cannot be read{why}"

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 
 from watchword.config import Settings
 from watchword.errors import SettingsError
+from watchword.stores import file_of
 
 # As the kernel: more links than that are a loop.
 _LINKS_MAX: Final = 40
@@ -43,10 +44,8 @@ def check_secret_files(settings: Settings) -> list[str]:
     files = [settings.data / ADMIN_PASSWORD_FILE, *_named_by(settings)]
     if not settings.secret:
         files.append(settings.data / SECRET_FILE)
-    if settings.database_url.startswith("sqlite:"):
-        from watchword.stores.sqlite.database import path_of  # noqa: PLC0415 - an extra
-
-        files.append(path_of(settings.database_url))
+    if (database := file_of(settings.database_url)) is not None:
+        files.append(database)
     found = [*dict.fromkeys(one for file in files for one in exposures_of(file))]
     faults = [one.sentence for one in found if one.refused]
     if faults:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,9 @@ from click import Command
 from click.testing import CliRunner
 
 from tests.cli.terminal import PASSWORD, Terminal
+from watchword.bootstrap import Watchword
 from watchword.cli import main
+from watchword.integrations.starlette import Auth
 
 NEEDS_A_STORE = [
     "user list",
@@ -107,15 +110,25 @@ def test_a_lost_secret_is_told_and_not_replaced(terminal: Terminal) -> None:
     assert "WATCHWORD_SECRET" in terminal.run("check", code=1).stderr
     assert not secret.exists()
     secret.write_text(kept)
+    secret.chmod(0o600)
     terminal.run("check")
 
 
 def test_a_check_makes_nothing(
     terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert terminal.run("check").stdout == "Nothing is wrong.\n"
-    assert terminal.json("check") == {"faults": [], "warnings": []}
+    told = terminal.run("check", code=1).stderr
+    assert told == f"watchword: --data {terminal.data}: there is no such folder\n"
     assert not terminal.data.exists()
+    monkeypatch.setenv("WATCHWORD_DATA", str(terminal.data))
+    done = CliRunner().invoke(main, ["check"])
+    assert done.exit_code == 0
+    assert done.stdout == (
+        f"Nothing is wrong. There is no store at {terminal.data}/watchword.db yet: "
+        "`watchword serve` makes it.\n"
+    )
+    assert not terminal.data.exists()
+    monkeypatch.delenv("WATCHWORD_DATA")
     file = tmp_path / "file"
     file.touch()
     assert "Not a directory" in Terminal(file).run("check", code=1).stderr
@@ -138,6 +151,81 @@ def test_a_secret_that_others_may_change_is_not_believed(terminal: Terminal) -> 
     for command, code in (("check", 1), ("serve", 2), ("user list", 2)):
         told = terminal.run(*command.split(), code=code)
         assert "data: everyone on this machine may write it" in told.stderr
+
+
+@pytest.mark.parametrize("name", ["secret", "watchword.db"])
+def test_a_file_that_everyone_may_read_is_told(terminal: Terminal, name: str) -> None:
+    terminal.add("alice")
+    path = terminal.data / name
+    path.chmod(0o644)
+    told = terminal.run("check")
+    assert told.stderr == f"Warning: {path}: everyone on this machine may read it\n"
+    assert told.stdout == "Nothing else is wrong.\n"
+    path.chmod(0o604)
+    assert len(terminal.json("check")["warnings"]) == 1
+    path.chmod(0o600)
+    assert terminal.json("check") == {"faults": [], "warnings": []}
+
+
+def test_a_session_that_is_not_known_is_told(terminal: Terminal) -> None:
+    terminal.add("alice")
+    unknown = "01234567-89ab-7cde-8f01-23456789abcd"
+    told = terminal.run("sessions", "revoke", unknown, code=1).stderr
+    assert told == "watchword: There is no session of that id.\n"
+
+
+def test_a_store_of_an_app_is_found_by_its_url_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `Auth("sqlite:///app.db")` made: the secret is beside the database."""
+    monkeypatch.chdir(tmp_path)
+    auth = Auth("sqlite:///app.db")
+
+    async def run() -> None:
+        async with auth.lifespan(None):
+            await auth.register("alice", PASSWORD)
+
+    asyncio.run(run())
+    assert (tmp_path / "secret").exists()
+    listing = ["user", "list", "--json"]
+    by_flag = ["--database-url", "sqlite:///app.db"]
+    for words, url in ((by_flag, ""), ([], "sqlite:///app.db")):
+        monkeypatch.setenv("WATCHWORD_DATABASE_URL", url)
+        done = CliRunner().invoke(main, [*listing, *words])
+        assert done.exit_code == 0, done.output
+        assert [row["name"] for row in json.loads(done.stdout)] == ["alice"]
+        assert CliRunner().invoke(main, ["check", *words]).exit_code == 0
+    assert not (tmp_path / "watchword-data").exists()
+
+
+def test_a_new_store_is_made_where_an_app_will_look_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    adding = ["user", "add", "bob", "--password-stdin"]
+    words = [*adding, "--database-url", "sqlite:///here/app.db"]
+    assert CliRunner().invoke(main, words, input=PASSWORD).exit_code == 0
+    assert {path.name for path in (tmp_path / "here").iterdir()} >= {"app.db", "secret"}
+
+
+def test_memory_is_no_store_of_a_command(terminal: Terminal) -> None:
+    told = terminal.run("user", "list", "--database-url", "memory:", code=2).stderr
+    assert told == "watchword: --database-url: memory: is for tests alone\n"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\ufeff", ""])
+def test_a_piped_password_has_no_unseen_ends(terminal: Terminal, end: str) -> None:
+    typed = f"\ufeff{PASSWORD}{end}"
+    terminal.run("user", "add", "alice", "--password-stdin", typed=typed)
+
+    async def sign_in(watchword: Watchword) -> None:
+        await watchword.accounts.authenticate("alice", PASSWORD)
+
+    terminal.engine(sign_in)
+    for blank in (f" {PASSWORD}\n", f"{PASSWORD}\t \n"):
+        words = ["user", "passwd", "alice", "--password-stdin"]
+        told = terminal.run(*words, typed=blank, code=1).stderr
+        assert told == "watchword: A password must not begin or end with a blank.\n"
 
 
 def test_a_check_opens_what_the_settings_name(
@@ -183,7 +271,7 @@ def test_a_new_database_has_everything_pending_until_it_is_migrated(
     terminal.add("alice")
     for path in terminal.data.glob("watchword.db*"):
         path.unlink()
-    (terminal.data / "watchword.db").touch()
+    (terminal.data / "watchword.db").touch(mode=0o600)
     names = terminal.json("migrate", "--plan")["pending"]
     assert names[0] == "0001_foundation.sql"
     assert terminal.json("migrate", "--check", code=1) == {"pending": names}

@@ -3,35 +3,51 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import json
 import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from tests.cli.terminal import PASSWORD, Terminal
 from tests.patience import PATIENCE, until
 from tests.servers.process import end
+from watchword.cli import main, progress
+from watchword.config import Settings
+from watchword.errors import SettingsError
+from watchword.server import bind
 
+ROOT = Path(__file__).parents[2]
 PROGRAM = str(Path(sys.executable).with_name("watchword"))
 
 
 class Process:
     """A `watchword` under test, its output in a file or on a terminal."""
 
-    def __init__(self, folder: Path, *words: str, on_terminal: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *words: str,
+        on_terminal: bool = False,
+        program: str = PROGRAM,
+    ) -> None:
         outside = {k: v for k, v in os.environ.items() if k[:10] != "WATCHWORD_"}
         self._file = folder / "printed"
         self._seen = b""
         self._main: int | None = None
-        command = [PROGRAM, *words]
+        command = [program, *words]
         how: dict[str, Any] = {"env": outside, "cwd": folder, "start_new_session": True}
         if on_terminal:
             self._main, far = pty.openpty()
@@ -69,6 +85,11 @@ class Process:
         assert self._main is not None
         os.write(self._main, text.encode())
 
+    def interrupt(self) -> int:
+        """Ctrl-C: the terminal sends it to the whole process group; the exit code."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        return self.process.wait(PATIENCE)
+
     def stop(self) -> int:
         code = end(self.process)
         if self._main is not None:
@@ -81,7 +102,7 @@ class Process:
 def start(tmp_path: Path) -> Iterator[Any]:
     running: list[Process] = []
 
-    def one(*words: str, **how: bool) -> Process:
+    def one(*words: str, **how: Any) -> Process:
         running.append(Process(tmp_path, *words, **how))
         return running[-1]
 
@@ -131,7 +152,7 @@ def test_without_a_terminal_the_password_is_in_a_file_of_ours(
     asking = f"curl -s -H 'Authorization: Bearer {answer['accessToken']}' {secure}"
     until(lambda: shell(asking).get("code") == "token_revoked")
 
-    assert server.stop() in {0, -signal.SIGTERM}  # uvicorn passes the signal on
+    assert server.stop() == 0
     again = start("serve", "--port", "0")
     assert "status" in shell(again.wait_for(CURL)[1])
     assert "MADE" not in again.printed()
@@ -168,7 +189,8 @@ def test_a_password_is_asked_for_twice_and_not_shown(
     start: Any, tmp_path: Path
 ) -> None:
     adding = start("user", "add", "alice", "--data", "d", on_terminal=True)
-    adding.wait_for(r"^Password: ")
+    asked = adding.wait_for(r"(.*)\nPassword: ")[1]
+    assert asked == "A password has at least 15 characters."
     adding.type(f"{PASSWORD}\n")
     adding.wait_for(r"^Repeat for confirmation: ")
     adding.type(f"{PASSWORD}\n")
@@ -177,6 +199,39 @@ def test_a_password_is_asked_for_twice_and_not_shown(
     assert [row["name"] for row in Terminal(tmp_path / "d").json("user", "list")] == [
         "alice"
     ]
+
+
+def test_an_import_shows_how_far_it_is_on_a_terminal(
+    start: Any, tmp_path: Path
+) -> None:
+    Terminal(tmp_path / "d").add("admin")
+    rows = [{"username": f"u{n}", "passwordHash": "!"} for n in range(700)]
+    (tmp_path / "rows").write_text("\n".join(map(json.dumps, rows)))
+    importing = start("user", "import", "rows", "--data", "d", on_terminal=True)
+    importing.wait_for(r"Importing +\[#+\] +100%")
+    importing.wait_for(r"^Imported 700, refused 0\.")
+    piped = start("user", "import", "rows", "--data", "d")
+    assert piped.process.wait(PATIENCE) == 1
+    assert "Importing" not in piped.printed()
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_what_takes_long_shows_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_FIRST_SECONDS", 0.01)
+    monkeypatch.setattr(progress, "_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr("sys.stderr", screen := Screen())
+    with progress.elapsing("Ending sessions"):
+        until(lambda: "so far" in screen.getvalue())
+    assert re.search(r"\rEnding sessions: \d+ s so far", screen.getvalue())
+    assert screen.getvalue().endswith(" \r")
+    monkeypatch.setattr("sys.stderr", plain := io.StringIO())
+    with progress.elapsing("Ending sessions"):
+        time.sleep(0.05)
+    assert not plain.getvalue()
 
 
 def test_following_shows_what_comes_from_now_on(start: Any, tmp_path: Path) -> None:
@@ -194,6 +249,162 @@ def test_following_shows_what_comes_from_now_on(start: Any, tmp_path: Path) -> N
     assert "user_created" not in following.printed()
     following.process.send_signal(signal.SIGINT)
     assert following.process.wait(PATIENCE) == 0
+
+
+def taken_port() -> socket.socket:
+    listener = socket.create_server(("127.0.0.1", 0))
+    assert listener.getsockname()[1] >= 1024
+    return listener
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_port_in_use_is_a_sentence_and_nothing_is_made(
+    start: Any, tmp_path: Path, workers: str
+) -> None:
+    with taken_port() as taken:
+        port = str(taken.getsockname()[1])
+        server = start("serve", "--port", port, "--workers", workers)
+        assert server.process.wait(PATIENCE) == 2
+    assert server.printed() == (
+        f"watchword: port {port} of 127.0.0.1 is in use by another program, or by "
+        "another `watchword serve`: stop that one, or give another --port\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["printed"]
+
+
+def tls_files(folder: Path) -> None:
+    for name in ("a", "b"):
+        subprocess.run(
+            [
+                *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt"),
+                *("ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost"),
+                *("-keyout", f"{name}.key", "-out", f"{name}.pem"),
+            ],
+            cwd=folder,
+            check=True,
+            capture_output=True,
+        )
+    locking = ["openssl", "pkey", "-in", "a.key", "-out", "locked.key"]
+    subprocess.run([*locking, "-aes256", "-passout", "pass:x"], cwd=folder, check=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--host 192.0.2.1 --tls-cert a.pem --tls-key a.key", "no address of this mac"),
+        ("--host no.invalid --tls-cert a.pem --tls-key a.key", "no address or name"),
+        ("--tls-cert a.pem --tls-key b.key", "b.key is not the key of the certificate"),
+        ("--tls-cert a.pem --tls-key locked.key", "locked.key is encrypted, and a ser"),
+        ("--tls-cert a.pem --tls-key absent.key", "--tls-key: the file cannot be read"),
+        (
+            "--tls-cert a.key --tls-key a.key",
+            "are not a certificate in PEM and its key",
+        ),
+    ],
+)
+def test_a_start_that_cannot_serve_makes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, expected: str
+) -> None:
+    tls_files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WATCHWORD_SECRET", "s" * 40)
+    monkeypatch.setenv("WATCHWORD_ISSUER", "https://a.example")
+    done = CliRunner().invoke(main, ["serve", "--port", "0", *words.split()])
+    assert done.exit_code == 2
+    (line,) = done.stderr.splitlines()
+    assert expected in line
+    assert not (tmp_path / "watchword-data").exists()
+
+
+def test_an_admin_password_that_is_refused_makes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WATCHWORD_ADMIN_PASSWORD", "short")
+    done = CliRunner().invoke(main, ["serve", "--port", "0"])
+    assert done.exit_code == 2
+    assert "WATCHWORD_ADMIN_PASSWORD cannot be used" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "::"])
+def test_a_port_that_is_drawn_is_the_one_that_is_served(host: str) -> None:
+    with bind(Settings(host=host, port=0)) as listeners:
+        port = listeners[0].getsockname()[1]
+        for listener in listeners:
+            listener.listen()
+        addresses = ("127.0.0.1", "::1") if host == "::" else (host,)
+        for address in addresses:
+            socket.create_connection((address, port), timeout=PATIENCE).close()
+        again = bind(Settings(host=host, port=port))
+        with pytest.raises(SettingsError, match=f"port {port} of {host} is in use"):
+            again.__enter__()
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (errno.EACCES, "port 80 is not for this user: give a --port from 1024 on"),
+        (errno.EADDRNOTAVAIL, "--host 127.0.0.1 is no address of this machine"),
+        (errno.ENOBUFS, "cannot listen on port 80 of 127.0.0.1: No buffer space avail"),
+    ],
+)
+def test_what_the_system_says_of_a_socket_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, code: int, expected: str
+) -> None:
+    """Tests may run as root, who may listen anywhere: so the refusal is made."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    with pytest.raises(SettingsError) as refused, bind(Settings(port=80)):
+        pass
+    assert refused.value.faults[0].startswith(expected)
+
+
+def only_the_access_log(said: str) -> bool:
+    return all("POST /api/auth/login 200" in line for line in said.splitlines())
+
+
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_ctrl_c_is_a_good_end(start: Any, workers: str) -> None:
+    server = start("serve", "--port", "0", "--workers", workers)
+    shell(server.wait_for(CURL)[1])
+    before = server.printed()
+    assert server.interrupt() == 0
+    assert only_the_access_log(server.printed().removeprefix(before))
+
+
+def test_ctrl_c_while_workers_start_is_a_good_end(start: Any) -> None:
+    """They have just begun to import: none of them may hear it."""
+    server = start("serve", "--port", "0", "--workers", "3")
+    server.wait_for(CURL)
+    assert server.interrupt() == 0
+    assert "Traceback" not in server.printed()
+
+
+def test_ctrl_c_under_make_is_no_error(start: Any, tmp_path: Path) -> None:
+    recipe = (ROOT / "Makefile").read_text().split("\nserve:")[1].split("\n\n")[0]
+    line = recipe.splitlines()[1].replace("$(BIN)", str(Path(PROGRAM).parent))
+    (tmp_path / "Makefile").write_text(f"ARGS = --port 0\nserve:\n{line}\n")
+    made = start("serve", program="make")
+    shell(made.wait_for(CURL)[1])
+    before = made.printed()
+    assert made.interrupt() == -signal.SIGINT  # make's own end, without a word
+    assert only_the_access_log(made.printed().removeprefix(before))
+
+
+@pytest.mark.parametrize("asking", ["user add alice", "audit --follow --after 0"])
+def test_ctrl_c_ends_any_command_without_a_traceback(start: Any, asking: str) -> None:
+    if asking.startswith("audit"):
+        start("serve", "--port", "0").wait_for(CURL)
+    command = start(*asking.split(), on_terminal=True)
+    command.wait_for("Password: " if "add" in asking else "key_created|user_created")
+    code = command.interrupt()
+    assert code == (130 if "add" in asking else 0)
+    assert "Aborted" not in command.printed()
+    assert "Traceback" not in command.printed()
 
 
 def test_help_is_quick() -> None:

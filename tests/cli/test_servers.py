@@ -9,6 +9,7 @@ import asyncio
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -116,6 +117,70 @@ def test_a_database_without_a_schema_wants_to_be_migrated(
     assert terminal.json("migrate", "--check") == {"pending": []}
     assert terminal.run("check").stdout == "Nothing is wrong.\n"
     assert not terminal.data.exists()
+
+
+def database(name: str, options: str) -> str:
+    server = postgresql()
+    server.execute(f"DROP DATABASE IF EXISTS {name}")
+    server.execute(f"CREATE DATABASE {name} {options} TEMPLATE template0")
+    return server.url(name)
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_cannot_store_every_name_is_refused(
+    terminal: Terminal, env: Any, encoding: str
+) -> None:
+    url = database(
+        f"of_{encoding.lower()}",
+        f"ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'",
+    )
+    env(DATABASE_URL=url, SECRET=SECRET)
+    for command, code in (("migrate", 2), ("check", 1), ("serve --port 0", 2)):
+        told = one_line(terminal, command, code)
+        assert f"the database is encoded as {encoding}" in told
+        assert "ENCODING 'UTF8'" in told
+    assert not terminal.data.exists()
+
+
+@pytest.mark.parametrize(
+    ("parameter", "told"),
+    [
+        ("channel_binding=require", "sslmode=verify-full keeps others out"),
+        ("pool_timeout=5", 'unrecognized configuration parameter "pool_timeout"'),
+    ],
+)
+def test_a_foreign_parameter_of_a_url_is_named(
+    terminal: Terminal, env: Any, parameter: str, told: str
+) -> None:
+    url = postgresql().new_database()
+    env(DATABASE_URL=f"{url}{'&' if '?' in url else '?'}{parameter}", SECRET=SECRET)
+    for command, code in (("migrate", 2), ("check", 1), ("serve --port 0", 2)):
+        line = one_line(terminal, command, code)
+        assert parameter.partition("=")[0] in line
+        assert told in line
+        assert "leave it out" in line
+
+
+def test_what_the_server_refuses_is_a_sentence(terminal: Terminal, env: Any) -> None:
+    server = postgresql()
+    empty = server.new_database(migrated=False)
+    server.execute("DROP ROLE IF EXISTS poor")
+    server.execute("CREATE ROLE poor LOGIN")
+    rows = [
+        (server.url("nosuch"), "migrate", "there is no such database: create it first"),
+        ("postgresql://no.invalid/x", "check", "the name of the host is not known"),
+        (f"postgresql://127.0.0.1:{free_port()}/x", "check", "nothing listens there"),
+        (empty, "migrate", "the role lacks a right: grant it"),
+    ]
+    for url, command, expected in rows:
+        poor = url if url != empty else _as_role(url, "poor")
+        env(DATABASE_URL=poor, SECRET=SECRET)
+        assert expected in one_line(terminal, command)
+
+
+def _as_role(url: str, role: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{role}@{parts.netloc.rpartition('@')[2]}").geturl()
 
 
 def test_a_check_makes_neither_keys_nor_a_secret(terminal: Terminal, env: Any) -> None:

@@ -235,6 +235,85 @@ def test_an_import_takes_the_good_lines_and_names_the_others(
     assert imported.session.roles == ("editor",)
 
 
+def test_an_import_takes_accounts_without_password_and_without_roles(
+    terminal: Terminal,
+) -> None:
+    """Django's mark for no password: nobody signs in until there is one."""
+    terminal.add("admin")
+    rows = [
+        {"username": "ann", "passwordHash": "!Ns0mCLWfbpAYTQ9hCQmVWkTqWMJJkV4"},
+        {"username": "bob", "passwordHash": f"{DJANGO}\n", "roles": None},
+    ]
+    told = terminal.json("user", "import", "-", typed="\n".join(map(json.dumps, rows)))
+    assert told == {"imported": 2, "refused": 0, "faults": []}
+    assert [row["roles"] for row in terminal.json("user", "list")] == [
+        [],
+        [],
+        [],
+    ]
+    for guess in ("!Ns0mCLWfbpAYTQ9hCQmVWkTqWMJJkV4", "!", ""):
+        with pytest.raises(InvalidCredentials):
+            terminal.engine(signing_in("ann", password=guess))
+    terminal.engine(signing_in("bob", password="lètmein"))
+    typed = f"{PASSWORD}\n"
+    terminal.run("user", "passwd", "ann", "--password-stdin", typed=typed)
+    terminal.engine(signing_in("ann"))
+
+
+def test_an_import_of_many_batches_keeps_the_order_of_its_lines(
+    terminal: Terminal,
+) -> None:
+    """Of two lines with one name the first counts, in one batch or in another."""
+    terminal.add("admin")
+    names = [f"u{n % 600}" for n in range(1200)]
+    rows = [
+        {"username": name, "passwordHash": DJANGO, "roles": [f"line{n}"]}
+        for n, name in enumerate(names, 1)
+    ]
+    typed = "\n".join(map(json.dumps, rows))
+    told = terminal.json("user", "import", "-", typed=typed, code=1)
+    assert (told["imported"], told["refused"]) == (600, 600)
+    assert [fault["line"] for fault in told["faults"]] == list(range(601, 1201))
+    assert terminal.json("user", "roles", "u0")["roles"] == ["line1"]
+    again = [
+        *rows[:2],
+        {**rows[2], "username": "twin"},
+        {**rows[3], "username": "TWIN"},
+    ]
+    typed = "\n".join(map(json.dumps, again))
+    told = terminal.json("user", "import", "-", typed=typed, code=1)
+    assert [fault["line"] for fault in told["faults"]] == [1, 2, 4]
+    assert terminal.json("user", "roles", "twin")["roles"] == ["line3"]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{", "this is no JSON in UTF-8"),
+        ("[]", 'expected {"username": ..., "passwordHash": ...}'),
+        ("{}", '"username" and "passwordHash" must be there, and be text'),
+        (
+            '{"username": "a", "passwordHash": "md5$x"}',
+            "the hash is of no known form or too costly to check",
+        ),
+        (
+            '{"username": "a", "passwordHash": "!", "roles": "admin"}',
+            '"roles" must be a list of text, or null',
+        ),
+        (
+            '{"username": "admin", "passwordHash": "!"}',
+            "An account of that name exists.",
+        ),
+    ],
+)
+def test_a_line_that_is_refused_says_why(
+    terminal: Terminal, line: str, reason: str
+) -> None:
+    terminal.add("admin")
+    told = terminal.run("user", "import", "-", typed=f"\n{line}", code=1)
+    assert told.stderr == f"watchword: line 2: {reason}\n"
+
+
 def test_an_import_keeps_the_ids_that_users_have(terminal: Terminal) -> None:
     """A subject is a UUID or a number, nobody's yet, and is the `sub` of tokens."""
     terminal.add("zoe")

@@ -21,11 +21,12 @@ from watchword.client.session import (
     Held,
     Issuer,
     Keep,
+    Outcome,
     Request,
     Send,
     Wait,
 )
-from watchword.errors import InvalidRequest, RefreshError, TryAgain
+from watchword.errors import InvalidRequest, RefreshError, TryAgain, Unreachable
 from watchword.testing import SeededEntropy
 
 NOW: Final = 1_800_000_000.0
@@ -161,7 +162,7 @@ def tokens(**changes: Any) -> Answer:
 KEYED: Final = {"Idempotency-Key": "drawn-for-this-refresh"}
 
 
-def refresh(*answers: Answer | None) -> tuple[list[Any], BaseException | None]:
+def refresh(*answers: Outcome) -> tuple[list[Any], BaseException | None]:
     """The steps, and what is raised where these answers come and then no others."""
     draws = Draws(SeededEntropy())
     issuer = Issuer(HELD.issuer, Clocks(lambda: 0, lambda: NOW), draws)
@@ -192,6 +193,15 @@ def test_no_answer_but_one_of_the_servers_own_ends_a_session(
         held and held.retry_key for held in kept
     }
     assert sum(step.seconds for step in steps if isinstance(step, Wait)) < 60
+
+
+def test_a_certificate_that_is_not_trusted_is_asked_once_and_the_session_kept() -> None:
+    """It does not change while a caller waits: the reason is told at once."""
+    steps, error = refresh(Unreachable("It has expired.", retry_after=60))
+    assert isinstance(error, Unreachable)
+    assert str(error) == "It has expired."
+    assert sum(isinstance(step, Send) for step in steps) == 1
+    assert Keep(None) not in steps
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from watchword.cli.output import counted, table, tell, utc, visible
+from watchword.cli.progress import elapsing
 from watchword.cli.running import every_row, existing, operator, options, with_engine
 from watchword.core import limits
 
@@ -181,9 +182,10 @@ def rotate_secret(name: str, data: Path | None, as_json: bool) -> None:
 @options
 def disable(name: str, data: Path | None, as_json: bool) -> None:
     """Accept a client no more, and end its sessions."""
-    count = with_engine(
-        existing(data), lambda w: w.clients.disable(name, by=operator())
-    )
+    with elapsing("Ending sessions"):
+        count = with_engine(
+            existing(data), lambda w: w.clients.disable(name, by=operator())
+        )
     done = f"Disabled {visible(name)}; ended {counted(count, 'session')}."
     tell(as_json, done, clientId=name, revoked=count)
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import click
 
-from watchword.errors import SettingsError, WatchwordError
+from watchword.errors import SettingsError, StoreUnavailable, WatchwordError
+from watchword.reasons import reason_of
 
 
 def tell(as_json: bool, sentence: str, **facts: Any) -> None:  # noqa: ANN401
@@ -59,10 +60,18 @@ def facts(as_json: bool, found: dict[str, Any]) -> None:
 
 def complain(error: WatchwordError, *, as_json: bool) -> None:
     """An error on standard error: a line, or one for each wrong setting."""
-    lines = error.faults if isinstance(error, SettingsError) else [str(error)]
+    lines = error.faults if isinstance(error, SettingsError) else [_sentence(error)]
     for line in lines:
         told = json.dumps({"code": error.code, "message": line})
         click.echo(told if as_json else f"watchword: {visible(line)}", err=True)
+
+
+def _sentence(error: WatchwordError) -> str:
+    """Its message; with the reason, where a store failed in the middle of it."""
+    if isinstance(error, StoreUnavailable) and str(error) == error.message:
+        cause = error.__cause__
+        return error.message if cause is None else f"The store: {reason_of(cause)}."
+    return str(error)
 
 
 def visible(value: object) -> str:

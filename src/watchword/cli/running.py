@@ -1,8 +1,9 @@
 """What the commands share: options, settings, an open engine, exit codes.
 
-A wrong setting exits with 2 after naming all of them; every other error of ours is one
-line on standard error and exits with 1. Only `serve` and `user add` make a new store:
-a mistyped --data must not look like an empty one.
+A wrong setting exits with 2 after naming all of them, and so does one that cannot be
+used here, such as a port that is in use; every other error of ours is one line on
+standard error and exits with 1; Ctrl-C exits with 130, and `serve` with 0. Only `serve`
+and `user add` make a new store: a mistyped --data must not look like an empty one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import getpass
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -20,6 +22,8 @@ import click
 from watchword.cli.output import complain
 from watchword.core.actor import Actor, By
 from watchword.errors import SettingsError, WatchwordError
+from watchword.reasons import reason_of
+from watchword.text import without_line_ends
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
@@ -30,16 +34,36 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 PAGE: Final = 500
 _OPERATOR_MAX: Final = 64
+INTERRUPTED: Final = 130
+"""The exit code after Ctrl-C: 128 and the number of SIGINT, as shells have it."""
+
+_DATABASE_URL: Final = "watchword.database_url"
+# Longer than any password that is meant.
+_PASSWORD_LINE_MAX: Final = 8 * 1024
 
 
 def options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --data and --json, which every command on a store takes; see `guarded`."""
+    """Add --data, --database-url and --json, which every command on a store takes.
+
+    See `guarded`.
+    """
     data = click.option(
         "--data",
         type=click.Path(path_type=Path),
         help="The folder of all state (or WATCHWORD_DATA).",
     )
-    return data(guarded(command))
+    url = click.option(
+        "--database-url",
+        expose_value=False,
+        callback=_keep_url,
+        help="Where the store is, such as an app's own sqlite:///app.db. A URL with a "
+        "password is better given as WATCHWORD_DATABASE_URL: others see this one.",
+    )
+    return data(url(guarded(command)))
+
+
+def _keep_url(context: click.Context, _: click.Parameter, url: str | None) -> None:
+    context.meta[_DATABASE_URL] = url
 
 
 def guarded(command: Callable[..., None]) -> Callable[..., None]:
@@ -55,22 +79,60 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError:
             raise  # `| head`: click knows what to do
         except OSError as error:
-            reason = error.strerror or type(error).__name__
             where = f"{error.filename}: " if error.filename else ""
-            complain(WatchwordError(where + reason), as_json=as_json)
+            complain(WatchwordError(where + reason_of(error)), as_json=as_json)
             sys.exit(1)
+        except (KeyboardInterrupt, click.Abort) as error:
+            _end_of_interrupted(error)
+            raise
 
     return click.option("--json", "as_json", is_flag=True, help="For programs.")(run)
+
+
+def _end_of_interrupted(error: BaseException) -> None:
+    """Exit as programs do that Ctrl-C has ended; not for a "no" to a question."""
+    causes = (error, error.__context__)
+    if any(isinstance(cause, KeyboardInterrupt) for cause in causes):
+        click.echo(err=True)  # behind the ^C of the terminal
+        sys.exit(INTERRUPTED)
 
 
 def settings_of(data: Path | None, **flags: Any) -> Settings:  # noqa: ANN401
     """The settings, of a store that may be new; `--data` and other flags win.
 
-    Raises SettingsError.
+    A store that an app made has its secret beside its file, unless something else says
+    where that is. Raises SettingsError.
     """
-    from watchword.config import load_settings
+    from watchword.config import ENV_PREFIX, load_settings
+    from watchword.stores import file_of
 
-    return load_settings(data=data, **flags)
+    context = click.get_current_context(silent=True)
+    url = None if context is None else context.meta.get(_DATABASE_URL)
+    if url is not None:
+        flags["database_url"] = url
+        file = file_of(url)
+        if (
+            data is None
+            and file is not None
+            and not os.environ.get(f"{ENV_PREFIX}DATA")
+        ):
+            data = file.parent
+    settings = load_settings(data=data, **flags)
+    if settings.database_url == "memory:":
+        raise SettingsError(["--database-url: memory: is for tests alone"])
+    return _beside_its_secret(settings)
+
+
+def _beside_its_secret(settings: Settings) -> Settings:
+    from watchword.secret_files import SECRET_FILE
+
+    file = database_of(settings)
+    if "data" in settings.model_fields_set or settings.secret or file is None:
+        return settings
+    here, beside = settings.data / SECRET_FILE, file.parent / SECRET_FILE
+    if here.exists() or not beside.exists():
+        return settings
+    return settings.model_copy(update={"data": file.parent})
 
 
 def existing(data: Path | None, *, secret: bool = True) -> Settings:
@@ -97,11 +159,9 @@ def existing(data: Path | None, *, secret: bool = True) -> Settings:
 
 def database_of(settings: Settings) -> Path | None:
     """The file of an embedded store; None where the store is a server."""
-    if not settings.database_url.startswith("sqlite:"):
-        return None
-    from watchword.stores.sqlite.database import path_of
+    from watchword.stores import file_of
 
-    return path_of(settings.database_url)
+    return file_of(settings.database_url)
 
 
 def with_engine(
@@ -150,14 +210,19 @@ def operator() -> By:
     return By(Actor.OPERATOR, name=name[:_OPERATOR_MAX])
 
 
+def piped_password() -> str:
+    """The first line of standard input, without its line end."""
+    return without_line_ends(standard_input(_PASSWORD_LINE_MAX, line=True))
+
+
 def standard_input(limit: int, *, line: bool = False) -> str:
     """What is piped in, or its first line: never more than `limit` bytes and one.
 
-    Raises WatchwordError for what is not UTF-8.
+    Without a byte order mark. Raises WatchwordError for what is not UTF-8.
     """
     stream = sys.stdin.buffer
     raw = stream.readline(limit + 1) if line else stream.read(limit + 1)
     try:
-        return raw.decode("utf-8")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise WatchwordError("What came on standard input is not UTF-8.") from None

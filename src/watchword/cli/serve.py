@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import sys
 from pathlib import Path
 from shlex import quote
@@ -14,6 +13,7 @@ import click
 
 from watchword.cli.output import tell
 from watchword.cli.running import options, settings_of
+from watchword.errors import SettingsError
 
 if TYPE_CHECKING:
     from watchword.config import Settings
@@ -38,14 +38,35 @@ def serve(
     behind_proxy: tuple[str, ...],
     **flags: Any,  # noqa: ANN401 - settings, checked as such
 ) -> None:
-    """Run the server. The first start makes a secret, a key and the account admin."""
+    """Run the server. The first start makes a secret, a key and the account admin.
+
+    A port that is in use, or TLS files that do not fit, exit with 2 and make nothing.
+    """
+    try:
+        flags["behind_proxy"] = " ".join(behind_proxy) or None
+        _serve(settings_of(data, **flags), as_json=as_json)
+    except KeyboardInterrupt:  # however far it came, it was asked to stop
+        sys.exit(0)
+
+
+def _serve(settings: Settings, *, as_json: bool) -> None:
+    from watchword.server import bind, run, tls_faults
+
+    if faults := list(tls_faults(settings)):
+        raise SettingsError(faults)
+    # Before anything is made: a start that cannot serve leaves nothing behind.
+    with bind(settings) as listeners:
+        port = listeners[0].getsockname()[1]
+        settings = settings.model_copy(update={"port": port})
+        _prepare(settings, as_json=as_json)
+        run(settings, listeners)
+
+
+def _prepare(settings: Settings, *, as_json: bool) -> None:
+    """Make what a first start makes, and tell the user."""
     from watchword.bootstrap import prepare
     from watchword.secret_files import ADMIN_PASSWORD_FILE
-    from watchword.server import run
 
-    settings = settings_of(data, behind_proxy=" ".join(behind_proxy) or None, **flags)
-    if settings.port == 0:
-        settings = settings.model_copy(update={"port": _free_port(settings.host)})
     prepared = asyncio.run(prepare(settings))
     kept = None
     # What is printed may be in a log for years: only a terminal is shown it.
@@ -65,7 +86,6 @@ def serve(
     )
     if prepared.admin_password is not None and kept is None:
         (settings.data / ADMIN_PASSWORD_FILE).unlink(missing_ok=True)
-    run(settings)
 
 
 def _made(secret: Path | None, password: str | None, kept: Path | None) -> list[str]:
@@ -84,14 +104,6 @@ def _made(secret: Path | None, password: str | None, kept: Path | None) -> list[
     elif password is not None:
         lines.append(f"Made the account admin. Password, shown only now: {password}")
     return [*lines, ""] if lines else []
-
-
-def _free_port(host: str) -> int:
-    """A port that is free now: a URL, and an issuer, need to name it."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
 
 
 def _address(settings: Settings) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from watchword.cli.output import counted, table, tell, utc
+from watchword.cli.progress import elapsing
 from watchword.cli.running import (
     every_session,
     existing,
@@ -19,7 +20,7 @@ from watchword.cli.running import (
 )
 from watchword.core.actor import EndReason
 from watchword.core.session import Policy, Session, as_text, from_text
-from watchword.errors import InvalidRequest
+from watchword.errors import InvalidRequest, NotFound
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
@@ -104,19 +105,26 @@ def revoke(
 ) -> None:
     """End one session, an account's, those signed in before a time, or all.
 
-    A running server refuses their access tokens within a second.
+    A running server refuses their access tokens within a second. An id that the store
+    does not know exits with 1.
     """
     chosen = [session_id is not None, name is not None, everything, before is not None]
     if sum(chosen) != 1:
         raise click.UsageError("Give exactly one of ID, --user, --all and --before.")
     instant = _EVERYTHING if before is None else _instant(before)
 
+    from watchword.ports import OneSession
+
     async def work(watchword: Watchword) -> int:
         which = await _which(watchword, session_id, name, instant)
+        one = which.session_id if isinstance(which, OneSession) else None
+        if one is not None and await watchword.sessions.get(one) is None:
+            raise NotFound("There is no session of that id.")
         reason = EndReason.REVOKED_BY_OPERATOR
         return await watchword.sessions.revoke(which, reason, by=operator())
 
-    count = with_engine(existing(data), work)
+    with elapsing("Ending sessions"):
+        count = with_engine(existing(data), work)
     tell(as_json, f"Ended {counted(count, 'session')}.", revoked=count)
 
 

@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from watchword.cli.output import tell, visible
-from watchword.cli.running import guarded, standard_input
+from watchword.cli.running import guarded, piped_password
 from watchword.errors import SignedOut, WatchwordError
 
 if TYPE_CHECKING:
     from watchword.client.session import Held
 
 HERE: Final = "http://127.0.0.1:8000"
-# Longer than any password that is meant.
-_PASSWORD_LINE_MAX: Final = 8 * 1024
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
@@ -107,7 +105,7 @@ def _held(file: Path) -> Held | None:
 
 def _password(from_stdin: bool) -> str:
     if from_stdin:
-        return standard_input(_PASSWORD_LINE_MAX, line=True).rstrip("\r\n")
+        return piped_password()
     _need_terminal("--password-stdin")
     answer: str = click.prompt("Password", hide_input=True, err=True)
     return answer

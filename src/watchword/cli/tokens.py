@@ -23,6 +23,7 @@ from watchword.errors import (
     SessionRevoked,
     WatchwordError,
 )
+from watchword.text import trimmed
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
@@ -48,7 +49,7 @@ def inspect(data: Path | None, as_json: bool) -> None:
         token: str = click.prompt("Token (hidden)", hide_input=True, err=True)
     else:
         token = standard_input(_INPUT_MAX)
-    token = token.strip()
+    token = trimmed(token)
     work = _inspect_refresh if token.startswith(PREFIX) else _inspect_access
     found = with_engine(settings, lambda watchword: work(watchword, token))
     if not as_json and "claims" in found:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from watchword.cli.output import complain, tell
+from watchword.cli.progress import elapsing
 from watchword.cli.running import (
     database_of,
     existing,
@@ -37,7 +38,8 @@ def migrate(plan: bool, check: bool, data: Path | None, as_json: bool) -> None:
 
     looking = plan or check
     url = existing(data, secret=False).database_url
-    found = asyncio.run(migrate_store(url, apply=not looking))
+    with elapsing("Reading the schema" if looking else "Migrating"):
+        found = asyncio.run(migrate_store(url, apply=not looking))
     names = [migration.name for migration in found]
     if names:
         sentence = f"{'Pending' if looking else 'Applied'}: {', '.join(names)}."
@@ -51,48 +53,45 @@ def migrate(plan: bool, check: bool, data: Path | None, as_json: bool) -> None:
 @click.command()
 @options
 def check(data: Path | None, as_json: bool) -> None:
-    """Check the settings and what they name. Exit code 0 or 1; makes nothing."""
+    """Check the settings and what they name. Exit code 0 or 1; makes nothing.
+
+    A folder that --data names has to be there. Without --data, one that the first start
+    would make is no fault, and is told.
+    """
     from watchword.secret_files import check_secret_files
+    from watchword.server import tls_faults
 
     found: list[str] = []
-    exposed: list[str] = []
+    seen: list[str] = []
+    new = ""
     try:
         settings = settings_of(data)
-        found += [*_tls(settings), *_store(settings)]
-        exposed += check_secret_files(settings)
+        # Before the store is opened, which makes its file private.
+        seen += check_secret_files(settings)
+        found += [*tls_faults(settings), *_store(settings, data)]
+        file = database_of(settings)
+        if file is not None and not file.exists():
+            new = f" There is no store at {file} yet: `watchword serve` makes it."
     except SettingsError as error:
         found += error.faults
     if as_json:
-        tell(as_json, "", faults=found, warnings=exposed)
+        tell(as_json, "", faults=found, warnings=seen)
     elif found:
         complain(SettingsError(found), as_json=False)
     else:
-        for sentence in exposed:
+        for sentence in seen:
             click.echo(f"Warning: {sentence}", err=True)
-        click.echo("Nothing is wrong." if not exposed else "Nothing else is wrong.")
+        click.echo(f"Nothing {'else ' if seen else ''}is wrong.{new}")
     if found:
         sys.exit(1)
 
 
-def _tls(settings: Settings) -> Iterator[str]:
-    if settings.tls_cert is None or settings.tls_key is None:
-        return
-    import ssl
-
-    try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        # A password would be asked for on the terminal, and a server has none.
-        context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")
-    except (OSError, ValueError):  # its text names neither file
-        yield (
-            f"{settings.tls_cert} and {settings.tls_key} are not a certificate in PEM "
-            "and its key, without a password"
-        )
-
-
-def _store(settings: Settings) -> Iterator[str]:
+def _store(settings: Settings, named: Path | None) -> Iterator[str]:
     file = database_of(settings)
     if file is not None and not file.exists():
+        # A mistyped --data must not look like a store that is in order.
+        if named is not None and not named.exists():
+            yield f"--data {named}: there is no such folder"
         for folder in {settings.data, file.parent}:
             yield from _room(folder)
         return

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import sys
-import uuid
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from watchword.cli.importing import Import
 from watchword.cli.output import counted, table, tell, utc, visible
+from watchword.cli.progress import reading
 from watchword.cli.running import (
     database_of,
     every_row,
     existing,
     operator,
     options,
+    piped_password,
     settings_of,
-    standard_input,
     with_engine,
 )
 from watchword.core.session import as_text
-from watchword.errors import InvalidRequest, WatchwordError
+from watchword.errors import PasswordRejected
+from watchword.text import trimmed
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
 
-_PASSWORD_LINE_MAX = 8 * 1024
 _ROLE = click.option("--role", "roles", multiple=True, help="May be repeated.")
 _STDIN = click.option(
     "--password-stdin", is_flag=True, help="Read the password from standard input."
@@ -204,27 +204,17 @@ def import_(file: IO[bytes], data: Path | None, as_json: bool) -> None:
     """Make accounts from JSON lines: username, passwordHash, roles. `-`: piped in.
 
     A subject, a UUID or a number, keeps the id that a user has elsewhere.
-    Hashes of Django and Werkzeug, bcrypt, scrypt and argon2 are understood, and
-    replaced at the first sign-in. Lines that are refused are named; the others count.
+    Hashes of Django, Werkzeug and passlib, bcrypt, scrypt and argon2 are understood,
+    and replaced at the first sign-in; one that begins with "!" stands for no password.
+    Lines that are refused are named, with the reason; the others count.
     """
-
-    async def work(watchword: Watchword) -> tuple[int, list[dict[str, Any]]]:
-        made, faults = 0, []
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                name, hashed, roles, subject = _imported(line)
-                await watchword.accounts.import_hash(
-                    name, hashed, roles=roles, subject=subject, by=operator()
-                )
-                made += 1
-            except WatchwordError as error:
-                fault = {"line": number, "code": error.code, "message": str(error)}
-                faults.append(fault)
-        return made, faults
-
-    made, faults = with_engine(existing(data), work)
+    with reading(file, "Importing") as tell_bytes:
+        made, faults = with_engine(
+            existing(data),
+            lambda watchword: Import(watchword.accounts, operator()).read(
+                file, tell_bytes
+            ),
+        )
     for fault in faults if not as_json else []:
         line, message = fault["line"], visible(fault["message"])
         click.echo(f"watchword: line {line}: {message}", err=True)
@@ -235,40 +225,25 @@ def import_(file: IO[bytes], data: Path | None, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _imported(line: bytes) -> tuple[str, str, list[str], uuid.UUID | None]:
-    """Name, hash, roles and subject. No fault repeats the line: it holds a hash."""
-    try:
-        row = json.loads(line.removeprefix(b"\xef\xbb\xbf"))
-        name, hashed = row["username"], row["passwordHash"]
-        roles, given = row.get("roles", []), row.get("subject")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise InvalidRequest('expected {"username", "passwordHash"}') from None
-    texts = [name, hashed, *(roles if isinstance(roles, list) else [None])]
-    if not all(isinstance(text, str) for text in texts):
-        raise InvalidRequest("username and passwordHash are text, roles a list of it")
-    return name, hashed, roles, None if given is None else _subject(given)
-
-
-def _subject(given: object) -> uuid.UUID:
-    try:
-        if isinstance(given, int) and not isinstance(given, bool):
-            return uuid.UUID(int=given)
-        if isinstance(given, str):
-            return uuid.UUID(given)
-    except ValueError:
-        pass
-    raise InvalidRequest("subject is a UUID, or a number of 0 to 128 bits")
-
-
 def _password(from_stdin: bool) -> str:
     if from_stdin:
-        return standard_input(_PASSWORD_LINE_MAX, line=True).rstrip("\r\n")
+        return _without_blank_ends(piped_password())
     if not sys.stdin.isatty():
         raise click.UsageError("There is no terminal to ask on: use --password-stdin.")
+    from watchword.passwords.policy import LENGTH_MIN
+
+    click.echo(f"A password has at least {LENGTH_MIN} characters.", err=True)
     answer: str = click.prompt(
         "Password", hide_input=True, confirmation_prompt=True, err=True
     )
-    return answer
+    return _without_blank_ends(answer)
+
+
+def _without_blank_ends(password: str) -> str:
+    """Raises PasswordRejected where a blank at an end is meant, or was not seen."""
+    if password != trimmed(password):
+        raise PasswordRejected("A password must not begin or end with a blank.")
+    return password
 
 
 def _told(as_json: bool, what: str, name: str, count: int) -> None:

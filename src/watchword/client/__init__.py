@@ -15,7 +15,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from watchword.client.auth import Auth
+from watchword.extras import needs
+
+with needs("watchword[client]"):
+    from watchword.client.auth import Auth
 
 if TYPE_CHECKING:
     from watchword.client.with_requests import RequestsAuth
@@ -27,6 +30,7 @@ def __getattr__(name: str) -> object:
     if name != "RequestsAuth":
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    from watchword.client.with_requests import RequestsAuth  # noqa: PLC0415 - optional
+    with needs("requests"):
+        from watchword.client.with_requests import RequestsAuth  # noqa: PLC0415
 
     return RequestsAuth

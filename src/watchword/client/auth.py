@@ -24,6 +24,7 @@ from watchword.client.proof import Key
 from watchword.client.session import Issuer
 from watchword.core.network import is_loopback
 from watchword.errors import SettingsError
+from watchword.text import trimmed
 
 
 class Auth(httpx2.Auth):
@@ -50,7 +51,7 @@ class Auth(httpx2.Auth):
         dpop: bool | Key = False,
         clocks: Clocks = SYSTEM,
     ) -> None:
-        url = issuer.rstrip("/")
+        url = trimmed(issuer).rstrip("/")
         self._origins = frozenset(map(_secure_origin, (url, *origins)))
         draws = Draws()
         self._keeper = Keeper(
@@ -180,7 +181,7 @@ def origin_of(url: httpx2.URL) -> str:
 def _secure_origin(address: str) -> str:
     """Raises SettingsError: a token never leaves the machine in clear."""
     try:
-        url = httpx2.URL(address)
+        url = httpx2.URL(trimmed(address))
     except (httpx2.InvalidURL, TypeError):
         raise SettingsError(["an address is not a URL"]) from None
     if url.userinfo:  # which may be a password, so nothing of it is shown

@@ -19,13 +19,17 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import httpx2
 
-from watchword.client.session import Answer, Request, Send, Wait
-from watchword.errors import WatchwordError
+from watchword.client.session import Answer, Outcome, Request, Send, Wait
+from watchword.errors import SettingsError, Unreachable, WatchwordError
+from watchword.reasons import tls_reason
 
 Result = TypeVar("Result")
 
 # A refresh is one small answer; who waits for it holds up everybody else.
 TIMEOUT: Final = httpx2.Timeout(10)
+_CERTIFICATE_WAIT: Final = 60
+# httpx2 reads them when a client is made; what happens later is a RequestError.
+_AUTHORITIES: Final = "SSL_CERT_FILE or SSL_CERT_DIR: the authorities cannot be read"
 
 
 class Disk(NamedTuple):
@@ -142,17 +146,19 @@ async def _to_its_end(work: Callable[[], Any]) -> Any:  # noqa: ANN401 - the wor
         raise
 
 
-def _send(request: Request) -> Answer | None:
+def _send(request: Request) -> Outcome:
     try:
         with httpx2.Client(**_options(request)) as http:
             return _answer(
                 http.post(request.url, content=request.body, headers=request.headers)
             )
-    except httpx2.RequestError:
-        return None
+    except httpx2.RequestError as error:
+        return _untrusted(error)
+    except OSError:
+        raise SettingsError([_AUTHORITIES]) from None
 
 
-async def _asend(request: Request) -> Answer | None:
+async def _asend(request: Request) -> Outcome:
     try:
         async with httpx2.AsyncClient(**_options(request)) as http:
             return _answer(
@@ -160,8 +166,18 @@ async def _asend(request: Request) -> Answer | None:
                     request.url, content=request.body, headers=request.headers
                 )
             )
-    except httpx2.RequestError:
+    except httpx2.RequestError as error:
+        return _untrusted(error)
+    except OSError:
+        raise SettingsError([_AUTHORITIES]) from None
+
+
+def _untrusted(error: httpx2.RequestError) -> Unreachable | None:
+    """What TLS says. A certificate does not change soon: nothing is asked again."""
+    why = tls_reason(error)
+    if why is None:
         return None
+    return Unreachable(f"{why[0].upper()}{why[1:]}.", retry_after=_CERTIFICATE_WAIT)
 
 
 def _options(request: Request) -> dict[str, Any]:

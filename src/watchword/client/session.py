@@ -124,8 +124,12 @@ class Answer(NamedTuple):
         return f"Answer({self.status})"
 
 
+Outcome = Answer | Unreachable | None
+"""An answer; None where none came, or what says why none can come."""
+
+
 class Send(NamedTuple):
-    """Send it; what comes of it is an Answer, or None where none came."""
+    """Send it; what comes of it is an `Outcome`."""
 
     request: Request
 
@@ -220,7 +224,8 @@ class Issuer:
         """End a session, asking once: what was wrong."""
         body = {"refreshToken": held.refresh_token}
         answer = yield from self._call("logout", body, {}, None)
-        return None if answer is not None and answer.status == 200 else _fault(answer)  # noqa: PLR2004
+        done = isinstance(answer, Answer) and answer.status == 200  # noqa: PLR2004 - OK
+        return None if done else _fault(answer)
 
     def _ask(self, held: Held, prover: Prover | None) -> Talk[Held | WatchwordError]:
         """The successor, not stored yet, or what is wrong."""
@@ -250,16 +255,16 @@ class Issuer:
         body: dict[str, str],
         headers: dict[str, str],
         prover: Prover | None,
-    ) -> Talk[Answer | None]:
+    ) -> Talk[Outcome]:
         """One call, with a new proof where the server wants its nonce in it."""
         url = f"{self.url}/api/auth/{call}"
         sent = {"Content-Type": "application/json", **headers}
-        answer: Answer | None = None
+        answer: Outcome = None
         for _ in range(1 if prover is None else 2):
             proof = {} if prover is None else prover.headers("POST", url)
             request = Request(url, msgspec.json.encode(body), {**sent, **proof})
             answer = yield Send(request)
-            if prover is None or answer is None:
+            if prover is None or not isinstance(answer, Answer):
                 break
             prover.note(answer.headers.get("dpop-nonce"))
             if problem_code(answer.body) != errors.NonceNeeded.code:
@@ -313,13 +318,13 @@ _KNOWN: Final[dict[str, type[WatchwordError]]] = {
 }
 
 
-def _tokens(answer: Answer | None) -> _Tokens | WatchwordError:
+def _tokens(answer: Outcome) -> _Tokens | WatchwordError:
     """The tokens, or what is wrong.
 
     What does not look as Watchword writes it is no answer: a network that wants a
     sign-in of its own answers 200 to everything, and nobody is signed out for that.
     """
-    if answer is None or answer.status != 200:  # noqa: PLR2004 - OK
+    if not isinstance(answer, Answer) or answer.status != 200:  # noqa: PLR2004 - OK
         return _fault(answer)
     try:
         tokens = _TOKENS.decode(answer.body)
@@ -334,10 +339,10 @@ def _tokens(answer: Answer | None) -> _Tokens | WatchwordError:
     return tokens
 
 
-def _fault(answer: Answer | None) -> WatchwordError:
+def _fault(answer: Outcome) -> WatchwordError:
     """The error that an answer stands for, by its code."""
-    if answer is None:
-        return Unreachable()
+    if not isinstance(answer, Answer):
+        return answer or Unreachable()
     problem = _problem(answer.body)
     kind = _KNOWN.get(problem.code)
     message = problem.detail[:DETAIL_MAX] or None

@@ -25,6 +25,7 @@ from watchword.server.embedded import Embedded
 from watchword.server.endpoints.metadata import resource_metadata_url
 from watchword.server.openapi import BASE
 from watchword.server.problems import respond
+from watchword.stores import file_of
 from watchword.subjects import Authenticate, SubjectId, account_id_of
 from watchword.verify.challenges import Refusal
 from watchword.verify.presented import Headers, presented, scheme_of
@@ -179,10 +180,9 @@ def settings_of(database_url: str | None, given: Mapping[str, Any]) -> Settings:
     """
     flags = {"database_url": database_url, **given}
     url = database_url or os.environ.get(f"{ENV_PREFIX}DATABASE_URL", "")
-    if url.startswith(_SQLITE) and not os.environ.get(f"{ENV_PREFIX}DATA"):
-        from watchword.stores.sqlite.database import path_of  # noqa: PLC0415 - an extra
-
-        flags.setdefault("data", path_of(url).parent)
+    file = file_of(url)
+    if file is not None and not os.environ.get(f"{ENV_PREFIX}DATA"):
+        flags.setdefault("data", file.parent)
     settings = load_settings(str, **flags)
     faults = list(_exposed(settings))
     if faults:

@@ -12,13 +12,16 @@ from http import HTTPStatus
 from typing import Any, Final, Unpack, cast
 from urllib.parse import parse_qsl
 
-import msgspec
-from fastapi import Depends, FastAPI
-from fastapi.openapi.models import HTTPBearer
-from fastapi.security.base import SecurityBase
-from starlette.requests import HTTPConnection, Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from watchword.extras import needs
+
+with needs("watchword[fastapi]"):
+    import msgspec
+    from fastapi import Depends, FastAPI
+    from fastapi.openapi.models import HTTPBearer
+    from fastapi.security.base import SecurityBase
+    from starlette.requests import HTTPConnection, Request
+    from starlette.responses import JSONResponse, Response
+    from starlette.routing import Route
 
 from watchword.core.access_token import Claims
 from watchword.errors import CsrfRejected, WatchwordError

@@ -11,7 +11,10 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import IO, Any, ParamSpec, TypeVar, Unpack, cast
 
-from flask import Flask, Response, current_app, request
+from watchword.extras import needs
+
+with needs("watchword[flask]"):
+    from flask import Flask, Response, current_app, request
 
 from watchword.core.access_token import Claims
 from watchword.errors import WatchwordError

@@ -10,15 +10,18 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Unpack, cast
 from urllib.parse import unquote
 
-from litestar import Request, Response, asgi
-from litestar.config.app import AppConfig
-from litestar.connection import ASGIConnection
-from litestar.di import Provide
-from litestar.handlers import ASGIRouteHandler
-from litestar.handlers.base import BaseRouteHandler
-from litestar.openapi.spec import Components, SecurityScheme
-from litestar.plugins import InitPlugin
-from litestar.types import ASGIApp, Receive, Scope, Send
+from watchword.extras import needs
+
+with needs("watchword[litestar]"):
+    from litestar import Request, Response, asgi
+    from litestar.config.app import AppConfig
+    from litestar.connection import ASGIConnection
+    from litestar.di import Provide
+    from litestar.handlers import ASGIRouteHandler
+    from litestar.handlers.base import BaseRouteHandler
+    from litestar.openapi.spec import Components, SecurityScheme
+    from litestar.plugins import InitPlugin
+    from litestar.types import ASGIApp, Receive, Scope, Send
 
 from watchword.core.access_token import Claims
 from watchword.errors import WatchwordError

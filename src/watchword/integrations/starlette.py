@@ -12,17 +12,20 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, ParamSpec, TypeVar, Unpack, cast
 
-from starlette.applications import Starlette
-from starlette.authentication import (
-    AuthCredentials,
-    AuthenticationBackend,
-    AuthenticationError,
-    BaseUser,
-)
-from starlette.middleware.authentication import AuthenticationMiddleware
-from starlette.requests import HTTPConnection
-from starlette.responses import Response
-from starlette.routing import Match, Route
+from watchword.extras import needs
+
+with needs("watchword[starlette]"):
+    from starlette.applications import Starlette
+    from starlette.authentication import (
+        AuthCredentials,
+        AuthenticationBackend,
+        AuthenticationError,
+        BaseUser,
+    )
+    from starlette.middleware.authentication import AuthenticationMiddleware
+    from starlette.requests import HTTPConnection
+    from starlette.responses import Response
+    from starlette.routing import Match, Route
 
 from watchword.core.access_token import Claims
 from watchword.errors import TokenMissing, WatchwordError

@@ -11,22 +11,27 @@ received (ASVS 5.0 6.2.8), in UTF-8: it is not normalised, trimmed or truncated.
 
 from __future__ import annotations
 
-from watchword.passwords.formats import recognised
-from watchword.passwords.hasher import (
-    INSECURE_FOR_TESTS,
-    OWASP_FLOOR,
-    HashParameters,
-    PasswordHasher,
-    cpus,
-)
-from watchword.passwords.policy import check_new_password
+from watchword.extras import needs
+
+with needs("watchword[accounts]"):
+    from watchword.passwords.formats import UNUSABLE, is_unusable, recognised
+    from watchword.passwords.hasher import (
+        INSECURE_FOR_TESTS,
+        OWASP_FLOOR,
+        HashParameters,
+        PasswordHasher,
+        cpus,
+    )
+    from watchword.passwords.policy import check_new_password
 
 __all__ = [
     "INSECURE_FOR_TESTS",
     "OWASP_FLOOR",
+    "UNUSABLE",
     "HashParameters",
     "PasswordHasher",
     "check_new_password",
     "cpus",
+    "is_unusable",
     "recognised",
 ]

@@ -1,6 +1,6 @@
 """The stored hashes that are understood: argon2, bcrypt, scrypt, PBKDF2.
 
-In the spellings of PHC, Django and Werkzeug.
+In the spellings of PHC, Django, Werkzeug and passlib.
 
 A stored string is parsed once into one of the types below. Its cost is bounded there,
 so that a hash planted in an import cannot stall the pool; what does not parse is
@@ -15,6 +15,7 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import argon2
@@ -43,6 +44,8 @@ TAG_BYTES_MIN: Final = 16
 # libargon2 refuses shorter salts (ARGON2_MIN_SALT_LENGTH).
 ARGON2_SALT_BYTES_MIN: Final = 8
 BCRYPT_INPUT_MAX: Final = 72
+UNUSABLE: Final = "!"
+"""Stored where there is no password, as in Django: no password has this hash."""
 
 
 class StoredHash(Protocol):
@@ -66,11 +69,11 @@ class Argon2:
 @dataclass(frozen=True)
 class Bcrypt:
     encoded: str
-    prehashed: bool
+    prehash: Callable[[bytes], bytes] | None = None
 
     def check(self, secret: bytes) -> None:
-        if self.prehashed:
-            secret = hashlib.sha256(secret).hexdigest().encode()
+        if self.prehash is not None:
+            secret = self.prehash(secret)
         # The system that made the hash ignored what came after 72 bytes; bcrypt 5
         # raises instead. The rehash that follows takes the whole password.
         secret = secret[:BCRYPT_INPUT_MAX]
@@ -79,14 +82,15 @@ class Bcrypt:
 
 
 @dataclass(frozen=True)
-class Pbkdf2Sha256:
+class Pbkdf2:
+    digest: str
     iterations: int
     salt: bytes
     tag: bytes
 
     def check(self, secret: bytes) -> None:
         found = hashlib.pbkdf2_hmac(
-            "sha256", secret, self.salt, self.iterations, len(self.tag)
+            self.digest, secret, self.salt, self.iterations, len(self.tag)
         )
         _same(found, self.tag)
 
@@ -126,6 +130,11 @@ def recognised(stored: str) -> bool:
     return parse(stored) is not None
 
 
+def is_unusable(stored: str) -> bool:
+    """Whether Django says that the account has no password; what follows is random."""
+    return stored.startswith(UNUSABLE)
+
+
 def _same(found: bytes, expected: bytes) -> None:
     if not hmac.compare_digest(found, expected):
         raise InvalidCredentials
@@ -157,25 +166,60 @@ def _argon2(found: Match[str]) -> Argon2 | None:
 
 
 def _bcrypt(found: Match[str]) -> Bcrypt | None:
-    if not BCRYPT_COST_MIN <= int(found["cost"]) <= BCRYPT_COST_MAX:
-        return None
-    return Bcrypt(found["hash"], prehashed=found["django"] == "bcrypt_sha256$")
+    prehash = _hexadecimal if found["django"] == "bcrypt_sha256$" else None
+    return _bcrypt_of(found, found["hash"], prehash)
 
 
-def _pbkdf2_django(found: Match[str]) -> Pbkdf2Sha256 | None:
-    tag = _decoded(found["tag"])
-    return None if tag is None else _pbkdf2(found, tag)
+def _bcrypt_passlib(found: Match[str]) -> Bcrypt | None:
+    """Passlib's bcrypt_sha256: plain SHA-256 at first, from version 2 on an HMAC."""
+    salt = found["salt"]
+    encoded = f"${found['kind']}${int(found['cost']):02}${salt}{found['tag']}"
+    prehash = partial(_keyed, salt.encode()) if found["version"] else _plain
+    return _bcrypt_of(found, encoded, prehash)
 
 
-def _pbkdf2_werkzeug(found: Match[str]) -> Pbkdf2Sha256 | None:
-    return _pbkdf2(found, bytes.fromhex(found["tag"]))
+def _bcrypt_of(
+    found: Match[str], encoded: str, prehash: Callable[[bytes], bytes] | None
+) -> Bcrypt | None:
+    fits = BCRYPT_COST_MIN <= int(found["cost"]) <= BCRYPT_COST_MAX
+    return Bcrypt(encoded, prehash) if fits else None
 
 
-def _pbkdf2(found: Match[str], tag: bytes) -> Pbkdf2Sha256 | None:
+def _hexadecimal(secret: bytes) -> bytes:
+    return hashlib.sha256(secret).hexdigest().encode()
+
+
+def _plain(secret: bytes) -> bytes:
+    return base64.b64encode(hashlib.sha256(secret).digest())
+
+
+def _keyed(salt: bytes, secret: bytes) -> bytes:
+    return base64.b64encode(hmac.digest(salt, secret, "sha256"))
+
+
+def _pbkdf2_django(found: Match[str]) -> Pbkdf2 | None:
+    return _pbkdf2(found, found["salt"].encode(), _decoded(found["tag"]))
+
+
+def _pbkdf2_werkzeug(found: Match[str]) -> Pbkdf2 | None:
+    return _pbkdf2(found, found["salt"].encode(), bytes.fromhex(found["tag"]))
+
+
+def _pbkdf2_passlib(found: Match[str]) -> Pbkdf2 | None:
+    # Its Base64 has a dot for the plus.
+    salt, tag = (_decoded(found[name].replace(".", "+")) for name in ("salt", "tag"))
+    return None if salt is None else _pbkdf2(found, salt, tag)
+
+
+def _pbkdf2(found: Match[str], salt: bytes, tag: bytes | None) -> Pbkdf2 | None:
+    digest = found["digest"] or "sha1"  # passlib names no digest where it is SHA-1
     iterations = int(found["iterations"])
-    if not 1 <= iterations <= PBKDF2_ITERATIONS_MAX:
-        return None
-    return Pbkdf2Sha256(iterations, found["salt"].encode(), tag)
+    fits = (
+        tag is not None
+        and len(tag) == hashlib.new(digest).digest_size
+        and 1 <= iterations <= PBKDF2_ITERATIONS_MAX
+    )
+    return Pbkdf2(digest, iterations, salt, tag) if fits and tag is not None else None
 
 
 def _scrypt_django(found: Match[str]) -> Scrypt | None:
@@ -231,17 +275,32 @@ _FORMATS: Final[tuple[_Format, ...]] = (
     ),
     (
         re.compile(
-            r"pbkdf2_sha256\$(?P<iterations>[1-9][0-9]{0,8})"
-            r"\$(?P<salt>[!-#%-~]{1,128})\$(?P<tag>[A-Za-z0-9+/]{43}=)"
+            r"\$bcrypt-sha256\$(?P<version>v=2,t=)?(?P<kind>2[aby]),(?(version)r=)"
+            r"(?P<cost>[1-9][0-9]?)\$(?P<salt>[./A-Za-z0-9]{21}[.Oeu])"
+            r"\$(?P<tag>[./A-Za-z0-9]{31})"
+        ),
+        _bcrypt_passlib,
+    ),
+    (
+        re.compile(
+            r"pbkdf2_(?P<digest>sha1|sha256)\$(?P<iterations>[1-9][0-9]{0,8})"
+            r"\$(?P<salt>[!-#%-~]{1,128})\$(?P<tag>[A-Za-z0-9+/]{27,43}=)"
         ),
         _pbkdf2_django,
     ),
     (
         re.compile(
-            r"pbkdf2:sha256:(?P<iterations>[1-9][0-9]{0,8})"
-            r"\$(?P<salt>[!-#%-~]{1,128})\$(?P<tag>[0-9a-f]{64})"
+            r"pbkdf2:(?P<digest>sha1|sha256|sha512):(?P<iterations>[1-9][0-9]{0,8})"
+            r"\$(?P<salt>[!-#%-~]{1,128})\$(?P<tag>(?:[0-9a-f]{2}){20,64})"
         ),
         _pbkdf2_werkzeug,
+    ),
+    (
+        re.compile(
+            r"\$pbkdf2(?:-(?P<digest>sha256|sha512))?\$(?P<iterations>[1-9][0-9]{0,8})"
+            r"\$(?P<salt>[A-Za-z0-9./]{1,128})\$(?P<tag>[A-Za-z0-9./]{27,86})"
+        ),
+        _pbkdf2_passlib,
     ),
     (
         re.compile(

@@ -1,5 +1,6 @@
 """The HTTP surface: native JSON calls, health, keys, documentation.
 
+    starting   the sockets and the files for TLS, before anything is made
     protocol   what a connection may send, and for how long
     app        the layers a request passes, in order, and the routes
     parsing    bytes to typed values, once
@@ -10,6 +11,10 @@
 Knows HTTP and nothing of rotation; the engine knows nothing of HTTP.
 """
 
-from watchword.server.serve import run
+from watchword.extras import needs
 
-__all__ = ["run"]
+with needs("watchword[server]"):
+    from watchword.server.serve import run
+    from watchword.server.starting import bind, tls_faults
+
+__all__ = ["bind", "run", "tls_faults"]

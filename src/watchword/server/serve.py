@@ -18,7 +18,7 @@ import uvicorn
 from watchword.config import Settings
 from watchword.server.app import make_app
 from watchword.server.connections import Connections, most_connections
-from watchword.server.listening import listen, raise_file_limit
+from watchword.server.listening import raise_file_limit
 from watchword.server.protocol import SECONDS_TO_SEND, BoundedProtocol
 from watchword.server.workers import SERVING, Workers
 
@@ -32,10 +32,9 @@ COLLECT_TICKS: Final = 100
 COLLECT_OBJECTS: Final = 5_000
 
 
-def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. `bootstrap.prepare` has been done."""
+def run(settings: Settings, listeners: list[socket.socket]) -> None:
+    """Serve on these until SIGTERM or SIGINT. `bootstrap.prepare` has been done."""
     _log_to_standard_error()
-    listeners = listen(settings.host, settings.port)
     if settings.workers > 1:
         sys.exit(asyncio.run(_with_workers(settings, listeners)))
     _end_well()
@@ -50,7 +49,6 @@ def work() -> None:
     """A worker's whole life: what `Workers` start."""
     _log_to_standard_error()
     _end_well()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # before it serves: the parent's to do
     parent = socket.socket(fileno=0)
     with parent.makefile("rb") as sent:
         settings = pickle.load(sent)  # noqa: S301 - by our own parent
@@ -123,7 +121,8 @@ def _log_to_standard_error() -> None:
 
 def _end_well() -> None:
     # uvicorn finishes, then sends itself the signal again: that was a good end.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
 
 
 def _configuration(settings: Settings) -> uvicorn.Config:

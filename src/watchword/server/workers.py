@@ -18,7 +18,7 @@ import pickle
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Self
 
 from watchword.config import Settings
@@ -61,7 +61,7 @@ class Worker:
         """Launch a process that is going to serve on the parent's sockets."""
         near, far = socket.socketpair()
         files = [listener.fileno() for listener in listeners]
-        with far:
+        with far, _no_interrupts():
             process = await asyncio.create_subprocess_exec(
                 # -P: what lies in the working directory is not for import.
                 *(sys.executable, "-P", "-c", _CHILD, *map(str, files)),
@@ -94,6 +94,20 @@ class Worker:
                 _log.warning("worker %d does not stop: killed", self.pid)
                 self._process.kill()
         await self.over.wait()
+
+
+@contextlib.contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """A process that is made here never hears Ctrl-C: it is its parent's to act on.
+
+    A terminal sends it to both, and it would end a worker that has just begun. The mask
+    is inherited; what comes meanwhile reaches the parent afterwards.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Workers:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from watchword.errors import SettingsError
+from watchword.stores.sql_files import path_of
+from watchword.text import trimmed
 
 if TYPE_CHECKING:
     from watchword.ports import Entropy, Store
@@ -30,6 +33,15 @@ SESSION_STORES: Final[dict[str, tuple[str, str, str]]] = dict.fromkeys(
     ("watchword.stores.redis", "RedisStore", "redis"),
 )
 """The same for stores of sessions alone, beside one that keeps the records."""
+
+
+def file_of(url: str) -> Path | None:
+    """The file of an embedded store; None where the store is a server.
+
+    An app that embeds Watchword keeps the server secret beside it.
+    """
+    url = trimmed(url)
+    return path_of(url) if url.startswith("sqlite:///") else None
 
 
 async def open_store(

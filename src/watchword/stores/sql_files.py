@@ -11,13 +11,23 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 import msgspec
 
 from watchword.errors import SchemaError
 
 _HERE: Final = files("watchword.stores")
+
+
+def path_of(url: str) -> Path:
+    """The file of `sqlite:///relative/or/absolute.db` (four slashes: absolute).
+
+    All behind the third slash is its name, percent-decoded: `#` has no other meaning.
+    """
+    return Path(unquote(url.removeprefix("sqlite:///")))
 
 
 @cache

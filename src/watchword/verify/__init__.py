@@ -1,13 +1,15 @@
 """For resource servers: checks access tokens, offline and hostile input first.
 
-Imports only `core` and `errors`: it can be used without the rest. `Verifier` and its
-twin speak HTTP, and need the extra `verify`; they are loaded when first asked for.
+Imports only `core` and what is below it: it can be used without the rest. `Verifier`
+and its twin speak HTTP, and need the extra `verify`; they are loaded when first asked
+for.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from watchword.core.access_token import Claims
+from watchword.extras import needs
 from watchword.verify.checker import Checker
 from watchword.verify.dpop import DPOP_ALGORITHMS, Nonces, Proofs
 from watchword.verify.jose import PublicKey
@@ -39,4 +41,5 @@ def __getattr__(name: str) -> object:
     if name not in _HOME:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    return getattr(import_module(_HOME[name]), name)
+    with needs("watchword[verify]"):
+        return getattr(import_module(_HOME[name]), name)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import httpx2
 
 from watchword.core import limits
+from watchword.reasons import tls_reason
 
 
 class FetchFailed(Exception):
@@ -61,8 +62,10 @@ async def fetch(
     except FetchFailed:
         raise
     # Whatever the client, its transport or its proxies raise: those who follow go on.
-    except Exception as error:  # noqa: BLE001 - told by its type, never by its text
-        raise FetchFailed(f"no answer: {type(error).__name__}") from None
+    # Its text may have a URL in it: only what TLS itself says is told.
+    except Exception as error:  # noqa: BLE001 - see above
+        why = tls_reason(error) or type(error).__name__
+        raise FetchFailed(f"no answer: {why}") from None
 
 
 def _check(answer: httpx2.Response) -> None:

@@ -24,6 +24,7 @@ import msgspec
 from watchword.core import limits
 from watchword.core.access_token import Claims
 from watchword.errors import SettingsError, StoreUnavailable, TokenInvalid
+from watchword.text import trimmed
 from watchword.verify import discovery, following, keyset
 from watchword.verify.checker import Checker
 from watchword.verify.discovery import Metadata
@@ -103,6 +104,7 @@ class Verifier:
     ) -> None:
         if cut_off not in ("closed", "open"):
             raise SettingsError(["cut_off: closed or open"])
+        issuer, audience = trimmed(issuer), trimmed(audience)
         try:
             self._metadata_url = discovery.metadata_url(issuer)
         except ValueError as fault:
@@ -117,7 +119,7 @@ class Verifier:
         if feed is not None:
             closed = cut_off == "closed"
             self._followed = Followed(clock, monotonic, closed=closed)
-        self._authorization = None if feed is None else _basic(*feed)
+        self._authorization = None if feed is None else _basic(*map(trimmed, feed))
         self._metadata: Metadata | None = None
         self._fetching: asyncio.Task[None] | None = None
         self._discovered = asyncio.Event()

@@ -16,14 +16,17 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
-from asgiref.sync import iscoroutinefunction
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
-from django.core.signals import setting_changed
-from django.db import close_old_connections
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.utils.functional import SimpleLazyObject, empty
-from django.utils.module_loading import import_string
+from watchword.extras import needs
+
+with needs("watchword[django]"):
+    from asgiref.sync import iscoroutinefunction
+    from django.conf import settings
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.signals import setting_changed
+    from django.db import close_old_connections
+    from django.http import HttpRequest, HttpResponse, HttpResponseBase
+    from django.utils.functional import SimpleLazyObject, empty
+    from django.utils.module_loading import import_string
 
 from watchword.core.access_token import Claims
 from watchword.errors import WatchwordError

@@ -9,10 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Unpack
 
 import msgspec
-from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import APIException
-from rest_framework.permissions import BasePermission
-from rest_framework.request import Request
+
+from watchword.extras import needs
+
+with needs("djangorestframework"):
+    from rest_framework.authentication import BaseAuthentication
+    from rest_framework.exceptions import APIException
+    from rest_framework.permissions import BasePermission
+    from rest_framework.request import Request
 
 from watchword.core.access_token import Claims
 from watchword.errors import TokenMissing, TryAgain, WatchwordError

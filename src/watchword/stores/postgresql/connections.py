@@ -14,6 +14,7 @@ import asyncpg
 from watchword.core import limits
 from watchword.errors import ConfigurationError, SchemaError, StoreUnavailable
 from watchword.ports import Entropy, Event
+from watchword.reasons import reason_of
 from watchword.stores.postgresql.lines import FAULTS, Line, Rows, Servers
 from watchword.stores.postgresql.migrations import migrate, pending
 from watchword.stores.postgresql.pool import Pool
@@ -61,7 +62,7 @@ class Connections:
             line = await servers.connect(PATIENCE)
             missing = await _pending(line)
         except FAULTS as error:
-            message = f"cannot open the database: {type(error).__name__}"
+            message = f"cannot open the database: {reason_of(error)}"
             raise StoreUnavailable(message) from error
         if missing:
             line.raw.terminate()
@@ -79,7 +80,7 @@ class Connections:
             finally:
                 line.raw.terminate()
         except FAULTS as error:
-            message = f"cannot migrate the database: {type(error).__name__}"
+            message = f"cannot migrate the database: {reason_of(error)}"
             raise StoreUnavailable(message) from error
 
     def __init__(self, pool: Pool, entropy: Entropy) -> None:

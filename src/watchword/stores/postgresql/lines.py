@@ -17,6 +17,7 @@ from asyncpg.connect_utils import SessionAttribute
 from asyncpg.prepared_stmt import PreparedStatement
 
 from watchword.errors import SettingsError
+from watchword.reasons import reason_of
 from watchword.stores.sql_files import load_statements
 
 SQL: Final = load_statements("postgresql")
@@ -140,6 +141,8 @@ class Servers:
                 # Its own words may have the URL in them, and so a password.
                 fault = "the URL of the database, or a file that it names, is no good"
                 raise SettingsError([fault]) from None
+            except asyncpg.UndefinedObjectError as error:
+                raise SettingsError([_foreign(error)]) from None
             except FAULTS as error:
                 last = error
             else:
@@ -166,9 +169,29 @@ class Servers:
         return Line(raw, pooled=pooled)
 
 
+def _foreign(error: asyncpg.UndefinedObjectError) -> str:
+    """Of a parameter in the URL that the driver has no use for: it asked the server."""
+    fault = f"the URL of the database: {reason_of(error)}"
+    if "channel_binding" not in str(error):
+        return fault
+    return (
+        f"{fault}. The driver cannot bind to the channel; sslmode=verify-full keeps "
+        "others out of the connection"
+    )
+
+
 async def _is_pooled(raw: asyncpg.Connection) -> bool:
-    """Whether a pooler is in between. Raises SettingsError if commits may be lost."""
-    ((server, commit),) = await raw.fetch(SQL["probe"])
+    """Whether a pooler is in between.
+
+    Raises SettingsError if commits may be lost, or names that people have.
+    """
+    ((server, commit, encoding),) = await raw.fetch(SQL["probe"])
+    if encoding != "UTF8":
+        fault = (
+            f"the database is encoded as {encoding}, which cannot store every name: "
+            "make another one by CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+        )
+        raise SettingsError([fault])
     if commit == "off":
         fault = (
             "synchronous_commit is off: a server that crashes forgets what was "

@@ -3,7 +3,10 @@
 -- rows does so in order of their keys: nobody can deadlock with anybody.
 
 -- name: probe
-SELECT pg_backend_pid(), current_setting('synchronous_commit');
+SELECT
+    pg_backend_pid(),
+    current_setting('synchronous_commit'),
+    current_setting('server_encoding');
 
 -- name: bound
 SELECT

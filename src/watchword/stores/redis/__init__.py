@@ -16,6 +16,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 from watchword.core.limits import SWEEP_AFTER
 from watchword.errors import SettingsError, StoreUnavailable, WatchwordError
 from watchword.ports import Entropy, Event, Store
+from watchword.reasons import reason_of
 from watchword.stores.redis.address import Address, address_of
 from watchword.stores.redis.cluster import Cluster
 from watchword.stores.redis.counters import Counters
@@ -179,5 +180,5 @@ def _fault(error: StoreUnavailable, address: Address) -> WatchwordError:
     if fault is not None:
         return SettingsError([f"WATCHWORD_SESSION_STORE_URL: {fault}"])
     places = ", ".join(f"{host}:{port}" for host, port in address.hosts)
-    what = f"{type(cause).__name__}: {cause}"
-    return StoreUnavailable(f"cannot open the session store at {places}: {what}")
+    why = reason_of(error)
+    return StoreUnavailable(f"cannot open the session store at {places}: {why}")

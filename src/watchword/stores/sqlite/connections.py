@@ -16,9 +16,10 @@ import apsw
 
 from watchword.errors import StoreUnavailable
 from watchword.ports import Entropy, Event
-from watchword.stores.sql_files import Migration, load_statements
+from watchword.reasons import reason_of
+from watchword.stores.sql_files import Migration, load_statements, path_of
 from watchword.stores.sql_rows import Row, event_row
-from watchword.stores.sqlite.database import connect, migrate, path_of, pending
+from watchword.stores.sqlite.database import connect, migrate, pending
 from watchword.stores.sqlite.writer import Writer
 
 
@@ -36,7 +37,7 @@ class Connections:
             connection = connect(path_of(url))
             return migrate(connection) if apply else pending(connection)
         except apsw.Error as error:
-            message = f"cannot migrate {path_of(url)}: {type(error).__name__}"
+            message = f"cannot migrate {path_of(url)}: {reason_of(error)}"
             raise StoreUnavailable(message) from error
         finally:
             if connection is not None:
@@ -53,7 +54,7 @@ class Connections:
             connection = connect(path)
             migrate(connection)
         except (OSError, apsw.Error) as error:
-            message = f"cannot open {path}: {type(error).__name__}"
+            message = f"cannot open {path}: {reason_of(error)}"
             raise StoreUnavailable(message) from error
         self._sql = load_statements("sqlite")
         self._writer = Writer(connection)

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
 import apsw
 
 from watchword.errors import SchemaError, StoreUnavailable
+from watchword.reasons import reason_of
 from watchword.stores import sql_files
 from watchword.stores.sql_files import Migration, load_statements
 
 # 3.7.0 to 3.51.2 can lose committed writes when a WAL is reset; apsw brings its own.
 SQLITE_MIN: Final = (3, 51, 3)
 BUSY_MS: Final = 5000
-
-
-def path_of(url: str) -> Path:
-    """The file of `sqlite:///relative/or/absolute.db` (four slashes: absolute)."""
-    return Path(unquote(urlsplit(url).path)[1:])
 
 
 def connect(path: Path) -> apsw.Connection:
@@ -36,7 +31,7 @@ def connect(path: Path) -> apsw.Connection:
         # Every checkpoint waits for the disk twice: a longer WAL makes them rarer.
         connection.pragma("wal_autocheckpoint", 4000)
     except apsw.Error as error:
-        message = f"cannot open {path}: {type(error).__name__}"
+        message = f"cannot open {path}: {reason_of(error)}"
         raise StoreUnavailable(message) from error
     return connection
 

@@ -17,7 +17,10 @@ that are killed, open the same URL beside one another.
 
 from __future__ import annotations
 
-import pytest
+from watchword.extras import needs
+
+with needs("watchword[testing]"):
+    import pytest
 
 _GROUPS = (
     *("durability", "feed", "pair", "parallel", "records", "record_rules"),
@@ -26,13 +29,14 @@ _GROUPS = (
 pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
 
 # Only now: a module that is imported already cannot explain its assertions any more.
-from watchword.testing.store_contract.backend import Backend  # noqa: E402
-from watchword.testing.store_contract.durability import DurabilityContract  # noqa: E402
-from watchword.testing.store_contract.feed import FeedOfTheEnded  # noqa: E402
-from watchword.testing.store_contract.parallel import Parallel  # noqa: E402
-from watchword.testing.store_contract.records import Records  # noqa: E402
-from watchword.testing.store_contract.reference import Reference  # noqa: E402
-from watchword.testing.store_contract.sessions import Sessions  # noqa: E402
+with needs("watchword[testing]"):
+    from watchword.testing.store_contract.backend import Backend
+    from watchword.testing.store_contract.durability import DurabilityContract
+    from watchword.testing.store_contract.feed import FeedOfTheEnded
+    from watchword.testing.store_contract.parallel import Parallel
+    from watchword.testing.store_contract.records import Records
+    from watchword.testing.store_contract.reference import Reference
+    from watchword.testing.store_contract.sessions import Sessions
 
 __all__ = ["Backend", "DurabilityContract", "StoreContract"]
 

@@ -1,0 +1,30 @@
+"""The `watchword` command, before anything that an extra brings is imported."""
+
+from __future__ import annotations
+
+import sys
+
+from watchword.extras import needs
+
+# What talks to a server as any client does; all others are the server's own.
+_OF_CLIENT = frozenset({"login", "token", "logout"})
+
+
+def main() -> None:
+    """Run the command. Exit code 2 where it needs an extra that is not installed."""
+    asked = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    extra = "client" if asked in _OF_CLIENT else "server"
+    try:
+        with needs(f"'watchword[{extra}]'"):
+            from watchword.cli import main as command  # noqa: PLC0415 - see above
+
+            command(prog_name="watchword")
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").startswith("watchword"):
+            raise
+        print(f"watchword: {missing}", file=sys.stderr)  # noqa: T201 - click may lack
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

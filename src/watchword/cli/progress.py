@@ -1,0 +1,64 @@
+"""Signs of life of commands that may take minutes: on a terminal, and nowhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import repeat
+from typing import IO, Final
+
+import click
+
+_FIRST_SECONDS: Final = 2.0
+_EVERY_SECONDS: Final = 1.0
+
+
+@contextlib.contextmanager
+def elapsing(doing: str) -> Iterator[None]:
+    """Tell for how long that has been under way, each second, once it takes a while.
+
+    A thread tells it: a store may hold up the event loop meanwhile.
+    """
+    if not sys.stderr.isatty():
+        yield
+        return
+    over = threading.Event()
+    thread = threading.Thread(target=_tell, args=(doing, over), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _tell(doing: str, over: threading.Event) -> None:
+    begun = time.monotonic()
+    told = ""
+    pause = _FIRST_SECONDS
+    while not over.wait(pause):
+        told = f"{doing}: {time.monotonic() - begun:.0f} s so far"
+        click.echo(f"\r{told}", nl=False, err=True)
+        pause = _EVERY_SECONDS
+    if told:
+        click.echo("\r" + " " * len(told) + "\r", nl=False, err=True)
+
+
+@contextlib.contextmanager
+def reading(file: IO[bytes], doing: str) -> Iterator[Callable[[int], None]]:
+    """A bar that is told how many bytes of a file have been read on."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    found = os.fstat(file.fileno())
+    # What is piped in has no size: then the bar moves, and has no end.
+    size = found.st_size if stat.S_ISREG(found.st_mode) else None
+    with click.progressbar(
+        repeat(None), length=size, label=doing, file=sys.stderr
+    ) as bar:
+        yield bar.update

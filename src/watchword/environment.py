@@ -1,0 +1,76 @@
+"""What surrounds the process: variables that a platform makes, and small files.
+
+Kubernetes puts the address of every service into every container, and Docker that of
+every link, under the service's own name: beside a service called `watchword-db` all of
+it begins as our settings do.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+_PREFIX: Final = r"WATCHWORD_(\w+_)?"
+_PROTOCOLS: Final = "tcp|udp|sctp"
+# Kubernetes: "Discovering services", environment variables. Docker: "Legacy container
+# links", environment variables. `PORT` itself is ours where it is a number.
+_PLATFORM: Final = re.compile(
+    rf"{_PREFIX}SERVICE_HOST=.*"
+    rf"|{_PREFIX}SERVICE_PORT(_\w+)?=\d*"
+    rf"|{_PREFIX}PORT=({_PROTOCOLS})://.*"
+    rf"|{_PREFIX}PORT_\d+_({_PROTOCOLS})(_(PROTO|PORT|ADDR)(_START|_END)?|_START|_END)?"
+    rf"=.*"
+    rf"|{_PREFIX}NAME=/.*"
+    rf"|{_PREFIX}ENV_\w+=.*",
+    re.DOTALL | re.IGNORECASE,
+)
+
+
+class Given(NamedTuple):
+    """A value, and its setting's name as the user wrote it."""
+
+    value: Any
+    name: str
+
+
+def is_from_platform(name: str, value: str) -> bool:
+    """Whether Kubernetes or Docker made that variable: no setting, and no typo."""
+    return _PLATFORM.fullmatch(f"{name}={value}") is not None
+
+
+def read_text(path: Path) -> str:
+    """A small file in UTF-8, without the byte order mark that some editors put there.
+
+    Raises OSError; ValueError for what is not UTF-8.
+    """
+    return path.read_text("utf-8-sig")
+
+
+def read_config(path: Path, faults: list[str], named_by: str | None) -> dict[str, Any]:
+    """What a TOML file has; nothing where there is none, unless something names it."""
+    try:
+        return tomllib.loads(read_text(path))
+    except FileNotFoundError:
+        if named_by:
+            faults.append(f"{named_by}: there is no file {path}")
+    except OSError as reason:
+        faults.append(f"{path} cannot be read: {reason.strerror}")
+    except ValueError:  # its text may repeat a line of the file, and so a secret
+        faults.append(f"{path} is not a TOML file in UTF-8")
+    return {}
+
+
+def unreadable(name: str, reason: Exception) -> str:
+    """Without the path: somebody may have put the secret itself there."""
+    why = f" ({reason.strerror})" if isinstance(reason, OSError) else ""
+    return f"{name}: the file cannot be read{why}"
+
+
+def stripped(value: Any, strip: Callable[[str], str]) -> Any:  # noqa: ANN401 - TOML's
+    """A value or a list of them, each text stripped; a path becomes its text."""
+    if isinstance(value, list | tuple):
+        return [stripped(one, strip) for one in value]
+    return strip(str(value)) if isinstance(value, str | Path) else value

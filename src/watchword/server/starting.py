@@ -1,0 +1,86 @@
+"""What a start needs before it makes anything: its socket, and files for TLS that work.
+
+Both are the operator's to mend, so each fault is a sentence that names the setting.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+from watchword.config import Settings
+from watchword.errors import SettingsError
+from watchword.server.listening import listen
+
+
+@contextlib.contextmanager
+def bind(settings: Settings) -> Iterator[list[socket.socket]]:
+    """The sockets that every process of this server accepts from.
+
+    They do not listen yet: a caller that can connect finds a server that answers.
+    Raises SettingsError.
+    """
+    host, port = settings.host, settings.port
+    with contextlib.ExitStack() as closing:
+        try:
+            bound = [closing.enter_context(one) for one in listen(host, port)]
+            if port == 0:  # each address has drawn a port of its own: one is enough
+                del bound[1:]
+        except (OSError, UnicodeError) as error:
+            raise SettingsError([_why(error, host, port)]) from None
+        yield bound
+
+
+def _why(error: OSError | UnicodeError, host: str, port: int) -> str:
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return f"--host {host} is no address or name known here"
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"port {port} of {host} is in use by another program, or by another "
+            "`watchword serve`: stop that one, or give another --port"
+        )
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return (
+            f"port {port} is not for this user: give a --port from 1024 on, or the "
+            "right to listen on lower ones (CAP_NET_BIND_SERVICE)"
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"--host {host} is no address of this machine"
+    return f"cannot listen on port {port} of {host}: {error.strerror}"
+
+
+def tls_faults(settings: Settings) -> Iterator[str]:
+    """What is wrong with the certificate and its key, a sentence each."""
+    certificate, key = settings.tls_cert, settings.tls_key
+    if certificate is None or key is None:
+        return
+    if _is_encrypted(key):
+        yield (
+            f"{key} is encrypted, and a server cannot be asked for a password: write "
+            f"the key without one, by `openssl pkey -in {key}`"
+        )
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # A password would be asked for on the terminal.
+        context.load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:  # its text names neither file
+        if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
+            yield f"{key} is not the key of the certificate in {certificate}"
+        else:
+            yield (
+                f"{certificate} and {key} are not a certificate in PEM and its key, "
+                "without a password"
+            )
+
+
+def _is_encrypted(key: Path) -> bool:
+    """By PKCS #8 (RFC 7468 §11), or by the older header of OpenSSL."""
+    try:
+        return b"ENCRYPTED" in key.read_bytes()
+    except OSError:
+        return False
