@@ -11,12 +11,13 @@ import signal
 import socket
 import sys
 from functools import partial
-from typing import Final
+from typing import Any, Final, cast
 
 import uvicorn
 
 from watchword.config import Settings
 from watchword.server.app import make_app
+from watchword.server.protocol import BoundedProtocol
 from watchword.server.workers import SERVING, Workers
 
 # SIGTERM: answers in flight finish, then the store commits what it accepted. Container
@@ -124,7 +125,7 @@ def _configuration(settings: Settings) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="watchword.server.protocol:BoundedProtocol",
+        http=cast("Any", BoundedProtocol),  # typed for another kind of asyncio's
         ws="none",
         lifespan="on",
         interface="asgi3",
