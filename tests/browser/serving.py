@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar, cast
 
 import uvicorn
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -26,6 +26,7 @@ from watchword.config import Settings
 from watchword.core.session import Session
 from watchword.passwords import INSECURE_FOR_TESTS
 from watchword.server.app import make_app
+from watchword.server.protocol import BoundedProtocol
 from watchword.testing import ManualClock
 
 REFRESH: Final = f"{BASE}/refresh"
@@ -138,7 +139,7 @@ class Site:
         configuration = uvicorn.Config(
             self.line,
             loop="asyncio",
-            http="watchword.server.protocol:BoundedProtocol",
+            http=cast("Any", BoundedProtocol),
             ws="none",
             lifespan="on",
             interface="asgi3",

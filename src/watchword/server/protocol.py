@@ -217,23 +217,32 @@ class BoundedProtocol(asyncio.BufferedProtocol):
 
     def _parse_body(self) -> None:
         """Parse what may belong to this body, and not a byte behind it."""
-        held, to_come = self._held, self._to_come
-        if to_come is not None:
-            size = min(to_come, len(held))
-            self._to_come = to_come = to_come - size
-        else:
-            # A message in chunks ends with an empty line, and so does every cut.
-            seen = self._tail + held
-            end = seen.find(_END)
-            size = len(held) if end < 0 else end + len(_END) - len(self._tail)
-            self._tail = seen[: len(self._tail) + size][1 - len(_END) :]
-        self._overhead += size
+        if self._to_come is None:
+            self._parse_chunks()
+            return
+        held, size = self._held, min(self._to_come, len(self._held))
         self._held = held[size:]
-        self._parser.feed_data(held[:size])
+        self._to_come -= size
+        self._feed_body(held[:size])
+        if (self._to_come > 0) != (self._state == _BODY):
+            raise Refused(MALFORMED, "the body does not end where it seems to")
+
+    def _parse_chunks(self) -> None:
+        """A message in chunks ends with an empty line, and so does every cut."""
+        whole, begin = self._tail + self._held, len(self._tail)
+        seen = memoryview(whole)
+        while self._state == _BODY and begin < len(seen):
+            found = whole.find(_END, max(0, begin - len(_END) + 1))
+            end = len(seen) if found < 0 else found + len(_END)
+            self._feed_body(seen[begin:end])
+            begin = end
+        self._tail, self._held = whole[:begin][1 - len(_END) :], whole[begin:]
+
+    def _feed_body(self, piece: bytes | memoryview) -> None:
+        self._overhead += len(piece)
+        self._parser.feed_data(piece)
         if self._overhead > HEAD_MAX:
             raise Refused(HEAD_TOO_LARGE, "trailers or chunk sizes are too large")
-        if to_come is not None and (to_come > 0) != (self._state == _BODY):
-            raise Refused(MALFORMED, "the body does not end where it seems to")
 
     # What llhttp says
 
