@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from watchword.subjects import Credentials, Subject
     from watchword.verify import Verifier
 
-__version__: Final = "0.1.0"
+__version__: Final = "0.1.1"
 
 __all__ = [
     "Credentials",
