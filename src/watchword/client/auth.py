@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from watchword.client.keeper import Keeper
 from watchword.client.outside import SYSTEM, Clocks, Draws
 from watchword.client.proof import Key
 from watchword.client.session import Issuer
-from watchword.core.network import is_loopback
 from watchword.errors import SettingsError
 from watchword.text import trimmed
 
@@ -188,7 +188,16 @@ def _secure_origin(address: str) -> str:
         raise SettingsError(["the URL of a server has no user name or password"])
     if not url.host or url.query or url.fragment:
         raise SettingsError([f"{address!r} is not the URL of a server"])
-    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.host)):
+    if url.scheme != "https" and not (url.scheme == "http" and _loopback(url.host)):
         fault = f"{address!r}: give an https URL; plain http is for this machine alone"
         raise SettingsError([fault])
     return origin_of(url)
+
+
+def _loopback(host: str) -> bool:
+    # As `core/network.py`, which the client does without: it is installed alone. Of the
+    # spellings of loopback it takes the usual ones, and refuses the others.
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
