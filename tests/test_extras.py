@@ -27,8 +27,9 @@ from packaging.utils import canonicalize_name
 from tests.composition import build_wheel
 
 EXTRAS = [
-    *("", "sqlite", "accounts", "server", "testing", "postgres", "redis", "verify"),
-    *("client", "starlette", "fastapi", "litestar", "django", "flask"),
+    *("", "sqlite", "accounts", "server", "testing", "store-contract", "postgres"),
+    *("redis", "verify", "client", "starlette", "fastapi", "litestar", "django"),
+    "flask",
 ]
 # What a program imports, and the extra that it is told of.
 PUBLIC = {
@@ -38,7 +39,7 @@ PUBLIC = {
     "watchword.verify": "",
     "watchword.testing": "",
     "watchword.testing.plugin": "testing",
-    "watchword.testing.store_contract": "testing",
+    "watchword.testing.store_contract": "store-contract",
     "watchword:Verifier": "verify",
     "watchword.verify:Verifier": "verify",
     "watchword.verify:SyncVerifier": "verify",

@@ -20,6 +20,7 @@ from watchword.background import Background
 from watchword.core.limits import THROTTLE_NAME_BURST
 from watchword.core.session import Session, Terms
 from watchword.errors import StoreUnavailable
+from watchword.failures import EventLimit
 from watchword.subjects import account_id_of
 from watchword.testing import ManualClock
 
@@ -279,7 +280,7 @@ async def test_a_wrong_password_stays_counted_where_the_audit_log_is_away(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or else an outage of the log would let anybody guess without end."""
-    monkeypatch.setattr(way.store, "record", _away)
+    monkeypatch.setattr(EventLimit, "record", _away)
     for _ in range(THROTTLE_NAME_BURST):
         answer = await way.api.try_login("alice", "wrong")
         assert code_of(answer) == "store_unavailable"

@@ -282,7 +282,9 @@ class Settings(BaseSettings):
 
 
 _PASSWORDS: Final = frozenset({"admin_password"})
-_LISTS: Final = frozenset({"secret", "behind_proxy", "cors_origins"})
+_LISTS: Final = frozenset(
+    {"secret", "behind_proxy", "cors_origins", "first_party_scope"}
+)
 _PATHS: Final = frozenset({"data", "tls_cert", "tls_key"})
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from watchword.extras import needs
 
-with needs("watchword[testing]"):
+with needs("watchword[store-contract]"):
     import pytest
 
 _GROUPS = (
@@ -29,7 +29,7 @@ _GROUPS = (
 pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
 
 # Only now: a module that is imported already cannot explain its assertions any more.
-with needs("watchword[testing]"):
+with needs("watchword[store-contract]"):
     from watchword.testing.store_contract.backend import Backend
     from watchword.testing.store_contract.durability import DurabilityContract
     from watchword.testing.store_contract.feed import FeedOfTheEnded
