@@ -124,6 +124,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         # It holds methods of this object: without it none of this waits for the
         # collector.
         self._parser = None
+        self._reading = bytearray()
 
     def let_go(self) -> None:
         self._transport.abort()
