@@ -43,12 +43,19 @@ class Refused(Exception):
         self.answer = answer
 
 
+_USUAL: Final = 64  # bytes of a request line that is remembered
 # Of a request line: method, path and query as they came, version.
 Line = tuple[str, bytes, bytes, str]
 
 
 def request_line(head: bytes) -> Line:
     """The first line of a head. Raises Refused."""
+    end = head.find(b"\n", 0, _USUAL) + 1
+    # Most lines have been seen before, to the letter. Longer ones are not remembered.
+    return _usual_line(head[:end]) if end else _line(head)
+
+
+def _line(head: bytes) -> Line:
     match = _LINE.match(head)
     if match is None:
         raise Refused(MALFORMED, "the request line is malformed")
@@ -58,6 +65,9 @@ def request_line(head: bytes) -> Line:
     if target[:1] != b"/" and (method, target) != (b"OPTIONS", b"*"):
         target = _absolute(target)
     return method.decode(), target, query or b"", version.decode()
+
+
+_usual_line: Final = lru_cache(maxsize=256)(_line)
 
 
 def _absolute(target: bytes) -> bytes:

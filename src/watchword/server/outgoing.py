@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 SECONDS_TO_READ: Final = 10
 # A client reads this much of what waits for it in that time, or it is cut: 1.6 KiB a
 # second, less than any network that is still in use.
 READ_LEAST: Final = 16 * 1024
+_NO_BODY: Final = (204, 304)
 
 
 def _nothing(*_: object) -> None:
@@ -104,3 +106,48 @@ class Outgoing(FlowControl):
             self._transport.abort()
         else:
             self._watch()
+
+
+class Exchange(RequestResponseCycle):
+    """A request and its answer: uvicorn's, but for the head of the answer.
+
+    uvicorn looks at each field by two regular expressions: measured, a twentieth of a
+    refresh. Here the head is looked at once, as a whole.
+    """
+
+    async def send(self, message: Any) -> None:  # noqa: ANN401 - as uvicorn's own
+        if self.response_started or self.disconnected or self.flow.write_paused:
+            await super().send(message)
+            return
+        if message["type"] != "http.response.start":
+            raise RuntimeError("an answer begins with its head")
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        self.transport.write(self._head(message["status"], message["headers"]))
+
+    def _head(self, status: int, fields: list[tuple[bytes, bytes]]) -> bytes:
+        """The head of the answer. Raises RuntimeError where a field is more than one.
+
+        The names are in lower case, as all that this application writes.
+        """
+        every = [*self.default_headers, *fields]
+        parts = [STATUS_LINE[status]]
+        for name, value in every:
+            if name == b"content-length":
+                self.expected_content_length = int(value)
+                self.chunked_encoding = False
+            elif name == b"connection":  # nothing but `close` is ever said there
+                self.keep_alive = False
+            parts += (name, b": ", value, b"\r\n")
+        more = []
+        if not self.keep_alive and b"connection" not in parts:
+            more.append(b"connection: close\r\n")
+        has_body = self.scope["method"] != "HEAD" and status not in _NO_BODY
+        if self.chunked_encoding is None and has_body:
+            self.chunked_encoding = True
+            more.append(b"transfer-encoding: chunked\r\n")
+        head = b"".join([*parts, *more, b"\r\n"])
+        lines = 2 + len(every) + len(more)
+        if not head.count(b"\r\n") == head.count(b"\n") == head.count(b"\r") == lines:
+            raise RuntimeError("a field of the answer has a line end in it")
+        return head

@@ -18,7 +18,6 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
@@ -30,7 +29,7 @@ from watchword.server.heads import (
     request_line,
     without_upgrade,
 )
-from watchword.server.outgoing import Outgoing
+from watchword.server.outgoing import Exchange, Outgoing
 from watchword.server.problems import (
     HEAD_TOO_LARGE,
     MALFORMED,
@@ -45,6 +44,9 @@ HEAD_MAX: Final = 64 * 1024
 # One read, and so also all that is held of requests that come before their turn.
 READ_MAX: Final = 16 * 1024
 SECONDS_TO_SEND: Final = 10
+# Shared by all connections: a loop reads into it and hands it on in one step, and a
+# process that serves has one loop. One of its own would cost each read 16 KiB of zeros.
+_READ: Final = memoryview(bytearray(READ_MAX))
 
 _END: Final = b"\r\n\r\n"
 _BLANK: Final = b"\r\n"
@@ -84,13 +86,12 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._held = b""
         self._searched = 0
-        self._reading = bytearray()
         # Of the message that is being received: what was no body; what is to come of a
         # body of known length; the last bytes of one in chunks.
         self._overhead = 0
         self._to_come: int | None = None
         self._tail = b""
-        self._cycle: RequestResponseCycle | None = None
+        self._cycle: Exchange | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._idle_until: float | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -124,7 +125,6 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         # It holds methods of this object: without it none of this waits for the
         # collector.
         self._parser = None
-        self._reading = bytearray()
 
     def let_go(self) -> None:
         self._transport.abort()
@@ -145,17 +145,15 @@ class BoundedProtocol(asyncio.BufferedProtocol):
 
     # What comes
 
-    def get_buffer(self, sizehint: int) -> bytearray:
+    def get_buffer(self, sizehint: int) -> memoryview:
         del sizehint
-        self._reading = bytearray(READ_MAX)
-        return self._reading
+        return _READ
 
     def buffer_updated(self, nbytes: int) -> None:
-        received, self._reading = self._reading, bytearray()
         if self._state == _OVER:
             return
         self._idle_until = None
-        data = bytes(memoryview(received)[:nbytes])
+        data = _READ[:nbytes].tobytes()
         self._held = self._held + data if self._held else data
         self._proceed()
 
@@ -308,7 +306,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
             "query_string": query,
         }
         self.connections_here.answering(self)
-        self._cycle = cycle = RequestResponseCycle(
+        self._cycle = cycle = Exchange(
             scope=scope,
             transport=cast("Any", self._out),
             flow=self._out,
