@@ -79,6 +79,9 @@ class Outgoing(FlowControl):
     def lost(self) -> None:
         """The connection is no more."""
         self._unwatch()
+        # What was given refers to the protocol, which refers to this object: neither
+        # waits for the collector.
+        self.close = self._transport.close
         super().resume_writing()
 
     def _watch(self) -> None:
