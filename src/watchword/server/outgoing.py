@@ -14,6 +14,10 @@ SECONDS_TO_READ: Final = 10
 READ_LEAST: Final = 16 * 1024
 
 
+def _nothing(*_: object) -> None:
+    """What there is to do for a connection that is gone."""
+
+
 class Outgoing(FlowControl):
     """uvicorn's flow control and what it writes to, in one object.
 
@@ -28,8 +32,8 @@ class Outgoing(FlowControl):
         closed: Callable[[], None],
     ) -> None:
         super().__init__(transport)
-        self.write = transport.write
-        self.close = closed
+        self.write: Callable[[bytes], None] = transport.write
+        self.close: Callable[[], None] = closed
         self._loop = loop
         self._held = False
         self._ended = False
@@ -77,11 +81,9 @@ class Outgoing(FlowControl):
         self._watch()
 
     def lost(self) -> None:
-        """The connection is no more."""
+        """The connection is no more: nothing is written, and no cycle is left."""
         self._unwatch()
-        # What was given refers to the protocol, which refers to this object: neither
-        # waits for the collector.
-        self.close = self._transport.close
+        self.write = self.close = _nothing
         super().resume_writing()
 
     def _watch(self) -> None:
