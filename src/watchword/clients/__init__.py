@@ -32,7 +32,7 @@ from watchword.clients.rules import (
 from watchword.core import limits
 from watchword.core.access_token import client_claims
 from watchword.core.actor import APP, By, EndReason
-from watchword.core.network import network_of
+from watchword.core.network import caller_of
 from watchword.core.session import Asked, Policy
 from watchword.core.throttle import Cost
 from watchword.errors import (
@@ -390,7 +390,7 @@ def _costs(client_id: str, address: str) -> tuple[Cost, Cost]:
     rate = limits.THROTTLE_CLIENT_BURST, limits.THROTTLE_CLIENT_INTERVAL
     return (
         Cost(f"client:{spelled[:32]}", *rate),
-        Cost(f"client-address:{network_of(address) or address}", *rate),
+        Cost(f"client-address:{caller_of(address)}", *rate),
     )
 
 
