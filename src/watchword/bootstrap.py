@@ -146,13 +146,7 @@ class Watchword:
             clock=clock,
             entropy=entropy,
         )
-        self.subjects = authenticate and Subjects(
-            authenticate,
-            store=store,
-            sessions=self.sessions,
-            background=self.background,
-            clock=clock,
-        )
+        self.subjects = authenticate and self._subjects(authenticate)
         # Who signs in: the app's users where it has its own, else our accounts.
         self.sign_in = (self.subjects or self.accounts).sign_in
         self.checker = self._checker()
@@ -167,6 +161,15 @@ class Watchword:
             clock=self.clock,
             entropy=entropy,
             first_party_scope=self.settings.first_party_scope,
+        )
+
+    def _subjects(self, authenticate: Authenticate) -> Subjects:
+        return Subjects(
+            authenticate,
+            store=self.store,
+            sessions=self.sessions,
+            background=self.background,
+            clock=self.clock,
         )
 
     def _checker(self) -> Checker:
