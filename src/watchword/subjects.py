@@ -178,7 +178,7 @@ class Subjects:
             raise
 
     async def _asked(self, given: Credentials, waiting: str) -> _Known:
-        """What the app says; `waiting` is whom the threads are shared with fairly.
+        """What the app says; threads are shared fairly between the callers `waiting`.
 
         Raises InvalidCredentials where the app knows no such user.
         """
