@@ -218,7 +218,7 @@ class Watchword:
         self.revocations.forget_expired()
         self.feed.forget_expired(now)
         if not self._steadiness.is_steady(now, self._monotonic()):
-            return  # not the turn of the others either: their clock may be right
+            return  # the turn is left to a process whose clock may be right
         turn = b"sweep %d" % (now // limits.SWEEP_EVERY)
         # Whoever names it first: so one that died is replaced at the next turn.
         if not all(await self.store.use_once([(turn, now + limits.HOUR)])):
@@ -312,7 +312,7 @@ async def prepare(settings: Settings) -> Prepared:
     """
     file = file_of(settings.database_url)
     if settings.admin_password is not None and file is not None and not file.exists():
-        # Before anything is made: it is going to count.
+        # It becomes the administrator's: a bad one is refused before anything is made.
         with _of_admin_password():
             given = settings.admin_password.get_secret_value()
             check_new_password(given, names=(_ADMIN, *CONTEXT))

@@ -325,7 +325,8 @@ class Clients:
     async def disable(self, name: str, *, by: By = APP) -> int:
         """Accept the client no more and end its sessions; how many.
 
-        Tokens of the client's own are good until they expire.
+        Tokens of the client's own are good until they expire. Raises NotFound,
+        InvalidRequest for the client that is built in.
         """
         await self._update(
             name, lambda row: _changed(row, disabled=True), "disabled", by
@@ -335,7 +336,7 @@ class Clients:
         )
 
     async def enable(self, name: str, *, by: By = APP) -> None:
-        """Accept the client again. Sessions that ended stay so."""
+        """Accept the client again; ended sessions stay so. Raises as `disable`."""
         await self._update(
             name, lambda row: _changed(row, disabled=False), "enabled", by
         )
