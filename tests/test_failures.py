@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from watchword.core.limits import EVENT_BURST, EVENT_INTERVAL, HOUR, MINUTE
+from watchword.errors import StoreUnavailable
 from watchword.failures import EventLimit, Seldom
 from watchword.ports import Event, EventType
 
@@ -15,7 +16,11 @@ FAILED, THROTTLED = EventType.SIGN_IN_FAILED, EventType.SIGN_IN_THROTTLED
 
 
 class Log(list[Event]):
+    away = False
+
     async def record(self, event: Event) -> None:
+        if self.away:
+            raise StoreUnavailable
         self.append(event)
 
 
@@ -48,8 +53,12 @@ async def test_a_type_has_a_ceiling_and_what_it_leaves_out_is_counted(
     assert len(caplog.records) == 1
     await limit.record(event(kind=THROTTLED))  # each type has its own
     assert len(log) == EVENT_BURST + 1
-    await limit.record(event(NOW + EVENT_INTERVAL, reason="y"))
-    await limit.record(event(NOW + 2 * EVENT_INTERVAL, reason="z"))
+    log.away = True  # what was left out is not lost with the event that tells of it
+    with pytest.raises(StoreUnavailable):
+        await limit.record(event(NOW + EVENT_INTERVAL))
+    log.away = False
+    await limit.record(event(NOW + 2 * EVENT_INTERVAL, reason="y"))
+    await limit.record(event(NOW + 3 * EVENT_INTERVAL, reason="z"))
     assert [one.detail for one in log[-2:]] == [
         {"reason": "y", "left_out": 50},
         {"reason": "z"},

@@ -49,6 +49,19 @@ async def test_however_often_it_is_asked_little_is_written() -> None:
     await health.check()
 
 
+async def test_a_fault_that_many_are_told_does_not_grow() -> None:
+    """Each caller's frames would be kept, for as long as the fault is."""
+    disk = Disk()
+    disk.fault = StoreUnavailable("full")
+    health = Health(disk, ManualClock(), ManualClock(0), b"one")
+    lengths = set()
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable) as told:
+            await health.check()
+        lengths.add(len(told.traceback))
+    assert len(lengths) == 1
+
+
 async def test_the_first_cause_is_logged_once_a_minute_and_without_a_row(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from tests.scenarios.api import BASE, PASSWORD, LocalApi, code_of, settings_for
 from tests.scenarios.api import local_api as open_api
-from watchword import Credentials, Subject, background
+from watchword import Credentials, Subject, background, errors
 from watchword.background import Background
 from watchword.core.limits import THROTTLE_NAME_BURST
 from watchword.core.session import Session, Terms
@@ -338,3 +338,25 @@ async def _settled(work: Background) -> None:
         while work._tasks:
             await asyncio.wait(work._tasks)
             await asyncio.sleep(0)
+
+
+async def test_an_attempt_that_a_busy_store_refused_is_not_given_back(
+    way: Way, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where the caller has gone by then: nothing is tried for five minutes."""
+    monkeypatch.setattr(background, "PAUSES", (0,))
+    asked, refused = asyncio.Event(), asyncio.Event()
+
+    async def take(*_: Any) -> int:
+        asked.set()
+        await refused.wait()
+        raise errors.Overloaded
+
+    monkeypatch.setattr(way.store, "take", take)
+    task = asyncio.create_task(way.sign_in())
+    await asyncio.wait_for(asked.wait(), 10)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    refused.set()
+    await _settled(way.api.engine.background)
+    assert caplog.messages == []

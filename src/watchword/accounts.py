@@ -21,7 +21,7 @@ from watchword.attempts import Attempts
 from watchword.background import Background
 from watchword.core import limits
 from watchword.core.actor import APP, By, EndReason
-from watchword.core.network import network_of
+from watchword.core.network import caller_of
 from watchword.core.session import (
     ALL,
     Asked,
@@ -475,7 +475,7 @@ def throttle_costs(name: str, address: str) -> tuple[Cost, Cost]:
             limits.THROTTLE_NAME_INTERVAL,
         ),
         Cost(
-            f"address:{network_of(address) or address}",
+            f"address:{caller_of(address)}",
             limits.THROTTLE_ADDRESS_BURST,
             limits.THROTTLE_ADDRESS_INTERVAL,
         ),

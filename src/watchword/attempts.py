@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from watchword.background import Background
 from watchword.core.throttle import Cost
-from watchword.errors import InvalidCredentials, StoreUnavailable, Throttled
+from watchword.errors import InvalidCredentials, Throttled, TryAgain
 from watchword.failures import EventLimit
 from watchword.ports import Event, EventType, Throttle
 
@@ -34,7 +34,8 @@ class Attempts:
     ) -> AsyncIterator[None]:
         """One attempt, which fails where the body raises InvalidCredentials.
 
-        A success starts the first counter, that of the name, anew. Raises Throttled.
+        A success starts the first counter, that of the name, anew. Raises Throttled,
+        Overloaded, StoreUnavailable.
         """
         taking = asyncio.ensure_future(self._throttle.take(costs, now))
         try:
@@ -69,8 +70,8 @@ class Attempts:
         async def work() -> None:
             try:
                 wait = await taking
-            except StoreUnavailable:
-                return  # nobody knows whether it was counted: then it stays
+            except TryAgain:
+                return  # perhaps it was counted, perhaps not: then it stays
             if not wait:
                 await self._throttle.give_back(costs, forget=forget)
 

@@ -146,13 +146,7 @@ class Watchword:
             clock=clock,
             entropy=entropy,
         )
-        self.subjects = authenticate and Subjects(
-            authenticate,
-            store=store,
-            sessions=self.sessions,
-            background=self.background,
-            clock=clock,
-        )
+        self.subjects = authenticate and self._subjects(authenticate)
         # Who signs in: the app's users where it has its own, else our accounts.
         self.sign_in = (self.subjects or self.accounts).sign_in
         self.checker = self._checker()
@@ -167,6 +161,15 @@ class Watchword:
             clock=self.clock,
             entropy=entropy,
             first_party_scope=self.settings.first_party_scope,
+        )
+
+    def _subjects(self, authenticate: Authenticate) -> Subjects:
+        return Subjects(
+            authenticate,
+            store=self.store,
+            sessions=self.sessions,
+            background=self.background,
+            clock=self.clock,
         )
 
     def _checker(self) -> Checker:
@@ -215,7 +218,7 @@ class Watchword:
         self.revocations.forget_expired()
         self.feed.forget_expired(now)
         if not self._steadiness.is_steady(now, self._monotonic()):
-            return  # not the turn of the others either: their clock may be right
+            return  # the turn is left to a process whose clock may be right
         turn = b"sweep %d" % (now // limits.SWEEP_EVERY)
         # Whoever names it first: so one that died is replaced at the next turn.
         if not all(await self.store.use_once([(turn, now + limits.HOUR)])):
@@ -309,7 +312,7 @@ async def prepare(settings: Settings) -> Prepared:
     """
     file = file_of(settings.database_url)
     if settings.admin_password is not None and file is not None and not file.exists():
-        # Before anything is made: it is going to count.
+        # It becomes the administrator's: a bad one is refused before anything is made.
         with _of_admin_password():
             given = settings.admin_password.get_secret_value()
             check_new_password(given, names=(_ADMIN, *CONTEXT))

@@ -69,7 +69,11 @@ class EventLimit:
         left_out = self._left_out.pop(event.type, 0)
         if left_out:
             event = replace(event, detail={**event.detail, "left_out": left_out})
-        await self._record(event)
+        try:
+            await self._record(event)
+        except BaseException:  # cancelled, too: the next event tells of them
+            self._left_out[event.type] += left_out
+            raise
 
     def _is_below(self, event: Event) -> bool:
         """Whether the type has room; if not, the event is counted as left out."""

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from watchword.core import limits
-from watchword.core.network import network_of
+from watchword.core.network import caller_of
 from watchword.core.session import Ended
 from watchword.errors import Overloaded, StoreUnavailable
 
@@ -141,7 +141,7 @@ class Journal:
         The first place of a client is its own, wherever it calls from, while there is
         any; for more it shares with the other clients, and with those of its network.
         """
-        network = network_of(address) or address
+        network = caller_of(address)
         most = limits.FEED_FOLLOWERS
         if self._of_client[client_id]:
             most -= limits.FEED_FIRST

@@ -44,7 +44,8 @@ class Health:
                 self._tried_at = here
                 self._fault = await self._try_a_write()
             if self._fault is not None:
-                raise self._fault
+                # Without where it was raised before: that would grow with each caller.
+                raise self._fault.with_traceback(None)
 
     async def _try_a_write(self) -> StoreUnavailable | None:
         now = self._clock()

@@ -347,9 +347,8 @@ class KeyRing:
         if not any(row.state == "next" for row in left):
             left.append(self._vault.seal(generate(self._alg), "next", now))
         if not await self._swap(self._revision, left, "retired", by):
-            await self.retire(
-                kid, by=by
-            )  # somebody changed the ring meanwhile: theirs, then
+            # Another process has changed the ring: look at it as it is now.
+            await self.retire(kid, by=by)
 
     def _of_state(self, state: str) -> SealedKey:
         return next(row for row in self._rows if row.state == state)

@@ -1,4 +1,4 @@
-"""What a library raised, as a sentence for the operator, who never reads a class name.
+"""What a library raised, as a sentence for the operator, not a class name.
 
 The libraries are known by their names alone: none is imported for it.
 """

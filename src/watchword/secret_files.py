@@ -1,11 +1,11 @@
-"""Files that hold secrets: made for their owner alone, and who else may change them.
+"""Files that hold secrets: made for their owner alone; what others may do to them.
 
-A server believes what its secret file says: whoever may write that file, or put another
-in its place, makes tokens of any account. As `ssh` does with its keys, a file or folder
-that everyone on the machine may write is refused; so is one that another user put into
-a folder where everyone may, such as `/tmp`. Two things differ from `ssh`, for secrets
-in containers are mounted so: what everyone may *read*, and what *one* other user may
-change, is a warning, and so is a mounted folder that everyone may write.
+A server believes what its secret file says: a user that may write that file, or put
+another in its place, makes tokens of any account. As `ssh` does with its keys, a file
+or folder that everyone on the machine may write is refused; so is one that another user
+put into a folder where everyone may, such as `/tmp`. Two things differ from `ssh`, for
+secrets in containers are mounted so: what everyone may *read*, and what *one* other
+user may change, is a warning, and so is a mounted folder that everyone may write.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _by_everyone(entry: Path, found: os.stat_result) -> Iterator[Exposure]:
     is_folder = stat.S_ISDIR(found.st_mode)
     sticky = is_folder and found.st_mode & stat.S_ISVTX  # others cannot replace ours
     if found.st_mode & stat.S_IWOTH and not sticky:
-        # Kubernetes makes volumes so; nobody else is in the container.
+        # Kubernetes makes volumes so; no other user is in the container.
         mounted = is_folder and entry.is_mount()
         sentence = f"{entry}: everyone on this machine may write it (chmod o-w)"
         yield Exposure(sentence, refused=not mounted)
@@ -142,6 +142,7 @@ def _steps(path: Path) -> Iterator[tuple[Path, os.stat_result, os.stat_result]]:
 def make_private(path: Path, text: str, tag: str) -> bool:
     """Create a file whole or not at all, durably; False where there is one already.
 
+    Raises OSError.
     `tag` makes the name of the file that is written first: no two calls share one.
     """
     if path.exists():

@@ -154,7 +154,10 @@ class Subjects:
         but: bytes | None = None,
         by: By = APP,
     ) -> int:
-        """End the subject's sessions, or all but one; how many were alive."""
+        """End the subject's sessions, or all but one; how many were alive.
+
+        Raises ValueError for what is no id, NotFound for the `sub` of a client.
+        """
         account_id = account_id_of(subject_id)
         for ended in self._under_way.values():
             ended.add(account_id)
@@ -178,7 +181,7 @@ class Subjects:
             raise
 
     async def _asked(self, given: Credentials, waiting: str) -> _Known:
-        """What the app says; `waiting` is whom the threads are shared with fairly.
+        """What the app says; threads are shared fairly between the callers `waiting`.
 
         Raises InvalidCredentials where the app knows no such user.
         """

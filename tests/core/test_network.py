@@ -7,6 +7,7 @@ import ipaddress
 import pytest
 
 from watchword.core.network import (
+    caller_of,
     is_loopback,
     network_of,
     parse_address,
@@ -72,6 +73,7 @@ def test_what_is_no_address_stays_what_it_is(text: str) -> None:
 )
 def test_one_customer_is_one_network(address: str, network: str | None) -> None:
     assert network_of(address) == network
+    assert caller_of(address) == (network or address)
 
 
 @pytest.mark.parametrize(

@@ -131,3 +131,19 @@ async def test_where_the_first_workers_cannot_start_there_is_no_server(
     with listener:
         wrong = settings.model_copy(update={"secret": other})
         assert await Workers(wrong, [listener]).run() == 1
+
+
+async def test_workers_that_are_launched_together_leave_ctrl_c_to_the_parent(
+    tmp_path: Path, listener: socket.socket
+) -> None:
+    """As where two have died at once. SIGINT is blocked while each is launched."""
+    settings = settings_for(tmp_path, "sqlite", workers=2)
+    await prepare(settings)
+    with listener:
+        both = Workers(settings, [listener])
+        async with both._tasks:
+            launched = await asyncio.gather(both._start(), both._start())
+            blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            both._give_up()  # none takes their place
+            await asyncio.gather(*(one.stop() for one in launched if one is not None))
+    assert signal.SIGINT not in blocked

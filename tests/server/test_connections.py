@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import gc
 import socket
 import ssl
+import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from uvicorn.config import Config
+from uvicorn.server import ServerState
 
+from tests.patience import auntil
 from tests.server.live import PASSWORD, Live, read_answer, request
 from tests.server.test_https import certificate
 from watchword.core.limits import CONNECTIONS_MAX
 from watchword.server.connections import Connections, most_connections
 from watchword.server.listening import listen
+from watchword.server.protocol import BoundedProtocol
 
 ISSUER: dict[str, Any] = {
     "WATCHWORD_ISSUER": "https://login.example",
@@ -64,6 +72,37 @@ def test_without_a_limit_none_is_let_go() -> None:
     lines = [Line() for _ in range(2000)]
     assert all(map(here.opened, lines))
     assert not any(line.gone for line in lines)
+
+
+async def test_a_connection_that_is_over_is_gone_at_once() -> None:
+    """Nothing of it waits for the garbage collector, however it ended."""
+    config = Config(Starlette(), lifespan="off")
+    config.load()
+    state, there = ServerState(), []
+
+    def protocol() -> Any:
+        one = BoundedProtocol(config, state, {})
+        there.append(weakref.ref(one))
+        return one
+
+    loop = asyncio.get_running_loop()
+    async with await loop.create_server(protocol, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        gc.disable()
+        try:
+            head = b"GET / HTTP/1.1\r\nHost: h\r\n"
+            ends = (b"\r\n", b"Connection: close\r\n\r\n", b"Host: two\r\n\r\n")
+            for sent in (b"", *(head + end for end in ends)):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(sent)
+                if sent:
+                    assert (await reader.read(12)).startswith(b"HTTP/1.1 ")
+                writer.close()
+                await writer.wait_closed()
+            await auntil(lambda: not any(one() for one in there))
+        finally:
+            gc.enable()
+    assert len(there) == 4
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,14 @@ LENGTHS: Final = [
         }.items()
     ),
     _post("CL zero, padded", "9110 §8.6", ["Content-Length: 02"], b"{}", 400, 404),
+    _post(
+        "CL of 5000 digits",
+        "9110 §8.6",
+        [f"Content-Length: {2:05000}"],
+        b"{}",
+        413,
+        404,
+    ),
     _post("CL of a request", "9112 §6.3", [_L], SMUGGLED, 400, 404),
     Row(
         "GET with a body",

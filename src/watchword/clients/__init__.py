@@ -32,7 +32,7 @@ from watchword.clients.rules import (
 from watchword.core import limits
 from watchword.core.access_token import client_claims
 from watchword.core.actor import APP, By, EndReason
-from watchword.core.network import network_of
+from watchword.core.network import caller_of
 from watchword.core.session import Asked, Policy
 from watchword.core.throttle import Cost
 from watchword.errors import (
@@ -325,7 +325,8 @@ class Clients:
     async def disable(self, name: str, *, by: By = APP) -> int:
         """Accept the client no more and end its sessions; how many.
 
-        Tokens of the client's own are good until they expire.
+        Tokens of the client's own are good until they expire. Raises NotFound,
+        InvalidRequest for the client that is built in.
         """
         await self._update(
             name, lambda row: _changed(row, disabled=True), "disabled", by
@@ -335,7 +336,7 @@ class Clients:
         )
 
     async def enable(self, name: str, *, by: By = APP) -> None:
-        """Accept the client again. Sessions that ended stay so."""
+        """Accept the client again; ended sessions stay so. Raises as `disable`."""
         await self._update(
             name, lambda row: _changed(row, disabled=False), "enabled", by
         )
@@ -390,7 +391,7 @@ def _costs(client_id: str, address: str) -> tuple[Cost, Cost]:
     rate = limits.THROTTLE_CLIENT_BURST, limits.THROTTLE_CLIENT_INTERVAL
     return (
         Cost(f"client:{spelled[:32]}", *rate),
-        Cost(f"client-address:{network_of(address) or address}", *rate),
+        Cost(f"client-address:{caller_of(address)}", *rate),
     )
 
 

@@ -1,4 +1,4 @@
-"""Who did something, and why a session ended: words that operators search for."""
+"""What caused a change, and why a session ended: words that operators search for."""
 
 from __future__ import annotations
 

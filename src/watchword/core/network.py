@@ -81,3 +81,8 @@ def network_of(address: str) -> str | None:
     if isinstance(parsed, ipaddress.IPv4Address):
         return str(parsed)
     return str(ipaddress.ip_network((int(parsed), 64), strict=False))
+
+
+def caller_of(address: str) -> str:
+    """What is counted as one caller: the network, or the text where there is none."""
+    return network_of(address) or address

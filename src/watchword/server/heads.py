@@ -91,7 +91,8 @@ def body_of(version: str, fields: Sequence[Field]) -> tuple[int | None, bool]:
         if name == b"host":
             hosts.append(value)
         elif name == b"content-length":
-            length = int(value)
+            # Python refuses to read thousands of digits, and llhttp takes any zeros.
+            length = int(b"0" + value.lstrip(b"0"))
         elif name == b"transfer-encoding":
             codings.append(value)
         else:  # RFC 9110 §10.1.1: from a client of HTTP/1.0 it means nothing

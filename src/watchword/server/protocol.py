@@ -258,7 +258,8 @@ class BoundedProtocol(asyncio.BufferedProtocol):
     def on_headers_complete(self) -> None:
         self._parsed_head = True
         self._state = _BODY
-        self._keeps_alive = self._parser.should_keep_alive()  # later it is forgotten
+        # llhttp forgets it at the end of the message.
+        self._keeps_alive = self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
         self._overhead -= len(body)

@@ -124,6 +124,7 @@ class Workers:
         self._tasks = asyncio.TaskGroup()
         self._stopping = asyncio.Event()
         self._renewing = asyncio.Lock()
+        self._launching = asyncio.Lock()
         self._have_served = False
         self._code = 0
 
@@ -145,7 +146,10 @@ class Workers:
 
     async def _start(self) -> Worker | None:
         try:
-            worker = await Worker.start(self._settings, self._listeners)
+            # One at a time: a mask of signals that two tasks hold at once would be put
+            # back as the other one had it, and Ctrl-C never reach this process again.
+            async with self._launching:
+                worker = await Worker.start(self._settings, self._listeners)
         except OSError as error:  # too many processes, or too little memory, for now
             _log.warning("no new worker: %s", error.strerror)
             return None

@@ -118,7 +118,7 @@ class Streams:
             outbox, await self._servers.ask(*self._reading(outbox, _FIRST, STEP))
         ):
             entries.sort(key=attrgetter("at"))
-            # A few at a time: that store has others who wait for it to write.
+            # A few at a time: other callers wait for that store to write.
             for begin in range(0, len(entries), ADOPTED):
                 some = entries[begin : begin + ADOPTED]
                 await self._records.adopt(
