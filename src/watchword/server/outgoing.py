@@ -20,10 +20,6 @@ def _nothing(*_: object) -> None:
     """What there is to do for a connection that is gone."""
 
 
-def _nothing(*_: object) -> None:
-    """What there is to do for a connection that is gone."""
-
-
 class Outgoing(FlowControl):
     """uvicorn's flow control and what it writes to, in one object.
 
