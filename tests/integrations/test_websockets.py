@@ -31,7 +31,7 @@ from watchword.integrations import asgi
 from watchword.integrations import fastapi as for_fastapi
 from watchword.integrations import litestar as for_litestar
 from watchword.integrations import starlette as for_starlette
-from watchword.integrations.websockets import Close, Sockets
+from watchword.integrations.websockets import Close, Sockets, headers_of
 from watchword.verify.challenges import refusal
 
 FRAMEWORKS: Final = ("fastapi", "starlette", "litestar")
@@ -284,3 +284,23 @@ def test_a_socket_that_has_a_subprotocol_of_its_own_keeps_it() -> None:
     whole = Sockets(app, lambda _, error: refusal(error))
     asyncio.run(whole(scope, send, send))  # type: ignore[arg-type]
     assert sent == [{"type": "websocket.accept", "subprotocol": "graphql-ws"}]
+
+
+def test_a_server_may_leave_out_what_was_not_offered() -> None:
+    """`subprotocols` is optional in the scope (ASGI, Websocket connection scope)."""
+    sent = list[Any]()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert headers_of(scope) == []
+        await send({"type": "websocket.accept"})
+        await receive()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "websocket.disconnect"}
+
+    whole = Sockets(app, lambda _, error: refusal(error))
+    asyncio.run(whole({"type": "websocket", "headers": []}, receive, send))
+    assert sent == [{"type": "websocket.accept"}]
