@@ -19,7 +19,7 @@ with needs("watchword[fastapi]"):
     from fastapi import Depends, FastAPI
     from fastapi.openapi.models import HTTPBearer
     from fastapi.security.base import SecurityBase
-    from starlette.requests import HTTPConnection, Request
+    from starlette.requests import ClientDisconnect, HTTPConnection, Request
     from starlette.responses import JSONResponse, Response
     from starlette.routing import Route
 
@@ -138,7 +138,11 @@ class Auth(_Guarded, Embedded):
             raise request.scope["refused"]
         if "x-requested-with" not in request.headers:
             raise CsrfRejected
-        form = dict(parse_qsl((await read_body(request)).decode("latin-1")))
+        try:
+            sent = await read_body(request)
+        except ClientDisconnect:
+            return Response(status_code=400)  # no client is there to read it
+        form = dict(parse_qsl(sent.decode("latin-1")))
         asked = {name: form.get(name, "") for name in ("username", "password")}
         headers = [
             (name, b"application/json" if name == b"content-type" else value)
