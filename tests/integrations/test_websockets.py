@@ -223,6 +223,26 @@ def test_an_open_socket_of_an_api_ends_with_its_session(
         assert (raised.value.code, raised.value.reason) == (1008, "token_revoked")
 
 
+def test_what_was_taken_from_a_user_is_not_renewed(
+    client: TestClient, elsewhere: Elsewhere
+) -> None:
+    """What the socket was opened for may have needed it."""
+    more = {"roles": ["clerk", "boss"], "scope": "read write"}
+    for less, code in (
+        ({"roles": ["clerk"]}, "insufficient_role"),
+        ({"scope": "read"}, "insufficient_scope"),
+    ):
+        first = bearer(elsewhere.mint.with_claims(**more))
+        with client.websocket_connect("/ws", headers=first) as socket:
+            socket.receive_text()
+            socket.send_text(elsewhere.mint.with_claims(**more))
+            assert int(socket.receive_text()) > 0
+            socket.send_text(elsewhere.mint.with_claims(**more | less))
+            with pytest.raises(WebSocketDisconnect) as raised:
+                socket.receive_text()
+        assert (raised.value.code, raised.value.reason) == (1008, code)
+
+
 def test_a_bound_token_opens_a_socket_with_its_proof_alone(
     client: TestClient, elsewhere: Elsewhere
 ) -> None:
