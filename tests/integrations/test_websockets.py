@@ -104,6 +104,7 @@ def test_what_is_no_good_token_is_refused_before_the_socket_opens(
         ("/ws", {"token": "no.jwt.atall"}, (401, "token_invalid")),
         ("/ws", {"offer": ["bearer", "no.jwt.atall"]}, (401, "token_invalid")),
         ("/ws", {"offer": ["bearer"]}, (400, "invalid_request")),
+        ("/ws", {"offer": ["bearer", access, "bearer", "x"]}, (400, "invalid_request")),
         (
             "/ws",
             {"token": access, "offer": ["bearer", access]},

@@ -30,16 +30,21 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 def headers_of(scope: Mapping[str, Any]) -> Headers:
     """The fields of a request; of a websocket also the token among its subprotocols.
 
-    Beside `Authorization` there are two of them, and that is refused (RFC 6750 §2).
+    Beside `Authorization`, or another one, there are two of them, and that is refused
+    (RFC 6750 §2).
     """
     headers: Headers = scope["headers"]
     offered = _offered(scope)
     if scope["type"] != "websocket" or BEARER not in offered:
         return headers
-    token = [*offered, ""][offered.index(BEARER) + 1]
+    behind = [*offered[1:], ""]
     return [
         *headers,
-        (b"authorization", f"Bearer {token}".encode("latin-1", "replace")),
+        *(
+            (b"authorization", f"Bearer {token}".encode("latin-1", "replace"))
+            for name, token in zip(offered, behind, strict=True)
+            if name == BEARER
+        ),
     ]
 
 
