@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import json
+import os
+import pwd
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -195,7 +196,7 @@ def test_every_command_that_changes_something_is_the_operators(
         printed = terminal.run("audit", "--json", "--after", str(last)).stdout
         found = [json.loads(line) for line in printed.splitlines()]
         assert found, words
-        wanted = {"by": "operator", "operator": getpass.getuser()}
+        wanted = {"by": "operator", "operator": running.operator().name}
         for event in found:
             assert wanted.items() <= event["detail"].items(), (words, event)
 
@@ -206,8 +207,18 @@ def test_an_operator_without_a_name_is_an_operator_all_the_same(
 ) -> None:
     """A container may run as a number that no file has a name for."""
 
-    def nameless() -> str:
+    def nameless(_: int) -> str:
         raise fault
 
-    monkeypatch.setattr(getpass, "getuser", nameless)
+    monkeypatch.setattr(pwd, "getpwuid", nameless)
     assert running.operator().detail() == {"by": "operator"}
+
+
+@pytest.mark.parametrize("variable", ["LOGNAME", "USER", "LNAME", "USERNAME"])
+def test_no_variable_says_who_the_operator_is(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could be that of a colleague, or bytes that no store takes for text."""
+    monkeypatch.setenv(variable, "\udcff by=user")
+    name = pwd.getpwuid(os.geteuid()).pw_name
+    assert running.operator().detail() == {"by": "operator", "operator": name}

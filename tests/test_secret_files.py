@@ -200,3 +200,13 @@ def test_a_file_is_made_private_and_its_name_is_on_the_disk(
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert not make_private(file, "other", "y")
     assert [one.name for one in file.parent.iterdir()] == ["secret"]
+
+
+@pytest.mark.parametrize("target", ["not-mounted/secret", SECRET_FILE])
+def test_a_link_to_what_is_not_there_is_said(tmp_path: Path, target: str) -> None:
+    """Nothing is made in its place: the secret of a volume may yet be mounted."""
+    file = tmp_path / SECRET_FILE
+    file.symlink_to(target)  # the second one is a loop
+    with pytest.raises(SettingsError, match="secret is a link to a file that is not"):
+        make_private(file, "text", "x")
+    assert list(tmp_path.iterdir()) == [file]

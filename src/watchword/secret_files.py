@@ -144,9 +144,13 @@ def make_private(path: Path, text: str, tag: str) -> bool:
 
     Raises OSError.
     `tag` makes the name of the file that is written first: no two calls share one.
+    Raises SettingsError for a link to what is not there: a volume that is not mounted,
+    and a new file in its place would hide that.
     """
     if path.exists():
         return False
+    if path.is_symlink():
+        raise SettingsError([f"{path} is a link to a file that is not there"])
     changed = [path.parent]
     while not changed[-1].exists():
         changed.append(changed[-1].parent)

@@ -66,6 +66,10 @@ def test_what_is_no_address_stays_what_it_is(text: str) -> None:
         ("2001:db8::1", "2001:db8::/64"),
         ("[2001:db8::ffff:1]:443", "2001:db8::/64"),
         ("fe80::1%eth0", "fe80::/64"),
+        # IPv4 behind a translator: all of it is in one /64.
+        ("64:ff9b::192.0.2.1", "64:ff9b::c000:201"),
+        ("64:ff9b:1:2::192.0.2.1", "64:ff9b:1:2::c000:201"),
+        ("64:ff9b:2::1", "64:ff9b:2::/64"),
         ("0.0.0.0", None),
         ("::", None),
         ("::ffff:0.0.0.0", None),

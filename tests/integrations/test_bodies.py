@@ -78,19 +78,37 @@ def test_a_body_is_bounded(server: Served, *, chunked: bool) -> None:
     assert (answer.status, answer.code) == (413, "payload_too_large")
 
 
-def test_a_body_that_ends_early_is_none(server: Served) -> None:
+@pytest.mark.parametrize(
+    "framing", ["Content-Length: 90", "Transfer-Encoding: chunked"]
+)
+def test_a_body_that_ends_early_is_none(server: Served, framing: str) -> None:
     """Its sender has gone: what it meant is not known, and nothing is ended."""
     alive = tokens(server)
     head = (
         f"POST {BASE}/logout HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         f"Authorization: Bearer {alive['accessToken']}\r\n"
-        "Content-Type: application/json\r\nContent-Length: 90\r\n\r\n"
+        f"Content-Type: application/json\r\n{framing}\r\n\r\n"
     )
     with socket.create_connection(("127.0.0.1", server.port), 60) as connection:
         connection.sendall(head.encode())
         connection.shutdown(socket.SHUT_WR)
         while connection.recv(65536):
             pass
+    assert refreshed(server, alive["refreshToken"]) == "ok"
+
+
+@pytest.mark.parametrize("chunks", [b"zz\r\n\r\n", b"-1\r\n\r\n", b'5\r\n"123456"'])
+def test_chunks_that_are_none_are_refused(server: Served, chunks: bytes) -> None:
+    alive = tokens(server)
+    head = (
+        f"POST {BASE}/logout HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+        f"Authorization: Bearer {alive['accessToken']}\r\n"
+        "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", server.port), 60) as connection:
+        connection.sendall(head.encode() + chunks + b"\r\n0\r\n\r\n")
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 400 ")
     assert refreshed(server, alive["refreshToken"]) == "ok"
 
 

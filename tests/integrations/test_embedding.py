@@ -190,6 +190,21 @@ def test_the_issuer_is_learnt_once_and_only_where_none_was_told() -> None:
             assert client.get(place).json()["issuer"] == issuer
 
 
+def test_no_word_of_a_proxy_is_learnt_as_a_scheme() -> None:
+    """A middleware of the host may have put it into the scope, as it was sent."""
+    auth = Auth("memory:")
+    with TestClient(app_of(auth), client=("127.0.0.1", 1)) as client:
+        engine = auth._gate.engine
+        for scheme, issuer in (
+            ("gopher", "http://127.0.0.1:8000"),
+            ("wss", "https://[::1]:8123"),
+        ):
+            place = {"scheme": scheme, "server": ("::1", 8123), "client": ("::1", 1)}
+            auth._gate.served_at(place)
+            assert engine.issuer == issuer
+        assert client.get("/hello").status_code == 401
+
+
 def test_behind_a_proxy_only_https_gets_through() -> None:
     app = app_of(Auth("memory:", behind_proxy="127.0.0.1", **PUBLIC))
     with TestClient(app, client=("127.0.0.1", 1)) as client:

@@ -1,5 +1,6 @@
 """FastAPI: the examples as printed, and what its users expect of a dependency."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -155,6 +156,31 @@ def test_the_authorize_box_takes_a_name_and_a_password(folder: Path) -> None:
         assert code_of(large) == "payload_too_large"
         empty = client.post(place, data={"scope": ""}, headers=sent)
         assert code_of(empty) == "invalid_request"
+
+
+def test_who_goes_away_from_that_box_leaves_no_traceback() -> None:
+    app = app_with(Auth("memory:"))
+    arriving = [
+        {"type": "http.request", "body": b"user", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": f"{BASE}/docs-token",
+        "query_string": b"",
+        "headers": [(b"x-requested-with", b"XMLHttpRequest")],
+    }
+    sent = list[Any]()
+
+    async def receive() -> Any:
+        return arriving.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))  # raises what a server would log
+    assert sent[0]["status"] == 400
 
 
 def test_an_app_without_that_page_has_no_such_way_in() -> None:

@@ -160,6 +160,9 @@ def test_the_bridge_bounds_what_it_reads() -> None:
         headers = {"Accept": "text/event-stream"}
         answer = client.get("/.well-known/jwks.json", headers=headers)
         assert answer.json()["keys"]
+        program.app.config["MAX_CONTENT_LENGTH"] = 10  # the app's own, if it has one
+        answer = client.post(f"{BASE}/login", content=b" " * 11)
+        assert (answer.status_code, code_of(answer)) == (413, "payload_too_large")
         twice = {"Authorization": "Bearer a,Bearer b"}  # as servers join two
         answer = client.get("/hello", headers=twice)
         assert (answer.status_code, code_of(answer)) == (400, "invalid_request")

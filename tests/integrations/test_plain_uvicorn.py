@@ -103,6 +103,16 @@ async def test_a_body_that_httptools_does_not_read_ends_the_connection(
     assert await statuses(httptools, [whole]) == [400]
 
 
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+async def test_the_authorize_box_of_the_docs_reads_it_or_ends_the_connection(
+    httptools: Uvicorn, h11: Uvicorn, framing: str
+) -> None:
+    """The one path of ours that is none of the server's."""
+    pieces = offer("foo", framing, SMUGGLED, line="POST /api/auth/docs-token")
+    assert await statuses(httptools, pieces) == [400]
+    assert await statuses(h11, pieces) == [403, 404]
+
+
 async def test_so_does_connect(httptools: Uvicorn) -> None:
     """No proxy passes it on; a client may come straight."""
     pieces = offer("foo", "length", SMUGGLED, line=f"CONNECT {LOGIN}")

@@ -31,7 +31,7 @@ from watchword.integrations import asgi
 from watchword.integrations import fastapi as for_fastapi
 from watchword.integrations import litestar as for_litestar
 from watchword.integrations import starlette as for_starlette
-from watchword.integrations.websockets import Close, Sockets
+from watchword.integrations.websockets import Close, Sockets, headers_of
 from watchword.verify.challenges import refusal
 
 FRAMEWORKS: Final = ("fastapi", "starlette", "litestar")
@@ -104,6 +104,7 @@ def test_what_is_no_good_token_is_refused_before_the_socket_opens(
         ("/ws", {"token": "no.jwt.atall"}, (401, "token_invalid")),
         ("/ws", {"offer": ["bearer", "no.jwt.atall"]}, (401, "token_invalid")),
         ("/ws", {"offer": ["bearer"]}, (400, "invalid_request")),
+        ("/ws", {"offer": ["bearer", access, "bearer", "x"]}, (400, "invalid_request")),
         (
             "/ws",
             {"token": access, "offer": ["bearer", access]},
@@ -223,6 +224,26 @@ def test_an_open_socket_of_an_api_ends_with_its_session(
         assert (raised.value.code, raised.value.reason) == (1008, "token_revoked")
 
 
+def test_what_was_taken_from_a_user_is_not_renewed(
+    client: TestClient, elsewhere: Elsewhere
+) -> None:
+    """What the socket was opened for may have needed it."""
+    more = {"roles": ["clerk", "boss"], "scope": "read write"}
+    for less, code in (
+        ({"roles": ["clerk"]}, "insufficient_role"),
+        ({"scope": "read"}, "insufficient_scope"),
+    ):
+        first = bearer(elsewhere.mint.with_claims(**more))
+        with client.websocket_connect("/ws", headers=first) as socket:
+            socket.receive_text()
+            socket.send_text(elsewhere.mint.with_claims(**more))
+            assert int(socket.receive_text()) > 0
+            socket.send_text(elsewhere.mint.with_claims(**more | less))
+            with pytest.raises(WebSocketDisconnect) as raised:
+                socket.receive_text()
+        assert (raised.value.code, raised.value.reason) == (1008, code)
+
+
 def test_a_bound_token_opens_a_socket_with_its_proof_alone(
     client: TestClient, elsewhere: Elsewhere
 ) -> None:
@@ -284,3 +305,23 @@ def test_a_socket_that_has_a_subprotocol_of_its_own_keeps_it() -> None:
     whole = Sockets(app, lambda _, error: refusal(error))
     asyncio.run(whole(scope, send, send))  # type: ignore[arg-type]
     assert sent == [{"type": "websocket.accept", "subprotocol": "graphql-ws"}]
+
+
+def test_a_server_may_leave_out_what_was_not_offered() -> None:
+    """`subprotocols` is optional in the scope (ASGI, Websocket connection scope)."""
+    sent = list[Any]()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert headers_of(scope) == []
+        await send({"type": "websocket.accept"})
+        await receive()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "websocket.disconnect"}
+
+    whole = Sockets(app, lambda _, error: refusal(error))
+    asyncio.run(whole({"type": "websocket", "headers": []}, receive, send))
+    assert sent == [{"type": "websocket.accept"}]

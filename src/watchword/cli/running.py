@@ -204,10 +204,20 @@ async def every_session(fetch: Callable[..., Awaitable[SessionPage]]) -> list[Se
 def operator() -> By:
     """Whose command this is, for the audit log: the operating system's user."""
     try:
-        name = getpass.getuser()
-    except (ImportError, KeyError, OSError):  # no variable and no entry for this id
+        name = _name_of_user()
+    except (ImportError, KeyError, OSError):  # nothing has a name for this id
         name = ""
-    return By(Actor.OPERATOR, name=name[:_OPERATOR_MAX])
+    plain = name.encode(errors="replace").decode()  # a name may be any bytes
+    return By(Actor.OPERATOR, name=plain[:_OPERATOR_MAX])
+
+
+def _name_of_user() -> str:
+    """By the id of this process: a variable such as LOGNAME says what it is told to."""
+    if sys.platform == "win32":
+        return getpass.getuser()
+    import pwd  # not everywhere
+
+    return pwd.getpwuid(os.geteuid()).pw_name
 
 
 def piped_password() -> str:

@@ -22,6 +22,12 @@ _HOST_AND_PORT: Final = re.compile(
 )
 # Bits before the IPv4 address in `::ffff:0:0/96` (RFC 4291 §2.5.5.2).
 _MAPPED: Final = 96
+# IPv4 callers as a translator in front of an IPv6 server spells them (RFC 6052 §2.1,
+# RFC 8215, RFC 7755): one /64 has all of them.
+_TRANSLATED: Final = (
+    ipaddress.IPv6Network("64:ff9b::/96"),
+    ipaddress.IPv6Network("64:ff9b:1::/48"),
+)
 # The longest form: an IPv6 address of 45 characters, a zone, brackets, port, quotes.
 _LENGTH_MAX: Final = 80
 
@@ -72,13 +78,16 @@ def is_loopback(host: str) -> bool:
 def network_of(address: str) -> str | None:
     """The network of an address: the IPv4 address itself, of IPv6 the /64.
 
-    That is what one customer has, and so what counts as one caller. None for what is no
-    address of a caller: a name, the unspecified address, no text at all.
+    That is what one customer has, and so what counts as one caller; of IPv4 callers
+    that were translated to IPv6, each address. None for what is no address of a caller:
+    a name, the unspecified address, no text at all.
     """
     parsed = parse_address(address)
     if parsed is None or parsed.is_unspecified:
         return None
-    if isinstance(parsed, ipaddress.IPv4Address):
+    if isinstance(parsed, ipaddress.IPv4Address) or any(
+        parsed in prefix for prefix in _TRANSLATED
+    ):
         return str(parsed)
     return str(ipaddress.ip_network((int(parsed), 64), strict=False))
 

@@ -106,11 +106,15 @@ class Alive:
 
         For the scheme Bearer alone: a bound token needs a proof, and so a connection of
         its own. Raises AccessTokenError, TokenInvalid also for another session;
-        TryAgain.
+        InsufficientRole, InsufficientScope where the session had more until now: what
+        was opened may have been for that. TryAgain.
         """
         fresh = await self._gate.verifier.verify(token)
-        if (fresh.sub, fresh.sid) != (self.session.sub, self.session.sid):
+        before = self.session
+        if (fresh.sub, fresh.sid) != (before.sub, before.sid):
             raise TokenInvalid
+        needs: Needs = {"roles": before.roles, "scope": (before.scope or "").split()}
+        self._gate.require(fresh, needs)
         self.session = fresh
         return fresh
 

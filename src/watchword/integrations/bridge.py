@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple, Protocol
 
 from watchword.errors import InvalidRequest, WatchwordError
 from watchword.integrations.environ import headers_of, place_of
 from watchword.server.openapi import COOKIE
 from watchword.server.parsing import BODY_MAX
-from watchword.server.problems import LengthRequired
+from watchword.server.problems import LengthRequired, PayloadTooLarge
 from watchword.verify.presented import Headers
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
@@ -102,7 +103,7 @@ def _body(request: Request) -> bytes:
     if declared and coding is None:  # which goes first (RFC 9112 §6.3)
         return _declared(request, declared)
     if request.is_terminated:
-        body = _read(request.stream(), BODY_MAX + 1)
+        body = _read(request, BODY_MAX + 1)
         if coding is not None and not body and "HTTP_UPGRADE" in environ:
             raise InvalidRequest("The body did not come: send no Upgrade with it.")
         return body
@@ -116,7 +117,7 @@ def _declared(request: Request, length: str) -> bytes:
         raise InvalidRequest("The header Content-Length is malformed.")
     if len(length) > _DIGITS_MAX or int(length) > BODY_MAX:
         return b""
-    body = _read(request.stream(), int(length))
+    body = _read(request, int(length))
     # Its sender went away, or the server has let go of the rest (an Upgrade).
     if len(body) < int(length):
         raise InvalidRequest("The body is shorter than its Content-Length.")
@@ -128,10 +129,22 @@ def _is_without_body(environ: Mapping[str, Any]) -> bool:
     return old or environ["REQUEST_METHOD"] in _WITHOUT_BODY
 
 
-def _read(stream: Stream, size: int) -> bytes:
+def _read(request: Request, size: int) -> bytes:
+    """Up to `size` bytes. Raises InvalidRequest, PayloadTooLarge.
+
+    Each server and framework has errors of its own for chunks that are none and for a
+    sender that goes away, and would answer 500 with a traceback in its log. One that
+    says 413 is a limit that the app has set.
+    """
     body = b""
-    while len(body) < size and (part := stream.read(size - len(body))):
-        body += part
+    try:
+        stream = request.stream()
+        while len(body) < size and (part := stream.read(size - len(body))):
+            body += part
+    except Exception as error:
+        if getattr(error, "code", None) == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            raise PayloadTooLarge from error
+        raise InvalidRequest("The body cannot be read as it was sent.") from error
     return body
 
 

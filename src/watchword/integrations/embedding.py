@@ -33,6 +33,8 @@ from watchword.verify.presented import Headers, presented, scheme_of
 _SQLITE: Final = "sqlite:"
 # Settings that say where the app is served.
 _TELLING: Final = frozenset({"issuer", "host", "port", "tls_cert"})
+# A middleware of the host may put any word of a proxy into the scope.
+_SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _log: Final = logging.getLogger("watchword")
 
 
@@ -100,10 +102,10 @@ class Embedding(Gate):
             return
         host, port = scope.get("server") or ("", None)
         client, _ = scope.get("client") or ("", 0)
-        if not isinstance(port, int) or not is_loopback(client):
+        scheme = _SCHEMES.get(scope["scheme"])
+        if not isinstance(port, int) or not is_loopback(client) or scheme is None:
             return
         self.is_told = True
-        scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
         place = "" if port == {"http": 80, "https": 443}[scheme] else f":{port}"
         issuer = f"{scheme}://{'[::1]' if host == '::1' else '127.0.0.1'}{place}"
         if issuer == self.settings.effective_issuer:

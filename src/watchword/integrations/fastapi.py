@@ -19,7 +19,7 @@ with needs("watchword[fastapi]"):
     from fastapi import Depends, FastAPI
     from fastapi.openapi.models import HTTPBearer
     from fastapi.security.base import SecurityBase
-    from starlette.requests import HTTPConnection, Request
+    from starlette.requests import ClientDisconnect, HTTPConnection, Request
     from starlette.responses import JSONResponse, Response
     from starlette.routing import Route
 
@@ -100,12 +100,13 @@ class Auth(_Guarded, Embedded):
 
     def mount(self, app: FastAPI) -> None:
         """Add the auth routes, and put them into the app's documentation."""
-        from watchword.server.embedded import merge_into, routes_to  # noqa: PLC0415
+        from watchword.server import embedded  # noqa: PLC0415 - lazily, as asgi
 
         super().mount(app)
-        app.router.routes.extend(routes_to(self._gate.routes))
+        app.router.routes.extend(embedded.routes_to(self._gate.routes))
         if app.docs_url is not None:
             token = Route(_TOKEN, self._token, methods=["POST"])
+            token.app = embedded.whole(token.app)
             app.router.routes.append(token)
         described = app.openapi
 
@@ -115,7 +116,7 @@ class Auth(_Guarded, Embedded):
             nonlocal merged
             document = described()
             if document is not merged:  # FastAPI keeps it: ours are in it already
-                merge_into(document)
+                embedded.merge_into(document)
                 if app.docs_url is not None:
                     _add_password(document)
                 merged = document
@@ -133,9 +134,15 @@ class Auth(_Guarded, Embedded):
         from watchword.server.openapi import BASE  # noqa: PLC0415
         from watchword.server.parsing import read_body  # noqa: PLC0415
 
+        if "refused" in request.scope:
+            raise request.scope["refused"]
         if "x-requested-with" not in request.headers:
             raise CsrfRejected
-        form = dict(parse_qsl((await read_body(request)).decode("latin-1")))
+        try:
+            sent = await read_body(request)
+        except ClientDisconnect:
+            return Response(status_code=400)  # no client is there to read it
+        form = dict(parse_qsl(sent.decode("latin-1")))
         asked = {name: form.get(name, "") for name in ("username", "password")}
         headers = [
             (name, b"application/json" if name == b"content-type" else value)

@@ -6,7 +6,7 @@ offers the subprotocols `bearer` and the token. Knows ASGI, and no framework.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Final
 
 from watchword.errors import TryAgain, WatchwordError
@@ -30,17 +30,26 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 def headers_of(scope: Mapping[str, Any]) -> Headers:
     """The fields of a request; of a websocket also the token among its subprotocols.
 
-    Beside `Authorization` there are two of them, and that is refused (RFC 6750 §2).
+    Beside `Authorization`, or another one, there are two of them, and that is refused
+    (RFC 6750 §2).
     """
     headers: Headers = scope["headers"]
-    offered = scope.get("subprotocols", ())
+    offered = _offered(scope)
     if scope["type"] != "websocket" or BEARER not in offered:
         return headers
-    token = [*offered, ""][offered.index(BEARER) + 1]
+    behind = [*offered[1:], ""]
     return [
         *headers,
-        (b"authorization", f"Bearer {token}".encode("latin-1", "replace")),
+        *(
+            (b"authorization", f"Bearer {token}".encode("latin-1", "replace"))
+            for name, token in zip(offered, behind, strict=True)
+            if name == BEARER
+        ),
     ]
+
+
+def _offered(scope: Mapping[str, Any]) -> Sequence[str]:
+    return tuple(scope.get("subprotocols") or ())  # a server may leave them out
 
 
 class _Socket:
@@ -74,7 +83,7 @@ class Sockets:
         async def answer(message: Message) -> None:
             if message["type"] == "websocket.accept":
                 socket.is_accepted = True
-                if not message.get("subprotocol") and BEARER in scope["subprotocols"]:
+                if not message.get("subprotocol") and BEARER in _offered(scope):
                     message = {**message, "subprotocol": BEARER}
             if message["type"] == "websocket.close" and socket.error is not None:
                 error, socket.error = socket.error, None

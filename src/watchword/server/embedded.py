@@ -100,7 +100,7 @@ class Embedded:
             application = HttpsOnly(application, settings.behind_proxy)
         else:
             application = _Careful(application, settings)
-        self._application = application
+        self._whole = whole(application)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._served_at(scope)
@@ -118,11 +118,24 @@ class Embedded:
                 "resource_metadata": self.metadata,
             },
         }
+        await self._whole(inside, receive, send)
+
+
+def whole(application: ASGIApp) -> ASGIApp:
+    """The application, and no request of whose body the server has read nothing.
+
+    Such a one has the error that it is to be refused with under `refused` in its scope,
+    and whatever is answered ends the connection.
+    """
+
+    async def called(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "CONNECT" or _offers_upgrade(scope):
-            receive = await _read_ahead(inside, receive)
-            if "refused" in inside:
+            receive = await _read_ahead(scope, receive)
+            if "refused" in scope:
                 send = _closing(send)
-        await self._application(inside, receive, send)
+        await application(scope, receive, send)
+
+    return called
 
 
 def _offers_upgrade(scope: Scope) -> bool:

@@ -165,7 +165,7 @@ class Auth(_Guarded, Embedded):
         """
         if request.method == "POST":
             for one in self.named:
-                await asyncio.to_thread(one.found)
+                await one.sought()
         from watchword.integrations import bridge  # noqa: PLC0415 - an extra
 
         fields = _fields(request)
@@ -276,10 +276,14 @@ class _Named:
     def __call__(self, given: object) -> object:
         return self.found()(given)
 
-    async def awaited(self, given: object) -> Any:  # noqa: ANN401 - of the app
-        """What it returns, for one that has to be async."""
+    async def sought(self) -> None:
+        """Look for it, once. Raises ImproperlyConfigured."""
         if self._found is None:  # an import may wait for another thread's
             await asyncio.to_thread(self.found)
+
+    async def awaited(self, given: object) -> Any:  # noqa: ANN401 - of the app
+        """What it returns, for one that has to be async."""
+        await self.sought()
         return await self.found()(given)
 
 
