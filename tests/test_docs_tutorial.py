@@ -16,6 +16,7 @@ import pytest
 
 from tests.pages import (
     ROOT,
+    blocks_of,
     clean_environment,
     files_of,
     printed_by,
@@ -27,12 +28,15 @@ from tests.test_docs import ADDRESS, SHAPES, assert_alike, steps_of
 PAGE: Final = ROOT / "docs/tutorial.md"
 FILES: Final = files_of(PAGE)
 STEPS: Final = steps_of(PAGE)
+STARTED: Final = ["app:app", "--http", "h11"]
+BARE: Final = re.compile(r"^\s*(?:watchword|uvicorn|pytest|pip) ", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the reader has typed into files."""
+    """What the reader has typed into files, beside the virtual environment."""
     made = tmp_path_factory.mktemp("tutorial")
+    (made / ".venv").symlink_to(sys.prefix)
     for name, text in FILES.items():
         (made / name).write_text(text)
     return made
@@ -44,7 +48,7 @@ def url(folder: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    program = [sys.executable, "-m", "uvicorn", "app:app", "--port", str(port)]
+    program = [sys.executable, "-m", "uvicorn", *STARTED, "--port", str(port)]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             program, cwd=folder, env=clean_environment(), stdout=log, stderr=log
@@ -61,6 +65,13 @@ def printed(folder: Path, url: str) -> list[str]:
     script = script_of(step.commands for step in STEPS)
     assert ADDRESS in script
     return printed_by(script.replace(ADDRESS, url), folder)
+
+
+def test_every_command_is_that_of_the_readers_environment() -> None:
+    """The page activates none, so a name without its folder would not be found."""
+    commands = [b.text for b in blocks_of(PAGE) if b.kind in {"sh", "console"}]
+    assert f".venv/bin/uvicorn {' '.join(STARTED)}\n" in commands
+    assert [text for text in commands if BARE.search(text)] == []
 
 
 @pytest.mark.parametrize("place", range(len(STEPS)))

@@ -380,6 +380,21 @@ def test_the_home_page_has_no_script_and_every_link_of_it_works(origin: str) -> 
     assert _get(f"{origin}/", **{"If-None-Match": headers["etag"]})[0] == 304
 
 
+def test_an_open_operation_with_its_answer_fits_a_small_screen(
+    browser: Browser, origin: str
+) -> None:
+    context = browser.new_context(viewport={"width": 320, "height": 600})
+    context.set_default_timeout(PATIENCE * 1000)
+    docs = DocsPage(context.new_page(), origin)
+    docs.sign_in()
+    for part in (
+        docs.operation("login").locator(".try-out *, .responses-table td").all()
+    ):
+        box = part.bounding_box()
+        assert box is None or box["x"] + box["width"] <= 320
+    context.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_home_page_fits_a_small_screen_in_either_theme(
     browser: Browser, origin: str, scheme: Literal["light", "dark"]

@@ -34,7 +34,9 @@ def clients() -> None:
 @click.argument("name")
 @click.option("--confidential", is_flag=True, help="Give it a secret.")
 @click.option("--scope", multiple=True, help="A scope it may ask for; repeatable.")
-@click.option("--audience", multiple=True, help="An API its tokens are for; likewise.")
+@click.option(
+    "--audience", multiple=True, help="An API its tokens are for; repeatable."
+)
 @click.option("--access-ttl", metavar="TIME", help="Life of its access tokens: 5m.")
 @click.option(
     "--grant",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--plan", is_flag=True, help="Only show what would be applied.")
 @click.option(
-    "--check", is_flag=True, help="Likewise; exit with 1 where anything is pending."
+    "--check", is_flag=True, help="Apply nothing; exit with 1 if one is pending."
 )
 @options
 def migrate(plan: bool, check: bool, data: Path | None, as_json: bool) -> None:
