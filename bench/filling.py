@@ -30,9 +30,8 @@ from watchword.keys import derive
 from watchword.stores.redis.address import address_of
 from watchword.stores.redis.keys import Keys, bucket_of
 from watchword.stores.redis.rows import value_of
-from watchword.stores.sql_files import load_statements
+from watchword.stores.sql_files import load_statements, path_of
 from watchword.stores.sql_rows import as_row
-from watchword.stores.sql_files import path_of
 from watchword.stores.sqlite.database import connect
 
 # The refreshes of a run go to that many at most, anywhere among all: more than it has
