@@ -208,11 +208,24 @@ def test_a_server_that_cannot_say_where_a_body_ends_has_to_be_told(
         assert server.post("/logout", None, access).code == "ok"
 
 
-def test_a_body_that_the_app_has_read_is_there_all_the_same(tmp_path: Path) -> None:
-    with serving(SERVERS["gunicorn, Flask"], tmp_path) as server:
-        first = tokens(server)
-        body = {"refreshToken": first["refreshToken"]}
-        assert server.post("/refresh", body, [("X-Look", "1")]).code == "ok"
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(
+    "name", ["flask run", "gunicorn, Flask", "gunicorn, Django", "uvicorn, Django"]
+)
+def test_a_body_that_the_app_has_read_is_there_all_the_same(
+    name: str, tmp_path: Path, *, chunked: bool
+) -> None:
+    """By a hook that logs bodies, say: a logout ends what its body names."""
+    with serving(SERVERS[name], tmp_path) as server:
+        named, other = tokens(server), tokens(server)
+        fields = [("Authorization", f"Bearer {other['accessToken']}"), ("X-Look", "1")]
+        body = {"refreshToken": named["refreshToken"]}
+        assert server.post("/logout", body, fields, chunked=chunked).code == "ok"
+        assert refreshed(server, named["refreshToken"]) == "session_revoked"
+        assert refreshed(server, other["refreshToken"]) == "ok"
+        raw = b" " * 40_000
+        answer = server.call("POST", f"{BASE}/login", fields, raw, chunked=chunked)
+        assert answer.status == 413
 
 
 @pytest.mark.parametrize(
