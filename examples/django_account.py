@@ -34,7 +34,7 @@ def change_password(request: HttpRequest) -> JsonResponse:
     address = request.META.get("REMOTE_ADDR", "")
     auth.call(auth.accounts.authenticate, account.name, old, address=address)
     keep = session.sid
-    ended = auth.call(auth.accounts.set_password, account.name, new, keep_session=keep)
+    ended = auth.call(auth.accounts.set_password, account.id, new, keep_session=keep)
     return JsonResponse(ended, safe=False)
 
 

@@ -31,7 +31,7 @@ async def change_password(
     account = await auth.accounts.get_by_subject(session.sub)
     address = request.client.host if request.client else ""
     await auth.accounts.authenticate(account.name, old, address=address)
-    return await auth.accounts.set_password(account.name, new, keep_session=session.sid)
+    return await auth.accounts.set_password(account.id, new, keep_session=session.sid)
 
 
 @app.post("/account/sign-out-elsewhere")

@@ -64,7 +64,7 @@ def read_config(path: Path, faults: list[str], named_by: str | None) -> dict[str
 
 
 def unreadable(name: str, reason: Exception) -> str:
-    """Without the path: somebody may have put the secret itself there."""
+    """Without the path: the secret itself may have been put there by mistake."""
     why = f" ({reason.strerror})" if isinstance(reason, OSError) else ""
     return f"{name}: the file cannot be read{why}"
 
