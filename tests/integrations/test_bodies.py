@@ -16,6 +16,7 @@ import pytest
 
 from tests.integrations.serving import Served, serving
 from tests.integrations.stories import BASE
+from tests.patience import PATIENCE
 from watchword.errors import StoreUnavailable
 from watchword.verify import SyncVerifier
 
@@ -86,7 +87,7 @@ def test_a_body_that_ends_early_is_none(server: Served) -> None:
         f"Authorization: Bearer {alive['accessToken']}\r\n"
         "Content-Type: application/json\r\nContent-Length: 90\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", server.port), 60) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as connection:
         connection.sendall(head.encode())
         connection.shutdown(socket.SHUT_WR)
         while connection.recv(65536):
@@ -167,7 +168,9 @@ def test_no_host_header_names_the_issuer(name: str, tmp_path: Path) -> None:
     with serving(SERVERS[name], tmp_path) as server:
         host = f"Host: 127.0.0.1:{server.port + 1}"
         asked = f"GET /.well-known/oauth-authorization-server HTTP/1.1\r\n{host}\r\n"
-        with socket.create_connection(("127.0.0.1", server.port), 60) as connection:
+        with socket.create_connection(
+            ("127.0.0.1", server.port), PATIENCE
+        ) as connection:
             connection.sendall(f"{asked}Connection: close\r\n\r\n".encode())
             answer = b"".join(iter(partial(connection.recv, 65536), b""))
         assert f'"issuer":"http://127.0.0.1:{server.port}"'.encode() in answer
@@ -249,7 +252,7 @@ def test_a_body_behind_an_upgrade_is_no_request(
     )
     with (
         serving(ASGI + parser, tmp_path) as server,
-        socket.create_connection(("127.0.0.1", server.port), 60) as connection,
+        socket.create_connection(("127.0.0.1", server.port), PATIENCE) as connection,
     ):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sendall(head.encode())
