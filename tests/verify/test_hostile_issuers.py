@@ -352,6 +352,8 @@ def test_the_log_of_a_start_may_come_back_to_what_starts() -> None:
 
     class Asking(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
+            if told:  # of the start alone: what is told later may come at the end
+                return
             for token in ("no.jwt.atall", mint.token()):
                 with pytest.raises((TokenInvalid, RuntimeError)) as raised:
                     verifier.verify(token)
@@ -368,4 +370,4 @@ def test_the_log_of_a_start_may_come_back_to_what_starts() -> None:
         verifier.close()
     finally:
         logger.removeHandler(handler)
-    assert told[:2] == [TokenInvalid, RuntimeError]
+    assert told == [TokenInvalid, RuntimeError]
