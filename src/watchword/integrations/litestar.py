@@ -13,11 +13,11 @@ from urllib.parse import unquote
 from watchword.extras import needs
 
 with needs("watchword[litestar]"):
-    from litestar import Request, Response, asgi
+    from litestar import HttpMethod, Request, Response, asgi, route
     from litestar.config.app import AppConfig
     from litestar.connection import ASGIConnection
     from litestar.di import Provide
-    from litestar.handlers import ASGIRouteHandler
+    from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
     from litestar.handlers.base import BaseRouteHandler
     from litestar.openapi.spec import Components, SecurityScheme
     from litestar.plugins import InitPlugin
@@ -101,14 +101,26 @@ class Auth(_Guarded, Embedded):
         app_config.route_handlers += [self._route(path) for path in PATHS]
         return super().on_app_init(app_config)
 
-    def _route(self, path: str) -> ASGIRouteHandler:
+    def _route(self, path: str) -> ASGIRouteHandler | HTTPRouteHandler:
         routes = cast("Any", self._gate.routes)
 
-        @asgi(path.replace("{id}", "{id:str}"), opt={_OURS: _MARK}, copy_scope=True)
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
             await routes({**scope, "path": _path_sent(scope)}, receive, send)
 
-        return serve
+        if "{" not in path:
+            return asgi(path, opt={_OURS: _MARK}, copy_scope=True)(serve)
+
+        # Litestar (2.25) answers a path with parameters by 500 where the handler is an
+        # ASGI application; one that returns such an application is the same to it.
+        async def answer() -> ASGIApp:
+            return serve
+
+        return route(
+            path.replace("{id}", "{id:str}"),
+            http_method=list(HttpMethod),
+            opt={_OURS: _MARK},
+            include_in_schema=False,
+        )(answer)
 
 
 async def _note(error: Exception, scope: Scope) -> None:
