@@ -213,7 +213,11 @@ def test_a_server_that_cannot_say_where_a_body_ends_has_to_be_told(
 
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize(
-    "name", ["flask run", "gunicorn, Flask", "gunicorn, Django", "uvicorn, Django"]
+    "name",
+    [
+        *("flask run", "gunicorn, Flask", "gunicorn, Django", "uvicorn, Django"),
+        *("FastAPI", "Litestar"),
+    ],
 )
 def test_a_body_that_the_app_has_read_is_there_all_the_same(
     name: str, tmp_path: Path, *, chunked: bool
