@@ -99,7 +99,6 @@ def printed_by(script: str, folder: Path | None = None) -> list[str]:
         env=clean_environment(PATH=path),
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stderr

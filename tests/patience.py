@@ -18,7 +18,7 @@ _PAUSE: Final = 0.02
 
 
 def until(done: Callable[..., object], *given: object) -> None:
-    """Ask until that is so: another process has to get there, and tells nobody."""
+    """Ask until that is so: another process has to get there, and sends no word."""
     deadline = time.monotonic() + PATIENCE
     while not done(*given):
         assert time.monotonic() < deadline, "it did not come"

@@ -53,7 +53,7 @@ def outcome(tab: Tab) -> object:
 def test_a_call_is_given_up_for_now_and_the_next_one_works(
     visitor: Visitor, hangs: str
 ) -> None:
-    """Nobody is signed out by a tab that is frozen with the lock, or by IndexedDB."""
+    """A tab that is frozen with the lock, or IndexedDB, signs no user out."""
     tab = visitor.open()
     tab.page.clock.install()
     tab.load()

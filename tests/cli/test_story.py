@@ -238,7 +238,7 @@ def test_an_import_takes_the_good_lines_and_names_the_others(
 def test_an_import_takes_accounts_without_password_and_without_roles(
     terminal: Terminal,
 ) -> None:
-    """Django's mark for no password: nobody signs in until there is one."""
+    """Django's mark for no password: there is no sign-in until one is set."""
     terminal.add("admin")
     rows = [
         {"username": "ann", "passwordHash": "!Ns0mCLWfbpAYTQ9hCQmVWkTqWMJJkV4"},

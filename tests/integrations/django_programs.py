@@ -29,6 +29,7 @@ from tests.integrations.stories import (
     login,
     resource_story,
 )
+from tests.patience import PATIENCE
 from watchword import verify
 from watchword.errors import TokenInvalid
 
@@ -92,7 +93,7 @@ def imports() -> None:
     sys.path.insert(0, ".")
     thread = threading.Thread(target=importlib.import_module, args=["views_of_a"])
     thread.start()
-    assert importing.wait(30)
+    assert importing.wait(PATIENCE)
     # `auth` is made while the other thread holds the lock of the module's import.
 
     def touch() -> None:
@@ -101,8 +102,8 @@ def imports() -> None:
 
     done = threading.Thread(target=touch)
     done.start()
-    done.join(30)
-    thread.join(30)
+    done.join(PATIENCE)
+    thread.join(PATIENCE)
     assert not done.is_alive()
     assert not thread.is_alive()
     from django.core.wsgi import get_wsgi_application  # noqa: PLC0415
@@ -117,7 +118,7 @@ from watchword import Subject
 from watchword.integrations.django import auth
 
 importing.set()
-assert touched.wait(30)
+assert touched.wait(300)
 
 
 @auth.required()

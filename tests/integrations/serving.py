@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from tests.integrations.stories import BASE, NAME, PASSWORD
 from tests.pages import ROOT
+from tests.patience import PATIENCE
 from tests.servers.process import Process, free_port
 
 APPS: Final = Path(__file__).with_name("apps")
@@ -49,7 +50,9 @@ class Served:
         chunked: bool = False,
     ) -> Answered:
         """One request with these fields, over a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=PATIENCE
+        )
         with contextlib.closing(connection):
             connection.putrequest(method, path, skip_accept_encoding=True)
             for name, value in [*fields, *self.through]:

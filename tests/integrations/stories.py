@@ -93,6 +93,14 @@ def embedded_story(client: Any, subject: str | None = None) -> None:
         refused = client.get("/hello", headers=bearer(tokens["accessToken"]))
         assert code_of(refused) == "token_revoked"
         assert 'error="invalid_token"' in refused.headers["www-authenticate"]
+    # A path with a parameter, of a user's device, and behind a well-known name.
+    fourth = login(client)
+    mine = bearer(fourth["accessToken"])
+    ended = client.delete(f"{BASE}/sessions/{fourth['sessionId']}", headers=mine)
+    assert code_of(ended) == "ok"
+    assert code_of(client.get("/hello", headers=mine)) == "token_revoked"
+    behind = client.get("/.well-known/oauth-authorization-server/nothing")
+    assert code_of(behind) == "not_found"
     # The host answers what is not ours, in its own way.
     assert client.get(f"{BASE}/nothing").status_code == 404
     one_spelling_story(client)

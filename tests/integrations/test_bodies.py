@@ -16,6 +16,7 @@ import pytest
 
 from tests.integrations.serving import Served, serving
 from tests.integrations.stories import BASE
+from tests.patience import PATIENCE
 from watchword.errors import StoreUnavailable
 from watchword.verify import SyncVerifier
 
@@ -89,7 +90,7 @@ def test_a_body_that_ends_early_is_none(server: Served, framing: str) -> None:
         f"Authorization: Bearer {alive['accessToken']}\r\n"
         f"Content-Type: application/json\r\n{framing}\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", server.port), 60) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as connection:
         connection.sendall(head.encode())
         connection.shutdown(socket.SHUT_WR)
         while connection.recv(65536):
@@ -185,7 +186,9 @@ def test_no_host_header_names_the_issuer(name: str, tmp_path: Path) -> None:
     with serving(SERVERS[name], tmp_path) as server:
         host = f"Host: 127.0.0.1:{server.port + 1}"
         asked = f"GET /.well-known/oauth-authorization-server HTTP/1.1\r\n{host}\r\n"
-        with socket.create_connection(("127.0.0.1", server.port), 60) as connection:
+        with socket.create_connection(
+            ("127.0.0.1", server.port), PATIENCE
+        ) as connection:
             connection.sendall(f"{asked}Connection: close\r\n\r\n".encode())
             answer = b"".join(iter(partial(connection.recv, 65536), b""))
         assert f'"issuer":"http://127.0.0.1:{server.port}"'.encode() in answer
@@ -226,11 +229,28 @@ def test_a_server_that_cannot_say_where_a_body_ends_has_to_be_told(
         assert server.post("/logout", None, access).code == "ok"
 
 
-def test_a_body_that_the_app_has_read_is_there_all_the_same(tmp_path: Path) -> None:
-    with serving(SERVERS["gunicorn, Flask"], tmp_path) as server:
-        first = tokens(server)
-        body = {"refreshToken": first["refreshToken"]}
-        assert server.post("/refresh", body, [("X-Look", "1")]).code == "ok"
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("flask run", "gunicorn, Flask", "gunicorn, Django", "uvicorn, Django"),
+        *("FastAPI", "Litestar"),
+    ],
+)
+def test_a_body_that_the_app_has_read_is_there_all_the_same(
+    name: str, tmp_path: Path, *, chunked: bool
+) -> None:
+    """By a hook that logs bodies, say: a logout ends what its body names."""
+    with serving(SERVERS[name], tmp_path) as server:
+        named, other = tokens(server), tokens(server)
+        fields = [("Authorization", f"Bearer {other['accessToken']}"), ("X-Look", "1")]
+        body = {"refreshToken": named["refreshToken"]}
+        assert server.post("/logout", body, fields, chunked=chunked).code == "ok"
+        assert refreshed(server, named["refreshToken"]) == "session_revoked"
+        assert refreshed(server, other["refreshToken"]) == "ok"
+        raw = b" " * 40_000
+        answer = server.call("POST", f"{BASE}/login", fields, raw, chunked=chunked)
+        assert answer.status == 413
 
 
 @pytest.mark.parametrize(
@@ -254,7 +274,7 @@ def test_a_body_behind_an_upgrade_is_no_request(
     )
     with (
         serving(ASGI + parser, tmp_path) as server,
-        socket.create_connection(("127.0.0.1", server.port), 60) as connection,
+        socket.create_connection(("127.0.0.1", server.port), PATIENCE) as connection,
     ):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sendall(head.encode())

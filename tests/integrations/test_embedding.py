@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import trio
 from fastapi import Depends, FastAPI
 from starlette.testclient import TestClient
 
@@ -29,10 +30,10 @@ from tests.integrations.stories import (
 )
 from tests.pages import clean_environment
 from tests.verify.proving import Prover, ath_of
-from watchword import Credentials, Subject
+from watchword import Credentials, Subject, verify
 from watchword.core.session import Session
 from watchword.errors import SettingsError
-from watchword.integrations.fastapi import Auth
+from watchword.integrations.fastapi import Auth, ResourceServer
 
 SECRET: Final = "a-secret-of-these-tests-0123456789-abcdef"
 PUBLIC: Final[dict[str, Any]] = {"issuer": "https://shop.example", "secret": SECRET}
@@ -286,6 +287,23 @@ def test_an_error_of_ours_in_a_route_of_the_app_is_answered() -> None:
         ):
             given = {"name": NAME, "password": password}
             assert code_of(client.post("/register", params=given)) == code
+
+
+def test_another_event_loop_is_refused_with_a_sentence() -> None:
+    """Not with what asyncio says where it does not run."""
+    entered = [
+        verify.Verifier("https://auth.example"),
+        ResourceServer("https://auth.example").lifespan(None),
+        Auth("memory:").lifespan(None),
+    ]
+
+    async def enter(one: Any) -> None:
+        async with one:
+            pass
+
+    for one in entered:
+        with pytest.raises(RuntimeError, match="runs on asyncio"):
+            trio.run(enter, one)
 
 
 def test_one_auth_runs_in_one_app_at_a_time() -> None:

@@ -26,6 +26,7 @@ from tests.integrations.stories import (
     example,
     login,
 )
+from tests.patience import PATIENCE
 from watchword.errors import StoreUnavailable, TokenInvalid
 from watchword.integrations import asgi
 from watchword.integrations import fastapi as for_fastapi
@@ -69,7 +70,7 @@ def opened(
         f"ws://127.0.0.1:{server.port}{path}",
         additional_headers=headers,
         subprotocols=offered,
-        open_timeout=60,
+        open_timeout=PATIENCE,
     )
 
 
@@ -87,10 +88,10 @@ def refused(opening: Callable[[], ClientConnection]) -> tuple[int, str]:
 def test_a_good_token_is_let_in_as_a_header_or_as_a_subprotocol(server: Served) -> None:
     access = server.login().json()["accessToken"]
     with opened(server, token=access) as socket:
-        assert socket.recv(60) == SUBJECT
+        assert socket.recv(PATIENCE) == SUBJECT
         assert socket.subprotocol is None
     with opened(server, offer=["bearer", access]) as socket:
-        assert socket.recv(60) == SUBJECT
+        assert socket.recv(PATIENCE) == SUBJECT
         assert socket.subprotocol == "bearer"
 
 
@@ -125,18 +126,18 @@ def test_a_logout_ends_an_open_socket(server: Served) -> None:
         opened(server, token=other["accessToken"]) as second,
     ):
         for socket in (first, second):
-            assert socket.recv(60) == SUBJECT
+            assert socket.recv(PATIENCE) == SUBJECT
         body = {"refreshToken": ended["refreshToken"]}
         assert server.post("/logout", body).code == "ok"
         with pytest.raises(ConnectionClosed) as raised:
-            first.recv(60)
+            first.recv(PATIENCE)
         assert raised.value.rcvd is not None
         assert (raised.value.rcvd.code, raised.value.rcvd.reason) == (
             1008,
             "token_revoked",
         )
         second.send(other["accessToken"])
-        assert second.recv(60)
+        assert second.recv(PATIENCE)
     assert refused(lambda: opened(server, token=ended["accessToken"])) == (
         401,
         "token_revoked",
@@ -146,13 +147,13 @@ def test_a_logout_ends_an_open_socket(server: Served) -> None:
 def test_a_fresh_token_of_the_same_session_goes_on(server: Served) -> None:
     first, other = server.login().json(), server.login().json()
     with opened(server, token=first["accessToken"]) as socket:
-        socket.recv(60)
+        socket.recv(PATIENCE)
         fresh = server.post("/refresh", {"refreshToken": first["refreshToken"]}).json()
         socket.send(fresh["accessToken"])
-        assert int(socket.recv(60)) > 0
+        assert int(socket.recv(PATIENCE)) > 0
         socket.send(other["accessToken"])  # of another session: it is not renewed
         with pytest.raises(ConnectionClosed) as raised:
-            socket.recv(60)
+            socket.recv(PATIENCE)
         assert raised.value.rcvd is not None
         assert raised.value.rcvd.reason == "token_invalid"
 

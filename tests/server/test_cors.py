@@ -23,10 +23,15 @@ PUBLIC = {
     "/.well-known/oauth-protected-resource/api/auth",
 }
 NATIVE = "capacitor://localhost"
-SENT = [
-    *("authorization", "baggage", "content-type", "dpop", "idempotency-key"),
-    *("sentry-trace", "traceparent", "tracestate", "x-requested-with"),
+TRACING = [
+    *("traceparent", "tracestate", "baggage", "sentry-trace"),
+    *("b3", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled"),
+    *("x-datadog-trace-id", "x-datadog-parent-id", "x-datadog-origin"),
+    *("x-datadog-sampling-priority", "newrelic", "elastic-apm-traceparent"),
+    *("request-id", "request-context", "x-request-id", "x-correlation-id"),
 ]
+OURS = ["authorization", "content-type", "dpop", "idempotency-key", "x-requested-with"]
+SENT = sorted([*OURS, *TRACING])
 EXPOSED = ["dpop-nonce", "retry-after", "www-authenticate"]
 FOREIGN = [
     "null",

@@ -34,7 +34,7 @@ def answers(program: Path, issuer: str, audience: str, *tokens: str) -> list[str
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=SECONDS,
     )
     return done.stdout.splitlines()
 

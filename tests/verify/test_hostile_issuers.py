@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx2
 import pytest
 
+from tests.patience import PATIENCE, until
 from tests.verify.minting import AUDIENCE, ISSUER, Mint, private_key
 from watchword.core import limits
 from watchword.errors import SettingsError, StoreUnavailable, TokenInvalid
 from watchword.testing import ManualClock
-from watchword.verify import Verifier
+from watchword.verify import SyncVerifier, Verifier
 from watchword.verify.discovery import metadata_url
 
 METADATA = "/.well-known/oauth-authorization-server"
@@ -331,3 +335,39 @@ def test_only_closed_and_open_are_answers_to_being_cut_off() -> None:
 )
 def test_the_metadata_is_between_host_and_path(name: str, place: str) -> None:
     assert metadata_url(name) == place
+
+
+def test_an_issuer_that_is_away_is_told_with_its_reason() -> None:
+    """Not with the name of a class of the HTTP client."""
+    with SyncVerifier("http://127.0.0.1:9") as verifier:
+        until(lambda: verifier.health().keys_error)
+        assert "no answer: nothing listens there" in str(verifier.health().keys_error)
+
+
+def test_the_log_of_a_start_may_come_back_to_what_starts() -> None:
+    """A handler that verifies is answered, and no thread waits for itself."""
+    verifier = SyncVerifier("http://127.0.0.1:9")
+    mint = Mint(private_key("ES256"), "ES256", now=int(time.time()))
+    told: list[type[Exception]] = []
+
+    class Asking(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if told:  # of the start alone: what is told later may come at the end
+                return
+            for token in ("no.jwt.atall", mint.token()):
+                with pytest.raises((TokenInvalid, RuntimeError)) as raised:
+                    verifier.verify(token)
+                told.append(raised.type)
+
+    handler = Asking()
+    logger = logging.getLogger("watchword")
+    logger.addHandler(handler)
+    using = threading.Thread(target=verifier.health, daemon=True)
+    try:
+        using.start()
+        using.join(PATIENCE)
+        assert not using.is_alive()
+        verifier.close()
+    finally:
+        logger.removeHandler(handler)
+    assert told == [TokenInvalid, RuntimeError]

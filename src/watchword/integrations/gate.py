@@ -15,6 +15,7 @@ from watchword.core.access_token import Claims
 from watchword.errors import TokenInvalid, WatchwordError
 from watchword.verify.challenges import Refusal, refusal
 from watchword.verify.checker import Checker
+from watchword.verify.event_loop import need_asyncio
 from watchword.verify.presented import Headers, address_of, presented, scheme_of
 
 SECURITY_SCHEME: Final = "bearer"
@@ -115,8 +116,10 @@ class Gate:
         """To be entered once per process, in the event loop of the requests.
 
         Raises RuntimeError where it has been entered already, and does no harm to what
-        runs: two would have one engine, of which the first to end takes it away.
+        runs: two would have one engine, of which the first to end takes it away. Also
+        elsewhere than on asyncio.
         """
+        need_asyncio("Watchword")
         if self._lent is not None:
             yield
             return

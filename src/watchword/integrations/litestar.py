@@ -13,15 +13,16 @@ from urllib.parse import unquote
 from watchword.extras import needs
 
 with needs("watchword[litestar]"):
-    from litestar import Request, Response, asgi
+    from litestar import HttpMethod, Request, Response, route
     from litestar.config.app import AppConfig
     from litestar.connection import ASGIConnection
     from litestar.di import Provide
-    from litestar.handlers import ASGIRouteHandler
+    from litestar.handlers import HTTPRouteHandler
     from litestar.handlers.base import BaseRouteHandler
     from litestar.openapi.spec import Components, SecurityScheme
     from litestar.plugins import InitPlugin
-    from litestar.types import ASGIApp, Receive, Scope, Send
+    from litestar.types import ASGIApp, Empty, Receive, Scope, Send
+    from litestar.utils.scope.state import ScopeState
 
 from watchword.core.access_token import Claims
 from watchword.errors import WatchwordError
@@ -101,19 +102,45 @@ class Auth(_Guarded, Embedded):
         app_config.route_handlers += [self._route(path) for path in PATHS]
         return super().on_app_init(app_config)
 
-    def _route(self, path: str) -> ASGIRouteHandler:
+    def _route(self, path: str) -> HTTPRouteHandler:
         routes = cast("Any", self._gate.routes)
 
-        @asgi(path.replace("{id}", "{id:str}"), opt={_OURS: _MARK}, copy_scope=True)
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-            await routes({**scope, "path": _path_sent(scope)}, receive, send)
+            sent = {**scope, "path": _path_sent(scope)}
+            await routes(sent, _unread(scope, receive), send)
 
-        return serve
+        # Not `asgi(...)(serve)`: for such a handler Litestar (2.25) answers a path with
+        # parameters by 500, and so any request whose body a middleware reads.
+        async def answer() -> ASGIApp:
+            return serve
+
+        return route(
+            path.replace("{id}", "{id:str}"),
+            http_method=list(HttpMethod),
+            opt={_OURS: _MARK},
+            include_in_schema=False,
+        )(answer)
 
 
 async def _note(error: Exception, scope: Scope) -> None:
     """Before Litestar closes a websocket as if something were broken."""
     note(scope, error)
+
+
+def _unread(scope: Scope, receive: Receive) -> Receive:
+    """The body again, where a middleware of the app has read it (to log it, say).
+
+    Litestar keeps it for every later request object of the same scope.
+    """
+    body = ScopeState.from_scope(scope).body
+    if body is Empty:
+        return receive
+    whole: list[Any] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> Any:  # noqa: ANN401 - a message of ASGI
+        return whole.pop() if whole else await receive()
+
+    return receive_again
 
 
 def _path_sent(scope: Scope) -> str:

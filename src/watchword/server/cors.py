@@ -22,9 +22,14 @@ _METHODS: Final = ("GET", "POST", "DELETE")
 _SENT: Final = (
     *("Authorization", "Content-Type", "DPoP", "Idempotency-Key"),
     CSRF_HEADER,
-    # What tracing in a page adds to every call (W3C Trace Context, W3C Baggage,
-    # Sentry): a preflight that refuses one of them refuses the call.
+    # What tracing in a page adds to every call: a preflight that refuses one of them
+    # refuses the call. W3C Trace Context and Baggage, Sentry; Zipkin (B3); Datadog;
+    # New Relic; Elastic; Azure's Application Insights; ids that apps draw themselves.
     *("traceparent", "tracestate", "baggage", "sentry-trace"),
+    *("b3", "X-B3-TraceId", "X-B3-SpanId", "X-B3-ParentSpanId", "X-B3-Sampled"),
+    *("x-datadog-trace-id", "x-datadog-parent-id", "x-datadog-origin"),
+    *("x-datadog-sampling-priority", "newrelic", "elastic-apm-traceparent"),
+    *("Request-Id", "Request-Context", "X-Request-ID", "X-Correlation-ID"),
 )
 _EXPOSED: Final = ("DPoP-Nonce", "Retry-After", "WWW-Authenticate")
 _KEPT_SECONDS: Final = 600

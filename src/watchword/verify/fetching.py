@@ -10,7 +10,7 @@ from typing import NamedTuple
 import httpx2
 
 from watchword.core import limits
-from watchword.reasons import tls_reason
+from watchword.reasons import reason_of
 
 
 class FetchFailed(Exception):
@@ -62,10 +62,8 @@ async def fetch(
     except FetchFailed:
         raise
     # Whatever the client, its transport or its proxies raise: those who follow go on.
-    # Its text may have a URL in it: only what TLS itself says is told.
     except Exception as error:  # noqa: BLE001 - see above
-        why = tls_reason(error) or type(error).__name__
-        raise FetchFailed(f"no answer: {why}") from None
+        raise FetchFailed(f"no answer: {reason_of(error)}") from None
 
 
 def _check(answer: httpx2.Response) -> None:

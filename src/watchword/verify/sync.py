@@ -7,10 +7,11 @@ anybody, and that is nearly every one, is judged in the caller's thread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 import httpx2
 
@@ -19,14 +20,60 @@ from watchword.verify.forking import begin_anew_in_children
 from watchword.verify.keyset import NotYet, UnknownKey
 from watchword.verify.verifier import CutOff, Health, Verifier
 
+Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
 
-class _Running(NamedTuple):
-    verifier: Verifier
-    loop: asyncio.AbstractEventLoop
-    over: asyncio.Event
-    thread: threading.Thread
+class _Running:
+    """A verifier and the thread that it runs in; ready once it was entered there."""
+
+    def __init__(self, verifier: Verifier) -> None:
+        self.verifier = verifier
+        self.is_ready = False
+        self._over = asyncio.Event()
+        self._entered: Future[asyncio.AbstractEventLoop] = Future()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve()),
+            name="watchword-verifier",
+            daemon=True,
+        )
+        self._thread.start()
+
+    async def _serve(self) -> None:
+        try:
+            async with self.verifier:
+                self.is_ready = True
+                self._entered.set_result(asyncio.get_running_loop())
+                await self._over.wait()
+        except BaseException as error:
+            if self._entered.done():
+                raise
+            self._entered.set_exception(error)  # for every call that waits for it
+
+    def wait(self) -> None:
+        """Until it was entered. Raises what entering it raised."""
+        if not self._is_here():
+            self._entered.result()
+
+    def call(
+        self,
+        work: Callable[Given, Coroutine[Any, Any, Result]],
+        *args: Given.args,
+        **kwargs: Given.kwargs,
+    ) -> Result:
+        """Run it in that thread. Raises RuntimeError where that is the caller's."""
+        if self._is_here():
+            raise RuntimeError("the thread of a verifier must not wait for itself")
+        asked = work(*args, **kwargs)
+        return asyncio.run_coroutine_threadsafe(asked, self._entered.result()).result()
+
+    def stop(self) -> None:
+        with contextlib.suppress(Exception):  # of entering it: then it is over
+            self._entered.result().call_soon_threadsafe(self._over.set)
+        self._thread.join()
+
+    def _is_here(self) -> bool:
+        return threading.current_thread() is self._thread
 
 
 class SyncVerifier:
@@ -68,15 +115,15 @@ class SyncVerifier:
         try:
             return running.verifier.checker.verify(token)
         except (NotYet, UnknownKey):
-            return _wait_for(running, running.verifier.verify(token))
+            return running.call(running.verifier.verify, token)
 
     def verify_bound(
         self, token: str, proof: str | None, *, method: str, url: str
     ) -> Claims:
         """See `Verifier.verify_bound`."""
         running = self._running()
-        asked = running.verifier.verify_bound(token, proof, method=method, url=url)
-        return _wait_for(running, asked)
+        bound = running.verifier.verify_bound
+        return running.call(bound, token, proof, method=method, url=url)
 
     def require(
         self,
@@ -101,8 +148,7 @@ class SyncVerifier:
         with self._lock:
             running, self._now_running = self._now_running, None
         if running is not None:
-            running.loop.call_soon_threadsafe(running.over.set)
-            running.thread.join()
+            running.stop()
 
     def begin_anew(self) -> None:
         """In a child process: see `forking`."""
@@ -112,36 +158,17 @@ class SyncVerifier:
 
     def _running(self) -> _Running:
         running = self._now_running
-        if running is not None:
+        if running is not None and running.is_ready:
             return running
+        # Not waited for under the lock: entering it tells the log, and a handler may
+        # come here, from that thread too.
         with self._lock:
-            running = self._now_running
-            if running is None:
-                self._now_running = running = self._start()
-            return running
-
-    def _start(self) -> _Running:
-        started: Future[tuple[Verifier, asyncio.AbstractEventLoop, asyncio.Event]]
-        started = Future()
-
-        async def run() -> None:
-            over = asyncio.Event()
-            async with self._make() as verifier:
-                started.set_result((verifier, asyncio.get_running_loop(), over))
-                await over.wait()
-
-        def work() -> None:
-            try:
-                asyncio.run(run())
-            except BaseException as error:
-                if started.done():
-                    raise
-                started.set_exception(error)  # whoever waits for it has it
-
-        thread = threading.Thread(target=work, name="watchword-verifier", daemon=True)
-        thread.start()
-        return _Running(*started.result(), thread)
-
-
-def _wait_for(running: _Running, asked: Coroutine[Any, Any, Result]) -> Result:
-    return asyncio.run_coroutine_threadsafe(asked, running.loop).result()
+            running = self._now_running = self._now_running or _Running(self._make())
+        try:
+            running.wait()
+        except BaseException:
+            with self._lock:
+                if self._now_running is running:
+                    self._now_running = None  # the next call starts anew
+            raise
+        return running

@@ -29,6 +29,7 @@ from watchword.verify import discovery, following, keyset
 from watchword.verify.checker import Checker
 from watchword.verify.discovery import Metadata
 from watchword.verify.dpop import Nonces, Proofs
+from watchword.verify.event_loop import need_asyncio
 from watchword.verify.fetching import FetchFailed, fetch
 from watchword.verify.following import Followed
 from watchword.verify.jose import Malformed
@@ -137,6 +138,8 @@ class Verifier:
         )
 
     async def __aenter__(self) -> Self:
+        """Begin to fetch. Raises RuntimeError elsewhere than on asyncio."""
+        need_asyncio("Verifier")
         if self._followed is None:
             _log.warning("%s", _NO_FEED)
         async with contextlib.AsyncExitStack() as stack:
