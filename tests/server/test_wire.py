@@ -220,6 +220,19 @@ def test_a_client_may_ask_whether_to_go_on(live: Live) -> None:
         assert Answer(read_answer(connection)).status == 400
 
 
+def test_what_follows_a_refusal_of_a_body_that_was_asked_for_is_no_request(
+    live: Live,
+) -> None:
+    """Nor a body: a client that waited for 100 sends either (RFC 9110 §10.1.1)."""
+    head = SECURE + b"Expect: 100-continue\r\nContent-Length: 20\r\n\r\n"
+    with live.connect() as connection:
+        connection.sendall(head)
+        answer = Answer(read_answer(connection))
+        assert (answer.status, answer.headers["connection"]) == (401, "close")
+        connection.sendall(HEALTH * 2)
+        assert connection.recv(65536) == b""
+
+
 def test_no_other_protocol_is_spoken(live: Live) -> None:
     upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: %s\r\n\r\n"
     for protocol in (b"h2c", b"websocket", b"TLS/1.3"):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 SECONDS_TO_READ: Final = 10
 # A client reads this much of what waits for it in that time, or it is cut: 1.6 KiB a
@@ -99,3 +100,16 @@ class Outgoing(FlowControl):
             self._transport.abort()
         else:
             self._watch()
+
+
+class Expecting(RequestResponseCycle):
+    """Of a client that waits for `100 Continue` before it sends its body.
+
+    Answered without it, the client may send the body or the next request: only the end
+    of the connection tells which (RFC 9110 §10.1.1).
+    """
+
+    async def send(self, message: Any) -> None:  # noqa: ANN401 - any of ASGI's
+        if self.waiting_for_100_continue and self.more_body:
+            self.keep_alive = False
+        await super().send(message)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import threading
 from typing import Any, Final, cast
 from urllib.parse import unquote
 
@@ -30,7 +31,7 @@ from watchword.server.heads import (
     request_line,
     without_upgrade,
 )
-from watchword.server.outgoing import Outgoing
+from watchword.server.outgoing import Expecting, Outgoing
 from watchword.server.problems import (
     HEAD_TOO_LARGE,
     MALFORMED,
@@ -45,6 +46,9 @@ HEAD_MAX: Final = 64 * 1024
 # One read, and so also all that is held of requests that come before their turn.
 READ_MAX: Final = 16 * 1024
 SECONDS_TO_SEND: Final = 10
+# Of a body that was answered before it had come so much is parsed, to keep the
+# connection: twice the largest body that is meant.
+UNREAD_MAX: Final = 64 * 1024
 
 _END: Final = b"\r\n\r\n"
 _BLANK: Final = b"\r\n"
@@ -56,6 +60,21 @@ _uvicorn: Final = logging.getLogger("uvicorn.error")
 
 # Which part of a message comes next; none, when the connection ends.
 _HEAD, _BODY, _OVER = range(3)
+
+
+class _Reading(threading.local):
+    """Where a read is put: one place for all connections of an event loop.
+
+    It is copied out before the next read begins. With one for each connection,
+    thousands that leave at once would leave 16 KiB behind, each. A view, because
+    asyncio's TLS fills it by slices.
+    """
+
+    def __init__(self) -> None:
+        self.place = memoryview(bytearray(READ_MAX))
+
+
+_reading: Final = _Reading()
 
 
 class BoundedProtocol(asyncio.BufferedProtocol):
@@ -84,10 +103,10 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._held = b""
         self._searched = 0
-        self._reading = bytearray()
         # Of the message that is being received: what was no body; what is to come of a
-        # body of known length; the last bytes of one in chunks.
-        self._overhead = 0
+        # body of known length; the last bytes of one in chunks; what of it came when it
+        # had been answered.
+        self._overhead = self._unread = 0
         self._to_come: int | None = None
         self._tail = b""
         self._cycle: RequestResponseCycle | None = None
@@ -138,23 +157,24 @@ class BoundedProtocol(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         self._out.pause_writing()
+        self.connections_here.idle(self)  # it is the client that is waited for
 
     def resume_writing(self) -> None:
         self._out.resume_writing()
+        if self._state == _HEAD and self._is_busy():
+            self.connections_here.answering(self)
 
     # What comes
 
-    def get_buffer(self, sizehint: int) -> bytearray:
+    def get_buffer(self, sizehint: int) -> memoryview:
         del sizehint
-        self._reading = bytearray(READ_MAX)
-        return self._reading
+        return _reading.place
 
     def buffer_updated(self, nbytes: int) -> None:
-        received, self._reading = self._reading, bytearray()
         if self._state == _OVER:
             return
         self._idle_until = None
-        data = bytes(memoryview(received)[:nbytes])
+        data = bytes(_reading.place[:nbytes])
         self._held = self._held + data if self._held else data
         self._proceed()
 
@@ -265,6 +285,9 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         self._overhead -= len(body)
         cycle = self._cycle
         if cycle is None or cycle.response_complete:
+            self._unread += len(body)
+            if self._unread > UNREAD_MAX:
+                raise Refused(MALFORMED, "the rest of the body is too large")
             return
         cycle.body += body
         if len(cycle.body) > HIGH_WATER_LIMIT:
@@ -277,6 +300,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         if self._cycle is not None and not self._cycle.response_complete:
             self._cycle.more_body = False
             self._cycle.message_event.set()
+            self.connections_here.answering(self)
 
     # What is answered
 
@@ -289,7 +313,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         if not self._parsed_head or (length != 0) != (self._state == _BODY):
             raise Refused(MALFORMED, "the head does not end where it seems to")
         self._to_come = length
-        self._tail = b""
+        self._tail, self._unread = b"", 0
         path = raw_path.decode("ascii")
         scope: Any = {
             "type": "http",
@@ -307,7 +331,10 @@ class BoundedProtocol(asyncio.BufferedProtocol):
             "query_string": query,
         }
         self.connections_here.answering(self)
-        self._cycle = cycle = RequestResponseCycle(
+        if self._state == _BODY:  # one that never comes whole must not keep the place
+            self.connections_here.idle(self)
+        kind = Expecting if expected else RequestResponseCycle
+        self._cycle = cycle = kind(
             scope=scope,
             transport=cast("Any", self._out),
             flow=self._out,
