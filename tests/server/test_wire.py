@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.patience import until
 from tests.server.live import PASSWORD, Answer, Live, read_answer
 
 DEADLINE = 0.6
@@ -277,6 +278,22 @@ def test_the_access_log_has_a_line_for_each_answer_and_no_query(live: Live) -> N
     Answer(live.talk(HEALTH.replace(b"healthz", b"healthz?token=" + secret.encode())))
     time.sleep(0.4)  # lines are written together
     assert "GET /healthz 200" in live.printed()
+    assert secret not in live.printed()
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    ["ww_rt_%s", "ww%%5Frt%%5f%s", "%%77w_r%%74_%s", "eyJ%s.a.b", "%%65yJ%s%%2Ea"],
+)
+def test_a_token_in_a_path_is_not_in_the_log_however_it_is_spelt(
+    live: Live, spelt: str
+) -> None:
+    secret = "canary-in-a-path-0123456789-abcdefghijklmnopqrstuvwxyz"
+    before = len(live.printed())
+    path = f"/gone/{spelt % secret}".encode()
+    Answer(live.talk(HEALTH.replace(b"/healthz", path)))
+    until(lambda: "GET /gone/" in live.printed()[before:])
+    assert "GET /gone/[token] 404" in live.printed()[before:]
     assert secret not in live.printed()
 
 
