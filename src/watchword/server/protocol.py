@@ -274,7 +274,8 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         # A field behind the head is a trailer, and none of them is for us: it must not
         # be taken for a header field (RFC 9110 §6.5.1).
         if not self._parsed_head:
-            self._headers.append((name.lower(), value))
+            # llhttp leaves blanks behind a value that are none of it (RFC 9110 §5.5).
+            self._headers.append((name.lower(), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         self._parsed_head = True
