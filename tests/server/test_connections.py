@@ -145,6 +145,49 @@ def test_one_caller_with_all_connections_leaves_room_for_others(
             one.close()
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(
+            b"POST /api/auth/login HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n",
+            id="a body that does not come",
+        ),
+        pytest.param(
+            b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: h\r\n\r\n" * 3,
+            id="answers that are not read",
+        ),
+    ],
+)
+def test_no_caller_keeps_a_place_by_being_waited_for(
+    tmp_path: Path, sent: bytes
+) -> None:
+    live = Live(tmp_path / "data")
+    live._command = ["sh", "-c", 'ulimit -n 120 && exec "$@"', "sh", *live._command]
+    with live, contextlib.ExitStack() as held:
+        for _ in range(150):
+            one = held.enter_context(socket.socket())
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            one.connect(("127.0.0.1", live.port))
+            one.sendall(sent)
+        for _ in range(3):
+            assert live.login()["accessToken"]
+
+
+def test_connections_that_all_leave_at_once_leave_nothing_behind(
+    tmp_path: Path,
+) -> None:
+    with Live(tmp_path / "data") as live:
+        asked = request("GET", "/healthz", {"Host": "h"})
+        with contextlib.ExitStack() as held:
+            for _ in range(900):
+                one = held.enter_context(live.connect())
+                one.sendall(asked)
+                assert b" 200 " in read_answer(one)[:20]
+            full = live.resident_kib()
+        assert live.login()["accessToken"]  # all have been seen to leave
+        assert live.resident_kib() < full * 1.05
+
+
 def has_ipv6() -> bool:
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()

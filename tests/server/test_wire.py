@@ -221,6 +221,19 @@ def test_a_client_may_ask_whether_to_go_on(live: Live) -> None:
         assert Answer(read_answer(connection)).status == 400
 
 
+def test_what_follows_a_refusal_of_a_body_that_was_asked_for_is_no_request(
+    live: Live,
+) -> None:
+    """Nor a body: a client that waited for 100 sends either (RFC 9110 §10.1.1)."""
+    head = SECURE + b"Expect: 100-continue\r\nContent-Length: 20\r\n\r\n"
+    with live.connect() as connection:
+        connection.sendall(head)
+        answer = Answer(read_answer(connection))
+        assert (answer.status, answer.headers["connection"]) == (401, "close")
+        connection.sendall(HEALTH * 2)
+        assert connection.recv(65536) == b""
+
+
 def test_no_other_protocol_is_spoken(live: Live) -> None:
     upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: %s\r\n\r\n"
     for protocol in (b"h2c", b"websocket", b"TLS/1.3"):
@@ -266,6 +279,22 @@ def test_the_access_log_has_a_line_for_each_answer_and_no_query(live: Live) -> N
     Answer(live.talk(HEALTH.replace(b"healthz", b"after-it")))
     until(lambda: "GET /after-it 404" in live.printed())
     assert "GET /healthz 200" in live.printed()
+    assert secret not in live.printed()
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    ["ww_rt_%s", "ww%%5Frt%%5f%s", "%%77w_r%%74_%s", "eyJ%s.a.b", "%%65yJ%s%%2Ea"],
+)
+def test_a_token_in_a_path_is_not_in_the_log_however_it_is_spelt(
+    live: Live, spelt: str
+) -> None:
+    secret = "canary-in-a-path-0123456789-abcdefghijklmnopqrstuvwxyz"
+    before = len(live.printed())
+    path = f"/gone/{spelt % secret}".encode()
+    Answer(live.talk(HEALTH.replace(b"/healthz", path)))
+    until(lambda: "GET /gone/" in live.printed()[before:])
+    assert "GET /gone/[token] 404" in live.printed()[before:]
     assert secret not in live.printed()
 
 

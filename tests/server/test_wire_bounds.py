@@ -126,6 +126,25 @@ def test_all_of_a_request_that_is_no_body_has_one_budget(
     assert answer.status in ({400, 431} if endless[0] == "sizes" else {431})
 
 
+@pytest.mark.parametrize("rest", [b"\r\n" * 80_000, b"a" * 160_000])
+def test_the_rest_of_a_body_that_was_refused_is_not_parsed_for_long(
+    live: Live, rest: bytes
+) -> None:
+    """Blank lines in it would cost most: each of them may be the end."""
+    told = live.printed().count("refused: the rest of the body is too large")
+    with live.connect() as client:
+        client.sendall(b"POST /healthz HTTP/1.1\r\nHost: h\r\n")
+        client.sendall(b"Transfer-Encoding: chunked\r\n\r\n")
+        assert Answer(read_answer(client)).status == 405
+        client.sendall(b"%x\r\n%b" % (len(rest), rest))
+        assert client.recv(65536) == b""
+    until(
+        lambda: (
+            live.printed().count("refused: the rest of the body is too large") > told
+        )
+    )
+
+
 @pytest.mark.parametrize("pause", [0, 0.02])
 def test_a_trailer_is_no_header(live: Live, pause: float) -> None:
     """RFC 9110 §6.5.1: neither a token nor an address may come in one."""

@@ -402,6 +402,17 @@ UPGRADES: Final = [
 ]
 
 OTHERS: Final = [
+    _get("blanks behind a value", "9110 §5.5", GET, ["Host: h \t "], 200, 404),
+    _post("blanks behind a coding", "9110 §5.5", [TE + " "], _chunks(b"{}"), 400, 404),
+    _post(
+        "blanks behind an offer",
+        "9110 §5.5",
+        [_L, "Connection: upgrade ", "Upgrade: x\t"],
+        SMUGGLED,
+        400,
+        404,
+    ),
+    _post("blanks behind a length", "9110 §5.5", [_L + "\t "], SMUGGLED, 400, 404),
     _post(
         "Expect", "9110 §10.1.1", [_L, "Expect: 100-continue"], SMUGGLED, 100, 400, 404
     ),

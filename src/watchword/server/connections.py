@@ -27,8 +27,9 @@ class Connection(Protocol):
 class Connections:
     """At most `most` of them; an idle one gives its place to a new one.
 
-    Idle is one that owes no answer: its request has not come whole, or it has asked
-    nothing yet, or has been answered. Every call costs one or two dict operations.
+    Idle is one whose client is waited for: it has asked nothing yet, its request has
+    not come whole, it does not read, or it has been answered. A client cannot keep its
+    place by waiting. Every call costs one or two dict operations.
     """
 
     def __init__(self, most: int | None = None) -> None:
@@ -58,11 +59,11 @@ class Connections:
         self._idle.pop(one, None)
 
     def answering(self, one: Connection) -> None:
-        """A request has come: the connection is kept until it is answered."""
+        """A request has come whole: the connection is kept until it is answered."""
         self._idle.pop(one, None)
 
     def idle(self, one: Connection) -> None:
-        """Every request of the connection is answered."""
+        """The client is waited for: every request is answered, or none can be yet."""
         if one in self._open:
             self._idle[one] = None
 

@@ -29,6 +29,10 @@ PATH_SHOWN: Final = 200
 _METHOD_SHOWN: Final = 16  # a parser may take any word for one (RFC 9110 §9.1)
 # Our own paths are shorter, all of them; every token is longer.
 PATH_PLAIN: Final = 40
+# What may be spelt with an escape as well, and is the same (RFC 3986 §2.3).
+_UNRESERVED: Final = re.compile(
+    r"%(2[DE]|3[0-9]|[46][1-9A-F]|[57][0-9A]|5F|7E)", re.IGNORECASE
+)
 _TOKEN: Final = re.compile(r"ww_(?:rt|cs)_[\w-]+|eyJ[\w.-]+", re.ASCII)
 
 _ALWAYS: Final = [
@@ -165,6 +169,7 @@ def _complete(headers: list[Header], scope: Scope) -> list[Header]:
 def _escaped(path: str) -> str:
     """One line of visible ASCII, whatever was sent; no token, and not endless."""
     if len(path) > PATH_PLAIN:
+        path = _UNRESERVED.sub(lambda found: chr(int(found[1], 16)), path)
         path = _TOKEN.sub("[token]", path)
     shown = path[:PATH_SHOWN]
     if not (shown.isascii() and shown.isprintable()):

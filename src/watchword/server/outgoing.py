@@ -116,6 +116,10 @@ class Exchange(RequestResponseCycle):
     """
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - as uvicorn's own
+        if self.waiting_for_100_continue and self.more_body:
+            # Answered without 100, the client may send the body or the next request:
+            # only the end of the connection tells which (RFC 9110 §10.1.1).
+            self.keep_alive = False
         if self.response_started or self.disconnected or self.flow.write_paused:
             await super().send(message)
             return

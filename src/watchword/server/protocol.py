@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import threading
 from typing import Any, Final, cast
 from urllib.parse import unquote
 
@@ -44,9 +45,9 @@ HEAD_MAX: Final = 64 * 1024
 # One read, and so also all that is held of requests that come before their turn.
 READ_MAX: Final = 16 * 1024
 SECONDS_TO_SEND: Final = 10
-# Shared by all connections: a loop reads into it and hands it on in one step, and a
-# process that serves has one loop. One of its own would cost each read 16 KiB of zeros.
-_READ: Final = memoryview(bytearray(READ_MAX))
+# Of a body that was answered before it had come so much is parsed, to keep the
+# connection: twice the largest body that is meant.
+UNREAD_MAX: Final = 64 * 1024
 
 _END: Final = b"\r\n\r\n"
 _BLANK: Final = b"\r\n"
@@ -58,6 +59,21 @@ _uvicorn: Final = logging.getLogger("uvicorn.error")
 
 # Which part of a message comes next; none, when the connection ends.
 _HEAD, _BODY, _OVER = range(3)
+
+
+class _Reading(threading.local):
+    """Where a read is put: one place for all connections of an event loop.
+
+    It is copied out before the next read begins. With one for each connection,
+    thousands that leave at once would leave 16 KiB behind, each. A view, because
+    asyncio's TLS fills it by slices.
+    """
+
+    def __init__(self) -> None:
+        self.place = memoryview(bytearray(READ_MAX))
+
+
+_reading: Final = _Reading()
 
 
 class BoundedProtocol(asyncio.BufferedProtocol):
@@ -87,8 +103,9 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         self._held = b""
         self._searched = 0
         # Of the message that is being received: what was no body; what is to come of a
-        # body of known length; the last bytes of one in chunks.
-        self._overhead = 0
+        # body of known length; the last bytes of one in chunks; what of it came when it
+        # had been answered.
+        self._overhead = self._unread = 0
         self._to_come: int | None = None
         self._tail = b""
         self._cycle: Exchange | None = None
@@ -139,21 +156,24 @@ class BoundedProtocol(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         self._out.pause_writing()
+        self.connections_here.idle(self)  # it is the client that is waited for
 
     def resume_writing(self) -> None:
         self._out.resume_writing()
+        if self._state == _HEAD and self._is_busy():
+            self.connections_here.answering(self)
 
     # What comes
 
     def get_buffer(self, sizehint: int) -> memoryview:
         del sizehint
-        return _READ
+        return _reading.place
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._state == _OVER:
             return
         self._idle_until = None
-        data = _READ[:nbytes].tobytes()
+        data = bytes(_reading.place[:nbytes])
         self._held = self._held + data if self._held else data
         self._proceed()
 
@@ -253,7 +273,8 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         # A field behind the head is a trailer, and none of them is for us: it must not
         # be taken for a header field (RFC 9110 §6.5.1).
         if not self._parsed_head:
-            self._headers.append((name.lower(), value))
+            # llhttp leaves blanks behind a value that are none of it (RFC 9110 §5.5).
+            self._headers.append((name.lower(), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         self._parsed_head = True
@@ -265,6 +286,9 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         self._overhead -= len(body)
         cycle = self._cycle
         if cycle is None or cycle.response_complete:
+            self._unread += len(body)
+            if self._unread > UNREAD_MAX:
+                raise Refused(MALFORMED, "the rest of the body is too large")
             return
         cycle.body += body
         if len(cycle.body) > HIGH_WATER_LIMIT:
@@ -277,6 +301,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         if self._cycle is not None and not self._cycle.response_complete:
             self._cycle.more_body = False
             self._cycle.message_event.set()
+            self.connections_here.answering(self)
 
     # What is answered
 
@@ -289,7 +314,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         if not self._parsed_head or (length != 0) != (self._state == _BODY):
             raise Refused(MALFORMED, "the head does not end where it seems to")
         self._to_come = length
-        self._tail = b""
+        self._tail, self._unread = b"", 0
         path = raw_path.decode("ascii")
         scope: Any = {
             "type": "http",
@@ -307,6 +332,8 @@ class BoundedProtocol(asyncio.BufferedProtocol):
             "query_string": query,
         }
         self.connections_here.answering(self)
+        if self._state == _BODY:  # one that never comes whole must not keep the place
+            self.connections_here.idle(self)
         self._cycle = cycle = Exchange(
             scope=scope,
             transport=cast("Any", self._out),

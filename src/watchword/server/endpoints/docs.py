@@ -14,10 +14,12 @@ from typing import Final, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from watchword.errors import NotFound
 
 _PAGE: Final = "index.html"
+_PIECE: Final = 64 * 1024
 _VENDORED: Final = "swagger-ui/"
 HTML: Final = "text/html; charset=utf-8"
 SCRIPT: Final = "text/javascript; charset=utf-8"
@@ -80,7 +82,23 @@ def packaged(request: Request, path: str, media_type: str) -> Response:
     asked = request.headers.get("if-none-match", "").split(",")
     if etag in (one.strip().removeprefix("W/") for one in asked):
         return Response(status_code=304, headers=headers)
-    return Response(body, headers=headers, media_type=media_type)
+    return _Pieces(body, headers=headers, media_type=media_type)
+
+
+class _Pieces(Response):
+    """Sent a piece at a time, each when the client has read most of those before.
+
+    TLS copies what waits to be sent: for a client that does not read, the whole file.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive
+        start = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **start})
+        for begin in range(0, len(self.body), _PIECE):
+            end = begin + _PIECE
+            piece, more = bytes(self.body[begin:end]), end < len(self.body)
+            await send({"type": "http.response.body", "body": piece, "more_body": more})
 
 
 @cache
