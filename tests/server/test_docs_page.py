@@ -7,20 +7,19 @@ import json
 import re
 import shutil
 import urllib.request
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from email.message import Message
 from importlib import resources
-from typing import Any, Literal
+from typing import Literal
 from urllib.error import HTTPError
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
-from starlette.requests import Request
 
 from tests.patience import PATIENCE
 from tests.server.live import PASSWORD, Live
 from watchword.core.limits import ACCESS_TTL, SECOND
-from watchword.server.endpoints.docs import FILES, packaged
+from watchword.server.endpoints.docs import FILES
 
 expect.set_options(timeout=PATIENCE * 1000)
 
@@ -326,26 +325,6 @@ def test_a_file_has_its_type_and_is_asked_for_again_only_by_its_tag(
         status, again, body = _get(f"{origin}/docs/{name}", **{"If-None-Match": tag})
         assert (status, again["etag"], body) == (304, headers["etag"], b"")
     assert _get(f"{origin}/docs/{name}", **{"If-None-Match": '"other"'})[0] == 200
-
-
-async def test_a_large_file_is_sent_in_pieces() -> None:
-    """Each waits until the client has read: TLS would copy the whole file for it."""
-    sent: list[Any] = []
-
-    async def send(message: MutableMapping[str, Any]) -> None:
-        sent.append(message)
-
-    async def receive() -> Any:
-        raise AssertionError
-
-    scope = {"type": "http", "method": "GET", "headers": []}
-    path, media_type = FILES["swagger-ui-bundle.js"]
-    await packaged(Request(scope), path, media_type)(scope, receive, send)
-    start, *pieces = sent
-    assert start["status"] == 200
-    assert max(len(one["body"]) for one in pieces) == 64 * 1024
-    assert [one["more_body"] for one in pieces] == [True] * (len(pieces) - 1) + [False]
-    assert b"".join(one["body"] for one in pieces) == (STATIC / path).read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Final
 
+import httptools
+
 from watchword.server.problems import CODING_UNKNOWN, MALFORMED
 
 Field = tuple[bytes, bytes]
@@ -132,3 +134,14 @@ def _is_host(value: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def verdict_on(error: Exception) -> tuple[bytes, str]:
+    """The answer and the reason. A fault of our own in a callback is raised again."""
+    if isinstance(error, httptools.HttpParserCallbackError):
+        if not isinstance(error.__context__, Refused):
+            raise error
+        error = error.__context__
+    if isinstance(error, Refused):
+        return error.answer, str(error)
+    return MALFORMED, f"not HTTP/1.1: {error}"

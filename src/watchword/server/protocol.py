@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import threading
 from typing import Any, Final, cast
 from urllib.parse import unquote
 
@@ -28,6 +27,7 @@ from watchword.server.heads import (
     Refused,
     body_of,
     request_line,
+    verdict_on,
     without_upgrade,
 )
 from watchword.server.outgoing import Exchange, Outgoing
@@ -37,13 +37,12 @@ from watchword.server.problems import (
     REQUEST_TIMEOUT,
     TOO_MANY,
 )
+from watchword.server.reading import READING
 
 # All of a request that is no body: request line, fields, trailers, sizes and extensions
 # of chunks. RFC 9112 §3 asks for 8000 octets of request line at least; proxies send up
 # to 32 KiB of head.
 HEAD_MAX: Final = 64 * 1024
-# One read, and so also all that is held of requests that come before their turn.
-READ_MAX: Final = 16 * 1024
 SECONDS_TO_SEND: Final = 10
 # Of a body that was answered before it had come so much is parsed, to keep the
 # connection: twice the largest body that is meant.
@@ -59,21 +58,6 @@ _uvicorn: Final = logging.getLogger("uvicorn.error")
 
 # Which part of a message comes next; none, when the connection ends.
 _HEAD, _BODY, _OVER = range(3)
-
-
-class _Reading(threading.local):
-    """Where a read is put: one place for all connections of an event loop.
-
-    It is copied out before the next read begins. With one for each connection,
-    thousands that leave at once would leave 16 KiB behind, each. A view, because
-    asyncio's TLS fills it by slices.
-    """
-
-    def __init__(self) -> None:
-        self.place = memoryview(bytearray(READ_MAX))
-
-
-_reading: Final = _Reading()
 
 
 class BoundedProtocol(asyncio.BufferedProtocol):
@@ -167,13 +151,13 @@ class BoundedProtocol(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         del sizehint
-        return _reading.place
+        return READING.place
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._state == _OVER:
             return
         self._idle_until = None
-        data = bytes(_reading.place[:nbytes])
+        data = bytes(READING.place[:nbytes])
         self._held = self._held + data if self._held else data
         self._proceed()
 
@@ -184,7 +168,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
             while self._held and self._parse_some():
                 parsed = True
         except _FAULTS as error:
-            self._refuse(*_verdict(error))
+            self._refuse(*verdict_on(error))
         if self._state == _OVER:
             return
         if self._state == _HEAD and self._is_busy():
@@ -419,14 +403,3 @@ class BoundedProtocol(asyncio.BufferedProtocol):
             self._idle = self.loop.call_at(until, self._check_idle)
             return
         self._end()
-
-
-def _verdict(error: Exception) -> tuple[bytes, str]:
-    """The answer and the reason. A fault of our own in a callback is raised again."""
-    if isinstance(error, httptools.HttpParserCallbackError):
-        if not isinstance(error.__context__, Refused):
-            raise error
-        error = error.__context__
-    if isinstance(error, Refused):
-        return error.answer, str(error)
-    return MALFORMED, f"not HTTP/1.1: {error}"
