@@ -43,7 +43,9 @@ class Process:
         on_terminal: bool = False,
         program: str = PROGRAM,
     ) -> None:
-        outside = {k: v for k, v in os.environ.items() if k[:10] != "WATCHWORD_"}
+        # Not the settings of outside, nor what `make` tells a `make` below it.
+        ours = ("WATCHWORD_", "MAKE", "MFLAGS")
+        outside = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         self._file = folder / "printed"
         self._seen = b""
         self._main: int | None = None
