@@ -12,7 +12,7 @@ from watchword.core.network import (
     network_of,
     parse_address,
     plain_address,
-    plain_network,
+    plain_networks,
 )
 
 
@@ -88,11 +88,14 @@ def test_one_customer_is_one_network(address: str, network: str | None) -> None:
         ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
         ("::ffff:10.0.0.1/128", "10.0.0.1/32"),
         ("2001:db8::/96", "2001:db8::/96"),
-        ("::/0", "::/0"),
+        ("::/0", "::/0 0.0.0.0/0"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::fffe:0:0/95", "::fffe:0:0/95 0.0.0.0/0"),
     ],
 )
 def test_a_network_of_mapped_addresses_is_one_of_ipv4(given: str, plain: str) -> None:
-    assert str(plain_network(ipaddress.ip_network(given))) == plain
+    found = plain_networks(ipaddress.ip_network(given))
+    assert " ".join(map(str, found)) == plain
 
 
 @pytest.mark.parametrize(

@@ -314,6 +314,8 @@ class Clients:
         """
         given = {"grace": grace, "checks_dpop": checks_dpop}
         wanted = {name: value for name, value in given.items() if value is not None}
+        if not wanted:  # no change, so no event
+            return await self.get(name)
 
         def change(client: Client) -> Client:
             after = _changed(client, **wanted)

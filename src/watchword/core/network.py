@@ -22,6 +22,7 @@ _HOST_AND_PORT: Final = re.compile(
 )
 # Bits before the IPv4 address in `::ffff:0:0/96` (RFC 4291 §2.5.5.2).
 _MAPPED: Final = 96
+_ALL_MAPPED: Final = ipaddress.IPv6Network("::ffff:0:0/96")
 # IPv4 callers as a translator in front of an IPv6 server spells them (RFC 6052 §2.1,
 # RFC 8215, RFC 7755): one /64 has all of them.
 _TRANSLATED: Final = (
@@ -60,13 +61,20 @@ def plain_address(text: str) -> str:
     return text if address is None else str(address)
 
 
-def plain_network(network: Network) -> Network:
-    """The network that has these addresses as `parse_address` returns them."""
-    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= _MAPPED:
-        first = network.network_address.ipv4_mapped
-        if first is not None:
-            return ipaddress.IPv4Network((first, network.prefixlen - _MAPPED))
-    return network
+def plain_networks(network: Network) -> list[Network]:
+    """The networks that have these addresses as `parse_address` returns them.
+
+    One of IPv6 that has all mapped addresses, as `::/0` does, has all of IPv4.
+    """
+    if isinstance(network, ipaddress.IPv4Network):
+        return [network]
+    if network.supernet_of(_ALL_MAPPED):
+        every: list[Network] = [ipaddress.IPv4Network((0, 0))]
+        return every if network == _ALL_MAPPED else [network, *every]
+    if network.subnet_of(_ALL_MAPPED):
+        first = int(network.network_address) & 0xFFFFFFFF
+        return [ipaddress.IPv4Network((first, network.prefixlen - _MAPPED))]
+    return [network]
 
 
 def is_loopback(host: str) -> bool:

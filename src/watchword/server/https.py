@@ -14,12 +14,14 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from watchword.core.network import Address, Network, parse_address, plain_network
+from watchword.core.network import Address, Network, parse_address, plain_networks
 from watchword.server.problems import HttpsRequired
 
 PROBES: Final = ("/healthz", "/readyz")
 HIDDEN: Final = "watchword.client_is_hidden"
 """In the scope: whether `client` is the proxy, because no client was named."""
+# Proxies in a row: a caller within a trusted network could name thousands.
+_HOPS_MAX: Final = 32
 _SHOWN: Final = 60  # characters of a hop that the log repeats
 _log = logging.getLogger("watchword.server")
 
@@ -29,7 +31,9 @@ class HttpsOnly:
 
     def __init__(self, application: ASGIApp, proxies: Sequence[Network]) -> None:
         self._application = application
-        self._proxies = [plain_network(network) for network in proxies]
+        self._proxies = [
+            plain for network in proxies for plain in plain_networks(network)
+        ]
         self._told = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,7 +61,8 @@ class HttpsOnly:
         """
         lines = _values(scope, b"x-forwarded-for")
         # An empty element of a list is none (RFC 9110 §5.6.1.2).
-        hops = [hop for hop in ",".join(lines).split(",") if hop.strip(" \t")]
+        last = ",".join(lines).rsplit(",", _HOPS_MAX)[-_HOPS_MAX:]
+        hops = [hop for hop in last if hop.strip(" \t")]
         for hop in reversed(hops):
             address = parse_address(hop)
             if address is None:
