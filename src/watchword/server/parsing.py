@@ -34,6 +34,7 @@ Body = TypeVar("Body")
 # every byte escaped.
 BODY_MAX: Final = 32 * 1024
 _DIGITS_MAX: Final = 20
+_FIELDS: Final = "watchword.fields"
 ACCOUNT_SCOPE: Final = "account"
 """What a client other than first-party needs to list and end its user's sessions."""
 
@@ -106,7 +107,19 @@ _STRICT: Final = json.JSONDecoder(object_pairs_hook=_refuse_duplicates)
 
 def one_header(request: Request, name: bytes) -> bytes | None:
     """The header's value. Raises InvalidRequest where it came twice."""
-    return presented.one_header(request.scope["headers"], name)
+    fields = _fields(request)
+    if fields is None:
+        return presented.one_header(request.scope["headers"], name)
+    return fields.get(name)
+
+
+def _fields(request: Request) -> dict[bytes, bytes] | None:
+    """The headers by name, made once a request; None where one came twice."""
+    scope = request.scope
+    fields: dict[bytes, bytes] | None = scope.get(_FIELDS)
+    if fields is None and len(made := dict(scope["headers"])) == len(scope["headers"]):
+        scope[_FIELDS] = fields = made
+    return fields
 
 
 def query_of(request: Request) -> dict[str, str]:
@@ -185,6 +198,9 @@ def read_proof(request: Request) -> Signed | None:
 
     Raises InvalidProof, NonceNeeded.
     """
+    fields = _fields(request)
+    if fields is not None and b"dpop" not in fields:
+        return None
     proof = presented.proof_in(request.scope["headers"])
     if proof is None:
         return None

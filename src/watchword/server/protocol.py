@@ -84,6 +84,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         self._parsed_head = False
         self._keeps_alive = False
         self._headers: list[tuple[bytes, bytes]] = []
+        self._place = READING.place
         self._held = b""
         self._searched = 0
         # Of the message that is being received: what was no body; what is to come of a
@@ -151,13 +152,13 @@ class BoundedProtocol(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         del sizehint
-        return READING.place
+        return self._place
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._state == _OVER:
             return
         self._idle_until = None
-        data = bytes(READING.place[:nbytes])
+        data = self._place[:nbytes].tobytes()
         self._held = self._held + data if self._held else data
         self._proceed()
 
@@ -165,7 +166,11 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         """Hand on what was received, as far as it may be parsed now."""
         parsed = False
         try:
-            while self._held and self._parse_some():
+            while self._held:
+                if self._state == _BODY:
+                    self._parse_body()
+                elif self._state == _OVER or self._is_busy() or not self._parse_head():
+                    break
                 parsed = True
         except _FAULTS as error:
             self._refuse(*verdict_on(error))
@@ -177,14 +182,10 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         elif self._state == _HEAD and parsed and not self._held:
             self._rest()  # it was answered before it had come to its end
         elif self._deadline is None:
+            # A request that never comes whole must not keep the connection's place.
+            self.connections_here.answering(self)
+            self.connections_here.idle(self)
             self._arm()
-
-    def _parse_some(self) -> bool:
-        """Whether anything was parsed."""
-        if self._state == _BODY:
-            self._parse_body()
-            return True
-        return self._state == _HEAD and not self._is_busy() and self._parse_head()
 
     def _parse_head(self) -> bool:
         """Parse one whole head, if it is there. Raises Refused, HttpParserError."""
@@ -226,7 +227,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         held, size = self._held, min(self._to_come, len(self._held))
         self._held = held[size:]
         self._to_come -= size
-        self._feed_body(held[:size])
+        self._parser.feed_data(held[:size])
         if (self._to_come > 0) != (self._state == _BODY):
             raise Refused(MALFORMED, "the body does not end where it seems to")
 
@@ -237,11 +238,11 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         while self._state == _BODY and begin < len(seen):
             found = whole.find(_END, max(0, begin - len(_END) + 1))
             end = len(seen) if found < 0 else found + len(_END)
-            self._feed_body(seen[begin:end])
+            self._feed_chunks(seen[begin:end])
             begin = end
         self._tail, self._held = whole[:begin][1 - len(_END) :], whole[begin:]
 
-    def _feed_body(self, piece: bytes | memoryview) -> None:
+    def _feed_chunks(self, piece: memoryview) -> None:
         self._overhead += len(piece)
         self._parser.feed_data(piece)
         if self._overhead > HEAD_MAX:
@@ -257,8 +258,9 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         # A field behind the head is a trailer, and none of them is for us: it must not
         # be taken for a header field (RFC 9110 §6.5.1).
         if not self._parsed_head:
-            # llhttp leaves blanks behind a value that are none of it (RFC 9110 §5.5).
-            self._headers.append((name.lower(), value.rstrip(b" \t")))
+            if value[-1:] <= b" ":  # llhttp leaves what is none of it (RFC 9110 §5.5)
+                value = value.rstrip(b" \t")
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self._parsed_head = True
@@ -267,7 +269,8 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         self._keeps_alive = self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
-        self._overhead -= len(body)
+        if self._to_come is None:
+            self._overhead -= len(body)
         cycle = self._cycle
         if cycle is None or cycle.response_complete:
             self._unread += len(body)
@@ -315,12 +318,11 @@ class BoundedProtocol(asyncio.BufferedProtocol):
             "raw_path": raw_path,
             "query_string": query,
         }
-        self.connections_here.answering(self)
-        if self._state == _BODY:  # one that never comes whole must not keep the place
-            self.connections_here.idle(self)
+        if self._state == _HEAD:
+            self.connections_here.answering(self)
         self._cycle = cycle = Exchange(
             scope=scope,
-            transport=cast("Any", self._out),
+            transport=self._out,  # type: ignore[arg-type]  # what it has of one
             flow=self._out,
             logger=_uvicorn,
             access_logger=_uvicorn,
@@ -346,7 +348,8 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         self.connections_here.idle(self)
         if self._state == _OVER:
             return
-        self._out.release()
+        if self._out.read_paused:
+            self._out.release()
         if self._held:
             self._proceed()
         elif self._state == _HEAD:
