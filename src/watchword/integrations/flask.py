@@ -113,9 +113,11 @@ class Auth(_Guarded, Embedded):
 def _stream() -> IO[bytes]:
     """The body; a hook of the app may have read it already, with a length or without.
 
-    What is longer than any body that is meant is cut a byte behind that.
+    What is longer than any body that is meant is cut a byte behind that. A lower limit
+    of the app's own stays.
     """
     from watchword.server.parsing import BODY_MAX  # noqa: PLC0415 - as in init_app
 
-    request.max_content_length = BODY_MAX + 1
+    most, own = BODY_MAX + 1, request.max_content_length
+    request.max_content_length = most if own is None else min(most, own)
     return BytesIO(request.get_data())

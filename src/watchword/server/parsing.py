@@ -114,12 +114,14 @@ def one_header(request: Request, name: bytes) -> bytes | None:
 
 
 def _fields(request: Request) -> dict[bytes, bytes] | None:
-    """The headers by name, made once a request; None where one came twice."""
-    scope = request.scope
-    fields: dict[bytes, bytes] | None = scope.get(_FIELDS)
-    if fields is None and len(made := dict(scope["headers"])) == len(scope["headers"]):
-        scope[_FIELDS] = fields = made
-    return fields
+    """The headers by name, made once for these headers; None where one came twice."""
+    headers = request.scope["headers"]
+    seen, fields = request.scope.get(_FIELDS, (None, None))
+    if seen is not headers:
+        made = dict(headers)
+        fields = made if len(made) == len(headers) else None
+        request.scope[_FIELDS] = headers, fields
+    return cast("dict[bytes, bytes] | None", fields)
 
 
 def query_of(request: Request) -> dict[str, str]:
