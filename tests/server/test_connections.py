@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import resource
 import socket
 import ssl
 import weakref
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from starlette.applications import Starlette
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from tests.patience import auntil
+from tests.patience import PATIENCE, auntil
 from tests.server.live import PASSWORD, Live, read_answer, request
 from tests.server.test_https import certificate
 from watchword.core.limits import CONNECTIONS_MAX
 from watchword.server.connections import Connections, most_connections
+from watchword.server.handshakes import serve_tls
 from watchword.server.listening import listen
 from watchword.server.protocol import BoundedProtocol
 
@@ -113,17 +117,12 @@ def test_some_files_are_kept_for_the_store(files: int, connections: int) -> None
     assert most_connections(files) == connections
 
 
-@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("secure", [False, True])
 def test_one_caller_with_all_connections_leaves_room_for_others(
-    tmp_path: Path, *, tls: bool
+    tmp_path: Path, *, secure: bool
 ) -> None:
     """The soft limit of open files is raised, and the longest idle one goes."""
-    flags, context = [], None
-    if tls:
-        cert, key = certificate(tmp_path)
-        context = ssl.create_default_context(cafile=str(cert))
-        flags = ["--tls-cert", str(cert), "--tls-key", str(key)]
-    live = Live(tmp_path / "data", *flags, context=context)
+    live = tls(tmp_path) if secure else Live(tmp_path / "data")
     limit = 'ulimit -Sn 100 && ulimit -Hn 200 && exec "$@"'
     live._command = ["sh", "-c", limit, "sh", *live._command]
     asked = request("GET", "/healthz", {"Host": "h"})
@@ -171,6 +170,188 @@ def test_no_caller_keeps_a_place_by_being_waited_for(
             one.sendall(sent)
         for _ in range(3):
             assert live.login()["accessToken"]
+
+
+class Handshake:
+    """A client's handshake, over a raw socket and piece by piece."""
+
+    def __init__(self, live: Live) -> None:
+        assert live.context is not None
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.secure = live.context.wrap_bio(
+            self._in, self._out, server_hostname="127.0.0.1"
+        )
+        with pytest.raises(ssl.SSLWantReadError):
+            self.secure.do_handshake()
+        self.hello = self._out.read()
+
+    def finish(self, raw: socket.socket, asked: bytes) -> bytes:
+        """The first bytes of the answer to what is sent right behind it."""
+        while True:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                self.secure.do_handshake()
+                break
+            self._in.write(raw.recv(65536))
+        self.secure.write(asked)
+        raw.sendall(self._out.read())
+        while True:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                return self.secure.read(20)
+            self._in.write(raw.recv(65536))
+
+
+def tls(folder: Path, *flags: str, files: int = 0, seconds: float = 0) -> Live:
+    cert, key = certificate(folder)
+    context = ssl.create_default_context(cafile=str(cert))
+    flags = ("--tls-cert", str(cert), "--tls-key", str(key), *flags)
+    live = Live(folder / "data", *flags, context=context, seconds=seconds, **ISSUER)
+    if files:
+        limit = f'ulimit -n {files} && exec "$@"'
+        live._command = ["sh", "-c", limit, "sh", *live._command]
+    return live
+
+
+def bare(live: Live, sent: bytes) -> socket.socket:
+    raw = socket.create_connection(("127.0.0.1", live.port), PATIENCE)
+    raw.sendall(sent)
+    return raw
+
+
+def ended(raw: socket.socket) -> bool:
+    try:
+        return raw.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_no_caller_keeps_a_place_by_a_handshake(tmp_path: Path, workers: str) -> None:
+    """Bare connections and half a ClientHello: the oldest go, and all are renewed."""
+    live = tls(tmp_path, "--workers", workers, files=120, seconds=2 * PATIENCE)
+    with live, contextlib.ExitStack() as held:
+        hello = Handshake(live).hello
+        for sent in (b"", hello[: len(hello) // 2]):
+            for _ in range(250):
+                held.enter_context(bare(live, sent))
+            for _ in range(3):
+                assert live.login()["accessToken"]
+
+
+def test_a_handshake_may_take_its_time_where_there_is_room(tmp_path: Path) -> None:
+    with tls(tmp_path, seconds=2 * PATIENCE) as live:
+        one = Handshake(live)
+        with bare(live, one.hello[:100]) as raw:
+            assert live.login()["accessToken"]
+            raw.sendall(one.hello[100:])
+            asked = request("GET", "/healthz", {"Host": "h"})
+            assert b" 200 " in one.finish(raw, asked)
+
+
+def test_a_handshake_that_is_never_finished_is_ended(tmp_path: Path) -> None:
+    with tls(tmp_path, seconds=0.2) as live, bare(live, b"") as raw:
+        assert ended(raw)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_handshakes_do_not_hold_up_a_server_that_stops(
+    tmp_path: Path, workers: str
+) -> None:
+    live = tls(tmp_path, "--workers", workers, seconds=2 * PATIENCE)
+    with live, contextlib.ExitStack() as held:
+        half = Handshake(live).hello[:100]
+        callers = [held.enter_context(bare(live, one)) for one in (b"", half) * 5]
+        assert live.login()["accessToken"]
+        assert live.stop() == 0
+        assert all(map(ended, callers))
+        assert "exceeded" not in live.printed()
+        assert "Traceback" not in live.printed()
+
+
+class Greeter(asyncio.Protocol):
+    def connection_made(self, transport: Any) -> None:
+        transport.write(b"hello")
+        transport.close()
+
+
+def greeted(folder: Path, test: Callable[..., Coroutine[Any, Any, None]]) -> None:
+    """Run the test beside a server with one place: its connections, port, trust."""
+    cert, key = certificate(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+
+    async def run() -> None:
+        here = Connections(1)
+        with listen("127.0.0.1", 0)[0] as sock:
+            server = await serve_tls(here, Greeter, sock=sock, ssl=context, backlog=9)
+            try:
+                trust = ssl.create_default_context(cafile=str(cert))
+                await test(here, sock.getsockname()[1], trust)
+            finally:
+                server.close()
+                await server.wait_closed()
+        assert len(here) == 0
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
+
+
+async def greeting(port: int, trust: ssl.SSLContext) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trust)
+    received = await reader.read()
+    writer.close()
+    return received
+
+
+def test_where_every_connection_answers_no_handshake_begins(tmp_path: Path) -> None:
+    async def test(here: Connections, port: int, trust: ssl.SSLContext) -> None:
+        busy = Line()
+        assert here.opened(busy)
+        here.answering(busy)
+        with pytest.raises(ConnectionError):
+            await greeting(port, trust)
+        assert not busy.gone
+        here.closed(busy)
+        assert await greeting(port, trust) == b"hello"
+
+    greeted(tmp_path, test)
+
+
+def test_a_failed_handshake_gives_its_place_back(tmp_path: Path) -> None:
+    async def test(here: Connections, port: int, trust: ssl.SSLContext) -> None:
+        for sent in (b"no TLS at all\r\n", b""):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            await auntil(lambda: len(here) == 1)
+            writer.write(sent)
+            writer.close()
+            await auntil(lambda: len(here) == 0)
+        assert await greeting(port, trust) == b"hello"
+
+    greeted(tmp_path, test)
+
+
+def test_a_server_without_file_descriptors_accepts_when_it_has_some(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test(_: Connections, port: int, trust: ssl.SSLContext) -> None:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as caller, contextlib.ExitStack() as files:
+            caller.settimeout(0)
+            soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
+            files.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+            with contextlib.suppress(OSError):
+                while True:
+                    files.enter_context(socket.socket())
+            await loop.sock_connect(caller, ("127.0.0.1", port))
+            await auntil(lambda: "Too many open files" in caplog.text)
+            files.close()
+            reader, writer = await asyncio.open_connection(
+                sock=caller, ssl=trust, server_hostname="127.0.0.1"
+            )
+            assert await reader.read() == b"hello"
+            writer.close()
+
+    greeted(tmp_path, test)
 
 
 def test_connections_that_all_leave_at_once_leave_nothing_behind(

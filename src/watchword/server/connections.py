@@ -10,8 +10,8 @@ from typing import Final, Protocol
 
 from watchword.core.limits import CONNECTIONS_MAX
 
-# File descriptors for what is no connection: the store's, the listening sockets, TLS
-# handshakes under way.
+# File descriptors for what is no connection: the store's, the listening sockets, and
+# connections that were let go in this turn of the loop.
 _KEPT_FREE_LEAST: Final = 64
 _KEPT_FREE_SHARE: Final = 8
 _LEAST: Final = 16
@@ -27,9 +27,10 @@ class Connection(Protocol):
 class Connections:
     """At most `most` of them; an idle one gives its place to a new one.
 
-    Idle is one whose client is waited for: it has asked nothing yet, its request has
-    not come whole, it does not read, or it has been answered. A client cannot keep its
-    place by waiting. Every call costs one or two dict operations.
+    Idle is one whose client is waited for: its TLS handshake is not complete, it has
+    asked nothing yet, its request has not come whole, it does not read, or it has been
+    answered. A client cannot keep its place by waiting. Every call costs one or two
+    dict operations.
     """
 
     def __init__(self, most: int | None = None) -> None:

@@ -18,8 +18,9 @@ import uvicorn
 from watchword.config import Settings
 from watchword.server.app import make_app
 from watchword.server.connections import Connections, most_connections
+from watchword.server.handshakes import serve_tls
 from watchword.server.listening import raise_file_limit
-from watchword.server.protocol import SECONDS_TO_SEND, BoundedProtocol
+from watchword.server.protocol import BoundedProtocol
 from watchword.server.workers import SERVING, Workers
 
 # SIGTERM: answers in flight finish, then the store commits what it accepted. Container
@@ -61,11 +62,11 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         if self.config.is_ssl:
-            # A client that never finishes its handshake would hold a file descriptor
-            # for the loop's own minute, and no connection is known of it yet.
+            # uvicorn serves each of its sockets by this function of the loop.
+            protocol = cast("type[BoundedProtocol]", self.config.http_protocol_class)
             loop = asyncio.get_running_loop()
-            loop.create_server = partial(  # type: ignore[method-assign]
-                loop.create_server, ssl_handshake_timeout=SECONDS_TO_SEND
+            loop.create_server = partial(  # type: ignore[assignment,method-assign]
+                serve_tls, protocol.connections_here
             )
         await super().startup(sockets)
         # What lives as long as the process need not be looked at again. A request
