@@ -148,8 +148,8 @@ RETRY_MOST: Final = 5 * SECOND
 # A third of FEED_STALE: two answers in a row may fail before the feed is stale.
 FEED_WAIT: Final = 10 * SECOND
 FEED_RETRY: Final = SECOND
-# Pause between two reads of the feed: logouts that follow each other closely are
-# fetched together.
+# Pause after an answer that brought new entries: logouts that follow each other closely
+# are fetched together.
 FEED_PAUSE: Final = SECOND // 10
 # A load balancer may put several server processes behind one address. A follower keeps
 # its place in the feeds of up to this many, and names them in each request.
