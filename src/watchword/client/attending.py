@@ -1,9 +1,11 @@
 """One request to an API: which token goes with it, and what a 401 means.
 
-another origin ............ sent without token and proof
-401 use_dpop_nonce ........ sent again with the nonce, once at most
-401 invalid_token ......... refreshed and sent again, once at most
-any other answer .......... returned to the caller
+    another origin ............ sent without token and proof
+    401 use_dpop_nonce ........ sent again with the nonce, once at most
+    401 invalid_token ......... refreshed and sent again, once at most
+    any other answer .......... returned to the caller
+
+A request is sent again only if its body can be sent twice.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ class Auth(httpx2.Auth):
     def sync_auth_flow(
         self, request: httpx2.Request
     ) -> Generator[httpx2.Request, httpx2.Response, None]:
-        """The requests to send; httpx2 calls this for each of a client."""
+        """The requests to send in place of one request of a client of httpx2."""
         passing = self._attend(request)
         outcome: Any = None
         try:
@@ -138,7 +138,7 @@ class Auth(httpx2.Auth):
     async def async_auth_flow(
         self, request: httpx2.Request
     ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        """The requests to send; httpx2 calls this for each of an async client."""
+        """The requests to send in place of one request of an async client of httpx2."""
         passing = self._attend(request)
         outcome: Any = None
         try:

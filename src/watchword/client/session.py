@@ -103,7 +103,7 @@ class Due(NamedTuple):
         return cls(since, refresh, STALE * held.life)
 
 
-# What a driver does
+# The steps that a driver takes
 
 
 class Request(NamedTuple):
@@ -367,7 +367,7 @@ def _fault(answer: Outcome) -> WatchwordError:
 
 
 def _strange(status: int, problem: _Problem) -> WatchwordError:
-    if status >= 500 or not problem.code:  # noqa: PLR2004 - theirs, or a proxy's
+    if status >= 500 or not problem.code:  # noqa: PLR2004 - a server's, or a proxy's
         return Unreachable(f"The server answered {status}, and not as Watchword does.")
     return WatchwordError(f"{problem.code}: {problem.detail[:DETAIL_MAX]}")
 

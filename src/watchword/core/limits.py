@@ -77,7 +77,7 @@ CLIENT_SECRET_BYTES: Final = 32
 CLIENT_ID_MAX: Final = 64
 SCOPE_MAX: Final = 1024
 SCOPE_CHARACTERS: Final = r"[\x21\x23-\x5B\x5D-\x7E]+"  # RFC 6749 §3.3
-# Failures of client authentication, per client and per address (RFC 6749 §2.3.1).
+# Failed client authentications, per client and per address (RFC 6749 §2.3.1).
 THROTTLE_CLIENT_BURST: Final = 50
 THROTTLE_CLIENT_INTERVAL: Final = 10 * SECOND
 

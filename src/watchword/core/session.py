@@ -16,7 +16,7 @@ from watchword.core import limits
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """How long things live and what a retry may do. Durations in milliseconds.
+    """The lifetimes of sessions and tokens (ms), and what a retry may do.
 
     ``access_ttl``, ``grace`` and ``hold_off`` are fixed per session at sign-in; the
     others are read at every refresh, and a longer one never revives a dead session.
@@ -30,14 +30,14 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     retry_window: int = limits.RETRY_WINDOW
     rewind_limit: int = limits.REWIND_LIMIT
     audience: str = "api"
-    """The audience of access tokens whose session names none of its own."""
+    """The audience of the access tokens of a session that names none itself."""
 
 
 STRICT: Final = Policy()
-"""Tokens in bodies: a spent token without its retry key is reuse at once."""
+"""For tokens in bodies: a spent token without its retry key is reuse at once."""
 
 BROWSER: Final = Policy(grace=limits.BROWSER_GRACE, hold_off=limits.BROWSER_HOLD_OFF)
-"""Tokens in cookies: several tabs share one jar, and none can keep a retry key."""
+"""For tokens in cookies: several tabs share one jar, and none can keep a retry key."""
 
 
 AAL1: Final = "aal1"
@@ -78,9 +78,9 @@ ALL: Final = Asked()
 
 
 class Session(msgspec.Struct, frozen=True):
-    """The row. Instants in milliseconds since the epoch; ids are 16 bytes.
+    """The row of a session. Instants in milliseconds since the epoch; ids are 16 bytes.
 
-    What `Terms` names is fixed at sign-in.
+    The fields that `Terms` has too are fixed at sign-in.
     """
 
     id: bytes
@@ -200,7 +200,7 @@ class Session(msgspec.Struct, frozen=True):
         )
 
     def ended(self, reason: str, now: int) -> Session:
-        """This session, revoked."""
+        """This session, revoked at `now` for that reason."""
         return msgspec.structs.replace(
             self, version=self.version + 1, revoked_at=now, revoked_reason=reason
         )
@@ -278,7 +278,7 @@ def known_until(at: int, rotated_at: int, access_ttl: int) -> int:
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """What a client gets: a token for the API, and one to come back with.
+    """What a client gets: an access token for the API, and a refresh token.
 
     `expires_in` and `refresh_expires_in` are whole seconds from now. `scope` is that of
     the access token. `bound` says that the token works with a DPoP proof only.

@@ -1,4 +1,4 @@
-"""Whether the wall clock can be trusted to say what is over for good."""
+"""Whether the wall clock can be trusted when something is deleted as expired."""
 
 from __future__ import annotations
 

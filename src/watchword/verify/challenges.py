@@ -1,4 +1,4 @@
-"""What is said when an access token is not accepted: status, headers and body.
+"""The answer when an access token is not accepted: status, headers and body.
 
 The challenges are those of RFC 6750 §3, RFC 9449 §7.1 and RFC 9470 §3, and the body is
 a problem (RFC 9457). Every server and framework uses this module. It does no I/O and

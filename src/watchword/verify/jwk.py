@@ -70,7 +70,8 @@ def _okp(jwk: dict[str, Any]) -> OKPKey:
     made["x"] = jwk.get("x")
     y = int.from_bytes(_bytes(jwk, "x"), "little") & (2**255 - 1)
     prime = _ED25519_PRIME
-    # For a key of small order anyone can make signatures that verify.
+    # For a key of small order, signatures that verify can be made without a private
+    # key.
     small = {0, 1, prime - 1, _ED25519_ORDER_8, prime - _ED25519_ORDER_8}
     if y >= prime or y in small:
         raise jose.Malformed("jwk: x is no point that could be a key")

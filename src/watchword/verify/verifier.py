@@ -178,9 +178,9 @@ class Verifier:
 
         For `Authorization: DPoP`. `method` and `url` are the request's, as its sender
         wrote them. Nonces are good in this process only. Raises what `verify` raises,
-        TokenProofInvalid, TokenNonceNeeded, whose `nonce` belongs into the answer's
-        header DPoP-Nonce, and Overloaded where more proofs are used than the process
-        can remember.
+        and TokenProofInvalid. Raises TokenNonceNeeded with a `nonce`, which belongs
+        into the answer's header DPoP-Nonce. Raises Overloaded where more proofs are
+        used than the process can remember.
         """
         given = {"method": method, "url": url}
         try:
@@ -279,7 +279,7 @@ class Verifier:
             self._keys.read(keyset.read_keys(found.body), age, now)
             self._metadata = metadata
             self._discovered.set()
-        except Exception as fault:  # noqa: BLE001 - told, and tried again
+        except Exception as fault:  # noqa: BLE001 - logged, tried again
             self._keys.failed(f"The issuer's keys cannot be had: {_why(fault)}.")
         finally:
             self._fetching = None
@@ -300,7 +300,7 @@ class Verifier:
             before = followed.error
             try:
                 await self._poll(followed)
-            except Exception as fault:  # noqa: BLE001 - told, and tried again
+            except Exception as fault:  # noqa: BLE001 - logged, tried again
                 why = _why(fault)
                 followed.failed(f"The revocation feed cannot be followed: {why}.")
                 pause = retry.next()

@@ -172,7 +172,7 @@ def _version(told: dict[str, str]) -> tuple[int, int]:
 
 
 def _fault(error: StoreUnavailable, address: Address) -> WatchwordError:
-    """The error in words for the operator who starts a server: what to change."""
+    """The error in words for the operator that starts a server: what to change."""
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
