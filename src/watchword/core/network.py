@@ -20,7 +20,7 @@ _HOST_AND_PORT: Final = re.compile(
     r"\[(?P<bracketed>[^\[\]]*:[^\[\]]*)\](:\d{1,5})?|(?P<plain>[^:\[\]]*):\d{1,5}",
     re.ASCII,
 )
-# Bits in front of the IPv4 address in `::ffff:0:0/96` (RFC 4291 §2.5.5.2).
+# Bits before the IPv4 address in `::ffff:0:0/96` (RFC 4291 §2.5.5.2).
 _MAPPED: Final = 96
 # Prefixes that a translator in front of an IPv6 server gives to IPv4 callers (RFC 6052
 # §2.1, RFC 8215, RFC 7755). All IPv4 callers share one such /64.
