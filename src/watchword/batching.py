@@ -1,13 +1,14 @@
-"""Group commit: while one batch is at the store, those that arrive make the next one.
+"""Group commit: items that arrive while a batch is at the store make the next batch.
 
-No timers. One fsync, or one exchange, serves a whole batch, and an answer leaves only
-after its batch is durable. Two batches may be under way: while one waits for the disk,
-the next is judged and signed. A key is in one of them at most; the rest wait, so that
-work on one session is never run against itself.
+There are no timers. One fsync, or one exchange, serves a whole batch, and an answer
+leaves only after its batch is durable. Two batches may be under way: while one waits
+for the disk, the next is judged and signed. A key is in one of them at most and its
+other items wait, so that two pieces of work on one session never run at the same time.
 
-Callers who are answered together come back together, and would be one batch for ever:
-then nobody is there to be judged while it waits. Where the store is far enough away for
-that to matter (`far` in `ports.py`), what has come together is parted in two.
+Clients that are answered together come back together. They would be one batch for ever,
+and while it waits for the store no other item would be there to work on. Where the
+store is far enough away for that to matter (`far` in `ports.py`), the items that came
+together are split into two batches.
 """
 
 from __future__ import annotations
@@ -25,27 +26,30 @@ Outcome = TypeVar("Outcome")
 _Entry = tuple[bytes, Item, "asyncio.Future[Outcome]"]
 
 UNDER_WAY: Final = 2
-# Turns of the loop before a batch starts: whatever is readable by then has been read
-# and parsed and shares it. Measured with 32 connections: 2 turns make batches of 25,
-# 16 turns of 31.6, and a tenth more refreshes, for some 100 µs on an idle server.
+# Turns of the event loop before a batch starts. Requests that are readable by then have
+# been read and parsed and join it. Measured with 32 connections: 2 turns make batches
+# of 25, 16 turns of 31.6, and a tenth more refreshes, for some 100 µs on an idle
+# server.
 TURNS: Final = 16
-# Seconds after which a batch starts whatever the turns: a turn of a loop that others
-# keep busy (a flood of forged tokens, say) takes as long as all that they sent, and a
-# few of them have read what has come. On a loop of its own refreshes, 16 turns take
-# less than this.
+# Seconds after which a batch starts, however many turns are left. If other requests
+# keep the loop busy (a flood of forged tokens, for example), one turn takes as long as
+# all of them, and after a few turns every refresh that has come has been read. With
+# refreshes alone on the loop, 16 turns take less than this.
 PATIENCE: Final = 0.002
-# Fewer are not parted: each part is an exchange more. Measured on PostgreSQL with 32
-# connections: parted at all a sixth more refreshes; from 8 or from 16 on, the same.
+# Fewer items are not split, because each batch is one more exchange. Measured on
+# PostgreSQL with 32 connections: splitting gives a sixth more refreshes, and it makes
+# no difference whether from 8 or from 16 items on.
 SHARE_MIN: Final = 8
 
 
 class Batcher(Generic[Item, Outcome]):
-    """Runs `work` over what has come together.
+    """Runs `work` over the items that came together.
 
-    `work` returns one outcome per item, in order; an outcome that is an exception is
-    raised to its caller. If `work` itself raises, every caller of that batch gets it; a
-    RuntimeError where the number of outcomes is wrong; StoreUnavailable where the work
-    was cancelled.
+    `work` returns one outcome per item, in order. An outcome that is an exception is
+    raised in that item's caller. If `work` itself raises, every caller of the batch
+    gets the exception. They get a RuntimeError where the number of outcomes is wrong,
+    and StoreUnavailable where the work was cancelled. With `parted`, a batch is split
+    in two.
     """
 
     def __init__(
@@ -105,11 +109,14 @@ class Batcher(Generic[Item, Outcome]):
             begun = self._begin(min(share, self._batch_max))
 
     def _begin(self, most: int) -> bool:
-        """Start a batch of the first `most` whose keys are free, if there are any."""
+        """Start a batch of the first `most` items with keys that are not under way.
+
+        Returns whether there were any.
+        """
         batch: list[_Entry[Item, Outcome]] = []
         rest: list[_Entry[Item, Outcome]] = []
         for entry in self._waiting:
-            if entry[2].done():  # the caller went away before anything was begun
+            if entry[2].done():  # the caller was cancelled before the work began
                 continue
             if entry[0] in self._busy or len(batch) == most:
                 rest.append(entry)
@@ -129,11 +136,13 @@ class Batcher(Generic[Item, Outcome]):
             found = await self._work([item for _, item, _ in batch])
             if len(found) != len(batch):
                 wrong = f"{len(found)} outcomes of {len(batch)} items"
-                raise RuntimeError(wrong)  # noqa: TRY301 - told to all, as any other
+                raise RuntimeError(wrong)  # noqa: TRY301 - raised in all callers too
             outcomes = found
-        except Exception as error:  # noqa: BLE001 - belongs to those who wait
+        except Exception as error:  # noqa: BLE001 - raised in the waiting callers
             outcomes = [error] * len(batch)
-        finally:  # cancelled, at the end of the loop: the callers are told all the same
+        # Also when this task is cancelled, at the end of the loop: the callers must get
+        # an outcome then too.
+        finally:
             for (key, _, future), outcome in zip(batch, outcomes, strict=True):
                 self._busy.discard(key)
                 _tell(future, outcome)
@@ -145,7 +154,7 @@ class Batcher(Generic[Item, Outcome]):
 
 
 def _tell(future: asyncio.Future[Outcome], outcome: Outcome | Exception) -> None:
-    if future.done():  # the caller has gone away
+    if future.done():  # the caller was cancelled
         return
     if isinstance(outcome, Exception):
         future.set_exception(outcome)

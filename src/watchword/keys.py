@@ -1,10 +1,10 @@
-"""The key ring: what signs access tokens, what is published, and how it changes.
+"""The key ring: which key signs access tokens, which are published, how that changes.
 
 A key is `next` (published, not yet signing), `active` (signs) or `retired` (published
 until the last token that it signed has expired). There is always a `next`, so that a
-rotation needs no waiting: verifiers have had it in their caches long since. Keys rest
-sealed under the server secret, and the JWKS is made from what was unsealed, never from
-a column that somebody could have written.
+rotation needs no waiting: verifiers have long had it in their caches. Keys are stored
+sealed under the server secret. The JWKS is made from the unsealed keys, never from a
+column of the database, into which an intruder could have written a key.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPri
 # NIST SP 800-57 part 1 rev. 5, table 2: 3072 bits for 128 bits of security.
 RSA_BITS: Final = 3072
 RESEALED: Final = "sealed again"
-"""The `change` of the audit event, whose `secret` is the fingerprint it is under."""
+"""The `change` in the audit event when keys are sealed under another server secret.
+
+The event's `secret` is the fingerprint of that secret.
+"""
 _NONCE: Final = 12
 _ES256: Final = ec.ECDSA(hashes.SHA256())
 _log = logging.getLogger("watchword.keys")
@@ -62,20 +65,23 @@ class SigningKey:
         public = _jose_key(private)
         self.kid = public.thumbprint()
         self.public = PublicKey(self.kid, alg, public)
-        # The headers never change: their bytes are made once. No library is needed to
-        # sign, where there is no hostile input, and it would cost as much again.
+        # The headers never change, so their bytes are made once. The JOSE library is
+        # not used to sign: there is no hostile input, and it would double the cost.
         self._heads: dict[str, bytes] = {}
         self._head = self._head_of(TYPE)
 
     def sign(self, claims: Claims, extra: Mapping[str, Any]) -> str:
-        """The compact JWS (RFC 7515 §7.1) over the claims and an app's own ones."""
+        """The access token: a compact JWS (RFC 7515 §7.1) over the claims.
+
+        `extra` are claims of an app; none of them can replace one of `claims`.
+        """
         payload = {**extra, **msgspec.to_builtins(claims)} if extra else claims
         return self._compact(self._head, payload)
 
     def sign_as(self, typ: str, payload: object) -> str:
-        """Likewise a JWT of another kind, so that none passes as an access token.
+        """A JWT of another type, which no verifier accepts as an access token.
 
-        `typ` is the program's own choice, never a caller's (RFC 8725 §3.11).
+        `typ` is chosen by the program, never by a caller (RFC 8725 §3.11).
         """
         return self._compact(self._head_of(typ), payload)
 
@@ -93,7 +99,7 @@ class SigningKey:
     def _signature(self, text: bytes) -> bytes:
         private: Any = self._private
         if self.alg == "ES256":
-            # JOSE wants r and s side by side, not the DER of them (RFC 7518 §3.4).
+            # JOSE wants r and s one after the other, not in DER (RFC 7518 §3.4).
             r, s = decode_dss_signature(private.sign(text, _ES256))
             return bytes(r.to_bytes(32) + s.to_bytes(32))
         if self.alg == "EdDSA":
@@ -110,7 +116,7 @@ class SigningKey:
         }
 
     def private_bytes(self) -> bytes:
-        """PKCS #8, to be sealed at once."""
+        """The private key as PKCS #8 in DER. The caller has to seal it at once."""
         return self._private.private_bytes(
             serialization.Encoding.DER,
             serialization.PrivateFormat.PKCS8,
@@ -130,7 +136,7 @@ def _jose_key(private: PrivateKey) -> ECKey | OKPKey | RSAKey:
 
 
 def generate(alg: Algorithm) -> SigningKey:
-    """A new key. The cryptographic library draws its own randomness."""
+    """A new key. Its randomness comes from the cryptographic library itself."""
     if alg == "ES256":
         return SigningKey(ec.generate_private_key(ec.SECP256R1()), alg)
     if alg == "EdDSA":
@@ -141,8 +147,9 @@ def generate(alg: Algorithm) -> SigningKey:
 class Vault:
     """Seals private keys with AES-256-GCM, bound to their id and algorithm.
 
-    The first secret seals, all unseal. `fingerprints` names them in order: 32 bits, to
-    compare two machines by, and too few to learn anything of the secret.
+    The first secret seals, all of them unseal. `fingerprints` has one for each, in
+    order. A fingerprint is 32 bits: enough to compare two machines by, and too few to
+    learn anything about the secret.
     """
 
     def __init__(self, secrets: Sequence[bytes], entropy: Entropy) -> None:
@@ -151,16 +158,16 @@ class Vault:
         self._entropy = entropy
 
     def seal(self, key: SigningKey, state: str, now: int) -> SealedKey:
-        """The key as it rests."""
+        """The sealed key, as a store keeps it."""
         nonce = self._entropy(_NONCE)
         bound = f"{key.kid}\0{key.alg}".encode()
         sealed = nonce + self._keys[0].encrypt(nonce, key.private_bytes(), bound)
         return SealedKey(key.kid, key.alg, state, sealed, now)
 
     def open(self, row: SealedKey) -> tuple[SigningKey, int]:
-        """The key, and the place of the secret that it is sealed under.
+        """The key, and the index of the secret that it is sealed under.
 
-        Raises KeyRingError where no secret opens it, or it is not what it says.
+        Raises KeyRingError where no secret opens it, or where its id is not its own.
         """
         bound = f"{row.kid}\0{row.alg}".encode()
         for position, key in enumerate(self._keys):
@@ -211,27 +218,30 @@ class KeyRing:
 
     @property
     def algorithms(self) -> list[str]:
-        """Of the published keys, each once; first the one that signs now."""
+        """The algorithms of the published keys, each once, the signing one first."""
         return list(dict.fromkeys([self.active.alg, *(row.alg for row in self._rows)]))
 
     @property
     def rows(self) -> Sequence[SealedKey]:
-        """The keys and their states, for showing."""
+        """The keys and their states, to be shown to an operator."""
         return self._rows
 
     @property
     def secrets(self) -> Sequence[tuple[str, int]]:
-        """For each server secret its fingerprint, and how many keys it seals."""
+        """For each server secret its fingerprint and the number of keys under it."""
         count = self._sealed_under.count
         return [(name, count(n)) for n, name in enumerate(self._vault.fingerprints)]
 
     def public_key(self, kid: str) -> PublicKey | None:
-        """The published key of that id."""
+        """The published key of that id, or None."""
         key = self._opened.get(kid)
         return None if key is None else key.public
 
     async def refresh(self) -> None:
-        """Read the ring if it changed. On failure the ring in use stays."""
+        """Read the ring if it changed.
+
+        Raises StoreUnavailable or KeyRingError; the ring in use then stays.
+        """
         revision, rows = await self._store.load_keys()
         if revision == self._revision:
             return
@@ -245,15 +255,17 @@ class KeyRing:
         self.jwks = msgspec.json.encode({"keys": keys})
 
     async def start(self, *, reseal: bool = True) -> None:
-        """Make the first keys of a new store; reseal what an older secret sealed.
+        """Make the first keys of a new store, or seal those of an older secret again.
 
-        Of processes with the same secrets in another order, each start seals again what
-        the other sealed; both read either. Not to `reseal` is for who only looks.
+        If two processes have the same secrets in a different order, each of them seals
+        the keys anew when it starts; both can still read them. A command that only
+        reads passes `reseal=False`. Raises KeyRingError where a key cannot be unsealed.
         """
         revision, rows = await self._store.load_keys()
         now = self._clock()
         if not rows:
-            # Nobody can have cached a JWKS of a store that had no keys: sign at once.
+            # No verifier can have cached a JWKS of a store without keys, so the first
+            # key may sign at once.
             fresh = [
                 self._vault.seal(generate(self._alg), state, now)
                 for state in ("active", "next")
@@ -270,10 +282,11 @@ class KeyRing:
         await self.refresh()
 
     async def maintain(self) -> None:
-        """Rotate when due, and let go of retired keys whose tokens have all expired.
+        """Rotate when due, and drop retired keys after their last token has expired.
 
-        Not while the ring is sealed under a secret that this process was not given: it
-        goes on with the ring it has, and whoever calls `refresh` hears of it.
+        Does nothing while the ring is sealed under a secret that this process does not
+        have. The process goes on with the ring that it has, and a caller of `refresh`
+        gets the KeyRingError.
         """
         with contextlib.suppress(KeyRingError):
             await self.refresh()
@@ -328,7 +341,8 @@ class KeyRing:
     async def retire(self, kid: str, *, by: By = APP) -> None:
         """Drop a key at once, for an emergency: its tokens are refused from now on.
 
-        The active key's place is taken by the next one, published long enough or not.
+        If it is the active key, the next one takes its place, even if that was not
+        published for long enough. Raises NotFound for an unknown id.
         """
         await self.refresh()
         now = self._clock()
@@ -356,7 +370,7 @@ class KeyRing:
     async def _swap(
         self, revision: int, keys: Sequence[SealedKey], what: str, by: By
     ) -> bool:
-        """Write the ring; False where another process was first, and theirs counts."""
+        """Write the ring. False where another process was first: its ring counts."""
         active = next(row.kid for row in keys if row.state == "active")
         event = Event(
             type=EventType.KEY_CHANGED,

@@ -1,9 +1,10 @@
-"""What the engine asks of the world, in prose that a store MUST keep.
+"""The ports of the engine: verbs, and what every store MUST keep for each of them.
 
-Common to every verb: what it changes is durable before it returns; it happens whole or
-not at all; the audit event that comes with a change is written in the same step; a
-fault of the store raises StoreUnavailable, and then either nothing happened or the
-caller cannot know (a commit whose answer was lost), so every verb can be asked again.
+For every verb: what it changes is durable before it returns. A change happens whole or
+not at all. The audit event that comes with a change is written in the same step. A
+fault of the store raises StoreUnavailable; then either nothing happened, or the caller
+cannot know what did (the answer to a commit was lost). So every verb can safely be
+asked again.
 
 `watchword.testing.store_contract` is this page as a test suite.
 """
@@ -25,7 +26,7 @@ Clock = Callable[[], int]
 """The current instant, in milliseconds since the Unix epoch (UTC)."""
 
 Entropy = Callable[[int], bytes]
-"""That many bytes from a cryptographically secure source."""
+"""So many bytes from a cryptographically secure source."""
 
 
 class EventType(StrEnum):
@@ -81,7 +82,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A session as it was judged, as it shall become, and the event that records it."""
+    """A session as it was judged, the session to write, and the event to record."""
 
     before: Session
     after: Session
@@ -95,9 +96,10 @@ class OneSession(msgspec.Struct, frozen=True):
 
 
 class OfAccount(msgspec.Struct, frozen=True):
-    """All sessions of an account, or all but one, in order of id.
+    """All sessions of an account, or all but the one with the id `but`, in order of id.
 
-    `after` is where the step before left off: none has to look at what is done again.
+    Only ids greater than `after` are meant. A caller that goes on in several steps
+    passes the last id of the step before, so that no step looks at the same rows again.
     """
 
     account_id: bytes
@@ -106,14 +108,17 @@ class OfAccount(msgspec.Struct, frozen=True):
 
 
 class SignedInBefore(msgspec.Struct, frozen=True):
-    """Every session whose sign-in is older than this instant; else as `OfAccount`."""
+    """Every session that was signed in before this instant (ms).
+
+    Order and `after` are those of `OfAccount`.
+    """
 
     instant: int
     after: bytes = b""
 
 
 class OfClient(msgspec.Struct, frozen=True):
-    """All sessions of a client; else as `OfAccount`."""
+    """All sessions of a client. Order and `after` are those of `OfAccount`."""
 
     client_id: str
     after: bytes = b""
@@ -126,9 +131,9 @@ Outcome = TypeVar("Outcome")
 
 
 class PartlyUnavailable(StoreUnavailable):
-    """Some of a batch could not be had, and some could: `outcomes` has each in order.
+    """A part of a batch failed. `outcomes` has the outcome of each item, in order.
 
-    In place of what could not there is a StoreUnavailable.
+    In place of the outcome of a failed item there is a StoreUnavailable.
     """
 
     def __init__(self, outcomes: Sequence[Any]) -> None:
@@ -139,7 +144,10 @@ class PartlyUnavailable(StoreUnavailable):
 async def each_of(
     asked: Awaitable[Sequence[Outcome]],
 ) -> Sequence[Outcome | StoreUnavailable]:
-    """What a verb over a batch says of each, the fault in place of what it lacks."""
+    """The outcomes of a verb over a batch, with a StoreUnavailable for a failed item.
+
+    Raises StoreUnavailable where the whole batch failed.
+    """
     try:
         return await asked
     except PartlyUnavailable as error:
@@ -147,9 +155,11 @@ async def each_of(
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """A place in the feed: which life of the store, and how far into it.
+    """A place in the feed of a store.
 
-    `within` is a store's own: how far a read has come that takes several pages.
+    `incarnation` is drawn anew when a store is made, so a cursor of another store is
+    recognised. `sequence` is how far the feed has been read. `within` belongs to the
+    store: how far a read of several pages has come.
     """
 
     incarnation: bytes
@@ -160,8 +170,9 @@ class Cursor(msgspec.Struct, frozen=True):
 class Feed(msgspec.Struct, frozen=True):
     """A page of entries after a cursor, and where the next one begins.
 
-    With the last page (`more` is false) everything is known that had ended before
-    `complete_as_of`, the instant that the first page was asked with.
+    After the last page (`more` is false) the reader knows every session that had ended
+    before `complete_as_of`. That is the instant with which the first page was asked
+    for.
     """
 
     entries: Sequence[Ended]
@@ -173,7 +184,7 @@ class Feed(msgspec.Struct, frozen=True):
 class SessionPage(msgspec.Struct, frozen=True):
     """Some sessions, newest first. `onward` is the `after` of the next page, if any.
 
-    A page may be short, or empty, and another follow it all the same.
+    A page may be short or empty although another one follows.
     """
 
     sessions: Sequence[Session]
@@ -181,7 +192,10 @@ class SessionPage(msgspec.Struct, frozen=True):
 
 
 def page_of(found: Sequence[Session], onward: bytes | None, limit: int) -> SessionPage:
-    """The page of what was found by a look that ended at `onward`, or at the end."""
+    """The first `limit` sessions of those found, as a page.
+
+    `onward` is the last id that the store looked at, or None at the end of the list.
+    """
     if len(found) < limit:
         return SessionPage(found, onward)
     return SessionPage(found[:limit], found[limit - 1].id)
@@ -191,33 +205,34 @@ class SessionStore(Protocol):
     """One row per session. Row ids are random enough to shard by."""
 
     far: bool
-    """Whether a process would stand idle while a batch is on its way and back.
+    """Whether this process would be idle while a batch is on its way to the store.
 
-    Then refreshes that come together are sent in two batches. Not where a batch costs
-    this machine's own fsync.
+    If so, refreshes that come together are sent in two batches. It is false for a store
+    that is on this machine, where each batch costs an fsync.
     """
 
     async def create(self, session: Session, event: Event) -> None:
         """Write a new session. Its id MUST be new."""
 
     async def load(self, ids: Sequence[bytes]) -> list[Session | None]:
-        """The sessions in the order of `ids`, each as some commit left it.
+        """The sessions in the order of `ids`, each as some commit left it, or None.
 
-        May be behind by commits of other processes: `swap` finds that out. Raises
-        PartlyUnavailable where some are on a machine that is away.
+        They may lack recent commits of other processes: `swap` finds that out. Raises
+        PartlyUnavailable where some are on a machine that cannot be reached.
         """
 
     async def swap(self, changes: Sequence[Change]) -> list[bool]:
         """For each change: write `after` where the row still has `before.version`.
 
-        Of `after`, what a rotation or an end changes; the rest never does.
+        Only the fields that a rotation or an end changes are written; the others never
+        change. Where `after` is revoked, its feed entry is written in the same step.
 
-        True: this caller's write was the one that made `after`. False: the row moved
-        on or is gone; nothing was written for it, its event included. Raises
-        PartlyUnavailable as `load` does: of those in doubt nobody knows. Each change is
-        atomic by itself; no session may come twice. Where `after` is revoked, its feed
-        entry is written in the same step. This is the only way a row changes but for
-        `end` and `assign_roles`, which raise the version too.
+        Returns for each change whether this call wrote it. False means that the row has
+        another version or is gone; then nothing was written for it, not even its event.
+        Raises PartlyUnavailable as `load` does: a failed change was made or not, which
+        cannot be known. Each change is atomic by itself. No session may come twice. A
+        row is changed only here and by `end` and `assign_roles`, and each of these
+        raises its version.
         """
 
     async def list_sessions(
@@ -231,55 +246,58 @@ class SessionStore(Protocol):
     ) -> SessionPage:
         """Sessions of an account, or of all, that `alive` includes: `limit` at most.
 
-        In descending order of id, which is newest first; those whose id is less than
-        `after`. MUST look at about `look` rows at most, revoked and expired ones too,
-        however many the account has: `onward` says from where the next call goes on.
+        In descending order of id, which is newest first, and only ids less than
+        `after`. MUST look at about `look` rows at most, revoked and expired ones
+        included, however many the account has. `onward` says where the next call goes
+        on.
         """
 
     async def end(
         self, which: Which, reason: str, event: Event, limit: int
     ) -> list[Ended]:
-        """Revoke up to `limit` live sessions at `event.at`; write their feed entries.
+        """Revoke up to `limit` live sessions at `event.at`; returns their feed entries.
 
-        The first ones in order of id, so that the caller can go on after the last.
-
-        `event` is recorded once for each, with its session and account filled in.
-        Fewer than `limit` returned means none is left. A row already revoked keeps its
-        first reason and is not returned. MUST NOT be lost to a swap under way:
-        whichever comes second sees the other.
+        The first ones in order of id are taken, so that the caller can go on after the
+        last. The feed entries are written in the same step. `event` is recorded once
+        for each session, with session and account filled in. Fewer entries than `limit`
+        mean that no session is left. A row that is already revoked keeps its first
+        reason and is not returned. An end MUST NOT be lost to a swap at the same time:
+        whichever of the two comes second sees the first.
         """
 
     async def ended(self, after: Cursor | None, now: int, limit: int) -> Feed:
-        """The feed's entries after a cursor; all of them for None or a foreign one.
+        """The feed's entries after a cursor; all of them for None or an unknown cursor.
 
-        About `limit` at a time: a read is complete when a page says that there are no
-        more. The cursor of a complete read is handed in again within FEED_RECENT, or
-        not at all; of a page, at once.
+        A page has about `limit` entries. A read is complete when a page says that there
+        are no more. A caller hands the cursor of a complete read in within FEED_RECENT,
+        or not at all, and that of a page at once.
 
-        An entry committed before `complete_as_of` MUST be in this answer or have been
-        in an earlier one: sequence order need not be commit order, so a store whose
-        writers overlap reads again as far back as the longest transaction allowed.
+        An entry committed before `complete_as_of` MUST be in this answer or in an
+        earlier one. Sequence order need not be commit order, so a store with several
+        writers at a time reads again as far back as the longest transaction allowed.
         """
 
     async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
         """Give every live session of the account these roles.
 
-        In steps, each whole by itself: a fault may leave some with the roles of before.
+        It takes several steps, each of them atomic. After a fault some sessions may
+        still have their earlier roles.
         """
 
     async def sweep(self, now: int, limit: int) -> int:
-        """Delete rows that are over for good, a step of `limit`; how many went.
+        """Delete up to `limit` rows of each kind that are over; returns how many.
 
-        Sessions whose idle deadline passed SWEEP_AFTER ago, feed entries past `until`,
-        throttle counters run down, keys of `use_once` past `until`, audit records past
-        retention. MUST NOT touch a live session.
+        These are sessions with an idle deadline more than SWEEP_AFTER ago, feed entries
+        past `until`, throttle counters that have run down, keys of `use_once` past
+        `until`, and audit records past retention. MUST NOT touch a live session.
         """
 
 
 class Account(msgspec.Struct, frozen=True):
-    """Who signs in. `id` is the subject of tokens; `name` is normalised and may change.
+    """A person or program that signs in with name and password.
 
-    `epoch` rises with whatever must end the account's sessions.
+    `id` is the subject of tokens. `name` is normalised and may change. `epoch` rises
+    with each change that must end the account's sessions.
     """
 
     id: bytes
@@ -315,16 +333,20 @@ class AccountStore(Protocol):
     async def swap_account(
         self, before: Account, after: Account | None, event: Event | None
     ) -> bool:
-        """Write `after` (None: delete) where the row still has `before.version`."""
+        """Write `after` where the row still has `before.version`; None deletes the row.
+
+        Returns whether it was written.
+        """
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):
-    """An OAuth client. Public where it has no secret; the secret's SHA-256 is kept.
+    """An OAuth client. It is public where it has no secret.
 
-    `audience` and `access_ttl` (ms) are the server's where empty or None. `grants` are
-    grant types, `rights` are `introspect` and `feed`. With `dpop` it gets nothing
-    without a proof (RFC 9449 §5.2, `dpop_bound_access_tokens`). With `checks_dpop` it
-    looks at the proofs of tokens that it introspects. `grace` (ms) is its sessions'.
+    `secret_hash` is the SHA-256 of the secret. `audience` and `access_ttl` (ms) are the
+    server's where empty or None. `grants` are grant types; `rights` are `introspect`
+    and `feed`. With `dpop` the client gets no token without a proof (RFC 9449 §5.2,
+    `dpop_bound_access_tokens`). `checks_dpop` says that the client itself checks the
+    proofs of the tokens that it introspects. `grace` (ms) is that of its sessions.
     """
 
     id: str
@@ -355,17 +377,17 @@ class ClientStore(Protocol):
         """Clients in order of id, following `after`."""
 
     async def swap_client(self, before: Client, after: Client, event: Event) -> bool:
-        """Write `after` where the row still has `before.version`."""
+        """Write `after` where the row still has `before.version`; whether it did."""
 
 
 class OnceOnly(Protocol):
     """Keys that may be used once: the `jti` of DPoP proofs (RFC 9449 §11.1)."""
 
     async def use_once(self, uses: Sequence[tuple[bytes, int]]) -> list[bool]:
-        """For each key: whether this caller, of all, is the first to name it.
+        """For each key, whether this call is the first one of all callers to use it.
 
-        Each comes with the instant until which it is kept; past that it may be
-        forgotten at any time. No key may come twice in one call.
+        Each key comes with the instant (ms) until which it MUST be kept; later it may
+        be forgotten at any time. No key may come twice in one call.
         """
 
 
@@ -373,15 +395,16 @@ class Throttle(Protocol):
     """Counters of failed sign-ins, by GCRA: one instant per key."""
 
     async def take(self, costs: Sequence[Cost], now: int) -> int:
-        """Count one attempt against every key, or none: 0, or the wait in ms.
+        """Count one attempt against every key and return 0; or count none.
 
-        Atomic over all callers: of two attempts for the last place, one is refused.
+        In that case it returns how many milliseconds to wait. It is atomic over all
+        callers: of two attempts for the last place, one is refused.
         """
 
     async def give_back(
         self, costs: Sequence[Cost], *, forget: str | None = None
     ) -> None:
-        """Undo one attempt; the key `forget` starts anew (a sign-in succeeded)."""
+        """Undo one attempt. The counter `forget` starts anew: its sign-in succeeded."""
 
 
 class SealedKey(msgspec.Struct, frozen=True):
@@ -403,20 +426,21 @@ class KeyStore(Protocol):
     async def swap_keys(
         self, revision: int, keys: Sequence[SealedKey], event: Event
     ) -> bool:
-        """Replace the ring of that revision. False: somebody was first."""
+        """Replace the ring of that revision. False where another process was first."""
 
 
 class AuditLog(Protocol):
-    """What happened, in the order it was committed."""
+    """Audit events, in the order in which they were committed."""
 
     async def record(self, event: Event) -> None:
         """Write an event that belongs to no other change."""
 
     async def adopt(self, events: Sequence[tuple[str, Event]]) -> None:
-        """Write events that another store committed; each comes with its place there.
+        """Write events that another store committed. Each comes with its place there.
 
-        One whose place is known already is left out: so whoever was cut off between
-        handing over and letting go can hand over again.
+        An event with a place that is already known is left out. So a process that was
+        cut off after handing events over, and before deleting them there, can hand them
+        over again.
         """
 
     async def read_events(self, after: int, limit: int) -> list[tuple[int, Event]]:
@@ -443,4 +467,4 @@ class Store(
         """Raises StoreUnavailable unless a read works now."""
 
     async def close(self) -> None:
-        """Finish what was accepted, then let go of files, threads and connections."""
+        """Finish accepted calls, then release files, threads and connections."""

@@ -1,14 +1,17 @@
 """For callers of APIs: signs in, sends the access token along, refreshes by itself.
 
-session    what is held, what is sent, what an answer means: pure
-proof      DPoP proofs and their key
-keeper     who refreshes, when, and who waits for whom
-attending  one request, seen through
-file       where the session is kept, and the lock that processes share
-outside    time and randomness
-driving    takes the steps that all of these yield, waiting or awaiting
-auth       `Auth`, for httpx2
-with_requests  `RequestsAuth`; requests is imported only with it
+    session    what a client keeps and sends, and what an answer means: pure
+    proof      DPoP proofs and their key
+    keeper     which task refreshes, when, and which tasks wait for it
+    attending  one request to an API, with all its repetitions
+    file       where the session is kept, and the lock that processes share
+    outside    time and randomness
+    driving    runs the steps that all of these yield, blocking or on an event loop
+    auth       `Auth`, for httpx2
+    with_requests  `RequestsAuth`; requests is imported only with it
+
+All decisions are in `session`, `keeper` and `attending`, which yield steps and send
+nothing themselves.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""One request, seen through: which token goes with it, and what a 401 means.
+"""One request to an API: which token goes with it, and what a 401 means.
 
-another origin ............ nothing of ours goes with it
-401 use_dpop_nonce ........ once more with the nonce, once
-401 invalid_token ......... a refresh and once more, once
-anything else ............. the caller's
+    another origin ............ sent without token and proof
+    401 use_dpop_nonce ........ sent again with the nonce, once at most
+    401 invalid_token ......... refreshed and sent again, once at most
+    any other answer .......... returned to the caller
+
+A request is sent again only if its body can be sent twice.
 """
 
 from __future__ import annotations
@@ -26,15 +28,17 @@ Result = TypeVar("Result")
 UNAUTHORIZED: Final = 401
 _ERROR: Final = re.compile(r'\berror="([a-z_]+)"')
 _INVALID: Final = "invalid_token"  # RFC 6750 §3.1
-# What an API says of a token that has just come, it would say of the next one too: one
-# for another audience, say. Each refusal would be a rotation else.
+# Seconds. If an API refuses a token that was issued just now, for example because it is
+# for another audience, it would refuse the next one too. Without this bound each such
+# refusal would cause a rotation.
 YOUNG: Final = 5.0
 
 
 class Asked(NamedTuple):
     """A request, and whether the token may go with it.
 
-    `url` is without query and fragment; `repeatable` tells of the body.
+    `url` is without query and fragment. `repeatable` says that the body can be sent
+    twice.
     """
 
     method: str
@@ -45,9 +49,9 @@ class Asked(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What came back: the `error` of the challenge (RFC 6750 §3) and Watchword's code.
+    """An answer: the `error` of its challenge (RFC 6750 §3), and Watchword's own code.
 
-    Both are empty but for a 401 to a request with our token.
+    Both are empty unless it is a 401 to a request that carried our token.
     """
 
     error: str = ""
@@ -56,7 +60,7 @@ class Reply(NamedTuple):
 
     @classmethod
     def of(cls, status: int, headers: Mapping[str, str], body: bytes) -> Reply:
-        """An API's answer; the body matters with a 401 alone."""
+        """The reply in an API's answer. The body is read only where it is a 401."""
         nonce = headers.get("DPoP-Nonce")
         if status != UNAUTHORIZED:
             return cls(nonce=nonce)
@@ -65,7 +69,7 @@ class Reply(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """Send the request with these headers; what comes of it is a Reply."""
+    """A step: send the request with these headers. Its result is a Reply."""
 
     headers: dict[str, str]
 
@@ -77,10 +81,10 @@ Passing = Generator[Step | Pass, Any, Result]
 
 
 def attend(keeper: Keeper, asked: Asked) -> Passing[None]:
-    """See a request through.
+    """The steps of one request, until an answer is the caller's.
 
-    Raises what `Keeper.fresh` raises; TokenExpired and TokenNonceNeeded where its body
-    cannot be sent twice: then it works when it is made anew.
+    Raises what `Keeper.fresh` raises. Raises TokenExpired or TokenNonceNeeded where the
+    body cannot be sent twice: then the caller has to make the request anew.
     """
     if not asked.allowed:
         yield Pass({})
@@ -110,7 +114,7 @@ def attend(keeper: Keeper, asked: Asked) -> Passing[None]:
 
 
 def _may_help(keeper: Keeper, reply: Reply) -> bool:
-    """Whether a refresh may help: it brings another token, or the session's end."""
+    """Whether a refresh may help: it brings a new token, or tells the session's end."""
     if reply.error != _INVALID:
         return False
     known = reply.code in {TokenExpired.code, TokenRevoked.code}

@@ -1,4 +1,4 @@
-"""`Auth`: a session as an auth class of httpx2, for clients and async clients alike."""
+"""`Auth`: a session as an auth class of httpx2, for its sync and async clients."""
 
 from __future__ import annotations
 
@@ -30,16 +30,18 @@ from watchword.text import trimmed
 class Auth(httpx2.Auth):
     """Signs in, sends the access token along, and refreshes it by itself.
 
-    `issuer` is the server's address. `file` is kept 0600 and may be shared by
-    processes; without it the session is in this process's memory alone. The token goes
-    to the issuer's origin and to those of `origins`, and nowhere else: a request to
-    another one, or redirected there, goes without. With `dpop` a sign-in binds the
-    session to a key (RFC 9449): True for a new one, kept beside the tokens, or a P-256
-    private key of `cryptography`, which may live in hardware. `clocks` are for tests.
+    `issuer` is the server's address. `file` is kept with mode 0600 and may be shared by
+    processes; without it the session is only in the memory of this process. The token
+    is sent to the issuer's origin and to those of `origins`, and nowhere else: a
+    request to another origin, or redirected to one, goes without it. With `dpop` a
+    sign-in binds the session to a key (RFC 9449). True makes a new key, kept beside the
+    tokens; or it is a P-256 private key of `cryptography`, which may live in hardware.
+    `clocks` are for tests.
 
-    Every call raises RefreshError once the session is over, SignedOut where there is
-    none; TryAgain where the server could not be asked, and nobody is signed out then;
-    TokenFileError; SettingsError here for an address in clear.
+    Every call raises RefreshError once the session is over, SignedOut where there is no
+    session, TokenFileError, and TryAgain where the server could not be asked; the
+    session is then kept. This constructor raises SettingsError for an address that is
+    not https, unless it is on this machine.
     """
 
     def __init__(
@@ -63,34 +65,35 @@ class Auth(httpx2.Auth):
         )
 
     def login(self, username: str, password: str) -> None:
-        """Sign in, in place of a session that is held.
+        """Sign in. A session that is held is replaced and ended.
 
-        Raises InvalidCredentials; Throttled and its kin, with `retry_after` in seconds.
+        Raises InvalidCredentials, or a TryAgain such as Throttled, with `retry_after`
+        in seconds.
         """
         drive(self._keeper.sign_in(username, password))
 
     async def alogin(self, username: str, password: str) -> None:
-        """The same without blocking the event loop."""
+        """See `Auth.login`. Does not block the event loop."""
         await adrive(self._keeper.sign_in(username, password))
 
     def logout(self) -> None:
-        """End the session, for all who share it; no matter where there is none.
+        """End the session for every process that shares it.
 
-        Raises TryAgain where the server could not be told: the session is kept then, so
-        that it can be.
+        Does nothing where there is no session. Raises TryAgain where the server could
+        not be told. The session is then kept, so that the call can be repeated.
         """
         drive(self._keeper.sign_out())
 
     async def alogout(self) -> None:
-        """The same without blocking the event loop."""
+        """See `Auth.logout`. Does not block the event loop."""
         await adrive(self._keeper.sign_out())
 
     def token(self) -> str:
-        """An access token that works now, for what does not go through httpx2."""
+        """An access token that works now, for requests that httpx2 does not send."""
         return drive(self._keeper.fresh()).access_token
 
     async def atoken(self) -> str:
-        """The same without blocking the event loop."""
+        """See `Auth.token`. Does not block the event loop."""
         return (await adrive(self._keeper.fresh())).access_token
 
     def attend(
@@ -113,7 +116,7 @@ class Auth(httpx2.Auth):
     def sync_auth_flow(
         self, request: httpx2.Request
     ) -> Generator[httpx2.Request, httpx2.Response, None]:
-        """What httpx2 asks of an auth class."""
+        """The requests to send in place of one request of a client of httpx2."""
         passing = self._attend(request)
         outcome: Any = None
         try:
@@ -135,7 +138,7 @@ class Auth(httpx2.Auth):
     async def async_auth_flow(
         self, request: httpx2.Request
     ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        """What httpx2 asks of an auth class."""
+        """The requests to send in place of one request of an async client of httpx2."""
         passing = self._attend(request)
         outcome: Any = None
         try:
@@ -155,14 +158,17 @@ class Auth(httpx2.Auth):
             passing.close()
 
     def _attend(self, request: httpx2.Request) -> Passing[None]:
-        # A stream may have gone by when the answer comes.
+        # A stream may be used up when the answer comes, and cannot be sent again.
         repeatable = isinstance(request.stream, httpx2.ByteStream)
         return self.attend(request.method, request.url, repeatable=repeatable)
 
 
 def _reply(request: httpx2.Request, response: httpx2.Response, step: Pass) -> Reply:
-    """What is told of our token; nothing where a redirect led away from it."""
-    if response.request.method != request.method:  # what was asked for has been done
+    """The reply to a request with our token; an empty one after a redirect without it.
+
+    A redirect that changed the method is one too: the request itself has been answered.
+    """
+    if response.request.method != request.method:
         return Reply()
     sent = response.request.headers.get("Authorization")
     if sent is None or sent != step.headers.get("Authorization"):
@@ -173,18 +179,21 @@ def _reply(request: httpx2.Request, response: httpx2.Response, step: Pass) -> Re
 
 
 def origin_of(url: httpx2.URL) -> str:
-    """Scheme, host and port (RFC 6454 §4)."""
+    """The origin of a URL: scheme, host and port (RFC 6454 §4)."""
     port = url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
     return f"{url.scheme}://{url.host}:{port}"
 
 
 def _secure_origin(address: str) -> str:
-    """Raises SettingsError: a token never leaves the machine in clear."""
+    """The origin of an address. Raises SettingsError where it is not secure.
+
+    A token never leaves the machine unencrypted.
+    """
     try:
         url = httpx2.URL(trimmed(address))
     except (httpx2.InvalidURL, TypeError):
         raise SettingsError(["an address is not a URL"]) from None
-    if url.userinfo:  # which may be a password, so nothing of it is shown
+    if url.userinfo:  # may have a password in it, so the message does not show it
         raise SettingsError(["the URL of a server has no user name or password"])
     if not url.host or url.query or url.fragment:
         raise SettingsError([f"{address!r} is not the URL of a server"])
@@ -195,8 +204,9 @@ def _secure_origin(address: str) -> str:
 
 
 def _loopback(host: str) -> bool:
-    # As `core/network.py`, which the client does without: it is installed alone. Of the
-    # spellings of loopback it takes the usual ones, and refuses the others.
+    # As in `core/network.py`, which is not imported, because the client can be
+    # installed alone. It accepts the usual spellings of loopback and refuses unusual
+    # ones.
     try:
         return ip_address(host).is_loopback
     except ValueError:

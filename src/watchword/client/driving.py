@@ -1,9 +1,9 @@
-"""Takes the steps of a conversation: one driver that waits, one that awaits.
+"""Runs the steps of a conversation: one driver blocks, the other awaits.
 
-All decisions are in the generators (`session.py`, `keeper.py`); a driver only does what
-a step says, and hands back what came of it. Dropped in the middle, by a cancelled task
-or Ctrl-C, it leaves what the steps before stored; the generator's `finally` gives back
-what it holds.
+All decisions are in the generators (`session.py`, `keeper.py`). A driver only does what
+a step says and sends its result back in. If it is interrupted, by a cancelled task or
+Ctrl-C, what earlier steps stored remains, and the generator's `finally` releases what
+it holds.
 """
 
 from __future__ import annotations
@@ -25,25 +25,30 @@ from watchword.reasons import tls_reason
 
 Result = TypeVar("Result")
 
-# A refresh is one small answer; who waits for it holds up everybody else.
+# Seconds. The answer to a refresh is small, and while one task waits for it all others
+# that need a token wait too.
 TIMEOUT: Final = httpx2.Timeout(10)
 _CERTIFICATE_WAIT: Final = 60
-# httpx2 reads them when a client is made; what happens later is a RequestError.
+# httpx2 reads certificate authorities when a client is made, and raises OSError then.
+# Whatever fails later is a RequestError.
 _AUTHORITIES: Final = "SSL_CERT_FILE or SSL_CERT_DIR: the authorities cannot be read"
 
 
 class Disk(NamedTuple):
-    """Work on the disk: never on the event loop."""
+    """Work on the disk. It never runs on the event loop."""
 
     work: Callable[[], Any]
 
 
 Flight = Future[WatchwordError | None]
-"""What a task or thread is doing for all; its result is what went wrong."""
+"""Work that one task or thread does for all of them.
+
+Its result is the error that it failed with, or None.
+"""
 
 
 class Follow(NamedTuple):
-    """Wait for another's flight, and not longer than so many seconds."""
+    """Wait for the flight of another task, for so many seconds at most."""
 
     flight: Flight
     seconds: float
@@ -54,7 +59,7 @@ Steps = Generator[Step, Any, Result]
 
 
 def drive(steps: Steps[Result]) -> Result:
-    """Take all steps; their result."""
+    """Run all steps, blocking, and return the result of the generator."""
     outcome: Any = None
     try:
         while True:
@@ -67,7 +72,7 @@ def drive(steps: Steps[Result]) -> Result:
 
 
 async def adrive(steps: Steps[Result]) -> Result:
-    """Take all steps without blocking the event loop; their result."""
+    """Run all steps without blocking the event loop, and return their result."""
     outcome: Any = None
     try:
         while True:
@@ -80,7 +85,7 @@ async def adrive(steps: Steps[Result]) -> Result:
 
 
 def take(step: Step) -> Any:  # noqa: ANN401 - the step's own
-    """What came of one step."""
+    """Run one step and return its result."""
     match step:
         case Send(request):
             return _send(request)
@@ -93,13 +98,14 @@ def take(step: Step) -> Any:  # noqa: ANN401 - the step's own
 
 
 async def atake(step: Step) -> Any:  # noqa: ANN401 - the step's own
-    """What came of one step, on whatever the event loop is.
+    """Run one step on any event loop and return its result.
 
-    Elsewhere than on asyncio a thread takes it. A cancelled task leaves it alone there,
-    but for work on the disk, for which it waits.
+    On another event loop than asyncio the step runs in a thread. A task that is
+    cancelled there abandons the thread, unless it works on the disk: then the task
+    waits for it.
     """
     if not _on_asyncio():
-        from anyio import to_thread  # noqa: PLC0415 - as httpx2 has it, there alone
+        from anyio import to_thread  # noqa: PLC0415 - httpx2 needs it only there too
 
         abandon = not isinstance(step, Disk)
         return await to_thread.run_sync(take, step, abandon_on_cancel=abandon)
@@ -127,14 +133,15 @@ async def _landed(flight: Flight, seconds: float) -> None:
     try:
         await asyncio.wait([waiting], timeout=seconds)
     finally:
-        waiting.cancel()  # the waiting, not the flight: the loop may end before it
+        # Cancels the waiting, not the flight: the loop may end before the flight does.
+        waiting.cancel()
 
 
 async def _to_its_end(work: Callable[[], Any]) -> Any:  # noqa: ANN401 - the work's own
-    """What work in a thread returns. A cancelled task waits for it to end, too.
+    """Run work in a thread and return its result. A cancelled task waits for it too.
 
-    Else the lock would be given back with a write still to come, which could put an old
-    token over a new one.
+    Otherwise the lock would be released while a write is still to come, and that write
+    could put an old token over a new one.
     """
     task = asyncio.create_task(asyncio.to_thread(work))
     try:
@@ -173,7 +180,10 @@ async def _asend(request: Request) -> Outcome:
 
 
 def _untrusted(error: httpx2.RequestError) -> Unreachable | None:
-    """What TLS says. A certificate does not change soon: nothing is asked again."""
+    """The error of a failed TLS handshake; None for any other failure.
+
+    A certificate does not change soon, so the error asks for a long wait.
+    """
     why = tls_reason(error)
     if why is None:
         return None
@@ -181,16 +191,18 @@ def _untrusted(error: httpx2.RequestError) -> Unreachable | None:
 
 
 def _options(request: Request) -> dict[str, Any]:
-    """A client for one call: it belongs to no event loop, and keeps no connection.
+    """The options of an HTTP client that serves one call.
 
-    Redirects are not followed: they would take the refresh token elsewhere. Plain http
-    is for this machine alone, and past any proxy.
+    So it belongs to no event loop and keeps no connection open. Redirects are not
+    followed, because they would take the refresh token elsewhere. Plain http is allowed
+    only on this machine, and bypasses any proxy.
     """
     plain = request.url.startswith("http:")
     return {
         "timeout": TIMEOUT,
         "trust_env": not plain,
-        # Reading the system's authorities takes longer than the call.
+        # For plain http an empty context: reading the system's certificate authorities
+        # would take longer than the call.
         "verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True,
     }
 

@@ -1,9 +1,10 @@
-"""Where a session is kept: a file that is its owner's alone, or memory.
+"""Where a session is kept: a file that only its owner can read, or memory.
 
-The file is replaced whole (a new one beside it, fsync, rename, fsync of the folder):
-whoever reads finds the old session or the new one, and what was written stays written,
-whatever dies when. A lock file beside it is held around a refresh, by one process at a
-time; the system gives it back when its holder dies.
+The file is replaced as a whole (a new one beside it, fsync, rename, fsync of the
+folder). So a process that reads finds the old session or the new one, and what was
+written stays written, whichever process or machine dies at whatever moment. A process
+holds a lock file beside it during a refresh. If the process dies, the operating system
+releases the lock.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _HELD: Final = msgspec.json.Decoder(Held)
 
 
 class Memory:
-    """A session that nobody else sees. Processes must not share it by forking."""
+    """A session in this process only. Processes must not share it by forking."""
 
     on_disk = False
 
@@ -35,36 +36,37 @@ class Memory:
         self._held: Held | None = None
 
     def read(self) -> Held | None:
-        """What is held."""
+        """The session, or None."""
         return self._held
 
     def write(self, held: Held | None) -> None:
-        """Hold that, or nothing."""
+        """Keep this session, or none."""
         self._held = held
 
     def try_lock(self) -> bool:
-        """There is nobody else."""
+        """Always True: no other process shares the session."""
         return True
 
     def unlock(self) -> None:
-        """There was nobody else."""
+        """Does nothing: no other process shares the session."""
 
 
 class TokenFile:
-    """A session that processes share. Only who has the lock may write."""
+    """A session that processes share. Only the process with the lock may write."""
 
     on_disk = True
 
     def __init__(self, path: Path) -> None:
-        # Behind a link: a rename must replace the file, not the link to it.
+        # Links are resolved: the rename must replace the file, not the link to it.
         self.path = path.expanduser().resolve()
         self._new = f".{self.path.name}.watchword-"
         self._lock: filelock.BaseFileLock | None = None
 
     def read(self) -> Held | None:
-        """What is held; None where there is no file. Raises TokenFileError."""
+        """The session; None where there is no file. Raises TokenFileError."""
         try:
-            # What is no file, such as a pipe, is opened without waiting for anybody.
+            # O_NONBLOCK, because to open a pipe would wait for a process at its other
+            # end. `_check` then refuses what is not a file.
             flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
             descriptor = os.open(self.path, flags)
         except FileNotFoundError:
@@ -79,7 +81,7 @@ class TokenFile:
         try:
             return _HELD.decode(raw)
         except msgspec.MsgspecError:
-            # Nothing of its content is told.
+            # The message must not show content of the file.
             raise self._refused("it is damaged: sign in again") from None
 
     def _check(self, found: os.stat_result) -> None:
@@ -94,7 +96,7 @@ class TokenFile:
             )
 
     def write(self, held: Held | None) -> None:
-        """Replace it, durably; None removes it. Raises TokenFileError."""
+        """Replace the file, durably; None removes it. Raises TokenFileError."""
         try:
             if held is None:
                 self.path.unlink(missing_ok=True)
@@ -106,7 +108,8 @@ class TokenFile:
 
     def _replace(self, content: bytes) -> None:
         folder = self.path.parent
-        # Made with mode 0600 and a name that nobody can have put there before.
+        # Made with mode 0600 and a random name, so that no other user of the machine
+        # can have put a file there before.
         descriptor, name = tempfile.mkstemp(dir=folder, prefix=self._new)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -122,7 +125,7 @@ class TokenFile:
     def _sync_folder(self) -> None:
         try:
             folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:  # nothing was there to be removed
+        except FileNotFoundError:  # there was no folder, and so no file to remove
             return
         try:
             os.fsync(folder)
@@ -130,10 +133,14 @@ class TokenFile:
             os.close(folder)
 
     def try_lock(self) -> bool:
-        """Whether the lock is ours now, without waiting. Raises TokenFileError."""
+        """Take the lock if it is free; whether this process has it now.
+
+        Does not wait. Raises TokenFileError.
+        """
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # A new one each time: one that a fork inherited could not be used again.
+            # A new lock object each time, because one that was inherited by a fork
+            # could not be used again.
             lock = filelock.FileLock(
                 f"{self.path}.lock", mode=0o600, thread_local=False
             )
@@ -147,14 +154,14 @@ class TokenFile:
         return True
 
     def _sweep(self) -> None:
-        """Remove what somebody who was killed while writing has left behind."""
+        """Remove files that a process left behind when it was killed while writing."""
         with suppress(OSError):
             for one in self.path.parent.iterdir():
                 if one.name.startswith(self._new):
                     one.unlink()
 
     def unlock(self) -> None:
-        """Give the lock back."""
+        """Release the lock, if this process has it."""
         if self._lock is not None:
             self._lock.release()
             self._lock = None

@@ -1,12 +1,12 @@
-"""The keeper of one session: who refreshes, when, and who waits for whom.
+"""The keeper of one session: which task refreshes, when, and which tasks wait for it.
 
-    the token's time has come: one of all tasks and threads refreshes, under the lock
-    that processes share. With the lock it reads the file again, since somebody else may
-    have refreshed meanwhile. The others go on with the token that they have; only when
-    that is over, or was refused, do they wait.
+When a token is due, one of all tasks and threads refreshes it, under the lock that
+processes share. Once it has the lock it reads the file again, because another process
+may have refreshed meanwhile. The other tasks go on with the token that they have. They
+wait only when that token has expired or was refused.
 
-Like `session.py` this yields steps and does no I/O: reading and writing the file is a
-step. What one look at the lock costs is a system call, and done here.
+Like `session.py` this module yields steps and does no I/O: reading and writing the file
+is a step. Only the lock is tried here, since that costs no more than a system call.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ from watchword.errors import (
 
 Result = TypeVar("Result")
 
-# Longer than anybody talks to the server, with all attempts.
+# Seconds: longer than any task talks to the server, with all its attempts.
 PATIENCE: Final = 120.0
+# Seconds between two looks at a lock that another process holds, drawn at random.
 LOOK_FROM, LOOK_TO = 0.005, 0.03
 
 
 class Keeper:
-    """Shared by all tasks and threads that use one session."""
+    """One session and its refreshes. All tasks and threads that use it share it."""
 
     def __init__(
         self,
@@ -67,8 +68,9 @@ class Keeper:
     def fresh(self, refused: str | None = None) -> Steps[Held]:
         """The session, with an access token that works and is not the `refused` one.
 
-        Raises SignedOut, and the other RefreshErrors once, when the session ends;
-        TryAgain where no token that works can be had now; TokenFileError.
+        Raises SignedOut where there is no session, and another RefreshError in the call
+        that finds out that the session has ended. Raises TryAgain where no token that
+        works can be had now, and TokenFileError.
         """
         while True:
             if self._held and self._is_fresh(refused):
@@ -76,7 +78,8 @@ class Keeper:
             mine, flight = self._take_off()
             if mine:
                 yield from self._fly(flight, self._renew(refused), shared=True)
-                # Though it may be due again: the network may be that slow.
+                # Returned even if it is due again already: the network may be that
+                # slow.
                 if self._held is None:
                     raise SignedOut
                 return self._held
@@ -88,14 +91,14 @@ class Keeper:
                 return self._held
 
     def sign_in(self, username: str, password: str) -> Steps[None]:
-        """A new session in place of what is held, which is ended.
+        """Make a new session, in place of the one that is held, and end that one.
 
-        Raises what the server answers; TokenFileError.
+        Raises the error that the server answers with, and TokenFileError.
         """
         yield from self._alone(self._sign_in(username, password))
 
     def sign_out(self) -> Steps[None]:
-        """End the session. Raises TryAgain, and then it is still held."""
+        """End the session. After TryAgain was raised it is still held."""
         yield from self._alone(self._sign_out())
 
     def age(self) -> float:
@@ -103,7 +106,11 @@ class Keeper:
         return self._clocks.since(self._due.since)
 
     def prover_of(self, held: Held) -> Prover | None:
-        """Of the key that a session is bound to. Raises SettingsError without it."""
+        """The prover of the key that a session is bound to; None for a Bearer session.
+
+        Raises SettingsError where the key was not given, and TokenFileError where the
+        one in the file is damaged.
+        """
         if held.scheme == "Bearer":
             return None
         if self._prover is None or self._prover[0] != held.key:
@@ -128,7 +135,8 @@ class Keeper:
         if self._is_fresh(refused):
             return
         works = partial(self._works, refused)
-        # Not one task after the other, each with all its attempts.
+        # The server has asked to wait. Without this check the waiting tasks would ask
+        # it one after the other, each with all its attempts.
         if self._told_to_wait is not None and not works():
             told, fault = self._told_to_wait
             if self._clocks.since(told) < fault.retry_after:
@@ -136,7 +144,7 @@ class Keeper:
         yield from self._locked(self._renew_alone(refused), unless=works)
 
     def _look(self) -> Steps[Held]:
-        """What the file says now. Raises SignedOut."""
+        """Read the session from the file and hold it. Raises SignedOut."""
         found = yield from self._read()
         if found is None:
             self._held = None
@@ -144,14 +152,15 @@ class Keeper:
         self._hold(found, self._clocks.wall() - found.fetched_at)
         return found
 
-    # What is done under the lock
+    # What is done with the lock
 
     def _renew_alone(self, refused: str | None) -> Steps[None]:
         found = yield from self._look()
         if self._is_fresh(refused):
             return
         if self._works(refused):
-            # Ahead of time there is time: if this fails, the token in hand does.
+            # The refresh comes ahead of time: if it fails, the present token still
+            # works and the next attempt comes later.
             try:
                 yield from self._refresh(found, attempts=1)
             except TryAgain as fault:
@@ -159,7 +168,7 @@ class Keeper:
             if self._works(refused):
                 return
         try:
-            # What is held now, with the key that may have been sent.
+            # `self._held`, since it has the retry key that may have been sent already.
             yield from self._refresh(self._held or found, session.ATTEMPTS)
         except TryAgain as fault:
             self._told_to_wait = self._clocks.now(), fault
@@ -171,7 +180,8 @@ class Keeper:
 
     def _sign_in(self, username: str, password: str) -> Steps[None]:
         old: Held | None = None
-        # What cannot be read is replaced: that is what its error tells people to do.
+        # A file that cannot be read is replaced: its error message advises to sign in
+        # again.
         with suppress(WatchwordError):
             old = yield from self._read()
         prover = pem = None
@@ -182,7 +192,8 @@ class Keeper:
             self._prover = pem, prover
         yield from self._talk(self._issuer.sign_in(username, password, prover, pem))
         if old is not None:
-            # Nobody holds it any more. If that fails it ends when it has been idle.
+            # No process holds the old session any more. If ending it fails, it expires
+            # after it has been idle for long enough.
             yield from self._talk(self._issuer.end(old))
 
     def _sign_out(self) -> Steps[None]:
@@ -206,7 +217,7 @@ class Keeper:
         return done
 
     def _talk(self, talk: Talk[Result]) -> Steps[Result]:
-        """A conversation with the issuer; what it wants kept is kept."""
+        """Run a conversation with the issuer, and store what it says must be kept."""
         sent = self._clocks.now()
         outcome: Any = None
         try:
@@ -226,7 +237,7 @@ class Keeper:
         finally:
             talk.close()
 
-    # What is in hand
+    # The session in memory
 
     def _hold(self, held: Held | None, age: float) -> None:
         known = self._held
@@ -236,7 +247,7 @@ class Keeper:
         self._due = Due.of(held, age, self._clocks.now(), self._draws)
 
     def _is_fresh(self, refused: str | None) -> bool:
-        """Whether it works, and its time has not come yet."""
+        """Whether the token works and is not due for a refresh yet."""
         return self._works(refused) and self.age() < self._due.refresh
 
     def _works(self, refused: str | None) -> bool:
@@ -252,21 +263,28 @@ class Keeper:
             pause = max(seconds, session.POSTPONED * self._held.life)
             self._due = self._due._replace(refresh=self.age() + pause)
 
-    # Who goes first
+    # Which task goes first
 
     def _take_off(self) -> tuple[bool, Flight]:
-        """Whether it is ours to refresh, and what others wait for meanwhile."""
+        """Whether this task is the one to refresh, and the flight that others wait for.
+
+        If another task refreshes already, the flight is that task's.
+        """
         with self._guard:
-            # What was under way when this process was forked goes on in the other one.
+            # A flight that was under way when this process was forked goes on in the
+            # parent process only.
             if self._flight is not None and self._flight[0] == os.getpid():
                 return False, self._flight[1]
             flight: Flight = Flight()
-            flight.set_running_or_notify_cancel()  # who waits must not cancel it
+            flight.set_running_or_notify_cancel()  # so a waiting task cannot cancel it
             self._flight = os.getpid(), flight
             return True, flight
 
     def _fly(self, flight: Flight, steps: Steps[None], *, shared: bool) -> Steps[None]:
-        """Our turn; an error of ours is that of all who wait, where it is `shared`."""
+        """Run the steps as this flight, and end it.
+
+        With `shared` an error is raised in all tasks that wait for the flight too.
+        """
         error: WatchwordError | None = None
         try:
             yield from steps
@@ -279,25 +297,32 @@ class Keeper:
             flight.set_result(error)
 
     def _follow(self, flight: Flight) -> Steps[WatchwordError | None]:
-        """What went wrong there. Raises Unreachable where it does not end."""
+        """Wait for a flight and return its error, or None.
+
+        Raises Unreachable where it does not end within PATIENCE.
+        """
         yield Follow(flight, PATIENCE)
         if not flight.done():
             raise Unreachable("A refresh in this process does not end.")
         return flight.result()
 
     def _alone(self, steps: Steps[None]) -> Steps[None]:
-        """After whatever is under way, under the lock."""
+        """Run the steps with the lock, after any flight that is under way."""
         while True:
             mine, flight = self._take_off()
             if mine:
                 yield from self._fly(flight, self._locked(steps), shared=False)
                 return
-            yield from self._follow(flight)  # what went wrong there was its own
+            yield from self._follow(flight)  # its error belongs to that flight only
 
     def _locked(
         self, steps: Steps[None], unless: Callable[[], bool] = lambda: False
     ) -> Steps[None]:
-        """Under the lock of the file; not at all `unless` waiting for it is of use."""
+        """Run the steps with the lock of the file.
+
+        While another process has the lock, `unless` says whether to give up instead of
+        waiting. Raises TokenFileError where the lock is not released within PATIENCE.
+        """
         began = self._clocks.now()
         while not self._store.try_lock():
             if unless():
@@ -313,7 +338,7 @@ class Keeper:
 
 
 def _outcome(work: Callable[[], Any]) -> tuple[Any, TokenFileError | None]:
-    """What came of it, for a generator: a driver raises nothing into one."""
+    """The result of the work, and its error: a driver cannot raise into a generator."""
     try:
         return work(), None
     except TokenFileError as error:

@@ -1,4 +1,4 @@
-"""Time and randomness, as the client's pure parts are given them."""
+"""Time and randomness, which the pure parts of the client take as arguments."""
 
 from __future__ import annotations
 
@@ -19,26 +19,31 @@ class Instant(NamedTuple):
 
 
 class Clocks(NamedTuple):
-    """Seconds. `steady` is never set; `wall` is what other processes see too."""
+    """Two clocks in seconds.
+
+    `steady` cannot be set; `wall` can, and is the one that processes have in common.
+    """
 
     steady: Callable[[], float]
     wall: Callable[[], float]
 
     def now(self) -> Instant:
-        """This moment."""
+        """This moment, by both clocks."""
         return Instant(self.steady(), self.wall())
 
     def since(self, then: Instant) -> float:
-        """Seconds from `then` to now, by the clock that says more.
+        """Seconds from `then` to now, by the clock that shows more.
 
         A steady clock may stand still while the machine sleeps, and a wall clock may be
-        set back. One that was set forward costs a refresh that was not needed yet.
+        set back. A wall clock set forward only causes a refresh that was not needed
+        yet.
         """
         return max(self.steady() - then.steady, self.wall() - then.wall)
 
 
-# The clock of the server and of the verifier: it goes on while the machine sleeps. That
-# of macOS is CLOCK_MONOTONIC; `time.monotonic()` is another one, which stands still.
+# A clock that goes on while the machine sleeps, as server and verifier use it. On macOS
+# that is CLOCK_MONOTONIC; `time.monotonic()` there is another clock, which stands
+# still.
 _STEADY: Final = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 
 
@@ -50,15 +55,15 @@ SYSTEM: Final = Clocks(_steady, time.time)
 
 
 class Draws:
-    """What is drawn at random, from a source of bytes."""
+    """Random values, made from a source of random bytes."""
 
     def __init__(self, entropy: Callable[[int], bytes] = os.urandom) -> None:
         self._entropy = entropy
 
     def text(self) -> str:
-        """A retry key, or the `jti` of a proof: visible ASCII that nobody guesses."""
+        """A retry key, or the `jti` of a proof: visible ASCII, not to be guessed."""
         return urlsafe_b64encode(self._entropy(_BYTES)).decode()
 
     def between(self, low: float, high: float) -> float:
-        """Any number in between."""
+        """A random number between `low` and `high`."""
         return low + (high - low) * int.from_bytes(self._entropy(4)) / 2**32

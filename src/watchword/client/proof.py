@@ -1,7 +1,8 @@
 """DPoP proofs, as a client makes them (RFC 9449 §4.2): ES256, one for each request.
 
-Owns the key and the newest nonce of each place. The endpoints that issue tokens are one
-place and every API is another, also where both are at the same origin (RFC 9449 §9).
+This module owns the key and the newest nonce of each place. The endpoints that issue
+tokens are one place and every API is another, even where both are at the same origin
+(RFC 9449 §9).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ ISSUER: Final = ""
 
 
 class Prover:
-    """A client's key; it may be one that only signs, and never shows itself."""
+    """Makes proofs with a client's key, which may be in hardware and never leave it."""
 
     def __init__(self, key: Key, clocks: Clocks, draws: Draws) -> None:
         if not isinstance(key.curve, ec.SECP256R1):
@@ -51,7 +52,10 @@ class Prover:
         place: str = ISSUER,
         access_token: str | None = None,
     ) -> dict[str, str]:
-        """The proof for one request; `url` without query and fragment."""
+        """The header with the proof for one request.
+
+        `url` is without query and fragment.
+        """
         claims: dict[str, Any] = {
             "jti": self._draws.text(),
             "htm": method,
@@ -68,18 +72,18 @@ class Prover:
         return {"DPoP": f"{text}.{_b64(signature)}"}
 
     def note(self, nonce: str | None, place: str = ISSUER) -> None:
-        """Remember the newest nonce that came from there, if one came."""
+        """Remember the newest nonce of a place. None leaves the known one."""
         if nonce is not None:
             self._nonces[place] = nonce
 
 
 def new_key() -> Key:
-    """One of the client's own."""
+    """A new key on P-256."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
 def to_pem(key: Key) -> str:
-    """As the token file keeps it."""
+    """The key as the token file has it: PKCS #8 in PEM."""
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -88,7 +92,7 @@ def to_pem(key: Key) -> str:
 
 
 def from_pem(text: str) -> Key:
-    """The key. Raises ValueError for what is none."""
+    """The key in a PEM text. Raises ValueError where the text is not an EC key."""
     key = serialization.load_pem_private_key(text.encode(), None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ValueError  # noqa: TRY004 - the text is wrong, not its type

@@ -2,15 +2,15 @@
 
     drawn, stored ........ a retry key, before anything is sent
     sent ................. the refresh token with that key
-      tokens ............. the successor is stored, the key is gone with its rotation
-      no answer, 5xx ..... the same token with the same key, again
-      retry_key_reused ... another key
-      429, 503 ........... when Retry-After says so; nobody is signed out
-      any RefreshError ... it is over: what is held is forgotten
+      tokens ............. the successor is stored, without the retry key
+      no answer, 5xx ..... sent again: the same token with the same key
+      retry_key_reused ... sent again with another key
+      429, 503 ........... sent again after Retry-After; the session is kept
+      any RefreshError ... the session is over and is forgotten
 
 Nothing here does any I/O. Each conversation is a generator: it yields the steps that a
-driver must take (`driving.py`) and is sent what came of them. A program that dies at a
-step leaves behind what the steps before it stored, and the next one goes on from there.
+driver must take (`driving.py`) and is sent their results. If a program dies at a step,
+what the earlier steps stored remains, and its next start goes on from there.
 """
 
 from __future__ import annotations
@@ -36,28 +36,29 @@ from watchword.errors import (
 Result = TypeVar("Result")
 
 ATTEMPTS: Final = 6
-"""How often one refresh is sent at most, where the caller has to wait for it."""
+"""How many times one refresh is sent at most, while the caller waits for it."""
 BACKOFF, BACKOFF_MAX = 0.2, 5.0
-# A server that is away for longer is for the caller to wait for.
+# Seconds. If the server asks for a longer wait, the error goes to the caller, which can
+# decide how to wait.
 RETRY_AFTER_MAX: Final = 10
 
 # Shares of an access token's life. When to refresh is drawn anew for each token, so
 # that clients which signed in together do not all come back together.
 REFRESH_FROM, REFRESH_TO = 0.8, 0.9
-# From here on it is not sent any more: it might expire on its way.
+# From this share on the token is not sent any more: it might expire on its way.
 STALE: Final = 0.95
-# After a refresh that did not work, while the access token still does.
+# The share to wait after a failed refresh while the access token still works.
 POSTPONED: Final = 0.05
 
 DETAIL_MAX: Final = 500
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All that a client holds of its session; what the token file is made of.
+    """All that a client keeps of its session, and the content of the token file.
 
-    `life` is how many seconds the access token lives, `fetched_at` the second of the
-    wall clock at which it was asked for. `retry_key` is there while a refresh is under
-    way, `key` (PKCS #8 in PEM) where the session is bound to a key that is kept here.
+    `life` is how many seconds the access token lives. `fetched_at` is when it was asked
+    for, in seconds since the epoch. `retry_key` is set while a refresh is under way.
+    `key` (PKCS #8 in PEM) is set where the session is bound to a key that is kept here.
     """
 
     version: Literal[1] = 1
@@ -75,12 +76,12 @@ class Held(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return f"Held(issuer={self.issuer!r}, session_id={self.session_id!r})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """For `rich`, which would print the members otherwise: no token here either."""
+        """What `rich` prints. It would print all members otherwise, tokens included."""
         return [("issuer", self.issuer), ("session_id", self.session_id)]
 
 
 class Due(NamedTuple):
-    """Since when a token is there, and the ages at which to refresh and to drop it."""
+    """When an access token was issued, and its ages (s) to refresh and to drop it."""
 
     since: Instant
     refresh: float
@@ -88,22 +89,25 @@ class Due(NamedTuple):
 
     @classmethod
     def of(cls, held: Held, age: float, now: Instant, draws: Draws) -> Due:
-        """For a token of that age; one from the future is as good as expired."""
+        """The plan for a token of `age` seconds.
+
+        A token that seems to come from the future is treated as expired.
+        """
         if not 0 <= age < held.life:
             age = held.life
         share = draws.between(REFRESH_FROM, REFRESH_TO)
-        # What was under way when a process died is brought to its end soon: the retry
-        # key is good for a day only.
+        # A refresh that was under way when a process died is finished at once, because
+        # its retry key is good for a day only.
         refresh = 0 if held.retry_key else share * held.life
         since = Instant(now.steady - age, now.wall - age)
         return cls(since, refresh, STALE * held.life)
 
 
-# What a driver does
+# The steps that a driver takes
 
 
 class Request(NamedTuple):
-    """A call of the issuer's: JSON by POST."""
+    """A call to the issuer: JSON by POST."""
 
     url: str
     body: bytes
@@ -114,7 +118,7 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What came back. Header names are in lower case."""
+    """An answer of the issuer. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -125,23 +129,23 @@ class Answer(NamedTuple):
 
 
 Outcome = Answer | Unreachable | None
-"""An answer; None where none came, or what says why none can come."""
+"""An answer; None where none came; or Unreachable, which says why none can come."""
 
 
 class Send(NamedTuple):
-    """Send it; what comes of it is an `Outcome`."""
+    """A step: send the request. Its result is an `Outcome`."""
 
     request: Request
 
 
 class Keep(NamedTuple):
-    """Store it, durably, before the next step; None: nothing is held any more."""
+    """A step: store the session durably before the next step; None deletes it."""
 
     held: Held | None
 
 
 class Wait(NamedTuple):
-    """Do nothing for so many seconds."""
+    """A step: do nothing for so many seconds."""
 
     seconds: float
 
@@ -153,7 +157,7 @@ Talk = Generator[Send | Keep | Wait, Any, Result]
 
 
 class Issuer:
-    """Talks to one issuer; `url` has no slash at its end."""
+    """The conversations with one issuer. `url` has no slash at its end."""
 
     def __init__(self, url: str, clocks: Clocks, draws: Draws) -> None:
         self.url = url
@@ -163,7 +167,11 @@ class Issuer:
     def sign_in(
         self, username: str, password: str, prover: Prover | None, key: str | None
     ) -> Talk[Held]:
-        """A new session, stored. Raises the error that the server answered with."""
+        """Sign in, store the new session and return it.
+
+        Raises the error that the server answered with. Raises InvalidRequest, without
+        asking the server, for text that UTF-8 cannot encode.
+        """
         body = {"username": username, "password": password}
         if any("\ud800" <= char <= "\udfff" for char in username + password):
             raise InvalidRequest("The name or the password is not Unicode text.")
@@ -179,10 +187,11 @@ class Issuer:
     def refresh(
         self, held: Held, prover: Prover | None, attempts: int = ATTEMPTS
     ) -> Talk[Held]:
-        """The successor, stored.
+        """Refresh the session, store it with its new tokens and return it.
 
-        Raises RefreshError, with nothing held any more; TryAgain, with everything kept
-        that it takes to ask again; what else the server answered with.
+        Raises RefreshError when the session is over; it has then been deleted. Raises
+        TryAgain with everything kept that is needed to ask again. Raises any other
+        error that the server answered with.
         """
         if held.retry_key is None:
             held = yield from self._with_new_key(held)
@@ -205,9 +214,9 @@ class Issuer:
         raise fault
 
     def sign_out(self, held: Held) -> Talk[None]:
-        """End the session. It is held until the server has said that it is over.
+        """End the session. It is kept until the server has confirmed that it is over.
 
-        Raises what the server answered with, TryAgain in particular.
+        Raises the error that the server answered with, TryAgain in particular.
         """
         fault: WatchwordError | None = Unreachable()
         for attempt in range(ATTEMPTS):
@@ -221,14 +230,14 @@ class Issuer:
         yield Keep(None)
 
     def end(self, held: Held) -> Talk[WatchwordError | None]:
-        """End a session, asking once: what was wrong."""
+        """Ask once to end a session. Returns the error, or None where it was ended."""
         body = {"refreshToken": held.refresh_token}
         answer = yield from self._call("logout", body, {}, None)
         done = isinstance(answer, Answer) and answer.status == 200  # noqa: PLR2004 - OK
         return None if done else _fault(answer)
 
     def _ask(self, held: Held, prover: Prover | None) -> Talk[Held | WatchwordError]:
-        """The successor, not stored yet, or what is wrong."""
+        """Ask once for a refresh: the new session, not stored yet, or the error."""
         started = self._clocks.wall()
         body = {"refreshToken": held.refresh_token}
         headers = {"Idempotency-Key": str(held.retry_key)}
@@ -244,7 +253,11 @@ class Issuer:
         return held
 
     def _pause(self, attempt: int, fault: TryAgain) -> float:
-        """Between half and all of a wait that doubles, and what the server asks for."""
+        """Seconds to wait before that attempt.
+
+        It is drawn between a half and the whole of a wait that doubles each time. What
+        the server asked for is added.
+        """
         doubled = min(BACKOFF * 2 ** (attempt - 1), BACKOFF_MAX)
         drawn = self._draws.between(doubled / 2, doubled)
         return drawn if isinstance(fault, Unreachable) else fault.retry_after + drawn
@@ -256,7 +269,7 @@ class Issuer:
         headers: dict[str, str],
         prover: Prover | None,
     ) -> Talk[Outcome]:
-        """One call, with a new proof where the server wants its nonce in it."""
+        """Call the issuer; once more with a new proof where it asks for its nonce."""
         url = f"{self.url}/api/auth/{call}"
         sent = {"Content-Type": "application/json", **headers}
         answer: Outcome = None
@@ -290,7 +303,7 @@ class _Tokens(msgspec.Struct, frozen=True, rename="camel"):
             session_id=self.session_id,
             scheme=self.token_type,
             access_token=self.access_token,
-            # Counted from before the request: it may have taken its time.
+            # Counted from before the request, because the answer may have been slow.
             life=self.expires_in,
             fetched_at=started,
             refresh_token=self.refresh_token,
@@ -319,10 +332,10 @@ _KNOWN: Final[dict[str, type[WatchwordError]]] = {
 
 
 def _tokens(answer: Outcome) -> _Tokens | WatchwordError:
-    """The tokens, or what is wrong.
+    """The tokens in an answer, or the error.
 
-    What does not look as Watchword writes it is no answer: a network that wants a
-    sign-in of its own answers 200 to everything, and nobody is signed out for that.
+    A body that Watchword would not write counts as no answer. A network with a sign-in
+    page of its own answers 200 to every request, and the session must survive that.
     """
     if not isinstance(answer, Answer) or answer.status != 200:  # noqa: PLR2004 - OK
         return _fault(answer)
@@ -330,7 +343,7 @@ def _tokens(answer: Outcome) -> _Tokens | WatchwordError:
         tokens = _TOKENS.decode(answer.body)
     except msgspec.MsgspecError:
         return Unreachable("The server's answer was not one of Watchword's.")
-    # They go into headers.
+    # Tokens go into headers, so other characters would make a request fail or worse.
     plain = [tokens.access_token, tokens.refresh_token]
     if tokens.expires_in <= 0 or not all(
         t.isascii() and t.isprintable() for t in plain
@@ -354,13 +367,13 @@ def _fault(answer: Outcome) -> WatchwordError:
 
 
 def _strange(status: int, problem: _Problem) -> WatchwordError:
-    if status >= 500 or not problem.code:  # noqa: PLR2004 - theirs, or a proxy's
+    if status >= 500 or not problem.code:  # noqa: PLR2004 - a server's, or a proxy's
         return Unreachable(f"The server answered {status}, and not as Watchword does.")
     return WatchwordError(f"{problem.code}: {problem.detail[:DETAIL_MAX]}")
 
 
 def problem_code(body: bytes) -> str:
-    """The code in problem details (RFC 9457) of Watchword's; empty for other bodies."""
+    """The code of Watchword's problem details (RFC 9457); empty for other bodies."""
     return _problem(body).code
 
 
@@ -372,12 +385,12 @@ def _problem(body: bytes) -> _Problem:
 
 
 def _retry_after(answer: Answer) -> int:
-    """In seconds; a proxy's date (RFC 9110 §10.2.3) counts as one."""
+    """`Retry-After` in seconds; 1 for a date (RFC 9110 §10.2.3) and anything else."""
     text = answer.headers.get("retry-after", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 1  # noqa: PLR2004
 
 
 def check_issuer(held: Held, issuer: str) -> None:
-    """Raises SignedOut where what is held is of another server."""
+    """Raises SignedOut where the session that is held belongs to another server."""
     if held.issuer != issuer:
         raise SignedOut(f"The session that is kept here is one of {held.issuer}.")

@@ -1,4 +1,4 @@
-"""`RequestsAuth`: the session of an `Auth` for requests."""
+"""`RequestsAuth`: the session of an `Auth`, for the HTTP library requests."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from watchword.client.driving import take
 
 
 class RequestsAuth(AuthBase):
-    """Sends the token of that `Auth` along, and refreshes it, as `Auth` does itself."""
+    """Sends the access token of an `Auth` along, and refreshes it as `Auth` does."""
 
     def __init__(self, auth: Auth) -> None:
         self._auth = auth
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """What requests asks of an auth class."""
-        # As the connection will read it: two readings of one URL are two hosts.
+        """Add the headers to a request; requests calls this for each of them."""
+        # Parsed by the same function as the connection will use. Two parsers could read
+        # two different hosts from one URL, and the token would go to the wrong one.
         url = parse_url(request.url or "")
         body = request.body
         passing = self._auth.attend(
@@ -47,7 +48,7 @@ def _answered(
     response: Response,
     **how: Any,  # noqa: ANN401 - requests' own
 ) -> Response:
-    """An answer; or that to the same request with another token."""
+    """The answer, or the answer to the same request sent again with a new token."""
     request = response.request
     ours = request.headers.get("Authorization") == step.headers["Authorization"]
     if response.is_redirect or not ours:
@@ -65,7 +66,7 @@ def _answered(
 
 
 def _next(passing: Passing[None], outcome: Any) -> Pass | None:  # noqa: ANN401 - a step's
-    """The next time that the request is to be sent; None when all is said."""
+    """The step with which to send the request next; None where the answer is final."""
     try:
         while True:
             step = passing.send(outcome)
@@ -75,5 +76,6 @@ def _next(passing: Passing[None], outcome: Any) -> Pass | None:  # noqa: ANN401 
     except StopIteration:
         return None
     except BaseException:
-        passing.close()  # a traceback may keep it alive, and with it the lock
+        # A traceback may keep the generator alive, and with it the lock.
+        passing.close()
         raise

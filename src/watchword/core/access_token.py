@@ -22,7 +22,10 @@ RESERVED: Final = frozenset(
         *("client_id", "auth_time", "sid", "scope", "roles", "cnf", "acr", "amr"),
     }
 )
-"""Claims that a claims hook may not set: they say who and for how long."""
+"""Claims that a claims hook may not set: Watchword alone says whose token it is.
+
+And for how long, for which API, and with which rights it is good.
+"""
 
 
 _YEAR_10000: Final = 253_402_300_800
@@ -37,8 +40,8 @@ class Confirmation(msgspec.Struct, frozen=True):
 class Claims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The payload, in the names of RFC 9068 §2.2.
 
-    A user's token has a session (`sid`) and an `auth_time`; a client's own has neither,
-    and its `sub` is its `client_id`, which no user's can be.
+    A user's token has a session (`sid`) and an `auth_time`. A client's own token has
+    neither, and its `sub` is its `client_id`; no user's `sub` can be a client's id.
     """
 
     iss: str
@@ -57,7 +60,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     scope: str | None = None
     roles: tuple[str, ...] = ()
     extra: dict[str, Any] = {}
-    """What an app's claims hook added; in the token these lie beside the others."""
+    """What an app's claims hook added. In the token these stand beside the others."""
 
 
 def claims_of(
@@ -69,9 +72,10 @@ def claims_of(
     jti: str,
     now: int,
 ) -> Claims:
-    """The claims of an access token issued now: it never outlives its session.
+    """The claims of an access token issued now. It never outlives its session.
 
-    `judge` has seen to it that no more is asked for than the session has.
+    Nothing is checked here: `judge` has already refused a request for more scope or
+    resources than the session has. `now` is in milliseconds.
     """
     issued = now // 1000
     life = session.access_ttl // 1000
@@ -125,14 +129,16 @@ def client_claims(
 def check_claims(claims: Claims, audiences: Collection[str], now: int) -> None:
     """Raises TokenInvalid unless they are for one of these audiences and have begun.
 
-    TokenExpired once they are over, without leeway. The clock of who signed may be
-    CLOCK_SKEW ahead of `now`.
+    Raises TokenExpired from `exp` on, without leeway. The clock of the server that
+    signed the token may be up to CLOCK_SKEW ahead of `now` (milliseconds).
     """
     named = (claims.aud,) if isinstance(claims.aud, str) else claims.aud
-    # By way of a set: text must not pass for the audiences that it contains.
+    # Compared as sets: with `in`, an audience given as one string would match each of
+    # its substrings.
     if set(audiences).isdisjoint(named):
         raise TokenInvalid
-    seconds = now // 1000  # whole, as the dates are; a float would overflow
+    # Whole seconds, as the claims are. A float would lose digits or overflow.
+    seconds = now // 1000
     if claims.iat > seconds + limits.CLOCK_SKEW // limits.SECOND:
         raise TokenInvalid
     if claims.nbf is not None and claims.nbf > seconds:
@@ -142,10 +148,10 @@ def check_claims(claims: Claims, audiences: Collection[str], now: int) -> None:
 
 
 def read_claims(payload: Mapping[str, Any], issuer: str) -> Claims:
-    """The claims, typed, if this issuer can have made them.
+    """The claims, typed. Raises TokenInvalid unless this issuer can have made them.
 
-    For whom and for when is for `check_claims`: to end a session any of its tokens is
-    good enough, for whatever clock. Raises TokenInvalid.
+    Audience and dates are left to `check_claims`, because a logout does not look at
+    them: any token of a session, expired or not, is enough to end it.
     """
     extra = {name: payload[name] for name in payload if name not in RESERVED}
     if extra:

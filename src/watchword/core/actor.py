@@ -9,13 +9,13 @@ import msgspec
 
 
 class Actor(StrEnum):
-    """The kind of caller that a change goes back to."""
+    """The kind of caller that caused a change."""
 
     USER = "user"
     """A request over HTTP with the user's own password or token."""
 
     CLIENT = "client"
-    """An OAuth client that authenticated, or named itself where it has no secret."""
+    """An OAuth client: it authenticated or, if it has no secret, gave its id."""
 
     OPERATOR = "operator"
     """A command of `watchword`, run on a machine that can read the store."""
@@ -24,7 +24,7 @@ class Actor(StrEnum):
     """The code of an application that embeds Watchword."""
 
     SYSTEM = "system"
-    """Watchword itself: reuse of a token, a sign-in taken back, key rotation."""
+    """Watchword itself: it detected reuse, took a sign-in back, or rotated keys."""
 
 
 class By(msgspec.Struct, frozen=True):
@@ -39,19 +39,22 @@ class By(msgspec.Struct, frozen=True):
     name: str = ""
 
     def detail(self, **more: str | int | bool) -> dict[str, str | int | bool]:
-        """The `detail` of an audit event: these facts, `by`, and `operator`."""
+        """The `detail` of an audit event: `more`, the actor as `by`, and a name.
+
+        The name is in `operator`, and only where there is one.
+        """
         named = {"operator": self.name} if self.name else {}
         return {**more, "by": self.actor, **named}
 
 
 APP: Final = By(Actor.APP)
-"""The default of verbs that applications call: every other caller names itself."""
+"""The default of verbs that applications call. Every other caller passes its own."""
 
 SYSTEM: Final = By(Actor.SYSTEM)
 
 
 class EndReason(StrEnum):
-    """Why a session was revoked: in its row, and in the audit event."""
+    """Why a session was revoked, as its row and the audit event have it."""
 
     LOGOUT = "logout"
     LOGOUT_EVERYWHERE = "logout everywhere"
@@ -65,7 +68,7 @@ class EndReason(StrEnum):
     ACCOUNT_DELETED = "account deleted"
     CLIENT_DISABLED = "client disabled"
     TAKEN_BACK = "taken back"
-    """A sign-in that could not be finished, or whose account or client had changed."""
+    """The sign-in could not be finished, or its account or client had changed."""
 
     REUSE = "reuse"
     RESTORED = "restored"

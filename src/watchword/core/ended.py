@@ -1,15 +1,16 @@
-"""The sessions that ended before their time, for as long as it matters.
+"""The sessions that were revoked while access tokens of theirs may still be valid.
 
-Kept wherever access tokens are checked, by the server and by verifiers elsewhere. An
-entry goes when the last access token of its session has expired by either clock: the
-wall clock may be set, and whoever ended the session may have another.
+Every process that checks access tokens keeps this set: the server, and the verifiers of
+APIs. An entry is dropped once the last access token of its session has expired by both
+clocks, wall and monotonic. One clock is not enough: the wall clock may be set, and the
+machine that ended the session may have a different one.
 """
 
 from __future__ import annotations
 
 
 class EndedSessions:
-    """By session (its `sid`): until when it is remembered, by either clock.
+    """For each session (its `sid`): until when it is remembered, by both clocks.
 
     `now` is the wall clock and `here` a monotonic one, both in milliseconds.
     """
@@ -24,16 +25,17 @@ class EndedSessions:
         return sid in self._until
 
     def add(self, sid: str, *, at: int, until: int, here: int) -> bool:
-        """Remember it; whether that was news, or is to be remembered for longer.
+        """Remember a session. True if it was unknown or is now remembered for longer.
 
-        `at` and `until` are by the clock of whoever ended it, which may be far behind.
+        `at` and `until` are by the clock of the machine that ended the session, which
+        may be far behind.
         """
         known, known_here = self._until.get(sid, (0, 0))
         self._until[sid] = max(until, known), max(here + until - at, known_here)
         return until > known
 
     def forget_expired(self, now: int, here: int) -> None:
-        """Drop those whose access tokens have surely all expired by now."""
+        """Drop the sessions whose access tokens have expired by both clocks."""
         over = [s for s, (u, h) in self._until.items() if u <= now and h <= here]
         for sid in over:
             del self._until[sid]

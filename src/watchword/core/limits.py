@@ -12,18 +12,19 @@ MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
-# Lifetimes. RFC 6750 §5.3: an hour at most for a bearer token; two minutes keeps the
-# reach of a plain JWT verifier, which honours a logout only at ``exp``, short.
+# Lifetimes. RFC 6750 §5.3: an hour at most for a bearer token. The default is two
+# minutes, because a plain JWT verifier honours a logout only at ``exp``.
 ACCESS_TTL: Final = 2 * MINUTE
 ACCESS_TTL_MAX: Final = HOUR
 REFRESH_IDLE: Final = 7 * DAY
 # SP 800-63B-4 §2.1.3: 30 days at AAL1, whatever the activity.
 REFRESH_ABSOLUTE: Final = 30 * DAY
 
-# Rotation (design, section 3).
+# Rotation.
 RETRY_WINDOW: Final = 24 * HOUR
 REWIND_LIMIT: Final = 3
-# Foreign software sends no retry key, and refreshes from several threads at once.
+# OAuth software in general sends no retry key and refreshes from several threads at
+# once.
 CLIENT_GRACE: Final = 10 * SECOND
 GRACE_MAX: Final = MINUTE
 BROWSER_GRACE: Final = 10 * SECOND
@@ -31,12 +32,15 @@ BROWSER_HOLD_OFF: Final = 30 * SECOND
 # RFC 9449 binds the session to a key that must be proved at every refresh.
 DPOP_GRACE: Final = MINUTE
 GENERATION_MAX: Final = 2**32 - 1
-# A retry later than this, or from elsewhere, is told apart in the audit log.
+# A retry that comes later than this, or from another network, is marked in the audit
+# log.
 RETRY_LATE: Final = MINUTE
-# A client asks again a few times; a captured request is replayed. This allows for the
+# Retries of one session. A client that lost an answer asks again a few times; an
+# attacker replays a captured request without end. The number leaves room for the
 # parallel retries of a client with a hundred tasks.
 RETRIES_PER_MINUTE: Final = 120
-# The draft's retry key: long enough to be drawn at random, short enough for a header.
+# The `Idempotency-Key` header (an IETF draft) in characters: long enough for a random
+# value, short enough for a header.
 RETRY_KEY_MIN: Final = 16
 RETRY_KEY_MAX: Final = 128
 
@@ -55,122 +59,141 @@ KEY_ID_MAX: Final = 128
 # One verified token is about 1 KiB with its claims: 8 MiB at most.
 VERIFIED_CACHE: Final = 8192
 
-# DPoP (RFC 9449 §11.1: seconds to minutes). A nonce is accepted for this long; with it
-# a client's clock need not be exact, so `iat` may be as far off in either direction.
+# DPoP. RFC 9449 §11.1 allows seconds to minutes. A nonce is accepted for STEP * STEPS.
+# A proof with a nonce does not depend on the client's clock, so its `iat` may be off by
+# as much in either direction.
 DPOP_NONCE_STEP: Final = MINUTE
 DPOP_NONCE_STEPS: Final = 5
 DPOP_CLOCK: Final = 5 * MINUTE
 DPOP_PROOF_MAX: Final = 4 * 1024
-# Verified back to back on the event loop: some 4 ms of it.
+# Proofs verified in one go on the event loop, which they hold for some 4 ms.
 DPOP_BATCH_MAX: Final = 64
 DPOP_KEYS_CACHED: Final = 4096
-# NIST SP 800-57 allows no less; more costs the verifier, not the attacker.
+# NIST SP 800-57 allows no fewer bits. More bits cost the verifier, not the attacker.
 DPOP_RSA_BITS: Final = (2048, 4096)
 
-# Clients. 256 random bits: no hash has to be slow.
+# Clients. A secret has 256 random bits, so a fast hash is safe to store.
 CLIENT_SECRET_BYTES: Final = 32
 CLIENT_ID_MAX: Final = 64
 SCOPE_MAX: Final = 1024
 SCOPE_CHARACTERS: Final = r"[\x21\x23-\x5B\x5D-\x7E]+"  # RFC 6749 §3.3
-# Failures of client authentication, per client and per address (RFC 6749 §2.3.1).
+# Failed client authentications, per client and per address (RFC 6749 §2.3.1).
 THROTTLE_CLIENT_BURST: Final = 50
 THROTTLE_CLIENT_INTERVAL: Final = 10 * SECOND
 
-# A browser drops a cookie later (RFC 6265bis §5.5).
+# A browser keeps no cookie for longer (RFC 6265bis §5.5).
 COOKIE_MAX_AGE: Final = 400 * DAY
 
-# Machines that share a store have clocks of their own: a token that another has just
-# signed may be from a little ahead (NTP: less than a second). Its end has no leeway.
+# Machines that share a store have clocks of their own: a token that another machine has
+# just signed may seem to come from the future (with NTP by less than a second). The
+# expiry of a token has no such leeway.
 CLOCK_SKEW: Final = 10 * SECOND
 
-# Signing keys. A verifier may cache the JWKS for its max-age: a key is published at
+# Signing keys. A verifier may cache the JWKS for its max-age, so a key is published at
 # least that long before it signs (OpenID Connect Core §10.1.1).
 JWKS_MAX_AGE: Final = 5 * MINUTE
 KEY_ROTATION: Final = 30 * DAY
 SERVER_SECRET_MIN: Final = 32
 
-# Revocation feed (design, section 5).
+# Revocation feed.
 FEED_POLL: Final = 250
 FEED_STALE: Final = 30 * SECOND
-# Within it a cursor is good. After a longer gap all is read: the store's clock may have
-# been set back and have caught up since, and what it recorded meanwhile lies behind.
+# A cursor that is older than this is not used: the feed is read from its beginning. The
+# store's clock may have been set back and have caught up during the gap, and the
+# entries recorded in between would lie before the cursor.
 FEED_RECENT: Final = 5 * SECOND
-# A read that has not come back by then hangs, perhaps: the next begins beside it.
+# A read of the feed that has not returned after this long may hang: the next one starts
+# without waiting for it. FEED_READS is how many may be under way.
 FEED_PATIENCE: Final = SECOND // 2
 FEED_READS: Final = 4
-# Entries in one exchange with the store, or one answer over HTTP: 5 ms of the event
-# loop, 100 KB. A million ended sessions (`sessions revoke --before`) are 1000 of them.
+# Entries in one exchange with the store or one answer over HTTP: 5 ms of the event
+# loop, 100 KB. A million ended sessions (`sessions revoke --before`) take 1000 pages.
 FEED_PAGE: Final = 1000
-# How much longer than its last access token an ended session is remembered: more than
-# a commit can take, than clocks differ, and than one is usually corrected by.
+# How much longer than its last access token an ended session is remembered. It is
+# longer than a commit can take, than the clocks of two machines differ, and than the
+# step by which a clock is usually corrected.
 FEED_LEEWAY: Final = 5 * MINUTE
 KEY_POLL: Final = SECOND
 
-# The feed over HTTP. A long poll is answered well before common proxies give up (60 s),
-# and a stream says something before anybody takes it for dead.
+# The feed over HTTP. A long poll is answered well before common proxies give up (60 s).
+# A stream sends a stamp this often, so that neither a proxy nor the follower takes it
+# for dead.
 FEED_WAIT_MAX: Final = 25 * SECOND
 FEED_STAMP: Final = 5 * SECOND
-# Who may follow is asked again that often: a client that was disabled is let go of.
+# A stream ends after this long and its client must ask again: so a client that was
+# disabled meanwhile stops following.
 FEED_STREAM: Final = MINUTE
-# Each costs a socket and a task. More APIs than that have more servers to ask.
+# Followers of one process. Each costs a socket and a task. An installation with more
+# APIs than this also has more servers for them to follow.
 FEED_FOLLOWERS: Final = 1000
-# What one client, and one network, may have of them; and how many are only for clients
-# that have none yet: an API that cannot follow refuses every token of its callers.
+# FEED_SHARE is how many of these places one client, or one network, may take.
+# FEED_FIRST are kept for clients that have no place yet, because an API that cannot
+# follow has to refuse every token.
 FEED_SHARE: Final = FEED_FOLLOWERS // 2
 FEED_FIRST: Final = FEED_FOLLOWERS // 10
 
-# Verifiers. What an issuer publishes is a few KB; more is not from an issuer.
+# Verifiers. An issuer's metadata and JWKS are a few KB; a longer answer is refused.
 METADATA_MAX: Final = 64 * 1024
 FEED_ANSWER_MAX: Final = 512 * 1024
 FETCH_TIMEOUT: Final = 5 * SECOND
-# An issuer's word on how long its keys may be kept, within reason.
+# The issuer says by `Cache-Control: max-age` how long its keys may be kept. A verifier
+# follows it between these bounds.
 JWKS_AGE_MIN: Final = 30 * SECOND
 JWKS_AGE_MAX: Final = DAY
-# A key that nobody knows is asked for that often at most, whoever sends what.
+# Any caller can send a token with a key id of its own invention. The verifier asks the
+# issuer about unknown ids no more often than this.
 JWKS_ASK: Final = 5 * SECOND
 RETRY_LEAST: Final = SECOND // 4
 RETRY_MOST: Final = 5 * SECOND
-# A third of what makes the feed stale: two answers may fail.
+# A third of FEED_STALE: two answers in a row may fail before the feed is stale.
 FEED_WAIT: Final = 10 * SECOND
 FEED_RETRY: Final = SECOND
-# Logouts that come one upon another are fetched together.
+# Pause after an answer that brought new entries: logouts that follow each other closely
+# are fetched together.
 FEED_PAUSE: Final = SECOND // 10
-# Processes behind one address whose places a follower keeps, and names in a request.
+# A load balancer may put several server processes behind one address. A follower keeps
+# its place in the feeds of up to this many, and names them in each request.
 FEED_PLACES: Final = 16
-# Proofs that were used: some 110 bytes each. At 2,000 a second they are over by then.
+# DPoP proofs that were used, at some 110 bytes each. At 2,000 proofs a second the
+# oldest of a million have expired by the time that their place is needed.
 PROOFS_REMEMBERED: Final = 1_000_000
 
-# Connections of one process. An idle one costs 6 KiB: 200 MiB at most. The system's
-# limit of open files is lower as a rule, and counts then.
+# Connections of one process. An idle one costs 6 KiB: 200 MiB at most. The operating
+# system's limit of open files is usually lower, and then that one applies.
 CONNECTIONS_MAX: Final = 32_768
 
-# Group commit. 512 refreshes fit one transaction well below 50 ms; the queue holds
-# about a second of work, then sheds: an answer later than that is retried anyway.
+# Group commit. 512 refreshes fit one transaction well below 50 ms. The queue holds
+# about a second of work and refuses more: by the time of a later answer the client
+# would have retried anyway.
 BATCH_MAX: Final = 512
 QUEUE_MAX: Final = 8192
-# What one session may have waiting: the rest of the queue is for others.
+# How many requests of one session may wait: the rest of the queue is for other
+# sessions.
 QUEUE_PER_KEY: Final = QUEUE_MAX // 8
 SWAP_ATTEMPTS: Final = 3
 
-# Sweep: small steps, so that no refresh waits for one. Dead rows stay a while, so that
-# an old token is told "expired" rather than "unknown".
+# Sweep: small steps, so that no refresh has to wait for a long one. Dead rows stay a
+# while, so that the answer to an old token is "expired" and not "unknown".
 SWEEP_EVERY: Final = MINUTE
 SWEEP_LIMIT: Final = 500
 SWEEP_LOOK: Final = 10_000
 SWEEP_AFTER: Final = 7 * DAY
 END_LIMIT: Final = 500
-# Sessions in one answer; of a script that never logs out there may be any number more.
+# Sessions in one answer. An account may have any number more: a script that signs in
+# and never logs out makes them.
 LIST_PAGE: Final = 100
 LIST_LIMIT: Final = 1000
-# Rows that one page looks at, expired and revoked ones too: some 20 ms of a store.
+# Rows that the store looks at for one page, expired and revoked ones included: some 20
+# ms of its time.
 LIST_LOOK: Final = 10_000
 AUDIT_RETENTION: Final = 400 * DAY
-# Of a type of event that any caller can cause, in one process: ten a second for a
-# minute, then one a second, some 15 MB a day.
+# Audit events that any caller can cause, for each type of event and process: ten a
+# second for a minute, then one a second. That is some 15 MB a day.
 EVENT_BURST: Final = 600
 EVENT_INTERVAL: Final = SECOND
 
-# How long a write that worked, or failed, speaks for the store's readiness.
+# Readiness tries a write at most this often. In between, the result of the last try
+# stands, whether it worked or failed.
 WRITE_TRIED: Final = 5 * SECOND
 
 # Sign-in throttle, counted by GCRA: a burst, then one more per interval.
@@ -181,7 +204,8 @@ THROTTLE_NAME_INTERVAL: Final = 20 * MINUTE
 THROTTLE_ADDRESS_BURST: Final = 50
 THROTTLE_ADDRESS_INTERVAL: Final = 30 * SECOND
 
-# What a session remembers of its device, so that a row stays below 400 bytes.
+# Characters of the `User-Agent` that a session keeps, so that a row stays below 400
+# bytes.
 USER_AGENT_MAX: Final = 96
 # RFC 5321 §4.5.3.1.3 allows 254 octets for an address used as a name.
 USER_NAME_MAX: Final = 254

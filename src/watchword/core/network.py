@@ -23,8 +23,8 @@ _HOST_AND_PORT: Final = re.compile(
 # Bits before the IPv4 address in `::ffff:0:0/96` (RFC 4291 §2.5.5.2).
 _MAPPED: Final = 96
 _ALL_MAPPED: Final = ipaddress.IPv6Network("::ffff:0:0/96")
-# IPv4 callers as a translator in front of an IPv6 server spells them (RFC 6052 §2.1,
-# RFC 8215, RFC 7755): one /64 has all of them.
+# Prefixes that a translator in front of an IPv6 server gives to IPv4 callers (RFC 6052
+# §2.1, RFC 8215, RFC 7755). All IPv4 callers share one such /64.
 _TRANSLATED: Final = (
     ipaddress.IPv6Network("64:ff9b::/96"),
     ipaddress.IPv6Network("64:ff9b:1::/48"),
@@ -34,7 +34,7 @@ _LENGTH_MAX: Final = 80
 
 
 def parse_address(text: str) -> Address | None:
-    """The address, whichever way it is spelled; None for what is no address.
+    """The address, whichever way it is spelled; None where the text is not an address.
 
     Blanks, quotes, brackets, port and zone are dropped. IPv4 in IPv6 becomes IPv4.
     """
@@ -51,12 +51,12 @@ def parse_address(text: str) -> Address | None:
         return None
     if isinstance(address, ipaddress.IPv4Address):
         return address
-    # A zone (`%eth0`, RFC 4007 §11) is a name of one machine: it says nothing here.
+    # A zone (`%eth0`, RFC 4007 §11) means something only on the machine that wrote it.
     return address.ipv4_mapped or ipaddress.IPv6Address(int(address))
 
 
 def plain_address(text: str) -> str:
-    """The usual spelling of an address; what is no address as it stands."""
+    """The usual spelling of an address; text that is not an address unchanged."""
     address = parse_address(text)
     return text if address is None else str(address)
 
@@ -84,11 +84,12 @@ def is_loopback(host: str) -> bool:
 
 
 def network_of(address: str) -> str | None:
-    """The network of an address: the IPv4 address itself, of IPv6 the /64.
+    """The network of an address: the IPv4 address itself, or the /64 of an IPv6 one.
 
-    That is what one customer has, and so what counts as one caller; of IPv4 callers
-    that were translated to IPv6, each address. None for what is no address of a caller:
-    a name, the unspecified address, no text at all.
+    One customer of a provider usually has a whole /64, so it counts as one caller. IPv4
+    callers that a translator gave IPv6 addresses share a /64 and count one by one.
+    Returns None for text that is not a caller's address: a name, the unspecified
+    address, the empty string.
     """
     parsed = parse_address(address)
     if parsed is None or parsed.is_unspecified:
@@ -101,5 +102,5 @@ def network_of(address: str) -> str | None:
 
 
 def caller_of(address: str) -> str:
-    """What is counted as one caller: the network, or the text where there is none."""
+    """The key to count a caller by: its network, or the text where it has none."""
     return network_of(address) or address

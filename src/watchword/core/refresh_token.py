@@ -2,10 +2,10 @@
 
     version 1 | session id 16 | generation 4 | secret 20 | MAC 16
 
-The MAC covers all before it, under a key derived from the server secret: a forged token
-costs one HMAC and no store access. The store has only SHA-256 of `secret`, so that a
-stolen database mints nothing. The successor of a token is computed from the token, so
-that a retry needs nothing stored.
+The MAC covers everything before it, under a key derived from the server secret: a
+forged token costs one HMAC and no store access. The store has only SHA-256 of `secret`,
+so a thief of the database cannot mint tokens. The successor of a token is computed from
+the token itself, so a retry is answered without anything stored.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from watchword.errors import RefreshInvalid
 
 PREFIX: Final = "ww_rt_"
 _VERSION: Final = b"\x01"
-# Python's decoder skips characters outside the alphabet, and `$` allows a newline.
-# 57 bytes are 19 groups of three: there is no padding and no second spelling.
+# Checked before decoding, because Python's decoder skips characters outside the
+# alphabet; `\Z`, because `$` allows a newline. 57 bytes are 19 groups of three, so
+# there is no padding and no second spelling of a token.
 _SHAPE: Final = re.compile(r"ww_rt_([A-Za-z0-9_-]{76})\Z", re.ASCII)
 _SESSION: Final = slice(1, 1 + SESSION_ID_BYTES)
 _GENERATION: Final = slice(17, 21)
@@ -40,13 +41,13 @@ _SECRET: Final = slice(21, 21 + SECRET_BYTES)
 class RefreshTokens:
     """Mints and reads refresh tokens under a list of MAC keys.
 
-    The first key mints, all verify: a secret is promoted in two phases, first verified
-    everywhere, then minted with.
+    The first key mints, all of them verify. So a new secret is introduced in two steps:
+    first every process verifies with it, then one after the other mints with it.
     """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        # Keyed once and copied for each token: half the cost of a call that is given
-        # the key each time.
+        # Each HMAC is keyed once here and copied for each token. That costs half of
+        # keying it anew.
         self._keys = [HMAC(key, SHA256()) for key in keys]
 
     def mint(self, session_id: bytes, generation: int, secret: bytes) -> str:
@@ -78,5 +79,5 @@ def _mac(keyed: HMAC, body: bytes) -> bytes:
 
 
 def hash_of(secret: bytes) -> bytes:
-    """What the store keeps of a session's secret."""
+    """SHA-256 of a session's secret: the only form in which the store has it."""
     return hashlib.sha256(secret).digest()

@@ -1,4 +1,4 @@
-"""The rotation rule, whole: what becomes of a session when a refresh token comes.
+"""The whole rotation rule: what happens to a session when a refresh token comes.
 
     presented generation n, against the row's `current`
 
@@ -14,8 +14,8 @@
 
     (*) from any network, where the token is in a cookie or the session's key is proved
 
-`judge` is the only place that knows it. It is pure: callers load the row, judge, and
-write the verdict only where the row is still the one that was judged.
+`judge` is the only place that knows the rule. It is pure: its callers load the row,
+judge, and write the verdict only where the row is still the one that was judged.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ from watchword.errors import (
 
 
 class Presented(msgspec.Struct, frozen=True):
-    """A refresh token whose MAC was right, and what came with it.
+    """A refresh token whose MAC was right, and the rest of its request.
 
-    `address` is the caller's; an empty one is unknown.
+    `address` is the caller's, and empty where it is not known.
     """
 
     session_id: bytes
@@ -58,18 +58,18 @@ class Presented(msgspec.Struct, frozen=True):
 
 
 class Rotate(msgspec.Struct, frozen=True):
-    """Spend the presented token; `generation` is the successor's."""
+    """Spend the presented token. `generation` is that of its successor."""
 
     generation: int
     rewound: bool = False
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """The answer got lost: the same successor once more, nothing written."""
+    """The client lost an answer: give the same successor again, write nothing."""
 
 
 class Same(msgspec.Struct, frozen=True):
-    """Rotated a moment ago: the presented token stays current, nothing written."""
+    """The session was rotated a moment ago: keep the presented token, write nothing."""
 
 
 class End(msgspec.Struct, frozen=True):
@@ -90,9 +90,13 @@ Verdict = Rotate | Retry | Same | End | Refuse
 def judge(
     session: Session | None, presented: Presented, policy: Policy, now: int
 ) -> Verdict:
-    """What becomes of the session. The first check that fails decides."""
-    # 1 (shape, size, MAC) needs no row and was done when the token was parsed.
-    # 2-4 never revoke: whoever cannot show the secret has no say over the session.
+    """The verdict on a presented token. The first check that fails decides.
+
+    `now` is in milliseconds. Nothing is raised: a refusal is a verdict too.
+    """
+    # Check 1 (shape, size, MAC) needs no row and was made when the token was parsed.
+    # Checks 2 to 4 never revoke: a caller that does not know the secret, or is not the
+    # session's client, must not be able to end the session.
     if session is None or not _knows_secret(session, presented):
         return Refuse(RefreshInvalid)
     if (refused := _not_theirs(session, presented, policy)) is not None:
@@ -101,13 +105,14 @@ def judge(
         return Refuse(SessionRevoked)
     if now >= session.ends_at(policy):
         return Refuse(SessionExpired)
-    # 5: the generations.
+    # Check 5: the generations.
     if presented.generation == session.generation:
         return _current(session, presented, now)
     if presented.generation < session.generation:
         return _spent(session, presented, policy, now)
-    # The store lost its last writes: the client holds what it was truly given, since
-    # nobody can make the MAC of a generation that was never minted.
+    # The store has lost its last writes, for example in a failover. The client holds a
+    # token that it was really given: without the server secret no MAC can be made for a
+    # generation that was never minted.
     ahead = presented.generation - session.generation
     if ahead <= policy.rewind_limit and presented.generation < GENERATION_MAX:
         return Rotate(presented.generation + 1, rewound=True)
@@ -117,7 +122,12 @@ def judge(
 def _not_theirs(
     session: Session, presented: Presented, policy: Policy
 ) -> Refuse | None:
-    """Another client, another way than it was given, no proof, or more than granted."""
+    """The refusal of a request that the session's own client would not send; or None.
+
+    Refused are another client, a token that came by another way than it was given
+    (cookie or body), a missing or other DPoP key, and more scope or resources than
+    were granted.
+    """
     if presented.client_id != session.client_id or presented.cookie != session.cookie:
         return Refuse(RefreshInvalid)
     asked = presented.asked
@@ -142,7 +152,7 @@ def _current(session: Session, presented: Presented, now: int) -> Verdict:
 
 
 def _spent(session: Session, presented: Presented, policy: Policy, now: int) -> Verdict:
-    # Distances are absolute, so that a clock set back opens nothing.
+    # The absolute distance, so that a clock set back does not reopen a window.
     age = abs(now - session.rotated_at)
     if presented.generation == session.generation - 1:
         by_key = _made_with(session, presented, presented.generation)
@@ -154,9 +164,10 @@ def _spent(session: Session, presented: Presented, policy: Policy, now: int) -> 
 
 
 def _from_where_it_was_spent(session: Session, presented: Presented) -> bool:
-    """Whether it may be the client that spent the token: a thief is elsewhere.
+    """Whether the caller may be the client that spent the token.
 
-    The tabs that share a cookie, and a key that was proved, are the client anywhere.
+    A thief usually calls from another network. Tabs that share a cookie, and a caller
+    that proved the session's key, count as the client from any network.
     """
     if session.cookie or session.jkt is not None:
         return True
@@ -178,6 +189,6 @@ def _made_with(session: Session, presented: Presented, generation: int) -> bool:
 
 
 def retry_hash(secret: bytes, generation: int, key: str) -> bytes:
-    """What the row keeps of the retry key with which `generation` was spent."""
+    """The hash that the row keeps of the retry key that came with `generation`."""
     stamp = generation.to_bytes(4)
     return hashlib.sha256(b"retry" + secret + stamp + key.encode("ascii")).digest()

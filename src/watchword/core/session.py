@@ -1,8 +1,8 @@
-"""A session: one sign-in on one device, and the policy it is made under.
+"""A session: one sign-in on one device, and the policy that it is made under.
 
-One row per session, whatever the number of refreshes. A session is a value: a change
-makes a new one with the next ``version``, and stores write it only where the row still
-has the version that it was made from.
+A session has one row, whatever the number of its refreshes. It is a value: a change
+makes a new session with the next ``version``, and stores write it only where the row
+still has the version that it was made from.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from watchword.core import limits
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """How long things live and what a retry may do. Durations in milliseconds.
+    """The lifetimes of sessions and tokens (ms), and what a retry may do.
 
     ``access_ttl``, ``grace`` and ``hold_off`` are fixed per session at sign-in; the
     others are read at every refresh, and a longer one never revives a dead session.
@@ -30,14 +30,14 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     retry_window: int = limits.RETRY_WINDOW
     rewind_limit: int = limits.REWIND_LIMIT
     audience: str = "api"
-    """Of the access tokens of a session that names none of its own."""
+    """The audience of the access tokens of a session that names none itself."""
 
 
 STRICT: Final = Policy()
-"""Tokens in bodies: a spent token without its retry key is reuse at once."""
+"""For tokens in bodies: a spent token without its retry key is reuse at once."""
 
 BROWSER: Final = Policy(grace=limits.BROWSER_GRACE, hold_off=limits.BROWSER_HOLD_OFF)
-"""Tokens in cookies: several tabs share one jar, and none can keep a retry key."""
+"""For tokens in cookies: several tabs share one jar, and none can keep a retry key."""
 
 
 AAL1: Final = "aal1"
@@ -47,9 +47,9 @@ AAL1: Final = "aal1"
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What a sign-in asked for, and how it was made: fixed for the session's life.
 
-    `access_ttl` and `grace` (ms) are the policy's where None, `audience` where empty;
-    `jkt` is the thumbprint (RFC 7638) of the key that every refresh must prove; with
-    `cookie` the refresh token travels in nothing else.
+    `access_ttl` and `grace` (ms) are the policy's where None, `audience` is the
+    policy's where empty. `jkt` is the thumbprint (RFC 7638) of the key that every
+    refresh must prove. With `cookie` the refresh token is accepted from a cookie only.
     """
 
     client_id: str
@@ -64,9 +64,9 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What a request wants of its access token, which the session may well exceed.
+    """What a request wants in its access token: all or a part of what the session has.
 
-    None: all that the session has. `jkt` is the key that this request has proved.
+    None stands for all. `jkt` is the thumbprint of the key that this request proved.
     """
 
     scope: tuple[str, ...] | None = None
@@ -78,9 +78,9 @@ ALL: Final = Asked()
 
 
 class Session(msgspec.Struct, frozen=True):
-    """The row. Instants in milliseconds since the epoch; ids are 16 bytes.
+    """The row of a session. Instants in milliseconds since the epoch; ids are 16 bytes.
 
-    What `Terms` names is fixed at sign-in.
+    The fields that `Terms` has too are fixed at sign-in.
     """
 
     id: bytes
@@ -124,7 +124,7 @@ class Session(msgspec.Struct, frozen=True):
         user_agent: str,
         now: int,
     ) -> Session:
-        """The session of a sign-in at `now`; 10 random bytes make its id."""
+        """The session of a sign-in at `now`. `randomness` is 10 bytes, for its id."""
         grace, hold_off = _leniency(policy, terms)
         return cls(
             id=time_ordered_id(now, randomness),
@@ -160,8 +160,8 @@ class Session(msgspec.Struct, frozen=True):
     def ends_at(self, policy: Policy) -> int:
         """The instant from which no token of this session works.
 
-        The stored deadlines were made under the policy of their time; today's may
-        only shorten them.
+        The stored deadlines were made under the policy of their time. The policy of
+        today can shorten them, but not extend them.
         """
         return min(
             self.idle_expires_at,
@@ -179,13 +179,16 @@ class Session(msgspec.Struct, frozen=True):
         )
 
     def seconds_left(self, policy: Policy, now: int) -> int:
-        """Whole seconds until the session ends: at least 1, for it is alive now."""
+        """Whole seconds until the session ends; at least 1, since it is alive now."""
         return max((self.ends_at(policy) - now) // limits.SECOND, 1)
 
     def rotated(
         self, generation: int, retry_hash: bytes, address: str, policy: Policy, now: int
     ) -> Session:
-        """This session after a rotation: idle lifetime renewed, absolute one kept."""
+        """This session after a rotation at `now`.
+
+        The idle lifetime starts anew, the absolute one stays as it was.
+        """
         return msgspec.structs.replace(
             self,
             generation=generation,
@@ -197,7 +200,7 @@ class Session(msgspec.Struct, frozen=True):
         )
 
     def ended(self, reason: str, now: int) -> Session:
-        """This session, revoked."""
+        """This session, revoked at `now` for that reason."""
         return msgspec.structs.replace(
             self, version=self.version + 1, revoked_at=now, revoked_reason=reason
         )
@@ -209,9 +212,9 @@ class Session(msgspec.Struct, frozen=True):
 
 
 class Alive(msgspec.Struct, frozen=True):
-    """What a session's instants must be at least, for it not to be over.
+    """The least value that each instant of a session may have if the session is alive.
 
-    The same as `ends_at`, in a form that a store can compare its columns with.
+    It says what `ends_at` says, in a form that a store can compare its columns with.
     """
 
     deadline: int
@@ -236,15 +239,19 @@ class Alive(msgspec.Struct, frozen=True):
 
 
 def _leniency(policy: Policy, terms: Terms) -> tuple[int, int]:
-    """The grace and the hold-off (ms) of a session: who cannot send a retry key."""
+    """The grace and the hold-off (ms) of a session.
+
+    They are for clients that cannot send a retry key.
+    """
     grace = policy.grace if terms.grace is None else terms.grace
     hold_off = policy.hold_off
     if terms.jkt is not None:  # its key is proved at every refresh
         grace = max(grace, limits.DPOP_GRACE)
     if terms.cookie:
         grace = max(grace, BROWSER.grace)
-        # An answer may come as late as the grace allows, and lie in the jar until the
-        # next: the token that it brings must not have been rotated away before.
+        # An answer may come as late as the grace allows, and its cookie stays in the
+        # browser until the next answer. The token in that cookie must not have been
+        # rotated away before the browser sends it.
         hold_off = grace + BROWSER.hold_off - BROWSER.grace
     return grace, hold_off
 
@@ -252,7 +259,7 @@ def _leniency(policy: Policy, terms: Terms) -> tuple[int, int]:
 class Ended(msgspec.Struct, frozen=True):
     """An entry of the revocation feed: this session ended before its time.
 
-    ``until`` is when its last access token has expired, and the entry may go.
+    From ``until`` on its last access token has expired and the entry may be dropped.
     """
 
     session_id: bytes
@@ -263,17 +270,18 @@ class Ended(msgspec.Struct, frozen=True):
 def known_until(at: int, rotated_at: int, access_ttl: int) -> int:
     """Until when a session that ended must be remembered.
 
-    Its last access token may have been issued while the end was on its way to the disk,
-    or by a clock that has been set back since.
+    All times are in milliseconds. The later of `at` and `rotated_at` counts: the last
+    access token may have been issued while the end was being written, or by a clock
+    that has been set back since.
     """
     return max(at, rotated_at) + access_ttl + limits.FEED_LEEWAY
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """What a client gets: a token for the API, and one to come back with.
+    """What a client gets: an access token for the API, and a refresh token.
 
-    `expires_in` and `refresh_expires_in` are whole seconds from now. `scope` is the
-    access token's; `bound` says that it works with a DPoP proof only.
+    `expires_in` and `refresh_expires_in` are whole seconds from now. `scope` is that of
+    the access token. `bound` says that the token works with a DPoP proof only.
     """
 
     session: Session
@@ -303,7 +311,8 @@ def from_text(text: str) -> bytes | None:
 def time_ordered_id(now: int, randomness: bytes) -> bytes:
     """A UUID of version 7 (RFC 9562 §5.7) from an instant and 10 random bytes.
 
-    An identifier, never a secret. Time order keeps new rows side by side in the store.
+    It is an identifier, never a secret. Time order keeps new rows side by side in the
+    store.
     """
     stamp = (now & (2**48 - 1)).to_bytes(6)
     return (

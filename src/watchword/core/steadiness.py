@@ -1,4 +1,4 @@
-"""Whether the wall clock can be trusted to say what is over for good."""
+"""Whether the wall clock can be trusted when something is deleted as expired."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from watchword.core import limits
 class Steadiness:
     """Compares the wall clock (`now`) with a monotonic one (`here`), in milliseconds.
 
-    They move together unless the wall clock is set. What was deleted while it stood an
-    hour ahead is missed once it is set back: a session that ended would be alive again.
+    They move together unless the wall clock is set. If the wall clock stood an hour
+    ahead and entries of ended sessions were deleted by it, those entries are missed
+    once it is set back: a session that ended would seem alive again.
     """
 
     def __init__(self, now: int, here: int) -> None:
@@ -19,8 +20,8 @@ class Steadiness:
     def is_steady(self, now: int, here: int) -> bool:
         """Whether the wall clock was not set lately.
 
-        Lately: within the longest life of an access token. What was known before the
-        jump is over after that, whichever time is right.
+        "Lately" is within the longest life of an access token. After that every token
+        issued before the jump has expired, whichever of the two times was right.
         """
         offset = now - here
         if abs(offset - self._offset) > limits.CLOCK_SKEW:

@@ -1,7 +1,8 @@
 """Counting failed sign-ins by GCRA: pure arithmetic over one instant per key.
 
 The instant is when the counter has run down again. Each attempt moves it one interval
-on; an attempt that would move it further than `burst` intervals ahead has to wait.
+forward. An attempt that would move it more than `burst` intervals ahead of now has to
+wait.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ class Cost(msgspec.Struct, frozen=True):
 def take(
     counters: Mapping[str, int | None], costs: Sequence[Cost], now: int
 ) -> tuple[dict[str, int], int]:
-    """The counters after one attempt against all, and 0; or nothing and the wait (ms).
+    """The new counters and 0; or no counters and how long to wait, in milliseconds.
 
-    A counter further ahead than full is of another clock: it is forgotten, so that a
-    clock set back locks nobody out.
+    One attempt counts against every cost, or against none. A counter further ahead than
+    a full one was written by another clock. It is forgotten, so that a clock set back
+    does not lock anyone out.
     """
     taken: dict[str, int] = {}
     wait = 0
@@ -38,5 +40,5 @@ def take(
 
 
 def give_back(counter: int, cost: Cost) -> int:
-    """The counter as if one attempt had not been."""
+    """The counter without one attempt that was counted in it."""
     return counter - cost.interval

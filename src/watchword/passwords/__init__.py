@@ -1,8 +1,8 @@
-"""Passwords: which are accepted, how they are stored, and what checking them costs.
+"""Passwords: which are accepted, how they are stored, and what it costs to check them.
 
     policy   which new passwords are refused
-    formats  the stored hashes that are understood: ours and imported ones
-    pool     a bounded queue before a few low-priority threads, fair between addresses
+    formats  the stored hashes that can be checked: our own and imported ones
+    pool     a bounded queue for a few low-priority threads, fair between addresses
     hasher   argon2id on that pool: hash and verify
 
 Nothing here knows accounts, throttling or stores. A password is used exactly as it was

@@ -1,10 +1,10 @@
-"""The stored hashes that are understood: argon2, bcrypt, scrypt, PBKDF2.
+"""The stored hashes that can be checked: argon2, bcrypt, scrypt, PBKDF2.
 
-In the spellings of PHC, Django, Werkzeug and passlib.
+Each is read in the spellings of PHC, Django, Werkzeug and passlib.
 
 A stored string is parsed once into one of the types below. Its cost is bounded there,
-so that a hash planted in an import cannot stall the pool; what does not parse is
-unusable. Only ``hasher`` makes new hashes, and only argon2id ones.
+so that an expensive hash in an import cannot stall the pool. With a string that does
+not parse, no password is accepted. Only ``hasher`` makes new hashes, all argon2id.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     _Format = tuple[Pattern[str], Callable[[Match[str]], "StoredHash | None"]]
 
-# What one verification may cost: about 4 s of one core of 2026, at the bounds. Common
-# settings lie far below: Django 5.2 uses 10^6 iterations, RFC 9106 64 MiB three times.
+# What one verification may cost: at these bounds about 4 s of one core of 2026. Common
+# settings lie far below: Django 5.2 uses 10^6 iterations, RFC 9106 three passes over 64
+# MiB.
 PBKDF2_ITERATIONS_MAX: Final = 10_000_000
 BCRYPT_COST_MIN: Final = 4  # what the algorithm itself allows
 BCRYPT_COST_MAX: Final = 16
@@ -39,13 +40,13 @@ MEMORY_KIB_MAX: Final = 256 * 1024
 # Memory times passes (argon2) or times lanes (scrypt runs them one after the other).
 WORK_KIB_MAX: Final = 1024 * 1024
 LANES_MAX: Final = 16
-# A shorter tag is a truncated one, and guessable.
+# A tag that is shorter was truncated, and other passwords may match it.
 TAG_BYTES_MIN: Final = 16
 # libargon2 refuses shorter salts (ARGON2_MIN_SALT_LENGTH).
 ARGON2_SALT_BYTES_MIN: Final = 8
 BCRYPT_INPUT_MAX: Final = 72
 UNUSABLE: Final = "!"
-"""Stored where there is no password, as in Django: no password has this hash."""
+"""Stored for an account without a password, as in Django: it is no password's hash."""
 
 
 class StoredHash(Protocol):
@@ -60,7 +61,7 @@ class Argon2:
 
     def check(self, secret: bytes) -> None:
         try:
-            # Variant and parameters come from the string, not from this object.
+            # The variant and the parameters come from the string, not from this object.
             argon2.PasswordHasher().verify(self.phc, secret)
         except VerifyMismatchError:
             raise InvalidCredentials from None
@@ -74,8 +75,8 @@ class Bcrypt:
     def check(self, secret: bytes) -> None:
         if self.prehash is not None:
             secret = self.prehash(secret)
-        # The system that made the hash ignored what came after 72 bytes; bcrypt 5
-        # raises instead. The rehash that follows takes the whole password.
+        # The system that made the hash ignored everything after 72 bytes, while bcrypt
+        # 5 raises. The rehash that follows uses the whole password.
         secret = secret[:BCRYPT_INPUT_MAX]
         if not bcrypt.checkpw(secret, self.encoded.encode()):
             raise InvalidCredentials
@@ -110,7 +111,8 @@ class Scrypt:
             n=self.n,
             r=self.r,
             p=self.p,
-            # OpenSSL's own sum for these parameters: 32 MiB, its default, is too small.
+            # What OpenSSL needs for these parameters; its default of 32 MiB is too
+            # small.
             maxmem=128 * self.r * (self.n + self.p + 2),
             dklen=len(self.tag),
         )
@@ -118,7 +120,7 @@ class Scrypt:
 
 
 def parse(stored: str) -> StoredHash | None:
-    """What the string stands for, or None: not understood, damaged or too costly."""
+    """The parsed hash; None for one that is unknown, damaged or too costly."""
     for pattern, read in _FORMATS:
         if found := pattern.fullmatch(stored):
             return read(found)
@@ -131,7 +133,7 @@ def recognised(stored: str) -> bool:
 
 
 def is_unusable(stored: str) -> bool:
-    """Whether Django says that the account has no password; what follows is random."""
+    """Whether the account has no password, as Django writes it: "!" and random text."""
     return stored.startswith(UNUSABLE)
 
 
@@ -141,7 +143,7 @@ def _same(found: bytes, expected: bytes) -> None:
 
 
 def _decoded(text: str) -> bytes | None:
-    """Base64, padded or not; None unless it is spelled in the one canonical way."""
+    """The bytes of Base64 text, padded or not; None if not spelled canonically."""
     bare = text.rstrip("=")
     try:
         raw = base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
@@ -171,7 +173,7 @@ def _bcrypt(found: Match[str]) -> Bcrypt | None:
 
 
 def _bcrypt_passlib(found: Match[str]) -> Bcrypt | None:
-    """Passlib's bcrypt_sha256: plain SHA-256 at first, from version 2 on an HMAC."""
+    """Passlib's bcrypt_sha256: SHA-256 in its first version, HMAC from version 2 on."""
     salt = found["salt"]
     encoded = f"${found['kind']}${int(found['cost']):02}${salt}{found['tag']}"
     prehash = partial(_keyed, salt.encode()) if found["version"] else _plain
@@ -206,7 +208,7 @@ def _pbkdf2_werkzeug(found: Match[str]) -> Pbkdf2 | None:
 
 
 def _pbkdf2_passlib(found: Match[str]) -> Pbkdf2 | None:
-    # Its Base64 has a dot for the plus.
+    # Passlib's Base64 has a dot in place of the plus.
     salt, tag = (_decoded(found[name].replace(".", "+")) for name in ("salt", "tag"))
     return None if salt is None else _pbkdf2(found, salt, tag)
 
@@ -252,7 +254,7 @@ def _scrypt(found: Match[str], n: int, salt: bytes, tag: bytes | None) -> Scrypt
     return Scrypt(n, r, p, salt, tag) if fits and tag is not None else None
 
 
-# Repetitions are bounded: no input makes a big integer or a slow match.
+# All repetitions are bounded, so no input makes a huge integer or a slow match.
 _FORMATS: Final[tuple[_Format, ...]] = (
     (
         # Django writes "argon2" before the PHC string.
@@ -265,7 +267,8 @@ _FORMATS: Final[tuple[_Format, ...]] = (
     ),
     (
         # Django writes the name of its hasher before bcrypt's own "$". The last
-        # character of the salt carries two bits; the bcrypt library refuses others.
+        # character of the salt carries only two bits, so it is one of four; the bcrypt
+        # library refuses any other.
         re.compile(
             r"(?P<django>bcrypt\$|bcrypt_sha256\$)?"
             r"(?P<hash>\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu]"

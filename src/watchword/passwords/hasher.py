@@ -1,8 +1,8 @@
 """argon2id on the pool: hash a new password, verify a presented one.
 
-Unknown, disabled and wrong cost one hash each and raise the same error (ASVS 5.0
-6.3.8): what remains to tell them apart is the cost of an imported hash until its first
-sign-in.
+An unknown name, a disabled account and a wrong password each cost one hash and raise
+the same error (ASVS 5.0 6.3.8). Only an imported hash can be told apart, by its cost,
+until the account's first sign-in.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from watchword.passwords.formats import parse
 from watchword.passwords.policy import check_new_password, encoded
 from watchword.passwords.pool import FairPool
 
-# With 30 ms per hash, two threads clear the queue within a second: whoever would wait
-# longer is better told to come back.
+# With 30 ms per hash, two threads clear this queue within a second. A client that would
+# have to wait longer is told to come back later.
 QUEUE_LIMIT: Final = 64
 
 
 @dataclass(frozen=True)
 class HashParameters:
-    """argon2id's cost. Raises ValueError for one that ``verify`` would refuse.
+    """The cost of argon2id. Raises ValueError for a cost that ``verify`` would refuse.
 
-    The defaults are the floor of the OWASP Password Storage Cheat Sheet; salt and tag
-    have 16 and 32 bytes (RFC 9106 §4).
+    The defaults are the minimum of the OWASP Password Storage Cheat Sheet. The salt has
+    16 bytes and the tag 32 (RFC 9106 §4).
     """
 
     memory_kib: int = 19_456
@@ -45,7 +45,7 @@ class HashParameters:
             raise ValueError(f"not a usable argon2id cost: {self}")
 
     def dummy(self) -> str:
-        """A hash of this cost that no known password has: salt and tag are zeros."""
+        """A hash of this cost that no known password has: salt and tag are zero."""
         cost = f"m={self.memory_kib},t={self.passes},p={self.lanes}"
         return f"$argon2id$v=19${cost}${'A' * 22}${'A' * 43}"
 
@@ -55,17 +55,18 @@ INSECURE_FOR_TESTS: Final = HashParameters(memory_kib=8, passes=1)
 
 
 def cpus() -> int:
-    """How many this process may use, where the system says so."""
+    """The number of CPUs that this process may use, or that the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class PasswordHasher:
-    """Hashes on its own threads (one per CPU, unless told), so no call blocks the loop.
+    """Hashes on threads of its own, so that no call blocks the event loop.
 
-    ``address`` is whom the queue is shared with fairly: pass the throttle's key (IPv6
-    by /64), or one host would be as many as it likes.
+    There is one thread per CPU by default. The queue is shared fairly between the
+    values of ``address``. Pass the throttle's key (IPv6 by /64): with full IPv6
+    addresses, one host could take as many shares as it likes.
     """
 
     def __init__(
@@ -86,10 +87,10 @@ class PasswordHasher:
     async def hash(
         self, password: str, *, names: Iterable[str] = (), address: str = ""
     ) -> str:
-        """The string to store for a new password; ``names`` as `check_new_password`.
+        """The string to store for a new password. Raises PasswordRejected, Overloaded.
 
-        Judging how common a password is takes up to 0.4 s of one CPU, and so has its
-        place in the same queue as the hash. Raises PasswordRejected, Overloaded.
+        ``names`` are those of `check_new_password`. To judge how common a password is
+        takes up to 0.4 s of one CPU, so it is done in the same queue as the hash.
         """
         work = partial(self._hash_new, password, (*names,))
         return await asyncio.wrap_future(self._pool.submit(address, work))
@@ -99,15 +100,15 @@ class PasswordHasher:
     ) -> str | None:
         """Raise InvalidCredentials unless ``password`` made ``stored``.
 
-        ``stored`` is None for an unknown or disabled account. Returns the hash to store
-        instead, or None if the stored one is of today's form and cost. Raises
-        Overloaded, before anything was tried.
+        ``stored`` is None for an unknown or disabled account. Returns a new hash to
+        store in its place, or None if the stored one has today's form and cost. Raises
+        Overloaded where the queue is full; nothing was tried then.
         """
         work = partial(self._verify, stored, password)
         return await asyncio.wrap_future(self._pool.submit(address, work))
 
     async def close(self) -> None:
-        """Refuse what waits (Overloaded); return when the running hashes are done."""
+        """Refuse waiting jobs (Overloaded); return when the running ones are done."""
         await asyncio.to_thread(self._pool.close)
 
     def _hash_new(self, password: str, names: tuple[str, ...]) -> str:
@@ -123,7 +124,8 @@ class PasswordHasher:
         return None if self._current(stored) else self._argon2.hash(secret)
 
     def _refuse(self, secret: bytes) -> Never:
-        # Another fault than a mismatch, such as no memory, is not the user's.
+        # Only a mismatch is suppressed: another fault, such as a lack of memory, must
+        # not look like a wrong password.
         with suppress(VerifyMismatchError):
             self._argon2.verify(self._dummy, secret)
         raise InvalidCredentials

@@ -1,6 +1,6 @@
 """Which new passwords are refused: by length, as too common, as the user's own name.
 
-No composition rules, no expiry, no hints (SP 800-63B-4 §3.1.1.2).
+There are no composition rules, no expiry and no hints (SP 800-63B-4 §3.1.1.2).
 """
 
 from __future__ import annotations
@@ -12,26 +12,28 @@ from watchword.errors import PasswordRejected
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# SP 800-63B-4 §3.1.1.2: 15 code points where the password is the only factor, and at
-# least 64 accepted. The ceiling keeps a request small; longer ones are refused, since
-# truncation would let two passwords open one account.
+# SP 800-63B-4 §3.1.1.2 asks for at least 15 code points where the password is the only
+# factor, and that at least 64 are accepted. The ceiling keeps a request small. A longer
+# password is refused, not truncated: otherwise two passwords would open one account.
 LENGTH_MIN: Final = 15
 LENGTH_MAX: Final = 1024
 
-# Below 10^8 guesses a password is on a list of common ones or follows its patterns
-# (zxcvbn's own "somewhat guessable"); lists of the top 3000 (ASVS 5.0 6.2.4) lie below.
+# A password that takes fewer than 10^8 guesses is on a list of common passwords or
+# follows their patterns (zxcvbn calls that "somewhat guessable"). A list of the 3000
+# most common ones, as ASVS 5.0 6.2.4 asks for, is below that.
 GUESSES_LOG10_MIN: Final = 8.0
 
-# zxcvbn is more than quadratic: chosen input takes 3 s at 72 characters and 0.4 s here.
-# A password whose first 32 characters are predictable is refused, whatever follows.
+# The time of zxcvbn grows more than quadratically: chosen input takes 3 s at 72
+# characters and 0.4 s at this length. A password with 32 predictable characters at its
+# start is refused, whatever follows them.
 ESTIMATED_LENGTH: Final = 32
 
 
 def encoded(password: str) -> bytes | None:
-    """The bytes to hash, or None for what can be nobody's password.
+    """The bytes to hash; None for text that cannot be the password of any account.
 
-    That is one over the ceiling, or one with a lone surrogate, which JSON can carry and
-    UTF-8 cannot.
+    That is text longer than LENGTH_MAX, or with a lone surrogate, which JSON can carry
+    and UTF-8 cannot.
     """
     if len(password) > LENGTH_MAX:
         return None
@@ -42,7 +44,7 @@ def encoded(password: str) -> bytes | None:
 
 
 def check_new_password(password: str, *, names: Iterable[str] = ()) -> None:
-    """Raise PasswordRejected, saying why, unless the password may be set.
+    """Raise PasswordRejected, with the reason, unless the password may be set.
 
     ``names`` are words of the context that it must not equal: the user's name, the
     service's. Uses up to 0.4 s of CPU on chosen input: call it off the event loop.
@@ -60,8 +62,8 @@ def check_new_password(password: str, *, names: Iterable[str] = ()) -> None:
 
 
 def _guesses_log10(password: str) -> float:
-    # Imported here: its word lists take 40 ms and several MiB, and a server that never
-    # sets a password needs none of it.
+    # Imported only here: its word lists take 40 ms and several MiB, and a server that
+    # never sets a password does not need them.
     from zxcvbn import zxcvbn  # type: ignore[import-untyped]  # noqa: PLC0415
 
     return float(zxcvbn(password[:ESTIMATED_LENGTH])["guesses_log10"])

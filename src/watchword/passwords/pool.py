@@ -1,8 +1,9 @@
-"""A bounded queue before a few low-priority threads, fair between addresses.
+"""A bounded queue for a few low-priority threads, fair between addresses.
 
-Jobs are taken round robin over the addresses that wait, so one that floods delays
-itself. What does not fit is refused at once: a queue without a bound answers everybody
-too late. Nothing here knows what a job does.
+Jobs are taken round robin over the addresses that have jobs waiting, so an address that
+sends a flood delays only itself. A job that does not fit is refused at once: with a
+queue without a bound every answer would come too late. Nothing here knows what a job
+does.
 """
 
 from __future__ import annotations
@@ -24,15 +25,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # In a storm of sign-ins, refreshes keep 99 % of their rate beside threads of this
-# niceness and 32 % beside ordinary ones (design, section 13).
+# niceness and 32 % beside ordinary ones.
 NICENESS: Final = 19
 
 
 class FairPool:
     """Runs jobs on ``workers`` threads; at most ``queue_limit`` of them wait.
 
-    The executor below gets one anonymous turn for each job and joins its threads when
-    the interpreter exits; which job a turn serves is decided when it comes.
+    For each job the executor gets one turn that is not tied to that job. Which job a
+    turn runs is decided when the turn comes. The executor joins its threads when the
+    interpreter exits.
     """
 
     def __init__(self, workers: int, queue_limit: int) -> None:
@@ -42,9 +44,10 @@ class FairPool:
         self._threads = ThreadPoolExecutor(workers, "watchword-hash", _give_way)
 
     def submit(self, address: str, work: Callable[[], T]) -> Future[T]:
-        """Queue ``work``; cancelling the future takes it out again.
+        """Queue ``work`` and return the future of its result.
 
-        Raises Overloaded when the queue, or this address's half of it, is full.
+        To cancel the future takes the job out of the queue. Raises Overloaded when the
+        queue, or the half of it that one address may fill, is full.
         """
         job = _Job(address, work)
         with self._lock:
@@ -56,7 +59,7 @@ class FairPool:
         return job.answer
 
     def close(self) -> None:
-        """Refuse what waits and what comes; return when the running jobs are done."""
+        """Refuse waiting and new jobs; return when the running ones are done."""
         with self._lock:
             self._closed = True
             refused = self._waiting.drain()
@@ -67,12 +70,13 @@ class FairPool:
     def _take_turn(self) -> None:
         with self._lock:
             job = self._waiting.take()
-        # None: the client of the job that this turn was for has gone away.
+        # None where a job was cancelled while it waited: then there is a turn too many.
         if job is not None:
             job.run()
 
     def _forget(self, job: _Job[Any]) -> None:
-        # Only a cancelled job can still be waiting: its place is free at once.
+        # Of jobs that are done, only a cancelled one can still be in the queue. Its
+        # place is free at once.
         if job.answer.cancelled():
             with self._lock:
                 self._waiting.discard(job)
@@ -89,7 +93,7 @@ class _Job(Generic[T]):
             return
         try:
             result = self.work()
-        except BaseException as error:  # noqa: BLE001 - whoever waits has to hear of it
+        except BaseException as error:  # noqa: BLE001 - raised in the waiting caller
             self.answer.set_exception(error)
         else:
             self.answer.set_result(result)
@@ -100,7 +104,7 @@ class _Job(Generic[T]):
 
 
 class _Waiting:
-    """The jobs that wait, by address; the address served longest ago comes first."""
+    """The waiting jobs by address. The address served longest ago comes first."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -127,7 +131,7 @@ class _Waiting:
 
     def discard(self, job: _Job[Any]) -> None:
         jobs = self._rounds.get(job.address, deque())
-        with suppress(ValueError):  # a turn came first
+        with suppress(ValueError):  # a turn has taken the job already
             jobs.remove(job)
             self._size -= 1
         if not jobs:
@@ -141,7 +145,7 @@ class _Waiting:
 
 
 def _give_way() -> None:
-    # Linux alone has a niceness per thread; elsewhere the id could be a process's.
+    # Only Linux has a niceness per thread. Elsewhere the id could be that of a process.
     if sys.platform == "linux":
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

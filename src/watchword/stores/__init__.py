@@ -26,19 +26,22 @@ STORES: Final[dict[str, tuple[str, str, str]]] = {
     "postgresql": _POSTGRESQL,
     "sqlite": ("watchword.stores.sqlite", "SqliteStore", "sqlite"),
 }
-"""URL scheme to module, class and extra: a store for everything joins by one line."""
+"""URL scheme to module, class and extra. A new store for everything is a line here."""
 
 SESSION_STORES: Final[dict[str, tuple[str, str, str]]] = dict.fromkeys(
     ("redis", "rediss", "redis+cluster", "rediss+cluster"),
     ("watchword.stores.redis", "RedisStore", "redis"),
 )
-"""The same for stores of sessions alone, beside one that keeps the records."""
+"""URL scheme to module, class and extra of stores for sessions only.
+
+Accounts, clients, signing keys and the audit log are kept in a store of `STORES`.
+"""
 
 
 def file_of(url: str) -> Path | None:
     """The file of an embedded store; None where the store is a server.
 
-    An app that embeds Watchword keeps the server secret beside it.
+    For an app that embeds Watchword the server secret is kept in the same folder.
     """
     url = trimmed(url)
     return path_of(url) if url.startswith("sqlite:///") else None
@@ -53,13 +56,14 @@ async def open_store(
     """The store behind `sqlite:///path/to/file.db` or `postgresql://host/name`.
 
     With `session_url`, sessions, feed, throttle and used keys are kept there, and
-    accounts, clients, signing keys and the audit log behind `url`; a revocation waits
-    for `wait`: fsyncs of the master, and of replicas.
+    accounts, clients, signing keys and the audit log behind `url`. A revocation then
+    waits for `wait`: the numbers of fsyncs of the master and of replicas.
 
-    The schema is there and current when this returns. Raises SettingsError for a scheme
-    that is not known or whose library is not installed, SchemaError for a schema that
-    is missing, older (where it is not brought up to date by itself), newer or altered,
-    StoreUnavailable when it cannot be opened.
+    When this returns the schema exists and is current. Raises SettingsError for an
+    unknown scheme, or one that needs a library that is not installed. Raises
+    SchemaError for a schema that is missing, older (where it is not brought up to date
+    by itself), newer or altered. Raises StoreUnavailable when the store cannot be
+    opened.
     """
     records: Store = await _store_class(STORES, url).open(url, entropy)
     if session_url is None:
@@ -74,9 +78,10 @@ async def open_store(
 
 
 async def migrate_store(url: str, *, apply: bool) -> Sequence[Migration]:
-    """The schema files that are pending behind that URL; applied, if asked to.
+    """The schema files that are pending behind that URL. With `apply` they are applied.
 
-    Raises SchemaError for a newer or altered schema; SettingsError, StoreUnavailable.
+    Raises SchemaError for a newer or altered schema, SettingsError and
+    StoreUnavailable.
     """
     pending: Sequence[Migration] = await _store_class(STORES, url).migrate(
         url, apply=apply

@@ -1,7 +1,7 @@
 """The reference store: plain dictionaries, for tests. Nothing outlives the process.
 
-Every verb runs to its end without awaiting, so the event loop makes it atomic. What
-another store does differently under the contract suite, it does wrongly.
+Every verb runs to its end without awaiting, so the event loop makes it atomic. Where
+another store behaves differently under the contract suite, that store is wrong.
 """
 
 from __future__ import annotations
@@ -127,7 +127,8 @@ class MemoryStore:
     async def ended(self, after: Cursor | None, now: int, limit: int) -> Feed:
         seen = -1
         if after is not None and after.incarnation == self._incarnation:
-            # A cursor from ahead of the feed was drawn before a backup was restored.
+            # A cursor that is ahead of the feed was handed out before a backup was
+            # restored.
             seen = after.sequence if after.sequence <= self._fed else -1
         page = [one for one in self._feed if one[0] > seen][:limit]
         more = len(page) == limit

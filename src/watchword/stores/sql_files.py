@@ -1,7 +1,8 @@
-"""SQL as files beside the store that uses it: statements by name, numbered migrations.
+"""SQL files beside the store that uses them: statements by name, numbered migrations.
 
-A schema moves forward only, in numbered files whose checksums are kept in the database:
-one that is newer than this program, or was altered, is not touched.
+A schema only moves forward, in numbered files. Their checksums are kept in the
+database. A schema that is newer than this program, or has an altered file, is not
+touched.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _HERE: Final = files("watchword.stores")
 def path_of(url: str) -> Path:
     """The file of `sqlite:///relative/or/absolute.db` (four slashes: absolute).
 
-    All behind the third slash is its name, percent-decoded: `#` has no other meaning.
+    Everything after the third slash is the percent-decoded name: `#` is a part of it.
     """
     return Path(unquote(url.removeprefix("sqlite:///")))
 
@@ -52,7 +53,7 @@ class Migration(msgspec.Struct, frozen=True):
 
 
 def migrations(store: str) -> list[Migration]:
-    """The schema files that this program brings for that store, in order."""
+    """The schema files that this program has for that store, in order."""
     folder = _HERE / store / "schema"
     found = [entry for entry in folder.iterdir() if entry.name[0].isdigit()]
     return [
@@ -62,9 +63,10 @@ def migrations(store: str) -> list[Migration]:
 
 
 def pending(store: str, applied: Mapping[int, str]) -> list[Migration]:
-    """What is still to be applied, given the checksums by number of what was.
+    """The migrations that are still to be applied.
 
-    Raises SchemaError for a newer or altered schema.
+    `applied` has the checksums of the applied ones, by number. Raises SchemaError for a
+    newer or altered schema.
     """
     known = {migration.number: migration for migration in migrations(store)}
     if newer := set(applied) - set(known):

@@ -1,4 +1,4 @@
-"""Rows and what they hold: the fields in the order of the columns, lists as words."""
+"""Rows to values and back. Columns are in the order of fields, lists are words."""
 
 from __future__ import annotations
 
@@ -14,21 +14,27 @@ from watchword.ports import Account, Change, Client, Event, EventType
 Row = tuple[Any, ...]
 
 AFTER_ALL: Final = b"\xff" * 17
-"""After all ids, which have 16 bytes."""
+"""Sorts after every id, since ids have 16 bytes."""
 
-# The statements name the columns in the order of the fields.
+# The SQL statements name the columns in the order of these fields.
 _FIELDS: Final = Session.__struct_fields__
 _LISTS: Final = [_FIELDS.index(name) for name in ("roles", "scope", "audience", "amr")]
 
 
 @lru_cache(1024)
 def words(text: str) -> tuple[str, ...]:
-    """A list as it is stored: separated by spaces. Few differ, and every load asks."""
+    """The words of a stored list, which are separated by spaces.
+
+    Cached: there are few different lists, and every load of a session reads four.
+    """
     return tuple(text.split(" ")) if text else ()
 
 
 def as_row(struct: msgspec.Struct) -> Row:
-    """The fields in their order, which is that of the columns; lists as `words`."""
+    """The fields in their order, which is that of the columns.
+
+    Lists are joined by spaces, as `words` reads them.
+    """
     return tuple(
         " ".join(value) if isinstance(value, tuple) else value
         for value in msgspec.structs.astuple(struct)
@@ -37,7 +43,7 @@ def as_row(struct: msgspec.Struct) -> Row:
 
 def session_of(row: Iterable[Any]) -> Session:
     """The session in a row of all columns."""
-    # In place: faster than slices, and this runs at every refresh.
+    # Changed in place: that is faster than slices, and this runs at every refresh.
     values = list(row)
     for place in _LISTS:
         values[place] = words(values[place])
@@ -46,7 +52,7 @@ def session_of(row: Iterable[Any]) -> Session:
 
 
 def swap_row(change: Change) -> Row:
-    """What a swap writes, then the id and the version that the row must have."""
+    """The values that a swap writes, then the id and the version that it looks for."""
     after = change.after
     return (
         after.generation,
@@ -78,7 +84,7 @@ def account_of(row: Iterable[Any]) -> Account:
 
 
 def account_swap_row(before: Account, after: Account) -> Row:
-    """What a change writes, then the id and the version that the row must have."""
+    """The values that a swap writes, then the id and the version that it looks for."""
     return (
         *(after.name, after.password_hash, " ".join(after.roles)),
         *(after.epoch, after.version, after.disabled),
@@ -108,7 +114,7 @@ def client_of(row: Iterable[Any]) -> Client:
 
 
 def client_swap_row(before: Client, after: Client) -> Row:
-    """What a change writes, then the id and the version that the row must have."""
+    """The values that a swap writes, then the id and the version that it looks for."""
     return (
         *(after.secret_hash, " ".join(after.scope), " ".join(after.audience)),
         *(after.access_ttl, " ".join(after.grants), " ".join(after.rights)),
@@ -118,7 +124,7 @@ def client_swap_row(before: Client, after: Client) -> Row:
 
 
 def event_row(event: Event) -> Row:
-    """The fields in the order of the columns; the detail as JSON."""
+    """The fields in the order of the columns, with the detail as JSON."""
     return (
         *(event.type, event.at, event.account_id, event.session_id),
         *(event.client_id, event.address),

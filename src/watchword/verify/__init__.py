@@ -1,8 +1,8 @@
-"""For resource servers: checks access tokens, offline and hostile input first.
+"""For resource servers: checks access tokens offline, and assumes hostile input.
 
-Imports only `core` and what is below it: it can be used without the rest. `Verifier`
-and its twin speak HTTP, and need the extra `verify`; they are loaded when first asked
-for.
+Imports only `core` and what is below it, so it can be used without the rest of the
+package. `Verifier` and `SyncVerifier` speak HTTP and need the extra `verify`. They are
+imported when they are first used.
 """
 
 from importlib import import_module

@@ -1,7 +1,8 @@
-"""What is said when an access token is not accepted: status, headers and body.
+"""The answer when an access token is not accepted: status, headers and body.
 
-The challenges of RFC 6750 §3, RFC 9449 §7.1 and RFC 9470 §3, and the problem (RFC 9457)
-beside them, for every server and framework alike. Does no I/O and knows none of them.
+The challenges are those of RFC 6750 §3, RFC 9449 §7.1 and RFC 9470 §3, and the body is
+a problem (RFC 9457). Every server and framework uses this module. It does no I/O and
+knows no framework.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ STATUS: Final[dict[type[WatchwordError], int]] = {
     errors.Overloaded: 503,
     errors.StoreUnavailable: 503,
 }
-"""What a resource server answers; `server/problems.py` has the rest."""
+"""The status of each error of a resource server; `server/problems.py` has the rest."""
 
-# Those whose own code is the error of the challenge; the others are an invalid_token.
+# Errors whose own code is the `error` of the challenge. All others are `invalid_token`.
 _TOLD: Final = (
     errors.TokenProofInvalid,
     errors.TokenNonceNeeded,
@@ -45,7 +46,7 @@ _ALGS: Final = " ".join(DPOP_ALGORITHMS)
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """The body of every error. `code` is stable; programs branch on it."""
+    """The body of every error (RFC 9457). `code` is stable: programs branch on it."""
 
     type: str
     title: str
@@ -55,7 +56,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """A whole answer, for whatever framework: the header names in lower case."""
+    """A whole answer, for any framework. Header names are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -72,10 +73,10 @@ def problem(error: WatchwordError, status: int) -> Problem:
 def refusal(
     error: WatchwordError, scheme: Scheme = "Bearer", *, dpop: bool = False
 ) -> Refusal:
-    """The answer of a resource server to a request that came by that scheme.
+    """The answer of a resource server to a request that used that scheme.
 
-    `dpop`: whether it accepts bound tokens. Raises the error itself where it has no
-    row: then it is for the framework to answer.
+    `dpop` says whether the server accepts bound tokens. Raises `error` itself where
+    STATUS has no row for it: then the framework has to answer.
     """
     status = STATUS.get(type(error))
     if status is None:
@@ -91,7 +92,10 @@ def refusal(
 
 
 def is_challenged(error: WatchwordError, status: int) -> bool:
-    """Whether other credentials may help: a role that is lacking comes with none."""
+    """Whether the answer has a challenge, because other credentials may help.
+
+    A missing role is not challenged: no other token of the same account has it.
+    """
     return status == HTTPStatus.UNAUTHORIZED or isinstance(
         error, errors.InsufficientScope
     )
@@ -106,8 +110,8 @@ def challenge(
 ) -> str:
     """`WWW-Authenticate` for an error about an access token.
 
-    Both schemes, and the error under the one that was used (RFC 9449 §7.2).
-    `metadata`: where RFC 9728 §5.1 sends those who want to know who issues tokens.
+    Names both schemes, with the error under the one that was used (RFC 9449 §7.2).
+    `metadata` is the URL at which a client finds the issuer of tokens (RFC 9728 §5.1).
     """
     told = _parameters(error)
     where = {} if metadata is None else {"resource_metadata": metadata}
@@ -119,19 +123,19 @@ def challenge(
 
 
 def by_scheme(name: str, parameters: dict[str, str]) -> str:
-    """One challenge, of these parameters."""
+    """One challenge: the scheme, the realm and these parameters."""
     shown = {"realm": REALM, **parameters}
     return f"{name} " + ", ".join(f'{key}="{text}"' for key, text in shown.items())
 
 
 def described(error: WatchwordError) -> dict[str, str]:
-    """The parameters of RFC 6750 §3 that tell an error."""
+    """The parameters `error` and `error_description` of RFC 6750 §3."""
     code = error.code if isinstance(error, _TOLD) else "invalid_token"
     return {"error": code, "error_description": str(error)}
 
 
 def _parameters(error: WatchwordError) -> dict[str, str]:
-    # RFC 6750 §3.1: without credentials a challenge carries no error code.
+    # RFC 6750 §3.1: the challenge to a request without credentials has no error code.
     if isinstance(error, errors.TokenMissing):
         return {}
     told = described(error)

@@ -1,9 +1,9 @@
 """One access token, from text to claims (RFC 9068 §4, RFC 8725bis §3).
 
 Order: bound the size, split, read the header, choose the key, verify the signature,
-check the claims, ask whether the session has ended. A verified token is kept, and what
-may differ from one use to the next is looked at every time: its key, its binding, the
-audience, its expiry and its session.
+check the claims, ask whether the session has ended. A verified token is kept, so that
+its signature is checked once. What may change between two uses is checked every time:
+whether its key is still published, its binding, its audience, its expiry, its session.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from watchword.verify.dpop import Proofs, Signed
 class Checker:
     """Checks access tokens of one issuer for one audience.
 
-    `key_of` returns the published key of an id, or None, or raises; `has_ended` tells
-    of a session (its `sid`) whether it ended before its time, and raises
-    StoreUnavailable when it cannot know; `clock` gives milliseconds since the epoch.
-    Without `proofs` no token that is bound to a key is accepted.
+    `key_of` returns the published key of an id, or None, or raises. `has_ended` says
+    whether a session (its `sid`) was revoked, and raises StoreUnavailable when it
+    cannot know. `clock` gives milliseconds since the epoch. Without `proofs` no token
+    that is bound to a key is accepted.
     """
 
     def __init__(
@@ -60,18 +60,18 @@ class Checker:
         self._has_ended = has_ended
         self._clock = clock
         self._proofs = proofs
-        # Keyed by the whole token, its signature included, and filled only after the
-        # signature was verified. First in, first out: a flood of new tokens costs
-        # verifications, never memory.
+        # The key is the whole token with its signature, and an entry is made only after
+        # the signature was verified. The oldest entry leaves first: a flood of new
+        # tokens costs verifications, never memory.
         self._verified: OrderedDict[str, tuple[Claims, str]] = OrderedDict()
 
     def verify(self, token: str) -> Claims:
         """The claims of a token that is genuine, in time, and of a living session.
 
         For `Authorization: Bearer`: a token that is bound to a key (`cnf`) is invalid
-        there (RFC 9449 §7.2). Raises TokenInvalid, TokenExpired, TokenRevoked;
-        StoreUnavailable where the revocations are not known. What was wrong with an
-        invalid token is never said.
+        there (RFC 9449 §7.2). Raises TokenInvalid, TokenExpired or TokenRevoked, and
+        StoreUnavailable where the revocations are not known. TokenInvalid never says
+        what was wrong with the token.
         """
         return self._check(token, (self._audience,), bound=False)
 
@@ -80,9 +80,9 @@ class Checker:
     ) -> Claims:
         """The claims of a token that came with the proof of its key (RFC 9449 §7.1).
 
-        For `Authorization: DPoP`; `method` and `url` are the request's. Raises what
-        `verify` raises, TokenInvalid too where the token is bound to another key or to
-        none; TokenProofInvalid, TokenNonceNeeded.
+        For `Authorization: DPoP`. `method` and `url` are the request's. Raises what
+        `verify` raises, and TokenInvalid too where the token is bound to another key or
+        to none. Raises TokenProofInvalid or TokenNonceNeeded for the proof.
         """
         claims = self._check(token, (self._audience,), bound=True)
         if self._proofs is None or claims.cnf is None:
@@ -100,27 +100,29 @@ class Checker:
         return claims
 
     def verify_for(self, token: str, audiences: Collection[str]) -> Claims:
-        """The claims of a good token for any of these audiences.
+        """The claims of a token that is good for one of these audiences.
 
-        Bound to a key or not: for introspection, where no proof of the token's key
-        comes along. Raises what `verify` raises.
+        It may be bound to a key or not. This is for introspection, where the request
+        brings no proof of the token's key. Raises what `verify` raises.
         """
         return self._check(token, audiences, bound=None)
 
     def check_alive(self, claims: Claims) -> None:
-        """Whether what was verified before holds, for a caller that goes on with it.
+        """Raises unless claims that were verified before are still good.
 
-        A token that is bound to a key needs no other proof. Raises TokenExpired,
-        TokenRevoked; StoreUnavailable where the revocations are not known.
+        For a caller that holds a connection open. A token that is bound to a key needs
+        no new proof. Raises TokenExpired or TokenRevoked, and StoreUnavailable where
+        the revocations are not known.
         """
         check_claims(claims, (self._audience,), self._clock())
         if claims.sid is not None and self._has_ended(claims.sid):
             raise TokenRevoked
 
     def verify_signature(self, token: str) -> Claims:
-        """The claims of a genuine token, for whomever, expired or its session over.
+        """The claims of a genuine token, whatever its audience, expiry and session.
 
-        For a logout: whoever holds any token of a session may end that session.
+        For a logout: a caller that holds any token of a session may end that session.
+        Raises TokenInvalid.
         """
         payload, _ = _open(token, self._key_of)
         return read_claims(payload, self.issuer)
@@ -134,11 +136,12 @@ class Checker:
         max_age: int | None = None,
         acr_values: Sequence[str] = (),
     ) -> None:
-        """Claims with all of this scope and all these roles, of a good enough sign-in.
+        """Raises unless the claims have the scope, the roles and a good enough sign-in.
 
-        `max_age` is in seconds since the sign-in; any of `acr_values` will do. Nobody
-        signed in for a client's own token: it satisfies neither. Raises
-        InsufficientScope, InsufficientRole, InsufficientAuthentication (RFC 9470 §3).
+        All of `scope` and all of `roles` are needed. `max_age` is in seconds since the
+        sign-in, and one of `acr_values` is enough. A client's own token comes from no
+        sign-in and satisfies neither. Raises InsufficientScope, InsufficientRole or
+        InsufficientAuthentication (RFC 9470 §3).
         """
         granted = (claims.scope or "").split(" ")
         if not set(scope).issubset(granted):
@@ -157,10 +160,11 @@ class Checker:
     def _check(
         self, token: str, audiences: Collection[str], *, bound: bool | None
     ) -> Claims:
-        """`bound` None: bound to a key or not."""
+        """The claims of a good token. `bound` None accepts bound and unbound tokens."""
         known = self._verified.get(token)
         now = self._clock()
-        # A key that is no longer published takes its tokens with it.
+        # A cached token is opened again when its key is no longer published, and then
+        # refused.
         if new := known is None or self._key_of(known[1]) is None:
             payload, kid = _open(token, self._key_of)
             known = read_claims(payload, self.issuer), kid
@@ -177,7 +181,9 @@ class Checker:
             self._keep(token, known)
         if claims.sid is not None and self._has_ended(claims.sid):
             raise TokenRevoked
-        if claims.extra:  # an app may change what it is given; the next one gets it too
+        # An app may change the claims that it is given, and the cached ones are given
+        # to the next request too: so each gets a copy.
+        if claims.extra:
             extra = copy.deepcopy(claims.extra)
             return msgspec.structs.replace(claims, extra=extra)
         return claims
@@ -189,10 +195,10 @@ class Checker:
 
 
 def _check_key(proof: Signed, jkt: str) -> None:
-    """Raises TokenInvalid for a good proof of another key, InvalidProof for a bad one.
+    """Raises TokenInvalid for a good proof by another key, InvalidProof for a bad one.
 
-    Before the proof is used up, which is a durable write at the server: a token without
-    its key must not cause any.
+    Called before the proof is recorded as used, which is a durable write at the server:
+    a caller with a token but without its key must not cause one.
     """
     if hmac.compare_digest(proof.key.kid.encode(), jkt.encode()):
         return
@@ -204,7 +210,7 @@ def _check_key(proof: Signed, jkt: str) -> None:
 def _open(
     token: str, key_of: Callable[[str], jose.PublicKey | None]
 ) -> tuple[dict[str, Any], str]:
-    """The payload under a good signature, and the id of the key that made it."""
+    """The payload, and the id of the key that signed it. Raises TokenInvalid."""
     try:
         parts = jose.split(token, limits.ACCESS_TOKEN_MAX)
         kid, alg = _header(parts.head)
@@ -218,11 +224,12 @@ def _open(
         raise TokenInvalid from None
 
 
-@lru_cache(maxsize=64)  # one per signing key, in practice; what is refused is not kept
+# In practice there is one header per signing key. A header that is refused is not kept.
+@lru_cache(maxsize=64)
 def _header(head: str) -> tuple[str, str]:
-    """The key id and the algorithm that a header names, if nothing else is in the way.
+    """The key id and the algorithm that a header names. Raises TokenInvalid.
 
-    `jwk`, `jku`, `x5c` and their kin are not looked at: a key comes from the issuer's
+    `jwk`, `jku`, `x5c` and the like are not looked at: a key comes from the issuer's
     published set or not at all.
     """
     if len(head) > limits.ACCESS_TOKEN_HEADER_MAX:

@@ -1,4 +1,7 @@
-"""Where an issuer has its keys and its feed, from its name alone (RFC 8414). No I/O."""
+"""Where an issuer publishes its keys and its feed (RFC 8414).
+
+Only the issuer's name has to be known. Does no I/O.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,21 @@ from watchword.verify import jose
 WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
 
 
-_SHOWN: Final = 200  # characters of what a stranger may have written
+# Characters shown of an issuer's name that came over the network.
+_SHOWN: Final = 200
 
 
 class Metadata(NamedTuple):
-    """The two addresses that a verifier needs; not every issuer has a feed."""
+    """The two addresses that a verifier needs. Not every issuer has a feed."""
 
     jwks: str
     revocations: str | None
 
 
 def metadata_url(issuer: str) -> str:
-    """Where its metadata is: the well-known part goes between host and path (§3.1).
+    """The address of an issuer's metadata (RFC 8414 §3.1).
+
+    The well-known part goes between host and path.
 
     Raises ValueError, with a sentence, for what cannot be an issuer's name.
     """
@@ -37,9 +43,9 @@ def metadata_url(issuer: str) -> str:
 
 
 def read_metadata(raw: bytes, issuer: str) -> Metadata:
-    """The addresses in an issuer's metadata, if it is this issuer's (§3.3).
+    """The addresses in an issuer's metadata (RFC 8414 §3.3).
 
-    Raises Malformed.
+    Raises Malformed, also where the metadata names another issuer.
     """
     document = jose.read_object(raw)
     named = document.get("issuer")

@@ -1,11 +1,11 @@
-"""DPoP proofs (RFC 9449): whoever sends a request holds the key that it is bound to.
+"""DPoP proofs (RFC 9449): the sender of a request holds the key of its token.
 
     proof -> size -> shape -> header, its key -> claims -> nonce -> signature -> jti
 
-`Proofs.check` is the list of section 4.3, but for its first line: that there is exactly
-one header `DPoP` only the HTTP edge can see. The signature comes late: it costs most,
-and those of several proofs are verified faster together. What is wrong with a proof may
-be told, since it is no secret; the text of a proof is never part of it.
+`Proofs.check` is the list of section 4.3 except for its first item: only the HTTP edge
+can see that there is exactly one header `DPoP`. The signature is verified late, because
+it costs most and those of several proofs are verified faster together. An error may say
+what is wrong with a proof, which is no secret, but never contains text of the proof.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ from watchword.verify import jose, jwk
 
 TYPE: Final = "dpop+jwt"
 DPOP_ALGORITHMS: Final = ("ES256", "Ed25519", "EdDSA", "RS256", "PS256")
-"""What a client may sign with: `dpop_signing_alg_values_supported`."""
+"""Algorithms that a client may sign with: `dpop_signing_alg_values_supported`."""
 
 _JTI_MAX: Final = 256
 _NONCE_BYTES: Final = 18
-# Nobody but its owner can make two proofs of one key meet, and nobody gains by it.
+# Bytes of the hash that stands for a proof. Only the owner of a key could make two of
+# its proofs collide, and would gain nothing: the second one is refused.
 _ONCE_BYTES: Final = 16
 
 
 class Nonces:
-    """Nonces that need no memory: a MAC over the step of time that they were made in.
+    """Nonces that need no memory: a MAC over the time step in which they were made.
 
-    `keys` are for this alone, the first one mints and all are accepted; `role` keeps
-    the nonces of two kinds of places apart (RFC 9449 §9); `clock` gives milliseconds
-    since the epoch.
+    `keys` are used for nothing else. The first one makes nonces, and those of all keys
+    are accepted. `role` keeps the nonces of authorization server and resource server
+    apart (RFC 9449 §9). `clock` gives milliseconds since the epoch.
     """
 
     def __init__(
@@ -56,15 +57,16 @@ class Nonces:
         return self._current
 
     def accepts(self, nonce: str) -> bool:
-        """Whether it was handed out here, lately."""
+        """Whether it was handed out under these keys and this role, and is recent."""
         self._follow()
-        return nonce in self._accepted  # no secret: whoever asks is given one
+        # No constant-time comparison: a nonce is no secret, each caller is given one.
+        return nonce in self._accepted
 
     def _follow(self) -> None:
         step = self._clock() // limits.DPOP_NONCE_STEP
         if step == self._step:
             return
-        # One step ahead too: another worker's clock may have ticked already.
+        # One step ahead too: another worker's clock may be there already.
         steps = range(step + 1, step - limits.DPOP_NONCE_STEPS, -1)
         self._accepted = frozenset(
             self._nonce(key, at) for key in self._keys for at in steps
@@ -79,9 +81,10 @@ class Nonces:
 
 
 class Signed(NamedTuple):
-    """A proof with nothing wrong so far: its signature and its first use are left.
+    """A proof with nothing wrong so far. Signature and first use are still unchecked.
 
-    `once` stands for its `jti`; `until` is when it can no longer be accepted.
+    `once` identifies the proof by a hash of its key, request and `jti`. From `until`
+    (milliseconds since the epoch) on the proof can no longer be accepted.
     """
 
     key: jose.PublicKey
@@ -92,15 +95,18 @@ class Signed(NamedTuple):
 
 
 UseOnce = Callable[[Sequence[tuple[bytes, int]]], Awaitable[Sequence[bool]]]
-"""The store's: for each key, whether it is named for the first time."""
+"""The port's `use_once`: says of each key whether this is its first use."""
 
 Work = Callable[[Sequence[Signed]], Awaitable[Sequence[Exception | None]]]
 Batched = Callable[[Work], Callable[[bytes, Signed], Awaitable[None]]]
-"""Makes of work on several proofs, no two with one `once`, a call for one of them."""
+"""Turns work on a batch of proofs into a call for one proof.
+
+A batch never has two proofs with the same `once`.
+"""
 
 
 def one_by_one(work: Work) -> Callable[[bytes, Signed], Awaitable[None]]:
-    """Where there is no batching."""
+    """The `Batched` of a process that does not batch: each proof is its own batch."""
 
     async def settle(_: bytes, proof: Signed) -> None:
         (fault,) = await work([proof])
@@ -111,9 +117,9 @@ def one_by_one(work: Work) -> Callable[[bytes, Signed], Awaitable[None]]:
 
 
 class Proofs:
-    """Checks proofs for one kind of place: one role's nonces.
+    """Checks proofs for one role: authorization server or resource server.
 
-    `use_once` MUST be shared by all that check for these places.
+    `use_once` MUST be shared by all processes that accept the same nonces.
     """
 
     def __init__(
@@ -134,23 +140,27 @@ class Proofs:
     ) -> str:
         """The thumbprint (RFC 7638) of the key that made this proof for this request.
 
-        Raises InvalidProof, NonceNeeded; what `use_once` raises.
+        `url` is the request's as clients know it. Raises InvalidProof or NonceNeeded,
+        and whatever `use_once` raises.
         """
         read = self.read(proof, method=method, url=url, access_token=access_token)
         await self.settle_one(read)
         return read.key.kid
 
     async def settle_one(self, proof: Signed) -> None:
-        """Verify it and use it up, together with others. Raises InvalidProof."""
+        """Verify the signature and record the use, in a batch with other proofs.
+
+        Raises InvalidProof, and whatever `use_once` raises.
+        """
         await self._settle(proof.once, proof)
 
     def read(
         self, proof: str, *, method: str, url: str, access_token: str | None = None
     ) -> Signed:
-        """A proof that is right but for what `settle` looks at. It proves nothing yet.
+        """A proof that passed every check but those of `settle`. It proves nothing yet.
 
         `url` is the request's as clients know it; query and fragment are ignored.
-        Raises InvalidProof, NonceNeeded.
+        Raises InvalidProof or NonceNeeded.
         """
         try:
             parts = jose.split(proof, limits.DPOP_PROOF_MAX)
@@ -167,23 +177,25 @@ class Proofs:
         nonce = claims.get("nonce")
         if not isinstance(nonce, str) or not self.nonces.accepts(nonce):
             raise NonceNeeded(self.nonces.current())
-        # The lengths make it one string for one meaning.
+        # The length of `jti` is part of it: otherwise one string could stand for two
+        # different pairs of `jti` and URL.
         once = f"{key.kid} {method} {len(jti)} {jti} {url}"
         digest = hashlib.sha256(once.encode("utf-8")).digest()[:_ONCE_BYTES]
-        # A worker whose clock is behind accepts it for as much longer.
+        # A worker whose clock is behind accepts the proof for that much longer.
         until = issued + limits.DPOP_CLOCK + limits.DPOP_NONCE_STEP
         return Signed(key, parts.signed, signature, digest, until)
 
     async def settle(self, proofs: Sequence[Signed]) -> list[Exception | None]:
-        """Verify back to back, then use up what is good: what is wrong with each.
+        """Verify all signatures, then record the good proofs as used.
 
-        Raises nothing: where the store fails, that is what is wrong with all of them.
+        Returns for each proof what is wrong with it, or None. Raises nothing: if the
+        store fails, its error is returned for all of them.
         """
         verified = [one.key.verifies(one.text, one.signature) for one in proofs]
         good = {p.once: p.until for p, ok in zip(proofs, verified, strict=True) if ok}
         try:
             new = await self._use_once(list(good.items()))
-        except Exception as error:  # noqa: BLE001 - belongs to those who wait
+        except Exception as error:  # noqa: BLE001 - each caller gets it
             return [error] * len(proofs)
         unused = {once for once, first in zip(good, new, strict=True) if first}
         faults: list[Exception | None] = []
@@ -193,7 +205,7 @@ class Proofs:
             elif one.once not in unused:
                 faults.append(_refused("it was used before"))
             else:
-                unused.remove(one.once)  # it may be there twice
+                unused.remove(one.once)  # the same proof may be in the batch twice
                 faults.append(None)
         return faults
 
@@ -216,7 +228,7 @@ def _check_request(claims: dict[str, Any], method: str, url: str) -> None:
     htu = claims.get("htu")
     if not isinstance(htu, str):
         raise jose.Malformed("htu is not text")
-    # The same text is the same URL; the rest is for the others.
+    # Most clients write the URL as the server does: only others cost the normalising.
     if htu != url and _normal(htu) != _expected(url):
         raise jose.Malformed("htu is not the request's URL")
 
@@ -238,13 +250,14 @@ def _jti(claims: dict[str, Any]) -> str:
     return jti
 
 
-# A client's keys repeat, and with them the headers: what is refused is not kept.
+# A client uses one key for many proofs, so the same headers come again. A header that
+# is refused is not kept.
 @lru_cache(maxsize=limits.DPOP_KEYS_CACHED)
 def _key(head: str) -> jose.PublicKey:
-    """The key of a header, bound to the header's algorithm; its id is the thumbprint.
+    """The key in a header, bound to the header's algorithm. Its id is its thumbprint.
 
-    Only the members that make the key are taken over, in their one canonical spelling:
-    a key has one thumbprint.
+    Only the members that make the key are taken over, in their one canonical spelling,
+    so that a key has only one thumbprint (RFC 7638). Raises Malformed.
     """
     alg, header = jose.read_header(head, TYPE, DPOP_ALGORITHMS)
     given = header.get("jwk")
@@ -254,7 +267,7 @@ def _key(head: str) -> jose.PublicKey:
     return jose.PublicKey(key.thumbprint(), alg, key)
 
 
-# An absolute http(s) URL of RFC 3986 characters alone, without user information.
+# An absolute http(s) URL with characters of RFC 3986 only, without user information.
 _URL: Final = re.compile(
     r"(https?)://"
     r"((?:[\w.~!$&'()*+,;=-]|%[0-9a-f]{2})+|\[[0-9a-f:.]+\])"
@@ -281,7 +294,7 @@ def _normal(url: str) -> tuple[str, str, str, str]:
     return scheme, host, port, _without_dots(_ESCAPE.sub(_unescaped, path))
 
 
-# One per endpoint.
+# The server's own URLs: one per endpoint.
 _expected = lru_cache(maxsize=64)(_normal)
 
 

@@ -1,4 +1,4 @@
-"""What runs on asyncio alone says so elsewhere."""
+"""A clear error for code that needs asyncio and is run on another event loop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 
 def need_asyncio(name: str) -> None:
-    """Raises RuntimeError, with what to do, where another event loop runs."""
+    """Raises RuntimeError, with advice, where another event loop than asyncio runs."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

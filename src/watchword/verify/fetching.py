@@ -1,4 +1,4 @@
-"""One GET of what an issuer publishes: bounded in size and time, never redirected."""
+"""One GET of a document of the issuer: bounded in size and time, never redirected."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from watchword.reasons import reason_of
 
 
 class FetchFailed(Exception):
-    """Nothing usable came. The message can be shown: it has nothing of the answer."""
+    """No usable answer came. The message can be shown: it has no text of the answer."""
 
 
 class Fetched(NamedTuple):
-    """A good answer's body and headers."""
+    """The body and headers of a good answer."""
 
     body: bytes
     headers: httpx2.Headers
@@ -33,12 +33,12 @@ async def fetch(
     query: Mapping[str, str] | None = None,
     authorization: str | None = None,
 ) -> Fetched:
-    """The JSON at that address: `limit` bytes at most, within so many milliseconds.
+    """The JSON at that address: at most `limit` bytes, within `within` milliseconds.
 
     Raises FetchFailed.
     """
     seconds = within / limits.SECOND
-    # Compressed, a small answer could be a large one.
+    # No compression: a small compressed answer could become a large one.
     headers = {"accept": "application/json", "accept-encoding": "identity"}
     if authorization is not None:
         headers["authorization"] = authorization
@@ -61,7 +61,8 @@ async def fetch(
         raise FetchFailed("no answer in time") from None
     except FetchFailed:
         raise
-    # Whatever the client, its transport or its proxies raise: those who follow go on.
+    # The client, its transport or its proxies may raise anything. The task that follows
+    # the issuer must survive it and try again.
     except Exception as error:  # noqa: BLE001 - see above
         raise FetchFailed(f"no answer: {reason_of(error)}") from None
 
@@ -77,7 +78,7 @@ def _check(answer: httpx2.Response) -> None:
 
 
 async def _body(answer: httpx2.Response, limit: int) -> bytes:
-    # Not compressed: these are the bytes as they came.
+    # The answer is not compressed, so these are the bytes as they came.
     body = b""
     async for chunk in answer.aiter_bytes():
         body += chunk

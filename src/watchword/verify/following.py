@@ -1,22 +1,25 @@
-"""What is known of the sessions that ended, and how old that knowledge is. No I/O.
+"""Which sessions have ended, as far as it is known here, and how old that is. No I/O.
 
-The server stamps each answer with two instants of its own monotonic clock: `now`, when
-it was made, and `completeAsOf`: all that ended before is in this answer or in earlier
-ones. How old that is here must not depend on when an answer arrives: a connection that
-is half open, or a proxy that buffers, may bring old news late. So the first answer of a
-server process (its incarnation, the first part of the cursor) sets an *anchor*: the
-moment at which it was asked for, here, stands for its `now`, there. It was made no
-earlier, so whatever is reckoned through the anchor is too old rather than too new, and
-old news stays old whenever it comes.
+The server stamps each answer with two instants of its own monotonic clock. `now` is
+when the answer was made. `completeAsOf` says that every session that ended before it is
+in this answer or in earlier ones. The age of that knowledge must not be measured from
+when the answer arrived: over a connection that is half open, or through a proxy that
+buffers, an old answer may arrive late. So the first answer of a server process (its
+incarnation, the first part of the cursor) sets an *anchor*: the instant at which the
+verifier asked, by the verifier's clock, is taken for `now` of the server's clock. The
+answer cannot have been made earlier than that. So an age computed through the anchor is
+too high rather than too low, and an old answer counts as old whenever it arrives.
 
 Two clocks drift apart, and one may stand still while its machine sleeps. So each answer
-checks the anchor: it was made after it was asked for, and before it arrived. Where the
-anchor says otherwise, it is set anew, by the moment at which this answer was asked for.
+checks the anchor: the answer must have been made after the verifier asked and before it
+arrived. If by the anchor it was not, the anchor is set anew from when this answer was
+asked for.
 
-A foreign cursor (another process behind the same address, or a restart) is answered
-from the beginning. What was known stays: a session that ended never comes back. Behind
-one address there may be several processes that answer in turn, so a place is kept for
-each, and the request names them all.
+A cursor that the server does not know (of another process behind the same address, or
+from before a restart) is answered from the beginning of the feed. What was known here
+stays: a session that ended never comes back. Behind one address there may be several
+processes that answer in turn, so a cursor is kept for each, and a request names them
+all.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ _CURSOR_MAX: Final = 64
 
 
 class EndedSession(msgspec.Struct, frozen=True):
-    """A session that ended before its time: milliseconds since the epoch."""
+    """A session that was revoked. Instants are milliseconds since the epoch."""
 
     sid: str
     at: int
@@ -44,7 +47,7 @@ class EndedSession(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True, rename="camel"):
-    """What the feed answers; see `GET /revocations`."""
+    """An answer of the revocation feed; see `GET /revocations`."""
 
     cursor: str
     entries: list[EndedSession]
@@ -69,11 +72,11 @@ def read_answer(raw: bytes) -> Answer:
 
 
 class Followed:
-    """The set of ended sessions, as far as the feed has been read.
+    """The sessions that have ended, as far as the feed has been read.
 
-    `clock` is the wall clock and `monotonic` one that goes on while the machine sleeps,
-    where there is such a one; both in milliseconds. `closed`: nothing is accepted while
-    the feed is stale.
+    `clock` is the wall clock. `monotonic` is a clock that goes on while the machine
+    sleeps, where the system has one. Both give milliseconds. With `closed` no token is
+    accepted while the feed is stale.
     """
 
     def __init__(
@@ -84,7 +87,8 @@ class Followed:
         self._closed = closed
         self._ended = EndedSessions()
         self._swept_at = monotonic()
-        # By incarnation: its anchor and its cursor; the newest last.
+        # For each incarnation its anchor and its cursor. The one that answered last
+        # comes last.
         self._places: dict[str, tuple[int, str]] = {}
         self._complete_at: int | None = None
         self._is_behind = True
@@ -97,8 +101,8 @@ class Followed:
     def has_ended(self, sid: str) -> bool:
         """Whether that session ended.
 
-        Raises NotYet before the first complete read, StoreUnavailable where that of
-        now is too old, and such tokens are not to be accepted.
+        Raises NotYet before the first complete read. Raises StoreUnavailable where the
+        last one is too old and `closed` was chosen.
         """
         if sid in self._ended:
             return True
@@ -111,44 +115,50 @@ class Followed:
 
     @property
     def cursors(self) -> str:
-        """The places of all processes that answered lately, for the next request."""
+        """The cursors of all processes that answered lately, for the next request."""
         return ",".join(cursor for _, cursor in self._places.values())
 
     def age(self) -> int | None:
-        """As of how long ago all is known; None before the first complete read."""
+        """How many milliseconds ago the knowledge here was last complete.
+
+        Every session that ended before that instant is known. None before the first
+        complete read.
+        """
         if self._complete_at is None:
             return None
         return self._monotonic() - self._complete_at
 
     def state(self) -> Literal["starting", "following", "cut off"]:
-        """How it stands."""
+        """The state of following, for `health`."""
         age = self.age()
         if age is None:
             return "starting"
         return "following" if age <= limits.FEED_STALE else "cut off"
 
     def is_usable(self) -> bool:
-        """Whether tokens are accepted."""
+        """Whether tokens are accepted in the present state."""
         state = self.state()
         return state == "following" or (state == "cut off" and not self._closed)
 
     def wait(self) -> int:
-        """For how many milliseconds the next request may wait for news."""
+        """For how many milliseconds the next request may wait for new entries."""
         if self._is_behind:
             return 0
-        # After an answer that was held up, or of a server that is behind itself.
+        # The last answer was delayed on its way, or its server is itself behind. A
+        # short wait brings the next answer sooner.
         is_old = (self.age() or 0) > limits.FEED_WAIT
         return limits.FEED_RETRY if is_old else limits.FEED_WAIT
 
     def pause(self) -> int:
-        """How many milliseconds to let pass before it, after a good answer.
+        """How many milliseconds to pause before the next request, after a good answer.
 
-        Longer where answers have all that there is, or nothing and yet come at once.
+        Longer after an answer with everything, and after an empty one: a server that
+        answers at once instead of waiting would be asked without a pause.
         """
         return limits.FEED_PAUSE if self._is_brief else limits.FEED_POLL
 
     def take(self, answer: Answer, *, sent: int, received: int) -> None:
-        """An answer to a request for what follows `cursors`.
+        """Take in the answer to a request for the entries after `cursors`.
 
         `sent` and `received` are instants of the monotonic clock. Raises Malformed.
         """
@@ -175,7 +185,7 @@ class Followed:
         self._sweep(received)
 
     def failed(self, error: str) -> None:
-        """The feed was asked in vain. The next request is to be answered at once."""
+        """Note that a request failed. The next one is to be answered at once."""
         self.error = error
         self._is_behind = True
 

@@ -1,4 +1,4 @@
-"""What a forked child process has to begin anew: locks, threads, connections."""
+"""What a forked child process has to make anew: locks, threads, connections."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import Final, Protocol
 
 
 class Begins(Protocol):
-    """Something with state of one process."""
+    """An object whose state belongs to one process."""
 
     def begin_anew(self) -> None:
-        """Forget the state of the parent process: called in a child, once."""
+        """Forget the state of the parent process. Called once in each child."""
 
 
-# Weakly, and with one hook for all: what `os.register_at_fork` has is never let go.
+# Weak references and one hook for all objects, because `os.register_at_fork` never
+# releases what it was given.
 _KNOWN: Final[weakref.WeakSet[Begins]] = weakref.WeakSet()
 
 
 def begin_anew_in_children(one: Begins) -> None:
-    """Have `one.begin_anew` called in each child process, as long as `one` is there."""
+    """Have `one.begin_anew` called in each child process, as long as `one` exists."""
     _KNOWN.add(one)
 
 

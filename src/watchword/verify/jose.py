@@ -1,9 +1,9 @@
 """Strict parsing of compact JWS (RFC 7515), and keys bound to one algorithm.
 
-Whatever comes in here is hostile. Only the one canonical spelling of each part passes:
-a token that is refused in one spelling must not come back in another. The JOSE library
-does the cryptography; its own parsing is not used, since ours is stricter, and doing
-both costs as much as the signature.
+All input is taken for hostile. Only the one canonical spelling of each part passes: a
+token that was refused in one spelling must not come back in another. The JOSE library
+does the cryptography. Its parsing is not used, because ours is stricter, and doing both
+costs as much as the signature.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
 ALGORITHMS: Final = ("ES256", "EdDSA", "RS256")
-"""All that a key of ours may be bound to. Never HS256, never none."""
+"""The algorithms of Watchword's signing keys. Never HS256, never none."""
 
 _P256_BYTES: Final = 32
 _ES256: Final = ECDSA(SHA256())
@@ -32,7 +32,7 @@ _SHAPE: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+\Z", re.ASCII)
 
 
 class Malformed(ValueError):
-    """Not acceptable. The message says why, and holds no text of the token."""
+    """Not acceptable. The message says why and has no text of the token in it."""
 
 
 class PublicKey(msgspec.Struct, frozen=True):
@@ -48,7 +48,7 @@ class PublicKey(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         JWSRegistry.algorithms[self.alg].check_key(self.key)
-        # To the library, EdDSA is Ed448 and X25519 as well.
+        # The library takes Ed448 and X25519 keys for EdDSA as well.
         if isinstance(self.key, OKPKey) and self.key.curve_name != "Ed25519":
             raise InvalidKeyCurveError
 
@@ -63,7 +63,8 @@ class PublicKey(msgspec.Struct, frozen=True):
             return False
 
     def _verifies_es256(self, message: bytes, signature: bytes) -> bool:
-        # Measured: the library's way to the same call costs a tenth of the signature.
+        # Not through the library: measured, its way to the same call costs a tenth of
+        # the signature.
         if len(signature) != 2 * _P256_BYTES:
             return False
         r, s = signature[:_P256_BYTES], signature[_P256_BYTES:]
@@ -99,7 +100,7 @@ def split(token: str, limit: int) -> Compact:
 def read_header(
     head: str, kind: str, algorithms: Collection[str]
 ) -> tuple[str, dict[str, Any]]:
-    """The algorithm that a header of this type names, and all that the header says.
+    """The algorithm that a header of this type names, and the whole header.
 
     `crit` and `b64` name extensions, none of which is understood (RFC 7515 §4.1.11,
     RFC 7797 §7). Raises Malformed.
@@ -137,8 +138,9 @@ def read_object(raw: bytes) -> dict[str, Any]:
     """
     try:
         value = msgspec.json.decode(raw)
-        # Of two equal names the last one counted. What reads as it would be written has
-        # none; most tokens do, and are not read by the slower parser that tells.
+        # This parser keeps the last of two equal names. If the value, written again,
+        # gives the same bytes, there were no equal names; so it is with most tokens.
+        # Only the others are read again by the slower parser that finds duplicates.
         if msgspec.json.encode(value) != raw:
             value = _STRICT.decode(raw.decode("utf-8"))
     except (ValueError, RecursionError):

@@ -1,7 +1,8 @@
-"""One public key as JSON (RFC 7517, 7518, 8037): for proofs and for key sets.
+"""One public key as JSON (RFC 7517, 7518, 8037), in DPoP proofs and in key sets.
 
-Only the members that make the key are taken over, in their one canonical spelling: a
-key has one thumbprint. What is weak, or of small order, is no key here.
+Only the members that make the key are taken over, in their one canonical spelling, so
+that a key has only one thumbprint (RFC 7638). Weak keys and points of small order are
+refused.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from watchword.verify import jose
 Key = ECKey | OKPKey | RSAKey
 
 _P256_BYTES: Final = 32
-# 2^16 + 1 is what everybody uses; a long exponent costs the verifier like a signature.
+# In practice every key has the exponent 2^16 + 1. With a long exponent verifying would
+# cost as much as signing.
 _EXPONENT_BYTES: Final = 8
 PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"})
-"""What no public key has."""
+"""Members that a private or symmetric key has and a public key does not."""
 
-# Keys of a faulty library (ROCA, CVE-2017-15361) are known by what is left of n modulo
-# these: always a power of 65537. Of others, one in 2^27 looks so.
+# Keys made by a faulty library (ROCA, CVE-2017-15361) are recognised by n modulo each
+# of these primes: it is always a power of 65537. One in 2^27 other keys looks like
+# that.
 _ROCA_PRIMES: Final = (
     *(3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73),
     *(79, 83, 89, 97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157),
@@ -34,14 +37,15 @@ _ROCA: Final = [
     for prime in _ROCA_PRIMES
 ]
 _ED25519_PRIME: Final = 2**255 - 19
-# The y of the points of order 8; those of order 1, 2 and 4 are 1, p - 1 and 0.
+# The y coordinate of points of order 8, which is this or p minus this. Points of order
+# 1, 2 and 4 have 1, p - 1 and 0.
 _ED25519_ORDER_8: Final = (
     0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
 )
 
 
 def read_key(jwk: dict[str, Any], alg: str) -> Key:
-    """The public key, for that algorithm. Raises Malformed."""
+    """The public key in `jwk`, for that algorithm. Raises Malformed."""
     if not PRIVATE.isdisjoint(jwk):
         raise jose.Malformed("jwk holds a private or symmetric key")
     try:
@@ -66,7 +70,8 @@ def _okp(jwk: dict[str, Any]) -> OKPKey:
     made["x"] = jwk.get("x")
     y = int.from_bytes(_bytes(jwk, "x"), "little") & (2**255 - 1)
     prime = _ED25519_PRIME
-    # Under a key of small order a signature of nobody's verifies.
+    # For a key of small order, signatures that verify can be made without a private
+    # key.
     small = {0, 1, prime - 1, _ED25519_ORDER_8, prime - _ED25519_ORDER_8}
     if y >= prime or y in small:
         raise jose.Malformed("jwk: x is no point that could be a key")

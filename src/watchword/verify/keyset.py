@@ -1,8 +1,8 @@
-"""The issuer's keys, as far as they are known: what to read, and when to ask again.
+"""The issuer's keys, as far as they are known here, and when to ask for them again.
 
-No I/O, no clock. The set is read anew before its age (Cache-Control) is over; where the
-issuer is away, the known keys stay good. A key id that is not in it is a reason to ask,
-but not often: anybody can send one.
+No I/O, no clock. The set is fetched again before its age (Cache-Control) is over. While
+the issuer cannot be reached, the known keys stay good. A key id that is not in the set
+is a reason to ask the issuer, but not often, because any caller can invent one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from watchword.errors import StoreUnavailable, TokenInvalid
 from watchword.verify import jose, jwk
 
 _MAX_AGE: Final = re.compile(r"(?:^|[,\s])max-age=\"?(\d{1,9})", re.ASCII)
-# Before the age is over, and not all verifiers at once.
+# The part of the age after which the set is fetched again, drawn at random between
+# these two: before the age is over, and not by all verifiers at once.
 _EARLIEST: Final = 0.6
 _LATEST: Final = 0.9
 
@@ -29,7 +30,7 @@ class UnknownKey(TokenInvalid):
 
 
 class KeySet:
-    """Times are milliseconds of a monotonic clock."""
+    """The keys that were read last, and when. Times are monotonic milliseconds."""
 
     def __init__(self) -> None:
         self._keys: dict[str, jose.PublicKey] = {}
@@ -42,35 +43,46 @@ class KeySet:
         return len(self._keys)
 
     def key_of(self, kid: str) -> jose.PublicKey:
-        """The key of that id. Raises NotYet before there are any; UnknownKey."""
+        """The key of that id. Raises UnknownKey, or NotYet before the first read."""
         key = self._keys.get(kid)
         if key is None:
             raise UnknownKey if self.read_at is not None else NotYet(self.error)
         return key
 
     def may_ask(self, now: int) -> bool:
-        """Whether the last time is long enough ago."""
+        """Whether the issuer was asked long enough ago to be asked again."""
         return self._asked_at is None or now - self._asked_at >= limits.JWKS_ASK
 
     def asked(self, now: int) -> None:
-        """The issuer is being asked."""
+        """Note that the issuer is being asked now."""
         self._asked_at = now
 
     def read(self, keys: dict[str, jose.PublicKey], age: int, now: int) -> None:
-        """What was published, as of when it was asked for, and its `age_of`."""
+        """Take over the published keys.
+
+        `age` is for how many milliseconds they are fresh, as `age_of` returns it. `now`
+        is when they were asked for.
+        """
         self._keys, self._age, self.read_at, self.error = keys, age, now, None
 
     def failed(self, error: str) -> None:
-        """The issuer was asked in vain; what is known stays."""
+        """Note that asking the issuer failed. The known keys stay."""
         self.error = error
 
     def rest(self, draw: float) -> int:
-        """How long to wait after a good read; `draw` is at random from 0 to 1."""
+        """How many milliseconds to wait after a good read.
+
+        `draw` is a random number from 0 to 1.
+        """
         return int(self._age * (_EARLIEST + (_LATEST - _EARLIEST) * draw))
 
 
 def age_of(cache_control: str, age: str = "") -> int:
-    """For how many milliseconds an answer is fresh (RFC 9111 §4.2), within reason."""
+    """For how many milliseconds an answer is fresh (RFC 9111 §4.2).
+
+    The arguments are the headers `Cache-Control` and `Age`. The result lies between
+    JWKS_AGE_MIN and JWKS_AGE_MAX.
+    """
     found = _MAX_AGE.search(cache_control.lower())
     if found is None:
         return limits.JWKS_MAX_AGE
@@ -80,11 +92,11 @@ def age_of(cache_control: str, age: str = "") -> int:
 
 
 def read_keys(raw: bytes) -> dict[str, jose.PublicKey]:
-    """The keys of a JWK Set (RFC 7517 §5) that tokens may be signed with, by id.
+    """The keys of a JWK Set (RFC 7517 §5) that may sign tokens, by id.
 
-    Keys for something else, and weak ones, are left out. A set with a private or a
-    symmetric key, or with one id twice, is refused whole: whoever publishes that is not
-    to be trusted with the rest. Raises Malformed, also where no key is left.
+    Keys for another use, and weak ones, are left out. A set with a private or symmetric
+    key, or with the same id twice, is refused as a whole: an issuer that publishes such
+    a set cannot be trusted with the rest. Raises Malformed, also where no key is left.
     """
     published = jose.read_object(raw).get("keys")
     if not isinstance(published, list):

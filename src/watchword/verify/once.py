@@ -1,7 +1,7 @@
-"""Which proofs were used, in this process's memory.
+"""Which DPoP proofs were used, in the memory of this process.
 
-Good enough for resource servers because nonces are of the process too: a proof that was
-used here has a nonce that no other process accepts.
+This is enough for resource servers, because their nonces belong to one process too: a
+proof that was used here has a nonce that no other process accepts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from watchword.errors import Overloaded
 
 
 class UsedOnce:
-    """What the port's `use_once` does, bounded. `clock` gives milliseconds."""
+    """The port's `use_once` in memory, bounded. `clock` gives milliseconds."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
@@ -23,10 +23,10 @@ class UsedOnce:
         return len(self._until)
 
     async def __call__(self, keys: Sequence[tuple[bytes, int]]) -> list[bool]:
-        """For each key, whether it is named for the first time.
+        """For each key, whether this is its first use.
 
-        Raises Overloaded where no more can be remembered: to forget one would be to
-        accept it again.
+        Raises Overloaded where no more keys can be remembered: a key that is forgotten
+        would be accepted again.
         """
         self._forget_expired()
         if len(self._until) + len(keys) > limits.PROOFS_REMEMBERED:
@@ -38,7 +38,7 @@ class UsedOnce:
         return first
 
     def _forget_expired(self) -> None:
-        """From the front: they come about in the order in which they expire."""
+        """Drop expired keys from the front: keys come roughly in order of expiry."""
         now, over = self._clock(), []
         for key, until in self._until.items():
             if until > now:

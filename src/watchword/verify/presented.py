@@ -1,7 +1,7 @@
-"""How an access token comes with a request: read from its headers, and nothing else.
+"""The access token of a request, read from its headers and nothing else.
 
-Never from the query or a form (RFC 9700 §4.3.2). Knows no framework: headers are pairs
-of bytes, the names in lower case.
+Tokens in the query or in a form are not accepted (RFC 9700 §4.3.2). Nothing here knows
+a framework: headers are pairs of bytes, with the names in lower case.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FORMS: Final[dict[Scheme, re.Pattern[bytes]]] = {
 
 
 class Presented(msgspec.Struct, frozen=True):
-    """A token, the scheme that it came by, and the proof beside it, if one came."""
+    """A token, the scheme that it came by, and the DPoP proof, if one came with it."""
 
     token: str
     scheme: Scheme
@@ -44,8 +44,8 @@ class Presented(msgspec.Struct, frozen=True):
 def presented(headers: Headers) -> Presented:
     """The access token of a request.
 
-    Raises TokenMissing; InvalidRequest for a header that came twice or is malformed
-    (RFC 6750 §3.1); TokenProofInvalid for two proofs.
+    Raises TokenMissing where there is none, InvalidRequest for a header that came twice
+    or is malformed (RFC 6750 §3.1), and TokenProofInvalid for two proofs.
     """
     token = token_in(headers, "Bearer")
     if token is not None:
@@ -60,7 +60,7 @@ def presented(headers: Headers) -> Presented:
 
 
 def scheme_of(headers: Headers) -> Scheme:
-    """The scheme under which a refusal is told (RFC 9449 §7.2)."""
+    """The scheme whose challenge carries the error of a refusal (RFC 9449 §7.2)."""
     dpop = any(
         name == b"authorization" and value[:4].lower() == b"dpop"
         for name, value in headers
@@ -69,9 +69,10 @@ def scheme_of(headers: Headers) -> Scheme:
 
 
 def token_in(headers: Headers, scheme: Scheme) -> str | None:
-    """The token of `Authorization` with that scheme, in any case; None without one.
+    """The token of an `Authorization` header with that scheme; None without one.
 
-    Raises InvalidRequest where it is malformed (RFC 6750 §2.1), or came twice.
+    The scheme may be in upper or lower case. Raises InvalidRequest where the header is
+    malformed (RFC 6750 §2.1) or came twice.
     """
     value = one_header(headers, b"authorization")
     if value is None or value[: len(scheme)].lower() != scheme.lower().encode():
@@ -100,5 +101,8 @@ def one_header(headers: Headers, name: bytes) -> bytes | None:
 
 @lru_cache(maxsize=64)
 def address_of(issuer: str, path: str) -> str:
-    """Where callers find `path`. The Host header decides nothing."""
+    """The URL of `path` under the issuer's own. The Host header is not used.
+
+    A caller chooses the Host header, so a URL must never be made from it.
+    """
     return issuer.rstrip("/") + quote(path, safe="/:@!$&'()*+,;=")

@@ -1,7 +1,7 @@
-"""`SyncVerifier`: the same for programs without an event loop (Flask, Django, scripts).
+"""`SyncVerifier`: a `Verifier` for programs without an event loop (Flask, Django).
 
-It runs the other one in a thread of its own. A token that can be judged without asking
-anybody, and that is nearly every one, is judged in the caller's thread.
+It runs a `Verifier` in a thread of its own. Nearly every token can be judged without
+asking the issuer; such a token is judged in the caller's thread.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 
 
 class _Running:
-    """A verifier and the thread that it runs in; ready once it was entered there."""
+    """A `Verifier` and its thread. It is ready once it was entered in that thread."""
 
     def __init__(self, verifier: Verifier) -> None:
         self.verifier = verifier
@@ -48,10 +48,10 @@ class _Running:
         except BaseException as error:
             if self._entered.done():
                 raise
-            self._entered.set_exception(error)  # for every call that waits for it
+            self._entered.set_exception(error)  # raised by every waiting call
 
     def wait(self) -> None:
-        """Until it was entered. Raises what entering it raised."""
+        """Wait until the verifier was entered. Raises what entering it raised."""
         if not self._is_here():
             self._entered.result()
 
@@ -61,14 +61,18 @@ class _Running:
         *args: Given.args,
         **kwargs: Given.kwargs,
     ) -> Result:
-        """Run it in that thread. Raises RuntimeError where that is the caller's."""
+        """Run `work` in the verifier's thread and return its result.
+
+        Raises RuntimeError where the caller is in that thread: it would wait for ever.
+        """
         if self._is_here():
             raise RuntimeError("the thread of a verifier must not wait for itself")
         asked = work(*args, **kwargs)
         return asyncio.run_coroutine_threadsafe(asked, self._entered.result()).result()
 
     def stop(self) -> None:
-        with contextlib.suppress(Exception):  # of entering it: then it is over
+        # If entering the verifier failed, its thread has already ended.
+        with contextlib.suppress(Exception):
             self._entered.result().call_soon_threadsafe(self._over.set)
         self._thread.join()
 
@@ -77,11 +81,11 @@ class _Running:
 
 
 class SyncVerifier:
-    """As `Verifier`, without `await`: use as `with`, or simply, and `close` at the end.
+    """A `Verifier` without `await`. Use it in a `with`, or `close` it at the end.
 
-    May be made before a server forks its workers: it starts in the process that uses
-    it, with the first use. Safe to use from several threads. `http` must not be used
-    elsewhere.
+    It may be made before a server forks its workers: its thread starts with the first
+    use, in the process that uses it. It is safe to use from several threads. `http`
+    must not be used for anything else.
     """
 
     def __init__(
@@ -97,7 +101,7 @@ class SyncVerifier:
             return Verifier(issuer, audience, feed=feed, cut_off=cut_off, http=http)
 
         self._make = make
-        self._make()  # what is wrong with the arguments is told here
+        self._make()  # raises now where the arguments are wrong
         self._lock = threading.Lock()
         self._now_running: _Running | None = None
         begin_anew_in_children(self)
@@ -144,15 +148,16 @@ class SyncVerifier:
         return self._running().verifier.health()
 
     def close(self) -> None:
-        """Stop its thread. It starts again where it is used again."""
+        """Stop the thread. A later use starts it again."""
         with self._lock:
             running, self._now_running = self._now_running, None
         if running is not None:
             running.stop()
 
     def begin_anew(self) -> None:
-        """In a child process: see `forking`."""
-        # A child has no thread but its own, and perhaps a lock that nobody opens.
+        """Start afresh in a forked child process; see `forking`."""
+        # In a child only the thread that forked goes on. The verifier's thread is gone,
+        # and a lock that another thread held would never be released.
         self._lock = threading.Lock()
         self._now_running = None
 
@@ -160,8 +165,8 @@ class SyncVerifier:
         running = self._now_running
         if running is not None and running.is_ready:
             return running
-        # Not waited for under the lock: entering it tells the log, and a handler may
-        # come here, from that thread too.
+        # The wait is outside the lock. Entering the verifier writes to the log, and a
+        # log handler may call this verifier, even from the verifier's own thread.
         with self._lock:
             running = self._now_running = self._now_running or _Running(self._make())
         try:

@@ -1,8 +1,8 @@
 """`Verifier`: checks access tokens in a resource server, and follows their issuer.
 
-Two tasks in the background fetch the issuer's keys and follow its feed; what they know
-is in `keyset` and `following`, which decide, and `checker` does the rest without I/O.
-The clock and the source of randomness enter here.
+Two background tasks fetch the issuer's keys and follow its feed. `keyset` and
+`following` keep what they read and decide when to ask again; `checker` checks tokens
+without I/O. The clocks and the source of randomness enter the package here.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _NO_FEED: Final = (
     "--confidential --right feed`"
 )
 _log = logging.getLogger("watchword.verify")
-# Linux's monotonic clock stands still while the machine sleeps: this one goes on.
+# Linux's monotonic clock stands still while the machine sleeps. CLOCK_BOOTTIME goes on.
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -53,17 +53,18 @@ def system_clock() -> int:
 
 
 def monotonic() -> int:
-    """Milliseconds that never go back."""
+    """Milliseconds of a clock that never goes back."""
     return time.clock_gettime_ns(_CLOCK) // 1_000_000
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """What a verifier knows, and how old it is: ages are seconds, None before a read.
+    """What a verifier knows and how old it is. Ages are in seconds, None before a read.
 
-    `ready`: good tokens are accepted now. `feed` is `off` without one, `starting`
-    before the first complete read, `following`, or `cut off` for longer than the bound.
-    `ended` counts the sessions that ended and are remembered. An error is that of the
-    last attempt, None where it went well; it holds no secret.
+    `ready` says whether good tokens are accepted now. `feed` is `off` where none is
+    followed, `starting` before the first complete read, then `following`, or `cut off`
+    once the last complete read is older than 30 seconds. `ended` is the number of
+    sessions remembered as ended. An error is that of the last attempt and None where it
+    succeeded; it holds no secret.
     """
 
     ready: bool
@@ -77,19 +78,19 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verifier:
-    """Checks the access tokens of one issuer for one audience; use as `async with`.
+    """Checks the access tokens of one issuer for one audience. Use it in `async with`.
 
     `feed` is id and secret of a client with the right `feed`. With it a logout anywhere
-    is honoured within a second: no token is accepted before the feed was read, and when
-    it has been cut off for longer than 30 seconds, `cut_off` decides: `closed` refuses
-    with StoreUnavailable, `open` accepts until `exp`. Without `feed` a logout counts
-    when the access token expires, two minutes later by default, and not before: a
+    is honoured within a second, and no token is accepted before the feed was read. When
+    the feed has been cut off for longer than 30 seconds, `cut_off` decides: `closed`
+    refuses with StoreUnavailable, `open` accepts until `exp`. Without `feed` a logout
+    takes effect only when the access token expires, by default within two minutes. A
     warning says so once, at the start.
 
-    An issuer that is away at the start is waited for in the background: until its keys
-    are there, verifying raises StoreUnavailable. `http` is used for all requests and
-    not closed; the clocks are for tests. Raises SettingsError for what cannot be an
-    issuer.
+    If the issuer cannot be reached at the start, it is asked again in the background.
+    Until its keys are there, verifying raises StoreUnavailable. `http` is used for all
+    requests and not closed. The clocks are for tests. Raises SettingsError for an
+    `issuer` or `cut_off` that is not possible.
     """
 
     def __init__(
@@ -138,7 +139,7 @@ class Verifier:
         )
 
     async def __aenter__(self) -> Self:
-        """Begin to fetch. Raises RuntimeError elsewhere than on asyncio."""
+        """Begin to fetch. Raises RuntimeError on another event loop than asyncio."""
         need_asyncio("Verifier")
         if self._followed is None:
             _log.warning("%s", _NO_FEED)
@@ -159,9 +160,9 @@ class Verifier:
         """The claims of a token that is genuine, in time, and of a living session.
 
         For `Authorization: Bearer`: a token that is bound to a key is invalid there
-        (RFC 9449 §7.2). Asks nobody, but for a key that is not known, and that not
-        often. Raises TokenInvalid, TokenExpired, TokenRevoked; StoreUnavailable, to be
-        answered with 503, where keys or revocations are not known.
+        (RFC 9449 §7.2). The issuer is asked only about a key that is not known, and not
+        often. Raises TokenInvalid, TokenExpired or TokenRevoked, and StoreUnavailable
+        (to be answered with 503) where keys or revocations are not known.
         """
         try:
             return self.checker.verify(token)
@@ -175,10 +176,11 @@ class Verifier:
     ) -> Claims:
         """The claims of a token that came with the proof of its key (RFC 9449 §7.1).
 
-        For `Authorization: DPoP`; `method` and `url` are the request's, as its sender
-        wrote them. Raises what `verify` raises; TokenProofInvalid; TokenNonceNeeded,
-        whose `nonce` belongs into the answer's header DPoP-Nonce. Nonces are of this
-        process; Overloaded where more proofs are used than it can remember.
+        For `Authorization: DPoP`. `method` and `url` are the request's, as its sender
+        wrote them. Nonces are good in this process only. Raises what `verify` raises,
+        and TokenProofInvalid. Raises TokenNonceNeeded with a `nonce`, which belongs
+        into the answer's header DPoP-Nonce. Raises Overloaded where more proofs are
+        used than the process can remember.
         """
         given = {"method": method, "url": url}
         try:
@@ -197,17 +199,18 @@ class Verifier:
         max_age: int | None = None,
         acr_values: Sequence[str] = (),
     ) -> None:
-        """Claims with all of this scope and all these roles, of a good enough sign-in.
+        """Raises unless the claims have the scope, the roles and a good enough sign-in.
 
-        `max_age` is in seconds since the sign-in; any of `acr_values` will do. Raises
-        InsufficientScope, InsufficientRole, InsufficientAuthentication (RFC 9470 §3).
+        All of `scope` and all of `roles` are needed. `max_age` is in seconds since the
+        sign-in, and one of `acr_values` is enough. Raises InsufficientScope,
+        InsufficientRole or InsufficientAuthentication (RFC 9470 §3).
         """
         self.checker.require(
             claims, scope=scope, roles=roles, max_age=max_age, acr_values=acr_values
         )
 
     def health(self) -> Health:
-        """What is known now. Asks nobody."""
+        """What the verifier knows now. Sends no request."""
         now, keys, followed = self._monotonic(), self._keys, self._followed
         read_at = keys.read_at
         age = None if followed is None else followed.age()
@@ -230,13 +233,14 @@ class Verifier:
         self._http = None
 
     async def _learn(self) -> None:
-        """Wait for what may be known in a moment; ask for keys, if that is due."""
+        """Ask for keys if they may be asked for, and wait for the first feed answer."""
         if self._fetching is not None or self._keys.may_ask(self._monotonic()):
             await self._fetch_keys()
         if self._followed is None or self._followed.age() is not None:
             return
         if self._discovered.is_set():
-            # Its first attempt is under way; one that failed is not waited for.
+            # The first read of the feed is under way. Once it has come or failed, there
+            # is no wait.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(limits.FETCH_TIMEOUT / limits.SECOND):
                     await self._polled.wait()
@@ -252,10 +256,11 @@ class Verifier:
                 await _sleep(retry.next())
 
     async def _fetch_keys(self) -> None:
-        """Ask once for all who want it meanwhile. Raises nothing."""
+        """Fetch the keys, once for all calls that want them now. Raises nothing."""
         if self._fetching is None:
             self._fetching = asyncio.create_task(self._read_keys())
-        # Who waits and goes does not end it, and is not ended with it.
+        # `wait`, not `await` of the task: a caller that is cancelled does not cancel
+        # the fetch, and a fetch that is cancelled does not cancel its callers.
         await asyncio.wait([self._fetching])
 
     async def _read_keys(self) -> None:
@@ -263,7 +268,7 @@ class Verifier:
         self._keys.asked(now)
         before = self._keys.error
         try:
-            # Each time: an issuer may move its keys.
+            # The metadata is read each time, because an issuer may move its keys.
             http = self._running()
             found = await fetch(http, self._metadata_url, limit=limits.METADATA_MAX)
             metadata = discovery.read_metadata(found.body, self._issuer)
@@ -274,7 +279,7 @@ class Verifier:
             self._keys.read(keyset.read_keys(found.body), age, now)
             self._metadata = metadata
             self._discovered.set()
-        except Exception as fault:  # noqa: BLE001 - told, and tried again
+        except Exception as fault:  # noqa: BLE001 - logged, tried again
             self._keys.failed(f"The issuer's keys cannot be had: {_why(fault)}.")
         finally:
             self._fetching = None
@@ -295,7 +300,7 @@ class Verifier:
             before = followed.error
             try:
                 await self._poll(followed)
-            except Exception as fault:  # noqa: BLE001 - told, and tried again
+            except Exception as fault:  # noqa: BLE001 - logged, tried again
                 why = _why(fault)
                 followed.failed(f"The revocation feed cannot be followed: {why}.")
                 pause = retry.next()
@@ -342,7 +347,7 @@ class _Retry:
 
 @contextlib.contextmanager
 def _plainly() -> Iterator[None]:
-    """What could not be learned, as those who catch errors know it."""
+    """Raise the public error in place of UnknownKey and NotYet, which are internal."""
     try:
         yield
     except UnknownKey:
@@ -356,7 +361,7 @@ async def _sleep(ms: int) -> None:
 
 
 def _why(fault: Exception) -> str:
-    """A sentence's end that can be shown; what nobody foresaw is in the log."""
+    """The cause of a fault, to end a sentence with. An unexpected fault is logged."""
     if isinstance(fault, (FetchFailed, Malformed)):
         return str(fault)
     _log.error("unexpected %s", type(fault).__name__, exc_info=fault)
@@ -364,7 +369,7 @@ def _why(fault: Exception) -> str:
 
 
 def _tell(what: str, before: str | None, error: str | None) -> None:
-    """Once for each kind of trouble, and once when it is over."""
+    """Log each new kind of error once, and once that it is over."""
     if error is not None and error != before:
         _log.warning("%s", error)
     elif error is None and before is not None:

@@ -1,9 +1,9 @@
-"""For several machines: PostgreSQL, through asyncpg, poolers in between allowed.
+"""The store for several machines: PostgreSQL, through asyncpg, also behind a pooler.
 
-Sessions and the feed are here, what else is kept in `records.py` and `identities.py`.
-A batch is one exchange: of one statement to load it, of single-row statements by id to
-swap it. Every row is locked in order of its id, by a statement that says what it must
-be like: the verdict on a row that has moved on is thrown away by its version.
+Sessions and the feed are here, the rest is in `records.py` and `identities.py`. A batch
+is one exchange: loading takes one statement, swapping a statement by id for each row.
+Rows are locked in order of their ids, by a statement that names the version that a row
+must have: a verdict on a row that has changed since is thus not written.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ from watchword.stores.sql_rows import (
     swap_row,
 )
 
-_BY_ID: Final = itemgetter(8)  # of `swap_row`
-_OVERLAP: Final = OVERLAP * SECOND  # the server's clock: microseconds
+_BY_ID: Final = itemgetter(8)  # the id in a `swap_row`
+_OVERLAP: Final = OVERLAP * SECOND  # in microseconds, as the server's clock
 
 
 class PostgresqlStore(Records):
@@ -112,7 +112,8 @@ class PostgresqlStore(Records):
         return ended
 
     async def _end(self, ids: list[bytes], reason: str, event: Event) -> list[Ended]:
-        kind, at, _, _, *rest = event_row(event)  # account and session are the row's
+        # Account and session of the event are taken from the row.
+        kind, at, _, _, *rest = event_row(event)
         leeway = known_until(0, 0, 0)
         values = [(one, at, reason, leeway, kind, *rest) for one in ids]
         rows = await self._fetch_many("end_session", values)
@@ -129,7 +130,7 @@ class PostgresqlStore(Records):
         incarnation, clock, newest = told[0][:3]
         honoured = asked.incarnation == incarnation and asked.sequence <= clock
         reading = honoured and asked.within != b""
-        # By the server's clock. What is recorded from then on is for the next read.
+        # By the server's clock. Entries recorded after this are left for the next read.
         begun = asked.sequence if reading else clock
         rows = [] if newest is None else told
         entries = [Ended(*row[3:]) for row in rows]
@@ -138,10 +139,11 @@ class PostgresqlStore(Records):
             return Feed(entries, Cursor(incarnation, begun, last), now, more=True)
         if rows or reading:
             newest = rows[-1][2] if rows else place[0]
-            # Once it is quiet the cursor moves on, and nothing is read twice.
+            # When no entry has been recorded for some time, the cursor moves on past
+            # the newest one, so that it is not read again and again.
             quiet = clock - newest >= 2 * _OVERLAP
             sequence = min(begun, newest + _OVERLAP if quiet else newest)
-        else:  # nothing new: a cursor that was honoured is as good as ever
+        else:  # no new entry: a cursor that was honoured stays good
             sequence = asked.sequence if honoured else clock
         return Feed(entries, Cursor(incarnation, sequence), now)
 
@@ -154,11 +156,11 @@ class PostgresqlStore(Records):
             after = rows[-1][0]
 
     async def sweep(self, now: int, limit: int) -> int:
-        # Walks the table in order of key, a stretch per call: an index by deadline
-        # would be written at every refresh.
+        # Walks the table in order of key, one stretch per call. There is no index by
+        # deadline, because it would be written at every refresh.
         begin = self._sweep_from
         stretch = await self._fetch("sweep_step", begin, SWEEP_LOOK)
-        if not stretch and begin:  # nothing follows the last one: start again
+        if not stretch and begin:  # at the end of the table: start again
             begin = b""
             stretch = await self._fetch("sweep_step", begin, SWEEP_LOOK)
         count = 0
@@ -171,7 +173,7 @@ class PostgresqlStore(Records):
 
 
 def _told(change: Change) -> Row:
-    """The row of a swap, its entry in the feed and its event, where there are any."""
+    """The values of a swap, followed by its feed entry and its event, if any."""
     after, event = change.after, change.event
     until = None if after.revoked_at is None else after.feed_entry().until
     told = NO_EVENT if event is None else event_row(event)
@@ -179,9 +181,10 @@ def _told(change: Change) -> Row:
 
 
 def _place(cursor: Cursor) -> tuple[int, bytes]:
-    """When the last entry was recorded that is known for sure, and whose it was.
+    """Where a read begins: the instant of the last known entry, and its session's id.
 
-    A new read begins a little before its cursor: commits are not seen in their order.
+    A new read begins a little before its cursor, because commits do not become visible
+    in the order of their instants.
     """
     if cursor.within:
         return int.from_bytes(cursor.within[:8]), cursor.within[8:]
@@ -189,7 +192,7 @@ def _place(cursor: Cursor) -> tuple[int, bytes]:
 
 
 def _search(which: OfAccount | OfClient | SignedInBefore) -> tuple[str, Row, bytes]:
-    """The statement that finds these sessions, its first values, and where to begin."""
+    """The statement that finds these sessions, its first values, and the first id."""
     match which:
         case OfAccount(account_id, but, after):
             return "find_of_account", (account_id, but, SWEEP_LOOK), after

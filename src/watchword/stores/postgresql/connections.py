@@ -1,6 +1,7 @@
-"""How every verb gets at the server: within a time, started over where that is safe.
+"""How every verb asks the server: within a time limit, and again where that is safe.
 
-What every group of verbs needs stands here: asking, and writing with an audit record.
+This module has what every group of verbs needs: to run statements, and to write with an
+audit record.
 """
 
 from __future__ import annotations
@@ -24,26 +25,30 @@ from watchword.stores.sql_rows import Row, event_row
 Result = TypeVar("Result")
 
 PATIENCE: Final = 5.0
-"""Seconds. Whoever asked for anything has an answer by then."""
+"""Seconds after which every caller has an answer."""
 
-# A little before, so that what waits for a lock, say, is given up at the server too.
+# The share of it that the server may take for one statement. It ends a little before
+# the caller's time, so that a statement that waits for a lock is given up at the server
+# too.
 _SERVERS_PART: Final = 0.8
 
 OVERLAP: Final = int(2 * PATIENCE * limits.SECOND)
 """How far back (ms) a read of the feed looks, by the server's clock.
 
-What was acknowledged became visible in half of that, and no reader has missed it.
+A write that was acknowledged became visible within half of this time, so no reader can
+have missed it.
 """
 
-# Seconds between two attempts at what others got in the way of: the first, the longest.
+# Seconds before another attempt when another transaction came in between: the first and
+# the longest pause.
 _PAUSE, _PAUSE_MAX = 0.002, 0.1
 NO_EVENT: Final = (None,) * 7
 
-# Lost to others, as they would have been to us: SERIALIZABLE and REPEATABLE READ say so
-# often, a deadlock never should. The transaction is undone, so it can be made again.
+# Another transaction came first. Under SERIALIZABLE and REPEATABLE READ that is common;
+# a deadlock should never happen. The transaction was undone, so it can be repeated.
 _AGAIN: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
-# What one statement brings upon itself. After anything else the connection goes: one
-# that lost its server, or has one that no longer takes writes, is of no use.
+# Errors that one statement caused itself. After any other error the connection is
+# closed: it may have lost its server, or the server may no longer take writes.
 _HARMLESS: Final = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
@@ -53,7 +58,7 @@ _HARMLESS: Final = (
 
 
 class Connections:
-    """Opens the store, refuses a schema that is not this one, and lets go of it."""
+    """Opens the store, refuses another schema, runs statements and closes the store."""
 
     @classmethod
     async def open(cls, url: str, entropy: Entropy) -> Self:
@@ -92,10 +97,11 @@ class Connections:
         self._closed = False
 
     async def _run(self, work: Callable[[Line], Awaitable[Result]]) -> Result:
-        """What `work` returns. It is one transaction, and started over if it must be.
+        """Run `work`, which is one transaction, and return its result.
 
-        Raises StoreUnavailable, and then what it wrote is there or is not. A caller
-        that is cancelled disturbs nobody: what it asked for is done.
+        The transaction is repeated where another one came in between. Raises
+        StoreUnavailable; whether it was committed is not known then. If the caller is
+        cancelled, the work goes on to its end, and its connection stays in order.
         """
         if self._closed:
             raise StoreUnavailable
@@ -111,7 +117,8 @@ class Connections:
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._working.discard(task)
         if not task.cancelled():
-            task.exception()  # seen, though nobody may wait for it any more
+            # Retrieved, so that asyncio does not log it when no caller waits any more.
+            task.exception()
 
     async def _attempts(
         self, work: Callable[[Line], Awaitable[Result]], deadline: float
@@ -141,12 +148,12 @@ class Connections:
             else:
                 self._pool.give(line)
                 return result
-            # Not all at once again.
+            # A random part, so that the transactions do not meet again.
             await asyncio.sleep(pause * (1 + self._entropy(1)[0] / 256))
             pause = min(2 * pause, _PAUSE_MAX)
 
     async def _run_whole(self, work: Callable[[Line], Awaitable[Result]]) -> Result:
-        """The same for work of several statements."""
+        """See `_run`. Here `work` is several statements, which make one transaction."""
         return await self._run(lambda line: line.whole(work))
 
     async def _fetch(self, name: str, *values: Any) -> Rows:  # noqa: ANN401
@@ -158,7 +165,7 @@ class Connections:
         return await self._run(lambda line: line.fetch_many(name, rows))
 
     async def _write_one(self, name: str, values: Row, event: Event | None) -> bool:
-        """Whether the statement wrote its row; the event is recorded if it did."""
+        """Whether the statement wrote its row. If it did, the event is recorded too."""
         told = NO_EVENT if event is None else event_row(event)
         return bool(await self._fetch(name, *values, *told))
 

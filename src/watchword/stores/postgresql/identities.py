@@ -1,4 +1,4 @@
-"""Accounts and clients: who signs in, and by means of what."""
+"""Accounts, which sign in, and the OAuth clients through which they do."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""One connection: making it, what is at its other end, and asking it.
+"""One connection: how it is made, whether a pooler is in between, and its statements.
 
-Behind a pooler in transaction mode (PgBouncer, say) the server may change between two
-transactions: then no statement has a name there, its text travels with every call, and
-a call is one exchange as it is without.
+Behind a pooler in transaction mode (such as PgBouncer) the server may change between
+two transactions. Then statements have no names at the server and their text is sent
+with every call. A call is one exchange, with or without a pooler.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ FAULTS: Final = (
     asyncpg.InternalClientError,
     OSError,  # TimeoutError too
 )
-"""All that the driver raises."""
+"""Everything that the driver raises."""
 
-# Seconds. What the server has not answered by then it never will: the connection goes.
-# Until then it is kept, for the statement is under way. It is never cancelled: a commit
-# that waits for a standby would be made without it, and be seen, and be acknowledged.
+# Seconds. A server that has not answered by then never will, and the connection is
+# closed. Until then it is kept, because the statement is under way. A statement is
+# never cancelled: a commit that waits for a standby would then be made without the
+# standby, and be visible and acknowledged.
 SILENCE_MAX: Final = 30.0
 
 Result = TypeVar("Result")
@@ -39,9 +40,10 @@ Rows = list[asyncpg.Record]
 
 
 class Line:
-    """A connection, and the statements that it knows by now.
+    """A connection, and the statements that were prepared on it.
 
-    Nothing is begun after `deadline`, by the loop's clock: that is a TimeoutError.
+    After `deadline`, by the loop's clock, a new statement raises TimeoutError instead
+    of being sent.
     """
 
     def __init__(self, raw: asyncpg.Connection, *, pooled: bool) -> None:
@@ -59,18 +61,19 @@ class Line:
         return await statement.fetch(*values, timeout=self._checked())
 
     async def fetch_many(self, name: str, rows: Sequence[Sequence[Any]]) -> Rows:
-        """The rows of that statement for one `rows` after another.
+        """Run that statement once with each of `rows`; all rows that it returns.
 
-        One exchange and one transaction, however many there are.
+        It is one exchange and one transaction, however many there are.
         """
         statement = self._prepared.get(name) or await self._prepare(name)
         found: Rows = await statement.fetchmany(rows, timeout=self._checked())
         return found
 
     async def whole(self, work: Callable[[Line], Awaitable[Result]]) -> Result:
-        """What `work` returns: several statements, and one transaction.
+        """Run `work`, which is several statements, as one transaction; its result.
 
-        After a time-out it is left open: whoever drops the line ends it.
+        After a time-out the transaction is left open. It ends when the caller drops the
+        connection.
         """
         await self.raw.execute("BEGIN", timeout=self._checked())
         try:
@@ -82,13 +85,13 @@ class Line:
         return result
 
     def taken(self, deadline: float) -> None:
-        """For one caller, who wants it all done by then."""
+        """Note that a caller has the connection, and wants its answer by `deadline`."""
         self.deadline = deadline
         loop = asyncio.get_running_loop()
         self._silent = loop.call_later(SILENCE_MAX, self.raw.terminate)
 
     def given_back(self) -> None:
-        """By its caller."""
+        """Note that the caller has given the connection back to the pool."""
         if self._silent is not None:
             self._silent.cancel()
         self.idle_since = self._now()
@@ -102,9 +105,11 @@ class Line:
         return statement
 
     def _checked(self) -> float:
-        """The driver's own time-out, which cancels: it only ends what has no end.
+        """The time-out (s) to give to the driver.
 
-        Raises TimeoutError where it is too late to begin.
+        The driver cancels a statement after it, so it is longer than SILENCE_MAX and
+        only guards against a statement without end. Raises TimeoutError where it is too
+        late to begin one.
         """
         if self._now() >= self.deadline:
             raise TimeoutError
@@ -112,11 +117,12 @@ class Line:
 
 
 class Servers:
-    """The servers of a URL, which may name several: the one to ask takes writes.
+    """The servers of a URL, which may name several. The one that takes writes is used.
 
-    The one that did last time is asked first. `patience` is how long (s) a server may
-    take for a statement, the waiting for locks included; a pooler's servers are asked
-    by all, so there the role must have such a limit.
+    The one that took writes last time is tried first. `patience` is how long (s) a
+    server may take for a statement, with its wait for locks. It is set on the
+    connection. Behind a pooler connections are shared with other programs, so there it
+    has to be set for the role.
     """
 
     def __init__(self, url: str, patience: float) -> None:
@@ -131,14 +137,14 @@ class Servers:
     async def connect(self, within: float) -> Line:
         """A new connection, in so many seconds.
 
-        Raises SettingsError, or the last server's of `FAULTS`.
+        Raises SettingsError, or the error of `FAULTS` that the last server gave.
         """
         last: Exception = OSError()
         for url in self._urls[:]:
             try:
                 line = await self._connect(url, within / len(self._urls))
             except (asyncpg.exceptions.ClientConfigurationError, ValueError):
-                # Its own words may have the URL in them, and so a password.
+                # The driver's message may have the URL in it, and so a password.
                 fault = "the URL of the database, or a file that it names, is no good"
                 raise SettingsError([fault]) from None
             except asyncpg.UndefinedObjectError as error:
@@ -170,7 +176,10 @@ class Servers:
 
 
 def _foreign(error: asyncpg.UndefinedObjectError) -> str:
-    """Of a parameter in the URL that the driver has no use for: it asked the server."""
+    """The message for a parameter in the URL that neither driver nor server knows.
+
+    The driver passes on a parameter that it does not know, and the server refuses it.
+    """
     fault = f"the URL of the database: {reason_of(error)}"
     if "channel_binding" not in str(error):
         return fault
@@ -181,9 +190,9 @@ def _foreign(error: asyncpg.UndefinedObjectError) -> str:
 
 
 async def _is_pooled(raw: asyncpg.Connection) -> bool:
-    """Whether a pooler is in between.
+    """Whether a pooler is between this process and the server.
 
-    Raises SettingsError if commits may be lost, or names that people have.
+    Raises SettingsError where the server may lose commits, or cannot store every name.
     """
     ((server, commit, encoding),) = await raw.fetch(SQL["probe"])
     if encoding != "UTF8":

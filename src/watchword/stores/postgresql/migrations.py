@@ -1,4 +1,4 @@
-"""The schema of the database: what it has, and bringing it up to date."""
+"""The schema of the database: which migrations it has, and how others are applied."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from watchword.stores.sql_files import Migration
 
 
 async def pending(raw: asyncpg.Connection) -> list[Migration]:
-    """What is still to be applied. Raises SchemaError for a newer or altered schema."""
+    """The migrations to apply. Raises SchemaError for a newer or altered schema."""
     applied: dict[int, str] = {}
     if await raw.fetchval(SQL["has_migrations"]):
         rows = await raw.fetch(SQL["applied_migrations"])
@@ -19,11 +19,14 @@ async def pending(raw: asyncpg.Connection) -> list[Migration]:
 
 
 async def migrate(raw: asyncpg.Connection) -> list[Migration]:
-    """Apply what is pending, all of it or nothing, one process at a time."""
+    """Apply all pending migrations or none of them, one process at a time.
+
+    Returns those that were applied.
+    """
     if not await pending(raw):
         return []
-    # Read committed, whatever the default: what is read after the lock is what the
-    # process that had it before has left.
+    # Read committed, whatever the default is: a read after the lock must see what the
+    # process that had the lock before has committed.
     async with raw.transaction(isolation="read_committed"):
         await raw.execute(SQL["unbound"])
         await raw.execute(SQL["lock_migrations"])

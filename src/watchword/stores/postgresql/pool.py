@@ -1,7 +1,7 @@
-"""The few connections of a process, the warmest first.
+"""The few connections of a process, the one used last first.
 
-A server that went away took all of them along, and each would be found out only by
-waiting for it: where one fails, those that are idle then go with it.
+When a server goes away, all connections to it are lost, and each would be noticed only
+by waiting for it. So when one fails, all that are idle at that moment are closed too.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import Final
 
 from watchword.stores.postgresql.lines import FAULTS, Line, Servers
 
-# Two for the batches of refreshes; sign-ins, logouts, the feed and the keys have the
-# rest. A connection costs the server some megabytes, and there are many processes.
+# Two are for the batches of refreshes, the others for sign-ins, logouts, the feed and
+# the keys. A connection costs the server some megabytes, and there are many processes.
 SIZE: Final = 8
-# Seconds. Firewalls forget a silent connection after five minutes or so.
+# Seconds. Firewalls forget a silent connection after about five minutes.
 IDLE_MAX: Final = 120.0
 FAREWELL: Final = 2.0
 
 
 class Pool:
-    """Hands out connections; one that nobody has is made when it is asked for."""
+    """Hands out connections. Where none is idle, a new one is made on demand."""
 
     def __init__(self, servers: Servers, first: Line) -> None:
         self._servers = servers
@@ -33,9 +33,9 @@ class Pool:
         first.given_back()
 
     async def take(self, deadline: float) -> Line:
-        """A connection for one caller, by then. Raises one of `FAULTS`, SettingsError.
+        """A connection for one caller, within `deadline` of the loop's clock.
 
-        Who waits is served in turn.
+        Waiting callers are served in turn. Raises one of `FAULTS`, or SettingsError.
         """
         if self._room.locked():
             async with asyncio.timeout_at(deadline):
@@ -52,27 +52,27 @@ class Pool:
         return line
 
     def give(self, line: Line) -> None:
-        """Back from its caller, and in order."""
+        """Take a connection back from its caller, for the next one."""
         self._back(line)
         self._idle.append(line)
 
     def drop(self, line: Line) -> None:
-        """Back from its caller, and not to be used again."""
+        """Take a connection back from its caller and close it."""
         self._back(line)
         self._let_go(line)
 
     def drop_idle(self) -> None:
-        """Those that nobody has are not to be used again."""
+        """Close all idle connections."""
         while self._idle:
             self._let_go(self._idle.pop())
 
     def drop_busy(self) -> None:
-        """Whoever has one waits for its server in vain, and hears so."""
+        """Break the connections in use, so that their callers get an error now."""
         for line in self._busy:
             line.raw.terminate()
 
     async def close(self) -> None:
-        """Let go of those that nobody has."""
+        """Close all idle connections and wait until they are closed."""
         self.drop_idle()
         await asyncio.gather(*self._leaving)
 
@@ -90,7 +90,7 @@ class Pool:
         return None
 
     def _let_go(self, line: Line) -> None:
-        # In the background: a server that hangs does not say goodbye.
+        # In the background, because a server that hangs does not answer the farewell.
         task = asyncio.create_task(_leave(line))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)

@@ -1,4 +1,4 @@
-"""What is kept beside sessions and identities: throttle, used keys, key ring, audit."""
+"""The throttle, used keys, the key ring and the audit log."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ class Records(Identities):
                     (*item, counters.get(item[0])) for item in sorted(taken.items())
                 ]
                 if len(await line.fetch_many("throttle_write", rows)) < len(rows):
-                    raise asyncpg.SerializationError  # as the server itself may say
+                    # Repeated, as if the server had raised it: a counter has changed.
+                    raise asyncpg.SerializationError
             return wait
 
         return await self._in_turn(work)
@@ -68,8 +69,8 @@ class Records(Identities):
         await self._in_turn(work)
 
     async def _in_turn(self, work: Callable[[Line], Awaitable[Result]]) -> Result:
-        # One after the other: those that wait for one name's lock would each wait with
-        # a connection, until refreshes and the feed had none.
+        # One call after the other. Otherwise each call that waits for the lock of one
+        # name would hold a connection, until none was left for refreshes and the feed.
         try:
             async with asyncio.timeout(connections.PATIENCE), self._turn:
                 return await self._run_whole(work)
@@ -144,17 +145,18 @@ class Records(Identities):
 
 
 async def _locked(line: Line, keys: Sequence[tuple[str]]) -> dict[str, int]:
-    """The counters that are there; nobody else moves them until this is over."""
+    """The counters that exist, locked until the end of the transaction."""
     rows = await line.fetch_many("throttle_lock", keys)
     return {row[0]: row[1] for row in rows}
 
 
 async def _writers_done(line: Line) -> None:
-    """Wait for those who are writing to the audit log now.
+    """Wait for the transactions that are writing to the audit log now.
 
-    A number that is missing may be one of theirs, drawn before others that are there
-    already: whoever follows the log would never see it. Once they are done it is there,
-    or it will never be.
+    A missing sequence number may belong to one of them: it was drawn before numbers
+    that are visible already. A reader that follows the log would go on past it and
+    never see its event. Once these transactions are over, the event is visible or will
+    never be.
     """
     writing = set(await line.fetch("audit_writers"))
     while writing:

@@ -1,6 +1,6 @@
 -- Every statement of the PostgreSQL store, by name. Columns are named everywhere, so
--- that code before and after a migration can run side by side. Whoever locks several
--- rows does so in order of their keys: nobody can deadlock with anybody.
+-- that code before and after a migration can run side by side. A transaction that locks
+-- several rows locks them in order of their keys, so that no two can deadlock.
 
 -- name: probe
 SELECT
@@ -87,7 +87,7 @@ WITH swapped AS (
 SELECT id FROM swapped;
 
 -- name: stretch
--- The ids that one page of a list looks at: the last of them, and how many.
+-- The rows that one page of a list looks at: the last id, and how many there are.
 SELECT id, count(*) OVER () FROM (
     SELECT id FROM watchword.sessions WHERE id < $1 ORDER BY id DESC LIMIT $2
 ) AS looked ORDER BY id LIMIT 1;
@@ -123,7 +123,7 @@ WHERE account_id = $7 AND id < $1 AND id >= $2 AND revoked_at IS NULL
 ORDER BY account_id DESC, id DESC LIMIT $3;
 
 -- name: end_session
--- `until` as `known_until` in core/session.py has it.
+-- `until` is computed as by `known_until` in core/session.py.
 WITH revoked AS (
     UPDATE watchword.sessions SET
         revoked_at = $2, revoked_reason = $3, version = version + 1
@@ -142,9 +142,10 @@ WITH revoked AS (
 SELECT id, until FROM revoked;
 
 -- name: record_again
--- The commit of whoever ended it may have become visible too late for the feed's
--- readers, and nobody was told that it was made. A statement of its own, for it must
--- see what the one before had to wait for.
+-- Records the feed entry of a session anew, where another transaction ended it. That
+-- commit may have become visible too late for readers of the feed, and its caller may
+-- have got no answer. This is a statement of its own, because it must see the commit
+-- for which the statement before it had to wait.
 UPDATE watchword.ended SET recorded_at = DEFAULT WHERE session_id = $1
 RETURNING session_id;
 
@@ -229,9 +230,9 @@ SELECT id FROM (
     SELECT id FROM watchword.sessions WHERE id > $1 ORDER BY id LIMIT $2
 ) AS stretch ORDER BY id DESC LIMIT 1;
 
--- An array is made once. With IN the planner may join, and ask the subquery anew for each
--- row that is left: then the limit counts for nothing.
 -- name: sweep_sessions
+-- The array is made once. With IN the planner may choose a join and run the subquery
+-- anew for each remaining row: then the limit would have no effect.
 DELETE FROM watchword.sessions WHERE id = ANY (ARRAY(
     SELECT id FROM watchword.sessions
     WHERE id > $1 AND id <= $2 AND idle_expires_at < $3
@@ -391,8 +392,8 @@ RETURNING key;
 SELECT key, runs_down FROM watchword.throttle WHERE key = $1 FOR UPDATE;
 
 -- name: throttle_write
--- $3 is what was read, null for a counter that is new. Where somebody else has made the
--- same one since, nothing is written.
+-- $3 is the value that was read, null for a new counter. Where another transaction has
+-- made the same counter since, nothing is written.
 INSERT INTO watchword.throttle (key, runs_down) VALUES ($1, $2)
 ON CONFLICT (key) DO UPDATE SET runs_down = excluded.runs_down
 WHERE throttle.runs_down = $3
@@ -434,7 +435,7 @@ SELECT sequence, type, at, account_id, session_id, client_id, address, detail
 FROM watchword.audit WHERE sequence > $1 ORDER BY sequence LIMIT $2;
 
 -- name: audit_writers
--- Who writes a table holds a lock on it until the transaction is over.
+-- A transaction that writes to a table holds a lock on it until it is over.
 SELECT virtualtransaction FROM pg_locks
 WHERE relation = 'watchword.audit'::regclass AND mode = 'RowExclusiveLock'
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database());

@@ -1,8 +1,9 @@
-"""Sessions in Redis or Valkey, single or Cluster; the records stay in another store.
+"""Sessions in Redis or Valkey, single or Cluster. Other records stay in another store.
 
-Here: sessions, the feed, the throttle, used keys. `records` keeps accounts, clients,
-signing keys and the audit log, and adopts the events that are written here together
-with their sessions. Nothing expires by itself: the sweep does, by its caller's clock.
+Sessions, the feed, the throttle and used keys are here. The store `records` keeps
+accounts, clients, signing keys and the audit log. Events are written here together with
+their sessions and then adopted by `records`. No key has a time to live in Redis: the
+sweep deletes what has expired, by the clock of its caller.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class RedisStore(Lists, Streams, Counters):
     async def open(
         cls, url: str, entropy: Entropy, records: Store, wait: tuple[int, int]
     ) -> Self:
-        """Raises SettingsError for a URL, or a server, that will not do."""
+        """Connect. Raises SettingsError for a URL or a server that cannot be used."""
         address = address_of(url)
         servers = Cluster(address) if address.cluster else Single(address)
         try:
@@ -114,7 +115,7 @@ class RedisStore(Lists, Streams, Counters):
 
 
 async def _info(node: Node) -> dict[str, str]:
-    """What a server says about itself. Raises StoreUnavailable."""
+    """What `INFO` says of a server, by name. Raises StoreUnavailable."""
     try:
         (text,) = await node.exchange([("INFO",)])
     except Lost as error:
@@ -128,7 +129,10 @@ async def _info(node: Node) -> dict[str, str]:
 def _barrier(
     told: list[dict[str, str]], address: Address, wait: tuple[int, int]
 ) -> Barrier | None:
-    """What a revocation waits for there. Raises SettingsError where it will not do."""
+    """What a revocation waits for on these servers, or None for nothing.
+
+    Raises SettingsError where the servers cannot be used as they are configured.
+    """
     local, replicas = wait
     oldest = min(_version(one) for one in told)
     logged = all(one.get("aof_enabled") == "1" for one in told)
@@ -162,13 +166,13 @@ def _barrier(
 
 
 def _version(told: dict[str, str]) -> tuple[int, int]:
-    """Valkey says there which Redis it is like."""
+    """The version of Redis; Valkey gives the one that it is compatible with."""
     said = re.match(r"(\d+)\.(\d+)", told.get("redis_version", ""))
     return (0, 0) if said is None else (int(said[1]), int(said[2]))
 
 
 def _fault(error: StoreUnavailable, address: Address) -> WatchwordError:
-    """The same, for somebody who starts a server."""
+    """The error in words for the operator that starts a server: what to change."""
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__

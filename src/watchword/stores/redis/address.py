@@ -1,8 +1,8 @@
-"""Where the session store is: its URL, read, and the connections that it leads to.
+"""Where the session store is: the parts of its URL, and connections to its servers.
 
 redis://user:password@host:6379/0?prefix=watchword      one server
 redis+cluster://host:6379,host:6379                     a Cluster, by some of its nodes
-rediss://…, rediss+cluster://…                          the same over TLS
+rediss://…, rediss+cluster://…                          the same with TLS
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PREFIX: Final = "watchword"
 
 
 class Address(msgspec.Struct, frozen=True):
-    """A session store's URL in parts, the password among them: not to be shown."""
+    """The parts of a session store's URL. It has the password, so it is never shown."""
 
     hosts: tuple[tuple[str, int], ...]
     cluster: bool
@@ -35,9 +35,9 @@ class Address(msgspec.Struct, frozen=True):
         return f"<{', '.join(f'{host}:{port}' for host, port in self.hosts)}>"
 
     def connection(self, host: str, port: int) -> Any:  # noqa: ANN401 - untyped in redis-py
-        """A connection to one server, not yet made. It sets no time-outs of its own.
+        """A connection to one server, not yet open, without time-outs of its own.
 
-        RESP2, where a score is the text that it is compared as.
+        It speaks RESP2, in which a score is text. Scripts compare that very text.
         """
         return (SSLConnection if self.tls else Connection)(
             host=host,
@@ -52,7 +52,7 @@ class Address(msgspec.Struct, frozen=True):
 
 
 def address_of(url: str) -> Address:
-    """The parts of a URL. Raises SettingsError, which never repeats it."""
+    """The parts of a URL. Raises SettingsError, which never repeats the URL."""
     scheme, netloc, path, query, fragment = urlsplit(url)
     login, _, places = netloc.rpartition("@")
     user, _, password = login.partition(":")

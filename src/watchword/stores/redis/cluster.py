@@ -1,7 +1,7 @@
-"""A Cluster: which master has which slot, as the servers themselves say.
+"""A Cluster: which master has which slot, as its servers say.
 
-A slot that has moved is learnt from the server that says so; all slots, when a server
-is gone.
+When a slot has moved, the server that no longer has it says where it is. When a server
+is gone, another one is asked for all slots.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from watchword.stores.redis.servers import Servers
 
 
 class Cluster(Servers):
-    """The masters, each with its slots."""
+    """The masters of a Cluster and the slots of each."""
 
     together = False
 
@@ -46,12 +46,15 @@ class Cluster(Servers):
     async def look_around(self, lost: Collection[Node]) -> None:
         looked = self._looked
         async with self._looking:
-            if looked == self._looked:  # nobody has while we were waiting
+            if looked == self._looked:  # no other task has looked in the meantime
                 await self._look(lost)
                 self._looked += 1
 
     async def _look(self, lost: Collection[Node]) -> Exception | None:
-        """Ask one after another who has which slot; what is wrong if none can say."""
+        """Ask one server after another which master has which slot.
+
+        Returns None once one has answered, otherwise the last error.
+        """
         fault: Exception | None = None
         known = [*self.masters(), *(self.node(*host) for host in self._address.hosts)]
         for node in sorted(dict.fromkeys(known), key=lambda one: one in lost):
@@ -78,7 +81,7 @@ class Cluster(Servers):
         return [found[slot] for slot in range(REDIS_CLUSTER_HASH_SLOTS)]
 
     async def _forget(self) -> None:
-        """Let go of servers that are masters no more."""
+        """Close the connections to servers that are no longer masters."""
         masters = self.masters()
         for name, node in list(self._nodes.items()):
             if node not in masters:

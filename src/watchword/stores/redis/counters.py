@@ -1,6 +1,6 @@
 """The throttle's counters and the keys used once: sorted sets, scored by an instant.
 
-Each set lies in one slot, so that what one call counts is counted at once.
+Each set is in one slot, so that one call counts all its keys in one atomic step.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from watchword.stores.redis.servers import Servers
 
 Counts = dict[str, int | None]
 
-# Each time, another process counted first.
+# Attempts to count. One fails only because another process counted first.
 TRIES: Final = 100
 PATIENCE: Final = 4.0
-"""Seconds for all of them, and for those of this process that came before."""
+"""Seconds for all attempts, with the wait for earlier calls of this process."""
 
 
 class Counters:
@@ -30,7 +30,8 @@ class Counters:
     _keys: Keys
 
     def __init__(self) -> None:
-        # Tasks of one process take turns, or most of what they read would be stale.
+        # Tasks of one process take turns. Otherwise each of them would mostly read
+        # counters that another one is about to change.
         self._turn = asyncio.Lock()
 
     async def take(self, costs: Sequence[Cost], now: int) -> int:
@@ -64,7 +65,10 @@ class Counters:
         names: Sequence[str],
         after: Callable[[Counts], Mapping[str, int | None]],
     ) -> None:
-        """Make of these counters what `after` says; nothing where it says nothing."""
+        """Set these counters to the values that `after` returns for them.
+
+        Those that it does not return stay as they are.
+        """
         if not names:
             return
         try:
@@ -81,7 +85,7 @@ class Counters:
         names: Sequence[str],
         after: Callable[[Counts], Mapping[str, int | None]],
     ) -> bool:
-        """False: somebody counted in between."""
+        """Try once; False where another process counted in between."""
         keys = self._keys
         (found,) = await self._servers.ask(
             keys.request("ZMSCORE", keys.throttle, *names)

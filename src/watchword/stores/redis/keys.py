@@ -1,10 +1,10 @@
-"""The names of keys. What belongs to a session lies in one slot with it: its bucket.
+"""The names of keys. What belongs to a session is in the same slot: its bucket.
 
 PREFIX:{TAG}s ID     a session (64 buckets, by the last byte of its id)
 PREFIX:{TAG}i        the ids of the bucket's sessions, in order
-PREFIX:{TAG}f        the feed of those that ended
+PREFIX:{TAG}f        the feed of the bucket's sessions that ended
 PREFIX:{TAG}o        events on their way to the audit log
-PREFIX:{TAG}m        the mark that a revocation writes to have a write to wait for
+PREFIX:{TAG}m        the mark: a revocation writes it to have a write to wait for
 PREFIX:a ACCOUNT     the ids of an account's sessions, in order
 PREFIX:throttle, PREFIX:once, PREFIX:life
 """
@@ -22,7 +22,7 @@ BUCKETS: Final = 64
 
 
 def bucket_of(session_id: bytes) -> int:
-    """The bucket of a session: its id is random to the last byte."""
+    """The bucket of a session, by the last byte of its id, which is random."""
     return session_id[-1] % BUCKETS
 
 
@@ -53,20 +53,20 @@ class Keys:
 
     @staticmethod
     def slot(key: bytes) -> int:
-        """The slot of a key."""
+        """The Cluster slot of a key."""
         slot: int = key_slot(key)
         return slot
 
     def request(self, name: str, key: bytes, *values: Any) -> Request:  # noqa: ANN401
-        """A command of one key that may be repeated."""
+        """A command on one key that may be repeated."""
         return Request(key_slot(key), (name, key, *values), repeatable=True)
 
 
 @cache
 def _tags() -> list[int]:
-    """A number for each bucket: the smallest whose slot lies in that 64th of all.
+    """A number for each bucket: the smallest with a slot in that 64th of all slots.
 
-    Masters that have equal shares of the slots have equal shares of the buckets.
+    So masters with equal shares of the slots have equal shares of the buckets.
     """
     wide = REDIS_CLUSTER_HASH_SLOTS // BUCKETS
     found: dict[int, int] = {}

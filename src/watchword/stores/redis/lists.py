@@ -1,8 +1,8 @@
-"""Sessions by account, by client and all: lists, and what is done to many at once.
+"""Sessions by account, by client and all: lists, and changes to many at once.
 
-They are found by the indexes: sorted sets of ids, one for each account, and one for
-each bucket beside its sessions. An id without a session is passed over: its session
-may be about to come.
+Sessions are found by the indexes: sorted sets of ids, one for each account, and one for
+each bucket beside its sessions. An id without a session is passed over: its session may
+be written in the next moment.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from watchword.stores.redis.sessions import Sessions
 
 PAGE: Final = 500
 TRIES: Final = 100
-"""To change a row that others change meanwhile: each time, one of them has."""
+"""Attempts to change a row. One fails only because another process changed the row."""
 
 
 class Lists(Sessions):
-    """Implements the rest of `ports.SessionStore`, but for the feed."""
+    """Implements the rest of `ports.SessionStore`, except for the feed."""
 
     _sweep_from = b""
 
@@ -72,7 +72,8 @@ class Lists(Sessions):
             return Change(row, row.ended(reason, event.at), mine)
 
         done: list[Session] = []
-        over: list[bytes] = []  # by others, or by an attempt that was told nothing
+        # Sessions that another process has ended, or an attempt without an answer.
+        over: list[bytes] = []
         onward: bytes | None = b"" if isinstance(which, OneSession) else which.after
         while onward is not None and len(done) < limit:
             ids, onward = await self._candidates(which, onward)
@@ -86,10 +87,11 @@ class Lists(Sessions):
                 done += became
                 over += [row.id for row in left]
                 live = live[step:]
-        if len(done) >= limit:  # the caller goes on after the last of them
+        if len(done) >= limit:  # the caller goes on after the last one
             last = max(row.id for row in done)
             over = [one for one in over if one <= last]
-        while over and self._waits:  # this answer speaks for them too
+        # The answer says that these have ended too, so it must wait until that is safe.
+        while over and self._waits:
             await self._assure(over)
             looking, over = over, []
             for begin in range(0, len(looking), PAGE):
@@ -116,9 +118,9 @@ class Lists(Sessions):
     async def _change(
         self, rows: Sequence[Session], change_of: Callable[[Session], Change | None]
     ) -> tuple[list[Session], list[Session]]:
-        """Change these rows, whatever else is done to them meanwhile.
+        """Change these rows, even if other processes change them at the same time.
 
-        As they became, and those for which `change_of` had nothing to do in the end.
+        Returns the rows as they are now, and those for which `change_of` returned None.
         """
         became: list[Session] = []
         left: list[Session] = []
@@ -145,7 +147,7 @@ class Lists(Sessions):
     async def _candidates(
         self, which: Which, after: bytes
     ) -> tuple[list[bytes], bytes | None]:
-        """The next ids among which those that are meant are, and where to go on."""
+        """The next ids to look at for sessions that match, and where to go on."""
         match which:
             case OneSession(session_id):
                 return [session_id], None
@@ -161,9 +163,9 @@ class Lists(Sessions):
         *,
         newest_first: bool = False,
     ) -> tuple[list[bytes], bytes | None]:
-        """Ids after that one, in order; where to go on, or None at the end.
+        """The ids after `after`, in order, and where to go on, or None at the end.
 
-        Of an account `size` at most; of all, about as many.
+        They are at most `size` of an account, or about `size` of all accounts.
         """
         keys, first, last = self._keys, b"-", b"+"
         command, nearest = "ZRANGEBYLEX", min
@@ -187,7 +189,8 @@ class Lists(Sessions):
                 for name, slot in names
             )
         )
-        # Where a bucket has more, what others have beyond its last is left for later.
+        # If a bucket has more ids than came, ids of other buckets beyond its last one
+        # are left for the next page. Otherwise the pages would not be in order.
         ends = [page[-1] for page in pages if len(page) == each]
         end = nearest(ends, default=None)
         ids = [
@@ -199,7 +202,10 @@ class Lists(Sessions):
         return sorted(ids, reverse=newest_first), end
 
     async def _sweep_sessions(self, edge: int, limit: int) -> int:
-        """Walk a stretch, and delete those whose idle deadline was before `edge`."""
+        """Walk through some sessions; delete those with an idle deadline before `edge`.
+
+        Returns how many were deleted.
+        """
         gone = looked = 0
         while looked < SWEEP_LOOK and gone < limit:
             ids, onward = await self._page(None, self._sweep_from, PAGE)
@@ -219,8 +225,9 @@ class Lists(Sessions):
 
     async def _delete(self, over: Sequence[tuple[bytes, Session | None]]) -> int:
         keys = self._keys
-        # First: a name without a session would stay for ever. The other way round, a
-        # session that is over is missing from its account's list.
+        # The account's list comes first. If the second step fails, a session that is
+        # over is missing from the list. In the other order an id without a session
+        # would stay in the list for ever.
         named = [
             keys.request("ZREM", keys.account(row.account_id), row.id)
             for _, row in over

@@ -1,8 +1,9 @@
-"""One server: a few connections to it, and what is said over them.
+"""One server: a few connections to it, and the exchanges over them.
 
-An exchange is one write of all commands and their answers in turn, on one connection.
-Revocations that come together share one that ends with the wait for the disk and the
-replicas: WAIT and WAITAOF look at what their own connection has written.
+An exchange writes all commands at once on one connection and reads their answers in
+turn. Revocations that come together share one exchange. It ends with the wait for the
+disk and the replicas, because WAIT and WAITAOF look only at what their own connection
+has written.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ from watchword.stores.redis.address import Address
 
 Command = tuple[Any, ...]
 Reply = Any
-"""What the server answered; an exception where that was an error."""
+"""The server's answer to a command; an exception where the answer was an error."""
 
-# Two for batches of refreshes, two for revocations that wait, the rest for all else.
+# Two for batches of refreshes, two for revocations that wait, two for everything else.
 CONNECTIONS: Final = 6
 PATIENCE: Final = 2.0
-"""Seconds for an exchange: to get a connection, to connect, to be answered."""
+"""Seconds for an exchange: to get a connection, to open it and to get the answers."""
 WAITS_MS: Final = (10, 20, 40, 80, 160, 320, 640, 1730)
-"""How long a revocation waits, in steps: the disk is synchronised each second, and may
-lag. At each step the replicas are asked anew how far theirs is; they say it of their
-own accord once a second."""
+"""How long a revocation waits, in steps (ms). The disk is synchronised each second, and
+that may lag. At each step the replicas are asked anew how far their disk is; by
+themselves they report it only once a second."""
 
 
 class Lost(Exception):
-    """No answer, or not all. `sent`: the commands may have been carried out."""
+    """Not all answers came. With `sent` the commands may have been carried out."""
 
     def __init__(self, *, sent: bool) -> None:
         super().__init__("sent" if sent else "not sent")
@@ -44,7 +45,8 @@ class Lost(Exception):
 class Barrier(msgspec.Struct, frozen=True):
     """What a revocation waits for: so many fsyncs of the master, and of replicas.
 
-    Where the server cannot wait for the disk, for the replicas to have it in memory.
+    Without `by_disk` the server cannot wait for the disk. Then a revocation waits until
+    the replicas have it in memory.
     """
 
     local: int
@@ -53,13 +55,13 @@ class Barrier(msgspec.Struct, frozen=True):
 
     @property
     def commands(self) -> list[Command]:
-        """The wait itself; the steps that are left when it is over cost nothing."""
+        """The commands that wait. Steps after the barrier is met return at once."""
         if self.by_disk:
             return [("WAITAOF", self.local, self.replicas, ms) for ms in WAITS_MS]
         return [("WAIT", self.replicas, sum(WAITS_MS))]
 
     def is_met(self, replies: Sequence[Reply]) -> bool:
-        """Whether the server answered that enough have it."""
+        """Whether enough servers have the write, by the answers to `commands`."""
         if any(isinstance(reply, Exception) for reply in replies):
             return False
         if self.by_disk:
@@ -83,13 +85,20 @@ class Node:
         self._numbers = count()
 
     def named(self, host: str) -> str:
-        """The host that it means: one that does not know its name is where it is."""
+        """The host that this server names.
+
+        A server that does not know its own name sends "" or "?". That means its own
+        address, which is the one used here.
+        """
         return self.host if host in {"", "?"} else host
 
     async def exchange(
         self, commands: Sequence[Command], wait_ms: int = 0
     ) -> list[Reply]:
-        """The answers, in order; the server may wait so long. Raises Lost."""
+        """The answers, in order. Raises Lost.
+
+        `wait_ms` is how long the commands may make the server wait.
+        """
         sent = False
         try:
             async with asyncio.timeout(PATIENCE + wait_ms / 1000), self._places:
@@ -100,7 +109,7 @@ class Node:
                     await connection.send_packed_command(packed, check_health=False)
                     replies = [await _answer(connection) for _ in commands]
                 except BaseException:
-                    # What is still to come belongs to nobody.
+                    # Answers that are still to come must not reach the next caller.
                     await connection.disconnect(nowait=True)
                     raise
                 if life == self._life:
@@ -109,14 +118,14 @@ class Node:
                     await connection.disconnect(nowait=True)
                 return replies
         except (RedisError, OSError, TimeoutError) as error:
-            if sent:  # the others lead to the same place
+            if sent:  # the idle connections lead to the same server, so they go too
                 await self.hang_up()
             raise Lost(sent=sent) from error
 
     async def exchange_safely(self, commands: Sequence[Command]) -> list[Reply]:
-        """The answers, once what was written is where `barrier` wants it.
+        """The answers, once the writes are where `barrier` wants them.
 
-        Raises Lost; and Overloaded, with nothing sent.
+        Raises Lost, or Overloaded, with nothing sent.
         """
         return await self._waiting.submit(next(self._numbers).to_bytes(8), commands)
 
@@ -130,7 +139,7 @@ class Node:
         is_safe = self.barrier is None or self.barrier.is_met(reached)
         answers = iter(replies)
         told = [[next(answers) for _ in share] for share in shares]
-        # What was refused was not written, so it cannot be lost.
+        # A call with refused commands only has written nothing that could be lost.
         return [
             share
             if is_safe or all(isinstance(reply, Exception) for reply in share)
@@ -139,10 +148,11 @@ class Node:
         ]
 
     async def _connected(self) -> Any:  # noqa: ANN401 - untyped in redis-py
-        """A connection that was open a moment ago."""
+        """A connection that is open, as far as can be seen without using it."""
         if self._idle:
             connection = self._idle.pop()
-            if not await connection.can_read():  # the server has not hung up
+            # An idle connection can be read from only if the server has closed it.
+            if not await connection.can_read():
                 return connection
             await connection.disconnect(nowait=True)
         else:
@@ -155,7 +165,7 @@ class Node:
         return connection
 
     async def hang_up(self) -> None:
-        """Close the connections; one in use, after its exchange."""
+        """Close all connections. One that is in use is closed after its exchange."""
         self._life += 1
         while self._idle:
             await self._idle.pop().disconnect(nowait=True)

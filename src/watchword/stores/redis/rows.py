@@ -1,8 +1,8 @@
-"""Values: how a session, a feed entry and an event look at rest.
+"""Values: how sessions, feed entries and events are stored.
 
-A session is eight bytes of version, big-endian, which is all that a script looks at,
-and the fields but for the id, as a MessagePack array: fields that a later program adds
-at the end have defaults here, and an earlier one passes over them.
+A session starts with its version in eight bytes, big-endian; a script looks at nothing
+else. Its fields follow, without the id, as a MessagePack array. Fields that a later
+program adds at the end must have defaults, and an earlier program ignores them.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _astuple: Final = msgspec.structs.astuple
 
 
 def version_of(session: Session) -> bytes:
-    """What the value of that session begins with."""
+    """The eight bytes with which the value of that session begins."""
     return session.version.to_bytes(8)
 
 
 def value_of(session: Session) -> bytes:
-    """A session at rest."""
+    """A session as it is stored."""
     return session.version.to_bytes(8) + _encode(_astuple(session)[1:])
 
 
@@ -50,7 +50,7 @@ def session_of(session_id: bytes, value: bytes) -> Session:
 
 
 def entry_at_rest(entry: Ended) -> bytes:
-    """A feed entry at rest."""
+    """A feed entry as it is stored."""
     return entry.session_id + entry.at.to_bytes(8) + entry.until.to_bytes(8)
 
 
@@ -61,14 +61,15 @@ def entry_of(value: bytes) -> Ended:
 
 
 def event_at_rest(event: Event) -> bytes:
-    """An event at rest."""
+    """An event as it is stored."""
     return _encode(event)
 
 
 def event_of(value: bytes) -> Event:
     """The event that `event_at_rest` wrote.
 
-    Raises StoreUnavailable for one that only a later program knows: that will move it.
+    Raises StoreUnavailable for an event of a later version of this program. That
+    version will move it to the audit log.
     """
     try:
         return _event_of(value)

@@ -1,6 +1,6 @@
-"""The scripts, as files, and what is asked of a server.
+"""The Lua scripts, and the requests that a server gets.
 
-Each script is one atomic step and holds no rule: what is written was decided before.
+Each script is one atomic step and has no rule in it: what it writes was decided before.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _HERE: Final = files("watchword.stores.redis") / "lua"
 class Request(msgspec.Struct, frozen=True):
     """One command, and the slot of its keys.
 
-    `repeatable`: may be sent again when its answer got lost. `durable`: it writes, and
-    its answer counts once that is safe. `source` is the script's, which a server may
-    have forgotten.
+    With `repeatable` it may be sent again when its answer was lost. With `durable` it
+    writes, and its answer is returned only when the write is safe. `source` is the text
+    of the script, which a server may have forgotten.
     """
 
     slot: int
@@ -32,12 +32,12 @@ class Request(msgspec.Struct, frozen=True):
 
     @property
     def in_full(self) -> tuple[Any, ...]:
-        """The same command with the script itself, which the server keeps then."""
+        """The command with the text of the script, which the server then keeps."""
         return ("EVAL", self.source, *self.command[2:])
 
 
 class Script(msgspec.Struct, frozen=True):
-    """A script, by its SHA-1: how servers know it."""
+    """A script and its SHA-1, by which servers know it."""
 
     source: str
     digest: str
@@ -51,14 +51,14 @@ class Script(msgspec.Struct, frozen=True):
         repeatable: bool = False,
         durable: bool = False,
     ) -> Request:
-        """To run it on these keys, all of one slot."""
+        """The request to run it on these keys, which are all in one slot."""
         command = ("EVALSHA", self.digest, len(keys), *keys, *values)
         return Request(slot, command, repeatable, durable, self.source)
 
 
 @cache
 def script(name: str) -> Script:
-    """The script of that file."""
+    """The script in that file of the folder `lua`."""
     source = (_HERE / f"{name}.lua").read_text("utf-8")
     digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
     return Script(source, digest)

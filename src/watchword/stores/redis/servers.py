@@ -1,8 +1,9 @@
-"""Who is asked: the one server, or the master of the slot; and asked again.
+"""Which server gets a request (the only one, or the master of the slot), and retries.
 
-Nothing is asked again that may have been done, unless the request says that it is all
-the same. A server that refuses (MOVED, ASK, TRYAGAIN, CLUSTERDOWN, LOADING, READONLY,
-NOSCRIPT) has done nothing. What cannot be had within a moment is StoreUnavailable.
+A request that may have been carried out is not sent again, unless it is repeatable. A
+server that refuses a request (MOVED, ASK, TRYAGAIN, CLUSTERDOWN, LOADING, READONLY,
+NOSCRIPT) has not carried it out. After a few seconds without success a request fails
+with StoreUnavailable.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from watchword.stores.redis.node import PATIENCE, Barrier, Command, Lost, Node, 
 from watchword.stores.redis.scripts import Request
 
 PAUSES: Final = (0, 0, 0.02, 0.04, 0.08, 0.16, 0.32)
-"""Seconds before each turn of a request: a redirection costs none."""
+"""Seconds before each attempt at a request. The first retry, after a redirection for
+example, comes at once."""
 
 _ASKING: Final = ("ASKING",)
 _REFUSALS: Final = (
@@ -40,7 +42,11 @@ _REFUSALS: Final = (
 
 
 class _Errand(msgspec.Struct):
-    """A request on its way: where to, if it was sent elsewhere; what went wrong."""
+    """A request under way.
+
+    `place` is its index among the answers, `to` a server to which another one has
+    redirected it, and `error` what went wrong last.
+    """
 
     place: int
     request: Request
@@ -50,7 +56,7 @@ class _Errand(msgspec.Struct):
 
 
 class Servers(ABC):
-    """What is common to one server and to many."""
+    """Requests to one server or to several: what both have in common."""
 
     together: bool
     """Whether one command may name keys of several slots."""
@@ -65,11 +71,11 @@ class Servers(ABC):
 
     @abstractmethod
     async def start(self) -> None:
-        """Find out who is there. Raises SettingsError, StoreUnavailable."""
+        """Find the servers. Raises SettingsError, StoreUnavailable."""
 
     @abstractmethod
     def masters(self) -> list[Node]:
-        """Each server that is asked."""
+        """The servers that get requests."""
 
     @abstractmethod
     def node_of(self, slot: int) -> Node:
@@ -77,14 +83,14 @@ class Servers(ABC):
 
     @abstractmethod
     def learn(self, slot: int, host: str, port: int) -> None:
-        """A server said who has that slot now."""
+        """Note which server has that slot now, as another server has said."""
 
     @abstractmethod
     async def look_around(self, lost: Collection[Node]) -> None:
-        """Servers are gone, or are what they were no more: find out who is there."""
+        """Find the servers anew: those in `lost` are gone or no longer masters."""
 
     def wait_for(self, barrier: Barrier | None) -> None:
-        """What requests that are `durable` wait for, from now on."""
+        """Set what `durable` requests wait for from now on."""
         self._barrier = barrier
         for node in self._nodes.values():
             node.barrier = barrier
@@ -92,7 +98,8 @@ class Servers(ABC):
     async def ask(self, *requests: Request) -> list[Any]:
         """The answers, in order, none of them an error.
 
-        Raises StoreUnavailable: then each was carried out, or not, or nobody knows.
+        Raises StoreUnavailable if any request failed. Each of the requests may then
+        have been carried out or not.
         """
         answers = await self.ask_each(*requests)
         failed = [one for one in answers if isinstance(one, StoreUnavailable)]
@@ -101,7 +108,7 @@ class Servers(ABC):
         return answers
 
     async def ask_each(self, *requests: Request) -> list[Any]:
-        """The answers, in order; a StoreUnavailable for each that has none."""
+        """The answers, in order, with a StoreUnavailable for each failed request."""
         if self._closed:
             raise StoreUnavailable
         self._busy += 1
@@ -113,7 +120,7 @@ class Servers(ABC):
                 self._quiet.set()
 
     async def close(self) -> None:
-        """Let those finish who have begun, then hang up."""
+        """Let calls that have begun finish, then close the connections."""
         while self._busy:
             self._quiet.clear()
             await self._quiet.wait()
@@ -141,7 +148,7 @@ class Servers(ABC):
     async def _turn(
         self, errands: Sequence[_Errand], answers: list[Any]
     ) -> list[_Errand]:
-        """Run them once; those that are to be run again."""
+        """Send each request once; returns those that are to be sent again."""
         shares: dict[tuple[Node, bool], list[_Errand]] = {}
         for errand in errands:
             node = errand.to or self.node_of(errand.request.slot)
@@ -163,7 +170,8 @@ class Servers(ABC):
             else:
                 again.append(errand)
                 if _is_read_only(reply):
-                    await node.hang_up()  # its name may lead elsewhere by now
+                    # The server's name may lead to another server by now.
+                    await node.hang_up()
                 if self._is_other(errand, reply, node):
                     gone.add(node)
         if gone:
@@ -171,7 +179,10 @@ class Servers(ABC):
         return again
 
     def _is_other(self, errand: _Errand, error: Exception, node: Node) -> bool:
-        """Make it ready to be run again; whether that server is not what it was."""
+        """Prepare a failed request to be sent again.
+
+        Returns whether the error shows that the server is gone or no longer a master.
+        """
         errand.to, errand.error = None, error
         match error:
             case MovedError():
@@ -187,7 +198,7 @@ class Servers(ABC):
         return False
 
     def node(self, host: str, port: int) -> Node:
-        """The server of that name."""
+        """The server of that name and port, made on first use."""
         node = self._nodes.get((host, port))
         if node is None:
             node = self._nodes[host, port] = Node(self._address, host, port)
@@ -221,33 +232,39 @@ class Single(Servers):
         return self._only
 
     def learn(self, slot: int, host: str, port: int) -> None:
-        """Nobody else has any."""
+        """Does nothing: there is no other server."""
 
     async def look_around(self, lost: Collection[Node]) -> None:
-        """There is no other."""
+        """Does nothing: there is no other server."""
 
 
 def is_unknown(error: BaseException | None) -> bool:
-    """Whether what failed so may have been carried out."""
+    """Whether a request that failed with this error may have been carried out."""
     return isinstance(error, Lost) and error.sent
 
 
 def _is_final(request: Request, error: Exception) -> bool:
-    """Whether a request must not be run again after that, or need not be."""
+    """Whether a request must not be sent again after that error, or need not be."""
     if isinstance(error, Lost):
         return error.sent and not request.repeatable
     return not isinstance(error, _REFUSALS) and not _is_read_only(error)
 
 
 def _is_read_only(error: Exception) -> bool:
-    """Whether a replica was asked to write; Redis 6 puts it in words in a script."""
+    """Whether a replica was asked to write.
+
+    For a script Redis 6 says so only in the text of another error.
+    """
     return isinstance(error, ReadOnlyError) or "-READONLY" in str(error)
 
 
 async def _run(
     share: Sequence[_Errand], node: Node, *, durable: bool
 ) -> list[tuple[Node, _Errand, Reply]]:
-    """Their answers from that server; one error for all where it did not answer."""
+    """The answers of that server to these requests.
+
+    If it did not answer, each request gets the same error.
+    """
     commands: list[Command] = []
     for errand in share:
         if errand.to is not None:

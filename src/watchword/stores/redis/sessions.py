@@ -1,8 +1,8 @@
-"""Sessions: one key each, changed only where it still is what was judged.
+"""Sessions: one key each, changed only where it is still the one that was judged.
 
-On one server a batch is one MGET and one script; on a Cluster one command for each
-session, so that a slot on its way to another master holds nobody up, and all that are
-for one master in one exchange.
+On one server a batch is one MGET and one script. On a Cluster there is one command for
+each session, so that a slot that is moving to another master does not hold up the
+others. All commands for one master are one exchange.
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ from watchword.stores.redis.servers import Servers, is_unknown
 Outcome = TypeVar("Outcome")
 
 DOUBT: Final = 60.0
-"""Seconds in which nobody is told of a revocation that could still be lost. Less than
-FEED_LEEWAY: an access token given meanwhile is dead by the entry in the feed."""
+"""Seconds for which no caller is told of a revocation that could still be lost.
+
+Less than FEED_LEEWAY, so that the revocation's entry in the feed also covers an access
+token that was issued in these seconds.
+"""
 
 
 class Sessions:
@@ -40,15 +43,17 @@ class Sessions:
     _waits: bool
 
     def __init__(self) -> None:
-        # Sessions that somebody revoked here and was not told so, as they were before,
-        # and since when: written or not, it could still be lost.
+        # Sessions that this process tried to revoke without a certain answer: each as
+        # it was before, and when that was. The revocation was written or not; if it
+        # was, it could still be lost.
         self._unsure: dict[bytes, tuple[Session, float]] = {}
         self._settling: asyncio.Future[Any] | None = None
 
     async def create(self, session: Session, event: Event) -> None:
         bucket, keys = bucket_of(session.id), self._keys
-        # First: whoever ends all sessions of the account must find this one. If nothing
-        # follows, a name of no session is left behind, which nobody minds.
+        # The account's list comes first: a call that ends all sessions of the account
+        # must find this one. If the second step fails, an id without a session is left
+        # in the list, which does no harm.
         account = keys.account(session.account_id)
         await self._servers.ask(keys.request("ZADD", account, 0, session.id))
         made = script("create").on(
@@ -61,9 +66,10 @@ class Sessions:
             raise StoreUnavailable
 
     async def load(self, ids: Sequence[bytes]) -> list[Session | None]:
-        # Whoever reads that a session is revoked will say so. So one of which that is
-        # not sure yet is shown as it was: `swap` finds that out, and its caller is told
-        # to try again. The others of the batch need not wait.
+        # A caller that reads of a session that it is revoked will tell its client. So a
+        # session with a revocation that is not safe yet is returned as it was before. A
+        # `swap` of it then fails and its client is told to try again. The other
+        # sessions of the batch need not wait.
         before = self._doubted(ids)
         rows = await self._load_each(ids)
         unsure = before | self._doubted(ids)
@@ -138,7 +144,7 @@ class Sessions:
         return swapped
 
     def _swapping(self, changes: Sequence[Change]) -> Request:
-        """The script for changes that all end their session, or none."""
+        """The script for changes of which all end their session, or none does."""
         keys = self._keys
         names = [keys.session(change.before.id) for change in changes]
         values: list[Any] = [len(changes)]
@@ -167,7 +173,10 @@ class Sessions:
             self._unsure.update((row.id, (row, now)) for row in rows)
 
     def _doubted(self, ids: Iterable[bytes]) -> dict[bytes, Session]:
-        """Those of which it is not sure that they are revoked, as they were before."""
+        """Those of the sessions with a revocation in doubt, as they were before it.
+
+        Also starts a task that makes sure of these revocations, where none is running.
+        """
         if not self._unsure:
             return {}
         since = asyncio.get_running_loop().time() - DOUBT
@@ -181,10 +190,10 @@ class Sessions:
         return found
 
     async def _assure(self, ids: Collection[bytes]) -> None:
-        """What was written to these sessions will last.
+        """Wait until everything that was written to these sessions is safe.
 
-        It speaks for the master of this moment: what one before it knew may be lost,
-        so they are read afterwards, and not before.
+        That holds for the master of this moment. Writes that only an earlier master had
+        may be lost, so the caller must read the sessions after this call, not before.
         """
         if not self._waits or not ids:
             return
@@ -205,7 +214,7 @@ class Sessions:
 
 
 def _all(outcomes: list[Outcome | StoreUnavailable]) -> list[Outcome]:
-    """The outcomes. Raises the fault where there is one."""
+    """The outcomes. Raises the first StoreUnavailable among them."""
     had: list[Outcome] = []
     for one in outcomes:
         if isinstance(one, StoreUnavailable):
@@ -215,7 +224,10 @@ def _all(outcomes: list[Outcome | StoreUnavailable]) -> list[Outcome]:
 
 
 def _all_or_partly(outcomes: list[Outcome | StoreUnavailable]) -> list[Outcome]:
-    """The same, but for PartlyUnavailable where some could be had."""
+    """The outcomes. Raises PartlyUnavailable where some failed, and others did not.
+
+    Raises StoreUnavailable where all failed.
+    """
     faults = sum(isinstance(one, StoreUnavailable) for one in outcomes)
     if 0 < faults < len(outcomes):
         raise PartlyUnavailable(outcomes)

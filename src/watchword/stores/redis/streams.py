@@ -1,7 +1,7 @@
-"""The streams beside the sessions: the feed of those that ended, and the outbox.
+"""The streams beside the sessions: the feed of ended sessions, and the outbox.
 
-Both are written by the script that changes the session. The feed stays until its
-entries are past; the outbox holds events until the store of records has adopted them.
+Both are written by the script that changes the session. Entries of the feed stay until
+they expire. Events stay in the outbox until the store of records has adopted them.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from watchword.stores.redis.scripts import Request
 from watchword.stores.redis.servers import Servers
 
 OVERLAP: Final = 10_000
-"""Milliseconds: how far the clocks of the servers may be apart."""
+"""Milliseconds by which the clocks of the servers may differ."""
 _FIRST: Final = (b"0-0",) * BUCKETS
 STEP: Final = 200
-"""Events that are read from each bucket at a time."""
+"""How many events are read from each bucket at a time."""
 ADOPTED: Final = 500
-"""Events that are written to the audit log in one transaction."""
+"""How many events are written to the audit log in one transaction."""
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """What a stream has in one place, and the microsecond when it was written there."""
+    """An entry of a stream: its place, its content, and when it was written (µs)."""
 
     bucket: int
     place: bytes
@@ -54,8 +54,8 @@ class Streams:
         if after is not None and not honoured:
             asked = Cursor(b"", 0)
             life, clock, entries = await self._read_feed(_places(asked), limit)
-        # By the slowest server's clock. What is written from then on is for the next
-        # read.
+        # By the slowest server's clock. Entries written after this are left for the
+        # next read.
         begun = asked.sequence if asked.within else clock
         reached = _places(asked)
         for entry in entries:
@@ -65,15 +65,16 @@ class Streams:
         if max(shares.values(), default=0) == _share(limit):
             within = b" ".join(reached)
             return Feed(found, Cursor(life, begun, within), now, more=True)
-        # What is written later has a later place than the newest where the servers'
-        # clocks agree, and one within the overlap where they nearly do: so too when a
-        # master with another clock takes over.
+        # If the clocks of the servers agree, an entry that is written later gets a
+        # place after the newest one. If they nearly agree, its place is within the
+        # overlap. That also holds when a master with another clock takes over.
         newest = max(map(_since, reached))
         if entries or asked.within:
-            # Once it is quiet the cursor moves on, and nothing is read twice.
+            # When no entry has been written for some time, the cursor moves on past the
+            # newest one, so that it is not read again and again.
             quiet = clock - newest >= 2 * OVERLAP
             sequence = min(begun, newest + OVERLAP if quiet else newest)
-        else:  # nothing new: a cursor that was honoured is as good as ever
+        else:  # no new entry: a cursor that was honoured stays good
             sequence = asked.sequence
         return Feed(found, Cursor(life, sequence), now)
 
@@ -95,13 +96,13 @@ class Streams:
         return life, min(times), _entries(keys.feed, told[len(clocks) :])
 
     async def life(self) -> bytes:
-        """The store's incarnation; a new one where it has none, or none any more."""
+        """The store's incarnation. A new one is drawn where the store has none."""
         name, request = self._keys.life, self._keys.request
         (life,) = await self._servers.ask(request("GET", name))
         if life is None:
             await self._servers.ask(request("SET", name, self._entropy(8), "NX"))
             (life,) = await self._servers.ask(request("GET", name))
-        if life is None:  # emptied at this very moment
+        if life is None:  # the server was emptied between the two commands
             raise StoreUnavailable
         whole: bytes = life
         return whole
@@ -109,16 +110,18 @@ class Streams:
     async def drain(self) -> None:
         """Move events to the audit log, until the outboxes are empty.
 
-        Each comes with its place: who is cut off before the deletion, or has company,
-        hands over what is there already. The checksum tells an event from another that
-        a new master put in the place of one that was lost.
+        Each event comes with its place in the outbox. A process that is cut off before
+        the deletion, or runs at the same time as another one, hands over events that
+        are in the log already; they are recognised by their place. The checksum in the
+        place tells an event from another one that a new master wrote at the place of an
+        event that was lost.
         """
         outbox = self._keys.outbox
         while entries := _entries(
             outbox, await self._servers.ask(*self._reading(outbox, _FIRST, STEP))
         ):
             entries.sort(key=attrgetter("at"))
-            # A few at a time: other callers wait for that store to write.
+            # Some at a time, because other calls wait for that store to write.
             for begin in range(0, len(entries), ADOPTED):
                 some = entries[begin : begin + ADOPTED]
                 await self._records.adopt(
@@ -133,7 +136,7 @@ class Streams:
                 await self._delete_entries(outbox, some)
 
     async def _sweep_feed(self, now: int, limit: int) -> int:
-        """Delete entries that are past, among the `limit` oldest of all buckets."""
+        """Delete expired entries among the `limit` oldest ones; returns how many."""
         feed = self._keys.feed
         told = await self._servers.ask(*self._reading(feed, _FIRST, _share(limit)))
         entries = _entries(feed, told)
@@ -154,7 +157,7 @@ class Streams:
     def _reading(
         self, names: Sequence[bytes], places: Sequence[bytes], limit: int
     ) -> list[Request]:
-        """What follows these places in the streams, one and so much for each bucket."""
+        """The requests for entries after these places, `limit` from each stream."""
         step = 1 if not self._servers.together else len(names)
         return [
             Request(
@@ -171,9 +174,9 @@ class Streams:
 
 
 def _places(cursor: Cursor) -> list[bytes]:
-    """After which place to read on, in each bucket.
+    """The place in each bucket after which to read on.
 
-    A new read begins a little before its cursor: clocks of servers differ.
+    A new read begins a little before its cursor, because the clocks of servers differ.
     """
     if cursor.within:
         return cursor.within.split(b" ")
@@ -181,12 +184,12 @@ def _places(cursor: Cursor) -> list[bytes]:
 
 
 def _since(place: bytes) -> int:
-    """Milliseconds of the server's clock, never less than those of a place before."""
+    """The instant (ms) in a place. It never falls in a stream, even if a clock does."""
     return int(place.partition(b"-")[0])
 
 
 def _share(limit: int) -> int:
-    """Of a page, what one bucket brings at most."""
+    """How many entries of a page may come from one bucket."""
     return -(-limit // BUCKETS)
 
 

@@ -1,8 +1,9 @@
-"""The default store: one machine, one file, through apsw and the SQLite that it brings.
+"""The default store: one machine, one file, through apsw and the SQLite inside it.
 
-WAL with `synchronous=FULL`: an answer leaves after the fsync of its transaction. One
-thread writes (`writer.py`) and commits all that waits at once. Reads of a few rows by
-key run on the event loop, from the page cache in microseconds; longer ones in a thread.
+The file is in WAL mode with `synchronous=FULL`: an answer leaves only after the fsync
+of its transaction. One thread writes (`writer.py`) and commits all waiting jobs at
+once. A read of a few rows by key takes microseconds from the page cache and runs on the
+event loop. Longer reads run in a thread.
 """
 
 from __future__ import annotations
@@ -120,7 +121,10 @@ class SqliteStore(Identities):
     async def _found(
         self, name: str, values: Row, after: bytes, limit: int
     ) -> tuple[list[bytes], bytes | None]:
-        """The ids that are meant in the next stretch; where to go on, None: nowhere."""
+        """The ids that match in the next stretch of rows, and where to go on.
+
+        The second value is None after the last stretch.
+        """
         rows = await self._scan(name, (*values, after, SWEEP_LOOK, limit))
         return [one for one, meant in rows if meant], rows[-1][0] if rows else None
 
@@ -144,12 +148,14 @@ class SqliteStore(Identities):
         return await self._writer.do(job, urgent=True)
 
     async def ended(self, after: Cursor | None, now: int, limit: int) -> Feed:
-        # Sequence order is commit order: one transaction writes at a time, over all
-        # processes. The end is read first: what commits in between is read twice.
+        # Sequence order is commit order, since only one transaction of all processes
+        # writes at a time. The end is read first: an entry that is committed between
+        # the two reads comes twice, and none is missed.
         incarnation, sequence = self._read("feed_end")[0]
         seen = 0
         if after is not None and after.incarnation == incarnation:
-            # A cursor from ahead of the feed was drawn before a backup was restored.
+            # A cursor that is ahead of the feed was handed out before a backup was
+            # restored.
             seen = after.sequence if after.sequence <= sequence else 0
         rows = [] if seen == sequence else self._read("feed", (seen, limit))
         if more := len(rows) == limit:
@@ -167,11 +173,11 @@ class SqliteStore(Identities):
                 await self._write_many("assign_roles", [(given, one) for one in ids])
 
     async def sweep(self, now: int, limit: int) -> int:
-        # Walks the table in order of key, a stretch per call: an index by deadline
-        # would be written at every refresh.
+        # Walks the table in order of key, one stretch per call. There is no index by
+        # deadline, because it would be written at every refresh.
         edge = now - SWEEP_AFTER
         ids, end = await self._found("find_over", (edge,), self._sweep_from, limit)
-        if end is None and self._sweep_from:  # nothing follows: start again
+        if end is None and self._sweep_from:  # at the end of the table: start again
             ids, end = await self._found("find_over", (edge,), b"", limit)
         self._sweep_from = end or b""
         over = [(one, edge) for one in ids]
@@ -230,7 +236,7 @@ class SqliteStore(Identities):
 
     async def load_keys(self) -> tuple[int, list[SealedKey]]:
         try:
-            with self._near:  # one snapshot for both
+            with self._near:  # both reads see one snapshot
                 revision = self._read("key_revision")[0][0]
                 rows = self._read("keys")
         except apsw.Error as error:
@@ -278,7 +284,7 @@ class SqliteStore(Identities):
 
 
 def _search(which: OfAccount | OfClient | SignedInBefore) -> tuple[str, Row, bytes]:
-    """The statement that finds these sessions, its first values, and where to begin."""
+    """The statement that finds these sessions, its first values, and the first id."""
     match which:
         case OfAccount(account_id, but, after):
             return "find_of_account", (account_id, but), after

@@ -1,8 +1,8 @@
-"""The connections of a store to its file, and who may use which.
+"""The connections of a store to its file, and which thread uses which.
 
-One writes, in a thread of its own; one reads by key on the event loop; one reads lists
-in a second thread. What every group of verbs needs stands here: reading, writing, and
-the audit record that goes with a change.
+One connection writes, in a thread of its own. One reads by key, on the event loop. One
+reads lists, in a second thread. This module has what every group of verbs needs:
+reading, writing, and the audit record that goes with a change.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from watchword.stores.sqlite.writer import Writer
 
 
 class Connections:
-    """Opens the file, brings its schema up to date, and lets go of it."""
+    """Opens the file, brings its schema up to date, reads, writes and closes it."""
 
     @classmethod
     async def open(cls, url: str, entropy: Entropy) -> Self:
@@ -44,11 +44,12 @@ class Connections:
                 connection.close()
 
     def __init__(self, url: str, entropy: Entropy) -> None:
-        del entropy  # the incarnation is drawn where the schema is made, by SQLite
+        del entropy  # SQLite draws the incarnation when the schema is made
         path = path_of(url)
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # Before SQLite opens it: the WAL, which has all of it too, gets its mode.
+            # The mode is set before SQLite opens the file: the WAL has the same content
+            # and gets the same mode.
             path.touch(mode=0o600)
             path.chmod(0o600)
             connection = connect(path)
@@ -60,8 +61,8 @@ class Connections:
         self._writer = Writer(connection)
         self._near = connect(path)  # for the event loop: short reads by key
         self._far = connect(path)  # for a thread: lists, one at a time
-        # Its own thread rather than a lock: a list whose caller was cancelled goes on,
-        # and no other may use the connection meanwhile.
+        # A thread and not a lock: when the caller of a list is cancelled, the read goes
+        # on, and no other read may use the connection meanwhile.
         self._far_thread = ThreadPoolExecutor(1, "sqlite-reader")
 
     def _read(self, name: str, values: Sequence[Any] = ()) -> list[Row]:
@@ -83,7 +84,7 @@ class Connections:
     async def _write_one(
         self, name: str, values: Sequence[Any], event: Event | None
     ) -> bool:
-        """Whether the statement wrote its row; the event is recorded if it did."""
+        """Whether the statement wrote its row. If it did, the event is recorded too."""
 
         def job(connection: apsw.Connection) -> bool:
             written = bool(list(connection.execute(self._sql[name], values)))

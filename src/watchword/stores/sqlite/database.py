@@ -1,4 +1,4 @@
-"""The file: opening it, its pragmas, and bringing its schema up to date."""
+"""The database file: its pragmas, and how its schema is brought up to date."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from watchword.reasons import reason_of
 from watchword.stores import sql_files
 from watchword.stores.sql_files import Migration, load_statements
 
-# 3.7.0 to 3.51.2 can lose committed writes when a WAL is reset; apsw brings its own.
+# SQLite 3.7.0 to 3.51.2 can lose committed writes when a WAL is reset. apsw has a newer
+# SQLite inside.
 SQLITE_MIN: Final = (3, 51, 3)
 BUSY_MS: Final = 5000
 
 
 def connect(path: Path) -> apsw.Connection:
-    """A connection whose commits are on the disk when they return."""
+    """A connection on which a commit returns only when it is on the disk.
+
+    Raises SchemaError for a SQLite that is too old, and StoreUnavailable.
+    """
     version = apsw.sqlite_lib_version()
     if tuple(int(part) for part in version.split(".")) < SQLITE_MIN:
         message = f"SQLite {version} can lose commits: update apsw"
@@ -28,7 +32,7 @@ def connect(path: Path) -> apsw.Connection:
         connection.set_busy_timeout(BUSY_MS)
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "full")
-        # Every checkpoint waits for the disk twice: a longer WAL makes them rarer.
+        # Every checkpoint waits for the disk twice. With a longer WAL they are rarer.
         connection.pragma("wal_autocheckpoint", 4000)
     except apsw.Error as error:
         message = f"cannot open {path}: {reason_of(error)}"
@@ -37,7 +41,7 @@ def connect(path: Path) -> apsw.Connection:
 
 
 def pending(connection: apsw.Connection) -> list[Migration]:
-    """What is still to be applied. Raises SchemaError for a newer or altered schema."""
+    """The migrations to apply. Raises SchemaError for a newer or altered schema."""
     sql = load_statements("sqlite")
     exists = connection.execute(sql["has_migrations"]).get
     applied = dict(connection.execute(sql["applied_migrations"])) if exists else {}
@@ -45,21 +49,24 @@ def pending(connection: apsw.Connection) -> list[Migration]:
 
 
 def migrate(connection: apsw.Connection) -> list[Migration]:
-    """Apply what is pending, all of it or nothing, one process at a time."""
+    """Apply all pending migrations or none of them, one process at a time.
+
+    Returns those that were applied.
+    """
     if not pending(connection):
         return []
     sql = load_statements("sqlite")
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute(sql["create_migrations"])
-        # Read again under the lock: another process may have been first.
+        # Read again with the lock: another process may have been first.
         applied = pending(connection)
         for migration in applied:
             connection.execute(migration.sql)
             done = (migration.number, migration.checksum)
             connection.execute(sql["migrated"], done)
     except BaseException:
-        if connection.in_transaction:  # a full disk has ended it already
+        if connection.in_transaction:  # not after a full disk, which ends it
             connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")

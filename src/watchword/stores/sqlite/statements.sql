@@ -42,7 +42,7 @@ WHERE id = ? AND version = ?
 RETURNING id;
 
 -- name: stretch
--- The ids that one page of a list looks at: how many, and the last of them.
+-- The rows that one page of a list looks at: how many there are, and the last id.
 SELECT count(*), min(id) FROM (
     SELECT id FROM sessions WHERE id < ? ORDER BY id DESC LIMIT ?
 );
@@ -82,8 +82,9 @@ WHERE id = ?3 AND revoked_at IS NULL
 RETURNING id, account_id, rotated_at, access_ttl;
 
 -- name: find_of_account
--- Each `find` looks at a stretch of rows: the ids that are meant, and the last one, to
--- go on from. They are read beside the writer, which is given ids alone.
+-- Each `find` looks at a stretch of rows and returns the ids that match, and also the
+-- last id of the stretch, from which the caller goes on. This runs on the connection of
+-- the reading thread, so that the writer gets only the ids to write.
 WITH stretch AS MATERIALIZED (
     SELECT id, id IS NOT ?2 AND revoked_at IS NULL AS meant
     FROM sessions WHERE account_id = ?1 AND id > ?3 ORDER BY id LIMIT ?4
@@ -136,7 +137,8 @@ FROM store;
 DELETE FROM sessions WHERE id = ? AND idle_expires_at < ?;
 
 -- name: sweep_feed
--- Among the oldest: entries are over in about the order in which they were written.
+-- Looks only among the oldest: entries expire roughly in the order in which they
+-- were written.
 DELETE FROM ended WHERE sequence IN (
     SELECT sequence FROM (SELECT sequence, until FROM ended ORDER BY sequence LIMIT ?3)
     WHERE until <= ?1 LIMIT ?2

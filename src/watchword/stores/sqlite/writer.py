@@ -1,8 +1,8 @@
-"""The one thread that writes: whatever waits becomes one transaction, one fsync.
+"""The one thread that writes: all waiting jobs become one transaction with one fsync.
 
-A job is a function of the connection. Jobs that came together are committed together;
-if one of them fails, all are rolled back and repeated one by one, so that only the one
-that failed fails. Hence a job MUST be safe to run again after a rollback.
+A job is a function of the connection. Jobs that came together are committed together.
+If one of them fails, all are rolled back and repeated one by one, so that only the
+failing one fails. Hence a job MUST be safe to run again after a rollback.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Result = TypeVar("Result")
 Job = Callable[[apsw.Connection], Any]
 _Entry = tuple[Job, "asyncio.Future[Any]"]
 
-# Revocations find room when everything else is shed.
+# Places in the queue for revocations only: they find room when other jobs are refused.
 RESERVED: Final = QUEUE_MAX // 8
 _STOP: Final = None
 
 
 class Writer:
-    """Owns the writing connection. Belongs to the event loop that it was made in."""
+    """Owns the writing connection. Belongs to the event loop in which it was made."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
@@ -45,7 +45,8 @@ class Writer:
     ) -> Result:
         """The job's result, once its transaction is on the disk.
 
-        Raises StoreUnavailable, or what the job raised; nothing was written then.
+        Raises StoreUnavailable, Overloaded, or what the job raised. Nothing was written
+        then.
         """
         if self._closed:
             raise StoreUnavailable
@@ -72,7 +73,7 @@ class Writer:
             stopping = _STOP in entries
             work = [entry for entry in entries if entry is not _STOP]
             outcomes = self._commit([job for job, _ in work])
-            # One wake-up of the loop for the whole batch.
+            # The loop is woken only once for the whole batch.
             self._loop.call_soon_threadsafe(
                 _deliver, [future for _, future in work], outcomes
             )
@@ -83,14 +84,14 @@ class Writer:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
         except apsw.Error as error:
-            # Locked for longer than the busy timeout, say. No job is to blame, and to
-            # repeat them one by one would wait as long again for each.
+            # For example the file was locked for longer than the busy timeout. No job
+            # is the cause, and to repeat them one by one would wait as long for each.
             self._roll_back()
             return [_as_ours(error) for _ in jobs]
         try:
             outcomes = [job(self._connection) for job in jobs]
             self._connection.execute("COMMIT")
-        except Exception as error:  # noqa: BLE001 - handed to whoever asked
+        except Exception as error:  # noqa: BLE001 - raised in the job's caller
             self._roll_back()
             if len(jobs) > 1:
                 return [outcome for job in jobs for outcome in self._commit([job])]
@@ -98,9 +99,9 @@ class Writer:
         return outcomes
 
     def _roll_back(self) -> None:
-        # A full disk or an I/O error may have ended the transaction already.
-        # If it cannot be ended, the next BEGIN fails and comes here again: the thread
-        # lives, and so does everyone who waits for it.
+        # A full disk or an I/O error may have ended the transaction already. If it
+        # cannot be ended, the next BEGIN fails and comes here again. So the thread goes
+        # on, and every waiting caller gets an answer.
         with contextlib.suppress(apsw.Error):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -108,7 +109,7 @@ class Writer:
 
 def _deliver(futures: list[asyncio.Future[Any]], outcomes: list[Any]) -> None:
     for future, outcome in zip(futures, outcomes, strict=True):
-        if future.done():  # the caller was cancelled; what it asked for is done
+        if future.done():  # the caller was cancelled, its job is committed
             continue
         if isinstance(outcome, Exception):
             future.set_exception(outcome)

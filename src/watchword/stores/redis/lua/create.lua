@@ -1,7 +1,8 @@
--- A new session: its value, its place in the bucket's index, its event.
+-- Writes a new session: its value, its id in the bucket's index, its event.
 -- KEYS: session, index, outbox. ARGV: value, session id, event.
--- The event's field is the microsecond: it puts events of several buckets in order.
--- 1 where it is there now, 0 where the id was another's. Safe to repeat.
+-- The event's field is the time in microseconds, by which events of several buckets are
+-- put in order.
+-- Returns 1 if the session is there now, 0 if another one has that id. Safe to repeat.
 local there = redis.call('GET', KEYS[1])
 if there then
     return there == ARGV[1] and 1 or 0

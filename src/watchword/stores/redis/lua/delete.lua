@@ -1,6 +1,6 @@
--- A session that is over, unless it has moved on since it was read; gone already: only
--- its place in the index.
--- KEYS: session, index. ARGV: version, session id. Returns how many sessions went.
+-- Deletes a session that is over, unless it has changed since it was read. If it is
+-- gone already, only its id is deleted from the index.
+-- KEYS: session, index. ARGV: version, session id. Returns how many it deleted.
 local version = redis.call('GETRANGE', KEYS[1], 0, 7)
 if version ~= '' and version ~= ARGV[1] then
     return 0

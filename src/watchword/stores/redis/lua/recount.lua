@@ -1,6 +1,6 @@
--- New instants for counters, where each is still what it was read as.
--- KEYS: the counters. ARGV: for each its name, what was read ('': nothing), what to
--- write ('': nothing is left). Returns 1, or 0 with nothing written.
+-- Writes new instants for counters, if each still has the value that was read.
+-- KEYS: the counters. ARGV: for each its name, the value that was read ('' for none),
+-- and the value to write ('' to delete it). Returns 1, or 0 with nothing written.
 for i = 1, #ARGV, 3 do
     if (redis.call('ZSCORE', KEYS[1], ARGV[i]) or '') ~= ARGV[i + 1] then
         return 0

@@ -1,9 +1,11 @@
--- Each session is written where its value begins with the version that was judged.
--- KEYS: n sessions, then a stream for each note, then perhaps a mark.
+-- Writes each session if its value begins with the version that was judged.
+-- KEYS: n sessions, then a stream for each note (a feed entry or an event), then
+-- perhaps a mark.
 -- ARGV: n; version and value of each session; then for each note the number of its
--- session and what it says. The mark has a 0 there: it is written in any case, so that
--- there is a write to wait for.
--- A note's field is the microsecond: it puts those of several buckets in order.
+-- session and its content. The mark has 0 as its number: it is written in any case, so
+-- that there is a write to wait for.
+-- A note's field is the time in microseconds, by which notes of several buckets are put
+-- in order.
 -- Returns '1' or '0' for each session.
 local n = tonumber(ARGV[1])
 local done = {}
