@@ -220,6 +220,12 @@ def _parameters(given: list[griffe.Parameter]) -> Iterator[str]:
 # The pages
 
 
+def drawn() -> dict[Path, str]:
+    """The module of errors with its tree on top, as it should be."""
+    source = ROOT / "src/watchword/errors.py"
+    return {source: _TREE.sub(f"{tables.tree()}\n", source.read_text(), count=1)}
+
+
 def pages() -> dict[Path, str]:
     """The pages with what is made in them, as they should be."""
     package = griffe.load(
@@ -227,9 +233,8 @@ def pages() -> dict[Path, str]:
     )
     assert isinstance(package, griffe.Module)  # noqa: S101 - what `load` found
     docs = ROOT / "docs"
-    source = ROOT / "src/watchword/errors.py"
     return {
-        source: _TREE.sub(f"{tables.tree()}\n", source.read_text(), count=1),
+        **drawn(),
         docs / "architecture.md": _filled(
             docs / "architecture.md", layers=layers(package)
         ),
@@ -247,15 +252,17 @@ def pages() -> dict[Path, str]:
 
 
 def _filled(page: Path, **parts: str) -> str:
-    """A page with those parts between their marks, and all else as it is."""
+    """A page with those parts between their marks. Raises ValueError without marks."""
     text = page.read_text()
     for name, part in parts.items():
         begun, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-        before, _, rest = text.partition(begun)
-        text = f"{before}{begun}{part}{end}{rest.partition(end)[2]}"
+        before, rest = text.split(begun)
+        _, after = rest.split(end)
+        text = f"{before}{begun}{part}{end}{after}"
     return text
 
 
 if __name__ == "__main__":
-    for path, text in pages().items():
-        path.write_text(text)
+    for make in (drawn, pages):  # the reference shows what was drawn
+        for path, text in make().items():
+            path.write_text(text)
