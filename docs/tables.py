@@ -139,7 +139,7 @@ def _by_status() -> list[tuple[int, type[WatchwordError]]]:
 
 
 def _call_of(path: str) -> str:
-    return path.removeprefix(BASE)
+    return path.removeprefix(f"{BASE}/")
 
 
 def _code(kind: type[WatchwordError]) -> str:
