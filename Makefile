@@ -68,7 +68,7 @@ check: setup ## Everything that CI asks: format, lint, types, layers, lock, test
 
 # Its generator stays out of .venv: it is as big as all that a server needs.
 docs: setup ## Build the documentation as a site, in site/
-	$(BIN)/python docs/made.py
+	$(BIN)/python -m docs.made
 	$(BIN)/python docs/build.py
 	@$(FIND_UV); UV_PROJECT_ENVIRONMENT=.tools/docs UV_PYTHON_DOWNLOADS=never \
 		$$uv run --quiet --frozen --python $(BIN)/python --only-group docs \

@@ -1,7 +1,7 @@
-"""Writes what the pages say that the code says already: the layers, the public names.
+"""Writes what the pages say that the code says already.
 
-`make docs` runs it, and a test fails where a page is not what it would write. The code
-is read and not run.
+The layers, the public names, and the tables of `tables.py`, each between two marks in
+its page. `make docs` runs it, and a test fails where a page is not what it would write.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Final
 
 import griffe
+
+from docs import tables
+from watchword import errors
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 REFERENCE: Final = {
@@ -37,6 +40,7 @@ REFERENCE: Final = {
 """The modules of docs/api.md, or names of theirs, and the headings of their parts."""
 _WIDTH: Final = 84
 _SEE: Final = re.compile(r"See `([\w.]+)`\.?")
+_TREE: Final = re.compile(r"^    WatchwordError\n.*?\n\n", re.DOTALL | re.MULTILINE)
 _OF_FIELDS: Final = "Struct", "NamedTuple", "TypedDict"
 _HEAD: Final = """# API reference
 
@@ -91,14 +95,17 @@ def reference(package: griffe.Module) -> str:
         path, _, name = place.partition(":")
         module = package[path.partition(".")[2]] if "." in path else package
         text = f"## {heading}\n\n`{path}`: {_prose(_said(module))}\n"
-        names = [name] if name else map(str, module.exports or _fixtures(module))
+        names = [name] if name else _exports(module)
         shown = [_name(module, one) for one in names if not one.startswith("_")]
         parts.append("\n".join([text, *shown]))
     return "\n".join([_HEAD, *parts])
 
 
-def _fixtures(module: griffe.Object | griffe.Alias) -> list[str]:
-    return [name for name in module.functions if not name.startswith("_")]
+def _exports(module: griffe.Object | griffe.Alias) -> list[str]:
+    """Its `__all__`; of the plugin, which has none, the fixtures."""
+    if module.path == errors.__name__:  # computed there, so not to be read
+        return errors.__all__
+    return list(map(str, module.exports or module.functions))
 
 
 def _name(module: griffe.Object | griffe.Alias, name: str) -> str:
@@ -213,22 +220,49 @@ def _parameters(given: list[griffe.Parameter]) -> Iterator[str]:
 # The pages
 
 
+def drawn() -> dict[Path, str]:
+    """The module of errors with its tree on top, as it should be."""
+    source = ROOT / "src/watchword/errors.py"
+    return {source: _TREE.sub(f"{tables.tree()}\n", source.read_text(), count=1)}
+
+
 def pages() -> dict[Path, str]:
     """The pages with what is made in them, as they should be."""
     package = griffe.load(
         "watchword", search_paths=[ROOT / "src"], resolve_aliases=True
     )
     assert isinstance(package, griffe.Module)  # noqa: S101 - what `load` found
-    architecture = ROOT / "docs/architecture.md"
-    begun, end = "<!-- layers -->\n", "<!-- /layers -->"
-    before, _, rest = architecture.read_text().partition(begun)
-    after = rest.partition(end)[2]
+    docs = ROOT / "docs"
     return {
-        architecture: f"{before}{begun}{layers(package)}{end}{after}",
-        ROOT / "docs/api.md": reference(package),
+        **drawn(),
+        docs / "architecture.md": _filled(
+            docs / "architecture.md", layers=layers(package)
+        ),
+        docs / "api.md": reference(package),
+        docs / "settings.md": _filled(docs / "settings.md", settings=tables.settings()),
+        docs / "errors.md": _filled(
+            docs / "errors.md",
+            codes=tables.codes(),
+            oauth=tables.codes_of_oauth(),
+            apart=tables.codes_apart(),
+        ),
+        docs / "commands.md": _filled(docs / "commands.md", commands=tables.commands()),
+        ROOT / "README.md": _filled(ROOT / "README.md", commands=tables.nouns()),
     }
 
 
+def _filled(page: Path, **parts: str) -> str:
+    """A page with those parts between their marks. Raises ValueError without marks."""
+    text = page.read_text()
+    for name, part in parts.items():
+        begun, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, rest = text.split(begun)
+        _, after = rest.split(end)
+        text = f"{before}{begun}{part}{end}{after}"
+    return text
+
+
 if __name__ == "__main__":
-    for path, text in pages().items():
-        path.write_text(text)
+    for make in (drawn, pages):  # the reference shows what was drawn
+        for path, text in make().items():
+            path.write_text(text)

@@ -11,8 +11,8 @@ from typing import Final
 
 import pytest
 
+from docs.tables import spelled
 from tests.pages import ROOT, blocks_of, clean_environment
-from tests.test_docs import spelled
 from watchword.config import Settings
 
 GUIDES: Final = ["fastapi-users", "flask-jwt-extended", "simplejwt"]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final
 
 import pytest
 
+from docs import build, made
 from tests.pages import ROOT, blocks_of, rows_of
 from tests.test_docs import errors_raised
 
@@ -32,21 +31,6 @@ PUBLIC: Final[dict[str, list[str]]] = {
 CONFIG: Final = tomllib.loads((ROOT / "zensical.toml").read_text())["project"]
 
 
-def program(name: str) -> ModuleType:
-    """A program of docs/."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def build() -> ModuleType:
-    return program("build")
-
-
 def leaves(nav: list[dict[str, Any]]) -> Iterator[str]:
     for entry in nav:
         for below in entry.values():
@@ -56,7 +40,7 @@ def leaves(nav: list[dict[str, Any]]) -> Iterator[str]:
                 yield from leaves(below)
 
 
-def test_every_page_is_in_the_navigation_once(build: ModuleType) -> None:
+def test_every_page_is_in_the_navigation_once() -> None:
     shown = list(leaves(CONFIG["nav"]))
     assert sorted(shown) == sorted(str(build.place_of(page)) for page in build.PAGES)
 
@@ -67,7 +51,7 @@ def test_the_navigation_has_four_parts() -> None:
 
 
 def test_every_link_of_the_site_leads_to_what_is_gathered(
-    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build, "SOURCE", tmp_path)
     build.gather()
@@ -92,9 +76,9 @@ def test_the_site_asks_no_other_host() -> None:
 # What is made from the code
 
 
-def test_the_drawing_and_the_reference_are_of_the_code_as_it_is() -> None:
+def test_what_is_made_from_the_code_is_of_the_code_as_it_is() -> None:
     """`make docs` writes them. Where this fails, run it."""
-    for path, text in program("made").pages().items():
+    for path, text in made.pages().items():
         assert path.read_text() == text, path.name
 
 
@@ -113,7 +97,7 @@ def test_every_module_of_the_import_contract_is_drawn() -> None:
 
 @pytest.mark.parametrize("name", sorted(PUBLIC))
 def test_every_public_name_is_in_the_reference_with_its_docstring(name: str) -> None:
-    heading = program("made").REFERENCE[name]
+    heading = made.REFERENCE[name]
     text = (ROOT / "docs/api.md").read_text()
     (part,) = re.findall(
         rf"^## {heading}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE

@@ -1,48 +1,48 @@
 """Every error that Watchword raises: one root, a stable ``code`` each.
 
     WatchwordError
-    ├── InvalidRequest            invalid_request
-    │   ├── RetryKeyReused        retry_key_reused
-    │   ├── InvalidScope          invalid_scope
-    │   ├── InvalidTarget         invalid_target
-    │   ├── UnauthorizedClient    unauthorized_client
-    │   ├── UnsupportedGrantType  unsupported_grant_type
-    │   ├── UnsupportedTokenType  unsupported_token_type
-    │   ├── InvalidProof          invalid_dpop_proof
-    │   └── NonceNeeded           use_dpop_nonce
-    ├── CsrfRejected              csrf_rejected
-    ├── InsufficientScope         insufficient_scope
-    ├── InsufficientRole          insufficient_role
-    ├── NotFound                  not_found
-    ├── NameTaken                 name_taken
-    ├── PasswordRejected          password_rejected
+    ├── InvalidRequest                      invalid_request
+    │   ├── RetryKeyReused                  retry_key_reused
+    │   ├── InvalidScope                    invalid_scope
+    │   ├── InvalidTarget                   invalid_target
+    │   ├── UnauthorizedClient              unauthorized_client
+    │   ├── UnsupportedGrantType            unsupported_grant_type
+    │   ├── UnsupportedTokenType            unsupported_token_type
+    │   ├── InvalidProof                    invalid_dpop_proof
+    │   └── NonceNeeded                     use_dpop_nonce
+    ├── CsrfRejected                        csrf_rejected
+    ├── InsufficientScope                   insufficient_scope
+    ├── InsufficientRole                    insufficient_role
+    ├── NotFound                            not_found
+    ├── NameTaken                           name_taken
+    ├── PasswordRejected                    password_rejected
     ├── AuthenticationError
-    │   ├── InvalidCredentials    invalid_credentials
-    │   ├── InvalidClient         invalid_client
+    │   ├── InvalidCredentials              invalid_credentials
+    │   ├── InvalidClient                   invalid_client
     │   ├── AccessTokenError
-    │   │   ├── TokenMissing      token_missing
-    │   │   ├── TokenInvalid      token_invalid
-    │   │   ├── TokenExpired      token_expired
-    │   │   ├── TokenRevoked      token_revoked
-    │   │   ├── TokenProofInvalid     invalid_dpop_proof
-    │   │   ├── TokenNonceNeeded      use_dpop_nonce
+    │   │   ├── TokenMissing                token_missing
+    │   │   ├── TokenInvalid                token_invalid
+    │   │   ├── TokenExpired                token_expired
+    │   │   ├── TokenRevoked                token_revoked
+    │   │   ├── TokenProofInvalid           invalid_dpop_proof
+    │   │   ├── TokenNonceNeeded            use_dpop_nonce
     │   │   └── InsufficientAuthentication  insufficient_user_authentication
     │   └── RefreshError
-    │       ├── RefreshInvalid    refresh_invalid
-    │       ├── RefreshReused     refresh_reused
-    │       ├── SessionExpired    session_expired
-    │       ├── SessionRevoked    session_revoked
-    │       └── SignedOut         signed_out
-    ├── TryAgain                  (nothing was spent; carries ``retry_after``)
-    │   ├── Throttled             throttled
-    │   ├── Overloaded            overloaded
-    │   ├── StoreUnavailable      store_unavailable
-    │   └── Unreachable           unreachable
+    │       ├── RefreshInvalid              refresh_invalid
+    │       ├── RefreshReused               refresh_reused
+    │       ├── SessionExpired              session_expired
+    │       ├── SessionRevoked              session_revoked
+    │       └── SignedOut                   signed_out
+    ├── TryAgain
+    │   ├── Throttled                       throttled
+    │   ├── Overloaded                      overloaded
+    │   ├── StoreUnavailable                store_unavailable
+    │   └── Unreachable                     unreachable
     └── ConfigurationError
-        ├── SettingsError         settings_invalid
-        ├── SchemaError           schema_mismatch
-        ├── KeyRingError          key_ring
-        └── TokenFileError        token_file
+        ├── SettingsError                   settings_invalid
+        ├── SchemaError                     schema_mismatch
+        ├── KeyRingError                    key_ring
+        └── TokenFileError                  token_file
 
 Nothing here knows HTTP: ``server/problems.py`` is the one map to the wire. Messages
 never hold a token, a password or a retry key.
@@ -51,52 +51,6 @@ never hold a token, a password or a retry key.
 from __future__ import annotations
 
 from typing import ClassVar
-
-__all__ = [
-    "AccessTokenError",
-    "AuthenticationError",
-    "ConfigurationError",
-    "CsrfRejected",
-    "InsufficientAuthentication",
-    "InsufficientRole",
-    "InsufficientScope",
-    "InvalidClient",
-    "InvalidCredentials",
-    "InvalidProof",
-    "InvalidRequest",
-    "InvalidScope",
-    "InvalidTarget",
-    "KeyRingError",
-    "NameTaken",
-    "NonceNeeded",
-    "NotFound",
-    "Overloaded",
-    "PasswordRejected",
-    "RefreshError",
-    "RefreshInvalid",
-    "RefreshReused",
-    "RetryKeyReused",
-    "SchemaError",
-    "SessionExpired",
-    "SessionRevoked",
-    "SettingsError",
-    "SignedOut",
-    "StoreUnavailable",
-    "Throttled",
-    "TokenExpired",
-    "TokenFileError",
-    "TokenInvalid",
-    "TokenMissing",
-    "TokenNonceNeeded",
-    "TokenProofInvalid",
-    "TokenRevoked",
-    "TryAgain",
-    "UnauthorizedClient",
-    "Unreachable",
-    "UnsupportedGrantType",
-    "UnsupportedTokenType",
-    "WatchwordError",
-]
 
 
 class WatchwordError(Exception):
@@ -427,3 +381,11 @@ class TokenFileError(ConfigurationError):
     """A client's token file is unreadable, somebody else's, or open to others."""
 
     code = "token_file"
+
+
+# Every class above is public: a list by hand would be one more thing to forget.
+__all__ = [
+    name
+    for name, thing in sorted(globals().items())
+    if isinstance(thing, type) and issubclass(thing, WatchwordError)
+]

@@ -78,7 +78,11 @@ OPERATION = Operation(
     errors=(
         errors.InvalidRequest,
         errors.InvalidClient,
+        errors.RetryKeyReused,
         errors.RefreshInvalid,
+        errors.RefreshReused,
+        errors.SessionExpired,
+        errors.SessionRevoked,
         errors.InvalidScope,
         errors.InvalidTarget,
         errors.UnauthorizedClient,

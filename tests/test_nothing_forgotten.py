@@ -1,0 +1,130 @@
+"""What is added is complete: what a new file needs beside it is there.
+
+CONTRIBUTING.md says for each kind what to touch, and which test fails where one is
+forgotten: these, and those that other files have for their own reasons.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
+from typing import Final
+
+import click
+
+from tests.pages import ROOT
+from tests.servers.stores import STORES as TESTED
+from watchword import cli, stores
+from watchword.config import Settings
+from watchword.server import endpoints
+from watchword.server.app import OPERATIONS
+from watchword.server.openapi import Operation
+
+PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SHARED: Final = {"sql_files", "sql_rows"}
+"""Of `stores/`: what the SQL stores have in common."""
+
+
+def modules_of(package: ModuleType) -> Iterator[ModuleType]:
+    for one in iter_modules(package.__path__, f"{package.__name__}."):
+        yield import_module(one.name)
+
+
+def sources_of(folder: str) -> str:
+    return "\n".join(file.read_text() for file in Path(ROOT / folder).glob("**/*.py"))
+
+
+# Endpoints
+
+
+def test_every_operation_is_routed() -> None:
+    found = {
+        (one.method, one.path)
+        for module in modules_of(endpoints)
+        for one in vars(module).values()
+        if isinstance(one, Operation)
+    }
+    assert found == {(one.method, one.path) for one in OPERATIONS}
+
+
+def test_every_path_is_named_in_a_test() -> None:
+    text = sources_of("tests/server")
+    words = {word for one in OPERATIONS for word in re.findall(r"[\w.-]+", one.path)}
+    assert [word for word in words if not re.search(rf'["/{{]{word}\b', text)] == []
+
+
+# Settings
+
+
+def test_every_setting_has_its_words_and_is_read() -> None:
+    """`make docs` prints the words; a setting that no code reads does nothing."""
+    source = "".join(
+        file.read_text()
+        for file in (ROOT / "src/watchword").glob("**/*.py")
+        if file.name != "config.py"
+    )
+    source += (ROOT / "src/watchword/config.py").read_text().partition("@property")[2]
+    fields = Settings.model_fields
+    assert [name for name, field in fields.items() if not field.description] == []
+    plain = [name for name in fields if not name.endswith("_file")]
+    assert [name for name in plain if not re.search(rf"\.{name}\b", source)] == []
+
+
+# Stores
+
+
+def test_every_store_is_in_the_table_the_contract_and_the_tests() -> None:
+    rows = stores.STORES | stores.SESSION_STORES
+    modules = {module for module, _, _ in rows.values()}
+    folder = {
+        module.__name__
+        for module in modules_of(stores)
+        if module.__name__.rpartition(".")[2] not in SHARED
+    }
+    assert folder == modules
+    contracts = PROJECT["tool"]["importlinter"]["contracts"]
+    (apart,) = [one["modules"] for one in contracts if one["id"] == "stores"]
+    assert set(apart) == modules
+    for module in modules:
+        name = module.rpartition(".")[2]
+        assert any(one.startswith(name) for one in TESTED), name
+
+
+def test_every_driver_of_a_store_is_an_extra() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    (whole,) = extras["all"]
+    for _, _, extra in (stores.STORES | stores.SESSION_STORES).values():
+        assert not extra or extra in extras
+        assert extra in {"", "sqlite"} or re.search(rf"\b{extra}\b", whole), extra
+
+
+# Commands
+
+
+def commands_of(group: click.Group) -> Iterator[click.Command]:
+    for command in group.commands.values():
+        yield command
+        if isinstance(command, click.Group):
+            yield from commands_of(command)
+
+
+def test_every_command_is_added() -> None:
+    added = {id(command) for command in commands_of(cli.main)}
+    made: dict[int, str] = {
+        id(one): f"{module.__name__}.{name}"
+        for module in modules_of(cli)
+        for name, one in vars(module).items()
+        if isinstance(one, click.Command)
+    }
+    assert [name for place, name in made.items() if place not in added] == []
+
+
+def test_every_command_is_called_in_a_test() -> None:
+    text = sources_of("tests/cli")
+    names = [str(command.name) for command in commands_of(cli.main)]
+    assert [name for name in names if f'"{name}"' not in text] == []
