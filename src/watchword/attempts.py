@@ -19,7 +19,7 @@ from watchword.ports import Event, EventType, Throttle
 
 
 class Attempts:
-    """The throttle around one kind of sign-in."""
+    """Counts the attempts of one kind of sign-in, by the counters of the throttle."""
 
     def __init__(
         self, throttle: Throttle, events: EventLimit, background: Background

@@ -195,7 +195,7 @@ def _scope(request: Request) -> dict[str, Any]:
 
 
 async def answer(application: Application, request: Asked) -> Answer:
-    """What the application answers."""
+    """The whole answer of the application to that request."""
     status, headers, parts = 500, list[tuple[str, str]](), list[bytes]()
     # The unread rest of a refused body may still come. The connection is closed, so
     # that it is not taken for another request.

@@ -1,4 +1,4 @@
-"""What a client is given: an access token, and the refresh token of this generation."""
+"""Makes what a client is given: an access token and the current refresh token."""
 
 from __future__ import annotations
 

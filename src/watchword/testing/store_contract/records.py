@@ -261,7 +261,7 @@ class Records(OnAStore):
         assert await store.last_event() == read[-1][0]
 
     async def test_check_finds_a_working_store(self, store: Store) -> None:
-        """A store that works says so."""
+        """`check` raises nothing on a store that works."""
         await store.check()
 
 
