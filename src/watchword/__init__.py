@@ -3,8 +3,8 @@
 Sign in once; the API gets a short-lived JWT; the client holds a refresh token that
 changes at every use; logging out ends the session everywhere.
 
-The names below are loaded when they are first asked for: `import watchword` alone needs
-none of the extras.
+The names below are imported when they are first used, so that `import watchword` alone
+needs none of the extras.
 """
 
 from __future__ import annotations

@@ -6,12 +6,13 @@ import sys
 
 from watchword.extras import needs
 
-# What talks to a server as any client does; all others are the server's own.
+# The commands that talk to a server as any client does. All other commands need what
+# the server itself needs.
 _OF_CLIENT = frozenset({"login", "token", "logout"})
 
 
 def main() -> None:
-    """Run the command. Exit code 2 where it needs an extra that is not installed."""
+    """Run the command. Exits with 2 if the command's extra is not installed."""
     asked = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     extra = "client" if asked in _OF_CLIENT else "server"
     try:

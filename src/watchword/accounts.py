@@ -1,8 +1,9 @@
-"""Who may sign in: authenticate, register, change, and the throttle before the hash.
+"""Accounts: authenticate, register, change; and the throttle before the hash.
 
-Unknown name, wrong password and disabled account cost the same and look the same.
-Whatever must end an account's sessions first commits a new `epoch`, then ends them; a
-sign-in that was under way reads the account again and takes its session back.
+An unknown name, a wrong password and a disabled account cost the same and look the
+same. A change that must end an account's sessions first commits a new `epoch`, then
+ends the sessions. A sign-in that was under way meanwhile reads the account again, sees
+the new epoch and ends the session that it has just begun.
 """
 
 from __future__ import annotations
@@ -44,10 +45,10 @@ from watchword.passwords import UNUSABLE, PasswordHasher, is_unusable, recognise
 from watchword.ports import Account, Clock, Entropy, Event, EventType, Store
 
 CONTEXT: Final = ("watchword",)
-"""Words that a password must not be made of, beside the name of its account."""
+"""Words that a password must not be made of, besides the name of its account."""
 
-# Default_Ignorable_Code_Point (Unicode 16, DerivedCoreProperties) beyond category C:
-# letters and marks that show nothing, so that two names would look the same.
+# Default_Ignorable_Code_Point (Unicode 16, DerivedCoreProperties) outside category C.
+# These letters and marks are not displayed, so two different names would look the same.
 _INVISIBLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164"
     "\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
@@ -55,7 +56,7 @@ _INVISIBLE: Final = re.compile(
 
 
 class SessionsOfAccounts(Protocol):
-    """What accounts ask of sessions; `sessions.Sessions` has it."""
+    """The methods of `sessions.Sessions` that accounts use."""
 
     async def start(
         self,
@@ -67,17 +68,17 @@ class SessionsOfAccounts(Protocol):
         address: str = "",
         user_agent: str = "",
     ) -> Grant:
-        """A new session."""
+        """A new session, with its first tokens."""
 
     def taken_back_on_failure(
         self, session_id: bytes, address: str
     ) -> AbstractAsyncContextManager[None]:
-        """End the session where the rest of the sign-in fails."""
+        """A block for the rest of the sign-in: if it fails, the session is ended."""
 
     async def end_all(
         self, account_id: bytes, reason: str, *, but: bytes | None = None, by: By = APP
     ) -> int:
-        """End all sessions of an account, or all but one."""
+        """End all sessions of an account, or all but one. Returns how many."""
 
     async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
         """Give the account's live sessions these roles."""
@@ -86,9 +87,10 @@ class SessionsOfAccounts(Protocol):
 class Accounts:
     """Accounts and their passwords.
 
-    Verbs that change an account take its name or its id (16 bytes). A name is looked up
-    once: an account that is made under that name meanwhile is another one. `by` is the
-    caller, for the audit log; an application need not give it.
+    Methods that change an account take its name or its id (16 bytes). A name is looked
+    up once. An account that is made under the same name meanwhile is a different
+    account and is left alone. `by` is the caller, for the audit log; an application may
+    leave it out.
     """
 
     def __init__(
@@ -122,10 +124,11 @@ class Accounts:
     ) -> Grant:
         """A new session for the right name and password.
 
-        Raises InvalidCredentials without saying why, InvalidRequest for a name that
-        none could have; Throttled, Overloaded, StoreUnavailable. `prove` is what else
-        the caller has to prove, and may raise: it comes after the password, since it
-        writes, and only those who have an account may cause that.
+        Raises InvalidCredentials without saying why, InvalidRequest for a name that no
+        account could have, Throttled, Overloaded, StoreUnavailable. `prove` checks
+        whatever else the caller has to prove, and may raise. It is called after the
+        password has been checked, because it writes: only a person with an account may
+        cause a write.
         """
         account = await self.authenticate(name, password, address=address)
         if prove is not None:
@@ -143,10 +146,11 @@ class Accounts:
         return grant
 
     async def _look_again(self, account: Account) -> None:
-        """Raises InvalidCredentials where the account is not what was checked.
+        """Raises InvalidCredentials if the account has changed since it was checked.
 
-        Disabled, deleted or given another password since: that ended the sessions which
-        were there, and may have missed the one that has just begun.
+        It may have been disabled, deleted or given another password. Each of these ends
+        the sessions that exist at that moment, and may have missed the session that has
+        just begun.
         """
         current = await self._store.account_by_id(account.id)
         if current is None or current.epoch != account.epoch:
@@ -159,8 +163,10 @@ class Accounts:
     ) -> Account:
         """The account of that name, if this is its password.
 
-        Every attempt is counted before the hash, so that parallel ones cannot slip
-        past, and one that succeeds is given back: only failures remain.
+        Every attempt is counted before the password is hashed, so that parallel
+        attempts cannot pass the limit. An attempt that succeeds is taken off the count
+        again, so only failures remain. Raises InvalidCredentials, InvalidRequest,
+        Throttled, Overloaded, StoreUnavailable.
         """
         name = normalise_name(name)
         now = self._clock()
@@ -179,7 +185,8 @@ class Accounts:
                 Event(
                     type=EventType.SIGN_IN_FAILED,
                     at=now,
-                    # The name is not recorded: people type passwords into that field.
+                    # The name is not recorded, because people sometimes type their
+                    # password into that field.
                     account_id=None if account is None else account.id,
                     address=address,
                 )
@@ -211,10 +218,10 @@ class Accounts:
     ) -> Account:
         """A new account with the hash of another system, rehashed at first sign-in.
 
-        `subject` is the user's id there, where that is to stay. A hash that begins with
-        "!" is of an account without a password, which cannot sign in until it has one.
-        Raises PasswordRejected for a hash that could not be checked, NameTaken,
-        InvalidRequest.
+        `subject` is the user's id in that system, if the user is to keep it. A hash
+        that begins with "!" means that the account has no password: it cannot sign in
+        until it is given one. Raises PasswordRejected for a hash that cannot be
+        checked, NameTaken, InvalidRequest.
         """
         if is_unusable(password_hash):
             password_hash = UNUSABLE
@@ -264,9 +271,9 @@ class Accounts:
         return account
 
     async def get_by_subject(self, subject: str | uuid.UUID) -> Account:
-        """The account that a token's `sub` means. Raises NotFound.
+        """The account that a token's `sub` names. Raises NotFound.
 
-        Also for the token of a client, which no account stands behind.
+        NotFound is raised for the token of a client too: a client has no account.
         """
         account_id = from_text(str(subject))
         account = account_id and await self._store.account_by_id(account_id)
@@ -282,7 +289,7 @@ class Accounts:
         return not await self._store.list_accounts(limit=1)
 
     async def list(self, *, after: str = "", limit: int = 1000) -> list[Account]:
-        """Accounts in order of name."""
+        """At most `limit` accounts in order of name, beginning behind `after`."""
         return await self._store.list_accounts(after=after, limit=limit)
 
     async def set_password(
@@ -293,10 +300,10 @@ class Accounts:
         keep_session: bytes | str | None = None,
         by: By = APP,
     ) -> int:
-        """Change the password and end the account's sessions (but one); how many.
+        """Change the password, end the account's sessions, and return how many.
 
-        `keep_session` is the id of that one, or the `sid` of its access tokens. Raises
-        NotFound, PasswordRejected.
+        `keep_session` names one session that is not ended: by its id, or by the `sid`
+        of its access tokens. Raises NotFound, PasswordRejected.
         """
         if isinstance(keep_session, str):
             keep_session = from_text(keep_session)
@@ -315,7 +322,7 @@ class Accounts:
         )
 
     async def disable(self, account: str | bytes, *, by: By = APP) -> int:
-        """Let the account sign in no more and end its sessions; how many.
+        """Refuse the account from now on, end its sessions, and return how many.
 
         Raises NotFound.
         """
@@ -333,7 +340,7 @@ class Accounts:
         return await self._sessions.end_all(account_id, reason, by=by)
 
     async def enable(self, account: str | bytes, *, by: By = APP) -> None:
-        """Let the account sign in again. Old sessions stay dead. Raises NotFound."""
+        """Let the account sign in again. Ended sessions stay so. Raises NotFound."""
         await self._update(
             await self._id_of(account),
             lambda row: _changed(row, disabled=False),
@@ -345,7 +352,7 @@ class Accounts:
     async def set_roles(
         self, account: str | bytes, roles: Iterable[str], *, by: By = APP
     ) -> None:
-        """Replace the account's roles; its sessions have them from the next refresh.
+        """Replace the account's roles. Its sessions get them at their next refresh.
 
         Raises NotFound, InvalidRequest.
         """
@@ -361,10 +368,11 @@ class Accounts:
         await self._give_roles(account_id)
 
     async def _give_roles(self, account_id: bytes) -> None:
-        """Give the account's sessions the roles that it has.
+        """Give the account's sessions the roles that the account has.
 
-        Read again afterwards: of two that change roles at once, the later account row
-        counts, whoever reaches the sessions last.
+        Two callers may change the roles at once, and the one that wrote the account
+        first may reach the sessions last. So the account is read again afterwards,
+        until its sessions have the roles of the latest account row.
         """
         given = None
         while True:
@@ -375,13 +383,15 @@ class Accounts:
             await self._sessions.assign_roles(account_id, given)
 
     async def delete(self, account: str | bytes, *, by: By = APP) -> int:
-        """Remove the account and end its sessions; how many. Raises NotFound.
+        """Remove the account, end its sessions, and return how many. Raises NotFound.
 
-        An account made later under that name is another: its subject differs.
+        An account that is made later under the same name has another subject: it is a
+        different account.
         """
         account_id = await self._id_of(account)
-        # Disabled first: cut off half-way, this can be said again and finishes, where
-        # sessions of an account that is gone could no longer be named.
+        # The account is disabled first. If this is cut off half-way, it can be called
+        # again and finishes. If the account were deleted first, its sessions could no
+        # longer be found by its name.
         count = await self._disable(account_id, EndReason.ACCOUNT_DELETED, by)
         await self._update(
             account_id, lambda _: None, EventType.ACCOUNT_DELETED, "deleted", by
@@ -396,7 +406,11 @@ class Accounts:
         what: str,
         by: By,
     ) -> None:
-        """Change the row as it is when it is written. Raises NotFound."""
+        """Apply `change` to the row as it is at the moment of the write.
+
+        A row that another caller has changed meanwhile is read and changed again.
+        Raises NotFound, StoreUnavailable.
+        """
         for _ in range(limits.SWAP_ATTEMPTS):
             before = await self._current(account_id)
             event = Event(
@@ -424,8 +438,9 @@ def _changed(account: Account, **fields: object) -> Account:
 def normalise_name(name: str) -> str:
     """The one spelling under which a name is stored, looked up and throttled.
 
-    NFKC and case-folded, blanks around it dropped. Raises InvalidRequest for a name
-    that is empty, too long, or has characters that cannot be seen.
+    The name is normalised to NFKC, case-folded and stripped of blanks around it. Raises
+    InvalidRequest for a name that is empty, too long, or has characters that cannot be
+    seen.
     """
     folded = unicodedata.normalize("NFKC", name).casefold()
     folded = unicodedata.normalize("NFKC", folded).strip()
@@ -441,7 +456,7 @@ def normalise_name(name: str) -> str:
 
 
 def checked_roles(roles: Iterable[str]) -> tuple[str, ...]:
-    """Roles without repetition, in order. Raises InvalidRequest."""
+    """The roles without repetition, in the order given. Raises InvalidRequest."""
     found = tuple(dict.fromkeys(roles))
     if len(found) > limits.ROLES_MAX:
         message = f"An account has at most {limits.ROLES_MAX} roles."
@@ -462,10 +477,10 @@ def checked_roles(roles: Iterable[str]) -> tuple[str, ...]:
 
 
 def throttle_costs(name: str, address: str) -> tuple[Cost, Cost]:
-    """The counters of one attempt: its name's and its address's.
+    """The counters of one attempt: that of its name, then that of its address.
 
-    A name counts whether it exists or not; IPv6 counts by /64, which is what one
-    customer has.
+    A name is counted whether or not there is such an account. IPv6 addresses are
+    counted by /64, because that is what one customer of a provider has.
     """
     spelled = hashlib.sha256(name.encode()).hexdigest()[:32]
     return (

@@ -1,8 +1,8 @@
 """Sign-in attempts: counted before they are made, given back unless they failed.
 
-Counted first, so that parallel attempts cannot slip past. What stays counted is a wrong
-name or password and nothing else: not a success, not a fault of ours, and not a request
-that was cancelled.
+They are counted first, so that parallel attempts cannot pass the limit. Only a wrong
+name or password stays counted: not a success, not a fault of the server, and not a
+request that was cancelled.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from watchword.ports import Event, EventType, Throttle
 
 
 class Attempts:
-    """The throttle around one kind of sign-in."""
+    """Counts the attempts of one kind of sign-in, by the counters of the throttle."""
 
     def __init__(
         self, throttle: Throttle, events: EventLimit, background: Background
@@ -32,14 +32,15 @@ class Attempts:
     async def counted(
         self, costs: Sequence[Cost], address: str, now: int
     ) -> AsyncIterator[None]:
-        """One attempt, which fails where the body raises InvalidCredentials.
+        """A block that is one attempt. It has failed if it raises InvalidCredentials.
 
-        A success starts the first counter, that of the name, anew. Raises Throttled,
-        Overloaded, StoreUnavailable.
+        A success sets the first counter, that of the name, back to zero. Raises
+        Throttled, Overloaded, StoreUnavailable.
         """
         taking = asyncio.ensure_future(self._throttle.take(costs, now))
         try:
-            # Cancelled or not, the store counts it: only then is it known what to undo.
+            # The store counts the attempt even if the request is cancelled now. Its
+            # answer is needed to know what has to be undone.
             wait = await asyncio.shield(taking)
         except asyncio.CancelledError:
             self._give_back(costs, taking)
@@ -54,10 +55,12 @@ class Attempts:
         except InvalidCredentials:
             raise
         except BaseException:
-            # The caller need not wait for a store that may be away as well.
+            # The caller has its error already and does not wait: what failed may be the
+            # store, and then giving back would take long too.
             self._give_back(costs, taking)
             raise
-        # Whole, even if the request is cancelled now: given back once, and not twice.
+        # If the request is cancelled now, this goes on in the background: the attempt
+        # is given back exactly once.
         await self._give_back(costs, taking, forget=costs[0].key)
 
     def _give_back(
@@ -71,7 +74,7 @@ class Attempts:
             try:
                 wait = await taking
             except TryAgain:
-                return  # perhaps it was counted, perhaps not: then it stays
+                return  # it may not have been counted: nothing is given back
             if not wait:
                 await self._throttle.give_back(costs, forget=forget)
 

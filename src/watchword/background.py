@@ -1,8 +1,8 @@
-"""Work that no caller waits for to its end: tried again for a while, and bounded.
+"""Work that goes on when its caller has its answer: tried again for a while, bounded.
 
-What is undone after a failure (a session that was begun, an attempt that was counted)
-is undone here, for the store may be away at that very moment. Memory, not state: a
-process that ends forgets what it still had to do.
+After a failure something may have to be undone: a session that was begun, an attempt
+that was counted. That is done here, because the store may be away at that very moment.
+The work is kept in memory only: a process that ends forgets what it still had to do.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Final
 from watchword.errors import TryAgain
 
 PAUSES: Final = (0.5, 1, 2, 4, 8, 15, 30, 60, 60, 60, 60)
-"""Seconds between two tries: five minutes in all."""
+"""Seconds between one try and the next: five minutes in all."""
 
 PENDING_MAX: Final = 1000
-"""Pieces of work at once: each has a task and what it closes over, some 2 KB."""
+"""Pieces of work at once. Each is a task with its closure, about 2 KB."""
 
 PATIENCE: Final = 1.0
 """Seconds that a caller waits for the first try, before its own answer."""
@@ -28,7 +28,7 @@ _log = logging.getLogger("watchword")
 
 
 class Background:
-    """Runs work beside its callers. Belongs to one event loop."""
+    """Runs work in tasks of its own. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -36,9 +36,9 @@ class Background:
     def start(
         self, work: Callable[[], Awaitable[object]], what: str
     ) -> asyncio.Future[None]:
-        """Begin the work; the future is done once it has been tried for the first time.
+        """Begin the work. The future is done when the first try has ended.
 
-        Tried again while it raises TryAgain. `what` names it in the log.
+        The work is tried again while it raises TryAgain. `what` names it in the log.
         """
         tried: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if len(self._tasks) >= PENDING_MAX:
@@ -51,7 +51,7 @@ class Background:
         return tried
 
     async def close(self) -> None:
-        """Give what runs a moment to succeed, then give up."""
+        """Wait a moment for the work that is under way, then cancel it."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_CLOSING)
         for task in self._tasks:
@@ -60,7 +60,7 @@ class Background:
 
 
 async def waited(tried: asyncio.Future[None]) -> None:
-    """Wait for the first try, but not for long: the store may be what is away."""
+    """Wait for the first try, but not for long: the store may be away."""
     await asyncio.wait((tried,), timeout=PATIENCE)
 
 
@@ -80,7 +80,7 @@ async def _try(
             if not tried.done():
                 tried.set_result(None)
             await asyncio.sleep(pause or 0)
-    except Exception:  # noqa: BLE001 - logged; its caller has its own answer
+    except Exception:  # noqa: BLE001 - logged; the caller has an answer already
         _log.exception("%s: failed", what)
     finally:
         if not tried.done():

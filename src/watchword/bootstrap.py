@@ -1,8 +1,8 @@
 """The one place that names concrete classes: Settings -> Watchword.
 
-`prepare` is what the parent process does once (folder, secret, schema, first keys,
-first account); `Watchword` is what each process that serves holds. The clock and the
-source of randomness enter here and nowhere else.
+The parent process calls `prepare` once: it makes folder, secret, schema, first keys and
+first account. Each process that serves holds one `Watchword`. The clock and the source
+of randomness enter here and nowhere else.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def system_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-# Linux's monotonic clock stands still while the machine sleeps: this one goes on.
+# Linux's CLOCK_MONOTONIC stands still while the machine sleeps; CLOCK_BOOTTIME goes on.
 _MONOTONIC: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -82,14 +82,14 @@ def monotonic() -> int:
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """What `prepare` did, for whoever tells the user."""
+    """What `prepare` made: the command that called it tells the user."""
 
     made_secret: Path | None
     admin_password: str | None
 
 
 class Watchword:
-    """Everything that a process which serves needs, wired. Use `open_watchword`."""
+    """All parts that a serving process needs, wired. Made by `open_watchword`."""
 
     def __init__(
         self,
@@ -147,7 +147,7 @@ class Watchword:
             entropy=entropy,
         )
         self.subjects = authenticate and self._subjects(authenticate)
-        # Who signs in: the app's users where it has its own, else our accounts.
+        # An app with users of its own signs in those; otherwise accounts sign in.
         self.sign_in = (self.subjects or self.accounts).sign_in
         self.checker = self._checker()
 
@@ -183,27 +183,29 @@ class Watchword:
         )
 
     def issue_as(self, issuer: str) -> None:
-        """Be that issuer from now on, for an app that learns where it is served."""
+        """Use that issuer from now on, for an app that learns where it is served."""
         self.settings = self.settings.model_copy(update={"issuer": issuer})
         self.issuer = self.clients.issuer = self.checker.issuer = issuer
         self.sessions.issue_as(issuer)
 
     async def start(self, *, reseal: bool) -> None:
-        """Read keys and revocations: nothing is accepted before.
+        """Read keys and revocations. Nothing is accepted before that.
 
-        `reseal`: seal signing keys anew where an older secret did.
+        With `reseal`, signing keys that an older secret sealed are sealed anew under
+        the first one. Raises SettingsError, KeyRingError, StoreUnavailable.
         """
         try:
             await self.keys.start(reseal=reseal)
         except KeyRingError:
             if self.made_secret is None:
                 raise
-            self.made_secret.unlink(missing_ok=True)  # another machine was first
+            # Another machine has made keys meanwhile, under a secret of its own.
+            self.made_secret.unlink(missing_ok=True)
             raise lacking_secret(self.settings) from None
         await self.revocations.read()
 
     async def run(self) -> None:
-        """Follow the store and keep house, until cancelled."""
+        """Follow feed and keys, rotate keys and sweep, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(_every(limits.FEED_POLL, self.revocations.follow, "feed"))
             group.create_task(_every(limits.KEY_POLL, self.keys.refresh, "keys"))
@@ -213,14 +215,15 @@ class Watchword:
             group.create_task(_every(limits.SWEEP_EVERY, self.sweep, "sweep"))
 
     async def sweep(self) -> None:
-        """Delete what is over, in small steps; of all processes, one in each turn."""
+        """Delete what is over, in small steps. One process does it per interval."""
         now = self.clock()
         self.revocations.forget_expired()
         self.feed.forget_expired(now)
         if not self._steadiness.is_steady(now, self._monotonic()):
-            return  # the turn is left to a process whose clock may be right
+            return  # this clock may be wrong: another process sweeps
         turn = b"sweep %d" % (now // limits.SWEEP_EVERY)
-        # Whoever names it first: so one that died is replaced at the next turn.
+        # The first process to use this key sweeps. If it dies, another process sweeps
+        # at the next interval.
         if not all(await self.store.use_once([(turn, now + limits.HOUR)])):
             return
         swept = told = 0
@@ -229,16 +232,16 @@ class Watchword:
             if swept - told >= _SWEPT_TOLD:
                 told = swept
                 _log.info("sweep: %d rows deleted so far", swept)
-            await asyncio.sleep(0.05)  # refreshes first
+            await asyncio.sleep(0.05)  # lets refreshes pass
 
     async def check(self) -> None:
-        """Raises StoreUnavailable unless requests can be answered now."""
+        """Raises StoreUnavailable unless requests can be answered at this moment."""
         await self.health.check()
         _ = self.keys.active
         self.revocations.has_ended("")
 
     async def close(self) -> None:
-        """Finish what was accepted, then let go of threads and files."""
+        """Finish what was accepted, then end the threads and close the files."""
         await self.background.close()
         await self.revocations.close()
         await self.hasher.close()
@@ -260,10 +263,11 @@ async def open_watchword(
     authenticate: Authenticate | None = None,
     background: bool = True,
 ) -> AsyncIterator[Watchword]:
-    """A started Watchword over the settings' store, or over `store`.
+    """A started Watchword on the settings' store, or on `store`.
 
-    The secret is given, in the data folder, or made there for a store without keys.
-    An app with users of its own gives `authenticate`, which is asked at each sign-in.
+    The server secret comes from the settings or from the data folder. For a store
+    without keys it is made there. An app with users of its own gives `authenticate`,
+    which is called at each sign-in.
     Raises SettingsError, SchemaError, KeyRingError, StoreUnavailable.
     """
     check_secret_files(settings)
@@ -291,7 +295,8 @@ async def open_watchword(
         authenticate=authenticate,
     )
     try:
-        # Only for who serves: a command may have been given secrets in another order.
+        # Only a process that serves seals keys anew: a command may have been given the
+        # secrets in another order.
         await watchword.start(reseal=background)
         running = asyncio.create_task(watchword.run()) if background else None
         try:
@@ -308,11 +313,12 @@ async def open_watchword(
 async def prepare(settings: Settings) -> Prepared:
     """Make what a first start needs: folder, secret, schema, keys, the first account.
 
-    Run by the parent process only. Safe beside others that do the same at once.
+    Only the parent process calls it. Several servers may do so at the same time.
     """
     file = file_of(settings.database_url)
     if settings.admin_password is not None and file is not None and not file.exists():
-        # It becomes the administrator's: a bad one is refused before anything is made.
+        # It becomes the administrator's password, so a bad one is refused before
+        # anything is made.
         with _of_admin_password():
             given = settings.admin_password.get_secret_value()
             check_new_password(given, names=(_ADMIN, *CONTEXT))
@@ -326,7 +332,11 @@ async def prepare(settings: Settings) -> Prepared:
 
 
 async def _make_admin(settings: Settings, watchword: Watchword) -> str | None:
-    """The password that was drawn for the first account, if it was and counts."""
+    """Register the first account. Returns its password if that was drawn here.
+
+    Returns None where the password was given, or where another process has registered
+    the account first. Raises SettingsError for a password that cannot be used.
+    """
     given = settings.admin_password
     drawn = _kept_password(settings.data) if given is None else None
     chosen = drawn if given is None else given.get_secret_value()
@@ -338,7 +348,9 @@ async def _make_admin(settings: Settings, watchword: Watchword) -> str | None:
     except NameTaken:  # another process that started with us was first
         if drawn is not None:
             admin = await watchword.accounts.get(_ADMIN)
-            try:  # it shares our folder, and so our password, or it does not
+            # A process with the same data folder has drawn the same password. With
+            # another folder the password in ours is not that of the account.
+            try:
                 await watchword.hasher.verify(admin.password_hash, drawn, address="")
             except InvalidCredentials:
                 (settings.data / ADMIN_PASSWORD_FILE).unlink(missing_ok=True)
@@ -356,7 +368,7 @@ def _of_admin_password() -> Iterator[None]:
 
 
 def policy_of(settings: Settings) -> Policy:
-    """What the settings say of sessions; durations in milliseconds."""
+    """The policy of sessions that the settings ask for; durations in milliseconds."""
     return Policy(
         access_ttl=settings.access_ttl * limits.SECOND,
         refresh_idle=settings.refresh_idle * limits.SECOND,
@@ -375,8 +387,8 @@ def _refresh_tokens(server_secrets: Sequence[bytes]) -> RefreshTokens:
 def _proofs(
     role: str, store: Store, server_secrets: Sequence[bytes], clock: Clock
 ) -> Proofs:
-    # A proof made for this API must not pass where tokens are issued, nor the other way
-    # round (RFC 9449 §8.2): each role has nonces of its own.
+    # A proof made for this API must not be accepted where tokens are issued, nor the
+    # other way round. So each role has nonces of its own (RFC 9449 §8.2).
     keys = [derive(secret, "dpop-nonce") for secret in server_secrets]
     return Proofs(
         nonces=Nonces(keys, role, clock),
@@ -387,7 +399,7 @@ def _proofs(
 
 
 def _batched(work: Work) -> Callable[[bytes, Signed], Awaitable[None]]:
-    """Proofs are used up together, by one transaction."""
+    """Batches proofs, so that one transaction uses up many of them."""
     return Batcher(work, batch_max=limits.DPOP_BATCH_MAX).submit
 
 
@@ -396,11 +408,14 @@ async def _server_secrets(
 ) -> tuple[list[bytes], Path | None]:
     """The secrets given, or the one kept in the data folder, made there if need be.
 
-    The second value is the file that was made just now: only where there are no signing
-    keys, for a new secret beside them would hide that theirs is not here.
+    The second value is the file if it was made just now, else None. A secret is made
+    only for a store without signing keys. Keys are sealed under a secret: a new secret
+    beside them would hide that the right one is missing. Raises SettingsError.
     """
     revision, _ = await store.load_keys()
-    found = given_secrets(settings)  # only now: whoever makes keys has made it before
+    # The keys are read first: a process that makes keys writes its secret before them,
+    # so where keys are found the file is there as well.
+    found = given_secrets(settings)
     if found is not None:
         return found, None
     if revision:
@@ -415,7 +430,10 @@ async def _server_secrets(
 
 
 def given_secrets(settings: Settings) -> list[bytes] | None:
-    """What the settings or the data folder have; None where there is none."""
+    """The secrets of the settings or the data folder; None if neither has any.
+
+    Raises SettingsError for a file that is not text in UTF-8 or has too short a line.
+    """
     if settings.secret:
         return [one.get_secret_value().encode() for one in settings.secret]
     path = settings.data / SECRET_FILE
@@ -432,7 +450,10 @@ def given_secrets(settings: Settings) -> list[bytes] | None:
 
 
 def lacking_secret(settings: Settings) -> SettingsError:
-    """Without it nothing of the store works; another one would only hide that."""
+    """The error for a store whose server secret is missing.
+
+    Nothing in the store works without it, and a new secret would only hide that.
+    """
     path = settings.data / SECRET_FILE
     fault = (
         "the server secret of this store is not here: give WATCHWORD_SECRET, as its "
@@ -442,9 +463,11 @@ def lacking_secret(settings: Settings) -> SettingsError:
 
 
 def _kept_password(folder: Path) -> str:
-    """The first password, written down before it counts: a crash cannot lose it.
+    """The first account's password, kept in a file of that folder.
 
-    Of several processes that start at once, all read what the first one wrote.
+    The file is written before the account is made, so that a crash cannot lose the
+    password. Of several processes that start at once, all read what the first one
+    wrote.
     """
     path = folder / ADMIN_PASSWORD_FILE
     make_private(path, secrets.token_urlsafe(18), secrets.token_hex(4))
@@ -452,14 +475,17 @@ def _kept_password(folder: Path) -> str:
 
 
 async def _every(period: int, work: Callable[[], Awaitable[None]], what: str) -> None:
-    """Do it again and again; a failure is logged, and tried again at the next turn."""
+    """Do the work once per period (ms). A failure is logged; the next turn tries again.
+
+    `what` names the work in the log. Never returns: it is ended by cancelling it.
+    """
     failing = False
     while True:
         await asyncio.sleep(period / limits.SECOND)
         try:
             await work()
         except Exception:  # noqa: BLE001 - logged, and the next turn tries again
-            if not failing:  # once per outage, not four times a second
+            if not failing:  # logged once per outage, not four times a second
                 _log.exception("%s: failed, and tried again until it works", what)
             failing = True
         else:

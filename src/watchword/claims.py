@@ -1,4 +1,4 @@
-"""An app's own claims: asked for at each access token, and what if the app fails."""
+"""An app's own claims: asked for at each access token; a fault of the app is a 503."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from watchword.core.session import Session
 from watchword.errors import StoreUnavailable
 
 ClaimsHook = Callable[[Session], Awaitable[Mapping[str, Any]]]
-"""An app's own claims for an access token. If it raises, nothing is spent: 503."""
+"""Returns an app's own claims for an access token.
+
+If it raises, the answer is 503 and no token is spent.
+"""
 
 NONE: Final[Mapping[str, Any]] = {}
 _log = logging.getLogger("watchword.claims")
 
 
 async def claims_from(hook: ClaimsHook | None, session: Session) -> Mapping[str, Any]:
-    """What the app says of the session, without what only we may say.
+    """The claims that the app adds for the session, without those reserved to us.
 
-    Raises StoreUnavailable where the app fails.
+    Raises StoreUnavailable if the hook raises.
     """
     if hook is None:
         return NONE

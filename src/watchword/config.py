@@ -1,9 +1,9 @@
 """Settings: what an operator may choose, read once and passed in.
 
-Owns the names (`--port`, `WATCHWORD_PORT`, `port` in the file), their
-defaults, and every refusal to start that can be seen without opening a store. A flag
-wins over the environment, that over the file, that over the default. Durations are
-whole seconds. Nothing is read at import, and no fault repeats a secret.
+Owns the names (`--port`, `WATCHWORD_PORT`, `port` in the file), their defaults, and
+every refusal to start that does not need an open store. A flag wins over an environment
+variable, a variable over the file, the file over the default. Durations are whole
+seconds. Nothing is read at import, and no fault repeats a secret.
 """
 
 from __future__ import annotations
@@ -55,20 +55,27 @@ FILE_VARIABLE: Final = "WATCHWORD_CONFIG"
 FILE_NAME: Final = "watchword.toml"
 DEFAULT_DATA: Final = Path("watchword-data")
 DATABASE_URL: Final = r"^(memory:|sqlite:///.+|postgres(ql)?://.+)$"
-"""What `stores.STORES` opens: the two are layered side by side."""
+"""The URLs that `stores.STORES` opens.
+
+They are named here again, because neither module may import the other.
+"""
 SESSION_STORE_URL: Final = r"^rediss?(\+cluster)?://.+$"
-"""What `stores.SESSION_STORES` opens."""
+"""The URLs that `stores.SESSION_STORES` opens."""
 
 _SHOWN: Final = 60  # characters of a wrong value that a fault repeats
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "": 1}
-# Apps of web pages: their web view serves the pages under a scheme of its own, and
-# sends it as the origin. Only these: a mistyped https must not pass for one.
+# Frameworks that make apps out of web pages. Their web view serves the pages under a
+# scheme of its own and sends that as the origin. No other scheme is accepted: a
+# mistyped https must not pass for one.
 _APP_SCHEMES: Final = ("capacitor", "ionic", "tauri")
-_LABEL: Final = "[a-z0-9_-]+"  # of a host; browsers send others as xn--
+_LABEL: Final = "[a-z0-9_-]+"  # of a host; browsers send other letters as xn--
 
 
 def _seconds(value: object) -> int:
-    """`120s`, `2m`, `24h`, `7d`, a bare number or a timedelta, as whole seconds."""
+    """`120s`, `2m`, `24h`, `7d`, a bare number or a timedelta, as whole seconds.
+
+    Raises ValueError for anything else.
+    """
     if isinstance(value, timedelta):
         seconds, rest = divmod(value, timedelta(seconds=1))
         if rest:
@@ -102,20 +109,23 @@ def _issuer(value: str) -> str:
 
 
 def _origin(value: str) -> str:
-    """As browsers send it (RFC 6454 §6.2): another spelling would never match."""
+    """The origin, if it is spelt as browsers send it (RFC 6454 §6.2).
+
+    Another spelling would never match, so it raises ValueError.
+    """
     url = urlsplit(value)
     if url.port == {"https": 443, "http": 80}.get(url.scheme, 0):
         raise ValueError
     if url.scheme in _APP_SCHEMES:  # the app's own pages, from within its package
         return value
-    # Below `localhost` are names of this machine too (RFC 6761 §6.3): Tauri's pages on
-    # Windows are `http://tauri.localhost`.
+    # Names below `localhost` mean this machine too (RFC 6761 §6.3). Tauri's pages on
+    # Windows come from `http://tauri.localhost`.
     local = (url.hostname or "").endswith(".localhost")
     return value if local else _issuer(value)
 
 
 def _url(value: str) -> str:
-    """Raises ValueError where a bracket is missing, say."""
+    """The URL. Raises ValueError if it cannot be parsed or has a fragment."""
     if urlsplit(value).fragment:
         raise ValueError
     return value
@@ -128,7 +138,7 @@ def _scope(value: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _database_url(value: str) -> str:
-    # SQLite's own name for a database that is lost when it is closed.
+    # `:memory:` is SQLite's name for a database that is lost when it is closed.
     if value.startswith("sqlite:") and ("?" in value or value.endswith("/:memory:")):
         raise ValueError
     return _url(value)
@@ -177,7 +187,10 @@ def _database_of(given: Mapping[str, Any]) -> str:
 
 
 class Settings(BaseSettings):
-    """Frozen, and made from its arguments alone: `load_settings` reads the sources."""
+    """The settings: frozen, and made from the arguments alone.
+
+    `load_settings` reads the environment and the file.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX,
@@ -269,12 +282,15 @@ class Settings(BaseSettings):
     def settings_customise_sources(  # type: ignore[override]  # given by name
         cls, *_: object, init_settings: PydanticBaseSettingsSource, **_unread: object
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only the arguments: who merges the sources can name the one at fault."""
+        """Only the arguments are a source: pydantic reads nothing by itself.
+
+        `load_settings` merges the sources, so its faults can name the one at fault.
+        """
         return (init_settings,)
 
     @property
     def effective_issuer(self) -> str:
-        """The issuer: as given, or the address served."""
+        """The issuer that was given, else the address that is served."""
         if self.issuer is not None:
             return self.issuer
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -297,10 +313,10 @@ def load_settings(
     /,
     **flags: Any,  # noqa: ANN401 -- checked by Settings
 ) -> Settings:
-    """The settings of this process; a flag that is None or empty is not given.
+    """The settings of this process. A flag that is None or empty counts as not given.
 
-    Raises SettingsError with a sentence for each fault that there is; `named` is how
-    these call a flag.
+    Raises SettingsError with one sentence for each fault. `named` returns the name by
+    which these sentences call a flag.
     """
     faults: list[str] = []
     flags = {key: value for key, value in flags.items() if value not in (None, ())}
@@ -317,7 +333,10 @@ def load_settings(
 def _gather(
     flags: dict[str, Any], named: Callable[[str], str], faults: list[str]
 ) -> dict[str, Given]:
-    """The values of all sources by setting, the winner's each; unknown names noted."""
+    """The value of each setting, from the source that wins.
+
+    Adds a fault for each unknown name.
+    """
     environment = EnvSettingsSource(Settings)()
     if is_from_platform(_variable("port"), str(environment.get("port"))):
         del environment["port"]
@@ -357,7 +376,7 @@ def _unknown(name: str, known: Iterable[str]) -> str:
 
 
 def _read_secrets(given: dict[str, Given], faults: list[str]) -> None:
-    """Put in what the `_file` settings name."""
+    """Add the contents of the files that the `_file` settings name."""
     for key in ("database_url", "session_store_url", "secret", "admin_password"):
         if (file := given.get(f"{key}_file")) is None:
             continue
@@ -374,12 +393,17 @@ def _read_secrets(given: dict[str, Given], faults: list[str]) -> None:
 
 
 def _cleaned(key: str, entry: Given, faults: list[str]) -> Given:
-    """The value without what cannot be seen at its ends; a fault for the rest."""
+    """The value without invisible characters at its ends.
+
+    Adds a fault for a password with a blank at an end, for a path that is only blank,
+    and for a control character.
+    """
     strip = without_line_ends if key in _PASSWORDS else trimmed
     value = stripped(entry.value, strip)
     if not isinstance(value, str):
         return entry._replace(value=value)
-    if value != trimmed(value):  # of a password: it may be meant, or not
+    # Only a password can have blanks left: they may be meant or not.
+    if value != trimmed(value):
         faults.append(f"{entry.name} must not begin or end with a blank")
     elif entry.value and not value and key in _PATHS:
         faults.append(f"{entry.name} must be {Settings.model_fields[key].description}")
@@ -391,7 +415,7 @@ def _cleaned(key: str, entry: Given, faults: list[str]) -> Given:
 def _validate(
     given: dict[str, Given], faults: list[str]
 ) -> tuple[Settings, frozenset[str]]:
-    """The settings, with defaults for those that are wrong, and which these are."""
+    """The settings, with defaults for those that are wrong, and the names of those."""
     values = {key: entry.value for key, entry in given.items()}
     try:
         return Settings(**values), frozenset()
@@ -400,7 +424,8 @@ def _validate(
     wrong = frozenset(given).intersection(map(str, places))
     for key in sorted(wrong):
         field, value = Settings.model_fields[key], str(values[key])
-        # A URL's user name brings a password with it; a long value may be anything.
+        # A URL with a user name may have a password in it, and a long value may be a
+        # secret: neither is repeated.
         shown = field.repr and "@" not in value and len(value) <= _SHOWN
         was = f", not {value!r}" if shown else ""
         faults.append(f"{given[key].name} must be {field.description}{was}")
@@ -410,7 +435,7 @@ def _validate(
 def _conflicts(
     settings: Settings, given: Mapping[str, Given], wrong: frozenset[str]
 ) -> Iterator[str]:
-    """What is wrong between settings that are each right."""
+    """Faults of settings that contradict each other, a sentence each."""
 
     def name(key: str) -> str:
         return given[key].name if key in given else _variable(key)
@@ -437,7 +462,7 @@ def _conflicts(
 def _exposed(
     host: str, given: Mapping[str, Given], name: Callable[[str], str]
 ) -> Iterator[str]:
-    """What a server that others can reach lacks."""
+    """What a server lacks that other machines can reach, a sentence each."""
     if not given.keys() & {"tls_cert", "tls_key", "behind_proxy"}:
         yield (
             f"{host} is not loopback, and plain HTTP would be heard: give --tls-cert "

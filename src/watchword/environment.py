@@ -1,8 +1,8 @@
 """What surrounds the process: variables that a platform makes, and small files.
 
-Kubernetes puts the address of every service into every container, and Docker that of
-every link, under the service's own name: beside a service called `watchword-db` all of
-it begins as our settings do.
+Kubernetes puts the address of every service into the environment of every container,
+under the service's own name. Docker does so for every link. The variables of a service
+called `watchword-db` therefore begin as our settings do.
 """
 
 from __future__ import annotations
@@ -30,14 +30,17 @@ _PLATFORM: Final = re.compile(
 
 
 class Given(NamedTuple):
-    """A value, and its setting's name as the user wrote it."""
+    """A value, and the name of its setting as the operator wrote it."""
 
     value: Any
     name: str
 
 
 def is_from_platform(name: str, value: str) -> bool:
-    """Whether Kubernetes or Docker made that variable: no setting, and no typo."""
+    """Whether Kubernetes or Docker made that variable.
+
+    It is then neither a setting nor a mistyped one.
+    """
     return _PLATFORM.fullmatch(f"{name}={value}") is not None
 
 
@@ -50,7 +53,11 @@ def read_text(path: Path) -> str:
 
 
 def read_config(path: Path, faults: list[str], named_by: str | None) -> dict[str, Any]:
-    """What a TOML file has; nothing where there is none, unless something names it."""
+    """The values of a TOML file, with a fault for a file that cannot be read.
+
+    A file that is not there has no values. It is a fault only if a variable, whose name
+    is `named_by`, names the file.
+    """
     try:
         return tomllib.loads(read_text(path))
     except FileNotFoundError:
@@ -58,19 +65,23 @@ def read_config(path: Path, faults: list[str], named_by: str | None) -> dict[str
             faults.append(f"{named_by}: there is no file {path}")
     except OSError as reason:
         faults.append(f"{path} cannot be read: {reason.strerror}")
-    except ValueError:  # its text may repeat a line of the file, and so a secret
+    # The text of this error may repeat a line of the file, and so a secret.
+    except ValueError:
         faults.append(f"{path} is not a TOML file in UTF-8")
     return {}
 
 
 def unreadable(name: str, reason: Exception) -> str:
-    """Without the path: the secret itself may have been put there by mistake."""
+    """The fault of a setting whose file cannot be read.
+
+    It does not repeat the path: the secret itself may have been put there by mistake.
+    """
     why = f" ({reason.strerror})" if isinstance(reason, OSError) else ""
     return f"{name}: the file cannot be read{why}"
 
 
 def stripped(value: Any, strip: Callable[[str], str]) -> Any:  # noqa: ANN401 - TOML's
-    """A value or a list of them, each text stripped; a path becomes its text."""
+    """The value, or list of values, with each text stripped. A path becomes text."""
     if isinstance(value, list | tuple):
         return [stripped(one, strip) for one in value]
     return strip(str(value)) if isinstance(value, str | Path) else value

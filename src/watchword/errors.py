@@ -54,7 +54,7 @@ from typing import ClassVar
 
 
 class WatchwordError(Exception):
-    """The root. ``code`` is stable: programs may branch on it."""
+    """The root of all errors. ``code`` is stable: programs may branch on it."""
 
     code: ClassVar[str] = "error"
     message: ClassVar[str] = "Something went wrong."
@@ -64,16 +64,16 @@ class WatchwordError(Exception):
 
 
 class InvalidRequest(WatchwordError):
-    """The request's shape is wrong; sending it again unchanged cannot help."""
+    """The request is malformed: sending it again unchanged cannot help."""
 
     code = "invalid_request"
     message = "The request is malformed."
 
 
 class RetryKeyReused(InvalidRequest):
-    """The retry key that made the current token came with that token.
+    """A refresh token came with the retry key of the rotation that made it.
 
-    A key belongs to one rotation: a client that sends a constant key would switch
+    A key belongs to one rotation. A client that always sent the same key would switch
     reuse detection off. Nothing was spent; draw a new key.
     """
 
@@ -96,14 +96,14 @@ class InvalidTarget(InvalidRequest):
 
 
 class UnauthorizedClient(InvalidRequest):
-    """A known client, and not its right (RFC 6749 §5.2)."""
+    """The client is known but has no right to what it asks for (RFC 6749 §5.2)."""
 
     code = "unauthorized_client"
     message = "This client may not do that."
 
 
 class UnsupportedGrantType(InvalidRequest):
-    """A grant that does not exist here; the password grant among them."""
+    """A grant type that this server does not have, such as the password grant."""
 
     code = "unsupported_grant_type"
     message = "Supported grant types: refresh_token, client_credentials."
@@ -124,7 +124,7 @@ class InvalidProof(InvalidRequest):
 
 
 class NonceNeeded(InvalidRequest):
-    """A good proof without a current nonce: send it again with `nonce` in it."""
+    """A good proof without a current nonce: send a new one with `nonce` in it."""
 
     code = "use_dpop_nonce"
     message = "The DPoP proof needs the nonce of the DPoP-Nonce header."
@@ -184,18 +184,18 @@ class PasswordRejected(WatchwordError):
 
 
 class AuthenticationError(WatchwordError):
-    """The caller did not prove who they are."""
+    """The caller did not prove its identity."""
 
 
 class InvalidCredentials(AuthenticationError):
-    """Unknown name, wrong password or disabled account: never said which."""
+    """Unknown name, wrong password or disabled account: the error never says which."""
 
     code = "invalid_credentials"
     message = "The user name or the password is wrong."
 
 
 class InvalidClient(AuthenticationError):
-    """Unknown or disabled client, or a wrong secret: never said which."""
+    """Unknown or disabled client, or a wrong secret: the error never says which."""
 
     code = "invalid_client"
     message = "The client is unknown or did not authenticate."
@@ -220,14 +220,14 @@ class TokenInvalid(AccessTokenError):
 
 
 class TokenExpired(AccessTokenError):
-    """Genuine, and past its ``exp``: refresh, do not ask the user again."""
+    """A genuine token past its ``exp``: refresh, without asking the user to sign in."""
 
     code = "token_expired"
     message = "The access token has expired: refresh it."
 
 
 class TokenRevoked(AccessTokenError):
-    """Genuine, and its session has ended: sign in again."""
+    """A genuine token whose session has ended: sign in again."""
 
     code = "token_revoked"
     message = "The session of this access token has ended: sign in again."
@@ -252,7 +252,7 @@ class TokenNonceNeeded(AccessTokenError):
 
 
 class InsufficientAuthentication(AccessTokenError):
-    """Genuine, and the sign-in too old or too weak for this (RFC 9470 §3).
+    """A genuine token whose sign-in is too old or too weak for this (RFC 9470 §3).
 
     `acr_values` and `max_age` (seconds) are what is needed; None where any will do.
     """
@@ -273,7 +273,7 @@ class RefreshError(AuthenticationError):
 class RefreshInvalid(RefreshError):
     """Not a refresh token of this server, or not this client's, or not sent this way.
 
-    Nothing was revoked, nothing spent.
+    Nothing was revoked and nothing was spent.
     """
 
     code = "refresh_invalid"
@@ -281,7 +281,10 @@ class RefreshInvalid(RefreshError):
 
 
 class RefreshReused(RefreshError):
-    """A spent refresh token came back without proof of a retry: session revoked."""
+    """A spent refresh token came back without proof of a retry.
+
+    It may have been stolen, so its session was ended.
+    """
 
     code = "refresh_reused"
     message = (
@@ -305,7 +308,7 @@ class SessionRevoked(RefreshError):
 
 
 class SignedOut(RefreshError):
-    """A client holds no session: nobody signed in here, or it is over."""
+    """A Watchword client holds no session: there was no sign-in, or it is over."""
 
     code = "signed_out"
     message = "There is no session here: sign in."
@@ -314,8 +317,9 @@ class SignedOut(RefreshError):
 class TryAgain(WatchwordError):
     """Not now; the same request may be sent again after ``retry_after`` seconds.
 
-    Nothing was spent, but where a StoreUnavailable means that the end of a commit is
-    not known: then a refresh that carried a retry key finds its own rotation again.
+    Nothing was spent, with one exception. A StoreUnavailable may mean that it is not
+    known how a commit ended. If the refresh carried a retry key, sending it again then
+    finds its own rotation.
     """
 
     def __init__(self, message: str | None = None, *, retry_after: int = 1) -> None:
@@ -324,7 +328,7 @@ class TryAgain(WatchwordError):
 
 
 class Throttled(TryAgain):
-    """Too many failures (of sign-ins, of a client), or retries of one refresh."""
+    """Too many failed sign-ins, failures of a client, or retries of one refresh."""
 
     code = "throttled"
     message = "Too many failed sign-ins: wait before trying again."
@@ -345,14 +349,14 @@ class StoreUnavailable(TryAgain):
 
 
 class Unreachable(TryAgain):
-    """The server did not answer a client, or what answered is no Watchword."""
+    """No answer from the server, or an answer that is not from a Watchword."""
 
     code = "unreachable"
     message = "The server did not answer: try again shortly."
 
 
 class ConfigurationError(WatchwordError):
-    """The process cannot start, or must not, as it is set up."""
+    """The process cannot start, or must not start, with this configuration."""
 
 
 class SettingsError(ConfigurationError):
@@ -378,7 +382,7 @@ class KeyRingError(ConfigurationError):
 
 
 class TokenFileError(ConfigurationError):
-    """A client's token file is unreadable, somebody else's, or open to others."""
+    """A client's token file is unreadable, another user's, or open to other users."""
 
     code = "token_file"
 

@@ -1,4 +1,4 @@
-"""What an install without extras lacks is said where it is imported."""
+"""Imports of optional dependencies: one that fails says which extra to install."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ _OURS: Final = "watchword"
 
 
 class needs:  # noqa: N801 - a `with` statement, as contextlib's are named
-    """For imports of what an extra brings: one that fails names what to install.
+    """A block for the imports of an extra: one that fails names what to install.
 
-    The outermost names it: FastAPI's part asks for `watchword[fastapi]`, whatever of
-    that is missing. Raises ModuleNotFoundError.
+    Where blocks are nested, the outermost one names it: the FastAPI integration asks
+    for `watchword[fastapi]`, whichever of its packages is missing. Raises
+    ModuleNotFoundError.
     """
 
     def __init__(self, requirement: str) -> None:
@@ -32,7 +33,7 @@ class needs:  # noqa: N801 - a `with` statement, as contextlib's are named
 
 
 def lacking(error: ModuleNotFoundError, requirement: str) -> ModuleNotFoundError:
-    """The same error, with what to install; as it was where a module of ours lacks."""
+    """The error with what to install. If our own module is missing, the same error."""
     name = (error.name or "").partition(".")[0]
     if name in {"", _OURS}:
         return error

@@ -1,10 +1,10 @@
 """Audit events that any caller can cause: how many of them are written.
 
-An attempt that a throttle refuses costs the caller nothing, and a durable row would
-cost the server a disk write and 400 days of room. So one event a minute is written for
-each counter that refused (a network, a name, a client), and of each type no more than
-a ceiling for the process, whatever the callers do. What the ceiling leaves out is
-counted in the next event of that type (`left_out`) and logged.
+An attempt that a throttle refuses costs the caller nothing. A durable row for it would
+cost the server a disk write and disk space for 400 days. So one event a minute is
+written for each counter that refused (of a network, a name, a client). For each type of
+event the process also has a ceiling, whatever the callers do. Events above the ceiling
+are logged, and the next event of that type has their number (`left_out`).
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _log = logging.getLogger("watchword.audit")
 class Seldom:
     """Once a minute for each key.
 
-    Memory, not state: what is forgotten costs a repeated event at most.
+    Kept in memory only: a key that is forgotten costs a repeated event at most.
     """
 
     def __init__(self) -> None:
         self._told: OrderedDict[str, int] = OrderedDict()
 
     def is_due(self, now: int, *keys: str) -> bool:
-        """Whether none of these keys has had its turn; if so, none has for a minute."""
-        # The distance is absolute: a clock set back silences nothing.
+        """Whether no key has had its turn within a minute. If so, they have it now."""
+        # The distance is absolute, so that a clock set back silences nothing.
         for key in keys:
             told = self._told.get(key)
             if told is not None and abs(now - told) < limits.MINUTE:
@@ -51,7 +51,10 @@ class Seldom:
 
 
 class EventLimit:
-    """Writes such events with `record`, within the bounds of this module."""
+    """Writes events that callers can cause, within the bounds of this module.
+
+    `record` writes one event.
+    """
 
     def __init__(self, record: Record) -> None:
         self._record = record
@@ -62,7 +65,7 @@ class EventLimit:
     async def record(self, event: Event, *keys: str) -> None:
         """Write the event, unless one of `keys` has had one within a minute.
 
-        Raises StoreUnavailable.
+        An event above the ceiling of its type is only counted. Raises StoreUnavailable.
         """
         if not self._seldom.is_due(event.at, *keys) or not self._is_below(event):
             return
@@ -71,12 +74,12 @@ class EventLimit:
             event = replace(event, detail={**event.detail, "left_out": left_out})
         try:
             await self._record(event)
-        except BaseException:  # cancelled, too: the next event tells of them
+        except BaseException:  # also where cancelled: the next event has their number
             self._left_out[event.type] += left_out
             raise
 
     def _is_below(self, event: Event) -> bool:
-        """Whether the type has room; if not, the event is counted as left out."""
+        """Whether its type is below the ceiling. If not, counts it as left out."""
         ceiling = Cost(event.type, limits.EVENT_BURST, limits.EVENT_INTERVAL)
         counters, wait = take(self._ceilings, [ceiling], event.at)
         self._ceilings |= counters

@@ -1,15 +1,16 @@
-"""What this process tells others about ended sessions: a journal, and who waits for it.
+"""What this process tells its followers about ended sessions: a journal.
 
 The journal has the entries of the process's own revocation set, in the order in which
-they came to be known here, each with a sequence number of this process. A follower
-reads on from a cursor, `<incarnation>.<sequence>`; the incarnation is drawn anew for
-each process, so that a cursor of another one, or of before a restart, is recognised as
-foreign and answered with all there is. Who is answered by several processes in turn may
-name a cursor of each, separated by commas. Nothing is looked up in the store for it.
+the process learned of them. Each has a sequence number of this process. A follower
+reads on from a cursor, `<incarnation>.<sequence>`. The incarnation is drawn anew for
+each process. So a cursor of another process, or from before a restart, is recognised as
+foreign and answered with all entries. A follower that is answered by several processes
+in turn may send a cursor of each, separated by commas. The store is not asked for any
+of this.
 
-Entries leave from the front, once no access token of theirs can be left. A follower
-whose cursor lies before the front has missed nothing that still matters, and is told
-that it reads from the beginning.
+Entries leave at the front, once no access token of their session can be valid any more.
+A follower whose cursor lies before the front has missed nothing that still matters, and
+is told that it reads from the beginning.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ _CURSOR: Final = re.compile(r"([0-9a-f]{32})\.(\d{1,15})", re.ASCII)
 
 
 class Page(NamedTuple):
-    """Entries after a cursor, and what this process knew when it was made.
+    """Entries after a cursor, and what this process knew when the page was made.
 
-    `now` and `complete_as_of` are of its monotonic clock, in milliseconds: all that
-    ended before the latter is in here or was in earlier pages, if there is no `more`.
-    `complete`: it begins at the beginning.
+    `now` and `complete_as_of` are milliseconds of the process's monotonic clock. If
+    there is no `more`, every session that ended before `complete_as_of` is in this page
+    or was in an earlier one. `complete`: this page begins at the beginning.
     """
 
     cursor: str
@@ -48,8 +49,8 @@ class Page(NamedTuple):
 class Journal:
     """The entries since this process began. `incarnation` is 32 random hex digits.
 
-    `monotonic` gives milliseconds; `complete_as_of` tells, by that clock, when the
-    process's own read of the feed was last complete, None where it is not current.
+    `monotonic` returns milliseconds. `complete_as_of` returns, by that clock, when the
+    process itself last read the whole feed; None if that was too long ago.
     """
 
     def __init__(
@@ -61,7 +62,8 @@ class Journal:
         self._incarnation = incarnation
         self._monotonic = monotonic
         self._complete_as_of = complete_as_of
-        # Sequences have no gaps: the place of an entry is its sequence less the first.
+        # Each entry, and the instant of the monotonic clock at which it is over. There
+        # are no gaps: the index of an entry is its sequence less that of the first.
         self._entries: list[tuple[Ended, int]] = []
         self._first = 1
         self._news = asyncio.Event()
@@ -79,13 +81,13 @@ class Journal:
         return self._closed
 
     def add(self, entries: Sequence[Ended]) -> None:
-        """What has become known here just now, none of it said before."""
+        """Append entries that this process has just learned of for the first time."""
         here = self._monotonic()
         self._entries += [(one, here + one.until - one.at) for one in entries]
         self._wake()
 
     def forget_expired(self, now: int) -> None:
-        """Drop what lies at the front and is over by either clock."""
+        """Drop the entries at the front that are over by both clocks."""
         here, over = self._monotonic(), 0
         for entry, until in self._entries:
             if entry.until > now or until > here:
@@ -95,9 +97,9 @@ class Journal:
         self._first += over
 
     def page(self, after: str) -> Page:
-        """What follows that cursor; all from the beginning where it is not one of ours.
+        """The entries after that cursor; all, if it is not a cursor of this process.
 
-        Raises StoreUnavailable where this process does not know itself what has ended.
+        Raises StoreUnavailable if this process does not itself know what has ended.
         """
         complete_as_of = self._complete_as_of()
         if complete_as_of is None:
@@ -116,7 +118,10 @@ class Journal:
         )
 
     def _place(self, after: str) -> int | None:
-        """The index of the entry that follows the cursor among these that is ours."""
+        """The index of the entry after the cursor that is of this process.
+
+        None where there is no such cursor, or where it lies outside of the journal.
+        """
         parsed = filter(None, map(_CURSOR.fullmatch, after.split(",")))
         ours = next((one for one in parsed if one[1] == self._incarnation), None)
         if ours is None:
@@ -125,9 +130,10 @@ class Journal:
         return place if 0 <= place <= len(self._entries) else None
 
     async def wait(self, after: str, seconds: float) -> None:
-        """Until something follows that cursor, the time is over or the journal closes.
+        """Wait until there is an entry after that cursor, for `seconds` at most.
 
-        At once for a cursor that is not one of ours.
+        Returns early when the journal closes. Returns at once for a cursor that is not
+        of this process.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -136,10 +142,11 @@ class Journal:
 
     @contextlib.contextmanager
     def following(self, client_id: str, address: str) -> Iterator[None]:
-        """One more that waits. Raises Overloaded where too many do.
+        """A block that counts one more follower. Raises Overloaded if it is too many.
 
-        The first place of a client is its own, wherever it calls from, while there is
-        any; for more it shares with the other clients, and with those of its network.
+        Some places are kept for the first connection of each client, from whatever
+        network it comes. Further connections of a client share the other places with
+        all clients, and are limited per client and per network.
         """
         network = caller_of(address)
         most = limits.FEED_FOLLOWERS
@@ -165,7 +172,7 @@ class Journal:
                 del places[key]
 
     def close(self) -> None:
-        """Let go of all who wait: the process is about to stop."""
+        """Wake all waiting followers: the process is about to stop."""
         self._closed = True
         self._wake()
 

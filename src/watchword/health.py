@@ -1,4 +1,4 @@
-"""Whether the store takes writes, and why it did not, for operators."""
+"""Whether the store takes writes; for operators, the log says why it does not."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from watchword.errors import Overloaded, StoreUnavailable
 from watchword.failures import Seldom
 from watchword.ports import Clock, Store
 
-_SHOWN: Final = 200  # characters of a cause
+_SHOWN: Final = 200  # characters of a cause that the log repeats
 _log = logging.getLogger("watchword.store")
 
 
 class Health:
-    """The store of one process. `name` is the process's own."""
+    """The health of the store, as one process sees it. `name` names that process."""
 
     def __init__(
         self, store: Store, clock: Clock, monotonic: Callable[[], int], name: bytes
@@ -32,10 +32,11 @@ class Health:
         self._fault: StoreUnavailable | None = None
 
     async def check(self) -> None:
-        """Raises StoreUnavailable unless a read works, and a write a moment ago.
+        """Raises StoreUnavailable unless a read works now and a write worked recently.
 
-        A full disk, or a server that became read-only, answers reads for ever. Anyone
-        may ask this, so no more is written than one small row within WRITE_TRIED.
+        A store with a full disk, or one that has become read-only, still answers reads,
+        so a write is tried too. Any caller may ask this without signing in: therefore
+        at most one small row is written per WRITE_TRIED milliseconds.
         """
         await self._store.check()
         async with self._turn:
@@ -44,7 +45,7 @@ class Health:
                 self._tried_at = here
                 self._fault = await self._try_a_write()
             if self._fault is not None:
-                # Without where it was raised before: that would grow with each caller.
+                # Without the old traceback, which would grow with each caller.
                 raise self._fault.with_traceback(None)
 
     async def _try_a_write(self) -> StoreUnavailable | None:
@@ -53,15 +54,16 @@ class Health:
             key = b"ready %b %d" % (self._name, now)
             await self._store.use_once([(key, now + limits.MINUTE)])
         except Overloaded:
-            return None  # it has too much to do, and does it
+            return None  # it is busy with writes, and so it takes them
         except StoreUnavailable as fault:
             return fault
         return None
 
     def tell(self, fault: StoreUnavailable) -> None:
-        """Log what a caller got 503 for, once a minute for each kind of cause.
+        """Log why a caller was answered with 503, once a minute for each kind of cause.
 
-        What the store's library said, without its details: they may repeat a row.
+        Logs the first line of what the store's library said, and not the details, which
+        may repeat a row.
         """
         cause: BaseException = fault
         while cause.__cause__ is not None:

@@ -1,6 +1,6 @@
-"""What a library raised, as a sentence for the operator, not a class name.
+"""What a library raised, as a sentence for the operator instead of a class name.
 
-The libraries are known by their names alone: none is imported for it.
+The libraries' errors are recognised by their names, so no library is imported here.
 """
 
 from __future__ import annotations
@@ -53,16 +53,17 @@ _SYSTEM: Final[tuple[tuple[type[OSError], str], ...]] = (
     (ConnectionRefusedError, "nothing listens there"),
     (TimeoutError, "no answer in time"),
 )
-# What these say is a sentence, and has no password in it.
+# The error texts of these libraries are sentences and never contain a password.
 _SPEAKS: Final = ("apsw", "asyncpg", "redis")
 _ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 
 
 def reason_of(error: BaseException) -> str:
-    """Why it failed: of all that it was raised from, what says most.
+    """Why it failed: the cause nearest to the origin that has a sentence.
 
-    Without a full stop. The texts of unknown libraries are not repeated: one may have a
-    URL in it, and so a password.
+    Returns the sentence without a full stop, or the class name of the first cause. The
+    texts of unknown libraries are not repeated: they may contain a URL, and so a
+    password.
     """
     chain = list(_causes(error))
     for cause in reversed(chain):
@@ -72,7 +73,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def tls_reason(error: BaseException) -> str | None:
-    """The same, where TLS is why; else None."""
+    """Why TLS failed, as a sentence; None where the error has another cause."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLError):
             return _of_tls(cause)
@@ -80,7 +81,10 @@ def tls_reason(error: BaseException) -> str | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """From the error to what began it, hidden ones too: HTTP clients hide TLS's."""
+    """The error and its causes, ending with the first one that was raised.
+
+    Also those suppressed by `raise ... from None`: HTTP clients hide TLS errors so.
+    """
     seen: set[int] = set()
     following: BaseException | None = error
     while following is not None and id(following) not in seen:
@@ -109,7 +113,8 @@ def _of_system(error: BaseException) -> str:
             return sentence
     if not isinstance(error, OSError):
         return ""
-    # asyncio joins the faults of several addresses to one text, without a number.
+    # Where several addresses fail, asyncio raises one error with all their texts and no
+    # error number: the number is taken from the text.
     found = _ERRNO.search(str(error))
     number = int(found[1]) if error.errno is None and found else error.errno
     return str(error) if number is None else _in_words(number)

@@ -1,7 +1,8 @@
 """Retries of one refresh: how many, and which of them an operator should hear of.
 
-Memory, not state: a retry changes nothing, so nothing is written with its answer, and
-what is forgotten here (a restart, the oldest of many) costs a repeated event at most.
+The counts are kept in memory only. A retry changes nothing, so nothing is written with
+its answer. A count that is lost (by a restart, or as the oldest of many) costs a
+repeated event at most.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _log = logging.getLogger("watchword.retries")
 
 
 class _Seen(msgspec.Struct):
-    """What is remembered of one session."""
+    """The retries of one session: when its rate has run down, and what was recorded."""
 
     runs_down: int | None = None
     told: set[tuple[int, bool, bool]] = msgspec.field(default_factory=set)
@@ -43,7 +44,7 @@ class Retries:
         self._recording: set[asyncio.Task[None]] = set()
 
     def count(self, session: Session, address: str, now: int) -> None:
-        """One more retry of the session's current generation. Raises Throttled."""
+        """Count a retry of the session's current generation. Raises Throttled."""
         seen = self._seen.setdefault(session.id, _Seen())
         if len(self._seen) > _SESSIONS_KEPT:
             self._seen.popitem(last=False)
@@ -54,7 +55,8 @@ class Retries:
             raise Throttled(message, retry_after=wait // 1000 + 1)
         late = abs(now - session.rotated_at) > limits.RETRY_LATE
         elsewhere = address != session.address
-        # Once per generation and kind: a replay every second is not an event a second.
+        # Recorded once per generation and kind, so that a client which repeats itself
+        # every second does not cause an event every second.
         this = (session.generation, late, elsewhere)
         if this not in seen.told:
             seen.told = {one for one in seen.told if one[0] == session.generation}
@@ -70,8 +72,10 @@ class Retries:
             **kind,
             rotated_from=session.address,
         )
-        # Nothing changed, so nothing is lost with it: the answer does not wait.
-        key = f"{session.id.hex()} {kind}"  # rotations are as many as its client likes
+        # A retry changes nothing, so losing its event loses no change: the answer does
+        # not wait for it. The key has no generation, because a client can rotate as
+        # often as it likes.
+        key = f"{session.id.hex()} {kind}"
         task = asyncio.create_task(self._record_quietly(event, key))
         self._recording.add(task)
         task.add_done_callback(self._recording.discard)
@@ -79,5 +83,5 @@ class Retries:
     async def _record_quietly(self, event: Event, key: str) -> None:
         try:
             await self._events.record(event, key)
-        except Exception:  # noqa: BLE001 - logged; the answer has gone out
+        except Exception:  # noqa: BLE001 - logged; the answer has been sent
             _log.exception("an audit event was not written: %s", event.type)

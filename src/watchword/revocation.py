@@ -1,10 +1,11 @@
-"""Who has been logged out: the set in memory, and the feed that fills it.
+"""Which sessions have ended: the set in memory, and the feed that fills it.
 
-One entry per session that ended before its time, kept until its last access token has
-expired: the set stays tiny. The process that ends a session adds it at once; every
-other process follows the feed, within a second. Nothing is accepted before the first
-complete read, nor when the last one is older than a bound: then nobody knows, and the
-answer is 503, not 401, for the client must not sign its user out.
+There is one entry per session that ended before its time. It is kept until the
+session's last access token has expired, so the set stays tiny. The process that ends a
+session adds it at once; every other process learns of it from the feed within a second.
+Nothing is accepted before the first complete read, nor when the last complete read is
+older than a bound. The process then does not know what has ended. It answers 503 and
+not 401, because a client that gets 401 would sign its user out.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ _PATIENCE: Final = limits.FEED_PATIENCE / limits.SECOND
 
 
 class Revocations:
-    """The sessions whose access tokens are dead before their `exp`.
+    """The sessions whose access tokens are refused before their `exp`.
 
-    `monotonic` measures in milliseconds how old the last read is, and how long an entry
-    has been here: a clock that is set must neither blind the process nor make it trust
-    an old feed, nor forget. `on_news` is given what was not known before.
+    `monotonic` (milliseconds) measures how old the last read is, and how long an entry
+    has been in the set. Wall clocks can be set: that must not make the process refuse
+    everything, trust an old feed or forget an entry. `on_news` is called with the
+    entries that were not known before.
     """
 
     def __init__(
@@ -44,9 +46,9 @@ class Revocations:
         self._ended = EndedSessions()
         self._cursor: Cursor | None = None
         self._complete_at: int | None = None
-        # When the last page of that read was asked for: so old is its cursor.
+        # When the last page of that read was asked for: that is the age of its cursor.
         self._asked_at: int | None = None
-        # Reads under way; of those, which had a page lately and which had none.
+        # The reads under way; those that got a page lately; those that got none.
         self._reads: set[asyncio.Task[None]] = set()
         self._moved: set[asyncio.Task[Any] | None] = set()
         self._hung: set[asyncio.Task[None]] = set()
@@ -55,24 +57,27 @@ class Revocations:
         return len(self._ended)
 
     def has_ended(self, sid: str) -> bool:
-        """Whether that session ended. Raises StoreUnavailable when nobody can say."""
+        """Whether that session ended. Raises StoreUnavailable if that is not known."""
         if not self.is_current():
             raise StoreUnavailable
         return sid in self._ended
 
     def is_current(self) -> bool:
-        """Whether the feed was read completely, and recently enough."""
+        """Whether the last complete read of the feed is recent enough."""
         if self._complete_at is None:
             return False
         return self._monotonic() - self._complete_at <= limits.FEED_STALE
 
     @property
     def complete_as_of(self) -> int | None:
-        """By the monotonic clock: all that ended before is known. None: not current."""
+        """Every session that ended before this instant is known.
+
+        Milliseconds of the monotonic clock; None if the set is not current.
+        """
         return self._complete_at if self.is_current() else None
 
     def add(self, entries: Iterable[Ended]) -> None:
-        """Sessions that ended, known from the feed or because we ended them."""
+        """Add sessions that ended, read from the feed or ended by this process."""
         here = self._monotonic()
         news = [
             one
@@ -85,16 +90,19 @@ class Revocations:
             self._on_news(news)
 
     def learn(self, session: Session) -> None:
-        """Likewise of a row: whoever says that it has ended refuses its tokens too."""
+        """Add the session if its row says that it has ended.
+
+        A process that tells a client of the end must refuse the access tokens as well.
+        """
         if session.revoked_at is not None:
             entry = session.feed_entry()
             if entry.until > self._clock():
                 self.add([entry])
 
     async def read(self) -> None:
-        """Read the feed on from where we are, however long it takes.
+        """Read the feed on from the last cursor, however many pages that takes.
 
-        Raises StoreUnavailable where a page does not come.
+        Raises StoreUnavailable if a page does not come in time.
         """
         begun, now = self._monotonic(), self._clock()
         asked_at = self._asked_at
@@ -108,16 +116,17 @@ class Revocations:
             self._moved.add(asyncio.current_task())
             if not feed.more:
                 break
-            await asyncio.sleep(0)  # a store on this machine may not wait by itself
-        # What was committed since the first page was asked for may be missing, and the
-        # store may know itself to be behind.
+            # A store on this machine may answer without ever yielding to other tasks.
+            await asyncio.sleep(0)
+        # Ends that were committed after the first page was asked for may be missing.
+        # The store may also say that it is itself behind.
         complete_at = begun - max(0, now - feed.complete_as_of)
         if self._complete_at is None or complete_at >= self._complete_at:
             self._cursor, self._complete_at = cursor, complete_at
             self._asked_at = asked_at
 
     async def _page(self, cursor: Cursor | None, now: int) -> Feed:
-        # An answer to what was asked longer ago than this would be worth nothing.
+        # An answer that takes longer would already be too old to use.
         try:
             async with asyncio.timeout(limits.FEED_STALE / limits.SECOND):
                 return await self._store.ended(cursor, now, limits.FEED_PAGE)
@@ -125,10 +134,11 @@ class Revocations:
             raise StoreUnavailable from error
 
     async def follow(self) -> None:
-        """The same, beside a read that hangs; to be called again and again.
+        """Begin a read and wait for it. To be called again and again.
 
-        Raises what the read raised; StoreUnavailable where nothing has come for a
-        while. A long read, of many pages, is waited for as long as they come.
+        While a read hangs, the next call begins another one beside it. A long read, of
+        many pages, is waited for as long as pages come. Raises what the read raised,
+        and StoreUnavailable if no page has come for a while.
         """
         if self._reads <= self._hung and len(self._reads) < limits.FEED_READS:
             read = asyncio.create_task(self.read())
@@ -142,22 +152,23 @@ class Revocations:
         if not done and self._hung == waiting:
             raise StoreUnavailable("The revocation feed does not answer.")
         for read in done:
-            if read.cancelled():  # not by us: whoever follows goes on
+            if read.cancelled():  # not by this task, which has to go on following
                 raise StoreUnavailable
             read.result()
 
     def _over(self, read: asyncio.Task[None]) -> None:
         self._reads.discard(read)
         if not read.cancelled():
-            read.exception()  # whoever still waits for it has it
+            # Retrieved, so that asyncio does not log it. Waiting tasks get it as well.
+            read.exception()
 
     async def close(self) -> None:
-        """Let go of reads that hang, and do not wait long for that."""
+        """Cancel the reads that hang, and wait for them only briefly."""
         for read in self._reads:
             read.cancel()
         if self._reads:
             await asyncio.wait(self._reads, timeout=_PATIENCE)
 
     def forget_expired(self) -> None:
-        """Drop the entries whose access tokens have surely all expired by now."""
+        """Drop the entries whose access tokens have certainly expired."""
         self._ended.forget_expired(self._clock(), self._monotonic())

@@ -1,11 +1,12 @@
-"""Files that hold secrets: made for their owner alone; what others may do to them.
+"""Files that hold secrets: made for their owner alone; what other users may do to them.
 
-A server believes what its secret file says: a user that may write that file, or put
-another in its place, makes tokens of any account. As `ssh` does with its keys, a file
-or folder that everyone on the machine may write is refused; so is one that another user
-put into a folder where everyone may, such as `/tmp`. Two things differ from `ssh`, for
-secrets in containers are mounted so: what everyone may *read*, and what *one* other
-user may change, is a warning, and so is a mounted folder that everyone may write.
+A server believes what its secret file says. A user that may write that file, or put
+another file in its place, can make tokens of any account. As `ssh` does with its keys,
+a file or folder that every user of the machine may write is refused. So is a file that
+another user put into a folder where every user may, such as `/tmp`. Two cases are only
+a warning here, unlike in `ssh`, because secrets are mounted into containers in this
+way: a file that every user may *read* or *one* other user may change, and a mounted
+folder that every user may write.
 """
 
 from __future__ import annotations
@@ -21,25 +22,28 @@ from watchword.config import Settings
 from watchword.errors import SettingsError
 from watchword.stores import file_of
 
-# As the kernel: more links than that are a loop.
+# As in the Linux kernel: more links than this count as a loop.
 _LINKS_MAX: Final = 40
-# Root may change anything anyway. What belongs to no user of this container is shown as
-# the last: `user_namespaces(7)`.
+# Root may change anything anyway. A file whose owner has no id in this container is
+# shown as owned by the last one, `_UNMAPPED`: see `user_namespaces(7)`.
 _ROOT: Final = 0
 _UNMAPPED: Final = 65534
 
 
 SECRET_FILE: Final = "secret"  # noqa: S105 - a name
-"""In the data folder, where no secret is given."""
+"""The file in the data folder with the server secret, if the settings give none."""
 
 ADMIN_PASSWORD_FILE: Final = "admin-password"  # noqa: S105 - a name
-"""In the data folder, until an operator has seen it."""
+"""The file in the data folder with the first account's password.
+
+An operator is to read and delete it.
+"""
 
 
 def check_secret_files(settings: Settings) -> list[str]:
-    """What others may do to the settings' secret files, a sentence each.
+    """What other users may do to the settings' secret files, a sentence each.
 
-    Raises SettingsError where one cannot be believed.
+    Raises SettingsError for a file that cannot be trusted.
     """
     files = [settings.data / ADMIN_PASSWORD_FILE, *_named_by(settings)]
     if not settings.secret:
@@ -66,16 +70,17 @@ def _named_by(settings: Settings) -> Iterator[Path]:
 
 
 class Exposure(NamedTuple):
-    """A sentence on what others may do, and whether the file cannot be believed."""
+    """A sentence on what other users may do, and whether the file is refused for it."""
 
     sentence: str
     refused: bool
 
 
 def exposures_of(path: Path) -> Iterator[Exposure]:
-    """What others may do to that file, or to a folder or link on the way to it.
+    """What other users may do to that file, or to a folder or link on the way to it.
 
-    None for what is not there, or is no file: a pipe has no name to be replaced at.
+    Yields nothing for a path that is not there or is not a file: a pipe, say, has no
+    name at which another could take its place.
     """
     if os.name != "posix" or not path.is_file():
         return
@@ -90,9 +95,10 @@ def _by_everyone(entry: Path, found: os.stat_result) -> Iterator[Exposure]:
     if stat.S_ISLNK(found.st_mode):
         return  # a link's own mode means nothing
     is_folder = stat.S_ISDIR(found.st_mode)
-    sticky = is_folder and found.st_mode & stat.S_ISVTX  # others cannot replace ours
+    # In a sticky folder other users cannot replace files of ours.
+    sticky = is_folder and found.st_mode & stat.S_ISVTX
     if found.st_mode & stat.S_IWOTH and not sticky:
-        # Kubernetes makes volumes so; no other user is in the container.
+        # Kubernetes mounts volumes in this way, and the container has no other user.
         mounted = is_folder and entry.is_mount()
         sentence = f"{entry}: everyone on this machine may write it (chmod o-w)"
         yield Exposure(sentence, refused=not mounted)
@@ -112,7 +118,7 @@ def _by_owner(
 
 
 def _steps(path: Path) -> Iterator[tuple[Path, os.stat_result, os.stat_result]]:
-    """Each folder, link and file on the way, and the folder that it lies in."""
+    """Each folder, link and file on the way: path, its status, its folder's status."""
     root = here = Path(path.anchor)
     folder = here.lstat()
     yield here, folder, folder
@@ -140,12 +146,11 @@ def _steps(path: Path) -> Iterator[tuple[Path, os.stat_result, os.stat_result]]:
 
 
 def make_private(path: Path, text: str, tag: str) -> bool:
-    """Create a file whole or not at all, durably; False where there is one already.
+    """Create a file whole or not at all, durably. False if there is one already.
 
-    Raises OSError.
-    `tag` makes the name of the file that is written first: no two calls share one.
-    Raises SettingsError for a link to what is not there: a volume that is not mounted,
-    and a new file in its place would hide that.
+    `tag` makes the name of the temporary file unique: no two calls share one. Raises
+    OSError. Raises SettingsError for a link to a file that is not there: its volume may
+    not be mounted, and a new file in its place would hide that.
     """
     if path.exists():
         return False
@@ -155,8 +160,8 @@ def make_private(path: Path, text: str, tag: str) -> bool:
     while not changed[-1].exists():
         changed.append(changed[-1].parent)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # Written aside, then linked into place: of several processes that start at once
-    # one wins, and none ever reads half of it.
+    # Written to a temporary file, then linked into place. Of several processes that
+    # start at once exactly one creates the file, and none ever reads half of it.
     aside = path.with_name(f".{path.name}.{os.getpid()}.{tag}")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -169,7 +174,9 @@ def make_private(path: Path, text: str, tag: str) -> bool:
         return False
     finally:
         aside.unlink()
-    for folder in changed:  # the names too: a crash would leave keys without a secret
+    # The folders are synced too. Otherwise a crash could lose the file's name, and
+    # leave signing keys without their secret.
+    for folder in changed:
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -1,7 +1,8 @@
-"""Users that an app has already: its own check in the place of our accounts.
+"""Users that an app has already: the app's own check takes the place of our accounts.
 
-The app says who signs in; the throttle before it, the sessions after it and the answer
-to a wrong password are the same as ever. The accounts' table stays empty.
+The app decides whether a name and password are right. The throttle before that, the
+sessions after it and the answer to a wrong password are the same as for accounts. The
+table of accounts stays empty.
 """
 
 from __future__ import annotations
@@ -40,13 +41,13 @@ from watchword.passwords.pool import FairPool
 from watchword.ports import Clock, Event, EventType, Store
 
 _ID_BITS: Final = 128
-# Sign-ins at once: whoever would wait longer is better told to come back.
+# Sign-ins under way at once. One more would wait too long: it is told to come back.
 SIGN_INS_MAX: Final = 256
 _log = logging.getLogger("watchword.subjects")
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody signs in with. `address` is where the request comes from."""
+    """The name and password of a sign-in. `address` is where the request comes from."""
 
     username: str
     password: str
@@ -59,7 +60,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 class Subject(msgspec.Struct, frozen=True):
     """One of the app's users: the `sub` of the tokens, and the roles in them.
 
-    A number becomes the UUID of that value: 7 is
+    A number becomes the UUID with that value: 7 becomes
     ``00000000-0000-0000-0000-000000000007``.
     """
 
@@ -68,22 +69,23 @@ class Subject(msgspec.Struct, frozen=True):
 
 
 SubjectId = uuid.UUID | int | str
-"""A subject as the app knows it, or the `sub` of its tokens."""
+"""A user's id as the app has it, or the `sub` of the user's tokens."""
 
 Authenticate = Callable[[Credentials], Awaitable[Subject | None] | Subject | None]
-"""The app's check, async or not (then it runs on a thread). None: refused.
+"""The app's check. It returns the user, or None to refuse the sign-in.
 
-It should cost the same for a name that it does not know. If it raises, the answer is
-503 and the attempt is not counted.
+It may be async; otherwise it runs on a thread. It should take as long for an unknown
+name as for a wrong password. If it raises, the answer is 503 and the attempt is not
+counted.
 """
 
 
 _Known = tuple[bytes, tuple[str, ...]]
-"""A subject's id, as sessions know it, and its roles."""
+"""A subject's id as sessions store it (16 bytes), and its roles."""
 
 
 class Subjects:
-    """Signs in whom the app's own check knows."""
+    """Signs in the users that the app's own check accepts."""
 
     def __init__(
         self,
@@ -100,9 +102,10 @@ class Subjects:
         self._clock = clock
         self._events = EventLimit(store.record)
         self._attempts = Attempts(store, self._events, background)
-        # For each sign-in under way: whose sessions were ended meanwhile.
+        # For each sign-in under way, the subjects whose sessions were ended meanwhile.
         self._under_way: dict[int, set[bytes]] = {}
-        # For a check that blocks: low priority, fair between addresses, bounded.
+        # For a check that blocks: threads of low priority, fair between addresses, in
+        # bounded number.
         self._threads = FairPool(cpus(), QUEUE_LIMIT)
 
     async def sign_in(
@@ -116,10 +119,10 @@ class Subjects:
         user_agent: str = "",
         prove: Callable[[], Awaitable[None]] | None = None,
     ) -> Grant:
-        """A new session for whom the app's check knows.
+        """A new session for the user that the app's check accepts.
 
-        Raises InvalidCredentials without saying why, InvalidRequest for a name that
-        none could have; Throttled, Overloaded, StoreUnavailable. For `prove` see
+        Raises InvalidCredentials without saying why, InvalidRequest for a name that no
+        user could have, Throttled, Overloaded, StoreUnavailable. For `prove` see
         `Accounts.sign_in`.
         """
         if len(self._under_way) >= SIGN_INS_MAX:
@@ -140,7 +143,8 @@ class Subjects:
             )
         finally:
             del self._under_way[id(ended)]
-        # The app may have said yes to a user as it was before.
+        # The app may have accepted the user just before it ended the user's sessions,
+        # after a change of password, say. Then this session has to end as well.
         async with self._sessions.taken_back_on_failure(grant.session.id, address):
             if account_id in ended:
                 raise InvalidCredentials
@@ -154,9 +158,9 @@ class Subjects:
         but: bytes | None = None,
         by: By = APP,
     ) -> int:
-        """End the subject's sessions, or all but one; how many were alive.
+        """End the subject's sessions, or all but one. Returns how many were alive.
 
-        Raises ValueError for what is no id, NotFound for the `sub` of a client.
+        Raises ValueError for a value that is no id, NotFound for the `sub` of a client.
         """
         account_id = account_id_of(subject_id)
         for ended in self._under_way.values():
@@ -164,11 +168,15 @@ class Subjects:
         return await self._sessions.end_all(account_id, reason, but=but, by=by)
 
     async def close(self) -> None:
-        """End the threads, once the checks that run are done."""
+        """End the threads, after the checks that are running."""
         await asyncio.to_thread(self._threads.close)
 
     async def _check(self, name: str, password: str, address: str) -> _Known:
-        """Whom the app knows by these credentials; every attempt is counted first."""
+        """The user that the app accepts. Every attempt is counted before the check.
+
+        Raises InvalidCredentials, InvalidRequest, Throttled, Overloaded,
+        StoreUnavailable.
+        """
         costs = throttle_costs(normalise_name(name), address)
         now = self._clock()
         given = Credentials(username=name, password=password, address=address)
@@ -181,9 +189,10 @@ class Subjects:
             raise
 
     async def _asked(self, given: Credentials, waiting: str) -> _Known:
-        """What the app says; threads are shared fairly between the callers `waiting`.
+        """The user that the app's check returns.
 
-        Raises InvalidCredentials where the app knows no such user.
+        Threads are shared fairly between callers; `waiting` names this one. Raises
+        InvalidCredentials if the check returns None, StoreUnavailable if it raises.
         """
         check = self._authenticate
         call = check if inspect.isroutine(check) else type(check).__call__
@@ -193,7 +202,7 @@ class Subjects:
             else:
                 job = self._threads.submit(waiting, partial(check, given))
                 answer = await asyncio.wrap_future(job)
-            # A lambda or a partial may return what is still to be awaited.
+            # A lambda or a partial may return an awaitable, too.
             subject = await answer if inspect.isawaitable(answer) else answer
             known = None
             if subject is not None:
@@ -210,10 +219,10 @@ class Subjects:
 
 
 def account_id_of(subject_id: SubjectId) -> bytes:
-    """The 16 bytes under which sessions know a subject. Raises ValueError, NotFound."""
+    """The 16 bytes by which sessions name a subject. Raises ValueError, NotFound."""
     if isinstance(subject_id, str):
         known = from_text(subject_id)
-        if known is None:  # the token of a client: no user stands behind it
+        if known is None:  # the `sub` of a client's own token, which is no user's
             raise NotFound
         return known
     if isinstance(subject_id, int):

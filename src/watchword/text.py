@@ -1,7 +1,7 @@
-"""The ends of a value that a person or a program wrote: what cannot be seen there.
+"""Invisible characters at the ends of a value that a person or a program wrote.
 
 A line end from `echo`, a byte order mark from an editor, a blank from copying: none of
-them is meant, and none can be seen in a log. Blanks inside of a value are the value's.
+them is meant, and none can be seen in a log. Blanks inside of a value belong to it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Final
 
 _BLANKS: Final = frozenset({"Zs", "Zl", "Zp"})
-# Format characters end some words that are meant: U+E007F ends the flag of Scotland.
-# These show nothing, and are where editors and web pages put them.
+# Not all format characters: some end a text on purpose, as U+E007F ends the flag of
+# Scotland. These show nothing, and editors and web pages put them at the ends.
 _UNSEEN: Final = frozenset(
     "\N{SOFT HYPHEN}\N{ZERO WIDTH SPACE}\N{LEFT-TO-RIGHT MARK}\N{RIGHT-TO-LEFT MARK}"
     "\N{WORD JOINER}\N{ZERO WIDTH NO-BREAK SPACE}"
@@ -25,12 +25,15 @@ def trimmed(text: str) -> str:
 
 
 def without_line_ends(text: str) -> str:
-    """The same, but blanks stay: a password is used exactly as it was typed."""
+    """The text without line ends and byte order marks at its ends.
+
+    Blanks stay, because a password is used exactly as it was typed.
+    """
     return _stripped(text, _is_control)
 
 
 def has_control(text: str) -> bool:
-    """Whether a control character stands anywhere in it."""
+    """Whether the text contains a control character."""
     return any(unicodedata.category(char) == "Cc" for char in text)
 
 

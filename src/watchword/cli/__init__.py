@@ -1,7 +1,7 @@
 """The `watchword` command. One file per noun.
 
-`running.py` is what they share and `output.py` what they print with. Modules of the
-engine are imported inside the commands: `watchword --help` is quick.
+`running.py` is what the commands share, and `output.py` how they print. Modules of the
+engine are imported inside the commands, so that `watchword --help` is quick.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`watchword audit`: what happened, and what happens."""
+"""`watchword audit`: show the audit log, and follow it."""
 
 from __future__ import annotations
 

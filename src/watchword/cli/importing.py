@@ -1,4 +1,4 @@
-"""`watchword user import`: JSON lines to accounts, many to a commit."""
+"""`watchword user import`: makes accounts from JSON lines, many in one commit."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from watchword.accounts import Accounts
     from watchword.core.actor import By
 
-# Far below what a store takes at once, and enough that its commit costs little.
+# Far below what a store accepts at once, and enough to make a commit's cost per account
+# small.
 _BATCH: Final = 512
 
 
 class _Row(NamedTuple):
-    """The account of a line."""
+    """The account that a line describes, with the number of the line."""
 
     line: int
     name: str
@@ -31,11 +32,11 @@ class _Row(NamedTuple):
 
 
 class Import:
-    """One run: what was made, and what is wrong with the lines that were not.
+    """One run: the number of accounts made, and the faults of the lines refused.
 
-    The accounts of a batch are made at once: SQLite commits them together, PostgreSQL
-    over all its connections. Lines that want the same name or subject never share a
-    batch: the first one counts.
+    The accounts of a batch are made at the same time: SQLite commits them together,
+    PostgreSQL uses all its connections. Lines with the same name or subject are never
+    in one batch, so that the first of them counts.
     """
 
     def __init__(self, accounts: Accounts, by: By) -> None:
@@ -49,9 +50,9 @@ class Import:
     async def read(
         self, lines: Iterable[bytes], tell_bytes: Callable[[int], None]
     ) -> tuple[int, list[dict[str, Any]]]:
-        """How many were made, and a fault with its line for each that was refused.
+        """Make the accounts. Returns how many, and a fault for each line refused.
 
-        Raises TryAgain where the store fails; what was made before that stays.
+        Raises TryAgain if the store fails; accounts that were made before that stay.
         """
         for number, line in enumerate(lines, 1):
             if line.strip():
@@ -103,7 +104,10 @@ def _is_of_its_line(error: BaseException) -> bool:
 
 
 def _parsed(number: int, line: bytes) -> _Row:
-    """The account of a line. No fault repeats the line: it holds a hash."""
+    """The account of a line. Raises InvalidRequest.
+
+    No fault repeats the line, because it has a password hash.
+    """
     from watchword.accounts import normalise_name
 
     try:

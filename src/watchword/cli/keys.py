@@ -1,4 +1,4 @@
-"""`watchword keys`: what signs access tokens, and the secret that it rests under."""
+"""`watchword keys`: keys that sign access tokens, and the secrets that seal them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ def rotate(data: Path | None, as_json: bool) -> None:
     tell(as_json, f"{kid} signs from now on.", active=kid)
 
 
-# One key id in 64 begins with a dash: here it is no option, and no short one is either.
+# One key id in 64 begins with a dash. This command has no short options, so such an id
+# is not taken for one.
 @keys.command(
     context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]}
 )
@@ -111,7 +112,7 @@ def _row(
 
 
 async def _sealed_again(watchword: Watchword, fingerprint: str) -> int | None:
-    """When the keys were last sealed again, if that was under this secret."""
+    """The instant at which the keys were last sealed again, if under this secret."""
     from watchword.keys import RESEALED
 
     newest = await watchword.store.last_event()

@@ -1,7 +1,7 @@
 """What the commands print: sentences and tables for people, JSON for programs.
 
-Names, addresses and devices come from outside: none of their control characters
-reaches a terminal.
+Names, addresses and devices come from clients. So their control characters are never
+printed to a terminal.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from watchword.reasons import reason_of
 
 
 def tell(as_json: bool, sentence: str, **facts: Any) -> None:  # noqa: ANN401
-    """Say it to a person, or give the facts to a program."""
+    """Print the sentence for a person, or the facts as JSON for a program."""
     click.echo(json.dumps(facts) if as_json else sentence)
 
 
@@ -30,7 +30,7 @@ def table(
     *,
     leave_out: Sequence[str] = (),
 ) -> None:
-    """Rows under their names, without the columns to leave out; JSON as a list."""
+    """Print rows as a table without the columns to leave out, or as a JSON list."""
     if as_json:
         click.echo(json.dumps(rows))
         return
@@ -47,7 +47,7 @@ def table(
 
 
 def facts(as_json: bool, found: dict[str, Any]) -> None:
-    """One thing: a line for each of its facts; JSON as an object."""
+    """Print the facts of one thing: a line for each, or a JSON object."""
     if as_json:
         click.echo(json.dumps(found))
         return
@@ -59,7 +59,7 @@ def facts(as_json: bool, found: dict[str, Any]) -> None:
 
 
 def complain(error: WatchwordError, *, as_json: bool) -> None:
-    """An error on standard error: a line, or one for each wrong setting."""
+    """Print an error on standard error: one line, or one for each wrong setting."""
     lines = error.faults if isinstance(error, SettingsError) else [_sentence(error)]
     for line in lines:
         told = json.dumps({"code": error.code, "message": line})
@@ -67,7 +67,7 @@ def complain(error: WatchwordError, *, as_json: bool) -> None:
 
 
 def _sentence(error: WatchwordError) -> str:
-    """Its message; with the reason, where a store failed in the middle of it."""
+    """The error's message; with the reason, if it is that the store has failed."""
     if isinstance(error, StoreUnavailable) and str(error) == error.message:
         cause = error.__cause__
         return error.message if cause is None else f"The store: {reason_of(cause)}."
@@ -75,7 +75,7 @@ def _sentence(error: WatchwordError) -> str:
 
 
 def visible(value: object) -> str:
-    """One line without control characters, whatever a client sent."""
+    """The value as one line without control characters, whatever a client sent."""
     if isinstance(value, list | tuple):
         value = " ".join(map(str, value))
     text = "-" if value is None or value == "" else str(value)
@@ -83,7 +83,7 @@ def visible(value: object) -> str:
 
 
 def utc(instant: int) -> str:
-    """An instant of the engine, for people and programs."""
+    """An instant (milliseconds since the Unix epoch) as text in UTC."""
     return datetime.fromtimestamp(instant / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

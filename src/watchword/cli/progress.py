@@ -1,4 +1,4 @@
-"""Signs of life of commands that may take minutes: on a terminal, and nowhere else."""
+"""Progress of commands that may take minutes, shown only on a terminal."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _EVERY_SECONDS: Final = 1.0
 
 @contextlib.contextmanager
 def elapsing(doing: str) -> Iterator[None]:
-    """Tell for how long that has been under way, each second, once it takes a while.
+    """A block whose running time is shown each second, once it takes a while.
 
-    A thread tells it: a store may hold up the event loop meanwhile.
+    A thread prints it, because a store may block the event loop meanwhile.
     """
     if not sys.stderr.isatty():
         yield
@@ -51,12 +51,12 @@ def _tell(doing: str, over: threading.Event) -> None:
 
 @contextlib.contextmanager
 def reading(file: IO[bytes], doing: str) -> Iterator[Callable[[int], None]]:
-    """A bar that is told how many bytes of a file have been read on."""
+    """A block with a progress bar. Yields a function to be told how much was read."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return
     found = os.fstat(file.fileno())
-    # What is piped in has no size: then the bar moves, and has no end.
+    # Piped input has no size: then the bar only moves.
     size = found.st_size if stat.S_ISREG(found.st_mode) else None
     with click.progressbar(
         repeat(None), length=size, label=doing, file=sys.stderr

@@ -1,9 +1,10 @@
 """What the commands share: options, settings, an open engine, exit codes.
 
-A wrong setting exits with 2 after naming all of them, and so does one that cannot be
-used here, such as a port that is in use; every other error of ours is one line on
-standard error and exits with 1; Ctrl-C exits with 130, and `serve` with 0. Only `serve`
-and `user add` make a new store: a mistyped --data must not look like an empty one.
+A command with wrong settings names all of them and exits with 2. So does a command with
+a setting that cannot be used here, such as a port that is in use. Every other error of
+ours is one line on standard error, and the command exits with 1. After Ctrl-C a command
+exits with 130, and `serve` with 0. Only `serve` and `user add` make a new store: a
+mistyped --data must not look like an empty store.
 """
 
 from __future__ import annotations
@@ -35,17 +36,17 @@ Result = TypeVar("Result")
 PAGE: Final = 500
 _OPERATOR_MAX: Final = 64
 INTERRUPTED: Final = 130
-"""The exit code after Ctrl-C: 128 and the number of SIGINT, as shells have it."""
+"""The exit code after Ctrl-C: 128 plus the number of SIGINT, as in shells."""
 
 _DATABASE_URL: Final = "watchword.database_url"
-# Longer than any password that is meant.
+# Longer than any allowed password.
 _PASSWORD_LINE_MAX: Final = 8 * 1024
 
 
 def options(command: Callable[..., None]) -> Callable[..., None]:
     """Add --data, --database-url and --json, which every command on a store takes.
 
-    See `guarded`.
+    Errors become exits: see `guarded`.
     """
     data = click.option(
         "--data",
@@ -67,7 +68,7 @@ def _keep_url(context: click.Context, _: click.Parameter, url: str | None) -> No
 
 
 def guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --json, and turn errors into exits."""
+    """Add --json, and turn errors into messages and exit codes."""
 
     @functools.wraps(command)
     def run(*, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's
@@ -77,7 +78,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             complain(error, as_json=as_json)
             sys.exit(2 if isinstance(error, SettingsError) else 1)
         except BrokenPipeError:
-            raise  # `| head`: click knows what to do
+            raise  # after `| head`, say: click handles it
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             complain(WatchwordError(where + reason_of(error)), as_json=as_json)
@@ -90,18 +91,18 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _end_of_interrupted(error: BaseException) -> None:
-    """Exit as programs do that Ctrl-C has ended; not for a "no" to a question."""
+    """Exit as a program that was ended by Ctrl-C. Does nothing after a "no"."""
     causes = (error, error.__context__)
     if any(isinstance(cause, KeyboardInterrupt) for cause in causes):
-        click.echo(err=True)  # behind the ^C of the terminal
+        click.echo(err=True)  # ends the line in which the terminal has shown ^C
         sys.exit(INTERRUPTED)
 
 
 def settings_of(data: Path | None, **flags: Any) -> Settings:  # noqa: ANN401
-    """The settings, of a store that may be new; `--data` and other flags win.
+    """The settings, for a store that may not exist yet. `--data` and other flags win.
 
-    A store that an app made has its secret beside its file, unless something else says
-    where that is. Raises SettingsError.
+    A store that an app made has its secret in the same folder. That one is used unless
+    a setting says where the secret is. Raises SettingsError.
     """
     from watchword.config import ENV_PREFIX, load_settings
     from watchword.stores import file_of
@@ -136,9 +137,10 @@ def _beside_its_secret(settings: Settings) -> Settings:
 
 
 def existing(data: Path | None, *, secret: bool = True) -> Settings:
-    """The settings, of a store that is there, and of its server secret, if needed.
+    """The settings, for a store that exists.
 
-    Raises SettingsError.
+    Raises SettingsError if it does not exist, or if its server secret is missing and
+    `secret` says that it is needed.
     """
     settings = settings_of(data)
     file = database_of(settings)
@@ -167,7 +169,7 @@ def database_of(settings: Settings) -> Path | None:
 def with_engine(
     settings: Settings, work: Callable[[Watchword], Awaitable[Result]]
 ) -> Result:
-    """What `work` returns, on the open store."""
+    """Open the store, run `work` on it, and return its result."""
     from watchword.bootstrap import open_watchword
 
     async def run() -> Result:
@@ -180,7 +182,7 @@ def with_engine(
 async def every_row(
     fetch: Callable[..., Awaitable[list[Result]]], key: Callable[[Result], Any]
 ) -> list[Result]:
-    """All rows of what comes page by page, each following the `key` of the last."""
+    """All rows of a paged list. Each page begins behind the `key` of the last row."""
     rows: list[Result] = []
     following: dict[str, Any] = {}
     while True:
@@ -192,7 +194,7 @@ async def every_row(
 
 
 async def every_session(fetch: Callable[..., Awaitable[SessionPage]]) -> list[Session]:
-    """All sessions of what comes page by page."""
+    """All sessions of a paged list."""
     page = await fetch(limit=PAGE)
     rows = list(page.sessions)
     while page.onward is not None:
@@ -202,20 +204,20 @@ async def every_session(fetch: Callable[..., Awaitable[SessionPage]]) -> list[Se
 
 
 def operator() -> By:
-    """Whose command this is, for the audit log: the operating system's user."""
+    """The operator that runs this command, for the audit log: the system's user."""
     try:
         name = _name_of_user()
-    except (ImportError, KeyError, OSError):  # nothing has a name for this id
+    except (ImportError, KeyError, OSError):  # the user's id has no name
         name = ""
-    plain = name.encode(errors="replace").decode()  # a name may be any bytes
+    plain = name.encode(errors="replace").decode()  # names may not be valid text
     return By(Actor.OPERATOR, name=plain[:_OPERATOR_MAX])
 
 
 def _name_of_user() -> str:
-    """By the id of this process: a variable such as LOGNAME says what it is told to."""
+    """The name of this process's user id. Variables such as LOGNAME can be forged."""
     if sys.platform == "win32":
         return getpass.getuser()
-    import pwd  # not everywhere
+    import pwd  # not on every platform
 
     return pwd.getpwuid(os.geteuid()).pw_name
 
@@ -226,9 +228,9 @@ def piped_password() -> str:
 
 
 def standard_input(limit: int, *, line: bool = False) -> str:
-    """What is piped in, or its first line: never more than `limit` bytes and one.
+    """Standard input, or its first line: at most `limit` bytes and one more.
 
-    Without a byte order mark. Raises WatchwordError for what is not UTF-8.
+    A byte order mark is left out. Raises WatchwordError if it is not UTF-8.
     """
     stream = sys.stdin.buffer
     raw = stream.readline(limit + 1) if line else stream.read(limit + 1)

@@ -1,4 +1,4 @@
-"""`watchword serve`: prepare once, tell a new user what they need, then serve."""
+"""`watchword serve`: prepare once, tell a new operator what to do, then serve."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def serve(
     try:
         flags["behind_proxy"] = " ".join(behind_proxy) or None
         _serve(settings_of(data, **flags), as_json=as_json)
-    except KeyboardInterrupt:  # however far it came, it was asked to stop
+    except KeyboardInterrupt:  # also before it serves: it was asked to stop
         sys.exit(0)
 
 
@@ -54,7 +54,8 @@ def _serve(settings: Settings, *, as_json: bool) -> None:
 
     if faults := list(tls_faults(settings)):
         raise SettingsError(faults)
-    # Before anything is made: a start that cannot serve leaves nothing behind.
+    # Bound before anything is made, so that a start that cannot serve leaves nothing
+    # behind.
     with bind(settings) as listeners:
         port = listeners[0].getsockname()[1]
         settings = settings.model_copy(update={"port": port})
@@ -63,13 +64,13 @@ def _serve(settings: Settings, *, as_json: bool) -> None:
 
 
 def _prepare(settings: Settings, *, as_json: bool) -> None:
-    """Make what a first start makes, and tell the user."""
+    """Make what a first start needs, and tell the operator what was made."""
     from watchword.bootstrap import prepare
     from watchword.secret_files import ADMIN_PASSWORD_FILE
 
     prepared = asyncio.run(prepare(settings))
     kept = None
-    # What is printed may be in a log for years: only a terminal is shown it.
+    # The password is printed only to a terminal: a log might keep it for years.
     if prepared.admin_password is not None and (as_json or not sys.stdout.isatty()):
         kept = settings.data / ADMIN_PASSWORD_FILE
     url = _address(settings)
@@ -89,7 +90,7 @@ def _prepare(settings: Settings, *, as_json: bool) -> None:
 
 
 def _made(secret: Path | None, password: str | None, kept: Path | None) -> list[str]:
-    """What a first start made, for the user to read."""
+    """What a first start has made, as lines for the operator."""
     lines = []
     if secret is not None:
         lines.append(
@@ -107,9 +108,10 @@ def _made(secret: Path | None, password: str | None, kept: Path | None) -> list[
 
 
 def _address(settings: Settings) -> str:
-    """Where callers reach the server: the issuer where they come by that name.
+    """The URL at which callers reach the server.
 
-    In plain HTTP on loopback, an issuer names what will be public one day.
+    That is the issuer if the server has HTTPS or is behind a proxy. In plain HTTP on
+    loopback the issuer may name a later, public address: then it is the local one.
     """
     if settings.tls_cert or settings.behind_proxy:
         return settings.effective_issuer.rstrip("/")
@@ -117,10 +119,11 @@ def _address(settings: Settings) -> str:
 
 
 def _curl(settings: Settings, url: str, password: str | None, kept: Path | None) -> str:
-    """A line that works as it stands: a sign-in when the password is known."""
+    """A command line to try the server: a sign-in if the password is known."""
     how = "curl -s"
     if settings.issuer is None and settings.tls_cert is not None:
-        how += f" --cacert {quote(str(settings.tls_cert))}"  # made for trying, likely
+        # Without an issuer the certificate is probably self-signed, for trying out.
+        how += f" --cacert {quote(str(settings.tls_cert))}"
     elif settings.issuer is None and settings.behind_proxy:
         how += " -H 'X-Forwarded-Proto: https'"
     if password is None:

@@ -1,4 +1,4 @@
-"""`watchword sessions`: who is signed in where, and ending it."""
+"""`watchword sessions`: list sessions, and end them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def list_(name: str | None, data: Path | None, as_json: bool) -> None:
 
 
 async def _living(watchword: Watchword, account_id: bytes | None) -> list[Session]:
-    """The live sessions of an account, or of all."""
+    """The live sessions of an account, or of all accounts (None)."""
     return await every_session(partial(watchword.sessions.page, account_id))
 
 

@@ -1,6 +1,6 @@
 """`watchword login`, `token` and `logout`: a user's session on this machine.
 
-They talk to a server as any client does, and need none of its settings.
+These commands talk to a server as any client does, and do not need its settings.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _usual_file() -> Path:
-    # Anything but an absolute path is to be ignored (XDG Base Directory).
+    # A path that is not absolute must be ignored (XDG Base Directory specification).
     given = os.environ.get("XDG_CONFIG_HOME", "")
     folder = Path(given) if given.startswith("/") else Path.home() / ".config"
     return folder / "watchword" / "session.json"

@@ -1,4 +1,4 @@
-"""`watchword inspect`: what a token is, and whether it works now. Changes nothing."""
+"""`watchword inspect`: tells what a token is, and whether it works. Changes nothing."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def inspect(data: Path | None, as_json: bool) -> None:
 
 
 async def _inspect_access(watchword: Watchword, token: str) -> dict[str, Any]:
-    """What an access token says, and what of it is true."""
+    """What an access token says, and whether that is true."""
     parts = token.split(".")
     header, claims = (_object(part) for part in (parts * 2)[:2])
     if len(parts) != 3 or header is None or claims is None:  # noqa: PLR2004 - a JWS
@@ -70,7 +70,7 @@ async def _inspect_access(watchword: Watchword, token: str) -> dict[str, Any]:
     if session_id is not None:
         (session,) = await watchword.store.load([session_id])
     client = await _client(watchword, claims.get("client_id"))
-    # Where it may be used: at this API, and at those of its session or client.
+    # The audiences that it may have: this API, and those of its session or client.
     audiences = {
         watchword.settings.audience,
         *(() if session is None else session.audience),
@@ -110,14 +110,14 @@ def _client_state(client: Client | None) -> str:
 
 
 def _binding(cnf: object) -> dict[str, str]:
-    """That it works with a proof only; no binding, no line."""
+    """A line that says that the token needs a proof; none if it is not bound."""
     if not isinstance(cnf, dict) or "jkt" not in cnf:
         return {}
     return {"boundTo": f"the DPoP key {cnf['jkt']}: not accepted as a Bearer token"}
 
 
 def _signature(watchword: Watchword, token: str, claims: dict[str, Any]) -> str:
-    """Whether a key of ours made it, whoever and whatever it was made for."""
+    """Whether a key of ours made the signature, for any issuer and any audience."""
     from watchword.verify import Checker
 
     audience = claims.get("aud")
@@ -140,7 +140,10 @@ def _signature(watchword: Watchword, token: str, claims: dict[str, Any]) -> str:
 def _mismatches(
     watchword: Watchword, claims: dict[str, Any], audiences: set[str]
 ) -> dict[str, str]:
-    """For which other server a token was made: often one with other settings."""
+    """Issuer and audience of the token, where they differ from the settings here.
+
+    The cause is often a server that runs with other settings than this command.
+    """
     settings = watchword.settings
     issuer, audience = claims.get("iss"), claims.get("aud")
     found = {}
@@ -156,14 +159,14 @@ def _mismatches(
 
 
 async def _inspect_refresh(watchword: Watchword, token: str) -> dict[str, Any]:
-    """What a refresh token names, and what would become of it."""
+    """What a refresh token names, and what the answer to it would be."""
     from watchword.core.refresh_token import PREFIX
 
     found: dict[str, Any] = {"kind": "refresh token", "state": RefreshInvalid.code}
     body = token.removeprefix(PREFIX)
     if re.fullmatch(r"[A-Za-z0-9_-]{76}", body, re.ASCII) is None:
         return {**found, "shape": "damaged: cut off, or with something added"}
-    # Read as `core/refresh_token.py` lays it out, be the MAC right or not.
+    # Parsed here in the layout of `core/refresh_token.py`, even if the MAC is wrong.
     raw = urlsafe_b64decode(body)
     end = 1 + limits.SESSION_ID_BYTES
     session_id, generation = raw[1:end], int.from_bytes(raw[end : end + 4])
@@ -181,7 +184,7 @@ async def _inspect_refresh(watchword: Watchword, token: str) -> dict[str, Any]:
         return {**found, "mac": "wrong"}
     if session is None:
         return found
-    # As its client would present it: what is asked is the state of the token itself.
+    # Judged as if its own client had sent it: only the token's state is asked for.
     presented = Presented(
         session_id,
         generation,
@@ -232,7 +235,7 @@ def _policy(watchword: Watchword) -> Policy:
 
 
 def _object(segment: str) -> dict[str, Any] | None:
-    """A JSON object in base64url, or None. For showing, not for believing."""
+    """A JSON object in base64url, or None. It is only shown, and never trusted."""
     try:
         value = json.loads(urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
     except (ValueError, RecursionError):

@@ -66,7 +66,7 @@ def check(data: Path | None, as_json: bool) -> None:
     new = ""
     try:
         settings = settings_of(data)
-        # Before the store is opened, which makes its file private.
+        # Checked before the store is opened, because opening makes its file private.
         seen += check_secret_files(settings)
         found += [*tls_faults(settings), *_store(settings, data)]
         file = database_of(settings)
@@ -89,13 +89,13 @@ def check(data: Path | None, as_json: bool) -> None:
 def _store(settings: Settings, named: Path | None) -> Iterator[str]:
     file = database_of(settings)
     if file is not None and not file.exists():
-        # A mistyped --data must not look like a store that is in order.
+        # A mistyped --data must not look like a good store.
         if named is not None and not named.exists():
             yield f"--data {named}: there is no such folder"
         for folder in {settings.data, file.parent}:
             yield from _room(folder)
         return
-    if not settings.secret:  # it is kept there, or will be
+    if not settings.secret:  # then the data folder has the secret, or will have it
         yield from _room(settings.data)
     try:
         asyncio.run(_open(settings))
@@ -106,7 +106,10 @@ def _store(settings: Settings, named: Path | None) -> Iterator[str]:
 
 
 async def _open(settings: Settings) -> None:
-    """Raise what `serve` would meet at the store and with its keys. Makes nothing."""
+    """Raise the errors that `serve` would get from the store and its keys.
+
+    Makes nothing.
+    """
     import secrets
 
     from watchword.bootstrap import given_secrets, lacking_secret, system_clock
@@ -116,7 +119,7 @@ async def _open(settings: Settings) -> None:
     entropy = secrets.token_bytes
     url, sessions = settings.database_url, settings.session_store_url
     if database_of(settings) is not None and await migrate_store(url, apply=False):
-        return  # to open it would apply what is pending
+        return  # opening the store would apply the pending migrations
     store = await open_store(url, entropy, sessions, settings.session_store_wait)
     try:
         await store.check()
@@ -131,7 +134,7 @@ async def _open(settings: Settings) -> None:
 
 
 def _room(folder: Path) -> Iterator[str]:
-    """Whether state can be put into that folder, there already or not."""
+    """A fault if the folder, which may not exist yet, cannot be written."""
     there = folder.absolute()
     while not there.exists():
         there = there.parent
@@ -145,5 +148,5 @@ def openapi(data: Path | None, as_json: bool) -> None:
     """Print the OpenAPI document."""
     from watchword.server.openapi import document
 
-    del data, as_json  # it is JSON, and the same for every store
+    del data, as_json  # the document is JSON, and the same for every store
     click.echo(json.dumps(document(), indent=2))

@@ -55,7 +55,7 @@ def add(
     from watchword.accounts import checked_roles, normalise_name
 
     settings = settings_of(data)
-    # Before anybody is asked, or anything made.
+    # Checked before the password is asked for, and before anything is made.
     normalise_name(name)
     checked_roles(roles)
     password = _password(password_stdin)
@@ -138,7 +138,7 @@ def passwd(
     """Change a password, and end the account's sessions."""
 
     async def work(watchword: Watchword) -> int:
-        account = await watchword.accounts.get(name)  # before anybody is asked
+        account = await watchword.accounts.get(name)  # before the question
         password = _password(password_stdin)
         return await watchword.accounts.set_password(
             account.id, password, by=operator()
@@ -188,7 +188,7 @@ def delete(
     """Remove an account, and end its sessions."""
 
     async def work(watchword: Watchword) -> int:
-        account = await watchword.accounts.get(name)  # before anybody is asked
+        account = await watchword.accounts.get(name)  # before the question
         if not yes:
             asked = f"Delete {visible(name)} for good?"
             click.confirm(asked, abort=True, err=True)
@@ -240,7 +240,10 @@ def _password(from_stdin: bool) -> str:
 
 
 def _without_blank_ends(password: str) -> str:
-    """Raises PasswordRejected where a blank at an end is meant, or was not seen."""
+    """The password. Raises PasswordRejected for a blank at an end.
+
+    It may be there on purpose or by mistake.
+    """
     if password != trimmed(password):
         raise PasswordRejected("A password must not begin or end with a blank.")
     return password

@@ -1,11 +1,12 @@
-"""OAuth clients: which programs may ask, what for, and proving that they are it.
+"""OAuth clients: which programs may ask for tokens, for which ones, and their secrets.
 
-A public client has no secret: its id only says whose session it is. A confidential one
-proves its secret, and may then have tokens of its own (RFC 6749 §4.4) or rights over
-other people's (`introspect`, `feed`). Unknown, disabled, no or a wrong secret: the same
-answer, at about the same cost.
+A public client has no secret: its id only says which client a session belongs to. A
+confidential client proves that it has its secret. It may then have tokens of its own
+(RFC 6749 §4.4), or rights that concern the sessions of other clients (`introspect`,
+`feed`). An unknown client, a disabled one, no secret and a wrong secret get the same
+answer at about the same cost.
 
-rules       what a client may be, and the one that is built in
+rules       what a client may be, and the client that is built in
 """
 
 from __future__ import annotations
@@ -82,7 +83,10 @@ _log = logging.getLogger("watchword.clients")
 
 
 class ClientGrant(msgspec.Struct, frozen=True):
-    """A client's own access token. `expires_in` is seconds; `bound`: to a DPoP key."""
+    """A client's own access token. `expires_in` is in seconds.
+
+    `bound`: whether the token works only with proofs of a DPoP key.
+    """
 
     access_token: str
     expires_in: int
@@ -91,10 +95,10 @@ class ClientGrant(msgspec.Struct, frozen=True):
 
 
 class SessionsOfClients(Protocol):
-    """What clients ask of sessions; `sessions.Sessions` has it."""
+    """The method of `sessions.Sessions` that clients use."""
 
     async def revoke(self, which: Which, reason: str, *, by: By = APP) -> int:
-        """End sessions; how many were alive."""
+        """End sessions, and return how many were alive."""
 
 
 class Clients:
@@ -139,9 +143,11 @@ class Clients:
         client, read_at = self._known.get(client_id, (None, 0))
         if client is not None and abs(now - read_at) < _FRESH and _is(client, shown):
             return client
-        # What was kept never refuses: the secret may be a moment old.
+        # A cached client never refuses: its secret may have been replaced just now, so
+        # the store is asked.
         client = await self._load(client_id, now)
-        # As much work for one that is not there: no secret makes that client.
+        # An unknown id is compared too, with a client that no secret fits, so that it
+        # takes as long as a known one.
         if _is(client or FIRST_PARTY, shown) and client is not None:
             return client
         raise await self._failed(client_id, client, address, now)
@@ -159,13 +165,15 @@ class Clients:
     async def _failed(
         self, client_id: str, client: Client | None, address: str, now: int
     ) -> InvalidClient | Throttled:
-        """Count a failure; what to raise.
+        """Count a failure, and return the error to raise.
 
-        After the comparison, unlike a password's: nobody guesses 256 random bits, and
-        so a flood of an id cannot lock its client out. This bounds work and noise.
+        It is counted after the comparison, unlike a wrong password: 256 random bits
+        cannot be guessed, and so a flood of failures for an id cannot lock its client
+        out. The count only bounds the work and the number of events.
         """
         wait = await self._store.take(_costs(client_id, address), now)
-        # Unknown ids count as one and are not recorded: people paste secrets there.
+        # All unknown ids share one limit of events, and are not recorded: people
+        # sometimes paste a secret in place of the id.
         event = Event(
             type=EventType.CLIENT_FAILED,
             at=now,
@@ -204,8 +212,9 @@ class Clients:
             now=now,
         )
         token = self._keys.active.sign(claims, {})
-        # Not in the audit log: that would be a durable write for a token that changes
-        # nothing and needs no store, and a service may ask for one at every call.
+        # Not recorded in the audit log. That would be a durable write, for a token that
+        # changes nothing and needs no store, and a service may ask for one at each of
+        # its calls.
         _log.info("access token %s for client %s", claims.jti, client.id)
         return ClientGrant(
             token, claims.exp - claims.iat, scope, claims.cnf is not None
@@ -226,13 +235,15 @@ class Clients:
         grace: int = limits.CLIENT_GRACE,
         by: By = APP,
     ) -> tuple[Client, str | None]:
-        """A new client and, if confidential, its secret: shown here and never again.
+        """A new client and, if it is confidential, its secret.
 
-        `access_ttl` and `grace` in milliseconds. Raises InvalidRequest, NameTaken.
+        Only a hash of the secret is kept: it cannot be shown again. `access_ttl`
+        and `grace` are in milliseconds. Raises InvalidRequest, NameTaken.
         """
         rights = tuple(dict.fromkeys(rights))
         if grants is None:
-            # RFC 9701 §3: the credentials of a resource server are for that alone.
+            # The credentials of a resource server are for introspection alone (RFC 9701
+            # §3): a client with rights gets no grants by default.
             grants = () if rights else GRANTS if confidential else (REFRESH_TOKEN,)
         secret = self._new_secret() if confidential else None
         client = Client(
@@ -264,7 +275,7 @@ class Clients:
         return client, secret
 
     async def get(self, name: str) -> Client:
-        """The client of that id, the built-in one too. Raises NotFound."""
+        """The client of that id, also the built-in client. Raises NotFound."""
         if name == FIRST_PARTY.id:
             return self._first_party
         client = await self._store.load_client(name) if is_name(name) else None
@@ -274,18 +285,18 @@ class Clients:
         return client
 
     async def is_enabled(self, client_id: str) -> bool:
-        """Whether there is such a client now, whatever was read a moment ago."""
+        """Whether that client exists and is enabled. Asks the store each time."""
         try:
             return not (await self.get(client_id)).disabled
         except NotFound:
             return False
 
     async def list(self, *, after: str = "", limit: int = 1000) -> list[Client]:
-        """The clients that were added, in order of their ids."""
+        """At most `limit` clients that were added, by id, beginning behind `after`."""
         return await self._store.list_clients(after=after, limit=limit)
 
     async def rotate_secret(self, name: str, *, by: By = APP) -> str:
-        """A new secret; the old one stops working within a second.
+        """Make and return a new secret. The old one stops working within a second.
 
         Raises NotFound, and InvalidRequest for a public client.
         """
@@ -308,9 +319,10 @@ class Clients:
         checks_dpop: bool | None = None,
         by: By = APP,
     ) -> Client:
-        """Change what is given; `grace` (ms) for sessions that begin from now on.
+        """Change what is given, and return the client.
 
-        Raises NotFound, InvalidRequest.
+        `grace` (milliseconds) is for sessions that begin from now on. Raises NotFound,
+        InvalidRequest.
         """
         given = {"grace": grace, "checks_dpop": checks_dpop}
         wanted = {name: value for name, value in given.items() if value is not None}
@@ -325,10 +337,10 @@ class Clients:
         return await self._update(name, change, " ".join(wanted), by)
 
     async def disable(self, name: str, *, by: By = APP) -> int:
-        """Accept the client no more and end its sessions; how many.
+        """Refuse the client from now on, end its sessions, and return how many.
 
-        Tokens of the client's own are good until they expire. Raises NotFound,
-        InvalidRequest for the client that is built in.
+        The client's own tokens work until they expire. Raises NotFound, and
+        InvalidRequest for the built-in client.
         """
         await self._update(
             name, lambda row: _changed(row, disabled=True), "disabled", by
@@ -338,7 +350,10 @@ class Clients:
         )
 
     async def enable(self, name: str, *, by: By = APP) -> None:
-        """Accept the client again; ended sessions stay so. Raises as `disable`."""
+        """Accept the client again. Its ended sessions stay ended.
+
+        Raises NotFound, and InvalidRequest for the built-in client.
+        """
         await self._update(
             name, lambda row: _changed(row, disabled=False), "enabled", by
         )
@@ -346,7 +361,11 @@ class Clients:
     async def _update(
         self, name: str, change: Callable[[Client], Client], what: str, by: By
     ) -> Client:
-        """Change the row as it is when it is written; what it is then."""
+        """Apply `change` to the row as it is at the moment of the write.
+
+        A row that another caller has changed meanwhile is read and changed again.
+        Returns the new row. Raises NotFound, InvalidRequest, StoreUnavailable.
+        """
         for _ in range(limits.SWAP_ATTEMPTS):
             before = await self.get(name)
             if name == FIRST_PARTY.id:
@@ -371,12 +390,13 @@ class Clients:
 
 
 def _hash_of(secret: str) -> bytes:
-    # No slow hash and no salt: 256 random bits cannot be guessed (ASVS 6.5.2).
+    # A fast hash without salt is enough: 256 random bits cannot be guessed (ASVS
+    # 6.5.2).
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
 def _is(client: Client, shown: bytes | None) -> bool:
-    """Whether whoever shows a secret of this hash, or none, is that client."""
+    """Whether that client is enabled, and has the secret of this hash (None: none)."""
     hashed = client.secret_hash
     same = hmac.compare_digest(shown or _NO_HASH, hashed or _NO_HASH)
     return same and (shown is None) == (hashed is None) and not client.disabled

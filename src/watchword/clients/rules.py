@@ -20,14 +20,15 @@ RIGHTS: Final = (INTROSPECT, "feed")
 FIRST_PARTY: Final = Client(
     id="first-party", secret_hash=None, created_at=0, grants=(REFRESH_TOKEN,)
 )
-"""The client of the native login: built in, public, and in no store.
+"""The client of the native login: built in, public, and not kept in any store.
 
-Its scope and grace are settings; here it has neither.
+Its scope and grace come from settings; here it has neither.
 """
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 _SCOPE: Final = re.compile(limits.SCOPE_CHARACTERS)
-# A name, or a URI (RFC 3986 §4.3) as far as it keeps header and log lines whole.
+# A name, or an absolute URI (RFC 3986 §4.3). Characters that would break a header or a
+# log line are not allowed in it.
 _AUDIENCE: Final = re.compile(
     r"[A-Za-z0-9._~-]+|[A-Za-z][A-Za-z0-9+.-]*:[\x21\x24-\x5B\x5D\x5F-\x7E]+"
 )
@@ -39,13 +40,13 @@ def is_name(text: str) -> bool:
 
 
 def check(client: Client) -> None:
-    """Raises InvalidRequest, with a sentence, for a client that may not be."""
+    """Raises InvalidRequest, with a sentence, for a client that is not allowed."""
     for fault in _faults(client):
         raise InvalidRequest(fault)
 
 
 def _faults(client: Client) -> Iterator[str]:
-    """What is wrong with a client that shall be made or changed, in sentences."""
+    """What is wrong with a client that is to be made or changed, a sentence each."""
     if not is_name(client.id):
         yield (
             f"A client id is 1 to {limits.CLIENT_ID_MAX} letters, digits and . _ - "

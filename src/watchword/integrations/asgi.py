@@ -1,4 +1,4 @@
-"""What the asynchronous frameworks share: both sides, run by the app's lifespan."""
+"""The base of both classes for asynchronous frameworks, run by the app's lifespan."""
 
 from __future__ import annotations
 
@@ -23,29 +23,34 @@ if TYPE_CHECKING:
 
 Scope = Mapping[str, Any]
 LOOK_SECONDS: Final = 1.0
-"""How often something that goes on looks for the end of its session."""
+"""How often `alive` looks whether its session has ended."""
 
 
 class Side:
-    """What an app's routes ask, whichever side it is on."""
+    """What `Verifying` and `Embedded` share: the checks for an app's routes."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: object) -> AsyncIterator[None]:
-        """For the app's `lifespan=`; an app with one of its own enters it in there."""
+        """For the app's `lifespan=`. An app with a lifespan of its own enters it there.
+
+        Raises RuntimeError if it has been entered already, and what `open_watchword` or
+        the verifier raises at its start.
+        """
         del app
         async with self._gate.open():
             yield
 
     async def _claims(self, scope: Any) -> Claims:  # noqa: ANN401 - each has its type
-        """The claims of a request, verified once: a proof is used up by it."""
+        """The claims of a request. Verified once, because that uses up a proof."""
         key = f"watchword.{id(self)}"
         found: Claims | None = scope.get(key)
         if found is None:
             self._gate.served_at(scope)
-            # The path as the issuer has it: below the place where the app is mounted.
+            # The path below the place where the app is mounted. The address of the app,
+            # with which proofs are compared, includes that place.
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             # The handshake of a websocket is a GET (RFC 6455 §4.1).
             method = scope.get("method", "GET")
@@ -64,9 +69,9 @@ class Side:
     async def alive(self, session: Claims) -> AsyncIterator[Alive]:
         """A block that ends with the session: for a websocket, or a long answer.
 
-        Out of it come TokenRevoked within a second of a logout, TokenExpired at the end
-        of the token, StoreUnavailable where that is unknown. What `renew` was given a
-        fresh token goes on.
+        It raises TokenRevoked within a second of a logout, TokenExpired when the access
+        token expires, and StoreUnavailable when it is not known whether the session has
+        ended. To go on longer, give a fresh token to `renew`.
         """
         alive, ended = Alive(self._gate, session), list[Exception]()
         block = asyncio.timeout(None)
@@ -75,7 +80,7 @@ class Side:
             while not ended:
                 try:
                     self._gate.verifier.checker.check_alive(alive.session)
-                except Exception as error:  # noqa: BLE001 - a fault ends it as well
+                except Exception as error:  # noqa: BLE001 - a fault ends the block too
                     ended.append(error)
                     block.reschedule(asyncio.get_running_loop().time())
                 else:
@@ -90,24 +95,24 @@ class Side:
                     watching.cancel()
         except TimeoutError:
             if not block.expired():
-                raise  # of the block itself
+                raise  # a TimeoutError of the block's own code
             raise ended[0] from None
 
 
 class Alive:
-    """A session that something goes on with for longer than a request."""
+    """A session in use for longer than a request, as by a websocket."""
 
     def __init__(self, gate: Gate, session: Claims) -> None:
         self._gate = gate
         self.session = session
 
     async def renew(self, token: str) -> Claims:
-        """The claims of a fresh access token of the same session, to go on with.
+        """Go on with a fresh access token of the same session. Returns its claims.
 
-        For the scheme Bearer alone: a bound token needs a proof, and so a connection of
-        its own. Raises AccessTokenError, TokenInvalid also for another session;
-        InsufficientRole, InsufficientScope where the session had more until now: what
-        was opened may have been for that. TryAgain.
+        For the scheme Bearer only: a bound token needs a proof, and so a new
+        connection. Raises AccessTokenError, with TokenInvalid for a token of another
+        session; TryAgain. Raises InsufficientRole or InsufficientScope if the new token
+        has less than the old one: the connection may have been allowed because of that.
         """
         fresh = await self._gate.verifier.verify(token)
         before = self.session
@@ -122,9 +127,9 @@ class Alive:
 class Verifying(Side):
     """An API that verifies the access tokens of a Watchword elsewhere.
 
-    `feed`: id and secret of a client with the right `feed`, so that a logout counts
-    here within a second. `address`: where callers find this API, for tokens that are
-    bound to a key (DPoP).
+    `feed`: id and secret of a client with the right `feed`, so that this API learns of
+    a logout within a second. `address`: the URL at which callers reach this API, for
+    tokens that are bound to a key (DPoP).
     """
 
     def __init__(
@@ -144,8 +149,9 @@ class Verifying(Side):
 class Embedded(Side):
     """Watchword inside the app, with a database of its own.
 
-    `settings` have the names of `watchword.Settings`. An app with its own users gives
-    `authenticate`; `claims_hook` adds claims of the app's own. Raises SettingsError.
+    `settings` are those of `watchword.Settings`, by name. An app with its own users
+    gives `authenticate`; `claims_hook` adds claims of the app's own. Raises
+    SettingsError.
     """
 
     _gate: Embedding
@@ -158,7 +164,7 @@ class Embedded(Side):
         claims_hook: ClaimsHook | None = None,
         **settings: Any,  # noqa: ANN401 - checked as settings
     ) -> None:
-        # Here, for an API that only verifies has none of it installed.
+        # Imported here, because an API that only verifies has no server installed.
         from watchword.integrations.embedding import Embedding  # noqa: PLC0415
 
         super().__init__(
@@ -187,10 +193,10 @@ class Embedded(Side):
         return await self._gate.register(name, password, roles)
 
     async def end_all(self, subject_id: SubjectId, *, but: str | None = None) -> int:
-        """End all sessions of a user, the app's own or ours; how many were alive.
+        """End all sessions of a user, the app's own or ours. Returns how many.
 
-        `subject_id` may be the `sub` of a token; `but` is the `sid` of a session that
-        stays. Their access tokens die with them. For when the app has disabled the user
-        or changed the password: call it after that is committed.
+        `subject_id` may be the `sub` of a token. `but` is the `sid` of a session that
+        is not ended. The access tokens of ended sessions are refused too. An app that
+        disables a user or changes the password calls this once that is committed.
         """
         return await self._gate.end_all(subject_id, but=but)

@@ -1,7 +1,7 @@
-"""What the synchronous frameworks share: both sides, run by a thread of their own.
+"""The base of both classes for synchronous frameworks, run by a thread of their own.
 
-The thread starts with the first request of a process, and ends with it. A token that
-can be judged without asking anybody is judged in the thread of its request.
+The thread starts with the first request of a process, and ends with the process. A
+token that can be judged without I/O is judged in the thread of its request.
 """
 
 from __future__ import annotations
@@ -31,21 +31,27 @@ Result = TypeVar("Result")
 
 
 class Side:
-    """What an app's views ask, whichever side it is on."""
+    """What `Verifying` and `Embedded` share: the checks for an app's views."""
 
     def close(self) -> None:
-        """Stop the thread, for tests: the next request starts it anew."""
+        """Stop the thread, in tests. The next request starts it again."""
         raise NotImplementedError
 
     def _served(self, environ: Mapping[str, Any], scheme: str) -> None:
-        """A request came: see `Gate.served_at`."""
+        """Called for each request: see `Gate.served_at`."""
 
     def _claims(self, headers: Headers, method: str, path: str) -> Claims:
-        """Blocks. Raises AccessTokenError, InvalidRequest, TryAgain."""
+        """The claims of a request. Blocks this thread.
+
+        Raises AccessTokenError, InvalidRequest, TryAgain.
+        """
         raise NotImplementedError
 
     async def _aclaims(self, headers: Headers, method: str, path: str) -> Claims:
-        """The same for another event loop, which it does not block."""
+        """The claims of a request, for another event loop, which is not blocked.
+
+        Raises as `_claims`.
+        """
         return await asyncio.to_thread(self._claims, headers, method, path)
 
     def _require(self, claims: Claims, needs: Needs) -> None:
@@ -59,9 +65,9 @@ class Side:
 class Verifying(Side):
     """An API that verifies the access tokens of a Watchword elsewhere.
 
-    `feed`: id and secret of a client with the right `feed`, so that a logout counts
-    here within a second. `address`: where callers find this API, for tokens that are
-    bound to a key (DPoP).
+    `feed`: id and secret of a client with the right `feed`, so that this API learns of
+    a logout within a second. `address`: the URL at which callers reach this API, for
+    tokens that are bound to a key (DPoP).
     """
 
     def __init__(
@@ -77,7 +83,7 @@ class Verifying(Side):
             issuer, audience, feed=feed, cut_off=cut_off
         )
         self._address = address
-        # For tests alone, which lend it an engine: it is never opened.
+        # Only for tests, which lend it an engine. It is never opened.
         self._gate = Remote(issuer, audience)
 
     def close(self) -> None:
@@ -106,8 +112,9 @@ class Verifying(Side):
 class Embedded(Side):
     """Watchword inside the app, with a database of its own.
 
-    `settings` have the names of `watchword.Settings`. An app with its own users gives
-    `authenticate`; `claims_hook` adds claims of the app's own. Raises SettingsError.
+    `settings` are those of `watchword.Settings`, by name. An app with its own users
+    gives `authenticate`; `claims_hook` adds claims of the app's own. Raises
+    SettingsError.
     """
 
     def __init__(
@@ -118,7 +125,7 @@ class Embedded(Side):
         claims_hook: ClaimsHook | None = None,
         **settings: Any,  # noqa: ANN401 - checked as settings
     ) -> None:
-        # Here, for an API that only verifies has none of it installed.
+        # Imported here, because an API that only verifies has no server installed.
         from watchword.integrations.embedding import Embedding  # noqa: PLC0415
 
         self._gate = Embedding(
@@ -138,18 +145,18 @@ class Embedded(Side):
         *args: Given.args,
         **kwargs: Given.kwargs,
     ) -> Result:
-        """What a method of `accounts` or `sessions` returns or raises."""
+        """Call a method of `accounts` or `sessions`. Returns or raises what it does."""
         return self._portal.call(work, *args, **kwargs)
 
     @property
     def accounts(self) -> Accounts:
-        """The accounts; their methods are for `call`."""
+        """The accounts. Their methods are async: call them by `call`."""
         self._portal.start()
         return self._gate.engine.accounts
 
     @property
     def sessions(self) -> Sessions:
-        """The sessions; their methods are for `call`."""
+        """The sessions. Their methods are async: call them by `call`."""
         self._portal.start()
         return self._gate.engine.sessions
 
@@ -158,11 +165,11 @@ class Embedded(Side):
         return self.call(self._gate.register, name, password, roles)
 
     def end_all(self, subject_id: SubjectId, *, but: str | None = None) -> int:
-        """End all sessions of a user, the app's own or ours; how many were alive.
+        """End all sessions of a user, the app's own or ours. Returns how many.
 
-        `subject_id` may be the `sub` of a token; `but` is the `sid` of a session that
-        stays. Their access tokens die with them. For when the app has disabled the user
-        or changed the password: call it after that is committed.
+        `subject_id` may be the `sub` of a token. `but` is the `sid` of a session that
+        is not ended. The access tokens of ended sessions are refused too. An app that
+        disables a user or changes the password calls this once that is committed.
         """
         return self.call(self._gate.end_all, subject_id, but=but)
 

@@ -1,6 +1,6 @@
-"""One request of WSGI, or of Django, for an ASGI application; and its whole answer.
+"""Passes one request of WSGI or Django to an ASGI application; returns its answer.
 
-For the auth endpoints alone: their bodies are small, and no answer is a stream.
+It is for the auth endpoints only: their bodies are small, and no answer is a stream.
 """
 
 from __future__ import annotations
@@ -21,29 +21,31 @@ from watchword.verify.presented import Headers
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 _STREAM: Final = b"text/event-stream"
 _DIGITS_MAX: Final = 18
-# Of a request without a length these alone are taken to bring nothing, where the
-# protocol does not say so by itself (HTTP/1.1 does, RFC 9112 §6.3).
+# In HTTP/1 a request without a length has no body (RFC 9112 §6.3). In later versions it
+# may have one: there only requests with these methods are taken to have none.
 _WITHOUT_BODY: Final = ("GET", "HEAD", "OPTIONS", "DELETE")
-# A comma is part of no token of ours: there another field was joined (WSGI).
+# None of our tokens has a comma in it: a comma in the value of our cookie means that a
+# WSGI server has joined another field to it.
 _OURS: Final = COOKIE.encode() + b"="
 _BEHIND: Final = re.compile(rb",\s*" + _OURS)
 _BEFORE: Final = re.compile(rb"(?:^|(?<=;)|(?<=; ))" + _OURS + rb"[^;,]*(?=,)")
 
 
 class Stream(Protocol):
-    """What a body is read from."""
+    """The stream that a body is read from."""
 
     def read(self, size: int, /) -> bytes:
-        """Up to `size` bytes; none at the end."""
+        """Up to `size` bytes; no bytes at the end."""
 
 
 class Request(NamedTuple):
     """A request as a framework has it.
 
-    `path` is below where the application is mounted. `fields` are the header fields as
-    they came, None where only `environ` has them (WSGI). `is_terminated`: the stream
-    ends where the body does (`wsgi.input_terminated`; always with ASGI). `stream` is
-    called once the body is to be read.
+    `path` is the path below the place where the application is mounted. `fields` are
+    the header fields as they came, or None if only `environ` has them (WSGI).
+    `is_terminated`: whether the stream ends where the body ends
+    (`wsgi.input_terminated`; always with ASGI). `stream` is called when the body is to
+    be read.
     """
 
     environ: Mapping[str, Any]
@@ -62,10 +64,10 @@ class Asked(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Status, headers and body; and whether the connection has to end.
+    """Status, headers and body; and whether the connection has to be closed.
 
-    An application of WSGI must not say the latter (PEP 3333), and there the server is
-    the one that reads the body.
+    A WSGI application must not ask for that (PEP 3333). With WSGI it is the server that
+    deals with the rest of a body.
     """
 
     status: int
@@ -75,10 +77,11 @@ class Answer(NamedTuple):
 
 
 def asked(request: Request) -> Asked:
-    """The request; one whose body cannot be had is refused by the application.
+    """The request for the application, with its body.
 
-    A body that was announced larger than any that is meant is left unread: by its
-    length it is refused. Of one without a length BODY_MAX and a byte are read.
+    If the body cannot be read, the request is marked, and the application refuses it. A
+    body whose declared length is too large is left unread, and refused for its length.
+    Of a body without a length at most BODY_MAX bytes and one more are read.
     """
     scope = _scope(request)
     try:
@@ -90,17 +93,18 @@ def asked(request: Request) -> Asked:
 
 
 def _body(request: Request) -> bytes:
-    """The body. Raises InvalidRequest, LengthRequired.
+    """The body. Raises InvalidRequest, LengthRequired, PayloadTooLarge.
 
-    What has no length is not nothing: a logout without a body ends another session
-    than one with.
+    A body without a length must not be taken for an empty one: a logout without a body
+    ends another session than a logout with one.
     """
     environ = request.environ
     declared = str(environ.get("CONTENT_LENGTH") or "")
     coding = environ.get("HTTP_TRANSFER_ENCODING")
     if coding is not None and coding.strip().lower() != "chunked":
         raise InvalidRequest("The only Transfer-Encoding is chunked.")
-    if declared and coding is None:  # which goes first (RFC 9112 §6.3)
+    # With a transfer coding the length is ignored (RFC 9112 §6.3).
+    if declared and coding is None:
         return _declared(request, declared)
     if request.is_terminated:
         body = _read(request, BODY_MAX + 1)
@@ -118,7 +122,7 @@ def _declared(request: Request, length: str) -> bytes:
     if len(length) > _DIGITS_MAX or int(length) > BODY_MAX:
         return b""
     body = _read(request, int(length))
-    # Its sender went away, or the server has let go of the rest (an Upgrade).
+    # The client went away, or the server dropped the rest because of an Upgrade.
     if len(body) < int(length):
         raise InvalidRequest("The body is shorter than its Content-Length.")
     return body
@@ -132,9 +136,9 @@ def _is_without_body(environ: Mapping[str, Any]) -> bool:
 def _read(request: Request, size: int) -> bytes:
     """Up to `size` bytes. Raises InvalidRequest, PayloadTooLarge.
 
-    Each server and framework has errors of its own for chunks that are none and for a
-    sender that goes away, and would answer 500 with a traceback in its log. One that
-    says 413 is a limit that the app has set.
+    Each server and framework has errors of its own for malformed chunks and for a
+    client that goes away. Uncaught, they would be a 500 with a traceback in its log. An
+    error with the code 413 means a limit that the app has set.
     """
     body = b""
     try:
@@ -149,12 +153,13 @@ def _read(request: Request, size: int) -> bytes:
 
 
 def _apart(headers: Headers) -> Headers:
-    """What a WSGI server joined by a comma, as far as it concerns us, taken apart.
+    """The headers, with fields taken apart that a WSGI server has joined by a comma.
 
-    A retry key that came twice is two keys, not a third one. Cookies belong together by
-    a semicolon (RFC 9113 §8.2.3): behind ours one is put there. Ours behind another one
-    cannot be told from a value that another site has set: taken as it stands it would
-    not be there, and its browser be signed out. Raises InvalidRequest for that.
+    A retry key that came twice is two keys, and not a third one. Fields of cookies have
+    to be joined by a semicolon (RFC 9113 §8.2.3), so one is put behind our cookie.
+    Where our cookie is behind another one, it cannot be told from a value that another
+    site has set. If that were taken as it stands, our cookie would be missing, and the
+    browser would be signed out. So that raises InvalidRequest.
     """
     apart = []
     for name, value in headers:
@@ -172,7 +177,8 @@ def _apart(headers: Headers) -> Headers:
 def _scope(request: Request) -> dict[str, Any]:
     environ = request.environ
     headers = headers_of(environ, request.fields or ())
-    # A stream would hold a thread for as long as it lasts: a long poll has to do.
+    # A stream of events would hold a thread for as long as it lasts, so it is not
+    # offered here: the feed is answered as a long poll.
     headers = [one for one in headers if one[0] != b"accept" or _STREAM not in one[1]]
     return {
         **place_of(environ, request.scheme),
@@ -189,16 +195,18 @@ def _scope(request: Request) -> dict[str, Any]:
 
 
 async def answer(application: Application, request: Asked) -> Answer:
-    """What the application answers."""
+    """The whole answer of the application to that request."""
     status, headers, parts = 500, list[tuple[str, str]](), list[bytes]()
-    # What was not read of a body may still come: it is no request of its own.
+    # The unread rest of a refused body may still come. The connection is closed, so
+    # that it is not taken for another request.
     closing = "refused" in request.scope
     unread = [{"type": "http.request", "body": request.body, "more_body": False}]
 
     async def receive() -> MutableMapping[str, Any]:
         if unread:
             return unread.pop()
-        return await asyncio.Future()  # nobody tells that the client has gone
+        # Never returns: WSGI does not tell when the client has gone.
+        return await asyncio.Future()
 
     async def send(message: MutableMapping[str, Any]) -> None:
         nonlocal status, closing

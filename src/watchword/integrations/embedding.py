@@ -1,4 +1,4 @@
-"""The engine inside an app: its settings, its life, and what the app asks of it."""
+"""The engine inside an app: its settings, its start and end, and calls of the app."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ from watchword.verify.challenges import Refusal
 from watchword.verify.presented import Headers, presented, scheme_of
 
 _SQLITE: Final = "sqlite:"
-# Settings that say where the app is served.
+# Settings that tell at which address the app is served.
 _TELLING: Final = frozenset({"issuer", "host", "port", "tls_cert"})
-# A middleware of the host may put any word of a proxy into the scope.
+# Other schemes are ignored: a middleware of the host may put into the scope whatever a
+# proxy has sent.
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _log: Final = logging.getLogger("watchword")
 
@@ -84,7 +85,8 @@ class Embedding(Gate):
                     engine.made_secret,
                 )
             self._engine, self._verifier = engine, Inside(engine)
-            if engine.issuer != self.settings.effective_issuer:  # learnt meanwhile
+            # `served_at` may have learned the issuer meanwhile.
+            if engine.issuer != self.settings.effective_issuer:
                 engine.issue_as(self.settings.effective_issuer)
             try:
                 yield
@@ -92,11 +94,12 @@ class Embedding(Gate):
                 self._engine = self._verifier = None
 
     def served_at(self, scope: Mapping[str, Any]) -> None:
-        """Learn the issuer of an app that was told none: where it is called first.
+        """Learn the issuer, if no setting tells it, from the first request.
 
-        By what the server says of its own socket, never by Host, and from a client on
-        this machine: no other is answered before there is a real issuer. So an app on
-        any port is one that a `ResourceServer` of that address accepts.
+        The issuer becomes the address of the server's own socket, never that in Host,
+        and only from a client on this machine. Other clients are not answered before an
+        issuer is set. So tokens of an app on any port are accepted by a
+        `ResourceServer` with that address as its issuer.
         """
         if self.is_told or self._lent is not None:
             return
@@ -121,7 +124,7 @@ class Embedding(Gate):
     def engine(self) -> Watchword:
         """The engine while the app runs: `accounts`, `sessions`, `clients` and more.
 
-        Raises RuntimeError where the app forgot to run the lifespan.
+        Raises RuntimeError if the app does not run the lifespan.
         """
         _ = self.verifier
         running = self._lent or self._engine
@@ -135,7 +138,7 @@ class Embedding(Gate):
         return await self.engine.accounts.register(name, password, roles=roles)
 
     async def end_all(self, subject_id: SubjectId, *, but: str | None = None) -> int:
-        """End all sessions of a user, or all but the one of that `sid`; how many.
+        """End all sessions of a user, or all but the one with that `sid`; how many.
 
         See `asgi.Embedded`.
         """
@@ -148,9 +151,9 @@ class Embedding(Gate):
         return await self.engine.sessions.end_all(account_id, reason, but=kept or None)
 
     def claims_at_once(self, headers: Headers) -> Claims | None:
-        """The claims, from any thread; None where the event loop has to be asked.
+        """The claims, if they can be had without I/O, from any thread; else None.
 
-        Raises what `claims` raises.
+        None means that the event loop has to be asked. Raises as `claims`.
         """
         shown = presented(headers)
         if shown.scheme == "Bearer":
@@ -158,12 +161,12 @@ class Embedding(Gate):
         return None
 
     async def answer(self, request: bridge.Asked) -> bridge.Answer:
-        """What the auth routes answer to a request of a framework that is not ASGI."""
+        """The answer of an auth route to a request of a framework without ASGI."""
         return await bridge.answer(self.routes, request)
 
     def refuse(self, error: WatchwordError, headers: Headers) -> Refusal:
-        """As the server's endpoints answer, for any error of ours."""
-        # The app as a whole is the resource, not our endpoints alone (RFC 9728 §3.1).
+        """The answer to an error of ours, as the server's endpoints give it."""
+        # The resource is the whole app, not only our endpoints (RFC 9728 §3.1).
         state = {"resource_metadata": self.routes.metadata.removesuffix(BASE)}
         scope = {"challenge": scheme_of(headers), "state": state}
         answer = respond(error, scope)
@@ -176,9 +179,9 @@ class Embedding(Gate):
 def settings_of(database_url: str | None, given: Mapping[str, Any]) -> Settings:
     """The settings of an app: what it gives wins, then the environment, then a file.
 
-    A SQLite file's folder is the data folder, where the secret is kept. Raises
-    SettingsError: an app does not know where it is served, so where that matters it
-    must be told.
+    The folder of a SQLite file is the data folder, where the secret is kept. Raises
+    SettingsError, also if a setting is missing that tells where the app is served and
+    is needed: an app does not know that by itself.
     """
     flags = {"database_url": database_url, **given}
     url = database_url or os.environ.get(f"{ENV_PREFIX}DATABASE_URL", "")
@@ -193,7 +196,7 @@ def settings_of(database_url: str | None, given: Mapping[str, Any]) -> Settings:
 
 
 def _exposed(settings: Settings) -> Iterable[str]:
-    """What an app that others can reach lacks."""
+    """What an app lacks that other machines can reach, a sentence each."""
     shared = settings.session_store_url or not settings.database_url.startswith(
         (_SQLITE, "memory:")
     )

@@ -9,19 +9,19 @@ from watchword.verify.presented import Headers
 
 
 def headers_of(environ: Mapping[str, Any], fields: Headers = ()) -> Headers:
-    """Names in lower case, and values.
+    """The headers: names in lower case, and values.
 
-    WSGI servers, and Django, join what came in several fields by a comma. `fields` are
-    the fields as they came, where the server tells (ASGI): a value that is nothing but
-    several of them joined is taken apart again, and one that a middleware of the app
-    has put in its place stays.
+    WSGI servers, and Django, join several fields of one name by a comma. `fields` are
+    the fields as they came, if the server tells them (ASGI). A value that is just those
+    fields joined is taken apart again. A value that a middleware of the app has set
+    instead is kept.
     """
     found = [
         (name[5:], value) for name, value in environ.items() if name.startswith("HTTP_")
     ]
     plain = ("CONTENT_TYPE", "CONTENT_LENGTH")
     found += [(name, environ[name]) for name in plain if environ.get(name)]
-    # What is not Latin-1 cannot be ours.
+    # None of our values has characters outside of Latin-1: they may be replaced.
     headers = [
         (name.replace("_", "-").lower().encode(), value.encode("latin-1", "replace"))
         for name, value in found

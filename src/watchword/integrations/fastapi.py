@@ -1,7 +1,7 @@
 """FastAPI: `Depends(auth.session)`, and the auth routes in the app's own documentation.
 
 `Auth` embeds Watchword in the app; `ResourceServer` only verifies the tokens of another
-server, and needs no more of Watchword than that.
+server, and needs nothing else of Watchword.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _PASSWORD: Final = "password"  # noqa: S105 - the name of a security scheme
 
 
 class Session(SecurityBase):
-    """The dependency that answers with the claims of the request's access token.
+    """The dependency that returns the claims of the request's access token.
 
-    An object, and the same one each time: `app.dependency_overrides` finds it.
+    It is one object, always the same, so that `app.dependency_overrides` finds it.
     """
 
     def __init__(self, claims: Callable[[Any], Awaitable[Claims]]) -> None:
@@ -49,7 +49,7 @@ class Session(SecurityBase):
         self._claims = claims
 
     async def __call__(self, connection: HTTPConnection) -> Claims:
-        """For a request or a websocket.
+        """The claims of a request or a websocket.
 
         Raises AccessTokenError, InvalidRequest, TryAgain.
         """
@@ -63,14 +63,14 @@ class _Guarded(Side):
         return Session(self._claims)
 
     def requires(self, **needs: Unpack[Needs]) -> Callable[..., Awaitable[Claims]]:
-        """The dependency that asks for more than a session.
+        """A dependency that needs more than a session, such as a scope or a role.
 
-        It depends on `session`: a test that overrides that one overrides both.
+        It depends on `session`, so a test that overrides `session` overrides both.
         """
         checked(needs)
 
         async def required(
-            claims: Claims = Depends(self.session),  # noqa: B008 - ours alone
+            claims: Claims = Depends(self.session),  # noqa: B008 - as FastAPI wants it
         ) -> Claims:
             self._require(claims, needs)
             return claims
@@ -115,7 +115,8 @@ class Auth(_Guarded, Embedded):
         def with_ours() -> dict[str, Any]:
             nonlocal merged
             document = described()
-            if document is not merged:  # FastAPI keeps it: ours are in it already
+            # FastAPI caches the document: it has our routes after the first call.
+            if document is not merged:
                 embedded.merge_into(document)
                 if app.docs_url is not None:
                     _add_password(document)
@@ -127,8 +128,8 @@ class Auth(_Guarded, Embedded):
     async def _token(self, request: Request) -> Response:
         """Sign in by the form of the Authorize box (RFC 6749 §4.3), as login does.
 
-        For that page alone: OAuth has no password grant any more (RFC 9700 §2.4). The
-        header that Swagger UI sends is what no foreign page can.
+        It is for Swagger UI only: OAuth has no password grant any more (RFC 9700 §2.4).
+        Swagger UI sends a header that no foreign page can send, and it is required.
         """
         from watchword.integrations import bridge  # noqa: PLC0415 - an extra
         from watchword.server.openapi import BASE  # noqa: PLC0415
@@ -141,13 +142,13 @@ class Auth(_Guarded, Embedded):
         try:
             sent = await read_body(request)
         except ClientDisconnect:
-            return Response(status_code=400)  # no client is there to read it
+            return Response(status_code=400)  # the client has gone
         form = dict(parse_qsl(sent.decode("latin-1")))
         asked = {name: form.get(name, "") for name in ("username", "password")}
         headers = [
             (name, b"application/json" if name == b"content-type" else value)
             for name, value in request.scope["headers"]
-            # Swagger UI sends the id and secret of a client, be there one or not.
+            # Swagger UI sends the id and secret of a client even if none was entered.
             if name not in (b"content-length", b"authorization")
         ]
         path = request.scope.get("root_path", "") + f"{BASE}/login"
@@ -163,7 +164,7 @@ class Auth(_Guarded, Embedded):
 
 
 def _add_password(document: dict[str, Any]) -> None:
-    """Wherever a pasted token opens an operation, a name and a password do too."""
+    """Let name and password open each operation that a pasted token opens."""
     flow = {"tokenUrl": _TOKEN.removeprefix("/"), "scopes": {}}
     schemes = document["components"]["securitySchemes"]
     schemes[_PASSWORD] = {"type": "oauth2", "flows": {"password": flow}}

@@ -1,7 +1,7 @@
 """Flask: a decorator for views, and `auth.session` inside of them.
 
 `Auth` embeds Watchword in the app; `ResourceServer` only verifies the tokens of another
-server, and needs no more of Watchword than that.
+server, and needs nothing else of Watchword.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ class _Guarded(Side):
     def session(self) -> Claims:
         """The claims of the access token of the current request.
 
-        Verified once: a proof is used up by it. Raises AccessTokenError,
-        InvalidRequest, TryAgain, which are answered as problems.
+        The token is verified once, because that uses up a proof. Raises
+        AccessTokenError, InvalidRequest, TryAgain, which are answered as problems.
         """
-        key = f"watchword.{id(self)}"  # not in `g`: it may outlive the request
+        # Not kept in `g`, because `g` may live longer than the request.
+        key = f"watchword.{id(self)}"
         if key not in request.environ:
             self._served(request.environ, request.scheme)
             headers = headers_of(request.environ)
@@ -47,9 +48,10 @@ class _Guarded(Side):
     def required(
         self, **needs: Unpack[Needs]
     ) -> Callable[[Callable[Given, Result]], Callable[Given, Result]]:
-        """A decorator for a view, below `route`: 401 without a session, 403 for less.
+        """A decorator for a view, async or not, to be written below `route`.
 
-        For async views too.
+        The view is answered with 401 without a session, and with 403 if the token lacks
+        what is needed.
         """
         checked(needs)
 
@@ -91,10 +93,10 @@ class Auth(_Guarded, Embedded):
                 endpoint=f"watchword {path}",
                 view_func=self._serve,
                 methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-                merge_slashes=False,  # by a redirect, of the body too
+                merge_slashes=False,  # Flask would redirect the request with its body
             )
 
-    def _serve(self, **_: Any) -> Response:  # noqa: ANN401 - the path has them
+    def _serve(self, **_: Any) -> Response:  # noqa: ANN401 - parts of the path
         from watchword.integrations import bridge  # noqa: PLC0415 - as in init_app
 
         asked = bridge.asked(
@@ -111,7 +113,7 @@ class Auth(_Guarded, Embedded):
 
 
 def _stream() -> IO[bytes]:
-    """The body; a hook of the app may have read it already, with a length or without.
+    """The stream of the body, also if a hook of the app has read the body already.
 
     What is longer than any body that is meant is cut a byte behind that. A lower limit
     of the app's own stays.

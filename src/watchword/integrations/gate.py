@@ -1,6 +1,6 @@
-"""Headers in, claims out: what every framework asks, and how a refusal looks.
+"""Headers in, claims out: the checks of every framework, and how a refusal looks.
 
-Needs `verify` and `errors` alone: an API which only verifies installs no server.
+It needs only `verify` and `errors`: an API that just verifies installs no server.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from watchword.verify.event_loop import need_asyncio
 from watchword.verify.presented import Headers, address_of, presented, scheme_of
 
 SECURITY_SCHEME: Final = "bearer"
-"""Its name in OpenAPI: the same in the documents of both sides."""
+"""The scheme's name in OpenAPI, for `Auth` and `ResourceServer` alike."""
 
 
 class Needs(TypedDict, total=False):
-    """What is needed besides a good token: all of the scope and roles.
+    """What is needed besides a good token: all of `scope` and all of `roles`.
 
     `max_age` is in seconds since the sign-in; any of `acr_values` will do (RFC 9470).
     """
@@ -35,9 +35,9 @@ class Needs(TypedDict, total=False):
 
 
 def checked(needs: Needs) -> Needs:
-    """The same. Raises TypeError for text where a list is meant.
+    """The needs as given. Raises TypeError for a text in place of a list.
 
-    `scope="orders"` would ask for six scopes of a letter each, which nobody has.
+    `scope="orders"` would ask for six scopes of one letter each, which no token has.
     """
     for name in ("scope", "roles", "acr_values"):
         if isinstance(needs.get(name), str):
@@ -46,19 +46,19 @@ def checked(needs: Needs) -> Needs:
 
 
 class Verifies(Protocol):
-    """What `watchword.verify.Verifier` and the engine of an app have in common."""
+    """Verifies access tokens: `watchword.verify.Verifier`, or the engine of an app."""
 
     @property
     def checker(self) -> Checker:
-        """What judges without asking anybody."""
+        """The checker, which judges a token without I/O."""
 
     async def verify(self, token: str) -> Claims:
-        """The claims of a good token."""
+        """The claims of a token that comes by the scheme Bearer."""
 
     async def verify_bound(
         self, token: str, proof: str | None, *, method: str, url: str
     ) -> Claims:
-        """The claims of a good token that came with the proof of its key."""
+        """The claims of a token that comes with a proof of its key (DPoP)."""
 
     def require(
         self,
@@ -69,19 +69,19 @@ class Verifies(Protocol):
         max_age: int | None = None,
         acr_values: Sequence[str] = (),
     ) -> None:
-        """Raises unless the claims have what is needed."""
+        """Raises InsufficientScope, InsufficientRole, InsufficientAuthentication."""
 
 
 class Engine(Protocol):
-    """What a gate needs of a `watchword.Watchword`, which this module cannot name."""
+    """The part of `watchword.Watchword` that a gate uses: not imported here."""
 
     @property
     def checker(self) -> Checker:
-        """Verifies without asking anybody."""
+        """The checker, which judges a token without I/O."""
 
 
 class Inside:
-    """The checker of an engine in this process, as `Verifies`."""
+    """Verifies by the checker of an engine in this process."""
 
     def __init__(self, engine: Engine) -> None:
         self.checker: Final = engine.checker
@@ -99,10 +99,10 @@ class Inside:
 
 
 class Gate:
-    """What the requests of an app pass, once `open` has been entered.
+    """Checks the requests of an app, once `open` has been entered.
 
-    `address` is where callers find the app, for DPoP; without it no token that is bound
-    to a key is accepted.
+    `address` is the URL at which callers reach the app, for DPoP. Without it no token
+    that is bound to a key is accepted.
     """
 
     def __init__(self, address: str | None) -> None:
@@ -113,11 +113,11 @@ class Gate:
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """To be entered once per process, in the event loop of the requests.
+        """A block to be entered once per process, in the event loop of the requests.
 
-        Raises RuntimeError where it has been entered already, and does no harm to what
-        runs: two would have one engine, of which the first to end takes it away. Also
-        elsewhere than on asyncio.
+        Raises RuntimeError if it has been entered already; the first one goes on. Two
+        would share one engine, and the first to end would close it for both. Raises
+        RuntimeError also on an event loop that is not asyncio's.
         """
         need_asyncio("Watchword")
         if self._lent is not None:
@@ -137,7 +137,7 @@ class Gate:
             self._is_open = False
 
     def begin_anew(self) -> None:
-        """In a forked child: what the parent has opened is not open here."""
+        """In a forked child, forget what is open in the parent: it is not open here."""
         self._is_open = False
         self._verifier = None
 
@@ -146,7 +146,7 @@ class Gate:
 
     @contextlib.contextmanager
     def lent(self, engine: Engine) -> Iterator[None]:
-        """Until left, the app runs on that engine and opens nothing: for its tests."""
+        """A block in which the app runs on that engine and opens nothing, for tests."""
         self._lent, self._verifier = engine, Inside(engine)
         try:
             yield
@@ -155,19 +155,19 @@ class Gate:
 
     @property
     def checker_lent(self) -> Checker | None:
-        """That of the engine which a test has lent; None where none is."""
+        """The checker of the engine that a test has lent; None if none is lent."""
         return None if self._lent is None else self._lent.checker
 
     def described(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The settings, and what the app plugs in, of an engine that can be lent."""
+        """The app's settings and hooks, for an engine that a test can lend."""
         raise NotImplementedError
 
     def served_at(self, scope: Mapping[str, Any]) -> None:
-        """A request came: its `scheme`, `server` and `client`, as ASGI has them."""
+        """Called for each request with `scheme`, `server` and `client` as in ASGI."""
 
     @property
     def verifier(self) -> Verifies:
-        """Raises RuntimeError where the app forgot to run the lifespan."""
+        """The verifier. Raises RuntimeError if the app does not run the lifespan."""
         if self._verifier is None:
             raise RuntimeError(
                 "Watchword does not run: give the app its lifespan "
@@ -176,9 +176,9 @@ class Gate:
         return self._verifier
 
     async def claims(self, headers: Headers, method: str, path: str) -> Claims:
-        """The claims of a request, whose path is as `address` has it.
+        """The claims of a request. `path` is the path below `address`.
 
-        Raises AccessTokenError; InvalidRequest for malformed headers; TryAgain.
+        Raises AccessTokenError, TryAgain, and InvalidRequest for malformed headers.
         """
         shown = presented(headers)
         if shown.scheme == "Bearer":
@@ -195,13 +195,16 @@ class Gate:
         self.verifier.require(claims, **needs)
 
     def refuse(self, error: WatchwordError, headers: Headers) -> Refusal:
-        """The answer to a request with these headers; raises what is not its fault."""
+        """The answer to a request with these headers.
+
+        An error that has no HTTP status is raised again: the framework answers it.
+        """
         dpop = self._address is not None
         return refusal(error, scheme_of(headers), dpop=dpop)
 
 
 class Remote(Gate):
-    """Verifies the tokens of a Watchword elsewhere."""
+    """Verifies the tokens of a Watchword server elsewhere."""
 
     def __init__(
         self,

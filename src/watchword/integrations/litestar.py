@@ -1,7 +1,7 @@
 """Litestar: a plugin; the dependency `session`, and guards for what a handler needs.
 
 `Auth` embeds Watchword in the app; `ResourceServer` only verifies the tokens of another
-server, and needs no more of Watchword than that.
+server, and needs nothing else of Watchword.
 """
 
 from __future__ import annotations
@@ -35,21 +35,23 @@ __all__ = ["Auth", "ResourceServer"]
 Connection = ASGIConnection[Any, Any, Any, Any]
 Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 _OURS: Final = "watchword"
-_MARK: Final = object()  # which nobody else has, whatever they put under that name
+# Marks our own routes. An app may use the same option, but not this object.
+_MARK: Final = object()
 
 
 class _Guarded(Side, InitPlugin):
     async def session(self, scope: Scope) -> Claims:
         """The claims of the access token of a request or a websocket.
 
-        The dependency of that name. Raises AccessTokenError, InvalidRequest, TryAgain.
+        It is the dependency `session`. Raises AccessTokenError, InvalidRequest,
+        TryAgain.
         """
         return await self._claims(scope)
 
     def requires(self, **needs: Unpack[Needs]) -> Guard:
-        """A guard, for a handler, a controller or the whole app: 401, 403 else.
+        """A guard for a handler, a controller or the whole app: it refuses by 401, 403.
 
-        The auth routes are never guarded: somebody has to be able to sign in.
+        The auth routes are never guarded, because a sign-in has no session yet.
         """
         checked(needs)
 
@@ -60,7 +62,7 @@ class _Guarded(Side, InitPlugin):
         return guard
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        """Add what routes there are, the dependency, and the answers to errors."""
+        """Add the dependency, and the answers to errors of Watchword."""
         app_config.lifespan.append(self.lifespan)
         app_config.dependencies.setdefault("session", Provide(self.session))
         app_config.exception_handlers[WatchwordError] = self._refuse
@@ -109,8 +111,8 @@ class Auth(_Guarded, Embedded):
             sent = {**scope, "path": _path_sent(scope)}
             await routes(sent, _unread(scope, receive), send)
 
-        # Not `asgi(...)(serve)`: for such a handler Litestar (2.25) answers a path with
-        # parameters by 500, and so any request whose body a middleware reads.
+        # Not `asgi(...)(serve)`: with such a handler Litestar 2.25 answers 500 for a
+        # path with parameters, and for a request whose body a middleware reads.
         async def answer() -> ASGIApp:
             return serve
 
@@ -123,14 +125,14 @@ class Auth(_Guarded, Embedded):
 
 
 async def _note(error: Exception, scope: Scope) -> None:
-    """Before Litestar closes a websocket as if something were broken."""
+    """Note why the websocket is refused. Litestar would close it as for a fault."""
     note(scope, error)
 
 
 def _unread(scope: Scope, receive: Receive) -> Receive:
-    """The body again, where a middleware of the app has read it (to log it, say).
+    """A `receive` that gives the body again, if a middleware has read it.
 
-    Litestar keeps it for every later request object of the same scope.
+    Litestar keeps a body that was read for later request objects of the same scope.
     """
     body = ScopeState.from_scope(scope).body
     if body is Empty:
@@ -144,9 +146,10 @@ def _unread(scope: Scope, receive: Receive) -> Receive:
 
 
 def _path_sent(scope: Scope) -> str:
-    """The path before Litestar took slashes away: as the server, we have one spelling.
+    """The path as it was sent, before Litestar removed slashes.
 
-    What has another one is answered with 404, and no proxy's rule for a path is passed.
+    Each of our paths has one spelling, as at the server. Any other is a 404, so that
+    none gets past a proxy's rule for a path.
     """
     raw: bytes | None = scope.get("raw_path")
     return unquote(raw.partition(b"?")[0]) if raw else scope["path"]

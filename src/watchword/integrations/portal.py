@@ -1,8 +1,8 @@
-"""For frameworks without an event loop: one thread per process that has one.
+"""For frameworks without an event loop: one thread per process that runs one.
 
-The engine, or the verifier, lives in that thread and nowhere else. It starts with the
-first request that needs it, hence after a server has forked its workers; a process that
-forks later leaves it behind untouched, and its child starts one of its own.
+The engine, or the verifier, lives only in that thread. The thread starts with the first
+request that needs it, and so after a server has forked its workers. If a process forks
+later, the child does not touch what it has inherited, and starts a thread of its own.
 """
 
 from __future__ import annotations
@@ -24,15 +24,17 @@ Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
 _log: Final = logging.getLogger("watchword")
-# Answers have left by then; what is being committed finishes.
+# How long to wait for the thread. By then all answers have been sent and commits under
+# way have finished.
 STOP_SECONDS: Final = 10
-# Of a parent process, until this one ends: closing a copy of its connections would
-# take away locks on the database file that this process holds.
+# What a forked child has inherited. It is kept until the child ends, because closing
+# the copied connections would release locks on the database file that this process
+# holds.
 _ABANDONED: Final[list[object]] = []
 
 
 class Portal:
-    """Calls from any thread, or any event loop, what has to run beside the gate."""
+    """Runs coroutines in the gate's thread, called from any thread or event loop."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
@@ -46,7 +48,7 @@ class Portal:
         *args: Given.args,
         **kwargs: Given.kwargs,
     ) -> Result:
-        """What `work` returns or raises. Blocks this thread."""
+        """Run `work` and return its result. Blocks this thread. Raises as `work`."""
         if self._started().is_here():
             message = "called within authenticate or a claims hook: await it there"
             raise RuntimeError(message)
@@ -58,7 +60,7 @@ class Portal:
         *args: Given.args,
         **kwargs: Given.kwargs,
     ) -> Result:
-        """The same from another event loop, which it does not block."""
+        """As `call`, from another event loop, which is not blocked."""
         await self.astart()
         return await asyncio.wrap_future(self._submit(work, *args, **kwargs))
 
@@ -67,21 +69,23 @@ class Portal:
         if running is not None and running.loop is not None:
             return running
         if running is None:
-            # Made under the lock and not waited for: opening runs code of others, the
-            # handlers of the log for one, which may come here in threads of their own.
+            # The thread is made under the lock, but waited for without it. Opening runs
+            # foreign code, such as handlers of the log, and that may call this method
+            # in other threads.
             with self._lock:
                 running = self._running = self._running or _Running(self._gate)
         try:
             running.wait()
         except BaseException as error:
             if running.has_failed() and self._forget(running):
-                # A request gets a status; the operator has to be told why.
+                # The request is answered with a status only; the log tells the
+                # operator the reason.
                 _log.error("Watchword cannot start: %s", error)
             raise
         return running
 
     def _forget(self, running: _Running) -> bool:
-        """So that the next call starts anew; whether this caller is the first."""
+        """Let the next call start again. Returns whether this caller is the first."""
         with self._lock:
             first = self._running is running
             if first:
@@ -89,17 +93,17 @@ class Portal:
             return first
 
     def start(self) -> None:
-        """Open the gate, if it is not open. Raises what opening it raises."""
+        """Open the gate if it is not open. Raises what opening it raises."""
         self._started()
 
     async def astart(self) -> None:
-        """The same from another event loop, which it does not block."""
+        """As `start`, from another event loop, which is not blocked."""
         running = self._running
         if running is None or running.loop is None:
             await asyncio.to_thread(self.start)
 
     def close(self) -> None:
-        """Finish what was accepted and end the thread."""
+        """Finish what was accepted, and end the thread."""
         with self._lock:
             running, self._running = self._running, None
         if running is not None:
@@ -120,7 +124,7 @@ class Portal:
         return asyncio.run_coroutine_threadsafe(run(), loop)
 
     def begin_anew(self) -> None:
-        """In a child process: see `forking`."""
+        """Called in a forked child: see `forking`."""
         self._lock = threading.Lock()
         if self._running is not None:
             _ABANDONED.extend((copy.copy(self._gate), self._running))
@@ -129,23 +133,23 @@ class Portal:
 
 
 class _Running:
-    """The thread that the gate is open in; open since it began, or soon."""
+    """The thread in which the gate is open, or is being opened."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
-        self.loop: asyncio.AbstractEventLoop | None = None  # once it is open
+        self.loop: asyncio.AbstractEventLoop | None = None  # set when the gate is open
         self._over = asyncio.Event()
         self._opened: Future[None] = Future()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._serve()),
             name="watchword",
-            daemon=True,  # a process that is killed shall not wait for it
+            daemon=True,  # the end of the process does not wait for it
         )
         begin_anew_in_children(self)
         self._thread.start()
 
     def wait(self) -> None:
-        """Until the gate is open. Raises what opening it raised."""
+        """Wait until the gate is open. Raises what opening it raised."""
         if not self.is_here():
             self._opened.result()
 
@@ -153,7 +157,7 @@ class _Running:
         return self._opened.done() and self.loop is None
 
     def is_here(self) -> bool:
-        """Whether the caller is in that thread, which must not wait for itself."""
+        """Whether the caller runs in this thread, which must not wait for itself."""
         return threading.current_thread() is self._thread
 
     async def _serve(self) -> None:
@@ -167,19 +171,19 @@ class _Running:
         except BaseException as error:
             if self._opened.done():
                 raise
-            self._opened.set_exception(error)  # for every call that waits for it
+            self._opened.set_exception(error)  # raised in every call that waits
         finally:
             _OPEN.discard(self)
 
     def stop(self) -> None:
-        with contextlib.suppress(Exception):  # of opening it: then it is over
+        with contextlib.suppress(Exception):  # if opening has failed, it is over
             self.wait()
         if self.loop is not None:
             self.loop.call_soon_threadsafe(self._over.set)
         self._thread.join(STOP_SECONDS)
 
     def begin_anew(self) -> None:
-        """In a child process, which has not got the thread."""
+        """Called in a forked child, which does not have the thread."""
         _OPEN.discard(self)
 
 
@@ -188,8 +192,8 @@ _OPEN: Final[set[_Running]] = set()
 
 @functools.cache
 def _stop_at_exit() -> None:
-    # `atexit` comes too late: the executors of the engine are gone by then. One hook
-    # for all that run, for it cannot be taken back.
+    # `atexit` would come too late: the engine's executors are shut down before it. A
+    # hook cannot be removed, so there is one for all threads.
     threading._register_atexit(_stop_all)  # type: ignore[attr-defined]  # noqa: SLF001
 
 

@@ -1,7 +1,7 @@
 """Starlette: an authentication backend, and a decorator for what an endpoint needs.
 
 `Auth` embeds Watchword in the app; `ResourceServer` only verifies the tokens of another
-server. After `mount`, `request.user` is a `User` and `request.auth.scopes` has
+server. After `mount`, `request.user` is a `User`. `request.auth.scopes` has
 `authenticated` and the token's scopes, so that Starlette's own `requires` works too.
 """
 
@@ -41,7 +41,7 @@ _CONNECTIONS: Final = ("request", "websocket")
 
 
 class User(BaseUser):
-    """Who signed in: `identity` is the subject, `claims` are those of the token."""
+    """The user of a request: `identity` is the subject, `claims` are the token's."""
 
     def __init__(self, claims: Claims) -> None:
         self.claims = claims
@@ -77,8 +77,8 @@ class _Backend(AuthenticationBackend):
     async def authenticate(
         self, conn: HTTPConnection
     ) -> tuple[AuthCredentials, BaseUser] | None:
-        # The auth routes look for themselves: a proof is used up by it, and a stale
-        # token that is sent along with a refresh is no matter.
+        # The auth routes verify tokens themselves: verifying here would use up a proof.
+        # They also ignore a stale access token that comes with a refresh.
         if self._guarded.answers(conn):
             return None
         try:
@@ -97,7 +97,7 @@ class _Guarded(Side):
 
     @property
     def backend(self) -> AuthenticationBackend:
-        """For an `AuthenticationMiddleware` of the app's own; `mount` adds one."""
+        """A backend for an `AuthenticationMiddleware` of the app; `mount` adds one."""
         return _Backend(self)
 
     async def session(self, connection: HTTPConnection) -> Claims:
@@ -110,9 +110,10 @@ class _Guarded(Side):
     def requires(
         self, **needs: Unpack[Needs]
     ) -> Callable[[Callable[Given, Result]], Callable[Given, Result]]:
-        """A decorator for an endpoint: 401, 403 else.
+        """A decorator for an endpoint: it refuses by 401 or 403.
 
-        As Starlette's own, it wants an argument called `request` or `websocket`.
+        The endpoint must have an argument `request` or `websocket`, as for Starlette's
+        own decorator. Raises TypeError if it has neither.
         """
         checked(needs)
 
@@ -146,7 +147,7 @@ class _Guarded(Side):
         return decorate
 
     def mount(self, app: Starlette) -> None:
-        """Add the middleware, the answers to errors of Watchword, and what routes."""
+        """Add the middleware, and the answers to errors of Watchword."""
         app.add_middleware(
             AuthenticationMiddleware, backend=self.backend, on_error=self._on_error
         )

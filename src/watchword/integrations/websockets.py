@@ -1,7 +1,8 @@
-"""Websockets: how a token comes with one, and how one is refused.
+"""Websockets: how an access token comes with one, and how a websocket is refused.
 
-A browser cannot set `Authorization` there, and what is in a query ends in logs: it
-offers the subprotocols `bearer` and the token. Knows ASGI, and no framework.
+A browser cannot set `Authorization` for a websocket, and a query would end up in logs.
+So it offers two subprotocols: `bearer` and the token. This module knows ASGI, and no
+framework.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from watchword.verify.challenges import Refusal
 from watchword.verify.presented import Headers
 
 BEARER: Final = "bearer"
-"""The subprotocol that is followed by an access token, and is what the app accepts."""
+"""The subprotocol that the app accepts. An access token follows it in the offer."""
 
 POLICY_VIOLATION: Final = 1008  # RFC 6455 §7.4.1
 TRY_AGAIN_LATER: Final = 1013  # as registered with IANA
@@ -28,10 +29,10 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 def headers_of(scope: Mapping[str, Any]) -> Headers:
-    """The fields of a request; of a websocket also the token among its subprotocols.
+    """The header fields of a request. The token of a websocket becomes `Authorization`.
 
-    Beside `Authorization`, or another one, there are two of them, and that is refused
-    (RFC 6750 §2).
+    A websocket that has an `Authorization` too, or two tokens, then has two such
+    fields, which is refused (RFC 6750 §2).
     """
     headers: Headers = scope["headers"]
     offered = _offered(scope)
@@ -49,11 +50,11 @@ def headers_of(scope: Mapping[str, Any]) -> Headers:
 
 
 def _offered(scope: Mapping[str, Any]) -> Sequence[str]:
-    return tuple(scope.get("subprotocols") or ())  # a server may leave them out
+    return tuple(scope.get("subprotocols") or ())  # servers may leave out the key
 
 
 class _Socket:
-    """What is known of one connection."""
+    """The state of one websocket: whether it is accepted, and why it is refused."""
 
     def __init__(self) -> None:
         self.is_accepted = False
@@ -61,11 +62,12 @@ class _Socket:
 
 
 class Sockets:
-    """A middleware of the app: accepts `bearer`, and says why a socket is refused.
+    """A middleware of the app: accepts `bearer`, and says why a websocket is refused.
 
-    A client that offers subprotocols takes no connection without one. A refusal is HTTP
-    where the server has that (`websocket.http.response`), else, and for a
-    socket that is open already, a close with 1008, or 1013 where trying again helps.
+    A client that offers subprotocols needs one of them to be accepted. A refusal is an
+    HTTP answer if the server can do that (`websocket.http.response`). Otherwise, and
+    for a websocket that is open already, it is a close with the code 1008, or 1013 if
+    trying again may help.
     """
 
     def __init__(
@@ -111,14 +113,14 @@ class Sockets:
 
 
 def note(scope: Mapping[str, Any], error: Exception) -> None:
-    """The socket of that scope is about to be closed, and why."""
+    """Note why the websocket of that scope is about to be closed."""
     socket: _Socket | None = scope.get(_STATE)
     if socket is not None and isinstance(error, WatchwordError):
         socket.error = error
 
 
 class Close:
-    """Closes a websocket, as the answer to an error of ours; `Sockets` says why."""
+    """An ASGI application that closes a websocket; `Sockets` sends the reason."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error

@@ -1,4 +1,4 @@
-"""What endpoints answer with."""
+"""The answers that endpoints share: tokens and JSON."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from starlette.responses import Response
 from watchword.core.session import Grant, as_text
 
 Scheme = Literal["Bearer", "DPoP"]
-"""How the access token is presented (RFC 6750, RFC 9449)."""
+"""The scheme by which an access token is sent (RFC 6750, RFC 9449)."""
 
 Header = tuple[bytes, bytes]
 _HEAD: Final[Sequence[Header]] = (
     (b"content-type", b"application/json"),
     (b"cache-control", b"no-store"),
 )
-# RFC 6749 §5.1 asks for it beside no-store.
+# RFC 6749 §5.1 demands it beside `no-store`.
 PRAGMA: Final[Header] = (b"pragma", b"no-cache")
 
 
@@ -35,7 +35,7 @@ class Tokens(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def tokens_of(grant: Grant) -> Tokens:
-    """A grant, as clients see it: in a cookie session without the refresh token."""
+    """The tokens for the client. In a cookie session without the refresh token."""
     return Tokens(
         grant.access_token,
         grant.expires_in,
@@ -48,7 +48,10 @@ def tokens_of(grant: Grant) -> Tokens:
 
 
 class JSON(Response):
-    """A JSON answer that nobody stores. Leaner than Starlette's: hot paths use it."""
+    """A JSON answer that no cache may store.
+
+    It does less work than Starlette's, because hot paths use it.
+    """
 
     def __init__(
         self,

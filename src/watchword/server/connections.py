@@ -1,7 +1,7 @@
-"""The connections of one process: near the limit the longest idle one makes room.
+"""The connections of one process: at the limit, the one idle for longest is closed.
 
-A caller could otherwise hold every file descriptor with connections that ask nothing,
-and every other caller would be reset for as long as those stay.
+Otherwise one caller could hold every file descriptor with connections on which it asks
+nothing, and all other callers would be refused for as long as these stay open.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _LEAST: Final = 16
 
 
 class Connection(Protocol):
-    """What `Connections` asks of a connection."""
+    """The method of a connection that `Connections` uses."""
 
     def let_go(self) -> None:
-        """Close it at once: it owes its client nothing."""
+        """Close the connection at once: its client is not owed an answer."""
 
 
 class Connections:
-    """At most `most` of them; an idle one gives its place to a new one.
+    """Up to `most` open connections; an idle one gives its place to a new one.
 
     Idle is one whose client is waited for: its TLS handshake is not complete, it has
     asked nothing yet, its request has not come whole, it does not read, or it has been
@@ -43,7 +43,7 @@ class Connections:
         return len(self._open)
 
     def opened(self, one: Connection) -> bool:
-        """Count a new connection; False where there is no place, nor any to be made."""
+        """Count a new connection. Returns False if all are busy and it has no place."""
         if self._most is not None and len(self._open) >= self._most:
             if not self._idle:
                 return False
@@ -55,21 +55,21 @@ class Connections:
         return True
 
     def closed(self, one: Connection) -> None:
-        """Forget a connection; one that was not counted is no fault."""
+        """Forget a connection; one that was not counted is ignored."""
         self._open.discard(one)
         self._idle.pop(one, None)
 
     def answering(self, one: Connection) -> None:
-        """A request has come whole: the connection is kept until it is answered."""
+        """A request is complete: the connection is kept until it has been answered."""
         self._idle.pop(one, None)
 
     def idle(self, one: Connection) -> None:
-        """The client is waited for: every request is answered, or none can be yet."""
+        """The server waits for the client: there is no request that it could answer."""
         if one in self._open:
             self._idle[one] = None
 
 
 def most_connections(files: int) -> int:
-    """How many connections a process that may open that many files takes."""
+    """How many connections a process accepts that may open that many files."""
     kept_free = max(_KEPT_FREE_LEAST, files // _KEPT_FREE_SHARE)
     return min(max(_LEAST, files - kept_free), CONNECTIONS_MAX)

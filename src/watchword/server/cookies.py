@@ -1,9 +1,10 @@
-"""The session cookie of a browser, and who may use it.
+"""The session cookie of a browser, and the requests that may use it.
 
-The refresh token lies in a cookie that no script can read (RFC 6265bis, `__Host-`), so
-the browser sends it whoever causes the request: every use of it needs a header that a
-foreign page cannot set without a preflight, and an origin that is ours or allowed. No
-error ever takes the cookie away: the answer may be late, and the jar hold a newer one.
+The refresh token lies in a cookie that no script can read (RFC 6265bis, `__Host-`). The
+browser sends the cookie with every request, also with one that a foreign page caused.
+So every use of it needs a header that a foreign page cannot set without a preflight,
+and an origin that is the server's own or is allowed. No error ever deletes the cookie:
+the answer may arrive late, when the browser has a newer cookie already.
 """
 
 from __future__ import annotations
@@ -24,28 +25,29 @@ CLEAR_SITE_DATA: Final = '"cookies", "storage"'
 
 _CSRF_NAME: Final = CSRF_HEADER.lower().encode()
 _RAW_NAME: Final = NAME.encode()
-# `__Host-` demands Secure, this path and no domain, or the browser drops the cookie.
+# A browser rejects a `__Host-` cookie unless it has Secure, this path and no domain.
 _ATTRIBUTES: Final = "Path=/; Secure; HttpOnly; SameSite=Strict"
 
 
 def is_by_cookie(request: Request) -> bool:
-    """Whether the page said that it means the cookie, be there one or not."""
+    """Whether the page says that it uses the cookie, whether or not there is one."""
     return one_header(request, _CSRF_NAME) is not None
 
 
 def token_in_cookie(request: Request) -> str | None:
     """The refresh token of the request's cookie, if there is one and it may be used.
 
-    Raises CsrfRejected where another site may have caused the request, InvalidRequest
-    for two cookies of that name: one of them was tossed in from elsewhere.
+    Raises CsrfRejected if another site may have caused the request. Raises
+    InvalidRequest for two cookies of that name: another site has set one of them.
     """
     found = _cookies(request)
     if not found:
         return None
     if len(found) > 1:
         raise InvalidRequest(f"The cookie {NAME} came twice.")
-    # Neither can be set by a foreign page without a preflight that we refuse. (Basic
-    # could: a browser that has kept a password sends that by itself.)
+    # A foreign page can set neither of these headers without a preflight, which we
+    # refuse. Basic authentication does not count: a browser that has stored a password
+    # sends it by itself.
     if not is_by_cookie(request) and access_token(request) is None:
         raise CsrfRejected
     check_origin(request)
@@ -53,9 +55,9 @@ def token_in_cookie(request: Request) -> str | None:
 
 
 def token_to_replace(request: Request) -> str:
-    """The refresh token of a session that a new sign-in takes the place of, or ``""``.
+    """The refresh token of the session that a new sign-in replaces, or ``""``.
 
-    `check_origin` has been asked: a foreign page must not end the old session either.
+    To be called after `check_origin`: a foreign page must not end the old session.
     """
     found = _cookies(request)
     return found[0] if len(found) == 1 else ""
@@ -74,8 +76,9 @@ def _cookies(request: Request) -> list[str]:
 def check_origin(request: Request) -> None:
     """Raises CsrfRejected for a page of another origin that is not on the list.
 
-    A browser says where a request comes from and lets no page forge it; who sends
-    neither header is no browser, and nobody made it do this.
+    A browser says which origin a request comes from, and no page can forge that. A
+    client that sends neither header is no browser, so no foreign page can have caused
+    its request.
     """
     site = one_header(request, b"sec-fetch-site")
     if site == b"same-origin":
@@ -90,7 +93,7 @@ def check_origin(request: Request) -> None:
 
 
 def _origin_of(url: str) -> str:
-    """The origin of a URL as browsers write it: in lower case, without usual port."""
+    """The origin of a URL as browsers write it: lower case, without default port."""
     scheme, host, *_ = urlsplit(url.lower())
     usual = {"https": ":443", "http": ":80"}[scheme]
     return f"{scheme}://{host.removesuffix(usual)}"
@@ -103,5 +106,5 @@ def set_cookie(grant: Grant) -> str:
 
 
 def drop_cookie() -> str:
-    """`Set-Cookie` that takes it away."""
+    """`Set-Cookie` that deletes the cookie."""
     return f"{NAME}=; {_ATTRIBUTES}; Max-Age=0"

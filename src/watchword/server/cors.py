@@ -1,11 +1,12 @@
 """CORS (Fetch §3.3): which pages of other origins may call, and read the answers.
 
 Readable     around the Edge: names an allowed origin on its answers, errors as well
-Preflights   inside of it: answers what browsers ask before they send
+Preflights   inside of the Edge: answers what browsers ask before they send
 
-Two layers, because the Edge answers the hot routes itself, and a preflight's answer
-needs its security headers like any other. An origin that is not on the list is answered
-as if there were no CORS: nothing names it, and no wildcard meets credentials.
+There are two layers, because the Edge answers the hot routes itself, and because the
+answer to a preflight needs the Edge's security headers like any other. An origin that
+is not on the list is answered as if there were no CORS: no header names it, and no
+wildcard is combined with credentials.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ _METHODS: Final = ("GET", "POST", "DELETE")
 _SENT: Final = (
     *("Authorization", "Content-Type", "DPoP", "Idempotency-Key"),
     CSRF_HEADER,
-    # What tracing in a page adds to every call: a preflight that refuses one of them
-    # refuses the call. W3C Trace Context and Baggage, Sentry; Zipkin (B3); Datadog;
-    # New Relic; Elastic; Azure's Application Insights; ids that apps draw themselves.
+    # Headers that tracing in a page adds to every call. A preflight that refuses one of
+    # them refuses the call. W3C Trace Context and Baggage, Sentry; Zipkin (B3);
+    # Datadog; New Relic; Elastic; Azure's Application Insights; ids that apps draw
+    # themselves.
     *("traceparent", "tracestate", "baggage", "sentry-trace"),
     *("b3", "X-B3-TraceId", "X-B3-SpanId", "X-B3-ParentSpanId", "X-B3-Sampled"),
     *("x-datadog-trace-id", "x-datadog-parent-id", "x-datadog-origin"),
@@ -44,7 +46,7 @@ _ALLOWED: Final = {
     "access-control-allow-headers": ", ".join(_SENT),
     "access-control-max-age": str(_KEPT_SECONDS),
 }
-# Also where no origin was sent: a cache must not give that answer to a page.
+# Also for a request without an origin: a cache must not give that answer to a page.
 _VARY: Final = (b"vary", b"Origin")
 
 
@@ -65,7 +67,7 @@ class Readable:
             if message["type"] == "http.response.start":
                 headers = [*message["headers"], _VARY]
                 if origin is not None:
-                    # In place of the `*` of what anybody may read.
+                    # It replaces the `*` of answers that pages of any origin may read.
                     headers = [pair for pair in headers if pair[0] != _ALLOW_ORIGIN]
                     headers += [(_ALLOW_ORIGIN, origin), *_GRANTED]
                 message = {**message, "headers": headers}
@@ -75,7 +77,7 @@ class Readable:
 
 
 class Preflights:
-    """Answers the preflights of these origins: the same for every path."""
+    """Answers the preflights of these origins, in the same way for every path."""
 
     def __init__(self, application: ASGIApp, origins: Collection[str]) -> None:
         self._application = application

@@ -1,8 +1,8 @@
 """The outermost layer: security headers on every answer, one log line for each.
 
-Paths are matched as they were sent, without decoding. The log has the path so, escaped
-and without tokens, never the query: people put tokens there. Lines are written together
-a few times a second, not one system call each.
+Paths are matched as they were sent, without decoding. The log has the path as it was
+sent, escaped and without tokens. It never has the query, because callers put tokens
+there. Lines are written together a few times a second, to save system calls.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ Header = tuple[bytes, bytes]
 
 FLUSH_SECONDS: Final = 0.2
 PATH_SHOWN: Final = 200
-_METHOD_SHOWN: Final = 16  # a parser may take any word for one (RFC 9110 §9.1)
-# Our own paths are shorter, all of them; every token is longer.
+_METHOD_SHOWN: Final = 16  # a method may be any word, of any length (RFC 9110 §9.1)
+# All of our own paths are shorter than this; every token is longer.
 PATH_PLAIN: Final = 40
-# What may be spelt with an escape as well, and is the same (RFC 3986 §2.3).
+# Characters that mean the same when they are escaped (RFC 3986 §2.3).
 _UNRESERVED: Final = re.compile(
     r"%(2[DE]|3[0-9]|[46][1-9A-F]|[57][0-9A]|5F|7E)", re.IGNORECASE
 )
@@ -41,22 +41,22 @@ _ALWAYS: Final = [
 ]
 # ASVS 5.0 3.4.1: at least a year, with subdomains.
 _HSTS: Final = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
-# These pages have policies of their own; a browser would enforce both.
+# Pages with a policy of their own do not get this one: a browser would enforce both.
 _NO_PAGE: Final = (
     b"content-security-policy",
     b"default-src 'none'; frame-ancestors 'none'",
 )
 _OWN_POLICY: Final = frozenset({"/", "/docs"})
-# How the system spells an IPv4 client of a socket that takes both.
+# The prefix of an IPv4 client's address on a socket that accepts IPv6 and IPv4.
 _MAPPED: Final = "::ffff:"
 _START: Final = "http.response.start"
 _BODY: Final = "http.response.body"
 
 
 class Edge:
-    """Everything that is said of every answer is said here.
+    """Adds what every answer has: security headers, and a line in the access log.
 
-    `hot` endpoints, by method and exact path, are called straight away. `logged` is
+    The `hot` endpoints, by method and exact path, are called directly. `logged` is
     False inside an application that has a log of its own.
     """
 
@@ -75,7 +75,8 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._application(scope, receive, send)  # the lifespan: until the end
+            # The lifespan: returns when the process is about to end.
+            await self._application(scope, receive, send)
             self._flush()
             return
         scope = _unescaped(scope)
@@ -131,10 +132,10 @@ class Edge:
 
 
 def _unescaped(scope: Scope) -> Scope:
-    """The scope with the path as it was sent, which alone is matched.
+    """The scope with the path as it was sent: only that spelling is matched.
 
-    No path here needs an escape. One that is spelt with `%2f` or `%61` has passed a
-    proxy whose rules are about paths as another one.
+    None of our paths needs an escape. If a path with `%2f` or `%61` were decoded, it
+    could pass the rules of a proxy as one path and be answered here as another.
     """
     raw = scope.get("raw_path")
     if raw is None or b"%" not in raw:
@@ -146,8 +147,8 @@ async def _answer(endpoint: Endpoint, scope: Scope, receive: Receive) -> Respons
     try:
         return await endpoint(Request(scope, receive))
     except ClientDisconnect:
-        return Response(status_code=400)  # nobody is there to read it
-    except Exception as error:  # noqa: BLE001 - respond() knows it, or logs it
+        return Response(status_code=400)  # the client has gone and will not read it
+    except Exception as error:  # noqa: BLE001 - respond() maps it, or logs it
         response = respond(error, scope)
         scope["problem"] = getattr(response, "code", "-")
         return response
@@ -160,14 +161,14 @@ def _complete(headers: list[Header], scope: Scope) -> list[Header]:
         complete.append(_NO_PAGE)
     if scope["scheme"] == "https":
         complete.append(_HSTS)
-    # For who sent a proof: the nonce of the next one (RFC 9449 §8.2).
+    # A client that sent a proof gets the nonce for its next one (RFC 9449 §8.2).
     if "nonces" in scope:
         complete.append((b"dpop-nonce", scope["nonces"].current().encode()))
     return complete
 
 
 def _escaped(path: str) -> str:
-    """One line of visible ASCII, whatever was sent; no token, and not endless."""
+    """The path as visible ASCII in one line: without tokens, and of bounded length."""
     if len(path) > PATH_PLAIN:
         path = _UNRESERVED.sub(lambda found: chr(int(found[1], 16)), path)
         path = _TOKEN.sub("[token]", path)

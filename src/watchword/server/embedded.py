@@ -1,7 +1,8 @@
-"""The same endpoints inside another application, by the paths that they have here.
+"""The server's endpoints inside another application, under the same paths.
 
-The host keeps its routes, log, health checks, CORS and documentation; these paths alone
-are answered here, whole, errors too. Who embeds routes `PATHS` to an `Embedded`.
+The host application keeps its routes, log, health checks, CORS and documentation. Only
+these paths are answered here, including their errors. The host routes `PATHS` to an
+`Embedded`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _FILES: Final = [
     Route("/watchword.js", browser_module.script, methods=["GET"]),
     Route("/watchword.d.ts", browser_module.types, methods=["GET"]),
 ]
-# The well-known ones also with the issuer's path behind them.
+# The well-known paths also with the issuer's path behind them.
 PATHS: Final = [
     *dict.fromkeys(operation.path for operation in OPERATIONS),
     f"{metadata.SERVER_PATH}/{{path:path}}",
@@ -50,7 +51,7 @@ _log: Final = logging.getLogger("watchword.server")
 
 
 class _Slashes(Convertor[str]):
-    """The slashes at the end of a path, which no path of ours has."""
+    """Matches slashes at the end of a path. None of our paths ends with one."""
 
     regex = "/+"
 
@@ -65,11 +66,11 @@ register_url_convertor("watchword_slashes", _Slashes())
 
 
 def routes_to(application: ASGIApp) -> list[Route]:
-    """Routes of Starlette for `PATHS`, and for these with slashes behind them.
+    """Routes of Starlette for `PATHS`, and for these paths with slashes behind them.
 
-    Without the latter a host would redirect such a request, body and all, to the scheme
-    that it believes it is served by: behind a proxy that is plain HTTP. It gets the 404
-    that the server answers.
+    Without the latter a host would redirect such a request, with its body, to the
+    scheme by which it believes to be served. Behind a proxy that is plain HTTP. With
+    them the answer is 404, as the server's.
     """
     whole = [path for path in PATHS if ":path" not in path]
     slashed = [f"{path}{{slashes:watchword_slashes}}" for path in whole]
@@ -80,9 +81,10 @@ def routes_to(application: ASGIApp) -> list[Route]:
 
 
 class Embedded:
-    """An ASGI application for the paths of `PATHS`; `engine` gives what runs then.
+    """An ASGI application for the paths of `PATHS`.
 
-    `served_at` is told of every request, before it is answered.
+    `engine` returns the Watchword that is running. `served_at` is called with the scope
+    of every request, before it is answered.
     """
 
     def __init__(
@@ -104,7 +106,8 @@ class Embedded:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._served_at(scope)
-        # The host may be mounted below a path; the issuer then names that place.
+        # The host may be mounted below a path: that path is part of the issuer then,
+        # and not of our paths.
         root: str = scope.get("root_path", "")
         raw: bytes | None = scope.get("raw_path")
         inside = {
@@ -122,10 +125,10 @@ class Embedded:
 
 
 def whole(application: ASGIApp) -> ASGIApp:
-    """The application, and no request of whose body the server has read nothing.
+    """The application, guarded against requests whose body the server did not read.
 
-    Such a one has the error that it is to be refused with under `refused` in its scope,
-    and whatever is answered ends the connection.
+    The scope of such a request gets the error to refuse it with, under `refused`, and
+    the answer ends the connection.
     """
 
     async def called(scope: Scope, receive: Receive, send: Send) -> None:
@@ -143,12 +146,12 @@ def _offers_upgrade(scope: Scope) -> bool:
 
 
 async def _read_ahead(scope: MutableMapping[str, Any], receive: Receive) -> Receive:
-    """Mark a request for refusal of whose body the server has read nothing.
+    """Mark a request for refusal if the server did not read its body.
 
-    llhttp, which uvicorn parses with where httptools is installed, ends a message after
-    its head where it offers an Upgrade or is a CONNECT. What is its body by its framing
-    (RFC 9110 §7.8) would be taken for the next request: of another user, where a proxy
-    keeps the connection.
+    uvicorn parses with llhttp if httptools is installed. For llhttp a message ends
+    after its head if it is a CONNECT or offers an Upgrade. The bytes that are its body
+    (RFC 9110 §7.8) would then be taken for the next request, which may be that of
+    another user if a proxy keeps the connection. Returns the `receive` to use.
     """
     first = await receive()
     none = not first.get("body") and not first.get("more_body")
@@ -170,7 +173,7 @@ def _declares_body(scope: MutableMapping[str, Any]) -> bool:
 
 
 def _closing(send: Send) -> Send:
-    """An answer that ends the connection, and with it what was sent after."""
+    """A `send` whose answer ends the connection, so that later bytes are not parsed."""
 
     async def send_closing(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -182,9 +185,10 @@ def _closing(send: Send) -> Send:
 
 
 class _Careful:
-    """Plain HTTP, and a server without a public issuer, are for this machine alone.
+    """Refuses other machines over plain HTTP, or while there is no public issuer.
 
-    What no address is known of comes over a Unix socket, or from a test.
+    A client without an address comes over a Unix socket, or is a test: it counts as a
+    client of this machine.
     """
 
     def __init__(self, application: ASGIApp, settings: Settings) -> None:
@@ -222,7 +226,7 @@ def _is_remote(scope: Scope) -> bool:
 def merge_into(described: dict[str, Any]) -> None:
     """Add the paths, schemas and security schemes of these endpoints to a document.
 
-    Where the document has one by that name already, it stays.
+    What the document already has under the same name stays.
     """
     ours = document(OPERATIONS, prefix="Watchword")
     paths = described.setdefault("paths", {})

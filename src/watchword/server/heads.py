@@ -1,7 +1,8 @@
 """What the head of a request must be before the application sees it (RFC 9112).
 
-llhttp parses, and it alone decides where a message ends. It is laxer than the RFC about
-the request line, Host and transfer codings: what is said here is only ever a refusal.
+llhttp parses requests, and it alone decides where a message ends. It is laxer than the
+RFC about the request line, Host and transfer codings. The functions here can only
+refuse what llhttp would accept, never accept more.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from watchword.server.problems import CODING_UNKNOWN, MALFORMED
 
 Field = tuple[bytes, bytes]
 
-# One blank between the parts, HTTP/1.0 or 1.1, CRLF at the end (RFC 9112 §3). No part
-# of a target is a fragment (§3.2), hence no `#`.
+# One blank between the parts, HTTP/1.0 or 1.1, CRLF at the end (RFC 9112 §3). A target
+# has no fragment (§3.2), so there is no `#`.
 _LINE: Final = re.compile(
     rb"([A-Z][A-Z-]*) ([!\"$->@-~]+)(?:\?([!\"$-~]*))? HTTP/(1\.[01])\r\n"
 )
@@ -31,29 +32,30 @@ _HOST: Final = re.compile(
     re.ASCII,
 )
 _READ: Final = frozenset({b"content-length", b"expect", b"host", b"transfer-encoding"})
-# The other codings of the registry. What is in none is malformed, not unsupported.
+# The other codings of IANA's registry. A coding that is in no registry is malformed,
+# not unsupported.
 _CODINGS: Final = frozenset(
     {b"compress", b"deflate", b"gzip", b"x-compress", b"x-gzip"}
 )
 
 
 class Refused(Exception):
-    """This is not a request that is answered: `answer`, and the connection ends."""
+    """The request is refused with the bytes of `answer`, and the connection ends."""
 
     def __init__(self, answer: bytes, reason: str) -> None:
         super().__init__(reason)
         self.answer = answer
 
 
-_USUAL: Final = 64  # bytes of a request line that is remembered
-# Of a request line: method, path and query as they came, version.
+_USUAL: Final = 64  # the longest request line that is cached, in bytes
+# A request line: method, path and query as they came, version.
 Line = tuple[str, bytes, bytes, str]
 
 
 def request_line(head: bytes) -> Line:
-    """The first line of a head. Raises Refused."""
+    """The parsed first line of a head. Raises Refused."""
     end = head.find(b"\n", 0, _USUAL) + 1
-    # Most lines have been seen before, to the letter. Longer ones are not remembered.
+    # Most lines are the same, byte for byte, as an earlier one: short ones are cached.
     return _usual_line(head[:end]) if end else _line(head)
 
 
@@ -62,7 +64,7 @@ def _line(head: bytes) -> Line:
     if match is None:
         raise Refused(MALFORMED, "the request line is malformed")
     method, target, query, version = match.groups()
-    if method == b"CONNECT":  # RFC 9112 §3.2.3: to a proxy, and this is none
+    if method == b"CONNECT":  # for proxies only (RFC 9112 §3.2.3)
         raise Refused(MALFORMED, "CONNECT is for proxies")
     if target[:1] != b"/" and (method, target) != (b"OPTIONS", b"*"):
         target = _absolute(target)
@@ -81,10 +83,11 @@ def _absolute(target: bytes) -> bytes:
 
 
 def body_of(version: str, fields: Sequence[Field]) -> tuple[int | None, bool]:
-    """The body's length, None in chunks; whether the client waits for 100 before it.
+    """The body's length, and whether the client waits for a 100 before it sends it.
 
-    Raises Refused unless there is one valid Host (RFC 9112 §3.2) and no transfer coding
-    but chunked (§6.1). That lengths are numbers, and agree, llhttp has seen.
+    The length is None for a body in chunks. Raises Refused unless there is one valid
+    Host (RFC 9112 §3.2) and no transfer coding but chunked (§6.1). llhttp has checked
+    already that lengths are numbers and agree.
     """
     hosts, codings, length, expected = [], [], 0, False
     for name, value in fields:
@@ -93,11 +96,12 @@ def body_of(version: str, fields: Sequence[Field]) -> tuple[int | None, bool]:
         if name == b"host":
             hosts.append(value)
         elif name == b"content-length":
-            # Python refuses to read thousands of digits, and llhttp takes any zeros.
+            # Python does not convert thousands of digits, and llhttp accepts any number
+            # of leading zeros.
             length = int(b"0" + value.lstrip(b"0"))
         elif name == b"transfer-encoding":
             codings.append(value)
-        else:  # RFC 9110 §10.1.1: from a client of HTTP/1.0 it means nothing
+        else:  # Expect, which is ignored from clients of HTTP/1.0 (RFC 9110 §10.1.1)
             expected = version == "1.1" and value.lower() == b"100-continue"
     if len(hosts) != 1 and (hosts or version == "1.1"):
         raise Refused(MALFORMED, f"there are {len(hosts)} Host fields")
@@ -110,15 +114,16 @@ def body_of(version: str, fields: Sequence[Field]) -> tuple[int | None, bool]:
 
 def _not_chunked(version: str, codings: list[bytes]) -> Refused:
     *others, last = (c.strip().lower() for c in b",".join(codings).split(b","))
-    # RFC 9112 §6.1: 501 for a coding that is not understood; where chunked is not the
-    # last one, or HTTP/1.0 has any, there is no telling how long the body is.
+    # A coding that is not understood is a 501 (RFC 9112 §6.1). If chunked is not the
+    # last coding, or if a request of HTTP/1.0 has any, the length of the body cannot be
+    # known.
     if version == "1.1" and last == b"chunked" and _CODINGS.issuperset(others):
         return Refused(CODING_UNKNOWN, "the transfer coding is not understood")
     return Refused(MALFORMED, "Transfer-Encoding is malformed")
 
 
 def without_upgrade(head: bytes, fields: Sequence[Field]) -> bytes:
-    """That head, of those fields, without its offer of another protocol."""
+    """The head with these fields, without the Upgrade field."""
     line, end, _ = head.partition(b"\r\n")
     kept = [b"%b: %b\r\n" % field for field in fields if field[0] != b"upgrade"]
     return b"".join([line, end, *kept, end])
@@ -137,7 +142,10 @@ def _is_host(value: bytes) -> bool:
 
 
 def verdict_on(error: Exception) -> tuple[bytes, str]:
-    """The answer and the reason. A fault of our own in a callback is raised again."""
+    """The answer to a request that was refused, and the reason for the log.
+
+    An unexpected error in one of our callbacks is raised again.
+    """
     if isinstance(error, httptools.HttpParserCallbackError):
         if not isinstance(error.__context__, Refused):
             raise error

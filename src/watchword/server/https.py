@@ -1,9 +1,10 @@
-"""Behind a proxy: who is believed, and that what arrives had been HTTPS.
+"""Behind a proxy: which forwarding headers are believed, and that HTTPS was used.
 
-Only the proxies named are believed about a client's address and protocol. Anything that
-comes past them in clear, or through them from plain HTTP, is refused: a redirect would
-come too late, the token has been sent. Health checks alone may come in clear: they
-bring nothing, and neither a kubelet nor a load balancer can say that they were HTTPS.
+Only the configured proxies are believed about a client's address and protocol. A
+request that comes past them in plain HTTP, or that reached a proxy by plain HTTP, is
+refused. A redirect would come too late, because the token has been sent already. Only
+health checks may come in plain HTTP: they have no secrets, and neither a kubelet nor a
+load balancer can say that it used HTTPS.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _log = logging.getLogger("watchword.server")
 
 
 class HttpsOnly:
-    """Restores the client's address; marks for refusal what did not come over HTTPS."""
+    """Restores the client's address; marks requests to refuse that were not HTTPS."""
 
     def __init__(self, application: ASGIApp, proxies: Sequence[Network]) -> None:
         self._application = application
@@ -46,7 +47,7 @@ class HttpsOnly:
                     "client": (str(client or peer), 0),
                     HIDDEN: client is None,
                 }
-                # Schemes are written in either case (RFC 3986 §3.1).
+                # Schemes may be written in upper case, too (RFC 3986 §3.1).
                 protocols = _values(scope, b"x-forwarded-proto")
                 if [one.lower() for one in protocols] == ["https"]:
                     scope["scheme"] = "https"
@@ -55,9 +56,9 @@ class HttpsOnly:
         await self._application(scope, receive, send)
 
     def _client_behind(self, scope: Scope, peer: Address) -> Address | None:
-        """The last address that a trusted proxy did not write of itself.
+        """The last forwarded address that is not that of a trusted proxy.
 
-        None where no proxy names one: then all its callers look alike.
+        None if there is none: then all callers behind the proxy look the same.
         """
         lines = _values(scope, b"x-forwarded-for")
         # An empty element of a list is none (RFC 9110 §5.6.1.2).
@@ -75,7 +76,7 @@ class HttpsOnly:
         return None
 
     def _tell(self, what: str, peer: Address) -> None:
-        """Once in this process: every caller behind that proxy is counted as one."""
+        """Warn once per process that all callers behind that proxy count as one."""
         if not self._told:
             self._told = True
             _log.warning(

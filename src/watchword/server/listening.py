@@ -9,14 +9,14 @@ import sys
 from contextlib import ExitStack, suppress
 from typing import Final
 
-# No such address, or no such family, on this machine.
+# The address, or its family, does not exist on this machine.
 _ABSENT: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
     """Bound sockets, one for each address of that name. Raises OSError.
 
-    `::` takes IPv4 callers as well, whatever the system's default is.
+    A socket for `::` also accepts IPv4 callers, whatever the system's default is.
     """
     found = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -34,7 +34,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
             except OSError as error:
                 if error.errno not in _ABSENT:
                     raise
-                absent = error  # `localhost` may have an address that is not there
+                absent = error  # `localhost` may have an address that does not exist
             else:
                 one.set_inheritable(True)
                 bound.append(one)
@@ -45,12 +45,13 @@ def listen(host: str, port: int) -> list[socket.socket]:
 
 
 def raise_file_limit() -> int:
-    """Allow as many open files as the system lets this process have; how many.
+    """Raise the limit of open files as far as the system allows. Returns the limit.
 
-    The soft limit of 1024 is for programs that use `select`, which this one does not.
+    The usual soft limit of 1024 is for programs that use `select`, which this one does
+    not.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):  # macOS caps what `unlimited` means
+    with suppress(OSError, ValueError):  # macOS refuses `unlimited`
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         soft = hard
     return sys.maxsize if soft == resource.RLIM_INFINITY else soft

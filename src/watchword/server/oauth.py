@@ -1,4 +1,4 @@
-"""What the OAuth endpoints share: forms, client authentication, what is asked for."""
+"""What the OAuth endpoints share: forms, client authentication, scopes and proofs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _REPEATABLE: Final = "resource"
 
 
 class Form:
-    """The parameters of a request (RFC 6749 §3.2): empty ones count as omitted."""
+    """The parameters of a request. Empty ones count as omitted (RFC 6749 §3.2)."""
 
     def __init__(self, fields: Mapping[str, str], resources: tuple[str, ...]) -> None:
         self._fields = fields
@@ -54,7 +54,10 @@ class Form:
         return value
 
     def asked(self, jkt: str | None) -> Asked:
-        """What the access token shall be for."""
+        """The scope, resources and key that the access token is to be for.
+
+        Raises InvalidRequest, InvalidScope, InvalidTarget.
+        """
         return Asked(scope_of(self.get("scope")), self.resources or None, jkt)
 
 
@@ -69,9 +72,10 @@ def scope_of(text: str | None) -> tuple[str, ...] | None:
 
 
 async def read_form(request: Request) -> Form:
-    """The form in the body; unknown parameters are ignored, repeated ones refused.
+    """The form in the body. Unknown parameters are ignored, repeated ones refused.
 
-    Never from the query: that ends up in logs. Raises InvalidRequest.
+    Parameters of the query are never read, because queries end up in logs. Raises
+    InvalidRequest, UnsupportedMediaType, PayloadTooLarge.
     """
     body = await read_body(request)
     declared = one_header(request, b"content-type") or b""
@@ -91,9 +95,10 @@ async def read_form(request: Request) -> Form:
 
 
 async def authenticate_client(request: Request, form: Form) -> Client:
-    """The client that this request comes from, by one method (RFC 6749 §2.3).
+    """The client that sent this request, by its one method of authentication.
 
-    Raises InvalidClient, InvalidRequest, Throttled.
+    A request must not use two methods (RFC 6749 §2.3). Raises InvalidClient,
+    InvalidRequest, Throttled.
     """
     named, secret = form.get("client_id"), form.get("client_secret")
     basic = basic_credentials(request)
@@ -111,9 +116,10 @@ async def authenticate_client(request: Request, form: Form) -> Client:
 
 
 async def native_client(request: Request, named: str) -> Client:
-    """The client of a call under /api/auth: by `clientId`, a confidential one by Basic.
+    """The client of a call under /api/auth.
 
-    Raises InvalidClient, InvalidRequest, UnauthorizedClient, Throttled.
+    A public client is named by `clientId`; a confidential one authenticates by HTTP
+    Basic. Raises InvalidClient, InvalidRequest, UnauthorizedClient, Throttled.
     """
     basic = basic_credentials(request)
     if basic is not None and named not in (basic[0], FIRST_PARTY.id):
@@ -128,7 +134,10 @@ async def native_client(request: Request, named: str) -> Client:
 
 
 def proof_of(request: Request, client: Client) -> Signed | None:
-    """As `read_proof`; raises InvalidProof too where this client must send a proof."""
+    """The request's DPoP proof, as `read_proof` returns it.
+
+    Raises InvalidProof also if this client must send a proof and did not.
+    """
     proof = read_proof(request)
     if client.dpop and proof is None:
         raise InvalidProof("This client must send a DPoP proof.")
@@ -136,7 +145,10 @@ def proof_of(request: Request, client: Client) -> Signed | None:
 
 
 async def key_proved_for(request: Request, client: Client) -> str | None:
-    """The thumbprint of the key of the request's proof, which is used up by it."""
+    """Use up the request's proof, and return the thumbprint of its key.
+
+    None if there is no proof. Raises InvalidProof, NonceNeeded.
+    """
     proof = proof_of(request, client)
     if proof is None:
         return None
@@ -147,18 +159,19 @@ async def key_proved_for(request: Request, client: Client) -> str | None:
 def basic_credentials(request: Request) -> tuple[str, str | None] | None:
     """Client id and secret of `Authorization: Basic` (RFC 6749 §2.3.1), if it came.
 
-    Both were form-encoded before they were joined. Raises InvalidClient.
+    The client has form-encoded both before it joined them. Raises InvalidClient.
     """
     header = one_header(request, b"authorization") or b""
     scheme, _, encoded = header.partition(b" ")
     if scheme.lower() != b"basic":
-        return None  # a stale access token, sent along with everything, is no matter
+        # Some clients send an access token with every request: it is ignored here.
+        return None
     try:
         text = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
         name, colon, secret = text.partition(":")
         if not colon:
             raise InvalidClient
-        # An empty secret is none (RFC 6749 §2.3.1): so a public client may write it.
+        # An empty secret counts as none (RFC 6749 §2.3.1): public clients send one.
         return (
             unquote_plus(name, errors="strict"),
             unquote_plus(secret, errors="strict") or None,

@@ -1,6 +1,6 @@
-"""The OpenAPI document, made from the structs that parse and answer.
+"""The OpenAPI document, made from the structs that parse requests and write answers.
 
-`Operation` is what an endpoint says of itself; `document` puts the operations together.
+An `Operation` describes an endpoint; `document` puts the operations together.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ Proof = Annotated[
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """What an endpoint takes, answers and refuses."""
+    """The description of an endpoint: what it takes, answers and refuses."""
 
     method: str
     path: str
@@ -81,9 +81,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 def document(
     operations: Iterable[Operation] | None = None, *, prefix: str = ""
 ) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of these operations; of the server's by default.
+    """The OpenAPI 3.1 document of these operations, by default of all the server's.
 
-    `prefix` is put before the names of schemas, for a document that has others too.
+    `prefix` is put before the names of schemas, for a document that also has schemas of
+    another application.
     """
     if operations is None:
         from watchword.server.app import OPERATIONS  # noqa: PLC0415 - it imports us
@@ -150,7 +151,7 @@ def _operation(one: Operation, schema_of: dict[int, Any]) -> dict[str, Any]:
     schemes = {"bearer": one.bearer, "cookie": one.cookie, "client": one.client}
     if any(schemes.values()):
         described["security"] = [{name: []} for name, on in schemes.items() if on]
-        if one.request is not None:  # the body can stand for the header
+        if one.request is not None:  # a token in the body replaces the header
             described["security"].append({})
     parameters = [
         {

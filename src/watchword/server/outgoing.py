@@ -1,4 +1,4 @@
-"""The way back over a connection: answers, and a client that does not read them."""
+"""Writing to a connection: answers, and clients that do not read them."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 SECONDS_TO_READ: Final = 10
-# A client reads this much of what waits for it in that time, or it is cut: 1.6 KiB a
-# second, less than any network that is still in use.
+# A client must read this much of what waits for it within SECONDS_TO_READ, or it is cut
+# off. That is 1.6 KiB a second, less than any network that is still in use.
 READ_LEAST: Final = 16 * 1024
 _NO_BODY: Final = (204, 304)
 
 
 def _nothing(*_: object) -> None:
-    """What there is to do for a connection that is gone."""
+    """Replaces `write` and `close` of a connection that is gone."""
 
 
 class Outgoing(FlowControl):
-    """uvicorn's flow control and what it writes to, in one object.
+    """uvicorn's flow control, and the transport that it writes to, in one object.
 
-    `closed` is called where uvicorn closes the transport behind an answer: what becomes
-    of the connection is the protocol's to say, with `end`.
+    `closed` is called when uvicorn wants to close the transport after an answer. It is
+    the protocol that decides, and that calls `end`.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Outgoing(FlowControl):
         return self._ended or self._transport.is_closing()
 
     def hold(self) -> None:
-        """Read no more, whatever uvicorn would, until `release`."""
+        """Stop reading until `release`, even if uvicorn wants to go on."""
         self._held = True
         self.pause_reading()
 
@@ -67,10 +67,11 @@ class Outgoing(FlowControl):
             self._unwatch()
 
     def end(self, *, linger: bool) -> None:
-        """Send what was written, and nothing after it.
+        """Send what was written, then close.
 
-        With `linger`, what still comes is read for a while: an answer that is followed
-        by a reset may never be seen (RFC 9112 §9.6).
+        With `linger`, bytes that still arrive are read for a while. Otherwise the
+        connection would be reset, and the client might never see the answer (RFC 9112
+        §9.6).
         """
         if self.is_closing():
             return
@@ -83,13 +84,13 @@ class Outgoing(FlowControl):
         self._watch()
 
     def lost(self) -> None:
-        """The connection is no more: nothing is written, and no cycle is left."""
+        """The connection is gone: write nothing more, and keep no reference cycle."""
         self._unwatch()
         self.write = self.close = _nothing
         super().resume_writing()
 
     def _watch(self) -> None:
-        """From now on the client reads what was written, then closes, or is cut."""
+        """From now on the client has to read what was written, or it is cut off."""
         if self._unread is None:
             size = self._transport.get_write_buffer_size()
             self._unread = self._loop.call_later(SECONDS_TO_READ, self._check, size)
@@ -109,16 +110,17 @@ class Outgoing(FlowControl):
 
 
 class Exchange(RequestResponseCycle):
-    """A request and its answer: uvicorn's, but for the head of the answer.
+    """uvicorn's request and answer, with another way to write the head of the answer.
 
-    uvicorn looks at each field by two regular expressions: measured, a twentieth of a
-    refresh. Here the head is looked at once, as a whole.
+    uvicorn checks each field by two regular expressions, which was measured to take a
+    twentieth of a refresh. Here the whole head is checked at once.
     """
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - as uvicorn's own
         if self.waiting_for_100_continue and self.more_body:
-            # Answered without 100, the client may send the body or the next request:
-            # only the end of the connection tells which (RFC 9110 §10.1.1).
+            # The client was answered without a 100. It may now send the body or its
+            # next request, and the two cannot be told apart: so the connection is
+            # closed (RFC 9110 §10.1.1).
             self.keep_alive = False
         if self.response_started or self.disconnected or self.flow.write_paused:
             await super().send(message)
@@ -130,9 +132,9 @@ class Exchange(RequestResponseCycle):
         self.transport.write(self._head(message["status"], message["headers"]))
 
     def _head(self, status: int, fields: list[tuple[bytes, bytes]]) -> bytes:
-        """The head of the answer. Raises RuntimeError where a field is more than one.
+        """The head of the answer. Raises RuntimeError if a value would add a field.
 
-        The names are in lower case, as all that this application writes.
+        The names are in lower case, as everywhere in this application.
         """
         every = [*self.default_headers, *fields]
         parts = [STATUS_LINE[status]]
@@ -140,7 +142,7 @@ class Exchange(RequestResponseCycle):
             if name == b"content-length":
                 self.expected_content_length = int(value)
                 self.chunked_encoding = False
-            elif name == b"connection":  # nothing but `close` is ever said there
+            elif name == b"connection":  # its value is always `close`
                 self.keep_alive = False
             parts += (name, b": ", value, b"\r\n")
         more = []

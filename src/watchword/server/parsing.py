@@ -1,7 +1,7 @@
 """Bytes to typed values, once, at the edge.
 
-Everything here raises InvalidRequest or another error of `problems.py`; nothing that it
-refuses reaches the engine.
+Functions here raise InvalidRequest or another error of `problems.py`. A request that
+they refuse does not reach the engine.
 """
 
 from __future__ import annotations
@@ -30,13 +30,16 @@ from watchword.verify.dpop import Signed
 
 Body = TypeVar("Body")
 
-# The largest body that is meant is a password of 1024 characters of four bytes each,
+# The largest legitimate body has a password of 1024 characters of four bytes each, with
 # every byte escaped.
 BODY_MAX: Final = 32 * 1024
 _DIGITS_MAX: Final = 20
 _FIELDS: Final = "watchword.fields"
 ACCOUNT_SCOPE: Final = "account"
-"""What a client other than first-party needs to list and end its user's sessions."""
+"""The scope that another client than first-party needs for its user's sessions.
+
+It allows to list and to end them.
+"""
 
 _SENT: Final = re.compile(r" '.*'", re.DOTALL)
 _RETRY_KEY: Final = re.compile(
@@ -68,7 +71,7 @@ async def read_body(request: Request) -> bytes:
 
 
 def _exceeds(declared: bytes) -> bool:
-    # Python refuses to read thousands of digits, and a server may let them pass.
+    # Python does not convert thousands of digits, and a server may let them pass.
     return len(declared) > _DIGITS_MAX or int(declared) > BODY_MAX
 
 
@@ -77,19 +80,22 @@ def parse_json(
 ) -> Body:
     """The body, typed. Unknown members are ignored, repeated ones refused.
 
-    Raises UnsupportedMediaType unless it was sent as JSON, InvalidRequest.
+    Raises UnsupportedMediaType unless it was sent as JSON; InvalidRequest;
+    PayloadTooLarge.
     """
     declared = one_header(request, b"content-type") or b""
     if declared.split(b";")[0].strip().lower() != b"application/json":
         raise UnsupportedMediaType
     try:
         value = decoder.decode(body)
-        # Two parsers may differ on which of two equal names counts: neither does. What
-        # reads as it would be written has none; most bodies do, and are not read twice.
+        # Two parsers may differ on which of two equal names counts, so both are
+        # refused. A body that equals what we would write has no such names. Most bodies
+        # do, and are not read twice.
         if msgspec.json.encode(value) != body:
             _STRICT.decode(body.decode())
     except msgspec.ValidationError as error:
-        # Types and places are in backticks; in quotes is what was sent.
+        # The message has types and places in backticks, and what was sent in quotes:
+        # that may be a secret, and is left out.
         fault = _SENT.sub("", str(error))
         raise InvalidRequest(f"The body is not as expected: {fault}.") from None
     except (ValueError, RecursionError):
@@ -134,7 +140,10 @@ def query_of(request: Request) -> dict[str, str]:
 
 
 def retry_key(request: Request) -> str | None:
-    """The `Idempotency-Key`, bare or as a quoted string (RFC 9651 §3.3.3)."""
+    """The `Idempotency-Key`, bare or as a quoted string (RFC 9651 §3.3.3), or None.
+
+    Raises InvalidRequest.
+    """
     value = one_header(request, b"idempotency-key")
     if value is None:
         return None
@@ -151,9 +160,9 @@ def retry_key(request: Request) -> str | None:
 
 
 def access_token(request: Request) -> str | None:
-    """The token of either scheme, where a proof need not be looked at.
+    """The access token of either scheme, for calls that do not check its proof.
 
-    Raises InvalidRequest for a malformed one.
+    Raises InvalidRequest for a malformed header.
     """
     headers = request.scope["headers"]
     return presented.token_in(headers, "Bearer") or presented.token_in(headers, "DPoP")
@@ -162,7 +171,8 @@ def access_token(request: Request) -> str | None:
 async def authenticate(request: Request) -> Claims:
     """The claims of the request's access token. Raises AccessTokenError.
 
-    By the scheme Bearer, or by DPoP with a proof for this very request (RFC 9449 §7).
+    It comes by the scheme Bearer, or by DPoP with a proof for this very request (RFC
+    9449 §7).
     """
     scope, engine = request.scope, engine_of(request)
     scope["challenge"] = presented.scheme_of(scope["headers"])
@@ -182,9 +192,9 @@ async def authenticate(request: Request) -> Claims:
 async def authenticate_user(request: Request) -> tuple[bytes, str]:
     """Account id and session (`sid`) of a token that may manage the account's sessions.
 
-    Another client needs the scope for it, lest any program of any user can sign them
-    out everywhere. Raises AccessTokenError, also for a token that a client got for
-    itself; InsufficientScope.
+    Any client but first-party needs ACCOUNT_SCOPE for that. Otherwise every program
+    that a user signs in with could sign the user out everywhere. Raises
+    AccessTokenError, also for a client's own token; InsufficientScope.
     """
     claims = await authenticate(request)
     account_id = from_text(claims.sub)
@@ -196,7 +206,7 @@ async def authenticate_user(request: Request) -> tuple[bytes, str]:
 
 
 def read_proof(request: Request) -> Signed | None:
-    """The request's DPoP proof, if any came, to be settled by who acts on it.
+    """The request's DPoP proof, if any came. The caller still has to settle it.
 
     Raises InvalidProof, NonceNeeded.
     """
@@ -213,22 +223,22 @@ def read_proof(request: Request) -> Signed | None:
 
 
 def client_address(request: Request) -> str:
-    """Where the request comes from; behind a proxy, what the proxy says.
+    """The address that the request comes from; behind a proxy, as the proxy says.
 
-    Empty where that is not known. The proxy's own address in its place would put all
-    callers on one network, and a grace counts for a network.
+    Empty if it is not known. With the proxy's own address instead, all callers would
+    seem to be on one network, and a grace counts for a network.
     """
     client = request.scope["client"]
     return client[0] if client and not request.scope.get(HIDDEN) else ""
 
 
 def by_user(request: Request) -> By:
-    """The user that a request comes from, for the audit log."""
+    """The user at the address of this request as the actor, for the audit log."""
     return By(Actor.USER, client_address(request))
 
 
 def user_agent(request: Request) -> str:
-    """What the device calls itself, for the list of sessions: visible ASCII only."""
+    """The `User-Agent` of the request, for the list of sessions: visible ASCII only."""
     for name, value in request.scope["headers"]:
         if name == b"user-agent":
             return "".join(c for c in value.decode("latin-1") if " " <= c <= "~")

@@ -1,8 +1,9 @@
 """The one map from errors to the wire.
 
-Problem details (RFC 9457) with the challenges of `verify/challenges.py`; the OAuth
-endpoints answer as RFC 6749 §5.2 says. An error that has no row here is a 500 that says
-nothing. Adding an error means one class and one row; a test fails until both are there.
+Errors are answered by problem details (RFC 9457), with the challenges of
+`verify/challenges.py`. The OAuth endpoints answer as RFC 6749 §5.2 says. An error
+without a row here is a 500 without details. Adding an error means one class and one
+row; a test fails until both are there.
 """
 
 from __future__ import annotations
@@ -24,42 +25,45 @@ _log = logging.getLogger("watchword.server")
 
 
 class MethodNotAllowed(WatchwordError):
-    """The path exists, and not for that method."""
+    """The path exists, but not with that method."""
 
     code = "method_not_allowed"
     message = "This path does not take that method."
 
 
 class UnsupportedMediaType(WatchwordError):
-    """Not JSON (a form would be CSRF's way in), or for OAuth not a form."""
+    """The body is not JSON, or for the OAuth endpoints not a form.
+
+    Forms are refused elsewhere, because a foreign page can send them (CSRF).
+    """
 
     code = "unsupported_media_type"
     message = "The body must be JSON, sent as Content-Type: application/json."
 
 
 class PayloadTooLarge(WatchwordError):
-    """The body is larger than any that is meant."""
+    """The body is larger than any legitimate one."""
 
     code = "payload_too_large"
     message = "The body is too large."
 
 
 class LengthRequired(WatchwordError):
-    """The server cannot say where the body ends: a WSGI server, and no length."""
+    """The body has no length, and the WSGI server does not tell where it ends."""
 
     code = "length_required"
     message = "The body needs a Content-Length here."
 
 
 class HttpsRequired(WatchwordError):
-    """The request came in clear, or past the proxy."""
+    """The request came in plain HTTP, or past the proxy."""
 
     code = "https_required"
     message = "This server is only reached over HTTPS."
 
 
 class Internal(WatchwordError):
-    """What nobody foresaw. The log has it; the answer says nothing."""
+    """An unexpected error. The log has the error; the answer says nothing about it."""
 
     code = "internal_error"
     message = "Something went wrong on our side."
@@ -85,11 +89,11 @@ STATUS: Final[dict[type[WatchwordError], int]] = challenges.STATUS | {
     errors.SessionExpired: 401,
     errors.SessionRevoked: 401,
     errors.Throttled: 429,
-    # Of clients alone: no answer carries them.
+    # Raised by clients only: no server answers with them.
     errors.SignedOut: 500,
     errors.Unreachable: 500,
     errors.TokenFileError: 500,
-    # A running server meets these only where an operator must act.
+    # A running server raises these only where an operator must act.
     errors.SettingsError: 500,
     errors.SchemaError: 500,
     errors.KeyRingError: 500,
@@ -102,10 +106,12 @@ STATUS: Final[dict[type[WatchwordError], int]] = challenges.STATUS | {
 }
 
 OAUTH_PATHS: Final = ("/oauth/token", "/oauth/revoke", "/oauth/introspect")
-# Every refusal of a grant looks the same there (RFC 6749 §5.2): who guesses learns
-# nothing, and a client can do nothing else about any of them than sign in again.
+# At the OAuth endpoints every refused grant gets the same answer (RFC 6749 §5.2). A
+# client that guesses tokens learns nothing from it, and an honest client can only sign
+# in again, whatever the reason was.
 _GRANT_REFUSED: Final = "The token is not valid for this client, or no more."
-# The error codes of RFC 6749, 7009, 8707 and 9449; others are an invalid_request there.
+# The error codes of RFC 6749, 7009, 8707 and 9449. At the OAuth endpoints every other
+# code becomes invalid_request.
 _OAUTH_CODES: Final = frozenset(
     error.code
     for error in (
@@ -123,7 +129,7 @@ _OAUTH_CODES: Final = frozenset(
 
 
 def problem_of(error: WatchwordError) -> Problem:
-    """The body for an error, without any detail for those that are our fault."""
+    """The problem for an error. A fault of the server's own has no details in it."""
     status = STATUS.get(type(error), 500)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         error = Internal()
@@ -131,7 +137,7 @@ def problem_of(error: WatchwordError) -> Problem:
 
 
 def respond(error: Exception, scope: Scope | None = None) -> Response:
-    """The answer for an error that an endpoint raised, to the request of that scope."""
+    """The answer to the request of that scope, for an error that an endpoint raised."""
     if not isinstance(error, WatchwordError) or type(error) not in STATUS:
         _log.error("unexpected %s", type(error).__name__, exc_info=error)
         error = Internal()
@@ -157,7 +163,7 @@ def oauth_status(kind: type[WatchwordError]) -> tuple[int, str]:
     status = STATUS.get(kind, 500)
     if issubclass(kind, errors.RefreshError):
         return 400, "invalid_grant"
-    if issubclass(kind, TryAgain):  # the code of RFC 6749 §4.1.2.1
+    if issubclass(kind, TryAgain):  # its code is that of RFC 6749 §4.1.2.1
         return status, "temporarily_unavailable"
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return status, "server_error"
@@ -169,7 +175,7 @@ def oauth_status(kind: type[WatchwordError]) -> tuple[int, str]:
 def _oauth(error: WatchwordError, problem: Problem) -> tuple[int, dict[str, str]]:
     status, code = oauth_status(type(error))
     text = _GRANT_REFUSED if code == "invalid_grant" else problem.detail
-    # The characters that RFC 6749 §5.2 allows.
+    # RFC 6749 §5.2 does not allow quotes and backslashes.
     text = text.replace('"', "'").replace("\\", "/")
     return status, {"error": code, "error_description": text}
 
@@ -186,7 +192,7 @@ def _headers(error: WatchwordError, status: int, scope: Scope) -> dict[str, str]
 def _challenge(error: WatchwordError, scope: Scope) -> str:
     if isinstance(error, errors.InvalidClient):
         return f'Basic realm="{challenges.REALM}"'
-    # A wrong password is no matter of tokens.
+    # A wrong password gets no challenge: that would be about tokens.
     if isinstance(error, errors.InvalidCredentials):
         return challenges.by_scheme("Bearer", {})
     if isinstance(error, errors.RefreshError):
@@ -199,7 +205,7 @@ def _challenge(error: WatchwordError, scope: Scope) -> str:
 
 
 def _raw(status: int, code: str, detail: str) -> bytes:
-    """A whole answer for requests that no application sees."""
+    """The bytes of a whole answer, for requests that do not reach the application."""
     title = HTTPStatus(status).phrase
     problem = Problem(f"urn:watchword:problem:{code}", title, status, detail, code)
     body = msgspec.json.encode(problem)

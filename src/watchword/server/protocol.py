@@ -1,10 +1,10 @@
 """One connection: what may be sent over it, how much, and for how long.
 
-uvicorn's own protocol takes an offered Upgrade for the end of a message and trailers
-for header fields, and bounds neither what a client sends nor what it leaves unread.
-This one hands llhttp a part of one message at a time, a head or a piece of a body:
-nothing behind a message is parsed before its answer has been written. Where llhttp and
-the cut disagree about where a message ends, the connection ends.
+uvicorn's own protocol ends a message where it offers an Upgrade, and takes trailers for
+header fields. It limits neither what a client sends nor what a client leaves unread.
+This protocol gives llhttp a part of one message at a time: a head, or a piece of a
+body. Bytes behind a message are not parsed before its answer has been written. If
+llhttp and this protocol disagree about where a message ends, the connection is closed.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from watchword.server.problems import (
 )
 from watchword.server.reading import READING
 
-# All of a request that is no body: request line, fields, trailers, sizes and extensions
-# of chunks. RFC 9112 §3 asks for 8000 octets of request line at least; proxies send up
-# to 32 KiB of head.
+# All bytes of a request that are not its body: request line, fields, trailers, sizes
+# and extensions of chunks. RFC 9112 §3 demands at least 8000 octets for the request
+# line; proxies send heads of up to 32 KiB.
 HEAD_MAX: Final = 64 * 1024
 SECONDS_TO_SEND: Final = 10
-# Of a body that was answered before it had come so much is parsed, to keep the
-# connection: twice the largest body that is meant.
+# If a request is answered before its body has come, this much of the rest is read so
+# that the connection can be kept: twice the largest legitimate body.
 UNREAD_MAX: Final = 64 * 1024
 
 _END: Final = b"\r\n\r\n"
@@ -56,7 +56,7 @@ _log: Final = logging.getLogger("watchword.server")
 _uvicorn: Final = logging.getLogger("uvicorn.error")
 
 
-# Which part of a message comes next; none, when the connection ends.
+# Which part of a message comes next. _OVER: none, because the connection ends.
 _HEAD, _BODY, _OVER = range(3)
 
 
@@ -64,7 +64,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
     """HTTP/1.1 for uvicorn: strict, one request at a time, bounded both ways."""
 
     connections_here = Connections()
-    """Of the process; `serve` gives its class one with a limit."""
+    """All connections of the process. `serve` sets one with a limit in a subclass."""
 
     def __init__(
         self,
@@ -87,9 +87,10 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         self._place = READING.place
         self._held = b""
         self._searched = 0
-        # Of the message that is being received: what was no body; what is to come of a
-        # body of known length; the last bytes of one in chunks; what of it came when it
-        # had been answered.
+        # Of the message that is being received: the bytes that were no body
+        # (_overhead); the bytes of its body that came after it had been answered
+        # (_unread); the bytes to come of a body of known length (_to_come); the last
+        # bytes of a body in chunks (_tail).
         self._overhead = self._unread = 0
         self._to_come: int | None = None
         self._tail = b""
@@ -108,7 +109,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         self._scheme = "https" if is_ssl(self._transport) else "http"
         self._arm()
         if not self.connections_here.opened(self):
-            # No lingering close: it would hold the file descriptor that is lacking.
+            # Closed at once: a lingering close would hold the scarce file descriptor.
             self._state = _OVER
             self._disarm()
             self._transport.write(TOO_MANY)
@@ -124,15 +125,15 @@ class BoundedProtocol(asyncio.BufferedProtocol):
                 timer.cancel()
         self._out.lost()
         self._disconnect()
-        # It holds methods of this object: without it none of this waits for the
-        # collector.
+        # The parser holds methods of this object. Without it there is no reference
+        # cycle, and all this is freed at once instead of by the garbage collector.
         self._parser = None
 
     def let_go(self) -> None:
         self._transport.abort()
 
     def shutdown(self) -> None:
-        """Called by uvicorn when it stops: what is under way is finished."""
+        """Called by uvicorn when it stops. A request that is under way is finished."""
         self._stops = True
         if self._state != _OVER and self._cycle is not None and self._is_busy():
             self._cycle.keep_alive = False
@@ -141,14 +142,14 @@ class BoundedProtocol(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         self._out.pause_writing()
-        self.connections_here.idle(self)  # it is the client that is waited for
+        self.connections_here.idle(self)  # the server waits for the client to read
 
     def resume_writing(self) -> None:
         self._out.resume_writing()
         if self._state == _HEAD and self._is_busy():
             self.connections_here.answering(self)
 
-    # What comes
+    # What is received
 
     def get_buffer(self, sizehint: int) -> memoryview:
         del sizehint
@@ -163,7 +164,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         self._proceed()
 
     def _proceed(self) -> None:
-        """Hand on what was received, as far as it may be parsed now."""
+        """Parse what was received, as far as it may be parsed now."""
         parsed = False
         try:
             while self._held:
@@ -177,10 +178,10 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         if self._state == _OVER:
             return
         if self._state == _HEAD and self._is_busy():
-            if self._held:  # before its turn: no more is read until the answer is out
+            if self._held:  # the next request: no more is read before the answer
                 self._out.hold()
         elif self._state == _HEAD and parsed and not self._held:
-            self._rest()  # it was answered before it had come to its end
+            self._rest()  # the request was answered before its end had come
         elif self._deadline is None:
             # A request that never comes whole must not keep the connection's place.
             self.connections_here.answering(self)
@@ -188,10 +189,13 @@ class BoundedProtocol(asyncio.BufferedProtocol):
             self._arm()
 
     def _parse_head(self) -> bool:
-        """Parse one whole head, if it is there. Raises Refused, HttpParserError."""
+        """Parse a head, if all of it is there. Raises Refused, HttpParserError.
+
+        Returns whether it was there.
+        """
         self._cycle = None
         held = self._held
-        if held[0] in _BLANK:  # RFC 9112 §2.2: empty lines before it are no part of it
+        if held[0] in _BLANK:  # empty lines before a head are ignored (RFC 9112 §2.2)
             self._held = held = _EMPTY_LINES.sub(b"", held)
             if held in (b"", b"\r"):
                 return False
@@ -210,8 +214,8 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         try:
             self._parser.feed_data(head)
         except httptools.HttpParserUpgrade:
-            # llhttp reads no body where another protocol was offered. The offer is
-            # ignored (RFC 9110 §7.8): what it has read is parsed anew without it.
+            # llhttp reads no body of a request that offers another protocol. The offer
+            # may be ignored (RFC 9110 §7.8), so the head is parsed again without it.
             plain = without_upgrade(head, self._headers)
             self._parser = httptools.HttpRequestParser(self)
             self._headers, self._state, self._parsed_head = [], _HEAD, False
@@ -220,7 +224,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         return True
 
     def _parse_body(self) -> None:
-        """Parse what may belong to this body, and not a byte behind it."""
+        """Parse bytes of this body, and not a byte behind it. Raises Refused."""
         if self._to_come is None:
             self._parse_chunks()
             return
@@ -232,7 +236,11 @@ class BoundedProtocol(asyncio.BufferedProtocol):
             raise Refused(MALFORMED, "the body does not end where it seems to")
 
     def _parse_chunks(self) -> None:
-        """A message in chunks ends with an empty line, and so does every cut."""
+        """Parse a body in chunks, piece by piece.
+
+        Such a message ends with an empty line. Each piece ends with one too, so llhttp
+        never gets bytes of the next message.
+        """
         whole, begin = self._tail + self._held, len(self._tail)
         seen = memoryview(whole)
         while self._state == _BODY and begin < len(seen):
@@ -248,15 +256,15 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         if self._overhead > HEAD_MAX:
             raise Refused(HEAD_TOO_LARGE, "trailers or chunk sizes are too large")
 
-    # What llhttp says
+    # Callbacks of llhttp
 
     def on_message_begin(self) -> None:
         if self._state != _HEAD or self._parsed_head:
             raise Refused(MALFORMED, "a request begins inside of another one")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # A field behind the head is a trailer, and none of them is for us: it must not
-        # be taken for a header field (RFC 9110 §6.5.1).
+        # A field behind the head is a trailer. Trailers are ignored, and must not be
+        # taken for header fields (RFC 9110 §6.5.1).
         if not self._parsed_head:
             if value[-1:] <= b" ":  # llhttp leaves what is none of it (RFC 9110 §5.5)
                 value = value.rstrip(b" \t")
@@ -265,7 +273,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
     def on_headers_complete(self) -> None:
         self._parsed_head = True
         self._state = _BODY
-        # llhttp forgets it at the end of the message.
+        # Asked now, because llhttp forgets it at the end of the message.
         self._keeps_alive = self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
@@ -290,14 +298,14 @@ class BoundedProtocol(asyncio.BufferedProtocol):
             self._cycle.message_event.set()
             self.connections_here.answering(self)
 
-    # What is answered
+    # Requests and answers
 
     def _begin(self, line: Line) -> None:
         """Give the request to the application. Raises Refused."""
         method, raw_path, query, version = line
         headers, self._headers = self._headers, []
         length, expected = body_of(version, headers)
-        # Otherwise what follows would be taken for the next request.
+        # Without this check, bytes of the body could be taken for the next request.
         if not self._parsed_head or (length != 0) != (self._state == _BODY):
             raise Refused(MALFORMED, "the head does not end where it seems to")
         self._to_come = length
@@ -356,7 +364,10 @@ class BoundedProtocol(asyncio.BufferedProtocol):
             self._rest()
 
     def _refuse(self, answer: bytes, reason: str) -> None:
-        """Say why, unless an answer has begun, and end the connection."""
+        """Send that answer, unless another has begun, and end the connection.
+
+        `reason` is for the log.
+        """
         _log.info("%s refused: %s", self._client[0] if self._client else "-", reason)
         if not self._out.is_closing():
             if self._cycle is None or not self._cycle.response_started:
@@ -368,17 +379,17 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         self._state = _OVER
         self._disarm()
         self._held = b""
-        self.connections_here.idle(self)  # it is owed no answer any more
+        self.connections_here.idle(self)  # the client is not owed an answer any more
         self._out.end(linger=not self._stops)
 
     def _disconnect(self) -> None:
-        """For the application, the client has gone."""
+        """Tell the application that the client has gone."""
         if self._cycle is not None:
             if not self._cycle.response_complete:
                 self._cycle.disconnected = True
             self._cycle.message_event.set()
 
-    # How long it may take
+    # Time limits
 
     def _arm(self) -> None:
         self._deadline = self.loop.call_later(SECONDS_TO_SEND, self._too_late)
@@ -392,14 +403,19 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         self._refuse(REQUEST_TIMEOUT, "it took too long to send the request")
 
     def _rest(self) -> None:
-        """Answered, and nothing of the next request has come."""
-        self._cycle = None  # with all that it holds: most connections rest
+        """Wait for the next request: all are answered, and none has begun to come."""
+        # The cycle is freed with all that it holds, since most connections are resting.
+        self._cycle = None
         self._idle_until = self.loop.time() + self._config.timeout_keep_alive
         if self._idle is None:
             self._check_idle()
 
     def _check_idle(self) -> None:
-        """Close what was idle for long enough; one timer, set anew when it has run."""
+        """Close the connection if it has been idle for long enough.
+
+        There is one timer per connection. It is set again when it has run, and not at
+        each request.
+        """
         now, seconds = self.loop.time(), self._config.timeout_keep_alive
         until = now + seconds if self._idle_until is None else self._idle_until
         if until > now:

@@ -1,4 +1,4 @@
-"""Runs the application under uvicorn: one process, or several behind one socket."""
+"""Runs the application under uvicorn: one process, or several on the same sockets."""
 
 from __future__ import annotations
 
@@ -23,18 +23,22 @@ from watchword.server.listening import raise_file_limit
 from watchword.server.protocol import BoundedProtocol
 from watchword.server.workers import SERVING, Workers
 
-# SIGTERM: answers in flight finish, then the store commits what it accepted. Container
-# runtimes kill after 10 s.
+# How long answers under way may take after SIGTERM. Then the store commits what it has
+# accepted. Container runtimes kill after 10 s.
 GRACE_SECONDS: Final = 7
 KEEP_ALIVE_SECONDS: Final = 75
-# uvicorn's clock ticks ten times a second: garbage is looked for every ten seconds, if
-# so many objects were made since that a leak by cycles could be worth the pause.
+# uvicorn calls `on_tick` ten times a second, so garbage is looked for every ten
+# seconds. It is collected only if so many objects have been made since the last time
+# that freeing reference cycles may be worth the pause.
 COLLECT_TICKS: Final = 100
 COLLECT_OBJECTS: Final = 5_000
 
 
 def run(settings: Settings, listeners: list[socket.socket]) -> None:
-    """Serve on these until SIGTERM or SIGINT. `bootstrap.prepare` has been done."""
+    """Serve on these sockets until SIGTERM or SIGINT.
+
+    `bootstrap.prepare` must have been called before.
+    """
     _log_to_standard_error()
     if settings.workers > 1:
         sys.exit(asyncio.run(_with_workers(settings, listeners)))
@@ -47,7 +51,7 @@ async def _with_workers(settings: Settings, listeners: list[socket.socket]) -> i
 
 
 def work() -> None:
-    """A worker's whole life: what `Workers` start."""
+    """The main function of a worker process, which `Workers` starts."""
     _log_to_standard_error()
     _end_well()
     parent = socket.socket(fileno=0)
@@ -58,7 +62,7 @@ def work() -> None:
 
 
 class _Server(uvicorn.Server):
-    """Collects garbage by time, and lets go of the feed's followers when it stops."""
+    """Collects garbage at intervals, and ends the waits of followers when it stops."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         if self.config.is_ssl:
@@ -69,9 +73,10 @@ class _Server(uvicorn.Server):
                 serve_tls, protocol.connections_here
             )
         await super().startup(sockets)
-        # What lives as long as the process need not be looked at again. A request
-        # leaves no cycles behind: counting allocations would stop a busy server for
-        # nothing, and a quiet one would keep for days what was left behind once.
+        # Objects that live as long as the process need not be examined again. A request
+        # leaves no reference cycles behind. If garbage were collected by counting
+        # allocations, a busy server would pause for nothing, and a quiet one would keep
+        # garbage for days.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
@@ -83,13 +88,13 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         watchword = self.lifespan.state.get("watchword")
-        if watchword is not None:  # it had started
+        if watchword is not None:  # None if the start has failed
             watchword.feed.close()
         await super().shutdown(sockets)
 
 
 class _Worker(_Server):
-    """Tells its parent that it serves, and stops when there is none any more."""
+    """Tells its parent process that it serves, and stops when the parent is gone."""
 
     def __init__(self, config: uvicorn.Config, parent: socket.socket) -> None:
         super().__init__(config)
@@ -107,7 +112,7 @@ class _Worker(_Server):
 
 
 def _made_since_collected() -> int:
-    """Objects made and not freed since the last full collection, roughly."""
+    """About how many objects were made and not freed since the last full collection."""
     youngest, young, old = gc.get_count()
     per_young, per_old, _ = gc.get_threshold()
     return youngest + young * per_young + old * per_young * per_old
@@ -121,7 +126,8 @@ def _log_to_standard_error() -> None:
 
 
 def _end_well() -> None:
-    # uvicorn finishes, then sends itself the signal again: that was a good end.
+    # uvicorn finishes its work, then sends the signal to itself again. The process then
+    # exits with 0, because it has ended as it should.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
 
@@ -134,7 +140,8 @@ def _configuration(settings: Settings) -> uvicorn.Config:
         partial(make_app, settings),
         factory=True,
         loop="uvloop",
-        # uvicorn names asyncio.Protocol; its loop takes a BufferedProtocol as well.
+        # uvicorn's types ask for asyncio.Protocol; the event loop takes a
+        # BufferedProtocol as well.
         http=cast("Any", Bounded),
         ws="none",
         lifespan="on",

@@ -1,6 +1,7 @@
-"""What a start needs before it makes anything: its socket, and files for TLS that work.
+"""What is checked before a start makes anything: its sockets, and the files for TLS.
 
-Both are the operator's to mend, so each fault is a sentence that names the setting.
+Only the operator can mend a fault in them, so each is a sentence that names the
+setting.
 """
 
 from __future__ import annotations
@@ -19,16 +20,18 @@ from watchword.server.listening import listen
 
 @contextlib.contextmanager
 def bind(settings: Settings) -> Iterator[list[socket.socket]]:
-    """The sockets that every process of this server accepts from.
+    """The sockets that every process of this server accepts connections from.
 
-    They do not listen yet: a caller that can connect finds a server that answers.
+    They do not listen yet, so that a caller can connect only once the server answers.
     Raises SettingsError.
     """
     host, port = settings.host, settings.port
     with contextlib.ExitStack() as closing:
         try:
             bound = [closing.enter_context(one) for one in listen(host, port)]
-            if port == 0:  # each address has drawn a port of its own: one is enough
+            # With port 0 the system has chosen another port for each address: only one
+            # address is used.
+            if port == 0:
                 del bound[1:]
         except (OSError, UnicodeError) as error:
             raise SettingsError([_why(error, host, port)]) from None
@@ -66,7 +69,7 @@ def tls_faults(settings: Settings) -> Iterator[str]:
         return
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        # A password would be asked for on the terminal.
+        # Without a password OpenSSL would ask for one on the terminal.
         context.load_cert_chain(certificate, key, password="")
     except (OSError, ValueError) as error:  # its text names neither file
         if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
@@ -79,7 +82,7 @@ def tls_faults(settings: Settings) -> Iterator[str]:
 
 
 def _is_encrypted(key: Path) -> bool:
-    """By PKCS #8 (RFC 7468 §11), or by the older header of OpenSSL."""
+    """Whether the key is encrypted, by PKCS #8 (RFC 7468 §11) or OpenSSL's old way."""
     try:
         return b"ENCRYPTED" in key.read_bytes()
     except OSError:

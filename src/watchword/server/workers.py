@@ -1,12 +1,13 @@
 """Several server processes on the same sockets, and the parent that looks after them.
 
-The parent holds the sockets and serves nothing itself. A worker that dies is replaced;
-what waits in the socket's queue goes to the others meanwhile. A worker whose parent has
-died stops by itself: nobody else would stop it, and it would keep the port.
+The parent process holds the sockets and serves nothing itself. A worker that dies is
+replaced. Connections that wait in a socket's queue go to the other workers meanwhile. A
+worker whose parent has died stops by itself: no other process would stop it, and it
+would keep the port.
 
-Not uvicorn's own supervisor: that waits for ever for a worker that hangs, hears no
-signal while it replaces workers, leaves them behind when it is killed, and gives up
-where a new one cannot start because the store is away.
+This is not uvicorn's own supervisor. That one waits for ever for a worker that hangs,
+does not handle signals while it replaces workers, leaves them behind when it is killed,
+and gives up if a new worker cannot start because the store is away.
 """
 
 from __future__ import annotations
@@ -23,22 +24,24 @@ from typing import Final, Self
 
 from watchword.config import Settings
 
-# Container runtimes kill after 10 s: a worker that has not finished by then is lost.
+# Container runtimes kill after 10 s. A worker that has not finished by then would be
+# killed in any case.
 STOP_SECONDS: Final = 9
 AGAIN_SECONDS: Final = 1
 START_SECONDS: Final = 30
 SERVING: Final = b"."
-"""What a worker says to its parent, once."""
+"""What a worker sends to its parent, once it serves."""
 
 _CHILD: Final = "from watchword.server.serve import work; work()"
 _log = logging.getLogger("watchword.server")
 
 
 class Worker:
-    """One server process, as its parent has it.
+    """One server process, as its parent sees it.
 
-    Its standard input is a socket to the parent: the settings come that way, word that
-    it serves goes back, and each sees by its end that the other is gone.
+    The worker's standard input is a socket to the parent. Over it the parent sends the
+    settings and the worker sends SERVING. Each sees that the other is gone when the
+    socket is closed.
     """
 
     def __init__(
@@ -58,12 +61,12 @@ class Worker:
     async def start(
         cls, settings: Settings, listeners: Sequence[socket.socket]
     ) -> Self:
-        """Launch a process that is going to serve on the parent's sockets."""
+        """Launch a process that will serve on the parent's sockets."""
         near, far = socket.socketpair()
         files = [listener.fileno() for listener in listeners]
         with far, _no_interrupts():
             process = await asyncio.create_subprocess_exec(
-                # -P: what lies in the working directory is not for import.
+                # -P: modules in the working directory are not imported.
                 *(sys.executable, "-P", "-c", _CHILD, *map(str, files)),
                 stdin=far.fileno(),
                 pass_fds=files,
@@ -73,7 +76,7 @@ class Worker:
         return cls(process, reader, writer)
 
     async def watch(self) -> int:
-        """Its exit code, once it is over. `serves` is told on the way."""
+        """Wait for the process to end, and return its exit code. Sets `serves`."""
         said = b""
         with contextlib.suppress(OSError):
             said = await self._reader.read(len(SERVING))
@@ -84,7 +87,7 @@ class Worker:
         return code
 
     async def stop(self) -> None:
-        """Let it finish what is in flight; kill it where that takes too long."""
+        """Let the worker finish its requests; kill it if that takes too long."""
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
             try:
@@ -98,10 +101,11 @@ class Worker:
 
 @contextlib.contextmanager
 def _no_interrupts() -> Iterator[None]:
-    """A process that is made here never hears Ctrl-C: it is its parent's to act on.
+    """A block in which SIGINT (Ctrl-C) is blocked. A process made here never gets it.
 
-    A terminal sends it to both, and it would end a worker that has just begun. The mask
-    is inherited; what comes meanwhile reaches the parent afterwards.
+    A terminal sends the signal to parent and worker, and it would end a worker that has
+    just begun. Only the parent is to act on it. The child inherits the mask; a signal
+    that comes during the block reaches the parent afterwards.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -111,10 +115,10 @@ def _no_interrupts() -> Iterator[None]:
 
 
 class Workers:
-    """As many as the settings say, kept alive until a signal ends them.
+    """As many workers as the settings say, kept alive until a signal ends them.
 
-    SIGTERM and SIGINT: all finish what is in flight, and stop. SIGHUP: they are
-    replaced one after the other, each by one that serves already.
+    SIGTERM and SIGINT: all workers finish their requests and stop. SIGHUP: they are
+    replaced one after the other, each once its successor serves.
     """
 
     def __init__(self, settings: Settings, listeners: Sequence[socket.socket]) -> None:
@@ -129,7 +133,10 @@ class Workers:
         self._code = 0
 
     async def run(self) -> int:
-        """Until told to stop; the exit code: 1 where the first could not start."""
+        """Run until a signal says to stop. Returns the exit code.
+
+        That is 1 if the first workers could not start.
+        """
         loop = asyncio.get_running_loop()
         async with self._tasks:
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -146,21 +153,23 @@ class Workers:
 
     async def _start(self) -> Worker | None:
         try:
-            # One at a time: a mask of signals that two tasks hold at once would be put
-            # back as the other one had it, and Ctrl-C never reach this process again.
+            # One launch at a time. If two tasks blocked the signal at once, the second
+            # would save and restore the blocked mask of the first, and Ctrl-C would
+            # never reach this process again.
             async with self._launching:
                 worker = await Worker.start(self._settings, self._listeners)
-        except OSError as error:  # too many processes, or too little memory, for now
+        except OSError as error:  # too many processes or too little memory just now
             _log.warning("no new worker: %s", error.strerror)
             return None
         self._workers.append(worker)
         self._tasks.create_task(self._look_after(worker))
-        if self._stopping.is_set():  # meanwhile: it is not among those being stopped
+        # If stopping began meanwhile, this worker is not among those being stopped.
+        if self._stopping.is_set():
             self._tasks.create_task(worker.stop())
         return worker
 
     async def _look_after(self, worker: Worker) -> None:
-        """Until it is over, and another has taken its place, if one has to."""
+        """Wait until the worker has ended, then start another if one is missing."""
         code = await worker.watch()
         self._workers.remove(worker)
         served = worker.serves.result()
@@ -197,7 +206,7 @@ class Workers:
 
 
 async def _serves_soon(worker: Worker) -> bool:
-    """Whether it serves. One that hangs at its start is not waited for any longer."""
+    """Whether the worker serves within START_SECONDS. If it hangs, it is stopped."""
     try:
         async with asyncio.timeout(START_SECONDS):
             return await asyncio.shield(worker.serves)

@@ -1,6 +1,6 @@
 """Sessions as the API sees them: start, refresh, revoke, list, sweep.
 
-granting    what a client is given
+granting    the tokens that a client is given
 refreshes   the refresh, many at a time; the rule itself is in `core/rotation.py`
 """
 
@@ -50,7 +50,7 @@ from watchword.verify.dpop import Proofs, Signed
 
 
 class Sessions:
-    """The engine. One instance per process, in one event loop."""
+    """The session engine. One instance per process, in one event loop."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Sessions:
         )
 
     def issue_as(self, issuer: str) -> None:
-        """Access tokens name that issuer from now on."""
+        """Put that issuer into access tokens from now on."""
         self._granting.issuer = issuer
 
     async def start(
@@ -102,9 +102,9 @@ class Sessions:
         address: str = "",
         user_agent: str = "",
     ) -> Grant:
-        """A new session for someone who has proved who they are.
+        """A new session, with its first tokens, for a person who has just signed in.
 
-        `asked` is for its first access token alone.
+        `asked` is for the first access token only. Raises StoreUnavailable, Overloaded.
         """
         now = self._clock()
         secret = self._entropy(limits.SECRET_BYTES)
@@ -115,7 +115,8 @@ class Sessions:
             self._policy,
             randomness=self._entropy(10),
             secret_hash=hash_of(secret),
-            # No key made generation 0: 32 random bytes are the hash of none.
+            # No retry key made generation 0: these 32 random bytes are the hash of no
+            # key.
             retry_hash=self._entropy(32),
             address=address,
             user_agent=user_agent,
@@ -134,22 +135,24 @@ class Sessions:
     async def taken_back_on_failure(
         self, session_id: bytes, address: str
     ) -> AsyncIterator[None]:
-        """The rest of a sign-in: if it does not succeed, no caller has the session.
+        """A block for the rest of a sign-in: if it fails, the session is ended.
 
-        So it is ended on any exception, also where the request is cancelled. Where the
-        store is away at that moment too, that is tried again for five minutes. What is
-        left behind after that, or by a process that is killed, expires at its idle
-        deadline: its tokens have never been sent.
+        The caller then does not get the session, so it is ended on any exception, also
+        where the request is cancelled. If the store is away at that moment too, ending
+        it is tried again for five minutes. A session that is left behind after that, or
+        by a process that is killed, expires at its idle deadline. Its tokens have never
+        been sent.
         """
         try:
             yield
-            # Where nothing had to be waited for, a cancellation is still to come.
+            # If the block never had to wait, a cancellation may not have been raised
+            # yet: this raises it.
             await asyncio.sleep(0)
         except BaseException as error:
             tried = self._background.start(
                 lambda: self._take_back(session_id, address), "taking back a sign-in"
             )
-            if isinstance(error, Exception):  # a cancelled request waits for nothing
+            if isinstance(error, Exception):  # a cancelled request does not wait
                 await waited(tried)
             raise
 
@@ -170,14 +173,15 @@ class Sessions:
     ) -> Grant:
         """A fresh access token and the successor of a refresh token.
 
-        `proof` has been read, and counts once it is settled, in the batch.
-        Raises RefreshInvalid, RefreshReused, SessionExpired, SessionRevoked;
-        InvalidProof, InvalidScope, InvalidTarget, RetryKeyReused, Throttled,
-        Overloaded, StoreUnavailable, with nothing spent.
+        `proof` is a DPoP proof that has been read. It is settled with the batch, and
+        counts only then. Raises RefreshInvalid, RefreshReused, SessionExpired,
+        SessionRevoked. Raises InvalidProof, InvalidScope, InvalidTarget,
+        RetryKeyReused, Throttled, Overloaded, StoreUnavailable, with nothing spent.
         """
         session_id, generation, secret = self._tokens.read(token)
-        # A client without a key gets one that only this request knows: if a commit's
-        # answer is lost, the repetition in here finds its own rotation by it.
+        # A client that sent no retry key gets one that only this request knows. If the
+        # answer to a commit is lost, this process judges the refresh again and finds
+        # its own rotation by that key.
         key = self._entropy(16).hex() if retry_key is None else retry_key
         if proof is not None:
             asked = msgspec.structs.replace(asked, jkt=proof.key.kid)
@@ -195,7 +199,10 @@ class Sessions:
         return session.ends_at(self._policy)
 
     def is_current(self, session: Session, token: str) -> bool:
-        """Whether a refresh token, whose session this is, would be honoured now."""
+        """Whether a refresh token of this session would be honoured now.
+
+        Raises RefreshInvalid for a text that is no refresh token.
+        """
         now = self._clock()
         alive = session.revoked_at is None and now < self.ends_at(session)
         until = session.renewable_until(self._policy, now)
@@ -205,7 +212,8 @@ class Sessions:
     async def session_of(self, token: str) -> Session | None:
         """The session of a refresh token of any generation, spent or expired ones too.
 
-        None for what is not a token of this server or of a session that it knows.
+        None for a text that is not a token of this server, or whose session it does not
+        have.
         """
         try:
             session_id, _, secret = self._tokens.read(token)
@@ -217,15 +225,16 @@ class Sessions:
         return row
 
     async def revoke(self, which: Which, reason: str, *, by: By = APP) -> int:
-        """End sessions; how many were alive. Their access tokens die with them.
+        """End sessions, and return how many were alive.
 
-        In this process at once, in every other within a second. Idempotent.
+        This process refuses their access tokens at once, every other process within a
+        second. Idempotent.
         """
         count = 0
         while True:
             event = Event(
                 type=EventType.SESSION_REVOKED,
-                at=self._clock(),  # of each step: many sessions take a while
+                at=self._clock(),  # read in each step: many sessions take a while
                 address=by.address,
                 detail=by.detail(reason=reason),
             )
@@ -240,9 +249,10 @@ class Sessions:
                 which = msgspec.structs.replace(which, after=last)
 
     async def _learn_of_others(self, which: Which, count: int) -> None:
-        """Refuse here, too, what an earlier attempt ended, or another process.
+        """Note the sessions that an earlier call, or another process, has ended.
 
-        Whoever is told that sessions have ended finds their access tokens dead.
+        The caller is told that they have ended: this process must then refuse their
+        access tokens.
         """
         if isinstance(which, OfAccount | OfClient):
             await self._revocations.read()
@@ -252,7 +262,7 @@ class Sessions:
                 self._revocations.learn(row)
 
     async def get(self, session_id: bytes) -> Session | None:
-        """The session of that id, alive or not."""
+        """The session of that id, ended or not; None if there is none."""
         (row,) = await self._store.load([session_id])
         return row
 
@@ -270,8 +280,9 @@ class Sessions:
     ) -> SessionPage:
         """Live sessions of an account, or of all (None), newest sign-in first.
 
-        A page is no more work than LIST_LOOK rows, so it may be short or empty and have
-        an `onward` all the same: the `after` of the next page.
+        A page reads at most LIST_LOOK rows, so it may be short or empty although there
+        are more sessions. Its `onward` is the `after` of the next page, None at the
+        end.
         """
         alive = Alive.at(self._clock(), self._policy)
         return await self._store.list_sessions(
@@ -279,13 +290,13 @@ class Sessions:
         )
 
     async def end_one(self, session_id: bytes, reason: str, *, by: By = APP) -> int:
-        """End one session; 1 if it was alive, else 0."""
+        """End one session. Returns 1 if it was alive, else 0."""
         return await self.revoke(OneSession(session_id), reason, by=by)
 
     async def end_all(
         self, account_id: bytes, reason: str, *, but: bytes | None = None, by: By = APP
     ) -> int:
-        """End all sessions of an account, or all but one; how many were alive."""
+        """End all sessions of an account, or all but one, and return how many."""
         return await self.revoke(OfAccount(account_id, but), reason, by=by)
 
     async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
@@ -293,5 +304,5 @@ class Sessions:
         await self._store.assign_roles(account_id, roles)
 
     async def sweep(self) -> int:
-        """One small step of deleting what is over; how much there was."""
+        """Delete some rows that are over, in one small step. Returns how many."""
         return await self._store.sweep(self._clock(), limits.SWEEP_LIMIT)

@@ -1,4 +1,4 @@
-"""What a client is given: an access token, and the refresh token of this generation."""
+"""Makes what a client is given: an access token and the current refresh token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from watchword.ports import Entropy
 
 
 class Granting:
-    """Signs and mints, for sign-ins and refreshes alike."""
+    """Makes the tokens of sign-ins and of refreshes."""
 
     def __init__(
         self,
@@ -38,10 +38,10 @@ class Granting:
         extra: Mapping[str, Any],
         now: int,
     ) -> Grant:
-        """The tokens of the current generation; `extra` are an app's claims.
+        """The tokens of the current generation; `extra` are the app's own claims.
 
-        Raises SessionExpired in the rest of a session's last second: access tokens
-        expire at whole seconds (RFC 7519 §2), so this one would be over already.
+        Raises SessionExpired in the last, incomplete second of a session: access tokens
+        expire at whole seconds (RFC 7519 §2), so this one would be expired already.
         """
         jti = self._entropy(16).hex()
         claims = claims_of(

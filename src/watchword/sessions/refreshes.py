@@ -1,10 +1,12 @@
 """A refresh: prove, load, judge, sign, swap, answer, for a whole batch at once.
 
-The rule is in `core/rotation.py`. The swap writes only rows that are still what was
-judged, and a miss is loaded and judged again. Nothing that can fail comes after it.
+The rule is in `core/rotation.py`. The swap writes a row only if it is still as it was
+when it was judged. A row that has changed meanwhile is loaded and judged again. No step
+that can fail comes after the swap.
 
-What ends its session is judged a second time, in a batch of its own: a revocation may
-wait longer than a rotation, for a disk or a standby, and nobody shall wait with it.
+A refresh that ends its session is judged a second time, in a batch of its own. Writing
+the end may take longer than a rotation, because it waits for a disk or a standby, and
+the other refreshes of the batch must not wait for that.
 """
 
 from __future__ import annotations
@@ -62,14 +64,14 @@ class _Attempt(msgspec.Struct, frozen=True):
 
 
 class _Plan(msgspec.Struct, frozen=True):
-    """What a verdict means: the answer, and the write that must succeed before it."""
+    """What a verdict means: the answer, and the change that must be written before."""
 
     answer: Grant | Exception
     change: Change | None = None
 
     @property
     def ends(self) -> bool:
-        """Whether the session is over with it."""
+        """Whether this plan ends the session."""
         return self.change is not None and self.change.after.revoked_at is not None
 
 
@@ -103,7 +105,7 @@ class Refreshes:
         self._ends: set[asyncio.Task[Grant]] = set()
 
     async def refresh(self, presented: Presented, proof: Signed | None) -> Grant:
-        """The tokens of the presented one's successor; see `Sessions.refresh`."""
+        """The tokens of the next generation; see `Sessions.refresh`."""
         extra = NONE if self._claims_hook is None else await self._ahead(presented)
         attempt = _Attempt(presented, extra, proof)
         outcome = await self._batcher.submit(presented.session_id, attempt)
@@ -114,14 +116,17 @@ class Refreshes:
     async def _refresh_batch(
         self, attempts: Sequence[_Attempt]
     ) -> Sequence[_Outcome | Exception]:
-        """The outcomes; of what is left to `_end_batch`, who will know."""
+        """The outcome of each attempt: tokens, an error, or a task that will have them.
+
+        A session that has to end is left to such a task, which `_end_batch` answers.
+        """
         outcomes: list[_Outcome | Exception] = [StoreUnavailable()] * len(attempts)
         waiting = await self._proved(attempts, outcomes)
         await self._settle(attempts, waiting, outcomes, ending=False)
         return outcomes
 
     def _end_apart(self, attempt: _Attempt) -> asyncio.Task[Grant]:
-        """To be ended, whether or not anybody is left who waits for the answer."""
+        """A task that ends the session, even if no request waits for the answer."""
         session_id = attempt.presented.session_id
         task = asyncio.create_task(self._ending.submit(session_id, attempt))
         self._ends.add(task)
@@ -131,15 +136,17 @@ class Refreshes:
     def _ended(self, task: asyncio.Task[Grant]) -> None:
         self._ends.discard(task)
         if not task.cancelled():
-            task.exception()  # whoever still waits for it has it
+            # Retrieved, so that asyncio does not log it. A waiting request has it too.
+            task.exception()
 
     async def _end_batch(
         self, attempts: Sequence[_Attempt]
     ) -> Sequence[Grant | Exception]:
-        # Their proofs have been used up, and were good.
+        # The proofs of these attempts were good, and are used up already.
         outcomes: list[_Outcome | Exception] = [StoreUnavailable()] * len(attempts)
         await self._settle(attempts, range(len(attempts)), outcomes, ending=True)
-        return [one for one in outcomes if not isinstance(one, asyncio.Task)]  # all
+        # With `ending`, none of the outcomes is a task: this filter is for the types.
+        return [one for one in outcomes if not isinstance(one, asyncio.Task)]
 
     async def _settle(
         self,
@@ -164,9 +171,10 @@ class Refreshes:
                         del plans[place]
                     waiting = list(plans)
                 missed = await self._swap(plans, outcomes)
-            except Exception as error:  # noqa: BLE001 - belongs to those who wait
-                # Not to those of an earlier turn: their rotation was written, and who
-                # sent no key could not ask for it again.
+            except Exception as error:  # noqa: BLE001 - raised in waiting requests
+                # Attempts that were answered in an earlier turn keep their answer: the
+                # rotation was written, and a client that sent no retry key could not
+                # ask for it again.
                 for place in waiting:
                     outcomes[place] = error
                 break
@@ -180,7 +188,10 @@ class Refreshes:
     async def _proved(
         self, attempts: Sequence[_Attempt], outcomes: list[_Outcome | Exception]
     ) -> list[int]:
-        """The places that go on. Where a proof fails, nothing else is looked at."""
+        """The places of the attempts whose proofs are good, or that have none.
+
+        Where a proof fails, its error is the outcome, and the session is not loaded.
+        """
         shown = {place: one.proof for place, one in enumerate(attempts) if one.proof}
         faults: Sequence[Exception | None] = [InvalidProof()] * len(shown)
         if shown and self._proofs is not None:
@@ -193,14 +204,16 @@ class Refreshes:
     async def _swap(
         self, plans: Mapping[int, _Plan], outcomes: list[_Outcome | Exception]
     ) -> set[int]:
-        """Write what the plans ask for; the places whose row had moved on.
+        """Write the changes of the plans. Returns the places whose change was missed.
 
-        A fault of the store is their outcome, unless they are judged again in time.
+        Their rows had changed meanwhile, or the store failed. That fault is their
+        outcome, unless they are judged again in time.
         """
         changing = {p: plan.change for p, plan in plans.items() if plan.change}
         if not changing:
             return set()
-        # Written or not, nobody knows: judged again, each finds its own rotation.
+        # After a fault it is not known whether the changes were written. Each attempt
+        # is judged again, and finds its own rotation if it was.
         try:
             swapped = await each_of(self._store.swap(list(changing.values())))
         except StoreUnavailable as fault:
@@ -222,14 +235,14 @@ class Refreshes:
             return _Plan(row)
         try:
             return self._plan_for(attempt, row, now)
-        except Exception as error:  # noqa: BLE001 - one attempt's fault, its own answer
+        except Exception as error:  # noqa: BLE001 - it concerns this attempt only
             return _Plan(error)
 
     def _plan_for(self, attempt: _Attempt, row: Session | None, now: int) -> _Plan:
         presented, policy = attempt.presented, self._policy
         verdict = judge(row, presented, policy, now)
         if row is None or isinstance(verdict, Refuse):
-            assert isinstance(verdict, Refuse)  # noqa: S101 - no row is always refused
+            assert isinstance(verdict, Refuse)  # noqa: S101 - without a row: always
             if row is not None:
                 self._revocations.learn(row)
             return _Plan(verdict.error())
@@ -279,9 +292,10 @@ class Refreshes:
         return _Plan(error, Change(row, row.ended(reason, now), event))
 
     async def _ahead(self, presented: Presented) -> Mapping[str, Any]:
-        """The app's claims, asked for before the batch, so that nobody waits for them.
+        """The app's own claims for the session of the token.
 
-        Only for a token that would be honoured: the hook may be slow.
+        They are asked for before the batch, so that no other refresh waits for them.
+        The hook may be slow, so it is called only for a token that would be honoured.
         """
         (row,) = await self._store.load([presented.session_id])
         verdict = judge(row, presented, self._policy, self._clock())

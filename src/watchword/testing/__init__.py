@@ -1,7 +1,7 @@
-"""What tests of and with Watchword need: a clock and entropy that tests control.
+"""For tests of and with Watchword: a clock and entropy that tests control.
 
-`watchword.testing.store_contract` is the page of `ports.py` as a pytest suite for any
-store; it alone needs the extra `store-contract`.
+`watchword.testing.store_contract` is a pytest suite of the promises in `ports.py`, for
+any store. Only this suite needs the extra `store-contract`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A thread with an event loop of its own: the same for tests with a loop and without.
+"""A thread with an event loop of its own, for tests with an event loop and without.
 
-Whoever calls waits. So what runs there runs beside nothing that the test does.
+The caller waits for the result. So the test does nothing while the thread works.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ T = TypeVar("T")
 
 
 class Aside:
-    """Runs coroutines one after the other. To be closed."""
+    """Runs coroutines one after the other in that thread. Must be closed."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "watchword-testing")
-        self._runner = asyncio.Runner()  # makes its loop where it is first used
+        self._runner = asyncio.Runner()  # makes its loop in the thread that uses it
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """What the coroutine returns, or raises."""
+        """Run the coroutine and return its result. Raises what it raises."""
         return self._thread.submit(self._runner.run, work).result()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A Watchword for tests: in memory, the same every time, and quick at hashing."""
+"""A Watchword for tests: in memory, deterministic, and with fast password hashing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from watchword.passwords import INSECURE_FOR_TESTS
 from watchword.ports import Clock
 from watchword.testing.stand_ins import ManualClock, SeededEntropy
 
-# In the place of what the app has: tests reach no database, and sign with no real key.
+# These replace the app's settings, so that tests use no database and no real secret.
 _REPLACED: Final[Mapping[str, Any]] = {
     "database_url": "memory:",
     "session_store_url": None,
@@ -25,10 +25,10 @@ _REPLACED: Final[Mapping[str, Any]] = {
 def open_in_memory(
     settings: Mapping[str, Any], plugged_in: Mapping[str, Any], *, clock: Clock
 ) -> AbstractAsyncContextManager[Watchword]:
-    """A started Watchword with these settings, whatever the environment has.
+    """A started Watchword with these settings. The environment is not read.
 
-    `plugged_in` is what `open_watchword` takes from an app. Nothing runs in the
-    background; the list of ended sessions never counts as old.
+    `plugged_in` are the hooks that `open_watchword` takes from an app. Nothing runs in
+    the background, and the set of ended sessions never counts as out of date.
     """
     return open_watchword(
         Settings(**{**settings, **_REPLACED}),

@@ -1,7 +1,7 @@
 """The fixtures of the pytest plugin, for tests of apps that use Watchword.
 
-Loaded by pytest wherever Watchword is installed: so nothing is imported, and nothing
-runs, before a test asks for a fixture.
+pytest loads this module wherever Watchword is installed. So nothing is imported, and
+nothing runs, before a test asks for a fixture.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def watchword_auth() -> Any:  # noqa: ANN401 - one of five classes, or None
 
 @pytest.fixture
 def frozen_clock() -> ManualClock:
-    """The clock of `watchword`: it stands still until `frozen_clock.advance(...)`."""
+    """The clock of `watchword`. It stands still until `frozen_clock.advance(...)`."""
     from watchword.testing.stand_ins import ManualClock  # noqa: PLC0415 - when needed
 
     return ManualClock()
@@ -50,19 +50,20 @@ def watchword(
     frozen_clock: ManualClock,
     _watchword_aside: Aside,
 ) -> Iterator[Watchword]:
-    """A Watchword in memory, started, with a clock that stands still.
+    """A started Watchword in memory, with a clock that stands still.
 
     The app of `watchword_auth` runs on it, with the app's own settings, claims and
-    users. Another test has another one.
+    users. Each test gets a new one.
     """
     from watchword.testing.in_memory import open_in_memory  # noqa: PLC0415 - an extra
 
-    # The integrations have one shape, and only the app knows which of them it uses.
+    # All integrations have `_gate`; only the app knows which of them it uses.
     gate = None if watchword_auth is None else watchword_auth._gate  # noqa: SLF001
     described = ({}, {}) if gate is None else gate.described()
     opened = open_in_memory(*described, clock=frozen_clock)
     run = _watchword_aside.run
-    # Frameworks without an event loop keep a thread that has one: it starts anew.
+    # An integration of a framework without an event loop keeps a thread that has one.
+    # It is ended here, and starts again with the next request.
     close = getattr(watchword_auth, "close", lambda: None)
     close()
     with ExitStack() as leaving:
@@ -79,7 +80,7 @@ def login_as(
     watchword_auth: Any,  # noqa: ANN401 - see there
     _watchword_aside: Aside,
 ) -> LoginAs:
-    """`login_as("ann", roles=["admin"]).headers`: somebody who is signed in."""
+    """`login_as("ann", roles=["admin"]).headers`: the headers of a signed-in user."""
     from watchword.integrations.gate import Remote  # noqa: PLC0415 - when needed
     from watchword.testing.signing_in import LoginAs  # noqa: PLC0415 - an extra
 

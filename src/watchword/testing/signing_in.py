@@ -17,12 +17,12 @@ from watchword.subjects import Subject, account_id_of
 from watchword.testing.aside import Aside
 
 User = str | uuid.UUID | int | Subject
-"""The name of one of Watchword's accounts, or a user that the app itself keeps."""
+"""The name of an account of Watchword, or a user that the app itself keeps."""
 
 
 @dataclass(frozen=True)
 class SignedIn:
-    """Somebody with a session. `subject` and `session_id` are as in the claims."""
+    """A user with a session. `subject` and `session_id` are the claims `sub`, `sid`."""
 
     subject: str
     session_id: str
@@ -31,7 +31,7 @@ class SignedIn:
 
     @property
     def headers(self) -> dict[str, str]:
-        """For a request to the app."""
+        """The header with the access token, for a request to the app."""
         return {"Authorization": f"Bearer {self.access_token}"}
 
 
@@ -50,13 +50,13 @@ class LoginAs:
         roles: Iterable[str] | None = None,
         scope: Iterable[str] = (),
     ) -> SignedIn:
-        """A new session of the user; an account that is not there is made.
+        """A new session of the user. An account that does not exist is made.
 
-        `roles` become those of the account. `scope` is less than what a sign-in gets,
-        which is all where none is given; what the issuer of a ResourceServer gives is
-        not known here, and may be anything. Raises TypeError for text where a list is
-        meant, and for a name where the app keeps its own users; ValueError for a scope
-        that no sign-in would get.
+        `roles` become those of the account. `scope` must be part of what a sign-in
+        gets; without `scope` the session has all of that. For a ResourceServer it may
+        be anything, because what its issuer gives is not known here. Raises TypeError
+        for a text in place of a list, and for a name if the app keeps its own users.
+        Raises ValueError for a scope that no sign-in would get.
         """
         for what in (roles, scope):
             if isinstance(what, str):
@@ -71,7 +71,7 @@ class LoginAs:
         return self._aside.run(self._sign_in(user, roles, wanted))
 
     def log_out(self, who: SignedIn) -> None:
-        """End the session: its tokens are refused from now on."""
+        """End the session. Its tokens are refused from now on."""
         session_id = uuid.UUID(who.session_id).bytes
         sessions = self._watchword.sessions
         by = By(Actor.USER)
@@ -103,7 +103,8 @@ class LoginAs:
         try:
             account = await accounts.get(name)
         except NotFound:
-            # A hash that no password has: whoever is to type one is registered.
+            # This hash fits no password. A test in which a password is typed has to
+            # register the account first.
             return await accounts.import_hash(
                 name, INSECURE_FOR_TESTS.dummy(), roles=roles or ()
             )

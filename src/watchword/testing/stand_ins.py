@@ -1,4 +1,4 @@
-"""Time and randomness as tests want them: moved by hand, and the same every time."""
+"""Time and randomness for tests: a clock moved by hand, and reproducible bytes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 START: Final = 1_800_000_000_000
-"""2027-01-15T08:00:00Z: where a manual clock starts, unless told otherwise."""
+"""2027-01-15T08:00:00Z, where a manual clock starts by default."""
 
 
 _MS: Final = timedelta(milliseconds=1)
@@ -20,11 +20,11 @@ class ManualClock:
         self.now = now
 
     def __call__(self) -> int:
-        """The instant that the test has set."""
+        """The instant that the test has set, in milliseconds since the Unix epoch."""
         return self.now
 
     def advance(self, by: int | timedelta) -> int:
-        """Move on by milliseconds or a `timedelta`, or back; the new instant."""
+        """Move by milliseconds or a `timedelta`, also back. Returns the new instant."""
         self.now += by // _MS if isinstance(by, timedelta) else by
         return self.now
 
@@ -32,8 +32,8 @@ class ManualClock:
 class SeededEntropy:
     """Bytes that look random, never repeat and are the same for the same seed.
 
-    Drawn from SHAKE-256 (FIPS 202) over the seed and a counter. For tests only: whoever
-    knows the seed knows every secret.
+    They are drawn from SHAKE-256 (FIPS 202) over the seed and a counter. For tests
+    only: every secret can be computed from the seed.
     """
 
     def __init__(self, seed: str = "") -> None:
@@ -41,7 +41,7 @@ class SeededEntropy:
         self._drawn = 0
 
     def __call__(self, size: int) -> bytes:
-        """That many bytes, other ones at each call."""
+        """That many bytes, different at each call."""
         self._drawn += 1
         stamp = self._drawn.to_bytes(8)
         return hashlib.shake_256(stamp + self._seed).digest(size)

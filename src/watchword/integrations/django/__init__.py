@@ -1,11 +1,12 @@
 """Django: a decorator for views, sync and async; in `drf` a class for Django REST.
 
-Configured by `WATCHWORD = {...}` in the settings: with `database_url` Watchword is in
-the app, and `urls` has its routes; with `issuer` alone the app only verifies the tokens
-of that server, and needs no more of Watchword than that. No model, no migration.
+Configured by `WATCHWORD = {...}` in the settings. With `database_url` Watchword runs in
+the app, and `urls` has its routes. With only an `issuer` the app just verifies the
+tokens of that server, and needs nothing else of Watchword. There is no model and no
+migration.
 
-    auth        the app's side of it: `auth.required`, `auth.session`
-    middleware  answers for views that let an error of Watchword pass
+    auth        what views use: `auth.required`, `auth.session`
+    middleware  answers the errors of Watchword that a view does not catch
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ class _Guarded(Side):
     def session(self, request: HttpRequest) -> Claims:
         """The claims of a request's access token, in a view that may block.
 
-        Verified once: a proof is used up by it. Raises AccessTokenError,
-        InvalidRequest, TryAgain.
+        The token is verified once, because that uses up a proof. Raises
+        AccessTokenError, InvalidRequest, TryAgain.
         """
         known = self._known(request)
         if known is None:
@@ -62,7 +63,7 @@ class _Guarded(Side):
         return known
 
     async def asession(self, request: HttpRequest) -> Claims:
-        """The same in an async view."""
+        """As `session`, in an async view."""
         known = self._known(request)
         if known is None:
             self._served(request.META, request.scheme or "http")
@@ -78,13 +79,14 @@ class _Guarded(Side):
         return cast("Claims | None", getattr(request, self._key, None))
 
     def require(self, claims: Claims, **needs: Unpack[Needs]) -> None:
-        """Raises InsufficientScope, InsufficientAuthentication."""
+        """Raises InsufficientScope, InsufficientRole, InsufficientAuthentication."""
         self._require(claims, checked(needs))
 
     def required(self, **needs: Unpack[Needs]) -> Callable[[View], View]:
-        """A decorator for a view, async or not: 401 without a session, 403 for less.
+        """A decorator for a view, async or not.
 
-        For a method of a class there is Django's `method_decorator`.
+        The view is answered with 401 without a session, and with 403 if the token lacks
+        what is needed. For a method of a class use Django's `method_decorator`.
         """
         checked(needs)
 
@@ -117,14 +119,14 @@ class _Guarded(Side):
         return decorate
 
     def refuse(self, request: HttpRequest, error: WatchwordError) -> HttpResponse:
-        """The answer to an error of Watchword: a problem, and its challenge."""
+        """The answer to an error of Watchword: a problem with its challenge."""
         refused = self._refusal(error, _headers(request))
         return HttpResponse(
             refused.body, status=refused.status, headers=refused.headers
         )
 
     def challenge(self, request: HttpRequest, error: WatchwordError) -> str:
-        """`WWW-Authenticate` for it."""
+        """The `WWW-Authenticate` for that error."""
         refused = self._refusal(error, _headers(request))
         return refused.headers["www-authenticate"]
 
@@ -158,10 +160,10 @@ class Auth(_Guarded, Embedded):
     named: tuple[_Named, ...] = ()
 
     async def serve(self, request: HttpRequest) -> HttpResponse:
-        """What the auth routes answer.
+        """The answer of an auth route.
 
-        Raises ImproperlyConfigured where the setting names a function that is not
-        there: at the first sign-in, for until then it is not looked for.
+        Raises ImproperlyConfigured if the setting names a function that does not exist.
+        That is seen at the first sign-in only, because it is not imported before.
         """
         if request.method == "POST":
             for one in self.named:
@@ -195,7 +197,7 @@ def _facts(request: HttpRequest) -> tuple[Headers, str, str]:
 
 
 def _fields(request: HttpRequest) -> Headers | None:
-    """The header fields as they came; None under WSGI, whose servers join them."""
+    """The header fields as they came. None under WSGI, where servers join fields."""
     scope: dict[str, Any] | None = getattr(request, "scope", None)
     return None if scope is None else scope["headers"]
 
@@ -205,7 +207,11 @@ def _headers(request: HttpRequest) -> Headers:
 
 
 def _stream(request: HttpRequest) -> Any:  # noqa: ANN401 - anything that can be read
-    """The body. Under WSGI Django takes one without a length for an empty one."""
+    """The stream of the body.
+
+    Under WSGI, Django takes a body without a length for an empty one. So such a body is
+    read from the server's own stream.
+    """
     if "HTTP_TRANSFER_ENCODING" in request.META or not request.META.get(
         "CONTENT_LENGTH"
     ):
@@ -214,10 +220,11 @@ def _stream(request: HttpRequest) -> Any:  # noqa: ANN401 - anything that can be
 
 
 def _configured() -> Auth | ResourceServer:
-    """The same for all, though several threads may come first.
+    """The one `Auth` or `ResourceServer` of the process, whichever thread is first.
 
-    The setting is read before the lock: it may be what imports the settings, and what
-    they import may come here in its turn, on a thread that is waited for.
+    It is made before the lock is taken. Reading the setting may import the settings.
+    Modules that these import may call this function on another thread, and wait for
+    that thread: with the lock held, that would be a deadlock.
     """
     made = _made()
     with _lock:
@@ -252,10 +259,10 @@ def _made() -> Auth | ResourceServer:
 
 
 class _Named:
-    """A function that the setting names, imported when it is first needed.
+    """A function that the setting names, imported when it is first called.
 
-    By then all of the app is imported. While it is being imported, this might be asked
-    for by the very module that is named.
+    By then all of the app has been imported. Earlier the module that is named might
+    itself be the one that is being imported.
     """
 
     def __init__(self, name: str, path: str) -> None:
@@ -264,7 +271,7 @@ class _Named:
         self._found: Callable[[Any], Any] | None = None
 
     def found(self) -> Callable[[Any], Any]:
-        """The function. Raises ImproperlyConfigured."""
+        """The function, imported if need be. Raises ImproperlyConfigured."""
         if self._found is None:
             try:
                 self._found = import_string(self._path)
@@ -277,18 +284,22 @@ class _Named:
         return self.found()(given)
 
     async def sought(self) -> None:
-        """Look for it, once. Raises ImproperlyConfigured."""
-        if self._found is None:  # an import may wait for another thread's
+        """Import the function once. Raises ImproperlyConfigured."""
+        # On a thread, because an import may wait for one of another thread.
+        if self._found is None:
             await asyncio.to_thread(self.found)
 
     async def awaited(self, given: object) -> Any:  # noqa: ANN401 - of the app
-        """What it returns, for one that has to be async."""
+        """Call the function, which has to be async, and return its result."""
         await self.sought()
         return await self.found()(given)
 
 
 def _with_own_connections(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Django closes what a request leaves behind; a check of ours is no request."""
+    """The check, with old database connections closed before and after it.
+
+    Django does that around each request, but our check runs outside of any request.
+    """
 
     def checked_in_thread(credentials: object) -> object:
         close_old_connections()
@@ -302,11 +313,11 @@ def _with_own_connections(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 _lazy: Final = SimpleLazyObject(_configured)
 auth: Final = cast("Auth", _lazy)
-"""The app's side of it, as the settings say; a `ResourceServer` without database."""
+"""The `Auth` that the settings describe; without `database_url` a `ResourceServer`."""
 
 
 def _reload(*, setting: str, **_: object) -> None:
-    """For tests that override the setting."""
+    """Make `auth` anew after a test has overridden the setting."""
     if setting == _SETTING and _lazy._wrapped is not empty:  # noqa: SLF001
         auth.close()
         _lazy._wrapped = empty  # noqa: SLF001

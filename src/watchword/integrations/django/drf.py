@@ -1,7 +1,7 @@
 """Django REST framework: an authentication class, and permissions for scope and roles.
 
-Errors go through DRF's own handler and renderers: the status, the challenge and the
-members of the problem (`detail`, `code` ...) are as everywhere.
+Errors go through DRF's own handler and renderers. The status, the challenge and the
+members of the problem (`detail`, `code` ...) are the same as in other frameworks.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from watchword.integrations.django import auth
 from watchword.integrations.gate import Needs, checked
 
 if TYPE_CHECKING:
-    from rest_framework.views import APIView  # it imports us, by the settings
+    from rest_framework.views import APIView  # its settings may import this module
 
 __all__ = ["User", "WatchwordAuthentication", "requires"]
 
 
 class User:
-    """Who signed in, as the token says; no row of any table."""
+    """The user of a request, made from the token's claims: not a row of any table."""
 
     is_authenticated = True
     is_active = True
@@ -51,7 +51,7 @@ class _Refused(APIException):
     """An error of Watchword, as DRF's exception handler reads it."""
 
     def __init__(self, request: Request, error: WatchwordError) -> None:
-        answer = auth.refuse(request._request, error)  # noqa: SLF001 - DRF has no other
+        answer = auth.refuse(request._request, error)  # noqa: SLF001 - no public way
         super().__init__()
         self.status_code = answer.status_code
         self.detail = msgspec.json.decode(answer.content)
@@ -70,7 +70,7 @@ class WatchwordAuthentication(BaseAuthentication):
         try:
             claims = auth.session(request._request)  # noqa: SLF001
         except TokenMissing:
-            return None  # another class, or a permission, may know what to do
+            return None  # other authentication classes, or permissions, decide
         except WatchwordError as error:
             raise _Refused(request, error) from None
         return self.user_of(claims), claims
@@ -79,12 +79,12 @@ class WatchwordAuthentication(BaseAuthentication):
         return auth.challenge(request._request, TokenMissing())  # noqa: SLF001
 
     def user_of(self, claims: Claims) -> Any:  # noqa: ANN401 - the app's own, perhaps
-        """What `request.user` shall be."""
+        """The value of `request.user` for these claims."""
         return User(claims)
 
 
 def requires(**needs: Unpack[Needs]) -> type[BasePermission]:
-    """A permission: a token with all of this scope and these roles."""
+    """A permission class: the token must have all of this scope and these roles."""
     checked(needs)
 
     class Required(BasePermission):

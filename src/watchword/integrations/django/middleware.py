@@ -1,4 +1,4 @@
-"""For views that let an error of Watchword pass: the answer to it, sync and async."""
+"""Answers errors of Watchword that a view does not catch, in sync and async views."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class WatchwordMiddleware(MiddlewareMixin):
     def process_exception(
         self, request: HttpRequest, error: Exception
     ) -> HttpResponse | None:
-        """None for what is not ours."""
+        """The answer to an error of Watchword; None for any other error."""
         if isinstance(error, WatchwordError):
             return auth.refuse(request, error)
         return None

@@ -10,10 +10,11 @@ from watchword.integrations.django import auth
 from watchword.server.embedded import PATHS
 
 
-# Django's token is for Django's cookie; ours has a rule of its own (docs/browser.md).
+# Django's CSRF token protects Django's cookie. Ours has rules of its own
+# (docs/browser.md).
 @csrf_exempt
 async def serve(request: HttpRequest, **_: str) -> HttpResponse:
-    """One of them: the engine finds out by the path."""
+    """The view of all auth routes: the engine chooses the endpoint by the path."""
     return await auth.serve(request)
 
 

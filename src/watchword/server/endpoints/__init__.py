@@ -1,4 +1,4 @@
-"""One file per concern: what it takes, what it calls, what it answers.
+"""The endpoints, one file per concern.
 
-Each endpoint is an `Operation` for the document and a function for the request.
+Each endpoint is an `Operation` for the OpenAPI document and a function that answers.
 """

@@ -1,7 +1,8 @@
 """GET /watchword.js and /watchword.d.ts: the module for pages, as npm has it.
 
-Any origin may read it: a page elsewhere can only import a module with CORS, it is the
-same for everybody, and what it may do there is for `WATCHWORD_CORS_ORIGINS` to say.
+Pages of any origin may read it. A page of another origin can import a module only with
+CORS. The module is public, and `WATCHWORD_CORS_ORIGINS` decides whether its calls are
+answered.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ async def script(request: Request) -> Response:
 
 
 async def types(request: Request) -> Response:
-    """`GET /watchword.d.ts`: as text, for there is no registered type for it."""
+    """`GET /watchword.d.ts`: as text, because it has no registered media type."""
     return _public(packaged(request, "npm/watchword.d.ts", TEXT))
 
 

@@ -1,4 +1,4 @@
-"""GET /.well-known/jwks.json and /openapi.json: what programs read about us."""
+"""GET /.well-known/jwks.json and /openapi.json: keys and OpenAPI document."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ async def jwks(request: Request) -> Response:
         "application/jwk-set+json",
         {
             "cache-control": f"public, max-age={JWKS_MAX_AGE // 1000}",
-            # Public keys, for any page to verify with; no credentials are looked at.
+            # The keys are public, so pages of any origin may read them. The request's
+            # credentials are not looked at.
             "access-control-allow-origin": "*",
         },
     )
@@ -48,7 +49,7 @@ async def jwks(request: Request) -> Response:
 def openapi_document() -> bytes:
     """The OpenAPI document of the server: the same for as long as the process lives.
 
-    It takes 12 ms to make, so that is done at the start and not by a request.
+    Making it takes 12 ms, so it is made when the process starts and not by a request.
     """
     return msgspec.json.encode(document())
 
@@ -65,7 +66,7 @@ async def openapi(request: Request) -> Response:
 def cached(
     request: Request, body: bytes, media_type: str, headers: dict[str, str]
 ) -> Response:
-    """The body, or 304 for whoever has it (RFC 9110 §13.1.2)."""
+    """The body, or 304 for a client that has it already (RFC 9110 §13.1.2)."""
     etag = _etag_of(body)
     headers["etag"] = etag
     if one_header(request, b"if-none-match") == etag.encode():
@@ -73,6 +74,6 @@ def cached(
     return Response(body, headers=headers, media_type=media_type)
 
 
-@lru_cache(maxsize=32)  # one for each document, and each set of keys there was
+@lru_cache(maxsize=32)  # an entry for each document, and for each set of keys so far
 def _etag_of(body: bytes) -> str:
     return f'"{hashlib.sha256(body).hexdigest()[:32]}"'

@@ -1,8 +1,9 @@
 """The documentation page: Swagger UI, served from the package.
 
-Owns `/docs` and the files below it, how any file of the package is answered, and
-nothing else of the disk: names come from a fixed table. No CDN and no inline script, so
-it works offline and under a strict policy.
+Owns `/docs`, the files below it, and the way in which a file of the package is
+answered. The names of files come from a fixed table, so no other file on the disk can
+be read. There is no CDN and no inline script, so the page works offline and under a
+strict policy.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ FILES: Final = {
     "watchword-docs.css": ("watchword-docs.css", _STYLE),
     "swagger-ui-bundle.js": (_VENDORED + "swagger-ui-bundle.js", SCRIPT),
     "swagger-ui.css": (_VENDORED + "swagger-ui.css", _STYLE),
-    # The first line of the bundle refers to its notices, and whoever gets the bundle
-    # gets its licence (Apache-2.0 §4).
+    # The first line of the bundle refers to its notices. The licence has to come with
+    # every copy of the bundle (Apache-2.0 §4).
     "swagger-ui-bundle.js.LICENSE.txt": (
         _VENDORED + "swagger-ui-bundle.js.LICENSE.txt",
         TEXT,
@@ -44,7 +45,7 @@ FILES: Final = {
 }
 """What `/docs/<name>` serves: the file in `static/`, and its content type."""
 
-# Swagger UI sets style attributes and data: images; everything else is ours to refuse.
+# Swagger UI needs style attributes and images from `data:`; all else is refused.
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; font-src 'self'; "
@@ -65,7 +66,7 @@ async def docs(request: Request) -> Response:
 
 
 async def docs_file(request: Request) -> Response:
-    """`GET /docs/{name}`: what the page needs. Raises NotFound."""
+    """`GET /docs/{name}`: a file that the page needs. Raises NotFound."""
     found = FILES.get(request.path_params["name"])
     if found is None:
         raise NotFound
@@ -73,12 +74,12 @@ async def docs_file(request: Request) -> Response:
 
 
 def packaged(request: Request, path: str, media_type: str) -> Response:
-    """A file of `static/`, or 304 for whoever has it."""
+    """A file of `static/`, or 304 for a client that has it already."""
     body, etag = _read(path)
-    # `no-cache` is "ask each time": the names carry no version, and after an upgrade an
-    # old script must not meet a new page. The asking costs a 304.
+    # `no-cache` makes browsers ask each time, which costs a 304. The names of the files
+    # have no version, and after an upgrade an old script must not run in a new page.
     headers = {"cache-control": "no-cache", "etag": etag}
-    # A proxy that compresses may have made the tag weak (RFC 9110 §8.8.3.2).
+    # A proxy that compresses may have made the ETag weak (RFC 9110 §8.8.3.2).
     asked = request.headers.get("if-none-match", "").split(",")
     if etag in (one.strip().removeprefix("W/") for one in asked):
         return Response(status_code=304, headers=headers)
@@ -88,7 +89,8 @@ def packaged(request: Request, path: str, media_type: str) -> Response:
 class _Pieces(Response):
     """Sent a piece at a time, each when the client has read most of those before.
 
-    TLS copies what waits to be sent: for a client that does not read, the whole file.
+    TLS copies what waits to be sent. Without pieces that would be the whole file, for
+    each client that does not read.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,6 +105,6 @@ class _Pieces(Response):
 
 @cache
 def _read(path: str) -> _File:
-    """A file of the package, read at its first use."""
+    """A file of the package and its ETag, read at its first use."""
     body = resources.files("watchword.server").joinpath("static", path).read_bytes()
     return _File(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')

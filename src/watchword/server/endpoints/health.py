@@ -1,4 +1,4 @@
-"""GET /healthz, /readyz: is the process alive; can it answer."""
+"""GET /healthz, /readyz: whether the process is alive, and whether it can answer."""
 
 from __future__ import annotations
 

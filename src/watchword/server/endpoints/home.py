@@ -1,4 +1,4 @@
-"""`GET /`: a page that says what answers here, and where to go. No script."""
+"""`GET /`: a page that says what this server is, with links. It has no script."""
 
 from __future__ import annotations
 

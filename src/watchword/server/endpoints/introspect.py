@@ -1,4 +1,4 @@
-"""POST /oauth/introspect: what a token is worth now (RFC 7662, signed: RFC 9701)."""
+"""POST /oauth/introspect: whether a token works now (RFC 7662, signed: RFC 9701)."""
 
 from __future__ import annotations
 
@@ -110,15 +110,16 @@ def _wants_signed(request: Request) -> bool:
     wanted = f"application/{SIGNED}".encode()
     for part in accepted.lower().replace(b" ", b"").split(b","):
         kind, _, parameters = part.partition(b";")
-        if kind == wanted:  # a weight of nothing means "not that" (RFC 9110 §12.4.2)
+        if kind == wanted:  # a weight of 0 means "not acceptable" (RFC 9110 §12.4.2)
             return re.fullmatch(rb"q=0(\.0*)?", parameters) is None
     return False
 
 
 async def _access_token(request: Request, token: str, client: Client) -> dict[str, Any]:
-    """The claims, to an API that the token is for.
+    """The claims of an access token, if it is for the API that asks; else not active.
 
-    Not of a bound token, to an API that would let it in without a proof of its key.
+    A token that is bound to a key is active only for an API that checks proofs: any
+    other would accept the token without a proof of its key.
     """
     engine = engine_of(request)
     audiences = client.audience or (engine.settings.audience,)
@@ -126,14 +127,15 @@ async def _access_token(request: Request, token: str, client: Client) -> dict[st
         claims = engine.checker.verify_for(token, audiences)
     except AccessTokenError:
         return _INACTIVE
-    # A user's token dies with its session; a client's own lives as long as the client.
+    # A user's token ends with its session. A client's own token has no session: it ends
+    # when the client is disabled.
     if claims.sid is None and not await engine.clients.is_enabled(claims.client_id):
         return _INACTIVE
     if claims.cnf is not None and not client.checks_dpop:
         return _INACTIVE
     found = msgspec.to_builtins(claims)
     return {
-        **found.pop("extra", {}),  # where the token has them, beside the others
+        **found.pop("extra", {}),  # on the top level, as in the token itself
         "active": True,
         "token_type": "Bearer" if claims.cnf is None else "DPoP",
         **found,
@@ -142,7 +144,7 @@ async def _access_token(request: Request, token: str, client: Client) -> dict[st
 
 
 async def _username(request: Request, account_id: bytes | None) -> dict[str, str]:
-    """The name of one of our own accounts, as its user signs in with it."""
+    """The `username` of an account; none for a client or a user that the app keeps."""
     if account_id is None:  # a client's own token
         return {}
     account = await engine_of(request).store.account_by_id(account_id)
@@ -164,7 +166,7 @@ async def _refresh_token(
         **await _username(request, session.account_id),
         "sub": as_text(session.account_id),
         "iss": engine.issuer,
-        # Whole seconds: what is good in this one is good until the next.
+        # Whole seconds, rounded so that a token which works now has not expired yet.
         "exp": max(engine.sessions.ends_at(session), engine.clock() + 1000) // 1000,
         "iat": session.rotated_at // 1000,
         "sid": as_text(session.id),

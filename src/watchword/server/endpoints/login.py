@@ -1,4 +1,4 @@
-"""POST /login: a name and a password for a session."""
+"""POST /login: begins a session for a name and its password."""
 
 from __future__ import annotations
 
@@ -92,7 +92,8 @@ async def login(request: Request) -> Response:
     terms = _terms(request, body, client)
     proof = proof_of(request, client)
     jkt = None if proof is None else proof.key.kid
-    # A confidential client's refreshes are authenticated anyway (RFC 9449 §5).
+    # Only a public client's refresh tokens are bound to the key: a confidential client
+    # authenticates at each refresh anyway (RFC 9449 §5).
     if client.secret_hash is None:
         terms = msgspec.structs.replace(terms, jkt=jkt)
     engine = engine_of(request)
@@ -107,8 +108,8 @@ async def login(request: Request) -> Response:
         prove=None if proof is None else partial(engine.proofs.settle_one, proof),
     )
     async with engine.sessions.taken_back_on_failure(grant.session.id, address):
-        # Disabled since it was authenticated: that ended the sessions which were there,
-        # and may have missed the one that has just begun.
+        # The client may have been disabled since it was authenticated. That ended the
+        # sessions which existed, and may have missed the one that has just begun.
         if not await engine.clients.is_enabled(client.id):
             raise InvalidClient
         headers = await _replaced(request, grant) if terms.cookie else []
@@ -116,9 +117,10 @@ async def login(request: Request) -> Response:
 
 
 async def _replaced(request: Request, grant: Grant) -> list[Header]:
-    """The header that puts the new cookie in the place of the old one.
+    """End the session of the old cookie, and return the header that sets the new one.
 
-    The browser is about to forget its old session: it must not live on unseen.
+    The browser forgets the old session with its cookie, so that session must not live
+    on unseen.
     """
     sessions = engine_of(request).sessions
     old = await sessions.session_of(token_to_replace(request))
@@ -128,7 +130,7 @@ async def _replaced(request: Request, grant: Grant) -> list[Header]:
 
 
 def _terms(request: Request, body: Login, client: Client) -> Terms:
-    """What the session is to be. Raises InvalidScope, InvalidTarget, CsrfRejected."""
+    """The options of the session. Raises InvalidScope, InvalidTarget, CsrfRejected."""
     cookie = body.transport == "cookie"
     if cookie:
         if client.id != FIRST_PARTY.id:

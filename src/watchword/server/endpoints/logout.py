@@ -101,28 +101,35 @@ async def logout(request: Request) -> Response:
 
 
 async def _of_body(request: Request, body: Refresh | str) -> bytes | None:
-    """The session of the token, of any client where none was named."""
+    """The session of the refresh token in the body; None if there is none.
+
+    A request that names no client may end the session of any client.
+    """
     sent = refresh_in(body)
     client = await native_client(request, sent.client_id)
     session = await engine_of(request).sessions.session_of(sent.refresh_token)
     if session is None:
         return None
     if client.id not in (FIRST_PARTY.id, session.client_id):
-        raise RefreshInvalid  # as at /oauth/revoke
+        raise RefreshInvalid  # as /oauth/revoke does
     return session.id
 
 
 async def _without_body(
     request: Request,
 ) -> tuple[set[bytes | None], list[tuple[bytes, bytes]]]:
-    """The sessions of the access token and of the cookie, and how to forget it."""
+    """The sessions of access token and cookie, and the headers that delete the cookie.
+
+    Raises CsrfRejected, InvalidRequest, TokenInvalid.
+    """
     cookie = token_in_cookie(request)
     meant = is_by_cookie(request)
     ending = {_of_access_token(request, needed=not meant)}
     if cookie is None:
         return ending, []
     session_id = await _session_of(request, cookie)
-    # A page that keeps its tokens to itself may not know of the cookie of another.
+    # A page that keeps its tokens in memory may not know of a cookie that another page
+    # has: it does not end that session, unless the cookie is of the same session.
     if not meant and (session_id is None or session_id not in ending):
         return ending, []
     return ending | {session_id}, [
@@ -132,7 +139,10 @@ async def _without_body(
 
 
 def _of_access_token(request: Request, *, needed: bool) -> bytes | None:
-    """The session of the access token, which may be wrong where it is not needed."""
+    """The session of the access token. If it is not `needed`, it may be missing.
+
+    Raises InvalidRequest or TokenInvalid where it is needed and missing or wrong.
+    """
     token = access_token(request)
     if token is None:
         if needed:
@@ -140,7 +150,7 @@ def _of_access_token(request: Request, *, needed: bool) -> bytes | None:
             raise InvalidRequest(message)
         return None
     try:
-        # Expired or revoked is no hindrance: any token of a session may end it.
+        # Only the signature is checked: an expired token may end its session too.
         claims = engine_of(request).checker.verify_signature(token)
     except TokenInvalid:
         if needed:

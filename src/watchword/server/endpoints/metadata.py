@@ -1,4 +1,4 @@
-"""What clients and resource servers read to find their way (RFC 8414, RFC 9728)."""
+"""The metadata that clients and resource servers read (RFC 8414, RFC 9728)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     dpop_signing_alg_values_supported: list[str]
     id_token_signing_alg_values_supported: list[str]
     subject_types_supported: list[str]
-    # No standard's: where verifiers follow the sessions that ended.
+    # Our own, of no standard: where verifiers follow the sessions that ended.
     watchword_revocations_endpoint: str
 
 
@@ -92,9 +92,9 @@ RESOURCE = Operation(
 
 
 def resource_metadata_url(settings: Settings) -> str:
-    """Where a 401 sends those who want to know who issues tokens (RFC 9728 §5.1).
+    """The URL in the challenge of a 401: it says which issuer to get tokens from.
 
-    The well-known part goes between host and path.
+    The well-known part goes between host and path (RFC 9728 §3.1, §5.1).
     """
     issuer = settings.effective_issuer
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(issuer))
@@ -104,13 +104,13 @@ def resource_metadata_url(settings: Settings) -> str:
 async def server(request: Request) -> Response:
     engine = engine_of(request)
     issuer, algorithms = engine.issuer, tuple(engine.keys.algorithms)
-    # The form with the issuer's path behind it, or the bare one where a proxy cut it.
+    # The request's path ends with the issuer's path, or a proxy has cut that off.
     if _behind(request) not in ("", _path_of(issuer)):
         raise NotFound
     return _published(request, _of_server(issuer, algorithms))
 
 
-# A process has one issuer. The bound is for tests, which have many.
+# A process has one issuer; tests have many.
 @lru_cache(maxsize=16)
 def _of_server(issuer: str, algorithms: tuple[str, ...]) -> bytes:
     document = Metadata(
@@ -134,7 +134,7 @@ def _of_server(issuer: str, algorithms: tuple[str, ...]) -> bytes:
 
 async def resource(request: Request) -> Response:
     issuer = engine_of(request).issuer
-    # Each part of the address behind the well-known one names a resource of its own.
+    # Each path behind the well-known part names a resource of its own.
     path = _behind(request).removeprefix(_path_of(issuer))
     if path not in ("", BASE):
         raise NotFound
@@ -153,7 +153,7 @@ def _of_resource(issuer: str, path: str) -> bytes:
 
 
 def _behind(request: Request) -> str:
-    """What follows the well-known part of the request's path."""
+    """The part of the request's path that follows the well-known part."""
     path: str = request.scope["path"]
     known = (SERVER_PATH, OPENID_PATH, RESOURCE_PATH)
     return next(path.removeprefix(part) for part in known if path.startswith(part))

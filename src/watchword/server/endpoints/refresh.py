@@ -1,4 +1,4 @@
-"""POST /refresh: the refresh token for its successor and a fresh access token."""
+"""POST /refresh: exchanges a refresh token for its successor and an access token."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
 RefreshToken = Annotated[str, msgspec.Meta(description="`ww_rt_` and 76 characters.")]
 
 
-# Defaults are left out, so that what a client sent is what it would be written as:
-# `parse_json` reads other bodies twice.
+# Defaults are left out when it is written, so that a usual body equals what would be
+# written. `parse_json` has to read all other bodies twice.
 class Refresh(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """The newest refresh token of the session, and the client that has it."""
 
@@ -86,7 +86,8 @@ async def refresh(request: Request) -> Response:
         token, client = sent.refresh_token, await native_client(request, sent.client_id)
     else:
         token, client, cookie = token_in_cookie(request) or "", FIRST_PARTY, True
-        # A page that means the cookie and has none is signed out: refresh_invalid.
+        # A page that says it uses the cookie and has none is signed out. Then the
+        # answer is refresh_invalid.
         if not token and not is_by_cookie(request):
             raise InvalidRequest("Send the refresh token, or the session's cookie.")
     grant = await engine_of(request).sessions.refresh(
@@ -98,13 +99,13 @@ async def refresh(request: Request) -> Response:
         proof=proof_of(request, client),
     )
     headers = []
-    # A token that stays current is in the jar already: a late answer must not put it
-    # over a newer one.
+    # If the token stays current, the browser has it already. Set again by an answer
+    # that arrives late, it could replace a newer one.
     if cookie and grant.refresh_token != token:
         headers.append((b"set-cookie", set_cookie(grant).encode()))
     return JSON(tokens_of(grant), headers=headers)
 
 
 def refresh_in(body: Refresh | str) -> Refresh:
-    """What was sent, from either form of the body."""
+    """The refresh request, from either form of the body."""
     return Refresh(body) if isinstance(body, str) else body

@@ -1,8 +1,8 @@
-"""GET /revocations: the sessions that ended, for those who verify tokens elsewhere.
+"""GET /revocations: the sessions that ended, for APIs that verify tokens elsewhere.
 
-A long poll, or with `Accept: text/event-stream` the same answers as server-sent events.
-Only what this process knows already is told: no request costs a look into the store,
-but for the client's own secret.
+It is a long poll. With `Accept: text/event-stream` the same answers come as server-sent
+events. The answers have only what this process knows already: the store is asked for
+nothing but the client and its secret.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ async def revocations(request: Request) -> Response:
         raise UnauthorizedClient
     after, wait = _query(request)
     if "watchword.blocking" in request.scope:
-        wait = 0  # it would hold one of the host's threads
+        wait = 0  # a wait would hold one of the host's threads
     accepted = one_header(request, b"accept") or b""
     if request.method == "GET" and STREAM.encode() in accepted.lower():
         resumed = one_header(request, b"last-event-id")
@@ -129,7 +129,7 @@ async def revocations(request: Request) -> Response:
             after if resumed is None else resumed.decode("latin-1"),
             engine.feed.following(client.id, address),
         )
-    engine.feed.page(after)  # what cannot be answered anyway is answered at once
+    engine.feed.page(after)  # raises at once what it would raise after the wait
     if wait:
         with engine.feed.following(client.id, address):
             await _wait_for_news(request, engine.feed, after, wait)
@@ -137,7 +137,7 @@ async def revocations(request: Request) -> Response:
 
 
 def _query(request: Request) -> tuple[str, int]:
-    """The cursor and the seconds. Raises InvalidRequest."""
+    """The cursor to go on from, and the seconds to wait. Raises InvalidRequest."""
     fields = query_of(request)
     wait = fields.get("wait", "0")
     if re.fullmatch(r"\d{1,2}", wait, re.ASCII) is None or int(wait) > _WAIT_MAX:
@@ -148,7 +148,7 @@ def _query(request: Request) -> tuple[str, int]:
 async def _wait_for_news(
     request: Request, journal: Journal, after: str, seconds: int
 ) -> None:
-    """Until there is some, the time is over, or whoever asked has gone."""
+    """Wait until there are entries, the time is over, or the client has gone."""
     news = asyncio.ensure_future(journal.wait(after, seconds))
     gone = asyncio.ensure_future(_gone(request))
     try:
@@ -178,12 +178,13 @@ def _told(page: Page) -> Ended:
 
 
 class _Stream(StreamingResponse):
-    """One that has its place for as long as it lasts."""
+    """A stream of events. It counts as a follower for as long as it lasts."""
 
     def __init__(
         self, journal: Journal, after: str, place: AbstractContextManager[None]
     ) -> None:
-        first = journal.page(after)  # refused as a request, not within a stream
+        # Read before the stream begins, so that a refusal is an answer with a status.
+        first = journal.page(after)
         super().__init__(
             _events(journal, first),
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
@@ -197,10 +198,11 @@ class _Stream(StreamingResponse):
 
 
 async def _events(journal: Journal, page: Page) -> AsyncIterator[bytes]:
-    """News as it comes, and a stamp where there is none.
+    """Pages of entries as they come, and an empty page now and then if none come.
 
-    Ends after a while, so that it is asked anew who may follow; when this process
-    stops; and where it no longer knows itself what has ended.
+    The stream ends after a while, so that the client has to prove again that it may
+    follow. It also ends when this process stops, and when this process no longer knows
+    what has ended.
     """
     clock = asyncio.get_running_loop().time
     over = clock() + limits.FEED_STREAM / limits.SECOND

@@ -75,12 +75,12 @@ async def revoke(request: Request) -> Response:
             EndReason.REVOKED_BY_CLIENT,
             by=By(Actor.CLIENT, client_address(request)),
         )
-    # RFC 7009 §2.2 ignores the body; clients that parse every answer need one.
+    # Clients ignore the body (RFC 7009 §2.2), but some parse every answer: it is JSON.
     return JSON(RevokedToken())
 
 
-# Another client's token is refused (RFC 7009 §2.1), in the words of RFC 6749 §5.2 for a
-# token that was issued to another client; a token that is none of ours is not.
+# The token of another client is refused (RFC 7009 §2.1), with the error code of RFC
+# 6749 §5.2 for that. A token that is not of this server is not refused.
 
 
 async def _session_of_refresh_token(
@@ -98,7 +98,7 @@ async def _session_of_access_token(
     request: Request, token: str, client: Client
 ) -> bytes | None:
     try:
-        # Expired is no hindrance: any token of a session may end it.
+        # Only the signature is checked: an expired token may end its session too.
         claims = engine_of(request).checker.verify_signature(token)
     except AccessTokenError:
         return None

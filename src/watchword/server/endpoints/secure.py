@@ -1,4 +1,4 @@
-"""GET /secure and /me: what an access token opens."""
+"""GET /secure and /me: two endpoints that need an access token."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SECURE = Operation(
     errors=ACCESS_ERRORS,
 )
 
-# What a claims hook added lies beside the others there, as it does in the token.
+# Claims that a claims hook added are on the top level, as they are in the token.
 _PAYLOAD = msgspec.defstruct(
     "Claims",
     [
@@ -68,7 +68,7 @@ ME = Operation(
 async def secure(request: Request) -> Response:
     claims = await authenticate(request)
     left = claims.exp - engine_of(request).clock() // 1000
-    # It was good when it was judged, and that second may be over by now.
+    # The token was good when it was verified, but that second may be over by now.
     return JSON(Secure(claims.sub, max(left, 1)))
 
 

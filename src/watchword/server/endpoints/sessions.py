@@ -1,4 +1,4 @@
-"""GET /sessions and DELETE /sessions/{id}: the account's devices, and ending one."""
+"""GET /sessions and DELETE /sessions/{id}: list an account's sessions, and end one."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ async def list_sessions(request: Request) -> Response:
 
 
 def _asked(request: Request) -> tuple[bytes | None, int]:
-    """Where the page begins, and how long it is at most. Raises InvalidRequest."""
+    """Where the page begins, and how many it has at most. Raises InvalidRequest."""
     fields = query_of(request)
     text, after = fields.get("after"), None
     if text is not None:
@@ -118,7 +118,7 @@ async def end_session(request: Request) -> Response:
     session_id = from_text(request.path_params["id"])
     if session_id is None:
         raise NotFound
-    # Another account's session and one that never was look the same.
+    # A session of another account gets the same answer as one that never existed.
     session = await sessions.get(session_id)
     if session is None or session.account_id != account_id:
         raise NotFound

@@ -3,9 +3,9 @@
 //
 //   login, refresh    the access token goes into the Authorize box,
 //                     the refresh token into the bodies of refresh and logout
-//   refresh           leaves with a fresh Idempotency-Key
+//   refresh           is sent with a fresh Idempotency-Key
 //   logout            empties the Authorize box
-//   padlocks          open until a token is there, also where a call can do without
+//   padlocks          open until there is a token, also of calls that need none
 //   with a cookie     refresh and logout have no body, and the header against CSRF
 //
 // Tokens stay in this page's memory: nothing is written to the browser's storage.
@@ -13,11 +13,11 @@
 
 const SCHEME = "bearer"; // the security scheme's name in openapi.json
 const OK = 200;
-const EXAMPLE = "ww_rt_…"; // as in openapi.json: an editor cannot be left empty
+const EXAMPLE = "ww_rt_…"; // the example of openapi.json: an editor cannot be empty
 
 const steps = [...document.querySelectorAll("#steps li")];
 let refreshed = false; // since the last sign-in: tells step 5 from step 2
-let byCookie = false; // the refresh token is where no script can read it
+let byCookie = false; // the refresh token is in a cookie, which no script can read
 
 /** The last segment of an address or path: "login", "logout-all", … */
 const callOf = (address) => address.split(/[?#]/)[0].split("/").pop();
@@ -45,8 +45,8 @@ function carry(tokens) {
   for (const call of ["refresh", "logout"]) {
     const pathMethod = find(call)?.pathMethod;
     if (!pathMethod) continue;
-    // An open editor follows the value; one that opens later would begin with the
-    // example of openapi.json, if it were not told to keep what is there.
+    // An open editor shows the new value. An editor that is opened later would begin
+    // with the example of openapi.json, unless it is told to keep the value.
     ui.oas3Actions.setRetainRequestBodyValueFlag({ value: true, pathMethod });
     ui.oas3Actions.setRequestBodyValue({ value, pathMethod });
   }
@@ -88,7 +88,7 @@ const answered = {
 
 function requestInterceptor(request) {
   const named = Object.keys(request.headers ?? {}).some((name) => name.toLowerCase() === "idempotency-key");
-  // A key typed in by hand stays: that is how a retry is tried out.
+  // A key that was typed in by hand is kept, so that a retry can be tried out.
   if (request.method === "POST" && callOf(request.url) === "refresh" && !named) {
     request.headers["Idempotency-Key"] = crypto.randomUUID();
   }
@@ -119,8 +119,8 @@ function linkSteps() {
   }
 }
 
-// `{}` among the security of a call means that it can do without; taken by itself, that
-// is fulfilled before anybody signs in, and Swagger UI would show a closed padlock.
+// `{}` in the security of a call means that the call needs no token. Swagger UI takes
+// that for fulfilled, and would show a closed padlock before there is a token.
 const truePadlocks = {
   statePlugins: {
     auth: {
@@ -132,7 +132,7 @@ const truePadlocks = {
   },
 };
 
-// Swagger UI has a dark look, for a class that the page has to set.
+// Swagger UI has a dark theme, for which the page has to set a class.
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const followTheme = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
 dark.addEventListener("change", followTheme);

@@ -1,4 +1,4 @@
-"""The page of `ports.py` as a test suite: what holds here, the engine may rely on.
+"""The promises of `ports.py` as a test suite: the engine relies on each of them.
 
 A store joins with one line in a table. In a test file of an app or of a new store:
 
@@ -10,9 +10,9 @@ A store joins with one line in a table. In a test file of an app or of a new sto
     @pytest.mark.parametrize("backend", STORES.values(), ids=STORES)
     class TestDurability(DurabilityContract): ...
 
-The URL is opened through `watchword.stores.open_store`. The tests are coroutines: they
-need pytest-asyncio in its `auto` mode. Threads with an event loop each, and processes
-that are killed, open the same URL beside one another.
+The URL is opened by `watchword.stores.open_store`. The tests are coroutines: they need
+pytest-asyncio in its `auto` mode. Several threads, each with an event loop, and
+processes that are killed open the same URL at the same time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _GROUPS = (
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
 
-# Only now: a module that is imported already cannot explain its assertions any more.
+# Imported only here, after pytest was told to rewrite the assertions of these modules:
+# it cannot do that for a module that has been imported already.
 with needs("watchword[store-contract]"):
     from watchword.testing.store_contract.backend import Backend
     from watchword.testing.store_contract.durability import DurabilityContract
@@ -42,4 +43,4 @@ __all__ = ["Backend", "DurabilityContract", "StoreContract"]
 
 
 class StoreContract(Sessions, Records, FeedOfTheEnded, Parallel, Reference):
-    """What holds for every store. Subclass it as `Test…`, parametrised by `backend`."""
+    """The tests for every store. Subclass it as `Test…`, parametrised by `backend`."""

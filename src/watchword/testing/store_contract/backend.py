@@ -1,4 +1,4 @@
-"""How the suite gets at a store: one, or several at once on the same URL."""
+"""How the suite opens stores: one, or several at once on the same URL."""
 
 from __future__ import annotations
 
@@ -18,29 +18,30 @@ from watchword.testing.stand_ins import SeededEntropy
 Result = TypeVar("Result")
 Job = Callable[[Store], Awaitable[Result]]
 
-# Seconds for threads to open, on a busy machine; after that a test hangs.
+# Seconds within which all threads must have opened the store, on a busy machine. Later
+# the test counts as hung.
 _PATIENCE: Final = 300
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a store is: its URL, and that of its sessions where they are elsewhere."""
+    """Where a store is: its URL, and that of its sessions if those are elsewhere."""
 
     url: str
     sessions: str | None = None
 
     async def open(self, seed: str) -> Store:
-        """One more caller of the store."""
+        """Open the store once more. `seed` is for its randomness."""
         return await open_store(self.url, SeededEntropy(seed), self.sessions)
 
 
 class Backend(msgspec.Struct, frozen=True):
     """One line of the table: the URL of a new, empty store, given an empty folder.
 
-    `sessions` is the URL of the store that keeps sessions, where it is another one;
-    `histories` how many random ones are compared with those of the memory store.
+    `sessions` is the URL of the store that keeps sessions, if that is another one.
+    `histories` is how many random histories are compared with the memory store.
 
-    A store that does not persist says so: what is opened twice is then two stores, so
-    parallel callers share one, and nothing is asked of it after it was closed.
+    With `persists=False`, opening the URL twice gives two stores. So parallel callers
+    share one, and a store is not opened again after it was closed.
     """
 
     url: Callable[[Path], str]
@@ -54,7 +55,7 @@ class Backend(msgspec.Struct, frozen=True):
 
 
 class OnAStore:
-    """What every group shares: the fixtures. `backend` comes from the table."""
+    """The fixtures that all groups of tests share. `backend` comes from the table."""
 
     @pytest.fixture
     def place(self, backend: Backend, tmp_path: Path) -> Place:
@@ -79,7 +80,7 @@ class OnAStore:
 class Crowd:
     """Callers that start together, each with a store, a thread and a loop of its own.
 
-    Where the store is not shared by its place, they are tasks of one loop.
+    For a store that cannot be opened twice they are tasks of one loop.
     """
 
     def __init__(self, store: Store, place: Place | None) -> None:
@@ -87,7 +88,7 @@ class Crowd:
         self._place = place
 
     async def run(self, jobs: Sequence[Job[Result]]) -> list[Result]:
-        """What each job returned, in their order. The first failure is raised."""
+        """Run the jobs. Returns their results in order; raises the first failure."""
         if self._place is None:
             return await asyncio.gather(*(_alone(job, self._store) for job in jobs))
         start = threading.Barrier(len(jobs))

@@ -1,6 +1,6 @@
-"""Contract: what was acknowledged is there, after a close and after kill -9.
+"""Contract: every acknowledged write is there, after a close and after kill -9.
 
-For stores that persist; one that does not says so in its line of the table.
+For stores that persist. Those that do not have `persists=False` in the table.
 """
 
 # ruff: noqa: S101, PLR2004 - a test suite: assertions over literal expectations
@@ -36,13 +36,14 @@ from watchword.testing.store_contract.examples import (
 from watchword.testing.store_contract.sessions import put
 
 _CHURN: Final = f"import sys, {__name__} as it; it.churn(sys.argv[1], sys.argv[2])"
-# Acknowledgements until the kill: in the first batches, in mid-load, after checkpoints.
+# The child is killed after so many acknowledgements: in the first batches, under load,
+# and after checkpoints.
 _KILL_AFTER: Final = (3, 200, 900)
 _CHAINS: Final = 16
 
 
 class _Acknowledged(msgspec.Struct):
-    """One line of the child: a session is in this version on the disk."""
+    """One line of the child: this version of the session is on the disk."""
 
     session_id: bytes
     version: int
@@ -53,7 +54,7 @@ class DurabilityContract(OnAStore):
     """Close and open, kill and open. Subclass it as `Test…` beside `StoreContract`."""
 
     async def test_everything_is_there_after_closing(self, place: Place) -> None:
-        """A store opened again has all that was written, and its feed goes on."""
+        """A store that is opened again has every write, and its feed goes on."""
         store = await place.open("first")
         row, dead = on_terms(rotated(a_session(1))), a_session(2)
         await put(store, row, dead)
@@ -89,7 +90,7 @@ class DurabilityContract(OnAStore):
         store = await place.open("first")
         rows = [a_session(number) for number in range(50)]
         writing = [asyncio.create_task(put(store, row)) for row in rows]
-        await asyncio.sleep(0)  # each has handed its write over
+        await asyncio.sleep(0)  # each task has now handed its write to the store
         await store.close()
         await asyncio.gather(*writing)
         store = await place.open("second")
@@ -102,7 +103,7 @@ class DurabilityContract(OnAStore):
     async def test_kill_loses_nothing_acknowledged(
         self, place: Place, kill_after: int
     ) -> None:
-        """After kill -9 in mid-load, each acknowledged write is there, and whole."""
+        """After kill -9 under load, each acknowledged write is there, and complete."""
         told = await asyncio.to_thread(_killed, place, kill_after)
         store = await place.open("after")
         try:
@@ -112,7 +113,7 @@ class DurabilityContract(OnAStore):
                 assert row.version >= acknowledged.version
                 assert row.revoked_at is not None or not acknowledged.ended
             await _all_whole(store)
-            # It is the store that it was: the next life writes on.
+            # The store is still intact: the next process can go on writing.
             again = await asyncio.to_thread(_killed, place, 3, _CHAINS)
             assert len(again) >= 1
         finally:
@@ -135,7 +136,10 @@ async def _all_whole(store: Store) -> None:
 def _killed(
     place: Place, kill_after: int, first_chain: int = 0
 ) -> dict[bytes, _Acknowledged]:
-    """Load the store from another process, kill that, and say what it was told."""
+    """Write to the store from a child process, kill it, and return what it reported.
+
+    The last acknowledged version of each session, by its id.
+    """
     where = msgspec.json.encode(place).decode()
     command = [sys.executable, "-c", _CHURN, where, str(first_chain)]
     told: dict[bytes, _Acknowledged] = {}
@@ -145,13 +149,13 @@ def _killed(
             acknowledged = msgspec.json.decode(line, type=_Acknowledged)
             told[acknowledged.session_id] = acknowledged
             if number == kill_after:
-                child.kill()  # what is in the pipe already was acknowledged too
+                child.kill()  # lines that are still in the pipe count as well
     assert child.returncode == -9
     return told
 
 
 def churn(where: str, first: str) -> None:
-    """What the child does until it is killed: write, and tell of each answer."""
+    """The child's work until it is killed: write, and report each acknowledgement."""
 
     async def main() -> None:
         store = await msgspec.json.decode(where, type=Place).open("child")

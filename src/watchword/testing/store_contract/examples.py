@@ -1,4 +1,4 @@
-"""Rows and events to write: told apart by a number, and alike in all else."""
+"""Rows and events for tests: they differ by a number, and are otherwise the same."""
 
 # ruff: noqa: ANN401 - fields are of many types
 
@@ -24,13 +24,13 @@ TERMS: Final = Terms(
     acr="aal2",
     cookie=True,
 )
-"""A sign-in that asked for all that one can ask for."""
+"""The terms of a sign-in that uses every option."""
 
 
 async def living(
     store: Store, account_id: bytes | None = None, *, now: int = START, limit: int = 500
 ) -> list[Session]:
-    """The sessions that a store lists at that instant, from page to page."""
+    """All sessions that a store lists as alive at that instant, read page by page."""
     alive = Alive.at(now, STRICT)
     rows: list[Session] = []
     after: bytes | None = None
@@ -45,7 +45,7 @@ async def living(
 
 
 def identifier(number: int, kind: str = "account") -> bytes:
-    """An id of 16 bytes, in the order of the numbers."""
+    """An id of 16 bytes. Ids are in the order of their numbers."""
     return number.to_bytes(6) + hashlib.sha256(f"{kind}{number}".encode()).digest()[:10]
 
 
@@ -103,7 +103,7 @@ def an_event(
     at: int = START,
     **detail: str | int | bool,
 ) -> Event:
-    """An audit record, of a session where one is given."""
+    """An audit event; of that session, if one is given."""
     return Event(
         type=kind,
         at=at,
@@ -141,6 +141,6 @@ def a_cost(key: str = "name:ada", *, burst: int = 3, interval: int = 60_000) -> 
 
 
 def a_key(number: int = 1, state: str = "active", *, now: int = START) -> SealedKey:
-    """A signing key at rest; nobody unseals it here."""
+    """A sealed signing key. Its content is no real key, because no test unseals it."""
     sealed = hashlib.shake_256(f"key{number}".encode()).digest(166)
     return SealedKey(f"kid-{number}", "ES256", state, sealed, now)

@@ -1,6 +1,6 @@
 """Contract: the feed of ended sessions.
 
-Whoever follows it with a cursor MUST learn of every session that ended.
+A process that follows the feed with a cursor MUST learn of every session that ended.
 """
 
 # ruff: noqa: S101 - a test suite: assertions are the point
@@ -30,10 +30,10 @@ def _ids(entries: Sequence[Ended]) -> set[bytes]:
 
 
 class FeedOfTheEnded(OnAStore):
-    """What followers of the feed may rely on."""
+    """The promises that followers of the feed rely on."""
 
     async def test_feed_begins_empty_and_complete(self, store: Store) -> None:
-        """A first read has a cursor, and is complete as of the instant it was asked."""
+        """A first read has a cursor, and is complete as of the instant it was made."""
         feed = await store.ended(None, START + 3, FEED_PAGE)
         assert feed.entries == []
         assert feed.complete_as_of <= START + 3
@@ -58,9 +58,10 @@ class FeedOfTheEnded(OnAStore):
         assert _ids(everything.entries) == {row.id for row in rows}
 
     async def test_long_feed_comes_in_pages(self, store: Store) -> None:
-        """Page after page brings every entry, those of the meantime too; then none.
+        """All pages together have every entry, also those added between two pages.
 
-        However they are spread: in a store with shares of its own most are in one.
+        That holds however entries are spread: a store may divide them into shares, and
+        here most of them are in one share.
         """
         rows = [a_session(number) for number in (*range(100), *range(128, 8000, 64))]
         await put(store, *rows)
@@ -80,7 +81,7 @@ class FeedOfTheEnded(OnAStore):
     async def test_another_life_begins_in_the_middle_of_a_read(
         self, store: Store
     ) -> None:
-        """After a restored backup, or a clock set back: everything, from the start."""
+        """The page after a restored backup, or a clock set back, has every entry."""
         rows = [a_session(number * 64) for number in range(6)]
         await put(store, *rows)
         for row in rows:
@@ -96,9 +97,10 @@ class FeedOfTheEnded(OnAStore):
             assert feed.cursor.incarnation == page.cursor.incarnation
 
     async def test_foreign_cursor_means_a_complete_read(self, store: Store) -> None:
-        """A cursor of another life of the store, or ahead of it, is none.
+        """A cursor of another incarnation, or ahead of the feed, counts as no cursor.
 
-        A restored backup keeps its incarnation, and its sequence begins behind.
+        A restored backup has the same incarnation, and its sequence is behind the
+        cursor.
         """
         row = a_session()
         await put(store, row)
@@ -113,7 +115,7 @@ class FeedOfTheEnded(OnAStore):
             assert feed.cursor == now
 
     async def test_cursor_outlives_a_sweep(self, store: Store) -> None:
-        """After the feed was swept empty, a cursor misses nothing that comes."""
+        """After a sweep has emptied the feed, a cursor misses no later entry."""
         rows = [a_session(number) for number in range(3)]
         await put(store, *rows)
         for row in rows[:2]:
@@ -128,7 +130,7 @@ class FeedOfTheEnded(OnAStore):
     async def test_no_entry_is_lost_with_many_writers(
         self, store: Store, crowd: Crowd
     ) -> None:
-        """A reader that follows while several write has every entry in the end."""
+        """A reader that follows while several callers write gets every entry."""
         writers, each = 3, 40
         rows = [a_session(number) for number in range(writers * each)]
         await put(store, *rows)
@@ -153,7 +155,7 @@ class FeedOfTheEnded(OnAStore):
         async def reader(store: Store) -> None:
             cursor, last = None, False
             while not last:
-                last = not busy  # what they wrote is in the read that comes now
+                last = not busy  # the writers have finished: this read has all the rest
                 feed = await store.ended(cursor, START, FEED_PAGE)
                 seen.update(_ids(feed.entries))
                 cursor = feed.cursor

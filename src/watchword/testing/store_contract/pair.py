@@ -1,4 +1,4 @@
-"""Contract: two stores that are called alike, the memory store being the reference."""
+"""Contract: a store and the memory store, the reference, get the same calls."""
 
 # ruff: noqa: S101 - a test suite: assertions are the point
 
@@ -29,18 +29,18 @@ class Pair(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        """The reference first."""
+        """Open the reference, then the store."""
         for place in (Place("memory:"), self.place):
             self.stores.append(self.runner.run(place.open(place.url)))
 
     def teardown(self) -> None:
-        """Let go of both."""
+        """Close both stores."""
         for store in self.stores:
             self.runner.run(store.close())
         self.runner.close()
 
     def each(self, verb: Callable[[Store], Awaitable[Result]]) -> list[Result]:
-        """What the reference and the store answer."""
+        """The answers of the reference and of the store, in that order."""
 
         async def call(store: Store) -> Result:
             return await verb(store)
@@ -48,7 +48,7 @@ class Pair(RuleBasedStateMachine):
         return [self.runner.run(call(store)) for store in self.stores]
 
     def same(self, verb: Callable[[Store], Awaitable[Result]]) -> Result:
-        """Their one answer."""
+        """The answer of both, which must be equal."""
         wanted, found = self.each(verb)
         assert found == wanted
         return wanted

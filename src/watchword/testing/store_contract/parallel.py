@@ -1,4 +1,4 @@
-"""Contract: atomicity, with callers that are truly beside one another.
+"""Contract: atomicity, with callers that really run at the same time.
 
 Each caller has a store, a thread and an event loop of its own (`backend.Crowd`).
 """
@@ -36,12 +36,12 @@ TASKS = 4
 
 
 class Parallel(OnAStore):
-    """Who was first is in the return value, and there is one."""
+    """Of callers that race, one is first, and the return value tells each which."""
 
     async def test_each_version_is_swapped_by_one_caller(
         self, store: Store, crowd: Crowd
     ) -> None:
-        """Of all that swap one version exactly one is told True, and its row stays."""
+        """Of all swaps of one version exactly one returns True, and its row is kept."""
         row, versions = a_session(), 60
         await put(store, row)
 
@@ -63,12 +63,12 @@ class Parallel(OnAStore):
         assert counts == Counter(range(1, versions + 1))
         last = max(won, key=lambda session: session.version)
         assert await store.load([row.id]) == [last]
-        # What a swap writes is written once per True: events and rows agree.
+        # A swap writes its event once for each True, so events and rows agree.
         events = await store.read_events(1, 1000)
         assert len(events) == versions
 
     async def test_nobody_survives_an_end(self, store: Store, crowd: Crowd) -> None:
-        """However swaps and ends interleave, every session is dead afterwards, once."""
+        """However swaps and ends interleave, every session is ended, exactly once."""
         rows = [a_session(number) for number in range(24)]
         await put(store, *rows)
 
@@ -102,7 +102,7 @@ class Parallel(OnAStore):
         assert sorted(revoked, key=str) == sorted(final, key=str)
 
     async def test_throttle_never_exceeds_its_burst(self, crowd: Crowd) -> None:
-        """Of attempts made at once no more than the burst are let through."""
+        """Of parallel attempts no more than the burst are allowed."""
         cost = a_cost(burst=10)
 
         async def attempts(store: Store) -> list[int]:
@@ -112,7 +112,7 @@ class Parallel(OnAStore):
         assert sum(wait == 0 for share in waits for wait in share) == 10
 
     async def test_one_of_many_gets_the_name(self, store: Store, crowd: Crowd) -> None:
-        """Of accounts of one name that are added at once, one is."""
+        """Of several accounts of one name that are added at once, one is added."""
 
         def registrant(number: int) -> Job[bool]:
             async def job(store: Store) -> bool:
@@ -136,7 +136,7 @@ class Parallel(OnAStore):
     async def test_one_of_many_changes_the_account(
         self, store: Store, crowd: Crowd
     ) -> None:
-        """Of changes to one version of an account, one is written."""
+        """Of parallel changes to one version of an account, one is written."""
         before = an_account()
         await store.add_account(before, an_event(EventType.ACCOUNT_CREATED))
 
@@ -174,7 +174,7 @@ class Parallel(OnAStore):
         assert await store.last_event() == 2
 
     async def test_one_of_many_uses_a_key(self, crowd: Crowd) -> None:
-        """Of all that use a key at once exactly one is told True, key by key."""
+        """Of all calls that use a key at once exactly one gets True, for each key."""
         keys = [b"key %d" % number for number in range(40)]
 
         async def user(store: Store) -> list[bool]:
@@ -183,7 +183,8 @@ class Parallel(OnAStore):
                 for key in keys
                 for _ in range(TASKS)
             ]
-            # Both of one call are used at once, so whoever has one has the other.
+            # The two keys of a call are used together: the caller that is first for
+            # one is first for the other.
             answers = await asyncio.gather(*using)
             assert {tuple(pair) for pair in answers} <= {(True, True), (False, False)}
             return [pair[0] for pair in answers]
@@ -200,7 +201,7 @@ class Parallel(OnAStore):
     async def test_one_of_many_makes_the_key_ring(
         self, store: Store, crowd: Crowd
     ) -> None:
-        """Of first keys that several processes make at once, one ring stays."""
+        """Of the first key rings that several processes make at once, one is kept."""
 
         def maker(number: int) -> Job[bool]:
             event = an_event(EventType.KEY_CHANGED)
@@ -215,7 +216,10 @@ class Parallel(OnAStore):
 async def _race(
     store: Store, session_id: bytes, versions: int, name: str
 ) -> Sequence[Session]:
-    """Swap a session on and on, until it has so many versions or is over; the wins."""
+    """Swap a session again and again, until it has so many versions or has ended.
+
+    Returns the rows that this caller has written.
+    """
     won: list[Session] = []
     while True:
         (row,) = await store.load([session_id])

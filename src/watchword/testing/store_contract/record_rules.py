@@ -1,4 +1,4 @@
-"""Contract: what happens in the reference to all that a store keeps beside sessions."""
+"""Contract: random calls about all records that a store keeps besides sessions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _once = st.sampled_from([b"", b"one", b"two"])
 class RecordRules(Pair):
     """Accounts, clients, throttle, keys used once, signing keys, audit; and the sweep.
 
-    The sweep stands here because it decides which used keys may be named again.
+    The sweep is here because it decides which used keys may be used again.
     """
 
     def __init__(self, place: Place) -> None:
@@ -42,7 +42,7 @@ class RecordRules(Pair):
 
     @rule(retention=st.booleans())
     def sweep(self, retention: bool) -> None:  # noqa: FBT001
-        """Keep house until nothing is left to do."""
+        """Sweep until nothing is left to delete."""
         if retention:
             self.clock.advance(limits.AUDIT_RETENTION)
         now = self.clock()
@@ -51,7 +51,7 @@ class RecordRules(Pair):
 
     @rule(name=_names)
     def add_account(self, name: str) -> None:
-        """A registration, of a name that may be taken."""
+        """A registration. The name may be taken."""
         account = an_account(name, len(self.accounts), created_at=self.clock())
         event = an_event(EventType.ACCOUNT_CREATED, at=self.clock())
 
@@ -73,7 +73,7 @@ class RecordRules(Pair):
         roles: list[str],
         delete: bool,  # noqa: FBT001
     ) -> None:
-        """A change or a deletion, of the account as it is or as it was."""
+        """A change or a deletion of an account. The version may be a stale one."""
         before = self.accounts[number % len(self.accounts)]
         after = None
         if not delete:
@@ -91,7 +91,7 @@ class RecordRules(Pair):
 
     @rule(name=_names, public=st.booleans())
     def add_client(self, name: str, public: bool) -> None:  # noqa: FBT001
-        """A registration of a client, of an id that may be taken."""
+        """A registration of a client. The id may be taken."""
         client = a_client(name, created_at=self.clock())
         if public:
             client = msgspec.structs.replace(client, secret_hash=None)
@@ -110,7 +110,7 @@ class RecordRules(Pair):
     @precondition(lambda self: self.clients)
     @rule(number=_picks, full=st.booleans())
     def swap_client(self, number: int, full: bool) -> None:  # noqa: FBT001
-        """A change of a client as it is, or as it was."""
+        """A change of a client. The version may be a stale one."""
         before = self.clients[number % len(self.clients)]
         after = msgspec.structs.replace(
             before,
@@ -129,9 +129,9 @@ class RecordRules(Pair):
 
     @rule(key=_once, life=st.integers(1, 2 * limits.SECOND))
     def use_once(self, key: bytes, life: int) -> None:
-        """A proof is shown, or shown again."""
+        """A proof is used, for the first time or again."""
         until = self.used.setdefault(key, self.clock() + life)
-        if until > self.clock():  # after that a store may forget it, or not
+        if until > self.clock():  # after that a store may have forgotten it or not
             uses = [(key, self.clock() + life)]
             self.same(lambda store: store.use_once(uses))
 
@@ -143,13 +143,13 @@ class RecordRules(Pair):
 
     @rule(keys=st.lists(_keys, unique=True), forget=st.none() | _keys)
     def give_back(self, keys: list[str], forget: str | None) -> None:
-        """One that succeeded, or was shed."""
+        """An attempt that succeeded, or was not carried out, is given back."""
         costs = [a_cost(key) for key in keys]
         self.same(lambda store: store.give_back(costs, forget=forget))
 
     @rule(stale=st.booleans(), size=st.integers(0, 3))
     def swap_keys(self, stale: bool, size: int) -> None:  # noqa: FBT001
-        """A change of the key ring, by whoever read it or by somebody late."""
+        """A change of the key ring, of the revision that was read or of a stale one."""
         revision, _ = self.same(lambda store: store.load_keys())
         keys = [a_key(n, "retired", now=self.clock() + n) for n in range(size)]
         event = an_event(EventType.KEY_CHANGED, at=self.clock())

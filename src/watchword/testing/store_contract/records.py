@@ -47,7 +47,7 @@ _FULL: dict[str, Any] = {
 
 
 class Records(OnAStore):
-    """What a store keeps beside sessions."""
+    """The records that a store keeps besides sessions."""
 
     async def test_account_is_found_by_name_and_by_id(self, store: Store) -> None:
         """An account comes back as it was added, and its event with it."""
@@ -127,7 +127,7 @@ class Records(OnAStore):
         for row in (public, full):
             await store.add_client(row, _CLIENT_CREATED)
             found = await store.load_client(row.id)
-            # As JSON too, where 1 is not true.
+            # Compared as JSON too: there 1 differs from true.
             assert found == row
             assert msgspec.json.encode(found) == msgspec.json.encode(row)
         assert await store.load_client("nobody") is None
@@ -170,7 +170,7 @@ class Records(OnAStore):
         assert await store.last_event() == 2
 
     async def test_key_is_used_once(self, store: Store) -> None:
-        """The first use of a key is told True, every other False, whatever `until`."""
+        """The first use of a key returns True, every other False, whatever `until`."""
         assert await store.use_once([(b"one", START + 2)]) == [True]
         assert await store.use_once([(b"one", START + 2)]) == [False]
         assert await store.use_once([(b"one", START + 9)]) == [False]
@@ -188,7 +188,7 @@ class Records(OnAStore):
     async def test_throttle_allows_a_burst_then_one_per_interval(
         self, store: Store
     ) -> None:
-        """Past the burst an attempt is told how long to wait, and waits that long."""
+        """After the burst an attempt is told how long to wait, and that is enough."""
         cost = a_cost(burst=3, interval=1000)
         assert await _take(store, [cost] * 4, START) == [0, 0, 0, 1000]
         assert await _take(store, [cost] * 2, START + 999) == [1, 1]
@@ -205,7 +205,7 @@ class Records(OnAStore):
         assert await store.take([wide], START) == wide.interval
 
     async def test_given_back_attempt_was_not_made(self, store: Store) -> None:
-        """What is given back can be taken again, once."""
+        """An attempt that is given back can be made again, once."""
         costs = [a_cost("one", burst=1), a_cost("two", burst=1)]
         assert await store.take(costs, START) == 0
         await store.give_back(costs)
@@ -213,7 +213,7 @@ class Records(OnAStore):
         assert await _take(store, [costs[1]] * 2, START) == [0, costs[1].interval]
 
     async def test_forgotten_key_starts_anew(self, store: Store) -> None:
-        """A success wipes its name's failures; the address gets one attempt back."""
+        """A success resets the name's counter; the address gets one attempt back."""
         name, address = a_cost("name", burst=3), a_cost("address", burst=3)
         for _ in range(3):
             await store.take([name, address], START)
@@ -261,7 +261,7 @@ class Records(OnAStore):
         assert await store.last_event() == read[-1][0]
 
     async def test_check_finds_a_working_store(self, store: Store) -> None:
-        """A store that works says so."""
+        """`check` raises nothing on a store that works."""
         await store.check()
 
 

@@ -1,7 +1,7 @@
-"""Contract: any history of calls leaves a store as it leaves the memory store.
+"""Contract: after any history of calls a store has the same state as the memory store.
 
-Hypothesis draws the histories. Where a store may choose (the order in which one call
-ends sessions, how often a feed entry is read), the choice is not compared.
+Hypothesis draws the histories. What a store may choose (the order in which one call
+ends sessions, how often a feed entry is read) is not compared.
 """
 
 # ruff: noqa: S101, PLR2004 - a test suite: assertions over literal expectations
@@ -57,8 +57,8 @@ Result = TypeVar("Result")
 SIZE: Final = settings(
     stateful_step_count=30,
     deadline=None,
-    # Not made smaller on failure: each attempt opens a store, for minutes in all, and
-    # thirty steps can be read.
+    # Failing histories are not shrunk. Each attempt opens a store, which would take
+    # minutes in all, and a history of thirty steps can be read as it is.
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=[HealthCheck.too_slow],
 )
@@ -75,7 +75,7 @@ _steps = st.sampled_from(
 
 
 class Reference:
-    """The state machine, as one test."""
+    """Runs the state machine as one test."""
 
     def test_any_history_ends_as_in_the_reference(
         self, backend: Backend, tmp_path: Path
@@ -91,16 +91,16 @@ class Reference:
 
 
 class Histories(RecordRules):
-    """What happens to sessions, and what everyone sees afterwards."""
+    """Random calls about sessions; after each, both stores must show the same."""
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)
-        self.sessions: list[Session] = []  # every row that there ever was
+        self.sessions: list[Session] = []  # every version of every row so far
         self.cursors: list[Cursor | None] = [None, None]
         self.learnt: list[set[Ended]] = [set(), set()]
 
     def pick(self, number: int, *, newest: bool) -> Session:
-        """One of the rows that there were; the row as it is now, if wanted."""
+        """One of the versions so far; with `newest`, the row as it is now."""
         row = self.sessions[number % len(self.sessions)]
         if newest:
             (current,) = self.same(lambda store: store.load([row.id]))
@@ -111,7 +111,7 @@ class Histories(RecordRules):
 
     @rule(account=_accounts, plain=st.booleans())
     def create(self, account: int, plain: bool) -> None:  # noqa: FBT001
-        """A sign-in, as usual or with all that one can ask for."""
+        """A sign-in, a plain one or one that uses every option."""
         number = len(self.sessions)
         session = a_session(number, account=account, now=self.clock())
         if not plain:
@@ -126,12 +126,12 @@ class Histories(RecordRules):
         ending=st.booleans(),
     )
     def swap(self, picks: list[int], newest: bool, ending: bool) -> None:  # noqa: FBT001
-        """Rotations, or reuse found; on rows that are current, or that were once."""
+        """Rotations, or ends because of reuse. The versions may be stale ones."""
         rows = {row.id: row for row in (self.pick(n, newest=newest) for n in picks)}
         changes = []
         for row in rows.values():
             if row.revoked_at is not None:
-                continue  # judged dead: nobody would swap it
+                continue  # the engine never swaps a session that has ended
             after = rotated(row, now=self.clock())
             event = None
             if ending:
@@ -143,7 +143,7 @@ class Histories(RecordRules):
         self.sessions.extend(written)
 
     def end(self, which: Which) -> None:
-        """End in steps of two, as the engine does in steps of 500."""
+        """End sessions in steps of two; the engine does it in steps of 500."""
 
         async def all_of_it(store: Store) -> set[Ended]:
             ended: list[Ended] = []
@@ -164,29 +164,29 @@ class Histories(RecordRules):
     @precondition(lambda self: self.sessions)
     @rule(number=_picks)
     def end_one(self, number: int) -> None:
-        """Logout."""
+        """A logout."""
         self.end(OneSession(self.pick(number, newest=False).id))
 
     @rule(account=_accounts)
     def end_all(self, account: int) -> None:
-        """Logout everywhere."""
+        """A logout everywhere."""
         self.end(OfAccount(identifier(account)))
 
     @precondition(lambda self: self.sessions)
     @rule(number=_picks)
     def end_all_but(self, number: int) -> None:
-        """Logout everywhere else."""
+        """A logout everywhere else: one session of the account is kept."""
         kept = self.pick(number, newest=False)
         self.end(OfAccount(kept.account_id, kept.id))
 
     @rule(ago=st.integers(0, 2 * limits.SECOND))
     def end_before(self, ago: int) -> None:
-        """After the restoring of a backup."""
+        """End the sessions from before an instant, as after a restored backup."""
         self.end(SignedInBefore(self.clock() - ago))
 
     @rule(client_id=st.sampled_from(["first-party", TERMS.client_id]))
     def end_of_client(self, client_id: str) -> None:
-        """A client was disabled."""
+        """End a client's sessions, as after it was disabled."""
         self.end(OfClient(client_id))
 
     @rule(account=_accounts, roles=_roles)
@@ -203,7 +203,10 @@ class Histories(RecordRules):
 
     @rule()
     def follow(self) -> None:
-        """Two followers know the same after each read, whatever was read twice."""
+        """A follower of each store knows the same entries after each read.
+
+        Entries that a follower reads twice do not matter.
+        """
         for place, store in enumerate(self.stores):
             reading = store.ended(self.cursors[place], self.clock(), FEED_PAGE)
             feed = self.runner.run(_awaited(reading))
@@ -214,7 +217,7 @@ class Histories(RecordRules):
     @precondition(lambda self: self.sessions)
     @rule(number=_picks, limit=st.integers(1, 3))
     def page(self, number: int, limit: int) -> None:
-        """A page of an account's sessions, from somewhere."""
+        """A page of an account's sessions, from the start or behind some session."""
         row = self.pick(number, newest=False)
         alive = Alive.at(self.clock(), STRICT)
         after = row.id if number % 2 else None
@@ -227,7 +230,7 @@ class Histories(RecordRules):
 
     @invariant()
     def agree(self) -> None:
-        """All that can be read is equal."""
+        """Everything that can be read is equal in both stores."""
         if not self.stores:
             return
         ids = list({row.id for row in self.sessions})
@@ -250,5 +253,5 @@ async def _awaited(coming: Awaitable[Result]) -> Result:
 
 
 def _counted(events: list[tuple[int, Event]]) -> Counter[Any]:
-    """Events in no order: one call that ends many may choose it."""
+    """The events without their order: a call that ends many may choose the order."""
     return Counter(msgspec.json.encode(event) for _, event in events)

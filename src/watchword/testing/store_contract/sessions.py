@@ -48,13 +48,16 @@ from watchword.testing.store_contract.examples import (
 
 
 async def put(store: Store, *sessions: Session) -> None:
-    """Write new sessions, each with its sign-in."""
+    """Write new sessions, each with the event of its sign-in."""
     for session in sessions:
         await store.create(session, sign_in(session))
 
 
 async def sweep_up(store: Store, now: int) -> int:
-    """Sweep until two steps in a row found nothing: a step need not look everywhere."""
+    """Sweep until two steps in a row delete nothing, and return how many were deleted.
+
+    Two, because one step need not look at all rows.
+    """
     swept = found = await store.sweep(now, SWEEP_LIMIT)
     quiet = 0
     while quiet < 2:
@@ -69,7 +72,7 @@ async def _alive(store: Store) -> set[bytes]:
 
 
 class Sessions(OnAStore):
-    """Create, load, swap, list, end, roles, sweep."""
+    """Create, load, swap, list, end and sweep sessions; change their roles."""
 
     async def test_created_session_is_loaded_as_it_was_written(
         self, store: Store
@@ -89,7 +92,7 @@ class Sessions(OnAStore):
         await put(store, plain, odd, asked)
         written = [plain, odd, asked]
         loaded = await store.load([row.id for row in written])
-        # As JSON too, where 1 is not true.
+        # Compared as JSON too: there 1 differs from true.
         assert loaded == written
         assert msgspec.json.encode(loaded) == msgspec.json.encode(written)
 
@@ -200,7 +203,7 @@ class Sessions(OnAStore):
     async def test_list_leaves_out_the_revoked_and_the_expired(
         self, store: Store
     ) -> None:
-        """By each deadline, stored or today's policy's."""
+        """A session is over by its stored deadlines, or by those of today's policy."""
         now = START + 30 * SECOND
         policy = Policy(refresh_idle=20 * SECOND, refresh_absolute=25 * SECOND)
         begun, rotated_at = START + 5 * SECOND, now - 20 * SECOND
@@ -224,7 +227,7 @@ class Sessions(OnAStore):
     async def test_list_finds_the_living_among_a_thousand_that_are_over(
         self, store: Store
     ) -> None:
-        """One page finds the newest, and the oldest, however many are in between."""
+        """One page has the newest and the oldest, however many are between them."""
         late = START + STRICT.refresh_idle
         oldest = a_session(0, rotated_at=late, idle_expires_at=late + HOUR)
         over = [a_session(number) for number in range(1, 1001)]
@@ -237,7 +240,7 @@ class Sessions(OnAStore):
             assert page == SessionPage([newest, oldest])
 
     async def test_list_looks_at_so_many_rows_and_no_more(self, store: Store) -> None:
-        """A page may be empty; it says where the next goes on, and the end comes."""
+        """A page may be empty: it says where the next one goes on, until the end."""
         alone = a_session(0)
         over = [a_session(number, rotated_at=0) for number in range(1, 51)]
         await put(store, alone, *over)
@@ -255,7 +258,7 @@ class Sessions(OnAStore):
         assert await living(store) == [alone]
 
     async def test_end_reaches_exactly_what_was_meant(self, store: Store) -> None:
-        """One session, an account's, all but one, a client's, or all from before."""
+        """An end reaches one session, an account's, a client's, or all from before."""
         old = START - 1000
         rows = {
             "mine": a_session(1, account=1),
@@ -317,7 +320,7 @@ class Sessions(OnAStore):
         assert len((await store.ended(None, START, FEED_PAGE)).entries) == 1
 
     async def test_end_goes_in_steps(self, store: Store) -> None:
-        """A full step says that more may be left; a short one that none is."""
+        """A full step means that more may be left; a short step that none is left."""
         await put(store, *(a_session(number) for number in range(5)))
         counts = []
         for _ in range(3):
@@ -343,7 +346,7 @@ class Sessions(OnAStore):
         assert await _alive(store) == {rows[2].id, rows[5].id}
 
     async def test_swap_begun_before_an_end_misses(self, store: Store) -> None:
-        """What was loaded before an end, or before new roles, is not written after."""
+        """A row loaded before an end, or before new roles, is not written after it."""
         for number, move in enumerate(("end", "roles")):
             row = a_session(number, account=number)
             await put(store, row)
@@ -375,7 +378,7 @@ class Sessions(OnAStore):
     async def test_sweep_deletes_what_is_over_and_nothing_live(
         self, store: Store
     ) -> None:
-        """A session goes SWEEP_AFTER after its idle deadline, revoked or not."""
+        """A session is deleted SWEEP_AFTER after its idle deadline, revoked or not."""
         now = START + 100 * SWEEP_AFTER
         edge = now - SWEEP_AFTER
         live = a_session(1, idle_expires_at=now + 1)
@@ -390,7 +393,7 @@ class Sessions(OnAStore):
         assert len((await store.ended(None, now, FEED_PAGE)).entries) == 1
 
     async def test_sweep_goes_in_steps(self, store: Store) -> None:
-        """No step deletes more sessions than its limit, and the steps get there."""
+        """No step deletes more sessions than its limit; the steps delete them all."""
         old = START - 2 * SWEEP_AFTER
         rows = [a_session(number, idle_expires_at=old) for number in range(10)]
         await put(store, *rows)
@@ -403,7 +406,7 @@ class Sessions(OnAStore):
             assert len(left) < 20
 
     async def test_sweep_empties_feed_throttle_and_audit(self, store: Store) -> None:
-        """Feed entries past `until` and records past their retention go."""
+        """Feed entries past `until`, and records past their retention, are deleted."""
         row, kept = a_session(1), a_session(2)
         await put(store, row)
         await store.end(OneSession(row.id), "logout", an_event(at=START), 10)
@@ -418,7 +421,7 @@ class Sessions(OnAStore):
         assert len(await store.read_events(0, 10)) == 2
         await sweep_up(store, later + 1)
         assert await store.read_events(0, 10) == []
-        # Sequence numbers are not given twice: whoever follows has missed nothing.
+        # A sequence number is never used twice, so a follower misses no entry.
         await put(store, kept)
         assert await store.last_event() == 3
         assert await store.read_events(2, 10) == [(3, sign_in(kept))]

@@ -32,7 +32,7 @@ export interface ClientOptions {
   origins?: readonly (string | URL)[];
 }
 
-/** What {@link AuthClient} tells a page: in every tab, whichever it happened in. */
+/** The events of {@link AuthClient}. Every tab gets them, whichever tab caused them. */
 export interface AuthEventMap {
   /** There is a new access token; after a sign-in too. */
   refreshed: CustomEvent<null>;
@@ -52,14 +52,14 @@ export interface SignedOut {
 /** A client, the same for all tabs of an origin. Made by {@link createClient}. */
 export interface AuthClient {
   /**
-   * Whether somebody is signed in, as soon as that is known after a page's start.
+   * Whether there is a session, as soon as that is known after a page's start.
    *
-   * @throws {@link AuthError} `unanswered` where IndexedDB does not answer; asked for
-   * anew, it looks anew.
+   * @throws {@link AuthError} `unanswered` where IndexedDB does not answer. The next
+   * access looks again.
    */
   readonly ready: Promise<boolean>;
 
-  /** The same as it is known now: false until {@link AuthClient.ready} is there. */
+  /** Whether there is a session, as known now: false before `ready` has resolved. */
   readonly signedIn: boolean;
 
   /**
@@ -85,14 +85,14 @@ export interface AuthClient {
    * A 401 for a dead token is followed by one refresh and by the same request once
    * more, unless `init.body` is a stream: then the 401 is the answer.
    *
-   * @throws {@link AuthError} `signed_out`, or the code that ended the session; one that
-   * is `temporary` where the refresh was put off: nobody has been signed out.
+   * @throws {@link AuthError} `signed_out`, or the code that ended the session. One
+   * that is `temporary` means that the refresh was put off, and the session goes on.
    * @throws TypeError where there is no network, or the origin is not on the list; a
    * `TimeoutError` where the server does not answer.
    */
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
 
-  /** As of any `EventTarget`; the same listener is added once. */
+  /** As `EventTarget.addEventListener`: a listener is added only once. */
   addEventListener<Name extends keyof AuthEventMap>(
     type: Name,
     listener: (event: AuthEventMap[Name]) => void,
@@ -129,6 +129,6 @@ export class AuthError extends Error {
  * @throws Error outside of a browser (in server-side rendering, say), where the page is
  * not served over HTTPS or from localhost, or where the browser has no Web Locks (all
  * have since 2022) or no IndexedDB.
- * @throws TypeError for options that cannot be.
+ * @throws TypeError for options that are not allowed.
  */
 export function createClient(options?: ClientOptions): AuthClient;

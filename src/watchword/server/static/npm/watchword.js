@@ -1,12 +1,12 @@
 // Watchword in a page: signs in, attaches the access token, refreshes by itself.
 //
-//   access token   in the memory of each tab; a tab that has a new one tells the others
-//   refresh token  mode "cookie": where no script can read it
+//   access token   in the memory of each tab; a tab tells the others of a new one
+//   refresh token  mode "cookie": in a cookie that no script can read
 //                  mode "bearer": in IndexedDB, which is worth protecting by `dpop`
-//   retry key      in IndexedDB before a refresh is sent, until its answer is stored:
-//                  whoever finds it there asks again, and gets the same successor
-//   one refresh    at a time in all tabs: whoever has the lock looks first whether
-//                  another one was quicker
+//   retry key      in IndexedDB before a refresh is sent, until its answer is stored: a
+//                  tab that finds it there asks again, and gets the same successor
+//   one refresh    at a time in all tabs: a tab that gets the lock first looks whether
+//                  another tab has refreshed already
 //
 // Types, and what each call does, are in watchword.d.ts. Nothing here is ever logged.
 
@@ -14,11 +14,11 @@ const DATABASE = "watchword";
 const STORE = "sessions";
 
 const SECOND = 1000;
-/** An answer that takes longer is lost: the same request is sent again. */
+/** An answer that takes longer counts as lost: the same request is sent again. */
 const ANSWER_TIME = 10 * SECOND;
 /**
- * How often one call sends the same, and for how long: a hung one is sent twice. So
- * long it waits for the lock and for IndexedDB too, which may never answer.
+ * How often a call sends the same request, and for how long: twice if it hangs. A call
+ * waits as long for the lock and for IndexedDB, which may never answer.
  */
 const TRIES = 5;
 const PATIENCE = 15 * SECOND;
@@ -28,16 +28,16 @@ const PAUSE_MAX = 300 * SECOND;
 /** How long to wait for the token that another tab has just got. */
 const TAB_WAITS = SECOND;
 const NEW_TAB_WAITS = 0.25 * SECOND;
-/** When to refresh, as a part of the token's life: another moment in each tab. */
+/** When to refresh, as a part of the token's life. JITTER: not in all tabs at once. */
 const EARLY = 0.7;
 const JITTER = 0.2;
 
 const KEY_BYTES = 24;
 const ECDSA = { name: "ECDSA", namedCurve: "P-256" };
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
-/** What ends the session; any other refusal leaves it as it is. */
+/** The codes of errors that end the session. Any other error leaves it as it is. */
 const ENDED = /^(refresh|session)_/;
-/** The code where the browser, not the server, did not answer. */
+/** The code of an error where the browser itself did not answer. */
 const UNANSWERED = "unanswered";
 
 /** A refusal. `code` is stable, the message is for people. */
@@ -62,21 +62,21 @@ export function createClient(options = {}) {
 }
 
 class Client extends EventTarget {
-  #base; // of the server's calls
+  #base; // the URL below which the server's calls are
   #origins; // where the access token may go
   #mode;
   #bindsToKey;
-  #name; // of the record, the lock and the channel: one for each server and mode
+  #name; // the name of record, lock and channel: one for each server and mode
   #channel;
   #signedIn = false;
   #started; // the promise of the first look at the record, until it fails
-  #access; // {n, token, scheme, at, life}, the same in all tabs; undefined in a new one
-  #born = 0; // the same moment as #access.at, on the clock that nobody sets
-  #due = 0; // the age at which to refresh
-  #used = false; // since #access came
+  #access; // {n, token, scheme, at, life}: same in all tabs; undefined in a new tab
+  #born = 0; // the same moment as #access.at, on the clock that cannot be set
+  #due = 0; // the age of the token at which to refresh
+  #used = false; // whether the page has used #access
   #timer;
   #refreshing; // the promise of the refresh under way in this tab
-  #pause; // {until, error}: the server said when to come again
+  #pause; // {until, error}: the server said when to try again
   #nonces = new Map();
 
   constructor({ url = "", mode = "cookie", dpop = false, origins = [] }) {
@@ -97,14 +97,14 @@ class Client extends EventTarget {
     this.#name = `watchword ${mode} ${this.#base.href}`;
     this.#channel = new BroadcastChannel(this.#name);
     this.#channel.onmessage = ({ data }) => this.#hear(data);
-    this.#start().catch(() => {}); // each call that needs it says so
+    this.#start().catch(() => {}); // a failure is thrown by the calls that need it
   }
 
   get ready() {
     return this.#start().then(() => this.#signedIn);
   }
 
-  /** Looks once whether there is a session; again where the look has failed. */
+  /** Looks once whether there is a session. If it fails, the next call looks again. */
   #start() {
     this.#started ??= this.#load()
       .then((record) => {
@@ -132,7 +132,7 @@ class Client extends EventTarget {
       const body = { username, password, transport };
       await this.#accept({ key }, await this.#post("login", { body, key }), old);
       if (old?.refreshToken) {
-        // The cookie's old session is ended by the server, this one by nobody else.
+        // In cookie mode the server ends the old session; in bearer mode this must.
         await this.#post("logout", { body: tokenOf(old) }).catch(() => {});
       }
     });
@@ -164,7 +164,7 @@ class Client extends EventTarget {
     for (let refreshed = false, knowsNonce = false; ; request = make()) {
       const answer = await this.#send(request, access);
       if (answer.status !== 401) return answer;
-      // Where CORS hides it, the challenge is empty: any 401 may be the token's.
+      // CORS may hide the challenge. Then any 401 may be because of the token.
       const challenge = answer.headers.get("WWW-Authenticate") ?? "invalid_token";
       if (challenge.includes("use_dpop_nonce")) {
         if (knowsNonce || streams) return answer;
@@ -173,7 +173,7 @@ class Client extends EventTarget {
         if (refreshed || !challenge.includes("invalid_token")) return answer;
         refreshed = true;
         access = await this.#current(access);
-        if (streams) return answer; // gone, and cannot be sent again
+        if (streams) return answer; // a stream is used up: it cannot be sent again
       }
       answer.body?.cancel().catch(() => {});
     }
@@ -193,7 +193,7 @@ class Client extends EventTarget {
     return answer;
   }
 
-  /** An access token that is neither dead nor the one that was refused. */
+  /** An access token that has not expired and is not the one that was refused. */
   async #current(refused) {
     await this.#start();
     if (!this.#signedIn) throw signedOut();
@@ -201,19 +201,19 @@ class Client extends EventTarget {
     if (!access || access === refused || this.#age() >= access.life) {
       await this.#refresh();
     } else if (this.#age() >= this.#due) {
-      this.#refresh().catch(() => {}); // ahead: this call need not wait
+      this.#refresh().catch(() => {}); // ahead of time: this call does not wait
     }
     if (!this.#access) throw signedOut();
     this.#used = true;
     return this.#access;
   }
 
-  /** Neither clock is to be trusted: one stops in sleep, the other can be set. */
+  /** The token's age by two clocks: one stops in sleep, the other can be set. */
   #age() {
     return Math.max(performance.now() - this.#born, Date.now() - this.#access.at);
   }
 
-  /** One for all calls of this tab; it asks again until the patience is over. */
+  /** One refresh for all calls of this tab, tried again until PATIENCE is over. */
   #refresh() {
     if (this.#pause && performance.now() < this.#pause.until) {
       return Promise.reject(this.#pause.error);
@@ -231,7 +231,7 @@ class Client extends EventTarget {
     return this.#refreshing;
   }
 
-  /** With the lock: what another tab has got, or else the next token. */
+  /** Called with the lock: takes the token that another tab has got, or refreshes. */
   async #rotate(replaced) {
     let record = await this.#load();
     if (!record) return this.#forget("signed_out");
@@ -249,14 +249,14 @@ class Client extends EventTarget {
         return await this.#accept(record, answer, record);
       } catch (error) {
         if (error.status === 401 && ENDED.test(error.code)) await this.#end(error.code);
-        // A cookie came with an answer whose text did not: that key has done its work.
+        // An earlier answer's cookie came without its body: its retry key is used up.
         if (error.code !== "retry_key_reused" || redrawn) throw error;
         record = { ...record, retryKey: undefined };
       }
     }
   }
 
-  /** Whether another tab got a token that lives and that it could tell us. */
+  /** Whether another tab has got a newer token and sends it to this one. */
   async #isTold({ n, at, life }) {
     if (n === this.#access?.n || Date.now() - at >= life) return false;
     return new Promise((resolve) => {
@@ -271,9 +271,9 @@ class Client extends EventTarget {
     });
   }
 
-  /** Keeps an answer with tokens: stored first, and with that the retry key is gone. */
+  /** Keeps the tokens of an answer. Storing them first also deletes the retry key. */
   async #accept({ key }, answer, old) {
-    // Whatever else answers with 200 and JSON must not replace what is stored.
+    // JSON with status 200 from another server must not replace what is stored.
     const texts = ["accessToken", "tokenType"];
     if (this.#mode === "bearer") texts.push("refreshToken");
     const are = texts.every((name) => answer[name] && typeof answer[name] === "string");
@@ -298,7 +298,7 @@ class Client extends EventTarget {
     this.#pause = undefined;
     this.#signedIn = true;
     clearTimeout(this.#timer);
-    // A page that nobody uses does not keep its session alive.
+    // A page that is not in use must not keep its session alive.
     const refresh = () => this.#used && this.#refresh().catch(() => {});
     this.#timer = setTimeout(refresh, this.#due - this.#age());
     this.dispatchEvent(new CustomEvent("refreshed"));
@@ -312,7 +312,7 @@ class Client extends EventTarget {
     }
   }
 
-  /** The session is over, in all tabs. */
+  /** Forgets the session, which is over, in all tabs. */
   async #end(code) {
     await inStore("readwrite", (store) => store.delete(this.#name));
     this.#channel.postMessage({ ended: code });
@@ -329,7 +329,7 @@ class Client extends EventTarget {
   }
 
   /**
-   * One call of the server, sent once (twice for a nonce). Throws AuthError.
+   * Sends one call to the server: once, or twice for a nonce. Throws AuthError.
    * @param {{ body?: object, key?: CryptoKeyPair, retryKey?: string }} sent
    */
   async #post(call, sent) {
@@ -351,7 +351,7 @@ class Client extends EventTarget {
         redirect: "error",
         signal: AbortSignal.timeout(ANSWER_TIME),
       });
-      // Those of the server's own calls are not those of its API: another name.
+      // Kept under another name: nonces of the server's API differ from these.
       this.#keepNonce(this.#name, answer);
       if (answer.ok) return { ...(await answer.json()), sentAt };
       const { code, detail } = await answer.json().catch(() => ({}));
@@ -367,7 +367,7 @@ class Client extends EventTarget {
     if (nonce) this.#nonces.set(place, nonce);
   }
 
-  /** Alone in all tabs of this origin; one that holds the lock may be frozen. */
+  /** Runs in one tab of this origin at a time. Rejects if another keeps the lock. */
   #alone(work) {
     return new Promise((resolve, reject) => {
       let late = false;
@@ -379,7 +379,7 @@ class Client extends EventTarget {
     });
   }
 
-  /** {n, at, life, refreshToken?, retryKey?, key?}, or undefined: signed out. */
+  /** {n, at, life, refreshToken?, retryKey?, key?}; undefined if signed out. */
   #load() {
     return inStore("readonly", (store) => store.get(this.#name));
   }
@@ -389,7 +389,7 @@ class Client extends EventTarget {
   }
 }
 
-/** Sends the same again while that may help: same token, same retry key. */
+/** Tries again while that may help, always with the same token and retry key. */
 async function patiently(work) {
   const begun = performance.now();
   for (let tries = 1; ; tries += 1) {
@@ -410,11 +410,11 @@ const pauseOf = (error) => (error.temporary ? (error.retryAfter ?? 0) * SECOND :
 
 const signedOut = () => new AuthError("signed_out", "Nobody is signed in.");
 
-/** The body that has the refresh token; in cookie mode there is none. */
+/** The body with the refresh token; undefined in cookie mode. */
 const tokenOf = (record) =>
   record?.refreshToken && { refreshToken: record.refreshToken };
 
-/** The origin of a URL to which a token may go. */
+/** The origin of a URL. Throws TypeError if no token may be sent there. */
 function originOf(text) {
   const { protocol, hostname, origin } = new URL(text, location.href);
   if (protocol !== "https:" && !(protocol === "http:" && LOOPBACK.test(hostname))) {
@@ -423,7 +423,7 @@ function originOf(text) {
   return origin;
 }
 
-/** The database is opened each time: a logout may clear the origin's storage. */
+/** Opens the database each time, because a logout may clear the origin's storage. */
 async function inStore(mode, work) {
   const opening = indexedDB.open(DATABASE, 1);
   opening.onupgradeneeded = () => opening.result.createObjectStore(STORE);
@@ -431,19 +431,20 @@ async function inStore(mode, work) {
     opening.onsuccess = () => resolve(opening.result);
     opening.onerror = () => reject(opening.error);
   });
-  // Opened too late, it must not stay so: a logout could not clear the storage.
+  // If it opens too late, it is closed: an open one would keep a logout from clearing
+  // the storage.
   const database = await inTime(opened, "IndexedDB", () => {
     opening.onsuccess = () => opening.result.close();
   });
   try {
-    // On the disk, not merely on the way: a key is stored before it is sent.
+    // "strict" waits for the disk: a retry key must be stored before it is sent.
     const transaction = database.transaction(STORE, mode, { durability: "strict" });
     const request = work(transaction.objectStore(STORE));
     const finished = new Promise((resolve, reject) => {
       transaction.oncomplete = resolve;
       transaction.onabort = () => reject(transaction.error);
     });
-    // What was given up is not written later.
+    // A write that was given up must not happen later.
     await inTime(finished, "IndexedDB", () => transaction.abort());
     return request.result;
   } finally {
@@ -451,7 +452,7 @@ async function inStore(mode, work) {
   }
 }
 
-/** Rejects where the browser itself has not answered in time, and gives it up. */
+/** Rejects if the browser itself does not answer in time, and then calls `giveUp`. */
 function inTime(answer, what, giveUp) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
@@ -464,7 +465,7 @@ function inTime(answer, what, giveUp) {
 
 // DPoP (RFC 9449)
 
-/** The private key can be used by this origin and copied by nobody. */
+/** The private key can be used by this origin, and cannot be exported. */
 const drawKey = () => crypto.subtle.generateKey(ECDSA, false, ["sign"]);
 
 async function prove(key, { method, url }, claims) {
