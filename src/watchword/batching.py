@@ -35,7 +35,7 @@ TURNS: Final = 16
 # keep the loop busy (a flood of forged tokens, for example), one turn takes as long as
 # all of them, and after a few turns every refresh that has come has been read. With
 # refreshes alone on the loop, 16 turns take less than this.
-PATIENCE: Final = 0.002
+PATIENCE: Final = 0.005
 # Fewer items are not split, because each batch is one more exchange. Measured on
 # PostgreSQL with 32 connections: splitting gives a sixth more refreshes, and it makes
 # no difference whether from 8 or from 16 items on.

@@ -12,6 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect, Request
@@ -117,7 +118,7 @@ class Edge:
         client = scope["client"]
         self._lines.append(
             f"{client[0] if client else '-'} {scope['method'][:_METHOD_SHOWN]} "
-            f"{_escaped(scope['path'])} {status} {scope.get('problem', '-')} "
+            f"{_shown(scope['path'])} {status} {scope.get('problem', '-')} "
             f"{seconds * 1000:.1f}ms"
         )
         if not self._flushing:
@@ -167,6 +168,10 @@ def _complete(headers: list[Header], scope: Scope) -> list[Header]:
     return complete
 
 
+def _shown(path: str) -> str:
+    return _usual(path) if len(path) <= PATH_PLAIN else _escaped(path)
+
+
 def _escaped(path: str) -> str:
     """The path as visible ASCII in one line: without tokens, and of bounded length."""
     if len(path) > PATH_PLAIN:
@@ -176,3 +181,7 @@ def _escaped(path: str) -> str:
     if not (shown.isascii() and shown.isprintable()):
         shown = ascii(shown)[1:-1]
     return shown.replace(" ", "%20")
+
+
+_usual: Final = lru_cache(maxsize=256)(_escaped)
+"""For short paths alone: what is cached is bounded in bytes too."""

@@ -31,6 +31,7 @@ _HOST: Final = re.compile(
     rb"|(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?",
     re.ASCII,
 )
+_RARE: Final = frozenset({b"expect", b"transfer-encoding"})
 _READ: Final = frozenset({b"content-length", b"expect", b"host", b"transfer-encoding"})
 # The other codings of IANA's registry. A coding that is in no registry is malformed,
 # not unsupported.
@@ -48,6 +49,9 @@ class Refused(Exception):
 
 
 _USUAL: Final = 64  # the longest request line that is cached, in bytes
+FIELDS: Final = "watchword.fields"
+"""The scope's key for its headers, and the same headers as `by_name` returns them."""
+
 # A request line: method, path and query as they came, version.
 Line = tuple[str, bytes, bytes, str]
 
@@ -82,13 +86,30 @@ def _absolute(target: bytes) -> bytes:
     return match[2] or b"/"
 
 
-def body_of(version: str, fields: Sequence[Field]) -> tuple[int | None, bool]:
+def by_name(fields: Sequence[Field]) -> dict[bytes, bytes] | None:
+    """The fields by name; None if one came twice."""
+    known = dict(fields)
+    return known if len(known) == len(fields) else None
+
+
+def body_of(
+    version: str, fields: Sequence[Field], known: dict[bytes, bytes] | None
+) -> tuple[int | None, bool]:
     """The body's length, and whether the client waits for a 100 before it sends it.
 
     The length is None for a body in chunks. Raises Refused unless there is one valid
     Host (RFC 9112 §3.2) and no transfer coding but chunked (§6.1). llhttp has checked
-    already that lengths are numbers and agree.
+    already that lengths are numbers and agree. `known` is what `by_name` returns.
     """
+    if known is not None and _RARE.isdisjoint(known) and b"host" in known:
+        if not _is_host(known[b"host"]):
+            raise Refused(MALFORMED, "Host is malformed")
+        return _number(known.get(b"content-length", b"")), False
+    return _body_of_rare(version, fields)
+
+
+def _body_of_rare(version: str, fields: Sequence[Field]) -> tuple[int | None, bool]:
+    """The same for any head. Raises Refused."""
     hosts, codings, length, expected = [], [], 0, False
     for name, value in fields:
         if name not in _READ:
@@ -96,9 +117,7 @@ def body_of(version: str, fields: Sequence[Field]) -> tuple[int | None, bool]:
         if name == b"host":
             hosts.append(value)
         elif name == b"content-length":
-            # Python does not convert thousands of digits, and llhttp accepts any number
-            # of leading zeros.
-            length = int(b"0" + value.lstrip(b"0"))
+            length = _number(value)
         elif name == b"transfer-encoding":
             codings.append(value)
         else:  # Expect, which is ignored from clients of HTTP/1.0 (RFC 9110 §10.1.1)
@@ -110,6 +129,12 @@ def body_of(version: str, fields: Sequence[Field]) -> tuple[int | None, bool]:
     if codings and (version != "1.1" or b",".join(codings).lower() != b"chunked"):
         raise _not_chunked(version, codings)
     return None if codings else length, expected
+
+
+def _number(length: bytes) -> int:
+    # Python does not convert thousands of digits, and llhttp accepts any number of
+    # leading zeros.
+    return int(b"0" + length.lstrip(b"0"))
 
 
 def _not_chunked(version: str, codings: list[bytes]) -> Refused:

@@ -14,6 +14,7 @@ SECONDS_TO_READ: Final = 10
 # off. That is 1.6 KiB a second, less than any network that is still in use.
 READ_LEAST: Final = 16 * 1024
 _NO_BODY: Final = (204, 304)
+_BLANK: Final = b"\r\n"  # the line between head and body
 
 
 def _nothing(*_: object) -> None:
@@ -137,23 +138,21 @@ class Exchange(RequestResponseCycle):
         The names are in lower case, as everywhere in this application.
         """
         every = [*self.default_headers, *fields]
-        parts = [STATUS_LINE[status]]
-        for name, value in every:
-            if name == b"content-length":
-                self.expected_content_length = int(value)
-                self.chunked_encoding = False
-            elif name == b"connection":  # its value is always `close`
-                self.keep_alive = False
-            parts += (name, b": ", value, b"\r\n")
-        more = []
-        if not self.keep_alive and b"connection" not in parts:
-            more.append(b"connection: close\r\n")
+        known = dict(every)
+        if (length := known.get(b"content-length")) is not None:
+            self.expected_content_length = int(length)
+            self.chunked_encoding = False
+        lines = [b": ".join(field) for field in every]
+        if b"connection" in known:  # nothing but `close` is ever said there
+            self.keep_alive = False
+        elif not self.keep_alive:
+            lines.append(b"connection: close")
         has_body = self.scope["method"] != "HEAD" and status not in _NO_BODY
         if self.chunked_encoding is None and has_body:
             self.chunked_encoding = True
-            more.append(b"transfer-encoding: chunked\r\n")
-        head = b"".join([*parts, *more, b"\r\n"])
-        lines = 2 + len(every) + len(more)
-        if not head.count(b"\r\n") == head.count(b"\n") == head.count(b"\r") == lines:
+            lines.append(b"transfer-encoding: chunked")
+        head = STATUS_LINE[status] + b"\r\n".join([*lines, _BLANK])
+        ends = len(lines) + 2
+        if not head.count(b"\n") == head.count(b"\r") == ends:
             raise RuntimeError("a field of the answer has a line end in it")
         return head

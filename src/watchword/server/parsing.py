@@ -23,6 +23,7 @@ from watchword.errors import (
     InvalidRequest,
     TokenInvalid,
 )
+from watchword.server.heads import FIELDS, by_name
 from watchword.server.https import HIDDEN
 from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
 from watchword.verify import presented
@@ -34,7 +35,6 @@ Body = TypeVar("Body")
 # every byte escaped.
 BODY_MAX: Final = 32 * 1024
 _DIGITS_MAX: Final = 20
-_FIELDS: Final = "watchword.fields"
 ACCOUNT_SCOPE: Final = "account"
 """The scope that another client than first-party needs for its user's sessions.
 
@@ -122,11 +122,10 @@ def one_header(request: Request, name: bytes) -> bytes | None:
 def _fields(request: Request) -> dict[bytes, bytes] | None:
     """The headers by name, made once for these headers; None where one came twice."""
     headers = request.scope["headers"]
-    seen, fields = request.scope.get(_FIELDS, (None, None))
+    seen, fields = request.scope.get(FIELDS, (None, None))
     if seen is not headers:
-        made = dict(headers)
-        fields = made if len(made) == len(headers) else None
-        request.scope[_FIELDS] = headers, fields
+        fields = by_name(headers)
+        request.scope[FIELDS] = headers, fields
     return cast("dict[bytes, bytes] | None", fields)
 
 

@@ -23,9 +23,11 @@ from uvicorn.server import ServerState
 
 from watchword.server.connections import Connections
 from watchword.server.heads import (
+    FIELDS,
     Line,
     Refused,
     body_of,
+    by_name,
     request_line,
     verdict_on,
     without_upgrade,
@@ -304,7 +306,8 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         """Give the request to the application. Raises Refused."""
         method, raw_path, query, version = line
         headers, self._headers = self._headers, []
-        length, expected = body_of(version, headers)
+        known = by_name(headers)
+        length, expected = body_of(version, headers, known)
         # Without this check, bytes of the body could be taken for the next request.
         if not self._parsed_head or (length != 0) != (self._state == _BODY):
             raise Refused(MALFORMED, "the head does not end where it seems to")
@@ -325,6 +328,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
             "path": unquote(path) if "%" in path else path,
             "raw_path": raw_path,
             "query_string": query,
+            FIELDS: (headers, known),
         }
         if self._state == _HEAD:
             self.connections_here.answering(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from watchword.core.access_token import claims_of
 from watchword.core.refresh_token import RefreshTokens
@@ -11,6 +11,9 @@ from watchword.core.session import Asked, Grant, Policy, Session
 from watchword.errors import SessionExpired
 from watchword.keys import KeyRing
 from watchword.ports import Entropy
+
+_JTI_BYTES: Final = 16
+_JTIS: Final = 64
 
 
 class Granting:
@@ -29,6 +32,7 @@ class Granting:
         self._policy = policy
         self.issuer = issuer
         self._entropy = entropy
+        self._jtis: list[str] = []
 
     def grant(
         self,
@@ -43,7 +47,7 @@ class Granting:
         Raises SessionExpired in the last, incomplete second of a session: access tokens
         expire at whole seconds (RFC 7519 §2), so this one would be expired already.
         """
-        jti = self._entropy(16).hex()
+        jti = self._next_jti()
         claims = claims_of(
             session, self._policy, asked, issuer=self.issuer, jti=jti, now=now
         )
@@ -58,3 +62,14 @@ class Granting:
             session.scope if asked.scope is None else asked.scope,
             claims.cnf is not None,
         )
+
+    def _next_jti(self) -> str:
+        """An id for an access token: unique, and no secret.
+
+        Drawn many at a time: the system call for one costs a hundredth of a refresh.
+        """
+        if not self._jtis:
+            drawn = self._entropy(_JTI_BYTES * _JTIS)
+            places = range(0, len(drawn), _JTI_BYTES)
+            self._jtis = [drawn[at : at + _JTI_BYTES].hex() for at in places]
+        return self._jtis.pop()
