@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from watchword.stores.sql_files import Migration, load_statements
 # SQLite inside.
 SQLITE_MIN: Final = (3, 51, 3)
 BUSY_MS: Final = 5000
+_PAUSE: Final = 0.02  # seconds
 
 
 def connect(path: Path) -> apsw.Connection:
@@ -30,7 +32,7 @@ def connect(path: Path) -> apsw.Connection:
     try:
         connection = apsw.Connection(str(path), statementcachesize=64)
         connection.set_busy_timeout(BUSY_MS)
-        connection.pragma("journal_mode", "wal")
+        _use_wal(connection)
         connection.pragma("synchronous", "full")
         # Every checkpoint waits for the disk twice. With a longer WAL they are rarer.
         connection.pragma("wal_autocheckpoint", 4000)
@@ -38,6 +40,24 @@ def connect(path: Path) -> apsw.Connection:
         message = f"cannot open {path}: {reason_of(error)}"
         raise StoreUnavailable(message) from error
     return connection
+
+
+def _use_wal(connection: apsw.Connection) -> None:
+    """Keep changes in a WAL. Raises apsw.BusyError.
+
+    Of several processes that open a new file at once, SQLite tells all but one that the
+    file is locked, and does not wait for the busy time-out: it fears a deadlock.
+    """
+    until = time.monotonic() + 2 * BUSY_MS / 1000
+    while True:
+        try:
+            connection.pragma("journal_mode", "wal")
+        except apsw.BusyError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 def pending(connection: apsw.Connection) -> list[Migration]:
