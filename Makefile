@@ -2,7 +2,7 @@
 # No uv and no virtual environment have to be there: only make and Python >= 3.11.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check docs bench clean
+.PHONY: help setup serve test test-slow check docs bench clean
 
 BIN := .venv/bin
 STAMP := .venv/.watchword-setup
@@ -29,8 +29,8 @@ GET_UV = { echo "Getting uv ..." >&2; rm -rf .tools; \
 	|| { echo "There is no uv, and no way to get it: install uv, or python3-venv and python3-pip" >&2; exit 1; }; }
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
-	@echo 'ARGS="..." is passed on by serve, test and bench.'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@echo 'ARGS="..." is passed on by serve, test, test-slow and bench.'
 
 setup: $(STAMP) ## Build .venv with everything in it
 
@@ -50,11 +50,14 @@ $(PACKAGES): $(STRANGERS)/package.json $(STRANGERS)/package-lock.json | $(STAMP)
 serve: setup ## Start the server: make serve ARGS="--port 9000"
 	@exec $(BIN)/watchword serve $(ARGS)
 
-test: setup $(PACKAGES) ## Run the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+test: setup $(PACKAGES) ## Run the tests, but those marked slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+
+test-slow: setup $(PACKAGES) ## Run the tests marked slow: the same, many more times
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow $(ARGS)
 
 # The tests come before the site: what `docs` makes anew must not hide that it was old.
-check: setup ## Everything that CI asks: format, lint, types, layers, lock, tests, site
+check: setup ## Format, lint, types, layers, lock, tests, site
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

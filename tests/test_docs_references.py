@@ -7,6 +7,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -49,13 +50,17 @@ def test_every_module_that_is_named_is_there() -> None:
     assert sorted(name for name in named if not (SOURCE / name).exists()) == []
 
 
-def names_in(path: Path) -> Iterator[str]:
+@cache
+def names_in(path: Path) -> frozenset[str]:
     """The names of the tests of a file, read and not run."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node.name
+    return frozenset(
+        node.name
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
 
 
+@cache
 def has_case(path: Path, case: str) -> bool:
     """Whether a case is spelled out in a file, or in what it or its scripts import."""
     beside = [*path.parent.glob("*.mjs"), *path.parent.glob("*catalogue.py")]
@@ -71,7 +76,7 @@ def test_every_test_that_is_named_is_there(name: str) -> None:
         f"{path}::{test}[{case}]"
         for path, test, case in found
         if not (ROOT / path).exists()
-        or (test and test not in set(names_in(ROOT / path)))
+        or (test and test not in names_in(ROOT / path))
         or (case and not has_case(ROOT / path, case))
     ]
     assert missing == []

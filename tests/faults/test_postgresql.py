@@ -17,7 +17,6 @@ from tests.faults.serving import rewound, serving
 from tests.servers.postgresql import Postgresql
 from watchword.testing.store_contract.backend import Place
 
-KILLS = 30
 MEBIBYTE = 2**20
 
 
@@ -35,18 +34,19 @@ def place(database: Postgresql) -> Place:
     return Place(database.new_database(), None)
 
 
-async def test_thirty_kills_lose_nothing(
-    database: Postgresql, place: Place, tmp_path: Path
+@pytest.mark.parametrize("kills", [10, pytest.param(30, marks=pytest.mark.slow)])
+async def test_kills_lose_nothing(
+    database: Postgresql, place: Place, kills: int, tmp_path: Path
 ) -> None:
     """Killed and started again, under load: no write is lost, nobody is logged out."""
     draw = random.Random(42)
     async with serving(tmp_path, place) as servers, load(servers, seed=42) as clients:
-        for _ in range(KILLS):
+        for _ in range(kills):
             await clients.answers(draw.randrange(10, 50))
             database.kill()
             await asyncio.to_thread(database.start)
     assert violations(clients.calls, await rewound(place)) == []
-    assert clients.healed > KILLS
+    assert clients.healed > kills
 
 
 async def test_hanging_database_is_given_up_in_time(

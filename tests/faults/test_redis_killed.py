@@ -18,7 +18,6 @@ from tests.servers.redis import Redis
 from watchword.core.limits import REWIND_LIMIT
 from watchword.testing.store_contract.backend import Place
 
-KILLS = 30
 CLIENTS = 8
 
 
@@ -34,16 +33,17 @@ def place(valkey: Redis, tmp_path: Path) -> Place:
     return Place(f"sqlite:///{tmp_path}/records.db", valkey.url())
 
 
-async def test_thirty_kills_lose_nothing(
-    valkey: Redis, place: Place, tmp_path: Path
+@pytest.mark.parametrize("kills", [10, pytest.param(30, marks=pytest.mark.slow)])
+async def test_kills_lose_nothing(
+    valkey: Redis, place: Place, kills: int, tmp_path: Path
 ) -> None:
     """What was answered was on disk; once it is away until clients notice."""
     draw = random.Random(42)
     async with serving(tmp_path, place) as servers, load(servers, seed=42) as clients:
-        for number in range(KILLS):
+        for number in range(kills):
             await clients.answers(draw.randrange(20, 60))
             valkey.kill()
-            if number == KILLS // 2:
+            if number == kills // 2:
                 await clients.answers(1, 503)
             valkey.start()
     assert violations(clients.calls, await rewound(place)) == []

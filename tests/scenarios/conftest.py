@@ -19,9 +19,9 @@ from watchword.testing import ManualClock
 MakeWorld = Callable[..., Awaitable[World]]
 
 
-@pytest.fixture(params=[*EMBEDDED, "postgresql-16", "valkey-9"])
+@pytest.fixture(params=EMBEDDED)
 def kind(request: pytest.FixtureRequest) -> str:
-    """Every story about state is told on these stores."""
+    """The store. Marked `ON_EVERY_STORE`, a story is told on those of a server too."""
     name: str = request.param
     return name
 

@@ -17,6 +17,7 @@ import pytest
 
 from tests.scenarios.api import LocalApi, code_of, local_api, settings_for
 from tests.scenarios.browser import OURS, Browser, cookie_of
+from tests.scenarios.world import ON_EVERY_STORE
 from watchword.core.limits import BROWSER_GRACE, BROWSER_HOLD_OFF, MINUTE, SECOND
 from watchword.ports import EventType
 from watchword.testing import ManualClock
@@ -187,6 +188,7 @@ async def test_s33_a_refresh_that_overtakes_the_logout_leaves_a_dead_cookie(
     await stays_signed_in(browser)
 
 
+@ON_EVERY_STORE
 async def test_s33_a_refresh_in_the_instant_of_the_logout(browser: Browser) -> None:
     """Whichever comes first, nothing of the session works afterwards."""
     for turn in range(10):

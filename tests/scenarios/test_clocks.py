@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from tests.scenarios.api import settings_for
-from tests.scenarios.world import World, key
+from tests.scenarios.world import ON_EVERY_STORE, World, key
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.config import Settings
 from watchword.core.actor import APP, EndReason
@@ -71,6 +71,7 @@ async def end(here: World, there: World) -> None:
     assert await there.outcome(grant, key()) == "session_revoked"
 
 
+@ON_EVERY_STORE
 async def test_clocks_that_are_seconds_apart_are_not_noticed(store: Store) -> None:
     """Tokens of either are good with the other, and a logout reaches the other."""
     one, two = await machine(store), await machine(store, 5 * SECOND)
@@ -86,6 +87,7 @@ async def test_clocks_that_are_seconds_apart_are_not_noticed(store: Store) -> No
     assert not await one.events(EventType.TOKEN_REUSE)
 
 
+@ON_EVERY_STORE
 async def test_a_clock_that_is_set_an_hour_back_and_forth_logs_nobody_out(
     store: Store,
 ) -> None:

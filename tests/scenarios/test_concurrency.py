@@ -12,7 +12,7 @@ import pytest
 
 from tests.scenarios.api import LocalApi, code_of, two_processes
 from tests.scenarios.conftest import MakeWorld
-from tests.scenarios.world import Faulty, World, generation_of, key
+from tests.scenarios.world import ON_EVERY_STORE, Faulty, World, generation_of, key
 from watchword.core.limits import SECOND
 from watchword.core.session import BROWSER, Grant, Policy
 from watchword.errors import Overloaded, RefreshError, WatchwordError
@@ -24,6 +24,7 @@ from watchword.testing import ManualClock, SeededEntropy
 GRACE = Policy(grace=10 * SECOND)
 
 
+@ON_EVERY_STORE
 @pytest.mark.parametrize("many", [2, 10, 100])
 async def test_s09_simultaneous_refreshes_with_one_key_get_one_successor(
     api: LocalApi, many: int
@@ -51,6 +52,7 @@ async def test_s09_across_two_processes_on_one_folder(tmp_path: Path) -> None:
             r0 = successors.pop()
 
 
+@ON_EVERY_STORE
 async def test_s10_without_keys_one_is_answered_and_the_session_is_revoked(
     api: LocalApi,
 ) -> None:
@@ -67,6 +69,7 @@ async def test_s10_without_keys_one_is_answered_and_the_session_is_revoked(
         assert code_of(await api.secure(access)) == "token_revoked"
 
 
+@ON_EVERY_STORE
 async def test_s10_with_a_grace_all_are_answered_and_the_session_lives(
     make_world: MakeWorld,
 ) -> None:
@@ -264,6 +267,7 @@ async def test_s15_two_connections_to_one_file_behave_as_one_store(
         await store.close()
 
 
+@ON_EVERY_STORE
 async def test_s16_the_loser_of_a_race_never_revokes_the_winner(
     make_world: MakeWorld, faulty: Faulty
 ) -> None:
@@ -281,6 +285,7 @@ async def test_s16_the_loser_of_a_race_never_revokes_the_winner(
     assert not await winner.events(EventType.TOKEN_REUSE)
 
 
+@ON_EVERY_STORE
 async def test_s16_the_loser_without_a_key_is_a_replay(
     make_world: MakeWorld, faulty: Faulty
 ) -> None:

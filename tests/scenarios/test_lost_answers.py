@@ -15,6 +15,7 @@ from tests.scenarios.conftest import MakeWorld
 from tests.scenarios.world import (
     ALICE,
     BOB,
+    ON_EVERY_STORE,
     SECRET,
     THIEF,
     Faulty,
@@ -59,6 +60,7 @@ async def test_s01_after_the_retry_window_the_same_request_is_reuse(
     assert code_of(await api.refresh(r1, key(1))) == "session_revoked"
 
 
+@ON_EVERY_STORE
 async def test_s02_a_crash_between_commit_and_answer_leaves_a_retry(
     world: World, faulty: Faulty, make_world: MakeWorld
 ) -> None:
@@ -76,6 +78,7 @@ async def test_s02_a_crash_between_commit_and_answer_leaves_a_retry(
     never.set()
 
 
+@ON_EVERY_STORE
 async def test_s02_a_crash_before_the_commit_leaves_r0_current(
     world: World, faulty: Faulty, make_world: MakeWorld
 ) -> None:

@@ -21,6 +21,7 @@ from tests.scenarios.api import (
 )
 from tests.scenarios.conftest import MakeWorld
 from tests.scenarios.world import (
+    ON_EVERY_STORE,
     SECRET,
     THIEF,
     Faulty,
@@ -255,6 +256,7 @@ async def test_s47_junk_is_refused_without_the_store(
         assert (answer.status_code, code_of(answer)) == (400, "invalid_request")
 
 
+@ON_EVERY_STORE
 async def test_s48_a_sweep_under_load_deletes_no_live_session(
     world: World, clock: ManualClock
 ) -> None:
@@ -289,6 +291,7 @@ async def test_s48_a_revoked_session_is_swept_with_its_lifetime_and_not_before(
     assert await world.outcome(r0) == "refresh_invalid"
 
 
+@ON_EVERY_STORE
 @pytest.mark.parametrize("change", ["disable", "delete", "password"])
 async def test_s49_the_account_changes_between_check_and_swap(
     api: LocalApi, change: str
@@ -352,6 +355,7 @@ async def test_s50_the_disk_is_full_and_then_it_is_not(tmp_path: Path) -> None:
         server.stop()
 
 
+@ON_EVERY_STORE
 @pytest.mark.parametrize("given", [key(), None], ids=["key", "no key"])
 async def test_s53_the_commits_answer_is_lost_and_the_server_finds_its_own_rotation(
     world: World, faulty: Faulty, given: str | None

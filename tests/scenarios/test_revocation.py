@@ -12,7 +12,7 @@ import pytest
 from tests.patience import auntil
 from tests.scenarios.api import PASSWORD, LocalApi, code_of, two_processes
 from tests.scenarios.conftest import MakeWorld
-from tests.scenarios.world import ALICE, BOB, EMBEDDED, Faulty, World, key
+from tests.scenarios.world import ALICE, BOB, ON_EVERY_STORE, Faulty, World, key
 from watchword.core.limits import (
     DAY,
     FEED_PATIENCE,
@@ -29,6 +29,7 @@ from watchword.ports import EventType, OfAccount, OneSession
 from watchword.testing import ManualClock
 
 
+@ON_EVERY_STORE
 @pytest.mark.parametrize("first", ["logout", "refresh"])
 async def test_s33_a_logout_races_a_refresh(
     world: World, faulty: Faulty, first: str
@@ -94,18 +95,16 @@ class Jittery(Faulty):
         return jittery
 
 
-async def test_s33_a_thousand_random_interleavings_leave_no_token_alive(
-    faulty: Faulty, make_world: MakeWorld, kind: str
+@ON_EVERY_STORE
+@pytest.mark.parametrize("many", [100, pytest.param(1000, marks=pytest.mark.slow)])
+async def test_s33_random_interleavings_leave_no_token_alive(
+    faulty: Faulty, make_world: MakeWorld, many: int
 ) -> None:
-    """Two workers, up to four refreshes with and without keys, and a logout.
-
-    Over a network a tenth of them.
-    """
+    """Two workers, up to four refreshes with and without keys, and a logout."""
     store = Jittery(faulty.real)
     store.draw = draw = random.Random(33)
     workers = [await make_world(store=store) for _ in range(2)]
     granted = revoked = 0
-    many = 1000 if kind in EMBEDDED else 100
     for _ in range(many):
         history = History()
         grant = await workers[0].sign_in()
@@ -188,6 +187,7 @@ def test_s34_the_second_is_kept_by_how_often_a_process_looks() -> None:
     assert KEY_POLL <= SECOND
 
 
+@ON_EVERY_STORE
 @pytest.mark.parametrize("change", ["disable", "password", "delete"])
 async def test_s34_disable_and_password_change_are_felt_at_once(
     api: LocalApi, change: str
@@ -207,6 +207,7 @@ async def test_s34_disable_and_password_change_are_felt_at_once(
     assert (refused.status_code, code_of(refused)) == (401, "invalid_credentials")
 
 
+@ON_EVERY_STORE
 async def test_s35_logout_all_with_200_refreshes_in_flight(
     world: World, make_world: MakeWorld
 ) -> None:
@@ -232,6 +233,7 @@ async def test_s35_logout_all_with_200_refreshes_in_flight(
     assert await world.outcome(bystander) != bystander.refresh_token
 
 
+@ON_EVERY_STORE
 async def test_s36_revoked_stays_revoked_for_the_whole_refresh_lifetime(
     world: World, make_world: MakeWorld, clock: ManualClock
 ) -> None:
@@ -247,6 +249,7 @@ async def test_s36_revoked_stays_revoked_for_the_whole_refresh_lifetime(
         assert restarted.accepts(r0) == "token_expired"
 
 
+@ON_EVERY_STORE
 async def test_s36_a_fresh_process_knows_of_a_revocation_from_before_its_start(
     world: World, make_world: MakeWorld, clock: ManualClock
 ) -> None:
@@ -356,6 +359,7 @@ async def test_s39_a_feed_that_is_cut_refuses_after_the_bound_and_recovers(
     assert world.accepts(r0) == "token_revoked"
 
 
+@ON_EVERY_STORE
 async def test_s34_an_access_token_issued_while_the_logout_was_on_its_way_is_dead(
     world: World, make_world: MakeWorld, faulty: Faulty, clock: ManualClock
 ) -> None:

@@ -8,12 +8,13 @@ import pytest
 
 from tests.patience import auntil
 from tests.scenarios.conftest import MakeWorld
-from tests.scenarios.world import THIEF, Faulty, World, key
+from tests.scenarios.world import ON_EVERY_STORE, THIEF, Faulty, World, key
 from watchword.batching import SHARE_MIN
 from watchword.errors import StoreUnavailable
 from watchword.ports import EventType
 
 
+@ON_EVERY_STORE
 @pytest.mark.parametrize("everywhere", [False, True])
 @pytest.mark.parametrize("lost", ["answer", "caller", "other process"])
 async def test_s34_it_is_known_when_it_is_told(
@@ -45,6 +46,7 @@ async def test_s34_it_is_known_when_it_is_told(
     assert world.accepts(r0) == "token_revoked"
 
 
+@ON_EVERY_STORE
 async def test_s17_after_an_unknown_outcome_a_reuse_is_known_when_it_is_told(
     world: World, faulty: Faulty
 ) -> None:
@@ -55,6 +57,7 @@ async def test_s17_after_an_unknown_outcome_a_reuse_is_known_when_it_is_told(
     assert world.accepts(r1) == "token_revoked"
 
 
+@ON_EVERY_STORE
 async def test_s17_a_reuse_counts_though_nobody_waits_for_the_answer(
     world: World, faulty: Faulty
 ) -> None:
@@ -95,6 +98,7 @@ async def test_a_far_store_has_refreshes_in_two_batches(
     assert faulty.calls.count("swap") == 2
 
 
+@ON_EVERY_STORE
 async def test_s17_a_revocation_that_waits_holds_nobody_up(
     world: World, faulty: Faulty
 ) -> None:

@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from tests.scenarios.api import BASE, PASSWORD, Api, LocalApi, Server, code_of
-from tests.scenarios.world import settle
+from tests.scenarios.world import ON_EVERY_STORE, settle
 from tests.servers.stores import STORES
 from watchword.core.limits import SECOND
 from watchword.ports import EventType
@@ -53,6 +53,7 @@ async def added(api: LocalApi, **given: Any) -> None:
     await api.engine.clients.add(CLIENT, confidential=False, **given)
 
 
+@ON_EVERY_STORE
 @pytest.mark.parametrize("address", [OFFICE, HOME])
 async def test_parallel_refreshes_get_one_successor_and_the_session_lives(
     api: LocalApi, address: str

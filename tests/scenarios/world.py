@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Self
 
+import pytest
+
 from watchword.background import Background
 from watchword.claims import ClaimsHook
 from watchword.core.refresh_token import RefreshTokens
@@ -23,7 +25,16 @@ from watchword.testing import ManualClock, SeededEntropy
 from watchword.verify import Checker
 
 EMBEDDED = ("memory", "sqlite")
-"""The stores that are asked without an exchange over the network."""
+"""Where the rule is tried: the stores asked without an exchange over the network."""
+
+ON_EVERY_STORE = pytest.mark.parametrize(
+    "kind", [*EMBEDDED, "postgresql-16", "valkey-9"], indirect=True
+)
+"""For a story whose outcome is decided in the store.
+
+Which of several callers was first, which processes learn of an end, what a process that
+died has left behind.
+"""
 
 ISSUER = "https://auth.example"
 AUDIENCE = "api"
@@ -237,6 +248,7 @@ __all__ = [
     "CLIENT",
     "EMBEDDED",
     "ISSUER",
+    "ON_EVERY_STORE",
     "SECRET",
     "THIEF",
     "VICTIM",

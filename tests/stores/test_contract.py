@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import msgspec
 import pytest
 
-from tests.servers.stores import STORES
+from tests.servers.stores import FURTHER, STORES
 from watchword.testing.store_contract import DurabilityContract, StoreContract
+from watchword.testing.store_contract.feed import FeedOfTheEnded
+from watchword.testing.store_contract.parallel import Parallel
+from watchword.testing.store_contract.records import Records
+from watchword.testing.store_contract.reference import Reference
+from watchword.testing.store_contract.sessions import Sessions
+
+FEW: Final = 8
+"""Random histories a run; more are told in the slow tests."""
 
 LASTING = {name: backend for name, backend in STORES.items() if backend.persists}
+WHOLE = {
+    name: msgspec.structs.replace(backend, histories=FEW)
+    for name, backend in STORES.items()
+    if name not in FURTHER
+}
 
 
-@pytest.mark.parametrize("backend", STORES.values(), ids=STORES)
+@pytest.mark.parametrize("backend", WHOLE.values(), ids=WHOLE)
 class TestContract(StoreContract):
-    """Every store."""
+    """Every store, over one version of its server."""
+
+
+@pytest.mark.parametrize("backend", FURTHER.values(), ids=FURTHER)
+class TestFurtherVersions(Parallel, FeedOfTheEnded):
+    """What depends on how a server locks and orders, on its further versions."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", FURTHER.values(), ids=FURTHER)
+class TestRestOnFurtherVersions(Sessions, Records):
+    """The same statements and scripts as on the first, with the same answers."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", STORES.values(), ids=STORES)
+class TestManyHistories(Reference):
+    """On every version of every server, as many as the contract has by itself."""
 
 
 @pytest.mark.parametrize("backend", LASTING.values(), ids=LASTING)
