@@ -16,7 +16,6 @@ import signal
 import ssl
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -25,6 +24,7 @@ import redis
 import yaml
 
 from tests.pages import ROOT, clean_environment
+from tests.patience import PATIENCE
 from tests.servers.postgresql import Postgresql, postgresql
 from tests.servers.process import Process, free_port
 from tests.servers.redis import programs
@@ -34,9 +34,14 @@ COMPOSE: Final[dict[str, Any]] = yaml.safe_load((ROOT / "compose.yaml").read_tex
 SERVICES: Final[dict[str, Any]] = COMPOSE["services"]
 SERVERS: Final = ("server-1", "server-2")
 PROXY: Final = Path(sys.executable).with_name("caddy")
-# Says on standard error what a read-only file system would have refused.
+# Says on standard error what a read-only file system would have refused, and has time
+# pass where a test says so.
 WATCHING: Final = """
-import os, sys
+import os, sys, time
+
+true = time.time_ns
+clock = os.environ["CLOCK_OFF_BY"]
+time.time_ns = lambda: true() + int(open(clock).read()) * 1_000_000_000
 
 def seen(event, arguments):
     if event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
@@ -105,6 +110,8 @@ class Composition:
         self._folder = folder
         self.secrets = self._draw_secrets()
         self._package = folder / "package"
+        self._clock = folder / "clock"
+        self._clock.write_text("0")
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(self._package)
         (self._package / "sitecustomize.py").write_text(WATCHING)
@@ -131,6 +138,12 @@ class Composition:
         environment = self._environment(service)
         subprocess.run(program, env=environment, check=True, capture_output=True)
 
+    def advance(self, seconds: int) -> None:
+        """Time passes for all servers."""
+        aside = self._clock.with_suffix(".new")
+        aside.write_text(str(seconds + int(self._clock.read_text())))
+        aside.replace(self._clock)  # never half of it
+
     def kill(self) -> None:
         for process in (self._proxy, *self.servers.values(), self._valkey):
             process.kill()
@@ -150,7 +163,7 @@ class Composition:
         connection = http.client.HTTPSConnection(
             "localhost",
             self._ports["proxy"],
-            timeout=15,
+            timeout=PATIENCE,
             source_address=("127.0.0.2", 0),
             context=self._trust,
         )
@@ -217,6 +230,7 @@ class Composition:
             place = place.replace("/run/secrets", str(self.secrets))
             given[name] = place.replace("/data", str(self._folder / "no-data"))
         given["PYTHONPATH"] = str(self._package)
+        given["CLOCK_OFF_BY"] = str(self._clock)
         return clean_environment(**given | more)
 
     def _server(self, name: str) -> Process:
@@ -224,7 +238,6 @@ class Composition:
         environment = self._environment(
             service,
             WATCHWORD_PORT=port,
-            WATCHWORD_ACCESS_TTL="2s",
             WATCHWORD_BEHIND_PROXY="127.0.0.1",  # where the proxy is here
         )
         front = ["env", "-i", *(f"{k}={v}" for k, v in environment.items())]
@@ -284,10 +297,3 @@ def make_database(server: Postgresql, secrets: Path) -> None:
         check=True,
         capture_output=True,
     )
-
-
-def until(done: Any, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -8,10 +8,26 @@ from typing import Any, Final
 
 import pytest
 
+from tests.patience import PATIENCE
+from tests.servers import guard, process
 from tests.tools import find
 
 # What the tests of this process need and is absent: {program: {file: tests}}.
 _absent: Final = pytest.StashKey[dict[str, dict[str, int]]]()
+_REDIS: Final = ("redis.counters", "redis.node", "redis.servers")
+_guard: Final = pytest.StashKey[guard.Guard]()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _patient_stores() -> Iterator[None]:
+    """A store in a test process is given up later than a busy machine makes it wait.
+
+    What becomes of one that does not answer is tested where a test sets it shorter.
+    """
+    with pytest.MonkeyPatch.context() as patched:
+        for module in ("postgresql.connections", *_REDIS):
+            patched.setattr(f"watchword.stores.{module}.PATIENCE", PATIENCE)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +39,14 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_absent] = {}
+    if guard.folder() is None:
+        config.stash[_guard] = guard.Guard()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Where the options of pytest were wrong, there was no session."""
+    if _guard in config.stash:
+        config.stash[_guard].over()
 
 
 @pytest.hookimpl(trylast=True)  # -k and -m choose first
@@ -62,11 +86,29 @@ def pytest_terminal_summary(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
-    """A missing backend is a visible skip on a laptop and a failure in CI."""
+    """Fails the run for what was skipped in CI, and for what outlives it."""
+    process.end_all()
+    yield
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    skipped = reporter.stats.get("skipped") if reporter else None
-    in_ci = os.environ.get("CI", "").lower() not in {"", "0", "false"}
-    if reporter and skipped and in_ci:
-        reporter.write_line(f"\nCI is set: {len(skipped)} skipped count as failed")
+    if reporter is None:  # a worker of pytest-xdist: its controller does the rest
+        return
+    faults = [*_skipped_in_ci(reporter), *_outliving(session.config)]
+    for fault in faults:
+        reporter.write_line(f"\n{fault}")
+    if faults:
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
-    return (yield)
+
+
+def _skipped_in_ci(reporter: pytest.TerminalReporter) -> Iterator[str]:
+    """A missing backend is a visible skip on a laptop and a failure in CI."""
+    skipped = reporter.stats.get("skipped")
+    if skipped and os.environ.get("CI", "").lower() not in {"", "0", "false"}:
+        yield f"CI is set: {len(skipped)} skipped count as failed"
+
+
+def _outliving(config: pytest.Config) -> Iterator[str]:
+    """What a test starts ends with it."""
+    if _guard in config.stash:
+        for one in config.stash[_guard].over():
+            yield f"a process outlived the tests, and was killed: {one}"
+        del config.stash[_guard]

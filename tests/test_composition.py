@@ -5,15 +5,16 @@ from __future__ import annotations
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.composition import SERVERS, Answer, Composition, build_wheel, until
+from tests.composition import SERVERS, Answer, Composition, build_wheel
 from tests.pages import ROOT, blocks_of, clean_environment
+from tests.patience import until
+from watchword.core.limits import ACCESS_TTL, SECOND
 
 BASE = "/api/auth"
 
@@ -49,10 +50,9 @@ def refresh(composed: Composition, grant: dict[str, Any], key: str) -> Answer:
 def test_the_six_steps_on_both_servers_in_turn(composed: Composition) -> None:
     """Whichever server is asked, each knows what the other one did."""
     first = login(composed)
-    signed_in = time.monotonic()
     for _ in SERVERS:
         assert secure(composed, first).status == 200
-    time.sleep(max(0, signed_in + 2 - time.monotonic()))  # the token's life
+    composed.advance(ACCESS_TTL // SECOND)
     assert secure(composed, first).body["code"] == "token_expired"
 
     second = refresh(composed, first, "the-key-of-this-one-refresh").body
@@ -76,7 +76,7 @@ def test_the_clients_address_is_what_the_proxy_saw(composed: Composition) -> Non
     answer = composed.call("GET", f"{BASE}/sessions", Authorization=bearer, **forged)
     assert answer.status == 200
     for server in composed.servers.values():
-        until(lambda log=server.log: "127.0.0.2 GET" in log.read_text())
+        until(lambda log: "127.0.0.2 GET" in log.read_text(), server.log)
         assert "192.0.2.66" not in server.log.read_text()
 
 
@@ -122,12 +122,14 @@ def test_servers_are_restarted_one_by_one_and_no_refresh_fails(
                 return
             grant = answer.body
 
+    def got_on(least: int) -> bool:
+        return len(answers) > least or not client.is_alive()
+
     client = threading.Thread(target=go_on)
     client.start()
     try:
         for server in SERVERS:
-            seen = len(answers)
-            until(lambda seen=seen: len(answers) > seen + 10 or not client.is_alive())
+            until(got_on, len(answers) + 10)
             composed.restart(server, number)
     finally:
         over.set()

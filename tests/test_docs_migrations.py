@@ -29,7 +29,6 @@ def test_the_guide_leads_to_an_app_that_works(guide: str, tmp_path: Path) -> Non
         env=clean_environment(PYTHONPATH=f"{tmp_path}:{ROOT}"),
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -58,7 +58,6 @@ def curl_of(page: Path, place: str, live: Live, **variables: str) -> str:
         env=clean_environment(**variables),
         capture_output=True,
         text=True,
-        timeout=30,
         check=True,
     )
     return done.stdout
@@ -107,9 +106,7 @@ def test_the_script_of_the_browser_page_refreshes_once_for_all(tmp_path: Path) -
     (script,) = [block.text for block in blocks_of(BROWSER) if block.kind == "js"]
     program = tmp_path / "tabs.mjs"
     program.write_text(STAND_INS + script + STORY)
-    done = subprocess.run(
-        [NODE, program], capture_output=True, text=True, timeout=30, check=False
-    )
+    done = subprocess.run([NODE, program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "statuses": [200, 200, 200, 200],

@@ -16,7 +16,8 @@ from typing import Final
 import pytest
 
 from tests.pages import COMMAND, ROOT, clean_environment, files_of
-from tests.test_docs import ADDRESS, SHAPES, assert_alike, steps_of, wait_for
+from tests.servers.process import end, wait_for
+from tests.test_docs import ADDRESS, SHAPES, assert_alike, steps_of
 
 PAGE: Final = ROOT / "docs/tutorial.md"
 FILES: Final = files_of(PAGE)
@@ -48,8 +49,7 @@ def url(folder: Path) -> Iterator[str]:
         wait_for(port, process)
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(10) in {0, -signal.SIGTERM}
+        assert end(process) in {0, -signal.SIGTERM}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,6 @@ def printed(folder: Path, url: str) -> list[str]:
         env=clean_environment(PATH=path),
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -99,7 +98,6 @@ def test_the_test_of_the_tutorial_passes(tmp_path: Path) -> None:
         env=clean_environment(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"),
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stdout

@@ -50,7 +50,6 @@ def test_the_programs_print_what_the_page_says(
         ),
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
     assert (done.stdout, done.stderr) == (expected.text, "")
@@ -63,7 +62,6 @@ def test_the_line_for_the_feed_is_answered_so(follower: Follower) -> None:
         env=clean_environment(secret=follower.credentials[1]),
         capture_output=True,
         text=True,
-        timeout=30,
         check=True,
     )
     shown, told = json.loads(BLOCKS[place + 1].text), json.loads(done.stdout)

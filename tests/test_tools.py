@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.pages import ROOT
+from tests.patience import until
+from tests.servers import guard
 
 pytest_plugins = ["pytester"]
 
@@ -66,3 +69,43 @@ def test_skipped_test_fails_in_ci(
     monkeypatch.setenv("CI", in_ci)
     ours.makepyfile("import pytest\n\ndef test_one():\n    pytest.skip('no store')")
     assert ours.runpytest_subprocess("-pno:cacheprovider").ret == code
+
+
+LEAVES: Final = """
+import os, signal, subprocess, sys
+from pathlib import Path
+from tests.servers import guard
+
+PROGRAM = [sys.executable, "-c", "import time; time.sleep(600)"]
+
+def test_one(request):
+    started = [subprocess.Popen(PROGRAM), subprocess.Popen(PROGRAM, env={{}})]
+    guard.note(started[1].pid)
+    request.config.started = started  # so that nothing collects them
+    Path("started").write_text(" ".join(str(one.pid) for one in started))
+    {then}
+"""
+
+
+@pytest.mark.parametrize(
+    ("then", "code", "named"),
+    [("pass", 1, 2), ("os.kill(os.getpid(), signal.SIGKILL)", -9, 0)],
+    ids=["ended", "killed"],
+)
+def test_what_a_test_has_started_does_not_outlive_the_run(
+    ours: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    then: str,
+    code: int,
+    named: int,
+) -> None:
+    """With its environment or without; and a run that leaves it behind fails."""
+    monkeypatch.delenv(guard.MARK)  # a run of its own
+    with (ours.path / "conftest.py").open("a") as conftest:
+        conftest.write("\nguard.ENDING = 0.1\n")
+    ours.makepyfile(LEAVES.format(then=then))
+    done = ours.runpytest_subprocess("-pno:cacheprovider", "-Wignore")
+    assert done.ret == code
+    assert str(done.stdout).count("a process outlived the tests") == named
+    left = (ours.path / "started").read_text().split()
+    until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in left))

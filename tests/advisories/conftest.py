@@ -136,7 +136,7 @@ def no_connections(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """A server process; it must have survived."""
-    with Live(tmp_path_factory.mktemp("live") / "data", seconds=1) as server:
+    with Live(tmp_path_factory.mktemp("live") / "data") as server:
         yield server
         assert server.process.poll() is None
         assert "Traceback" not in server.printed()

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.browser.serving import Site
+from tests.patience import PATIENCE
 from tests.scenarios.api import PASSWORD
 from tests.server.test_docs_page import CHROMIUM, LAUNCH_ARGS
 
@@ -37,6 +38,24 @@ STORED: Final = """
     all.onsuccess = () => { database.close(); resolve(all.result); };
   };
 })
+"""
+# The page's clock is run ahead by a test, and not by how long the browser takes.
+PATIENT: Final = """
+() => {
+  const wait = window.setTimeout;
+  window.setTimeout = (work, time) => (time === 15000 ? 0 : wait(work, time));
+}
+"""
+# A tab waits a second, and a new one a quarter, for what another one tells it; then it
+# refreshes by itself. How long that takes is for the machine to say.
+TOLD: Final = """
+{
+  const wait = window.setTimeout;
+  window.setTimeout = (work, time) => {
+    const waits = !window.alone && (time === 1000 || time === 250);
+    return wait(work, waits ? 300_000 : time);
+  };
+}
 """
 SECURE: Final = "/api/auth/secure"
 
@@ -97,6 +116,10 @@ class Visitor:
         self.context = context
         self.site = site
 
+    def let_tabs_tell(self) -> None:
+        """From now on a tab waits to be told, unless its `window.alone` is set."""
+        self.context.add_init_script(TOLD)
+
     def open(self, **options: Any) -> Tab:
         tab = Tab(self.context.new_page(), self.site, options)
         tab.load()
@@ -135,6 +158,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def visitor(chromium: Browser, site: Site) -> Iterator[Visitor]:
     context = chromium.new_context()
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE * 1000)
     yield Visitor(context, site)
     context.close()

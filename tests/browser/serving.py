@@ -20,6 +20,7 @@ import uvicorn
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
+from tests.patience import PATIENCE, until
 from tests.scenarios.api import BASE, PASSWORD
 from watchword.bootstrap import Watchword
 from watchword.config import Settings
@@ -29,7 +30,6 @@ from watchword.server.app import make_app
 from watchword.server.protocol import BoundedProtocol
 from watchword.testing import ManualClock
 
-START_SECONDS: Final = 10
 REFRESH: Final = f"{BASE}/refresh"
 ANYBODY: Final = {
     "access-control-allow-origin": "*",
@@ -156,11 +156,8 @@ class Site:
             target=self._loop.run_until_complete, args=(serving,)
         )
         self._thread.start()
-        deadline = time.monotonic() + START_SECONDS
-        while not self._server.started:
-            assert self._thread.is_alive()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: self._server.started or not self._thread.is_alive())
+        assert self._server.started
         self.run(self.engine.accounts.register("alice", PASSWORD))
         return self
 
@@ -179,7 +176,7 @@ class Site:
 
     def run(self, work: Coroutine[Any, Any, Found]) -> Found:
         """In the server's thread."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_SECONDS)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
 
     def sessions(self) -> list[Session]:
         """Those of alice that live, the oldest first."""

@@ -7,7 +7,7 @@ import json
 import pytest
 from playwright.sync_api import Route
 
-from tests.browser.conftest import SECURE, Visitor
+from tests.browser.conftest import PATIENT, SECURE, Visitor
 from tests.browser.serving import REFRESH
 from tests.scenarios.api import BASE
 from watchword.core.limits import ACCESS_TTL, HOUR, MINUTE
@@ -128,6 +128,7 @@ def test_a_page_in_use_refreshes_ahead_and_an_idle_one_does_not(
     tab = visitor.open()
     tab.page.clock.install()
     tab.load()
+    tab.page.evaluate(PATIENT)
     tab.login()
     assert tab.call() == 200
     assert tab.events == ["refreshed"]

@@ -14,6 +14,7 @@ import pytest
 
 from tests.browser.conftest import SECURE, Tab, Visitor
 from tests.browser.serving import REFRESH, Fault
+from tests.patience import until
 from watchword.core.limits import ACCESS_TTL, HOUR
 
 MODES = pytest.mark.parametrize("mode", ["cookie", "bearer"])
@@ -53,6 +54,7 @@ def test_three_tabs_through_many_expiries_with_a_fifth_of_the_answers_lost(
     visitor: Visitor, mode: str
 ) -> None:
     """Nobody is logged out, every call succeeds, and each expiry is one rotation."""
+    visitor.let_tabs_tell()
     tabs = visitor.sign_in(3, mode=mode)
     losing = visitor.site.line.fault = Losing(0.2)
     for expiry in range(1, EXPIRIES + 1):
@@ -76,7 +78,7 @@ def test_a_tab_that_is_closed_before_the_answer_loses_nothing(
     visitor.site.line.fault = lambda path: "lost" if path == REFRESH else None
     visitor.site.clock.advance(ACCESS_TTL)
     tab.page.evaluate("(url) => { auth.fetch(url).catch(() => {}); }", SECURE)
-    tab.page.wait_for_timeout(100)
+    until(visitor.site.line.count)
     (record,) = tab.stored()
     assert visitor.site.line.sent_to(REFRESH)["idempotency-key"] == record["retryKey"]
     tab.page.close()
@@ -119,12 +121,14 @@ PUT_BACK = """
 
 def test_a_new_tab_is_told_the_token_of_the_others(visitor: Visitor) -> None:
     """It refreshes by itself only where nobody answers."""
+    visitor.let_tabs_tell()
     (tab,) = visitor.sign_in()
     other = visitor.open()
     assert other.call() == 200
     assert visitor.site.line.count() == 0
     tab.page.close()
     assert other.load() is True
+    other.page.evaluate("window.alone = true")
     assert other.call() == 200
     assert visitor.site.line.count() == 1
 

@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,10 @@ from typing import Any
 import pytest
 
 from tests.cli.terminal import PASSWORD, Terminal
+from tests.patience import PATIENCE, until
+from tests.servers.process import end
 
 PROGRAM = str(Path(sys.executable).with_name("watchword"))
-SECONDS = 20
 
 
 class Process:
@@ -55,21 +55,22 @@ class Process:
         return self._seen.decode().replace("\r\n", "\n")
 
     def wait_for(self, pattern: str) -> re.Match[str]:
-        deadline = time.monotonic() + SECONDS
-        while time.monotonic() < deadline:
-            if found := re.search(pattern, self.printed(), re.MULTILINE):
-                return found
-            time.sleep(0.05)
-        pytest.fail(f"{pattern!r} did not come:\n{self.printed()}")
+        found: list[re.Match[str]] = []
+
+        def came() -> bool:
+            found.extend(re.finditer(pattern, self.printed(), re.MULTILINE))
+            assert found or self.process.poll() is None, self.printed()
+            return bool(found)
+
+        until(came)
+        return found[0]
 
     def type(self, text: str) -> None:
         assert self._main is not None
         os.write(self._main, text.encode())
 
     def stop(self) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(SECONDS)
+        code = end(self.process)
         if self._main is not None:
             os.close(self._main)
             self._main = None
@@ -91,14 +92,16 @@ def start(tmp_path: Path) -> Iterator[Any]:
 
 def shell(line: str) -> dict[str, Any]:
     """The answer to a line that was printed for a user, once the server is up."""
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
+    printed: list[bytes] = []
+
+    def answered() -> bool:
         done = subprocess.run(["sh", "-c", line], capture_output=True, check=False)
-        if done.returncode == 0 and done.stdout:
-            answer: dict[str, Any] = json.loads(done.stdout)
-            return answer
-        time.sleep(0.1)
-    pytest.fail(f"no answer to {line}")
+        printed.append(done.stdout)
+        return done.returncode == 0 and bool(done.stdout)
+
+    until(answered)
+    answer: dict[str, Any] = json.loads(printed[-1])
+    return answer
 
 
 CURL = r"^  (curl -s (?:.*\\\n)?.*)$"
@@ -126,10 +129,7 @@ def test_without_a_terminal_the_password_is_in_a_file_of_ours(
     terminal.run("sessions", "revoke", "--all")
     secure = docs.removesuffix("/docs") + "/api/auth/secure"
     asking = f"curl -s -H 'Authorization: Bearer {answer['accessToken']}' {secure}"
-    deadline = time.monotonic() + SECONDS  # the second that is promised: scenario 34
-    while (code := shell(asking).get("code")) is None and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert code == "token_revoked"
+    until(lambda: shell(asking).get("code") == "token_revoked")
 
     assert server.stop() in {0, -signal.SIGTERM}  # uvicorn passes the signal on
     again = start("serve", "--port", "0")
@@ -160,7 +160,7 @@ def test_behind_a_proxy_the_line_to_try_says_https(start: Any) -> None:
 
 def test_a_server_that_others_reach_names_all_that_it_lacks(start: Any) -> None:
     server = start("serve", "--host", "0.0.0.0")
-    assert server.process.wait(SECONDS) == 2
+    assert server.process.wait(PATIENCE) == 2
     assert len(server.printed().splitlines()) == 3
 
 
@@ -183,14 +183,17 @@ def test_following_shows_what_comes_from_now_on(start: Any, tmp_path: Path) -> N
     terminal = Terminal(tmp_path / "data")
     terminal.add("alice")
     following = start("audit", "--follow", "--json", "--data", "data")
-    deadline = time.monotonic() + SECONDS
-    while not following.printed() and time.monotonic() < deadline:
+
+    def shown() -> bool:
         terminal.run("user", "disable", "alice")  # until it has started, and after
+        return bool(following.printed())
+
+    until(shown)
     event = json.loads(following.wait_for(r"^{.*}$")[0])
     assert event["type"] == "user_updated"
     assert "user_created" not in following.printed()
     following.process.send_signal(signal.SIGINT)
-    assert following.process.wait(SECONDS) == 0
+    assert following.process.wait(PATIENCE) == 0
 
 
 def test_help_is_quick() -> None:

@@ -23,15 +23,12 @@ LIFE = 120
 class Stage:
     """The server as clients reach it, and their clocks; `auth()` is a client's."""
 
-    def __init__(
-        self, live: Live, middle: Middle, file: Path, server_off: Path
-    ) -> None:
+    def __init__(self, live: Live, middle: Middle, file: Path) -> None:
         self.live = live
         self.middle = middle
         self.url = middle.url
         self.file = file
         self.ahead = 0.0
-        self._server_off = server_off
 
     def auth(self, issuer: str | None = None, **given: Any) -> Auth:
         clocks = Clocks(
@@ -51,16 +48,11 @@ class Stage:
 
     def expire(self) -> None:
         """Time goes by for the server alone: the clients know nothing of it."""
-        off = int(self._server_off.read_text()) + LIFE
-        aside = self._server_off.with_suffix(".new")
-        aside.write_text(str(off))
-        aside.replace(self._server_off)  # never half of it
+        self.live.advance(LIFE)
 
     def server_clock(self) -> Clocks:
         """One that agrees with the server's, and stands on no other."""
-        return Clocks(
-            time.monotonic, lambda: time.time() + int(self._server_off.read_text())
-        )
+        return Clocks(time.monotonic, lambda: time.time() + self.live.off_by)
 
     def kept(self) -> Any:
         return json.loads(self.file.read_text())
@@ -83,16 +75,12 @@ def generation_of(refresh_token: str) -> int:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Live, Path]]:
-    folder = tmp_path_factory.mktemp("client")
-    off = folder / "off-by"
-    off.write_text("0")
-    with Live(folder / "data", CLOCK_OFF_BY=str(off)) as live:
-        yield live, off
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with Live(tmp_path_factory.mktemp("client") / "data", clock=True) as live:
+        yield live
 
 
 @pytest.fixture
-def stage(server: tuple[Live, Path], tmp_path: Path) -> Iterator[Stage]:
-    live, off = server
-    with Middle(live.port) as middle:
-        yield Stage(live, middle, tmp_path / "app" / "session.json", off)
+def stage(server: Live, tmp_path: Path) -> Iterator[Stage]:
+    with Middle(server.port) as middle:
+        yield Stage(server, middle, tmp_path / "app" / "session.json")

@@ -11,6 +11,8 @@ from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple, Self
 
+from tests.patience import PATIENCE
+
 REFRESH = "/api/auth/refresh"
 
 
@@ -105,7 +107,9 @@ class Middle:
     def _forward(self, seen: Seen) -> Given:
         if not self._behind:
             return Given(200)
-        connection = http.client.HTTPConnection("127.0.0.1", self._behind, timeout=15)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self._behind, timeout=PATIENCE
+        )
         try:
             headers = {
                 k: v for k, v in seen.headers.items() if k.lower() != "connection"

@@ -40,7 +40,7 @@ async def run(issuer: str, api: str, file: str, tasks: int) -> None:
     async with httpx2.AsyncClient(
         auth=auth,
         verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-        timeout=60,
+        timeout=300,
         limits=httpx2.Limits(max_connections=None),
     ) as http:
         tell("ready")

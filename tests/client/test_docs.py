@@ -44,7 +44,6 @@ def done(command: list[str], home: Path) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
     assert finished.returncode == 0, finished.stderr

@@ -11,6 +11,7 @@ import pytest
 from tests.client.conftest import LIFE, Stage
 from tests.client.crowd import crowd
 from tests.client.middle import LOST, REFRESH, Given, Seen
+from tests.patience import PATIENCE
 
 
 @pytest.mark.parametrize("arrives", [True, False])
@@ -23,7 +24,7 @@ def test_killed_between_request_and_answer_the_next_process_goes_on(
 
     def hold(_: Seen) -> Given | None:
         arrived.set()
-        go_on.wait(20)
+        go_on.wait(PATIENCE)
         return None if arrives else Given(500)
 
     stage.middle.then(REFRESH, hold)
@@ -31,7 +32,7 @@ def test_killed_between_request_and_answer_the_next_process_goes_on(
     how = {"processes": 1, "tasks": 1}
     with crowd(stage.url, stage.live.url, stage.file, **how) as clients:
         clients.tell(stage.ahead)
-        assert arrived.wait(20)
+        assert arrived.wait(PATIENCE)
         clients.processes[0].kill()
         clients.processes[0].wait()
     go_on.set()

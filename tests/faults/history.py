@@ -89,12 +89,11 @@ def violations(
     *,
     tails: Sequence[Tail] = (),
     may_rewind: int = 0,
-    reach: float = 5,
 ) -> list[Violation]:
     """Every broken promise of a history; none where the rule explains it.
 
-    `reach` is after how many seconds a revocation is known to the servers that did not
-    make it, outages included.
+    A server that did not make a revocation hears of it a little later, and when it was
+    cut off, once it is not any more: that it does is for the end of the load to see.
     """
     sessions: dict[str, list[Call]] = defaultdict(list)
     found: list[Violation] = []
@@ -107,7 +106,7 @@ def violations(
     for session, own in sessions.items():
         one = _Session(own, tails)
         found += one.successors()
-        found += one.revocations(reach)
+        found += one.revocations()
         found += one.refusals()
         events = [event for event in rewound if event.session == session]
         found += [
@@ -146,7 +145,7 @@ class _Session:
             if before and newest[before - 1] > call.grown:
                 yield Violation(LOST, call)
 
-    def revocations(self, reach: float) -> Iterable[Violation]:
+    def revocations(self) -> Iterable[Violation]:
         """Once somebody was told that it is over, nothing of it works."""
         told = [call for call in self._calls if self._tells_the_end(call)]
         if not told:
@@ -157,9 +156,7 @@ class _Session:
             if call.status != 200 or since <= 0:
                 continue
             here = call.server == end.server  # at once where it was said
-            if call.verb == "refresh" or (
-                call.verb == "secure" and (here or since > reach)
-            ):
+            if call.verb == "refresh" or (call.verb == "secure" and here):
                 yield Violation(ALIVE, call)
 
     def refusals(self) -> Iterable[Violation]:

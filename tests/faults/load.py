@@ -22,7 +22,8 @@ import httpx2
 import msgspec
 
 from tests.faults.history import Call, Verb, violations
-from tests.faults.serving import PASSWORD, PATIENCE, Server
+from tests.faults.serving import PASSWORD, Server
+from tests.patience import PATIENCE
 from tests.scenarios.api import Api, code_of
 
 BACK_OFF, BACK_OFF_MAX = 0.02, 0.2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import json
 import os
 import select
@@ -20,12 +19,12 @@ from typing import Final, Self
 import httpx2
 
 from tests.faults.history import Rewound
-from tests.servers.process import free_port
+from tests.patience import PATIENCE
+from tests.servers.process import at_end, free_port
 from watchword.ports import EventType
 from watchword.testing.store_contract.backend import Place
 
 PASSWORD: Final = "correct horse battery staple 41"
-PATIENCE: Final = 30
 _FORKER: Final = Path(__file__).with_name("forker.py")
 
 
@@ -39,7 +38,7 @@ class Forker:
             stdout=subprocess.PIPE,
             text=True,
         )
-        atexit.register(self._process.communicate)
+        at_end(self._process.communicate)
 
     def fork(self, command: list[str], environment: dict[str, str], log: Path) -> int:
         """The id of a new server."""

@@ -14,7 +14,8 @@ import pytest
 
 from tests.faults.history import Tail, violations
 from tests.faults.load import HONEST, USUAL, Mix, load
-from tests.faults.serving import PATIENCE, rewound, serving
+from tests.faults.serving import rewound, serving
+from tests.patience import auntil
 from tests.servers.postgresql import Postgresql
 from watchword.core.limits import REWIND_LIMIT
 from watchword.testing.store_contract.backend import Place
@@ -47,9 +48,7 @@ class Pair:
         await self._until("SELECT 1 WHERE NOT EXISTS (TABLE pg_stat_replication)")
 
     async def _until(self, condition: str) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while not await asyncio.to_thread(self.primary.execute, condition):  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+        await auntil(lambda: asyncio.to_thread(self.primary.execute, condition))
 
     def fail_over(self) -> None:
         """The primary dies; the replica is one when this returns."""
@@ -128,5 +127,4 @@ async def test_a_synchronous_standby_has_all_that_was_acknowledged(
         clients.mix = USUAL
         await asyncio.to_thread(pair.fail_over)
         await clients.answers(200)
-    # A server that is cut off hears of a logout when it is not any more.
-    assert violations(clients.calls, await rewound(place), reach=PATIENCE) == []
+    assert violations(clients.calls, await rewound(place)) == []

@@ -57,7 +57,6 @@ LOGOUT = call("logout", 3, generation=2)
         (LOST, [refresh(3, 0, "k0")]),
         (ALIVE, [LOGOUT, refresh(4, 2, "k2")]),
         (ALIVE, [LOGOUT, call("secure", 3.2)]),
-        (ALIVE, [LOGOUT, call("secure", 9, server="B")]),
         (ALIVE, [call("logout", 2, 503, retry_after=True), LOGOUT, call("secure", 4)]),
         (ALIVE, [refused(3, 0, None, "refresh_reused"), refresh(4, 2, "k2")]),
         (OUT, [refused(3, 2, "k2", "session_revoked")]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ import pytest
 
 from tests.faults.history import Tail, violations
 from tests.faults.load import HONEST, load
-from tests.faults.serving import PATIENCE, rewound, serving
+from tests.faults.serving import rewound, serving
+from tests.patience import auntil
 from tests.servers.redis import Cluster, Redis
 from watchword.core.limits import REWIND_LIMIT
 from watchword.testing.store_contract.backend import Place
@@ -58,12 +59,12 @@ async def test_masters_are_lost_one_after_another(
                 _ask(replica, "CLUSTER FAILOVER TAKEOVER")
             if how == "elected":
                 await clients.answers(1, 503)
-            await _until(partial(_is_master, replica))
+            await auntil(partial(_is_master, replica))
             if how != "asked":
                 tails.append(Tail(cut, time.monotonic(), waited=True))
                 await clients.answers(20)
                 master.start()
-            await _until(cluster.is_settled)
+            await auntil(cluster.is_settled)
     assert not violations(
         clients.calls, await rewound(place), tails=tails, may_rewind=REWIND_LIMIT
     )
@@ -84,7 +85,7 @@ async def test_a_tail_that_no_replica_has_is_healed_by_rewinding(
         others = [one for _ in "123" if (one := (await clients.send("A", "login"))[1])]
         await clients.hold()
         pairs = [cluster.pair(number) for number in range(cluster.masters)]
-        await _until(lambda: all(_is_even(*pair) for pair in pairs))
+        await auntil(lambda: all(_is_even(*pair) for pair in pairs))
         cut = time.monotonic()
         for _, replica in pairs:
             _ask(replica, "CONFIG SET masterauth", "nobody has this one")
@@ -101,7 +102,7 @@ async def test_a_tail_that_no_replica_has_is_healed_by_rewinding(
         for master, replica in pairs:
             _ask(replica, "CONFIG SET masterauth", "")
             master.start(wait=False)
-        await _until(cluster.is_settled)
+        await auntil(cluster.is_settled)
         tail = Tail(cut, time.monotonic(), waited=True)
         await clients.allow()
         ended = await asyncio.gather(
@@ -132,9 +133,3 @@ def _is_master(node: Redis) -> bool:
 def _is_even(master: Redis, replica: Redis) -> bool:
     offset = "master_repl_offset"
     return bool(_told(master, offset) == _told(replica, offset))
-
-
-async def _until(done: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not done():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)

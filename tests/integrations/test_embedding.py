@@ -275,7 +275,6 @@ def test_an_api_that_only_verifies_loads_nothing_of_the_server(name: str) -> Non
         env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=30,
         check=False,
     )
     assert (done.stdout, done.stderr) == ("\n", "")

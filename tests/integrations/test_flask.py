@@ -189,7 +189,6 @@ def test_a_process_that_forks_leaves_its_engine_alone(folder: Path) -> None:
         env=clean_environment(PYTHONPATH=str(ROOT / "examples")),
         capture_output=True,
         text=True,
-        timeout=30,
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, "session_revoked\n"), done.stderr

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import socket
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,11 +17,10 @@ from starlette.testclient import TestClient
 
 from tests.integrations.stories import bearer, code_of, embedded_story, example, login
 from tests.pages import ROOT, blocks_of, clean_environment
-from tests.servers.process import free_port
+from tests.servers.process import end, free_port, wait_for
 
 PAGE: Final = ROOT / "docs/frameworks.md"
 EXAMPLES: Final = ROOT / "examples"
-START_SECONDS: Final = 20
 
 
 def test_every_program_is_an_example_and_every_example_is_shown() -> None:
@@ -60,24 +56,10 @@ def served(folder: Path) -> Iterator[tuple[str, list[str]]]:
             ["bash", "-eu", "-c", start], env=environment, stdout=log, stderr=log
         )
     try:
-        wait_for(int(port), server, folder / "log")
+        wait_for(int(port), server)
         yield f"http://127.0.0.1:{port}", made[1:]
     finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(10)
-
-
-def wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            assert server.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)  # a process of its own: there is no clock to set
-        else:
-            return
+        end(server)
 
 
 def test_the_commands_of_the_page_work(served: tuple[str, list[str]]) -> None:
@@ -86,7 +68,6 @@ def test_the_commands_of_the_page_work(served: tuple[str, list[str]]) -> None:
         ["bash", "-eu", "-c", commands],
         capture_output=True,
         text=True,
-        timeout=30,
         check=True,
     )
     (shown,) = [b.text for b in blocks_of(PAGE) if b.kind == "json"]

@@ -19,6 +19,8 @@ import httpx2
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tests.patience import PATIENCE
+from tests.servers.process import end
 from tests.servers.stores import STORES
 from watchword.bootstrap import Watchword
 from watchword.config import Settings
@@ -28,7 +30,6 @@ from watchword.testing import ManualClock, SeededEntropy
 
 PASSWORD = "correct horse battery staple 41"
 BASE = "/api/auth"
-START_SECONDS = 15
 RUNNER = Path(__file__).with_name("runner.py")
 
 
@@ -202,11 +203,15 @@ class Server:
     async def start(self, *flags: str) -> Self:
         """Launch it, and come back when it answers."""
         self.launch(*flags)
-        await self.wait_until_ready()
+        try:
+            await self.wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     async def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         async with httpx2.AsyncClient(base_url=self.url, trust_env=False) as client:
             while True:
                 with contextlib.suppress(httpx2.TransportError):
@@ -221,24 +226,39 @@ class Server:
         """Kill -9: nothing is finished, nothing is said."""
         assert self._process is not None
         assert self._process.poll() is None, "it went away by itself"
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait(START_SECONDS)
+        end(self._process, signal.SIGKILL)
 
     def wait(self) -> int:
         assert self._process is not None
-        return self._process.wait(START_SECONDS)
+        return self._process.wait(PATIENCE)
 
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
         assert self._process is not None
-        if self._process.poll() is None:
-            self._process.terminate()
-        return self._process.wait(START_SECONDS)
+        return end(self._process)
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.stop()
 
     @contextlib.asynccontextmanager
     async def api(self, *, connections: int = 100) -> AsyncIterator[Api]:
         limits = httpx2.Limits(max_connections=connections)
         async with httpx2.AsyncClient(
-            base_url=self.url, limits=limits, trust_env=False, timeout=15
+            base_url=self.url, limits=limits, trust_env=False, timeout=PATIENCE
         ) as client:
             yield Api(client)
+
+
+@contextlib.asynccontextmanager
+async def two_processes(folder: Path) -> AsyncIterator[tuple[Api, Api]]:
+    """Two servers of one folder."""
+    async with (
+        Server(folder, name="one") as one,
+        Server(folder, name="two") as two,
+        one.api() as here,
+        two.api() as there,
+    ):
+        yield here, there

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx2
 
+from tests.patience import auntil
 from tests.scenarios.api import Api, Server
 from tests.scenarios.world import key
 
@@ -93,18 +94,12 @@ async def at_work(
 async def more_from(people: Sequence[Person]) -> None:
     """Until each of them has got on with it."""
     before = [person.rotations for person in people]
-    await until(
+    await auntil(
         lambda: all(
             person.rotations > past + 1
             for person, past in zip(people, before, strict=True)
         )
     )
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not true():  # noqa: ASYNC110 - other processes have to get there
-            await asyncio.sleep(0.02)
 
 
 def workers_of(server: Server) -> set[int]:

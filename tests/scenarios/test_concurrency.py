@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.api import LocalApi, Server, code_of
+from tests.scenarios.api import LocalApi, code_of, two_processes
 from tests.scenarios.conftest import MakeWorld
 from tests.scenarios.world import Faulty, World, generation_of, key
 from watchword.core.limits import SECOND
@@ -38,23 +38,17 @@ async def test_s09_simultaneous_refreshes_with_one_key_get_one_successor(
 
 async def test_s09_across_two_processes_on_one_folder(tmp_path: Path) -> None:
     """Half of them ask one process, half the other."""
-    one = await Server(tmp_path / "data", name="one").start()
-    two = await Server(tmp_path / "data", name="two").start()
-    try:
-        async with one.api() as first, two.api() as second:
-            r0 = (await first.login("admin"))["refreshToken"]
-            for round_ in range(2):  # more would be limited in rate
-                apis = [first, second] * 50
-                asked = [api.refresh(r0, key(round_)) for api in apis]
-                answers = await asyncio.gather(*asked)
-                assert Counter(a.status_code for a in answers) == {200: 100}
-                successors = {a.json()["refreshToken"] for a in answers}
-                assert len(successors) == 1
-                assert r0 not in successors
-                r0 = successors.pop()
-    finally:
-        one.stop()
-        two.stop()
+    async with two_processes(tmp_path / "data") as (first, second):
+        r0 = (await first.login("admin"))["refreshToken"]
+        for round_ in range(2):  # more would be limited in rate
+            apis = [first, second] * 50
+            asked = [api.refresh(r0, key(round_)) for api in apis]
+            answers = await asyncio.gather(*asked)
+            assert Counter(a.status_code for a in answers) == {200: 100}
+            successors = {a.json()["refreshToken"] for a in answers}
+            assert len(successors) == 1
+            assert r0 not in successors
+            r0 = successors.pop()
 
 
 async def test_s10_without_keys_one_is_answered_and_the_session_is_revoked(

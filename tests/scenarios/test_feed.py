@@ -7,14 +7,14 @@ API with a Verifier  -->  proxy  -->  server
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, get_args
 
 import pytest
 import pytest_asyncio
 
 from tests.cli.terminal import Terminal
+from tests.patience import auntil
 from tests.server.following import Follower
 from tests.server.live import Live
 from tests.servers.process import free_port
@@ -23,8 +23,6 @@ from watchword.core import limits
 from watchword.errors import WatchwordError
 from watchword.verify import Verifier
 from watchword.verify.verifier import CutOff, monotonic
-
-PATIENCE = 20
 
 
 class Site:
@@ -99,13 +97,6 @@ async def code_of(verifier: Verifier, grant: Any) -> str:
     return "ok"
 
 
-async def until(reached: Callable[[], Awaitable[bool]]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not await reached():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
-
-
 async def becomes(code: str, verifier: Verifier, grant: Any) -> None:
     """Until the API answers so; it must not accept the token on the way."""
 
@@ -114,14 +105,11 @@ async def becomes(code: str, verifier: Verifier, grant: Any) -> None:
         assert found in {code, "store_unavailable"}
         return found == code
 
-    await until(reached)
+    await auntil(reached)
 
 
 async def follows(verifier: Verifier) -> None:
-    async def reached() -> bool:
-        return verifier.health().feed == "following"
-
-    await until(reached)
+    await auntil(lambda: verifier.health().feed == "following")
 
 
 async def test_s39_cut_off_it_refuses_after_the_bound_and_recovers_by_itself(
@@ -149,7 +137,7 @@ async def test_s39_cut_off_it_refuses_after_the_bound_and_recovers_by_itself(
         async def noticed() -> bool:
             return closed.health().feed_error is not None
 
-        await until(noticed)
+        await auntil(noticed)
         site.between.mend()
         await becomes("ok", closed, alice)
         assert await code_of(closed, bob) == "token_revoked"
@@ -183,7 +171,7 @@ async def test_s52_an_answer_held_up_for_half_a_minute_is_half_a_minute_old(
         assert await code_of(api, bob) == "ok"
         site.between.freeze()
         await site.revoke(alice)  # has the waiting poll answered: this is held up
-        await asyncio.sleep(1)
+        await auntil(lambda: site.between.held)
         followed = api._followed
         assert followed is not None
         taken: list[int | None] = []
@@ -197,10 +185,7 @@ async def test_s52_an_answer_held_up_for_half_a_minute_is_half_a_minute_old(
         site.pass_the_bound()
         site.between.thaw()
 
-        async def arrived() -> bool:
-            return bool(taken)
-
-        await until(arrived)
+        await auntil(lambda: taken)
         assert (taken[0] or 0) > limits.FEED_STALE
         await becomes("ok", api, bob)
         assert await code_of(api, alice) == "token_revoked"
@@ -215,7 +200,7 @@ async def test_s52_a_feed_that_was_restarted_forgets_nobody(site: Site) -> None:
         async def reached() -> bool:
             return await code_of(api, before) == "token_revoked"
 
-        await until(reached)
+        await auntil(reached)
         site.live.kill()
         await site.revoke(between)
         assert await code_of(api, before) == "token_revoked"
@@ -229,7 +214,7 @@ async def test_s52_a_feed_that_was_restarted_forgets_nobody(site: Site) -> None:
         async def reached_too() -> bool:
             return await code_of(api, after) == "token_revoked"
 
-        await until(reached_too)
+        await auntil(reached_too)
         assert await code_of(api, before) == "token_revoked"
         assert await code_of(api, alice) == "ok"
         # One that starts now, and has never heard of any of them.
@@ -265,5 +250,5 @@ async def test_s34_the_operator_reaches_every_api(site: Site) -> None:
         async def reached() -> bool:
             return await code_of(api, bob) == "token_revoked"
 
-        await until(reached)
+        await auntil(reached)
         assert await code_of(api, alice) == "ok"

@@ -100,15 +100,15 @@ async def test_s02_kill_9_around_the_commit_and_a_restart(
     """
     trigger = tmp_path / "die"
     server = Server(tmp_path / "data", WATCHWORD_REWIND_LIMIT="0")
-    await server.start(f"--die-{moment}-commit", str(trigger))
-    async with server.api() as api:
-        r0 = (await api.login("admin"))["refreshToken"]
-        trigger.touch()
-        with pytest.raises(httpx2.TransportError):
-            await api.refresh(r0, key())
-    assert server.wait() == -9
-    await server.start()
     try:
+        await server.start(f"--die-{moment}-commit", str(trigger))
+        async with server.api() as api:
+            r0 = (await api.login("admin"))["refreshToken"]
+            trigger.touch()
+            with pytest.raises(httpx2.TransportError):
+                await api.refresh(r0, key())
+        assert server.wait() == -9
+        await server.start()
         async with server.api() as api:
             answer = await api.refresh(r0, key())
             assert answer.status_code == 200

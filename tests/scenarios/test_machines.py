@@ -18,8 +18,9 @@ from typing import Any, Final
 
 import pytest
 
+from tests.patience import auntil
 from tests.scenarios.api import Api, Server, code_of
-from tests.scenarios.people import at_work, more_from, until, workers_of
+from tests.scenarios.people import at_work, more_from, workers_of
 from tests.scenarios.world import key
 from tests.servers.postgresql import Postgresql, postgresql
 from tests.servers.redis import single
@@ -109,9 +110,10 @@ class Caller:
         return code == "ok"
 
     async def sees_the_end(self, access: str) -> None:
-        async with asyncio.timeout(10):
-            while await self.accepted(access):  # noqa: ASYNC110 - nothing can be told
-                await asyncio.sleep(0.05)
+        async def ended() -> bool:
+            return not await self.accepted(access)
+
+        await auntil(ended)
         for _ in range(10):
             assert not await self.accepted(access)
             await asyncio.sleep(0.05)
@@ -189,9 +191,9 @@ async def test_while_the_database_is_away_nothing_is_ready_and_nobody_logged_out
             assert (asked.status_code, code_of(asked)) == (503, "store_unavailable")
             assert code_of(await api.secure(grant["accessToken"])) == "ok"
             os.kill(min(before), signal.SIGKILL)
-            await until(lambda: "another takes its place" in server.log.read_text())
+            await auntil(lambda: "another takes its place" in server.log.read_text())
             database.start()
-            await until(lambda: len(workers_of(server)) == 2)
+            await auntil(lambda: len(workers_of(server)) == 2)
             await server.wait_until_ready()
             async with server.api() as again:
                 answer = await again.refresh(grant["refreshToken"], key(1))

@@ -211,12 +211,12 @@ async def test_s24_one_rotation_and_a_clock_stepped_back_opens_no_grace(
 async def test_s25_a_restart_between_rotation_and_replay(tmp_path: Path) -> None:
     """Nothing that detects reuse lives in a process."""
     server = await Server(tmp_path / "data").start()
-    async with server.api() as api:
-        first = await api.login("admin")
-        second = (await api.refresh(first["refreshToken"], key())).json()
-    server.stop()
-    await server.start()
     try:
+        async with server.api() as api:
+            first = await api.login("admin")
+            second = (await api.refresh(first["refreshToken"], key())).json()
+        server.stop()
+        await server.start()
         async with server.api() as api:
             replay = await api.refresh(first["refreshToken"])
             assert code_of(replay) == "refresh_reused"

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from tests.patience import auntil
 from tests.scenarios.conftest import MakeWorld
 from tests.scenarios.world import THIEF, Faulty, World, key
 from watchword.batching import SHARE_MIN
@@ -65,9 +66,7 @@ async def test_s17_a_reuse_counts_though_nobody_waits_for_the_answer(
     await loaded.wait()
     thief.cancel()
     go_on.set()
-    async with asyncio.timeout(10):
-        while not await world.events(EventType.TOKEN_REUSE):  # noqa: ASYNC110
-            await asyncio.sleep(0)
+    await auntil(lambda: world.events(EventType.TOKEN_REUSE))
     assert await world.outcome(r1, key(1)) == "session_revoked"
 
 

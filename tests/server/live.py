@@ -13,17 +13,19 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from watchword.server.serve import GRACE_SECONDS
+from tests.patience import PATIENCE, until
+from tests.servers.process import end
 
 PASSWORD = "correct-horse-battery-staple-41"
 RUNNER = Path(__file__).with_name("runner.py")
 PROGRAM = Path(sys.executable).with_name("watchword")
-START_SECONDS = 20
-STOP_SECONDS = GRACE_SECONDS + 3
 
 
 class Live:
-    """`watchword serve` on a data folder; `seconds` is the deadline for a request."""
+    """`watchword serve` on a data folder; `seconds` is the deadline for a request.
+
+    With a `clock` time passes where the test says so: `advance`.
+    """
 
     def __init__(
         self,
@@ -31,6 +33,7 @@ class Live:
         *flags: str,
         seconds: float = 0,
         program: bool = False,
+        clock: bool = False,
         context: ssl.SSLContext | None = None,
         **environment: str,
     ) -> None:
@@ -45,6 +48,10 @@ class Live:
         self._command = [*front, "--data", str(data), "--port", str(self.port), *flags]
         outside = {k: v for k, v in os.environ.items() if "WATCHWORD" not in k}
         given = {"WATCHWORD_ADMIN_PASSWORD": PASSWORD, **environment}
+        self._clock = data.parent / f"{data.name}.clock"
+        if clock:
+            self._clock.write_text("0")
+            given["CLOCK_OFF_BY"] = str(self._clock)
         self._environment = outside | given
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -79,21 +86,35 @@ class Live:
                 stdout=log,
                 stderr=log,
             )
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                self.connect().close()
-            except OSError:
-                assert time.monotonic() < deadline, self.printed()
-                assert self.process.poll() is None, self.printed()
-                time.sleep(0.02)
-            else:
-                return self
+        try:
+            until(self._answers)
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, self.printed()
+        try:
+            self.connect().close()
+        except OSError:
+            return False
+        return True
 
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
-        self.process.terminate()
-        return self.process.wait(STOP_SECONDS)
+        return end(self.process)
+
+    @property
+    def off_by(self) -> int:
+        """Seconds that its clock is ahead of the machine's."""
+        return int(self._clock.read_text())
+
+    def advance(self, seconds: int) -> None:
+        """Time passes for the server alone."""
+        aside = self._clock.with_suffix(".new")
+        aside.write_text(str(self.off_by + seconds))
+        aside.replace(self._clock)  # never half of it
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -109,7 +130,7 @@ class Live:
         return 0
 
     def connect(self) -> socket.socket:
-        raw = socket.create_connection(("127.0.0.1", self.port), timeout=15)
+        raw = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
         if self.context is None:
             return raw
         try:

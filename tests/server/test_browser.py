@@ -22,6 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.patience import PATIENCE
 from tests.server.live import PASSWORD, Live
 from tests.server.test_docs_page import CHROMIUM, LAUNCH_ARGS
 from tests.server.test_https import certificate
@@ -164,7 +165,7 @@ class Visitor:
 def visitor(chromium: Browser, place: Place) -> Iterator[Visitor]:
     # A blank page of the API's own may call nobody; one with scripts is slow to load.
     context = chromium.new_context(bypass_csp=True)
-    context.set_default_timeout(5000)
+    context.set_default_timeout(PATIENCE * 1000)
     yield Visitor(context, place)
     context.close()
 

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from email.message import Message
 from importlib import resources
-from pathlib import Path
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from tests.patience import PATIENCE
+from tests.server.live import PASSWORD, Live
+from watchword.core.limits import ACCESS_TTL, SECOND
 from watchword.server.endpoints.docs import FILES
 
-PASSWORD = "correct-horse-battery-staple-41"
-ACCESS_SECONDS = 3  # long enough for two clicks on a busy machine
-START_SECONDS = 10
+expect.set_options(timeout=PATIENCE * 1000)
 
 STATIC = resources.files("watchword.server") / "static"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -41,51 +36,14 @@ LAUNCH_ARGS = [
 
 
 @pytest.fixture(scope="module")
-def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server with short access tokens."""
-    folder = tmp_path_factory.mktemp("docs")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    outside = {k: v for k, v in os.environ.items() if not k.startswith("WATCHWORD_")}
-    settings = {
-        "WATCHWORD_ADMIN_PASSWORD": PASSWORD,
-        "WATCHWORD_ACCESS_TTL": f"{ACCESS_SECONDS}s",
-    }
-    program = Path(sys.executable).with_name("watchword")
-    command: list[str | Path]
-    command = [program, "serve", "--data", folder / "data", "--port", f"{port}"]
-    log = folder / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            env=outside | settings,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-        try:
-            address = f"http://127.0.0.1:{port}"
-            _wait_until_it_answers(address, process, log)
-            yield address
-        finally:
-            process.terminate()
-            process.wait(START_SECONDS)
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with Live(tmp_path_factory.mktemp("docs") / "data", clock=True) as server:
+        yield server
 
 
-def _wait_until_it_answers(
-    address: str, process: subprocess.Popen[bytes], log: Path
-) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(f"{address}/healthz").close()
-        except URLError:
-            time.sleep(0.05)
-        else:
-            return
-    pytest.fail(f"watchword serve did not start:\n{log.read_text()}")
+@pytest.fixture(scope="module")
+def origin(live: Live) -> str:
+    return live.url
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +70,9 @@ class DocsPage:
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("console", lambda message: self._heard(message.text))
         page.goto(f"{origin}/docs")
+        page.locator(
+            "#steps li a[href]"
+        ).first.wait_for()  # before, a click does nothing
 
     def _heard(self, text: str) -> None:
         # Nor the browser's advice on the password field of Swagger UI's own form, nor
@@ -160,18 +121,11 @@ class DocsPage:
         self.execute("login")
         self.expect_answer("login", 200, "accessToken")
 
-    def outlive_the_access_token(self) -> None:
-        deadline = time.monotonic() + ACCESS_SECONDS + 4
-        expired = self.page.locator("#hint", has_text="has expired")
-        while not expired.count() and time.monotonic() < deadline:
-            self.page.wait_for_timeout(250)
-            self.execute("secure")
-
 
 @pytest.fixture
 def docs(browser: Browser, origin: str) -> Iterator[DocsPage]:
     context = browser.new_context(viewport={"width": 1300, "height": 950})
-    context.set_default_timeout(5000)
+    context.set_default_timeout(PATIENCE * 1000)
     docs = DocsPage(context.new_page(), origin)
     yield docs
     foreign = [url for url in docs.requested if not url.startswith((origin, "data:"))]
@@ -184,7 +138,7 @@ def docs(browser: Browser, origin: str) -> Iterator[DocsPage]:
 
 
 def test_the_six_steps_are_clicked_through_without_copying_a_token(
-    docs: DocsPage,
+    docs: DocsPage, live: Live
 ) -> None:
     """Open editors and closed ones get the tokens; logout takes the authorization."""
     docs.go_to_step(4)
@@ -198,7 +152,8 @@ def test_the_six_steps_are_clicked_through_without_copying_a_token(
     docs.expect_answer("secure", 200, "API accessed using valid JWT token")
     docs.expect_done(1, 2)
 
-    docs.outlive_the_access_token()
+    live.advance(ACCESS_TTL // SECOND)
+    docs.execute("secure")
     docs.expect_answer("secure", 401, "token_expired")
     docs.expect_done(1, 2, 3)
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.patience import PATIENCE
 from tests.server.live import Live
 from watchword.config import load_settings
 from watchword.errors import SettingsError
@@ -155,7 +156,7 @@ def test_tls_is_served_and_nothing_is_said_in_clear(tmp_path: Path) -> None:
         answer = live.call("GET", "/api/auth/secure", access=grant["accessToken"])
         assert answer.status == 200
         assert answer.headers["strict-transport-security"]
-        plain = socket.create_connection(("127.0.0.1", live.port), timeout=5)
+        plain = socket.create_connection(("127.0.0.1", live.port), timeout=PATIENCE)
         with plain:
             plain.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
             with contextlib.suppress(ConnectionResetError):

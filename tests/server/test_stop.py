@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.server.live import PASSWORD, STOP_SECONDS, Answer, Live, read_answer, request
+from tests.patience import PATIENCE, until
+from tests.server.live import PASSWORD, Answer, Live, read_answer, request
 
 BODY = json.dumps({"username": "admin", "password": PASSWORD}).encode()
 HEADERS = {
@@ -36,8 +37,7 @@ def test_requests_in_flight_are_answered(
         idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
         assert Answer(read_answer(idle)).status == 200
         live.process.send_signal(signal.SIGTERM)
-        began = time.monotonic()
-        time.sleep(0.3)
+        time.sleep(0.3)  # it has the signal before the rest, unless the machine is busy
         grants = []
         for connection in connections:
             connection.sendall(whole[-10:])
@@ -49,8 +49,7 @@ def test_requests_in_flight_are_answered(
         assert silent.recv(1) == b""
         idle.close()
         silent.close()
-        assert live.process.wait(STOP_SECONDS) == 0
-        assert time.monotonic() - began < STOP_SECONDS
+        assert live.stop() == 0
         with pytest.raises(OSError, match="refused"):
             live.connect()
         assert "Traceback" not in live.printed()
@@ -61,12 +60,12 @@ def test_requests_in_flight_are_answered(
 
 
 def test_a_client_that_never_finishes_does_not_hold_it_up(tmp_path: Path) -> None:
-    with Live(tmp_path / "data") as live, live.connect() as connection:
+    """Though its own deadline is longer than the test would wait for the end."""
+    data = tmp_path / "data"
+    with Live(data, seconds=2 * PATIENCE) as live, live.connect() as connection:
         connection.sendall(request("POST", "/api/auth/login", HEADERS))
-        time.sleep(0.1)
-        began = time.monotonic()
+        live.login()  # the first has been read when a later one is answered
         assert live.stop() == 0
-        assert time.monotonic() - began < 10
 
 
 def test_under_load_no_acknowledged_rotation_is_lost(tmp_path: Path) -> None:
@@ -100,7 +99,7 @@ def test_under_load_no_acknowledged_rotation_is_lost(tmp_path: Path) -> None:
         threads = [threading.Thread(target=follow, args=(chain,)) for chain in chains]
         for thread in threads:
             thread.start()
-        time.sleep(0.5)
+        until(lambda: min(map(len, chains)) > 10)
         assert live.stop() == 0
         for thread in threads:
             thread.join()
@@ -119,6 +118,4 @@ def test_under_load_no_acknowledged_rotation_is_lost(tmp_path: Path) -> None:
 def test_so_do_several_workers(tmp_path: Path, flags: tuple[str, ...]) -> None:
     with Live(tmp_path / "data", *flags) as live:
         live.login()
-        began = time.monotonic()
         assert live.stop() == 0
-        assert time.monotonic() - began < 10

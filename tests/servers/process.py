@@ -10,14 +10,14 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-PATIENCE: Final = 30.0
+from tests.patience import PATIENCE, until
+from tests.servers import guard
 
 
 def free_port(*, bus: bool = False) -> int:
@@ -40,8 +40,8 @@ def free_port(*, bus: bool = False) -> int:
 @cache
 def scratch() -> Path:
     """A folder of this process; short, for the names of sockets are limited."""
-    folder = Path(tempfile.mkdtemp(prefix="ww-"))
-    folder.chmod(0o755)  # PostgreSQL may have to run as somebody else
+    folder = Path(tempfile.mkdtemp(prefix="ww-", dir=guard.folder()))
+    folder.chmod(0o755)  # PostgreSQL may have to run as another user
     owner = os.getpid()
 
     def clean() -> None:
@@ -50,6 +50,50 @@ def scratch() -> Path:
 
     atexit.register(clean)
     return folder
+
+
+_at_end: Final[list[Callable[[], object]]] = []
+
+
+def at_end(work: Callable[[], object]) -> None:
+    """Do that when the tests of this process are over."""
+    _at_end.append(work)
+
+
+@atexit.register
+def end_all() -> None:
+    """End the processes that tests share."""
+    while _at_end:
+        _at_end.pop()()
+
+
+def wait_for(port: int, process: subprocess.Popen[Any]) -> None:
+    """Until that process listens there."""
+
+    def listens() -> bool:
+        assert process.poll() is None, "it did not start"
+        try:
+            socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+        except OSError:
+            return False
+        return True
+
+    until(listens)
+
+
+def end(process: subprocess.Popen[Any], number: signal.Signals = signal.SIGTERM) -> int:
+    """Its exit code once it has ended, by that signal unless by itself.
+
+    One that does not end in time is killed, and fails the test.
+    """
+    try:
+        if process.poll() is None:
+            process.send_signal(number)
+        return process.wait(PATIENCE)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 class Process:
@@ -68,7 +112,7 @@ class Process:
         self._ready = ready
         self._user = user
         self._child: subprocess.Popen[bytes] | None = None
-        atexit.register(self.kill)
+        at_end(self.kill)
 
     @property
     def pid(self) -> int:
@@ -87,18 +131,20 @@ class Process:
                 extra_groups=None if self._user is None else [],
                 start_new_session=True,
             )
+        guard.note(self.pid)
         if wait:
             self.wait()
 
     def wait(self) -> None:
         """Until it answers."""
-        assert self._child is not None
-        deadline = time.monotonic() + PATIENCE
-        while not self._ready():
-            tail = self.log.read_text(errors="replace")[-2000:]
-            assert self._child.poll() is None, tail
-            assert time.monotonic() < deadline, tail
-            time.sleep(0.02)
+        child = self._child
+        assert child is not None
+
+        def answers() -> bool:
+            assert child.poll() is None, self.log.read_text(errors="replace")[-2000:]
+            return self._ready()
+
+        until(answers)
 
     def send(self, number: signal.Signals) -> None:
         """SIGSTOP and SIGCONT make a server that hangs, its children too."""
@@ -140,9 +186,8 @@ class Process:
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """As an operator would."""
-        if self._child is not None and self._child.poll() is None:
-            self._child.send_signal(number)
-            self._child.wait(PATIENCE)
+        if self._child is not None:
+            end(self._child, number)
 
 
 def _kill(handle: int) -> None:

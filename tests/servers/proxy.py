@@ -11,11 +11,15 @@ Way = Literal["request", "answer"]
 
 
 class Proxy:
-    """Passes bytes on, both ways, and counts them. Use `proxy`."""
+    """Passes bytes on, both ways, and counts them. Use `proxy`.
+
+    While it is frozen, `held` says whether there is something to pass on.
+    """
 
     def __init__(self, port: int) -> None:
         self.port = 0
         self.passed: dict[Way, int] = {"request": 0, "answer": 0}
+        self.held = False
         self._behind = port
         self._left: dict[Way, int] = {}
         self._closed = False
@@ -89,6 +93,7 @@ class Proxy:
         self, way: Way, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         while data := await reader.read(65536):
+            self.held = not self._flowing.is_set()
             await self._flowing.wait()
             left = self._left.get(way)
             passing = data if left is None else data[:left]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from functools import cache
 from importlib.util import find_spec
 from itertools import count
@@ -13,6 +12,7 @@ from typing import Any, Final
 import redis
 from redis.cluster import RedisCluster
 
+from tests.patience import PATIENCE, until
 from tests.servers.process import Process, free_port, scratch
 
 _WHEELS: Final = {
@@ -72,7 +72,9 @@ class Redis:
 
     def client(self) -> Any:
         """For the test itself, without a thread or a loop."""
-        return redis.Redis(port=self.port, socket_timeout=5, decode_responses=True)
+        return redis.Redis(
+            port=self.port, socket_timeout=PATIENCE, decode_responses=True
+        )
 
     def start(self, *, wait: bool = True) -> Redis:
         self.process.start(wait=wait)
@@ -101,7 +103,9 @@ class Cluster:
     ) -> None:
         settings = {
             "cluster-enabled": "yes",
-            "cluster-node-timeout": "1500",
+            # After so many ms a master is given up. Only where a replica can take over
+            # may a busy machine have the Cluster lose one that lives.
+            "cluster-node-timeout": "1500" if replicas else "600000",
             "cluster-replica-validity-factor": "0",
             "repl-diskless-sync-delay": "0",
             **settings,
@@ -164,14 +168,6 @@ class Cluster:
     def kill(self) -> None:
         for node in self.nodes:
             node.kill()
-
-
-def until(done: Any) -> None:
-    """Wait for it; not for ever."""
-    deadline = time.monotonic() + 30
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @cache

@@ -56,8 +56,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[Redis]:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Redis store gives up at once what it cannot have at once."""
-    monkeypatch.setattr(node, "PATIENCE", 0.3)
+    """A Redis store soon gives up what it cannot have."""
+    monkeypatch.setattr(node, "PATIENCE", 1.0)
     monkeypatch.setattr(node, "WAITS_MS", (50,))
-    monkeypatch.setattr(servers, "PATIENCE", 0.3)
+    monkeypatch.setattr(servers, "PATIENCE", 1.0)
     monkeypatch.setattr(servers, "PAUSES", (0, 0, *[0.01] * 5))

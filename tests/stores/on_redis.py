@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.servers import redis
+from tests.patience import until as until_done
 from tests.servers.redis import Redis
 from watchword.core.session import Session
 from watchword.ports import Change, Event, EventType
@@ -61,7 +61,7 @@ def following(master: Redis) -> Iterator[Redis]:
                 return operator.execute_command(*wait) in (1, [0, 1], [1, 1])
 
             client.execute_command("REPLICAOF", "127.0.0.1", master.port)
-            redis.until(has_all)
+            until_done(has_all)
         yield replica
     finally:
         replica.kill()

@@ -45,7 +45,7 @@ async def store(url: str) -> AsyncIterator[PostgresqlStore]:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for long: stores that are opened from now on."""
-    monkeypatch.setattr(connections, "PATIENCE", 1.0)
+    monkeypatch.setattr(connections, "PATIENCE", 2.0)
     monkeypatch.setattr(pool, "FAREWELL", 0.5)
 
 

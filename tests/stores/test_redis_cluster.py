@@ -16,6 +16,7 @@ from tests.stores.on_redis import Opener, events_of, put, reuse, until
 from watchword.core.limits import FEED_PAGE
 from watchword.errors import StoreUnavailable
 from watchword.ports import Change, EventType, OneSession
+from watchword.stores.redis import node, servers
 from watchword.stores.redis.keys import BUCKETS
 from watchword.testing.stand_ins import START, ManualClock
 from watchword.testing.store_contract.examples import a_session, an_event, rotated
@@ -104,11 +105,13 @@ async def test_a_slot_moves_under_refreshes(
 
 
 async def test_a_master_that_hangs_holds_up_its_own_sessions_alone(
-    opened: Opener,
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who has no retry key would be logged out by a 503 for what was written."""
     cluster = Cluster(cluster_require_full_coverage="no").start()
     away = cluster.nodes[0].process
+    for module in (node, servers):
+        monkeypatch.setattr(module, "PATIENCE", 3.0)  # the others answer in time
     try:
         world = await World(await opened(cluster.url()), ManualClock()).start()
         grants = [await world.sign_in() for _ in range(16)]

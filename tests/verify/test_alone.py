@@ -60,7 +60,6 @@ def test_it_imports_nothing_of_the_server(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stderr
