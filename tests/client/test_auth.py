@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
+import runpy
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,11 +15,14 @@ from typing import Any
 import httpx2
 import pytest
 import requests
+import trio
 
 from tests.client.conftest import LIFE, SECURE, Stage, force, generation_of
 from tests.client.middle import LOST, REFRESH, Given, Middle, Seen
+from tests.patience import PATIENCE
 from tests.server.live import PASSWORD
-from watchword.client import Auth, RequestsAuth
+from watchword.client import Auth, RequestsAuth, outside
+from watchword.client.outside import Clocks
 from watchword.errors import (
     InvalidCredentials,
     RefreshReused,
@@ -48,13 +53,21 @@ def by_async_httpx2(auth: Auth, url: str) -> int:
     return asyncio.run(get())
 
 
+def by_trio(auth: Auth, url: str) -> int:
+    async def get() -> int:
+        async with httpx2.AsyncClient(auth=auth, verify=PLAIN) as http:
+            return (await http.get(url)).status_code
+
+    return trio.run(get)
+
+
 def by_requests(auth: Auth, url: str) -> int:
-    return requests.get(url, auth=RequestsAuth(auth), timeout=10).status_code
+    return requests.get(url, auth=RequestsAuth(auth), timeout=PATIENCE).status_code
 
 
 Get = Callable[[Auth, str], int]
 every_library = pytest.mark.parametrize(
-    "get", [by_httpx2, by_async_httpx2, by_requests]
+    "get", [by_httpx2, by_async_httpx2, by_trio, by_requests]
 )
 
 
@@ -75,6 +88,51 @@ def test_an_access_token_expires_and_nobody_notices(
     assert get(auth, stage.secure()) == 200
     paths = [one.path for one in stage.middle.seen[before:]]
     assert paths == [SECURE, REFRESH, SECURE]
+
+
+@pytest.mark.parametrize("goes", ["steady", "wall"])
+def test_a_token_is_over_by_whichever_clock_says_so(stage: Stage, goes: str) -> None:
+    """One may stand still while the machine sleeps, the other may be set back."""
+    ahead = {"steady": 0.0, "wall": 0.0}
+    clocks = Clocks(
+        lambda: time.monotonic() + ahead["steady"], lambda: time.time() + ahead["wall"]
+    )
+    auth = stage.signed_in(clocks=clocks)
+    assert by_httpx2(auth, stage.secure()) == 200
+    ahead[goes] += LIFE
+    assert by_httpx2(auth, stage.secure()) == 200
+    assert stage.generation() == 1
+
+
+def test_the_steady_clock_is_not_the_one_that_stops_in_sleep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on macOS: without CLOCK_BOOTTIME, and where `time.monotonic` stands still."""
+    monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
+    monkeypatch.setattr(time, "monotonic", lambda: 0.0)
+    steady = runpy.run_path(outside.__file__)["SYSTEM"].steady
+    before = time.clock_gettime(time.CLOCK_MONOTONIC)
+    assert before <= steady() <= time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+def test_a_task_of_trio_is_cancelled_between_two_attempts(stage: Stage) -> None:
+    """It does not sit in its pause until that is over, and nothing is lost."""
+    auth = stage.signed_in()
+    stage.later()
+    busy = Given(503, headers=(("Retry-After", "5"),))
+    stage.middle.then(REFRESH, *[busy] * 100)
+
+    async def give_up() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(auth.atoken)
+            while not stage.middle.refreshes():  # noqa: ASYNC110
+                await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+
+    trio.run(give_up)
+    stage.middle.deeds.clear()
+    assert by_trio(auth, stage.secure()) == 200
+    assert len({one.key for one in stage.middle.refreshes()}) == 1
 
 
 def test_before_its_time_nothing_is_refreshed(stage: Stage) -> None:
@@ -366,7 +424,7 @@ def test_a_body_that_cannot_be_sent_twice_is_not(stage: Stage) -> None:
     stage.expire()
     file = io.BytesIO(b"{}")
     with pytest.raises(TokenExpired):
-        requests.post(url, data=file, auth=RequestsAuth(auth), timeout=10)
+        requests.post(url, data=file, auth=RequestsAuth(auth), timeout=PATIENCE)
     assert stage.generation() == 2
     with httpx2.Client(auth=auth, verify=PLAIN) as http:
         assert http.post(url, content=b"{}", headers={}).status_code == 200
@@ -412,7 +470,7 @@ def test_threads_and_event_loops_together_refresh_once(
 ) -> None:
     auth = stage.signed_in(**({} if kept else {"file": None}))
     stage.later()
-    ways = [by_httpx2, by_async_httpx2, by_requests] * 6
+    ways = [by_httpx2, by_async_httpx2, by_trio, by_requests] * 6
     with ThreadPoolExecutor(len(ways)) as pool:
         answers = list(pool.map(lambda get: get(auth, stage.secure()), ways))
     assert set(answers) == {200}
@@ -428,11 +486,11 @@ async def test_a_task_that_is_cancelled_in_its_refresh_takes_nobody_with_it(
 
     def hold(_: Seen) -> None:
         arrived.set()
-        go_on.wait(10)
+        go_on.wait(PATIENCE)
 
     stage.middle.then(REFRESH, hold)
     first = asyncio.create_task(auth.atoken())
-    await asyncio.to_thread(arrived.wait, 10)
+    await asyncio.to_thread(arrived.wait, PATIENCE)
     others = [asyncio.create_task(auth.atoken()) for _ in range(5)]
     await asyncio.sleep(0)
     others.pop().cancel()
@@ -451,16 +509,16 @@ def test_while_one_refreshes_ahead_nobody_waits(stage: Stage) -> None:
 
     def hold(_: Seen) -> None:
         arrived.set()
-        go_on.wait(10)
+        go_on.wait(PATIENCE)
 
     stage.middle.then(REFRESH, hold)
     with ThreadPoolExecutor(1) as pool:
         refreshing = pool.submit(auth.token)
-        arrived.wait(10)
+        arrived.wait(PATIENCE)
         old = auth.token()
         # Another client, too: a process that shares the file.
         other = stage.auth().token()
         go_on.set()
-        new = refreshing.result(10)
+        new = refreshing.result(PATIENCE)
     assert old == other != new
     assert generation_of(stage.kept()["refresh_token"]) == 1

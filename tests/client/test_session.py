@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from watchword.client.attending import Pass
-from watchword.client.outside import Clocks, Draws
+from watchword.client.outside import Clocks, Draws, Instant
 from watchword.client.session import (
     REFRESH_FROM,
     REFRESH_TO,
@@ -38,6 +38,7 @@ HELD: Final = Held(
     fetched_at=NOW,
     refresh_token="refresh-0",
 )
+HERE: Final = Instant(1000, NOW)
 
 
 class Model:
@@ -212,13 +213,14 @@ def test_a_token_from_another_process_is_only_used_where_the_clocks_agree(
     age: float, *, usable: bool
 ) -> None:
     """One from the future is as good as expired: the wall clock was set."""
-    due = Due.of(HELD, age, 1000, Draws(SeededEntropy()))
-    assert (due.stale > 1000) is usable
+    due = Due.of(HELD, age, HERE, Draws(SeededEntropy()))
+    assert (HERE.steady - due.since.steady < due.stale) is usable
+    assert HERE.wall - due.since.wall == HERE.steady - due.since.steady
 
 
 def test_clients_that_began_together_do_not_come_back_together() -> None:
     draws = Draws(SeededEntropy())
-    instants = {Due.of(HELD, 0, 0, draws).refresh for _ in range(100)}
+    instants = {Due.of(HELD, 0, HERE, draws).refresh for _ in range(100)}
     assert len(instants) > 90
     assert min(instants) >= REFRESH_FROM * HELD.life
     assert max(instants) <= REFRESH_TO * HELD.life < STALE * HELD.life
@@ -226,7 +228,7 @@ def test_clients_that_began_together_do_not_come_back_together() -> None:
 
 def test_what_was_under_way_is_brought_to_its_end_at_once() -> None:
     pending = msgspec.structs.replace(HELD, retry_key="drawn")
-    assert Due.of(pending, 1, 1000, Draws(SeededEntropy())).refresh == 1000
+    assert Due.of(pending, 1, HERE, Draws(SeededEntropy())).refresh == 0
 
 
 def test_what_is_no_text_is_refused_before_it_is_sent() -> None:

@@ -89,7 +89,16 @@ def take(step: Step) -> Any:  # noqa: ANN401 - the step's own
 
 
 async def atake(step: Step) -> Any:  # noqa: ANN401 - the step's own
-    """What came of one step."""
+    """What came of one step, on whatever the event loop is.
+
+    Elsewhere than on asyncio a thread takes it. A cancelled task leaves it alone there,
+    but for work on the disk, for which it waits.
+    """
+    if not _on_asyncio():
+        from anyio import to_thread  # noqa: PLC0415 - as httpx2 has it, there alone
+
+        abandon = not isinstance(step, Disk)
+        return await to_thread.run_sync(take, step, abandon_on_cancel=abandon)
     match step:
         case Send(request):
             return await _asend(request)
@@ -99,6 +108,14 @@ async def atake(step: Step) -> Any:  # noqa: ANN401 - the step's own
             return await _to_its_end(work)
         case Follow(flight, seconds):
             return await _landed(flight, seconds)
+
+
+def _on_asyncio() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def _landed(flight: Flight, seconds: float) -> None:

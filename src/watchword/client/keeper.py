@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 from watchword.client import proof, session
 from watchword.client.driving import Disk, Flight, Follow, Steps
 from watchword.client.file import Memory, TokenFile
-from watchword.client.outside import Clocks, Draws
+from watchword.client.outside import Clocks, Draws, Instant
 from watchword.client.proof import Prover
 from watchword.client.session import Due, Held, Issuer, Keep, Send, Talk, Wait
 from watchword.errors import (
@@ -58,11 +58,11 @@ class Keeper:
         self._clocks = clocks
         self._draws = draws
         self._held: Held | None = None
-        self._due = Due(0, 0, 0)
+        self._due = Due(Instant(0, 0), 0, 0)
         self._prover: tuple[str | None, Prover] | None = None
         self._guard = threading.Lock()
         self._flight: tuple[int, Flight] | None = None
-        self._told_to_wait: tuple[float, TryAgain] | None = None
+        self._told_to_wait: tuple[Instant, TryAgain] | None = None
 
     def fresh(self, refused: str | None = None) -> Steps[Held]:
         """The session, with an access token that works and is not the `refused` one.
@@ -100,7 +100,7 @@ class Keeper:
 
     def age(self) -> float:
         """For how many seconds the access token has been held."""
-        return self._clocks.steady() - self._due.since
+        return self._clocks.since(self._due.since)
 
     def prover_of(self, held: Held) -> Prover | None:
         """Of the key that a session is bound to. Raises SettingsError without it."""
@@ -130,8 +130,8 @@ class Keeper:
         works = partial(self._works, refused)
         # Not one task after the other, each with all its attempts.
         if self._told_to_wait is not None and not works():
-            until, fault = self._told_to_wait
-            if self._clocks.steady() < until:
+            told, fault = self._told_to_wait
+            if self._clocks.since(told) < fault.retry_after:
                 raise fault
         yield from self._locked(self._renew_alone(refused), unless=works)
 
@@ -162,7 +162,7 @@ class Keeper:
             # What is held now, with the key that may have been sent.
             yield from self._refresh(self._held or found, session.ATTEMPTS)
         except TryAgain as fault:
-            self._told_to_wait = self._clocks.steady() + fault.retry_after, fault
+            self._told_to_wait = self._clocks.now(), fault
             raise
 
     def _refresh(self, held: Held, attempts: int) -> Steps[Held]:
@@ -207,7 +207,7 @@ class Keeper:
 
     def _talk(self, talk: Talk[Result]) -> Steps[Result]:
         """A conversation with the issuer; what it wants kept is kept."""
-        sent = self._clocks.steady()
+        sent = self._clocks.now()
         outcome: Any = None
         try:
             while True:
@@ -215,10 +215,10 @@ class Keeper:
                 if isinstance(step, Keep):
                     write = partial(self._store.write, step.held)
                     outcome = yield from self._disk(write)
-                    self._hold(step.held, self._clocks.steady() - sent)
+                    self._hold(step.held, self._clocks.since(sent))
                     continue
                 if isinstance(step, Send):
-                    sent = self._clocks.steady()
+                    sent = self._clocks.now()
                 outcome = yield step
         except StopIteration as done:
             result: Result = done.value
@@ -233,24 +233,24 @@ class Keeper:
         self._held = held
         if held is None or (known and known.access_token == held.access_token):
             return
-        self._due = Due.of(held, age, self._clocks.steady(), self._draws)
+        self._due = Due.of(held, age, self._clocks.now(), self._draws)
 
     def _is_fresh(self, refused: str | None) -> bool:
         """Whether it works, and its time has not come yet."""
-        return self._works(refused) and self._clocks.steady() < self._due.refresh
+        return self._works(refused) and self.age() < self._due.refresh
 
     def _works(self, refused: str | None) -> bool:
         held = self._held
         return (
             held is not None
             and held.access_token != refused
-            and self._clocks.steady() < self._due.stale
+            and self.age() < self._due.stale
         )
 
     def _postpone(self, seconds: float = 0) -> None:
         if self._held is not None:
             pause = max(seconds, session.POSTPONED * self._held.life)
-            self._due = self._due._replace(refresh=self._clocks.steady() + pause)
+            self._due = self._due._replace(refresh=self.age() + pause)
 
     # Who goes first
 
@@ -298,12 +298,12 @@ class Keeper:
         self, steps: Steps[None], unless: Callable[[], bool] = lambda: False
     ) -> Steps[None]:
         """Under the lock of the file; not at all `unless` waiting for it is of use."""
-        since = self._clocks.steady()
+        began = self._clocks.now()
         while not self._store.try_lock():
             if unless():
                 self._postpone()
                 return
-            if self._clocks.steady() - since > PATIENCE:
+            if self._clocks.since(began) > PATIENCE:
                 raise TokenFileError("Another process holds the token file's lock.")
             yield Wait(self._draws.between(LOOK_FROM, LOOK_TO))
         try:

@@ -11,17 +11,39 @@ from typing import Final, NamedTuple
 _BYTES: Final = 24
 
 
+class Instant(NamedTuple):
+    """A moment on both clocks of `Clocks`."""
+
+    steady: float
+    wall: float
+
+
 class Clocks(NamedTuple):
     """Seconds. `steady` is never set; `wall` is what other processes see too."""
 
     steady: Callable[[], float]
     wall: Callable[[], float]
 
+    def now(self) -> Instant:
+        """This moment."""
+        return Instant(self.steady(), self.wall())
+
+    def since(self, then: Instant) -> float:
+        """Seconds from `then` to now, by the clock that says more.
+
+        A steady clock may stand still while the machine sleeps, and a wall clock may be
+        set back. One that was set forward costs a refresh that was not needed yet.
+        """
+        return max(self.steady() - then.steady, self.wall() - then.wall)
+
+
+# The clock of the server and of the verifier: it goes on while the machine sleeps. That
+# of macOS is CLOCK_MONOTONIC; `time.monotonic()` is another one, which stands still.
+_STEADY: Final = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+
 
 def _steady() -> float:
-    """Where there is such a clock, one that goes on while the machine sleeps."""
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if clock is None else time.clock_gettime(clock)
+    return time.monotonic() if _STEADY is None else time.clock_gettime(_STEADY)
 
 
 SYSTEM: Final = Clocks(_steady, time.time)

@@ -21,7 +21,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 import msgspec
 
 from watchword import errors
-from watchword.client.outside import Clocks, Draws
+from watchword.client.outside import Clocks, Draws, Instant
 from watchword.client.proof import Prover
 from watchword.errors import (
     InvalidRequest,
@@ -80,23 +80,23 @@ class Held(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Due(NamedTuple):
-    """On the steady clock: since when a token is there, when to refresh, its end."""
+    """Since when a token is there, and the ages at which to refresh and to drop it."""
 
-    since: float
+    since: Instant
     refresh: float
     stale: float
 
     @classmethod
-    def of(cls, held: Held, age: float, now: float, draws: Draws) -> Due:
+    def of(cls, held: Held, age: float, now: Instant, draws: Draws) -> Due:
         """For a token of that age; one from the future is as good as expired."""
         if not 0 <= age < held.life:
             age = held.life
-        since = now - age
         share = draws.between(REFRESH_FROM, REFRESH_TO)
-        # What was under way when somebody died is brought to its end soon: the retry
+        # What was under way when a process died is brought to its end soon: the retry
         # key is good for a day only.
-        refresh = now if held.retry_key else since + share * held.life
-        return cls(since, refresh, since + STALE * held.life)
+        refresh = 0 if held.retry_key else share * held.life
+        since = Instant(now.steady - age, now.wall - age)
+        return cls(since, refresh, STALE * held.life)
 
 
 # What a driver does
