@@ -380,3 +380,22 @@ async def test_url_that_is_none_is_told_without_its_password() -> None:
             pass
     assert "hunter2" not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+async def test_a_sweep_keeps_its_limit_whatever_the_planner_chooses() -> None:
+    """A nested loop, as for a table that was empty when its statistics were made."""
+    url = postgresql().new_database(
+        enable_hashjoin="off",
+        enable_mergejoin="off",
+        enable_hashagg="off",
+        enable_sort="off",
+        enable_material="off",
+    )
+    async with opened(url) as store:
+        rows = [a_session(number) for number in range(10)]
+        await put(store, *rows)
+        for row in rows:
+            await store.end(OneSession(row.id), "logout", an_event(), 1)
+        await store.take([a_cost(f"name:{number}") for number in range(10)], START)
+        await store.use_once([(b"%d" % number, START) for number in range(10)])
+        assert await store.sweep(START + 3 * SWEEP_AFTER, 3) == 4 * 3

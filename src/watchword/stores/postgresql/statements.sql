@@ -196,33 +196,35 @@ SELECT id FROM (
     SELECT id FROM watchword.sessions WHERE id > $1 ORDER BY id LIMIT $2
 ) AS stretch ORDER BY id DESC LIMIT 1;
 
+-- An array is made once. With IN the planner may join, and ask the subquery anew for each
+-- row that is left: then the limit counts for nothing.
 -- name: sweep_sessions
-DELETE FROM watchword.sessions WHERE id IN (
+DELETE FROM watchword.sessions WHERE id = ANY (ARRAY(
     SELECT id FROM watchword.sessions
     WHERE id > $1 AND id <= $2 AND idle_expires_at < $3
     LIMIT $4 FOR UPDATE SKIP LOCKED
-)
+))
 RETURNING 1;
 
 -- name: sweep_feed
-DELETE FROM watchword.ended WHERE session_id IN (
+DELETE FROM watchword.ended WHERE session_id = ANY (ARRAY(
     SELECT session_id FROM watchword.ended
     WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED
-)
+))
 RETURNING 1;
 
 -- name: sweep_throttle
-DELETE FROM watchword.throttle WHERE key IN (
+DELETE FROM watchword.throttle WHERE key = ANY (ARRAY(
     SELECT key FROM watchword.throttle
     WHERE runs_down <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED
-)
+))
 RETURNING 1;
 
 -- name: sweep_used_once
-DELETE FROM watchword.used_once WHERE key IN (
+DELETE FROM watchword.used_once WHERE key = ANY (ARRAY(
     SELECT key FROM watchword.used_once
     WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED
-)
+))
 RETURNING 1;
 
 -- name: sweep_audit
