@@ -334,9 +334,12 @@ def busy() -> Iterator[Busy]:
 class TestPool:
     def test_round_robin(self, busy: Busy) -> None:
         """One address that floods delays another by at most one of its jobs."""
-        for name in ("a1", "a2", "a3", "b1", "b2", "c1"):
-            busy.pool.submit(name[0], busy.job(name))
-        assert busy.finish()[:4] == ["a1", "b1", "c1", "a2"]
+        names = ("a1", "a2", "a3", "b1", "b2", "c1")
+        jobs = [busy.pool.submit(name[0], busy.job(name)) for name in names]
+        busy.release()
+        for job in jobs:
+            job.result()
+        assert busy.served[:4] == ["a1", "b1", "c1", "a2"]
 
     def test_half_for_one_address(self, busy: Busy) -> None:
         """One address holds half of the queue at most; others still get in."""
