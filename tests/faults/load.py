@@ -240,7 +240,7 @@ class Load:
                 if call.status not in {0, 503}:
                     self.healed += bool(asked and call.status == 200)
                     return call, successor
-            await asyncio.sleep(min(BACK_OFF * 2**asked, BACK_OFF_MAX))
+            await asyncio.sleep(min(BACK_OFF * 2 ** min(asked, 16), BACK_OFF_MAX))
             asked += 1
 
     async def send(
