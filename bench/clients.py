@@ -23,7 +23,7 @@ from tests.client.crowd import crowd
 from tests.client.middle import LOST, REFRESH, Middle
 from tests.server.live import PASSWORD, Live
 from watchword.client import Auth
-from watchword.client.session import Held
+from watchword.client.session import StoredSession
 from watchword.core import limits
 
 LIFE: Final = limits.ACCESS_TTL // limits.SECOND
@@ -82,5 +82,5 @@ def _move(off: Path) -> None:
 
 
 def _generation(file: Path) -> int:
-    held = msgspec.json.decode(file.read_bytes(), type=Held)
+    held = msgspec.json.decode(file.read_bytes(), type=StoredSession)
     return int.from_bytes(urlsafe_b64decode(held.refresh_token[6:])[17:21])

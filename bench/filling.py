@@ -22,11 +22,11 @@ from redis.cluster import RedisCluster
 
 from bench.backends import SECRET, Backend, StoreName
 from bench.load import USER_AGENT
-from watchword.bootstrap import system_clock
+from watchword.clocks import system_clock
 from watchword.core.limits import DAY, SECRET_BYTES
 from watchword.core.refresh_token import RefreshTokens, hash_of
-from watchword.core.session import STRICT, Session, Terms
-from watchword.keys import derive
+from watchword.core.session import STRICT, Session, SessionOptions
+from watchword.keys.vault import derive
 from watchword.stores.redis.address import address_of
 from watchword.stores.redis.keys import Keys, bucket_of
 from watchword.stores.redis.rows import value_of
@@ -39,7 +39,7 @@ from watchword.stores.sqlite.database import connect
 SAMPLE: Final = 65_536
 CHUNK: Final = 10_000
 SIGNED_IN_WITHIN: Final = 6 * DAY
-_TERMS: Final = Terms(client_id="first-party")
+_TERMS: Final = SessionOptions(client_id="first-party")
 
 
 def _secret(number: int) -> bytes:

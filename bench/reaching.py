@@ -25,7 +25,7 @@ from bench.servers import BenchFailed, Server
 from watchword.core import limits
 from watchword.errors import TokenRevoked
 from watchword.verify import Verifier
-from watchword.verify.following import Answer, EndedSession, Followed
+from watchword.verify.following import Answer, EndedSession, FeedFollower
 
 VERIFIERS: Final = 10
 LOGOUTS: Final = 200
@@ -96,11 +96,11 @@ async def _log_out(
     for verifier in verifiers:
         await verifier.verify(token)
     started = time.perf_counter()
-    asked = [group.create_task(_refused(one, token, started)) for one in verifiers]
+    requested = [group.create_task(_refused(one, token, started)) for one in verifiers]
     body = {"refreshToken": grant["refreshToken"]}
     answer = await http.post("/api/auth/logout", json=body)
     answer.raise_for_status()
-    return [await one for one in asked]
+    return [await one for one in requested]
 
 
 async def _refused(verifier: Verifier, token: str, started: float) -> float:
@@ -120,25 +120,25 @@ def jwks_once(folder: Path, effort: Effort) -> Row:
     del effort
     with servers.watchword(folder / "data") as server:
         token = msgspec.json.decode(servers.sign_in(server))["accessToken"]
-        asked, seconds = asyncio.run(_first_requests(server, token))
+        requested, seconds = asyncio.run(_first_requests(server, token))
     return Row(
         name="jwks-once",
-        value=sum(path.endswith("jwks.json") for path in asked),
+        value=sum(path.endswith("jwks.json") for path in requested),
         unit="fetches",
         budget="1",
         detail={
             "parallel first requests": f"{PARALLEL:,}",
             "all verified after, ms": seconds * 1000,
-            "requests of any kind": str(len(asked)),
+            "requests of any kind": str(len(requested)),
         },
     )
 
 
 async def _first_requests(server: Server, token: str) -> tuple[list[str], float]:
-    asked: list[str] = []
+    requested: list[str] = []
 
     async def note(request: httpx2.Request) -> None:
-        asked.append(request.url.path)
+        requested.append(request.url.path)
 
     hooks: dict[str, Any] = {"request": [note]}
     async with (
@@ -147,7 +147,7 @@ async def _first_requests(server: Server, token: str) -> tuple[list[str], float]
     ):
         started = time.perf_counter()
         await asyncio.gather(*(verifier.verify(token) for _ in range(PARALLEL)))
-        return asked, time.perf_counter() - started
+        return requested, time.perf_counter() - started
 
 
 def feed_memory(folder: Path, effort: Effort) -> Row:
@@ -162,7 +162,7 @@ def feed_memory(folder: Path, effort: Effort) -> Row:
 
     tracemalloc.start()
     try:
-        followed = Followed(clock, clock, closed=True)
+        followed = FeedFollower(clock, clock, closed=True)
         for first in range(0, many, limits.FEED_PAGE):
             entries = [
                 EndedSession(f"{number:036}", now, now + life)

@@ -29,9 +29,11 @@ from bench.load import Plan
 from bench.measuring import Effort
 from bench.report import Row
 from bench.servers import BenchFailed
-from watchword.bootstrap import system_clock
+from watchword.clocks import system_clock
 from watchword.core.session import STRICT, Session
-from watchword.ports import Change, Event, EventType, Store
+from watchword.ports import Store
+from watchword.ports.audit import Event, EventType
+from watchword.ports.sessions import Change
 from watchword.stores.redis.address import address_of
 
 TABLE: Final = "sessions"

@@ -21,11 +21,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from bench.measuring import Effort, median, ratios
 from bench.report import Row
-from watchword.bootstrap import monotonic, system_clock
+from watchword.clocks import monotonic, system_clock
 from watchword.core import limits
 from watchword.core.access_token import Claims
-from watchword.keys import SigningKey, generate
-from watchword.revocation import Revocations
+from watchword.keys.signing import SigningKey, generate
+from watchword.revocation.revoked import RevocationTracker
 from watchword.stores.memory import MemoryStore
 from watchword.verify import Checker
 
@@ -81,7 +81,7 @@ def token_of(key: SigningKey) -> str:
 def new_verifier(key: SigningKey) -> Checker:
     """A verifier that has seen no token and knows all revocations: there are none."""
     store = MemoryStore("memory:", os.urandom)
-    revocations = Revocations(store, system_clock, monotonic)
+    revocations = RevocationTracker(store, system_clock, monotonic)
     asyncio.run(revocations.follow())
     return Checker(
         issuer=ISSUER,

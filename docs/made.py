@@ -22,7 +22,7 @@ from watchword import errors
 ROOT: Final = Path(__file__).resolve().parents[1]
 REFERENCE: Final = {
     "watchword": "Watchword",
-    "watchword.accounts:Accounts": "Accounts of a running Watchword",
+    "watchword.accounts.registry:Accounts": "Accounts of a running Watchword",
     "watchword.sessions:Sessions": "Sessions of a running Watchword",
     "watchword.clients:Clients": "OAuth clients of a running Watchword",
     "watchword.verify": "Verify access tokens",

@@ -25,8 +25,10 @@ def _patient_stores() -> Iterator[None]:
     What becomes of one that does not answer is tested where a test sets it shorter.
     """
     with pytest.MonkeyPatch.context() as patched:
-        for module in ("postgresql.connections", *_REDIS):
-            patched.setattr(f"watchword.stores.{module}.PATIENCE", PATIENCE)
+        path = "watchword.stores"
+        patched.setattr(f"{path}.postgresql.connections.QUERY_TIMEOUT", PATIENCE)
+        for module in _REDIS:
+            patched.setattr(f"{path}.{module}.ANSWER_TIMEOUT", PATIENCE)
         yield
 
 

@@ -21,7 +21,7 @@ from werkzeug.security import generate_password_hash
 from tests.integrations.stories import BASE, bearer, code_of, login
 from tests.pages import COMMAND, ROOT, blocks_of, files_of
 from watchword import load_settings, open_watchword
-from watchword.core.session import Terms
+from watchword.core.session import SessionOptions
 
 PASSWORD: Final = "four words make a phrase"
 # Made by pwdlib 0.3.1 with PASSWORD, as fastapi-users 15 and its predecessors do.
@@ -212,7 +212,7 @@ def signed_in(database: str, name: str, password: str) -> int:
     async def run() -> int:
         settings = load_settings(database_url=database, data=".")
         async with open_watchword(settings, background=False) as watchword:
-            terms = Terms(client_id="first-party")
+            terms = SessionOptions(client_id="first-party")
             grant = await watchword.accounts.sign_in(name, password, terms)
             return uuid.UUID(bytes=grant.session.account_id).int
 

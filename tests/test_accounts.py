@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from watchword.accounts import (
+from watchword.accounts.registry import (
     Accounts,
     checked_roles,
     normalise_name,
@@ -32,7 +32,7 @@ from watchword.core.limits import (
     THROTTLE_NAME_INTERVAL,
     USER_NAME_MAX,
 )
-from watchword.core.session import Grant, Terms, as_text
+from watchword.core.session import SessionOptions, TokenSet, as_text
 from watchword.errors import (
     InvalidCredentials,
     InvalidRequest,
@@ -47,7 +47,7 @@ from watchword.errors import (
     WatchwordError,
 )
 from watchword.passwords import INSECURE_FOR_TESTS, PasswordHasher
-from watchword.ports import EventType
+from watchword.ports.audit import EventType
 from watchword.testing import ManualClock, SeededEntropy
 
 PASSWORD = "correct horse battery staple 41"
@@ -63,9 +63,9 @@ class World:
 
     async def sign_in(
         self, name: str = "alice", password: str = PASSWORD, address: str = ADDRESS
-    ) -> Grant:
+    ) -> TokenSet:
         return await self.accounts.sign_in(
-            name, password, Terms(client_id="first-party"), address=address
+            name, password, SessionOptions(client_id="first-party"), address=address
         )
 
     async def outcome(self, *args: str) -> str:
@@ -75,7 +75,7 @@ class World:
             return error.code
         return "ok"
 
-    async def refresh(self, grant: Grant) -> Grant:
+    async def refresh(self, grant: TokenSet) -> TokenSet:
         return await self.engine.sessions.refresh(
             grant.refresh_token, client_id="first-party"
         )

@@ -14,17 +14,17 @@ import pytest
 
 from tests.cli.terminal import OTHER_PASSWORD, PASSWORD, Terminal
 from tests.scenarios.api import BASE, LocalApi, bearer, local_api, settings_for
-from watchword.cli import running
+from watchword.cli import common as running
 from watchword.core.actor import APP, Actor, By
 from watchword.core.limits import DAY, KEY_ROTATION
-from watchword.core.session import Terms
-from watchword.ports import Event, EventType
+from watchword.core.session import SessionOptions
+from watchword.ports.audit import Event, EventType
 from watchword.testing import ManualClock
 
 ADDRESS = "127.0.0.1"  # the test client's
 USER = {"by": "user"}
 SYSTEM = {"by": "system"}
-TERMS = Terms(client_id="first-party")
+TERMS = SessionOptions(client_id="first-party")
 DJANGO = "pbkdf2_sha256$1000$saltsaltsalt$8pqAQVplveJ8O3cVlyRbM1jey+bRuWeMAXKAs78gqIE="
 
 

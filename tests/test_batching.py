@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pytest
 
 from watchword import batching
-from watchword.batching import PATIENCE, SHARE_MIN, TURNS, UNDER_WAY, Batcher
+from watchword.batching import MAX_GATHERING, SHARE_MIN, TURNS, UNDER_WAY, Batcher
 from watchword.errors import Overloaded, StoreUnavailable
 
 Answers = Sequence[str | Exception]
@@ -19,7 +19,7 @@ Answers = Sequence[str | Exception]
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What belongs together comes within a few turns, however slow this machine is."""
-    monkeypatch.setattr(batching, "PATIENCE", 3600)
+    monkeypatch.setattr(batching, "MAX_GATHERING", 3600)
 
 
 class Work:
@@ -104,7 +104,7 @@ async def test_a_batch_starts_in_time_on_a_loop_that_others_keep_busy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A turn may take as long as a flood likes: a batch does not wait for many."""
-    monkeypatch.setattr(batching, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(batching, "MAX_GATHERING", MAX_GATHERING)
     work = Work()
     loop = asyncio.get_running_loop()
     turns = 0
@@ -112,7 +112,7 @@ async def test_a_batch_starts_in_time_on_a_loop_that_others_keep_busy(
     def flood() -> None:
         nonlocal turns
         turns += 1
-        time.sleep(2 * PATIENCE)
+        time.sleep(2 * MAX_GATHERING)
         if not work.begun:
             loop.call_soon(flood)
 

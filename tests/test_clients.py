@@ -17,7 +17,7 @@ from watchword.core.limits import (
     THROTTLE_CLIENT_BURST,
     THROTTLE_CLIENT_INTERVAL,
 )
-from watchword.core.session import Asked, Policy
+from watchword.core.session import Policy, RequestedToken
 from watchword.errors import (
     InvalidClient,
     InvalidProof,
@@ -31,8 +31,11 @@ from watchword.errors import (
     UnauthorizedClient,
     WatchwordError,
 )
-from watchword.keys import KeyRing
-from watchword.ports import Client, Event, EventType, OfClient, Store, Which
+from watchword.keys.ring import KeyRing
+from watchword.ports import Store
+from watchword.ports.audit import Event, EventType
+from watchword.ports.clients import Client
+from watchword.ports.sessions import ByClient, Selector
 from watchword.stores import open_store
 from watchword.testing import ManualClock, SeededEntropy
 from watchword.verify import Checker
@@ -47,9 +50,9 @@ class Ended:
     """Sessions, of which only the ending counts here."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[Which, str, By]] = []
+        self.calls: list[tuple[Selector, str, By]] = []
 
-    async def revoke(self, which: Which, reason: str, *, by: By = APP) -> int:
+    async def revoke(self, which: Selector, reason: str, *, by: By = APP) -> int:
         self.calls.append((which, reason, by))
         return 3
 
@@ -76,8 +79,10 @@ class World:
             first_party_scope=("profile",),
         )
 
-    async def confidential(self, name: str = "app", **terms: Any) -> tuple[Client, str]:
-        client, secret = await self.clients.add(name, confidential=True, **terms)
+    async def confidential(
+        self, name: str = "app", **options: Any
+    ) -> tuple[Client, str]:
+        client, secret = await self.clients.add(name, confidential=True, **options)
         assert secret is not None
         return client, secret
 
@@ -129,10 +134,10 @@ async def test_a_secret_is_shown_once_and_only_its_hash_is_kept(world: World) ->
     ],
 )
 async def test_a_resource_servers_credentials_are_for_that_alone(
-    world: World, terms: dict[str, Any], grants: tuple[str, ...]
+    world: World, options: dict[str, Any], grants: tuple[str, ...]
 ) -> None:
     """RFC 9701 §3, unless the operator says otherwise."""
-    client, _ = await world.clients.add("app", **terms)
+    client, _ = await world.clients.add("app", **options)
     assert client.grants == grants
 
 
@@ -160,10 +165,10 @@ async def test_a_resource_servers_credentials_are_for_that_alone(
     ],
 )
 async def test_what_no_client_may_be_is_refused_with_a_sentence(
-    world: World, name: str, terms: dict[str, Any]
+    world: World, name: str, options: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidRequest, match=r"^\S.*[A-Za-z]"):
-        await world.clients.add(name, **{"confidential": True, **terms})
+        await world.clients.add(name, **{"confidential": True, **options})
     assert await world.clients.list() == []
 
 
@@ -301,7 +306,7 @@ async def test_a_disabled_client_is_refused_and_its_sessions_end(world: World) -
     await other.authenticate("app", secret)
     assert await world.clients.disable("app", by=OPERATOR) == 3
     assert world.sessions.calls == [
-        (OfClient("app"), EndReason.CLIENT_DISABLED, OPERATOR)
+        (ByClient("app"), EndReason.CLIENT_DISABLED, OPERATOR)
     ]
     await world.refused("app", secret)
     world.clock.advance(-MINUTE)  # nor does a clock set back keep it known
@@ -359,8 +364,8 @@ async def test_a_client_gets_a_token_of_its_own(
         scope=["read", "write"], audience=["a:one", "a:two"], access_ttl=5 * MINUTE
     )
     before = await world.store.last_event()
-    asked = Asked(scope=("read",), resources=("a:two",), jkt="thumb")
-    grant = world.clients.token(client, asked)
+    requested = RequestedToken(scope=("read",), resources=("a:two",), jkt="thumb")
+    grant = world.clients.token(client, requested)
     assert (grant.expires_in, grant.scope, grant.bound) == (300, ("read",), True)
     claims = Checker(
         issuer=ISSUER,
@@ -373,7 +378,7 @@ async def test_a_client_gets_a_token_of_its_own(
     assert (claims.sid, claims.auth_time, claims.amr) == (None, None, ())
     assert claims.cnf is not None
     assert claims.cnf.jkt == "thumb"
-    whole = world.clients.token(client, Asked())
+    whole = world.clients.token(client, RequestedToken())
     assert (whole.scope, whole.bound) == (("read", "write"), False)
     # No durable write on this path; the log has it.
     assert await world.store.last_event() == before
@@ -384,18 +389,21 @@ async def test_a_client_gets_a_token_of_its_own(
 @pytest.mark.parametrize(
     ("terms", "asked", "error"),
     [
-        ({}, Asked(scope=("admin",)), InvalidScope),
-        ({}, Asked(scope=("read", "admin")), InvalidScope),
-        ({}, Asked(resources=("a:other",)), InvalidTarget),
-        ({"audience": ["a:own"]}, Asked(resources=("api",)), InvalidTarget),
-        ({"dpop": True}, Asked(), InvalidProof),
-        ({"grants": ["refresh_token"]}, Asked(), UnauthorizedClient),
-        ({"rights": ["introspect"]}, Asked(), UnauthorizedClient),
+        ({}, RequestedToken(scope=("admin",)), InvalidScope),
+        ({}, RequestedToken(scope=("read", "admin")), InvalidScope),
+        ({}, RequestedToken(resources=("a:other",)), InvalidTarget),
+        ({"audience": ["a:own"]}, RequestedToken(resources=("api",)), InvalidTarget),
+        ({"dpop": True}, RequestedToken(), InvalidProof),
+        ({"grants": ["refresh_token"]}, RequestedToken(), UnauthorizedClient),
+        ({"rights": ["introspect"]}, RequestedToken(), UnauthorizedClient),
     ],
 )
 async def test_a_client_gets_no_more_than_it_has(
-    world: World, terms: dict[str, Any], asked: Asked, error: type[WatchwordError]
+    world: World,
+    options: dict[str, Any],
+    requested: RequestedToken,
+    error: type[WatchwordError],
 ) -> None:
-    client, _ = await world.confidential(**{"scope": ["read"], **terms})
+    client, _ = await world.confidential(**{"scope": ["read"], **options})
     with pytest.raises(error):
-        world.clients.token(client, asked)
+        world.clients.token(client, requested)

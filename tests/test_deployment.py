@@ -163,8 +163,8 @@ def test_health_checks_ask_what_the_server_answers() -> None:
 
 
 def test_a_slow_database_gets_no_server_killed() -> None:
-    asked = [SERVER[name]["httpGet"]["path"] for name in PROBES]
-    assert asked == ["/healthz", "/healthz", "/readyz"]
+    requested = [SERVER[name]["httpGet"]["path"] for name in PROBES]
+    assert requested == ["/healthz", "/healthz", "/readyz"]
 
 
 def test_everybody_speaks_to_the_port_that_is_served() -> None:
@@ -344,10 +344,10 @@ def test_the_image_installs_extras_that_there_are(wheel: zipfile.ZipFile) -> Non
     (name,) = [one for one in wheel.namelist() if one.endswith("/METADATA")]
     metadata = wheel.read(name).decode()
     there = set(re.findall(r"^Provides-Extra: (.+)$", metadata, re.MULTILINE))
-    asked = [set(re.findall(r"--extra (\S+)", run)) for run in instructions("RUN")]
-    asked = [extras for extras in asked if extras]
-    assert asked == [{"server", "postgres", "redis"}] * 2
-    assert asked[0] <= there
+    requested = [set(re.findall(r"--extra (\S+)", run)) for run in instructions("RUN")]
+    requested = [extras for extras in requested if extras]
+    assert requested == [{"server", "postgres", "redis"}] * 2
+    assert requested[0] <= there
 
 
 def test_the_image_serves_to_others_and_keeps_its_data_where_it_may() -> None:

@@ -46,7 +46,7 @@ def test_the_program_of_the_scopes_page_lets_its_own_users_in(
 ) -> None:
     """A sign-in has all scopes, or those it asks for, and never more."""
     (program,) = [b.text for b in blocks_of(SCOPES) if b.kind == "python"]
-    (asked,) = [json.loads(b.text) for b in blocks_of(SCOPES) if b.kind == "json"]
+    (requested,) = [json.loads(b.text) for b in blocks_of(SCOPES) if b.kind == "json"]
     (tmp_path / "scoped.py").write_text(
         re.sub(r'(Auth\(")[^"]*', rf"\1sqlite:///{tmp_path}/app.db", program)
     )
@@ -59,16 +59,18 @@ def test_the_program_of_the_scopes_page_lets_its_own_users_in(
     with TestClient(scoped.app, base_url="http://127.0.0.1") as client:
         portal = client.portal
         assert portal is not None
-        portal.call(scoped.auth.register, asked["username"], asked["password"])
-        tokens = login(client, asked["username"], asked["password"])
+        portal.call(scoped.auth.register, requested["username"], requested["password"])
+        tokens = login(client, requested["username"], requested["password"])
         assert tokens["scope"].split() == scoped.SCOPES
-        answer = client.post("/api/auth/login", json=asked).json()
-        assert answer["scope"] == asked["scope"]
+        answer = client.post("/api/auth/login", json=requested).json()
+        assert answer["scope"] == requested["scope"]
         good = bearer(answer["accessToken"])
         assert client.get("/orders", headers=good).json() == ["order 1"]
-        more = asked | {"scope": "orders:delete"}
+        more = requested | {"scope": "orders:delete"}
         refused = client.post("/api/auth/login", json=more)
         assert code_of(refused) == "invalid_scope"
-        less = client.post("/api/auth/login", json=asked | {"scope": "orders:write"})
+        less = client.post(
+            "/api/auth/login", json=requested | {"scope": "orders:write"}
+        )
         access = bearer(less.json()["accessToken"])
         assert code_of(client.get("/orders", headers=access)) == "insufficient_scope"

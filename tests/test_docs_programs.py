@@ -76,13 +76,13 @@ def test_the_lines_of_the_oauth_page_work(live: Live, secrets: dict[str, str]) -
         "refresh_token",
         "scope",
     }
-    asked = {"secret": secrets["orders-api"], "access": second["access_token"]}
-    answer = json.loads(curl_of(OAUTH, "/oauth/introspect", live, **asked))
+    requested = {"secret": secrets["orders-api"], "access": second["access_token"]}
+    answer = json.loads(curl_of(OAUTH, "/oauth/introspect", live, **requested))
     assert answer["active"] is True
     assert answer["client_id"] == "phone-app"
 
     curl_of(OAUTH, "/oauth/revoke", live, refresh=second["refresh_token"])
-    answer = json.loads(curl_of(OAUTH, "/oauth/introspect", live, **asked))
+    answer = json.loads(curl_of(OAUTH, "/oauth/introspect", live, **requested))
     assert answer == {"active": False}
 
 

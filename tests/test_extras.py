@@ -120,10 +120,10 @@ def requirements(package: Path) -> tuple[Requirement, ...]:
 def installed(package: Path, extra: str) -> frozenset[str]:
     """The names of all distributions that an install with that extra brings."""
     found: set[str] = set()
-    asked: list[tuple[str, str]] = [("watchword", extra), ("watchword", "")]
+    requested: list[tuple[str, str]] = [("watchword", extra), ("watchword", "")]
     seen: set[tuple[str, str]] = set()
-    while asked:
-        name, of = asked.pop()
+    while requested:
+        name, of = requested.pop()
         if (name, of) in seen:
             continue
         seen.add((name, of))
@@ -131,7 +131,7 @@ def installed(package: Path, extra: str) -> frozenset[str]:
         for one in requirements(package) if name == "watchword" else _needs(name):
             if one.marker is None or one.marker.evaluate({"extra": of}):
                 needed = canonicalize_name(one.name)
-                asked += [(needed, ""), *((needed, inner) for inner in one.extras)]
+                requested += [(needed, ""), *((needed, inner) for inner in one.extras)]
     return frozenset(found)
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from watchword.audit import AuditLimit, OncePerMinute
 from watchword.core.limits import EVENT_BURST, EVENT_INTERVAL, HOUR, MINUTE
 from watchword.errors import StoreUnavailable
-from watchword.failures import EventLimit, Seldom
-from watchword.ports import Event, EventType
+from watchword.ports.audit import Event, EventType
 
 NOW = 1_800_000_000_000
 FAILED, THROTTLED = EventType.SIGN_IN_FAILED, EventType.SIGN_IN_THROTTLED
@@ -31,7 +31,7 @@ def event(at: int = NOW, kind: EventType = FAILED, **detail: Any) -> Event:
 async def test_a_key_has_one_event_a_minute() -> None:
     """A name that is guessed from everywhere, and a network that guesses at all."""
     log = Log()
-    limit = EventLimit(log.record)
+    limit = AuditLimit(log.record)
     for number in range(100):
         await limit.record(event(), f"name {number}", "one network")
         await limit.record(event(NOW + 1), "one name", f"network {number}")
@@ -46,7 +46,7 @@ async def test_a_type_has_a_ceiling_and_what_it_leaves_out_is_counted(
 ) -> None:
     """Whatever the keys are: a thousand networks are one caller's, perhaps."""
     log = Log()
-    limit = EventLimit(log.record)
+    limit = AuditLimit(log.record)
     for number in range(EVENT_BURST + 50):
         await limit.record(event(reason="x"), f"network {number}")
     assert len(log) == EVENT_BURST
@@ -66,7 +66,7 @@ async def test_a_type_has_a_ceiling_and_what_it_leaves_out_is_counted(
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    seldom = Seldom()
+    seldom = OncePerMinute()
     for number in range(20_000):
         assert seldom.is_due(NOW, f"name {number}", f"network {number}")
     assert len(seldom._told) <= 10_000

@@ -262,31 +262,35 @@ class Fuzzer:
         return self.mutated(self.request()[0])
 
 
-def check(answer: tuple[int, bytes, bytes], asked: bytes, *, head_only: bool) -> int:
+def check(
+    answer: tuple[int, bytes, bytes], requested: bytes, *, head_only: bool
+) -> int:
     status, head, body = answer
-    assert status < 500, (asked, head, body)
+    assert status < 500, (requested, head, body)
     if status >= 400:
-        assert b"content-type: application/problem+json" in head, (asked, head)
+        assert b"content-type: application/problem+json" in head, (requested, head)
         if not head_only:
             problem = json.loads(body)
             assert problem["status"] == status
-            assert problem["code"], asked
+            assert problem["code"], requested
     return status
 
 
-def send_all(live: Live, asked: list[tuple[bytes, bool]], seen: Counter[int]) -> None:
+def send_all(
+    live: Live, requested: list[tuple[bytes, bool]], seen: Counter[int]
+) -> None:
     """Pipelined; where the server closes on one of them, the rest go one by one."""
     with live.connect() as connection:
-        connection.sendall(b"".join(one for one, _ in asked))
+        connection.sendall(b"".join(one for one, _ in requested))
         answers = Answers(connection)
-        for count, (one, head_only) in enumerate(asked):
+        for count, (one, head_only) in enumerate(requested):
             answer = answers.next(head_only=head_only)
             if answer is None:
-                rest = asked[count:]
+                rest = requested[count:]
                 break
             seen[check(answer, one, head_only=head_only)] += 1
             if b"connection: close" in answer[1]:
-                rest = asked[count + 1 :]
+                rest = requested[count + 1 :]
                 break
         else:
             return

@@ -6,7 +6,7 @@ import pytest
 
 from watchword.core.limits import MINUTE, WRITE_TRIED
 from watchword.errors import Overloaded, StoreUnavailable, TryAgain
-from watchword.health import Health
+from watchword.stores.health import Health
 from watchword.stores.memory import MemoryStore
 from watchword.testing import ManualClock, SeededEntropy
 

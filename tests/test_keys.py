@@ -23,8 +23,11 @@ from watchword.errors import (
     TokenInvalid,
     WatchwordError,
 )
-from watchword.keys import Algorithm, KeyRing, SigningKey, Vault, derive, generate
-from watchword.ports import EventType, Store
+from watchword.keys.ring import KeyRing
+from watchword.keys.signing import Algorithm, SigningKey, generate
+from watchword.keys.vault import Vault, derive
+from watchword.ports import Store
+from watchword.ports.audit import EventType
 from watchword.stores import open_store
 from watchword.testing import ManualClock, SeededEntropy
 from watchword.verify import Checker

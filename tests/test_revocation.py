@@ -13,8 +13,10 @@ from tests.core.test_rotation import session
 from watchword.core.limits import FEED_READS, FEED_STALE, HOUR, MINUTE
 from watchword.core.session import Ended, as_text
 from watchword.errors import StoreUnavailable
-from watchword.ports import Cursor, Event, EventType, Feed, OneSession, Store
-from watchword.revocation import Revocations
+from watchword.ports import Store
+from watchword.ports.audit import Event, EventType
+from watchword.ports.sessions import ById, Cursor, FeedPage
+from watchword.revocation.revoked import RevocationTracker
 from watchword.stores import open_store
 from watchword.testing import ManualClock, SeededEntropy
 
@@ -31,10 +33,10 @@ class Cut:
         self.page: int | None = None
         self.life = b"life"
         self.entries: list[Ended] = []
-        self.asked: list[Cursor | None] = []
+        self.requested: list[Cursor | None] = []
 
-    async def ended(self, after: Cursor | None, now: int, limit: int) -> Feed:
-        self.asked.append(after)
+    async def ended(self, after: Cursor | None, now: int, limit: int) -> FeedPage:
+        self.requested.append(after)
         if self.cut:
             raise StoreUnavailable
         known = after is not None and after.incarnation == self.life
@@ -42,7 +44,7 @@ class Cut:
         page = self.entries[seen:][: self.page or limit]
         cursor = Cursor(self.life, seen + len(page))
         more = cursor.sequence < len(self.entries)
-        feed = Feed(page, cursor, now - self.behind, more)
+        feed = FeedPage(page, cursor, now - self.behind, more)
         if (hangs := self.hangs) is not None:
             await hangs.wait()
         return feed
@@ -51,7 +53,7 @@ class Cut:
 class Setup:
     def __init__(self) -> None:
         self.clock, self.monotonic, self.feed = ManualClock(), ManualClock(0), Cut()
-        self.revocations = Revocations(
+        self.revocations = RevocationTracker(
             self.feed,  # type: ignore[arg-type]  # the one verb that is used
             self.clock,
             self.monotonic,
@@ -112,7 +114,7 @@ async def test_a_read_counts_from_when_it_was_asked(world: Setup) -> None:
     """What was committed while the answer was under way may be missing from it."""
     slow = world.feed.ended
 
-    async def ended(after: Cursor | None, now: int, limit: int) -> Feed:
+    async def ended(after: Cursor | None, now: int, limit: int) -> FeedPage:
         feed = await slow(after, now, limit)
         world.monotonic.advance(FEED_STALE)
         return feed
@@ -129,7 +131,7 @@ async def test_a_long_feed_counts_with_its_last_page(world: Setup) -> None:
     pages = iter([False, True])
     whole = world.feed.ended
 
-    async def ended(after: Cursor | None, now: int, limit: int) -> Feed:
+    async def ended(after: Cursor | None, now: int, limit: int) -> FeedPage:
         world.feed.cut = next(pages, False)
         return await whole(after, now, limit)
 
@@ -148,7 +150,7 @@ async def test_a_long_read_is_as_old_as_its_first_page(world: Setup) -> None:
     """And it is not begun anew: the next one goes on from where its last page was."""
     whole = world.feed.ended
 
-    async def ended(after: Cursor | None, now: int, limit: int) -> Feed:
+    async def ended(after: Cursor | None, now: int, limit: int) -> FeedPage:
         world.monotonic.advance(FEED_STALE // 2 + 1)
         return await whole(after, now, limit)
 
@@ -161,14 +163,14 @@ async def test_a_long_read_is_as_old_as_its_first_page(world: Setup) -> None:
     world.feed.ended = whole  # type: ignore[method-assign]
     world.monotonic.advance(-FEED_STALE // 2)  # the last page was asked for just now
     await world.revocations.read()
-    assert world.feed.asked[-1] == Cursor(world.feed.life, 2)
+    assert world.feed.requested[-1] == Cursor(world.feed.life, 2)
 
 
 async def test_a_read_whose_pages_come_is_left_alone(world: Setup) -> None:
     """However long it takes, no other begins beside it, and it is no fault."""
     whole, go_on = world.feed.ended, asyncio.Semaphore(1)
 
-    async def ended(after: Cursor | None, now: int, limit: int) -> Feed:
+    async def ended(after: Cursor | None, now: int, limit: int) -> FeedPage:
         await go_on.acquire()
         return await whole(after, now, limit)
 
@@ -177,10 +179,10 @@ async def test_a_read_whose_pages_come_is_left_alone(world: Setup) -> None:
     until = world.clock.now + MINUTE
     world.feed.entries = [Ended(one, world.clock.now, until) for one in (ONE, TWO)]
     await world.revocations.follow()
-    assert len(world.feed.asked) == 1
+    assert len(world.feed.requested) == 1
     go_on.release()
     await world.revocations.follow()
-    assert world.feed.asked == [None, Cursor(world.feed.life, 1)]
+    assert world.feed.requested == [None, Cursor(world.feed.life, 1)]
     assert world.revocations.is_current()
 
 
@@ -188,13 +190,13 @@ async def test_what_a_row_says_is_forgotten_with_its_last_access_token(
     world: Setup,
 ) -> None:
     """An old token, shown again and again, brings nothing back."""
-    world.revocations.learn(session())
+    world.revocations.note_revoked(session())
     gone = session().ended("logout", world.clock.now)
     world.clock.now = gone.feed_entry().until
-    world.revocations.learn(gone)
+    world.revocations.note_revoked(gone)
     assert len(world.revocations) == 0
     world.clock.now -= 1
-    world.revocations.learn(gone)
+    world.revocations.note_revoked(gone)
     assert len(world.revocations) == 1
 
 
@@ -203,7 +205,7 @@ async def test_it_reads_on_from_its_cursor(world: Setup) -> None:
         await world.revocations.follow()
         world.feed.entries.append(Ended(ONE, 0, world.clock.now + 1))
     await world.revocations.follow()
-    assert world.feed.asked == [None, Cursor(b"life", 0), Cursor(b"life", 1)]
+    assert world.feed.requested == [None, Cursor(b"life", 0), Cursor(b"life", 1)]
 
 
 async def test_entries_go_when_no_access_token_can_be_left(world: Setup) -> None:
@@ -246,14 +248,14 @@ async def test_a_clock_that_is_set_makes_nobody_forget(world: Setup) -> None:
 async def test_a_read_that_hangs_neither_blocks_the_next_nor_counts(
     world: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("watchword.revocation._PATIENCE", 0.01)
+    monkeypatch.setattr("watchword.revocation.revoked._READ_TIMEOUT", 0.01)
     await world.revocations.follow()
     world.feed.hangs = hanging = asyncio.Event()
     world.monotonic.advance(FEED_STALE)
     for _ in range(FEED_READS + 1):  # and no more than so many at a time
         with pytest.raises(StoreUnavailable):
             await world.revocations.follow()
-    assert len(world.feed.asked) == 1 + FEED_READS
+    assert len(world.feed.requested) == 1 + FEED_READS
     world.monotonic.advance(1)
     assert not world.revocations.is_current()
     hanging.set()
@@ -269,14 +271,14 @@ async def test_a_read_that_hangs_neither_blocks_the_next_nor_counts(
     assert world.revocations.has_ended(as_text(ONE))
     hanging.set()  # late, and of before: it takes nothing back
     await world.revocations.follow()
-    assert world.feed.asked[-2:] == [Cursor(b"life", 0), Cursor(b"life", 1)]
+    assert world.feed.requested[-2:] == [Cursor(b"life", 0), Cursor(b"life", 1)]
     assert world.revocations.has_ended(as_text(ONE))
 
 
 async def test_what_hangs_is_let_go_of_at_the_end(
     world: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("watchword.revocation._PATIENCE", 0.01)
+    monkeypatch.setattr("watchword.revocation.revoked._READ_TIMEOUT", 0.01)
     world.feed.hangs = asyncio.Event()
     with pytest.raises(StoreUnavailable):
         await world.revocations.follow()
@@ -305,7 +307,7 @@ async def test_another_life_of_the_store_is_read_from_its_beginning(
     world.feed.entries = [Ended(TWO, 0, world.clock.now + MINUTE)]
     await world.revocations.follow()
     await world.revocations.follow()
-    assert world.feed.asked[-2:] == [Cursor(b"life", 3), Cursor(b"restored", 1)]
+    assert world.feed.requested[-2:] == [Cursor(b"life", 3), Cursor(b"restored", 1)]
     for one in (ONE, TWO):
         assert world.revocations.has_ended(as_text(one))
 
@@ -323,7 +325,7 @@ async def test_over_a_real_store_late_starters_and_followers_know_the_same(
 ) -> None:
     clock = ManualClock()
     event = Event(type=EventType.SESSION_REVOKED, at=clock.now)
-    early = Revocations(store, clock, ManualClock(0))
+    early = RevocationTracker(store, clock, ManualClock(0))
     await early.follow()
     for identifier in (ONE, TWO):
         row = session(
@@ -332,9 +334,9 @@ async def test_over_a_real_store_late_starters_and_followers_know_the_same(
             idle_expires_at=clock.now + MINUTE,
         )
         await store.create(row, event)
-        assert len(await store.end(OneSession(identifier), "x", event, 10)) == 1
+        assert len(await store.end(ById(identifier), "x", event, 10)) == 1
         await early.follow()
-    late = Revocations(store, clock, ManualClock(0))
+    late = RevocationTracker(store, clock, ManualClock(0))
     await late.follow()
     for revocations in (early, late):
         assert len(revocations) == 2

@@ -16,15 +16,15 @@ import pytest_asyncio
 from tests.scenarios.api import BASE, PASSWORD, LocalApi, code_of, settings_for
 from tests.scenarios.api import local_api as open_api
 from watchword import Credentials, Subject, background, errors
+from watchword.audit import AuditLimit
 from watchword.background import Background
 from watchword.core.limits import THROTTLE_NAME_BURST
-from watchword.core.session import Session, Terms
+from watchword.core.session import Session, SessionOptions
 from watchword.errors import StoreUnavailable
-from watchword.failures import EventLimit
-from watchword.subjects import account_id_of
+from watchword.sign_in.own_users import account_id_of
 from watchword.testing import ManualClock
 
-TERMS = Terms(client_id="first-party")
+TERMS = SessionOptions(client_id="first-party")
 OWN = 7
 
 
@@ -34,12 +34,12 @@ class Way:
     def __init__(self, api: LocalApi) -> None:
         self.api = api
         self.store: Any = api.engine.store
-        self.asked = asyncio.Event()
+        self.requested = asyncio.Event()
         self.hold: asyncio.Event | None = None
 
     async def check(self, given: Credentials) -> Subject | None:
         """The app's own check of its users."""
-        self.asked.set()
+        self.requested.set()
         if self.hold is not None:
             await self.hold.wait()
         return Subject(OWN) if given.password == PASSWORD else None
@@ -247,11 +247,11 @@ async def test_an_attempt_cancelled_within_the_apps_check_is_given_back_once(
         answer = await way.api.try_login("alice", "wrong")
         assert code_of(answer) == "invalid_credentials"
     way.hold = asyncio.Event()
-    way.asked.clear()
+    way.requested.clear()
     for _ in range(3):
         task = asyncio.create_task(way.sign_in())
-        await asyncio.wait_for(way.asked.wait(), 10)
-        way.asked.clear()
+        await asyncio.wait_for(way.requested.wait(), 10)
+        way.requested.clear()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await _settled(way.api.engine.background)
@@ -280,7 +280,7 @@ async def test_a_wrong_password_stays_counted_where_the_audit_log_is_away(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or else an outage of the log would let anybody guess without end."""
-    monkeypatch.setattr(EventLimit, "record", _away)
+    monkeypatch.setattr(AuditLimit, "record", _away)
     for _ in range(THROTTLE_NAME_BURST):
         answer = await way.api.try_login("alice", "wrong")
         assert code_of(answer) == "store_unavailable"
@@ -345,16 +345,16 @@ async def test_an_attempt_that_a_busy_store_refused_is_not_given_back(
 ) -> None:
     """Also where the caller has gone by then: nothing is tried for five minutes."""
     monkeypatch.setattr(background, "PAUSES", (0,))
-    asked, refused = asyncio.Event(), asyncio.Event()
+    requested, refused = asyncio.Event(), asyncio.Event()
 
     async def take(*_: Any) -> int:
-        asked.set()
+        requested.set()
         await refused.wait()
         raise errors.Overloaded
 
     monkeypatch.setattr(way.store, "take", take)
     task = asyncio.create_task(way.sign_in())
-    await asyncio.wait_for(asked.wait(), 10)
+    await asyncio.wait_for(requested.wait(), 10)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     refused.set()

@@ -17,8 +17,8 @@ from tests.scenarios.api import BASE, LocalApi, code_of, local_api, settings_for
 from watchword import Credentials, Subject
 from watchword.core.limits import THROTTLE_ADDRESS_BURST, THROTTLE_NAME_BURST
 from watchword.errors import Throttled
-from watchword.ports import EventType
-from watchword.subjects import Authenticate, account_id_of
+from watchword.ports.audit import EventType
+from watchword.sign_in.own_users import Authenticate, account_id_of
 from watchword.testing import ManualClock
 
 NAME, RIGHT = "Ann@Shop.example", "the right one"
@@ -30,11 +30,11 @@ class Shop:
 
     def __init__(self, subject: Subject) -> None:
         self.subject: Subject | None = subject
-        self.asked: list[Credentials] = []
+        self.requested: list[Credentials] = []
         self.fault: Exception | None = None
 
     def check(self, given: Credentials) -> Subject | None:
-        self.asked.append(given)
+        self.requested.append(given)
         if self.fault is not None:
             raise self.fault
         return self.subject if given.password == RIGHT else None
@@ -61,10 +61,10 @@ async def test_the_app_says_who_signs_in(shop: Shop, tmp_path: Path) -> None:
         assert me["sub"] == "00000000-0000-0000-0000-000000000007"
         assert me["roles"] == ["clerk", "staff"]
         assert code_of(await api.refresh(tokens["refreshToken"])) == "ok"
-        (asked,) = shop.asked
-        assert (asked.username, asked.password) == (NAME, RIGHT)
-        assert asked.address
-        assert RIGHT not in repr(asked)
+        (requested,) = shop.requested
+        assert (requested.username, requested.password) == (NAME, RIGHT)
+        assert requested.address
+        assert RIGHT not in repr(requested)
         # Our own accounts are not asked at all.
         assert code_of(await api.try_login("alice", "x")) == "invalid_credentials"
 
@@ -104,7 +104,7 @@ async def test_guesses_are_throttled_before_the_check(
             assert code_of(await api.try_login(NAME, "no")) == "invalid_credentials"
         answer = await api.try_login(NAME.upper(), RIGHT)
         assert (answer.status_code, code_of(answer)) == (429, "throttled")
-        assert len(shop.asked) == THROTTLE_NAME_BURST
+        assert len(shop.requested) == THROTTLE_NAME_BURST
         for number in range(2 * THROTTLE_ADDRESS_BURST):
             await api.try_login(f"name {number}", "no")
         events = [event.type for _, event in await api.engine.store.read_events(0, 999)]

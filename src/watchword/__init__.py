@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from watchword.bootstrap import Watchword, open_watchword
     from watchword.config import Settings, load_settings
     from watchword.errors import WatchwordError
-    from watchword.subjects import Credentials, Subject
+    from watchword.sign_in.own_users import Credentials, Subject
     from watchword.verify import Verifier
 
 __version__: Final = "0.1.1"
@@ -34,9 +34,9 @@ __all__ = [
 ]
 
 _HOME: Final = {
-    "Credentials": "watchword.subjects",
+    "Credentials": "watchword.sign_in.own_users",
     "Settings": "watchword.config",
-    "Subject": "watchword.subjects",
+    "Subject": "watchword.sign_in.own_users",
     "Verifier": "watchword.verify",
     "Watchword": "watchword.bootstrap",
     "WatchwordError": "watchword.errors",

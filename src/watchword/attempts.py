@@ -11,18 +11,19 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 
+from watchword.audit import AuditLimit
 from watchword.background import Background
 from watchword.core.throttle import Cost
 from watchword.errors import InvalidCredentials, Throttled, TryAgain
-from watchword.failures import EventLimit
-from watchword.ports import Event, EventType, Throttle
+from watchword.ports.audit import Event, EventType
+from watchword.ports.throttle import Throttle
 
 
 class Attempts:
     """Counts the attempts of one kind of sign-in, by the counters of the throttle."""
 
     def __init__(
-        self, throttle: Throttle, events: EventLimit, background: Background
+        self, throttle: Throttle, events: AuditLimit, background: Background
     ) -> None:
         self._throttle = throttle
         self._events = events

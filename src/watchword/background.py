@@ -20,7 +20,7 @@ PAUSES: Final = (0.5, 1, 2, 4, 8, 15, 30, 60, 60, 60, 60)
 PENDING_MAX: Final = 1000
 """Pieces of work at once. Each is a task with its closure, about 2 KB."""
 
-PATIENCE: Final = 1.0
+FIRST_TRY_TIMEOUT: Final = 1.0
 """Seconds that a caller waits for the first try, before its own answer."""
 
 _CLOSING: Final = 2.0
@@ -61,7 +61,7 @@ class Background:
 
 async def waited(tried: asyncio.Future[None]) -> None:
     """Wait for the first try, but not for long: the store may be away."""
-    await asyncio.wait((tried,), timeout=PATIENCE)
+    await asyncio.wait((tried,), timeout=FIRST_TRY_TIMEOUT)
 
 
 async def _try(

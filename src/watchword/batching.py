@@ -35,7 +35,7 @@ TURNS: Final = 16
 # keep the loop busy (a flood of forged tokens, for example), one turn takes as long as
 # all of them, and after a few turns every refresh that has come has been read. With
 # refreshes alone on the loop, 16 turns take less than this.
-PATIENCE: Final = 0.005
+MAX_GATHERING: Final = 0.005
 # Fewer items are not split, because each batch is one more exchange. Measured on
 # PostgreSQL with 32 connections: splitting gives a sixth more refreshes, and it makes
 # no difference whether from 8 or from 16 items on.
@@ -89,7 +89,7 @@ class Batcher(Generic[Item, Outcome]):
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._scheduled and len(self._running) < UNDER_WAY:
             self._scheduled = True
-            until = loop.time() + PATIENCE
+            until = loop.time() + MAX_GATHERING
             loop.call_soon(self._settle, loop, TURNS, until)
 
     def _settle(

@@ -11,25 +11,24 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from watchword.accounts import CONTEXT, Accounts
+from watchword.accounts.registry import CONTEXT, Accounts
 from watchword.background import Background
 from watchword.batching import Batcher
-from watchword.claims import ClaimsHook
 from watchword.clients import Clients
+from watchword.clocks import Clock, Entropy, monotonic, system_clock
 from watchword.config import Settings
+from watchword.config.environment import read_text
 from watchword.core import limits
 from watchword.core.actor import SYSTEM
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy
 from watchword.core.steadiness import Steadiness
-from watchword.environment import read_text
 from watchword.errors import (
     InvalidCredentials,
     KeyRingError,
@@ -37,9 +36,8 @@ from watchword.errors import (
     PasswordRejected,
     SettingsError,
 )
-from watchword.feed import Journal
-from watchword.health import Health
-from watchword.keys import KeyRing, derive
+from watchword.keys.ring import KeyRing
+from watchword.keys.vault import derive
 from watchword.passwords import (
     OWASP_FLOOR,
     HashParameters,
@@ -47,8 +45,9 @@ from watchword.passwords import (
     check_new_password,
     cpus,
 )
-from watchword.ports import Clock, Entropy, Store
-from watchword.revocation import Revocations
+from watchword.ports import Store
+from watchword.revocation.journal import RevocationLog
+from watchword.revocation.revoked import RevocationTracker
 from watchword.secret_files import (
     ADMIN_PASSWORD_FILE,
     SECRET_FILE,
@@ -56,29 +55,17 @@ from watchword.secret_files import (
     make_private,
 )
 from watchword.sessions import Sessions
+from watchword.sessions.claims_hook import ClaimsHook
+from watchword.sign_in.own_users import Authenticate, Subjects
 from watchword.stores import file_of, open_store
-from watchword.subjects import Authenticate, Subjects
+from watchword.stores.health import Health
 from watchword.text import trimmed
+from watchword.tokens.dpop import Nonces, Proofs, Signed, Work
 from watchword.verify import Checker
-from watchword.verify.dpop import Nonces, Proofs, Signed, Work
 
 _ADMIN: Final = "admin"
 _SWEPT_TOLD: Final = 100_000
 _log = logging.getLogger("watchword")
-
-
-def system_clock() -> int:
-    """Milliseconds since the Unix epoch."""
-    return time.time_ns() // 1_000_000
-
-
-# Linux's CLOCK_MONOTONIC stands still while the machine sleeps; CLOCK_BOOTTIME goes on.
-_MONOTONIC: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
-def monotonic() -> int:
-    """Milliseconds that never go back."""
-    return time.clock_gettime_ns(_MONOTONIC) // 1_000_000
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -114,11 +101,11 @@ class Watchword:
         self._monotonic = monotonic
         self._steadiness = Steadiness(clock(), monotonic())
         self.keys = KeyRing(store, server_secrets, settings.signing_alg, clock, entropy)
-        self.feed = Journal(
+        self.feed = RevocationLog(
             entropy(16).hex(), monotonic, lambda: self.revocations.complete_as_of
         )
         self.health = Health(store, clock, monotonic, entropy(16))
-        self.revocations = Revocations(store, clock, monotonic, self.feed.add)
+        self.revocations = RevocationTracker(store, clock, monotonic, self.feed.add)
         self.background = Background()
         self.proofs = _proofs("token", store, server_secrets, clock)
         self.resource_proofs = _proofs("resource", store, server_secrets, clock)

@@ -32,8 +32,8 @@ from tests.verify.minting import (
 )
 from watchword.config import load_settings
 from watchword.errors import KeyRingError, SettingsError, WatchwordError
-from watchword.keys import KeyRing
-from watchword.ports import Event, EventType
+from watchword.keys.ring import KeyRing
+from watchword.ports.audit import Event, EventType
 from watchword.stores import open_store
 from watchword.testing import ManualClock, SeededEntropy
 from watchword.verify import PublicKey
@@ -61,11 +61,11 @@ async def mint_of(api: LocalApi) -> Mint:
     return mint
 
 
-ALL = (("GET", "secure"), ("GET", "me"), ("POST", "logout"))
+EVERYTHING = (("GET", "secure"), ("GET", "me"), ("POST", "logout"))
 
 
 async def refused(
-    api: LocalApi, token: str, places: Sequence[tuple[str, str]] = ALL
+    api: LocalApi, token: str, places: Sequence[tuple[str, str]] = EVERYTHING
 ) -> None:
     """Everywhere that takes an access token: 401 or 400, its code, its challenge."""
     raw: Any = {"Authorization": f"Bearer {token}".encode()}
@@ -313,7 +313,7 @@ async def test_cve_2026_44459_dates_that_are_none(api: LocalApi, name: str) -> N
 async def test_ghsa_wxg7_w2v3_w38g_a_claim_missing_or_of_another_type(
     api: LocalApi, name: str
 ) -> None:
-    places = ALL[:-1] if name in TO_END_A_SESSION else ALL
+    places = EVERYTHING[:-1] if name in TO_END_A_SESSION else EVERYTHING
     await refused(api, FORGERIES[name](await mint_of(api)), places)
 
 
@@ -402,7 +402,7 @@ async def test_the_whole_catalogue_over_http(
     serve: Serve, alg: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """ES256 is attacked one by one above; here the other two, all at once."""
-    monkeypatch.setattr("watchword.keys.generate", _quick_key)
+    monkeypatch.setattr("watchword.keys.signing.generate", _quick_key)
     async with serve(settings={"signing_alg": alg}) as api:
         mint = await mint_of(api)
         assert mint.alg == alg
@@ -416,7 +416,7 @@ async def test_the_whole_catalogue_over_http(
 
 
 def _quick_key(alg: Any) -> Any:
-    from watchword.keys import SigningKey  # noqa: PLC0415
+    from watchword.keys.signing import SigningKey  # noqa: PLC0415
 
     numbers = _quick_key.__dict__.setdefault("drawn", iter(range(100, 1000)))
     return SigningKey(private_key(alg, next(numbers)), alg)

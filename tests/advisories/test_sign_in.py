@@ -10,7 +10,7 @@ import pytest
 
 from tests.advisories.conftest import Serve
 from tests.scenarios.api import BASE, PASSWORD, LocalApi, code_of
-from watchword.accounts import normalise_name, throttle_costs
+from watchword.accounts.registry import normalise_name, throttle_costs
 from watchword.core import limits
 from watchword.errors import InvalidRequest, NameTaken
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.terminal import PASSWORD, Terminal
 from watchword.bootstrap import Watchword
-from watchword.core.session import Terms
+from watchword.core.session import SessionOptions
 from watchword.errors import InvalidClient
 
 
@@ -102,7 +102,7 @@ def test_disabling_a_client_ends_its_sessions_and_no_others(there: Terminal) -> 
 
     async def sign_in(watchword: Watchword) -> None:
         for client_id in ("phone", "phone", "first-party"):
-            terms = Terms(client_id=client_id)
+            terms = SessionOptions(client_id=client_id)
             await watchword.accounts.sign_in("alice", PASSWORD, terms)
 
     there.engine(sign_in)
@@ -115,7 +115,7 @@ def test_clients_are_listed_to_the_last_page(
     there: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert there.run("clients", "list").stdout == "There are no clients.\n"
-    monkeypatch.setattr(import_module("watchword.cli.running"), "PAGE", 2)
+    monkeypatch.setattr(import_module("watchword.cli.common"), "PAGE", 2)
     for name in ("e", "b", "a", "d", "c"):
         there.run("clients", "add", name)
     assert [row["clientId"] for row in there.json("clients", "list")] == [*"abcde"]

@@ -10,11 +10,11 @@ import pytest
 
 from tests.cli.terminal import PASSWORD, Terminal
 from watchword.bootstrap import Watchword
-from watchword.core.session import Asked, Grant, Terms, as_text
+from watchword.core.session import RequestedToken, SessionOptions, TokenSet, as_text
 
 
-async def sign_in(watchword: Watchword) -> Grant:
-    terms = Terms(client_id="first-party")
+async def sign_in(watchword: Watchword) -> TokenSet:
+    terms = SessionOptions(client_id="first-party")
     return await watchword.accounts.sign_in("alice", PASSWORD, terms)
 
 
@@ -88,7 +88,7 @@ def test_a_refresh_token_is_live_then_spent_then_dead(alice: Terminal) -> None:
     assert (found["state"], found["mac"], found["generation"]) == ("live", "right", 0)
     assert found["sessionId"] == as_text(first.session.id)
 
-    async def refresh(watchword: Watchword) -> Grant:
+    async def refresh(watchword: Watchword) -> TokenSet:
         token = first.refresh_token
         return await watchword.sessions.refresh(token, client_id="first-party")
 
@@ -141,7 +141,7 @@ def test_a_token_of_a_clients_own_is_told_as_such(alice: Terminal) -> None:
 
     async def token(watchword: Watchword) -> str:
         client = await watchword.clients.get("job")
-        return watchword.clients.token(client, Asked(jkt="thumb")).access_token
+        return watchword.clients.token(client, RequestedToken(jkt="thumb")).access_token
 
     made = alice.engine(token)
     found = look(alice, made, 0)
@@ -173,8 +173,10 @@ def test_any_session_is_judged_as_its_own_client_would_use_it(
 ) -> None:
     alice.run("clients", "add", "phone")
 
-    async def work(watchword: Watchword) -> Grant:
-        return await watchword.accounts.sign_in("alice", PASSWORD, Terms(**terms))
+    async def work(watchword: Watchword) -> TokenSet:
+        return await watchword.accounts.sign_in(
+            "alice", PASSWORD, SessionOptions(**terms)
+        )
 
     grant = alice.engine(work)
     refresh = look(alice, grant.refresh_token, 0)

@@ -19,9 +19,9 @@ from tests.servers.process import free_port
 from tests.servers.redis import single
 from watchword.bootstrap import open_watchword, prepare
 from watchword.config import load_settings
-from watchword.core.session import Grant, Terms
+from watchword.core.session import SessionOptions, TokenSet
 from watchword.errors import SettingsError
-from watchword.ports import SealedKey
+from watchword.ports.keys import SealedKey
 from watchword.secret_files import ADMIN_PASSWORD_FILE
 from watchword.stores import open_store
 from watchword.stores.memory import MemoryStore
@@ -228,10 +228,10 @@ def test_every_noun_works(terminal: Terminal, env: Any, *, redis: bool) -> None:
     assert not terminal.data.exists()
 
 
-async def signing_in(watchword: Any) -> Grant:
+async def signing_in(watchword: Any) -> TokenSet:
     account = await watchword.accounts.get("alice")
-    terms = Terms(client_id="first-party")
-    grant: Grant = await watchword.sessions.start(account.id, account.roles, terms)
+    terms = SessionOptions(client_id="first-party")
+    grant: TokenSet = await watchword.sessions.start(account.id, account.roles, terms)
     return grant
 
 
@@ -295,7 +295,7 @@ def test_who_comes_second_leaves_no_password_behind(
     async def empty(_: Any) -> bool:
         return True
 
-    monkeypatch.setattr("watchword.accounts.Accounts.is_empty", empty)
+    monkeypatch.setattr("watchword.accounts.registry.Accounts.is_empty", empty)
     for settings in (first, second):
         assert asyncio.run(prepare(settings)).admin_password is None
     assert (first.data / ADMIN_PASSWORD_FILE).exists()

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from tests.cli.terminal import OTHER_PASSWORD, PASSWORD, Terminal
 from watchword.bootstrap import Watchword
 from watchword.cli import main
-from watchword.core.session import Grant, Terms
+from watchword.core.session import SessionOptions, TokenSet
 from watchword.errors import InvalidCredentials
 
 DJANGO = "pbkdf2_sha256$1000$saltsaltsalt$8pqAQVplveJ8O3cVlyRbM1jey+bRuWeMAXKAs78gqIE="
@@ -22,12 +22,12 @@ DJANGO = "pbkdf2_sha256$1000$saltsaltsalt$8pqAQVplveJ8O3cVlyRbM1jey+bRuWeMAXKAs7
 
 def signing_in(
     name: str, user_agent: str = "", password: str = PASSWORD
-) -> Callable[[Watchword], Awaitable[Grant]]:
-    async def work(watchword: Watchword) -> Grant:
+) -> Callable[[Watchword], Awaitable[TokenSet]]:
+    async def work(watchword: Watchword) -> TokenSet:
         return await watchword.accounts.sign_in(
             name,
             password,
-            Terms(client_id="first-party"),
+            SessionOptions(client_id="first-party"),
             address="192.0.2.7",
             user_agent=user_agent,
         )

@@ -14,7 +14,7 @@ import pytest
 from tests.client.middle import Middle
 from tests.server.live import PASSWORD, Live
 from watchword.client import Auth
-from watchword.client.outside import Clocks
+from watchword.client.clock import Clocks
 
 SECURE = "/api/auth/secure"
 LIFE = 120

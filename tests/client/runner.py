@@ -18,7 +18,7 @@ from collections import Counter
 import httpx2
 
 from watchword.client import Auth
-from watchword.client.outside import Clocks
+from watchword.client.clock import Clocks
 
 
 def tell(line: str) -> None:

@@ -21,8 +21,9 @@ from tests.client.conftest import LIFE, SECURE, Stage, force, generation_of
 from tests.client.middle import LOST, REFRESH, Given, Middle, Seen
 from tests.patience import PATIENCE
 from tests.server.live import PASSWORD
-from watchword.client import Auth, RequestsAuth, outside
-from watchword.client.outside import Clocks
+from watchword.client import Auth, RequestsAuth
+from watchword.client import clock as outside
+from watchword.client.clock import Clocks
 from watchword.errors import (
     InvalidCredentials,
     RefreshReused,
@@ -221,7 +222,7 @@ def test_a_server_that_stays_away_is_an_error_that_can_be_tried_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("watchword.client.driving.time.sleep", waits.append)
+    monkeypatch.setattr("watchword.client.runners.time.sleep", waits.append)
     auth = stage.signed_in()
     stage.later()
     stage.middle.then(REFRESH, *[BUSY] * 6)
@@ -299,7 +300,7 @@ def test_a_new_sign_in_ends_the_session_that_it_replaces(stage: Stage) -> None:
 def test_a_logout_ends_the_session_and_is_not_believed_before_it_did(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("watchword.client.driving.time.sleep", lambda _: None)
+    monkeypatch.setattr("watchword.client.runners.time.sleep", lambda _: None)
     auth = stage.signed_in()
     access = auth.token()
     stage.middle.then("/api/auth/logout", *[Given(503)] * 6)
@@ -370,7 +371,7 @@ def test_a_redirect_does_not_take_the_token_along(
 def test_a_redirected_refresh_takes_nothing_anywhere(
     stage: Stage, elsewhere: Middle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("watchword.client.driving.time.sleep", lambda _: None)
+    monkeypatch.setattr("watchword.client.runners.time.sleep", lambda _: None)
     auth = stage.signed_in()
     stage.later()
     away = Given(307, b"", (("Location", f"{elsewhere.url}/there"),))

@@ -17,7 +17,8 @@ from tests.cli.terminal import Terminal
 from tests.pages import ROOT, blocks_of, clean_environment, rows_of
 from tests.server.live import Live
 from watchword import errors
-from watchword.client import attending, session
+from watchword.client import auth_flow as attending
+from watchword.client import session
 
 PAGE: Final = ROOT / "docs/client.md"
 HERE: Final = "http://127.0.0.1:8000"

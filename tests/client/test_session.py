@@ -10,27 +10,27 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from watchword.client.attending import Pass
-from watchword.client.outside import Clocks, Draws, Instant
+from watchword.client.auth_flow import Pass
+from watchword.client.clock import Clocks, Instant, Random
 from watchword.client.session import (
     REFRESH_FROM,
     REFRESH_TO,
     STALE,
     Answer,
-    Due,
-    Held,
     Issuer,
     Keep,
     Outcome,
+    RefreshSchedule,
     Request,
     Send,
+    StoredSession,
     Wait,
 )
 from watchword.errors import InvalidRequest, RefreshError, TryAgain, Unreachable
 from watchword.testing import SeededEntropy
 
 NOW: Final = 1_800_000_000.0
-HELD: Final = Held(
+HELD: Final = StoredSession(
     issuer="https://auth.example",
     session_id="01234567-89ab-7cde-8f01-23456789abcd",
     scheme="Bearer",
@@ -85,7 +85,7 @@ class Disk:
     """What one process leaves behind for the next."""
 
     def __init__(self) -> None:
-        self.held: Held | None = HELD
+        self.held: StoredSession | None = HELD
 
     def run(self, issuer: Issuer, model: Model, fates: Iterator[str]) -> None:
         """One process that refreshes; each of its steps meets one of the fates."""
@@ -115,7 +115,7 @@ def test_whoever_dies_wherever_the_session_goes_on(length: int) -> None:
     """All fates of so many steps, each process going on from what the last one left."""
     fates = ("fine", "lost", "killed before", "killed after")
     for course in itertools.product(fates, repeat=length):
-        draws = Draws(SeededEntropy("".join(course)))
+        draws = Random(SeededEntropy("".join(course)))
         issuer = Issuer(HELD.issuer, Clocks(lambda: 0, lambda: NOW), draws)
         disk, model, left = Disk(), Model(), iter(course)
         for _ in range(length + 2):
@@ -164,7 +164,7 @@ KEYED: Final = {"Idempotency-Key": "drawn-for-this-refresh"}
 
 def refresh(*answers: Outcome) -> tuple[list[Any], BaseException | None]:
     """The steps, and what is raised where these answers come and then no others."""
-    draws = Draws(SeededEntropy())
+    draws = Random(SeededEntropy())
     issuer = Issuer(HELD.issuer, Clocks(lambda: 0, lambda: NOW), draws)
     talk = issuer.refresh(HELD, None)
     coming = iter(answers)
@@ -223,14 +223,14 @@ def test_a_token_from_another_process_is_only_used_where_the_clocks_agree(
     age: float, *, usable: bool
 ) -> None:
     """One from the future is as good as expired: the wall clock was set."""
-    due = Due.of(HELD, age, HERE, Draws(SeededEntropy()))
+    due = RefreshSchedule.of(HELD, age, HERE, Random(SeededEntropy()))
     assert (HERE.steady - due.since.steady < due.stale) is usable
     assert HERE.wall - due.since.wall == HERE.steady - due.since.steady
 
 
 def test_clients_that_began_together_do_not_come_back_together() -> None:
-    draws = Draws(SeededEntropy())
-    instants = {Due.of(HELD, 0, HERE, draws).refresh for _ in range(100)}
+    draws = Random(SeededEntropy())
+    instants = {RefreshSchedule.of(HELD, 0, HERE, draws).refresh for _ in range(100)}
     assert len(instants) > 90
     assert min(instants) >= REFRESH_FROM * HELD.life
     assert max(instants) <= REFRESH_TO * HELD.life < STALE * HELD.life
@@ -238,12 +238,12 @@ def test_clients_that_began_together_do_not_come_back_together() -> None:
 
 def test_what_was_under_way_is_brought_to_its_end_at_once() -> None:
     pending = msgspec.structs.replace(HELD, retry_key="drawn")
-    assert Due.of(pending, 1, HERE, Draws(SeededEntropy())).refresh == 0
+    assert RefreshSchedule.of(pending, 1, HERE, Random(SeededEntropy())).refresh == 0
 
 
 def test_what_is_no_text_is_refused_before_it_is_sent() -> None:
     """A command line may hold bytes that are no UTF-8."""
-    issuer = Issuer(HELD.issuer, Clocks(lambda: 0, lambda: NOW), Draws())
+    issuer = Issuer(HELD.issuer, Clocks(lambda: 0, lambda: NOW), Random())
     with pytest.raises(InvalidRequest):
         next(issuer.sign_in("ann\udcff", "password", None, None))
 

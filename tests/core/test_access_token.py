@@ -20,7 +20,14 @@ from watchword.core.access_token import (
     client_claims,
     read_claims,
 )
-from watchword.core.session import AAL1, ALL, STRICT, Asked, Policy, as_text
+from watchword.core.session import (
+    AAL1,
+    EVERYTHING,
+    STRICT,
+    Policy,
+    RequestedToken,
+    as_text,
+)
 from watchword.errors import TokenExpired, TokenInvalid
 
 NOW = 1_800_000_000_000
@@ -28,16 +35,19 @@ ISSUER, AUDIENCE = "https://auth.example", "api"
 
 
 def claims(
-    now: int = NOW, policy: Policy = STRICT, asked: Asked = ALL, **fields: Any
+    now: int = NOW,
+    policy: Policy = STRICT,
+    requested: RequestedToken = EVERYTHING,
+    **fields: Any,
 ) -> Claims:
     row = session(**fields)
-    return claims_of(row, policy, asked, issuer=ISSUER, jti="j", now=now)
+    return claims_of(row, policy, requested, issuer=ISSUER, jti="j", now=now)
 
 
-def clients_own(asked: Asked = ALL, *audience: str) -> Claims:
+def clients_own(requested: RequestedToken = EVERYTHING, *audience: str) -> Claims:
     return client_claims(
         "worker",
-        asked,
+        requested,
         issuer=ISSUER,
         audience=audience or (AUDIENCE,),
         life=limits.MINUTE,
@@ -75,29 +85,37 @@ def test_a_claims_hook_may_set_no_claim_of_ours() -> None:
     assert set(Claims.__struct_fields__) - {"extra"} == RESERVED
 
 
-ASKED: dict[str, tuple[Asked, dict[str, Any], dict[str, Any]]] = {
-    "nothing, of a plain session": (ALL, {}, {"aud": "api", "scope": None}),
+ASKED: dict[str, tuple[RequestedToken, dict[str, Any], dict[str, Any]]] = {
+    "nothing, of a plain session": (EVERYTHING, {}, {"aud": "api", "scope": None}),
     "nothing, of a session with scope": (
-        ALL,
+        EVERYTHING,
         {"scope": ("read", "write")},
         {"scope": "read write"},
     ),
     "a narrower scope": (
-        Asked(scope=("read",)),
+        RequestedToken(scope=("read",)),
         {"scope": ("read", "write")},
         {"scope": "read"},
     ),
-    "no scope": (Asked(scope=()), {"scope": ("read",)}, {"scope": None}),
-    "nothing, of a session for one": (ALL, {"audience": ("x",)}, {"aud": "x"}),
+    "no scope": (RequestedToken(scope=()), {"scope": ("read",)}, {"scope": None}),
+    "nothing, of a session for one": (EVERYTHING, {"audience": ("x",)}, {"aud": "x"}),
     "nothing, of a session for two": (
-        ALL,
+        EVERYTHING,
         {"audience": ("x", "y")},
         {"aud": ("x", "y")},
     ),
-    "one of two": (Asked(resources=("y",)), {"audience": ("x", "y")}, {"aud": "y"}),
-    "nothing, of a bound session": (ALL, {"jkt": "k"}, {"cnf": Confirmation("k")}),
+    "one of two": (
+        RequestedToken(resources=("y",)),
+        {"audience": ("x", "y")},
+        {"aud": "y"},
+    ),
+    "nothing, of a bound session": (
+        EVERYTHING,
+        {"jkt": "k"},
+        {"cnf": Confirmation("k")},
+    ),
     "a bound token of a session that is not": (
-        Asked(jkt="k"),
+        RequestedToken(jkt="k"),
         {},
         {"cnf": Confirmation("k")},
     ),
@@ -106,8 +124,8 @@ ASKED: dict[str, tuple[Asked, dict[str, Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", ASKED)
 def test_a_token_has_what_was_asked_for_or_all_that_the_session_has(name: str) -> None:
-    asked, fields, expected = ASKED[name]
-    made = claims(asked=asked, **fields)
+    requested, fields, expected = ASKED[name]
+    made = claims(requested=requested, **fields)
     assert {claim: getattr(made, claim) for claim in expected} == expected
     assert read_claims(payload(made), ISSUER) == made
 
@@ -119,10 +137,10 @@ def test_a_clients_own_token_has_no_session_and_no_sign_in() -> None:
     members = {"iss", "sub", "aud", "exp", "iat", "jti", "client_id"}
     assert set(msgspec.to_builtins(made)) == members
     assert check(made=made) == made
-    full = clients_own(Asked(("read", "write"), ("x", "y"), "k"))
+    full = clients_own(RequestedToken(("read", "write"), ("x", "y"), "k"))
     assert (full.aud, full.scope) == (("x", "y"), "read write")
     assert full.cnf == Confirmation("k")
-    assert clients_own(ALL, "x", "y").aud == ("x", "y")
+    assert clients_own(EVERYTHING, "x", "y").aud == ("x", "y")
 
 
 def test_one_audience_of_several_is_enough_and_none_too_few() -> None:

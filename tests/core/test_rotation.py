@@ -33,7 +33,14 @@ from watchword.core.rotation import (
     judge,
     retry_hash,
 )
-from watchword.core.session import BROWSER, STRICT, Alive, Asked, Policy, Session
+from watchword.core.session import (
+    BROWSER,
+    STRICT,
+    Alive,
+    Policy,
+    RequestedToken,
+    Session,
+)
 from watchword.errors import (
     InvalidProof,
     InvalidScope,
@@ -216,7 +223,7 @@ ROWS: dict[str, tuple[Session | None, Presented, Verdict]] = {
     ),
     "spent, in the grace, its key proved elsewhere": (
         session(**RECENT, address=HERE, jkt="k"),
-        presented(GENERATION - 1, address=ELSEWHERE, asked=Asked(jkt="k")),
+        presented(GENERATION - 1, address=ELSEWHERE, requested=RequestedToken(jkt="k")),
         Retry(),
     ),
     "spent, in the grace, its key not proved": (
@@ -330,7 +337,7 @@ def test_the_first_check_that_fails_decides(first: int, second: int) -> None:
         row |= of_row
         shown |= of_token
     wanted = {n: shown.pop(n) for n in ("scope", "resources") if n in shown}
-    shown["asked"] = Asked(**wanted)
+    shown["asked"] = RequestedToken(**wanted)
     expected = FAULTS[min(first, second)][3]
     assert judged(session(**row), presented(**shown)) == expected
 
@@ -371,7 +378,7 @@ def requests(draw: st.DrawFn) -> Presented:
         secret=draw(st.sampled_from([SECRET, SECRET, b"x" * 20])),
         client_id=draw(st.sampled_from([CLIENT, CLIENT, "another"])),
         retry_key=draw(KEYS),
-        asked=Asked(jkt=draw(st.sampled_from([None, "k", "other"]))),
+        requested=RequestedToken(jkt=draw(st.sampled_from([None, "k", "other"]))),
     )
 
 
@@ -391,7 +398,7 @@ def test_checks_1_to_4_never_revoke_and_never_spend(
 ) -> None:
     verdict = judge(row, shown, policy, now)
     trusted = shown.secret == SECRET and shown.client_id == CLIENT
-    trusted = trusted and row.jkt in (None, shown.asked.jkt)
+    trusted = trusted and row.jkt in (None, shown.requested.jkt)
     alive = row.revoked_at is None and now < row.ends_at(policy)
     if not (trusted and alive):
         assert isinstance(verdict, Refuse)

@@ -15,7 +15,7 @@ from watchword.core.session import (
     STRICT,
     Policy,
     Session,
-    Terms,
+    SessionOptions,
     as_text,
     from_text,
     time_ordered_id,
@@ -78,7 +78,7 @@ def test_ending_a_session_says_when_and_why_and_changes_nothing_else() -> None:
 
 
 def test_a_session_remembers_all_its_terms_and_a_refresh_changes_none() -> None:
-    terms = Terms(
+    options = SessionOptions(
         client_id="c",
         access_ttl=MINUTE,
         grace=5 * SECOND,
@@ -89,7 +89,7 @@ def test_a_session_remembers_all_its_terms_and_a_refresh_changes_none() -> None:
         acr="aal2",
         cookie=True,
     )
-    fields = {name: getattr(terms, name) for name in Terms.__struct_fields__}
+    fields = {name: getattr(options, name) for name in SessionOptions.__struct_fields__}
     assert set(fields) <= set(Session.__struct_fields__)
     after = session(**fields).rotated(6, b"r" * 32, "address", STRICT, NOW)
     assert {name: getattr(after, name) for name in fields} == fields
@@ -114,11 +114,11 @@ def test_a_session_is_called_what_its_access_tokens_call_it() -> None:
     assert started().sid == as_text(started().id)
 
 
-def started(policy: Policy = STRICT, **terms: Any) -> Session:
+def started(policy: Policy = STRICT, **options: Any) -> Session:
     return Session.started(
         b"a" * 16,
         ("admin",),
-        Terms(client_id="spa", **terms),
+        SessionOptions(client_id="spa", **options),
         policy,
         randomness=bytes(10),
         secret_hash=b"s" * 32,
@@ -172,8 +172,8 @@ LENIENT = Policy(grace=30 * SECOND)
     ],
 )
 def test_who_cannot_send_a_retry_key_has_a_grace(
-    policy: Policy, terms: dict[str, Any], grace: int, hold_off: int
+    policy: Policy, options: dict[str, Any], grace: int, hold_off: int
 ) -> None:
     """And a cookie is held off for longer than that: a late answer meets no newer."""
-    made = started(policy, **terms)
+    made = started(policy, **options)
     assert (made.grace, made.hold_off) == (grace * SECOND, hold_off * SECOND)

@@ -21,7 +21,7 @@ import httpx2
 from tests.faults.history import Rewound
 from tests.patience import PATIENCE
 from tests.servers.process import at_end, free_port
-from watchword.ports import EventType
+from watchword.ports.audit import EventType
 from watchword.testing.store_contract.backend import Place
 
 PASSWORD: Final = "correct horse battery staple 41"

@@ -14,7 +14,9 @@ from tests.servers.postgresql import postgresql
 from tests.servers.proxy import Proxy, Way, proxy
 from watchword.core.limits import MINUTE
 from watchword.errors import StoreUnavailable
-from watchword.ports import Change, EventType, Store
+from watchword.ports import Store
+from watchword.ports.audit import EventType
+from watchword.ports.sessions import Change
 from watchword.stores import open_store
 from watchword.testing import ManualClock, SeededEntropy
 

@@ -13,9 +13,9 @@ from tests.scenarios.world import World, generation_of, key
 from tests.servers.proxy import Proxy, Way, proxy
 from tests.servers.redis import Redis
 from watchword.core.limits import FEED_PAGE
-from watchword.core.session import Grant
+from watchword.core.session import TokenSet
 from watchword.errors import SessionRevoked, StoreUnavailable
-from watchword.ports import EventType
+from watchword.ports.audit import EventType
 from watchword.stores import open_store
 from watchword.testing import ManualClock, SeededEntropy
 
@@ -95,7 +95,7 @@ async def test_a_logout_cut_anywhere_is_told_once(
     assert len(await world.events(EventType.SESSION_REVOKED)) == number + 1
 
 
-async def _until_answered(world: World, grant: Grant, retry_key: str) -> Grant:
+async def _until_answered(world: World, grant: TokenSet, retry_key: str) -> TokenSet:
     while True:
         try:
             return await world.refresh(grant, retry_key)

@@ -110,7 +110,7 @@ def test_a_duration_may_be_a_timedelta() -> None:
         "rotation_grace": timedelta(0),
         "retry_window": timedelta(hours=1),
     }
-    settings = Auth("memory:", **given)._gate.settings
+    settings = Auth("memory:", **given)._authenticator.settings
     for name, duration in given.items():
         assert getattr(settings, name) == duration.total_seconds()
     for wrong in (timedelta(seconds=1.5), timedelta(seconds=-60), timedelta(days=1)):
@@ -195,13 +195,13 @@ def test_no_word_of_a_proxy_is_learnt_as_a_scheme() -> None:
     """A middleware of the host may have put it into the scope, as it was sent."""
     auth = Auth("memory:")
     with TestClient(app_of(auth), client=("127.0.0.1", 1)) as client:
-        engine = auth._gate.engine
+        engine = auth._authenticator.engine
         for scheme, issuer in (
             ("gopher", "http://127.0.0.1:8000"),
             ("wss", "https://[::1]:8123"),
         ):
             place = {"scheme": scheme, "server": ("::1", 8123), "client": ("::1", 1)}
-            auth._gate.served_at(place)
+            auth._authenticator.served_at(place)
             assert engine.issuer == issuer
         assert client.get("/hello").status_code == 401
 

@@ -124,7 +124,7 @@ def test_what_is_closed_is_collected() -> None:
     unused = ResourceServer(ISSUER)
     gone: list[weakref.ref[Any]] = [
         weakref.ref(auth),
-        weakref.ref(auth._gate),
+        weakref.ref(auth._authenticator),
         weakref.ref(unused),
     ]
     del auth, unused

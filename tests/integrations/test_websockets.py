@@ -33,7 +33,7 @@ from watchword.integrations import fastapi as for_fastapi
 from watchword.integrations import litestar as for_litestar
 from watchword.integrations import starlette as for_starlette
 from watchword.integrations.websockets import Close, Sockets, headers_of
-from watchword.verify.challenges import refusal
+from watchword.tokens.challenges import refusal
 
 FRAMEWORKS: Final = ("fastapi", "starlette", "litestar")
 SIDES: Final[dict[str, Any]] = {

@@ -49,9 +49,9 @@ class Browser:
             self.jar = cookie_of(answer)["token"]
         return answer
 
-    async def sign_in(self, **asked: Any) -> Any:
+    async def sign_in(self, **requested: Any) -> Any:
         """Sign alice in by cookie; the answer's body."""
-        answer = self.arrives(await self.send("login", BY_COOKIE | asked))
+        answer = self.arrives(await self.send("login", BY_COOKIE | requested))
         assert answer.status_code == 200, answer.text
         return answer.json()
 

@@ -29,7 +29,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes together shares a batch, however slow this machine is."""
-    monkeypatch.setattr(batching, "PATIENCE", 3600)
+    monkeypatch.setattr(batching, "MAX_GATHERING", 3600)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from watchword.cli import main
-from watchword.ports import Change
+from watchword.ports.sessions import Change
 from watchword.stores.sqlite import SqliteStore
 
 

@@ -28,9 +28,9 @@ from watchword.core.limits import (
     DPOP_NONCE_STEPS,
     THROTTLE_NAME_BURST,
 )
-from watchword.core.session import Terms
+from watchword.core.session import SessionOptions
 from watchword.errors import StoreUnavailable
-from watchword.ports import EventType
+from watchword.ports.audit import EventType
 from watchword.testing import ManualClock
 
 ISSUER: Final = "https://auth.example"
@@ -360,7 +360,7 @@ async def test_a_confidential_clients_session_is_not_bound_its_access_tokens_are
     """RFC 9449 §5: its refreshes are authenticated anyway, and its key may change."""
     _, secret = await api.engine.clients.add("backend", confidential=True)
     grant = await api.engine.accounts.sign_in(
-        "alice", PASSWORD, Terms(client_id="backend")
+        "alice", PASSWORD, SessionOptions(client_id="backend")
     )
     form = {"client_id": "backend", "client_secret": str(secret)}
     form |= {"grant_type": "refresh_token", "refresh_token": grant.refresh_token}

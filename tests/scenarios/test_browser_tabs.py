@@ -19,7 +19,7 @@ from tests.scenarios.api import LocalApi, code_of, local_api, settings_for
 from tests.scenarios.browser import OURS, Browser, cookie_of
 from tests.scenarios.world import ON_EVERY_STORE
 from watchword.core.limits import BROWSER_GRACE, BROWSER_HOLD_OFF, MINUTE, SECOND
-from watchword.ports import EventType
+from watchword.ports.audit import EventType
 from watchword.testing import ManualClock
 
 
@@ -58,8 +58,8 @@ async def test_s11_three_tabs_at_0_5_and_9_seconds_get_one_successor(
 async def test_s11_three_tabs_in_the_same_instant(browser: Browser) -> None:
     await browser.sign_in()
     browser.api.clock.advance(MINUTE)
-    asked = [browser.send("refresh") for _ in range(3)]
-    answers = await asyncio.gather(*asked)
+    requested = [browser.send("refresh") for _ in range(3)]
+    answers = await asyncio.gather(*requested)
     assert len({cookie_of(answer)["token"] for answer in answers}) == 1
     browser.arrives(answers[0])
     await stays_signed_in(browser)

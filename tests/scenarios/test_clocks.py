@@ -20,10 +20,11 @@ from watchword.bootstrap import Watchword, open_watchword
 from watchword.config import Settings
 from watchword.core.actor import APP, EndReason
 from watchword.core.limits import ACCESS_TTL, HOUR, KEY_ROTATION, MINUTE, SECOND
-from watchword.core.session import Grant, Terms
+from watchword.core.session import SessionOptions, TokenSet
 from watchword.errors import TokenRevoked
 from watchword.passwords import INSECURE_FOR_TESTS
-from watchword.ports import EventType, Store
+from watchword.ports import Store
+from watchword.ports.audit import EventType
 from watchword.testing import ManualClock, SeededEntropy
 
 STEP = 10 * SECOND
@@ -45,7 +46,7 @@ async def pass_time(ms: int, *machines: World) -> None:
         one.revocations.forget_expired()
 
 
-async def rotated(here: World, there: World, grant: Grant, number: int) -> Grant:
+async def rotated(here: World, there: World, grant: TokenSet, number: int) -> TokenSet:
     """The successor, from here; there, who asks again with the key gets the same."""
     successor = await here.refresh(grant, key(number))
     again = await there.refresh(grant, key(number))
@@ -173,8 +174,8 @@ async def test_a_clock_set_ahead_and_back_revives_no_session(
     """No sweep across the jump: a process that starts then still reads of the end."""
     here, settings = ManualClock(0), settings_for(tmp_path, kind)
     async with opened(settings, clock, "one", here) as swept:
-        terms = Terms(client_id="first-party")
-        grant = await swept.sessions.start(bytes(16), (), terms)
+        options = SessionOptions(client_id="first-party")
+        grant = await swept.sessions.start(bytes(16), (), options)
         await swept.sessions.end_one(grant.session.id, EndReason.LOGOUT, by=APP)
         for hours in (1, -1):
             clock.advance(hours * HOUR + 30 * SECOND)

@@ -14,9 +14,9 @@ from tests.scenarios.api import LocalApi, code_of, two_processes
 from tests.scenarios.conftest import MakeWorld
 from tests.scenarios.world import ON_EVERY_STORE, Faulty, World, generation_of, key
 from watchword.core.limits import SECOND
-from watchword.core.session import BROWSER, Grant, Policy
+from watchword.core.session import BROWSER, Policy, TokenSet
 from watchword.errors import Overloaded, RefreshError, WatchwordError
-from watchword.ports import EventType
+from watchword.ports.audit import EventType
 from watchword.stores import open_store
 from watchword.stores.sqlite import SqliteStore
 from watchword.testing import ManualClock, SeededEntropy
@@ -43,8 +43,8 @@ async def test_s09_across_two_processes_on_one_folder(tmp_path: Path) -> None:
         r0 = (await first.login("admin"))["refreshToken"]
         for round_ in range(2):  # more would be limited in rate
             apis = [first, second] * 50
-            asked = [api.refresh(r0, key(round_)) for api in apis]
-            answers = await asyncio.gather(*asked)
+            requested = [api.refresh(r0, key(round_)) for api in apis]
+            answers = await asyncio.gather(*requested)
             assert Counter(a.status_code for a in answers) == {200: 100}
             successors = {a.json()["refreshToken"] for a in answers}
             assert len(successors) == 1
@@ -88,7 +88,7 @@ class Jar:
     def __init__(self, token: str) -> None:
         self.token = token
 
-    def arrives(self, sent: str, grant: Grant) -> None:
+    def arrives(self, sent: str, grant: TokenSet) -> None:
         if grant.refresh_token != sent:  # a `same` answer sets no cookie
             self.token = grant.refresh_token
 
@@ -141,7 +141,7 @@ async def test_s11_tabs_at_random_never_end_their_session(
     world = await make_world(policy=BROWSER)
     jar = Jar((await world.sign_in()).refresh_token)
     draw = random.Random(11)
-    under_way: list[tuple[int, str, Grant]] = []
+    under_way: list[tuple[int, str, TokenSet]] = []
     for _ in range(1500):
         clock.advance(draw.choice([100, 1000, 5000, 9000]))
         under_way.sort(key=lambda answer: answer[0])
@@ -257,10 +257,10 @@ async def test_s15_two_connections_to_one_file_behave_as_one_store(
         (None, {"ok": 1, "refresh_reused": 1, "session_revoked": 28}),
     ):
         r0 = await worlds[0].sign_in()
-        asked = [world.outcome(r0, given) for world in worlds * 10]
+        requested = [world.outcome(r0, given) for world in worlds * 10]
         outcomes = Counter(
             "ok" if outcome.startswith("ww_rt_") else outcome
-            for outcome in await asyncio.gather(*asked)
+            for outcome in await asyncio.gather(*requested)
         )
         assert outcomes == expected
     for store in stores:

@@ -42,7 +42,8 @@ from watchword.bootstrap import open_watchword
 from watchword.clients import Clients
 from watchword.config import Settings
 from watchword.core.limits import HOUR, SECOND
-from watchword.ports import Change, EventType
+from watchword.ports.audit import EventType
+from watchword.ports.sessions import Change
 from watchword.testing import ManualClock
 
 ISSUER: Final = "http://127.0.0.1"  # of every Server

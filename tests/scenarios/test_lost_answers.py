@@ -27,7 +27,7 @@ from tests.scenarios.world import (
 from watchword.core.limits import DAY, HOUR, JWKS_MAX_AGE, MINUTE, SECOND
 from watchword.core.session import Session
 from watchword.errors import Overloaded, StoreUnavailable
-from watchword.ports import EventType
+from watchword.ports.audit import EventType
 from watchword.stores import open_store
 from watchword.testing import ManualClock, SeededEntropy
 

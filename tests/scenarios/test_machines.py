@@ -187,8 +187,11 @@ async def test_while_the_database_is_away_nothing_is_ready_and_nobody_logged_out
             database.kill()
             ready = await api.client.get("/readyz")
             assert (ready.status_code, code_of(ready)) == (503, "store_unavailable")
-            asked = await api.refresh(grant["refreshToken"], key(1))
-            assert (asked.status_code, code_of(asked)) == (503, "store_unavailable")
+            requested = await api.refresh(grant["refreshToken"], key(1))
+            assert (requested.status_code, code_of(requested)) == (
+                503,
+                "store_unavailable",
+            )
             assert code_of(await api.secure(grant["accessToken"])) == "ok"
             os.kill(min(before), signal.SIGKILL)
             await auntil(lambda: "another takes its place" in server.log.read_text())

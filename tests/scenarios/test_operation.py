@@ -33,10 +33,12 @@ from tests.scenarios.world import (
 from watchword.core.access_token import claims_of
 from watchword.core.limits import DAY, RETRIES_PER_MINUTE, SECOND, SWEEP_AFTER
 from watchword.core.refresh_token import RefreshTokens
-from watchword.core.session import ALL, Grant, Policy
+from watchword.core.session import EVERYTHING, Policy, TokenSet
 from watchword.errors import KeyRingError
-from watchword.keys import Vault, derive, generate
-from watchword.ports import Change, Event, EventType
+from watchword.keys.signing import generate
+from watchword.keys.vault import Vault, derive
+from watchword.ports.audit import Event, EventType
+from watchword.ports.sessions import Change
 from watchword.stores import open_store
 from watchword.testing import ManualClock, SeededEntropy
 
@@ -138,7 +140,7 @@ async def test_s45_a_writer_in_the_database_cannot_plant_a_signing_key(
     claims = claims_of(
         r0.session,
         world.policy,
-        ALL,
+        EVERYTHING,
         issuer="https://auth.example",
         jti="forged",
         now=world.clock.now,
@@ -167,7 +169,7 @@ async def test_s45_a_writer_in_the_database_cannot_plant_a_signing_key(
             await make_world()
 
 
-async def rewind(world: World, grant: Grant, generations: int) -> None:
+async def rewind(world: World, grant: TokenSet, generations: int) -> None:
     """The store lost its last writes: the row is what it was that many ago."""
     row = await world.row(grant)
     lost = msgspec.structs.replace(

@@ -15,17 +15,18 @@ from tests.scenarios.conftest import MakeWorld
 from tests.scenarios.world import ALICE, BOB, ON_EVERY_STORE, Faulty, World, key
 from watchword.core.limits import (
     DAY,
-    FEED_PATIENCE,
     FEED_POLL,
     FEED_STALE,
+    FEED_TIMEOUT,
     KEY_POLL,
     MINUTE,
     REFRESH_ABSOLUTE,
     SECOND,
 )
-from watchword.core.session import Grant, from_text
+from watchword.core.session import TokenSet, from_text
 from watchword.errors import StoreUnavailable, WatchwordError
-from watchword.ports import EventType, OfAccount, OneSession
+from watchword.ports.audit import EventType
+from watchword.ports.sessions import ByAccount, ById
 from watchword.testing import ManualClock
 
 
@@ -61,7 +62,7 @@ class History:
     def __init__(self) -> None:
         self.moment = 0
         self.logged_out: int | None = None
-        self.granted: list[tuple[int, Grant]] = []
+        self.granted: list[tuple[int, TokenSet]] = []
 
     def tick(self) -> int:
         self.moment += 1
@@ -69,8 +70,8 @@ class History:
 
     def check(self) -> None:
         successors: dict[int, set[str]] = {}
-        for asked, grant in self.granted:
-            assert self.logged_out is None or asked < self.logged_out
+        for requested, grant in self.granted:
+            assert self.logged_out is None or requested < self.logged_out
             told = successors.setdefault(grant.session.generation, set())
             told.add(grant.refresh_token)
         assert all(len(told) == 1 for told in successors.values())
@@ -113,19 +114,19 @@ async def test_s33_random_interleavings_leave_no_token_alive(
         )
 
         async def refresh(
-            token: Grant, given: str | None, history: History = history
+            token: TokenSet, given: str | None, history: History = history
         ) -> None:
             await asyncio.sleep(0)
             for _ in range(draw.randrange(25)):
                 await asyncio.sleep(0)
-            asked = history.tick()
+            requested = history.tick()
             try:
                 answer = await draw.choice(workers).refresh(token, given)
             except WatchwordError:
                 return
-            history.granted.append((asked, answer))
+            history.granted.append((requested, answer))
 
-        async def logout(token: Grant, history: History = history) -> None:
+        async def logout(token: TokenSet, history: History = history) -> None:
             for _ in range(draw.randrange(90)):
                 await asyncio.sleep(0)
             await draw.choice(workers).logout(token)
@@ -183,7 +184,7 @@ async def test_s34_a_logout_reaches_the_other_worker(tmp_path: Path) -> None:
 
 def test_s34_the_second_is_kept_by_how_often_a_process_looks() -> None:
     """A look at the feed begins that often, and one that hangs holds up no other."""
-    assert FEED_POLL + FEED_PATIENCE < SECOND
+    assert FEED_POLL + FEED_TIMEOUT < SECOND
     assert KEY_POLL <= SECOND
 
 
@@ -220,7 +221,7 @@ async def test_s35_logout_all_with_200_refreshes_in_flight(
         for n, grant in enumerate(grants)
     ]
     await asyncio.sleep(0)
-    ended = await other.sessions.revoke(OfAccount(ALICE), "logout everywhere")
+    ended = await other.sessions.revoke(ByAccount(ALICE), "logout everywhere")
     assert ended == 200
     outcomes = await asyncio.gather(*refreshing)
     for worker in (world, other):
@@ -354,7 +355,7 @@ async def test_s39_a_feed_that_is_cut_refuses_after_the_bound_and_recovers(
     assert world.accepts(r0) == "ok"
     world.monotonic.advance(1)
     assert world.accepts(r0) == "store_unavailable"
-    await world.sessions.revoke(OneSession(r0.session.id), "meanwhile")
+    await world.sessions.revoke(ById(r0.session.id), "meanwhile")
     await world.revocations.follow()
     assert world.accepts(r0) == "token_revoked"
 

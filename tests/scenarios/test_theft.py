@@ -25,7 +25,7 @@ from watchword.core.limits import DAY, HOUR, MINUTE, REFRESH_ABSOLUTE, SECOND
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy, as_text
 from watchword.errors import RefreshReused, WatchwordError
-from watchword.ports import EventType
+from watchword.ports.audit import EventType
 from watchword.testing import ManualClock
 
 GRACE = Policy(grace=10 * SECOND)
@@ -341,8 +341,8 @@ async def test_s30_the_same_replay_1_000_times_is_one_event(world: World) -> Non
     assert await world.outcome(r0) == "refresh_reused"
     events = len(await world.events())
     writes = world.store.calls.count("swap")
-    asked = [world.outcome(r0) for _ in range(1000)]
-    assert set(await asyncio.gather(*asked)) == {"session_revoked"}
+    requested = [world.outcome(r0) for _ in range(1000)]
+    assert set(await asyncio.gather(*requested)) == {"session_revoked"}
     assert len(await world.events()) == events
     assert world.store.calls.count("swap") == writes
 
@@ -352,8 +352,8 @@ async def test_s30_a_replayed_retry_is_one_event_and_limited_in_rate(
 ) -> None:
     r0 = await world.sign_in()
     await world.refresh(r0, key())
-    asked = [world.outcome(r0, key()) for _ in range(1000)]
-    outcomes = await asyncio.gather(*asked)
+    requested = [world.outcome(r0, key()) for _ in range(1000)]
+    outcomes = await asyncio.gather(*requested)
     assert 0 < outcomes.count("throttled") < 1000
     assert len(set(outcomes)) == 2
     await settle(world.store)

@@ -11,7 +11,7 @@ from tests.scenarios.conftest import MakeWorld
 from tests.scenarios.world import ON_EVERY_STORE, THIEF, Faulty, World, key
 from watchword.batching import SHARE_MIN
 from watchword.errors import StoreUnavailable
-from watchword.ports import EventType
+from watchword.ports.audit import EventType
 
 
 @ON_EVERY_STORE
@@ -90,7 +90,7 @@ async def test_a_far_store_has_refreshes_in_two_batches(
     make_world: MakeWorld, faulty: Faulty
 ) -> None:
     """Those that come together are parted: half is judged while half is away."""
-    faulty.far = True
+    faulty.is_remote = True
     world = await make_world()
     grants = [await world.sign_in() for _ in range(2 * SHARE_MIN)]
     faulty.calls.clear()

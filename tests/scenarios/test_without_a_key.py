@@ -17,7 +17,7 @@ from tests.scenarios.api import BASE, PASSWORD, Api, LocalApi, Server, code_of
 from tests.scenarios.world import ON_EVERY_STORE, settle
 from tests.servers.stores import STORES
 from watchword.core.limits import SECOND
-from watchword.ports import EventType
+from watchword.ports.audit import EventType
 from watchword.testing import ManualClock
 
 CLIENT: Final = "their-app"
@@ -168,8 +168,8 @@ async def test_over_two_processes(kind: str, tmp_path: Path) -> None:
             two.api(address="127.0.0.2") as thief,
         ):
             r0 = (await here.login("admin"))["refreshToken"]
-            asked = [api.refresh(r0) for api in [here, there] * (MANY // 2)]
-            answers = await asyncio.gather(*asked)
+            requested = [api.refresh(r0) for api in [here, there] * (MANY // 2)]
+            answers = await asyncio.gather(*requested)
             assert [answer.status_code for answer in answers] == [200] * MANY
             (r1,) = {answer.json()["refreshToken"] for answer in answers}
             r2 = (await there.refresh(r1)).json()["refreshToken"]

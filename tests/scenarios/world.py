@@ -13,14 +13,18 @@ from typing import Any, Self
 import pytest
 
 from watchword.background import Background
-from watchword.claims import ClaimsHook
+from watchword.clocks import Entropy
 from watchword.core.refresh_token import RefreshTokens
-from watchword.core.session import STRICT, Grant, Policy, Session, Terms
+from watchword.core.session import STRICT, Policy, Session, SessionOptions, TokenSet
 from watchword.errors import StoreUnavailable, WatchwordError
-from watchword.keys import KeyRing, derive
-from watchword.ports import Entropy, Event, EventType, OneSession, Store
-from watchword.revocation import Revocations
+from watchword.keys.ring import KeyRing
+from watchword.keys.vault import derive
+from watchword.ports import Store
+from watchword.ports.audit import Event, EventType
+from watchword.ports.sessions import ById
+from watchword.revocation.revoked import RevocationTracker
 from watchword.sessions import Sessions
+from watchword.sessions.claims_hook import ClaimsHook
 from watchword.testing import ManualClock, SeededEntropy
 from watchword.verify import Checker
 
@@ -51,7 +55,7 @@ class Faulty:
 
     def __init__(self, store: Store) -> None:
         self.real = store
-        self.far = store.far
+        self.is_remote = store.is_remote
         self.before: dict[str, list[Exception | None]] = {}
         self.after: dict[str, list[Exception | None]] = {}
         self.pause_before: dict[str, asyncio.Event] = {}
@@ -135,7 +139,7 @@ class World:
             [derive(one, "refresh-token-mac") for one in secrets]
         )
         self.keys = KeyRing(store, secrets, "ES256", clock, entropy)
-        self.revocations = Revocations(store, clock, self.monotonic)
+        self.revocations = RevocationTracker(store, clock, self.monotonic)
         self.sessions = Sessions(
             background=Background(),
             store=store,
@@ -163,19 +167,19 @@ class World:
         return self
 
     async def sign_in(
-        self, account_id: bytes = ALICE, roles: tuple[str, ...] = (), **terms: Any
-    ) -> Grant:
-        asked = Terms(client_id=CLIENT, **terms)
-        return await self.sessions.start(account_id, roles, asked, address=VICTIM)
+        self, account_id: bytes = ALICE, roles: tuple[str, ...] = (), **options: Any
+    ) -> TokenSet:
+        requested = SessionOptions(client_id=CLIENT, **options)
+        return await self.sessions.start(account_id, roles, requested, address=VICTIM)
 
     async def refresh(
         self,
-        token: str | Grant,
+        token: str | TokenSet,
         key: str | None = None,
         *,
         address: str = VICTIM,
         client_id: str = CLIENT,
-    ) -> Grant:
+    ) -> TokenSet:
         text = token if isinstance(token, str) else token.refresh_token
         cookie = not isinstance(token, str) and token.session.cookie
         return await self.sessions.refresh(
@@ -183,7 +187,7 @@ class World:
         )
 
     async def outcome(
-        self, token: str | Grant, key: str | None = None, *, address: str = VICTIM
+        self, token: str | TokenSet, key: str | None = None, *, address: str = VICTIM
     ) -> str:
         """The successor's text, or the code of the refusal."""
         try:
@@ -191,11 +195,11 @@ class World:
         except WatchwordError as error:
             return error.code
 
-    async def goes_on(self, token: str | Grant) -> bool:
+    async def goes_on(self, token: str | TokenSet) -> bool:
         """Whether it was answered with a successor."""
         return (await self.outcome(token)).startswith("ww_rt_")
 
-    async def row(self, grant: Grant) -> Session:
+    async def row(self, grant: TokenSet) -> Session:
         (row,) = await self.store.load([grant.session.id])
         assert isinstance(row, Session)
         return row
@@ -204,7 +208,7 @@ class World:
         found = [event for _, event in await self.store.read_events(0, 100_000)]
         return [event for event in found if not kinds or event.type in kinds]
 
-    def accepts(self, grant: Grant | str) -> str:
+    def accepts(self, grant: TokenSet | str) -> str:
         """`ok`, or the code with which the access token is refused here."""
         token = grant if isinstance(grant, str) else grant.access_token
         try:
@@ -221,8 +225,8 @@ class World:
             total, idle = total + swept, 0 if swept else idle + 1
         return total
 
-    async def logout(self, grant: Grant) -> int:
-        return await self.sessions.revoke(OneSession(grant.session.id), "logout")
+    async def logout(self, grant: TokenSet) -> int:
+        return await self.sessions.revoke(ById(grant.session.id), "logout")
 
 
 def key(number: int = 0) -> str:

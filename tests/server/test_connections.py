@@ -125,12 +125,12 @@ def test_one_caller_with_all_connections_leaves_room_for_others(
     live = tls(tmp_path) if secure else Live(tmp_path / "data")
     limit = 'ulimit -Sn 100 && ulimit -Hn 200 && exec "$@"'
     live._command = ["sh", "-c", limit, "sh", *live._command]
-    asked = request("GET", "/healthz", {"Host": "h"})
+    requested = request("GET", "/healthz", {"Host": "h"})
     with live:
         held = []
         for _ in range(250):
             held.append(live.connect())
-            held[-1].sendall(asked)
+            held[-1].sendall(requested)
             assert b" 200 " in read_answer(held[-1])[:20]
         assert live.login()["accessToken"]
         limits = Path(f"/proc/{live.pid}/limits").read_text()
@@ -138,7 +138,7 @@ def test_one_caller_with_all_connections_leaves_room_for_others(
         assert files.split()[3:5] == ["200", "200"]
         with contextlib.suppress(OSError):  # TLS notices that it was cut off
             assert held[0].recv(10) == b""
-        held[-1].sendall(asked)  # the newest stay
+        held[-1].sendall(requested)  # the newest stay
         assert b" 200 " in read_answer(held[-1])[:20]
         for one in held:
             one.close()
@@ -185,14 +185,14 @@ class Handshake:
             self.secure.do_handshake()
         self.hello = self._out.read()
 
-    def finish(self, raw: socket.socket, asked: bytes) -> bytes:
+    def finish(self, raw: socket.socket, requested: bytes) -> bytes:
         """The first bytes of the answer to what is sent right behind it."""
         while True:
             with contextlib.suppress(ssl.SSLWantReadError):
                 self.secure.do_handshake()
                 break
             self._in.write(raw.recv(65536))
-        self.secure.write(asked)
+        self.secure.write(requested)
         raw.sendall(self._out.read())
         while True:
             with contextlib.suppress(ssl.SSLWantReadError):
@@ -243,8 +243,8 @@ def test_a_handshake_may_take_its_time_where_there_is_room(tmp_path: Path) -> No
         with bare(live, one.hello[:100]) as raw:
             assert live.login()["accessToken"]
             raw.sendall(one.hello[100:])
-            asked = request("GET", "/healthz", {"Host": "h"})
-            assert b" 200 " in one.finish(raw, asked)
+            requested = request("GET", "/healthz", {"Host": "h"})
+            assert b" 200 " in one.finish(raw, requested)
 
 
 def test_a_handshake_that_is_never_finished_is_ended(tmp_path: Path) -> None:
@@ -358,11 +358,11 @@ def test_connections_that_all_leave_at_once_leave_nothing_behind(
     tmp_path: Path,
 ) -> None:
     with Live(tmp_path / "data") as live:
-        asked = request("GET", "/healthz", {"Host": "h"})
+        requested = request("GET", "/healthz", {"Host": "h"})
         with contextlib.ExitStack() as held:
             for _ in range(900):
                 one = held.enter_context(live.connect())
-                one.sendall(asked)
+                one.sendall(requested)
                 assert b" 200 " in read_answer(one)[:20]
             full = live.resident_kib()
         assert live.login()["accessToken"]  # all have been seen to leave

@@ -406,8 +406,8 @@ def test_the_home_page_fits_a_small_screen_in_either_theme(
         java_script_enabled=False,
     )
     page = context.new_page()
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
     page.goto(f"{origin}/")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     expect(page.locator("body")).to_have_css("background-color", GROUND[scheme])
@@ -415,4 +415,4 @@ def test_the_home_page_fits_a_small_screen_in_either_theme(
         box = part.bounding_box()
         assert box is None or box["x"] + box["width"] <= 320
     context.close()
-    assert all(url.startswith(origin) for url in asked)
+    assert all(url.startswith(origin) for url in requested)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.scenarios.api import BASE, PASSWORD, LocalApi, bearer, code_of
 from watchword.core import limits
-from watchword.core.session import Terms
+from watchword.core.session import SessionOptions
 from watchword.errors import StoreUnavailable
 from watchword.server.app import ENDPOINTS, OPERATIONS, make_app
 from watchword.server.endpoints import discovery, metadata
@@ -214,9 +214,9 @@ async def test_sessions_come_newest_first_and_page_by_page(api: LocalApi) -> Non
     """More than a page that have expired hide neither the oldest nor the newest."""
     kept = await api.login()
     account_id = (await api.engine.accounts.get("alice")).id
-    terms = Terms(client_id="first-party")
+    options = SessionOptions(client_id="first-party")
     for _ in range(limits.LIST_PAGE + 50):
-        await api.engine.sessions.start(account_id, (), terms)
+        await api.engine.sessions.start(account_id, (), options)
     api.clock.advance(limits.REFRESH_IDLE - 1)
     renewed = (await api.refresh(kept["refreshToken"])).json()
     api.clock.advance(1000)
@@ -309,9 +309,9 @@ async def test_the_jwks_is_cacheable_and_told_apart_by_its_etag(api: LocalApi) -
     assert answer.headers["cache-control"] == "public, max-age=300"
     assert len(answer.json()["keys"]) == 2  # the active and the next one
     etag = answer.headers["etag"]
-    for asked, status in ((etag, 304), ('"other"', 200), ("", 200)):
+    for requested, status in ((etag, 304), ('"other"', 200), ("", 200)):
         again = await api.client.get(
-            "/.well-known/jwks.json", headers={"If-None-Match": asked}
+            "/.well-known/jwks.json", headers={"If-None-Match": requested}
         )
         assert again.status_code == status
         assert again.headers["etag"] == etag

@@ -128,11 +128,11 @@ async def test_a_native_sign_in_has_the_scope_of_the_settings(
     )
     async with local_api(settings, clock) as api:
         native = Native(api)
-        for asked, given in (
+        for requested, given in (
             ({}, "orders:read orders:write"),
             ({"scope": "orders:read"}, "orders:read"),
         ):
-            login = await native.login({}, **asked)
+            login = await native.login({}, **requested)
             fresh = (await api.refresh(login["refreshToken"])).json()
             for answer in (login, fresh):
                 assert answer["scope"] == given

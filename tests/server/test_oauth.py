@@ -34,7 +34,7 @@ from watchword.core.limits import (
     SECOND,
     THROTTLE_CLIENT_BURST,
 )
-from watchword.core.session import Asked, Terms
+from watchword.core.session import RequestedToken, SessionOptions
 from watchword.errors import StoreUnavailable
 from watchword.testing import ManualClock
 
@@ -429,9 +429,9 @@ async def test_a_bound_token_is_active_to_an_api_that_checks_dpop(
     await oauth.add("plain", rights=["introspect"])
     await oauth.add("checks", rights=["introspect"], checks_dpop=True)
     engine = oauth.api.engine
-    terms = Terms(client_id="first-party", jkt="thumbprint")
-    bound = Asked(jkt="thumbprint")
-    grant = await engine.sign_in("alice", PASSWORD, terms, asked=bound)
+    options = SessionOptions(client_id="first-party", jkt="thumbprint")
+    bound = RequestedToken(jkt="thumbprint")
+    grant = await engine.sign_in("alice", PASSWORD, options, requested=bound)
     unbound = (await oauth.login())["accessToken"]
     kind = "application/token-introspection+jwt"
 

@@ -18,7 +18,7 @@ from tests.server.live import Answer, Live, read_answer, request
 from watchword.core import limits
 from watchword.core.session import Ended, as_text
 from watchword.errors import Overloaded
-from watchword.feed import Journal
+from watchword.revocation.journal import RevocationLog
 from watchword.testing import ManualClock
 
 
@@ -233,11 +233,11 @@ async def test_the_number_of_followers_is_bounded(
     _, secret = await api.engine.clients.add("f", confidential=True, rights=["feed"])
     headers = basic("f", secret)
     with api.engine.feed.following("other", "192.0.2.1"):
-        for asked in ({"wait": "1"}, {"accept": "text/event-stream"}):
+        for requested in ({"wait": "1"}, {"accept": "text/event-stream"}):
             answer = await api.client.get(
                 FEED,
-                params={k: v for k, v in asked.items() if k == "wait"},
-                headers=headers | {"Accept": asked.get("accept", "*/*")},
+                params={k: v for k, v in requested.items() if k == "wait"},
+                headers=headers | {"Accept": requested.get("accept", "*/*")},
             )
             assert answer.status_code == 503
             assert code_of(answer) == "overloaded"
@@ -249,17 +249,17 @@ async def test_the_number_of_followers_is_bounded(
 
 def test_a_client_has_a_share_and_one_that_has_none_gets_a_place() -> None:
     """However many places one client, or one network, asks for."""
-    journal = Journal("0" * 32, lambda: 0, lambda: 0)
+    journal = RevocationLog("0" * 32, lambda: 0, lambda: 0)
     with ExitStack() as places:
 
-        def taken(client: str, address: str, asked: int = 2000) -> int:
+        def taken(client: str, address: str, requested: int = 2000) -> int:
             """How many of so many places that client gets from there."""
-            for count in range(asked):
+            for count in range(requested):
                 try:
                     places.enter_context(journal.following(client, address))
                 except Overloaded:
                     return count
-            return asked
+            return requested
 
         most = limits.FEED_FOLLOWERS
         assert taken("hog", "192.0.2.1") == limits.FEED_SHARE

@@ -57,7 +57,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Redis]:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A Redis store soon gives up what it cannot have."""
-    monkeypatch.setattr(node, "PATIENCE", 1.0)
+    monkeypatch.setattr(node, "ANSWER_TIMEOUT", 1.0)
     monkeypatch.setattr(node, "WAITS_MS", (50,))
-    monkeypatch.setattr(servers, "PATIENCE", 1.0)
+    monkeypatch.setattr(servers, "ANSWER_TIMEOUT", 1.0)
     monkeypatch.setattr(servers, "PAUSES", (0, 0, *[0.01] * 5))

@@ -10,9 +10,10 @@ from typing import Any
 from tests.patience import until as until_done
 from tests.servers.redis import Redis
 from watchword.core.session import Session
-from watchword.ports import Change, Event, EventType
+from watchword.ports.audit import Event, EventType
+from watchword.ports.sessions import Change
 from watchword.stores.redis import RedisStore
-from watchword.testing.stand_ins import START
+from watchword.testing.fakes import START
 from watchword.testing.store_contract.examples import an_event, rotated, sign_in
 
 Opener = Callable[..., Awaitable[RedisStore]]

@@ -20,19 +20,12 @@ from tests.stores.on_postgresql import opened, somebody, until
 from watchword.core.limits import AUDIT_RETENTION, FEED_PAGE, SWEEP_AFTER
 from watchword.core.session import Session
 from watchword.errors import SettingsError
-from watchword.ports import (
-    Change,
-    Cursor,
-    EventType,
-    OfAccount,
-    OfClient,
-    OneSession,
-    Store,
-    Which,
-)
+from watchword.ports import Store
+from watchword.ports.audit import EventType
+from watchword.ports.sessions import ByAccount, ByClient, ById, Change, Cursor, Selector
 from watchword.stores import postgresql as postgresql_store
 from watchword.stores.postgresql import PostgresqlStore
-from watchword.testing.stand_ins import START
+from watchword.testing.fakes import START
 from watchword.testing.store_contract import Backend
 from watchword.testing.store_contract.examples import (
     a_cost,
@@ -135,7 +128,7 @@ async def test_swaps_and_ends_never_deadlock(url: str, store: PostgresqlStore) -
         for _ in range(5):
             await store.assign_roles(identifier(1), ("writer",))
         for _ in range(5):
-            await store.end(OfAccount(identifier(1)), "all", an_event(), 8)
+            await store.end(ByAccount(identifier(1)), "all", an_event(), 8)
 
     counted = (
         "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
@@ -174,9 +167,9 @@ async def test_table_does_not_grow_with_the_number_of_swaps() -> None:
     assert sizes[1] < 1.5 * sizes[0]
 
 
-async def _end(store: Store, which: Which | Session, at: int = START) -> None:
+async def _end(store: Store, which: Selector | Session, at: int = START) -> None:
     if isinstance(which, Session):
-        which = OneSession(which.id)
+        which = ById(which.id)
     await store.end(which, "logout", an_event(at=at), 10)
 
 
@@ -274,7 +267,7 @@ async def test_logout_asked_again_is_told_again(
     await _end(store, row)
     await _backdate(url)  # it became visible a minute after it was recorded
     assert (await store.ended(cursor, START, FEED_PAGE)).entries == []
-    await _end(store, OfAccount(row.account_id) if everywhere else row)
+    await _end(store, ByAccount(row.account_id) if everywhere else row)
     feed = await store.ended(cursor, START, FEED_PAGE)
     assert [entry.session_id for entry in feed.entries] == [row.id]
     assert await store.last_event() == 2
@@ -288,7 +281,7 @@ async def test_follower_of_the_audit_log_waits_for_a_lower_number(
         "INSERT INTO watchword.audit (type, at, address, detail) "
         "VALUES ('user_created', 1, '', '{}')"
     )
-    asked = (
+    requested = (
         "SELECT count(*) FROM pg_stat_activity "
         "WHERE query LIKE '%FROM pg_locks%' AND pid <> pg_backend_pid()"
     )
@@ -297,7 +290,7 @@ async def test_follower_of_the_audit_log_waits_for_a_lower_number(
             await other.execute(insert)
             await store.record(an_event())
             reading = asyncio.create_task(store.read_events(0, 10))
-            await until(lambda: watch.fetchval(asked))
+            await until(lambda: watch.fetchval(requested))
             assert not reading.done()
         events = await reading
         kinds = [event.type for _, event in events]
@@ -334,7 +327,7 @@ async def test_walk_over_all_sessions_goes_stretch_by_stretch(
     for place in (1, 2, 3, 7):
         rows[place] = msgspec.structs.replace(rows[place], client_id="mobile")
     await put(store, *rows)
-    which = OfClient("mobile")
+    which = ByClient("mobile")
     first = await store.end(which, "all", an_event(), 3)
     assert [entry.session_id for entry in first] == [row.id for row in rows[1:4]]
     rest = await store.end(which, "all", an_event(), 3)
@@ -395,7 +388,7 @@ async def test_a_sweep_keeps_its_limit_whatever_the_planner_chooses() -> None:
         rows = [a_session(number) for number in range(10)]
         await put(store, *rows)
         for row in rows:
-            await store.end(OneSession(row.id), "logout", an_event(), 1)
+            await store.end(ById(row.id), "logout", an_event(), 1)
         await store.take([a_cost(f"name:{number}") for number in range(10)], START)
         await store.use_once([(b"%d" % number, START) for number in range(10)])
         assert await store.sweep(START + 3 * SWEEP_AFTER, 3) == 4 * 3

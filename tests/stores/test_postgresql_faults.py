@@ -15,8 +15,9 @@ from tests.stores.between import between
 from tests.stores.on_postgresql import opened, somebody, until, waiting
 from watchword.core.session import Session
 from watchword.errors import StoreUnavailable
-from watchword.ports import Change
-from watchword.stores.postgresql import PostgresqlStore, connections, lines, pool
+from watchword.ports.sessions import Change
+from watchword.stores.postgresql import PostgresqlStore, connections, pool
+from watchword.stores.postgresql import connection as lines
 from watchword.testing.store_contract.examples import a_session, rotated
 from watchword.testing.store_contract.sessions import put
 
@@ -45,7 +46,7 @@ async def store(url: str) -> AsyncIterator[PostgresqlStore]:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for long: stores that are opened from now on."""
-    monkeypatch.setattr(connections, "PATIENCE", 2.0)
+    monkeypatch.setattr(connections, "QUERY_TIMEOUT", 2.0)
     monkeypatch.setattr(pool, "FAREWELL", 0.5)
 
 
@@ -190,7 +191,7 @@ async def test_silence_ends(
     url: str, hasty: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Connections that wait for an answer make room again when it never comes."""
-    monkeypatch.setattr(lines, "SILENCE_MAX", connections.PATIENCE / 2)
+    monkeypatch.setattr(lines, "SILENCE_MAX", connections.QUERY_TIMEOUT / 2)
     row = a_session()
     async with between(url) as way, opened(way.url) as store:
         await put(store, row)

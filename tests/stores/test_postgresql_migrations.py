@@ -128,7 +128,7 @@ async def test_migration_takes_the_time_that_it_needs(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What no request may take, a migration of a large table may."""
-    monkeypatch.setattr(connections, "PATIENCE", 2.0)
+    monkeypatch.setattr(connections, "QUERY_TIMEOUT", 2.0)
     slow = Migration(9998, "9998_slow.sql", "SELECT pg_sleep(2.1)")
     bring(monkeypatch, slow)
     assert slow in await migrate_store(url, apply=True)

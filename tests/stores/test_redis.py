@@ -13,9 +13,10 @@ from tests.servers.redis import Redis, single
 from tests.stores.on_redis import Opener, events_of, put, reuse, rotation, until
 from watchword.core.limits import FEED_PAGE, SWEEP_AFTER, SWEEP_LIMIT
 from watchword.errors import StoreUnavailable
-from watchword.ports import EventType, OfAccount, OneSession
+from watchword.ports.audit import EventType
+from watchword.ports.sessions import ByAccount, ById
 from watchword.stores.redis import RedisStore
-from watchword.testing.stand_ins import START
+from watchword.testing.fakes import START
 from watchword.testing.store_contract.examples import (
     a_cost,
     a_session,
@@ -41,7 +42,7 @@ async def test_forgotten_scripts_are_sent_again(opened: Opener) -> None:
     await put(forgetful(), row)
     await put(store, spent)
     assert await forgetful().swap([rotation(row), reuse(spent)]) == [True, True]
-    ended = await forgetful().end(OneSession(row.id), "logout", an_event(), 1)
+    ended = await forgetful().end(ById(row.id), "logout", an_event(), 1)
     assert [entry.session_id for entry in ended] == [row.id]
     assert await forgetful().take([a_cost()], START) == 0
     assert await forgetful().use_once([(b"key", START)]) == [True]
@@ -76,7 +77,7 @@ async def test_a_replica_is_not_written_to(
         operator.execute_command("REPLICAOF", "127.0.0.1", "1")  # where nobody is
         for verb in (
             lambda: store.swap([rotation(row)]),
-            lambda: store.end(OneSession(row.id), "logout", an_event(), 1),
+            lambda: store.end(ById(row.id), "logout", an_event(), 1),
             lambda: store.create(other, sign_in(other)),
             lambda: store.take([a_cost()], START),
             lambda: store.use_once([(b"key", START)]),
@@ -106,7 +107,7 @@ async def test_a_full_server_takes_nothing_until_there_is_room(
         for verb in (
             lambda: store.swap([rotation(row) for row in rows]),
             lambda: store.swap([rotation(rows[0]), reuse(rows[1])]),
-            lambda: store.end(OfAccount(rows[0].account_id), "all", an_event(), 9),
+            lambda: store.end(ByAccount(rows[0].account_id), "all", an_event(), 9),
             lambda: store.create(a_session(4), sign_in(a_session(4))),
         ):
             with pytest.raises(StoreUnavailable):

@@ -15,10 +15,11 @@ from tests.servers.redis import Cluster
 from tests.stores.on_redis import Opener, events_of, put, reuse, until
 from watchword.core.limits import FEED_PAGE
 from watchword.errors import StoreUnavailable
-from watchword.ports import Change, EventType, OneSession
+from watchword.ports.audit import EventType
+from watchword.ports.sessions import ById, Change
 from watchword.stores.redis import node, servers
 from watchword.stores.redis.keys import BUCKETS
-from watchword.testing.stand_ins import START, ManualClock
+from watchword.testing.fakes import START, ManualClock
 from watchword.testing.store_contract.examples import a_session, an_event, rotated
 
 
@@ -89,7 +90,7 @@ async def test_a_slot_moves_under_refreshes(
     spent = rows[-1]
     for verb in (
         lambda: store.swap([reuse(spent)]),
-        lambda: store.end(OneSession(spent.id), "logout", an_event(), 1),
+        lambda: store.end(ById(spent.id), "logout", an_event(), 1),
         lambda: put(store, a_session(3 + BUCKETS * 9)),
     ):
         with pytest.raises(StoreUnavailable):  # TRYAGAIN
@@ -111,7 +112,7 @@ async def test_a_master_that_hangs_holds_up_its_own_sessions_alone(
     cluster = Cluster(cluster_require_full_coverage="no").start()
     away = cluster.nodes[0].process
     for module in (node, servers):
-        monkeypatch.setattr(module, "PATIENCE", 3.0)  # the others answer in time
+        monkeypatch.setattr(module, "ANSWER_TIMEOUT", 3.0)  # the others answer in time
     try:
         world = await World(await opened(cluster.url()), ManualClock()).start()
         grants = [await world.sign_in() for _ in range(16)]

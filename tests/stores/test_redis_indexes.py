@@ -13,11 +13,11 @@ from tests.servers.redis import single
 from tests.stores.on_redis import Opener, put
 from watchword.core.limits import FEED_PAGE, SWEEP_AFTER, SWEEP_LIMIT
 from watchword.errors import StoreUnavailable
-from watchword.ports import OfAccount, OfClient, OneSession
+from watchword.ports.sessions import ByAccount, ByClient, ById
 from watchword.stores.redis import lists
 from watchword.stores.redis.rows import entry_at_rest
 from watchword.stores.redis.scripts import Request
-from watchword.testing.stand_ins import START
+from watchword.testing.fakes import START
 from watchword.testing.store_contract.examples import (
     a_session,
     an_event,
@@ -73,11 +73,11 @@ async def test_a_session_may_come_long_after_its_name(
     monkeypatch.setattr(store._servers, "ask", ask)
     assert await living(store, here.account_id) == [here]
     await store.assign_roles(here.account_id, ())
-    ended = await store.end(OfAccount(here.account_id), "all", an_event(), 9)
+    ended = await store.end(ByAccount(here.account_id), "all", an_event(), 9)
     assert [entry.session_id for entry in ended] == [here.id]
     await store.sweep(START, SWEEP_LIMIT)
     await put(store, late)
-    ended = await store.end(OfAccount(here.account_id), "all", an_event(), 9)
+    ended = await store.end(ByAccount(here.account_id), "all", an_event(), 9)
     assert [entry.session_id for entry in ended] == [late.id]
 
 
@@ -101,7 +101,7 @@ async def test_an_emptied_server_is_another_one(opened: Opener) -> None:
         operator.delete(*operator.keys("emptied:*"))
     row = a_session()
     await put(store, row)
-    await store.end(OneSession(row.id), "logout", an_event(), 1)
+    await store.end(ById(row.id), "logout", an_event(), 1)
     feed = await store.ended(before.cursor, START, FEED_PAGE)
     assert feed.cursor.incarnation != before.cursor.incarnation
     assert [entry.session_id for entry in feed.entries] == [row.id]
@@ -120,7 +120,7 @@ async def test_a_master_whose_clock_was_ahead_hides_nothing(opened: Opener) -> N
     cursor = (await store.ended(None, START, FEED_PAGE)).cursor
     assert cursor.sequence < at
     await put(store, row)
-    await store.end(OneSession(row.id), "logout", an_event(), 1)
+    await store.end(ById(row.id), "logout", an_event(), 1)
     feed = await store.ended(cursor, START, FEED_PAGE)
     assert {entry.session_id for entry in feed.entries} == {ahead.id, row.id}
 
@@ -131,7 +131,7 @@ async def test_a_read_goes_no_further_than_where_it_began(opened: Opener) -> Non
     rows = [a_session(number * 64) for number in range(2)]
     await put(store, *rows)
     for row in rows:
-        await store.end(OneSession(row.id), "logout", an_event(), 1)
+        await store.end(ById(row.id), "logout", an_event(), 1)
     page = (await store.ended(None, START, 1)).cursor
     began = msgspec.structs.replace(page, sequence=page.sequence - 30_000)
     feed = await store.ended(began, START, FEED_PAGE)
@@ -169,13 +169,13 @@ async def test_ending_by_steps_looks_at_nothing_twice(opened: Opener) -> None:
     rows = [a_session(number) for number in range(600)]
     await asyncio.gather(*(put(store, row) for row in rows))
     costs: list[int] = []
-    which = OfClient(rows[0].client_id)
+    which = ByClient(rows[0].client_id)
     with server.client() as operator:
         for _ in range(6):
             operator.config_resetstat()
             ended = await store.end(which, "all", an_event(), 100)
             assert len(ended) == 100
-            which = OfClient(which.client_id, max(entry.session_id for entry in ended))
+            which = ByClient(which.client_id, max(entry.session_id for entry in ended))
             costs.append(operator.info("commandstats")["cmdstat_mget"]["calls"])
     assert costs == costs[:1] * 6
     assert await store.end(which, "all", an_event(), 100) == []

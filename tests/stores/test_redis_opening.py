@@ -16,9 +16,9 @@ from tests.servers.redis import Redis, cluster, single
 from tests.stores.on_redis import Opener, put
 from watchword.core.limits import FEED_PAGE, SWEEP_AFTER
 from watchword.errors import SettingsError, StoreUnavailable, WatchwordError
-from watchword.ports import OneSession
+from watchword.ports.sessions import ById
 from watchword.stores.redis.address import address_of
-from watchword.testing.stand_ins import START
+from watchword.testing.fakes import START
 from watchword.testing.store_contract.examples import a_cost, a_session, an_event
 
 PASSWORD = "s3cret%2Fof%40mine"
@@ -134,7 +134,7 @@ async def test_tls_with_a_user_and_a_password(tls: int, opened: Opener) -> None:
     """The server's certificate is verified, its name too."""
     store = await opened(f"rediss://ann:{PASSWORD}@127.0.0.1:{tls}")
     await put(store, a_session())
-    ended = await store.end(OneSession(a_session().id), "logout", an_event(), 1)
+    ended = await store.end(ById(a_session().id), "logout", an_event(), 1)
     assert (await store.ended(None, START, FEED_PAGE)).entries == ended
     assert await store.take([a_cost()], START) == 0
     assert await store.sweep(START + 100 * SWEEP_AFTER, 9) >= 3

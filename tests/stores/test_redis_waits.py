@@ -17,10 +17,11 @@ from tests.stores.on_redis import (
 )
 from watchword.core.limits import FEED_PAGE
 from watchword.errors import StoreUnavailable
-from watchword.ports import EventType, OfAccount, OneSession
+from watchword.ports.audit import EventType
+from watchword.ports.sessions import ByAccount, ById
 from watchword.stores.redis import node
 from watchword.stores.redis.rows import value_of
-from watchword.testing.stand_ins import START
+from watchword.testing.fakes import START
 from watchword.testing.store_contract.examples import a_session, an_event, living
 
 STEPS = node.WAITS_MS
@@ -40,7 +41,7 @@ async def test_a_revocation_that_no_replica_has_is_not_acknowledged(
     store = await opened(server.url("mine"), wait=(0, 1))
     mine, spent, other = a_session(1), a_session(2), a_session(3, account=2)
     await put(store, mine, spent, other)
-    for which in (OneSession(mine.id), OfAccount(mine.account_id, spent.id)) * 2:
+    for which in (ById(mine.id), ByAccount(mine.account_id, spent.id)) * 2:
         with pytest.raises(StoreUnavailable):
             await store.end(which, "logout", an_event(), 9)
     with pytest.raises(StoreUnavailable):
@@ -51,7 +52,7 @@ async def test_a_revocation_that_no_replica_has_is_not_acknowledged(
     assert await store.swap(changes) == [False, True, False]
     monkeypatch.setattr(node, "WAITS_MS", STEPS)
     with following(server):
-        assert await store.end(OneSession(mine.id), "again", an_event(), 9) == []
+        assert await store.end(ById(mine.id), "again", an_event(), 9) == []
         await until(store.load, [spent.id], answers=[reuse(spent).after])
     assert len(await events_of(store, EventType.SESSION_REVOKED)) == 1
     assert len(await events_of(store, EventType.TOKEN_REUSE)) == 1
@@ -71,7 +72,7 @@ async def test_a_revocation_that_was_lost_is_made_again(
     row, spent = a_session(1), a_session(2)
     await put(store, row, spent)
     with pytest.raises(StoreUnavailable):
-        await store.end(OneSession(row.id), "logout", an_event(), 1)
+        await store.end(ById(row.id), "logout", an_event(), 1)
     with pytest.raises(StoreUnavailable):
         await store.swap([reuse(spent)])
     with redis.Redis(port=server.port) as fate:
@@ -79,7 +80,7 @@ async def test_a_revocation_that_was_lost_is_made_again(
             fate.set(store._keys.session(one.id), value_of(one))
     monkeypatch.setattr(node, "WAITS_MS", STEPS)
     with following(server):
-        ended = await store.end(OneSession(row.id), "again", an_event(), 1)
+        ended = await store.end(ById(row.id), "again", an_event(), 1)
         assert [entry.session_id for entry in ended] == [row.id]
         await until(store.swap, [reuse(spent)], answers=[True])
     assert await living(store) == []

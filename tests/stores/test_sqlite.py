@@ -17,8 +17,10 @@ from watchword.errors import (
     SettingsError,
     StoreUnavailable,
 )
-from watchword.keys import KeyRing, Vault, generate
-from watchword.ports import Change
+from watchword.keys.ring import KeyRing
+from watchword.keys.signing import generate
+from watchword.keys.vault import Vault
+from watchword.ports.sessions import Change
 from watchword.stores import open_store
 from watchword.stores.sqlite import SqliteStore
 from watchword.testing import ManualClock, SeededEntropy

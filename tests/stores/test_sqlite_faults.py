@@ -15,7 +15,7 @@ import pytest
 from tests.stores.on_file import opened, writing
 from watchword.core.limits import FEED_PAGE
 from watchword.errors import StoreUnavailable
-from watchword.ports import Change, OneSession
+from watchword.ports.sessions import ById, Change
 from watchword.stores.sqlite import SqliteStore, database
 from watchword.testing.store_contract.examples import (
     a_session,
@@ -127,7 +127,7 @@ async def test_locked_database_is_told_and_passes(
     other.execute("BEGIN IMMEDIATE")
     answers = await asyncio.gather(
         *(store.swap([Change(row, rotated(row))]) for row in rows),
-        store.end(OneSession(rows[0].id), "logout", an_event(), 1),
+        store.end(ById(rows[0].id), "logout", an_event(), 1),
         return_exceptions=True,
     )
     assert {type(answer) for answer in answers} == {StoreUnavailable}

@@ -15,7 +15,7 @@ from tests.stores.on_file import opened, sql
 from watchword.core.limits import CLIENT_GRACE
 from watchword.core.session import Session
 from watchword.errors import SchemaError, StoreUnavailable
-from watchword.ports import Change, OneSession
+from watchword.ports.sessions import ById, Change
 from watchword.stores import sql_files
 from watchword.stores.sql_files import Migration
 from watchword.stores.sqlite import database
@@ -112,7 +112,7 @@ async def test_sessions_of_the_first_schema_go_on(
     after = rotated(before)
     assert await store.swap([Change(before, after)]) == [True]
     assert await living(store) == [beside, after]
-    ended = await store.end(OneSession(before.id), "logout", an_event(), 1)
+    ended = await store.end(ById(before.id), "logout", an_event(), 1)
     assert [entry.session_id for entry in ended] == [before.id]
     await store.close()
 

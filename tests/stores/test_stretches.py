@@ -13,11 +13,11 @@ from tests.servers.stores import STORES
 from tests.stores.on_file import opened, sql, writing
 from watchword.core.limits import SWEEP_AFTER
 from watchword.core.session import Session
-from watchword.ports import OfAccount, OfClient, SignedInBefore, Which
+from watchword.ports.sessions import Before, ByAccount, ByClient, Selector
 from watchword.stores import postgresql, sqlite
 from watchword.stores.redis import lists, streams
 from watchword.stores.sql_files import load_statements
-from watchword.testing.stand_ins import START
+from watchword.testing.fakes import START
 from watchword.testing.store_contract import Backend
 from watchword.testing.store_contract.examples import (
     a_session,
@@ -34,10 +34,10 @@ SMALL: list[tuple[Any, str, int]] = [
     *((lists, "PAGE", 3), (streams, "ADOPTED", 2)),
 ]
 
-WHICH: dict[str, Which] = {
-    "account": OfAccount(identifier(1)),
-    "client": OfClient("app"),
-    "before": SignedInBefore(START + 1),
+WHICH: dict[str, Selector] = {
+    "account": ByAccount(identifier(1)),
+    "client": ByClient("app"),
+    "before": Before(START + 1),
 }
 
 
@@ -131,8 +131,8 @@ async def test_the_writer_does_nothing_for_a_client_without_sessions(
             return True
 
         writing(store).exec_trace = trace
-        assert await store.end(OfClient("app"), "test", an_event(), 100) == []
-        assert await store.end(SignedInBefore(START), "test", an_event(), 100) == []
+        assert await store.end(ByClient("app"), "test", an_event(), 100) == []
+        assert await store.end(Before(START), "test", an_event(), 100) == []
         assert await living(store) != []
         assert seen == []
     finally:

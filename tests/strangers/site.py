@@ -113,7 +113,7 @@ def open_site(data: Path, alg: str = "ES256") -> Iterator[Site]:
             patch.delenv(name)
         patch.setenv("WATCHWORD_SIGNING_ALG", alg)
         # 3072 bits take up to some seconds, and the length is not what is tested.
-        patch.setattr("watchword.keys.RSA_BITS", 2048)
+        patch.setattr("watchword.keys.signing.RSA_BITS", 2048)
         terminal.engine(_nothing, ago=3600)
         scope = ("--scope", "read", "--scope", "write")
         strict = ("--grace", "0s", *scope)

@@ -14,7 +14,7 @@ from tests.strangers.node import resource_server
 from tests.strangers.site import Site
 from tests.verify.minting import Mint, mac, nothing, private_key
 from watchword.bootstrap import Watchword
-from watchword.core.session import Terms
+from watchword.core.session import SessionOptions
 
 AUDIENCE = "api"
 
@@ -63,7 +63,7 @@ def test_another_audience_does_not_take_it(site: Site) -> None:
 
 
 def test_an_expired_token_is_refused(site: Site, api: Api) -> None:
-    terms = Terms(client_id=site.app.id)
+    terms = SessionOptions(client_id=site.app.id)
 
     async def sign_in(watchword: Watchword) -> str:
         grant = await watchword.sessions.start(bytes(16), (), terms)

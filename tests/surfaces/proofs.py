@@ -12,7 +12,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from tests.verify.minting import Private, Sign, b64, ecdsa, fixed, mac, nothing
-from watchword.keys import SigningKey
+from watchword.keys.signing import SigningKey
 
 _NUMBERS: Final = itertools.count()
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from tests.surfaces.stage import Holder, Stage
 from watchword.core.refresh_token import PREFIX
-from watchword.keys import derive
+from watchword.keys.vault import derive
 
 Change = Callable[[str], str]
 

@@ -274,7 +274,7 @@ import sys
 def test_nothing_of_watchword_is_loaded():
     ours = {name for name in sys.modules if name.startswith("watchword")}
     assert ours == {"watchword", "watchword.testing", "watchword.testing.plugin",
-                    "watchword.testing.stand_ins"}
+                    "watchword.testing.fakes"}
     assert not sys.modules.keys() & {"msgspec", "cryptography", "argon2", "joserfc"}
 """
 NO_SERVER: Final = """

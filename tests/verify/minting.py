@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from watchword.errors import WatchwordError
-from watchword.keys import SigningKey
+from watchword.keys.signing import SigningKey
 from watchword.testing import ManualClock
 from watchword.verify import Checker
 

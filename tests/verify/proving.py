@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tests.verify.minting import Private, Sign, _bytes, b64, private_key, rsa_pss
 from watchword.errors import NonceNeeded, WatchwordError
-from watchword.keys import SigningKey
+from watchword.keys.signing import SigningKey
 from watchword.testing import ManualClock
 from watchword.verify import Nonces, Proofs
 

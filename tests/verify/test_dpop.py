@@ -25,7 +25,8 @@ from tests.verify.proving import URL, Place, Prover, ath_of
 from watchword.core import limits
 from watchword.errors import InvalidProof, NonceNeeded
 from watchword.testing import ManualClock
-from watchword.verify import DPOP_ALGORITHMS, Proofs, dpop
+from watchword.tokens import dpop
+from watchword.verify import DPOP_ALGORITHMS, Proofs
 
 TOKEN = "an.access.token"
 

@@ -11,8 +11,8 @@ from watchword.core import limits
 from watchword.core.limits import FEED_STALE, HOUR, MINUTE, SECOND
 from watchword.errors import StoreUnavailable
 from watchword.testing import ManualClock
-from watchword.verify.following import Answer, EndedSession, Followed, read_answer
-from watchword.verify.jose import Malformed
+from watchword.tokens.jose import Malformed
+from watchword.verify.following import Answer, EndedSession, FeedFollower, read_answer
 from watchword.verify.keyset import NotYet
 
 ONE, TWO = "a" * 32, "b" * 32
@@ -51,7 +51,7 @@ class World:
     def __init__(self, *, closed: bool = True) -> None:
         self.clock, self.here = ManualClock(), ManualClock(0)
         self.server = Server()
-        self.followed = Followed(self.clock, self.here, closed=closed)
+        self.followed = FeedFollower(self.clock, self.here, closed=closed)
 
     def pass_by(self, ms: int, drift: float = 0) -> None:
         """Time, for both; the server's clock goes that much faster."""

@@ -12,9 +12,9 @@ from tests.verify.odd_keys import odd_keys
 from watchword.core import limits
 from watchword.errors import Overloaded
 from watchword.testing import ManualClock
-from watchword.verify.jose import Malformed, PublicKey
+from watchword.tokens.jose import Malformed, PublicKey
 from watchword.verify.keyset import KeySet, NotYet, UnknownKey, age_of, read_keys
-from watchword.verify.once import UsedOnce
+from watchword.verify.replay_cache import MemoryReplayCache
 
 MINTS = {alg: Mint(private_key(alg), alg, now=10**12) for alg in ALGORITHMS}
 JWK = {alg: mint.key.jwk() for alg, mint in MINTS.items()}
@@ -176,7 +176,7 @@ async def test_a_proof_is_used_once_and_the_memory_is_bounded(
 ) -> None:
     monkeypatch.setattr(limits, "PROOFS_REMEMBERED", 3)
     clock = ManualClock(0)
-    once = UsedOnce(clock)
+    once = MemoryReplayCache(clock)
     assert await once([(b"a", 10), (b"b", 20), (b"a", 10)]) == [True, True, False]
     assert await once([(b"c", 30)]) == [True]
     with pytest.raises(Overloaded):

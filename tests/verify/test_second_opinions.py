@@ -17,9 +17,11 @@ from watchword.background import Background
 from watchword.bootstrap import policy_of
 from watchword.config import Settings
 from watchword.core.refresh_token import RefreshTokens
-from watchword.core.session import Terms
-from watchword.keys import KeyRing, SigningKey, derive
-from watchword.revocation import Revocations
+from watchword.core.session import SessionOptions
+from watchword.keys.ring import KeyRing
+from watchword.keys.signing import SigningKey
+from watchword.keys.vault import derive
+from watchword.revocation.revoked import RevocationTracker
 from watchword.sessions import Sessions
 from watchword.stores import open_store
 from watchword.testing import ManualClock, SeededEntropy
@@ -38,7 +40,7 @@ class Issuer:
     def __init__(self, store: Any, alg: Any) -> None:
         self.clock, entropy = ManualClock(), SeededEntropy(alg)
         self.keys = KeyRing(store, [SECRET], alg, self.clock, entropy)
-        self.revocations = Revocations(store, self.clock, ManualClock(0))
+        self.revocations = RevocationTracker(store, self.clock, ManualClock(0))
         self.sessions = Sessions(
             background=Background(),
             store=store,
@@ -58,7 +60,7 @@ class Issuer:
         for number in range(10):
             roles = ("admin",) if number % 2 else ()
             account = number.to_bytes(16)
-            terms = Terms(client_id="first-party")
+            terms = SessionOptions(client_id="first-party")
             grant = await self.sessions.start(account, roles, terms)
             tokens.append(grant.access_token)
             grant = await self.sessions.refresh(

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from watchword.cli.common import existing, options, with_engine
 from watchword.cli.output import utc, visible
-from watchword.cli.running import existing, options, with_engine
 from watchword.core.session import as_text
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
-    from watchword.ports import Event
+    from watchword.ports.audit import Event
 
 _PAGE = 500
 _POLL_SECONDS = 0.5

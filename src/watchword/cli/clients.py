@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from watchword.cli.common import every_row, existing, operator, options, with_engine
 from watchword.cli.output import counted, table, tell, utc, visible
 from watchword.cli.progress import elapsing
-from watchword.cli.running import every_row, existing, operator, options, with_engine
 from watchword.core import limits
 
 if TYPE_CHECKING:

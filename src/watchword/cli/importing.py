@@ -13,7 +13,7 @@ from watchword.errors import InvalidRequest, TryAgain, WatchwordError
 from watchword.text import trimmed
 
 if TYPE_CHECKING:
-    from watchword.accounts import Accounts
+    from watchword.accounts.registry import Accounts
     from watchword.core.actor import By
 
 # Far below what a store accepts at once, and enough to make a commit's cost per account
@@ -108,7 +108,7 @@ def _parsed(number: int, line: bytes) -> _Row:
 
     No fault repeats the line, because it has a password hash.
     """
-    from watchword.accounts import normalise_name
+    from watchword.accounts.registry import normalise_name
 
     try:
         row = json.loads(line.decode("utf-8-sig"))

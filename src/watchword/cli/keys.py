@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from watchword.cli.common import existing, operator, options, with_engine
 from watchword.cli.output import table, tell, utc, visible
-from watchword.cli.running import existing, operator, options, with_engine
 from watchword.core import limits
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _row(
 
 async def _sealed_again(watchword: Watchword, fingerprint: str) -> int | None:
     """The instant at which the keys were last sealed again, if under this secret."""
-    from watchword.keys import RESEALED
+    from watchword.keys.ring import RESEALED
 
     newest = await watchword.store.last_event()
     while newest > 0:

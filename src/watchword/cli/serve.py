@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from watchword.cli.common import options, settings_of
 from watchword.cli.output import tell
-from watchword.cli.running import options, settings_of
 from watchword.errors import SettingsError
 
 if TYPE_CHECKING:

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from watchword.cli.output import counted, table, tell, utc
-from watchword.cli.progress import elapsing
-from watchword.cli.running import (
+from watchword.cli.common import (
     every_session,
     existing,
     operator,
     options,
     with_engine,
 )
+from watchword.cli.output import counted, table, tell, utc
+from watchword.cli.progress import elapsing
 from watchword.core.actor import EndReason
 from watchword.core.session import Policy, Session, as_text, from_text
 from watchword.errors import InvalidRequest, NotFound
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
-    from watchword.ports import Which
+    from watchword.ports.sessions import Selector
 
 _EVERYTHING = 2**62
 
@@ -113,11 +113,11 @@ def revoke(
         raise click.UsageError("Give exactly one of ID, --user, --all and --before.")
     instant = _EVERYTHING if before is None else _instant(before)
 
-    from watchword.ports import OneSession
+    from watchword.ports.sessions import ById
 
     async def work(watchword: Watchword) -> int:
         which = await _which(watchword, session_id, name, instant)
-        one = which.session_id if isinstance(which, OneSession) else None
+        one = which.session_id if isinstance(which, ById) else None
         if one is not None and await watchword.sessions.get(one) is None:
             raise NotFound("There is no session of that id.")
         reason = EndReason.REVOKED_BY_OPERATOR
@@ -130,8 +130,8 @@ def revoke(
 
 async def _which(
     watchword: Watchword, session_id: str | None, name: str | None, instant: int
-) -> Which:
-    from watchword.ports import OfAccount, OneSession, SignedInBefore
+) -> Selector:
+    from watchword.ports.sessions import Before, ByAccount, ById
 
     if session_id is not None:
         identifier = from_text(session_id.strip().lower())
@@ -139,10 +139,10 @@ async def _which(
             raise InvalidRequest(
                 "A session id looks like 01234567-89ab-7cde-8f01-23456789abcd."
             )
-        return OneSession(identifier)
+        return ById(identifier)
     if name is not None:
-        return OfAccount((await watchword.accounts.get(name)).id)
-    return SignedInBefore(instant)
+        return ByAccount((await watchword.accounts.get(name)).id)
+    return Before(instant)
 
 
 def _instant(text: str) -> int:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from watchword.cli.common import guarded, piped_password
 from watchword.cli.output import tell, visible
-from watchword.cli.running import guarded, piped_password
 from watchword.errors import SignedOut, WatchwordError
 
 if TYPE_CHECKING:
-    from watchword.client.session import Held
+    from watchword.client.session import StoredSession
 
 HERE: Final = "http://127.0.0.1:8000"
 
@@ -97,7 +97,7 @@ def logout(file: Path, as_json: bool) -> None:
     tell(as_json, sentence, ended=held is not None)
 
 
-def _held(file: Path) -> Held | None:
+def _held(file: Path) -> StoredSession | None:
     from watchword.client.file import TokenFile
 
     return TokenFile(file).read()

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from watchword.cli.common import existing, options, standard_input, with_engine
 from watchword.cli.output import facts, utc
-from watchword.cli.running import existing, options, standard_input, with_engine
 from watchword.core import limits
 from watchword.core.rotation import End, Presented, Refuse, Verdict, judge
-from watchword.core.session import Asked, Policy, Session, as_text, from_text
+from watchword.core.session import Policy, RequestedToken, Session, as_text, from_text
 from watchword.errors import (
     NotFound,
     RefreshInvalid,
@@ -27,7 +27,7 @@ from watchword.text import trimmed
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
-    from watchword.ports import Client
+    from watchword.ports.clients import Client
 
 LIVE = "live"
 _DATES = ("exp", "iat", "nbf", "auth_time")
@@ -190,7 +190,7 @@ async def _inspect_refresh(watchword: Watchword, token: str) -> dict[str, Any]:
         generation,
         secret,
         session.client_id,
-        asked=Asked(jkt=session.jkt),
+        requested=RequestedToken(jkt=session.jkt),
         cookie=session.cookie,
     )
     verdict = judge(session, presented, _policy(watchword), watchword.clock())

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from watchword.cli.output import complain, tell
-from watchword.cli.progress import elapsing
-from watchword.cli.running import (
+from watchword.cli.common import (
     database_of,
     existing,
     options,
     settings_of,
 )
+from watchword.cli.output import complain, tell
+from watchword.cli.progress import elapsing
 from watchword.errors import SettingsError, WatchwordError
 
 if TYPE_CHECKING:
@@ -112,8 +112,9 @@ async def _open(settings: Settings) -> None:
     """
     import secrets
 
-    from watchword.bootstrap import given_secrets, lacking_secret, system_clock
-    from watchword.keys import KeyRing
+    from watchword.bootstrap import given_secrets, lacking_secret
+    from watchword.clocks import system_clock
+    from watchword.keys.ring import KeyRing
     from watchword.stores import migrate_store, open_store
 
     entropy = secrets.token_bytes

@@ -8,10 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from watchword.cli.importing import Import
-from watchword.cli.output import counted, table, tell, utc, visible
-from watchword.cli.progress import reading
-from watchword.cli.running import (
+from watchword.cli.common import (
     database_of,
     every_row,
     existing,
@@ -21,6 +18,9 @@ from watchword.cli.running import (
     settings_of,
     with_engine,
 )
+from watchword.cli.importing import Import
+from watchword.cli.output import counted, table, tell, utc, visible
+from watchword.cli.progress import reading
 from watchword.core.session import as_text
 from watchword.errors import PasswordRejected
 from watchword.text import trimmed
@@ -52,7 +52,7 @@ def add(
     as_json: bool,
 ) -> None:
     """Make an account, and a store where there is none."""
-    from watchword.accounts import checked_roles, normalise_name
+    from watchword.accounts.registry import checked_roles, normalise_name
 
     settings = settings_of(data)
     # Checked before the password is asked for, and before anything is made.

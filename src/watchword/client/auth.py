@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from watchword.client.attending import (
+from watchword.client.auth_flow import (
     UNAUTHORIZED,
     Asked,
     Pass,
@@ -17,11 +17,11 @@ from watchword.client.attending import (
     Reply,
     attend,
 )
-from watchword.client.driving import adrive, atake, drive, take
+from watchword.client.clock import SYSTEM, Clocks, Random
 from watchword.client.file import Memory, TokenFile
-from watchword.client.keeper import Keeper
-from watchword.client.outside import SYSTEM, Clocks, Draws
 from watchword.client.proof import Key
+from watchword.client.refresher import Refresher
+from watchword.client.runners import adrive, atake, drive, take
 from watchword.client.session import Issuer
 from watchword.errors import SettingsError
 from watchword.text import trimmed
@@ -55,8 +55,8 @@ class Auth(httpx2.Auth):
     ) -> None:
         url = trimmed(issuer).rstrip("/")
         self._origins = frozenset(map(_secure_origin, (url, *origins)))
-        draws = Draws()
-        self._keeper = Keeper(
+        draws = Random()
+        self._keeper = Refresher(
             Issuer(url, clocks, draws),
             Memory() if file is None else TokenFile(Path(file)),
             dpop=dpop,

@@ -19,12 +19,12 @@ from typing import Final
 import filelock
 import msgspec
 
-from watchword.client.session import Held
+from watchword.client.session import StoredSession
 from watchword.errors import TokenFileError
 
 _SIZE_MAX: Final = 64 * 1024
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-_HELD: Final = msgspec.json.Decoder(Held)
+_HELD: Final = msgspec.json.Decoder(StoredSession)
 
 
 class Memory:
@@ -33,13 +33,13 @@ class Memory:
     on_disk = False
 
     def __init__(self) -> None:
-        self._held: Held | None = None
+        self._held: StoredSession | None = None
 
-    def read(self) -> Held | None:
+    def read(self) -> StoredSession | None:
         """The session, or None."""
         return self._held
 
-    def write(self, held: Held | None) -> None:
+    def write(self, held: StoredSession | None) -> None:
         """Keep this session, or none."""
         self._held = held
 
@@ -62,7 +62,7 @@ class TokenFile:
         self._new = f".{self.path.name}.watchword-"
         self._lock: filelock.BaseFileLock | None = None
 
-    def read(self) -> Held | None:
+    def read(self) -> StoredSession | None:
         """The session; None where there is no file. Raises TokenFileError."""
         try:
             # O_NONBLOCK, because to open a pipe would wait for a process at its other
@@ -95,7 +95,7 @@ class TokenFile:
                 "run chmod 600"
             )
 
-    def write(self, held: Held | None) -> None:
+    def write(self, held: StoredSession | None) -> None:
         """Replace the file, durably; None removes it. Raises TokenFileError."""
         try:
             if held is None:

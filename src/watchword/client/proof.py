@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from watchword.client.outside import Clocks, Draws
+from watchword.client.clock import Clocks, Random
 from watchword.errors import SettingsError
 
 _P256_BYTES: Final = 32
@@ -29,7 +29,7 @@ ISSUER: Final = ""
 class Prover:
     """Makes proofs with a client's key, which may be in hardware and never leave it."""
 
-    def __init__(self, key: Key, clocks: Clocks, draws: Draws) -> None:
+    def __init__(self, key: Key, clocks: Clocks, draws: Random) -> None:
         if not isinstance(key.curve, ec.SECP256R1):
             raise SettingsError(["dpop: the key must be on the curve P-256"])
         self._key = key

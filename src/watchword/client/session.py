@@ -21,7 +21,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 import msgspec
 
 from watchword import errors
-from watchword.client.outside import Clocks, Draws, Instant
+from watchword.client.clock import Clocks, Instant, Random
 from watchword.client.proof import Prover
 from watchword.errors import (
     InvalidRequest,
@@ -53,7 +53,9 @@ POSTPONED: Final = 0.05
 DETAIL_MAX: Final = 500
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StoredSession(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
     """All that a client keeps of its session, and the content of the token file.
 
     `life` is how many seconds the access token lives. `fetched_at` is when it was asked
@@ -73,14 +75,14 @@ class Held(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     key: str | None = None
 
     def __repr__(self) -> str:
-        return f"Held(issuer={self.issuer!r}, session_id={self.session_id!r})"
+        return f"StoredSession(issuer={self.issuer!r}, session_id={self.session_id!r})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         """What `rich` prints. It would print all members otherwise, tokens included."""
         return [("issuer", self.issuer), ("session_id", self.session_id)]
 
 
-class Due(NamedTuple):
+class RefreshSchedule(NamedTuple):
     """When an access token was issued, and its ages (s) to refresh and to drop it."""
 
     since: Instant
@@ -88,7 +90,9 @@ class Due(NamedTuple):
     stale: float
 
     @classmethod
-    def of(cls, held: Held, age: float, now: Instant, draws: Draws) -> Due:
+    def of(
+        cls, held: StoredSession, age: float, now: Instant, draws: Random
+    ) -> RefreshSchedule:
         """The plan for a token of `age` seconds.
 
         A token that seems to come from the future is treated as expired.
@@ -141,7 +145,7 @@ class Send(NamedTuple):
 class Keep(NamedTuple):
     """A step: store the session durably before the next step; None deletes it."""
 
-    held: Held | None
+    held: StoredSession | None
 
 
 class Wait(NamedTuple):
@@ -159,14 +163,14 @@ Talk = Generator[Send | Keep | Wait, Any, Result]
 class Issuer:
     """The conversations with one issuer. `url` has no slash at its end."""
 
-    def __init__(self, url: str, clocks: Clocks, draws: Draws) -> None:
+    def __init__(self, url: str, clocks: Clocks, draws: Random) -> None:
         self.url = url
         self._clocks = clocks
         self._draws = draws
 
     def sign_in(
         self, username: str, password: str, prover: Prover | None, key: str | None
-    ) -> Talk[Held]:
+    ) -> Talk[StoredSession]:
         """Sign in, store the new session and return it.
 
         Raises the error that the server answered with. Raises InvalidRequest, without
@@ -185,8 +189,8 @@ class Issuer:
         return held
 
     def refresh(
-        self, held: Held, prover: Prover | None, attempts: int = ATTEMPTS
-    ) -> Talk[Held]:
+        self, held: StoredSession, prover: Prover | None, attempts: int = ATTEMPTS
+    ) -> Talk[StoredSession]:
         """Refresh the session, store it with its new tokens and return it.
 
         Raises RefreshError when the session is over; it has then been deleted. Raises
@@ -203,7 +207,7 @@ class Issuer:
             if isinstance(result, RetryKeyReused):
                 held = yield from self._with_new_key(held)
                 result = yield from self._ask(held, prover)
-            if isinstance(result, Held):
+            if isinstance(result, StoredSession):
                 yield Keep(result)
                 return result
             fault = result
@@ -213,7 +217,7 @@ class Issuer:
             yield Keep(None)
         raise fault
 
-    def sign_out(self, held: Held) -> Talk[None]:
+    def sign_out(self, held: StoredSession) -> Talk[None]:
         """End the session. It is kept until the server has confirmed that it is over.
 
         Raises the error that the server answered with, TryAgain in particular.
@@ -229,14 +233,16 @@ class Issuer:
             raise fault
         yield Keep(None)
 
-    def end(self, held: Held) -> Talk[WatchwordError | None]:
+    def end(self, held: StoredSession) -> Talk[WatchwordError | None]:
         """Ask once to end a session. Returns the error, or None where it was ended."""
         body = {"refreshToken": held.refresh_token}
         answer = yield from self._call("logout", body, {}, None)
         done = isinstance(answer, Answer) and answer.status == 200  # noqa: PLR2004 - OK
         return None if done else _fault(answer)
 
-    def _ask(self, held: Held, prover: Prover | None) -> Talk[Held | WatchwordError]:
+    def _ask(
+        self, held: StoredSession, prover: Prover | None
+    ) -> Talk[StoredSession | WatchwordError]:
         """Ask once for a refresh: the new session, not stored yet, or the error."""
         started = self._clocks.wall()
         body = {"refreshToken": held.refresh_token}
@@ -247,7 +253,7 @@ class Issuer:
             return tokens
         return tokens.held(held.issuer, started, held.key)
 
-    def _with_new_key(self, held: Held) -> Talk[Held]:
+    def _with_new_key(self, held: StoredSession) -> Talk[StoredSession]:
         held = msgspec.structs.replace(held, retry_key=self._draws.text())
         yield Keep(held)
         return held
@@ -297,8 +303,8 @@ class _Tokens(msgspec.Struct, frozen=True, rename="camel"):
     def __repr__(self) -> str:
         return f"_Tokens(session_id={self.session_id!r})"
 
-    def held(self, issuer: str, started: float, key: str | None) -> Held:
-        return Held(
+    def held(self, issuer: str, started: float, key: str | None) -> StoredSession:
+        return StoredSession(
             issuer=issuer,
             session_id=self.session_id,
             scheme=self.token_type,
@@ -390,7 +396,7 @@ def _retry_after(answer: Answer) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 1  # noqa: PLR2004
 
 
-def check_issuer(held: Held, issuer: str) -> None:
+def check_issuer(held: StoredSession, issuer: str) -> None:
     """Raises SignedOut where the session that is held belongs to another server."""
     if held.issuer != issuer:
         raise SignedOut(f"The session that is kept here is one of {held.issuer}.")

@@ -10,9 +10,9 @@ from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 from urllib3.util import parse_url
 
-from watchword.client.attending import UNAUTHORIZED, Pass, Passing, Reply
 from watchword.client.auth import Auth
-from watchword.client.driving import take
+from watchword.client.auth_flow import UNAUTHORIZED, Pass, Passing, Reply
+from watchword.client.runners import take
 
 
 class RequestsAuth(AuthBase):

@@ -20,6 +20,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from watchword.audit import AuditLimit
 from watchword.clients.rules import (
     CLIENT_CREDENTIALS,
     FIRST_PARTY,
@@ -30,11 +31,12 @@ from watchword.clients.rules import (
     check,
     is_name,
 )
+from watchword.clocks import Clock, Entropy
 from watchword.core import limits
 from watchword.core.access_token import client_claims
 from watchword.core.actor import APP, By, EndReason
 from watchword.core.network import caller_of
-from watchword.core.session import Asked, Policy
+from watchword.core.session import Policy, RequestedToken
 from watchword.core.throttle import Cost
 from watchword.errors import (
     InvalidClient,
@@ -48,18 +50,11 @@ from watchword.errors import (
     Throttled,
     UnauthorizedClient,
 )
-from watchword.failures import EventLimit
-from watchword.keys import KeyRing
-from watchword.ports import (
-    Client,
-    Clock,
-    Entropy,
-    Event,
-    EventType,
-    OfClient,
-    Store,
-    Which,
-)
+from watchword.keys.ring import KeyRing
+from watchword.ports import Store
+from watchword.ports.audit import Event, EventType
+from watchword.ports.clients import Client
+from watchword.ports.sessions import ByClient, Selector
 
 __all__ = [
     "CLIENT_CREDENTIALS",
@@ -97,7 +92,7 @@ class ClientGrant(msgspec.Struct, frozen=True):
 class SessionsOfClients(Protocol):
     """The method of `sessions.Sessions` that clients use."""
 
-    async def revoke(self, which: Which, reason: str, *, by: By = APP) -> int:
+    async def revoke(self, which: Selector, reason: str, *, by: By = APP) -> int:
         """End sessions, and return how many were alive."""
 
 
@@ -126,7 +121,7 @@ class Clients:
         self.issuer = issuer
         self._clock = clock
         self._entropy = entropy
-        self._events = EventLimit(store.record)
+        self._events = AuditLimit(store.record)
         self._known: dict[str, tuple[Client, int]] = {}
 
     async def authenticate(
@@ -186,25 +181,25 @@ class Clients:
         over = Throttled(message, retry_after=wait // 1000 + 1)
         return over if wait else InvalidClient()
 
-    def token(self, client: Client, asked: Asked) -> ClientGrant:
+    def token(self, client: Client, requested: RequestedToken) -> ClientGrant:
         """An access token of the client's own (RFC 6749 §4.4).
 
         Raises UnauthorizedClient, InvalidProof, InvalidScope, InvalidTarget.
         """
         if CLIENT_CREDENTIALS not in client.grants:
             raise UnauthorizedClient
-        if client.dpop and asked.jkt is None:
+        if client.dpop and requested.jkt is None:
             raise InvalidProof("This client must send a DPoP proof.")
-        scope = client.scope if asked.scope is None else asked.scope
+        scope = client.scope if requested.scope is None else requested.scope
         if not set(scope) <= set(client.scope):
             raise InvalidScope
         audience = client.audience or (self._policy.audience,)
-        if not set(asked.resources or ()) <= set(audience):
+        if not set(requested.resources or ()) <= set(audience):
             raise InvalidTarget
         now = self._clock()
         claims = client_claims(
             client.id,
-            Asked(scope, asked.resources, asked.jkt),
+            RequestedToken(scope, requested.resources, requested.jkt),
             issuer=self.issuer,
             audience=audience,
             life=client.access_ttl or self._policy.access_ttl,
@@ -346,7 +341,7 @@ class Clients:
             name, lambda row: _changed(row, disabled=True), "disabled", by
         )
         return await self._sessions.revoke(
-            OfClient(name), EndReason.CLIENT_DISABLED, by=by
+            ByClient(name), EndReason.CLIENT_DISABLED, by=by
         )
 
     async def enable(self, name: str, *, by: By = APP) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from watchword.core import limits
 from watchword.core.session import from_text
 from watchword.errors import InvalidRequest
-from watchword.ports import Client
+from watchword.ports.clients import Client
 
 REFRESH_TOKEN: Final = "refresh_token"  # noqa: S105 - a grant type
 CLIENT_CREDENTIALS: Final = "client_credentials"

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from watchword.core import limits
-from watchword.core.session import Asked, Policy, Session, as_text
+from watchword.core.session import Policy, RequestedToken, Session, as_text
 from watchword.errors import TokenExpired, TokenInvalid
 
 TYPE: Final = "at+jwt"
@@ -66,7 +66,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def claims_of(
     session: Session,
     policy: Policy,
-    asked: Asked,
+    requested: RequestedToken,
     *,
     issuer: str,
     jti: str,
@@ -79,9 +79,9 @@ def claims_of(
     """
     issued = now // 1000
     life = session.access_ttl // 1000
-    scope = session.scope if asked.scope is None else asked.scope
-    audience = asked.resources or session.audience or (policy.audience,)
-    jkt = asked.jkt or session.jkt
+    scope = session.scope if requested.scope is None else requested.scope
+    audience = requested.resources or session.audience or (policy.audience,)
+    jkt = requested.jkt or session.jkt
     return Claims(
         iss=issuer,
         sub=as_text(session.account_id),
@@ -102,7 +102,7 @@ def claims_of(
 
 def client_claims(
     client_id: str,
-    asked: Asked,
+    requested: RequestedToken,
     *,
     issuer: str,
     audience: tuple[str, ...],
@@ -112,7 +112,7 @@ def client_claims(
 ) -> Claims:
     """The claims of a client's own access token (RFC 6749 §4.4), good for `life` ms."""
     issued = now // 1000
-    aud = asked.resources or audience
+    aud = requested.resources or audience
     return Claims(
         iss=issuer,
         sub=client_id,
@@ -121,8 +121,8 @@ def client_claims(
         iat=issued,
         jti=jti,
         client_id=client_id,
-        cnf=None if asked.jkt is None else Confirmation(asked.jkt),
-        scope=" ".join(asked.scope or ()) or None,
+        cnf=None if requested.jkt is None else Confirmation(requested.jkt),
+        scope=" ".join(requested.scope or ()) or None,
     )
 
 

@@ -104,7 +104,7 @@ FEED_STALE: Final = 30 * SECOND
 FEED_RECENT: Final = 5 * SECOND
 # A read of the feed that has not returned after this long may hang: the next one starts
 # without waiting for it. FEED_READS is how many may be under way.
-FEED_PATIENCE: Final = SECOND // 2
+FEED_TIMEOUT: Final = SECOND // 2
 FEED_READS: Final = 4
 # Entries in one exchange with the store or one answer over HTTP: 5 ms of the event
 # loop, 100 KB. A million ended sessions (`sessions revoke --before`) take 1000 pages.

@@ -28,7 +28,7 @@ import msgspec
 
 from watchword.core.limits import GENERATION_MAX
 from watchword.core.network import network_of
-from watchword.core.session import ALL, Asked, Policy, Session
+from watchword.core.session import EVERYTHING, Policy, RequestedToken, Session
 from watchword.errors import (
     InvalidProof,
     InvalidScope,
@@ -52,7 +52,7 @@ class Presented(msgspec.Struct, frozen=True):
     secret: bytes
     client_id: str
     retry_key: str | None = None
-    asked: Asked = ALL
+    requested: RequestedToken = EVERYTHING
     cookie: bool = False
     address: str = ""
 
@@ -130,13 +130,13 @@ def _not_theirs(
     """
     if presented.client_id != session.client_id or presented.cookie != session.cookie:
         return Refuse(RefreshInvalid)
-    asked = presented.asked
-    if session.jkt is not None and asked.jkt != session.jkt:
+    requested = presented.requested
+    if session.jkt is not None and requested.jkt != session.jkt:
         return Refuse(InvalidProof)
-    if not set(asked.scope or ()) <= set(session.scope):
+    if not set(requested.scope or ()) <= set(session.scope):
         return Refuse(InvalidScope)
     granted = session.audience or (policy.audience,)
-    if not set(asked.resources or ()) <= set(granted):
+    if not set(requested.resources or ()) <= set(granted):
         return Refuse(InvalidTarget)
     return None
 

@@ -44,7 +44,7 @@ AAL1: Final = "aal1"
 """The `acr` of a sign-in with one factor (NIST SP 800-63B-4 §2.1)."""
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
+class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a sign-in asked for, and how it was made: fixed for the session's life.
 
     `access_ttl` and `grace` (ms) are the policy's where None, `audience` is the
@@ -63,7 +63,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     cookie: bool = False
 
 
-class Asked(msgspec.Struct, frozen=True):
+class RequestedToken(msgspec.Struct, frozen=True):
     """What a request wants in its access token: all or a part of what the session has.
 
     None stands for all. `jkt` is the thumbprint of the key that this request proved.
@@ -74,13 +74,13 @@ class Asked(msgspec.Struct, frozen=True):
     jkt: str | None = None
 
 
-ALL: Final = Asked()
+EVERYTHING: Final = RequestedToken()
 
 
 class Session(msgspec.Struct, frozen=True):
     """The row of a session. Instants in milliseconds since the epoch; ids are 16 bytes.
 
-    The fields that `Terms` has too are fixed at sign-in.
+    The fields that `SessionOptions` has too are fixed at sign-in.
     """
 
     id: bytes
@@ -114,7 +114,7 @@ class Session(msgspec.Struct, frozen=True):
         cls,
         account_id: bytes,
         roles: tuple[str, ...],
-        terms: Terms,
+        options: SessionOptions,
         policy: Policy,
         *,
         randomness: bytes,
@@ -125,11 +125,11 @@ class Session(msgspec.Struct, frozen=True):
         now: int,
     ) -> Session:
         """The session of a sign-in at `now`. `randomness` is 10 bytes, for its id."""
-        grace, hold_off = _leniency(policy, terms)
+        grace, hold_off = _leniency(policy, options)
         return cls(
             id=time_ordered_id(now, randomness),
             account_id=account_id,
-            client_id=terms.client_id,
+            client_id=options.client_id,
             secret_hash=secret_hash,
             retry_hash=retry_hash,
             generation=0,
@@ -138,18 +138,18 @@ class Session(msgspec.Struct, frozen=True):
             rotated_at=now,
             idle_expires_at=now + min(policy.refresh_idle, policy.refresh_absolute),
             expires_at=now + policy.refresh_absolute,
-            access_ttl=terms.access_ttl or policy.access_ttl,
+            access_ttl=options.access_ttl or policy.access_ttl,
             grace=grace,
             hold_off=hold_off,
             roles=roles,
             address=address,
             user_agent=user_agent[: limits.USER_AGENT_MAX],
-            scope=terms.scope,
-            audience=terms.audience,
-            jkt=terms.jkt,
-            amr=terms.amr,
-            acr=terms.acr,
-            cookie=terms.cookie,
+            scope=options.scope,
+            audience=options.audience,
+            jkt=options.jkt,
+            amr=options.amr,
+            acr=options.acr,
+            cookie=options.cookie,
         )
 
     @property
@@ -238,16 +238,16 @@ class Alive(msgspec.Struct, frozen=True):
         )
 
 
-def _leniency(policy: Policy, terms: Terms) -> tuple[int, int]:
+def _leniency(policy: Policy, options: SessionOptions) -> tuple[int, int]:
     """The grace and the hold-off (ms) of a session.
 
     They are for clients that cannot send a retry key.
     """
-    grace = policy.grace if terms.grace is None else terms.grace
+    grace = policy.grace if options.grace is None else options.grace
     hold_off = policy.hold_off
-    if terms.jkt is not None:  # its key is proved at every refresh
+    if options.jkt is not None:  # its key is proved at every refresh
         grace = max(grace, limits.DPOP_GRACE)
-    if terms.cookie:
+    if options.cookie:
         grace = max(grace, BROWSER.grace)
         # An answer may come as late as the grace allows, and its cookie stays in the
         # browser until the next answer. The token in that cookie must not have been
@@ -277,7 +277,7 @@ def known_until(at: int, rotated_at: int, access_ttl: int) -> int:
     return max(at, rotated_at) + access_ttl + limits.FEED_LEEWAY
 
 
-class Grant(msgspec.Struct, frozen=True):
+class TokenSet(msgspec.Struct, frozen=True):
     """What a client gets: an access token for the API, and a refresh token.
 
     `expires_in` and `refresh_expires_in` are whole seconds from now. `scope` is that of

@@ -9,28 +9,28 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from watchword.core.access_token import Claims
 from watchword.errors import TokenInvalid, WatchwordError
-from watchword.integrations.gate import Gate, Needs, Remote
+from watchword.integrations.authenticator import Authenticator, Needs, RemoteVerifier
 from watchword.integrations.websockets import headers_of
-from watchword.verify.challenges import Refusal
+from watchword.tokens.challenges import Refusal
 
 if TYPE_CHECKING:
-    from watchword.accounts import Accounts
-    from watchword.claims import ClaimsHook
+    from watchword.accounts.registry import Accounts
     from watchword.integrations.embedding import Embedding
-    from watchword.ports import Account
+    from watchword.ports.accounts import Account
     from watchword.sessions import Sessions
-    from watchword.subjects import Authenticate, SubjectId
+    from watchword.sessions.claims_hook import ClaimsHook
+    from watchword.sign_in.own_users import Authenticate, SubjectId
 
 Scope = Mapping[str, Any]
 LOOK_SECONDS: Final = 1.0
 """How often `alive` looks whether its session has ended."""
 
 
-class Side:
-    """What `Verifying` and `Embedded` share: the checks for an app's routes."""
+class AuthBase:
+    """What `RemoteAuth` and `EmbeddedAuth` share: the checks for an app's routes."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: object) -> AsyncIterator[None]:
@@ -40,7 +40,7 @@ class Side:
         the verifier raises at its start.
         """
         del app
-        async with self._gate.open():
+        async with self._authenticator.open():
             yield
 
     async def _claims(self, scope: Any) -> Claims:  # noqa: ANN401 - each has its type
@@ -48,22 +48,22 @@ class Side:
         key = f"watchword.{id(self)}"
         found: Claims | None = scope.get(key)
         if found is None:
-            self._gate.served_at(scope)
+            self._authenticator.served_at(scope)
             # The path below the place where the app is mounted. The address of the app,
             # with which proofs are compared, includes that place.
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             # The handshake of a websocket is a GET (RFC 6455 §4.1).
             method = scope.get("method", "GET")
-            found = await self._gate.claims(headers_of(scope), method, path)
+            found = await self._authenticator.claims(headers_of(scope), method, path)
             scope[key] = found
         return found
 
     def _require(self, claims: Claims, needs: Needs) -> None:
-        self._gate.require(claims, needs)
+        self._authenticator.require(claims, needs)
 
     def _refusal(self, scope: Any, error: Exception) -> Refusal:  # noqa: ANN401
         assert isinstance(error, WatchwordError)  # noqa: S101 - registered for these
-        return self._gate.refuse(error, headers_of(scope))
+        return self._authenticator.refuse(error, headers_of(scope))
 
     @contextlib.asynccontextmanager
     async def alive(self, session: Claims) -> AsyncIterator[Alive]:
@@ -73,13 +73,13 @@ class Side:
         token expires, and StoreUnavailable when it is not known whether the session has
         ended. To go on longer, give a fresh token to `renew`.
         """
-        alive, ended = Alive(self._gate, session), list[Exception]()
+        alive, ended = Alive(self._authenticator, session), list[Exception]()
         block = asyncio.timeout(None)
 
         async def watch() -> None:
             while not ended:
                 try:
-                    self._gate.verifier.checker.check_alive(alive.session)
+                    self._authenticator.verifier.checker.check_alive(alive.session)
                 except Exception as error:  # noqa: BLE001 - a fault ends the block too
                     ended.append(error)
                     block.reschedule(asyncio.get_running_loop().time())
@@ -102,8 +102,8 @@ class Side:
 class Alive:
     """A session in use for longer than a request, as by a websocket."""
 
-    def __init__(self, gate: Gate, session: Claims) -> None:
-        self._gate = gate
+    def __init__(self, authenticator: Authenticator, session: Claims) -> None:
+        self._authenticator = authenticator
         self.session = session
 
     async def renew(self, token: str) -> Claims:
@@ -114,17 +114,17 @@ class Alive:
         session; TryAgain. Raises InsufficientRole or InsufficientScope if the new token
         has less than the old one: the connection may have been allowed because of that.
         """
-        fresh = await self._gate.verifier.verify(token)
+        fresh = await self._authenticator.verifier.verify(token)
         before = self.session
         if (fresh.sub, fresh.sid) != (before.sub, before.sid):
             raise TokenInvalid
         needs: Needs = {"roles": before.roles, "scope": (before.scope or "").split()}
-        self._gate.require(fresh, needs)
+        self._authenticator.require(fresh, needs)
         self.session = fresh
         return fresh
 
 
-class Verifying(Side):
+class RemoteAuth(AuthBase):
     """An API that verifies the access tokens of a Watchword elsewhere.
 
     `feed`: id and secret of a client with the right `feed`, so that this API learns of
@@ -142,11 +142,13 @@ class Verifying(Side):
         address: str | None = None,
     ) -> None:
         super().__init__(
-            Remote(issuer, audience, feed=feed, cut_off=cut_off, address=address)
+            RemoteVerifier(
+                issuer, audience, feed=feed, cut_off=cut_off, address=address
+            )
         )
 
 
-class Embedded(Side):
+class EmbeddedAuth(AuthBase):
     """Watchword inside the app, with a database of its own.
 
     `settings` are those of `watchword.Settings`, by name. An app with its own users
@@ -154,7 +156,7 @@ class Embedded(Side):
     SettingsError.
     """
 
-    _gate: Embedding
+    _authenticator: Embedding
 
     def __init__(
         self,
@@ -179,18 +181,18 @@ class Embedded(Side):
     @property
     def accounts(self) -> Accounts:
         """The accounts, while the app runs."""
-        return self._gate.engine.accounts
+        return self._authenticator.engine.accounts
 
     @property
     def sessions(self) -> Sessions:
         """The sessions, while the app runs."""
-        return self._gate.engine.sessions
+        return self._authenticator.engine.sessions
 
     async def register(
         self, name: str, password: str, roles: Iterable[str] = ()
     ) -> Account:
         """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
-        return await self._gate.register(name, password, roles)
+        return await self._authenticator.register(name, password, roles)
 
     async def end_all(self, subject_id: SubjectId, *, but: str | None = None) -> int:
         """End all sessions of a user, the app's own or ours. Returns how many.
@@ -199,4 +201,4 @@ class Embedded(Side):
         is not ended. The access tokens of ended sessions are refused too. An app that
         disables a user or changes the password calls this once that is committed.
         """
-        return await self._gate.end_all(subject_id, but=but)
+        return await self._authenticator.end_all(subject_id, but=but)

@@ -13,32 +13,32 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 from watchword import verify
 from watchword.core.access_token import Claims
 from watchword.errors import TokenInvalid, WatchwordError
+from watchword.integrations.authenticator import Needs, RemoteVerifier
 from watchword.integrations.environ import place_of
-from watchword.integrations.gate import Needs, Remote
 from watchword.integrations.portal import Portal
-from watchword.verify.challenges import Refusal, refusal
-from watchword.verify.presented import Headers, address_of, presented, scheme_of
+from watchword.tokens.challenges import Refusal, refusal
+from watchword.tokens.headers import Headers, address_of, scheme_of, token_in
 
 if TYPE_CHECKING:
-    from watchword.accounts import Accounts
-    from watchword.claims import ClaimsHook
-    from watchword.ports import Account
+    from watchword.accounts.registry import Accounts
+    from watchword.ports.accounts import Account
     from watchword.sessions import Sessions
-    from watchword.subjects import Authenticate, SubjectId
+    from watchword.sessions.claims_hook import ClaimsHook
+    from watchword.sign_in.own_users import Authenticate, SubjectId
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
 
-class Side:
-    """What `Verifying` and `Embedded` share: the checks for an app's views."""
+class AuthBase:
+    """What `RemoteAuth` and `EmbeddedAuth` share: the checks for an app's views."""
 
     def close(self) -> None:
         """Stop the thread, in tests. The next request starts it again."""
         raise NotImplementedError
 
     def _served(self, environ: Mapping[str, Any], scheme: str) -> None:
-        """Called for each request: see `Gate.served_at`."""
+        """Called for each request: see `Authenticator.served_at`."""
 
     def _claims(self, headers: Headers, method: str, path: str) -> Claims:
         """The claims of a request. Blocks this thread.
@@ -62,7 +62,7 @@ class Side:
         raise NotImplementedError
 
 
-class Verifying(Side):
+class RemoteAuth(AuthBase):
     """An API that verifies the access tokens of a Watchword elsewhere.
 
     `feed`: id and secret of a client with the right `feed`, so that this API learns of
@@ -84,14 +84,14 @@ class Verifying(Side):
         )
         self._address = address
         # Only for tests, which lend it an engine. It is never opened.
-        self._gate = Remote(issuer, audience)
+        self._authenticator = RemoteVerifier(issuer, audience)
 
     def close(self) -> None:
         self._verifier.close()
 
     def _claims(self, headers: Headers, method: str, path: str) -> Claims:
-        shown = presented(headers)
-        verifier = self._gate.checker_lent or self._verifier
+        shown = token_in(headers)
+        verifier = self._authenticator.lent_checker or self._verifier
         if shown.scheme == "Bearer":
             return verifier.verify(shown.token)
         if self._address is None:
@@ -101,7 +101,7 @@ class Verifying(Side):
         return found if isinstance(found, Claims) else asyncio.run(found)
 
     def _require(self, claims: Claims, needs: Needs) -> None:
-        verifier = self._gate.checker_lent or self._verifier
+        verifier = self._authenticator.lent_checker or self._verifier
         verifier.require(claims, **needs)
 
     def _refusal(self, error: WatchwordError, headers: Headers) -> Refusal:
@@ -109,7 +109,7 @@ class Verifying(Side):
         return refusal(error, scheme_of(headers), dpop=dpop)
 
 
-class Embedded(Side):
+class EmbeddedAuth(AuthBase):
     """Watchword inside the app, with a database of its own.
 
     `settings` are those of `watchword.Settings`, by name. An app with its own users
@@ -128,13 +128,13 @@ class Embedded(Side):
         # Imported here, because an API that only verifies has no server installed.
         from watchword.integrations.embedding import Embedding  # noqa: PLC0415
 
-        self._gate = Embedding(
+        self._authenticator = Embedding(
             database_url,
             settings,
             authenticate=authenticate,
             claims_hook=claims_hook,
         )
-        self._portal = Portal(self._gate)
+        self._portal = Portal(self._authenticator)
 
     def close(self) -> None:
         self._portal.close()
@@ -152,17 +152,17 @@ class Embedded(Side):
     def accounts(self) -> Accounts:
         """The accounts. Their methods are async: call them by `call`."""
         self._portal.start()
-        return self._gate.engine.accounts
+        return self._authenticator.engine.accounts
 
     @property
     def sessions(self) -> Sessions:
         """The sessions. Their methods are async: call them by `call`."""
         self._portal.start()
-        return self._gate.engine.sessions
+        return self._authenticator.engine.sessions
 
     def register(self, name: str, password: str, roles: Iterable[str] = ()) -> Account:
         """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
-        return self.call(self._gate.register, name, password, roles)
+        return self.call(self._authenticator.register, name, password, roles)
 
     def end_all(self, subject_id: SubjectId, *, but: str | None = None) -> int:
         """End all sessions of a user, the app's own or ours. Returns how many.
@@ -171,27 +171,29 @@ class Embedded(Side):
         is not ended. The access tokens of ended sessions are refused too. An app that
         disables a user or changes the password calls this once that is committed.
         """
-        return self.call(self._gate.end_all, subject_id, but=but)
+        return self.call(self._authenticator.end_all, subject_id, but=but)
 
     def _served(self, environ: Mapping[str, Any], scheme: str) -> None:
-        if not self._gate.is_told:
-            self._gate.served_at(place_of(environ, scheme))
+        if not self._authenticator.is_told:
+            self._authenticator.served_at(place_of(environ, scheme))
 
     def _claims(self, headers: Headers, method: str, path: str) -> Claims:
         self._portal.start()
-        known = self._gate.claims_at_once(headers)
-        return known or self._portal.call(self._gate.claims, headers, method, path)
+        known = self._authenticator.claims_at_once(headers)
+        return known or self._portal.call(
+            self._authenticator.claims, headers, method, path
+        )
 
     async def _aclaims(self, headers: Headers, method: str, path: str) -> Claims:
         await self._portal.astart()
-        known = self._gate.claims_at_once(headers)
+        known = self._authenticator.claims_at_once(headers)
         if known is None:
-            claims = self._gate.claims
+            claims = self._authenticator.claims
             known = await self._portal.wait(claims, headers, method, path)
         return known
 
     def _require(self, claims: Claims, needs: Needs) -> None:
-        self._gate.require(claims, needs)
+        self._authenticator.require(claims, needs)
 
     def _refusal(self, error: WatchwordError, headers: Headers) -> Refusal:
-        return self._gate.refuse(error, headers)
+        return self._authenticator.refuse(error, headers)

@@ -16,7 +16,7 @@ from watchword.integrations.environ import headers_of, place_of
 from watchword.server.openapi import COOKIE
 from watchword.server.parsing import BODY_MAX
 from watchword.server.problems import LengthRequired, PayloadTooLarge
-from watchword.verify.presented import Headers
+from watchword.tokens.headers import Headers
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 _STREAM: Final = b"text/event-stream"

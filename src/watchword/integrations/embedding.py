@@ -10,7 +10,6 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from watchword.bootstrap import Watchword, open_watchword
-from watchword.claims import ClaimsHook
 from watchword.config import ENV_PREFIX, Settings, load_settings
 from watchword.core.access_token import Claims
 from watchword.core.actor import EndReason
@@ -18,17 +17,18 @@ from watchword.core.network import is_loopback
 from watchword.core.session import from_text
 from watchword.errors import SettingsError, TokenNonceNeeded, WatchwordError
 from watchword.integrations import bridge
-from watchword.integrations.gate import Gate, Inside
-from watchword.ports import Account
+from watchword.integrations.authenticator import Authenticator, LocalVerifier
+from watchword.ports.accounts import Account
 from watchword.secret_files import check_secret_files
-from watchword.server.embedded import Embedded
+from watchword.server.embedded import EmbeddedApp
 from watchword.server.endpoints.metadata import resource_metadata_url
 from watchword.server.openapi import BASE
 from watchword.server.problems import respond
+from watchword.sessions.claims_hook import ClaimsHook
+from watchword.sign_in.own_users import Authenticate, SubjectId, account_id_of
 from watchword.stores import file_of
-from watchword.subjects import Authenticate, SubjectId, account_id_of
-from watchword.verify.challenges import Refusal
-from watchword.verify.presented import Headers, presented, scheme_of
+from watchword.tokens.challenges import Refusal
+from watchword.tokens.headers import Headers, scheme_of, token_in
 
 _SQLITE: Final = "sqlite:"
 # Settings that tell at which address the app is served.
@@ -39,7 +39,7 @@ _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https
 _log: Final = logging.getLogger("watchword")
 
 
-class Embedding(Gate):
+class Embedding(Authenticator):
     """Watchword in an app, over a database of its own.
 
     `routes` answers the paths of `server.embedded.PATHS`. Raises SettingsError.
@@ -55,7 +55,7 @@ class Embedding(Gate):
     ) -> None:
         self.settings = settings_of(database_url, settings)
         super().__init__(self.settings.effective_issuer)
-        self.routes = Embedded(self.settings, lambda: self.engine, self.served_at)
+        self.routes = EmbeddedApp(self.settings, lambda: self.engine, self.served_at)
         self._engine: Watchword | None = None
         self.is_told = bool(_TELLING & self.settings.model_fields_set)
         self._authenticate = authenticate
@@ -70,7 +70,7 @@ class Embedding(Gate):
 
     @contextlib.asynccontextmanager
     async def _open(self) -> AsyncIterator[None]:
-        """See `Gate`. Raises SettingsError, SchemaError, StoreUnavailable."""
+        """See `Authenticator`. Raises SettingsError, SchemaError, StoreUnavailable."""
         for exposed in check_secret_files(self.settings):
             _log.warning("%s", exposed)
         async with open_watchword(
@@ -84,7 +84,7 @@ class Embedding(Gate):
                     "in production give WATCHWORD_SECRET",
                     engine.made_secret,
                 )
-            self._engine, self._verifier = engine, Inside(engine)
+            self._engine, self._verifier = engine, LocalVerifier(engine)
             # `served_at` may have learned the issuer meanwhile.
             if engine.issuer != self.settings.effective_issuer:
                 engine.issue_as(self.settings.effective_issuer)
@@ -140,7 +140,7 @@ class Embedding(Gate):
     async def end_all(self, subject_id: SubjectId, *, but: str | None = None) -> int:
         """End all sessions of a user, or all but the one with that `sid`; how many.
 
-        See `asgi.Embedded`.
+        See `asgi.EmbeddedAuth`.
         """
         reason, kept = EndReason.ENDED_BY_APP, but and from_text(but)
         if self.engine.subjects is not None:
@@ -155,7 +155,7 @@ class Embedding(Gate):
 
         None means that the event loop has to be asked. Raises as `claims`.
         """
-        shown = presented(headers)
+        shown = token_in(headers)
         if shown.scheme == "Bearer":
             return self.engine.checker.verify(shown.token)
         return None

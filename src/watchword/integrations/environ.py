@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from watchword.verify.presented import Headers
+from watchword.tokens.headers import Headers
 
 
 def headers_of(environ: Mapping[str, Any], fields: Headers = ()) -> Headers:

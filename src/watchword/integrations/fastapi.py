@@ -25,8 +25,8 @@ with needs("watchword[fastapi]"):
 
 from watchword.core.access_token import Claims
 from watchword.errors import CsrfRejected, WatchwordError
-from watchword.integrations.asgi import Embedded, Side, Verifying
-from watchword.integrations.gate import SECURITY_SCHEME, Needs, checked
+from watchword.integrations.asgi import AuthBase, EmbeddedAuth, RemoteAuth
+from watchword.integrations.authenticator import SECURITY_SCHEME, Needs, checked
 from watchword.integrations.websockets import Close, Sockets
 
 __all__ = ["Auth", "ResourceServer"]
@@ -56,7 +56,7 @@ class Session(SecurityBase):
         return await self._claims(connection.scope)
 
 
-class _Guarded(Side):
+class _AppAuth(AuthBase):
     @cached_property
     def session(self) -> Session:
         """The dependency for a route that needs a good access token."""
@@ -91,19 +91,19 @@ class _Guarded(Side):
         return Response(refused.body, refused.status, refused.headers)
 
 
-class ResourceServer(_Guarded, Verifying):
-    """See `Verifying`."""
+class ResourceServer(_AppAuth, RemoteAuth):
+    """See `RemoteAuth`."""
 
 
-class Auth(_Guarded, Embedded):
-    """See `Embedded`."""
+class Auth(_AppAuth, EmbeddedAuth):
+    """See `EmbeddedAuth`."""
 
     def mount(self, app: FastAPI) -> None:
         """Add the auth routes, and put them into the app's documentation."""
         from watchword.server import embedded  # noqa: PLC0415 - lazily, as asgi
 
         super().mount(app)
-        app.router.routes.extend(embedded.routes_to(self._gate.routes))
+        app.router.routes.extend(embedded.routes_to(self._authenticator.routes))
         if app.docs_url is not None:
             token = Route(_TOKEN, self._token, methods=["POST"])
             token.app = embedded.whole(token.app)
@@ -154,7 +154,7 @@ class Auth(_Guarded, Embedded):
         path = request.scope.get("root_path", "") + f"{BASE}/login"
         scope = {**request.scope, "path": path, "headers": headers}
         body = msgspec.json.encode(asked)
-        answer = await self._gate.answer(bridge.Asked(scope, body))
+        answer = await self._authenticator.answer(bridge.Asked(scope, body))
         if answer.status != HTTPStatus.OK:
             return Response(answer.body, answer.status, dict(answer.headers))
         tokens = msgspec.json.decode(answer.body)

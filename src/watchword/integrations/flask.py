@@ -18,9 +18,9 @@ with needs("watchword[flask]"):
 
 from watchword.core.access_token import Claims
 from watchword.errors import WatchwordError
-from watchword.integrations.blocking import Embedded, Side, Verifying
+from watchword.integrations.authenticator import Needs, checked
+from watchword.integrations.blocking import AuthBase, EmbeddedAuth, RemoteAuth
 from watchword.integrations.environ import headers_of
-from watchword.integrations.gate import Needs, checked
 
 __all__ = ["Auth", "ResourceServer"]
 
@@ -28,7 +28,7 @@ Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
 
-class _Guarded(Side):
+class _AppAuth(AuthBase):
     @property
     def session(self) -> Claims:
         """The claims of the access token of the current request.
@@ -75,12 +75,12 @@ class _Guarded(Side):
         return Response(refused.body, refused.status, refused.headers)
 
 
-class ResourceServer(_Guarded, Verifying):
-    """See `Verifying`."""
+class ResourceServer(_AppAuth, RemoteAuth):
+    """See `RemoteAuth`."""
 
 
-class Auth(_Guarded, Embedded):
-    """See `Embedded`."""
+class Auth(_AppAuth, EmbeddedAuth):
+    """See `EmbeddedAuth`."""
 
     def init_app(self, app: Flask) -> None:
         """Add the auth routes, and all that `ResourceServer.init_app` does."""
@@ -108,7 +108,7 @@ class Auth(_Guarded, Embedded):
                 is_terminated=bool(request.environ.get("wsgi.input_terminated")),
             )
         )
-        answer = self.call(self._gate.answer, asked)
+        answer = self.call(self._authenticator.answer, asked)
         return Response(answer.body, answer.status, answer.headers)
 
 

@@ -26,8 +26,8 @@ with needs("watchword[litestar]"):
 
 from watchword.core.access_token import Claims
 from watchword.errors import WatchwordError
-from watchword.integrations.asgi import Embedded, Side, Verifying
-from watchword.integrations.gate import SECURITY_SCHEME, Needs, checked
+from watchword.integrations.asgi import AuthBase, EmbeddedAuth, RemoteAuth
+from watchword.integrations.authenticator import SECURITY_SCHEME, Needs, checked
 from watchword.integrations.websockets import Sockets, note
 
 __all__ = ["Auth", "ResourceServer"]
@@ -39,7 +39,7 @@ _OURS: Final = "watchword"
 _MARK: Final = object()
 
 
-class _Guarded(Side, InitPlugin):
+class _AppAuth(AuthBase, InitPlugin):
     async def session(self, scope: Scope) -> Claims:
         """The claims of the access token of a request or a websocket.
 
@@ -90,12 +90,12 @@ class _Guarded(Side, InitPlugin):
         )
 
 
-class ResourceServer(_Guarded, Verifying):
-    """See `Verifying`."""
+class ResourceServer(_AppAuth, RemoteAuth):
+    """See `RemoteAuth`."""
 
 
-class Auth(_Guarded, Embedded):
-    """See `Embedded`."""
+class Auth(_AppAuth, EmbeddedAuth):
+    """See `EmbeddedAuth`."""
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add the auth routes, and all that `ResourceServer.on_app_init` does."""
@@ -105,7 +105,7 @@ class Auth(_Guarded, Embedded):
         return super().on_app_init(app_config)
 
     def _route(self, path: str) -> HTTPRouteHandler:
-        routes = cast("Any", self._gate.routes)
+        routes = cast("Any", self._authenticator.routes)
 
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
             sent = {**scope, "path": _path_sent(scope)}

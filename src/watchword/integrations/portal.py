@@ -17,8 +17,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Final, ParamSpec, TypeVar
 
-from watchword.integrations.gate import Gate
-from watchword.verify.forking import begin_anew_in_children
+from watchword.integrations.authenticator import Authenticator
+from watchword.verify.forking import reset_in_forked_children
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -36,11 +36,11 @@ _ABANDONED: Final[list[object]] = []
 class Portal:
     """Runs coroutines in the gate's thread, called from any thread or event loop."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
         self._lock = threading.Lock()
         self._running: _Running | None = None
-        begin_anew_in_children(self)
+        reset_in_forked_children(self)
 
     def call(
         self,
@@ -73,7 +73,7 @@ class Portal:
             # foreign code, such as handlers of the log, and that may call this method
             # in other threads.
             with self._lock:
-                running = self._running = self._running or _Running(self._gate)
+                running = self._running = self._running or _Running(self._authenticator)
         try:
             running.wait()
         except BaseException as error:
@@ -123,20 +123,20 @@ class Portal:
             raise RuntimeError("called while Watchword starts, from its own thread")
         return asyncio.run_coroutine_threadsafe(run(), loop)
 
-    def begin_anew(self) -> None:
+    def reset_after_fork(self) -> None:
         """Called in a forked child: see `forking`."""
         self._lock = threading.Lock()
         if self._running is not None:
-            _ABANDONED.extend((copy.copy(self._gate), self._running))
+            _ABANDONED.extend((copy.copy(self._authenticator), self._running))
             self._running = None
-            self._gate.begin_anew()
+            self._authenticator.reset_after_fork()
 
 
 class _Running:
     """The thread in which the gate is open, or is being opened."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
         self.loop: asyncio.AbstractEventLoop | None = None  # set when the gate is open
         self._over = asyncio.Event()
         self._opened: Future[None] = Future()
@@ -145,7 +145,7 @@ class _Running:
             name="watchword",
             daemon=True,  # the end of the process does not wait for it
         )
-        begin_anew_in_children(self)
+        reset_in_forked_children(self)
         self._thread.start()
 
     def wait(self) -> None:
@@ -162,7 +162,7 @@ class _Running:
 
     async def _serve(self) -> None:
         try:
-            async with self._gate.open():
+            async with self._authenticator.open():
                 _stop_at_exit()
                 _OPEN.add(self)
                 self.loop = asyncio.get_running_loop()
@@ -182,7 +182,7 @@ class _Running:
             self.loop.call_soon_threadsafe(self._over.set)
         self._thread.join(STOP_SECONDS)
 
-    def begin_anew(self) -> None:
+    def reset_after_fork(self) -> None:
         """Called in a forked child, which does not have the thread."""
         _OPEN.discard(self)
 

@@ -29,8 +29,8 @@ with needs("watchword[starlette]"):
 
 from watchword.core.access_token import Claims
 from watchword.errors import TokenMissing, WatchwordError
-from watchword.integrations.asgi import Embedded, Side, Verifying
-from watchword.integrations.gate import Needs, checked
+from watchword.integrations.asgi import AuthBase, EmbeddedAuth, RemoteAuth
+from watchword.integrations.authenticator import Needs, checked
 from watchword.integrations.websockets import Close, Sockets, note
 
 __all__ = ["Auth", "ResourceServer", "User"]
@@ -71,7 +71,7 @@ class _Refused(AuthenticationError):
 
 
 class _Backend(AuthenticationBackend):
-    def __init__(self, guarded: _Guarded) -> None:
+    def __init__(self, guarded: _AppAuth) -> None:
         self._guarded = guarded
 
     async def authenticate(
@@ -92,7 +92,7 @@ class _Backend(AuthenticationBackend):
         return AuthCredentials(["authenticated", *scopes]), User(claims)
 
 
-class _Guarded(Side):
+class _AppAuth(AuthBase):
     _routes: tuple[Route, ...] = ()
 
     @property
@@ -175,16 +175,16 @@ class _Guarded(Side):
         return Response(refused.body, refused.status, refused.headers)
 
 
-class ResourceServer(_Guarded, Verifying):
-    """See `Verifying`."""
+class ResourceServer(_AppAuth, RemoteAuth):
+    """See `RemoteAuth`."""
 
 
-class Auth(_Guarded, Embedded):
-    """See `Embedded`."""
+class Auth(_AppAuth, EmbeddedAuth):
+    """See `EmbeddedAuth`."""
 
     def mount(self, app: Starlette) -> None:
         """Add the auth routes, and all that `ResourceServer.mount` does."""
         from watchword.server.embedded import routes_to  # noqa: PLC0415 - as asgi
 
-        self._routes = tuple(routes_to(self._gate.routes))
+        self._routes = tuple(routes_to(self._authenticator.routes))
         super().mount(app)

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from typing import Any, Final
 
 from watchword.errors import TryAgain, WatchwordError
-from watchword.verify.challenges import Refusal
-from watchword.verify.presented import Headers
+from watchword.tokens.challenges import Refusal
+from watchword.tokens.headers import Headers
 
 BEARER: Final = "bearer"
 """The subprotocol that the app accepts. An access token follows it in the offer."""

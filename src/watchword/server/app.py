@@ -1,10 +1,10 @@
 """The application: the layers that a request passes, in order, and the routes.
 
-HttpsOnly     only behind a trusted proxy: marks requests that did not come over HTTPS
-Readable      only with allowed origins: lets their pages read the answers
-Edge          security headers, access log, the hot routes by exact path
-Preflights    only with allowed origins: answers what browsers ask before they send
-Starlette     every other route
+HttpsOnly      only behind a trusted proxy: marks requests that did not come over HTTPS
+CorsHeaders    only with allowed origins: lets their pages read the answers
+Edge           security headers, access log, the hot routes by exact path
+CorsPreflight  only with allowed origins: answers what browsers ask before they send
+Starlette      every other route
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Lifespan
 from watchword.bootstrap import open_watchword
 from watchword.config import Settings
 from watchword.errors import NotFound, WatchwordError
-from watchword.server.cors import Preflights, Readable
+from watchword.server.cors import CorsHeaders, CorsPreflight
 from watchword.server.edge import Edge, Endpoint
 from watchword.server.endpoints import (
     browser_module,
@@ -98,9 +98,11 @@ def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
     ]
     routed = routing(ENDPOINTS, published, lifespan=lifespan)
     origins = settings.cors_origins
-    application: ASGIApp = Edge(Preflights(routed, origins) if origins else routed, HOT)
+    application: ASGIApp = Edge(
+        CorsPreflight(routed, origins) if origins else routed, HOT
+    )
     if origins:
-        application = Readable(application, origins)
+        application = CorsHeaders(application, origins)
     if settings.behind_proxy:
         application = HttpsOnly(application, settings.behind_proxy)
     return application

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 
 from watchword.core.limits import COOKIE_MAX_AGE
-from watchword.core.session import Grant
+from watchword.core.session import TokenSet
 from watchword.errors import CsrfRejected, InvalidRequest
 from watchword.server.openapi import COOKIE as NAME
 from watchword.server.parsing import access_token, engine_of, one_header
@@ -99,7 +99,7 @@ def _origin_of(url: str) -> str:
     return f"{scheme}://{host.removesuffix(usual)}"
 
 
-def set_cookie(grant: Grant) -> str:
+def set_cookie(grant: TokenSet) -> str:
     """`Set-Cookie` for the grant's refresh token, kept as long as it works."""
     age = min(grant.refresh_expires_in, COOKIE_MAX_AGE // 1000)
     return f"{NAME}={grant.refresh_token}; {_ATTRIBUTES}; Max-Age={age}"

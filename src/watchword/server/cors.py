@@ -1,7 +1,7 @@
 """CORS (Fetch §3.3): which pages of other origins may call, and read the answers.
 
-Readable     around the Edge: names an allowed origin on its answers, errors as well
-Preflights   inside of the Edge: answers what browsers ask before they send
+CorsHeaders    around the Edge: names an allowed origin on its answers, errors as well
+CorsPreflight  inside of the Edge: answers what browsers ask before they send
 
 There are two layers, because the Edge answers the hot routes itself, and because the
 answer to a preflight needs the Edge's security headers like any other. An origin that
@@ -50,7 +50,7 @@ _ALLOWED: Final = {
 _VARY: Final = (b"vary", b"Origin")
 
 
-class Readable:
+class CorsHeaders:
     """Lets the pages of these origins read every answer."""
 
     def __init__(self, application: ASGIApp, origins: Collection[str]) -> None:
@@ -76,7 +76,7 @@ class Readable:
         await self._application(scope, receive, send_readable)
 
 
-class Preflights:
+class CorsPreflight:
     """Answers the preflights of these origins, in the same way for every path."""
 
     def __init__(self, application: ASGIApp, origins: Collection[str]) -> None:

@@ -2,7 +2,7 @@
 
 The host application keeps its routes, log, health checks, CORS and documentation. Only
 these paths are answered here, including their errors. The host routes `PATHS` to an
-`Embedded`.
+`EmbeddedApp`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def routes_to(application: ASGIApp) -> list[Route]:
     ]
 
 
-class Embedded:
+class EmbeddedApp:
     """An ASGI application for the paths of `PATHS`.
 
     `engine` returns the Watchword that is running. `served_at` is called with the scope
@@ -101,7 +101,7 @@ class Embedded:
         if settings.behind_proxy:
             application = HttpsOnly(application, settings.behind_proxy)
         else:
-            application = _Careful(application, settings)
+            application = RequireHttps(application, settings)
         self._whole = whole(application)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -184,7 +184,7 @@ def _closing(send: Send) -> Send:
     return send_closing
 
 
-class _Careful:
+class RequireHttps:
     """Refuses other machines over plain HTTP, or while there is no public issuer.
 
     A client without an address comes over a Unix socket, or is a test: it counts as a

@@ -12,14 +12,14 @@ from starlette.requests import Request
 
 from watchword.clients import FIRST_PARTY, REFRESH_TOKEN
 from watchword.core.limits import SCOPE_MAX
-from watchword.core.session import Asked
+from watchword.core.session import RequestedToken
 from watchword.errors import (
     InvalidClient,
     InvalidProof,
     InvalidRequest,
     UnauthorizedClient,
 )
-from watchword.ports import Client
+from watchword.ports.clients import Client
 from watchword.server.parsing import (
     client_address,
     engine_of,
@@ -28,7 +28,7 @@ from watchword.server.parsing import (
     read_proof,
 )
 from watchword.server.problems import UnsupportedMediaType
-from watchword.verify.dpop import Signed
+from watchword.tokens.dpop import Signed
 
 FORM: Final = "application/x-www-form-urlencoded"
 _FIELDS_MAX: Final = 64
@@ -53,12 +53,12 @@ class Form:
             raise InvalidRequest(f"The parameter {name} is missing.")
         return value
 
-    def asked(self, jkt: str | None) -> Asked:
+    def requested(self, jkt: str | None) -> RequestedToken:
         """The scope, resources and key that the access token is to be for.
 
         Raises InvalidRequest, InvalidScope, InvalidTarget.
         """
-        return Asked(scope_of(self.get("scope")), self.resources or None, jkt)
+        return RequestedToken(scope_of(self.get("scope")), self.resources or None, jkt)
 
 
 def scope_of(text: str | None) -> tuple[str, ...] | None:

@@ -14,7 +14,7 @@ import msgspec
 from watchword import __version__
 from watchword.errors import WatchwordError
 from watchword.server.problems import OAUTH_PATHS, STATUS, oauth_status
-from watchword.verify.challenges import Problem
+from watchword.tokens.challenges import Problem
 
 BASE = "/api/auth"
 COOKIE = "__Host-watchword"

@@ -26,8 +26,15 @@ from watchword.errors import (
 from watchword.server.heads import FIELDS, by_name
 from watchword.server.https import HIDDEN
 from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
-from watchword.verify import presented
-from watchword.verify.dpop import Signed
+from watchword.tokens.dpop import Signed
+from watchword.tokens.headers import (
+    address_of,
+    credentials_in,
+    one_of,
+    proof_in,
+    scheme_of,
+    token_in,
+)
 
 Body = TypeVar("Body")
 
@@ -115,7 +122,7 @@ def one_header(request: Request, name: bytes) -> bytes | None:
     """The header's value. Raises InvalidRequest where it came twice."""
     fields = _fields(request)
     if fields is None:
-        return presented.one_header(request.scope["headers"], name)
+        return one_of(request.scope["headers"], name)
     return fields.get(name)
 
 
@@ -164,7 +171,7 @@ def access_token(request: Request) -> str | None:
     Raises InvalidRequest for a malformed header.
     """
     headers = request.scope["headers"]
-    return presented.token_in(headers, "Bearer") or presented.token_in(headers, "DPoP")
+    return credentials_in(headers, "Bearer") or credentials_in(headers, "DPoP")
 
 
 async def authenticate(request: Request) -> Claims:
@@ -174,17 +181,17 @@ async def authenticate(request: Request) -> Claims:
     9449 §7).
     """
     scope, engine = request.scope, engine_of(request)
-    scope["challenge"] = presented.scheme_of(scope["headers"])
+    scope["challenge"] = scheme_of(scope["headers"])
     if scope["challenge"] == "DPoP":
         scope["nonces"] = engine.resource_proofs.nonces
-    shown = presented.presented(scope["headers"])
+    shown = token_in(scope["headers"])
     if shown.scheme == "Bearer":
         return engine.checker.verify(shown.token)
     return await engine.checker.verify_bound(
         shown.token,
         shown.proof,
         method=scope["method"],
-        url=presented.address_of(engine.issuer, scope["path"]),
+        url=address_of(engine.issuer, scope["path"]),
     )
 
 
@@ -212,12 +219,12 @@ def read_proof(request: Request) -> Signed | None:
     fields = _fields(request)
     if fields is not None and b"dpop" not in fields:
         return None
-    proof = presented.proof_in(request.scope["headers"])
+    proof = proof_in(request.scope["headers"])
     if proof is None:
         return None
     engine = engine_of(request)
     request.scope["nonces"] = engine.proofs.nonces
-    url = presented.address_of(engine.issuer, request.scope["path"])
+    url = address_of(engine.issuer, request.scope["path"])
     return engine.proofs.read(proof, method=request.scope["method"], url=url)
 
 

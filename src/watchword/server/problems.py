@@ -18,8 +18,8 @@ from starlette.types import Scope
 
 from watchword import errors
 from watchword.errors import TryAgain, WatchwordError
-from watchword.verify import challenges
-from watchword.verify.challenges import Problem
+from watchword.tokens import challenges
+from watchword.tokens.challenges import Problem
 
 _log = logging.getLogger("watchword.server")
 

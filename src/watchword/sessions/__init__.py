@@ -13,40 +13,31 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
+from watchword.audit import Record
 from watchword.background import Background, waited
-from watchword.claims import ClaimsHook, claims_from
+from watchword.clocks import Clock, Entropy
 from watchword.core import limits
 from watchword.core.actor import APP, Actor, By, EndReason
 from watchword.core.refresh_token import RefreshTokens, hash_of
 from watchword.core.rotation import Presented
 from watchword.core.session import (
-    ALL,
+    EVERYTHING,
     Alive,
-    Asked,
-    Grant,
     Policy,
+    RequestedToken,
     Session,
-    Terms,
+    SessionOptions,
+    TokenSet,
 )
 from watchword.errors import RefreshError
-from watchword.failures import Record
-from watchword.keys import KeyRing
-from watchword.ports import (
-    Clock,
-    Entropy,
-    Event,
-    EventType,
-    OfAccount,
-    OfClient,
-    OneSession,
-    SessionPage,
-    SessionStore,
-    Which,
-)
-from watchword.revocation import Revocations
-from watchword.sessions.granting import Granting
-from watchword.sessions.refreshes import Refreshes
-from watchword.verify.dpop import Proofs, Signed
+from watchword.keys.ring import KeyRing
+from watchword.ports.audit import Event, EventType, SessionPage
+from watchword.ports.sessions import ByAccount, ByClient, ById, Selector, SessionStore
+from watchword.revocation.revoked import RevocationTracker
+from watchword.sessions.claims_hook import ClaimsHook, claims_from
+from watchword.sessions.issuing import TokenIssuer
+from watchword.sessions.refreshing import Refresher
+from watchword.tokens.dpop import Proofs, Signed
 
 
 class Sessions:
@@ -59,7 +50,7 @@ class Sessions:
         record: Record,
         tokens: RefreshTokens,
         keys: KeyRing,
-        revocations: Revocations,
+        revocations: RevocationTracker,
         background: Background,
         policy: Policy,
         issuer: str,
@@ -76,11 +67,11 @@ class Sessions:
         self._clock = clock
         self._entropy = entropy
         self._claims_hook = claims_hook
-        self._granting = Granting(tokens, keys, policy, issuer, entropy)
-        self._refreshes = Refreshes(
+        self._token_issuer = TokenIssuer(tokens, keys, policy, issuer, entropy)
+        self._refreshes = Refresher(
             store=store,
             record=record,
-            granting=self._granting,
+            token_issuer=self._token_issuer,
             revocations=revocations,
             policy=policy,
             clock=clock,
@@ -90,18 +81,18 @@ class Sessions:
 
     def issue_as(self, issuer: str) -> None:
         """Put that issuer into access tokens from now on."""
-        self._granting.issuer = issuer
+        self._token_issuer.issuer = issuer
 
     async def start(
         self,
         account_id: bytes,
         roles: tuple[str, ...],
-        terms: Terms,
+        options: SessionOptions,
         *,
-        asked: Asked = ALL,
+        requested: RequestedToken = EVERYTHING,
         address: str = "",
         user_agent: str = "",
-    ) -> Grant:
+    ) -> TokenSet:
         """A new session, with its first tokens, for a person who has just signed in.
 
         `asked` is for the first access token only. Raises StoreUnavailable, Overloaded.
@@ -111,7 +102,7 @@ class Sessions:
         session = Session.started(
             account_id,
             roles,
-            terms,
+            options,
             self._policy,
             randomness=self._entropy(10),
             secret_hash=hash_of(secret),
@@ -123,7 +114,7 @@ class Sessions:
             now=now,
         )
         extra = await claims_from(self._claims_hook, session)
-        grant = self._granting.grant(session, secret, asked, extra, now)
+        grant = self._token_issuer.grant(session, secret, requested, extra, now)
         event = Event.about(
             EventType.SIGN_IN, session, address, now, **By(Actor.USER).detail()
         )
@@ -167,10 +158,10 @@ class Sessions:
         client_id: str,
         retry_key: str | None = None,
         address: str = "",
-        asked: Asked = ALL,
+        requested: RequestedToken = EVERYTHING,
         cookie: bool = False,
         proof: Signed | None = None,
-    ) -> Grant:
+    ) -> TokenSet:
         """A fresh access token and the successor of a refresh token.
 
         `proof` is a DPoP proof that has been read. It is settled with the batch, and
@@ -184,9 +175,9 @@ class Sessions:
         # its own rotation by that key.
         key = self._entropy(16).hex() if retry_key is None else retry_key
         if proof is not None:
-            asked = msgspec.structs.replace(asked, jkt=proof.key.kid)
+            requested = msgspec.structs.replace(requested, jkt=proof.key.kid)
         presented = Presented(
-            session_id, generation, secret, client_id, key, asked, cookie, address
+            session_id, generation, secret, client_id, key, requested, cookie, address
         )
         return await self._refreshes.refresh(presented, proof)
 
@@ -224,7 +215,7 @@ class Sessions:
             return None
         return row
 
-    async def revoke(self, which: Which, reason: str, *, by: By = APP) -> int:
+    async def revoke(self, selector: Selector, reason: str, *, by: By = APP) -> int:
         """End sessions, and return how many were alive.
 
         This process refuses their access tokens at once, every other process within a
@@ -238,28 +229,28 @@ class Sessions:
                 address=by.address,
                 detail=by.detail(reason=reason),
             )
-            ended = await self._store.end(which, reason, event, limits.END_LIMIT)
+            ended = await self._store.end(selector, reason, event, limits.END_LIMIT)
             self._revocations.add(ended)
             count += len(ended)
             if len(ended) < limits.END_LIMIT:
-                await self._learn_of_others(which, count)
+                await self._learn_of_others(selector, count)
                 return count
-            if not isinstance(which, OneSession):
+            if not isinstance(selector, ById):
                 last = max(entry.session_id for entry in ended)
-                which = msgspec.structs.replace(which, after=last)
+                selector = msgspec.structs.replace(selector, after=last)
 
-    async def _learn_of_others(self, which: Which, count: int) -> None:
+    async def _learn_of_others(self, selector: Selector, count: int) -> None:
         """Note the sessions that an earlier call, or another process, has ended.
 
         The caller is told that they have ended: this process must then refuse their
         access tokens.
         """
-        if isinstance(which, OfAccount | OfClient):
+        if isinstance(selector, ByAccount | ByClient):
             await self._revocations.read()
-        elif isinstance(which, OneSession) and not count:
-            row = await self.get(which.session_id)
+        elif isinstance(selector, ById) and not count:
+            row = await self.get(selector.session_id)
             if row is not None:
-                self._revocations.learn(row)
+                self._revocations.note_revoked(row)
 
     async def get(self, session_id: bytes) -> Session | None:
         """The session of that id, ended or not; None if there is none."""
@@ -291,13 +282,13 @@ class Sessions:
 
     async def end_one(self, session_id: bytes, reason: str, *, by: By = APP) -> int:
         """End one session. Returns 1 if it was alive, else 0."""
-        return await self.revoke(OneSession(session_id), reason, by=by)
+        return await self.revoke(ById(session_id), reason, by=by)
 
     async def end_all(
         self, account_id: bytes, reason: str, *, but: bytes | None = None, by: By = APP
     ) -> int:
         """End all sessions of an account, or all but one, and return how many."""
-        return await self.revoke(OfAccount(account_id, but), reason, by=by)
+        return await self.revoke(ByAccount(account_id, but), reason, by=by)
 
     async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
         """Give the account's live sessions these roles, from their next refresh on."""

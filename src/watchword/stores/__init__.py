@@ -16,7 +16,8 @@ from watchword.stores.sql_files import path_of
 from watchword.text import trimmed
 
 if TYPE_CHECKING:
-    from watchword.ports import Entropy, Store
+    from watchword.clocks import Entropy
+    from watchword.ports import Store
     from watchword.stores.sql_files import Migration
 
 _POSTGRESQL: Final = ("watchword.stores.postgresql", "PostgresqlStore", "postgres")

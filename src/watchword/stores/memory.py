@@ -11,25 +11,23 @@ from typing import Self
 
 import msgspec
 
+from watchword.clocks import Entropy
 from watchword.core.limits import AUDIT_RETENTION, SWEEP_AFTER
 from watchword.core.session import Alive, Ended, Session
 from watchword.core.throttle import Cost, give_back, take
 from watchword.errors import NameTaken
-from watchword.ports import (
-    Account,
+from watchword.ports.accounts import Account
+from watchword.ports.audit import Event, SessionPage, page_of
+from watchword.ports.clients import Client
+from watchword.ports.keys import SealedKey
+from watchword.ports.sessions import (
+    ByAccount,
+    ByClient,
+    ById,
     Change,
-    Client,
     Cursor,
-    Entropy,
-    Event,
-    Feed,
-    OfAccount,
-    OfClient,
-    OneSession,
-    SealedKey,
-    SessionPage,
-    Which,
-    page_of,
+    FeedPage,
+    Selector,
 )
 from watchword.stores.sql_files import Migration
 
@@ -37,7 +35,7 @@ from watchword.stores.sql_files import Migration
 class MemoryStore:
     """Implements every port of `ports.py`."""
 
-    far = False
+    is_remote = False
 
     @classmethod
     async def open(cls, url: str, entropy: Entropy) -> Self:
@@ -108,12 +106,12 @@ class MemoryStore:
         return page_of(found, onward, limit)
 
     async def end(
-        self, which: Which, reason: str, event: Event, limit: int
+        self, selector: Selector, reason: str, event: Event, limit: int
     ) -> list[Ended]:
         live = [row for row in self._sessions.values() if row.revoked_at is None]
         entries = []
         live.sort(key=lambda row: row.id)
-        for row in [row for row in live if _is_meant(row, which)][:limit]:
+        for row in [row for row in live if _is_meant(row, selector)][:limit]:
             ended = row.ended(reason, event.at)
             self._sessions[row.id] = ended
             entries.append(self._feed_with(ended))
@@ -124,7 +122,7 @@ class MemoryStore:
             )
         return entries
 
-    async def ended(self, after: Cursor | None, now: int, limit: int) -> Feed:
+    async def ended(self, after: Cursor | None, now: int, limit: int) -> FeedPage:
         seen = -1
         if after is not None and after.incarnation == self._incarnation:
             # A cursor that is ahead of the feed was handed out before a backup was
@@ -134,7 +132,7 @@ class MemoryStore:
         more = len(page) == limit
         sequence = page[-1][0] if more else self._fed
         entries = [entry for _, entry in page]
-        return Feed(entries, Cursor(self._incarnation, sequence), now, more)
+        return FeedPage(entries, Cursor(self._incarnation, sequence), now, more)
 
     async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
         for row in list(self._sessions.values()):
@@ -291,13 +289,13 @@ class MemoryStore:
         return
 
 
-def _is_meant(row: Session, which: Which) -> bool:
-    match which:
-        case OneSession(session_id):
+def _is_meant(row: Session, selector: Selector) -> bool:
+    match selector:
+        case ById(session_id):
             return row.id == session_id
-        case OfAccount(account_id, but, after):
+        case ByAccount(account_id, but, after):
             mine = row.account_id == account_id and row.id != but
             return mine and row.id > after
-        case OfClient(client_id, after):
+        case ByClient(client_id, after):
             return row.id > after and row.client_id == client_id
-    return row.id > which.after and row.authenticated_at < which.instant
+    return row.id > selector.after and row.authenticated_at < selector.instant

@@ -9,7 +9,10 @@ from typing import Any, Final
 import msgspec
 
 from watchword.core.session import Session
-from watchword.ports import Account, Change, Client, Event, EventType
+from watchword.ports.accounts import Account
+from watchword.ports.audit import Event, EventType
+from watchword.ports.clients import Client
+from watchword.ports.sessions import Change
 
 Row = tuple[Any, ...]
 

@@ -6,6 +6,6 @@ any store. Only this suite needs the extra `store-contract`.
 
 from __future__ import annotations
 
-from watchword.testing.stand_ins import ManualClock, SeededEntropy
+from watchword.testing.fakes import ManualClock, SeededEntropy
 
 __all__ = ["ManualClock", "SeededEntropy"]

@@ -9,10 +9,10 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from watchword.bootstrap import Watchword, open_watchword
+from watchword.clocks import Clock
 from watchword.config import Settings
 from watchword.passwords import INSECURE_FOR_TESTS
-from watchword.ports import Clock
-from watchword.testing.stand_ins import ManualClock, SeededEntropy
+from watchword.testing.fakes import ManualClock, SeededEntropy
 
 # These replace the app's settings, so that tests use no database and no real secret.
 _REPLACED: Final[Mapping[str, Any]] = {

@@ -15,8 +15,8 @@ import pytest
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
     from watchword.testing.aside import Aside
+    from watchword.testing.fakes import ManualClock
     from watchword.testing.signing_in import LoginAs
-    from watchword.testing.stand_ins import ManualClock
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def watchword_auth() -> Any:  # noqa: ANN401 - one of five classes, or None
 @pytest.fixture
 def frozen_clock() -> ManualClock:
     """The clock of `watchword`. It stands still until `frozen_clock.advance(...)`."""
-    from watchword.testing.stand_ins import ManualClock  # noqa: PLC0415 - when needed
+    from watchword.testing.fakes import ManualClock  # noqa: PLC0415 - when needed
 
     return ManualClock()
 
@@ -69,7 +69,9 @@ def watchword(
     with ExitStack() as leaving:
         engine = run(opened.__aenter__())
         leaving.callback(lambda: run(opened.__aexit__(None, None, None)))
-        leaving.enter_context(nullcontext() if gate is None else gate.lent(engine))
+        leaving.enter_context(
+            nullcontext() if gate is None else gate.use_engine(engine)
+        )
         leaving.callback(close)
         yield engine
 
@@ -81,8 +83,9 @@ def login_as(
     _watchword_aside: Aside,
 ) -> LoginAs:
     """`login_as("ann", roles=["admin"]).headers`: the headers of a signed-in user."""
-    from watchword.integrations.gate import Remote  # noqa: PLC0415 - when needed
+    from watchword.integrations.authenticator import RemoteVerifier  # noqa: PLC0415 - when needed
     from watchword.testing.signing_in import LoginAs  # noqa: PLC0415 - an extra
 
-    elsewhere = watchword_auth is None or isinstance(watchword_auth._gate, Remote)  # noqa: SLF001
+    used = getattr(watchword_auth, "_authenticator", None)
+    elsewhere = used is None or isinstance(used, RemoteVerifier)
     return LoginAs(watchword, _watchword_aside, any_scope=elsewhere)

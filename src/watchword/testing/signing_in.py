@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from watchword.bootstrap import Watchword
 from watchword.clients import FIRST_PARTY
 from watchword.core.actor import Actor, By, EndReason
-from watchword.core.session import Terms, as_text
+from watchword.core.session import SessionOptions, as_text
 from watchword.errors import NotFound
 from watchword.passwords import INSECURE_FOR_TESTS
-from watchword.ports import Account
-from watchword.subjects import Subject, account_id_of
+from watchword.ports.accounts import Account
+from watchword.sign_in.own_users import Subject, account_id_of
 from watchword.testing.aside import Aside
 
 User = str | uuid.UUID | int | Subject
@@ -87,8 +87,8 @@ class LoginAs:
             subject = user if isinstance(user, Subject) else Subject(user)
             account_id = account_id_of(subject.id)
             held = subject.roles if roles is None else tuple(roles)
-        terms = Terms(client_id=FIRST_PARTY.id, scope=scope)
-        grant = await self._watchword.sessions.start(account_id, held, terms)
+        options = SessionOptions(client_id=FIRST_PARTY.id, scope=scope)
+        grant = await self._watchword.sessions.start(account_id, held, options)
         return SignedIn(
             subject=as_text(account_id),
             session_id=as_text(grant.session.id),

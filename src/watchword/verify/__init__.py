@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from watchword.core.access_token import Claims
 from watchword.extras import needs
-from watchword.verify.checker import Checker
-from watchword.verify.dpop import DPOP_ALGORITHMS, Nonces, Proofs
-from watchword.verify.jose import PublicKey
+from watchword.tokens.checker import Checker
+from watchword.tokens.dpop import DPOP_ALGORITHMS, Nonces, Proofs
+from watchword.tokens.jose import PublicKey
 
 if TYPE_CHECKING:
     from watchword.verify.sync import SyncVerifier

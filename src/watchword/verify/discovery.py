@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from watchword.core.network import is_loopback
-from watchword.verify import jose
+from watchword.tokens import jose
 
 WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
 

@@ -30,9 +30,9 @@ from typing import Final, Literal
 import msgspec
 
 from watchword.core import limits
-from watchword.core.ended import EndedSessions
+from watchword.core.revoked import RevokedSet
 from watchword.errors import StoreUnavailable
-from watchword.verify.jose import Malformed
+from watchword.tokens.jose import Malformed
 from watchword.verify.keyset import NotYet
 
 _CURSOR_MAX: Final = 64
@@ -71,7 +71,7 @@ def read_answer(raw: bytes) -> Answer:
     return answer
 
 
-class Followed:
+class FeedFollower:
     """The sessions that have ended, as far as the feed has been read.
 
     `clock` is the wall clock. `monotonic` is a clock that goes on while the machine
@@ -85,7 +85,7 @@ class Followed:
         self._clock = clock
         self._monotonic = monotonic
         self._closed = closed
-        self._ended = EndedSessions()
+        self._ended = RevokedSet()
         self._swept_at = monotonic()
         # For each incarnation its anchor and its cursor. The one that answered last
         # comes last.

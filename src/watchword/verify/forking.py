@@ -10,7 +10,7 @@ from typing import Final, Protocol
 class Begins(Protocol):
     """An object whose state belongs to one process."""
 
-    def begin_anew(self) -> None:
+    def reset_after_fork(self) -> None:
         """Forget the state of the parent process. Called once in each child."""
 
 
@@ -19,14 +19,14 @@ class Begins(Protocol):
 _KNOWN: Final[weakref.WeakSet[Begins]] = weakref.WeakSet()
 
 
-def begin_anew_in_children(one: Begins) -> None:
+def reset_in_forked_children(one: Begins) -> None:
     """Have `one.begin_anew` called in each child process, as long as `one` exists."""
     _KNOWN.add(one)
 
 
 def _in_child() -> None:
     for one in list(_KNOWN):
-        one.begin_anew()
+        one.reset_after_fork()
 
 
 os.register_at_fork(after_in_child=_in_child)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from watchword.core import limits
 from watchword.errors import StoreUnavailable, TokenInvalid
-from watchword.verify import jose, jwk
+from watchword.tokens import jose, jwk
 
 _MAX_AGE: Final = re.compile(r"(?:^|[,\s])max-age=\"?(\d{1,9})", re.ASCII)
 # The part of the age after which the set is fetched again, drawn at random between

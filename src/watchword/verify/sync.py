@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 import httpx2
 
 from watchword.core.access_token import Claims
-from watchword.verify.forking import begin_anew_in_children
+from watchword.verify.forking import reset_in_forked_children
 from watchword.verify.keyset import NotYet, UnknownKey
 from watchword.verify.verifier import CutOff, Health, Verifier
 
@@ -104,7 +104,7 @@ class SyncVerifier:
         self._make()  # raises now where the arguments are wrong
         self._lock = threading.Lock()
         self._now_running: _Running | None = None
-        begin_anew_in_children(self)
+        reset_in_forked_children(self)
 
     def __enter__(self) -> Self:
         self._running()
@@ -154,7 +154,7 @@ class SyncVerifier:
         if running is not None:
             running.stop()
 
-    def begin_anew(self) -> None:
+    def reset_after_fork(self) -> None:
         """Start afresh in a forked child process; see `forking`."""
         # In a child only the thread that forked goes on. The verifier's thread is gone,
         # and a lock that another thread held would never be released.

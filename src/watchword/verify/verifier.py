@@ -25,16 +25,16 @@ from watchword.core import limits
 from watchword.core.access_token import Claims
 from watchword.errors import SettingsError, StoreUnavailable, TokenInvalid
 from watchword.text import trimmed
+from watchword.tokens.checker import Checker
+from watchword.tokens.dpop import Nonces, Proofs
+from watchword.tokens.jose import Malformed
 from watchword.verify import discovery, following, keyset
-from watchword.verify.checker import Checker
 from watchword.verify.discovery import Metadata
-from watchword.verify.dpop import Nonces, Proofs
 from watchword.verify.event_loop import need_asyncio
 from watchword.verify.fetching import FetchFailed, fetch
-from watchword.verify.following import Followed
-from watchword.verify.jose import Malformed
+from watchword.verify.following import FeedFollower
 from watchword.verify.keyset import KeySet, NotYet, UnknownKey
-from watchword.verify.once import UsedOnce
+from watchword.verify.replay_cache import MemoryReplayCache
 
 CutOff = Literal["closed", "open"]
 _NO_FEED: Final = (
@@ -117,10 +117,10 @@ class Verifier:
         self._given_http = http
         self._http: httpx2.AsyncClient | None = None
         self._keys = KeySet()
-        self._followed: Followed | None = None
+        self._followed: FeedFollower | None = None
         if feed is not None:
             closed = cut_off == "closed"
-            self._followed = Followed(clock, monotonic, closed=closed)
+            self._followed = FeedFollower(clock, monotonic, closed=closed)
         self._authorization = None if feed is None else _basic(*map(trimmed, feed))
         self._metadata: Metadata | None = None
         self._fetching: asyncio.Task[None] | None = None
@@ -135,7 +135,9 @@ class Verifier:
             key_of=self._keys.key_of,
             has_ended=_never if self._followed is None else self._followed.has_ended,
             clock=clock,
-            proofs=Proofs(nonces=nonces, use_once=UsedOnce(clock), clock=clock),
+            proofs=Proofs(
+                nonces=nonces, use_once=MemoryReplayCache(clock), clock=clock
+            ),
         )
 
     async def __aenter__(self) -> Self:
@@ -311,7 +313,7 @@ class Verifier:
             self._polled.set()
             await _sleep(pause)
 
-    async def _poll(self, followed: Followed) -> None:
+    async def _poll(self, followed: FeedFollower) -> None:
         url = None if self._metadata is None else self._metadata.revocations
         if url is None:
             raise FetchFailed("the issuer has none")

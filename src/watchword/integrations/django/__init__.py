@@ -31,14 +31,20 @@ with needs("watchword[django]"):
 
 from watchword.core.access_token import Claims
 from watchword.errors import WatchwordError
-from watchword.integrations.blocking import Embedded, Given, Result, Side, Verifying
+from watchword.integrations.authenticator import Needs, checked
+from watchword.integrations.blocking import (
+    AuthBase,
+    EmbeddedAuth,
+    Given,
+    RemoteAuth,
+    Result,
+)
 from watchword.integrations.environ import headers_of
-from watchword.integrations.gate import Needs, checked
-from watchword.verify.presented import Headers
+from watchword.tokens.headers import Headers
 
 if TYPE_CHECKING:
-    from watchword.ports import Account
-    from watchword.subjects import SubjectId
+    from watchword.ports.accounts import Account
+    from watchword.sign_in.own_users import SubjectId
 
 __all__ = ["Auth", "ResourceServer", "auth"]
 
@@ -48,7 +54,7 @@ _lock: Final = threading.Lock()
 _HOOKS: Final = ("authenticate", "claims_hook")
 
 
-class _Guarded(Side):
+class _AppAuth(AuthBase):
     def session(self, request: HttpRequest) -> Claims:
         """The claims of a request's access token, in a view that may block.
 
@@ -131,22 +137,22 @@ class _Guarded(Side):
         return refused.headers["www-authenticate"]
 
 
-class ResourceServer(_Guarded, Verifying):
-    """See `Verifying`."""
+class ResourceServer(_AppAuth, RemoteAuth):
+    """See `RemoteAuth`."""
 
 
-class Auth(_Guarded, Embedded):
-    """See `Embedded`."""
+class Auth(_AppAuth, EmbeddedAuth):
+    """See `EmbeddedAuth`."""
 
     async def aregister(
         self, name: str, password: str, roles: Iterable[str] = ()
     ) -> Account:
         """As `register`, in an async view."""
-        return await self.acall(self._gate.register, name, password, roles)
+        return await self.acall(self._authenticator.register, name, password, roles)
 
     async def aend_all(self, subject_id: SubjectId, *, but: str | None = None) -> int:
         """As `end_all`, in an async view."""
-        return await self.acall(self._gate.end_all, subject_id, but=but)
+        return await self.acall(self._authenticator.end_all, subject_id, but=but)
 
     async def acall(
         self,
@@ -182,7 +188,7 @@ class Auth(_Guarded, Embedded):
                 fields=fields,
             )
         )
-        answer = await self.acall(self._gate.answer, asked)
+        answer = await self.acall(self._authenticator.answer, asked)
         made = HttpResponse(answer.body, status=answer.status)
         for name, value in answer.headers:
             made[name] = value

@@ -80,8 +80,8 @@ def packaged(request: Request, path: str, media_type: str) -> Response:
     # have no version, and after an upgrade an old script must not run in a new page.
     headers = {"cache-control": "no-cache", "etag": etag}
     # A proxy that compresses may have made the ETag weak (RFC 9110 §8.8.3.2).
-    asked = request.headers.get("if-none-match", "").split(",")
-    if etag in (one.strip().removeprefix("W/") for one in asked):
+    requested = request.headers.get("if-none-match", "").split(",")
+    if etag in (one.strip().removeprefix("W/") for one in requested):
         return Response(status_code=304, headers=headers)
     return _Pieces(body, headers=headers, media_type=media_type)
 

@@ -7,9 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword import errors
-from watchword.server.answers import JSON
 from watchword.server.openapi import Operation
 from watchword.server.parsing import engine_of
+from watchword.server.responses import JSON
 
 
 class Health(msgspec.Struct, frozen=True):

@@ -15,13 +15,13 @@ from watchword.core.access_token import Confirmation
 from watchword.core.refresh_token import PREFIX
 from watchword.core.session import as_text, from_text
 from watchword.errors import AccessTokenError, UnauthorizedClient
-from watchword.ports import Client
-from watchword.server.answers import JSON, PRAGMA
+from watchword.ports.clients import Client
 from watchword.server.endpoints.revoke import TokenForm
 from watchword.server.oauth import FORM, authenticate_client, read_form
 from watchword.server.openapi import Operation
 from watchword.server.parsing import engine_of, one_header
 from watchword.server.problems import PayloadTooLarge
+from watchword.server.responses import JSON, PRAGMA
 
 SIGNED: Final = "token-introspection+jwt"
 _INACTIVE: Final[dict[str, Any]] = {"active": False}

@@ -12,15 +12,14 @@ from starlette.responses import Response
 from watchword import errors
 from watchword.clients import FIRST_PARTY
 from watchword.core.actor import EndReason
-from watchword.core.session import Asked, Grant, Terms
+from watchword.core.session import RequestedToken, SessionOptions, TokenSet
 from watchword.errors import (
     InvalidClient,
     InvalidRequest,
     InvalidScope,
     InvalidTarget,
 )
-from watchword.ports import Client
-from watchword.server.answers import JSON, Header, Tokens, tokens_of
+from watchword.ports.clients import Client
 from watchword.server.cookies import check_origin, set_cookie, token_to_replace
 from watchword.server.oauth import native_client, proof_of, scope_of
 from watchword.server.openapi import BASE, Operation
@@ -33,6 +32,7 @@ from watchword.server.parsing import (
     user_agent,
 )
 from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
+from watchword.server.responses import JSON, Header, Tokens, tokens_of
 
 
 class Login(msgspec.Struct, frozen=True, rename="camel"):
@@ -89,20 +89,20 @@ OPERATION = Operation(
 async def login(request: Request) -> Response:
     body = parse_json(request, await read_body(request), _BODY)
     client = await native_client(request, body.client_id)
-    terms = _terms(request, body, client)
+    options = _session_options(request, body, client)
     proof = proof_of(request, client)
     jkt = None if proof is None else proof.key.kid
     # Only a public client's refresh tokens are bound to the key: a confidential client
     # authenticates at each refresh anyway (RFC 9449 §5).
     if client.secret_hash is None:
-        terms = msgspec.structs.replace(terms, jkt=jkt)
+        options = msgspec.structs.replace(options, jkt=jkt)
     engine = engine_of(request)
     address = client_address(request)
     grant = await engine.sign_in(
         body.username,
         body.password,
-        terms,
-        asked=Asked(jkt=jkt),
+        options,
+        requested=RequestedToken(jkt=jkt),
         address=address,
         user_agent=user_agent(request),
         prove=None if proof is None else partial(engine.proofs.settle_one, proof),
@@ -112,11 +112,11 @@ async def login(request: Request) -> Response:
         # sessions which existed, and may have missed the one that has just begun.
         if not await engine.clients.is_enabled(client.id):
             raise InvalidClient
-        headers = await _replaced(request, grant) if terms.cookie else []
+        headers = await _replaced(request, grant) if options.cookie else []
     return JSON(tokens_of(grant), headers=headers)
 
 
-async def _replaced(request: Request, grant: Grant) -> list[Header]:
+async def _replaced(request: Request, grant: TokenSet) -> list[Header]:
     """End the session of the old cookie, and return the header that sets the new one.
 
     The browser forgets the old session with its cookie, so that session must not live
@@ -129,7 +129,7 @@ async def _replaced(request: Request, grant: Grant) -> list[Header]:
     return [(b"set-cookie", set_cookie(grant).encode())]
 
 
-def _terms(request: Request, body: Login, client: Client) -> Terms:
+def _session_options(request: Request, body: Login, client: Client) -> SessionOptions:
     """The options of the session. Raises InvalidScope, InvalidTarget, CsrfRejected."""
     cookie = body.transport == "cookie"
     if cookie:
@@ -142,7 +142,7 @@ def _terms(request: Request, body: Login, client: Client) -> Terms:
     allowed = client.audience or (engine_of(request).settings.audience,)
     if not set(body.resource) <= set(allowed):
         raise InvalidTarget
-    return Terms(
+    return SessionOptions(
         client_id=client.id,
         access_ttl=client.access_ttl,
         grace=client.grace,

@@ -11,7 +11,6 @@ from watchword.clients import FIRST_PARTY
 from watchword.core.actor import EndReason
 from watchword.core.session import from_text
 from watchword.errors import InvalidRequest, RefreshInvalid, TokenInvalid
-from watchword.server.answers import JSON
 from watchword.server.cookies import (
     CLEAR_SITE_DATA,
     drop_cookie,
@@ -31,6 +30,7 @@ from watchword.server.parsing import (
     read_body,
 )
 from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
+from watchword.server.responses import JSON
 
 
 class LoggedOut(msgspec.Struct, frozen=True):

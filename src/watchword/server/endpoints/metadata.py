@@ -23,8 +23,8 @@ from watchword.server.endpoints import (
 )
 from watchword.server.openapi import BASE, Operation
 from watchword.server.parsing import engine_of
-from watchword.verify.dpop import DPOP_ALGORITHMS
-from watchword.verify.presented import address_of
+from watchword.tokens.dpop import DPOP_ALGORITHMS
+from watchword.tokens.headers import address_of
 
 SERVER_PATH: Final = "/.well-known/oauth-authorization-server"
 OPENID_PATH: Final = "/.well-known/openid-configuration"

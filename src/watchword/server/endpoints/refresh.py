@@ -11,7 +11,6 @@ from starlette.responses import Response
 from watchword import errors
 from watchword.clients import FIRST_PARTY
 from watchword.errors import InvalidRequest
-from watchword.server.answers import JSON, Tokens, tokens_of
 from watchword.server.cookies import is_by_cookie, set_cookie, token_in_cookie
 from watchword.server.oauth import native_client, proof_of
 from watchword.server.openapi import BASE, Operation
@@ -23,6 +22,7 @@ from watchword.server.parsing import (
     retry_key,
 )
 from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
+from watchword.server.responses import JSON, Tokens, tokens_of
 
 RefreshToken = Annotated[str, msgspec.Meta(description="`ww_rt_` and 76 characters.")]
 

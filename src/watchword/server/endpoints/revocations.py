@@ -22,11 +22,11 @@ from watchword import errors
 from watchword.core import limits
 from watchword.core.session import as_text
 from watchword.errors import InvalidClient, InvalidRequest, UnauthorizedClient
-from watchword.feed import Journal, Page
-from watchword.server.answers import JSON
+from watchword.revocation.journal import Page, RevocationLog
 from watchword.server.oauth import basic_credentials
 from watchword.server.openapi import Operation
 from watchword.server.parsing import client_address, engine_of, one_header, query_of
+from watchword.server.responses import JSON
 
 RIGHT: Final = "feed"
 STREAM: Final = "text/event-stream"
@@ -146,7 +146,7 @@ def _query(request: Request) -> tuple[str, int]:
 
 
 async def _wait_for_news(
-    request: Request, journal: Journal, after: str, seconds: int
+    request: Request, journal: RevocationLog, after: str, seconds: int
 ) -> None:
     """Wait until there are entries, the time is over, or the client has gone."""
     news = asyncio.ensure_future(journal.wait(after, seconds))
@@ -181,7 +181,7 @@ class _Stream(StreamingResponse):
     """A stream of events. It counts as a follower for as long as it lasts."""
 
     def __init__(
-        self, journal: Journal, after: str, place: AbstractContextManager[None]
+        self, journal: RevocationLog, after: str, place: AbstractContextManager[None]
     ) -> None:
         # Read before the stream begins, so that a refusal is an answer with a status.
         first = journal.page(after)
@@ -197,7 +197,7 @@ class _Stream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _events(journal: Journal, page: Page) -> AsyncIterator[bytes]:
+async def _events(journal: RevocationLog, page: Page) -> AsyncIterator[bytes]:
     """Pages of entries as they come, and an empty page now and then if none come.
 
     The stream ends after a while, so that the client has to prove again that it may

@@ -11,12 +11,12 @@ from watchword.core.actor import Actor, By, EndReason
 from watchword.core.refresh_token import PREFIX
 from watchword.core.session import from_text
 from watchword.errors import AccessTokenError, RefreshInvalid, UnsupportedTokenType
-from watchword.ports import Client
-from watchword.server.answers import JSON
+from watchword.ports.clients import Client
 from watchword.server.oauth import FORM, authenticate_client, read_form
 from watchword.server.openapi import Operation
 from watchword.server.parsing import client_address, engine_of
 from watchword.server.problems import PayloadTooLarge
+from watchword.server.responses import JSON
 
 
 class TokenForm(msgspec.Struct, frozen=True):

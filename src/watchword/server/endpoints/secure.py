@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from watchword import errors
 from watchword.core.access_token import Claims
-from watchword.server.answers import JSON
 from watchword.server.openapi import BASE, Operation
 from watchword.server.parsing import authenticate, engine_of
+from watchword.server.responses import JSON
 
 ACCESS_ERRORS = (
     errors.InvalidRequest,

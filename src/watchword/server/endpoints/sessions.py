@@ -15,7 +15,6 @@ from watchword.core.actor import EndReason
 from watchword.core.limits import LIST_LIMIT, LIST_PAGE
 from watchword.core.session import Session, as_text, from_text
 from watchword.errors import InvalidRequest, NotFound
-from watchword.server.answers import JSON
 from watchword.server.endpoints.secure import ACCESS_ERRORS
 from watchword.server.openapi import BASE, Operation
 from watchword.server.parsing import (
@@ -24,6 +23,7 @@ from watchword.server.parsing import (
     engine_of,
     query_of,
 )
+from watchword.server.responses import JSON
 
 
 class Device(msgspec.Struct, frozen=True, rename="camel"):

@@ -11,8 +11,7 @@ from starlette.responses import Response
 from watchword import errors
 from watchword.clients import GRANTS, REFRESH_TOKEN
 from watchword.errors import UnauthorizedClient, UnsupportedGrantType
-from watchword.ports import Client
-from watchword.server.answers import JSON, PRAGMA, Scheme
+from watchword.ports.clients import Client
 from watchword.server.oauth import (
     FORM,
     Form,
@@ -28,6 +27,7 @@ from watchword.server.parsing import (
     retry_key,
 )
 from watchword.server.problems import PayloadTooLarge
+from watchword.server.responses import JSON, PRAGMA, Scheme
 
 
 class TokenRequest(msgspec.Struct, frozen=True):
@@ -116,7 +116,7 @@ async def _refresh(request: Request, form: Form, client: Client) -> OAuthTokens:
         client_id=client.id,
         retry_key=retry_key(request),
         address=client_address(request),
-        asked=form.asked(None),
+        requested=form.requested(None),
         proof=proof_of(request, client),
     )
     return OAuthTokens(
@@ -131,8 +131,8 @@ async def _refresh(request: Request, form: Form, client: Client) -> OAuthTokens:
 async def _client_credentials(
     request: Request, form: Form, client: Client
 ) -> OAuthTokens:
-    asked = form.asked(await key_proved_for(request, client))
-    grant = engine_of(request).clients.token(client, asked)
+    requested = form.requested(await key_proved_for(request, client))
+    grant = engine_of(request).clients.token(client, requested)
     return OAuthTokens(
         grant.access_token,
         "DPoP" if grant.bound else "Bearer",

@@ -16,18 +16,16 @@ import msgspec
 
 from watchword.core.limits import END_LIMIT, SECOND, SWEEP_AFTER, SWEEP_LOOK
 from watchword.core.session import Alive, Ended, Session, known_until
-from watchword.ports import (
+from watchword.ports.audit import Event, SessionPage, page_of
+from watchword.ports.sessions import (
+    Before,
+    ByAccount,
+    ByClient,
+    ById,
     Change,
     Cursor,
-    Event,
-    Feed,
-    OfAccount,
-    OfClient,
-    OneSession,
-    SessionPage,
-    SignedInBefore,
-    Which,
-    page_of,
+    FeedPage,
+    Selector,
 )
 from watchword.stores.postgresql.connections import NO_EVENT, OVERLAP
 from watchword.stores.postgresql.records import Records
@@ -47,7 +45,7 @@ _OVERLAP: Final = OVERLAP * SECOND  # in microseconds, as the server's clock
 class PostgresqlStore(Records):
     """Implements every port of `ports.py` on a database."""
 
-    far = True
+    is_remote = True
     _sweep_from = b""
 
     async def create(self, session: Session, event: Event) -> None:
@@ -94,11 +92,11 @@ class PostgresqlStore(Records):
         return page_of(found, end if count == look else None, limit)
 
     async def end(
-        self, which: Which, reason: str, event: Event, limit: int
+        self, selector: Selector, reason: str, event: Event, limit: int
     ) -> list[Ended]:
-        if isinstance(which, OneSession):
-            return await self._end([which.session_id], reason, event)
-        name, values, after = _search(which)
+        if isinstance(selector, ById):
+            return await self._end([selector.session_id], reason, event)
+        name, values, after = _search(selector)
         ended: list[Ended] = []
         while len(ended) < limit:
             left = limit - len(ended)
@@ -121,7 +119,7 @@ class PostgresqlStore(Records):
         await self._fetch_many("record_again", [(one,) for one in sorted(by_others)])
         return [Ended(one, at, until) for one, until in rows]
 
-    async def ended(self, after: Cursor | None, now: int, limit: int) -> Feed:
+    async def ended(self, after: Cursor | None, now: int, limit: int) -> FeedPage:
         asked = after or Cursor(b"", 0)
         place = _place(asked)
         told = await self._fetch(
@@ -136,7 +134,7 @@ class PostgresqlStore(Records):
         entries = [Ended(*row[3:]) for row in rows]
         if len(rows) == limit:
             last = rows[-1][2].to_bytes(8) + rows[-1][3]
-            return Feed(entries, Cursor(incarnation, begun, last), now, more=True)
+            return FeedPage(entries, Cursor(incarnation, begun, last), now, more=True)
         if rows or reading:
             newest = rows[-1][2] if rows else place[0]
             # When no entry has been recorded for some time, the cursor moves on past
@@ -145,7 +143,7 @@ class PostgresqlStore(Records):
             sequence = min(begun, newest + _OVERLAP if quiet else newest)
         else:  # no new entry: a cursor that was honoured stays good
             sequence = asked.sequence if honoured else clock
-        return Feed(entries, Cursor(incarnation, sequence), now)
+        return FeedPage(entries, Cursor(incarnation, sequence), now)
 
     async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
         given, after = " ".join(roles), b""
@@ -191,11 +189,11 @@ def _place(cursor: Cursor) -> tuple[int, bytes]:
     return cursor.sequence - _OVERLAP, AFTER_ALL
 
 
-def _search(which: OfAccount | OfClient | SignedInBefore) -> tuple[str, Row, bytes]:
+def _search(selector: ByAccount | ByClient | Before) -> tuple[str, Row, bytes]:
     """The statement that finds these sessions, its first values, and the first id."""
-    match which:
-        case OfAccount(account_id, but, after):
+    match selector:
+        case ByAccount(account_id, but, after):
             return "find_of_account", (account_id, but, SWEEP_LOOK), after
-        case OfClient(client_id, after):
+        case ByClient(client_id, after):
             return "find_of_client", (client_id, SWEEP_LOOK), after
-    return "find_signed_in_before", (which.instant, SWEEP_LOOK), which.after
+    return "find_signed_in_before", (selector.instant, SWEEP_LOOK), selector.after

@@ -12,11 +12,12 @@ from typing import Any, Final, Self, TypeVar
 
 import asyncpg
 
+from watchword.clocks import Entropy
 from watchword.core import limits
 from watchword.errors import ConfigurationError, SchemaError, StoreUnavailable
-from watchword.ports import Entropy, Event
+from watchword.ports.audit import Event
 from watchword.reasons import reason_of
-from watchword.stores.postgresql.lines import FAULTS, Line, Rows, Servers
+from watchword.stores.postgresql.connection import FAULTS, Connection, Rows, Servers
 from watchword.stores.postgresql.migrations import migrate, pending
 from watchword.stores.postgresql.pool import Pool
 from watchword.stores.sql_files import Migration
@@ -24,7 +25,7 @@ from watchword.stores.sql_rows import Row, event_row
 
 Result = TypeVar("Result")
 
-PATIENCE: Final = 5.0
+QUERY_TIMEOUT: Final = 5.0
 """Seconds after which every caller has an answer."""
 
 # The share of it that the server may take for one statement. It ends a little before
@@ -32,7 +33,7 @@ PATIENCE: Final = 5.0
 # too.
 _SERVERS_PART: Final = 0.8
 
-OVERLAP: Final = int(2 * PATIENCE * limits.SECOND)
+OVERLAP: Final = int(2 * QUERY_TIMEOUT * limits.SECOND)
 """How far back (ms) a read of the feed looks, by the server's clock.
 
 A write that was acknowledged became visible within half of this time, so no reader can
@@ -64,7 +65,7 @@ class Connections:
     async def open(cls, url: str, entropy: Entropy) -> Self:
         servers = _servers(url)
         try:
-            line = await servers.connect(PATIENCE)
+            line = await servers.connect(QUERY_TIMEOUT)
             missing = await _pending(line)
         except FAULTS as error:
             message = f"cannot open the database: {reason_of(error)}"
@@ -79,7 +80,7 @@ class Connections:
     @classmethod
     async def migrate(cls, url: str, *, apply: bool) -> list[Migration]:
         try:
-            line = await _servers(url).connect(PATIENCE)
+            line = await _servers(url).connect(QUERY_TIMEOUT)
             try:
                 return await (migrate(line.raw) if apply else pending(line.raw))
             finally:
@@ -96,7 +97,7 @@ class Connections:
         self._working: set[asyncio.Task[Any]] = set()
         self._closed = False
 
-    async def _run(self, work: Callable[[Line], Awaitable[Result]]) -> Result:
+    async def _run(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         """Run `work`, which is one transaction, and return its result.
 
         The transaction is repeated where another one came in between. Raises
@@ -105,10 +106,10 @@ class Connections:
         """
         if self._closed:
             raise StoreUnavailable
-        task = asyncio.create_task(self._attempts(work, self._now() + PATIENCE))
+        task = asyncio.create_task(self._attempts(work, self._now() + QUERY_TIMEOUT))
         self._working.add(task)
         task.add_done_callback(self._done)
-        await asyncio.wait((task,), timeout=PATIENCE)
+        await asyncio.wait((task,), timeout=QUERY_TIMEOUT)
         if not task.done():
             self._pool.drop_idle()
             raise StoreUnavailable
@@ -121,7 +122,7 @@ class Connections:
             task.exception()
 
     async def _attempts(
-        self, work: Callable[[Line], Awaitable[Result]], deadline: float
+        self, work: Callable[[Connection], Awaitable[Result]], deadline: float
     ) -> Result:
         pause = _PAUSE
         while True:
@@ -152,9 +153,11 @@ class Connections:
             await asyncio.sleep(pause * (1 + self._entropy(1)[0] / 256))
             pause = min(2 * pause, _PAUSE_MAX)
 
-    async def _run_whole(self, work: Callable[[Line], Awaitable[Result]]) -> Result:
+    async def _run_whole(
+        self, work: Callable[[Connection], Awaitable[Result]]
+    ) -> Result:
         """See `_run`. Here `work` is several statements, which make one transaction."""
-        return await self._run(lambda line: line.whole(work))
+        return await self._run(lambda line: line.transaction(work))
 
     async def _fetch(self, name: str, *values: Any) -> Rows:  # noqa: ANN401
         return await self._run(lambda line: line.fetch(name, *values))
@@ -176,19 +179,19 @@ class Connections:
         if not self._closed:
             self._closed = True
             if self._working:
-                await asyncio.wait(self._working, timeout=PATIENCE)
+                await asyncio.wait(self._working, timeout=QUERY_TIMEOUT)
             self._pool.drop_busy()
             await asyncio.gather(*self._working, return_exceptions=True)
             await self._pool.close()
 
 
 def _servers(url: str) -> Servers:
-    return Servers(url, PATIENCE * _SERVERS_PART)
+    return Servers(url, QUERY_TIMEOUT * _SERVERS_PART)
 
 
-async def _pending(line: Line) -> list[Migration]:
+async def _pending(line: Connection) -> list[Migration]:
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(QUERY_TIMEOUT):
             return await pending(line.raw)
     except BaseException:
         line.raw.terminate()

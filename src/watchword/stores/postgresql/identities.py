@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from watchword.errors import NameTaken
-from watchword.ports import Account, Client, Event
+from watchword.ports.accounts import Account
+from watchword.ports.audit import Event
+from watchword.ports.clients import Client
 from watchword.stores.postgresql.connections import Connections
 from watchword.stores.sql_rows import (
     account_of,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 
 from watchword.stores import sql_files
-from watchword.stores.postgresql.lines import SQL
+from watchword.stores.postgresql.connection import SQL
 from watchword.stores.sql_files import Migration
 
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from typing import Final
 
-from watchword.stores.postgresql.lines import FAULTS, Line, Servers
+from watchword.stores.postgresql.connection import FAULTS, Connection, Servers
 
 # Two are for the batches of refreshes, the others for sign-ins, logouts, the feed and
 # the keys. A connection costs the server some megabytes, and there are many processes.
@@ -23,16 +23,16 @@ FAREWELL: Final = 2.0
 class Pool:
     """Hands out connections. Where none is idle, a new one is made on demand."""
 
-    def __init__(self, servers: Servers, first: Line) -> None:
+    def __init__(self, servers: Servers, first: Connection) -> None:
         self._servers = servers
         self._now = asyncio.get_running_loop().time
         self._room = asyncio.Semaphore(SIZE)
-        self._idle: list[Line] = [first]
-        self._busy: set[Line] = set()
+        self._idle: list[Connection] = [first]
+        self._busy: set[Connection] = set()
         self._leaving: set[asyncio.Task[None]] = set()
-        first.given_back()
+        first.release()
 
-    async def take(self, deadline: float) -> Line:
+    async def take(self, deadline: float) -> Connection:
         """A connection for one caller, within `deadline` of the loop's clock.
 
         Waiting callers are served in turn. Raises one of `FAULTS`, or SettingsError.
@@ -47,16 +47,16 @@ class Pool:
         except BaseException:
             self._room.release()
             raise
-        line.taken(deadline)
+        line.acquire(deadline)
         self._busy.add(line)
         return line
 
-    def give(self, line: Line) -> None:
+    def give(self, line: Connection) -> None:
         """Take a connection back from its caller, for the next one."""
         self._back(line)
         self._idle.append(line)
 
-    def drop(self, line: Line) -> None:
+    def drop(self, line: Connection) -> None:
         """Take a connection back from its caller and close it."""
         self._back(line)
         self._let_go(line)
@@ -76,12 +76,12 @@ class Pool:
         self.drop_idle()
         await asyncio.gather(*self._leaving)
 
-    def _back(self, line: Line) -> None:
-        line.given_back()
+    def _back(self, line: Connection) -> None:
+        line.release()
         self._busy.discard(line)
         self._room.release()
 
-    def _warm(self) -> Line | None:
+    def _warm(self) -> Connection | None:
         while self._idle:
             line = self._idle.pop()
             if self._now() - line.idle_since < IDLE_MAX and not line.raw.is_closed():
@@ -89,14 +89,14 @@ class Pool:
             self._let_go(line)
         return None
 
-    def _let_go(self, line: Line) -> None:
+    def _let_go(self, line: Connection) -> None:
         # In the background, because a server that hangs does not answer the farewell.
         task = asyncio.create_task(_leave(line))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
 
-async def _leave(line: Line) -> None:
+async def _leave(line: Connection) -> None:
     with contextlib.suppress(*FAULTS):
         await line.raw.close(timeout=FAREWELL)
     line.raw.terminate()

@@ -13,11 +13,12 @@ import msgspec
 from watchword.core.limits import AUDIT_RETENTION
 from watchword.core.throttle import Cost, give_back, take
 from watchword.errors import StoreUnavailable
-from watchword.ports import Event, SealedKey
+from watchword.ports.audit import Event
+from watchword.ports.keys import SealedKey
 from watchword.stores.postgresql import connections
+from watchword.stores.postgresql.connection import Connection, Rows
 from watchword.stores.postgresql.connections import Result
 from watchword.stores.postgresql.identities import Identities
-from watchword.stores.postgresql.lines import Line, Rows
 from watchword.stores.sql_rows import event_of, event_row
 
 _BY_KEY: Final = itemgetter(0)
@@ -25,14 +26,14 @@ _LOOK_AGAIN: Final = 0.01
 
 
 class Records(Identities):
-    """Implements `Throttle`, `OnceOnly`, `KeyStore`, `AuditLog`."""
+    """Implements `Throttle`, `ReplayCache`, `KeyStore`, `AuditLog`."""
 
     # throttle
 
     async def take(self, costs: Sequence[Cost], now: int) -> int:
         keys = sorted((cost.key,) for cost in costs)
 
-        async def work(line: Line) -> int:
+        async def work(line: Connection) -> int:
             counters = await _locked(line, keys)
             taken, wait = take(counters, costs, now)
             if taken:
@@ -54,7 +55,7 @@ class Records(Identities):
         if not keys:
             return
 
-        async def work(line: Line) -> None:
+        async def work(line: Connection) -> None:
             counters = await _locked(line, keys)
             if forget is not None:
                 await line.fetch("throttle_forget", forget)
@@ -68,11 +69,11 @@ class Records(Identities):
 
         await self._in_turn(work)
 
-    async def _in_turn(self, work: Callable[[Line], Awaitable[Result]]) -> Result:
+    async def _in_turn(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         # One call after the other. Otherwise each call that waits for the lock of one
         # name would hold a connection, until none was left for refreshes and the feed.
         try:
-            async with asyncio.timeout(connections.PATIENCE), self._turn:
+            async with asyncio.timeout(connections.QUERY_TIMEOUT), self._turn:
                 return await self._run_whole(work)
         except TimeoutError as error:
             raise StoreUnavailable from error
@@ -96,7 +97,7 @@ class Records(Identities):
     ) -> bool:
         rows = [msgspec.structs.astuple(key) for key in keys]
 
-        async def work(line: Line) -> bool:
+        async def work(line: Connection) -> bool:
             if not await line.fetch("raise_key_revision", revision):
                 return False
             await line.fetch("drop_keys")
@@ -117,7 +118,7 @@ class Records(Identities):
         await self._fetch_many("adopt", rows)
 
     async def read_events(self, after: int, limit: int) -> list[tuple[int, Event]]:
-        async def work(line: Line) -> Rows:
+        async def work(line: Connection) -> Rows:
             rows = await line.fetch("read_events", after, limit)
             if rows and rows[-1][0] - after > len(rows):
                 await _writers_done(line)
@@ -144,13 +145,13 @@ class Records(Identities):
         return count
 
 
-async def _locked(line: Line, keys: Sequence[tuple[str]]) -> dict[str, int]:
+async def _locked(line: Connection, keys: Sequence[tuple[str]]) -> dict[str, int]:
     """The counters that exist, locked until the end of the transaction."""
     rows = await line.fetch_many("throttle_lock", keys)
     return {row[0]: row[1] for row in rows}
 
 
-async def _writers_done(line: Line) -> None:
+async def _writers_done(line: Connection) -> None:
     """Wait for the transactions that are writing to the audit log now.
 
     A missing sequence number may belong to one of them: it was drawn before numbers

@@ -14,16 +14,18 @@ from typing import Final, Self
 
 from redis.exceptions import AuthenticationError, NoPermissionError
 
+from watchword.clocks import Entropy
 from watchword.core.limits import SWEEP_AFTER
 from watchword.errors import SettingsError, StoreUnavailable, WatchwordError
-from watchword.ports import Entropy, Event, Store
+from watchword.ports import Store
+from watchword.ports.audit import Event
 from watchword.reasons import reason_of
 from watchword.stores.redis.address import Address, address_of
 from watchword.stores.redis.cluster import Cluster
 from watchword.stores.redis.counters import Counters
 from watchword.stores.redis.keys import Keys
 from watchword.stores.redis.lists import Lists
-from watchword.stores.redis.node import Barrier, Lost, Node
+from watchword.stores.redis.node import Barrier, ConnectionLost, Node
 from watchword.stores.redis.servers import Servers, Single
 from watchword.stores.redis.streams import Streams
 
@@ -36,7 +38,7 @@ WAITS_FOR_DISK: Final = (7, 2)
 class RedisStore(Lists, Streams, Counters):
     """Implements every port of `ports.py`, with the help of `records`."""
 
-    far = True
+    is_remote = True
 
     @classmethod
     async def open(
@@ -118,7 +120,7 @@ async def _info(node: Node) -> dict[str, str]:
     """What `INFO` says of a server, by name. Raises StoreUnavailable."""
     try:
         (text,) = await node.exchange([("INFO",)])
-    except Lost as error:
+    except ConnectionLost as error:
         raise StoreUnavailable from error
     if isinstance(text, Exception):
         raise StoreUnavailable from text

@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 
 from watchword.errors import StoreUnavailable
 from watchword.stores.redis.address import Address
-from watchword.stores.redis.node import Lost, Node, Reply
+from watchword.stores.redis.node import ConnectionLost, Node, Reply
 from watchword.stores.redis.servers import Servers
 
 
@@ -61,7 +61,7 @@ class Cluster(Servers):
             try:
                 (ranges,) = await node.exchange([("CLUSTER", "SLOTS")])
                 self._by_slot = self._read(ranges, node)
-            except (Lost, ResponseError) as error:
+            except (ConnectionLost, ResponseError) as error:
                 fault = error
             else:
                 await self._forget()
@@ -85,5 +85,5 @@ class Cluster(Servers):
         masters = self.masters()
         for name, node in list(self._nodes.items()):
             if node not in masters:
-                await node.hang_up()
+                await node.close_idle()
                 del self._nodes[name]

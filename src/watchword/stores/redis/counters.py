@@ -19,12 +19,12 @@ Counts = dict[str, int | None]
 
 # Attempts to count. One fails only because another process counted first.
 TRIES: Final = 100
-PATIENCE: Final = 4.0
+ANSWER_TIMEOUT: Final = 4.0
 """Seconds for all attempts, with the wait for earlier calls of this process."""
 
 
 class Counters:
-    """Implements `ports.Throttle` and `ports.OnceOnly`."""
+    """Implements `ports.Throttle` and `ports.ReplayCache`."""
 
     _servers: Servers
     _keys: Keys
@@ -72,7 +72,7 @@ class Counters:
         if not names:
             return
         try:
-            async with asyncio.timeout(PATIENCE), self._turn:
+            async with asyncio.timeout(ANSWER_TIMEOUT), self._turn:
                 for _ in range(TRIES):
                     if await self._recounted(names, after):
                         return

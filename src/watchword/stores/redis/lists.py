@@ -15,17 +15,8 @@ import msgspec
 from watchword.core.limits import SWEEP_LOOK
 from watchword.core.session import Alive, Ended, Session
 from watchword.errors import StoreUnavailable
-from watchword.ports import (
-    Change,
-    Event,
-    OfAccount,
-    OfClient,
-    OneSession,
-    SessionPage,
-    SignedInBefore,
-    Which,
-    page_of,
-)
+from watchword.ports.audit import Event, SessionPage, page_of
+from watchword.ports.sessions import Before, ByAccount, ByClient, ById, Change, Selector
 from watchword.stores.redis.keys import BUCKETS, bucket_of
 from watchword.stores.redis.rows import version_of
 from watchword.stores.redis.scripts import Request, script
@@ -62,7 +53,7 @@ class Lists(Sessions):
         return page_of(found, onward, limit)
 
     async def end(
-        self, which: Which, reason: str, event: Event, limit: int
+        self, selector: Selector, reason: str, event: Event, limit: int
     ) -> list[Ended]:
         def ended(row: Session) -> Change | None:
             if row.revoked_at is not None:
@@ -74,11 +65,11 @@ class Lists(Sessions):
         done: list[Session] = []
         # Sessions that another process has ended, or an attempt without an answer.
         over: list[bytes] = []
-        onward: bytes | None = b"" if isinstance(which, OneSession) else which.after
+        onward: bytes | None = b"" if isinstance(selector, ById) else selector.after
         while onward is not None and len(done) < limit:
-            ids, onward = await self._candidates(which, onward)
+            ids, onward = await self._candidates(selector, onward)
             rows = await self._load(ids)
-            meant = [row for row in rows if row and _is_meant(row, which)]
+            meant = [row for row in rows if row and _is_meant(row, selector)]
             over += [row.id for row in meant if row.revoked_at is not None]
             live = [row for row in meant if row.revoked_at is None]
             while live and len(done) < limit:
@@ -145,13 +136,13 @@ class Lists(Sessions):
         raise StoreUnavailable
 
     async def _candidates(
-        self, which: Which, after: bytes
+        self, selector: Selector, after: bytes
     ) -> tuple[list[bytes], bytes | None]:
         """The next ids to look at for sessions that match, and where to go on."""
-        match which:
-            case OneSession(session_id):
+        match selector:
+            case ById(session_id):
                 return [session_id], None
-            case OfAccount(account_id):
+            case ByAccount(account_id):
                 return await self._page(account_id, after, PAGE)
         return await self._page(None, after, PAGE)
 
@@ -247,13 +238,13 @@ class Lists(Sessions):
         return sum(await self._servers.ask(*deleting)) if deleting else 0
 
 
-def _is_meant(row: Session, which: Which) -> bool:
-    match which:
-        case OneSession(session_id):
+def _is_meant(row: Session, selector: Selector) -> bool:
+    match selector:
+        case ById(session_id):
             return row.id == session_id
-        case OfAccount(account_id, but):
+        case ByAccount(account_id, but):
             return row.account_id == account_id and row.id != but
-        case OfClient(client_id):
+        case ByClient(client_id):
             return row.client_id == client_id
-        case SignedInBefore(instant):
+        case Before(instant):
             return row.authenticated_at < instant

@@ -26,7 +26,7 @@ Reply = Any
 
 # Two for batches of refreshes, two for revocations that wait, two for everything else.
 CONNECTIONS: Final = 6
-PATIENCE: Final = 2.0
+ANSWER_TIMEOUT: Final = 2.0
 """Seconds for an exchange: to get a connection, to open it and to get the answers."""
 WAITS_MS: Final = (10, 20, 40, 80, 160, 320, 640, 1730)
 """How long a revocation waits, in steps (ms). The disk is synchronised each second, and
@@ -34,7 +34,7 @@ that may lag. At each step the replicas are asked anew how far their disk is; by
 themselves they report it only once a second."""
 
 
-class Lost(Exception):
+class ConnectionLost(Exception):
     """Not all answers came. With `sent` the commands may have been carried out."""
 
     def __init__(self, *, sent: bool) -> None:
@@ -101,7 +101,7 @@ class Node:
         """
         sent = False
         try:
-            async with asyncio.timeout(PATIENCE + wait_ms / 1000), self._places:
+            async with asyncio.timeout(ANSWER_TIMEOUT + wait_ms / 1000), self._places:
                 life, connection = self._life, await self._connected()
                 sent = True
                 try:
@@ -119,8 +119,8 @@ class Node:
                 return replies
         except (RedisError, OSError, TimeoutError) as error:
             if sent:  # the idle connections lead to the same server, so they go too
-                await self.hang_up()
-            raise Lost(sent=sent) from error
+                await self.close_idle()
+            raise ConnectionLost(sent=sent) from error
 
     async def exchange_safely(self, commands: Sequence[Command]) -> list[Reply]:
         """The answers, once the writes are where `barrier` wants them.
@@ -143,7 +143,7 @@ class Node:
         return [
             share
             if is_safe or all(isinstance(reply, Exception) for reply in share)
-            else Lost(sent=True)
+            else ConnectionLost(sent=True)
             for share in told
         ]
 
@@ -164,7 +164,7 @@ class Node:
             raise
         return connection
 
-    async def hang_up(self) -> None:
+    async def close_idle(self) -> None:
         """Close all connections. One that is in use is closed after its exchange."""
         self._life += 1
         while self._idle:

@@ -13,7 +13,7 @@ import msgspec
 
 from watchword.core.session import Ended, Session
 from watchword.errors import StoreUnavailable
-from watchword.ports import Event
+from watchword.ports.audit import Event
 
 _Fields: Final = msgspec.defstruct(
     "_Fields",

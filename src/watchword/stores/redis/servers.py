@@ -27,7 +27,14 @@ from redis.exceptions import (
 
 from watchword.errors import Overloaded, StoreUnavailable
 from watchword.stores.redis.address import Address
-from watchword.stores.redis.node import PATIENCE, Barrier, Command, Lost, Node, Reply
+from watchword.stores.redis.node import (
+    ANSWER_TIMEOUT,
+    Barrier,
+    Command,
+    ConnectionLost,
+    Node,
+    Reply,
+)
 from watchword.stores.redis.scripts import Request
 
 PAUSES: Final = (0, 0, 0.02, 0.04, 0.08, 0.16, 0.32)
@@ -41,7 +48,7 @@ _REFUSALS: Final = (
 )
 
 
-class _Errand(msgspec.Struct):
+class _Pending(msgspec.Struct):
     """A request under way.
 
     `place` is its index among the answers, `to` a server to which another one has
@@ -126,13 +133,13 @@ class Servers(ABC):
             await self._quiet.wait()
         self._closed = True
         for node in self._nodes.values():
-            await node.hang_up()
+            await node.close_idle()
 
     async def _ask(self, requests: Sequence[Request]) -> list[Any]:
         answers: list[Any] = [None] * len(requests)
-        errands = [_Errand(n, one, one.command) for n, one in enumerate(requests)]
+        errands = [_Pending(n, one, one.command) for n, one in enumerate(requests)]
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + PATIENCE
+        deadline = loop.time() + ANSWER_TIMEOUT
         for pause in PAUSES:
             if pause:
                 await asyncio.sleep(pause)
@@ -146,10 +153,10 @@ class Servers(ABC):
         return answers
 
     async def _turn(
-        self, errands: Sequence[_Errand], answers: list[Any]
-    ) -> list[_Errand]:
+        self, errands: Sequence[_Pending], answers: list[Any]
+    ) -> list[_Pending]:
         """Send each request once; returns those that are to be sent again."""
-        shares: dict[tuple[Node, bool], list[_Errand]] = {}
+        shares: dict[tuple[Node, bool], list[_Pending]] = {}
         for errand in errands:
             node = errand.to or self.node_of(errand.request.slot)
             shares.setdefault((node, errand.request.durable), []).append(errand)
@@ -160,7 +167,7 @@ class Servers(ABC):
         told = (
             [await running[0]] if len(running) == 1 else await asyncio.gather(*running)
         )
-        again: list[_Errand] = []
+        again: list[_Pending] = []
         gone: set[Node] = set()
         for node, errand, reply in chain.from_iterable(told):
             if not isinstance(reply, Exception):
@@ -171,14 +178,14 @@ class Servers(ABC):
                 again.append(errand)
                 if _is_read_only(reply):
                     # The server's name may lead to another server by now.
-                    await node.hang_up()
+                    await node.close_idle()
                 if self._is_other(errand, reply, node):
                     gone.add(node)
         if gone:
             await self.look_around(gone)
         return again
 
-    def _is_other(self, errand: _Errand, error: Exception, node: Node) -> bool:
+    def _is_other(self, errand: _Pending, error: Exception, node: Node) -> bool:
         """Prepare a failed request to be sent again.
 
         Returns whether the error shows that the server is gone or no longer a master.
@@ -240,12 +247,12 @@ class Single(Servers):
 
 def is_unknown(error: BaseException | None) -> bool:
     """Whether a request that failed with this error may have been carried out."""
-    return isinstance(error, Lost) and error.sent
+    return isinstance(error, ConnectionLost) and error.sent
 
 
 def _is_final(request: Request, error: Exception) -> bool:
     """Whether a request must not be sent again after that error, or need not be."""
-    if isinstance(error, Lost):
+    if isinstance(error, ConnectionLost):
         return error.sent and not request.repeatable
     return not isinstance(error, _REFUSALS) and not _is_read_only(error)
 
@@ -259,8 +266,8 @@ def _is_read_only(error: Exception) -> bool:
 
 
 async def _run(
-    share: Sequence[_Errand], node: Node, *, durable: bool
-) -> list[tuple[Node, _Errand, Reply]]:
+    share: Sequence[_Pending], node: Node, *, durable: bool
+) -> list[tuple[Node, _Pending, Reply]]:
     """The answers of that server to these requests.
 
     If it did not answer, each request gets the same error.
@@ -275,7 +282,7 @@ async def _run(
             replies = await node.exchange_safely(commands)
         else:
             replies = await node.exchange(commands)
-    except (Lost, Overloaded) as error:
+    except (ConnectionLost, Overloaded) as error:
         return [(node, errand, error) for errand in share]
     answered = zip(commands, replies, strict=True)
     told = (reply for command, reply in answered if command is not _ASKING)

@@ -13,7 +13,9 @@ from typing import Any, Final, TypeVar
 
 from watchword.core.session import Session
 from watchword.errors import StoreUnavailable
-from watchword.ports import Change, Event, PartlyUnavailable
+from watchword.ports.audit import Event
+from watchword.ports.batches import PartialResult
+from watchword.ports.sessions import Change
 from watchword.stores.redis.keys import Keys, bucket_of
 from watchword.stores.redis.rows import (
     entry_at_rest,
@@ -70,9 +72,9 @@ class Sessions:
         # session with a revocation that is not safe yet is returned as it was before. A
         # `swap` of it then fails and its client is told to try again. The other
         # sessions of the batch need not wait.
-        before = self._doubted(ids)
+        before = self._unconfirmed(ids)
         rows = await self._load_each(ids)
-        unsure = before | self._doubted(ids)
+        unsure = before | self._unconfirmed(ids)
         if unsure:
             rows = [unsure.get(one, row) for one, row in zip(ids, rows, strict=True)]
         return _all_or_partly(rows)
@@ -103,7 +105,7 @@ class Sessions:
         ]
 
     async def swap(self, changes: Sequence[Change]) -> list[bool]:
-        unsure = self._doubted([change.before.id for change in changes])
+        unsure = self._unconfirmed([change.before.id for change in changes])
         sure = [change for change in changes if change.before.id not in unsure]
         swapped = iter(await self._swap_each(sure))
         return _all_or_partly(
@@ -129,13 +131,13 @@ class Sessions:
         try:
             told = await self._servers.ask_each(*requests)
         except BaseException:  # cancelled
-            self._doubt([changes[place].before for place in ending])
+            self._unconfirmed_until([changes[place].before for place in ending])
             raise
         for share, done in zip(shares, told, strict=True):
             if isinstance(done, StoreUnavailable):
                 if is_unknown(done.__cause__):
                     ended = set(share).intersection(ending)
-                    self._doubt([changes[place].before for place in ended])
+                    self._unconfirmed_until([changes[place].before for place in ended])
                 for place in share:
                     swapped[place] = done
                 continue
@@ -167,12 +169,12 @@ class Sessions:
             keys.slots[bucket], names, (*values, *noted), durable=durable
         )
 
-    def _doubt(self, rows: Iterable[Session]) -> None:
+    def _unconfirmed_until(self, rows: Iterable[Session]) -> None:
         if self._waits:
             now = asyncio.get_running_loop().time()
             self._unsure.update((row.id, (row, now)) for row in rows)
 
-    def _doubted(self, ids: Iterable[bytes]) -> dict[bytes, Session]:
+    def _unconfirmed(self, ids: Iterable[bytes]) -> dict[bytes, Session]:
         """Those of the sessions with a revocation in doubt, as they were before it.
 
         Also starts a task that makes sure of these revocations, where none is running.
@@ -224,11 +226,11 @@ def _all(outcomes: list[Outcome | StoreUnavailable]) -> list[Outcome]:
 
 
 def _all_or_partly(outcomes: list[Outcome | StoreUnavailable]) -> list[Outcome]:
-    """The outcomes. Raises PartlyUnavailable where some failed, and others did not.
+    """The outcomes. Raises PartialResult where some failed, and others did not.
 
     Raises StoreUnavailable where all failed.
     """
     faults = sum(isinstance(one, StoreUnavailable) for one in outcomes)
     if 0 < faults < len(outcomes):
-        raise PartlyUnavailable(outcomes)
+        raise PartialResult(outcomes)
     return _all(outcomes)

@@ -14,8 +14,10 @@ from zlib import crc32
 
 import msgspec
 
+from watchword.clocks import Entropy
 from watchword.errors import StoreUnavailable
-from watchword.ports import AuditLog, Cursor, Entropy, Feed
+from watchword.ports.audit import AuditLog
+from watchword.ports.sessions import Cursor, FeedPage
 from watchword.stores.redis.keys import BUCKETS, Keys
 from watchword.stores.redis.rows import entry_of, event_of
 from watchword.stores.redis.scripts import Request
@@ -47,7 +49,7 @@ class Streams:
     _entropy: Entropy
     _records: AuditLog
 
-    async def ended(self, after: Cursor | None, now: int, limit: int) -> Feed:
+    async def ended(self, after: Cursor | None, now: int, limit: int) -> FeedPage:
         asked = after or Cursor(b"", 0)
         life, clock, entries = await self._read_feed(_places(asked), limit)
         honoured = asked.incarnation == life and asked.sequence <= clock
@@ -64,7 +66,7 @@ class Streams:
         found = [entry_of(entry.value) for entry in entries]
         if max(shares.values(), default=0) == _share(limit):
             within = b" ".join(reached)
-            return Feed(found, Cursor(life, begun, within), now, more=True)
+            return FeedPage(found, Cursor(life, begun, within), now, more=True)
         # If the clocks of the servers agree, an entry that is written later gets a
         # place after the newest one. If they nearly agree, its place is within the
         # overlap. That also holds when a master with another clock takes over.
@@ -76,7 +78,7 @@ class Streams:
             sequence = min(begun, newest + OVERLAP if quiet else newest)
         else:  # no new entry: a cursor that was honoured stays good
             sequence = asked.sequence
-        return Feed(found, Cursor(life, sequence), now)
+        return FeedPage(found, Cursor(life, sequence), now)
 
     async def _read_feed(
         self, places: Sequence[bytes], limit: int

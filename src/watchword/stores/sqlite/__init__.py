@@ -17,19 +17,17 @@ from watchword.core.limits import AUDIT_RETENTION, END_LIMIT, SWEEP_AFTER, SWEEP
 from watchword.core.session import Alive, Ended, Session, known_until
 from watchword.core.throttle import Cost, give_back, take
 from watchword.errors import StoreUnavailable
-from watchword.ports import (
+from watchword.ports.audit import Event, SessionPage, page_of
+from watchword.ports.keys import SealedKey
+from watchword.ports.sessions import (
+    Before,
+    ByAccount,
+    ByClient,
+    ById,
     Change,
     Cursor,
-    Event,
-    Feed,
-    OfAccount,
-    OfClient,
-    OneSession,
-    SealedKey,
-    SessionPage,
-    SignedInBefore,
-    Which,
-    page_of,
+    FeedPage,
+    Selector,
 )
 from watchword.stores.sql_rows import (
     AFTER_ALL,
@@ -46,7 +44,7 @@ from watchword.stores.sqlite.identities import Identities
 class SqliteStore(Identities):
     """Implements every port of `ports.py` on one file."""
 
-    far = False
+    is_remote = False
     _sweep_from = b""
 
     # sessions
@@ -60,7 +58,7 @@ class SqliteStore(Identities):
 
     async def load(self, ids: Sequence[bytes]) -> list[Session | None]:
         try:
-            rows = self._near.executemany(
+            rows = self._loop_reader.executemany(
                 self._sql["load_session"], [(identifier,) for identifier in ids]
             )
             found = {row[0]: session_of(row) for row in rows}
@@ -96,20 +94,22 @@ class SqliteStore(Identities):
         suffix, mine = (
             ("", ()) if account_id is None else ("_of_account", (account_id,))
         )
-        ((count, end),) = await self._scan("stretch" + suffix, (begin, *mine, look))
+        ((count, end),) = await self._query_in_thread(
+            "stretch" + suffix, (begin, *mine, look)
+        )
         if not count:
             return SessionPage([])
         bounds = (begin, end, limit, *msgspec.structs.astuple(alive), *mine)
-        rows = await self._scan("list_sessions" + suffix, bounds)
+        rows = await self._query_in_thread("list_sessions" + suffix, bounds)
         found = [session_of(row) for row in rows]
         return page_of(found, end if count == look else None, limit)
 
     async def end(
-        self, which: Which, reason: str, event: Event, limit: int
+        self, selector: Selector, reason: str, event: Event, limit: int
     ) -> list[Ended]:
-        if isinstance(which, OneSession):
-            return await self._end([which.session_id], reason, event)
-        name, values, after = _search(which)
+        if isinstance(selector, ById):
+            return await self._end([selector.session_id], reason, event)
+        name, values, after = _search(selector)
         ended: list[Ended] = []
         onward: bytes | None = after
         while onward is not None and len(ended) < limit:
@@ -125,7 +125,7 @@ class SqliteStore(Identities):
 
         The second value is None after the last stretch.
         """
-        rows = await self._scan(name, (*values, after, SWEEP_LOOK, limit))
+        rows = await self._query_in_thread(name, (*values, after, SWEEP_LOOK, limit))
         return [one for one, meant in rows if meant], rows[-1][0] if rows else None
 
     async def _end(
@@ -147,7 +147,7 @@ class SqliteStore(Identities):
 
         return await self._writer.do(job, urgent=True)
 
-    async def ended(self, after: Cursor | None, now: int, limit: int) -> Feed:
+    async def ended(self, after: Cursor | None, now: int, limit: int) -> FeedPage:
         # Sequence order is commit order, since only one transaction of all processes
         # writes at a time. The end is read first: an entry that is committed between
         # the two reads comes twice, and none is missed.
@@ -161,7 +161,7 @@ class SqliteStore(Identities):
         if more := len(rows) == limit:
             sequence = rows[-1][0]
         entries = [Ended(*row[1:]) for row in rows]
-        return Feed(entries, Cursor(incarnation, sequence), now, more)
+        return FeedPage(entries, Cursor(incarnation, sequence), now, more)
 
     async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
         given = " ".join(roles)
@@ -236,7 +236,7 @@ class SqliteStore(Identities):
 
     async def load_keys(self) -> tuple[int, list[SealedKey]]:
         try:
-            with self._near:  # both reads see one snapshot
+            with self._loop_reader:  # both reads see one snapshot
                 revision = self._read("key_revision")[0][0]
                 rows = self._read("keys")
         except apsw.Error as error:
@@ -270,7 +270,7 @@ class SqliteStore(Identities):
             await self._write_many("adopt", rows)
 
     async def read_events(self, after: int, limit: int) -> list[tuple[int, Event]]:
-        rows = await self._scan("read_events", (after, limit))
+        rows = await self._query_in_thread("read_events", (after, limit))
         return [event_of(row) for row in rows]
 
     async def last_event(self) -> int:
@@ -283,11 +283,11 @@ class SqliteStore(Identities):
             connection.executemany(self._sql["feed_entry"], rows)
 
 
-def _search(which: OfAccount | OfClient | SignedInBefore) -> tuple[str, Row, bytes]:
+def _search(selector: ByAccount | ByClient | Before) -> tuple[str, Row, bytes]:
     """The statement that finds these sessions, its first values, and the first id."""
-    match which:
-        case OfAccount(account_id, but, after):
+    match selector:
+        case ByAccount(account_id, but, after):
             return "find_of_account", (account_id, but), after
-        case OfClient(client_id, after):
+        case ByClient(client_id, after):
             return "find_of_client", (client_id,), after
-    return "find_signed_in_before", (which.instant,), which.after
+    return "find_signed_in_before", (selector.instant,), selector.after

@@ -14,8 +14,9 @@ from typing import Any, Self
 
 import apsw
 
+from watchword.clocks import Entropy
 from watchword.errors import StoreUnavailable
-from watchword.ports import Entropy, Event
+from watchword.ports.audit import Event
 from watchword.reasons import reason_of
 from watchword.stores.sql_files import Migration, load_statements, path_of
 from watchword.stores.sql_rows import Row, event_row
@@ -59,25 +60,25 @@ class Connections:
             raise StoreUnavailable(message) from error
         self._sql = load_statements("sqlite")
         self._writer = Writer(connection)
-        self._near = connect(path)  # for the event loop: short reads by key
-        self._far = connect(path)  # for a thread: lists, one at a time
+        self._loop_reader = connect(path)  # for the event loop: short reads by key
+        self._thread_reader = connect(path)  # for a thread: lists, one at a time
         # A thread and not a lock: when the caller of a list is cancelled, the read goes
         # on, and no other read may use the connection meanwhile.
-        self._far_thread = ThreadPoolExecutor(1, "sqlite-reader")
+        self._reader_thread = ThreadPoolExecutor(1, "sqlite-reader")
 
     def _read(self, name: str, values: Sequence[Any] = ()) -> list[Row]:
         try:
-            return list(self._near.execute(self._sql[name], values))
+            return list(self._loop_reader.execute(self._sql[name], values))
         except apsw.Error as error:
             raise StoreUnavailable from error
 
-    async def _scan(self, name: str, values: Sequence[Any]) -> list[Row]:
+    async def _query_in_thread(self, name: str, values: Sequence[Any]) -> list[Row]:
         def read() -> list[Row]:
-            return list(self._far.execute(self._sql[name], values))
+            return list(self._thread_reader.execute(self._sql[name], values))
 
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._far_thread, read)
+            return await loop.run_in_executor(self._reader_thread, read)
         except (apsw.Error, RuntimeError) as error:  # RuntimeError: closed
             raise StoreUnavailable from error
 
@@ -105,10 +106,10 @@ class Connections:
             connection.executemany(self._sql["record"], map(event_row, events))
 
     async def check(self) -> None:
-        await self._scan("check", ())
+        await self._query_in_thread("check", ())
 
     async def close(self) -> None:
         await self._writer.close()
-        await asyncio.to_thread(self._far_thread.shutdown)
-        self._far.close()
-        self._near.close()
+        await asyncio.to_thread(self._reader_thread.shutdown)
+        self._thread_reader.close()
+        self._loop_reader.close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from watchword.errors import NameTaken
-from watchword.ports import Account, Client, Event
+from watchword.ports.accounts import Account
+from watchword.ports.audit import Event
+from watchword.ports.clients import Client
 from watchword.stores.sql_rows import (
     Row,
     account_of,
@@ -31,7 +33,7 @@ class Identities(Connections):
         return account_of(rows[0]) if rows else None
 
     async def list_accounts(self, *, after: str = "", limit: int) -> list[Account]:
-        rows = await self._scan("list_accounts", (after, limit))
+        rows = await self._query_in_thread("list_accounts", (after, limit))
         return [account_of(row) for row in rows]
 
     async def swap_account(
@@ -52,7 +54,7 @@ class Identities(Connections):
         return client_of(rows[0]) if rows else None
 
     async def list_clients(self, *, after: str = "", limit: int) -> list[Client]:
-        rows = await self._scan("list_clients", (after, limit))
+        rows = await self._query_in_thread("list_clients", (after, limit))
         return [client_of(row) for row in rows]
 
     async def swap_client(self, before: Client, after: Client, event: Event) -> bool:

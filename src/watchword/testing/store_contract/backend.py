@@ -13,7 +13,7 @@ import pytest
 
 from watchword.ports import Store
 from watchword.stores import open_store
-from watchword.testing.stand_ins import SeededEntropy
+from watchword.testing.fakes import SeededEntropy
 
 Result = TypeVar("Result")
 Job = Callable[[Store], Awaitable[Result]]

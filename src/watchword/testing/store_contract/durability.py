@@ -19,8 +19,10 @@ import pytest
 
 from watchword.core.limits import FEED_PAGE
 from watchword.core.session import Session
-from watchword.ports import Change, EventType, OneSession, Store
-from watchword.testing.stand_ins import START
+from watchword.ports import Store
+from watchword.ports.audit import EventType
+from watchword.ports.sessions import ById, Change
+from watchword.testing.fakes import START
 from watchword.testing.store_contract.backend import OnAStore, Place
 from watchword.testing.store_contract.examples import (
     a_client,
@@ -58,7 +60,7 @@ class DurabilityContract(OnAStore):
         store = await place.open("first")
         row, dead = on_terms(rotated(a_session(1))), a_session(2)
         await put(store, row, dead)
-        await store.end(OneSession(dead.id), "logout", an_event(), 1)
+        await store.end(ById(dead.id), "logout", an_event(), 1)
         cursor = (await store.ended(None, START, FEED_PAGE)).cursor
         account, key = an_account(), a_key()
         await store.add_account(account, an_event(EventType.ACCOUNT_CREATED))
@@ -177,7 +179,7 @@ async def _chain(store: Store, number: int) -> None:
             row = after
             _tell(row)
         if turn % 2:
-            await store.end(OneSession(row.id), "logout", an_event(), 1)
+            await store.end(ById(row.id), "logout", an_event(), 1)
             _tell(row.ended("logout", START))
 
 

@@ -10,12 +10,22 @@ from typing import Any, Final
 import msgspec
 
 from watchword.core.limits import LIST_LOOK
-from watchword.core.session import STRICT, Alive, Session, Terms, time_ordered_id
+from watchword.core.session import (
+    STRICT,
+    Alive,
+    Session,
+    SessionOptions,
+    time_ordered_id,
+)
 from watchword.core.throttle import Cost
-from watchword.ports import Account, Client, Event, EventType, SealedKey, Store
-from watchword.testing.stand_ins import START
+from watchword.ports import Store
+from watchword.ports.accounts import Account
+from watchword.ports.audit import Event, EventType
+from watchword.ports.clients import Client
+from watchword.ports.keys import SealedKey
+from watchword.testing.fakes import START
 
-TERMS: Final = Terms(
+TERMS: Final = SessionOptions(
     client_id="mobile",
     scope=("orders:read", "orders:write"),
     audience=("https://orders.example/", "https://stock.example/v2?x=1"),
@@ -75,11 +85,11 @@ def a_session(
     return msgspec.structs.replace(session, **fields)
 
 
-def on_terms(session: Session, terms: Terms = TERMS) -> Session:
+def on_terms(session: Session, options: SessionOptions = TERMS) -> Session:
     """That session as a sign-in on these terms makes it."""
     fixed = {
         name: value
-        for name, value in msgspec.structs.asdict(terms).items()
+        for name, value in msgspec.structs.asdict(options).items()
         if value is not None
     }
     return msgspec.structs.replace(session, **fixed)

@@ -14,15 +14,16 @@ import msgspec
 
 from watchword.core.limits import FEED_PAGE
 from watchword.core.session import Ended, Session
-from watchword.ports import Change, Cursor, OneSession, Store
-from watchword.testing.stand_ins import START
+from watchword.ports import Store
+from watchword.ports.sessions import ById, Change, Cursor
+from watchword.testing.fakes import START
 from watchword.testing.store_contract.backend import Crowd, Job, OnAStore
 from watchword.testing.store_contract.examples import a_session, an_event
 from watchword.testing.store_contract.sessions import put, sweep_up
 
 
 async def _end(store: Store, session: Session, at: int = START) -> None:
-    await store.end(OneSession(session.id), "logout", an_event(at=at), 1)
+    await store.end(ById(session.id), "logout", an_event(at=at), 1)
 
 
 def _ids(entries: Sequence[Ended]) -> set[bytes]:

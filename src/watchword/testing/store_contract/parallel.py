@@ -16,8 +16,10 @@ import msgspec
 from watchword.core.limits import FEED_PAGE
 from watchword.core.session import Session
 from watchword.errors import NameTaken
-from watchword.ports import Change, EventType, OfAccount, OneSession, Store
-from watchword.testing.stand_ins import START
+from watchword.ports import Store
+from watchword.ports.audit import EventType
+from watchword.ports.sessions import ByAccount, ById, Change
+from watchword.testing.fakes import START
 from watchword.testing.store_contract.backend import Crowd, Job, OnAStore
 from watchword.testing.store_contract.examples import (
     a_client,
@@ -80,8 +82,8 @@ class Parallel(OnAStore):
 
         async def ender(store: Store) -> list[Session]:
             for row in rows[:12]:
-                await store.end(OneSession(row.id), "logout", an_event(), 1)
-            while await store.end(OfAccount(identifier(1)), "all", an_event(), 5):
+                await store.end(ById(row.id), "logout", an_event(), 1)
+            while await store.end(ByAccount(identifier(1)), "all", an_event(), 5):
                 pass
             return []
 

@@ -8,8 +8,12 @@ from hypothesis.stateful import precondition, rule
 
 from watchword.core import limits
 from watchword.errors import NameTaken
-from watchword.ports import Account, Client, EventType, Store
+from watchword.ports import Store
+from watchword.ports.accounts import Account
+from watchword.ports.audit import EventType
+from watchword.ports.clients import Client
 from watchword.testing.store_contract.backend import Place
+from watchword.testing.store_contract.differential import Pair
 from watchword.testing.store_contract.examples import (
     TERMS,
     a_client,
@@ -18,7 +22,6 @@ from watchword.testing.store_contract.examples import (
     an_account,
     an_event,
 )
-from watchword.testing.store_contract.pair import Pair
 from watchword.testing.store_contract.sessions import sweep_up
 
 _picks = st.integers(0, 1000)

@@ -15,8 +15,10 @@ import pytest
 
 from watchword.core.throttle import Cost
 from watchword.errors import NameTaken
-from watchword.ports import Client, Event, EventType, Store
-from watchword.testing.stand_ins import START
+from watchword.ports import Store
+from watchword.ports.audit import Event, EventType
+from watchword.ports.clients import Client
+from watchword.testing.fakes import START
 from watchword.testing.store_contract.backend import OnAStore
 from watchword.testing.store_contract.examples import (
     TERMS,

@@ -27,17 +27,16 @@ from hypothesis.stateful import (
 from watchword.core import limits
 from watchword.core.limits import FEED_PAGE
 from watchword.core.session import STRICT, Alive, Ended, Session
-from watchword.ports import (
+from watchword.ports import Store
+from watchword.ports.audit import Event, EventType
+from watchword.ports.sessions import (
+    Before,
+    ByAccount,
+    ByClient,
+    ById,
     Change,
     Cursor,
-    Event,
-    EventType,
-    OfAccount,
-    OfClient,
-    OneSession,
-    SignedInBefore,
-    Store,
-    Which,
+    Selector,
 )
 from watchword.testing.store_contract.backend import Backend, Place
 from watchword.testing.store_contract.examples import (
@@ -142,7 +141,7 @@ class Histories(RecordRules):
         written = [c.after for c, hit in zip(changes, done, strict=True) if hit]
         self.sessions.extend(written)
 
-    def end(self, which: Which) -> None:
+    def end(self, which: Selector) -> None:
         """End sessions in steps of two; the engine does it in steps of 500."""
 
         async def all_of_it(store: Store) -> set[Ended]:
@@ -152,7 +151,7 @@ class Histories(RecordRules):
                 event = an_event(at=self.clock(), reason="end")
                 step = await store.end(rest, "end", event, 2)
                 ended += step
-                if isinstance(rest, SignedInBefore | OfClient) and step:
+                if isinstance(rest, Before | ByClient) and step:
                     last = max(entry.session_id for entry in step)
                     rest = msgspec.structs.replace(rest, after=last)
                 if len(step) < 2:
@@ -165,29 +164,29 @@ class Histories(RecordRules):
     @rule(number=_picks)
     def end_one(self, number: int) -> None:
         """A logout."""
-        self.end(OneSession(self.pick(number, newest=False).id))
+        self.end(ById(self.pick(number, newest=False).id))
 
     @rule(account=_accounts)
     def end_all(self, account: int) -> None:
         """A logout everywhere."""
-        self.end(OfAccount(identifier(account)))
+        self.end(ByAccount(identifier(account)))
 
     @precondition(lambda self: self.sessions)
     @rule(number=_picks)
     def end_all_but(self, number: int) -> None:
         """A logout everywhere else: one session of the account is kept."""
         kept = self.pick(number, newest=False)
-        self.end(OfAccount(kept.account_id, kept.id))
+        self.end(ByAccount(kept.account_id, kept.id))
 
     @rule(ago=st.integers(0, 2 * limits.SECOND))
     def end_before(self, ago: int) -> None:
         """End the sessions from before an instant, as after a restored backup."""
-        self.end(SignedInBefore(self.clock() - ago))
+        self.end(Before(self.clock() - ago))
 
     @rule(client_id=st.sampled_from(["first-party", TERMS.client_id]))
     def end_of_client(self, client_id: str) -> None:
         """End a client's sessions, as after it was disabled."""
-        self.end(OfClient(client_id))
+        self.end(ByClient(client_id))
 
     @rule(account=_accounts, roles=_roles)
     def assign_roles(self, account: int, roles: list[str]) -> None:

@@ -22,18 +22,10 @@ from watchword.core.limits import (
     SWEEP_LIMIT,
 )
 from watchword.core.session import STRICT, Alive, Ended, Policy, Session
-from watchword.ports import (
-    Change,
-    EventType,
-    OfAccount,
-    OfClient,
-    OneSession,
-    SessionPage,
-    SignedInBefore,
-    Store,
-    Which,
-)
-from watchword.testing.stand_ins import START
+from watchword.ports import Store
+from watchword.ports.audit import EventType, SessionPage
+from watchword.ports.sessions import Before, ByAccount, ByClient, ById, Change, Selector
+from watchword.testing.fakes import START
 from watchword.testing.store_contract.backend import OnAStore
 from watchword.testing.store_contract.examples import (
     a_cost,
@@ -217,7 +209,7 @@ class Sessions(OnAStore):
             a_session(7, now=now, idle_expires_at=now + 1, expires_at=now + 1),
         ]
         await put(store, *rows)
-        await store.end(OneSession(rows[0].id), "logout", an_event(), 10)
+        await store.end(ById(rows[0].id), "logout", an_event(), 10)
         alive = Alive.at(now, policy)
         assert [row for row in rows if now >= row.ends_at(policy)] == rows[1:5]
         for account_id in (identifier(1), None):
@@ -271,19 +263,19 @@ class Sessions(OnAStore):
         }
         await put(store, *rows.values())
 
-        async def end(which: Which) -> set[bytes]:
+        async def end(which: Selector) -> set[bytes]:
             ended = await store.end(which, "test", an_event(), 10)
             return {entry.session_id for entry in ended}
 
-        assert await end(OneSession(a_session(9).id)) == set()
-        assert await end(OfClient("nobody")) == set()
+        assert await end(ById(a_session(9).id)) == set()
+        assert await end(ByClient("nobody")) == set()
         apps = {rows["app"].id, rows["app too"].id}
-        assert await end(OfClient("mobile")) == apps
-        assert await end(OfAccount(identifier(1), rows["kept"].id)) == {rows["mine"].id}
-        assert await end(SignedInBefore(START)) == {rows["old"].id}
-        assert await end(OneSession(rows["other"].id)) == {rows["other"].id}
+        assert await end(ByClient("mobile")) == apps
+        assert await end(ByAccount(identifier(1), rows["kept"].id)) == {rows["mine"].id}
+        assert await end(Before(START)) == {rows["old"].id}
+        assert await end(ById(rows["other"].id)) == {rows["other"].id}
         assert await _alive(store) == {rows["kept"].id, rows["edge"].id}
-        assert await end(OfAccount(identifier(2))) == {rows["edge"].id}
+        assert await end(ByAccount(identifier(2))) == {rows["edge"].id}
 
     async def test_end_writes_row_feed_and_event(self, store: Store) -> None:
         """Each session ended has its reason, one feed entry and one event."""
@@ -291,7 +283,7 @@ class Sessions(OnAStore):
         await put(store, *rows)
         at = START + 7
         event = an_event(at=at, reason="logout", by="user")
-        ended = await store.end(OfAccount(identifier(1)), "logout", event, 10)
+        ended = await store.end(ByAccount(identifier(1)), "logout", event, 10)
         entries = [row.ended("logout", at).feed_entry() for row in rows]
         assert sorted(ended, key=_by_session) == entries
         assert await store.load([row.id for row in rows]) == [
@@ -311,8 +303,8 @@ class Sessions(OnAStore):
         """Ending again changes nothing, returns nothing and records nothing."""
         row = a_session()
         await put(store, row)
-        await store.end(OneSession(row.id), "logout", an_event(at=START), 10)
-        for which in (OneSession(row.id), OfAccount(row.account_id)):
+        await store.end(ById(row.id), "logout", an_event(at=START), 10)
+        for which in (ById(row.id), ByAccount(row.account_id)):
             again = an_event(at=START + SECOND)
             assert await store.end(which, "again", again, 10) == []
         assert await store.load([row.id]) == [row.ended("logout", START)]
@@ -324,16 +316,16 @@ class Sessions(OnAStore):
         await put(store, *(a_session(number) for number in range(5)))
         counts = []
         for _ in range(3):
-            ended = await store.end(OfAccount(identifier(1)), "all", an_event(), 2)
+            ended = await store.end(ByAccount(identifier(1)), "all", an_event(), 2)
             counts.append(len(ended))
         assert counts == [2, 2, 1]
         assert await _alive(store) == set()
 
     @pytest.mark.parametrize(
-        "which", [SignedInBefore(START + 1), OfClient("first-party")], ids=repr
+        "which", [Before(START + 1), ByClient("first-party")], ids=repr
     )
     async def test_end_by_the_walk_goes_on_where_it_left_off(
-        self, store: Store, which: SignedInBefore | OfClient
+        self, store: Store, which: Before | ByClient
     ) -> None:
         """Steps over all sessions take the lowest ids first, and follow `after`."""
         rows = [a_session(number) for number in range(6)]
@@ -351,7 +343,7 @@ class Sessions(OnAStore):
             row = a_session(number, account=number)
             await put(store, row)
             if move == "end":
-                await store.end(OneSession(row.id), "logout", an_event(), 10)
+                await store.end(ById(row.id), "logout", an_event(), 10)
             else:
                 await store.assign_roles(row.account_id, ("admin",))
             assert await store.swap([Change(row, rotated(row))]) == [False]
@@ -362,7 +354,7 @@ class Sessions(OnAStore):
         """New roles are in every live session of the account and in no other."""
         mine, dead, other = a_session(1), a_session(2), a_session(3, account=2)
         await put(store, mine, dead, other)
-        await store.end(OneSession(dead.id), "logout", an_event(), 10)
+        await store.end(ById(dead.id), "logout", an_event(), 10)
         await store.assign_roles(identifier(1), ("admin", "writer"))
         now_mine, now_dead, now_other = await store.load([mine.id, dead.id, other.id])
         assert now_mine == msgspec.structs.replace(
@@ -386,7 +378,7 @@ class Sessions(OnAStore):
         over = a_session(3, idle_expires_at=edge - 1)
         ended = a_session(4, idle_expires_at=edge - 1)
         await put(store, over, live, ended, lately)
-        await store.end(OneSession(ended.id), "logout", an_event(at=now), 10)
+        await store.end(ById(ended.id), "logout", an_event(at=now), 10)
         assert await sweep_up(store, now) >= 2
         rows = await store.load([live.id, lately.id, over.id, ended.id])
         assert rows == [live, lately, None, None]
@@ -409,7 +401,7 @@ class Sessions(OnAStore):
         """Feed entries past `until`, and records past their retention, are deleted."""
         row, kept = a_session(1), a_session(2)
         await put(store, row)
-        await store.end(OneSession(row.id), "logout", an_event(at=START), 10)
+        await store.end(ById(row.id), "logout", an_event(at=START), 10)
         await store.take([a_cost()], START)
         until = row.ended("logout", START).feed_entry().until
         await sweep_up(store, until - 1)

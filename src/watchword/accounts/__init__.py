@@ -1,0 +1,1 @@
+"""Accounts: people and programs that sign in with name and password."""

@@ -1,0 +1,132 @@
+"""One request to an API: which token goes with it, and what a 401 means.
+
+    another origin ............ sent without token and proof
+    401 use_dpop_nonce ........ sent again with the nonce, once at most
+    401 invalid_token ......... refreshed and sent again, once at most
+    any other answer .......... returned to the caller
+
+A request is sent again only if its body can be sent twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Mapping
+from typing import Any, Final, NamedTuple, TypeVar
+
+from watchword.client.refresher import Refresher
+from watchword.client.runners import Step
+from watchword.client.session import StoredSession, problem_code
+from watchword.errors import (
+    TokenExpired,
+    TokenNonceNeeded,
+    TokenRevoked,
+)
+
+Result = TypeVar("Result")
+
+UNAUTHORIZED: Final = 401
+_ERROR: Final = re.compile(r'\berror="([a-z_]+)"')
+_INVALID: Final = "invalid_token"  # RFC 6750 §3.1
+# Seconds. If an API refuses a token that was issued just now, for example because it is
+# for another audience, it would refuse the next one too. Without this bound each such
+# refusal would cause a rotation.
+YOUNG: Final = 5.0
+
+
+class Asked(NamedTuple):
+    """A request, and whether the token may go with it.
+
+    `url` is without query and fragment. `repeatable` says that the body can be sent
+    twice.
+    """
+
+    method: str
+    url: str
+    origin: str
+    allowed: bool
+    repeatable: bool
+
+
+class Reply(NamedTuple):
+    """An answer: the `error` of its challenge (RFC 6750 §3), and Watchword's own code.
+
+    Both are empty unless it is a 401 to a request that carried our token.
+    """
+
+    error: str = ""
+    code: str = ""
+    nonce: str | None = None
+
+    @classmethod
+    def of(cls, status: int, headers: Mapping[str, str], body: bytes) -> Reply:
+        """The reply in an API's answer. The body is read only where it is a 401."""
+        nonce = headers.get("DPoP-Nonce")
+        if status != UNAUTHORIZED:
+            return cls(nonce=nonce)
+        found = _ERROR.search(headers.get("WWW-Authenticate", ""))
+        return cls(found[1] if found else "", problem_code(body), nonce)
+
+
+class Pass(NamedTuple):
+    """A step: send the request with these headers. Its result is a Reply."""
+
+    headers: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"Pass({', '.join(self.headers)})"
+
+
+Passing = Generator[Step | Pass, Any, Result]
+
+
+def attend(keeper: Refresher, asked: Asked) -> Passing[None]:
+    """The steps of one request, until an answer is the caller's.
+
+    Raises what `Refresher.fresh` raises. Raises TokenExpired or TokenNonceNeeded
+    where the body cannot be sent twice: then the caller has to make the request
+    anew.
+    """
+    if not asked.allowed:
+        yield Pass({})
+        return
+    held = yield from keeper.fresh()
+    reply: Reply = yield Pass(_headers(keeper, held, asked))
+    proved = refreshed = False
+    while True:
+        prover = keeper.prover_of(held)
+        if prover is not None:
+            prover.note(reply.nonce, asked.origin)
+        if reply.error == TokenNonceNeeded.code and reply.nonce and not proved:
+            proved = True
+            fault: Exception = TokenNonceNeeded(reply.nonce)
+        elif not refreshed and _may_help(keeper, reply):
+            refreshed = True
+            held = yield from keeper.fresh(refused=held.access_token)
+            fault = TokenExpired(
+                "The access token had expired, and is refreshed now; but the body of "
+                "this request cannot be sent twice. Make the request anew."
+            )
+        else:
+            return
+        if not asked.repeatable:
+            raise fault
+        reply = yield Pass(_headers(keeper, held, asked))
+
+
+def _may_help(keeper: Refresher, reply: Reply) -> bool:
+    """Whether a refresh may help: it brings a new token, or tells the session's end."""
+    if reply.error != _INVALID:
+        return False
+    known = reply.code in {TokenExpired.code, TokenRevoked.code}
+    return known or keeper.age() >= YOUNG
+
+
+def _headers(keeper: Refresher, held: StoredSession, asked: Asked) -> dict[str, str]:
+    headers = {"Authorization": f"{held.scheme} {held.access_token}"}
+    prover = keeper.prover_of(held)
+    if prover is not None:
+        headers |= prover.headers(
+            asked.method, asked.url, asked.origin, held.access_token
+        )
+    return headers

@@ -1,0 +1,356 @@
+"""The keeper of one session: which task refreshes, when, and which tasks wait for it.
+
+When a token is due, one of all tasks and threads refreshes it, under the lock that
+processes share. Once it has the lock it reads the file again, because another process
+may have refreshed meanwhile. The other tasks go on with the token that they have. They
+wait only when that token has expired or was refused.
+
+Like `session.py` this module yields steps and does no I/O: reading and writing the file
+is a step. Only the lock is tried here, since that costs no more than a system call.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from watchword.client import proof, session
+from watchword.client.clock import Clocks, Instant, Random
+from watchword.client.file import Memory, TokenFile
+from watchword.client.proof import Prover
+from watchword.client.runners import Disk, Exchange, Flight, Follow
+from watchword.client.session import (
+    Issuer,
+    Keep,
+    RefreshSchedule,
+    Send,
+    StoredSession,
+    Talk,
+    Wait,
+)
+from watchword.errors import (
+    SettingsError,
+    SignedOut,
+    TokenFileError,
+    TryAgain,
+    Unreachable,
+    WatchwordError,
+)
+
+Result = TypeVar("Result")
+
+# Seconds: longer than any task talks to the server, with all its attempts.
+EXCHANGE_TIMEOUT: Final = 120.0
+# Seconds between two looks at a lock that another process holds, drawn at random.
+LOOK_FROM, LOOK_TO = 0.005, 0.03
+
+
+class Refresher:
+    """One session and its refreshes. All tasks and threads that use it share it."""
+
+    def __init__(
+        self,
+        issuer: Issuer,
+        store: Memory | TokenFile,
+        *,
+        dpop: bool | proof.Key,
+        clocks: Clocks,
+        draws: Random,
+    ) -> None:
+        self._issuer = issuer
+        self._store = store
+        self._dpop = dpop
+        self._clocks = clocks
+        self._draws = draws
+        self._held: StoredSession | None = None
+        self._due = RefreshSchedule(Instant(0, 0), 0, 0)
+        self._prover: tuple[str | None, Prover] | None = None
+        self._guard = threading.Lock()
+        self._flight: tuple[int, Flight] | None = None
+        self._told_to_wait: tuple[Instant, TryAgain] | None = None
+
+    def fresh(self, refused: str | None = None) -> Exchange[StoredSession]:
+        """The session, with an access token that works and is not the `refused` one.
+
+        Raises SignedOut where there is no session, and another RefreshError in the call
+        that finds out that the session has ended. Raises TryAgain where no token that
+        works can be had now, and TokenFileError.
+        """
+        while True:
+            if self._held and self._is_fresh(refused):
+                return self._held
+            mine, flight = self._take_off()
+            if mine:
+                yield from self._fly(flight, self._renew(refused), shared=True)
+                # Returned even if it is due again already: the network may be that
+                # slow.
+                if self._held is None:
+                    raise SignedOut
+                return self._held
+            if not self._works(refused):
+                error = yield from self._follow(flight)
+                if error is not None:
+                    raise error
+            if self._held and self._works(refused):
+                return self._held
+
+    def sign_in(self, username: str, password: str) -> Exchange[None]:
+        """Make a new session, in place of the one that is held, and end that one.
+
+        Raises the error that the server answers with, and TokenFileError.
+        """
+        yield from self._alone(self._sign_in(username, password))
+
+    def sign_out(self) -> Exchange[None]:
+        """End the session. After TryAgain was raised it is still held."""
+        yield from self._alone(self._sign_out())
+
+    def age(self) -> float:
+        """For how many seconds the access token has been held."""
+        return self._clocks.since(self._due.since)
+
+    def prover_of(self, held: StoredSession) -> Prover | None:
+        """The prover of the key that a session is bound to; None for a Bearer session.
+
+        Raises SettingsError where the key was not given, and TokenFileError where the
+        one in the file is damaged.
+        """
+        if held.scheme == "Bearer":
+            return None
+        if self._prover is None or self._prover[0] != held.key:
+            self._prover = held.key, self._new_prover(held.key)
+        return self._prover[1]
+
+    def _new_prover(self, pem: str | None) -> Prover:
+        if pem is not None:
+            try:
+                key = proof.from_pem(pem)
+            except ValueError:
+                raise TokenFileError("The key in the token file is damaged.") from None
+        elif isinstance(self._dpop, bool):
+            message = "dpop: the session is bound to a key that was handed in: give it"
+            raise SettingsError([message])
+        else:
+            key = self._dpop
+        return Prover(key, self._clocks, self._draws)
+
+    def _renew(self, refused: str | None) -> Exchange[None]:
+        yield from self._look()
+        if self._is_fresh(refused):
+            return
+        works = partial(self._works, refused)
+        # The server has asked to wait. Without this check the waiting tasks would ask
+        # it one after the other, each with all its attempts.
+        if self._told_to_wait is not None and not works():
+            told, fault = self._told_to_wait
+            if self._clocks.since(told) < fault.retry_after:
+                raise fault
+        yield from self._locked(self._renew_alone(refused), unless=works)
+
+    def _look(self) -> Exchange[StoredSession]:
+        """Read the session from the file and hold it. Raises SignedOut."""
+        found = yield from self._read()
+        if found is None:
+            self._held = None
+            raise SignedOut
+        self._hold(found, self._clocks.wall() - found.fetched_at)
+        return found
+
+    # What is done with the lock
+
+    def _renew_alone(self, refused: str | None) -> Exchange[None]:
+        found = yield from self._look()
+        if self._is_fresh(refused):
+            return
+        if self._works(refused):
+            # The refresh comes ahead of time: if it fails, the present token still
+            # works and the next attempt comes later.
+            try:
+                yield from self._refresh(found, attempts=1)
+            except TryAgain as fault:
+                self._postpone(fault.retry_after)
+            if self._works(refused):
+                return
+        try:
+            # `self._held`, since it has the retry key that may have been sent already.
+            yield from self._refresh(self._held or found, session.ATTEMPTS)
+        except TryAgain as fault:
+            self._told_to_wait = self._clocks.now(), fault
+            raise
+
+    def _refresh(self, held: StoredSession, attempts: int) -> Exchange[StoredSession]:
+        prover = self.prover_of(held)
+        return (yield from self._talk(self._issuer.refresh(held, prover, attempts)))
+
+    def _sign_in(self, username: str, password: str) -> Exchange[None]:
+        old: StoredSession | None = None
+        # A file that cannot be read is replaced: its error message advises to sign in
+        # again.
+        with suppress(WatchwordError):
+            old = yield from self._read()
+        prover = pem = None
+        if self._dpop is True:
+            pem = proof.to_pem(proof.new_key())
+        if self._dpop:
+            prover = self._new_prover(pem)
+            self._prover = pem, prover
+        yield from self._talk(self._issuer.sign_in(username, password, prover, pem))
+        if old is not None:
+            # No process holds the old session any more. If ending it fails, it expires
+            # after it has been idle for long enough.
+            yield from self._talk(self._issuer.end(old))
+
+    def _sign_out(self) -> Exchange[None]:
+        held = yield from self._read()
+        if held is not None:
+            yield from self._talk(self._issuer.sign_out(held))
+        self._held = None
+
+    def _read(self) -> Exchange[StoredSession | None]:
+        held: StoredSession | None = yield from self._disk(self._store.read)
+        if held is not None:
+            session.check_issuer(held, self._issuer.url)
+        return held
+
+    def _disk(self, work: Callable[[], Any]) -> Exchange[Any]:
+        if not self._store.on_disk:
+            return work()
+        done, error = yield Disk(partial(_outcome, work))
+        if error is not None:
+            raise error
+        return done
+
+    def _talk(self, talk: Talk[Result]) -> Exchange[Result]:
+        """Run a conversation with the issuer, and store what it says must be kept."""
+        sent = self._clocks.now()
+        outcome: Any = None
+        try:
+            while True:
+                step = talk.send(outcome)
+                if isinstance(step, Keep):
+                    write = partial(self._store.write, step.held)
+                    outcome = yield from self._disk(write)
+                    self._hold(step.held, self._clocks.since(sent))
+                    continue
+                if isinstance(step, Send):
+                    sent = self._clocks.now()
+                outcome = yield step
+        except StopIteration as done:
+            result: Result = done.value
+            return result
+        finally:
+            talk.close()
+
+    # The session in memory
+
+    def _hold(self, held: StoredSession | None, age: float) -> None:
+        known = self._held
+        self._held = held
+        if held is None or (known and known.access_token == held.access_token):
+            return
+        self._due = RefreshSchedule.of(held, age, self._clocks.now(), self._draws)
+
+    def _is_fresh(self, refused: str | None) -> bool:
+        """Whether the token works and is not due for a refresh yet."""
+        return self._works(refused) and self.age() < self._due.refresh
+
+    def _works(self, refused: str | None) -> bool:
+        held = self._held
+        return (
+            held is not None
+            and held.access_token != refused
+            and self.age() < self._due.stale
+        )
+
+    def _postpone(self, seconds: float = 0) -> None:
+        if self._held is not None:
+            pause = max(seconds, session.POSTPONED * self._held.life)
+            self._due = self._due._replace(refresh=self.age() + pause)
+
+    # Which task goes first
+
+    def _take_off(self) -> tuple[bool, Flight]:
+        """Whether this task is the one to refresh, and the flight that others wait for.
+
+        If another task refreshes already, the flight is that task's.
+        """
+        with self._guard:
+            # A flight that was under way when this process was forked goes on in the
+            # parent process only.
+            if self._flight is not None and self._flight[0] == os.getpid():
+                return False, self._flight[1]
+            flight: Flight = Flight()
+            flight.set_running_or_notify_cancel()  # so a waiting task cannot cancel it
+            self._flight = os.getpid(), flight
+            return True, flight
+
+    def _fly(
+        self, flight: Flight, steps: Exchange[None], *, shared: bool
+    ) -> Exchange[None]:
+        """Run the steps as this flight, and end it.
+
+        With `shared` an error is raised in all tasks that wait for the flight too.
+        """
+        error: WatchwordError | None = None
+        try:
+            yield from steps
+        except WatchwordError as raised:
+            error = raised if shared else None
+            raise
+        finally:
+            with self._guard:
+                self._flight = None
+            flight.set_result(error)
+
+    def _follow(self, flight: Flight) -> Exchange[WatchwordError | None]:
+        """Wait for a flight and return its error, or None.
+
+        Raises Unreachable where it does not end within EXCHANGE_TIMEOUT.
+        """
+        yield Follow(flight, EXCHANGE_TIMEOUT)
+        if not flight.done():
+            raise Unreachable("A refresh in this process does not end.")
+        return flight.result()
+
+    def _alone(self, steps: Exchange[None]) -> Exchange[None]:
+        """Run the steps with the lock, after any flight that is under way."""
+        while True:
+            mine, flight = self._take_off()
+            if mine:
+                yield from self._fly(flight, self._locked(steps), shared=False)
+                return
+            yield from self._follow(flight)  # its error belongs to that flight only
+
+    def _locked(
+        self, steps: Exchange[None], unless: Callable[[], bool] = lambda: False
+    ) -> Exchange[None]:
+        """Run the steps with the lock of the file.
+
+        While another process has the lock, `unless` says whether to give up instead of
+        waiting. Raises TokenFileError where the lock is not released within
+        EXCHANGE_TIMEOUT.
+        """
+        began = self._clocks.now()
+        while not self._store.try_lock():
+            if unless():
+                self._postpone()
+                return
+            if self._clocks.since(began) > EXCHANGE_TIMEOUT:
+                raise TokenFileError("Another process holds the token file's lock.")
+            yield Wait(self._draws.between(LOOK_FROM, LOOK_TO))
+        try:
+            yield from steps
+        finally:
+            self._store.unlock()
+
+
+def _outcome(work: Callable[[], Any]) -> tuple[Any, TokenFileError | None]:
+    """The result of the work, and its error: a driver cannot raise into a generator."""
+    try:
+        return work(), None
+    except TokenFileError as error:
+        return None, error

@@ -1,0 +1,104 @@
+"""The audit log: what happened, who did it, from where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from watchword.core.session import Session
+
+
+class EventType(StrEnum):
+    """What the audit log records; names as in the OWASP Logging Vocabulary."""
+
+    SIGN_IN = "authn_login_success"
+    SIGN_IN_FAILED = "authn_login_fail"
+    SIGN_IN_THROTTLED = "excess_rate_limit_exceeded"
+    PASSWORD_CHANGED = "authn_password_change"
+    ACCOUNT_CREATED = "user_created"
+    ACCOUNT_CHANGED = "user_updated"
+    ACCOUNT_DELETED = "user_deleted"
+    TOKEN_REUSE = "authn_token_reuse"
+    TOKEN_RETRY = "authn_token_retry"
+    TOKEN_REWOUND = "authn_token_rewound"
+    SESSION_REVOKED = "authn_token_revoked"
+    KEY_CHANGED = "signing_key_updated"
+    CLIENT_CREATED = "client_created"
+    CLIENT_CHANGED = "client_updated"
+    CLIENT_FAILED = "client_authn_fail"
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One audit record. Never holds a token, a password or a retry key."""
+
+    type: EventType
+    at: int
+    account_id: bytes | None = None
+    session_id: bytes | None = None
+    client_id: str | None = None
+    address: str = ""
+    detail: Mapping[str, str | int | bool] = {}
+
+    @classmethod
+    def about(
+        cls,
+        kind: EventType,
+        session: Session,
+        address: str,
+        at: int,
+        **detail: str | int | bool,
+    ) -> Event:
+        """An event of one session."""
+        return cls(
+            type=kind,
+            at=at,
+            account_id=session.account_id,
+            session_id=session.id,
+            client_id=session.client_id,
+            address=address,
+            detail=detail,
+        )
+
+
+class SessionPage(msgspec.Struct, frozen=True):
+    """Some sessions, newest first. `onward` is the `after` of the next page, if any.
+
+    A page may be short or empty although another one follows.
+    """
+
+    sessions: Sequence[Session]
+    onward: bytes | None = None
+
+
+def page_of(found: Sequence[Session], onward: bytes | None, limit: int) -> SessionPage:
+    """The first `limit` sessions of those found, as a page.
+
+    `onward` is the last id that the store looked at, or None at the end of the list.
+    """
+    if len(found) < limit:
+        return SessionPage(found, onward)
+    return SessionPage(found[:limit], found[limit - 1].id)
+
+
+class AuditLog(Protocol):
+    """Audit events, in the order in which they were committed."""
+
+    async def record(self, event: Event) -> None:
+        """Write an event that belongs to no other change."""
+
+    async def adopt(self, events: Sequence[tuple[str, Event]]) -> None:
+        """Write events that another store committed. Each comes with its place there.
+
+        An event with a place that is already known is left out. So a process that was
+        cut off after handing events over, and before deleting them there, can hand them
+        over again.
+        """
+
+    async def read_events(self, after: int, limit: int) -> list[tuple[int, Event]]:
+        """Events and their sequence numbers, following `after`, oldest first."""
+
+    async def last_event(self) -> int:
+        """The newest sequence number, 0 where there is none."""

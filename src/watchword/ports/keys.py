@@ -1,0 +1,32 @@
+"""The ring of signing keys at rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from watchword.ports.audit import Event
+
+
+class SealedKey(msgspec.Struct, frozen=True):
+    """A signing key at rest: the private key under AES-256-GCM."""
+
+    kid: str
+    alg: str
+    state: str
+    sealed: bytes
+    changed_at: int
+
+
+class KeyStore(Protocol):
+    """The ring of signing keys, read and written as a whole."""
+
+    async def load_keys(self) -> tuple[int, list[SealedKey]]:
+        """The ring and its revision; revision 0 is the empty ring of a new store."""
+
+    async def swap_keys(
+        self, revision: int, keys: Sequence[SealedKey], event: Event
+    ) -> bool:
+        """Replace the ring of that revision. False where another process was first."""

@@ -1,0 +1,176 @@
+"""Sessions and the revocation feed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from watchword.core.session import Alive, Ended, Session
+from watchword.ports.audit import Event, SessionPage
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A session as it was judged, the session to write, and the event to record."""
+
+    before: Session
+    after: Session
+    event: Event | None = None
+
+
+class ById(msgspec.Struct, frozen=True):
+    """The session of this id."""
+
+    session_id: bytes
+
+
+class ByAccount(msgspec.Struct, frozen=True):
+    """All sessions of an account, or all but the one with the id `but`, in order of id.
+
+    Only ids greater than `after` are meant. A caller that goes on in several steps
+    passes the last id of the step before, so that no step looks at the same rows again.
+    """
+
+    account_id: bytes
+    but: bytes | None = None
+    after: bytes = b""
+
+
+class Before(msgspec.Struct, frozen=True):
+    """Every session that was signed in before this instant (ms).
+
+    Order and `after` are those of `ByAccount`.
+    """
+
+    instant: int
+    after: bytes = b""
+
+
+class ByClient(msgspec.Struct, frozen=True):
+    """All sessions of a client. Order and `after` are those of `ByAccount`."""
+
+    client_id: str
+    after: bytes = b""
+
+
+Selector = ById | ByAccount | Before | ByClient
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """A place in the feed of a store.
+
+    `incarnation` is drawn anew when a store is made, so a cursor of another store is
+    recognised. `sequence` is how far the feed has been read. `within` belongs to the
+    store: how far a read of several pages has come.
+    """
+
+    incarnation: bytes
+    sequence: int
+    within: bytes = b""
+
+
+class FeedPage(msgspec.Struct, frozen=True):
+    """A page of entries after a cursor, and where the next one begins.
+
+    After the last page (`more` is false) the reader knows every session that had ended
+    before `complete_as_of`. That is the instant with which the first page was asked
+    for.
+    """
+
+    entries: Sequence[Ended]
+    cursor: Cursor
+    complete_as_of: int
+    more: bool = False
+
+
+class SessionStore(Protocol):
+    """One row per session. Row ids are random enough to shard by."""
+
+    is_remote: bool
+    """Whether this process would be idle while a batch is on its way to the store.
+
+    If so, refreshes that come together are sent in two batches. It is false for a store
+    that is on this machine, where each batch costs an fsync.
+    """
+
+    async def create(self, session: Session, event: Event) -> None:
+        """Write a new session. Its id MUST be new."""
+
+    async def load(self, ids: Sequence[bytes]) -> list[Session | None]:
+        """The sessions in the order of `ids`, each as some commit left it, or None.
+
+        They may lack recent commits of other processes: `swap` finds that out. Raises
+        PartialResult where some are on a machine that cannot be reached.
+        """
+
+    async def swap(self, changes: Sequence[Change]) -> list[bool]:
+        """For each change: write `after` where the row still has `before.version`.
+
+        Only the fields that a rotation or an end changes are written; the others never
+        change. Where `after` is revoked, its feed entry is written in the same step.
+
+        Returns for each change whether this call wrote it. False means that the row has
+        another version or is gone; then nothing was written for it, not even its event.
+        Raises PartialResult as `load` does: a failed change was made or not, which
+        cannot be known. Each change is atomic by itself. No session may come twice. A
+        row is changed only here and by `end` and `assign_roles`, and each of these
+        raises its version.
+        """
+
+    async def list_sessions(
+        self,
+        account_id: bytes | None,
+        alive: Alive,
+        *,
+        after: bytes | None = None,
+        limit: int,
+        look: int,
+    ) -> SessionPage:
+        """Sessions of an account, or of all, that `alive` includes: `limit` at most.
+
+        In descending order of id, which is newest first, and only ids less than
+        `after`. MUST look at about `look` rows at most, revoked and expired ones
+        included, however many the account has. `onward` says where the next call goes
+        on.
+        """
+
+    async def end(
+        self, selector: Selector, reason: str, event: Event, limit: int
+    ) -> list[Ended]:
+        """Revoke up to `limit` live sessions at `event.at`; returns their feed entries.
+
+        The first ones in order of id are taken, so that the caller can go on after the
+        last. The feed entries are written in the same step. `event` is recorded once
+        for each session, with session and account filled in. Fewer entries than `limit`
+        mean that no session is left. A row that is already revoked keeps its first
+        reason and is not returned. An end MUST NOT be lost to a swap at the same time:
+        whichever of the two comes second sees the first.
+        """
+
+    async def ended(self, after: Cursor | None, now: int, limit: int) -> FeedPage:
+        """The feed's entries after a cursor; all of them for None or an unknown cursor.
+
+        A page has about `limit` entries. A read is complete when a page says that there
+        are no more. A caller hands the cursor of a complete read in within FEED_RECENT,
+        or not at all, and that of a page at once.
+
+        An entry committed before `complete_as_of` MUST be in this answer or in an
+        earlier one. Sequence order need not be commit order, so a store with several
+        writers at a time reads again as far back as the longest transaction allowed.
+        """
+
+    async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
+        """Give every live session of the account these roles.
+
+        It takes several steps, each of them atomic. After a fault some sessions may
+        still have their earlier roles.
+        """
+
+    async def sweep(self, now: int, limit: int) -> int:
+        """Delete up to `limit` rows of each kind that are over; returns how many.
+
+        These are sessions with an idle deadline more than SWEEP_AFTER ago, feed entries
+        past `until`, throttle counters that have run down, keys of `use_once` past
+        `until`, and audit records past retention. MUST NOT touch a live session.
+        """

@@ -1,0 +1,66 @@
+"""The answers that endpoints share: tokens and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+from starlette.responses import Response
+
+from watchword.core.session import TokenSet, as_text
+
+Scheme = Literal["Bearer", "DPoP"]
+"""The scheme by which an access token is sent (RFC 6750, RFC 9449)."""
+
+Header = tuple[bytes, bytes]
+_HEAD: Final[Sequence[Header]] = (
+    (b"content-type", b"application/json"),
+    (b"cache-control", b"no-store"),
+)
+# RFC 6749 §5.1 demands it beside `no-store`.
+PRAGMA: Final[Header] = (b"pragma", b"no-cache")
+
+
+class Tokens(msgspec.Struct, frozen=True, rename="camel"):
+    """Both tokens, and how long each works: seconds from now."""
+
+    access_token: str
+    expires_in: int
+    refresh_token: str | msgspec.UnsetType
+    refresh_expires_in: int
+    session_id: str
+    token_type: Scheme = "Bearer"  # noqa: S105 - the scheme's name
+    scope: str | msgspec.UnsetType = msgspec.UNSET
+
+
+def tokens_of(grant: TokenSet) -> Tokens:
+    """The tokens for the client. In a cookie session without the refresh token."""
+    return Tokens(
+        grant.access_token,
+        grant.expires_in,
+        msgspec.UNSET if grant.session.cookie else grant.refresh_token,
+        grant.refresh_expires_in,
+        as_text(grant.session.id),
+        "DPoP" if grant.bound else "Bearer",
+        " ".join(grant.scope) or msgspec.UNSET,
+    )
+
+
+class JSON(Response):
+    """A JSON answer that no cache may store.
+
+    It does less work than Starlette's, because hot paths use it.
+    """
+
+    def __init__(
+        self,
+        content: Any,  # noqa: ANN401 - whatever msgspec encodes
+        status_code: int = 200,
+        headers: Sequence[Header] = (),
+    ) -> None:
+        self.status_code = status_code
+        self.body = msgspec.json.encode(content)
+        self.background = None
+        length = str(len(self.body)).encode()
+        self.raw_headers = [*_HEAD, (b"content-length", length), *headers]

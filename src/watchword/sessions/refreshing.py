@@ -1,0 +1,304 @@
+"""A refresh: prove, load, judge, sign, swap, answer, for a whole batch at once.
+
+The rule is in `core/rotation.py`. The swap writes a row only if it is still as it was
+when it was judged. A row that has changed meanwhile is loaded and judged again. No step
+that can fail comes after the swap.
+
+A refresh that ends its session is judged a second time, in a batch of its own. Writing
+the end may take longer than a rotation, because it waits for a disk or a standby, and
+the other refreshes of the batch must not wait for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from watchword.audit import Record
+from watchword.batching import Batcher
+from watchword.clocks import Clock
+from watchword.core import limits
+from watchword.core.actor import SYSTEM, EndReason
+from watchword.core.rotation import (
+    End,
+    Presented,
+    Refuse,
+    Retry,
+    Rotate,
+    Same,
+    judge,
+    retry_hash,
+)
+from watchword.core.session import Policy, Session, TokenSet
+from watchword.errors import (
+    InvalidProof,
+    RefreshReused,
+    SessionRevoked,
+    StoreUnavailable,
+)
+from watchword.ports.audit import Event, EventType
+from watchword.ports.batches import outcomes_of
+from watchword.ports.sessions import Change, SessionStore
+from watchword.revocation.revoked import RevocationTracker
+from watchword.sessions.claims_hook import NONE, ClaimsHook, claims_from
+from watchword.sessions.issuing import TokenIssuer
+from watchword.sessions.retries import Retries
+from watchword.tokens.dpop import Proofs, Signed
+
+_Outcome = TokenSet | asyncio.Task[TokenSet]
+
+
+class _Attempt(msgspec.Struct, frozen=True):
+    """One refresh on its way through a batch."""
+
+    presented: Presented
+    claims: Mapping[str, Any]
+    proof: Signed | None
+
+
+class _Plan(msgspec.Struct, frozen=True):
+    """What a verdict means: the answer, and the change that must be written before."""
+
+    answer: TokenSet | Exception
+    change: Change | None = None
+
+    @property
+    def ends(self) -> bool:
+        """Whether this plan ends the session."""
+        return self.change is not None and self.change.after.revoked_at is not None
+
+
+class Refresher:
+    """Refreshes of one process, in one event loop."""
+
+    def __init__(
+        self,
+        *,
+        store: SessionStore,
+        record: Record,
+        token_issuer: TokenIssuer,
+        revocations: RevocationTracker,
+        policy: Policy,
+        clock: Clock,
+        claims_hook: ClaimsHook | None,
+        proofs: Proofs | None,
+    ) -> None:
+        self._store = store
+        self._token_issuer = token_issuer
+        self._revocations = revocations
+        self._policy = policy
+        self._clock = clock
+        self._claims_hook = claims_hook
+        self._proofs = proofs
+        self._retries = Retries(record)
+        self._batcher: Batcher[_Attempt, _Outcome] = Batcher(
+            self._refresh_batch, parted=store.is_remote
+        )
+        self._ending: Batcher[_Attempt, TokenSet] = Batcher(self._end_batch)
+        self._ends: set[asyncio.Task[TokenSet]] = set()
+
+    async def refresh(self, presented: Presented, proof: Signed | None) -> TokenSet:
+        """The tokens of the next generation; see `Sessions.refresh`."""
+        extra = NONE if self._claims_hook is None else await self._ahead(presented)
+        attempt = _Attempt(presented, extra, proof)
+        outcome = await self._batcher.submit(presented.session_id, attempt)
+        if isinstance(outcome, asyncio.Task):
+            return await asyncio.shield(outcome)
+        return outcome
+
+    async def _refresh_batch(
+        self, attempts: Sequence[_Attempt]
+    ) -> Sequence[_Outcome | Exception]:
+        """The outcome of each attempt: tokens, an error, or a task that will have them.
+
+        A session that has to end is left to such a task, which `_end_batch` answers.
+        """
+        outcomes: list[_Outcome | Exception] = [StoreUnavailable()] * len(attempts)
+        waiting = await self._proved(attempts, outcomes)
+        await self._settle(attempts, waiting, outcomes, ending=False)
+        return outcomes
+
+    def _end_apart(self, attempt: _Attempt) -> asyncio.Task[TokenSet]:
+        """A task that ends the session, even if no request waits for the answer."""
+        session_id = attempt.presented.session_id
+        task = asyncio.create_task(self._ending.submit(session_id, attempt))
+        self._ends.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[TokenSet]) -> None:
+        self._ends.discard(task)
+        if not task.cancelled():
+            # Retrieved, so that asyncio does not log it. A waiting request has it too.
+            task.exception()
+
+    async def _end_batch(
+        self, attempts: Sequence[_Attempt]
+    ) -> Sequence[TokenSet | Exception]:
+        # The proofs of these attempts were good, and are used up already.
+        outcomes: list[_Outcome | Exception] = [StoreUnavailable()] * len(attempts)
+        await self._settle(attempts, range(len(attempts)), outcomes, ending=True)
+        # With `ending`, none of the outcomes is a task: this filter is for the types.
+        return [one for one in outcomes if not isinstance(one, asyncio.Task)]
+
+    async def _settle(
+        self,
+        attempts: Sequence[_Attempt],
+        waiting: Sequence[int],
+        outcomes: list[_Outcome | Exception],
+        *,
+        ending: bool,
+    ) -> None:
+        for _ in range(limits.SWAP_ATTEMPTS):
+            now = self._clock()
+            try:
+                ids = [attempts[place].presented.session_id for place in waiting]
+                rows = await outcomes_of(self._store.load(ids))
+                plans = {
+                    place: self._plan(attempts[place], row, now)
+                    for place, row in zip(waiting, rows, strict=True)
+                }
+                if not ending:
+                    for place in [p for p, plan in plans.items() if plan.ends]:
+                        outcomes[place] = self._end_apart(attempts[place])
+                        del plans[place]
+                    waiting = list(plans)
+                missed = await self._swap(plans, outcomes)
+            except Exception as error:  # noqa: BLE001 - raised in waiting requests
+                # Attempts that were answered in an earlier turn keep their answer: the
+                # rotation was written, and a client that sent no retry key could not
+                # ask for it again.
+                for place in waiting:
+                    outcomes[place] = error
+                break
+            for place, plan in plans.items():
+                if place not in missed:
+                    outcomes[place] = plan.answer
+            if not missed:
+                break
+            waiting = sorted(missed)
+
+    async def _proved(
+        self, attempts: Sequence[_Attempt], outcomes: list[_Outcome | Exception]
+    ) -> list[int]:
+        """The places of the attempts whose proofs are good, or that have none.
+
+        Where a proof fails, its error is the outcome, and the session is not loaded.
+        """
+        shown = {place: one.proof for place, one in enumerate(attempts) if one.proof}
+        faults: Sequence[Exception | None] = [InvalidProof()] * len(shown)
+        if shown and self._proofs is not None:
+            faults = await self._proofs.settle(list(shown.values()))
+        refused = {p: f for p, f in zip(shown, faults, strict=True) if f is not None}
+        for place, fault in refused.items():
+            outcomes[place] = fault
+        return [place for place in range(len(attempts)) if place not in refused]
+
+    async def _swap(
+        self, plans: Mapping[int, _Plan], outcomes: list[_Outcome | Exception]
+    ) -> set[int]:
+        """Write the changes of the plans. Returns the places whose change was missed.
+
+        Their rows had changed meanwhile, or the store failed. That fault is their
+        outcome, unless they are judged again in time.
+        """
+        changing = {p: plan.change for p, plan in plans.items() if plan.change}
+        if not changing:
+            return set()
+        # After a fault it is not known whether the changes were written. Each attempt
+        # is judged again, and finds its own rotation if it was.
+        try:
+            swapped = await outcomes_of(self._store.swap(list(changing.values())))
+        except StoreUnavailable as fault:
+            swapped = [fault] * len(changing)
+        missed = set()
+        for (place, change), done in zip(changing.items(), swapped, strict=True):
+            if done is True:
+                self._revocations.note_revoked(change.after)
+                continue
+            missed.add(place)
+            if isinstance(done, StoreUnavailable):
+                outcomes[place] = done
+        return missed
+
+    def _plan(
+        self, attempt: _Attempt, row: Session | StoreUnavailable | None, now: int
+    ) -> _Plan:
+        if isinstance(row, StoreUnavailable):
+            return _Plan(row)
+        try:
+            return self._plan_for(attempt, row, now)
+        except Exception as error:  # noqa: BLE001 - it concerns this attempt only
+            return _Plan(error)
+
+    def _plan_for(self, attempt: _Attempt, row: Session | None, now: int) -> _Plan:
+        presented, policy = attempt.presented, self._policy
+        verdict = judge(row, presented, policy, now)
+        if row is None or isinstance(verdict, Refuse):
+            assert isinstance(verdict, Refuse)  # noqa: S101 - without a row: always
+            if row is not None:
+                self._revocations.note_revoked(row)
+            return _Plan(verdict.error())
+        secret, requested = presented.secret, presented.requested
+        match verdict:
+            case Rotate(generation, rewound):
+                key = presented.retry_key or ""
+                spent_with = retry_hash(secret, presented.generation, key)
+                after = row.rotated(
+                    generation, spent_with, presented.address, policy, now
+                )
+                grant = self._token_issuer.grant(
+                    after, secret, requested, attempt.claims, now
+                )
+                event = None
+                if rewound:
+                    event = Event.about(
+                        EventType.TOKEN_REWOUND,
+                        row,
+                        presented.address,
+                        now,
+                        lost=presented.generation - row.generation,
+                        **SYSTEM.detail(),
+                    )
+                return _Plan(grant, Change(row, after, event))
+            case End(reason):
+                return self._plan_end(attempt, row, EndReason(reason), now)
+            case Retry():
+                self._retries.count(row, presented.address, now)
+            case Same():
+                pass
+        return _Plan(
+            self._token_issuer.grant(row, secret, requested, attempt.claims, now)
+        )
+
+    def _plan_end(
+        self, attempt: _Attempt, row: Session, reason: EndReason, now: int
+    ) -> _Plan:
+        reuse = reason is EndReason.REUSE
+        event = Event.about(
+            EventType.TOKEN_REUSE if reuse else EventType.SESSION_REVOKED,
+            row,
+            attempt.presented.address,
+            now,
+            **SYSTEM.detail(reason=reason),
+            presented=attempt.presented.generation,
+            current=row.generation,
+            rotated_from=row.address,
+        )
+        error = RefreshReused() if reuse else SessionRevoked()
+        return _Plan(error, Change(row, row.ended(reason, now), event))
+
+    async def _ahead(self, presented: Presented) -> Mapping[str, Any]:
+        """The app's own claims for the session of the token.
+
+        They are asked for before the batch, so that no other refresh waits for them.
+        The hook may be slow, so it is called only for a token that would be honoured.
+        """
+        (row,) = await self._store.load([presented.session_id])
+        verdict = judge(row, presented, self._policy, self._clock())
+        if row is None or isinstance(verdict, Refuse | End):
+            return NONE
+        return await claims_from(self._claims_hook, row)

@@ -1,0 +1,1 @@
+"""The front door: from what a user proves to a session."""
