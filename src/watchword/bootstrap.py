@@ -11,30 +11,22 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from watchword.accounts.registry import CONTEXT, Accounts
+from watchword.accounts.registry import Accounts
 from watchword.background import Background
 from watchword.batching import Batcher
 from watchword.clients import Clients
 from watchword.clocks import Clock, Entropy, monotonic, system_clock
 from watchword.config import Settings
-from watchword.config.environment import read_text
 from watchword.core import limits
-from watchword.core.actor import SYSTEM
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy
 from watchword.core.steadiness import Steadiness
 from watchword.errors import (
-    InvalidCredentials,
     KeyRingError,
-    NameTaken,
-    PasswordRejected,
-    SettingsError,
 )
 from watchword.keys.ring import KeyRing
 from watchword.keys.vault import derive
@@ -42,37 +34,25 @@ from watchword.passwords import (
     OWASP_FLOOR,
     HashParameters,
     PasswordHasher,
-    check_new_password,
     cpus,
 )
 from watchword.ports import Store
 from watchword.revocation.journal import RevocationLog
 from watchword.revocation.revoked import RevocationTracker
 from watchword.secret_files import (
-    ADMIN_PASSWORD_FILE,
-    SECRET_FILE,
     check_secret_files,
-    make_private,
 )
+from watchword.server_secret import lacking_secret, open_secrets
 from watchword.sessions import Sessions
 from watchword.sessions.claims_hook import ClaimsHook
 from watchword.sign_in.own_users import Authenticate, Subjects
-from watchword.stores import file_of, open_store
+from watchword.stores import open_store
 from watchword.stores.health import Health
-from watchword.text import trimmed
 from watchword.tokens.dpop import Nonces, Proofs, Signed, Work
 from watchword.verify import Checker
 
-_ADMIN: Final = "admin"
 _SWEPT_TOLD: Final = 100_000
 _log = logging.getLogger("watchword")
-
-
-class Prepared(msgspec.Struct, frozen=True):
-    """What `prepare` made: the command that called it tells the user."""
-
-    made_secret: Path | None
-    admin_password: str | None
 
 
 class Watchword:
@@ -265,7 +245,7 @@ async def open_watchword(
         settings.session_store_wait,
     )
     try:
-        server_secrets, made = await _server_secrets(settings, store)
+        server_secrets, made = await open_secrets(settings, store)
     except BaseException:
         await store.close()
         raise
@@ -295,63 +275,6 @@ async def open_watchword(
                     await running
     finally:
         await watchword.close()
-
-
-async def prepare(settings: Settings) -> Prepared:
-    """Make what a first start needs: folder, secret, schema, keys, the first account.
-
-    Only the parent process calls it. Several servers may do so at the same time.
-    """
-    file = file_of(settings.database_url)
-    if settings.admin_password is not None and file is not None and not file.exists():
-        # It becomes the administrator's password, so a bad one is refused before
-        # anything is made.
-        with _of_admin_password():
-            given = settings.admin_password.get_secret_value()
-            check_new_password(given, names=(_ADMIN, *CONTEXT))
-    for exposed in check_secret_files(settings):
-        _log.warning("%s", exposed)
-    async with open_watchword(settings, background=False) as watchword:
-        password = None
-        if await watchword.accounts.is_empty():
-            password = await _make_admin(settings, watchword)
-        return Prepared(watchword.made_secret, password)
-
-
-async def _make_admin(settings: Settings, watchword: Watchword) -> str | None:
-    """Register the first account. Returns its password if that was drawn here.
-
-    Returns None where the password was given, or where another process has registered
-    the account first. Raises SettingsError for a password that cannot be used.
-    """
-    given = settings.admin_password
-    drawn = _kept_password(settings.data) if given is None else None
-    chosen = drawn if given is None else given.get_secret_value()
-    try:
-        with _of_admin_password():
-            await watchword.accounts.register(
-                _ADMIN, chosen or "", roles=[_ADMIN], by=SYSTEM
-            )
-    except NameTaken:  # another process that started with us was first
-        if drawn is not None:
-            admin = await watchword.accounts.get(_ADMIN)
-            # A process with the same data folder has drawn the same password. With
-            # another folder the password in ours is not that of the account.
-            try:
-                await watchword.hasher.verify(admin.password_hash, drawn, address="")
-            except InvalidCredentials:
-                (settings.data / ADMIN_PASSWORD_FILE).unlink(missing_ok=True)
-        return None
-    return drawn
-
-
-@contextlib.contextmanager
-def _of_admin_password() -> Iterator[None]:
-    try:
-        yield
-    except PasswordRejected as error:
-        fault = f"WATCHWORD_ADMIN_PASSWORD cannot be used: {error}"
-        raise SettingsError([fault]) from None
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -388,77 +311,6 @@ def _proofs(
 def _batched(work: Work) -> Callable[[bytes, Signed], Awaitable[None]]:
     """Batches proofs, so that one transaction uses up many of them."""
     return Batcher(work, batch_max=limits.DPOP_BATCH_MAX).submit
-
-
-async def _server_secrets(
-    settings: Settings, store: Store
-) -> tuple[list[bytes], Path | None]:
-    """The secrets given, or the one kept in the data folder, made there if need be.
-
-    The second value is the file if it was made just now, else None. A secret is made
-    only for a store without signing keys. Keys are sealed under a secret: a new secret
-    beside them would hide that the right one is missing. Raises SettingsError.
-    """
-    revision, _ = await store.load_keys()
-    # The keys are read first: a process that makes keys writes its secret before them,
-    # so where keys are found the file is there as well.
-    found = given_secrets(settings)
-    if found is not None:
-        return found, None
-    if revision:
-        raise lacking_secret(settings)
-    path = settings.data / SECRET_FILE
-    try:
-        made = make_private(path, secrets.token_urlsafe(48), secrets.token_hex(4))
-    except OSError as error:
-        fault = f"WATCHWORD_DATA: cannot write in {settings.data}: {error.strerror}"
-        raise SettingsError([fault]) from None
-    return given_secrets(settings) or [], path if made else None
-
-
-def given_secrets(settings: Settings) -> list[bytes] | None:
-    """The secrets of the settings or the data folder; None if neither has any.
-
-    Raises SettingsError for a file that is not text in UTF-8 or has too short a line.
-    """
-    if settings.secret:
-        return [one.get_secret_value().encode() for one in settings.secret]
-    path = settings.data / SECRET_FILE
-    if not path.exists():
-        return None
-    try:
-        found = [trimmed(one).encode() for one in read_text(path).split()]
-    except ValueError:
-        raise SettingsError([f"{path} is not text in UTF-8"]) from None
-    if not found or min(map(len, found)) < limits.SERVER_SECRET_MIN:
-        message = f"{path}: every line must have {limits.SERVER_SECRET_MIN} bytes"
-        raise SettingsError([message])
-    return found
-
-
-def lacking_secret(settings: Settings) -> SettingsError:
-    """The error for a store whose server secret is missing.
-
-    Nothing in the store works without it, and a new secret would only hide that.
-    """
-    path = settings.data / SECRET_FILE
-    fault = (
-        "the server secret of this store is not here: give WATCHWORD_SECRET, as its "
-        f"other servers have it, or put back {path}"
-    )
-    return SettingsError([fault])
-
-
-def _kept_password(folder: Path) -> str:
-    """The first account's password, kept in a file of that folder.
-
-    The file is written before the account is made, so that a crash cannot lose the
-    password. Of several processes that start at once, all read what the first one
-    wrote.
-    """
-    path = folder / ADMIN_PASSWORD_FILE
-    make_private(path, secrets.token_urlsafe(18), secrets.token_hex(4))
-    return path.read_text("ascii").strip()
 
 
 async def _every(period: int, work: Callable[[], Awaitable[None]], what: str) -> None:

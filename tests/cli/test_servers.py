@@ -17,10 +17,11 @@ from tests.cli.terminal import PASSWORD, Terminal
 from tests.servers.postgresql import postgresql
 from tests.servers.process import free_port
 from tests.servers.redis import single
-from watchword.bootstrap import open_watchword, prepare
+from watchword.bootstrap import open_watchword
 from watchword.config import load_settings
 from watchword.core.session import SessionOptions, TokenSet
 from watchword.errors import SettingsError
+from watchword.first_start import prepare
 from watchword.ports.keys import SealedKey
 from watchword.secret_files import ADMIN_PASSWORD_FILE
 from watchword.stores import open_store

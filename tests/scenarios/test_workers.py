@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from tests.patience import auntil
 from tests.scenarios.api import Server, settings_for
 from tests.scenarios.people import alive, at_work, more_from, workers_of
-from watchword.bootstrap import prepare
+from watchword.first_start import prepare
 from watchword.server import workers
 from watchword.server.workers import Workers
 

@@ -152,7 +152,7 @@ def existing(data: Path | None, *, secret: bool = True) -> Settings:
             [f"no {missing}: run `watchword serve` first, or give --data"]
         )
     if secret:
-        from watchword.bootstrap import given_secrets, lacking_secret
+        from watchword.server_secret import given_secrets, lacking_secret
 
         if given_secrets(settings) is None:
             raise lacking_secret(settings)

@@ -65,7 +65,7 @@ def _serve(settings: Settings, *, as_json: bool) -> None:
 
 def _prepare(settings: Settings, *, as_json: bool) -> None:
     """Make what a first start needs, and tell the operator what was made."""
-    from watchword.bootstrap import prepare
+    from watchword.first_start import prepare
     from watchword.secret_files import ADMIN_PASSWORD_FILE
 
     prepared = asyncio.run(prepare(settings))

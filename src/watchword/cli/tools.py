@@ -112,9 +112,9 @@ async def _open(settings: Settings) -> None:
     """
     import secrets
 
-    from watchword.bootstrap import given_secrets, lacking_secret
     from watchword.clocks import system_clock
     from watchword.keys.ring import KeyRing
+    from watchword.server_secret import given_secrets, lacking_secret
     from watchword.stores import migrate_store, open_store
 
     entropy = secrets.token_bytes

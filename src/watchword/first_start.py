@@ -1,0 +1,109 @@
+"""What a first start makes: folder, server secret, schema, keys, first account."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from watchword.accounts.registry import CONTEXT
+from watchword.bootstrap import Watchword, open_watchword
+from watchword.config import Settings
+from watchword.core.actor import SYSTEM
+from watchword.errors import (
+    InvalidCredentials,
+    NameTaken,
+    PasswordRejected,
+    SettingsError,
+)
+from watchword.passwords import check_new_password
+from watchword.secret_files import (
+    ADMIN_PASSWORD_FILE,
+    check_secret_files,
+    make_private,
+)
+from watchword.stores import file_of
+
+_ADMIN: Final = "admin"
+_log = logging.getLogger("watchword")
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """What `prepare` made: the command that called it tells the user."""
+
+    made_secret: Path | None
+    admin_password: str | None
+
+
+async def prepare(settings: Settings) -> Prepared:
+    """Make what a first start needs: folder, secret, schema, keys, the first account.
+
+    Only the parent process calls it. Several servers may do so at the same time.
+    """
+    file = file_of(settings.database_url)
+    if settings.admin_password is not None and file is not None and not file.exists():
+        # It becomes the administrator's password, so a bad one is refused before
+        # anything is made.
+        with _of_admin_password():
+            given = settings.admin_password.get_secret_value()
+            check_new_password(given, names=(_ADMIN, *CONTEXT))
+    for exposed in check_secret_files(settings):
+        _log.warning("%s", exposed)
+    async with open_watchword(settings, background=False) as watchword:
+        password = None
+        if await watchword.accounts.is_empty():
+            password = await _make_admin(settings, watchword)
+        return Prepared(watchword.made_secret, password)
+
+
+async def _make_admin(settings: Settings, watchword: Watchword) -> str | None:
+    """Register the first account. Returns its password if that was drawn here.
+
+    Returns None where the password was given, or where another process has registered
+    the account first. Raises SettingsError for a password that cannot be used.
+    """
+    given = settings.admin_password
+    drawn = _kept_password(settings.data) if given is None else None
+    chosen = drawn if given is None else given.get_secret_value()
+    try:
+        with _of_admin_password():
+            await watchword.accounts.register(
+                _ADMIN, chosen or "", roles=[_ADMIN], by=SYSTEM
+            )
+    except NameTaken:  # another process that started with us was first
+        if drawn is not None:
+            admin = await watchword.accounts.get(_ADMIN)
+            # A process with the same data folder has drawn the same password. With
+            # another folder the password in ours is not that of the account.
+            try:
+                await watchword.hasher.verify(admin.password_hash, drawn, address="")
+            except InvalidCredentials:
+                (settings.data / ADMIN_PASSWORD_FILE).unlink(missing_ok=True)
+        return None
+    return drawn
+
+
+@contextlib.contextmanager
+def _of_admin_password() -> Iterator[None]:
+    try:
+        yield
+    except PasswordRejected as error:
+        fault = f"WATCHWORD_ADMIN_PASSWORD cannot be used: {error}"
+        raise SettingsError([fault]) from None
+
+
+def _kept_password(folder: Path) -> str:
+    """The first account's password, kept in a file of that folder.
+
+    The file is written before the account is made, so that a crash cannot lose the
+    password. Of several processes that start at once, all read what the first one
+    wrote.
+    """
+    path = folder / ADMIN_PASSWORD_FILE
+    make_private(path, secrets.token_urlsafe(18), secrets.token_hex(4))
+    return path.read_text("ascii").strip()
