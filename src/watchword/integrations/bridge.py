@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from watchword.errors import InvalidRequest, WatchwordError
 from watchword.integrations.environ import headers_of, place_of
-from watchword.server.openapi import COOKIE
+from watchword.server.cookies import COOKIE
 from watchword.server.parsing import BODY_MAX
 from watchword.server.problems import LengthRequired, PayloadTooLarge
 from watchword.tokens.headers import Headers

@@ -23,8 +23,8 @@ from watchword.core import limits
 from watchword.core.session import as_text
 from watchword.errors import InvalidClient, InvalidRequest, UnauthorizedClient
 from watchword.revocation.journal import Page, RevocationLog
-from watchword.server.oauth import basic_credentials
-from watchword.server.openapi import Operation
+from watchword.server.client_auth import basic_credentials
+from watchword.server.operation import Operation
 from watchword.server.parsing import client_address, engine_of, one_header, query_of
 from watchword.server.responses import JSON
 
@@ -84,31 +84,6 @@ class Ended(msgspec.Struct, frozen=True, rename="camel"):
     complete_as_of: int
 
 
-OPERATION = Operation(
-    method="GET",
-    path="/revocations",
-    summary="Which sessions ended",
-    description=(
-        "For confidential clients with the right `feed`, by HTTP Basic. With `Accept: "
-        + STREAM
-        + "` the same answers are a stream of server-sent events; each has the cursor "
-        "as its id, and `Last-Event-ID` counts before `after`."
-    ),
-    tag="operation",
-    query={"after": After, "wait": Wait},
-    response=Ended,
-    client=True,
-    errors=(
-        errors.InvalidRequest,
-        errors.InvalidClient,
-        errors.UnauthorizedClient,
-        errors.Throttled,
-        errors.Overloaded,
-        errors.StoreUnavailable,
-    ),
-)
-
-
 async def revocations(request: Request) -> Response:
     credentials = basic_credentials(request)
     if credentials is None:
@@ -134,6 +109,32 @@ async def revocations(request: Request) -> Response:
         with engine.feed.following(client.id, address):
             await _wait_for_news(request, engine.feed, after, wait)
     return JSON(_told(engine.feed.page(after)))
+
+
+OPERATION = Operation(
+    method="GET",
+    path="/revocations",
+    handler=revocations,
+    summary="Which sessions ended",
+    description=(
+        "For confidential clients with the right `feed`, by HTTP Basic. With `Accept: "
+        + STREAM
+        + "` the same answers are a stream of server-sent events; each has the cursor "
+        "as its id, and `Last-Event-ID` counts before `after`."
+    ),
+    tag="operation",
+    query={"after": After, "wait": Wait},
+    response=Ended,
+    client=True,
+    errors=(
+        errors.InvalidRequest,
+        errors.InvalidClient,
+        errors.UnauthorizedClient,
+        errors.Throttled,
+        errors.Overloaded,
+        errors.StoreUnavailable,
+    ),
+)
 
 
 def _query(request: Request) -> tuple[str, int]:
