@@ -1,4 +1,4 @@
-"""Inside another application: requests whose body the host's server did not read."""
+"""Inside another application: bodies that the host's server left unread."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UNREAD: Final = "Send a request with a body without an offer to upgrade."
 
 
 def guarded(application: ASGIApp) -> ASGIApp:
-    """The application, guarded against requests whose body the server did not read.
+    """The application, guarded against bodies that the server left unread.
 
     The scope of such a request gets the error to refuse it with, under `refused`, and
     the answer ends the connection.
@@ -61,7 +61,7 @@ def _declares_body(scope: MutableMapping[str, Any]) -> bool:
 
 
 def _closing(send: Send) -> Send:
-    """A `send` whose answer ends the connection, so that later bytes are not parsed."""
+    """A `send` that ends the connection with the answer: later bytes are not parsed."""
 
     async def send_closing(message: Message) -> None:
         if message["type"] == "http.response.start":

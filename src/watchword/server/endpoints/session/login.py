@@ -37,7 +37,7 @@ from watchword.server.responses import JSON, Header, Tokens, tokens_of
 
 
 class Login(msgspec.Struct, frozen=True, rename="camel"):
-    """Who signs in, and how the session shall be.
+    """The name and password of a sign-in, and how the session shall be.
 
     `transport` `cookie`: the refresh token comes in a cookie that no script can read,
     and never in the answer. `scope` (space separated) and `resource` (RFC 8707) may be

@@ -65,7 +65,7 @@ Limit = Annotated[
 async def list_sessions(request: Request) -> Response:
     account_id, current = await authenticate_user(request)
     sessions = engine_of(request).sessions
-    after, limit = _asked(request)
+    after, limit = _query(request)
     page = await sessions.page(account_id, after=after, limit=limit)
     devices = [_device(row, sessions.ends_at(row), current) for row in page.sessions]
     onward = page.onward
@@ -88,7 +88,7 @@ LIST = Operation(
 )
 
 
-def _asked(request: Request) -> tuple[bytes | None, int]:
+def _query(request: Request) -> tuple[bytes | None, int]:
     """Where the page begins, and how many it has at most. Raises InvalidRequest."""
     fields = query_of(request)
     text, after = fields.get("after"), None
