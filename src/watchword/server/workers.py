@@ -77,10 +77,10 @@ class Worker:
 
     async def watch(self) -> int:
         """Wait for the process to end, and return its exit code. Sets `serves`."""
-        sent = b""
+        said = b""
         with contextlib.suppress(OSError):
-            sent = await self._reader.read(len(SERVING))
-        self.serves.set_result(sent == SERVING)
+            said = await self._reader.read(len(SERVING))
+        self.serves.set_result(said == SERVING)
         code = await self._process.wait()
         self._writer.close()
         self.over.set()

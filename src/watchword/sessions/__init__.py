@@ -93,7 +93,7 @@ class Sessions:
         address: str = "",
         user_agent: str = "",
     ) -> TokenSet:
-        """A new session, with its first tokens, for a user that has just signed in.
+        """A new session, with its first tokens, for a person who has just signed in.
 
         `asked` is for the first access token only. Raises StoreUnavailable, Overloaded.
         """
@@ -203,8 +203,8 @@ class Sessions:
     async def session_of(self, token: str) -> Session | None:
         """The session of a refresh token of any generation, spent or expired ones too.
 
-        None for a text that is not a token of this server, and if there is no such
-        session.
+        None for a text that is not a token of this server, or whose session it does not
+        have.
         """
         try:
             session_id, _, secret = self._tokens.read(token)
