@@ -17,8 +17,8 @@ from watchword.cli import main
 from watchword.config import ENV_PREFIX, Settings
 from watchword.errors import WatchwordError
 from watchword.server import problems
-from watchword.server.app import OPERATIONS
-from watchword.server.openapi import BASE
+from watchword.server.endpoints import ENDPOINTS
+from watchword.server.operation import BASE
 
 
 def _table(head: str, rows: Iterable[Iterable[str]]) -> str:
@@ -91,10 +91,10 @@ def codes() -> str:
     calls: dict[type[WatchwordError], list[str]] = {
         kind: [] for kind in problems.STATUS
     }
-    for one in OPERATIONS:
+    for one in ENDPOINTS:
         for kind in one.errors:
             calls[kind].append(_call_of(one.path))
-    every = dict.fromkeys(_call_of(one.path) for one in OPERATIONS if one.errors)
+    every = dict.fromkeys(_call_of(one.path) for one in ENDPOINTS if one.errors)
     return _table(
         "code | status | meaning | calls",
         (
@@ -121,8 +121,10 @@ def codes_apart() -> str:
 def codes_of_oauth() -> str:
     """What the OAuth endpoints say instead of each code."""
     kinds = {kind for _, kind in _by_status() if kind.__module__ == problems.__name__}
-    for one in OPERATIONS:
-        kinds.update(one.errors if one.path in problems.OAUTH_PATHS else ())
+    for one in ENDPOINTS:
+        kinds.update(
+            one.errors if one.error_format is problems.ErrorFormat.OAUTH else ()
+        )
     said = sorted((*problems.oauth_status(kind), kind.code) for kind in kinds)
     return _table(
         "status | `error` | instead of",

@@ -32,7 +32,7 @@ from tests.composition import (
 from tests.pages import ROOT, blocks_of
 from tests.test_docs_references import assert_parses
 from watchword.config import ENV_PREFIX, FILE_VARIABLE, Settings
-from watchword.server.app import OPERATIONS
+from watchword.server.endpoints import ENDPOINTS
 from watchword.server.serve import GRACE_SECONDS, KEEP_ALIVE_SECONDS
 from watchword.server.workers import STOP_SECONDS
 
@@ -153,7 +153,7 @@ def probes() -> Iterator[list[str]]:
 
 
 def test_health_checks_ask_what_the_server_answers() -> None:
-    paths = {operation.path for operation in OPERATIONS}
+    paths = {operation.path for operation in ENDPOINTS}
     for program, port, path in probes():
         assert f"/usr/local/bin/{program}" in CONTAINERFILE
         assert int(port) == Settings().port

@@ -22,8 +22,7 @@ from tests.servers.stores import STORES as TESTED
 from watchword import cli, stores
 from watchword.config import Settings
 from watchword.server import endpoints
-from watchword.server.app import OPERATIONS
-from watchword.server.openapi import Operation
+from watchword.server.operation import Operation
 
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SHARED: Final = {"health", "sql_files", "sql_rows"}
@@ -45,16 +44,24 @@ def sources_of(folder: str) -> str:
 def test_every_operation_is_routed() -> None:
     found = {
         (one.method, one.path)
-        for module in modules_of(endpoints)
+        for domain in modules_of(endpoints)
+        for module in modules_of(domain)
         for one in vars(module).values()
         if isinstance(one, Operation)
     }
-    assert found == {(one.method, one.path) for one in OPERATIONS}
+    assert found == {(one.method, one.path) for one in endpoints.ENDPOINTS}
+
+
+def test_every_domain_of_endpoints_is_independent() -> None:
+    contracts = PROJECT["tool"]["importlinter"]["contracts"]
+    (apart,) = [one["modules"] for one in contracts if one["id"] == "endpoints"]
+    assert set(apart) == {domain.__name__ for domain in modules_of(endpoints)}
 
 
 def test_every_path_is_named_in_a_test() -> None:
     text = sources_of("tests/server")
-    words = {word for one in OPERATIONS for word in re.findall(r"[\w.-]+", one.path)}
+    paths = [one.path for one in endpoints.ENDPOINTS]
+    words = {word for path in paths for word in re.findall(r"[\w.-]+", path)}
     assert [word for word in words if not re.search(rf'["/{{]{word}\b', text)] == []
 
 

@@ -227,7 +227,7 @@ class TokenExpired(AccessTokenError):
 
 
 class TokenRevoked(AccessTokenError):
-    """A genuine token whose session has ended: sign in again."""
+    """A genuine token of a session that has ended: sign in again."""
 
     code = "token_revoked"
     message = "The session of this access token has ended: sign in again."
@@ -252,7 +252,7 @@ class TokenNonceNeeded(AccessTokenError):
 
 
 class InsufficientAuthentication(AccessTokenError):
-    """A genuine token whose sign-in is too old or too weak for this (RFC 9470 §3).
+    """A genuine token of a sign-in that is too old or too weak (RFC 9470 §3).
 
     `acr_values` and `max_age` (seconds) are what is needed; None where any will do.
     """

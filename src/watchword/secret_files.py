@@ -24,7 +24,7 @@ from watchword.stores import file_of
 
 # As in the Linux kernel: more links than this count as a loop.
 _LINKS_MAX: Final = 40
-# Root may change anything anyway. A file whose owner has no id in this container is
+# Root may change anything anyway. A file of an owner without an id in this container is
 # shown as owned by the last one, `_UNMAPPED`: see `user_namespaces(7)`.
 _ROOT: Final = 0
 _UNMAPPED: Final = 65534

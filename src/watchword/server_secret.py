@@ -61,7 +61,7 @@ def given_secrets(settings: Settings) -> list[bytes] | None:
 
 
 def lacking_secret(settings: Settings) -> SettingsError:
-    """The error for a store whose server secret is missing.
+    """The error for a store of which the server secret is missing.
 
     Nothing in the store works without it, and a new secret would only hide that.
     """

@@ -16,7 +16,7 @@ from pathlib import Path
 from watchword.bootstrap import open_watchword
 from watchword.cli import main
 from watchword.passwords import INSECURE_FOR_TESTS
-from watchword.server import handshakes, outgoing, protocol
+from watchword.server import deadlines, handshakes, outgoing
 
 
 def set_clock(file: Path) -> None:
@@ -27,7 +27,7 @@ def set_clock(file: Path) -> None:
 
 if __name__ == "__main__":
     if float(sys.argv[1]):
-        for module in (protocol, handshakes):
+        for module in (deadlines, handshakes):
             module.SECONDS_TO_SEND = float(sys.argv[1])  # type: ignore[attr-defined]
         outgoing.SECONDS_TO_READ = float(sys.argv[1])  # type: ignore[misc,assignment]
     wrapped = open_watchword.__wrapped__  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest_asyncio
 
 from tests.scenarios.api import BASE, LocalApi, bearer, local_api, settings_for
 from watchword.errors import Overloaded
-from watchword.server.app import OPERATIONS
+from watchword.server.endpoints import ENDPOINTS
 from watchword.testing import ManualClock
 
 APP = "https://app.example"
@@ -21,6 +22,8 @@ PUBLIC = {
     "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration",
     "/.well-known/oauth-protected-resource/api/auth",
+    "/watchword.js",
+    "/watchword.d.ts",
 }
 NATIVE = "capacitor://localhost"
 TRACING = [
@@ -86,12 +89,9 @@ def varies(answer: httpx2.Response) -> bool:
 
 
 def calls() -> list[tuple[str, str]]:
-    """Every operation, called with nothing: most refuse that, each in its own way."""
-    ours = [(op.method, op.path.replace("{id}", "x")) for op in OPERATIONS]
+    """Every endpoint, called with nothing: most refuse that, each in its own way."""
     return [
-        *ours,
-        ("GET", "/openapi.json"),
-        ("GET", "/docs"),
+        *((one.method, re.sub(r"{\w+}", "x", one.path)) for one in ENDPOINTS),
         ("GET", "/nowhere"),
         ("GET", f"{BASE}/refresh"),
         ("PUT", f"{BASE}/secure"),
@@ -159,12 +159,12 @@ async def test_a_503_may_be_read_too(
     assert "retry-after" in words(granted(answer)["expose-headers"])
 
 
-@pytest.mark.parametrize("path", sorted({op.path for op in OPERATIONS}))
+@pytest.mark.parametrize("path", sorted({one.path for one in ENDPOINTS}))
 async def test_a_preflight_of_an_allowed_origin_allows_what_pages_need(
     open_to_apps: httpx2.AsyncClient, path: str
 ) -> None:
     """Every method and header that an operation takes, and no wildcard."""
-    methods = {op.method for op in OPERATIONS if op.path == path}
+    methods = {one.method for one in ENDPOINTS if one.path == path}
     for method in methods:
         headers = {
             "Origin": APP,

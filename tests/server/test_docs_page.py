@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from tests.patience import PATIENCE
 from tests.server.live import PASSWORD, Live
 from watchword.core.limits import ACCESS_TTL, SECOND
-from watchword.server.endpoints.docs import FILES
+from watchword.server.endpoints.operation.docs import FILES
 
 expect.set_options(timeout=PATIENCE * 1000)
 

@@ -13,15 +13,17 @@ from tests.scenarios.api import BASE, PASSWORD, LocalApi, bearer, code_of
 from watchword.core import limits
 from watchword.core.session import SessionOptions
 from watchword.errors import StoreUnavailable
-from watchword.server.app import ENDPOINTS, OPERATIONS, make_app
-from watchword.server.endpoints import discovery, metadata
-from watchword.server.endpoints.metadata import (
+from watchword.server import app as applications
+from watchword.server.app import make_app
+from watchword.server.embedded import PATHS, EmbeddedApp
+from watchword.server.endpoints import ENDPOINTS
+from watchword.server.endpoints.oauth import metadata
+from watchword.server.endpoints.oauth.metadata import (
     OPENID_PATH,
     RESOURCE_PATH,
     SERVER_PATH,
 )
 from watchword.server.openapi import document
-from watchword.server.problems import OAUTH_PATHS
 from watchword.testing import ManualClock
 
 REFRESH = re.compile(r"ww_rt_[A-Za-z0-9_-]{76}")
@@ -334,7 +336,7 @@ async def test_what_never_changes_is_made_once(
     def remade(*_: object, **__: object) -> NoReturn:
         raise AssertionError("made again")
 
-    monkeypatch.setattr(discovery, "document", remade)
+    monkeypatch.setattr(applications, "document", remade)
     monkeypatch.setattr(metadata, "Metadata", remade)
     monkeypatch.setattr(metadata, "ResourceMetadata", remade)
     make_app(api.engine.settings)
@@ -349,7 +351,7 @@ async def test_the_document_is_of_the_routes_and_of_nothing_else(
     api: LocalApi,
 ) -> None:
     served = (await api.client.get("/openapi.json")).json()
-    assert served == msgspec.json.decode(msgspec.json.encode(document()))
+    assert served == msgspec.json.decode(msgspec.json.encode(document(ENDPOINTS)))
     described = {
         (method.upper(), path)
         for path, methods in served["paths"].items()
@@ -367,22 +369,50 @@ async def test_the_document_is_of_the_routes_and_of_nothing_else(
     about |= {("GET", f"{path}/{{path:path}}") for path in known}
     about |= {("GET", RESOURCE_PATH)}
     assert described == routed - about
-    assert len(OPERATIONS) == len(ENDPOINTS) == len(described)
     ids = [m["operationId"] for p in served["paths"].values() for m in p.values()]
     assert len(set(ids)) == len(ids)
 
 
 async def test_the_document_declares_every_answer_that_we_saw(api: LocalApi) -> None:
     """Each operation names 401 exactly where a bearer or a token can be refused."""
+    formats = {one.path: one.error_format.value for one in ENDPOINTS}
     paths = (await api.client.get("/openapi.json")).json()["paths"]
     for path, methods in paths.items():
-        kind = "json" if path in OAUTH_PATHS else "problem+json"
         for operation in methods.values():
             for status, answer in operation["responses"].items():
                 if int(status) >= 400:
-                    assert list(answer["content"]) == [f"application/{kind}"]
+                    assert list(answer["content"]) == [formats[path]]
             if operation.get("security") == [{"bearer": []}]:
                 assert {"400", "401", "503"} <= set(operation["responses"])
+
+
+async def test_a_server_and_an_app_answer_by_the_same_declarations(
+    api: LocalApi,
+) -> None:
+    """Each at the paths that are declared for it, in the format that is declared.
+
+    So do the hot endpoints, whose errors take another way.
+    """
+    app = EmbeddedApp(api.engine.settings, lambda: api.engine, lambda _: None)
+    async with LocalApi(app, api.engine, api.clock).client as inside:
+        for one in ENDPOINTS:
+            for declared in one.paths:
+                path = re.sub(r"{[\w:]+}", "x", declared)
+                server = await api.client.request("TRACE", path)
+                assert server.status_code == 405, path
+                assert server.headers["content-type"] == one.error_format.value
+                embedded = await inside.request("TRACE", path)
+                assert (declared in PATHS) == one.is_embedded
+                assert (embedded.content == server.content) == one.is_embedded
+        for one in ENDPOINTS:
+            if one.is_hot:
+                answers = [
+                    await client.request(one.method, one.path)
+                    for client in (api.client, inside)
+                ]
+                types = {answer.headers["content-type"] for answer in answers}
+                assert types == {one.error_format.value}
+                assert len({answer.content for answer in answers}) == 1
 
 
 GET_ONLY = ("/secure", "/me", "/sessions")

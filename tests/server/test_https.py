@@ -22,6 +22,7 @@ from tests.server.live import Live
 from watchword.config import load_settings
 from watchword.core.network import Network
 from watchword.errors import SettingsError
+from watchword.server.endpoints import ENDPOINTS
 from watchword.server.https import HttpsOnly
 
 PROXY = "10.1.2.3"
@@ -53,7 +54,7 @@ async def through(
     async def unused(*_: Any) -> Any:
         raise AssertionError
 
-    await (only or HttpsOnly(answer_nothing, networks))(scope, unused, seen)
+    await (only or HttpsOnly(answer_nothing, networks, ENDPOINTS))(scope, unused, seen)
     refused = seen.get("refused")
     client = seen["client"][0] if seen["client"] else ""
     return client, refused.code if refused else seen["scheme"]
@@ -152,7 +153,7 @@ async def test_a_proxy_that_names_no_client_is_logged_once(
     header: tuple[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """All its callers are counted as one then, which an operator must hear of."""
-    only = HttpsOnly(answer_nothing, NETWORKS)
+    only = HttpsOnly(answer_nothing, NETWORKS, ENDPOINTS)
     for _ in range(3):
         await through(HTTPS, header, only=only)
     (line,) = [one.getMessage() for one in caplog.records]

@@ -8,7 +8,8 @@ from typing import Any
 
 from starlette.requests import Request
 
-from watchword.server.endpoints.docs import FILES, packaged
+from watchword.server.endpoints.operation.docs import FILES
+from watchword.server.static_files import static_file
 
 STATIC = resources.files("watchword.server") / "static"
 
@@ -25,7 +26,7 @@ async def test_a_large_file_is_sent_in_pieces() -> None:
 
     scope = {"type": "http", "method": "GET", "headers": []}
     path, media_type = FILES["swagger-ui-bundle.js"]
-    await packaged(Request(scope), path, media_type)(scope, receive, send)
+    await static_file(Request(scope), path, media_type)(scope, receive, send)
     start, *pieces = sent
     assert start["status"] == 200
     assert max(len(one["body"]) for one in pieces) == 64 * 1024

@@ -20,7 +20,7 @@ _EVERY_SECONDS: Final = 1.0
 
 @contextlib.contextmanager
 def elapsing(doing: str) -> Iterator[None]:
-    """A block whose running time is shown each second, once it takes a while.
+    """A block that shows its running time each second, once it takes a while.
 
     A thread prints it, because a store may block the event loop meanwhile.
     """

@@ -147,7 +147,8 @@ def _room(folder: Path) -> Iterator[str]:
 @options
 def openapi(data: Path | None, as_json: bool) -> None:
     """Print the OpenAPI document."""
+    from watchword.server.endpoints import ENDPOINTS
     from watchword.server.openapi import document
 
     del data, as_json  # the document is JSON, and the same for every store
-    click.echo(json.dumps(document(), indent=2))
+    click.echo(json.dumps(document(ENDPOINTS), indent=2))

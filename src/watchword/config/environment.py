@@ -55,8 +55,8 @@ def read_text(path: Path) -> str:
 def read_config(path: Path, faults: list[str], named_by: str | None) -> dict[str, Any]:
     """The values of a TOML file, with a fault for a file that cannot be read.
 
-    A file that is not there has no values. It is a fault only if a variable, whose name
-    is `named_by`, names the file.
+    A file that is not there has no values. It is a fault only if a variable names the
+    file: `named_by` is the name of that variable.
     """
     try:
         return tomllib.loads(read_text(path))
@@ -72,7 +72,7 @@ def read_config(path: Path, faults: list[str], named_by: str | None) -> dict[str
 
 
 def unreadable(name: str, reason: Exception) -> str:
-    """The fault of a setting whose file cannot be read.
+    """The fault of a setting with a file that cannot be read.
 
     It does not repeat the path: the secret itself may have been put there by mistake.
     """

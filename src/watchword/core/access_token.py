@@ -22,9 +22,10 @@ RESERVED: Final = frozenset(
         *("client_id", "auth_time", "sid", "scope", "roles", "cnf", "acr", "amr"),
     }
 )
-"""Claims that a claims hook may not set: Watchword alone says whose token it is.
+"""Claims that a claims hook may not set.
 
-And for how long, for which API, and with which rights it is good.
+Watchword alone says of which user a token is, and for how long, for which API and with
+which rights it is good.
 """
 
 

@@ -35,7 +35,7 @@ class RevokedSet:
         return until > known
 
     def forget_expired(self, now: int, here: int) -> None:
-        """Drop the sessions whose access tokens have expired by both clocks."""
+        """Drop the sessions of which all access tokens have expired by both clocks."""
         over = [s for s, (u, h) in self._until.items() if u <= now and h <= here]
         for sid in over:
             del self._until[sid]

@@ -42,7 +42,7 @@ from watchword.errors import (
 
 
 class Presented(msgspec.Struct, frozen=True):
-    """A refresh token whose MAC was right, and the rest of its request.
+    """A refresh token with the right MAC, and the rest of its request.
 
     `address` is the caller's, and empty where it is not known.
     """

@@ -223,7 +223,7 @@ class Alive(msgspec.Struct, frozen=True):
 
     @classmethod
     def at(cls, now: int, policy: Policy) -> Alive:
-        """The sessions whose `ends_at` is after `now`."""
+        """The sessions that end after `now`."""
         least = now + 1
         return cls(least, least - policy.refresh_idle, least - policy.refresh_absolute)
 

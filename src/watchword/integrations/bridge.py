@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from watchword.errors import InvalidRequest, WatchwordError
 from watchword.integrations.environ import headers_of, place_of
-from watchword.server.openapi import COOKIE
+from watchword.server.cookies import COOKIE
 from watchword.server.parsing import BODY_MAX
 from watchword.server.problems import LengthRequired, PayloadTooLarge
 from watchword.tokens.headers import Headers
@@ -80,7 +80,7 @@ def asked(request: Request) -> Asked:
     """The request for the application, with its body.
 
     If the body cannot be read, the request is marked, and the application refuses it. A
-    body whose declared length is too large is left unread, and refused for its length.
+    body that is too large by its declared length is left unread, and refused for it.
     Of a body without a length at most BODY_MAX bytes and one more are read.
     """
     scope = _scope(request)

@@ -21,8 +21,8 @@ from watchword.integrations.authenticator import Authenticator, LocalVerifier
 from watchword.ports.accounts import Account
 from watchword.secret_files import check_secret_files
 from watchword.server.embedded import EmbeddedApp
-from watchword.server.endpoints.metadata import resource_metadata_url
-from watchword.server.openapi import BASE
+from watchword.server.endpoints.oauth.metadata import resource_metadata_url
+from watchword.server.operation import BASE
 from watchword.server.problems import respond
 from watchword.sessions.claims_hook import ClaimsHook
 from watchword.sign_in.own_users import Authenticate, SubjectId, account_id_of

@@ -100,13 +100,13 @@ class Auth(_AppAuth, EmbeddedAuth):
 
     def mount(self, app: FastAPI) -> None:
         """Add the auth routes, and put them into the app's documentation."""
-        from watchword.server import embedded  # noqa: PLC0415 - lazily, as asgi
+        from watchword.server import embedded, unread_bodies  # noqa: PLC0415 - as asgi
 
         super().mount(app)
         app.router.routes.extend(embedded.routes_to(self._authenticator.routes))
         if app.docs_url is not None:
             token = Route(_TOKEN, self._token, methods=["POST"])
-            token.app = embedded.whole(token.app)
+            token.app = unread_bodies.guarded(token.app)
             app.router.routes.append(token)
         described = app.openapi
 
@@ -132,7 +132,7 @@ class Auth(_AppAuth, EmbeddedAuth):
         Swagger UI sends a header that no foreign page can send, and it is required.
         """
         from watchword.integrations import bridge  # noqa: PLC0415 - an extra
-        from watchword.server.openapi import BASE  # noqa: PLC0415
+        from watchword.server.operation import BASE  # noqa: PLC0415
         from watchword.server.parsing import read_body  # noqa: PLC0415
 
         if "refused" in request.scope:

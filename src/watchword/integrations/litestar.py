@@ -112,7 +112,7 @@ class Auth(_AppAuth, EmbeddedAuth):
             await routes(sent, _unread(scope, receive), send)
 
         # Not `asgi(...)(serve)`: with such a handler Litestar 2.25 answers 500 for a
-        # path with parameters, and for a request whose body a middleware reads.
+        # path with parameters, and if a middleware reads the body.
         async def answer() -> ASGIApp:
             return serve
 

@@ -9,7 +9,7 @@ in turn may send a cursor of each, separated by commas. The store is not asked f
 of this.
 
 Entries leave at the front, once no access token of their session can be valid any more.
-A follower whose cursor lies before the front has missed nothing that still matters, and
+A follower with a cursor before the front has missed nothing that still matters, and
 is told that it reads from the beginning.
 """
 

@@ -25,7 +25,7 @@ _READ_TIMEOUT: Final = limits.FEED_TIMEOUT / limits.SECOND
 
 
 class RevocationTracker:
-    """The sessions whose access tokens are refused before their `exp`.
+    """The sessions that ended before the `exp` of their access tokens.
 
     `monotonic` (milliseconds) measures how old the last read is, and how long an entry
     has been in the set. Wall clocks can be set: that must not make the process refuse
@@ -171,5 +171,5 @@ class RevocationTracker:
             await asyncio.wait(self._reads, timeout=_READ_TIMEOUT)
 
     def forget_expired(self) -> None:
-        """Drop the entries whose access tokens have certainly expired."""
+        """Drop the entries of which every access token has certainly expired."""
         self._ended.forget_expired(self._clock(), self._monotonic())

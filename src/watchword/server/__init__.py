@@ -2,11 +2,13 @@
 
     starting   the sockets and the files for TLS, before anything is made
     protocol   what a connection may send, and for how long
-    app        the layers a request passes, in order, and the routes
+    app        the layers a request passes, in order
+    operation  an endpoint as one declaration, which all else is made from
+    endpoints  a folder for each domain; a file calls the engine and answers
     parsing    bytes to typed values, once
-    endpoints  one file per concern; each calls the engine and answers
     problems   the one map from errors to the wire
     openapi    the document, made from the structs that parse
+    embedded   the endpoints that are served inside another application
 
 Knows HTTP and nothing of rotation; the engine knows nothing of HTTP.
 """

@@ -27,10 +27,10 @@ class Connection(Protocol):
 class Connections:
     """Up to `most` open connections; an idle one gives its place to a new one.
 
-    Idle is one whose client is waited for: its TLS handshake is not complete, it has
-    asked nothing yet, its request has not come whole, it does not read, or it has been
-    answered. A client cannot keep its place by waiting. Every call costs one or two
-    dict operations.
+    A connection is idle if the server waits for its client: the TLS handshake is not
+    complete, no request has come whole, the client does not read, or the last request
+    has been answered. A client cannot keep its place by waiting. Every call costs one
+    or two dict operations.
     """
 
     def __init__(self, most: int | None = None) -> None:

@@ -17,14 +17,15 @@ from starlette.requests import Request
 from watchword.core.limits import COOKIE_MAX_AGE
 from watchword.core.session import TokenSet
 from watchword.errors import CsrfRejected, InvalidRequest
-from watchword.server.openapi import COOKIE as NAME
-from watchword.server.parsing import access_token, engine_of, one_header
+from watchword.server.parsing import engine_of, one_header
+from watchword.server.token_auth import access_token
 
+COOKIE: Final = "__Host-watchword"
 CSRF_HEADER: Final = "X-Requested-With"
 CLEAR_SITE_DATA: Final = '"cookies", "storage"'
 
 _CSRF_NAME: Final = CSRF_HEADER.lower().encode()
-_RAW_NAME: Final = NAME.encode()
+_RAW_NAME: Final = COOKIE.encode()
 # A browser rejects a `__Host-` cookie unless it has Secure, this path and no domain.
 _ATTRIBUTES: Final = "Path=/; Secure; HttpOnly; SameSite=Strict"
 
@@ -44,7 +45,7 @@ def token_in_cookie(request: Request) -> str | None:
     if not found:
         return None
     if len(found) > 1:
-        raise InvalidRequest(f"The cookie {NAME} came twice.")
+        raise InvalidRequest(f"The cookie {COOKIE} came twice.")
     # A foreign page can set neither of these headers without a preflight, which we
     # refuse. Basic authentication does not count: a browser that has stored a password
     # sends it by itself.
@@ -102,9 +103,9 @@ def _origin_of(url: str) -> str:
 def set_cookie(grant: TokenSet) -> str:
     """`Set-Cookie` for the grant's refresh token, kept as long as it works."""
     age = min(grant.refresh_expires_in, COOKIE_MAX_AGE // 1000)
-    return f"{NAME}={grant.refresh_token}; {_ATTRIBUTES}; Max-Age={age}"
+    return f"{COOKIE}={grant.refresh_token}; {_ATTRIBUTES}; Max-Age={age}"
 
 
 def drop_cookie() -> str:
     """`Set-Cookie` that deletes the cookie."""
-    return f"{NAME}=; {_ATTRIBUTES}; Max-Age=0"
+    return f"{COOKIE}=; {_ATTRIBUTES}; Max-Age=0"

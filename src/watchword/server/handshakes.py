@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias, cast
 
 from watchword.server.connections import Connections
-from watchword.server.protocol import SECONDS_TO_SEND
+from watchword.server.deadlines import SECONDS_TO_SEND
 
 # As long as asyncio pauses: what has not been accepted waits in the kernel's queue.
 _PAUSE_SECONDS: Final = 1

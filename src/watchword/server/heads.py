@@ -19,6 +19,11 @@ from watchword.server.problems import CODING_UNKNOWN, MALFORMED
 
 Field = tuple[bytes, bytes]
 
+# All bytes of a request that are not its body: request line, fields, trailers, sizes
+# and extensions of chunks. RFC 9112 §3 demands at least 8000 octets for the request
+# line; proxies send heads of up to 32 KiB.
+HEAD_MAX: Final = 64 * 1024
+
 # One blank between the parts, HTTP/1.0 or 1.1, CRLF at the end (RFC 9112 §3). A target
 # has no fragment (§3.2), so there is no `#`.
 _LINE: Final = re.compile(

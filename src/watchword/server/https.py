@@ -1,4 +1,4 @@
-"""Behind a proxy: which forwarding headers are believed, and that HTTPS was used.
+"""Refuses what did not come over HTTPS: behind a proxy, or inside another application.
 
 Only the configured proxies are believed about a client's address and protocol. A
 request that comes past them in plain HTTP, or that reached a proxy by plain HTTP, is
@@ -10,15 +10,24 @@ load balancer can say that it used HTTPS.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from watchword.core.network import Address, Network, parse_address, plain_networks
+from watchword.config import Settings
+from watchword.core.network import (
+    Address,
+    Network,
+    is_loopback,
+    parse_address,
+    plain_networks,
+)
+from watchword.errors import SettingsError, WatchwordError
+from watchword.server.operation import Operation
 from watchword.server.problems import HttpsRequired
 
-PROBES: Final = ("/healthz", "/readyz")
 HIDDEN: Final = "watchword.client_is_hidden"
 """In the scope: whether `client` is the proxy, because no client was named."""
 # Proxies in a row: a caller within a trusted network could name thousands.
@@ -30,12 +39,18 @@ _log = logging.getLogger("watchword.server")
 class HttpsOnly:
     """Restores the client's address; marks requests to refuse that were not HTTPS."""
 
-    def __init__(self, application: ASGIApp, proxies: Sequence[Network]) -> None:
+    def __init__(
+        self,
+        application: ASGIApp,
+        proxies: Sequence[Network],
+        operations: Collection[Operation],
+    ) -> None:
         self._application = application
+        self._probes = {one.path for one in operations if not one.needs_https}
         self._proxies = [
             plain for network in proxies for plain in plain_networks(network)
         ]
-        self._told = False
+        self._warned = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -51,7 +66,7 @@ class HttpsOnly:
                 protocols = _values(scope, b"x-forwarded-proto")
                 if [one.lower() for one in protocols] == ["https"]:
                     scope["scheme"] = "https"
-            if scope["scheme"] != "https" and scope["path"] not in PROBES:
+            if scope["scheme"] != "https" and scope["path"] not in self._probes:
                 scope = {**scope, "refused": HttpsRequired()}
         await self._application(scope, receive, send)
 
@@ -67,18 +82,18 @@ class HttpsOnly:
         for hop in reversed(hops):
             address = parse_address(hop)
             if address is None:
-                self._tell(f"the hop {hop[:_SHOWN]!a}, which is no address", peer)
+                self._warn(f"the hop {hop[:_SHOWN]!a}, which is no address", peer)
                 return None
             if not self._trusts(address):
                 return address
-        if not hops and scope["path"] not in PROBES:
-            self._tell("no X-Forwarded-For", peer)
+        if not hops and scope["path"] not in self._probes:
+            self._warn("no X-Forwarded-For", peer)
         return None
 
-    def _tell(self, what: str, peer: Address) -> None:
+    def _warn(self, what: str, peer: Address) -> None:
         """Warn once per process that all callers behind that proxy count as one."""
-        if not self._told:
-            self._told = True
+        if not self._warned:
+            self._warned = True
             _log.warning(
                 "the proxy %s sent %s: until it sends the address of each client, "
                 "all who come through it share one limit of failed sign-ins",
@@ -88,6 +103,45 @@ class HttpsOnly:
 
     def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._proxies)
+
+
+class RequireHttps:
+    """Refuses other machines over plain HTTP, or while there is no public issuer.
+
+    A client without an address comes over a Unix socket, or is a test: it counts as a
+    client of this machine.
+    """
+
+    def __init__(self, application: ASGIApp, settings: Settings) -> None:
+        self._application = application
+        self._public = not is_loopback(
+            urlsplit(settings.effective_issuer).hostname or ""
+        )
+        self._logged = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if _is_remote(scope) and (fault := self._fault(scope)) is not None:
+            scope["refused"] = fault
+        await self._application(scope, receive, send)
+
+    def _fault(self, scope: Scope) -> WatchwordError | None:
+        if scope["scheme"] != "https":
+            return HttpsRequired()
+        if self._public:
+            return None
+        fault = (
+            "the issuer is an address of this machine, and others call: give "
+            "WATCHWORD_ISSUER, the URL that callers use"
+        )
+        if not self._logged:
+            _log.error("%s", fault)
+            self._logged = True
+        return SettingsError([fault])
+
+
+def _is_remote(scope: Scope) -> bool:
+    address = parse_address(scope["client"][0]) if scope["client"] else None
+    return address is not None and not address.is_loopback
 
 
 def _values(scope: Scope, name: bytes) -> list[str]:

@@ -1,23 +1,19 @@
-"""The OpenAPI document, made from the structs that parse requests and write answers.
-
-An `Operation` describes an endpoint; `document` puts the operations together.
-"""
+"""The OpenAPI document, made from the structs that parse requests and write answers."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
 from watchword import __version__
 from watchword.errors import WatchwordError
-from watchword.server.problems import OAUTH_PATHS, STATUS, oauth_status
+from watchword.server.cookies import COOKIE
+from watchword.server.operation import BASE, Operation
+from watchword.server.problems import STATUS, ErrorFormat, OAuthError, oauth_status
 from watchword.tokens.challenges import Problem
-
-BASE = "/api/auth"
-COOKIE = "__Host-watchword"
 
 RetryKey = Annotated[
     str,
@@ -33,15 +29,6 @@ RetryKey = Annotated[
         pattern=r"^[!#-\[\]-~]*$",
     ),
 ]
-
-
-class OAuthError(msgspec.Struct, frozen=True):
-    """The body of every error of the OAuth endpoints (RFC 6749 §5.2)."""
-
-    error: str
-    error_description: str
-
-
 Proof = Annotated[
     str,
     msgspec.Meta(
@@ -53,142 +40,116 @@ Proof = Annotated[
     ),
 ]
 
+_INFO: Final = {
+    "title": "Watchword",
+    "version": __version__,
+    "description": (
+        "Sign in once; the API gets a short-lived JWT; the refresh token changes at "
+        "every use; logging out ends the session everywhere."
+    ),
+}
+_SECURITY_SCHEMES: Final = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "The access token of a login or refresh.",
+    },
+    "cookie": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": "The session of a browser.",
+    },
+    "client": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "Client id and client secret.",
+    },
+}
+_ERROR_BODIES: Final = {
+    ErrorFormat.PROBLEM: Problem,
+    ErrorFormat.OAUTH: OAuthError,
+}
+_SchemaOf: TypeAlias = dict[int, Any]
+"""The schema of each type, by the `id` of the type: not every type can be hashed."""
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """The description of an endpoint: what it takes, answers and refuses."""
 
-    method: str
-    path: str
-    summary: str
-    description: str = ""
-    tag: str = "session"
-    request: Any = None
-    request_required: bool = True
-    request_media_type: str = "application/json"
-    example: Any = None
-    response: Any = None
-    response_media_type: str = "application/json"
-    status: int = 200
-    bearer: bool = False
-    cookie: bool = False
-    client: bool = False
-    query: Mapping[str, Any] = {}
-    retry_key: bool = False
-    dpop: bool = False
-    errors: tuple[type[WatchwordError], ...] = ()
-
-
-def document(
-    operations: Iterable[Operation] | None = None, *, prefix: str = ""
-) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of these operations, by default of all the server's.
+def document(operations: Iterable[Operation], *, prefix: str = "") -> dict[str, Any]:
+    """The OpenAPI 3.1 document of these operations, without undocumented ones.
 
     `prefix` is put before the names of schemas, for a document that also has schemas of
     another application.
     """
-    if operations is None:
-        from watchword.server.app import OPERATIONS  # noqa: PLC0415 - it imports us
-
-        operations = OPERATIONS
-    operations = list(operations)
-    types = [Problem, OAuthError, RetryKey, Proof]
-    types += [one.request for one in operations if one.request is not None]
-    types += [one.response for one in operations if one.response is not None]
-    types += [kind for one in operations for kind in one.query.values()]
+    documented = [one for one in operations if one.is_documented]
+    types: list[Any] = [*_ERROR_BODIES.values(), RetryKey, Proof]
+    types += [one.request for one in documented if one.request is not None]
+    types += [one.response for one in documented if one.response is not None]
+    types += [kind for one in documented for kind in one.query.values()]
     schemas, components = msgspec.json.schema_components(
         types, ref_template=f"#/components/schemas/{prefix}{{name}}"
     )
-    components = {prefix + name: schema for name, schema in components.items()}
     schema_of = {id(kind): schema for kind, schema in zip(types, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
-    for one in operations:
+    for one in documented:
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schema_of)
     return {
         "openapi": "3.1.0",
-        "info": {
-            "title": "Watchword",
-            "version": __version__,
-            "description": (
-                "Sign in once; the API gets a short-lived JWT; the refresh token "
-                "changes at every use; logging out ends the session everywhere."
-            ),
-        },
+        "info": _INFO,
         "paths": paths,
         "components": {
-            "schemas": components,
-            "securitySchemes": {
-                "bearer": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "bearerFormat": "JWT",
-                    "description": "The access token of a login or refresh.",
-                },
-                "cookie": {
-                    "type": "apiKey",
-                    "in": "cookie",
-                    "name": COOKIE,
-                    "description": "The session of a browser.",
-                },
-                "client": {
-                    "type": "http",
-                    "scheme": "basic",
-                    "description": "Client id and client secret.",
-                },
-            },
+            "schemas": {prefix + name: one for name, one in components.items()},
+            "securitySchemes": dict(_SECURITY_SCHEMES),
         },
     }
 
 
-def _operation(one: Operation, schema_of: dict[int, Any]) -> dict[str, Any]:
-    described: dict[str, Any] = {
+def _operation(one: Operation, schema_of: _SchemaOf) -> dict[str, Any]:
+    fields: dict[str, Any] = {
         "summary": one.summary,
         "tags": [one.tag],
         "operationId": _operation_id(one),
         "responses": _responses(one, schema_of),
     }
     if one.description:
-        described["description"] = one.description
+        fields["description"] = one.description
     schemes = {"bearer": one.bearer, "cookie": one.cookie, "client": one.client}
     if any(schemes.values()):
-        described["security"] = [{name: []} for name, on in schemes.items() if on]
+        fields["security"] = [{name: []} for name, on in schemes.items() if on]
         if one.request is not None:  # a token in the body replaces the header
-            described["security"].append({})
-    parameters = [
-        {
-            "name": name,
-            "in": "path",
-            "required": True,
-            "schema": {"type": "string", "format": "uuid"},
-        }
-        for name in _path_parameters(one.path)
-    ]
-    parameters += [
-        {"name": name, "in": "query", "required": False, "schema": schema_of[id(kind)]}
-        for name, kind in one.query.items()
-    ]
-    headers = {
-        "Idempotency-Key": one.retry_key and RetryKey,
-        "DPoP": one.dpop and Proof,
-    }
-    parameters += [
-        {"name": name, "in": "header", "required": False, "schema": schema_of[id(kind)]}
-        for name, kind in headers.items()
-        if kind
-    ]
-    if parameters:
-        described["parameters"] = parameters
+            fields["security"].append({})
+    if parameters := list(_parameters(one, schema_of)):
+        fields["parameters"] = parameters
     if one.request is not None:
         content: dict[str, Any] = {"schema": schema_of[id(one.request)]}
         if one.example is not None:
             content["example"] = one.example
-        described["requestBody"] = {
+        fields["requestBody"] = {
             "required": one.request_required,
             "content": {one.request_media_type: content},
         }
-    return described
+    return fields
 
 
-def _responses(one: Operation, schema_of: dict[int, Any]) -> dict[str, Any]:
+def _parameters(one: Operation, schema_of: _SchemaOf) -> Iterator[dict[str, Any]]:
+    """The parameters in the path, the query and the headers."""
+    identifier = {"type": "string", "format": "uuid"}
+    for part in one.path.split("/"):
+        if part.startswith("{"):
+            yield _parameter("path", part[1:-1], identifier)
+    for name, kind in one.query.items():
+        yield _parameter("query", name, schema_of[id(kind)])
+    if one.retry_key:
+        yield _parameter("header", "Idempotency-Key", schema_of[id(RetryKey)])
+    if one.dpop:
+        yield _parameter("header", "DPoP", schema_of[id(Proof)])
+
+
+def _parameter(place: str, name: str, schema: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    return {"name": name, "in": place, "required": place == "path", "schema": schema}
+
+
+def _responses(one: Operation, schema_of: _SchemaOf) -> dict[str, Any]:
     good: dict[str, Any] = {"description": "Done."}
     if one.response is not None:
         good["content"] = {
@@ -196,24 +157,27 @@ def _responses(one: Operation, schema_of: dict[int, Any]) -> dict[str, Any]:
         }
     responses = {str(one.status): good}
     by_status: dict[int, list[str]] = {}
-    oauth = one.path in OAUTH_PATHS
     for error in one.errors:
-        status, code = oauth_status(error) if oauth else (STATUS[error], error.code)
+        status, code = _status_and_code(one.error_format, error)
         if code not in by_status.setdefault(status, []):
             by_status[status].append(code)
-    kind, schema = ("json", OAuthError) if oauth else ("problem+json", Problem)
+    body = {"schema": schema_of[id(_ERROR_BODIES[one.error_format])]}
     for status, codes in sorted(by_status.items()):
         responses[str(status)] = {
             "description": "Code " + ", ".join(f"`{code}`" for code in codes) + ".",
-            "content": {f"application/{kind}": {"schema": schema_of[id(schema)]}},
+            "content": {one.error_format.value: body},
         }
     return responses
+
+
+def _status_and_code(
+    error_format: ErrorFormat, error: type[WatchwordError]
+) -> tuple[int, str]:
+    if error_format is ErrorFormat.OAUTH:
+        return oauth_status(error)
+    return STATUS[error], error.code
 
 
 def _operation_id(one: Operation) -> str:
     words = re.findall(r"\w+", one.path.removeprefix(BASE))
     return "-".join([one.method.lower(), *words])
-
-
-def _path_parameters(path: str) -> list[str]:
-    return [part[1:-1] for part in path.split("/") if part.startswith("{")]

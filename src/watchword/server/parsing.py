@@ -1,40 +1,30 @@
 """Bytes to typed values, once, at the edge.
 
-Functions here raise InvalidRequest or another error of `problems.py`. A request that
-they refuse does not reach the engine.
+Bodies in JSON and in forms, headers, queries, and where a request comes from. Functions
+here raise InvalidRequest or another error of `problems.py`. A request that they refuse
+does not reach the engine.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar, cast
+from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from watchword.bootstrap import Watchword
-from watchword.clients import FIRST_PARTY
-from watchword.core.access_token import Claims
 from watchword.core.actor import Actor, By
-from watchword.core.limits import RETRY_KEY_MAX, RETRY_KEY_MIN
-from watchword.core.session import from_text
-from watchword.errors import (
-    InvalidRequest,
-    TokenInvalid,
-)
+from watchword.core.limits import RETRY_KEY_MAX, RETRY_KEY_MIN, SCOPE_MAX
+from watchword.core.session import RequestedToken
+from watchword.errors import InvalidRequest
 from watchword.server.heads import FIELDS, by_name
 from watchword.server.https import HIDDEN
 from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
-from watchword.tokens.dpop import Signed
-from watchword.tokens.headers import (
-    address_of,
-    credentials_in,
-    one_of,
-    proof_in,
-    scheme_of,
-    token_in,
-)
+from watchword.tokens.headers import one_of
 
 Body = TypeVar("Body")
 
@@ -42,12 +32,9 @@ Body = TypeVar("Body")
 # every byte escaped.
 BODY_MAX: Final = 32 * 1024
 _DIGITS_MAX: Final = 20
-ACCOUNT_SCOPE: Final = "account"
-"""The scope that another client than first-party needs for its user's sessions.
-
-It allows to list and to end them.
-"""
-
+FORM: Final = "application/x-www-form-urlencoded"
+_FIELDS_MAX: Final = 64
+_REPEATABLE: Final = "resource"
 _SENT: Final = re.compile(r" '.*'", re.DOTALL)
 _RETRY_KEY: Final = re.compile(
     rf"[!#-\[\]-~]{{{RETRY_KEY_MIN},{RETRY_KEY_MAX}}}\Z", re.ASCII
@@ -90,8 +77,7 @@ def parse_json(
     Raises UnsupportedMediaType unless it was sent as JSON; InvalidRequest;
     PayloadTooLarge.
     """
-    declared = one_header(request, b"content-type") or b""
-    if declared.split(b";")[0].strip().lower() != b"application/json":
+    if _media_type(request) != b"application/json":
         raise UnsupportedMediaType
     try:
         value = decoder.decode(body)
@@ -110,6 +96,11 @@ def parse_json(
     return value
 
 
+def _media_type(request: Request) -> bytes:
+    declared = one_header(request, b"content-type") or b""
+    return declared.split(b";")[0].strip().lower()
+
+
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> None:
     if len({name for name, _ in pairs}) != len(pairs):
         raise ValueError
@@ -120,13 +111,13 @@ _STRICT: Final = json.JSONDecoder(object_pairs_hook=_refuse_duplicates)
 
 def one_header(request: Request, name: bytes) -> bytes | None:
     """The header's value. Raises InvalidRequest where it came twice."""
-    fields = _fields(request)
+    fields = headers_by_name(request)
     if fields is None:
         return one_of(request.scope["headers"], name)
     return fields.get(name)
 
 
-def _fields(request: Request) -> dict[bytes, bytes] | None:
+def headers_by_name(request: Request) -> dict[bytes, bytes] | None:
     """The headers by name, made once for these headers; None where one came twice."""
     headers = request.scope["headers"]
     seen, fields = request.scope.get(FIELDS, (None, None))
@@ -143,6 +134,64 @@ def query_of(request: Request) -> dict[str, str]:
     if len(fields) != len(given):
         raise InvalidRequest("A parameter came twice.")
     return fields
+
+
+class Form:
+    """The parameters of a request. Empty ones count as omitted (RFC 6749 §3.2)."""
+
+    def __init__(self, fields: Mapping[str, str], resources: tuple[str, ...]) -> None:
+        self._fields = fields
+        self.resources = resources
+
+    def get(self, name: str) -> str | None:
+        """The parameter, if it was given."""
+        return self._fields.get(name)
+
+    def need(self, name: str) -> str:
+        """The parameter. Raises InvalidRequest where it is missing."""
+        value = self._fields.get(name)
+        if value is None:
+            raise InvalidRequest(f"The parameter {name} is missing.")
+        return value
+
+    def requested(self, jkt: str | None) -> RequestedToken:
+        """The scope, resources and key that the access token is to be for.
+
+        Raises InvalidRequest, InvalidScope, InvalidTarget.
+        """
+        return RequestedToken(scope_of(self.get("scope")), self.resources or None, jkt)
+
+
+def scope_of(text: str | None) -> tuple[str, ...] | None:
+    """The scopes of a space-separated list (RFC 6749 §3.3), each once."""
+    scopes = tuple(dict.fromkeys(filter(None, (text or "").split(" "))))
+    if not scopes:
+        return None
+    if sum(map(len, scopes)) > SCOPE_MAX:
+        raise InvalidRequest("The scope is too long.")
+    return scopes
+
+
+async def read_form(request: Request) -> Form:
+    """The form in the body. Unknown parameters are ignored, repeated ones refused.
+
+    Parameters of the query are never read, because queries end up in logs. Raises
+    InvalidRequest, UnsupportedMediaType, PayloadTooLarge.
+    """
+    body = await read_body(request)
+    if _media_type(request) != FORM.encode():
+        raise UnsupportedMediaType(f"The body must be a form, sent as {FORM}.")
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"), errors="strict", max_num_fields=_FIELDS_MAX
+        )
+    except ValueError:
+        raise InvalidRequest("The body is not a form in UTF-8.") from None
+    fields = {name: value for name, value in pairs if name != _REPEATABLE}
+    resources = tuple(value for name, value in pairs if name == _REPEATABLE)
+    if len(fields) + len(resources) != len(pairs):
+        raise InvalidRequest("A parameter came twice.")
+    return Form(fields, tuple(dict.fromkeys(resources)))
 
 
 def retry_key(request: Request) -> str | None:
@@ -163,69 +212,6 @@ def retry_key(request: Request) -> str | None:
         )
         raise InvalidRequest(message)
     return text
-
-
-def access_token(request: Request) -> str | None:
-    """The access token of either scheme, for calls that do not check its proof.
-
-    Raises InvalidRequest for a malformed header.
-    """
-    headers = request.scope["headers"]
-    return credentials_in(headers, "Bearer") or credentials_in(headers, "DPoP")
-
-
-async def authenticate(request: Request) -> Claims:
-    """The claims of the request's access token. Raises AccessTokenError.
-
-    It comes by the scheme Bearer, or by DPoP with a proof for this very request (RFC
-    9449 §7).
-    """
-    scope, engine = request.scope, engine_of(request)
-    scope["challenge"] = scheme_of(scope["headers"])
-    if scope["challenge"] == "DPoP":
-        scope["nonces"] = engine.resource_proofs.nonces
-    shown = token_in(scope["headers"])
-    if shown.scheme == "Bearer":
-        return engine.checker.verify(shown.token)
-    return await engine.checker.verify_bound(
-        shown.token,
-        shown.proof,
-        method=scope["method"],
-        url=address_of(engine.issuer, scope["path"]),
-    )
-
-
-async def authenticate_user(request: Request) -> tuple[bytes, str]:
-    """Account id and session (`sid`) of a token that may manage the account's sessions.
-
-    Any client but first-party needs ACCOUNT_SCOPE for that. Otherwise every program
-    that a user signs in with could sign the user out everywhere. Raises
-    AccessTokenError, also for a client's own token; InsufficientScope.
-    """
-    claims = await authenticate(request)
-    account_id = from_text(claims.sub)
-    if account_id is None or claims.sid is None:
-        raise TokenInvalid
-    if claims.client_id != FIRST_PARTY.id:
-        engine_of(request).checker.require(claims, scope=[ACCOUNT_SCOPE])
-    return account_id, claims.sid
-
-
-def read_proof(request: Request) -> Signed | None:
-    """The request's DPoP proof, if any came. The caller still has to settle it.
-
-    Raises InvalidProof, NonceNeeded.
-    """
-    fields = _fields(request)
-    if fields is not None and b"dpop" not in fields:
-        return None
-    proof = proof_in(request.scope["headers"])
-    if proof is None:
-        return None
-    engine = engine_of(request)
-    request.scope["nonces"] = engine.proofs.nonces
-    url = address_of(engine.issuer, request.scope["path"])
-    return engine.proofs.read(proof, method=request.scope["method"], url=url)
 
 
 def client_address(request: Request) -> str:

@@ -1,18 +1,20 @@
 """The one map from errors to the wire.
 
 Errors are answered by problem details (RFC 9457), with the challenges of
-`verify/challenges.py`. The OAuth endpoints answer as RFC 6749 §5.2 says. An error
-without a row here is a 500 without details. Adding an error means one class and one
+`tokens/challenges.py`, or in the form of OAuth (RFC 6749 §5.2). An error without a row
+here is a 500 without details. Adding an error means one class and one
 row; a test fails until both are there.
 """
 
 from __future__ import annotations
 
 import logging
+from enum import Enum
 from http import HTTPStatus
 from typing import Final
 
 import msgspec
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -105,7 +107,29 @@ STATUS: Final[dict[type[WatchwordError], int]] = challenges.STATUS | {
     Internal: 500,
 }
 
-OAUTH_PATHS: Final = ("/oauth/token", "/oauth/revoke", "/oauth/introspect")
+
+class ErrorFormat(Enum):
+    """How the errors of an endpoint are written. The values are media types."""
+
+    PROBLEM = challenges.PROBLEM_JSON
+    """Problem details (RFC 9457)."""
+    OAUTH = "application/json"
+    """An `OAuthError` (RFC 6749 §5.2)."""
+
+
+class OAuthError(msgspec.Struct, frozen=True):
+    """The body of every error of the OAuth endpoints (RFC 6749 §5.2)."""
+
+    error: str
+    error_description: str
+
+
+class ErrorResponse(Response):
+    """The answer to an error, and the code of its problem for the access log."""
+
+    code: str
+
+
 # At the OAuth endpoints every refused grant gets the same answer (RFC 6749 §5.2). A
 # client that guesses tokens learns nothing from it, and an honest client can only sign
 # in again, whatever the reason was.
@@ -136,8 +160,17 @@ def problem_of(error: WatchwordError) -> Problem:
     return challenges.problem(error, status)
 
 
-def respond(error: Exception, scope: Scope | None = None) -> Response:
-    """The answer to the request of that scope, for an error that an endpoint raised."""
+def answer_to(error: Exception, scope: Scope) -> Response:
+    """The answer to an error of an endpoint. Its code goes into the access log."""
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=400)  # the client has gone and will not read it
+    response = respond(error, scope)
+    scope["problem"] = response.code
+    return response
+
+
+def respond(error: Exception, scope: Scope | None = None) -> ErrorResponse:
+    """The answer to the request of that scope, in the scope's `error_format`."""
     if not isinstance(error, WatchwordError) or type(error) not in STATUS:
         _log.error("unexpected %s", type(error).__name__, exc_info=error)
         error = Internal()
@@ -146,15 +179,16 @@ def respond(error: Exception, scope: Scope | None = None) -> Response:
     if engine is not None and isinstance(error, errors.StoreUnavailable):
         engine.health.tell(error)
     problem = problem_of(error)
-    oauth = scope.get("path") in OAUTH_PATHS
-    status, body = (problem.status, problem) if not oauth else _oauth(error, problem)
-    response = Response(
+    error_format = scope.get("error_format", ErrorFormat.PROBLEM)
+    is_oauth = error_format is ErrorFormat.OAUTH
+    status, body = _oauth(error, problem) if is_oauth else (problem.status, problem)
+    response = ErrorResponse(
         msgspec.json.encode(body),
         status,
         _headers(error, status, scope),
-        media_type="application/json" if oauth else challenges.PROBLEM_JSON,
+        media_type=error_format.value,
     )
-    response.code = problem.code  # type: ignore[attr-defined]  # for the access log
+    response.code = problem.code
     return response
 
 
@@ -172,12 +206,12 @@ def oauth_status(kind: type[WatchwordError]) -> tuple[int, str]:
     return status, kind.code if kind.code in _OAUTH_CODES else "invalid_request"
 
 
-def _oauth(error: WatchwordError, problem: Problem) -> tuple[int, dict[str, str]]:
+def _oauth(error: WatchwordError, problem: Problem) -> tuple[int, OAuthError]:
     status, code = oauth_status(type(error))
     text = _GRANT_REFUSED if code == "invalid_grant" else problem.detail
     # RFC 6749 §5.2 does not allow quotes and backslashes.
     text = text.replace('"', "'").replace("\\", "/")
-    return status, {"error": code, "error_description": text}
+    return status, OAuthError(code, text)
 
 
 def _headers(error: WatchwordError, status: int, scope: Scope) -> dict[str, str]:

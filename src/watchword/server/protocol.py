@@ -22,8 +22,10 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from watchword.server.connections import Connections
+from watchword.server.deadlines import TimedProtocol
 from watchword.server.heads import (
     FIELDS,
+    HEAD_MAX,
     Line,
     Refused,
     body_of,
@@ -41,11 +43,6 @@ from watchword.server.problems import (
 )
 from watchword.server.reading import READING
 
-# All bytes of a request that are not its body: request line, fields, trailers, sizes
-# and extensions of chunks. RFC 9112 §3 demands at least 8000 octets for the request
-# line; proxies send heads of up to 32 KiB.
-HEAD_MAX: Final = 64 * 1024
-SECONDS_TO_SEND: Final = 10
 # If a request is answered before its body has come, this much of the rest is read so
 # that the connection can be kept: twice the largest legitimate body.
 UNREAD_MAX: Final = 64 * 1024
@@ -62,7 +59,7 @@ _uvicorn: Final = logging.getLogger("uvicorn.error")
 _HEAD, _BODY, _OVER = range(3)
 
 
-class BoundedProtocol(asyncio.BufferedProtocol):
+class BoundedProtocol(TimedProtocol):
     """HTTP/1.1 for uvicorn: strict, one request at a time, bounded both ways."""
 
     connections_here = Connections()
@@ -77,10 +74,11 @@ class BoundedProtocol(asyncio.BufferedProtocol):
     ) -> None:
         if not config.loaded:
             config.load()
+        loop = _loop or asyncio.get_running_loop()
+        super().__init__(loop, config.timeout_keep_alive)
         self._config = config
         self._server = server_state
         self._app_state = app_state
-        self.loop = _loop or asyncio.get_running_loop()
         self._parser: Any = httptools.HttpRequestParser(self)
         self._state = _HEAD
         self._parsed_head = False
@@ -97,9 +95,6 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         self._to_come: int | None = None
         self._tail = b""
         self._cycle: Exchange | None = None
-        self._idle: asyncio.TimerHandle | None = None
-        self._idle_until: float | None = None
-        self._deadline: asyncio.TimerHandle | None = None
         self._stops = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -122,9 +117,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         self._server.connections.discard(cast("Any", self))
         self.connections_here.closed(self)
         self._state = _OVER
-        for timer in (self._idle, self._deadline):
-            if timer is not None:
-                timer.cancel()
+        self._cancel_timers()
         self._out.lost()
         self._disconnect()
         # The parser holds methods of this object. Without it there is no reference
@@ -395,14 +388,6 @@ class BoundedProtocol(asyncio.BufferedProtocol):
 
     # Time limits
 
-    def _arm(self) -> None:
-        self._deadline = self.loop.call_later(SECONDS_TO_SEND, self._too_late)
-
-    def _disarm(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
     def _too_late(self) -> None:
         self._refuse(REQUEST_TIMEOUT, "it took too long to send the request")
 
@@ -410,19 +395,4 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         """Wait for the next request: all are answered, and none has begun to come."""
         # The cycle is freed with all that it holds, since most connections are resting.
         self._cycle = None
-        self._idle_until = self.loop.time() + self._config.timeout_keep_alive
-        if self._idle is None:
-            self._check_idle()
-
-    def _check_idle(self) -> None:
-        """Close the connection if it has been idle for long enough.
-
-        There is one timer per connection. It is set again when it has run, and not at
-        each request.
-        """
-        now, seconds = self.loop.time(), self._config.timeout_keep_alive
-        until = now + seconds if self._idle_until is None else self._idle_until
-        if until > now:
-            self._idle = self.loop.call_at(until, self._check_idle)
-            return
-        self._end()
+        self._await_next()

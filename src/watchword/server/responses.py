@@ -1,14 +1,18 @@
-"""The answers that endpoints share: tokens and JSON."""
+"""The answers that endpoints share: tokens, JSON, and documents that may be cached."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import msgspec
+from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword.core.session import TokenSet, as_text
+from watchword.server.parsing import one_header
 
 Scheme = Literal["Bearer", "DPoP"]
 """The scheme by which an access token is sent (RFC 6750, RFC 9449)."""
@@ -64,3 +68,20 @@ class JSON(Response):
         self.background = None
         length = str(len(self.body)).encode()
         self.raw_headers = [*_HEAD, (b"content-length", length), *headers]
+
+
+def cached(
+    request: Request, body: bytes, media_type: str, headers: dict[str, str]
+) -> Response:
+    """The body, or 304 for a client that has it already (RFC 9110 §13.1.2)."""
+    etag = etag_of(body)
+    headers["etag"] = etag
+    if one_header(request, b"if-none-match") == etag.encode():
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type=media_type)
+
+
+@lru_cache(maxsize=32)  # an entry for each document, and for each set of keys so far
+def etag_of(body: bytes) -> str:
+    """The entity tag of a body (RFC 9110 §8.8.3)."""
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'

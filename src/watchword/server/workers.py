@@ -2,7 +2,7 @@
 
 The parent process holds the sockets and serves nothing itself. A worker that dies is
 replaced. Connections that wait in a socket's queue go to the other workers meanwhile. A
-worker whose parent has died stops by itself: no other process would stop it, and it
+worker stops by itself when its parent has died: no other process would stop it, and it
 would keep the port.
 
 This is not uvicorn's own supervisor. That one waits for ever for a worker that hangs,
@@ -62,16 +62,16 @@ class Worker:
         cls, settings: Settings, listeners: Sequence[socket.socket]
     ) -> Self:
         """Launch a process that will serve on the parent's sockets."""
-        near, far = socket.socketpair()
+        ours, theirs = socket.socketpair()
         files = [listener.fileno() for listener in listeners]
-        with far, _no_interrupts():
+        with theirs, _no_interrupts():
             process = await asyncio.create_subprocess_exec(
                 # -P: modules in the working directory are not imported.
                 *(sys.executable, "-P", "-c", _CHILD, *map(str, files)),
-                stdin=far.fileno(),
+                stdin=theirs.fileno(),
                 pass_fds=files,
             )
-        reader, writer = await asyncio.open_connection(sock=near)
+        reader, writer = await asyncio.open_connection(sock=ours)
         writer.write(pickle.dumps(settings))
         return cls(process, reader, writer)
 

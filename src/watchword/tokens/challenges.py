@@ -35,7 +35,7 @@ STATUS: Final[dict[type[WatchwordError], int]] = {
 }
 """The status of each error of a resource server; `server/problems.py` has the rest."""
 
-# Errors whose own code is the `error` of the challenge. All others are `invalid_token`.
+# Errors that put their own code into the challenge. All others are `invalid_token`.
 _TOLD: Final = (
     errors.TokenProofInvalid,
     errors.TokenNonceNeeded,

@@ -181,7 +181,7 @@ class Proofs:
         # different pairs of `jti` and URL.
         once = f"{key.kid} {method} {len(jti)} {jti} {url}"
         digest = hashlib.sha256(once.encode("utf-8")).digest()[:_ONCE_BYTES]
-        # A worker whose clock is behind accepts the proof for that much longer.
+        # A worker with a clock that is behind accepts the proof for that much longer.
         until = issued + limits.DPOP_CLOCK + limits.DPOP_NONCE_STEP
         return Signed(key, parts.signed, signature, digest, until)
 

@@ -60,7 +60,7 @@ def token_in(headers: Headers) -> PresentedToken:
 
 
 def scheme_of(headers: Headers) -> Scheme:
-    """The scheme whose challenge carries the error of a refusal (RFC 9449 §7.2)."""
+    """The scheme of the challenge that carries the error (RFC 9449 §7.2)."""
     dpop = any(
         name == b"authorization" and value[:4].lower() == b"dpop"
         for name, value in headers

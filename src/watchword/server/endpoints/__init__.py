@@ -1,4 +1,11 @@
-"""The endpoints, one file per concern.
+"""The endpoints: a folder for each domain, and in it a file for each concern.
 
-Each endpoint is an `Operation` for the OpenAPI document and a function that answers.
+A file has the function that answers, and its declaration as an `Operation`.
 """
+
+from typing import Final
+
+from watchword.server.endpoints import oauth, operation, session
+
+ENDPOINTS: Final = (*session.ENDPOINTS, *oauth.ENDPOINTS, *operation.ENDPOINTS)
+"""All endpoints of the server, in the order of the OpenAPI document."""

@@ -73,7 +73,7 @@ const answered = {
     if (status === OK) {
       tell("The access token was accepted.", refreshed ? 5 : 2);
     } else if (body?.code === "token_expired") {
-      tell("The access token has expired. Execute refresh: nobody has to sign in again.", 3);
+      tell("The access token has expired. Execute refresh: there is no need to sign in again.", 3);
     }
   },
   logout(status) {

@@ -15,15 +15,14 @@ from watchword.core.actor import EndReason
 from watchword.core.limits import LIST_LIMIT, LIST_PAGE
 from watchword.core.session import Session, as_text, from_text
 from watchword.errors import InvalidRequest, NotFound
-from watchword.server.endpoints.secure import ACCESS_ERRORS
-from watchword.server.openapi import BASE, Operation
+from watchword.server.operation import BASE, Operation
 from watchword.server.parsing import (
-    authenticate_user,
     by_user,
     engine_of,
     query_of,
 )
 from watchword.server.responses import JSON
+from watchword.server.token_auth import ACCESS_ERRORS, authenticate_user
 
 
 class Device(msgspec.Struct, frozen=True, rename="camel"):
@@ -63,9 +62,20 @@ Limit = Annotated[
 ]
 
 
+async def list_sessions(request: Request) -> Response:
+    account_id, current = await authenticate_user(request)
+    sessions = engine_of(request).sessions
+    after, limit = _query(request)
+    page = await sessions.page(account_id, after=after, limit=limit)
+    devices = [_device(row, sessions.ends_at(row), current) for row in page.sessions]
+    onward = page.onward
+    return JSON(Devices(devices, None if onward is None else as_text(onward)))
+
+
 LIST = Operation(
     method="GET",
     path=f"{BASE}/sessions",
+    handler=list_sessions,
     summary="My sessions",
     description=(
         "Where this account is signed in, newest sign-in first; `current` is the one "
@@ -77,27 +87,8 @@ LIST = Operation(
     errors=(*ACCESS_ERRORS, errors.InsufficientScope),
 )
 
-END = Operation(
-    method="DELETE",
-    path=f"{BASE}/sessions/{{id}}",
-    summary="End one of my sessions",
-    status=204,
-    bearer=True,
-    errors=(*ACCESS_ERRORS, errors.InsufficientScope, errors.NotFound),
-)
 
-
-async def list_sessions(request: Request) -> Response:
-    account_id, current = await authenticate_user(request)
-    sessions = engine_of(request).sessions
-    after, limit = _asked(request)
-    page = await sessions.page(account_id, after=after, limit=limit)
-    devices = [_device(row, sessions.ends_at(row), current) for row in page.sessions]
-    onward = page.onward
-    return JSON(Devices(devices, None if onward is None else as_text(onward)))
-
-
-def _asked(request: Request) -> tuple[bytes | None, int]:
+def _query(request: Request) -> tuple[bytes | None, int]:
     """Where the page begins, and how many it has at most. Raises InvalidRequest."""
     fields = query_of(request)
     text, after = fields.get("after"), None
@@ -124,6 +115,17 @@ async def end_session(request: Request) -> Response:
         raise NotFound
     await sessions.end_one(session_id, EndReason.ENDED_BY_USER, by=by_user(request))
     return Response(status_code=204, headers={"cache-control": "no-store"})
+
+
+END = Operation(
+    method="DELETE",
+    path=f"{BASE}/sessions/{{id}}",
+    handler=end_session,
+    summary="End one of my sessions",
+    status=204,
+    bearer=True,
+    errors=(*ACCESS_ERRORS, errors.InsufficientScope, errors.NotFound),
+)
 
 
 def _device(row: Session, ends_at: int, current: str) -> Device:

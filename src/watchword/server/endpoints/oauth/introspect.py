@@ -16,11 +16,11 @@ from watchword.core.refresh_token import PREFIX
 from watchword.core.session import as_text, from_text
 from watchword.errors import AccessTokenError, UnauthorizedClient
 from watchword.ports.clients import Client
-from watchword.server.endpoints.revoke import TokenForm
-from watchword.server.oauth import FORM, authenticate_client, read_form
-from watchword.server.openapi import Operation
-from watchword.server.parsing import engine_of, one_header
-from watchword.server.problems import PayloadTooLarge
+from watchword.server.client_auth import authenticate_client
+from watchword.server.endpoints.oauth.revoke import TokenForm
+from watchword.server.operation import Operation
+from watchword.server.parsing import FORM, engine_of, one_header, read_form
+from watchword.server.problems import ErrorFormat, PayloadTooLarge
 from watchword.server.responses import JSON, PRAGMA
 
 SIGNED: Final = "token-introspection+jwt"
@@ -49,35 +49,6 @@ class Introspection(msgspec.Struct, frozen=True, omit_defaults=True):
     roles: tuple[str, ...] = ()
 
 
-OPERATION = Operation(
-    method="POST",
-    path="/oauth/introspect",
-    summary="Is this token good?",
-    description=(
-        "For confidential clients with the right `introspect`. An access token is "
-        "active where it is meant for the asking client's audience, and one that is "
-        "bound to a key where that client checks DPoP; a refresh token for its own "
-        "client alone. With `Accept: application/" + SIGNED + "` the answer is signed "
-        "(RFC 9701)."
-    ),
-    tag="oauth",
-    request=TokenForm,
-    request_media_type=FORM,
-    example={"token": "eyJ…", "client_id": "orders-api", "client_secret": "ww_cs_…"},
-    response=Introspection,
-    client=True,
-    errors=(
-        errors.InvalidRequest,
-        errors.InvalidClient,
-        errors.UnauthorizedClient,
-        PayloadTooLarge,
-        errors.Throttled,
-        errors.Overloaded,
-        errors.StoreUnavailable,
-    ),
-)
-
-
 async def introspect(request: Request) -> Response:
     form = await read_form(request)
     token = form.need("token")
@@ -103,6 +74,37 @@ async def introspect(request: Request) -> Response:
         headers={"cache-control": "no-store"},
         media_type=f"application/{SIGNED}",
     )
+
+
+OPERATION = Operation(
+    method="POST",
+    path="/oauth/introspect",
+    handler=introspect,
+    error_format=ErrorFormat.OAUTH,
+    summary="Is this token good?",
+    description=(
+        "For confidential clients with the right `introspect`. An access token is "
+        "active where it is meant for the asking client's audience, and one that is "
+        "bound to a key where that client checks DPoP; a refresh token for its own "
+        "client alone. With `Accept: application/" + SIGNED + "` the answer is signed "
+        "(RFC 9701)."
+    ),
+    tag="oauth",
+    request=TokenForm,
+    request_media_type=FORM,
+    example={"token": "eyJ…", "client_id": "orders-api", "client_secret": "ww_cs_…"},
+    response=Introspection,
+    client=True,
+    errors=(
+        errors.InvalidRequest,
+        errors.InvalidClient,
+        errors.UnauthorizedClient,
+        PayloadTooLarge,
+        errors.Throttled,
+        errors.Overloaded,
+        errors.StoreUnavailable,
+    ),
+)
 
 
 def _wants_signed(request: Request) -> bool:

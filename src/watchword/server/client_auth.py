@@ -1,18 +1,14 @@
-"""What the OAuth endpoints share: forms, client authentication, scopes and proofs."""
+"""The client of a request: how it authenticates, and the key that it proves to have."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
-from typing import Final
-from urllib.parse import parse_qsl, unquote_plus
+from urllib.parse import unquote_plus
 
 from starlette.requests import Request
 
 from watchword.clients import FIRST_PARTY, REFRESH_TOKEN
-from watchword.core.limits import SCOPE_MAX
-from watchword.core.session import RequestedToken
 from watchword.errors import (
     InvalidClient,
     InvalidProof,
@@ -21,77 +17,14 @@ from watchword.errors import (
 )
 from watchword.ports.clients import Client
 from watchword.server.parsing import (
+    Form,
     client_address,
     engine_of,
+    headers_by_name,
     one_header,
-    read_body,
-    read_proof,
 )
-from watchword.server.problems import UnsupportedMediaType
 from watchword.tokens.dpop import Signed
-
-FORM: Final = "application/x-www-form-urlencoded"
-_FIELDS_MAX: Final = 64
-_REPEATABLE: Final = "resource"
-
-
-class Form:
-    """The parameters of a request. Empty ones count as omitted (RFC 6749 §3.2)."""
-
-    def __init__(self, fields: Mapping[str, str], resources: tuple[str, ...]) -> None:
-        self._fields = fields
-        self.resources = resources
-
-    def get(self, name: str) -> str | None:
-        """The parameter, if it was given."""
-        return self._fields.get(name)
-
-    def need(self, name: str) -> str:
-        """The parameter. Raises InvalidRequest where it is missing."""
-        value = self._fields.get(name)
-        if value is None:
-            raise InvalidRequest(f"The parameter {name} is missing.")
-        return value
-
-    def requested(self, jkt: str | None) -> RequestedToken:
-        """The scope, resources and key that the access token is to be for.
-
-        Raises InvalidRequest, InvalidScope, InvalidTarget.
-        """
-        return RequestedToken(scope_of(self.get("scope")), self.resources or None, jkt)
-
-
-def scope_of(text: str | None) -> tuple[str, ...] | None:
-    """The scopes of a space-separated list (RFC 6749 §3.3), each once."""
-    scopes = tuple(dict.fromkeys(filter(None, (text or "").split(" "))))
-    if not scopes:
-        return None
-    if sum(map(len, scopes)) > SCOPE_MAX:
-        raise InvalidRequest("The scope is too long.")
-    return scopes
-
-
-async def read_form(request: Request) -> Form:
-    """The form in the body. Unknown parameters are ignored, repeated ones refused.
-
-    Parameters of the query are never read, because queries end up in logs. Raises
-    InvalidRequest, UnsupportedMediaType, PayloadTooLarge.
-    """
-    body = await read_body(request)
-    declared = one_header(request, b"content-type") or b""
-    if declared.split(b";")[0].strip().lower() != FORM.encode():
-        raise UnsupportedMediaType(f"The body must be a form, sent as {FORM}.")
-    try:
-        pairs = parse_qsl(
-            body.decode("ascii"), errors="strict", max_num_fields=_FIELDS_MAX
-        )
-    except ValueError:
-        raise InvalidRequest("The body is not a form in UTF-8.") from None
-    fields = {name: value for name, value in pairs if name != _REPEATABLE}
-    resources = tuple(value for name, value in pairs if name == _REPEATABLE)
-    if len(fields) + len(resources) != len(pairs):
-        raise InvalidRequest("A parameter came twice.")
-    return Form(fields, tuple(dict.fromkeys(resources)))
+from watchword.tokens.headers import address_of, proof_in
 
 
 async def authenticate_client(request: Request, form: Form) -> Client:
@@ -116,7 +49,7 @@ async def authenticate_client(request: Request, form: Form) -> Client:
 
 
 async def native_client(request: Request, named: str) -> Client:
-    """The client of a call under /api/auth.
+    """The client of a call of the session's own endpoints.
 
     A public client is named by `clientId`; a confidential one authenticates by HTTP
     Basic. Raises InvalidClient, InvalidRequest, UnauthorizedClient, Throttled.
@@ -134,14 +67,22 @@ async def native_client(request: Request, named: str) -> Client:
 
 
 def proof_of(request: Request, client: Client) -> Signed | None:
-    """The request's DPoP proof, as `read_proof` returns it.
+    """The request's DPoP proof, if any came. The caller still has to settle it.
 
-    Raises InvalidProof also if this client must send a proof and did not.
+    Raises NonceNeeded; InvalidProof, also if this client must send a proof and did not.
     """
-    proof = read_proof(request)
-    if client.dpop and proof is None:
-        raise InvalidProof("This client must send a DPoP proof.")
-    return proof
+    fields = headers_by_name(request)
+    proof = None
+    if fields is None or b"dpop" in fields:
+        proof = proof_in(request.scope["headers"])
+    if proof is None:
+        if client.dpop:
+            raise InvalidProof("This client must send a DPoP proof.")
+        return None
+    engine = engine_of(request)
+    request.scope["nonces"] = engine.proofs.nonces
+    url = address_of(engine.issuer, request.scope["path"])
+    return engine.proofs.read(proof, method=request.scope["method"], url=url)
 
 
 async def key_proved_for(request: Request, client: Client) -> str | None:

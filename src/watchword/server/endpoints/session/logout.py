@@ -11,19 +11,21 @@ from watchword.clients import FIRST_PARTY
 from watchword.core.actor import EndReason
 from watchword.core.session import from_text
 from watchword.errors import InvalidRequest, RefreshInvalid, TokenInvalid
+from watchword.server.client_auth import native_client
 from watchword.server.cookies import (
     CLEAR_SITE_DATA,
     drop_cookie,
     is_by_cookie,
     token_in_cookie,
 )
-from watchword.server.endpoints.refresh import BODY, Refresh, RefreshToken, refresh_in
-from watchword.server.endpoints.secure import ACCESS_ERRORS
-from watchword.server.oauth import native_client
-from watchword.server.openapi import BASE, Operation
+from watchword.server.endpoints.session.refresh import (
+    BODY,
+    Refresh,
+    RefreshToken,
+    refresh_in,
+)
+from watchword.server.operation import BASE, Operation
 from watchword.server.parsing import (
-    access_token,
-    authenticate_user,
     by_user,
     engine_of,
     parse_json,
@@ -31,6 +33,11 @@ from watchword.server.parsing import (
 )
 from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
 from watchword.server.responses import JSON
+from watchword.server.token_auth import (
+    ACCESS_ERRORS,
+    access_token,
+    authenticate_user,
+)
 
 
 class LoggedOut(msgspec.Struct, frozen=True):
@@ -43,9 +50,24 @@ class Revoked(msgspec.Struct, frozen=True):
     revoked: int
 
 
+async def logout(request: Request) -> Response:
+    body = await read_body(request)
+    headers: list[tuple[bytes, bytes]] = []
+    if body:
+        ending = {await _of_body(request, parse_json(request, body, BODY))}
+    else:
+        ending, headers = await _without_body(request)
+    for session_id in filter(None, ending):
+        await engine_of(request).sessions.end_one(
+            session_id, EndReason.LOGOUT, by=by_user(request)
+        )
+    return JSON(LoggedOut(), headers=headers)
+
+
 LOGOUT = Operation(
     method="POST",
     path=f"{BASE}/logout",
+    handler=logout,
     summary="6. Log out",
     description=(
         "Ends the session of any of its refresh tokens, spent and expired ones too; "
@@ -75,29 +97,6 @@ LOGOUT = Operation(
         errors.StoreUnavailable,
     ),
 )
-
-LOGOUT_ALL = Operation(
-    method="POST",
-    path=f"{BASE}/logout-all",
-    summary="Log out everywhere",
-    response=Revoked,
-    bearer=True,
-    errors=(*ACCESS_ERRORS, errors.InsufficientScope),
-)
-
-
-async def logout(request: Request) -> Response:
-    body = await read_body(request)
-    headers: list[tuple[bytes, bytes]] = []
-    if body:
-        ending = {await _of_body(request, parse_json(request, body, BODY))}
-    else:
-        ending, headers = await _without_body(request)
-    for session_id in filter(None, ending):
-        await engine_of(request).sessions.end_one(
-            session_id, EndReason.LOGOUT, by=by_user(request)
-        )
-    return JSON(LoggedOut(), headers=headers)
 
 
 async def _of_body(request: Request, body: Refresh | str) -> bytes | None:
@@ -170,3 +169,14 @@ async def logout_all(request: Request) -> Response:
         account_id, EndReason.LOGOUT_EVERYWHERE, by=by_user(request)
     )
     return JSON(Revoked(count))
+
+
+LOGOUT_ALL = Operation(
+    method="POST",
+    path=f"{BASE}/logout-all",
+    handler=logout_all,
+    summary="Log out everywhere",
+    response=Revoked,
+    bearer=True,
+    errors=(*ACCESS_ERRORS, errors.InsufficientScope),
+)

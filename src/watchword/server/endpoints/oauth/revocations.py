@@ -23,8 +23,8 @@ from watchword.core import limits
 from watchword.core.session import as_text
 from watchword.errors import InvalidClient, InvalidRequest, UnauthorizedClient
 from watchword.revocation.journal import Page, RevocationLog
-from watchword.server.oauth import basic_credentials
-from watchword.server.openapi import Operation
+from watchword.server.client_auth import basic_credentials
+from watchword.server.operation import Operation
 from watchword.server.parsing import client_address, engine_of, one_header, query_of
 from watchword.server.responses import JSON
 
@@ -84,31 +84,6 @@ class Ended(msgspec.Struct, frozen=True, rename="camel"):
     complete_as_of: int
 
 
-OPERATION = Operation(
-    method="GET",
-    path="/revocations",
-    summary="Which sessions ended",
-    description=(
-        "For confidential clients with the right `feed`, by HTTP Basic. With `Accept: "
-        + STREAM
-        + "` the same answers are a stream of server-sent events; each has the cursor "
-        "as its id, and `Last-Event-ID` counts before `after`."
-    ),
-    tag="operation",
-    query={"after": After, "wait": Wait},
-    response=Ended,
-    client=True,
-    errors=(
-        errors.InvalidRequest,
-        errors.InvalidClient,
-        errors.UnauthorizedClient,
-        errors.Throttled,
-        errors.Overloaded,
-        errors.StoreUnavailable,
-    ),
-)
-
-
 async def revocations(request: Request) -> Response:
     credentials = basic_credentials(request)
     if credentials is None:
@@ -132,8 +107,34 @@ async def revocations(request: Request) -> Response:
     engine.feed.page(after)  # raises at once what it would raise after the wait
     if wait:
         with engine.feed.following(client.id, address):
-            await _wait_for_news(request, engine.feed, after, wait)
-    return JSON(_told(engine.feed.page(after)))
+            await _wait_for_entries(request, engine.feed, after, wait)
+    return JSON(_ended(engine.feed.page(after)))
+
+
+OPERATION = Operation(
+    method="GET",
+    path="/revocations",
+    handler=revocations,
+    summary="Which sessions ended",
+    description=(
+        "For confidential clients with the right `feed`, by HTTP Basic. With `Accept: "
+        + STREAM
+        + "` the same answers are a stream of server-sent events; each has the cursor "
+        "as its id, and `Last-Event-ID` counts before `after`."
+    ),
+    tag="operation",
+    query={"after": After, "wait": Wait},
+    response=Ended,
+    client=True,
+    errors=(
+        errors.InvalidRequest,
+        errors.InvalidClient,
+        errors.UnauthorizedClient,
+        errors.Throttled,
+        errors.Overloaded,
+        errors.StoreUnavailable,
+    ),
+)
 
 
 def _query(request: Request) -> tuple[str, int]:
@@ -145,25 +146,27 @@ def _query(request: Request) -> tuple[str, int]:
     return fields.get("after", ""), int(wait)
 
 
-async def _wait_for_news(
-    request: Request, journal: RevocationLog, after: str, seconds: int
+async def _wait_for_entries(
+    request: Request, feed: RevocationLog, after: str, seconds: int
 ) -> None:
     """Wait until there are entries, the time is over, or the client has gone."""
-    news = asyncio.ensure_future(journal.wait(after, seconds))
-    gone = asyncio.ensure_future(_gone(request))
+    waits = (
+        asyncio.ensure_future(feed.wait(after, seconds)),
+        asyncio.ensure_future(_disconnected(request)),
+    )
     try:
-        await asyncio.wait((news, gone), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        news.cancel()
-        gone.cancel()
+        for wait in waits:
+            wait.cancel()
 
 
-async def _gone(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
-def _told(page: Page) -> Ended:
+def _ended(page: Page) -> Ended:
     return Ended(
         page.cursor,
         [
@@ -181,23 +184,23 @@ class _Stream(StreamingResponse):
     """A stream of events. It counts as a follower for as long as it lasts."""
 
     def __init__(
-        self, journal: RevocationLog, after: str, place: AbstractContextManager[None]
+        self, feed: RevocationLog, after: str, following: AbstractContextManager[None]
     ) -> None:
         # Read before the stream begins, so that a refusal is an answer with a status.
-        first = journal.page(after)
+        first = feed.page(after)
         super().__init__(
-            _events(journal, first),
+            _events(feed, first),
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
             media_type=STREAM,
         )
-        self._place = place
+        self._following = following
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._place:
+        with self._following:
             await super().__call__(scope, receive, send)
 
 
-async def _events(journal: RevocationLog, page: Page) -> AsyncIterator[bytes]:
+async def _events(feed: RevocationLog, page: Page) -> AsyncIterator[bytes]:
     """Pages of entries as they come, and an empty page now and then if none come.
 
     The stream ends after a while, so that the client has to prove again that it may
@@ -207,13 +210,13 @@ async def _events(journal: RevocationLog, page: Page) -> AsyncIterator[bytes]:
     clock = asyncio.get_running_loop().time
     over = clock() + limits.FEED_STREAM / limits.SECOND
     while True:
-        body = msgspec.json.encode(_told(page))
+        body = msgspec.json.encode(_ended(page))
         yield b"id: %b\ndata: %b\n\n" % (page.cursor.encode(), body)
         if not page.more:
-            await journal.wait(page.cursor, _STAMP_SECONDS)
-        if journal.is_closed or clock() > over:
+            await feed.wait(page.cursor, _STAMP_SECONDS)
+        if feed.is_closed or clock() > over:
             return
         try:
-            page = journal.page(page.cursor)
+            page = feed.page(page.cursor)
         except errors.StoreUnavailable:
             return

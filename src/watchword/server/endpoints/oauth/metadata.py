@@ -14,22 +14,24 @@ from watchword.clients import GRANTS
 from watchword.config import Settings
 from watchword.core.limits import JWKS_MAX_AGE
 from watchword.errors import NotFound
-from watchword.server.endpoints import (
-    discovery,
+from watchword.server.endpoints.oauth import (
     introspect,
+    jwks,
     revocations,
     revoke,
     token,
 )
-from watchword.server.openapi import BASE, Operation
+from watchword.server.operation import BASE, Operation
 from watchword.server.parsing import engine_of
+from watchword.server.responses import cached
 from watchword.tokens.dpop import DPOP_ALGORITHMS
 from watchword.tokens.headers import address_of
 
 SERVER_PATH: Final = "/.well-known/oauth-authorization-server"
 OPENID_PATH: Final = "/.well-known/openid-configuration"
 RESOURCE_PATH: Final = "/.well-known/oauth-protected-resource"
-
+# The issuer's path comes after the well-known one (RFC 8414 §3.1, RFC 9728 §3.1).
+_ISSUER_PATH: Final = "/{path:path}"
 _SECRETS: Final = ["client_secret_basic", "client_secret_post"]
 
 
@@ -68,29 +70,6 @@ class ResourceMetadata(msgspec.Struct, frozen=True, kw_only=True):
     dpop_signing_alg_values_supported: list[str]
 
 
-SERVER = Operation(
-    method="GET",
-    path=SERVER_PATH,
-    summary="Where everything is (RFC 8414)",
-    tag="operation",
-    response=Metadata,
-)
-OPENID = Operation(
-    method="GET",
-    path=OPENID_PATH,
-    summary="The same, where OpenID Connect libraries look",
-    tag="operation",
-    response=Metadata,
-)
-RESOURCE = Operation(
-    method="GET",
-    path=RESOURCE_PATH + BASE,
-    summary="This API as a protected resource (RFC 9728)",
-    tag="operation",
-    response=ResourceMetadata,
-)
-
-
 def resource_metadata_url(settings: Settings) -> str:
     """The URL in the challenge of a 401: it says which issuer to get tokens from.
 
@@ -110,13 +89,34 @@ async def server(request: Request) -> Response:
     return _published(request, _of_server(issuer, algorithms))
 
 
+SERVER = Operation(
+    method="GET",
+    path=SERVER_PATH,
+    more_paths=(f"{SERVER_PATH}{_ISSUER_PATH}",),
+    handler=server,
+    summary="Where everything is (RFC 8414)",
+    tag="operation",
+    response=Metadata,
+)
+
+OPENID = Operation(
+    method="GET",
+    path=OPENID_PATH,
+    more_paths=(f"{OPENID_PATH}{_ISSUER_PATH}",),
+    handler=server,
+    summary="The same, where OpenID Connect libraries look",
+    tag="operation",
+    response=Metadata,
+)
+
+
 # A process has one issuer; tests have many.
 @lru_cache(maxsize=16)
 def _of_server(issuer: str, algorithms: tuple[str, ...]) -> bytes:
     document = Metadata(
         issuer=issuer,
         token_endpoint=address_of(issuer, token.OPERATION.path),
-        jwks_uri=address_of(issuer, discovery.JWKS.path),
+        jwks_uri=address_of(issuer, jwks.OPERATION.path),
         revocation_endpoint=address_of(issuer, revoke.OPERATION.path),
         introspection_endpoint=address_of(issuer, introspect.OPERATION.path),
         grant_types_supported=list(GRANTS),
@@ -139,6 +139,17 @@ async def resource(request: Request) -> Response:
     if path not in ("", BASE):
         raise NotFound
     return _published(request, _of_resource(issuer, path))
+
+
+RESOURCE = Operation(
+    method="GET",
+    path=RESOURCE_PATH + BASE,
+    more_paths=(f"{RESOURCE_PATH}{_ISSUER_PATH}", RESOURCE_PATH),
+    handler=resource,
+    summary="This API as a protected resource (RFC 9728)",
+    tag="operation",
+    response=ResourceMetadata,
+)
 
 
 @lru_cache(maxsize=16)
@@ -164,7 +175,7 @@ def _path_of(issuer: str) -> str:
 
 
 def _published(request: Request, body: bytes) -> Response:
-    return discovery.cached(
+    return cached(
         request,
         body,
         "application/json",

@@ -20,15 +20,16 @@ from watchword.errors import (
     InvalidTarget,
 )
 from watchword.ports.clients import Client
+from watchword.server.client_auth import native_client, proof_of
 from watchword.server.cookies import check_origin, set_cookie, token_to_replace
-from watchword.server.oauth import native_client, proof_of, scope_of
-from watchword.server.openapi import BASE, Operation
+from watchword.server.operation import BASE, Operation
 from watchword.server.parsing import (
     by_user,
     client_address,
     engine_of,
     parse_json,
     read_body,
+    scope_of,
     user_agent,
 )
 from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
@@ -36,7 +37,7 @@ from watchword.server.responses import JSON, Header, Tokens, tokens_of
 
 
 class Login(msgspec.Struct, frozen=True, rename="camel"):
-    """Who signs in, and how the session shall be.
+    """The name and password of a sign-in, and how the session shall be.
 
     `transport` `cookie`: the refresh token comes in a cookie that no script can read,
     and never in the answer. `scope` (space separated) and `resource` (RFC 8707) may be
@@ -52,38 +53,6 @@ class Login(msgspec.Struct, frozen=True, rename="camel"):
 
 
 _BODY = msgspec.json.Decoder(Login)
-
-OPERATION = Operation(
-    method="POST",
-    path=f"{BASE}/login",
-    summary="1. Sign in",
-    description=(
-        "JSON only. Too many failures for a name or an address answer 429. With a DPoP "
-        "proof the session of a public client is bound to its key. A confidential "
-        "client sends Authorization: Basic."
-    ),
-    request=Login,
-    example={"username": "admin", "password": "the password shown at first start"},
-    response=Tokens,
-    dpop=True,
-    client=True,
-    errors=(
-        errors.InvalidRequest,
-        errors.InvalidScope,
-        errors.InvalidTarget,
-        errors.UnauthorizedClient,
-        errors.InvalidProof,
-        errors.NonceNeeded,
-        errors.InvalidCredentials,
-        errors.InvalidClient,
-        errors.CsrfRejected,
-        PayloadTooLarge,
-        UnsupportedMediaType,
-        errors.Throttled,
-        errors.Overloaded,
-        errors.StoreUnavailable,
-    ),
-)
 
 
 async def login(request: Request) -> Response:
@@ -114,6 +83,40 @@ async def login(request: Request) -> Response:
             raise InvalidClient
         headers = await _replaced(request, grant) if options.cookie else []
     return JSON(tokens_of(grant), headers=headers)
+
+
+OPERATION = Operation(
+    method="POST",
+    path=f"{BASE}/login",
+    handler=login,
+    summary="1. Sign in",
+    description=(
+        "JSON only. Too many failures for a name or an address answer 429. With a DPoP "
+        "proof the session of a public client is bound to its key. A confidential "
+        "client sends Authorization: Basic."
+    ),
+    request=Login,
+    example={"username": "admin", "password": "the password shown at first start"},
+    response=Tokens,
+    dpop=True,
+    client=True,
+    errors=(
+        errors.InvalidRequest,
+        errors.InvalidScope,
+        errors.InvalidTarget,
+        errors.UnauthorizedClient,
+        errors.InvalidProof,
+        errors.NonceNeeded,
+        errors.InvalidCredentials,
+        errors.InvalidClient,
+        errors.CsrfRejected,
+        PayloadTooLarge,
+        UnsupportedMediaType,
+        errors.Throttled,
+        errors.Overloaded,
+        errors.StoreUnavailable,
+    ),
+)
 
 
 async def _replaced(request: Request, grant: TokenSet) -> list[Header]:

@@ -12,10 +12,10 @@ from watchword.core.refresh_token import PREFIX
 from watchword.core.session import from_text
 from watchword.errors import AccessTokenError, RefreshInvalid, UnsupportedTokenType
 from watchword.ports.clients import Client
-from watchword.server.oauth import FORM, authenticate_client, read_form
-from watchword.server.openapi import Operation
-from watchword.server.parsing import client_address, engine_of
-from watchword.server.problems import PayloadTooLarge
+from watchword.server.client_auth import authenticate_client
+from watchword.server.operation import Operation
+from watchword.server.parsing import FORM, client_address, engine_of, read_form
+from watchword.server.problems import ErrorFormat, PayloadTooLarge
 from watchword.server.responses import JSON
 
 
@@ -35,9 +35,28 @@ class RevokedToken(msgspec.Struct, frozen=True):
     """Nothing more is to be said (RFC 7009 §2.2)."""
 
 
+async def revoke(request: Request) -> Response:
+    form = await read_form(request)
+    token = form.need("token")
+    client = await authenticate_client(request, form)
+    refresh = token.startswith(PREFIX)
+    find = _session_of_refresh_token if refresh else _session_of_access_token
+    session_id = await find(request, token, client)
+    if session_id is not None:
+        await engine_of(request).sessions.end_one(
+            session_id,
+            EndReason.REVOKED_BY_CLIENT,
+            by=By(Actor.CLIENT, client_address(request)),
+        )
+    # Clients ignore the body (RFC 7009 §2.2), but some parse every answer: it is JSON.
+    return JSON(RevokedToken())
+
+
 OPERATION = Operation(
     method="POST",
     path="/oauth/revoke",
+    handler=revoke,
+    error_format=ErrorFormat.OAUTH,
     summary="End the session of a token, by OAuth",
     description=(
         "Takes an access token or a refresh token of any generation: either ends the "
@@ -60,23 +79,6 @@ OPERATION = Operation(
         errors.StoreUnavailable,
     ),
 )
-
-
-async def revoke(request: Request) -> Response:
-    form = await read_form(request)
-    token = form.need("token")
-    client = await authenticate_client(request, form)
-    refresh = token.startswith(PREFIX)
-    find = _session_of_refresh_token if refresh else _session_of_access_token
-    session_id = await find(request, token, client)
-    if session_id is not None:
-        await engine_of(request).sessions.end_one(
-            session_id,
-            EndReason.REVOKED_BY_CLIENT,
-            by=By(Actor.CLIENT, client_address(request)),
-        )
-    # Clients ignore the body (RFC 7009 §2.2), but some parse every answer: it is JSON.
-    return JSON(RevokedToken())
 
 
 # The token of another client is refused (RFC 7009 §2.1), with the error code of RFC

@@ -11,9 +11,9 @@ from starlette.responses import Response
 from watchword import errors
 from watchword.clients import FIRST_PARTY
 from watchword.errors import InvalidRequest
+from watchword.server.client_auth import native_client, proof_of
 from watchword.server.cookies import is_by_cookie, set_cookie, token_in_cookie
-from watchword.server.oauth import native_client, proof_of
-from watchword.server.openapi import BASE, Operation
+from watchword.server.operation import BASE, Operation
 from watchword.server.parsing import (
     client_address,
     engine_of,
@@ -38,9 +38,39 @@ class Refresh(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 BODY: msgspec.json.Decoder[Refresh | str] = msgspec.json.Decoder(Refresh | str)
 
+
+async def refresh(request: Request) -> Response:
+    body = await read_body(request)
+    if body:
+        sent, cookie = refresh_in(parse_json(request, body, BODY)), False
+        token, client = sent.refresh_token, await native_client(request, sent.client_id)
+    else:
+        token, client, cookie = token_in_cookie(request) or "", FIRST_PARTY, True
+        # A page that says it uses the cookie and has none is signed out. Then the
+        # answer is refresh_invalid.
+        if not token and not is_by_cookie(request):
+            raise InvalidRequest("Send the refresh token, or the session's cookie.")
+    grant = await engine_of(request).sessions.refresh(
+        token,
+        client_id=client.id,
+        retry_key=retry_key(request),
+        address=client_address(request),
+        cookie=cookie,
+        proof=proof_of(request, client),
+    )
+    headers = []
+    # If the token stays current, the browser has it already. Set again by an answer
+    # that arrives late, it could replace a newer one.
+    if cookie and grant.refresh_token != token:
+        headers.append((b"set-cookie", set_cookie(grant).encode()))
+    return JSON(tokens_of(grant), headers=headers)
+
+
 OPERATION = Operation(
     method="POST",
     path=f"{BASE}/refresh",
+    handler=refresh,
+    is_hot=True,
     summary="4. Refresh",
     description=(
         "Spends the refresh token. The body may also be the bare token as a JSON "
@@ -77,33 +107,6 @@ OPERATION = Operation(
         errors.StoreUnavailable,
     ),
 )
-
-
-async def refresh(request: Request) -> Response:
-    body = await read_body(request)
-    if body:
-        sent, cookie = refresh_in(parse_json(request, body, BODY)), False
-        token, client = sent.refresh_token, await native_client(request, sent.client_id)
-    else:
-        token, client, cookie = token_in_cookie(request) or "", FIRST_PARTY, True
-        # A page that says it uses the cookie and has none is signed out. Then the
-        # answer is refresh_invalid.
-        if not token and not is_by_cookie(request):
-            raise InvalidRequest("Send the refresh token, or the session's cookie.")
-    grant = await engine_of(request).sessions.refresh(
-        token,
-        client_id=client.id,
-        retry_key=retry_key(request),
-        address=client_address(request),
-        cookie=cookie,
-        proof=proof_of(request, client),
-    )
-    headers = []
-    # If the token stays current, the browser has it already. Set again by an answer
-    # that arrives late, it could replace a newer one.
-    if cookie and grant.refresh_token != token:
-        headers.append((b"set-cookie", set_cookie(grant).encode()))
-    return JSON(tokens_of(grant), headers=headers)
 
 
 def refresh_in(body: Refresh | str) -> Refresh:

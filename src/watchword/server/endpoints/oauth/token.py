@@ -12,21 +12,17 @@ from watchword import errors
 from watchword.clients import GRANTS, REFRESH_TOKEN
 from watchword.errors import UnauthorizedClient, UnsupportedGrantType
 from watchword.ports.clients import Client
-from watchword.server.oauth import (
+from watchword.server.client_auth import authenticate_client, key_proved_for, proof_of
+from watchword.server.operation import Operation
+from watchword.server.parsing import (
     FORM,
     Form,
-    authenticate_client,
-    key_proved_for,
-    proof_of,
-    read_form,
-)
-from watchword.server.openapi import Operation
-from watchword.server.parsing import (
     client_address,
     engine_of,
+    read_form,
     retry_key,
 )
-from watchword.server.problems import PayloadTooLarge
+from watchword.server.problems import ErrorFormat, PayloadTooLarge
 from watchword.server.responses import JSON, PRAGMA, Scheme
 
 
@@ -55,9 +51,25 @@ class OAuthTokens(msgspec.Struct, frozen=True):
     scope: str | msgspec.UnsetType = msgspec.UNSET
 
 
+async def token(request: Request) -> Response:
+    form = await read_form(request)
+    grant_type = form.need("grant_type")
+    if grant_type not in GRANTS:
+        raise UnsupportedGrantType
+    client = await authenticate_client(request, form)
+    if grant_type not in client.grants:
+        raise UnauthorizedClient
+    by = _refresh if grant_type == REFRESH_TOKEN else _client_credentials
+    tokens = await by(request, form, client)
+    return JSON(tokens, headers=[PRAGMA])
+
+
 OPERATION = Operation(
     method="POST",
     path="/oauth/token",
+    handler=token,
+    error_format=ErrorFormat.OAUTH,
+    is_hot=True,
     summary="Tokens, by OAuth",
     description=(
         "`refresh_token` is the refresh of step 4 in the form of RFC 6749, with the "
@@ -95,19 +107,6 @@ OPERATION = Operation(
         errors.StoreUnavailable,
     ),
 )
-
-
-async def token(request: Request) -> Response:
-    form = await read_form(request)
-    grant_type = form.need("grant_type")
-    if grant_type not in GRANTS:
-        raise UnsupportedGrantType
-    client = await authenticate_client(request, form)
-    if grant_type not in client.grants:
-        raise UnauthorizedClient
-    by = _refresh if grant_type == REFRESH_TOKEN else _client_credentials
-    tokens = await by(request, form, client)
-    return JSON(tokens, headers=[PRAGMA])
 
 
 async def _refresh(request: Request, form: Form, client: Client) -> OAuthTokens:

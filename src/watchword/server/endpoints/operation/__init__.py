@@ -1,0 +1,22 @@
+"""What operators and developers ask for: health checks, documentation, files."""
+
+from typing import Final
+
+from watchword.server.endpoints.operation import (
+    browser_module,
+    docs,
+    health,
+    home,
+    openapi,
+)
+
+ENDPOINTS: Final = (
+    health.HEALTH,
+    health.READY,
+    home.OPERATION,
+    openapi.OPERATION,
+    docs.PAGE,
+    docs.FILE,
+    browser_module.MODULE,
+    browser_module.TYPES,
+)

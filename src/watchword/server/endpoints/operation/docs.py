@@ -1,0 +1,74 @@
+"""GET /docs and the files below it: Swagger UI, served from the package.
+
+There is no CDN and no inline script, so the page works offline and under a strict
+policy.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from watchword.errors import NotFound
+from watchword.server.operation import Operation
+from watchword.server.static_files import HTML, SCRIPT, STYLE, TEXT, static_file
+
+_VENDORED: Final = "swagger-ui/"
+
+FILES: Final = {
+    "watchword.css": ("watchword.css", STYLE),
+    "watchword.svg": ("watchword.svg", "image/svg+xml"),
+    "watchword-docs.js": ("watchword-docs.js", SCRIPT),
+    "watchword-docs.css": ("watchword-docs.css", STYLE),
+    "swagger-ui-bundle.js": (_VENDORED + "swagger-ui-bundle.js", SCRIPT),
+    "swagger-ui.css": (_VENDORED + "swagger-ui.css", STYLE),
+    # The first line of the bundle refers to its notices. The licence has to come with
+    # every copy of the bundle (Apache-2.0 §4).
+    "swagger-ui-bundle.js.LICENSE.txt": (
+        _VENDORED + "swagger-ui-bundle.js.LICENSE.txt",
+        TEXT,
+    ),
+    "LICENSE": (_VENDORED + "LICENSE", TEXT),
+    "NOTICE": (_VENDORED + "NOTICE", TEXT),
+}
+"""What `/docs/<name>` serves: the file in `static/`, and its content type."""
+
+# Swagger UI needs style attributes and images from `data:`; all else is refused.
+_POLICY: Final = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data:; connect-src 'self'; font-src 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    )
+}
+
+
+async def docs(request: Request) -> Response:
+    return static_file(request, "index.html", HTML, _POLICY)
+
+
+async def docs_file(request: Request) -> Response:
+    """A file that the page needs. Raises NotFound."""
+    found = FILES.get(request.path_params["name"])
+    if found is None:
+        raise NotFound
+    return static_file(request, *found)
+
+
+PAGE = Operation(
+    method="GET",
+    path="/docs",
+    handler=docs,
+    is_embedded=False,
+    is_documented=False,
+)
+
+FILE = Operation(
+    method="GET",
+    path="/docs/{name}",
+    handler=docs_file,
+    is_embedded=False,
+    is_documented=False,
+)

@@ -1,0 +1,63 @@
+"""An endpoint as one declaration: routes, hot paths and document are made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from watchword.errors import WatchwordError
+from watchword.server.problems import ErrorFormat
+
+BASE: Final = "/api/auth"
+"""What the paths of the session's calls begin with."""
+
+Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint: how it is served, and what the OpenAPI document says of it.
+
+    `handler` answers `method` at `path`, and at `more_paths`, which no document names.
+    `error_format` also holds for other methods at that path.
+
+    is_hot         the handler is called by method and exact path, without Starlette
+    is_embedded    it is also served inside another application
+    is_documented  the OpenAPI document has it, with all fields from `summary` on
+    needs_https    behind a proxy it is refused if it did not come over HTTPS
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    more_paths: tuple[str, ...] = ()
+    error_format: ErrorFormat = ErrorFormat.PROBLEM
+    is_hot: bool = False
+    is_embedded: bool = True
+    is_documented: bool = True
+    needs_https: bool = True
+    summary: str = ""
+    description: str = ""
+    tag: str = "session"
+    request: Any = None
+    request_required: bool = True
+    request_media_type: str = "application/json"
+    example: Any = None
+    response: Any = None
+    response_media_type: str = "application/json"
+    status: int = 200
+    bearer: bool = False
+    cookie: bool = False
+    client: bool = False
+    query: Mapping[str, Any] = {}
+    retry_key: bool = False
+    dpop: bool = False
+    errors: tuple[type[WatchwordError], ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every path that the handler answers."""
+        return (self.path, *self.more_paths)

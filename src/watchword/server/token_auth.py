@@ -1,0 +1,80 @@
+"""The access token of a request: by the scheme Bearer, or by DPoP with a proof."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.requests import Request
+
+from watchword import errors
+from watchword.clients import FIRST_PARTY
+from watchword.core.access_token import Claims
+from watchword.core.session import from_text
+from watchword.errors import TokenInvalid
+from watchword.server.parsing import engine_of
+from watchword.tokens.headers import address_of, credentials_in, scheme_of, token_in
+
+ACCOUNT_SCOPE: Final = "account"
+"""The scope that another client than first-party needs for its user's sessions.
+
+It allows to list and to end them.
+"""
+
+ACCESS_ERRORS: Final = (
+    errors.InvalidRequest,
+    errors.TokenMissing,
+    errors.TokenInvalid,
+    errors.TokenExpired,
+    errors.TokenRevoked,
+    errors.TokenProofInvalid,
+    errors.TokenNonceNeeded,
+    errors.Overloaded,
+    errors.StoreUnavailable,
+)
+"""What `authenticate` raises."""
+
+
+def access_token(request: Request) -> str | None:
+    """The access token of either scheme, for calls that do not check its proof.
+
+    Raises InvalidRequest for a malformed header.
+    """
+    headers = request.scope["headers"]
+    return credentials_in(headers, "Bearer") or credentials_in(headers, "DPoP")
+
+
+async def authenticate(request: Request) -> Claims:
+    """The claims of the request's access token. Raises AccessTokenError.
+
+    It comes by the scheme Bearer, or by DPoP with a proof for this very request (RFC
+    9449 §7).
+    """
+    scope, engine = request.scope, engine_of(request)
+    scope["challenge"] = scheme_of(scope["headers"])
+    if scope["challenge"] == "DPoP":
+        scope["nonces"] = engine.resource_proofs.nonces
+    shown = token_in(scope["headers"])
+    if shown.scheme == "Bearer":
+        return engine.checker.verify(shown.token)
+    return await engine.checker.verify_bound(
+        shown.token,
+        shown.proof,
+        method=scope["method"],
+        url=address_of(engine.issuer, scope["path"]),
+    )
+
+
+async def authenticate_user(request: Request) -> tuple[bytes, str]:
+    """Account id and session (`sid`) of a token that may manage the account's sessions.
+
+    Any client but first-party needs ACCOUNT_SCOPE for that. Otherwise every program
+    that a user signs in with could sign the user out everywhere. Raises
+    AccessTokenError, also for a client's own token; InsufficientScope.
+    """
+    claims = await authenticate(request)
+    account_id = from_text(claims.sub)
+    if account_id is None or claims.sid is None:
+        raise TokenInvalid
+    if claims.client_id != FIRST_PARTY.id:
+        engine_of(request).checker.require(claims, scope=[ACCOUNT_SCOPE])
+    return account_id, claims.sid
