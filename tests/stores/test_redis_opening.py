@@ -84,9 +84,9 @@ async def test_a_cluster_is_called_one_and_nothing_else_is(opened: Opener) -> No
 
 async def test_a_cluster_is_found_by_any_of_the_nodes_named(opened: Opener) -> None:
     there = cluster().url("named").replace("://", "://127.0.0.1:1,")
-    store = await opened(there)
-    await put(store, a_session())
-    assert await store.load([a_session().id]) == [a_session()]
+    stores = await opened(there)
+    await put(stores, a_session())
+    assert await stores.sessions.load([a_session().id]) == [a_session()]
 
 
 @pytest.fixture
@@ -132,12 +132,12 @@ async def tls(
 
 async def test_tls_with_a_user_and_a_password(tls: int, opened: Opener) -> None:
     """The server's certificate is verified, its name too."""
-    store = await opened(f"rediss://ann:{PASSWORD}@127.0.0.1:{tls}")
-    await put(store, a_session())
-    ended = await store.end(ById(a_session().id), "logout", an_event(), 1)
-    assert (await store.ended(None, START, FEED_PAGE)).entries == ended
-    assert await store.take([a_cost()], START) == 0
-    assert await store.sweep(START + 100 * SWEEP_AFTER, 9) >= 3
+    stores = await opened(f"rediss://ann:{PASSWORD}@127.0.0.1:{tls}")
+    await put(stores, a_session())
+    ended = await stores.sessions.end(ById(a_session().id), "logout", an_event(), 1)
+    assert (await stores.sessions.ended(None, START, FEED_PAGE)).entries == ended
+    assert await stores.throttle.take([a_cost()], START) == 0
+    assert await stores.backend.sweep(START + 100 * SWEEP_AFTER, 9) >= 3
     with pytest.raises(StoreUnavailable, match="localhost"):
         await opened(f"rediss://ann:{PASSWORD}@localhost:{tls}")
-    await store.close()
+    await stores.backend.close()

@@ -18,7 +18,7 @@ from asyncpg.prepared_stmt import PreparedStatement
 
 from watchword.errors import SettingsError
 from watchword.reasons import reason_of
-from watchword.stores.sql_files import load_statements
+from watchword.stores.sql.files import load_statements
 
 SQL: Final = load_statements("postgresql")
 FAULTS: Final = (
