@@ -11,7 +11,7 @@ import pytest
 
 from tests.servers.redis import Redis, single
 from tests.stores.on_redis import Opener, events_of, put, reuse, rotation, until
-from watchword.core.limits import FEED_PAGE, SWEEP_AFTER, SWEEP_LIMIT
+from watchword.core.limits import SWEEP_AFTER, SWEEP_LIMIT
 from watchword.errors import StoreUnavailable
 from watchword.ports import Stores
 from watchword.ports.audit import EventType
@@ -21,6 +21,7 @@ from watchword.testing.store_contract.examples import (
     a_cost,
     a_session,
     an_event,
+    fed,
     living,
     sign_in,
 )
@@ -119,7 +120,7 @@ async def test_a_full_server_takes_nothing_until_there_is_room(
                 await verb()
         await opened(server.url("mine"))
         assert await stores.backend.sweep(START, SWEEP_LIMIT) == 1
-        assert (await stores.sessions.ended(None, START, FEED_PAGE)).entries == []
+        assert await fed(stores) == []
         operator.config_set("maxmemory", 0)
     assert await living(stores) == rows[::-1]
     assert await stores.sessions.swap([rotation(row) for row in rows]) == [True] * 3

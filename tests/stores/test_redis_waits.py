@@ -16,14 +16,17 @@ from tests.stores.on_redis import (
     rotation,
     until,
 )
-from watchword.core.limits import FEED_PAGE
 from watchword.errors import StoreUnavailable
 from watchword.ports.audit import EventType
 from watchword.ports.sessions import ByAccount, ById
 from watchword.stores.redis import node
 from watchword.stores.redis.rows import value_of
-from watchword.testing.fakes import START
-from watchword.testing.store_contract.examples import a_session, an_event, living
+from watchword.testing.store_contract.examples import (
+    a_session,
+    an_event,
+    fed,
+    living,
+)
 
 STEPS = node.WAITS_MS
 
@@ -57,7 +60,7 @@ async def test_a_revocation_that_no_replica_has_is_not_acknowledged(
         await until(stores.sessions.load, [spent.id], answers=[reuse(spent).after])
     assert len(await events_of(stores, EventType.SESSION_REVOKED)) == 1
     assert len(await events_of(stores, EventType.TOKEN_REUSE)) == 1
-    entries = (await stores.sessions.ended(None, START, FEED_PAGE)).entries
+    entries = await fed(stores)
     assert len(entries) == len({entry.session_id for entry in entries}) == 2
 
 

@@ -35,17 +35,17 @@ async def open_stores(url: str, entropy: Entropy) -> Stores:
     """The store in that database. Raises SchemaError where migrations are pending."""
     servers = _servers(url)
     try:
-        line = await servers.connect(connections.QUERY_TIMEOUT)
-        missing = await _pending(line)
+        connection = await servers.connect(connections.QUERY_TIMEOUT)
+        missing = await _pending(connection)
     except FAULTS as error:
         message = f"cannot open the database: {reason_of(error)}"
         raise StoreUnavailable(message) from error
     if missing:
-        line.raw.terminate()
+        connection.raw.terminate()
         name = missing[0].name
         message = f"schema {name} is not in the database: run `watchword migrate`"
         raise SchemaError(message)
-    database = Connections(Pool(servers, line), entropy)
+    database = Connections(Pool(servers, connection), entropy)
     return Stores(
         sessions=PostgresqlSessions(database),
         accounts=SqlAccounts(database),
@@ -62,11 +62,11 @@ async def migrate(url: str, *, apply: bool) -> list[Migration]:
     """The pending schema files; with `apply` they are applied."""
     act = migrations.migrate if apply else migrations.pending
     try:
-        line = await _servers(url).connect(connections.QUERY_TIMEOUT)
+        connection = await _servers(url).connect(connections.QUERY_TIMEOUT)
         try:
-            return await act(line.raw)
+            return await act(connection.raw)
         finally:
-            line.raw.terminate()
+            connection.raw.terminate()
     except FAULTS as error:
         message = f"cannot migrate the database: {reason_of(error)}"
         raise StoreUnavailable(message) from error
@@ -76,10 +76,10 @@ def _servers(url: str) -> Servers:
     return Servers(url, connections.QUERY_TIMEOUT * _SERVERS_PART)
 
 
-async def _pending(line: Connection) -> list[Migration]:
+async def _pending(connection: Connection) -> list[Migration]:
     try:
         async with asyncio.timeout(connections.QUERY_TIMEOUT):
-            return await migrations.pending(line.raw)
+            return await migrations.pending(connection.raw)
     except BaseException:
-        line.raw.terminate()
+        connection.raw.terminate()
         raise

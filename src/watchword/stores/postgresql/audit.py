@@ -14,19 +14,19 @@ _LOOK_AGAIN: Final = 0.01
 async def event_rows(database: Connections, after: int, limit: int) -> Rows:
     """The events that follow that sequence number, in order, `limit` at most."""
 
-    async def work(line: Connection) -> Rows:
-        rows = await line.fetch("read_events", after, limit)
+    async def work(connection: Connection) -> Rows:
+        rows = await connection.fetch("read_events", after, limit)
         if rows and rows[-1][0] - after > len(rows):
-            await _writers_done(line)
+            await _writers_done(connection)
             last = rows[-1][0]
-            rows = await line.fetch("read_events", after, limit)
+            rows = await connection.fetch("read_events", after, limit)
             rows = [row for row in rows if row[0] <= last]
         return rows
 
     return await database.run(work)
 
 
-async def _writers_done(line: Connection) -> None:
+async def _writers_done(connection: Connection) -> None:
     """Wait for the transactions that are writing to the audit log now.
 
     A missing sequence number may belong to one of them: it was drawn before numbers
@@ -34,7 +34,7 @@ async def _writers_done(line: Connection) -> None:
     never see its event. Once these transactions are over, the event is visible or will
     never be.
     """
-    writing = set(await line.fetch("audit_writers"))
+    writing = set(await connection.fetch("audit_writers"))
     while writing:
         await asyncio.sleep(_LOOK_AGAIN)
-        writing &= set(await line.fetch("audit_writers"))
+        writing &= set(await connection.fetch("audit_writers"))

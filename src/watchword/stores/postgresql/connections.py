@@ -90,27 +90,27 @@ class Connections:
         pause = _PAUSE
         while True:
             try:
-                line = await self._pool.take(deadline)
+                connection = await self._pool.take(deadline)
             except (*FAULTS, ConfigurationError) as error:
                 raise StoreUnavailable from error
             try:
-                result = await work(line)
+                result = await work(connection)
             except _AGAIN as error:
-                self._pool.give(line)
+                self._pool.give(connection)
                 if self._now() + pause >= deadline:
                     raise StoreUnavailable from error
             except _HARMLESS as error:
-                self._pool.give(line)
+                self._pool.give(connection)
                 raise StoreUnavailable from error
             except FAULTS as error:
-                self._pool.drop(line)
+                self._pool.drop(connection)
                 self._pool.drop_idle()
                 raise StoreUnavailable from error
             except BaseException:
-                self._pool.drop(line)
+                self._pool.drop(connection)
                 raise
             else:
-                self._pool.give(line)
+                self._pool.give(connection)
                 return result
             # A random part, so that the transactions do not meet again.
             await asyncio.sleep(pause * (1 + self._entropy(1)[0] / 256))
@@ -120,11 +120,11 @@ class Connections:
         self, work: Callable[[Connection], Awaitable[Result]]
     ) -> Result:
         """See `run`. Here `work` is several statements, which make one transaction."""
-        return await self.run(lambda line: line.transaction(work))
+        return await self.run(lambda connection: connection.transaction(work))
 
     async def query(self, name: str, *values: Any) -> Rows:  # noqa: ANN401
         """The rows of one statement."""
-        return await self.run(lambda line: line.fetch(name, *values))
+        return await self.run(lambda connection: connection.fetch(name, *values))
 
     read = query
 
@@ -137,7 +137,7 @@ class Connections:
         """Run the statement once with each of `rows`; all rows that it returns."""
         if not rows:
             return []
-        return await self.run(lambda line: line.fetch_many(name, rows))
+        return await self.run(lambda connection: connection.fetch_many(name, rows))
 
     async def close(self) -> None:
         """Let work that has begun end, but not for long, then close the pool."""

@@ -29,13 +29,13 @@ class PostgresqlKeys:
     ) -> bool:
         rows = [msgspec.structs.astuple(key) for key in keys]
 
-        async def work(line: Connection) -> bool:
-            if not await line.fetch("raise_key_revision", revision):
+        async def work(connection: Connection) -> bool:
+            if not await connection.fetch("raise_key_revision", revision):
                 return False
-            await line.fetch("drop_keys")
+            await connection.fetch("drop_keys")
             if rows:
-                await line.fetch_many("add_key", rows)
-            await line.fetch("record", *event_row(event))
+                await connection.fetch_many("add_key", rows)
+            await connection.fetch("record", *event_row(event))
             return True
 
         return await self._database.transaction(work)

@@ -24,14 +24,14 @@ class PostgresqlThrottle:
     async def take(self, costs: Sequence[Cost], now: int) -> int:
         keys = sorted((cost.key,) for cost in costs)
 
-        async def work(line: Connection) -> int:
-            counters = await _locked(line, keys)
+        async def work(connection: Connection) -> int:
+            counters = await _locked(connection, keys)
             taken, wait = take(counters, costs, now)
             if taken:
                 rows = [
                     (*item, counters.get(item[0])) for item in sorted(taken.items())
                 ]
-                if len(await line.fetch_many("throttle_write", rows)) < len(rows):
+                if len(await connection.fetch_many("throttle_write", rows)) < len(rows):
                     # Repeated, as if the server had raised it: a counter has changed.
                     raise asyncpg.SerializationError
             return wait
@@ -46,17 +46,17 @@ class PostgresqlThrottle:
         if not keys:
             return
 
-        async def work(line: Connection) -> None:
-            counters = await _locked(line, keys)
+        async def work(connection: Connection) -> None:
+            counters = await _locked(connection, keys)
             if forget is not None:
-                await line.fetch("throttle_forget", forget)
+                await connection.fetch("throttle_forget", forget)
             rows = [
                 (key, give_back(counter, given[key]), counter)
                 for key, counter in counters.items()
                 if key != forget
             ]
             if rows:
-                await line.fetch_many("throttle_write", rows)
+                await connection.fetch_many("throttle_write", rows)
 
         await self._in_turn(work)
 
@@ -70,7 +70,7 @@ class PostgresqlThrottle:
             raise StoreUnavailable from error
 
 
-async def _locked(line: Connection, keys: Sequence[tuple[str]]) -> dict[str, int]:
+async def _locked(connection: Connection, keys: Sequence[tuple[str]]) -> dict[str, int]:
     """The counters that exist, locked until the end of the transaction."""
-    rows = await line.fetch_many("throttle_lock", keys)
+    rows = await connection.fetch_many("throttle_lock", keys)
     return {row[0]: row[1] for row in rows}

@@ -31,6 +31,7 @@ from watchword.testing.store_contract.examples import (
     a_session,
     an_account,
     an_event,
+    fed,
     on_terms,
     put,
     rotated,
@@ -85,9 +86,7 @@ class DurabilityContract(OnAStore):
             assert (
                 await stores.sessions.ended(cursor, START, FEED_PAGE)
             ).cursor == cursor
-            assert (
-                len((await stores.sessions.ended(None, START, FEED_PAGE)).entries) == 1
-            )
+            assert len(await fed(stores)) == 1
         finally:
             await stores.backend.close()
 
@@ -134,9 +133,8 @@ async def _all_whole(stores: Stores) -> None:
     rows = [row for row in await stores.sessions.load(ids) if row is not None]
     assert len(rows) == len(ids)
     assert changes == {row.id: 1 + row.version for row in rows}
-    entries = (await stores.sessions.ended(None, START, FEED_PAGE)).entries
-    fed = Counter(entry.session_id for entry in entries)
-    assert fed == Counter(row.id for row in rows if row.revoked_at is not None)
+    entries = Counter(entry.session_id for entry in await fed(stores))
+    assert entries == Counter(row.id for row in rows if row.revoked_at is not None)
 
 
 def _killed(

@@ -5,14 +5,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
-from watchword.core.limits import LIST_LOOK, SWEEP_LIMIT
+from watchword.core.limits import FEED_PAGE, LIST_LOOK, SWEEP_LIMIT
 from watchword.core.session import (
     STRICT,
     Alive,
+    Ended,
     Session,
     SessionOptions,
     time_ordered_id,
@@ -62,6 +64,11 @@ async def put(stores: Stores, *sessions: Session) -> None:
     """Write new sessions, each with the event of its sign-in."""
     for session in sessions:
         await stores.sessions.create(session, sign_in(session))
+
+
+async def fed(stores: Stores, now: int = START) -> Sequence[Ended]:
+    """All entries of the feed."""
+    return (await stores.sessions.ended(None, now, FEED_PAGE)).entries
 
 
 async def sweep_up(stores: Stores, now: int) -> int:

@@ -69,7 +69,9 @@ class Parallel(OnAStore):
         events = await stores.audit.read(1, 1000)
         assert len(events) == versions
 
-    async def test_nobody_survives_an_end(self, stores: Stores, crowd: Crowd) -> None:
+    async def test_no_session_survives_an_end(
+        self, stores: Stores, crowd: Crowd
+    ) -> None:
         """However swaps and ends interleave, every session is ended, exactly once."""
         rows = [a_session(number) for number in range(24)]
         await put(stores, *rows)

@@ -231,7 +231,7 @@ class Records(OnAStore):
             [a_cost("never counted")], forget="never either"
         )
 
-    async def test_key_ring_is_replaced_whole_by_whoever_read_it(
+    async def test_key_ring_is_replaced_whole_by_the_caller_that_read_it(
         self, stores: Stores
     ) -> None:
         """A ring of another revision is not written; a new store has revision 0."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import msgspec
 
-from watchword.core.limits import FEED_PAGE
 from watchword.ports import Stores
 from watchword.ports.audit import EventType
 from watchword.ports.sessions import ById, Change
@@ -18,6 +17,7 @@ from watchword.testing.store_contract.backend import OnAStore
 from watchword.testing.store_contract.examples import (
     a_session,
     an_event,
+    fed,
     identifier,
     on_terms,
     put,
@@ -84,7 +84,7 @@ class Sessions(OnAStore):
         await put(stores, before)
         await stores.sessions.swap([Change(before, rotated(before))])
         assert await stores.audit.last() == 1
-        assert (await stores.sessions.ended(None, START, FEED_PAGE)).entries == []
+        assert await fed(stores) == []
 
     async def test_swap_that_revokes_is_in_the_feed(self, stores: Stores) -> None:
         """A session revoked by a swap, its feed entry and its event come together."""
@@ -95,9 +95,7 @@ class Sessions(OnAStore):
         assert await stores.sessions.swap([Change(before, after, event)]) == [True]
         assert await stores.sessions.load([before.id]) == [after]
         entry = after.feed_entry()
-        assert (await stores.sessions.ended(None, START + 5, FEED_PAGE)).entries == [
-            entry
-        ]
+        assert await fed(stores, START + 5) == [entry]
         assert await stores.audit.read(1, 10) == [(2, event)]
 
     async def test_swap_that_misses_writes_nothing(self, stores: Stores) -> None:
@@ -116,7 +114,7 @@ class Sessions(OnAStore):
         assert await stores.sessions.swap([revoking]) == [False]
         assert await stores.sessions.load([first.id]) == [second]
         assert await stores.audit.last() == 1
-        assert (await stores.sessions.ended(None, START, FEED_PAGE)).entries == []
+        assert await fed(stores) == []
 
     async def test_each_change_of_a_swap_stands_alone(self, stores: Stores) -> None:
         """One change that misses takes none of its neighbours with it."""

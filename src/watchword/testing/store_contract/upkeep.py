@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Final, get_type_hints
 
-from watchword.core.limits import AUDIT_RETENTION, FEED_PAGE, SWEEP_AFTER
+from watchword.core.limits import AUDIT_RETENTION, SWEEP_AFTER
 from watchword.ports import Stores
 from watchword.ports.sessions import ById
 from watchword.testing.fakes import START
@@ -15,6 +15,7 @@ from watchword.testing.store_contract.examples import (
     a_cost,
     a_session,
     an_event,
+    fed,
     put,
     sign_in,
     sweep_up,
@@ -59,7 +60,7 @@ class Upkeep(OnAStore):
         assert await sweep_up(stores, now) >= 2
         rows = await stores.sessions.load([live.id, lately.id, over.id, ended.id])
         assert rows == [live, lately, None, None]
-        assert len((await stores.sessions.ended(None, now, FEED_PAGE)).entries) == 1
+        assert len(await fed(stores, now)) == 1
 
     async def test_sweep_goes_in_steps(self, stores: Stores) -> None:
         """No step deletes more sessions than its limit; the steps delete them all."""
@@ -82,11 +83,9 @@ class Upkeep(OnAStore):
         await stores.throttle.take([a_cost()], START)
         until = row.ended("logout", START).feed_entry().until
         await sweep_up(stores, until - 1)
-        assert (
-            len((await stores.sessions.ended(None, until - 1, FEED_PAGE)).entries) == 1
-        )
+        assert len(await fed(stores, until - 1)) == 1
         await sweep_up(stores, until)
-        assert (await stores.sessions.ended(None, until, FEED_PAGE)).entries == []
+        assert await fed(stores, until) == []
         later = START + AUDIT_RETENTION
         await sweep_up(stores, later)
         assert len(await stores.audit.read(0, 10)) == 2
