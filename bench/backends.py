@@ -21,8 +21,8 @@ from bench import servers
 from bench.servers import BenchFailed
 from tests.servers.postgresql import Postgresql
 from tests.servers.redis import Cluster, Redis
-from watchword.ports import Store
-from watchword.stores import open_store
+from watchword.ports import Stores
+from watchword.stores import open_stores
 
 StoreName = Literal["sqlite", "postgresql", "redis", "cluster"]
 
@@ -62,9 +62,9 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
             settings["WATCHWORD_SESSION_STORE_URL"] = self.session_url
         return settings
 
-    async def open(self) -> Store:
+    async def open(self) -> Stores:
         """The store, in this process."""
-        return await open_store(self.url, os.urandom, self.session_url)
+        return await open_stores(self.url, os.urandom, self.session_url)
 
     def cpu_seconds(self) -> float:
         """CPU time that the database servers have used."""

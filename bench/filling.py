@@ -30,8 +30,8 @@ from watchword.keys.vault import derive
 from watchword.stores.redis.address import address_of
 from watchword.stores.redis.keys import Keys, bucket_of
 from watchword.stores.redis.rows import value_of
-from watchword.stores.sql_files import load_statements, path_of
-from watchword.stores.sql_rows import as_row
+from watchword.stores.sql.files import load_statements, path_of
+from watchword.stores.sql.rows import as_row
 from watchword.stores.sqlite.database import connect
 
 # The refreshes of a run go to that many at most, anywhere among all: more than it has
@@ -84,7 +84,7 @@ def fill(backend: Backend, count: int) -> list[str]:
 
 async def _prepare(backend: Backend) -> None:
     """Make what a store makes when it is first opened."""
-    await (await backend.open()).close()
+    await (await backend.open()).backend.close()
 
 
 def _in_chunks(rows: Iterator[Session]) -> Iterator[Sequence[Session]]:

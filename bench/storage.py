@@ -31,7 +31,7 @@ from bench.report import Row
 from bench.servers import BenchFailed
 from watchword.clocks import system_clock
 from watchword.core.session import STRICT, Session
-from watchword.ports import Store
+from watchword.ports import Stores
 from watchword.ports.audit import Event, EventType
 from watchword.ports.sessions import Change
 from watchword.stores.redis.address import address_of
@@ -131,7 +131,7 @@ def bytes_per_session(folder: Path, effort: Effort) -> Row:
     )
 
 
-async def _create(store: Store, count: int) -> list[Session]:
+async def _create(stores: Stores, count: int) -> list[Session]:
     """New sessions, by the store's own verb."""
     made = list(sessions(count))
     for begin in range(0, count, BATCH):
@@ -140,11 +140,11 @@ async def _create(store: Store, count: int) -> list[Session]:
             Event.about(EventType.SIGN_IN, row, row.address, row.rotated_at)
             for row in batch
         ]
-        await asyncio.gather(*map(store.create, batch, events))
+        await asyncio.gather(*map(stores.sessions.create, batch, events))
     return made
 
 
-async def _swap(store: Store, rows: Sequence[Session], count: int) -> list[Session]:
+async def _swap(stores: Stores, rows: Sequence[Session], count: int) -> list[Session]:
     """The rows after `count` rotations in all, of each as often as of any other.
 
     In random order: who signed in together, and lies together, comes at other times.
@@ -158,7 +158,7 @@ async def _swap(store: Store, rows: Sequence[Session], count: int) -> list[Sessi
         while left > 0:
             changes = [Change(row, _rotated(row)) for row in mine[place:][:BATCH]]
             left -= len(changes)
-            if not all(await store.swap(changes)):
+            if not all(await stores.sessions.swap(changes)):
                 message = "a swap found another version than the one written last"
                 raise BenchFailed(message)
             mine[place : place + len(changes)] = [change.after for change in changes]
@@ -190,19 +190,19 @@ async def _cost_on(one: Backend, name: str, effort: Effort) -> Row:
         detail[label] = f"{count:,} sessions · {size:.0f} bytes each"
         return size
 
-    async with _store(one):
+    async with _opened(one):
         pass  # what opening makes is no session's
     empty = await _size(one)
-    async with _store(one) as store:
-        rows = await _create(store, count)
-        await store.last_event()  # by then all are where audit events are kept
+    async with _opened(one) as stores:
+        rows = await _create(stores, count)
+        await stores.audit.last()  # by then all are where audit events are kept
     await measure("after sign-in")
-    async with _store(one) as store:
-        rows = await _swap(store, rows, count)
+    async with _opened(one) as stores:
+        rows = await _swap(stores, rows, count)
     await measure("after 1 refresh of each")
-    async with _store(one) as store:
+    async with _opened(one) as stores:
         started = time.perf_counter()
-        await _swap(store, rows, effort.swaps)
+        await _swap(stores, rows, effort.swaps)
         rate = effort.swaps / (time.perf_counter() - started)
     last = await measure(f"after {effort.swaps:,} more")
     detail[f"swaps /s, {BATCH} at a time, {LANES} under way"] = rate
@@ -212,13 +212,13 @@ async def _cost_on(one: Backend, name: str, effort: Effort) -> Row:
 
 
 @asynccontextmanager
-async def _store(one: Backend) -> AsyncIterator[Store]:
+async def _opened(one: Backend) -> AsyncIterator[Stores]:
     """The store, opened and closed: what it counts is written down at its end."""
-    store = await one.open()
+    stores = await one.open()
     try:
-        yield store
+        yield stores
     finally:
-        await store.close()
+        await stores.backend.close()
 
 
 async def _size(one: Backend) -> int:

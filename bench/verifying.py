@@ -26,7 +26,7 @@ from watchword.core import limits
 from watchword.core.access_token import Claims
 from watchword.keys.signing import SigningKey, generate
 from watchword.revocation.revoked import RevocationTracker
-from watchword.stores.memory import MemoryStore
+from watchword.stores import open_stores
 from watchword.verify import Checker
 
 ISSUER: Final = "http://127.0.0.1:8000"
@@ -80,9 +80,7 @@ def token_of(key: SigningKey) -> str:
 
 def new_verifier(key: SigningKey) -> Checker:
     """A verifier that has seen no token and knows all revocations: there are none."""
-    store = MemoryStore("memory:", os.urandom)
-    revocations = RevocationTracker(store, system_clock, monotonic)
-    asyncio.run(revocations.follow())
+    revocations = asyncio.run(_no_revocations())
     return Checker(
         issuer=ISSUER,
         audience=AUDIENCE,
@@ -90,6 +88,13 @@ def new_verifier(key: SigningKey) -> Checker:
         has_ended=revocations.has_ended,
         clock=system_clock,
     )
+
+
+async def _no_revocations() -> RevocationTracker:
+    stores = await open_stores("memory:", os.urandom)
+    revocations = RevocationTracker(stores.sessions, system_clock, monotonic)
+    await revocations.follow()
+    return revocations
 
 
 def raw_verification(message: bytes) -> Callable[[], None]:

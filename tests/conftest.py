@@ -14,7 +14,7 @@ from tests.tools import find
 
 # What the tests of this process need and is absent: {program: {file: tests}}.
 _absent: Final = pytest.StashKey[dict[str, dict[str, int]]]()
-_REDIS: Final = ("redis.counters", "redis.node", "redis.servers")
+_REDIS: Final = ("redis.throttle", "redis.node", "redis.servers")
 _guard: Final = pytest.StashKey[guard.Guard]()
 
 

@@ -6,6 +6,7 @@ import asyncio
 import unicodedata
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ class World:
         )
 
     async def events(self) -> list[EventType]:
-        return [event.type for _, event in await self.engine.store.read_events(0, 999)]
+        return [event.type for _, event in await self.engine.stores.audit.read(0, 999)]
 
 
 @pytest_asyncio.fixture(params=["memory", "sqlite"])
@@ -135,14 +136,14 @@ async def test_every_failure_costs_one_hash_and_gives_one_answer(
     assert str(refused.value) == "The user name or the password is wrong."
     assert (await world.events())[-1] == EventType.SIGN_IN_FAILED
     taken = throttle_costs(name, ADDRESS)
-    assert await world.engine.store.take(taken, world.clock.now) == 0
+    assert await world.engine.stores.throttle.take(taken, world.clock.now) == 0
     if why != "wrong":
         assert len(verified) == 1
 
 
 async def test_no_failure_is_recorded_with_a_name_or_a_password(world: World) -> None:
     await world.outcome("my password typed as a name", OTHER)
-    events = repr(await world.engine.store.read_events(0, 99))
+    events = repr(await world.engine.stores.audit.read(0, 99))
     assert "typed as a name" not in events
     assert OTHER not in events
 
@@ -263,7 +264,7 @@ async def test_ones_own_success_does_not_clear_ones_address(world: World) -> Non
     ("part", "verb", "fault"),
     [
         ("hasher", "verify", Overloaded()),
-        ("store", "account_by_name", StoreUnavailable()),
+        ("stores.accounts", "by_name", StoreUnavailable()),
     ],
 )
 async def test_a_fault_of_ours_is_no_failure_of_the_user(
@@ -277,7 +278,7 @@ async def test_a_fault_of_ours_is_no_failure_of_the_user(
         raise fault
 
     with monkeypatch.context() as failing:
-        failing.setattr(getattr(world.engine, part), verb, fails)
+        failing.setattr(attrgetter(part)(world.engine), verb, fails)
         for _ in range(THROTTLE_NAME_BURST + 5):
             assert await world.outcome() == fault.code
             await asyncio.sleep(0)  # it is given back behind the answer
@@ -340,7 +341,7 @@ async def test_s51_a_sign_in_under_way_is_taken_back(
 
     `after`: the session was made, and its account not yet read again.
     """
-    create = world.engine.store.create
+    create = world.engine.stores.sessions.create
     made: list[bytes] = []
 
     async def late(session: Any, event: Any) -> None:
@@ -351,10 +352,10 @@ async def test_s51_a_sign_in_under_way_is_taken_back(
         if when == "after":
             await CHANGES[change](world)
 
-    monkeypatch.setattr(world.engine.store, "create", late)
+    monkeypatch.setattr(world.engine.stores.sessions, "create", late)
     with pytest.raises(InvalidCredentials):
         await world.sign_in()
-    (row,) = await world.engine.store.load(made)
+    (row,) = await world.engine.stores.sessions.load(made)
     assert row is not None
     assert row.revoked_at is not None
     assert world.engine.revocations.has_ended(as_text(row.id))
@@ -452,7 +453,7 @@ async def test_a_change_meets_the_account_that_was_named_and_no_namesake(
     world: World, verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The name is looked up; then another account is made under it; then it is done."""
-    find = world.engine.store.account_by_name
+    find = world.engine.stores.accounts.by_name
 
     async def overtaken(name: str) -> Any:
         found = await find(name)
@@ -461,7 +462,7 @@ async def test_a_change_meets_the_account_that_was_named_and_no_namesake(
         await world.accounts.register("alice", PASSWORD, roles=["reader"])
         return found
 
-    monkeypatch.setattr(world.engine.store, "account_by_name", overtaken)
+    monkeypatch.setattr(world.engine.stores.accounts, "by_name", overtaken)
     with pytest.raises(NotFound):
         await VERBS[verb](world)
     namesake = await world.accounts.get("alice")
@@ -477,7 +478,7 @@ async def test_an_account_may_be_given_by_its_id(world: World, verb: str) -> Non
     unknown = bytes(16)
     with pytest.raises(NotFound):
         await getattr(world.accounts, verb)(unknown, *given)
-    assert (await world.engine.store.account_by_id(account.id) is None) is (
+    assert (await world.engine.stores.accounts.by_id(account.id) is None) is (
         verb == "delete"
     )
 
@@ -497,13 +498,13 @@ async def test_roles_reach_every_session_at_its_next_refresh(world: World) -> No
 async def test_roles_changed_during_a_sign_in_are_in_its_first_refresh(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create = world.engine.store.create
+    create = world.engine.stores.sessions.create
 
     async def late(session: Any, event: Any) -> None:
         await world.accounts.set_roles("alice", [])
         await create(session, event)
 
-    monkeypatch.setattr(world.engine.store, "create", late)
+    monkeypatch.setattr(world.engine.stores.sessions, "create", late)
     refreshed = await world.refresh(await world.sign_in())
     assert world.engine.checker.verify(refreshed.access_token).roles == ()
 
@@ -513,7 +514,7 @@ async def test_of_two_role_changes_the_later_one_reaches_the_sessions(
 ) -> None:
     """The first is slow to reach the sessions: it must not bring the roles back."""
     grant = await world.sign_in()
-    assign = world.engine.store.assign_roles
+    assign = world.engine.stores.sessions.assign_roles
     once = asyncio.Event()
 
     async def slow(account_id: bytes, roles: tuple[str, ...]) -> None:
@@ -522,7 +523,7 @@ async def test_of_two_role_changes_the_later_one_reaches_the_sessions(
             await world.accounts.set_roles("alice", [])
         await assign(account_id, roles)
 
-    monkeypatch.setattr(world.engine.store, "assign_roles", slow)
+    monkeypatch.setattr(world.engine.stores.sessions, "assign_roles", slow)
     await world.accounts.set_roles("alice", ["admin"])
     assert (await world.accounts.get("alice")).roles == ()
     refreshed = await world.refresh(grant)

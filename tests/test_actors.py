@@ -41,7 +41,7 @@ def seen(event: Event, *, of: tuple[str, ...] = ()) -> tuple[str, dict[str, Any]
 
 
 async def events(api: LocalApi, after: int) -> list[Event]:
-    return [event for _, event in await api.engine.store.read_events(after, 999)]
+    return [event for _, event in await api.engine.stores.audit.read(after, 999)]
 
 
 Step = Callable[[LocalApi, Any], Awaitable[Any]]
@@ -89,7 +89,7 @@ async def test_what_comes_over_http_is_the_users_and_has_the_address(
     step, wanted = HTTP[case]
     async with local_api(settings_for(tmp_path, "memory"), ManualClock()) as api:
         tokens = await api.login()
-        before = await api.engine.store.last_event()
+        before = await api.engine.stores.audit.last()
         await step(api, tokens)
         assert [seen(event) for event in await events(api, before)] == wanted
 
@@ -113,7 +113,7 @@ async def test_what_an_app_does_is_the_apps_unless_it_says_who(tmp_path: Path) -
         engine = api.engine
         for given in (None, By(Actor.USER, "192.0.2.7")):
             named: dict[str, Any] = {} if given is None else {"by": given}
-            before = await engine.store.last_event()
+            before = await engine.stores.audit.last()
             await engine.accounts.register("bob", PASSWORD, **named)
             for verb in ("enable", "disable"):
                 await engine.accounts.sign_in("bob", PASSWORD, TERMS, address="")
@@ -143,9 +143,10 @@ async def test_what_watchword_does_by_itself_is_the_systems(tmp_path: Path) -> N
         await api.engine.keys.maintain()
         tokens = await api.login()
         newest = (await api.refresh(tokens["refreshToken"])).json()["refreshToken"]
-        store: Any = api.engine.store
-        (row,) = store._sessions.values()
-        store._sessions[row.id] = msgspec.structs.replace(row, generation=0)
+        sessions: Any = api.engine.stores.sessions
+        rows = sessions._memory.sessions
+        (row,) = rows.values()
+        rows[row.id] = msgspec.structs.replace(row, generation=0)
         await api.refresh(newest)
         found = [seen(event, of=("lost",)) for event in await events(api, 0)]
         assert found == [
@@ -185,7 +186,7 @@ def test_every_command_that_changes_something_is_the_operators(
         await engine.accounts.sign_in("bob", OTHER_PASSWORD, TERMS)
 
     async def newest(engine: Any) -> Any:
-        return await engine.store.last_event()
+        return await engine.stores.audit.last()
 
     kids = [row["kid"] for row in terminal.json("keys", "list")]
     for words, typed in [*COMMANDS, (("keys", "retire", "--", kids[0]), None)]:

@@ -32,11 +32,11 @@ from watchword.errors import (
     WatchwordError,
 )
 from watchword.keys.ring import KeyRing
-from watchword.ports import Store
+from watchword.ports import Stores
 from watchword.ports.audit import Event, EventType
 from watchword.ports.clients import Client
 from watchword.ports.sessions import ByClient, Selector
-from watchword.stores import open_store
+from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
 from watchword.verify import Checker
 
@@ -60,16 +60,20 @@ class Ended:
 class World:
     """Clients over a store, and another process over the same one."""
 
-    def __init__(self, store: Store, clock: ManualClock) -> None:
-        self.store = store
+    def __init__(self, stores: Stores, clock: ManualClock) -> None:
+        self.stores = stores
         self.clock = clock
         self.sessions = Ended()
-        self.keys = KeyRing(store, [b"s" * 32], "ES256", clock, SeededEntropy("keys"))
+        self.keys = KeyRing(
+            stores.keys, [b"s" * 32], "ES256", clock, SeededEntropy("keys")
+        )
         self.clients = self.process("one")
 
     def process(self, seed: str) -> Clients:
         return Clients(
-            store=self.store,
+            clients=self.stores.clients,
+            throttle=self.stores.throttle,
+            audit=self.stores.audit,
             sessions=self.sessions,
             keys=self.keys,
             policy=Policy(grace=7 * SECOND),
@@ -94,13 +98,13 @@ class World:
         return caught.value
 
     async def events(self, kind: EventType) -> list[Event]:
-        events = await self.store.read_events(0, 1000)
+        events = await self.stores.audit.read(0, 1000)
         return [event for _, event in events if event.type is kind]
 
 
 @pytest.fixture
 async def world() -> World:
-    world = World(await open_store("memory:", SeededEntropy()), ManualClock())
+    world = World(await open_stores("memory:", SeededEntropy()), ManualClock())
     await world.keys.start()
     return world
 
@@ -115,7 +119,7 @@ async def test_a_secret_is_shown_once_and_only_its_hash_is_kept(world: World) ->
     assert client.secret_hash == hashlib.sha256(secret.encode()).digest()
     assert await world.clients.get("app") == client
     assert client.scope == ("b", "a")
-    told = repr(await world.store.read_events(0, 100))
+    told = repr(await world.stores.audit.read(0, 100))
     assert secret not in told + repr(client)
     with pytest.raises(NameTaken, match="app"):
         await world.confidential()
@@ -237,7 +241,7 @@ async def test_the_first_party_client_needs_no_store(
     async def down(*_: object) -> None:
         raise StoreUnavailable
 
-    monkeypatch.setattr(world.store, "load_client", down)
+    monkeypatch.setattr(world.stores.clients, "load", down)
     found = await world.clients.authenticate("first-party", None, address=HERE)
     assert found == await world.clients.get("first-party")
     assert (found.id, found.scope) == (FIRST_PARTY.id, ("profile",))
@@ -363,7 +367,7 @@ async def test_a_client_gets_a_token_of_its_own(
     client, _ = await world.confidential(
         scope=["read", "write"], audience=["a:one", "a:two"], access_ttl=5 * MINUTE
     )
-    before = await world.store.last_event()
+    before = await world.stores.audit.last()
     requested = RequestedToken(scope=("read",), resources=("a:two",), jkt="thumb")
     grant = world.clients.token(client, requested)
     assert (grant.expires_in, grant.scope, grant.bound) == (300, ("read",), True)
@@ -381,7 +385,7 @@ async def test_a_client_gets_a_token_of_its_own(
     whole = world.clients.token(client, RequestedToken())
     assert (whole.scope, whole.bound) == (("read", "write"), False)
     # No durable write on this path; the log has it.
-    assert await world.store.last_event() == before
+    assert await world.stores.audit.last() == before
     assert claims.jti in caplog.text
     assert grant.access_token not in caplog.text
 

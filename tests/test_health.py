@@ -7,13 +7,13 @@ import pytest
 from watchword.core.limits import MINUTE, WRITE_TRIED
 from watchword.errors import Overloaded, StoreUnavailable, TryAgain
 from watchword.stores.health import Health
-from watchword.stores.memory import MemoryStore
-from watchword.testing import ManualClock, SeededEntropy
+from watchword.testing import ManualClock
 
 
-class Disk(MemoryStore):
+class Disk:
+    """A backend, and its keys used once."""
+
     def __init__(self) -> None:
-        super().__init__("memory:", SeededEntropy())
         self.written: list[bytes] = []
         self.fault: TryAgain | None = None
 
@@ -24,11 +24,26 @@ class Disk(MemoryStore):
         self.written += [key for key, _ in uses]
         return [True] * len(uses)
 
+    async def check(self) -> None:
+        """It can be read."""
+
+    async def sweep(self, now: int, limit: int) -> int:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        raise NotImplementedError
+
+
+def health_of(disk: Disk, here: ManualClock) -> Health:
+    return Health(
+        backend=disk, once=disk, clock=ManualClock(), monotonic=here, name=b"one"
+    )
+
 
 async def test_however_often_it_is_asked_little_is_written() -> None:
     """Anyone may ask; a fault is found, and found to be over, within that time."""
     disk, here = Disk(), ManualClock(0)
-    health = Health(disk, ManualClock(), here, b"one")
+    health = health_of(disk, here)
     for _ in range(100):
         await health.check()
     assert len(disk.written) == 1
@@ -53,7 +68,7 @@ async def test_a_fault_that_many_are_told_does_not_grow() -> None:
     """Each caller's frames would be kept, for as long as the fault is."""
     disk = Disk()
     disk.fault = StoreUnavailable("full")
-    health = Health(disk, ManualClock(), ManualClock(0), b"one")
+    health = health_of(disk, ManualClock(0))
     lengths = set()
     for _ in range(3):
         with pytest.raises(StoreUnavailable) as told:
@@ -66,7 +81,7 @@ async def test_the_first_cause_is_logged_once_a_minute_and_without_a_row(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     here = ManualClock(0)
-    health = Health(Disk(), ManualClock(), here, b"one")
+    health = health_of(Disk(), here)
 
     def fault(first: Exception) -> StoreUnavailable:
         lost, told = ConnectionError("lost"), StoreUnavailable()

@@ -26,9 +26,9 @@ from watchword.errors import (
 from watchword.keys.ring import KeyRing
 from watchword.keys.signing import Algorithm, SigningKey, generate
 from watchword.keys.vault import Vault, derive
-from watchword.ports import Store
+from watchword.ports import Stores
 from watchword.ports.audit import EventType
-from watchword.stores import open_store
+from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
 from watchword.verify import Checker
 
@@ -40,13 +40,15 @@ ISSUER = "https://auth.example"
 class Rings:
     """Processes that share one store of keys."""
 
-    def __init__(self, store: Store, clock: ManualClock) -> None:
-        self.store = store
+    def __init__(self, stores: Stores, clock: ManualClock) -> None:
+        self.stores = stores
         self.clock = clock
 
     async def open(self, *secrets: bytes, alg: Algorithm = "ES256") -> KeyRing:
         given = secrets or (OLD,)
-        ring = KeyRing(self.store, given, alg, self.clock, SeededEntropy(repr(given)))
+        ring = KeyRing(
+            self.stores.keys, given, alg, self.clock, SeededEntropy(repr(given))
+        )
         await ring.start()
         return ring
 
@@ -82,14 +84,14 @@ class Rings:
         )
 
     async def changes(self) -> list[Any]:
-        events = [event for _, event in await self.store.read_events(0, 100)]
+        events = [event for _, event in await self.stores.audit.read(0, 100)]
         assert {event.type for event in events} <= {EventType.KEY_CHANGED}
         return [event.detail["change"] for event in events]
 
 
 @pytest.fixture
 async def rings() -> Rings:
-    return Rings(await open_store("memory:", SeededEntropy()), ManualClock())
+    return Rings(await open_stores("memory:", SeededEntropy()), ManualClock())
 
 
 def states(ring: KeyRing) -> Counter[str]:
@@ -112,7 +114,7 @@ async def test_a_new_store_gets_an_active_key_and_a_next_one(rings: Rings) -> No
 async def test_before_it_was_read_a_ring_signs_nothing_and_publishes_nothing(
     rings: Rings,
 ) -> None:
-    ring = KeyRing(rings.store, [OLD], "ES256", rings.clock, SeededEntropy())
+    ring = KeyRing(rings.stores.keys, [OLD], "ES256", rings.clock, SeededEntropy())
     with pytest.raises(StoreUnavailable):
         _ = ring.active
     assert ring.jwks == b'{"keys":[]}'
@@ -121,17 +123,17 @@ async def test_before_it_was_read_a_ring_signs_nothing_and_publishes_nothing(
 
 async def test_of_two_that_start_at_once_one_makes_the_keys(rings: Rings) -> None:
     one, two = [
-        KeyRing(rings.store, [OLD], "ES256", rings.clock, SeededEntropy(name))
+        KeyRing(rings.stores.keys, [OLD], "ES256", rings.clock, SeededEntropy(name))
         for name in "ab"
     ]
-    load = rings.store.load_keys
+    load = rings.stores.keys.load
 
     async def before_anybody_wrote() -> Any:
-        rings.store.load_keys = load  # type: ignore[method-assign]  # only once
+        rings.stores.keys.load = load  # type: ignore[method-assign]  # only once
         await two.start()
         return 0, []
 
-    rings.store.load_keys = before_anybody_wrote  # type: ignore[method-assign]
+    rings.stores.keys.load = before_anybody_wrote  # type: ignore[method-assign]
     await one.start()
     assert one.active.kid == two.active.kid
     assert one.jwks == two.jwks
@@ -318,16 +320,16 @@ async def test_two_orders_of_the_same_secrets_run_side_by_side(rings: Rings) -> 
 
 async def test_of_two_orders_that_start_at_once_one_seals(rings: Rings) -> None:
     await rings.open(OLD)
-    load = rings.store.load_keys
+    load = rings.stores.keys.load
     found = await load()
 
     async def before_the_other_wrote() -> Any:
-        rings.store.load_keys = load  # type: ignore[method-assign]  # only once
+        rings.stores.keys.load = load  # type: ignore[method-assign]  # only once
         await rings.open(NEW, OLD)
         await rings.open(OLD, NEW)
         return found
 
-    rings.store.load_keys = before_the_other_wrote  # type: ignore[method-assign]
+    rings.stores.keys.load = before_the_other_wrote  # type: ignore[method-assign]
     late = await rings.open(NEW, OLD)
     assert [row.kid for row in late.rows] == [row.kid for row in found[1]]
     assert await rings.changes() == ["created", "sealed again", "sealed again"]
@@ -340,7 +342,7 @@ async def test_a_process_without_the_new_secret_goes_on_with_the_ring_it_has(
     forgotten = await rings.open(OLD)
     kid = forgotten.active.kid
     promoted = await rings.open(NEW, OLD)
-    written = await rings.store.load_keys()
+    written = await rings.stores.keys.load()
     rings.clock.advance(KEY_ROTATION)
     for _ in range(2):
         with pytest.raises(KeyRingError, match="WATCHWORD_SECRET"):
@@ -352,12 +354,12 @@ async def test_a_process_without_the_new_secret_goes_on_with_the_ring_it_has(
     assert forgotten.active.kid == kid
     for ring in (forgotten, promoted):
         assert rings.accepts(ring, rings.token(forgotten))
-    assert await rings.store.load_keys() == written
+    assert await rings.stores.keys.load() == written
 
 
 async def test_who_only_looks_seals_nothing(rings: Rings) -> None:
     before = await rings.open(OLD)
-    ring = KeyRing(rings.store, [NEW, OLD], "ES256", rings.clock, SeededEntropy())
+    ring = KeyRing(rings.stores.keys, [NEW, OLD], "ES256", rings.clock, SeededEntropy())
     await ring.start(reseal=False)
     assert [row.sealed for row in ring.rows] == [row.sealed for row in before.rows]
     (new, none), (old, both) = ring.secrets
@@ -375,7 +377,7 @@ async def test_a_wrong_secret_refuses_to_start_and_changes_nothing(
     with pytest.raises(KeyRingError, match="WATCHWORD_SECRET") as refused:
         await rings.open(NEW)
     assert OLD.decode() not in str(refused.value)
-    assert await rings.store.load_keys() == (1, before.rows)
+    assert await rings.stores.keys.load() == (1, before.rows)
 
 
 @pytest.mark.parametrize("field", ["kid", "alg", "sealed"])
@@ -393,8 +395,8 @@ async def test_an_altered_row_is_refused_and_the_ring_in_use_stays(
         msgspec.structs.replace(ring.rows[0], **{field: altered[field]}),
         ring.rows[1],
     ]
-    event = (await rings.store.read_events(0, 1))[0][1]
-    assert await rings.store.swap_keys(1, rows, event)
+    event = (await rings.stores.audit.read(0, 1))[0][1]
+    assert await rings.stores.keys.swap(1, rows, event)
     with pytest.raises(KeyRingError):
         await ring.refresh()
     assert ring.jwks == shown

@@ -25,8 +25,8 @@ from watchword.server import endpoints
 from watchword.server.operation import Operation
 
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())
-SHARED: Final = {"health", "sql_files", "sql_rows"}
-"""Of `stores/`: what the SQL stores have in common."""
+SHARED: Final = {"health", "sql"}
+"""Of `stores/`: what is of every store, and what the SQL stores have in common."""
 
 
 def modules_of(package: ModuleType) -> Iterator[ModuleType]:
@@ -109,7 +109,7 @@ def test_every_store_is_in_the_table_the_contract_and_the_tests() -> None:
 def test_every_driver_of_a_store_is_an_extra() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     (whole,) = extras["all"]
-    for _, _, extra in (stores.STORES | stores.SESSION_STORES).values():
+    for _, extra, _ in (stores.STORES | stores.SESSION_STORES).values():
         assert not extra or extra in extras
         assert extra in {"", "sqlite"} or re.search(rf"\b{extra}\b", whole), extra
 

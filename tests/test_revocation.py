@@ -13,11 +13,11 @@ from tests.core.test_rotation import session
 from watchword.core.limits import FEED_READS, FEED_STALE, HOUR, MINUTE
 from watchword.core.session import Ended, as_text
 from watchword.errors import StoreUnavailable
-from watchword.ports import Store
+from watchword.ports import Stores
 from watchword.ports.audit import Event, EventType
 from watchword.ports.sessions import ById, Cursor, FeedPage
 from watchword.revocation.revoked import RevocationTracker
-from watchword.stores import open_store
+from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
 
 ONE, TWO = b"1" * 16, b"2" * 16
@@ -313,19 +313,21 @@ async def test_another_life_of_the_store_is_read_from_its_beginning(
 
 
 @pytest_asyncio.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+async def stores(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[Stores]:
     url = "memory:" if request.param == "memory" else f"sqlite:///{tmp_path}/a.db"
-    opened = await open_store(url, SeededEntropy())
+    opened = await open_stores(url, SeededEntropy())
     yield opened
-    await opened.close()
+    await opened.backend.close()
 
 
 async def test_over_a_real_store_late_starters_and_followers_know_the_same(
-    store: Store,
+    stores: Stores,
 ) -> None:
     clock = ManualClock()
     event = Event(type=EventType.SESSION_REVOKED, at=clock.now)
-    early = RevocationTracker(store, clock, ManualClock(0))
+    early = RevocationTracker(stores.sessions, clock, ManualClock(0))
     await early.follow()
     for identifier in (ONE, TWO):
         row = session(
@@ -333,10 +335,10 @@ async def test_over_a_real_store_late_starters_and_followers_know_the_same(
             authenticated_at=clock.now,
             idle_expires_at=clock.now + MINUTE,
         )
-        await store.create(row, event)
-        assert len(await store.end(ById(identifier), "x", event, 10)) == 1
+        await stores.sessions.create(row, event)
+        assert len(await stores.sessions.end(ById(identifier), "x", event, 10)) == 1
         await early.follow()
-    late = RevocationTracker(store, clock, ManualClock(0))
+    late = RevocationTracker(stores.sessions, clock, ManualClock(0))
     await late.follow()
     for revocations in (early, late):
         assert len(revocations) == 2

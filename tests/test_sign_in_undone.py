@@ -33,7 +33,7 @@ class Way:
 
     def __init__(self, api: LocalApi) -> None:
         self.api = api
-        self.store: Any = api.engine.store
+        self.stores: Any = api.engine.stores
         self.requested = asyncio.Event()
         self.hold: asyncio.Event | None = None
 
@@ -100,7 +100,9 @@ def _once(verb: Callable[..., Awaitable[Any]], *, after: bool) -> Any:
 async def test_a_session_whose_commit_gave_no_answer_is_ended(
     way: Way, monkeypatch: pytest.MonkeyPatch, *, after: bool
 ) -> None:
-    monkeypatch.setattr(way.store, "create", _once(way.store.create, after=after))
+    monkeypatch.setattr(
+        way.stores.sessions, "create", _once(way.stores.sessions.create, after=after)
+    )
     with pytest.raises(StoreUnavailable):
         await way.sign_in()
     assert await way.alive() == []
@@ -112,12 +114,12 @@ async def test_a_session_whose_commit_gave_no_answer_is_ended(
 async def test_a_second_look_that_fails_ends_the_session(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = way.store.account_by_id
-    monkeypatch.setattr(way.store, "account_by_id", _away)
+    real = way.stores.accounts.by_id
+    monkeypatch.setattr(way.stores.accounts, "by_id", _away)
     for _ in range(3):
         with pytest.raises(StoreUnavailable):
             await way.sign_in()
-    monkeypatch.setattr(way.store, "account_by_id", real)
+    monkeypatch.setattr(way.stores.accounts, "by_id", real)
     assert await way.alive() == []
 
 
@@ -125,28 +127,32 @@ async def test_a_second_look_that_fails_ends_the_session(
 async def test_new_roles_that_cannot_be_given_end_the_session(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create = way.store.create
+    create = way.stores.sessions.create
 
     async def late(session: Session, event: Any) -> None:
         await way.api.engine.accounts.set_roles("alice", ["admin"])
-        monkeypatch.setattr(way.store, "assign_roles", _away)
+        monkeypatch.setattr(way.stores.sessions, "assign_roles", _away)
         await create(session, event)
 
-    monkeypatch.setattr(way.store, "create", late)
+    monkeypatch.setattr(way.stores.sessions, "create", late)
     with pytest.raises(StoreUnavailable):
         await way.sign_in()
     assert await way.alive() == []
 
 
-VERBS = ["take", "account_by_name", "give_back", "create", "account_by_id"]
+VERBS = [
+    *(("throttle", "take"), ("accounts", "by_name"), ("throttle", "give_back")),
+    *(("sessions", "create"), ("accounts", "by_id")),
+]
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(("port", "verb"), VERBS)
 async def test_a_sign_in_cancelled_at_any_verb_leaves_no_session_and_no_count(
-    way: Way, monkeypatch: pytest.MonkeyPatch, verb: str
+    way: Way, monkeypatch: pytest.MonkeyPatch, port: str, verb: str
 ) -> None:
     """The store does what it was asked for, and its answer finds no caller."""
-    real = getattr(way.store, verb)
+    on = getattr(way.stores, port)
+    real = getattr(on, verb)
     tasks: list[asyncio.Task[Any]] = []
 
     async def call(*given: Any, **named: Any) -> Any:
@@ -154,7 +160,7 @@ async def test_a_sign_in_cancelled_at_any_verb_leaves_no_session_and_no_count(
             tasks.pop().cancel()
         return await real(*given, **named)
 
-    monkeypatch.setattr(way.store, verb, call)
+    monkeypatch.setattr(on, verb, call)
     answered = 0
     for number in range(THROTTLE_NAME_BURST + 1):
         task = asyncio.create_task(way.sign_in(f"10.0.0.{number}"))
@@ -173,7 +179,7 @@ async def test_a_store_that_is_away_at_that_moment_too_is_asked_again(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(background, "PAUSES", (0, 0, 0))
-    real = way.store.end
+    real = way.stores.sessions.end
     failures = [StoreUnavailable(), StoreUnavailable()]
 
     async def end(*given: Any) -> Any:
@@ -181,8 +187,10 @@ async def test_a_store_that_is_away_at_that_moment_too_is_asked_again(
             raise failures.pop()
         return await real(*given)
 
-    monkeypatch.setattr(way.store, "end", end)
-    monkeypatch.setattr(way.store, "create", _once(way.store.create, after=True))
+    monkeypatch.setattr(way.stores.sessions, "end", end)
+    monkeypatch.setattr(
+        way.stores.sessions, "create", _once(way.stores.sessions.create, after=True)
+    )
     with pytest.raises(StoreUnavailable):
         await way.sign_in()
     await _settled(way.api.engine.background)
@@ -206,7 +214,9 @@ async def test_what_fails_in_the_endpoint_ends_the_session(
     elif step == "the old cookie":
         monkeypatch.setattr(engine.sessions, "session_of", _away)
     else:
-        monkeypatch.setattr(way.store, "end", _once(way.store.end, after=False))
+        monkeypatch.setattr(
+            way.stores.sessions, "end", _once(way.stores.sessions.end, after=False)
+        )
     answer = await client.post(f"{BASE}/login", json=body, headers=headers)
     assert (answer.status_code, code_of(answer)) == (503, "store_unavailable")
     assert "set-cookie" not in answer.headers
@@ -230,7 +240,7 @@ async def test_an_end_during_a_sign_in_of_an_own_user_is_by_the_system(
         answer = await api.try_login("alice", PASSWORD)
         assert code_of(answer) == "invalid_credentials"
         assert await way.alive() == []
-        _, event = (await way.store.read_events(0, 99))[-1]
+        _, event = (await way.stores.audit.read(0, 99))[-1]
         assert event.account_id == account_id_of(OWN)
         assert dict(event.detail) == {"reason": "taken back", "by": "system"}
 
@@ -264,15 +274,17 @@ async def test_a_fault_of_ours_is_not_counted_even_where_giving_back_fails_first
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(background, "PAUSES", (0, 0, 0))
-    real = way.store.create
-    give_back = way.store.give_back
-    monkeypatch.setattr(way.store, "create", _away)
+    real = way.stores.sessions.create
+    give_back = way.stores.throttle.give_back
+    monkeypatch.setattr(way.stores.sessions, "create", _away)
     for number in range(THROTTLE_NAME_BURST + 5):
-        monkeypatch.setattr(way.store, "give_back", _once(give_back, after=False))
+        monkeypatch.setattr(
+            way.stores.throttle, "give_back", _once(give_back, after=False)
+        )
         with pytest.raises(StoreUnavailable):
             await way.sign_in(f"10.0.0.{number}")
         await _settled(way.api.engine.background)
-    monkeypatch.setattr(way.store, "create", real)
+    monkeypatch.setattr(way.stores.sessions, "create", real)
     await way.sign_in()
 
 
@@ -352,7 +364,7 @@ async def test_an_attempt_that_a_busy_store_refused_is_not_given_back(
         await refused.wait()
         raise errors.Overloaded
 
-    monkeypatch.setattr(way.store, "take", take)
+    monkeypatch.setattr(way.stores.throttle, "take", take)
     task = asyncio.create_task(way.sign_in())
     await asyncio.wait_for(requested.wait(), 10)
     task.cancel()

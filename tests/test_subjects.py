@@ -107,7 +107,7 @@ async def test_guesses_are_throttled_before_the_check(
         assert len(shop.requested) == THROTTLE_NAME_BURST
         for number in range(2 * THROTTLE_ADDRESS_BURST):
             await api.try_login(f"name {number}", "no")
-        events = [event.type for _, event in await api.engine.store.read_events(0, 999)]
+        events = [event.type for _, event in await api.engine.stores.audit.read(0, 999)]
         assert events.count(EventType.SIGN_IN_FAILED) == THROTTLE_ADDRESS_BURST
         # Of the name, and of the network that it was guessed from.
         assert events.count(EventType.SIGN_IN_THROTTLED) == 1

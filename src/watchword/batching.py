@@ -7,8 +7,8 @@ other items wait, so that two pieces of work on one session never run at the sam
 
 Clients that are answered together come back together. They would be one batch for ever,
 and while it waits for the store no other item would be there to work on. Where the
-store is far enough away for that to matter (`far` in `ports.py`), the items that came
-together are split into two batches.
+store is far enough away for that to matter (`SessionStore.is_remote`), the items
+that came together are split into two batches.
 """
 
 from __future__ import annotations

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Final
 
 from watchword.accounts.registry import Accounts
 from watchword.background import Background
@@ -24,35 +22,24 @@ from watchword.config import Settings
 from watchword.core import limits
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy
-from watchword.core.steadiness import Steadiness
-from watchword.errors import (
-    KeyRingError,
-)
+from watchword.errors import KeyRingError
 from watchword.keys.ring import KeyRing
 from watchword.keys.vault import derive
-from watchword.passwords import (
-    OWASP_FLOOR,
-    HashParameters,
-    PasswordHasher,
-    cpus,
-)
-from watchword.ports import Store
+from watchword.maintenance import Maintenance
+from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher, cpus
+from watchword.ports import Stores
+from watchword.ports.once import ReplayCache
 from watchword.revocation.journal import RevocationLog
 from watchword.revocation.revoked import RevocationTracker
-from watchword.secret_files import (
-    check_secret_files,
-)
+from watchword.secret_files import check_secret_files
 from watchword.server_secret import lacking_secret, open_secrets
 from watchword.sessions import Sessions
 from watchword.sessions.claims_hook import ClaimsHook
 from watchword.sign_in.own_users import Authenticate, Subjects
-from watchword.stores import open_store
+from watchword.stores import open_stores
 from watchword.stores.health import Health
 from watchword.tokens.dpop import Nonces, Proofs, Signed, Work
 from watchword.verify import Checker
-
-_SWEPT_TOLD: Final = 100_000
-_log = logging.getLogger("watchword")
 
 
 class Watchword:
@@ -61,7 +48,7 @@ class Watchword:
     def __init__(
         self,
         settings: Settings,
-        store: Store,
+        stores: Stores,
         server_secrets: Sequence[bytes],
         *,
         made_secret: Path | None,
@@ -76,22 +63,25 @@ class Watchword:
         self.settings = settings
         self.made_secret = made_secret
         self.issuer = settings.effective_issuer
-        self.store = store
+        self.stores = stores
         self.clock = clock
-        self._monotonic = monotonic
-        self._steadiness = Steadiness(clock(), monotonic())
-        self.keys = KeyRing(store, server_secrets, settings.signing_alg, clock, entropy)
+        self.keys = KeyRing(
+            stores.keys, server_secrets, settings.signing_alg, clock, entropy
+        )
         self.feed = RevocationLog(
             entropy(16).hex(), monotonic, lambda: self.revocations.complete_as_of
         )
-        self.health = Health(store, clock, monotonic, entropy(16))
-        self.revocations = RevocationTracker(store, clock, monotonic, self.feed.add)
+        self.health = self._health(monotonic, entropy(16))
+        self.revocations = RevocationTracker(
+            stores.sessions, clock, monotonic, self.feed.add
+        )
+        self.maintenance = self._maintenance(monotonic)
         self.background = Background()
-        self.proofs = _proofs("token", store, server_secrets, clock)
-        self.resource_proofs = _proofs("resource", store, server_secrets, clock)
+        self.proofs = _proofs("token", stores.once, server_secrets, clock)
+        self.resource_proofs = _proofs("resource", stores.once, server_secrets, clock)
         self.sessions = Sessions(
-            store=store,
-            record=store.record,
+            sessions=stores.sessions,
+            audit=stores.audit,
             tokens=_refresh_tokens(server_secrets),
             keys=self.keys,
             revocations=self.revocations,
@@ -105,22 +95,49 @@ class Watchword:
         )
         self.clients = self._clients(policy, entropy)
         self.hasher = PasswordHasher(hashing, workers=cpus() // settings.workers or 1)
-        self.accounts = Accounts(
-            store=store,
-            sessions=self.sessions,
-            hasher=self.hasher,
-            background=self.background,
-            clock=clock,
-            entropy=entropy,
-        )
+        self.accounts = self._accounts(entropy)
         self.subjects = authenticate and self._subjects(authenticate)
         # An app with users of its own signs in those; otherwise accounts sign in.
         self.sign_in = (self.subjects or self.accounts).sign_in
         self.checker = self._checker()
 
+    def _health(self, monotonic: Callable[[], int], name: bytes) -> Health:
+        return Health(
+            backend=self.stores.backend,
+            once=self.stores.once,
+            clock=self.clock,
+            monotonic=monotonic,
+            name=name,
+        )
+
+    def _maintenance(self, monotonic: Callable[[], int]) -> Maintenance:
+        return Maintenance(
+            backend=self.stores.backend,
+            once=self.stores.once,
+            keys=self.keys,
+            revocations=self.revocations,
+            feed=self.feed,
+            clock=self.clock,
+            monotonic=monotonic,
+        )
+
+    def _accounts(self, entropy: Entropy) -> Accounts:
+        return Accounts(
+            accounts=self.stores.accounts,
+            throttle=self.stores.throttle,
+            audit=self.stores.audit,
+            sessions=self.sessions,
+            hasher=self.hasher,
+            background=self.background,
+            clock=self.clock,
+            entropy=entropy,
+        )
+
     def _clients(self, policy: Policy, entropy: Entropy) -> Clients:
         return Clients(
-            store=self.store,
+            clients=self.stores.clients,
+            throttle=self.stores.throttle,
+            audit=self.stores.audit,
             sessions=self.sessions,
             keys=self.keys,
             policy=policy,
@@ -133,7 +150,8 @@ class Watchword:
     def _subjects(self, authenticate: Authenticate) -> Subjects:
         return Subjects(
             authenticate,
-            store=self.store,
+            throttle=self.stores.throttle,
+            audit=self.stores.audit,
             sessions=self.sessions,
             background=self.background,
             clock=self.clock,
@@ -171,36 +189,6 @@ class Watchword:
             raise lacking_secret(self.settings) from None
         await self.revocations.read()
 
-    async def run(self) -> None:
-        """Follow feed and keys, rotate keys and sweep, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_every(limits.FEED_POLL, self.revocations.follow, "feed"))
-            group.create_task(_every(limits.KEY_POLL, self.keys.refresh, "keys"))
-            group.create_task(
-                _every(limits.SWEEP_EVERY, self.keys.maintain, "rotation")
-            )
-            group.create_task(_every(limits.SWEEP_EVERY, self.sweep, "sweep"))
-
-    async def sweep(self) -> None:
-        """Delete what is over, in small steps. One process does it per interval."""
-        now = self.clock()
-        self.revocations.forget_expired()
-        self.feed.forget_expired(now)
-        if not self._steadiness.is_steady(now, self._monotonic()):
-            return  # this clock may be wrong: another process sweeps
-        turn = b"sweep %d" % (now // limits.SWEEP_EVERY)
-        # The first process to use this key sweeps. If it dies, another process sweeps
-        # at the next interval.
-        if not all(await self.store.use_once([(turn, now + limits.HOUR)])):
-            return
-        swept = told = 0
-        while (step := await self.sessions.sweep()) >= limits.SWEEP_LIMIT:
-            swept += step
-            if swept - told >= _SWEPT_TOLD:
-                told = swept
-                _log.info("sweep: %d rows deleted so far", swept)
-            await asyncio.sleep(0.05)  # lets refreshes pass
-
     async def check(self) -> None:
         """Raises StoreUnavailable unless requests can be answered at this moment."""
         await self.health.check()
@@ -214,14 +202,14 @@ class Watchword:
         await self.hasher.close()
         if self.subjects is not None:
             await self.subjects.close()
-        await self.store.close()
+        await self.stores.backend.close()
 
 
 @contextlib.asynccontextmanager
 async def open_watchword(
     settings: Settings,
     *,
-    store: Store | None = None,
+    stores: Stores | None = None,
     clock: Clock = system_clock,
     entropy: Entropy = secrets.token_bytes,
     monotonic: Callable[[], int] = monotonic,
@@ -230,7 +218,7 @@ async def open_watchword(
     authenticate: Authenticate | None = None,
     background: bool = True,
 ) -> AsyncIterator[Watchword]:
-    """A started Watchword on the settings' store, or on `store`.
+    """A started Watchword on the settings' store, or on `stores`.
 
     The server secret comes from the settings or from the data folder. For a store
     without keys it is made there. An app with users of its own gives `authenticate`,
@@ -238,20 +226,20 @@ async def open_watchword(
     Raises SettingsError, SchemaError, KeyRingError, StoreUnavailable.
     """
     check_secret_files(settings)
-    store = store or await open_store(
+    stores = stores or await open_stores(
         settings.database_url,
         entropy,
         settings.session_store_url,
         settings.session_store_wait,
     )
     try:
-        server_secrets, made = await open_secrets(settings, store)
+        server_secrets, made = await open_secrets(settings, stores.keys)
     except BaseException:
-        await store.close()
+        await stores.backend.close()
         raise
     watchword = Watchword(
         settings,
-        store,
+        stores,
         server_secrets,
         made_secret=made,
         clock=clock,
@@ -265,7 +253,9 @@ async def open_watchword(
         # Only a process that serves seals keys anew: a command may have been given the
         # secrets in another order.
         await watchword.start(reseal=background)
-        running = asyncio.create_task(watchword.run()) if background else None
+        running = (
+            asyncio.create_task(watchword.maintenance.run()) if background else None
+        )
         try:
             yield watchword
         finally:
@@ -295,14 +285,14 @@ def _refresh_tokens(server_secrets: Sequence[bytes]) -> RefreshTokens:
 
 
 def _proofs(
-    role: str, store: Store, server_secrets: Sequence[bytes], clock: Clock
+    role: str, once: ReplayCache, server_secrets: Sequence[bytes], clock: Clock
 ) -> Proofs:
     # A proof made for this API must not be accepted where tokens are issued, nor the
     # other way round. So each role has nonces of its own (RFC 9449 §8.2).
     keys = [derive(secret, "dpop-nonce") for secret in server_secrets]
     return Proofs(
         nonces=Nonces(keys, role, clock),
-        use_once=store.use_once,
+        use_once=once.use_once,
         clock=clock,
         batched=_batched,
     )
@@ -311,23 +301,3 @@ def _proofs(
 def _batched(work: Work) -> Callable[[bytes, Signed], Awaitable[None]]:
     """Batches proofs, so that one transaction uses up many of them."""
     return Batcher(work, batch_max=limits.DPOP_BATCH_MAX).submit
-
-
-async def _every(period: int, work: Callable[[], Awaitable[None]], what: str) -> None:
-    """Do the work once per period (ms). A failure is logged; the next turn tries again.
-
-    `what` names the work in the log. Never returns: it is ended by cancelling it.
-    """
-    failing = False
-    while True:
-        await asyncio.sleep(period / limits.SECOND)
-        try:
-            await work()
-        except Exception:  # noqa: BLE001 - logged, and the next turn tries again
-            if not failing:  # logged once per outage, not four times a second
-                _log.exception("%s: failed, and tried again until it works", what)
-            failing = True
-        else:
-            if failing:
-                _log.warning("%s: works again", what)
-            failing = False

@@ -23,7 +23,7 @@ async def open_secrets(
     only for a store without signing keys. Keys are sealed under a secret: a new secret
     beside them would hide that the right one is missing. Raises SettingsError.
     """
-    revision, _ = await keys.load_keys()
+    revision, _ = await keys.load()
     # The keys are read first: a process that makes keys writes its secret before them,
     # so where keys are found the file is there as well.
     found = given_secrets(settings)

@@ -16,7 +16,7 @@ from tests.advisories.conftest import Serve
 from tests.scenarios.api import BASE, PASSWORD, LocalApi, bearer, code_of
 from tests.server.live import Answer, Live
 from watchword.errors import SchemaError
-from watchword.stores import open_store
+from watchword.stores import open_stores
 from watchword.testing import SeededEntropy
 
 LOGIN = (
@@ -160,7 +160,7 @@ async def test_rustsec_2026_0199_a_corrupt_hash_is_that_users_alone(
 ) -> None:
     bob = await api.engine.accounts.register("bob", PASSWORD)
     broken = msgspec.structs.replace(bob, password_hash=stored, version=bob.version + 1)
-    assert await api.engine.store.swap_account(bob, broken, None)
+    assert await api.engine.stores.accounts.swap(bob, broken, None)
     answer = await api.try_login("bob", PASSWORD)
     assert code_of(answer) == "invalid_credentials"
     assert (await api.try_login("alice", PASSWORD)).status_code == 200
@@ -223,7 +223,7 @@ async def test_cve_2024_51752_no_secret_in_any_log(
         await api.secure(access[:-2])
         await api.refresh(one["refreshToken"])
         await api.logout(token)
-        events = await api.engine.store.read_events(0, 1000)
+        events = await api.engine.stores.audit.read(0, 1000)
     logged = capsys.readouterr().err + caplog.text.replace("HTTP Request", "")
     ours = "\n".join(
         line for line in logged.splitlines() if "httpx2" not in line and line != "http"
@@ -290,4 +290,4 @@ async def test_sqlite_wal_reset_an_affected_version_is_refused(
 ) -> None:
     monkeypatch.setattr(apsw, "sqlite_lib_version", lambda: version)
     with pytest.raises(SchemaError, match=version):
-        await open_store(f"sqlite:///{tmp_path}/w.db", SeededEntropy())
+        await open_stores(f"sqlite:///{tmp_path}/w.db", SeededEntropy())

@@ -34,7 +34,7 @@ from watchword.config import load_settings
 from watchword.errors import KeyRingError, SettingsError, WatchwordError
 from watchword.keys.ring import KeyRing
 from watchword.ports.audit import Event, EventType
-from watchword.stores import open_store
+from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
 from watchword.verify import PublicKey
 
@@ -236,10 +236,10 @@ async def test_cve_2026_102269_another_spelling_of_a_revoked_token(
 
 @pytest.mark.parametrize("damage", ["sealed", "kid", "alg", "empty"])
 async def test_cve_2026_102274_a_corrupt_key_is_refused_at_start(damage: str) -> None:
-    store = await open_store("memory:", SeededEntropy())
+    stores = await open_stores("memory:", SeededEntropy())
     clock = ManualClock()
-    await KeyRing(store, [b"s" * 32], "ES256", clock, SeededEntropy()).start()
-    revision, rows = await store.load_keys()
+    await KeyRing(stores.keys, [b"s" * 32], "ES256", clock, SeededEntropy()).start()
+    revision, rows = await stores.keys.load()
     changed: dict[str, Any] = {
         "sealed": {"sealed": rows[0].sealed[:-1] + bytes([rows[0].sealed[-1] ^ 1])},
         "kid": {"kid": "another"},
@@ -248,10 +248,10 @@ async def test_cve_2026_102274_a_corrupt_key_is_refused_at_start(damage: str) ->
     }
     broken = msgspec.structs.replace(rows[0], **changed[damage])
     event = Event(type=EventType.KEY_CHANGED, at=clock.now)
-    assert await store.swap_keys(revision, [broken, *rows[1:]], event)
+    assert await stores.keys.swap(revision, [broken, *rows[1:]], event)
     with pytest.raises(KeyRingError, match="unsealed"):
-        await KeyRing(store, [b"s" * 32], "ES256", clock, SeededEntropy()).start()
-    await store.close()
+        await KeyRing(stores.keys, [b"s" * 32], "ES256", clock, SeededEntropy()).start()
+    await stores.backend.close()
 
 
 @pytest.mark.parametrize("name", names("VF-15"))

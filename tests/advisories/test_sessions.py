@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import watchword
 from tests.advisories.conftest import Serve
@@ -18,7 +19,7 @@ from tests.scenarios.world import Faulty
 from tests.server.live import Live
 from watchword.core import limits
 from watchword.errors import RefreshInvalid
-from watchword.stores import open_store
+from watchword.stores import open_stores
 from watchword.testing import SeededEntropy
 
 SOURCE = Path(watchword.__file__).parent
@@ -107,7 +108,7 @@ async def test_cve_2026_126280_a_swap_that_wrote_nothing_grants_nothing(
             return [False] * len(changes)
 
         with monkeypatch.context() as patched:
-            patched.setattr(api.engine.store, "swap", none_written)
+            patched.setattr(api.engine.stores.sessions, "swap", none_written)
             answer = await api.refresh(first["refreshToken"])
         assert (answer.status_code, code_of(answer)) == (503, "store_unavailable")
         assert "accessToken" not in answer.text
@@ -311,8 +312,9 @@ async def test_cve_2025_29928_deleting_a_session_ends_its_tokens(api: LocalApi) 
 async def test_cve_2020_15223_a_storage_error_at_revocation_is_never_200(
     serve: Serve, way: str
 ) -> None:
-    store = Faulty(await open_store("memory:", SeededEntropy("store")))
-    async with serve(store=store) as api:
+    stores = await open_stores("memory:", SeededEntropy("store"))
+    faulty = Faulty(stores.sessions)
+    async with serve(stores=replace(stores, sessions=faulty)) as api:
         grant = await api.login()
         headers = bearer(grant["accessToken"])
 
@@ -325,10 +327,10 @@ async def test_cve_2020_15223_a_storage_error_at_revocation_is_never_200(
             path = "logout" if way == "bearer" else way
             return await api.client.post(f"{BASE}/{path}", headers=headers)
 
-        store.fail_before("end")
+        faulty.fail_before("end")
         assert code_of(await revoke()) == "store_unavailable"
         assert (await api.secure(grant["accessToken"])).status_code == 200
-        store.fail_after("end")  # committed, and its answer lost: not acknowledged
+        faulty.fail_after("end")  # committed, and its answer lost: not acknowledged
         assert code_of(await revoke()) == "store_unavailable"
         await api.engine.revocations.follow()
         await dead(api, grant)
@@ -464,10 +466,11 @@ async def test_hydra_1928_the_store_dies_in_mid_request(
     serve: Serve, verb: str, when: str
 ) -> None:
     """The client asks again with its key and goes on, whatever was written."""
-    store = Faulty(await open_store("memory:", SeededEntropy("store")))
-    async with serve(store=store) as api:
+    stores = await open_stores("memory:", SeededEntropy("store"))
+    faulty = Faulty(stores.sessions)
+    async with serve(stores=replace(stores, sessions=faulty)) as api:
         first = (await api.login())["refreshToken"]
-        fail: Any = store.fail_before if when == "before" else store.fail_after
+        fail: Any = faulty.fail_before if when == "before" else faulty.fail_after
         # A swap is tried again inside, a load is not.
         fail(verb, times=limits.SWAP_ATTEMPTS if verb == "swap" else 1)
         one = await api.refresh(first, KEY)

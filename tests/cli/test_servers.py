@@ -24,8 +24,7 @@ from watchword.errors import SettingsError
 from watchword.first_start import prepare
 from watchword.ports.keys import SealedKey
 from watchword.secret_files import ADMIN_PASSWORD_FILE
-from watchword.stores import open_store
-from watchword.stores.memory import MemoryStore
+from watchword.stores import open_stores
 from watchword.testing import SeededEntropy
 
 SECRET = "the-secret-of-all-servers-0123456789abcdef"
@@ -191,11 +190,11 @@ def test_a_check_makes_neither_keys_nor_a_secret(terminal: Terminal, env: Any) -
     assert not terminal.data.exists()
 
     async def keys() -> Any:
-        store = await open_store(url, SeededEntropy())
+        stores = await open_stores(url, SeededEntropy())
         try:
-            return await store.load_keys()
+            return await stores.keys.load()
         finally:
-            await store.close()
+            await stores.backend.close()
 
     assert asyncio.run(keys()) == (0, [])
 
@@ -258,28 +257,24 @@ def test_a_second_machine_without_the_secret_does_not_make_its_own(
     assert not second.data.exists()
 
 
-class Late(MemoryStore):
-    """Another machine makes its keys, or its admin, while this one starts."""
-
-    ring_hidden = False
-
-    async def load_keys(self) -> tuple[int, list[SealedKey]]:
-        if self.ring_hidden:
-            self.ring_hidden = False
-            return 0, []
-        return await super().load_keys()
-
-
-async def test_who_comes_second_leaves_no_secret_behind(tmp_path: Path) -> None:
-    store = Late("memory:", SeededEntropy())
+async def test_who_comes_second_leaves_no_secret_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine makes its keys while this one starts."""
+    stores = await open_stores("memory:", SeededEntropy())
     async with open_watchword(
-        load_settings(data=tmp_path / "first"), store=store, background=False
+        load_settings(data=tmp_path / "first"), stores=stores, background=False
     ):
         pass
-    store.ring_hidden = True
+
+    async def none_yet() -> tuple[int, list[SealedKey]]:
+        monkeypatch.undo()
+        return 0, []
+
+    monkeypatch.setattr(stores.keys, "load", none_yet)
     settings = load_settings(data=tmp_path / "second")
     with pytest.raises(SettingsError, match="give WATCHWORD_SECRET"):
-        async with open_watchword(settings, store=store, background=False):
+        async with open_watchword(settings, stores=stores, background=False):
             pass
     assert list((tmp_path / "second").iterdir()) == []
 

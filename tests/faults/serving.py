@@ -138,11 +138,11 @@ async def serving(
 
 async def rewound(place: Place) -> list[Rewound]:
     """How often, and how far, the service found its store behind a token."""
-    store = await place.open("audit")
+    stores = await place.open("audit")
     try:
         found: list[Rewound] = []
         after = 0
-        while page := await store.read_events(after, 1000):
+        while page := await stores.audit.read(after, 1000):
             found += [
                 Rewound((event.session_id or b"").hex(), int(event.detail["lost"]))
                 for _, event in page
@@ -151,4 +151,4 @@ async def rewound(place: Place) -> list[Rewound]:
             after = page[-1][0]
         return found
     finally:
-        await store.close()
+        await stores.backend.close()

@@ -8,72 +8,74 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 from tests.scenarios.world import World, generation_of, key
 from tests.servers.postgresql import postgresql
 from tests.servers.proxy import Proxy, Way, proxy
 from watchword.core.limits import MINUTE
 from watchword.errors import StoreUnavailable
-from watchword.ports import Store
 from watchword.ports.audit import EventType
-from watchword.ports.sessions import Change
-from watchword.stores import open_store
+from watchword.ports.sessions import Change, SessionStore
+from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
 
 
 class CutAtSwap:
-    """A store whose next swap is cut off after so many bytes, one way or the other."""
+    """Sessions of which the next swap is cut off after so many bytes, either way."""
 
-    def __init__(self, store: Store, between: Proxy) -> None:
+    def __init__(self, sessions: SessionStore, between: Proxy) -> None:
         self.cut: tuple[Way, int] | None = None
         self.between = between
-        self._store = store
+        self.is_remote = sessions.is_remote
+        self._sessions = sessions
 
-    async def swap(self, changes: Sequence[Change]) -> list[bool]:
+    async def swap(self, changes: Sequence[Change]) -> Sequence[bool]:
         if self.cut is not None:
             self.between.cut_after(*self.cut)
             self.cut = None
-        return await self._store.swap(changes)
+        return await self._sessions.swap(changes)
 
     def __getattr__(self, verb: str) -> Any:
-        return getattr(self._store, verb)
+        return getattr(self._sessions, verb)
 
 
 @pytest_asyncio.fixture
-async def store() -> AsyncIterator[CutAtSwap]:
-    """One on PostgreSQL, by way of a proxy."""
+async def cutting() -> AsyncIterator[tuple[World, CutAtSwap]]:
+    """A world on PostgreSQL, by way of a proxy."""
     url, port = postgresql().new_database(), postgresql().port
     async with proxy(port) as between:
         through = url.replace(f":{port}/", f":{between.port}/")
-        opened = await open_store(through, SeededEntropy())
-        yield CutAtSwap(opened, between)
-        await opened.close()
+        opened = await open_stores(through, SeededEntropy())
+        sessions = CutAtSwap(opened.sessions, between)
+        on = replace(opened, sessions=sessions)
+        yield await World(on, ManualClock()).start(), sessions
+        await opened.backend.close()
 
 
-async def _size_of_a_swap(world: World, token: str) -> dict[Way, int]:
+async def _size_of_a_swap(world: World, sessions: CutAtSwap) -> dict[Way, int]:
     """How many bytes it takes there and back, once its statement is prepared."""
-    token = (await world.refresh(token, key(1))).refresh_token
-    world.store.cut = ("request", 1_000_000)
+    token = await world.refresh(await world.sign_in(), key(1))
+    sessions.cut = ("request", 1_000_000)
     await world.refresh(token, key(2))
-    assert not world.store.between.has_cut
-    passed: dict[Way, int] = dict(world.store.between.passed)
-    return passed
+    assert not sessions.between.has_cut
+    return dict(sessions.between.passed)
 
 
 # Half a request is none, wherever it was cut: there a sample is enough.
 @pytest.mark.parametrize(("way", "step"), [("request", 7), ("answer", 1)])
 async def test_cut_at_every_byte_of_a_commit(
-    way: Way, step: int, store: CutAtSwap
+    way: Way, step: int, cutting: tuple[World, CutAtSwap]
 ) -> None:
     """Committed or not: the client's key gets the one successor, nothing is revoked."""
-    world = await World(store, ManualClock()).start()
+    world, sessions = cutting
     keys = map(key, count(10))
-    size = (await _size_of_a_swap(world, (await world.sign_in()).refresh_token))[way]
+    size = (await _size_of_a_swap(world, sessions))[way]
     grant = await world.sign_in()
     for number, position in enumerate(range(size, -1, -step)):
         grant = await world.refresh(grant, next(keys))  # by a connection that knows how
         sent = next(keys)
-        store.cut = (way, position)
+        sessions.cut = (way, position)
         try:
             answer = (await world.refresh(grant, sent)).refresh_token
         except StoreUnavailable:
@@ -82,6 +84,6 @@ async def test_cut_at_every_byte_of_a_commit(
         again = await world.refresh(grant, sent)
         assert again.refresh_token == answer
         grant = again
-        assert store.between.has_cut
+        assert sessions.between.has_cut
         world.clock.advance(MINUTE)  # so many retries in one would be refused
     assert await world.events(EventType.TOKEN_REUSE, EventType.TOKEN_REWOUND) == []

@@ -16,7 +16,7 @@ from watchword.core.limits import FEED_PAGE
 from watchword.core.session import TokenSet
 from watchword.errors import SessionRevoked, StoreUnavailable
 from watchword.ports.audit import EventType
-from watchword.stores import open_store
+from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
 
 WRONG = [EventType.TOKEN_REUSE, EventType.TOKEN_REWOUND, EventType.SESSION_REVOKED]
@@ -41,9 +41,9 @@ async def cutter(valkey: Redis) -> AsyncIterator[Proxy]:
 async def world(valkey: Redis, cutter: Proxy, tmp_path: Path) -> AsyncIterator[World]:
     url = valkey.url().replace(str(valkey.port), str(cutter.port))
     records = f"sqlite:///{tmp_path}/records.db"
-    store = await open_store(records, SeededEntropy("store"), url)
-    yield await World(store, ManualClock()).start()
-    await store.close()
+    stores = await open_stores(records, SeededEntropy("store"), url)
+    yield await World(stores, ManualClock()).start()
+    await stores.backend.close()
 
 
 @pytest.mark.parametrize(("way", "step"), EACH)
@@ -90,7 +90,7 @@ async def test_a_logout_cut_anywhere_is_told_once(
             await _until_answered(world, grant, key())
         if not cut:
             break
-    feed = await world.store.ended(None, world.clock(), FEED_PAGE)
+    feed = await world.stores.sessions.ended(None, world.clock(), FEED_PAGE)
     assert len(feed.entries) == number + 1
     assert len(await world.events(EventType.SESSION_REVOKED)) == number + 1
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 from tests.scenarios.api import LocalApi, local_api, settings_for
 from tests.scenarios.world import EMBEDDED, Faulty, World
 from tests.servers.stores import STORES
 from watchword import batching
-from watchword.ports import Store
+from watchword.ports import Stores
 from watchword.testing import ManualClock
 
 MakeWorld = Callable[..., Awaitable[World]]
@@ -38,24 +39,24 @@ def clock() -> ManualClock:
 
 
 @pytest_asyncio.fixture
-async def store(kind: str, tmp_path: Path) -> AsyncIterator[Store]:
+async def stores(kind: str, tmp_path: Path) -> AsyncIterator[Stores]:
     opened = await STORES[kind].place(tmp_path).open("store")
     yield opened
-    await opened.close()
+    await opened.backend.close()
 
 
 @pytest.fixture
-def faulty(store: Store) -> Faulty:
-    return Faulty(store)
+def faulty(stores: Stores) -> Faulty:
+    return Faulty(stores.sessions)
 
 
 @pytest.fixture
-def make_world(faulty: Faulty, clock: ManualClock) -> MakeWorld:
+def make_world(stores: Stores, faulty: Faulty, clock: ManualClock) -> MakeWorld:
     """Makes another process over the same store, with a policy of its own."""
     seeds = iter(range(1000))
 
     async def make(**given: Any) -> World:
-        on = given.pop("store", faulty)
+        on = given.pop("stores", None) or replace(stores, sessions=faulty)
         return await World(on, clock, seed=str(next(seeds)), **given).start()
 
     return make

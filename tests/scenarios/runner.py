@@ -16,7 +16,7 @@ from pathlib import Path
 
 from watchword.cli import main
 from watchword.ports.sessions import Change
-from watchword.stores.sqlite import SqliteStore
+from watchword.stores.sqlite.sessions import SqliteSessions
 
 
 def _die(file: Path) -> None:
@@ -25,9 +25,9 @@ def _die(file: Path) -> None:
 
 
 def _arm(when: str, file: Path) -> None:
-    swap = SqliteStore.swap
+    swap = SqliteSessions.swap
 
-    async def deadly(self: SqliteStore, changes: Sequence[Change]) -> list[bool]:
+    async def deadly(self: SqliteSessions, changes: Sequence[Change]) -> Sequence[bool]:
         if when == "--die-before-commit":
             _die(file)
         swapped = await swap(self, changes)
@@ -35,7 +35,7 @@ def _arm(when: str, file: Path) -> None:
             _die(file)
         return swapped
 
-    SqliteStore.swap = deadly  # type: ignore[method-assign]  # the fault under test
+    SqliteSessions.swap = deadly  # type: ignore[method-assign]  # the fault under test
 
 
 if __name__ == "__main__":

@@ -383,7 +383,7 @@ async def test_a_proof_at_sign_in_is_looked_at_before_the_password(
 ) -> None:
     """A client that has no nonce yet makes the server hash nothing twice."""
     await device.login()
-    events = [event for _, event in await api.engine.store.read_events(0, 100)]
+    events = [event for _, event in await api.engine.stores.audit.read(0, 100)]
     kinds = [event.type for event in events]
     assert kinds.count(EventType.SIGN_IN) == 1
     assert EventType.SIGN_IN_FAILED not in kinds

@@ -33,7 +33,7 @@ async def stays_signed_in(browser: Browser) -> None:
     before = browser.generation()
     assert code_of(await browser.refresh()) == "ok"
     assert browser.generation() == before + 1
-    events = await browser.api.engine.store.read_events(0, 1000)
+    events = await browser.api.engine.stores.audit.read(0, 1000)
     assert EventType.TOKEN_REUSE not in {event.type for _, event in events}
 
 

@@ -23,18 +23,18 @@ from watchword.core.limits import ACCESS_TTL, HOUR, KEY_ROTATION, MINUTE, SECOND
 from watchword.core.session import SessionOptions, TokenSet
 from watchword.errors import TokenRevoked
 from watchword.passwords import INSECURE_FOR_TESTS
-from watchword.ports import Store
+from watchword.ports import Stores
 from watchword.ports.audit import EventType
 from watchword.testing import ManualClock, SeededEntropy
 
 STEP = 10 * SECOND
 
 
-async def machine(store: Store, ahead: int = 0) -> World:
+async def machine(stores: Stores, ahead: int = 0) -> World:
     """One whose clock is so far ahead."""
     clock = ManualClock()
     clock.advance(ahead)
-    return await World(store, clock, seed=str(ahead)).start()
+    return await World(stores, clock, seed=str(ahead)).start()
 
 
 async def pass_time(ms: int, *machines: World) -> None:
@@ -67,15 +67,15 @@ async def end(here: World, there: World) -> None:
     for _ in range(0, ACCESS_TTL + STEP, STEP):
         for one in (there, here):
             assert "ok" not in map(one.accepts, tokens)
-            await one.sessions.sweep()
+            await one.sweep()
         await pass_time(STEP, here, there)
     assert await there.outcome(grant, key()) == "session_revoked"
 
 
 @ON_EVERY_STORE
-async def test_clocks_that_are_seconds_apart_are_not_noticed(store: Store) -> None:
+async def test_clocks_that_are_seconds_apart_are_not_noticed(stores: Stores) -> None:
     """Tokens of either are good with the other, and a logout reaches the other."""
-    one, two = await machine(store), await machine(store, 5 * SECOND)
+    one, two = await machine(stores), await machine(stores, 5 * SECOND)
     grant = await one.sign_in()
     for number in range(20):
         here, there = (one, two) if number % 2 else (two, one)
@@ -90,10 +90,10 @@ async def test_clocks_that_are_seconds_apart_are_not_noticed(store: Store) -> No
 
 @ON_EVERY_STORE
 async def test_a_clock_that_is_set_an_hour_back_and_forth_logs_nobody_out(
-    store: Store,
+    stores: Stores,
 ) -> None:
     """Its access tokens have expired elsewhere until it is right; that is all."""
-    one, two = await machine(store), await machine(store)
+    one, two = await machine(stores), await machine(stores)
     grant = await one.sign_in()
     for step in (-HOUR, HOUR, HOUR, -HOUR):
         two.clock.advance(step)
@@ -149,21 +149,21 @@ async def test_one_of_them_sweeps_in_a_minute_and_another_takes_over(
     swept: list[Watchword] = []
     for one in both:
 
-        async def sweep(one: Watchword = one) -> int:
+        async def sweep(*_: int, one: Watchword = one) -> int:
             swept.append(one)
             return 0
 
-        monkeypatch.setattr(one.sessions, "sweep", sweep)
+        monkeypatch.setattr(one.stores.backend, "sweep", sweep)
     for _ in range(20):
-        await asyncio.gather(*(one.sweep() for one in both))
+        await asyncio.gather(*(one.maintenance.sweep() for one in both))
         clock.advance(MINUTE)
     assert len(swept) == 20
     swept.clear()
-    await both[0].sweep()
+    await both[0].maintenance.sweep()
     for _ in range(3):  # it died; the other goes on
         clock.advance(MINUTE)
-        await both[1].sweep()
-        await both[1].sweep()
+        await both[1].maintenance.sweep()
+        await both[1].maintenance.sweep()
     assert swept == [both[0], *[both[1]] * 3]
 
 
@@ -180,7 +180,7 @@ async def test_a_clock_set_ahead_and_back_revives_no_session(
         for hours in (1, -1):
             clock.advance(hours * HOUR + 30 * SECOND)
             here.advance(30 * SECOND)
-            await swept.sweep()
+            await swept.maintenance.sweep()
     async with opened(settings, clock, "two", here) as started:
         with pytest.raises(TokenRevoked):
             started.checker.verify(grant.access_token)
@@ -197,6 +197,6 @@ async def test_keys_that_are_due_are_rotated_once(
         await asyncio.gather(*(one.keys.maintain() for one in both))
         await asyncio.gather(*(one.keys.refresh() for one in both))
         assert both[0].keys.active.kid == both[1].keys.active.kid != before
-    events = [event for _, event in await both[0].store.read_events(0, 100)]
+    events = [event for _, event in await both[0].stores.audit.read(0, 100)]
     changes = [e.detail["change"] for e in events if e.type is EventType.KEY_CHANGED]
     assert changes.count("rotated") == 3

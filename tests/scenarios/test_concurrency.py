@@ -13,12 +13,12 @@ import pytest
 from tests.scenarios.api import LocalApi, code_of, two_processes
 from tests.scenarios.conftest import MakeWorld
 from tests.scenarios.world import ON_EVERY_STORE, Faulty, World, generation_of, key
+from tests.stores.on_file import writing
 from watchword.core.limits import SECOND
 from watchword.core.session import BROWSER, Policy, TokenSet
 from watchword.errors import Overloaded, RefreshError, WatchwordError
 from watchword.ports.audit import EventType
-from watchword.stores import open_store
-from watchword.stores.sqlite import SqliteStore
+from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
 
 GRACE = Policy(grace=10 * SECOND)
@@ -216,7 +216,7 @@ async def test_s14_over_http_it_is_503_with_retry_after(
         raise Overloaded
 
     with monkeypatch.context() as broken:
-        broken.setattr(api.engine.store, "swap", full)
+        broken.setattr(api.engine.stores.sessions, "swap", full)
         refused = await api.refresh(r0, key())
     assert (refused.status_code, code_of(refused)) == (503, "overloaded")
     assert int(refused.headers["retry-after"]) >= 1
@@ -230,11 +230,10 @@ async def test_s14_another_process_holds_the_write_lock(
     import apsw  # noqa: PLC0415 - of this store alone
 
     path = tmp_path / "busy.db"
-    store = await open_store(f"sqlite:///{path}", SeededEntropy())
-    assert isinstance(store, SqliteStore)
-    world = await make_world(store=store)
+    stores = await open_stores(f"sqlite:///{path}", SeededEntropy())
+    world = await make_world(stores=stores)
     r0 = await world.sign_in()
-    store._writer._connection.set_busy_timeout(20)
+    writing(stores).set_busy_timeout(20)
     other = apsw.Connection(str(path))
     other.execute("BEGIN IMMEDIATE")
     assert await world.outcome(r0, key()) == "store_unavailable"
@@ -242,7 +241,7 @@ async def test_s14_another_process_holds_the_write_lock(
     other.execute("ROLLBACK")
     other.close()
     assert generation_of(world, await world.outcome(r0)) == 1
-    await store.close()
+    await stores.backend.close()
 
 
 async def test_s15_two_connections_to_one_file_behave_as_one_store(
@@ -250,8 +249,8 @@ async def test_s15_two_connections_to_one_file_behave_as_one_store(
 ) -> None:
     """SQLite has one isolation level; its processes race as tasks of one do."""
     url = f"sqlite:///{tmp_path}/shared.db"
-    stores = [await open_store(url, SeededEntropy()) for _ in range(3)]
-    worlds = [await make_world(store=store) for store in stores]
+    opened = [await open_stores(url, SeededEntropy()) for _ in range(3)]
+    worlds = [await make_world(stores=stores) for stores in opened]
     for given, expected in (
         (key(), {"ok": 30}),
         (None, {"ok": 1, "refresh_reused": 1, "session_revoked": 28}),
@@ -263,8 +262,8 @@ async def test_s15_two_connections_to_one_file_behave_as_one_store(
             for outcome in await asyncio.gather(*requested)
         )
         assert outcomes == expected
-    for store in stores:
-        await store.close()
+    for stores in opened:
+        await stores.backend.close()
 
 
 @ON_EVERY_STORE

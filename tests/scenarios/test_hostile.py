@@ -16,7 +16,7 @@ import struct
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -504,7 +504,7 @@ async def _is_refused(api: Api, path: str, proof: str, token: str) -> None:
 
 
 async def _reuses(api: LocalApi) -> int:
-    events = [event for _, event in await api.engine.store.read_events(0, 1000)]
+    events = [event for _, event in await api.engine.stores.audit.read(0, 1000)]
     return [event.type for event in events].count(EventType.TOKEN_REUSE)
 
 
@@ -513,18 +513,18 @@ async def test_a_client_disabled_while_its_refresh_is_in_flight(
 ) -> None:
     """The refresh is refused, and enabling the client again revives nothing."""
     async with local_api(settings_for(tmp_path, "sqlite"), ManualClock()) as api:
-        clients, store = api.engine.clients, api.engine.store
+        clients, stores = api.engine.clients, api.engine.stores
         await clients.add("app", confidential=False)
         body = {"username": "alice", "password": PASSWORD, "clientId": "app"}
         login = (await api.client.post(f"{BASE}/login", json=body)).json()
-        swap = store.swap
+        swap = stores.sessions.swap
 
-        async def disabled_first(changes: list[Change]) -> list[bool]:
-            monkeypatch.setattr(store, "swap", swap)
+        async def disabled_first(changes: list[Change]) -> Sequence[bool]:
+            monkeypatch.setattr(stores.sessions, "swap", swap)
             assert await clients.disable("app") == 1
             return await swap(changes)
 
-        monkeypatch.setattr(store, "swap", disabled_first)
+        monkeypatch.setattr(stores.sessions, "swap", disabled_first)
         answer = await refresh(api, login["refreshToken"], key(), "app")
         assert error_of(answer) == "invalid_grant"
         await clients.enable("app")

@@ -28,7 +28,7 @@ from watchword.core.limits import DAY, HOUR, JWKS_MAX_AGE, MINUTE, SECOND
 from watchword.core.session import Session
 from watchword.errors import Overloaded, StoreUnavailable
 from watchword.ports.audit import EventType
-from watchword.stores import open_store
+from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
 
 REUSE = EventType.TOKEN_REUSE
@@ -125,9 +125,9 @@ async def test_s02_kill_9_around_the_commit_and_a_restart(
 
 
 async def _events_in(path: Path) -> list[EventType]:
-    store = await open_store(f"sqlite:///{path}", SeededEntropy())
-    events = await store.read_events(0, 1000)
-    await store.close()
+    stores = await open_stores(f"sqlite:///{path}", SeededEntropy())
+    events = await stores.audit.read(0, 1000)
+    await stores.backend.close()
     return [event.type for _, event in events]
 
 
@@ -275,7 +275,7 @@ async def test_s06_r0_again_without_the_key_is_reuse(
     assert (reused.status_code, code_of(reused)) == (401, "refresh_reused")
     assert 'error="invalid_token"' in reused.headers["www-authenticate"]
     assert code_of(await api.secure(second["accessToken"])) == "token_revoked"
-    events = [event for _, event in await api.engine.store.read_events(0, 100)]
+    events = [event for _, event in await api.engine.stores.audit.read(0, 100)]
     assert [event.type for event in events].count(REUSE) == 1
 
 
@@ -344,7 +344,7 @@ async def test_s01_a_late_retry_and_one_from_elsewhere_leave_an_event(
     await world.refresh(r0, key())
     clock.advance(2 * MINUTE)
     await world.refresh(r0, key(), address=THIEF)
-    await settle(world.store)
+    await settle(world.stores)
     (event,) = await world.events(EventType.TOKEN_RETRY)
     assert event.detail["late"] is True
     assert event.detail["elsewhere"] is True

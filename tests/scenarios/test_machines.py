@@ -25,7 +25,7 @@ from tests.scenarios.world import key
 from tests.servers.postgresql import Postgresql, postgresql
 from tests.servers.redis import single
 from watchword.core.limits import THROTTLE_NAME_BURST
-from watchword.stores import open_store
+from watchword.stores import open_stores
 from watchword.testing import SeededEntropy
 
 PROGRAM: Final = Path(sys.executable).with_name("watchword")
@@ -74,10 +74,10 @@ async def test_several_start_at_once_on_an_empty_database(
             async with server.api() as api:
                 for one in tokens:
                     assert code_of(await api.secure(one["accessToken"])) == "ok"
-    store = await open_store(url, SeededEntropy())
-    revision, keys = await store.load_keys()
-    accounts = await store.list_accounts(limit=10)
-    await store.close()
+    stores = await open_stores(url, SeededEntropy())
+    revision, keys = await stores.keys.load()
+    accounts = await stores.accounts.list(limit=10)
+    await stores.backend.close()
     assert revision == 1
     assert sorted(one.state for one in keys) == ["active", "next"]
     assert [account.name for account in accounts] == ["admin"]

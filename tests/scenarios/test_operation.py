@@ -39,7 +39,7 @@ from watchword.keys.signing import generate
 from watchword.keys.vault import Vault, derive
 from watchword.ports.audit import Event, EventType
 from watchword.ports.sessions import Change
-from watchword.stores import open_store
+from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
 
 SQLITE_ONLY = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
@@ -116,7 +116,7 @@ async def test_s45_nothing_is_in_clear_at_rest(tmp_path: Path) -> None:
             for row in api.engine.keys.rows
         ]
         secrets = [api.engine.sessions._tokens.read(seen[4])[2]]
-        await settle(api.engine.store)
+        await settle(api.engine.stores)
         files = _files_of(tmp_path)
         assert {path.suffix for path in files} >= {".db", ".db-wal"}
         for path in files:
@@ -146,7 +146,7 @@ async def test_s45_a_writer_in_the_database_cannot_plant_a_signing_key(
         now=world.clock.now,
     )
     forged = planted.sign(claims, {"roles": ["admin"]})
-    revision, rows = await world.store.load_keys()
+    revision, rows = await world.stores.keys.load()
     event = Event(type=EventType.KEY_CHANGED, at=0)
     vault = Vault([b"the intruder's own secret, long enough"], SeededEntropy("thief"))
     genuine = next(row for row in rows if row.state == "active")
@@ -158,7 +158,7 @@ async def test_s45_a_writer_in_the_database_cannot_plant_a_signing_key(
         msgspec.structs.replace(genuine, sealed=planted.private_bytes()),
     ):
         others = [one for one in rows if one.state != "active"]
-        assert await world.store.swap_keys(revision, [*others, row], event)
+        assert await world.stores.keys.swap(revision, [*others, row], event)
         revision += 1
         with pytest.raises(KeyRingError):
             await world.keys.refresh()
@@ -175,7 +175,7 @@ async def rewind(world: World, grant: TokenSet, generations: int) -> None:
     lost = msgspec.structs.replace(
         row, generation=row.generation - generations, version=row.version + 1
     )
-    assert await world.store.swap([Change(row, lost)]) == [True]
+    assert await world.stores.sessions.swap([Change(row, lost)]) == [True]
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3])
@@ -230,8 +230,8 @@ async def test_s47_junk_is_refused_without_the_store(
     async def touched(*_: object) -> Any:
         raise AssertionError("the store was asked")
 
-    monkeypatch.setattr(api.engine.store, "load", touched)
-    monkeypatch.setattr(api.engine.store, "swap", touched)
+    monkeypatch.setattr(api.engine.stores.sessions, "load", touched)
+    monkeypatch.setattr(api.engine.stores.sessions, "swap", touched)
     flipped = [
         good[:place] + ("A" if good[place] != "A" else "B") + good[place + 1 :]
         for place in range(6, len(good), 7)
@@ -272,7 +272,7 @@ async def test_s48_a_sweep_under_load_deletes_no_live_session(
     refreshing = asyncio.gather(*[world.refresh(one, key()) for one in live])
     swept = 0
     while swept < len(dead):
-        swept += await world.sessions.sweep()
+        swept += await world.sweep()
     grants = await refreshing
     assert {grant.session.generation for grant in grants} == {1}
     assert await world.outcome(dead[0]) == "refresh_invalid"
@@ -300,8 +300,8 @@ async def test_s49_the_account_changes_between_check_and_swap(
 ) -> None:
     """The refresh was judged while the account was fine; no token comes of it."""
     tokens = await api.login()
-    engine, faulty = api.engine, Faulty(api.engine.store)
-    engine.sessions._refreshes._store = faulty  # stands before it
+    engine, faulty = api.engine, Faulty(api.engine.stores.sessions)
+    engine.sessions._refreshes._sessions = faulty  # stands before it
     reached, go_on = faulty.stop_before("swap")
     refreshing = asyncio.create_task(api.refresh(tokens["refreshToken"], key()))
     await reached.wait()
@@ -398,7 +398,7 @@ async def test_s54_a_captured_refresh_replayed_every_second(
     outcomes = await asyncio.gather(*burst)
     assert set(outcomes) == {r1.refresh_token, "throttled"}
     assert outcomes.count(r1.refresh_token) <= RETRIES_PER_MINUTE
-    await settle(world.store)
+    await settle(world.stores)
     events = await world.events(EventType.TOKEN_RETRY)
     assert {event.address for event in events} == {THIEF}
     assert {event.detail["late"] for event in events} == {False, True}
@@ -418,7 +418,7 @@ async def test_a_client_that_replays_each_of_its_rotations_writes_few_events(
         await world.refresh(tokens, key(number), address=THIEF)
         tokens = after
         clock.advance(SECOND)
-    await settle(world.store)
+    await settle(world.stores)
     assert len(await world.events(EventType.TOKEN_RETRY)) == 4
 
 
@@ -442,10 +442,10 @@ async def test_s55_several_start_at_once_on_an_empty_folder(tmp_path: Path) -> N
     assert len((folder / "secret").read_text().split()) == 1
     assert (folder / "secret").stat().st_mode & 0o777 == 0o600
     assert not [path for path in folder.iterdir() if path.name.startswith(".secret")]
-    store = await open_store(f"sqlite:///{folder}/watchword.db", SeededEntropy())
-    revision, keys = await store.load_keys()
-    accounts = await store.list_accounts(limit=10)
-    await store.close()
+    stores = await open_stores(f"sqlite:///{folder}/watchword.db", SeededEntropy())
+    revision, keys = await stores.keys.load()
+    accounts = await stores.accounts.list(limit=10)
+    await stores.backend.close()
     assert revision == 1
     assert sorted(one.state for one in keys) == ["active", "next"]
     assert [account.name for account in accounts] == ["admin"]

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.patience import auntil
 from tests.scenarios.api import PASSWORD, LocalApi, code_of, two_processes
@@ -25,6 +26,7 @@ from watchword.core.limits import (
 )
 from watchword.core.session import TokenSet, from_text
 from watchword.errors import StoreUnavailable, WatchwordError
+from watchword.ports import Stores
 from watchword.ports.audit import EventType
 from watchword.ports.sessions import ByAccount, ById
 from watchword.testing import ManualClock
@@ -78,7 +80,7 @@ class History:
 
 
 class Jittery(Faulty):
-    """A store whose every call takes a random number of turns, before and after."""
+    """A store of sessions whose every call takes some turns, before and after."""
 
     draw: random.Random
 
@@ -99,12 +101,13 @@ class Jittery(Faulty):
 @ON_EVERY_STORE
 @pytest.mark.parametrize("many", [100, pytest.param(1000, marks=pytest.mark.slow)])
 async def test_s33_random_interleavings_leave_no_token_alive(
-    faulty: Faulty, make_world: MakeWorld, many: int
+    stores: Stores, make_world: MakeWorld, many: int
 ) -> None:
     """Two workers, up to four refreshes with and without keys, and a logout."""
-    store = Jittery(faulty.real)
-    store.draw = draw = random.Random(33)
-    workers = [await make_world(store=store) for _ in range(2)]
+    jittery = Jittery(stores.sessions)
+    jittery.draw = draw = random.Random(33)
+    on = replace(stores, sessions=jittery)
+    workers = [await make_world(stores=on) for _ in range(2)]
     granted = revoked = 0
     for _ in range(many):
         history = History()
@@ -244,7 +247,7 @@ async def test_s36_revoked_stays_revoked_for_the_whole_refresh_lifetime(
     for _ in range(7):
         clock.advance(DAY - 1)
         restarted = await make_world()
-        await restarted.sessions.sweep()
+        await restarted.sweep()
         restarted.revocations.forget_expired()
         assert await restarted.outcome(r0, key()) == "session_revoked"
         assert restarted.accepts(r0) == "token_expired"
@@ -292,7 +295,7 @@ async def test_s38_logout_is_idempotent_and_touches_no_foreign_session(
         assert (await api.logout(r0)).json() == {"message": "Logged out successfully"}
     assert code_of(await api.secure(mine["accessToken"])) == "token_revoked"
     assert code_of(await api.secure(bystander["accessToken"])) == "ok"
-    events = [event.type for _, event in await api.engine.store.read_events(0, 100)]
+    events = [event.type for _, event in await api.engine.stores.audit.read(0, 100)]
     assert events.count(EventType.SESSION_REVOKED) == 1
     clock.advance(8 * DAY)
     assert (await api.logout(bystander["refreshToken"])).status_code == 200

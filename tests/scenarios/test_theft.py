@@ -157,7 +157,7 @@ async def test_s22_an_ancestor_long_after_is_still_reuse(
     r0 = await world.sign_in()
     r1 = await world.refresh(r0, key())
     clock.advance(later)
-    await world.sessions.sweep()
+    await world.sweep()
     assert await world.outcome(r0, key()) == "refresh_reused"
     assert await world.outcome(r1) == "session_revoked"
 
@@ -170,7 +170,7 @@ async def test_s22_after_the_absolute_end_an_ancestor_is_expired(
         clock.advance(5 * DAY)
         newest = await world.refresh(newest)
     clock.now = first.session.authenticated_at + REFRESH_ABSOLUTE
-    await world.sessions.sweep()
+    await world.sweep()
     for token in (first, newest):
         assert await world.outcome(token) == "session_expired"
     assert not await world.events(REUSE)
@@ -335,16 +335,18 @@ async def test_s29_a_token_revoked_by_logout_is_not_reuse(
     assert not await world.events(REUSE)
 
 
-async def test_s30_the_same_replay_1_000_times_is_one_event(world: World) -> None:
+async def test_s30_the_same_replay_1_000_times_is_one_event(
+    world: World, faulty: Faulty
+) -> None:
     r0 = await world.sign_in()
     await world.refresh(r0)
     assert await world.outcome(r0) == "refresh_reused"
     events = len(await world.events())
-    writes = world.store.calls.count("swap")
+    writes = faulty.calls.count("swap")
     requested = [world.outcome(r0) for _ in range(1000)]
     assert set(await asyncio.gather(*requested)) == {"session_revoked"}
     assert len(await world.events()) == events
-    assert world.store.calls.count("swap") == writes
+    assert faulty.calls.count("swap") == writes
 
 
 async def test_s30_a_replayed_retry_is_one_event_and_limited_in_rate(
@@ -356,7 +358,7 @@ async def test_s30_a_replayed_retry_is_one_event_and_limited_in_rate(
     outcomes = await asyncio.gather(*requested)
     assert 0 < outcomes.count("throttled") < 1000
     assert len(set(outcomes)) == 2
-    await settle(world.store)
+    await settle(world.stores)
     assert len(await world.events(EventType.TOKEN_RETRY)) == 1
     row = await world.row(r0)
     assert (row.generation, row.revoked_at) == (1, None)
@@ -386,19 +388,21 @@ async def test_s31_the_right_session_with_a_wrong_part_is_refused_and_nothing_el
     assert generation_of(world, await world.outcome(r1, key(1))) == 2
 
 
-async def test_s31_a_wrong_mac_costs_no_store_access(world: World) -> None:
+async def test_s31_a_wrong_mac_costs_no_store_access(
+    world: World, faulty: Faulty
+) -> None:
     r0 = await world.sign_in()
-    calls = len(world.store.calls)
+    calls = len(faulty.calls)
     flipped = r0.refresh_token[:-1] + ("A" if r0.refresh_token[-1] != "A" else "B")
     assert await world.outcome(flipped) == "refresh_invalid"
-    assert len(world.store.calls) == calls
+    assert len(faulty.calls) == calls
 
 
 async def test_s17_the_events_name_the_session_that_lists_show(api: LocalApi) -> None:
     first = await api.login()
     await api.refresh(first["refreshToken"])
     await api.refresh(first["refreshToken"])
-    events = [event for _, event in await api.engine.store.read_events(0, 100)]
+    events = [event for _, event in await api.engine.stores.audit.read(0, 100)]
     (event,) = [event for event in events if event.type == REUSE]
     assert event.session_id is not None
     assert as_text(event.session_id) == first["sessionId"]

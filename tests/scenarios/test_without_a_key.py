@@ -76,8 +76,8 @@ async def test_parallel_refreshes_get_one_successor_and_the_session_lives(
 
 
 async def events(api: LocalApi, kind: EventType) -> list[Any]:
-    await settle(api.engine.store)
-    found = [event for _, event in await api.engine.store.read_events(0, 1000)]
+    await settle(api.engine.stores)
+    found = [event for _, event in await api.engine.stores.audit.read(0, 1000)]
     return [event for event in found if event.type is kind]
 
 

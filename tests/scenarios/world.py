@@ -14,14 +14,15 @@ import pytest
 
 from watchword.background import Background
 from watchword.clocks import Entropy
+from watchword.core.limits import SWEEP_LIMIT
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import STRICT, Policy, Session, SessionOptions, TokenSet
 from watchword.errors import StoreUnavailable, WatchwordError
 from watchword.keys.ring import KeyRing
 from watchword.keys.vault import derive
-from watchword.ports import Store
+from watchword.ports import Stores
 from watchword.ports.audit import Event, EventType
-from watchword.ports.sessions import ById
+from watchword.ports.sessions import ById, SessionStore
 from watchword.revocation.revoked import RevocationTracker
 from watchword.sessions import Sessions
 from watchword.sessions.claims_hook import ClaimsHook
@@ -51,11 +52,11 @@ THIEF = "203.0.113.9"
 
 
 class Faulty:
-    """A store whose next calls fail, or stop, where a test says so."""
+    """A store of sessions whose next calls fail, or stop, where a test says so."""
 
-    def __init__(self, store: Store) -> None:
-        self.real = store
-        self.is_remote = store.is_remote
+    def __init__(self, sessions: SessionStore) -> None:
+        self.real = sessions
+        self.is_remote = sessions.is_remote
         self.before: dict[str, list[Exception | None]] = {}
         self.after: dict[str, list[Exception | None]] = {}
         self.pause_before: dict[str, asyncio.Event] = {}
@@ -122,7 +123,7 @@ class World:
 
     def __init__(
         self,
-        store: Any,
+        stores: Stores,
         clock: ManualClock,
         *,
         policy: Policy = STRICT,
@@ -130,7 +131,7 @@ class World:
         seed: str = "",
         claims_hook: ClaimsHook | None = None,
     ) -> None:
-        self.store = store
+        self.stores = stores
         self.clock = clock
         self.monotonic = ManualClock(0)
         self.policy = policy
@@ -138,12 +139,12 @@ class World:
         self.tokens = RefreshTokens(
             [derive(one, "refresh-token-mac") for one in secrets]
         )
-        self.keys = KeyRing(store, secrets, "ES256", clock, entropy)
-        self.revocations = RevocationTracker(store, clock, self.monotonic)
+        self.keys = KeyRing(stores.keys, secrets, "ES256", clock, entropy)
+        self.revocations = RevocationTracker(stores.sessions, clock, self.monotonic)
         self.sessions = Sessions(
             background=Background(),
-            store=store,
-            record=store.record,
+            sessions=stores.sessions,
+            audit=stores.audit,
             tokens=self.tokens,
             keys=self.keys,
             revocations=self.revocations,
@@ -200,12 +201,12 @@ class World:
         return (await self.outcome(token)).startswith("ww_rt_")
 
     async def row(self, grant: TokenSet) -> Session:
-        (row,) = await self.store.load([grant.session.id])
+        (row,) = await self.stores.sessions.load([grant.session.id])
         assert isinstance(row, Session)
         return row
 
     async def events(self, *kinds: EventType) -> list[Event]:
-        found = [event for _, event in await self.store.read_events(0, 100_000)]
+        found = [event for _, event in await self.stores.audit.read(0, 100_000)]
         return [event for event in found if not kinds or event.type in kinds]
 
     def accepts(self, grant: TokenSet | str) -> str:
@@ -217,11 +218,15 @@ class World:
             return error.code
         return "ok"
 
+    async def sweep(self) -> int:
+        """One step of a sweep."""
+        return await self.stores.backend.sweep(self.clock(), SWEEP_LIMIT)
+
     async def sweep_everything(self) -> int:
         """Sweep until there has been nothing for as long as a whole walk takes."""
         total, idle = 0, 0
         while idle < 3:
-            swept = await self.sessions.sweep()
+            swept = await self.sweep()
             total, idle = total + swept, 0 if swept else idle + 1
         return total
 
@@ -234,11 +239,13 @@ def key(number: int = 0) -> str:
     return f"retry-key-{number:010d}"
 
 
-async def settle(store: Any) -> None:
+async def settle(stores: Stores) -> None:
     """Let everything that is ready run: retries are recorded in the background."""
     for _ in range(20):
         await asyncio.sleep(0)
-    await store.give_back([])  # writes are made in order: what came before is there
+    await stores.throttle.give_back(
+        []
+    )  # writes are made in order: what came before is there
 
 
 def generation_of(world: World, token: str) -> int:

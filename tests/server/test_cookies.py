@@ -351,7 +351,7 @@ async def test_an_error_never_touches_the_cookie(
         async def broken(*_: object) -> object:
             raise StoreUnavailable
 
-        monkeypatch.setattr(browser.api.engine.store, "load", broken)
+        monkeypatch.setattr(browser.api.engine.stores.sessions, "load", broken)
     answer = await browser.send("refresh")
     assert code_of(answer) == code
     spent_nothing(answer)

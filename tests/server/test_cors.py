@@ -148,7 +148,7 @@ async def test_a_503_may_be_read_too(
         async def full(*_: object) -> object:
             raise Overloaded
 
-        monkeypatch.setattr(api.engine.store, "load", full)
+        monkeypatch.setattr(api.engine.stores.sessions, "load", full)
         answer = await api.client.post(
             f"{BASE}/refresh",
             json={"refreshToken": grant["refreshToken"]},

@@ -288,7 +288,7 @@ async def test_health_needs_nothing_and_readiness_the_store(
     async def down() -> None:
         raise StoreUnavailable
 
-    monkeypatch.setattr(api.engine.store, "check", down)
+    monkeypatch.setattr(api.engine.stores.backend, "check", down)
     assert (await api.client.get("/healthz")).status_code == 200
     unready = await api.client.get("/readyz")
     assert (unready.status_code, code_of(unready)) == (503, "store_unavailable")

@@ -572,7 +572,7 @@ async def test_a_fault_of_ours_can_be_retried(
         raise StoreUnavailable
 
     with monkeypatch.context() as broken:
-        broken.setattr(oauth.api.engine.store, "load", down)
+        broken.setattr(oauth.api.engine.stores.sessions, "load", down)
         for answer in (
             await oauth.refresh(token),
             await oauth.post("revoke", token=token),

@@ -196,11 +196,11 @@ async def test_pages_are_bounded_and_memory_too(
     assert seen == [as_text(one.session_id) for one in ended]
     assert said == [(True, True), (False, True), (False, False)]
     clock.advance(limits.MINUTE)
-    await engine.sweep()
+    await engine.maintenance.sweep()
     assert len(engine.feed) == 8  # the other clock decides too
     here.advance(limits.MINUTE)
     await engine.revocations.read()
-    await engine.sweep()
+    await engine.maintenance.sweep()
     assert len(engine.feed) == len(engine.revocations) == 0
     for known in (cursor, ""):
         page = (

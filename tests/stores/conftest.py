@@ -10,9 +10,9 @@ import pytest
 from tests.servers.redis import Redis
 from tests.stores.on_file import opened as opened_file
 from tests.stores.on_redis import Opener
-from watchword.stores import open_store
-from watchword.stores.redis import RedisStore, node, servers
-from watchword.stores.sqlite import SqliteStore
+from watchword.ports import Stores
+from watchword.stores import open_stores
+from watchword.stores.redis import node, servers
 from watchword.testing import SeededEntropy
 
 
@@ -22,26 +22,25 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def store(path: Path) -> AsyncIterator[SqliteStore]:
-    store = opened_file(path)
-    yield store
-    await store.close()
+async def stores(path: Path) -> AsyncIterator[Stores]:
+    stores = await opened_file(path)
+    yield stores
+    await stores.backend.close()
 
 
 @pytest.fixture
 async def opened(tmp_path: Path) -> AsyncIterator[Opener]:
-    stores: list[RedisStore] = []
+    all_opened: list[Stores] = []
 
-    async def open_one(url: str, wait: tuple[int, int] = (1, 0)) -> RedisStore:
-        entropy = SeededEntropy(f"{len(stores)}")
-        store = await open_store(f"sqlite:///{tmp_path}/r.db", entropy, url, wait)
-        assert isinstance(store, RedisStore)
-        stores.append(store)
-        return store
+    async def open_one(url: str, wait: tuple[int, int] = (1, 0)) -> Stores:
+        entropy = SeededEntropy(f"{len(all_opened)}")
+        stores = await open_stores(f"sqlite:///{tmp_path}/r.db", entropy, url, wait)
+        all_opened.append(stores)
+        return stores
 
     yield open_one
-    for store in stores:
-        await store.close()
+    for stores in all_opened:
+        await stores.backend.close()
 
 
 @pytest.fixture

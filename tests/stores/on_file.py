@@ -7,18 +7,20 @@ from typing import Any
 
 import apsw
 
-from watchword.stores.sqlite import SqliteStore
+from watchword.ports import Stores
+from watchword.stores import open_stores
 from watchword.testing import SeededEntropy
 
 
-def opened(path: Path) -> SqliteStore:
+async def opened(path: Path) -> Stores:
     """The store in that file."""
-    return SqliteStore(f"sqlite:///{path}", SeededEntropy())
+    return await open_stores(f"sqlite:///{path}", SeededEntropy())
 
 
-def writing(store: SqliteStore) -> apsw.Connection:
+def writing(stores: Any) -> apsw.Connection:
     """The connection that the store writes with."""
-    return store._writer._connection
+    connection: apsw.Connection = stores.backend._file.writer._connection
+    return connection
 
 
 def sql(path: Path, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:

@@ -9,18 +9,19 @@ from typing import Any
 
 import asyncpg
 
-from watchword.stores.postgresql import PostgresqlStore
+from watchword.ports import Stores
+from watchword.stores import open_stores
 from watchword.testing import SeededEntropy
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[PostgresqlStore]:
+async def opened(url: str) -> AsyncIterator[Stores]:
     """A store in that database."""
-    store = await PostgresqlStore.open(url, SeededEntropy())
+    stores = await open_stores(url, SeededEntropy())
     try:
-        yield store
+        yield stores
     finally:
-        await store.close()
+        await stores.backend.close()
 
 
 @asynccontextmanager

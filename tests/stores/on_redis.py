@@ -10,19 +10,33 @@ from typing import Any
 from tests.patience import until as until_done
 from tests.servers.redis import Redis
 from watchword.core.session import Session
+from watchword.ports import Stores
 from watchword.ports.audit import Event, EventType
 from watchword.ports.sessions import Change
-from watchword.stores.redis import RedisStore
+from watchword.stores.redis.keys import Keys
+from watchword.stores.redis.servers import Servers
 from watchword.testing.fakes import START
 from watchword.testing.store_contract.examples import an_event, rotated, sign_in
 
-Opener = Callable[..., Awaitable[RedisStore]]
+Opener = Callable[..., Awaitable[Stores]]
 """Opens a URL, with what revocations wait for; the fixture `opened` closes it."""
 
 
-async def put(store: RedisStore, *rows: Session) -> None:
+def keys_of(stores: Any) -> Keys:
+    """The names under which the store keeps what it has."""
+    keys: Keys = stores.backend._keys
+    return keys
+
+
+def servers_of(stores: Any) -> Servers:
+    """The servers that the store asks."""
+    servers: Servers = stores.backend._servers
+    return servers
+
+
+async def put(stores: Stores, *rows: Session) -> None:
     for row in rows:
-        await store.create(row, sign_in(row))
+        await stores.sessions.create(row, sign_in(row))
 
 
 def rotation(row: Session) -> Change:
@@ -38,8 +52,8 @@ def reuse(row: Session) -> Change:
     return Change(row, row.ended("reuse", START), event)
 
 
-async def events_of(store: RedisStore, kind: EventType) -> list[Event]:
-    events = await store.read_events(0, 10_000)
+async def events_of(stores: Stores, kind: EventType) -> list[Event]:
+    events = await stores.audit.read(0, 10_000)
     return [event for _, event in events if event.type is kind]
 
 

@@ -1,4 +1,4 @@
-"""Every store keeps the page of `ports.py`."""
+"""Every store keeps the pages of `ports/`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import pytest
 
 from tests.servers.stores import FURTHER, STORES
 from watchword.testing.store_contract import DurabilityContract, StoreContract
+from watchword.testing.store_contract.ends import Ends
 from watchword.testing.store_contract.feed import FeedOfTheEnded
+from watchword.testing.store_contract.lists import Lists
 from watchword.testing.store_contract.parallel import Parallel
 from watchword.testing.store_contract.records import Records
 from watchword.testing.store_contract.reference import Reference
 from watchword.testing.store_contract.sessions import Sessions
+from watchword.testing.store_contract.upkeep import Upkeep
 
 FEW: Final = 8
 """Random histories a run; more are told in the slow tests."""
@@ -38,7 +41,7 @@ class TestFurtherVersions(Parallel, FeedOfTheEnded):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", FURTHER.values(), ids=FURTHER)
-class TestRestOnFurtherVersions(Sessions, Records):
+class TestRestOnFurtherVersions(Sessions, Lists, Ends, Upkeep, Records):
     """The same statements and scripts as on the first, with the same answers."""
 
 

@@ -20,24 +20,27 @@ from tests.stores.on_postgresql import opened, somebody, until
 from watchword.core.limits import AUDIT_RETENTION, FEED_PAGE, SWEEP_AFTER
 from watchword.core.session import Session
 from watchword.errors import SettingsError
-from watchword.ports import Store
+from watchword.ports import Stores
 from watchword.ports.audit import EventType
 from watchword.ports.sessions import ByAccount, ByClient, ById, Change, Cursor, Selector
-from watchword.stores import postgresql as postgresql_store
-from watchword.stores.postgresql import PostgresqlStore
+from watchword.stores.sql import stretches
 from watchword.testing.fakes import START
 from watchword.testing.store_contract import Backend
+from watchword.testing.store_contract.ends import Ends
 from watchword.testing.store_contract.examples import (
     a_cost,
     a_key,
     a_session,
     an_event,
     identifier,
+    put,
     rotated,
 )
 from watchword.testing.store_contract.feed import FeedOfTheEnded
+from watchword.testing.store_contract.lists import Lists
 from watchword.testing.store_contract.parallel import Parallel
-from watchword.testing.store_contract.sessions import Sessions, put
+from watchword.testing.store_contract.sessions import Sessions
+from watchword.testing.store_contract.upkeep import Upkeep
 
 _LEVELS: Final = ("repeatable read", "serializable")
 _PAGE: Final = ROOT / "docs/postgresql.md"
@@ -65,9 +68,9 @@ def url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def store(url: str) -> AsyncIterator[PostgresqlStore]:
-    async with opened(url) as store:
-        yield store
+async def stores(url: str) -> AsyncIterator[Stores]:
+    async with opened(url) as stores:
+        yield stores
 
 
 def _isolated(level: str) -> Backend:
@@ -85,16 +88,16 @@ class TestIsolation(Parallel):
     [Backend(lambda folder: _pooled(postgresql().database_of(folder)))],
     ids=["pgbouncer"],
 )
-class TestPooled(Sessions, Parallel, FeedOfTheEnded):
+class TestPooled(Sessions, Lists, Ends, Upkeep, Parallel, FeedOfTheEnded):
     """Where a pooler gives each transaction another connection, all is the same."""
 
 
 @pytest.mark.parametrize("size", [1, 32, 512])
 async def test_a_batch_is_one_exchange(way: str, size: int) -> None:
     """Load and swap ask the server once, whatever the size, the way and the events."""
-    async with between(way) as counting, opened(counting.url) as store:
+    async with between(way) as counting, opened(counting.url) as stores:
         rows = [a_session(number) for number in range(size)]
-        await asyncio.gather(*(put(store, row) for row in rows))
+        await asyncio.gather(*(put(stores, row) for row in rows))
         changes = [Change(row, rotated(row)) for row in reversed(rows)]
         ends = [
             Change(c.after, c.after.ended("reuse", START), an_event(of=c.before))
@@ -103,32 +106,32 @@ async def test_a_batch_is_one_exchange(way: str, size: int) -> None:
         counts = []
         for first in (True, False):  # the first time, statements are prepared
             begun = counting.exchanges
-            found = await store.load([row.id for row in rows])
+            found = await stores.sessions.load([row.id for row in rows])
             assert found == (rows if first else [end.after for end in ends])
-            assert await store.swap(changes) == [first] * size
-            assert await store.swap(ends) == [first] * size
+            assert await stores.sessions.swap(changes) == [first] * size
+            assert await stores.sessions.swap(ends) == [first] * size
             counts.append(counting.exchanges - begun)
         assert counts[1] == 3
 
 
-async def test_swaps_and_ends_never_deadlock(url: str, store: PostgresqlStore) -> None:
+async def test_swaps_and_ends_never_deadlock(url: str, stores: Stores) -> None:
     """Batches in any order, and logouts everywhere, lock in one order."""
     rows = {n: a_session(n) for n in range(60)}
-    await put(store, *rows.values())
+    await put(stores, *rows.values())
     draw = random.Random(7)
 
     async def swaps() -> None:
         for _ in range(30):
             ids = [row.id for row in draw.sample(list(rows.values()), 30)]
-            found = [row for row in await store.load(ids) if row is not None]
+            found = [row for row in await stores.sessions.load(ids) if row is not None]
             alive = [row for row in found if row.revoked_at is None]
-            await store.swap([Change(row, rotated(row)) for row in alive])
+            await stores.sessions.swap([Change(row, rotated(row)) for row in alive])
 
     async def ends() -> None:
         for _ in range(5):
-            await store.assign_roles(identifier(1), ("writer",))
+            await stores.sessions.assign_roles(identifier(1), ("writer",))
         for _ in range(5):
-            await store.end(ByAccount(identifier(1)), "all", an_event(), 8)
+            await stores.sessions.end(ByAccount(identifier(1)), "all", an_event(), 8)
 
     counted = (
         "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
@@ -151,13 +154,13 @@ async def test_table_does_not_grow_with_the_number_of_swaps() -> None:
         "WHERE relname = 'sessions' AND n_tup_upd = 20000"
     )
     async with somebody(url) as other:
-        async with opened(url) as store:
-            await asyncio.gather(*(put(store, row) for row in rows))
+        async with opened(url) as stores:
+            await asyncio.gather(*(put(stores, row) for row in rows))
             for turn in range(500):
                 draw.shuffle(rows)
                 batch, rest = rows[:40], rows[40:]
                 changes = [Change(row, rotated(row)) for row in batch]
-                assert all(await store.swap(changes))
+                assert all(await stores.sessions.swap(changes))
                 rows = [change.after for change in changes] + rest
                 if turn in {49, 499}:
                     sizes.append(await other.fetchval(size))
@@ -167,10 +170,10 @@ async def test_table_does_not_grow_with_the_number_of_swaps() -> None:
     assert sizes[1] < 1.5 * sizes[0]
 
 
-async def _end(store: Store, which: Selector | Session, at: int = START) -> None:
+async def _end(stores: Stores, which: Selector | Session, at: int = START) -> None:
     if isinstance(which, Session):
         which = ById(which.id)
-    await store.end(which, "logout", an_event(at=at), 10)
+    await stores.sessions.end(which, "logout", an_event(at=at), 10)
 
 
 async def _backdate(url: str, *, of: bytes = b"", seconds: int = 60) -> None:
@@ -185,76 +188,74 @@ async def _backdate(url: str, *, of: bytes = b"", seconds: int = 60) -> None:
 
 
 async def test_entry_that_others_overtook_is_in_the_feed(
-    url: str, store: PostgresqlStore
+    url: str, stores: Stores
 ) -> None:
     """A logout that is recorded early and committed late is not missed."""
     early, late = a_session(1), a_session(2)
-    await put(store, early, late)
+    await put(stores, early, late)
     insert = "INSERT INTO watchword.ended (session_id, at, until) VALUES ($1, 0, 0)"
     async with somebody(url) as other:
         async with other.transaction():
             await other.execute(insert, early.id)
-            await _end(store, late)
-            first = await store.ended(None, START, FEED_PAGE)
+            await _end(stores, late)
+            first = await stores.sessions.ended(None, START, FEED_PAGE)
             assert [entry.session_id for entry in first.entries] == [late.id]
-        second = await store.ended(first.cursor, START, FEED_PAGE)
+        second = await stores.sessions.ended(first.cursor, START, FEED_PAGE)
     assert early.id in {entry.session_id for entry in second.entries}
 
 
 async def test_commit_behind_a_page_is_in_the_next_read(
-    url: str, store: PostgresqlStore
+    url: str, stores: Stores
 ) -> None:
     """It became visible late, in a read that has gone on for half a minute."""
     *early, late = [a_session(number) for number in range(3)]
-    await put(store, *early, late)
+    await put(stores, *early, late)
     for row in early:
-        await _end(store, row)
-    page = (await store.ended(None, START, 1)).cursor
+        await _end(stores, row)
+    page = (await stores.sessions.ended(None, START, 1)).cursor
     began = msgspec.structs.replace(page, sequence=page.sequence - 30_000_000)
-    await _end(store, late)
+    await _end(stores, late)
     await _backdate(url, of=late.id, seconds=34)
-    feed = await store.ended(began, START, FEED_PAGE)
+    feed = await stores.sessions.ended(began, START, FEED_PAGE)
     assert [entry.session_id for entry in feed.entries] == [early[1].id]
-    feed = await store.ended(feed.cursor, START, FEED_PAGE)
+    feed = await stores.sessions.ended(feed.cursor, START, FEED_PAGE)
     assert late.id in {entry.session_id for entry in feed.entries}
 
 
-async def test_quiet_feed_is_not_read_again_and_again(
-    url: str, store: PostgresqlStore
-) -> None:
+async def test_quiet_feed_is_not_read_again_and_again(url: str, stores: Stores) -> None:
     """Once its entries are old a follower gets what is new, and nothing else."""
     rows = [a_session(number) for number in range(3)]
-    await put(store, *rows)
-    await _end(store, rows[0])
-    await _end(store, rows[1])
+    await put(stores, *rows)
+    await _end(stores, rows[0])
+    await _end(stores, rows[1])
     await _backdate(url)
-    first = await store.ended(None, START, FEED_PAGE)
+    first = await stores.sessions.ended(None, START, FEED_PAGE)
     assert len(first.entries) == 2
-    second = await store.ended(first.cursor, START, FEED_PAGE)
+    second = await stores.sessions.ended(first.cursor, START, FEED_PAGE)
     assert (second.entries, second.cursor) == ([], first.cursor)
-    await _end(store, rows[2])
-    third = await store.ended(second.cursor, START, FEED_PAGE)
+    await _end(stores, rows[2])
+    third = await stores.sessions.ended(second.cursor, START, FEED_PAGE)
     assert [entry.session_id for entry in third.entries] == [rows[2].id]
 
 
 async def test_clock_that_was_set_back_means_a_complete_read(
-    url: str, store: PostgresqlStore
+    url: str, stores: Stores
 ) -> None:
     """A cursor by a clock that was ahead, of the server before this, hides nothing."""
     row = a_session()
-    await put(store, row)
-    await _end(store, row)
+    await put(stores, row)
+    await _end(stores, row)
     await _backdate(url)
-    now = (await store.ended(None, START, FEED_PAGE)).cursor
+    now = (await stores.sessions.ended(None, START, FEED_PAGE)).cursor
     ahead = Cursor(now.incarnation, now.sequence + 3600 * 1_000_000)
-    feed = await store.ended(ahead, START, FEED_PAGE)
+    feed = await stores.sessions.ended(ahead, START, FEED_PAGE)
     assert [entry.session_id for entry in feed.entries] == [row.id]
 
 
 @pytest.mark.parametrize("everywhere", [False, True])
 async def test_logout_asked_again_is_told_again(
     url: str,
-    store: PostgresqlStore,
+    stores: Stores,
     everywhere: bool,  # noqa: FBT001
 ) -> None:
     """A commit that hung until readers looked past it is heard of when asked again.
@@ -262,19 +263,19 @@ async def test_logout_asked_again_is_told_again(
     It may hang for a standby that is gone; whoever waited for it was told nothing.
     """
     row = a_session()
-    await put(store, row)
-    cursor = (await store.ended(None, START, FEED_PAGE)).cursor
-    await _end(store, row)
+    await put(stores, row)
+    cursor = (await stores.sessions.ended(None, START, FEED_PAGE)).cursor
+    await _end(stores, row)
     await _backdate(url)  # it became visible a minute after it was recorded
-    assert (await store.ended(cursor, START, FEED_PAGE)).entries == []
-    await _end(store, ByAccount(row.account_id) if everywhere else row)
-    feed = await store.ended(cursor, START, FEED_PAGE)
+    assert (await stores.sessions.ended(cursor, START, FEED_PAGE)).entries == []
+    await _end(stores, ByAccount(row.account_id) if everywhere else row)
+    feed = await stores.sessions.ended(cursor, START, FEED_PAGE)
     assert [entry.session_id for entry in feed.entries] == [row.id]
-    assert await store.last_event() == 2
+    assert await stores.audit.last() == 2
 
 
 async def test_follower_of_the_audit_log_waits_for_a_lower_number(
-    url: str, store: PostgresqlStore
+    url: str, stores: Stores
 ) -> None:
     """An event with a number drawn early and committed late is not skipped."""
     insert = (
@@ -288,8 +289,8 @@ async def test_follower_of_the_audit_log_waits_for_a_lower_number(
     async with somebody(url) as other, somebody(url) as watch:
         async with other.transaction():
             await other.execute(insert)
-            await store.record(an_event())
-            reading = asyncio.create_task(store.read_events(0, 10))
+            await stores.audit.record(an_event())
+            reading = asyncio.create_task(stores.audit.read(0, 10))
             await until(lambda: watch.fetchval(requested))
             assert not reading.done()
         events = await reading
@@ -298,39 +299,40 @@ async def test_follower_of_the_audit_log_waits_for_a_lower_number(
         aborted = other.transaction()
         await aborted.start()
         await other.execute(insert)
-        await store.record(an_event())
+        await stores.audit.record(an_event())
         await aborted.rollback()
-        assert [number for number, _ in await store.read_events(2, 10)] == [4]
+        assert [number for number, _ in await stores.audit.read(2, 10)] == [4]
 
 
-async def test_sweep_passes_over_what_is_locked(
-    url: str, store: PostgresqlStore
-) -> None:
+async def test_sweep_passes_over_what_is_locked(url: str, stores: Stores) -> None:
     """It neither waits for a refresh nor makes one wait; the row goes the next time."""
     old = START - 2 * SWEEP_AFTER
     rows = [a_session(number, idle_expires_at=old) for number in range(2)]
-    await put(store, *rows)
+    await put(stores, *rows)
     lock = "SELECT id FROM watchword.sessions WHERE id = $1 FOR UPDATE"
     async with somebody(url) as other, other.transaction():
         await other.execute(lock, rows[0].id)
-        assert await store.sweep(START, 10) == 1
-        assert await store.load([row.id for row in rows]) == [rows[0], None]
-    assert await store.sweep(START, 10) + await store.sweep(START, 10) == 1
+        assert await stores.backend.sweep(START, 10) == 1
+        assert await stores.sessions.load([row.id for row in rows]) == [rows[0], None]
+    assert (
+        await stores.backend.sweep(START, 10) + await stores.backend.sweep(START, 10)
+        == 1
+    )
 
 
 async def test_walk_over_all_sessions_goes_stretch_by_stretch(
-    store: PostgresqlStore, monkeypatch: pytest.MonkeyPatch
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No statement looks at all of a large table, and none of a client's is missed."""
-    monkeypatch.setattr(postgresql_store, "SWEEP_LOOK", 2)
+    monkeypatch.setattr(stretches, "SWEEP_LOOK", 2)
     rows = [a_session(number) for number in range(9)]
     for place in (1, 2, 3, 7):
         rows[place] = msgspec.structs.replace(rows[place], client_id="mobile")
-    await put(store, *rows)
+    await put(stores, *rows)
     which = ByClient("mobile")
-    first = await store.end(which, "all", an_event(), 3)
+    first = await stores.sessions.end(which, "all", an_event(), 3)
     assert [entry.session_id for entry in first] == [row.id for row in rows[1:4]]
-    rest = await store.end(which, "all", an_event(), 3)
+    rest = await stores.sessions.end(which, "all", an_event(), 3)
     assert [entry.session_id for entry in rest] == [rows[7].id]
 
 
@@ -342,17 +344,17 @@ async def test_role_of_the_documentation_serves_and_changes_no_table() -> None:
     async with somebody(url) as owner:
         await owner.execute(grants)
     as_server = url.replace("postgres@", "watchword_server@")
-    async with opened(as_server) as store:
-        await put(store, row)
-        assert await store.swap([Change(row, rotated(row))]) == [True]
-        await _end(store, row)
-        assert await store.take([a_cost()], START) == 0
-        await store.give_back([a_cost()])
-        assert await store.use_once([(b"key", START)]) == [True]
+    async with opened(as_server) as stores:
+        await put(stores, row)
+        assert await stores.sessions.swap([Change(row, rotated(row))]) == [True]
+        await _end(stores, row)
+        assert await stores.throttle.take([a_cost()], START) == 0
+        await stores.throttle.give_back([a_cost()])
+        assert await stores.once.use_once([(b"key", START)]) == [True]
         changed = an_event(EventType.KEY_CHANGED)
-        assert await store.swap_keys(0, [a_key()], changed)
-        assert await store.sweep(START + AUDIT_RETENTION + 1, 10) > 0
-        assert await store.read_events(0, 10) == []
+        assert await stores.keys.swap(0, [a_key()], changed)
+        assert await stores.backend.sweep(START + AUDIT_RETENTION + 1, 10) > 0
+        assert await stores.audit.read(0, 10) == []
     async with somebody(as_server) as server:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await server.execute("CREATE TABLE watchword.more ()")
@@ -384,11 +386,13 @@ async def test_a_sweep_keeps_its_limit_whatever_the_planner_chooses() -> None:
         enable_sort="off",
         enable_material="off",
     )
-    async with opened(url) as store:
+    async with opened(url) as stores:
         rows = [a_session(number) for number in range(10)]
-        await put(store, *rows)
+        await put(stores, *rows)
         for row in rows:
-            await store.end(ById(row.id), "logout", an_event(), 1)
-        await store.take([a_cost(f"name:{number}") for number in range(10)], START)
-        await store.use_once([(b"%d" % number, START) for number in range(10)])
-        assert await store.sweep(START + 3 * SWEEP_AFTER, 3) == 4 * 3
+            await stores.sessions.end(ById(row.id), "logout", an_event(), 1)
+        await stores.throttle.take(
+            [a_cost(f"name:{number}") for number in range(10)], START
+        )
+        await stores.once.use_once([(b"%d" % number, START) for number in range(10)])
+        assert await stores.backend.sweep(START + 3 * SWEEP_AFTER, 3) == 4 * 3

@@ -10,9 +10,10 @@ from tests.servers.postgresql import postgresql
 from tests.stores.on_postgresql import opened, somebody
 from watchword.core.limits import CLIENT_GRACE
 from watchword.errors import SchemaError, StoreUnavailable
-from watchword.stores import migrate_store, sql_files
+from watchword.stores import migrate_store
 from watchword.stores.postgresql import connections
-from watchword.stores.sql_files import Migration
+from watchword.stores.sql import files as sql_files
+from watchword.stores.sql.files import Migration
 from watchword.testing.store_contract.examples import a_session, sign_in
 
 _APPLIED = "SELECT count(*) FROM watchword.schema_migrations"
@@ -44,8 +45,8 @@ async def test_migrate_lists_then_applies(url: str) -> None:
         assert await migrate_store(url, apply=apply) == known
     for apply in (True, False):
         assert await migrate_store(url, apply=apply) == []
-    async with opened(url) as store:
-        await store.check()
+    async with opened(url) as stores:
+        await stores.backend.check()
 
 
 async def test_older_schema_is_refused_and_goes_on_where_it_was(
@@ -60,9 +61,9 @@ async def test_older_schema_is_refused_and_goes_on_where_it_was(
             async with opened(url):
                 pass
         assert await migrate_store(url, apply=True) == [_FURTHER]
-        await older.create(session, sign_in(session))
-    async with opened(url) as store:
-        assert await store.load([session.id]) == [session]
+        await older.sessions.create(session, sign_in(session))
+    async with opened(url) as stores:
+        assert await stores.sessions.load([session.id]) == [session]
 
 
 async def test_clients_of_an_old_database_get_the_grace_that_new_ones_have(
@@ -82,8 +83,8 @@ async def test_clients_of_an_old_database_get_the_grace_that_new_ones_have(
         await other.execute(add, "before")
         assert await migrate_store(url, apply=True) == known[1:]
         await other.execute(add, "beside")
-    async with opened(url) as store:
-        for client in await store.list_clients(limit=10):
+    async with opened(url) as stores:
+        for client in await stores.clients.list(limit=10):
             assert (client.grace, client.checks_dpop) == (CLIENT_GRACE, False)
 
 

@@ -11,16 +11,17 @@ import pytest
 
 from tests.servers.redis import Redis, single
 from tests.stores.on_redis import Opener, events_of, put, reuse, rotation, until
-from watchword.core.limits import FEED_PAGE, SWEEP_AFTER, SWEEP_LIMIT
+from watchword.core.limits import SWEEP_AFTER, SWEEP_LIMIT
 from watchword.errors import StoreUnavailable
+from watchword.ports import Stores
 from watchword.ports.audit import EventType
 from watchword.ports.sessions import ByAccount, ById
-from watchword.stores.redis import RedisStore
 from watchword.testing.fakes import START
 from watchword.testing.store_contract.examples import (
     a_cost,
     a_session,
     an_event,
+    fed,
     living,
     sign_in,
 )
@@ -31,22 +32,25 @@ both = pytest.mark.parametrize("server", ["redis-6", "valkey-9"], indirect=True)
 async def test_forgotten_scripts_are_sent_again(opened: Opener) -> None:
     """After SCRIPT FLUSH, as after a restart or a failover, every step still works."""
     server = single()
-    store = await opened(server.url())
+    stores = await opened(server.url())
     row, spent = a_session(1), a_session(2)
 
-    def forgetful() -> RedisStore:
+    def forgetful() -> Stores:
         with server.client() as operator:
             operator.script_flush()
-        return store
+        return stores
 
     await put(forgetful(), row)
-    await put(store, spent)
-    assert await forgetful().swap([rotation(row), reuse(spent)]) == [True, True]
-    ended = await forgetful().end(ById(row.id), "logout", an_event(), 1)
+    await put(stores, spent)
+    assert await forgetful().sessions.swap([rotation(row), reuse(spent)]) == [
+        True,
+        True,
+    ]
+    ended = await forgetful().sessions.end(ById(row.id), "logout", an_event(), 1)
     assert [entry.session_id for entry in ended] == [row.id]
-    assert await forgetful().take([a_cost()], START) == 0
-    assert await forgetful().use_once([(b"key", START)]) == [True]
-    assert await forgetful().sweep(START + 100 * SWEEP_AFTER, SWEEP_LIMIT) >= 4
+    assert await forgetful().throttle.take([a_cost()], START) == 0
+    assert await forgetful().once.use_once([(b"key", START)]) == [True]
+    assert await forgetful().backend.sweep(START + 100 * SWEEP_AFTER, SWEEP_LIMIT) >= 4
 
 
 @both
@@ -54,15 +58,15 @@ async def test_a_server_that_was_away_is_found_again(
     server: Redis, opened: Opener
 ) -> None:
     """Nobody is asked over a connection to its earlier life."""
-    store = await opened(server.url("mine"))
+    stores = await opened(server.url("mine"))
     row = a_session()
-    await put(store, row)
+    await put(stores, row)
     server.process.stop()
     with pytest.raises(StoreUnavailable):
-        await store.check()
+        await stores.backend.check()
     server.start()
-    assert await store.swap([rotation(row)]) == [True]
-    await store.check()
+    assert await stores.sessions.swap([rotation(row)]) == [True]
+    await stores.backend.check()
 
 
 @both
@@ -70,27 +74,27 @@ async def test_a_replica_is_not_written_to(
     server: Redis, opened: Opener, hasty: None
 ) -> None:
     """A master that was made a replica: nothing is written, and nothing made up."""
-    store = await opened(server.url("mine"))
+    stores = await opened(server.url("mine"))
     row, other = a_session(1), a_session(2)
-    await put(store, row)
+    await put(stores, row)
     with server.client() as operator:
         operator.execute_command("REPLICAOF", "127.0.0.1", "1")  # where nobody is
         for verb in (
-            lambda: store.swap([rotation(row)]),
-            lambda: store.end(ById(row.id), "logout", an_event(), 1),
-            lambda: store.create(other, sign_in(other)),
-            lambda: store.take([a_cost()], START),
-            lambda: store.use_once([(b"key", START)]),
+            lambda: stores.sessions.swap([rotation(row)]),
+            lambda: stores.sessions.end(ById(row.id), "logout", an_event(), 1),
+            lambda: stores.sessions.create(other, sign_in(other)),
+            lambda: stores.throttle.take([a_cost()], START),
+            lambda: stores.once.use_once([(b"key", START)]),
         ):
             with pytest.raises(StoreUnavailable):
                 await verb()
-        assert await store.load([row.id]) == [row]
+        assert await stores.sessions.load([row.id]) == [row]
         operator.config_set("replica-serve-stale-data", "no")
         with pytest.raises(StoreUnavailable):  # MASTERDOWN
-            await store.load([row.id])
+            await stores.sessions.load([row.id])
         operator.execute_command("REPLICAOF", "NO", "ONE")
-    assert await store.swap([rotation(row)]) == [True]
-    assert len(await events_of(store, EventType.TOKEN_REWOUND)) == 1
+    assert await stores.sessions.swap([rotation(row)]) == [True]
+    assert len(await events_of(stores, EventType.TOKEN_REWOUND)) == 1
 
 
 @both
@@ -98,47 +102,51 @@ async def test_a_full_server_takes_nothing_until_there_is_room(
     server: Redis, opened: Opener
 ) -> None:
     """Nothing is half written. Reading, following and sweeping work on."""
-    store = await opened(server.url("mine"))
+    stores = await opened(server.url("mine"))
     rows = [a_session(number) for number in range(3)]
     old = a_session(9, account=2, idle_expires_at=START - 2 * SWEEP_AFTER)
-    await put(store, *rows, old)
+    await put(stores, *rows, old)
     with server.client() as operator:
         operator.config_set("maxmemory", 1)
         for verb in (
-            lambda: store.swap([rotation(row) for row in rows]),
-            lambda: store.swap([rotation(rows[0]), reuse(rows[1])]),
-            lambda: store.end(ByAccount(rows[0].account_id), "all", an_event(), 9),
-            lambda: store.create(a_session(4), sign_in(a_session(4))),
+            lambda: stores.sessions.swap([rotation(row) for row in rows]),
+            lambda: stores.sessions.swap([rotation(rows[0]), reuse(rows[1])]),
+            lambda: stores.sessions.end(
+                ByAccount(rows[0].account_id), "all", an_event(), 9
+            ),
+            lambda: stores.sessions.create(a_session(4), sign_in(a_session(4))),
         ):
             with pytest.raises(StoreUnavailable):
                 await verb()
         await opened(server.url("mine"))
-        assert await store.sweep(START, SWEEP_LIMIT) == 1
-        assert (await store.ended(None, START, FEED_PAGE)).entries == []
+        assert await stores.backend.sweep(START, SWEEP_LIMIT) == 1
+        assert await fed(stores) == []
         operator.config_set("maxmemory", 0)
-    assert await living(store) == rows[::-1]
-    assert await store.swap([rotation(row) for row in rows]) == [True] * 3
-    assert len(await store.read_events(0, 99)) == len([*rows, old]) + len(rows)
+    assert await living(stores) == rows[::-1]
+    assert await stores.sessions.swap([rotation(row) for row in rows]) == [True] * 3
+    assert len(await stores.audit.read(0, 99)) == len([*rows, old]) + len(rows)
 
 
 async def test_an_answer_that_never_came_is_no_false(
     server: Redis, opened: Opener, hasty: None
 ) -> None:
     """The server hangs: what was sent may be done yet, so nobody says it was not."""
-    store = await opened(server.url("mine"))
+    stores = await opened(server.url("mine"))
     first = rotation(a_session())
-    await put(store, first.before)
-    assert await store.swap([first]) == [True]
+    await put(stores, first.before)
+    assert await stores.sessions.swap([first]) == [True]
     server.process.send(signal.SIGSTOP)
     row, change = first.after, rotation(first.after)
     for verb in (
-        lambda: store.swap([change]),
-        lambda: store.take([a_cost()], START),
-        lambda: store.load([row.id]),
+        lambda: stores.sessions.swap([change]),
+        lambda: stores.throttle.take([a_cost()], START),
+        lambda: stores.sessions.load([row.id]),
     ):
         with pytest.raises(StoreUnavailable):
             await verb()
     server.process.send(signal.SIGCONT)
-    await until(store.load, [row.id], answers=[change.after])  # it was on its way
-    assert await store.swap([change]) == [False]
-    assert len(await events_of(store, EventType.TOKEN_REWOUND)) == 2
+    await until(
+        stores.sessions.load, [row.id], answers=[change.after]
+    )  # it was on its way
+    assert await stores.sessions.swap([change]) == [False]
+    assert len(await events_of(stores, EventType.TOKEN_REWOUND)) == 2

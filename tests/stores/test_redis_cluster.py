@@ -12,7 +12,7 @@ import redis
 
 from tests.scenarios.world import World
 from tests.servers.redis import Cluster
-from tests.stores.on_redis import Opener, events_of, put, reuse, until
+from tests.stores.on_redis import Opener, events_of, keys_of, put, reuse, until
 from watchword.core.limits import FEED_PAGE
 from watchword.errors import StoreUnavailable
 from watchword.ports.audit import EventType
@@ -76,32 +76,32 @@ async def test_a_slot_moves_under_refreshes(
     A sign-in or a revocation may be told to come again while half of its bucket is
     away; it is never half done.
     """
-    store = await opened(cluster.url("mine"))
+    stores = await opened(cluster.url("mine"))
     rows = [a_session(BUCKETS * number + 3) for number in range(6)]
     ids = [row.id for row in rows]
-    await put(store, *rows)
-    moving = Move(cluster, store._keys.slots[3])
+    await put(stores, *rows)
+    moving = Move(cluster, keys_of(stores).slots[3])
     for row in list(rows):
-        moving.move(store._keys.session(row.id))
+        moving.move(keys_of(stores).session(row.id))
         changes = [Change(row, rotated(row)) for row in rows]
-        assert await store.swap(changes) == [True] * len(rows)
+        assert await stores.sessions.swap(changes) == [True] * len(rows)
         rows = [change.after for change in changes]
-        assert await store.load(ids) == rows
+        assert await stores.sessions.load(ids) == rows
     spent = rows[-1]
     for verb in (
-        lambda: store.swap([reuse(spent)]),
-        lambda: store.end(ById(spent.id), "logout", an_event(), 1),
-        lambda: put(store, a_session(3 + BUCKETS * 9)),
+        lambda: stores.sessions.swap([reuse(spent)]),
+        lambda: stores.sessions.end(ById(spent.id), "logout", an_event(), 1),
+        lambda: put(stores, a_session(3 + BUCKETS * 9)),
     ):
         with pytest.raises(StoreUnavailable):  # TRYAGAIN
             await verb()
-    assert await store.load(ids) == rows
+    assert await stores.sessions.load(ids) == rows
     moving.finish()
-    assert await store.swap([reuse(spent)]) == [True]
-    await put(store, a_session(3 + BUCKETS * 9))
-    feed = await store.ended(None, START, FEED_PAGE)
+    assert await stores.sessions.swap([reuse(spent)]) == [True]
+    await put(stores, a_session(3 + BUCKETS * 9))
+    feed = await stores.sessions.ended(None, START, FEED_PAGE)
     assert [entry.session_id for entry in feed.entries] == [spent.id]
-    assert len(await events_of(store, EventType.TOKEN_REUSE)) == 1
+    assert len(await events_of(stores, EventType.TOKEN_REUSE)) == 1
     moving.close()
 
 

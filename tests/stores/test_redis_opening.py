@@ -14,12 +14,17 @@ from tests.server.test_https import certificate
 from tests.servers.proxy import Proxy
 from tests.servers.redis import Redis, cluster, single
 from tests.stores.on_redis import Opener, put
-from watchword.core.limits import FEED_PAGE, SWEEP_AFTER
+from watchword.core.limits import SWEEP_AFTER
 from watchword.errors import SettingsError, StoreUnavailable, WatchwordError
 from watchword.ports.sessions import ById
 from watchword.stores.redis.address import address_of
 from watchword.testing.fakes import START
-from watchword.testing.store_contract.examples import a_cost, a_session, an_event
+from watchword.testing.store_contract.examples import (
+    a_cost,
+    a_session,
+    an_event,
+    fed,
+)
 
 PASSWORD = "s3cret%2Fof%40mine"
 
@@ -84,9 +89,9 @@ async def test_a_cluster_is_called_one_and_nothing_else_is(opened: Opener) -> No
 
 async def test_a_cluster_is_found_by_any_of_the_nodes_named(opened: Opener) -> None:
     there = cluster().url("named").replace("://", "://127.0.0.1:1,")
-    store = await opened(there)
-    await put(store, a_session())
-    assert await store.load([a_session().id]) == [a_session()]
+    stores = await opened(there)
+    await put(stores, a_session())
+    assert await stores.sessions.load([a_session().id]) == [a_session()]
 
 
 @pytest.fixture
@@ -132,12 +137,12 @@ async def tls(
 
 async def test_tls_with_a_user_and_a_password(tls: int, opened: Opener) -> None:
     """The server's certificate is verified, its name too."""
-    store = await opened(f"rediss://ann:{PASSWORD}@127.0.0.1:{tls}")
-    await put(store, a_session())
-    ended = await store.end(ById(a_session().id), "logout", an_event(), 1)
-    assert (await store.ended(None, START, FEED_PAGE)).entries == ended
-    assert await store.take([a_cost()], START) == 0
-    assert await store.sweep(START + 100 * SWEEP_AFTER, 9) >= 3
+    stores = await opened(f"rediss://ann:{PASSWORD}@127.0.0.1:{tls}")
+    await put(stores, a_session())
+    ended = await stores.sessions.end(ById(a_session().id), "logout", an_event(), 1)
+    assert await fed(stores) == ended
+    assert await stores.throttle.take([a_cost()], START) == 0
+    assert await stores.backend.sweep(START + 100 * SWEEP_AFTER, 9) >= 3
     with pytest.raises(StoreUnavailable, match="localhost"):
         await opened(f"rediss://ann:{PASSWORD}@localhost:{tls}")
-    await store.close()
+    await stores.backend.close()

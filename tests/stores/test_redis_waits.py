@@ -10,19 +10,23 @@ from tests.stores.on_redis import (
     Opener,
     events_of,
     following,
+    keys_of,
     put,
     reuse,
     rotation,
     until,
 )
-from watchword.core.limits import FEED_PAGE
 from watchword.errors import StoreUnavailable
 from watchword.ports.audit import EventType
 from watchword.ports.sessions import ByAccount, ById
 from watchword.stores.redis import node
 from watchword.stores.redis.rows import value_of
-from watchword.testing.fakes import START
-from watchword.testing.store_contract.examples import a_session, an_event, living
+from watchword.testing.store_contract.examples import (
+    a_session,
+    an_event,
+    fed,
+    living,
+)
 
 STEPS = node.WAITS_MS
 
@@ -38,25 +42,25 @@ async def test_a_revocation_that_no_replica_has_is_not_acknowledged(
 
     Nobody else waits: neither sign-ins nor rotations, nor others of the same batch.
     """
-    store = await opened(server.url("mine"), wait=(0, 1))
+    stores = await opened(server.url("mine"), wait=(0, 1))
     mine, spent, other = a_session(1), a_session(2), a_session(3, account=2)
-    await put(store, mine, spent, other)
+    await put(stores, mine, spent, other)
     for which in (ById(mine.id), ByAccount(mine.account_id, spent.id)) * 2:
         with pytest.raises(StoreUnavailable):
-            await store.end(which, "logout", an_event(), 9)
+            await stores.sessions.end(which, "logout", an_event(), 9)
     with pytest.raises(StoreUnavailable):
-        await store.swap([reuse(spent)])
+        await stores.sessions.swap([reuse(spent)])
     # Who presents it again is not told that it is over, nor given anything.
-    assert await store.load([spent.id, other.id]) == [spent, other]
+    assert await stores.sessions.load([spent.id, other.id]) == [spent, other]
     changes = [rotation(spent), rotation(other), reuse(mine)]
-    assert await store.swap(changes) == [False, True, False]
+    assert await stores.sessions.swap(changes) == [False, True, False]
     monkeypatch.setattr(node, "WAITS_MS", STEPS)
     with following(server):
-        assert await store.end(ById(mine.id), "again", an_event(), 9) == []
-        await until(store.load, [spent.id], answers=[reuse(spent).after])
-    assert len(await events_of(store, EventType.SESSION_REVOKED)) == 1
-    assert len(await events_of(store, EventType.TOKEN_REUSE)) == 1
-    entries = (await store.ended(None, START, FEED_PAGE)).entries
+        assert await stores.sessions.end(ById(mine.id), "again", an_event(), 9) == []
+        await until(stores.sessions.load, [spent.id], answers=[reuse(spent).after])
+    assert len(await events_of(stores, EventType.SESSION_REVOKED)) == 1
+    assert len(await events_of(stores, EventType.TOKEN_REUSE)) == 1
+    entries = await fed(stores)
     assert len(entries) == len({entry.session_id for entry in entries}) == 2
 
 
@@ -68,19 +72,19 @@ async def test_a_revocation_that_was_lost_is_made_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Written, not waited for, and lost with its master: nobody believes in it."""
-    store = await opened(server.url("mine"), wait=(0, 1))
+    stores = await opened(server.url("mine"), wait=(0, 1))
     row, spent = a_session(1), a_session(2)
-    await put(store, row, spent)
+    await put(stores, row, spent)
     with pytest.raises(StoreUnavailable):
-        await store.end(ById(row.id), "logout", an_event(), 1)
+        await stores.sessions.end(ById(row.id), "logout", an_event(), 1)
     with pytest.raises(StoreUnavailable):
-        await store.swap([reuse(spent)])
+        await stores.sessions.swap([reuse(spent)])
     with redis.Redis(port=server.port) as fate:
         for one in (row, spent):
-            fate.set(store._keys.session(one.id), value_of(one))
+            fate.set(keys_of(stores).session(one.id), value_of(one))
     monkeypatch.setattr(node, "WAITS_MS", STEPS)
     with following(server):
-        ended = await store.end(ById(row.id), "again", an_event(), 1)
+        ended = await stores.sessions.end(ById(row.id), "again", an_event(), 1)
         assert [entry.session_id for entry in ended] == [row.id]
-        await until(store.swap, [reuse(spent)], answers=[True])
-    assert await living(store) == []
+        await until(stores.sessions.swap, [reuse(spent)], answers=[True])
+    assert await living(stores) == []

@@ -20,17 +20,17 @@ from watchword.errors import (
 from watchword.keys.ring import KeyRing
 from watchword.keys.signing import generate
 from watchword.keys.vault import Vault
+from watchword.ports import Stores
 from watchword.ports.sessions import Change
-from watchword.stores import open_store
-from watchword.stores.sqlite import SqliteStore
+from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
 from watchword.testing.store_contract.examples import (
     a_session,
     an_account,
     an_event,
+    put,
     rotated,
 )
-from watchword.testing.store_contract.sessions import put
 
 ADDRESS = "203.0.113.107"
 USER_AGENT = (
@@ -59,34 +59,34 @@ async def test_url_names_the_file(
     monkeypatch.chdir(tmp_path)
     for number, base in enumerate(("", f"{tmp_path}/")):
         file = f"{number}{name}"
-        store = await open_store(f"sqlite:///{base}{file}", SeededEntropy())
-        await store.close()
+        stores = await open_stores(f"sqlite:///{base}{file}", SeededEntropy())
+        await stores.backend.close()
         assert (tmp_path / file).exists()
 
 
 async def test_unknown_store_is_a_settings_fault() -> None:
     """A scheme that no store has is told together with those that there are."""
     with pytest.raises(SettingsError, match=r"'oracle' is none of memory, .*sqlite"):
-        await open_store("oracle://db", SeededEntropy())
+        await open_stores("oracle://db", SeededEntropy())
 
 
 async def test_only_the_owner_reads_any_of_the_files(tmp_path: Path) -> None:
     """Database, WAL and index have mode 0600, in an open folder too."""
     before = os.umask(0o022)
     try:
-        store = opened(tmp_path / "watchword.db")
-        await put(store, a_session())
+        stores = await opened(tmp_path / "watchword.db")
+        await put(stores, a_session())
         modes = modes_in(tmp_path)
-        await store.close()
+        await stores.backend.close()
     finally:
         os.umask(before)
     assert modes == [0o600] * 3
 
 
-async def test_answers_leave_after_the_disk_has_them(store: SqliteStore) -> None:
+async def test_answers_leave_after_the_disk_has_them(stores: Stores) -> None:
     """The writer commits to a WAL, with an fsync for each transaction."""
-    assert writing(store).pragma("journal_mode") == "wal"
-    assert writing(store).pragma("synchronous") == 2
+    assert writing(stores).pragma("journal_mode") == "wal"
+    assert writing(stores).pragma("synchronous") == 2
 
 
 async def test_foreign_file_is_refused(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ async def test_foreign_file_is_refused(tmp_path: Path) -> None:
     junk.write_bytes(b"not a database " * 1000)
     for path in (junk, junk / "below" / "it.db"):
         with pytest.raises(StoreUnavailable, match="cannot open"):
-            opened(path)
+            await opened(path)
 
 
 async def test_old_sqlite_is_refused(
@@ -104,7 +104,7 @@ async def test_old_sqlite_is_refused(
     """The SQLite that can lose commits when a WAL is reset is not used."""
     monkeypatch.setattr(apsw, "sqlite_lib_version", lambda: "3.51.2")
     with pytest.raises(SchemaError, match=r"3\.51\.2"):
-        opened(path)
+        await opened(path)
 
 
 # size
@@ -118,9 +118,9 @@ def _sizes(path: Path) -> dict[str, int]:
 
 async def test_session_costs_at_most_400_bytes(path: Path) -> None:
     """One row and its index entry: at most 400 bytes, whatever it went through."""
-    store = opened(path)
+    stores = await opened(path)
     count, rounds = 2000, 5
-    writing(store).pragma("synchronous", "off")
+    writing(stores).pragma("synchronous", "off")
     draw, clock = SeededEntropy("sizes"), ManualClock()
     rows = [
         a_session(
@@ -142,7 +142,7 @@ async def test_session_costs_at_most_400_bytes(path: Path) -> None:
         )
         for row in rows
     ]
-    await put(store, *rows)
+    await put(stores, *rows)
     for _ in range(rounds):
         clock.advance(120_000)
         after = [
@@ -153,10 +153,10 @@ async def test_session_costs_at_most_400_bytes(path: Path) -> None:
         ]
         changes = [Change(*pair) for pair in zip(rows, after, strict=True)]
         for begin in range(0, count, 100):
-            done = await store.swap(changes[begin : begin + 100])
+            done = await stores.sessions.swap(changes[begin : begin + 100])
             assert all(done)
         rows = after
-    await store.close()
+    await stores.backend.close()
     sizes = _sizes(path)
     per_session = (sizes["sessions"] + sizes["sessions_of_account"]) / count
     assert len(USER_AGENT) == 110
@@ -166,18 +166,18 @@ async def test_session_costs_at_most_400_bytes(path: Path) -> None:
 
 async def test_rotations_cost_no_room(path: Path) -> None:
     """10,000 rotations of one session: one row, and files that stay small."""
-    store = opened(path)
-    writing(store).pragma("synchronous", "off")  # counted, not timed
+    stores = await opened(path)
+    writing(stores).pragma("synchronous", "off")  # counted, not timed
     row = a_session()
-    await put(store, row)
+    await put(stores, row)
     for _ in range(10_000):
         after = rotated(row)
-        assert await store.swap([Change(row, after)]) == [True]
+        assert await stores.sessions.swap([Change(row, after)]) == [True]
         row = after
     wal = size_of(path.with_name(path.name + "-wal"))
     assert sql(path, "SELECT count(*) FROM sessions") == [(1,)]
     assert sql(path, "SELECT count(*) FROM ended") == [(0,)]
-    await store.close()
+    await stores.backend.close()
     assert wal <= 4200 * 4096  # a checkpoint at 4,000 pages, and what came with it
     assert size_of(path) <= 40 * 4096
 
@@ -185,10 +185,10 @@ async def test_rotations_cost_no_room(path: Path) -> None:
 # a writer in the database
 
 
-async def test_planted_signing_key_is_refused(store: SqliteStore, path: Path) -> None:
+async def test_planted_signing_key_is_refused(stores: Stores, path: Path) -> None:
     """A key that somebody wrote into the file is neither used nor published."""
     clock, entropy = ManualClock(), SeededEntropy("keys")
-    ring = KeyRing(store, [SECRET], "ES256", clock, entropy)
+    ring = KeyRing(stores.keys, [SECRET], "ES256", clock, entropy)
     await ring.start()
     signing, published = ring.active.kid, ring.jwks
     mine = generate("ES256")
@@ -205,7 +205,7 @@ async def test_planted_signing_key_is_refused(store: SqliteStore, path: Path) ->
     assert (ring.active.kid, ring.jwks) == (signing, published)
     assert ring.public_key(mine.kid) is None
     with pytest.raises(KeyRingError, match=mine.kid):
-        await KeyRing(store, [SECRET], "ES256", clock, entropy).start()
+        await KeyRing(stores.keys, [SECRET], "ES256", clock, entropy).start()
 
 
 @pytest.mark.parametrize(
@@ -217,22 +217,22 @@ async def test_planted_signing_key_is_refused(store: SqliteStore, path: Path) ->
     ],
 )
 async def test_altered_signing_key_is_refused(
-    store: SqliteStore, path: Path, change: str
+    stores: Stores, path: Path, change: str
 ) -> None:
     """A sealed key is bound to its id and algorithm, and cannot stand for another."""
     clock, entropy = ManualClock(), SeededEntropy("keys")
-    await KeyRing(store, [SECRET], "ES256", clock, entropy).start()
+    await KeyRing(stores.keys, [SECRET], "ES256", clock, entropy).start()
     sql(path, f"UPDATE signing_keys SET {change}")
     with pytest.raises(KeyRingError, match="cannot be unsealed"):
-        await KeyRing(store, [SECRET], "ES256", clock, entropy).start()
+        await KeyRing(stores.keys, [SECRET], "ES256", clock, entropy).start()
 
 
-async def test_ids_have_16_bytes(store: SqliteStore) -> None:
+async def test_ids_have_16_bytes(stores: Stores) -> None:
     """An id of another length is refused by the schema itself."""
     for write in (
-        store.create(a_session(1, id=b"short"), an_event()),
-        store.add_account(an_account(id=b"short"), an_event()),
+        stores.sessions.create(a_session(1, id=b"short"), an_event()),
+        stores.accounts.add(an_account(id=b"short"), an_event()),
     ):
         with pytest.raises(StoreUnavailable):
             await write
-    assert await store.last_event() == 0
+    assert await stores.audit.last() == 0

@@ -15,16 +15,18 @@ import pytest
 from tests.stores.on_file import opened, writing
 from watchword.core.limits import FEED_PAGE
 from watchword.errors import StoreUnavailable
+from watchword.ports import Stores
 from watchword.ports.sessions import ById, Change
-from watchword.stores.sqlite import SqliteStore, database
+from watchword.stores.sql.files import load_statements
+from watchword.stores.sqlite import database
 from watchword.testing.store_contract.examples import (
     a_session,
     an_event,
     identifier,
     living,
+    put,
     rotated,
 )
-from watchword.testing.store_contract.sessions import put
 
 
 def noting(statements: list[str]) -> Callable[..., bool]:
@@ -37,67 +39,66 @@ def noting(statements: list[str]) -> Callable[..., bool]:
     return trace
 
 
-async def fill(store: SqliteStore, *, first: int = 1000) -> int:
+async def fill(stores: Stores, *, first: int = 1000) -> int:
     """Write until the store refuses; how many were written."""
     written = 0
     while True:
         try:
-            await put(store, a_session(first + written, user_agent="x" * 3000))
+            await put(stores, a_session(first + written, user_agent="x" * 3000))
         except StoreUnavailable:
             return written
         written += 1
 
 
-async def test_full_disk_is_told_and_passes(store: SqliteStore) -> None:
+async def test_full_disk_is_told_and_passes(stores: Stores) -> None:
     """A full disk refuses writes, not reads, and is over when there is room."""
     row = a_session()
-    await put(store, row)
-    pages = writing(store).pragma("page_count")
-    writing(store).pragma("max_page_count", pages + 20)
-    written = await fill(store)
+    await put(stores, row)
+    pages = writing(stores).pragma("page_count")
+    writing(stores).pragma("max_page_count", pages + 20)
+    written = await fill(stores)
     assert written >= 5
-    assert await store.load([row.id]) == [row]
-    assert len(await living(store)) == written + 1
+    assert await stores.sessions.load([row.id]) == [row]
+    assert len(await living(stores)) == written + 1
     with pytest.raises(StoreUnavailable):
-        await put(store, a_session(2, user_agent="x" * 3000))
-    writing(store).pragma("max_page_count", 2**31)
-    await put(store, a_session(2))
-    assert await store.swap([Change(row, rotated(row))]) == [True]
-    assert await store.last_event() == written + 2
+        await put(stores, a_session(2, user_agent="x" * 3000))
+    writing(stores).pragma("max_page_count", 2**31)
+    await put(stores, a_session(2))
+    assert await stores.sessions.swap([Change(row, rotated(row))]) == [True]
+    assert await stores.audit.last() == written + 2
 
 
 FULL_DISK = """
 import asyncio, resource, sys
 from pathlib import Path
 from watchword.errors import StoreUnavailable
-from watchword.stores import open_store
+from watchword.stores import open_stores
 from watchword.testing import SeededEntropy
-from watchword.testing.store_contract.examples import a_session, living
-from watchword.testing.store_contract.sessions import put
+from watchword.testing.store_contract.examples import a_session, living, put
 
 async def main():
-    store = await open_store(sys.argv[1], SeededEntropy())
-    await put(store, a_session(0))
+    stores = await open_stores(sys.argv[1], SeededEntropy())
+    await put(stores, a_session(0))
     wal = Path(sys.argv[2] + "-wal").stat().st_size
     unlimited = resource.RLIM_INFINITY
     resource.setrlimit(resource.RLIMIT_FSIZE, (wal + 60_000, unlimited))
     written = 0
     try:
         while written < 1000:
-            await put(store, a_session(1 + written))
+            await put(stores, a_session(1 + written))
             written += 1
     except StoreUnavailable:
         pass
-    batch = [put(store, a_session(2000 + n)) for n in range(50)]
+    batch = [put(stores, a_session(2000 + n)) for n in range(50)]
     answers = await asyncio.gather(*batch, return_exceptions=True)
     assert all(isinstance(a, StoreUnavailable) for a in answers), answers
-    assert len(await living(store)) == written + 1
+    assert len(await living(stores)) == written + 1
     resource.setrlimit(resource.RLIMIT_FSIZE, (unlimited, unlimited))
-    await put(store, a_session(5000))
-    await store.close()
-    store = await open_store(sys.argv[1], SeededEntropy())
-    assert len(await living(store)) == written + 2
-    await store.close()
+    await put(stores, a_session(5000))
+    await stores.backend.close()
+    stores = await open_stores(sys.argv[1], SeededEntropy())
+    assert len(await living(stores)) == written + 2
+    await stores.backend.close()
     print(0 < written < 1000)
 
 asyncio.run(main())
@@ -118,28 +119,28 @@ async def test_locked_database_is_told_and_passes(
 ) -> None:
     """Locked beyond the busy timeout: refused, nothing spent; then it works."""
     monkeypatch.setattr(database, "BUSY_MS", 50)
-    store = opened(path)
+    stores = await opened(path)
     rows = [a_session(number) for number in range(20)]
-    await put(store, *rows)
+    await put(stores, *rows)
     begun: list[str] = []
-    writing(store).exec_trace = noting(begun)
+    writing(stores).exec_trace = noting(begun)
     other = apsw.Connection(str(path))
     other.execute("BEGIN IMMEDIATE")
     answers = await asyncio.gather(
-        *(store.swap([Change(row, rotated(row))]) for row in rows),
-        store.end(ById(rows[0].id), "logout", an_event(), 1),
+        *(stores.sessions.swap([Change(row, rotated(row))]) for row in rows),
+        stores.sessions.end(ById(rows[0].id), "logout", an_event(), 1),
         return_exceptions=True,
     )
     assert {type(answer) for answer in answers} == {StoreUnavailable}
     # One wait for all that came together, not one wait for each.
     assert len(begun) <= 3
-    assert await store.load([row.id for row in rows]) == rows
-    assert await store.last_event() == len(rows)
+    assert await stores.sessions.load([row.id for row in rows]) == rows
+    assert await stores.audit.last() == len(rows)
     other.execute("ROLLBACK")
     other.close()
     for row in rows:
-        assert await store.swap([Change(row, rotated(row))]) == [True]
-    await store.close()
+        assert await stores.sessions.swap([Change(row, rotated(row))]) == [True]
+    await stores.backend.close()
 
 
 async def test_locked_at_the_start_is_told(
@@ -152,43 +153,45 @@ async def test_locked_at_the_start_is_told(
     other.pragma("journal_mode", "wal")
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreUnavailable, match="cannot open"):
-        opened(path)
+        await opened(path)
     other.execute("ROLLBACK")
     other.close()
-    await opened(path).close()
+    await (await opened(path)).backend.close()
 
 
 async def test_closed_store_says_so(path: Path) -> None:
     """After close every verb raises StoreUnavailable, and closing again is nothing."""
-    store = opened(path)
-    await store.close()
-    await store.close()
+    stores = await opened(path)
+    await stores.backend.close()
+    await stores.backend.close()
     calls: list[Callable[[], Any]] = [
-        store.check,
-        store.load_keys,
-        store.last_event,
-        lambda: store.load([identifier(1)]),
-        lambda: living(store),
-        lambda: store.ended(None, 0, FEED_PAGE),
-        lambda: store.account_by_name("ada"),
-        lambda: store.record(an_event()),
+        stores.backend.check,
+        stores.keys.load,
+        stores.audit.last,
+        lambda: stores.sessions.load([identifier(1)]),
+        lambda: living(stores),
+        lambda: stores.sessions.ended(None, 0, FEED_PAGE),
+        lambda: stores.accounts.by_name("ada"),
+        lambda: stores.audit.record(an_event()),
     ]
     for call in calls:
         with pytest.raises(StoreUnavailable):
             await call()
 
 
-async def test_cancelled_list_leaves_the_store_usable(path: Path) -> None:
+async def test_cancelled_list_leaves_the_store_usable(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever goes away during a long list disturbs neither the next nor the close."""
-    store = opened(path)
+    stores = await opened(path)
     statement = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT"
     slow = f"{statement} 1000000) SELECT count(*) FROM n"
-    store._sql = {**store._sql, "check": slow}
-    listing = asyncio.create_task(store.check())
+    monkeypatch.setitem(load_statements("sqlite"), "check", slow)
+    listing = asyncio.create_task(stores.backend.check())
     await asyncio.sleep(0)  # handed to the thread
     listing.cancel()
-    assert await living(store) == []
-    listing = asyncio.create_task(store.check())
+    assert await living(stores) == []
+    listing = asyncio.create_task(stores.backend.check())
     await asyncio.sleep(0)
     listing.cancel()
-    await store.close()
+    await stores.backend.close()

@@ -16,8 +16,8 @@ from watchword.core.limits import CLIENT_GRACE
 from watchword.core.session import Session
 from watchword.errors import SchemaError, StoreUnavailable
 from watchword.ports.sessions import ById, Change
-from watchword.stores import sql_files
-from watchword.stores.sql_files import Migration
+from watchword.stores.sql import files as sql_files
+from watchword.stores.sql.files import Migration
 from watchword.stores.sqlite import database
 from watchword.testing.store_contract.examples import (
     a_session,
@@ -30,18 +30,18 @@ from watchword.testing.store_contract.examples import (
 
 async def test_altered_schema_is_refused(path: Path) -> None:
     """A migration whose text changed after it was applied stops the start."""
-    await opened(path).close()
+    await (await opened(path)).backend.close()
     sql(path, "UPDATE schema_migrations SET checksum = 'another'")
     with pytest.raises(SchemaError, match="altered"):
-        opened(path)
+        await opened(path)
 
 
 async def test_newer_schema_is_refused(path: Path) -> None:
     """A database of a later version is not touched."""
-    await opened(path).close()
+    await (await opened(path)).backend.close()
     sql(path, "INSERT INTO schema_migrations VALUES (9999, 'later')")
     with pytest.raises(SchemaError, match="9999"):
-        opened(path)
+        await opened(path)
     assert sql(path, "SELECT max(number) FROM schema_migrations") == [(9999,)]
 
 
@@ -53,10 +53,10 @@ async def test_failed_migration_leaves_nothing(
     known = sql_files.migrations("sqlite")
     monkeypatch.setattr(sql_files, "migrations", lambda store: [*known, broken])
     with pytest.raises(StoreUnavailable):
-        opened(path)
+        await opened(path)
     assert sql(path, "SELECT name FROM sqlite_schema") == []
     monkeypatch.undo()
-    await opened(path).close()
+    await (await opened(path)).backend.close()
 
 
 def test_migration_looks_again_under_the_lock(
@@ -105,16 +105,16 @@ async def test_sessions_of_the_first_schema_go_on(
     monkeypatch.undo()
     before, beside = a_session(1), a_session(2)
     signs_in(before)
-    store = opened(path)
+    stores = await opened(path)
     signs_in(beside)  # by a server of the first version that still runs
-    assert await store.load([before.id, beside.id]) == [before, beside]
+    assert await stores.sessions.load([before.id, beside.id]) == [before, beside]
     assert (before.amr, before.acr, before.cookie) == (("pwd",), "aal1", False)
     after = rotated(before)
-    assert await store.swap([Change(before, after)]) == [True]
-    assert await living(store) == [beside, after]
-    ended = await store.end(ById(before.id), "logout", an_event(), 1)
+    assert await stores.sessions.swap([Change(before, after)]) == [True]
+    assert await living(stores) == [beside, after]
+    ended = await stores.sessions.end(ById(before.id), "logout", an_event(), 1)
     assert [entry.session_id for entry in ended] == [before.id]
-    await store.close()
+    await stores.backend.close()
 
 
 # What version 0.1.0 wrote for `clients add`, the columns of its schema in their order.
@@ -135,36 +135,36 @@ async def test_clients_and_sessions_of_an_old_folder_go_on(
     monkeypatch.setattr(sql_files, "migrations", lambda store: known[:3])
     database.migrate(database.connect(path))
     sql(path, OLD_CLIENT, ("before",))
-    older = opened(path)
+    older = await opened(path)
     session = a_session(client_id="before", grace=0)
-    await older.create(session, sign_in(session))
-    await older.close()
+    await older.sessions.create(session, sign_in(session))
+    await older.backend.close()
     monkeypatch.undo()
-    store = opened(path)
+    stores = await opened(path)
     sql(path, OLD_CLIENT, ("beside",))  # by a server of that version that still runs
     for name in ("before", "beside"):
-        client = await store.load_client(name)
+        client = await stores.clients.load(name)
         assert client is not None
         assert (client.grace, client.checks_dpop) == (CLIENT_GRACE, False)
         assert (client.scope, client.dpop, client.disabled) == (("read",), False, False)
         strict = msgspec.structs.replace(client, grace=0, checks_dpop=True, version=1)
-        assert await store.swap_client(client, strict, an_event())
-        assert await store.load_client(name) == strict
-    assert await store.load([session.id]) == [session]
-    await store.close()
+        assert await stores.clients.swap(client, strict, an_event())
+        assert await stores.clients.load(name) == strict
+    assert await stores.sessions.load([session.id]) == [session]
+    await stores.backend.close()
 
 
 OPEN = """
 import asyncio, sys
-from watchword.stores import open_store
+from watchword.stores import open_stores
 from watchword.testing import SeededEntropy
 
 async def main():
     print("ready", flush=True)
     sys.stdin.readline()
-    store = await open_store(sys.argv[1], SeededEntropy())
-    await store.check()
-    await store.close()
+    stores = await open_stores(sys.argv[1], SeededEntropy())
+    await stores.backend.check()
+    await stores.backend.close()
 
 asyncio.run(main())
 """

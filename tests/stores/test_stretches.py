@@ -14,9 +14,11 @@ from tests.stores.on_file import opened, sql, writing
 from watchword.core.limits import SWEEP_AFTER
 from watchword.core.session import Session
 from watchword.ports.sessions import Before, ByAccount, ByClient, Selector
-from watchword.stores import postgresql, sqlite
-from watchword.stores.redis import lists, streams
-from watchword.stores.sql_files import load_statements
+from watchword.stores.postgresql import backend as postgresql_backend
+from watchword.stores.redis import audit, index
+from watchword.stores.sql import stretches
+from watchword.stores.sql.files import load_statements
+from watchword.stores.sqlite import backend as sqlite_backend
 from watchword.testing.fakes import START
 from watchword.testing.store_contract import Backend
 from watchword.testing.store_contract.examples import (
@@ -24,14 +26,15 @@ from watchword.testing.store_contract.examples import (
     an_event,
     identifier,
     living,
+    put,
+    sweep_up,
 )
-from watchword.testing.store_contract.sessions import put, sweep_up
 
 # A few rows are what thousands are to a server.
+BACKENDS = (postgresql_backend, sqlite_backend)
 SMALL: list[tuple[Any, str, int]] = [
-    *((module, "SWEEP_LOOK", 3) for module in (sqlite, postgresql, lists)),
-    *((module, "END_LIMIT", 2) for module in (sqlite, postgresql)),
-    *((lists, "PAGE", 3), (streams, "ADOPTED", 2)),
+    *((module, "SWEEP_LOOK", 3) for module in (stretches, index, *BACKENDS)),
+    *((stretches, "END_LIMIT", 2), (index, "PAGE", 3), (audit, "ADOPTED", 2)),
 ]
 
 WHICH: dict[str, Selector] = {
@@ -65,23 +68,26 @@ async def test_every_session_that_is_meant_is_found_over_several_stretches(
             authenticated_at=START if chosen else START + 1,
         )
         (meant if chosen else others).append(row)
-    store = await backend.place(tmp_path).open("store")
+    stores = await backend.place(tmp_path).open("store")
     try:
-        await put(store, *meant, *others)
-        ended = await store.end(WHICH[which], "test", an_event(), 100)
+        await put(stores, *meant, *others)
+        ended = await stores.sessions.end(WHICH[which], "test", an_event(), 100)
         assert [entry.session_id for entry in ended] == [row.id for row in meant]
-        assert await living(store) == others[::-1]
-        assert await store.end(WHICH[which], "test", an_event(), 100) == []
-        await store.assign_roles(identifier(2), ("clerk",))
-        changed = await store.load([row.id for row in others])
+        assert await living(stores) == others[::-1]
+        assert await stores.sessions.end(WHICH[which], "test", an_event(), 100) == []
+        await stores.sessions.assign_roles(identifier(2), ("clerk",))
+        changed = await stores.sessions.load([row.id for row in others])
         assert [row and (row.roles, row.version) for row in changed] == [
             (("clerk",), 1)
         ] * len(others)
         over = max(row.idle_expires_at for row in others) + SWEEP_AFTER + 1
-        assert await sweep_up(store, over) >= 20
-        assert await store.load([row.id for row in meant + others]) == [None] * 20
+        assert await sweep_up(stores, over) >= 20
+        assert (
+            await stores.sessions.load([row.id for row in meant + others])
+            == [None] * 20
+        )
     finally:
-        await store.close()
+        await stores.backend.close()
 
 
 # What a plan may walk: these tables have a few rows, or the statement has a bound
@@ -99,7 +105,7 @@ def _is_walk(step: str) -> bool:
 async def test_no_statement_of_the_one_writer_walks_a_table(tmp_path: Path) -> None:
     """While it does, every refresh would wait."""
     path = tmp_path / "data" / "watchword.db"
-    await opened(path).close()
+    await (await opened(path)).backend.close()
     walked: dict[str, list[str]] = {}
     for name, statement in load_statements("sqlite").items():
         bare = re.sub(r"--.*", "", statement).strip()
@@ -121,19 +127,19 @@ async def test_the_writer_does_nothing_for_a_client_without_sessions(
     tmp_path: Path,
 ) -> None:
     """The search is a reader's, however long it takes."""
-    store = opened(tmp_path / "data" / "watchword.db")
+    stores = await opened(tmp_path / "data" / "watchword.db")
     try:
-        await put(store, *(a_session(number) for number in range(10)))
+        await put(stores, *(a_session(number) for number in range(10)))
         seen: list[str] = []
 
         def trace(_: Any, statement: str, __: Any) -> bool:
             seen.append(statement)
             return True
 
-        writing(store).exec_trace = trace
-        assert await store.end(ByClient("app"), "test", an_event(), 100) == []
-        assert await store.end(Before(START), "test", an_event(), 100) == []
-        assert await living(store) != []
+        writing(stores).exec_trace = trace
+        assert await stores.sessions.end(ByClient("app"), "test", an_event(), 100) == []
+        assert await stores.sessions.end(Before(START), "test", an_event(), 100) == []
+        assert await living(stores) != []
         assert seen == []
     finally:
-        await store.close()
+        await stores.backend.close()

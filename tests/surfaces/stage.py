@@ -262,7 +262,7 @@ class Stage:
 
     async def logged(self) -> str:
         """The audit log, as text."""
-        events = await self.engine.store.read_events(0, 1_000_000)
+        events = await self.engine.stores.audit.read(0, 1_000_000)
         return "\n".join(repr(event) for _, event in events)
 
 

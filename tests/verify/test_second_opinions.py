@@ -21,9 +21,10 @@ from watchword.core.session import SessionOptions
 from watchword.keys.ring import KeyRing
 from watchword.keys.signing import SigningKey
 from watchword.keys.vault import derive
+from watchword.ports import Stores
 from watchword.revocation.revoked import RevocationTracker
 from watchword.sessions import Sessions
-from watchword.stores import open_store
+from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
 from watchword.verify import Checker, PublicKey
 
@@ -37,14 +38,16 @@ def b64url(text: str) -> bytes:
 class Issuer:
     """Sessions and keys over a store in memory."""
 
-    def __init__(self, store: Any, alg: Any) -> None:
+    def __init__(self, stores: Stores, alg: Any) -> None:
         self.clock, entropy = ManualClock(), SeededEntropy(alg)
-        self.keys = KeyRing(store, [SECRET], alg, self.clock, entropy)
-        self.revocations = RevocationTracker(store, self.clock, ManualClock(0))
+        self.keys = KeyRing(stores.keys, [SECRET], alg, self.clock, entropy)
+        self.revocations = RevocationTracker(
+            stores.sessions, self.clock, ManualClock(0)
+        )
         self.sessions = Sessions(
             background=Background(),
-            store=store,
-            record=store.record,
+            sessions=stores.sessions,
+            audit=stores.audit,
             tokens=RefreshTokens([derive(SECRET, "refresh-token-mac")]),
             keys=self.keys,
             revocations=self.revocations,
@@ -74,8 +77,8 @@ class Issuer:
 async def test_pyjwt_and_jwcrypto_accept_every_token_from_the_jwks_alone(
     alg: str,
 ) -> None:
-    store = await open_store("memory:", SeededEntropy("store"))
-    issuer = Issuer(store, alg)
+    stores = await open_stores("memory:", SeededEntropy("store"))
+    issuer = Issuer(stores, alg)
     await issuer.keys.start()
     await issuer.revocations.follow()
     document = issuer.keys.jwks.decode()
@@ -111,7 +114,7 @@ async def test_pyjwt_and_jwcrypto_accept_every_token_from_the_jwks_alone(
         assert json.loads(signed.payload) == claims
         # A key that others know by this id has this thumbprint (RFC 7638).
         assert others.get_key(header["kid"]).thumbprint() == header["kid"]
-    await store.close()
+    await stores.backend.close()
 
 
 def test_the_published_keys_hold_no_private_part() -> None:

@@ -43,9 +43,9 @@ from watchword.errors import (
     StoreUnavailable,
 )
 from watchword.passwords import UNUSABLE, PasswordHasher, is_unusable, recognised
-from watchword.ports import Store
-from watchword.ports.accounts import Account
-from watchword.ports.audit import Event, EventType
+from watchword.ports.accounts import Account, AccountStore
+from watchword.ports.audit import AuditLog, Event, EventType
+from watchword.ports.throttle import Throttle
 
 CONTEXT: Final = ("watchword",)
 """Words that a password must not be made of, besides the name of its account."""
@@ -99,20 +99,22 @@ class Accounts:
     def __init__(
         self,
         *,
-        store: Store,
+        accounts: AccountStore,
+        throttle: Throttle,
+        audit: AuditLog,
         sessions: SessionsOfAccounts,
         hasher: PasswordHasher,
         background: Background,
         clock: Clock,
         entropy: Entropy,
     ) -> None:
-        self._store = store
+        self._store = accounts
         self._sessions = sessions
         self._hasher = hasher
         self._clock = clock
         self._entropy = entropy
-        self._events = AuditLimit(store.record)
-        self._attempts = Attempts(store, self._events, background)
+        self._events = AuditLimit(audit.record)
+        self._attempts = Attempts(throttle, self._events, background)
 
     async def sign_in(
         self,
@@ -155,7 +157,7 @@ class Accounts:
         the sessions that exist at that moment, and may have missed the session that has
         just begun.
         """
-        current = await self._store.account_by_id(account.id)
+        current = await self._store.by_id(account.id)
         if current is None or current.epoch != account.epoch:
             raise InvalidCredentials
         if current.roles != account.roles:
@@ -177,7 +179,7 @@ class Accounts:
         account = None
         try:
             async with self._attempts.counted(costs, address, now):
-                account = await self._store.account_by_name(name)
+                account = await self._store.by_name(name)
                 able = account is not None and not account.disabled
                 stored = account.password_hash if account is not None and able else None
                 rehash = await self._hasher.verify(
@@ -199,7 +201,7 @@ class Accounts:
             raise InvalidCredentials
         if rehash is not None:
             better = _changed(account, password_hash=rehash)
-            await self._store.swap_account(account, better, None)
+            await self._store.swap(account, better, None)
         return account
 
     async def register(
@@ -262,12 +264,12 @@ class Accounts:
             address=by.address,
             detail=by.detail(),
         )
-        await self._store.add_account(account, event)
+        await self._store.add(account, event)
         return account
 
     async def get(self, name: str) -> Account:
         """The account of that name. Raises NotFound."""
-        account = await self._store.account_by_name(normalise_name(name))
+        account = await self._store.by_name(normalise_name(name))
         if account is None:
             message = f"there is no account named {name!r}"
             raise NotFound(message)
@@ -279,7 +281,7 @@ class Accounts:
         NotFound is raised for the token of a client too: a client has no account.
         """
         account_id = from_text(str(subject))
-        account = account_id and await self._store.account_by_id(account_id)
+        account = account_id and await self._store.by_id(account_id)
         if not account:
             raise NotFound("there is no account of that subject")
         return account
@@ -289,11 +291,11 @@ class Accounts:
 
     async def is_empty(self) -> bool:
         """Whether there is no account at all."""
-        return not await self._store.list_accounts(limit=1)
+        return not await self._store.list(limit=1)
 
     async def list(self, *, after: str = "", limit: int = 1000) -> list[Account]:
         """At most `limit` accounts in order of name, beginning behind `after`."""
-        return await self._store.list_accounts(after=after, limit=limit)
+        return await self._store.list(after=after, limit=limit)
 
     async def set_password(
         self,
@@ -379,7 +381,7 @@ class Accounts:
         """
         given = None
         while True:
-            account = await self._store.account_by_id(account_id)
+            account = await self._store.by_id(account_id)
             if account is None or account.roles == given:
                 return
             given = account.roles
@@ -423,12 +425,12 @@ class Accounts:
                 address=by.address,
                 detail=by.detail(change=what),
             )
-            if await self._store.swap_account(before, change(before), event):
+            if await self._store.swap(before, change(before), event):
                 return
         raise StoreUnavailable
 
     async def _current(self, account_id: bytes) -> Account:
-        account = await self._store.account_by_id(account_id)
+        account = await self._store.by_id(account_id)
         if account is None:
             raise NotFound("there is no such account any more")
         return account

@@ -41,9 +41,9 @@ def audit(
     async def work(watchword: Watchword) -> None:
         seen = after or 0
         if follow and after is None:
-            seen = await watchword.store.last_event()
+            seen = await watchword.stores.audit.last()
         while True:
-            events = await watchword.store.read_events(seen, _PAGE)
+            events = await watchword.stores.audit.read(seen, _PAGE)
             for sequence, event in events:
                 click.echo(_line(sequence, event, as_json=as_json))
                 seen = sequence

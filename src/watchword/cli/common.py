@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
     from watchword.config import Settings
     from watchword.core.session import Session
-    from watchword.ports.audit import SessionPage
+    from watchword.ports.sessions import SessionPage
 
 Result = TypeVar("Result")
 PAGE: Final = 500

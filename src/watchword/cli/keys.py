@@ -115,9 +115,9 @@ async def _sealed_again(watchword: Watchword, fingerprint: str) -> int | None:
     """The instant at which the keys were last sealed again, if under this secret."""
     from watchword.keys.ring import RESEALED
 
-    newest = await watchword.store.last_event()
+    newest = await watchword.stores.audit.last()
     while newest > 0:
-        page = await watchword.store.read_events(max(0, newest - _PAGE), _PAGE)
+        page = await watchword.stores.audit.read(max(0, newest - _PAGE), _PAGE)
         for _, event in reversed(page):
             if event.detail.get("change") == RESEALED:
                 under = event.detail.get("secret")

@@ -69,7 +69,7 @@ async def _name_of(
     watchword: Watchword, account_id: bytes, names: dict[bytes, str | None]
 ) -> str | None:
     if account_id not in names:
-        account = await watchword.store.account_by_id(account_id)
+        account = await watchword.stores.accounts.by_id(account_id)
         names[account_id] = None if account is None else account.name
     return names[account_id]
 

@@ -68,7 +68,7 @@ async def _inspect_access(watchword: Watchword, token: str) -> dict[str, Any]:
     session_id = from_text(str(claims.get("sid")))
     session = None
     if session_id is not None:
-        (session,) = await watchword.store.load([session_id])
+        (session,) = await watchword.stores.sessions.load([session_id])
     client = await _client(watchword, claims.get("client_id"))
     # The audiences that it may have: this API, and those of its session or client.
     audiences = {
@@ -171,7 +171,7 @@ async def _inspect_refresh(watchword: Watchword, token: str) -> dict[str, Any]:
     end = 1 + limits.SESSION_ID_BYTES
     session_id, generation = raw[1:end], int.from_bytes(raw[end : end + 4])
     secret = raw[end + 4 : -limits.MAC_BYTES]
-    (session,) = await watchword.store.load([session_id])
+    (session,) = await watchword.stores.sessions.load([session_id])
     found |= {
         "mac": "right",
         "sessionId": as_text(session_id),

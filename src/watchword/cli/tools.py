@@ -115,23 +115,25 @@ async def _open(settings: Settings) -> None:
     from watchword.clocks import system_clock
     from watchword.keys.ring import KeyRing
     from watchword.server_secret import given_secrets, lacking_secret
-    from watchword.stores import migrate_store, open_store
+    from watchword.stores import migrate_store, open_stores
 
     entropy = secrets.token_bytes
     url, sessions = settings.database_url, settings.session_store_url
     if database_of(settings) is not None and await migrate_store(url, apply=False):
         return  # opening the store would apply the pending migrations
-    store = await open_store(url, entropy, sessions, settings.session_store_wait)
+    stores = await open_stores(url, entropy, sessions, settings.session_store_wait)
     try:
-        await store.check()
-        revision, _ = await store.load_keys()
+        await stores.backend.check()
+        revision, _ = await stores.keys.load()
         given = given_secrets(settings)
         if revision and given is None:
             raise lacking_secret(settings)
-        ring = KeyRing(store, given or [], settings.signing_alg, system_clock, entropy)
+        ring = KeyRing(
+            stores.keys, given or [], settings.signing_alg, system_clock, entropy
+        )
         await ring.refresh()
     finally:
-        await store.close()
+        await stores.backend.close()
 
 
 def _room(folder: Path) -> Iterator[str]:

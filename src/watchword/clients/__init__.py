@@ -51,10 +51,10 @@ from watchword.errors import (
     UnauthorizedClient,
 )
 from watchword.keys.ring import KeyRing
-from watchword.ports import Store
-from watchword.ports.audit import Event, EventType
-from watchword.ports.clients import Client
+from watchword.ports.audit import AuditLog, Event, EventType
+from watchword.ports.clients import Client, ClientStore
 from watchword.ports.sessions import ByClient, Selector
+from watchword.ports.throttle import Throttle
 
 __all__ = [
     "CLIENT_CREDENTIALS",
@@ -102,7 +102,9 @@ class Clients:
     def __init__(
         self,
         *,
-        store: Store,
+        clients: ClientStore,
+        throttle: Throttle,
+        audit: AuditLog,
         sessions: SessionsOfClients,
         keys: KeyRing,
         policy: Policy,
@@ -114,14 +116,15 @@ class Clients:
         self._first_party = msgspec.structs.replace(
             FIRST_PARTY, scope=first_party_scope, grace=policy.grace
         )
-        self._store = store
+        self._store = clients
+        self._throttle = throttle
         self._sessions = sessions
         self._keys = keys
         self._policy = policy
         self.issuer = issuer
         self._clock = clock
         self._entropy = entropy
-        self._events = AuditLimit(store.record)
+        self._events = AuditLimit(audit.record)
         self._known: dict[str, tuple[Client, int]] = {}
 
     async def authenticate(
@@ -150,7 +153,7 @@ class Clients:
     async def _load(self, client_id: str, now: int) -> Client | None:
         self._known.pop(client_id, None)
         plausible = is_name(client_id)
-        client = await self._store.load_client(client_id) if plausible else None
+        client = await self._store.load(client_id) if plausible else None
         if client is not None:
             if len(self._known) >= _KEPT:
                 self._known.clear()
@@ -166,7 +169,7 @@ class Clients:
         cannot be guessed, and so a flood of failures for an id cannot lock its client
         out. The count only bounds the work and the number of events.
         """
-        wait = await self._store.take(_costs(client_id, address), now)
+        wait = await self._throttle.take(_costs(client_id, address), now)
         # All unknown ids share one limit of events, and are not recorded: people
         # sometimes paste a secret in place of the id.
         event = Event(
@@ -263,7 +266,7 @@ class Clients:
             detail=by.detail(confidential=confidential, rights=" ".join(rights)),
         )
         try:
-            await self._store.add_client(client, event)
+            await self._store.add(client, event)
         except NameTaken:
             message = f"there is a client named {name!r} already"
             raise NameTaken(message) from None
@@ -273,7 +276,7 @@ class Clients:
         """The client of that id, also the built-in client. Raises NotFound."""
         if name == FIRST_PARTY.id:
             return self._first_party
-        client = await self._store.load_client(name) if is_name(name) else None
+        client = await self._store.load(name) if is_name(name) else None
         if client is None:
             message = f"there is no client named {name!r}"
             raise NotFound(message)
@@ -288,7 +291,7 @@ class Clients:
 
     async def list(self, *, after: str = "", limit: int = 1000) -> list[Client]:
         """At most `limit` clients that were added, by id, beginning behind `after`."""
-        return await self._store.list_clients(after=after, limit=limit)
+        return await self._store.list(after=after, limit=limit)
 
     async def rotate_secret(self, name: str, *, by: By = APP) -> str:
         """Make and return a new secret. The old one stops working within a second.
@@ -374,7 +377,7 @@ class Clients:
                 detail=by.detail(change=what),
             )
             after = change(before)
-            if await self._store.swap_client(before, after, event):
+            if await self._store.swap(before, after, event):
                 self._known.pop(name, None)
                 return after
         raise StoreUnavailable

@@ -48,19 +48,13 @@ from watchword.config.environment import (
 from watchword.core import limits
 from watchword.core.network import is_loopback
 from watchword.errors import SettingsError
+from watchword.stores import SESSION_STORES, STORES, url_pattern
 from watchword.text import has_control, trimmed, without_line_ends
 
 ENV_PREFIX: Final = "WATCHWORD_"
 FILE_VARIABLE: Final = "WATCHWORD_CONFIG"
 FILE_NAME: Final = "watchword.toml"
 DEFAULT_DATA: Final = Path("watchword-data")
-DATABASE_URL: Final = r"^(memory:|sqlite:///.+|postgres(ql)?://.+)$"
-"""The URLs that `stores.STORES` opens.
-
-They are named here again, because neither module may import the other.
-"""
-SESSION_STORE_URL: Final = r"^rediss?(\+cluster)?://.+$"
-"""The URLs that `stores.SESSION_STORES` opens."""
 
 _SHOWN: Final = 60  # characters of a wrong value that a fault repeats
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "": 1}
@@ -206,7 +200,7 @@ class Settings(BaseSettings):
     data: Path = Field(DEFAULT_DATA, description="the folder of all state")
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
         default_factory=_database_of,
-        pattern=DATABASE_URL,
+        pattern=url_pattern(STORES),
         description="a URL: sqlite:///relative/file.db, sqlite:////absolute/file.db or "
         "postgresql://user:password@host/name (in a name or password %23 is #, %3F is "
         "?)",
@@ -215,7 +209,7 @@ class Settings(BaseSettings):
     database_url_file: Path | None = Field(None, description="a file", repr=False)
     session_store_url: Annotated[str, AfterValidator(_url)] | None = Field(
         None,
-        pattern=SESSION_STORE_URL,
+        pattern=url_pattern(SESSION_STORES),
         description="a URL: redis://host, rediss://host or redis+cluster://host",
         repr=False,
     )

@@ -39,13 +39,13 @@ class KeyRing:
 
     def __init__(
         self,
-        store: KeyStore,
+        keys: KeyStore,
         secrets: Sequence[bytes],
         alg: Algorithm,
         clock: Clock,
         entropy: Entropy,
     ) -> None:
-        self._store = store
+        self._store = keys
         self._vault = Vault(secrets, entropy)
         self._alg = alg
         self._clock = clock
@@ -89,7 +89,7 @@ class KeyRing:
 
         Raises StoreUnavailable or KeyRingError; the ring in use then stays.
         """
-        revision, rows = await self._store.load_keys()
+        revision, rows = await self._store.load()
         if revision == self._revision:
             return
         found = [self._vault.open(row) for row in rows]
@@ -108,7 +108,7 @@ class KeyRing:
         the keys anew when it starts; both can still read them. A command that only
         reads passes `reseal=False`. Raises KeyRingError where a key cannot be unsealed.
         """
-        revision, rows = await self._store.load_keys()
+        revision, rows = await self._store.load()
         now = self._clock()
         if not rows:
             # No verifier can have cached a JWKS of a store without keys, so the first
@@ -227,7 +227,7 @@ class KeyRing:
                 change=what, active=active, secret=self._vault.fingerprints[0]
             ),
         )
-        done = await self._store.swap_keys(revision, keys, event)
+        done = await self._store.swap(revision, keys, event)
         if done:
             _log.info("signing keys %s, active %s", what, active)
         await self.refresh()

@@ -10,10 +10,11 @@ One file a port. `watchword.testing.store_contract` is these pages as a test sui
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+import msgspec
 
 from watchword.ports.accounts import AccountStore
 from watchword.ports.audit import AuditLog
+from watchword.ports.backend import Backend
 from watchword.ports.clients import ClientStore
 from watchword.ports.keys import KeyStore
 from watchword.ports.once import ReplayCache
@@ -21,21 +22,18 @@ from watchword.ports.sessions import SessionStore
 from watchword.ports.throttle import Throttle
 
 
-@runtime_checkable
-class Store(
-    SessionStore,
-    AccountStore,
-    ClientStore,
-    ReplayCache,
-    Throttle,
-    KeyStore,
-    AuditLog,
-    Protocol,
-):
-    """A store for everything, as `open_store` returns it."""
+class Stores(msgspec.Struct, frozen=True, kw_only=True):
+    """A store for everything, as `open_stores` returns it: one object a port.
 
-    async def check(self) -> None:
-        """Raises StoreUnavailable unless a read works now."""
+    A part of the engine takes the ports that it uses, under these names. Events of
+    every port are in the one audit log.
+    """
 
-    async def close(self) -> None:
-        """Finish accepted calls, then release files, threads and connections."""
+    sessions: SessionStore
+    accounts: AccountStore
+    clients: ClientStore
+    keys: KeyStore
+    throttle: Throttle
+    once: ReplayCache
+    audit: AuditLog
+    backend: Backend

@@ -35,19 +35,19 @@ class Account(msgspec.Struct, frozen=True):
 class AccountStore(Protocol):
     """Accounts by id and by name."""
 
-    async def add_account(self, account: Account, event: Event) -> None:
+    async def add(self, account: Account, event: Event) -> None:
         """Raises NameTaken where an account has that name, or that id."""
 
-    async def account_by_name(self, name: str) -> Account | None:
+    async def by_name(self, name: str) -> Account | None:
         """The account of that normalised name."""
 
-    async def account_by_id(self, account_id: bytes) -> Account | None:
+    async def by_id(self, account_id: bytes) -> Account | None:
         """The account of that id."""
 
-    async def list_accounts(self, *, after: str = "", limit: int) -> list[Account]:
+    async def list(self, *, after: str = "", limit: int) -> list[Account]:
         """Accounts in order of name, following `after`."""
 
-    async def swap_account(
+    async def swap(
         self, before: Account, after: Account | None, event: Event | None
     ) -> bool:
         """Write `after` where the row still has `before.version`; None deletes the row.

@@ -63,26 +63,6 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class SessionPage(msgspec.Struct, frozen=True):
-    """Some sessions, newest first. `onward` is the `after` of the next page, if any.
-
-    A page may be short or empty although another one follows.
-    """
-
-    sessions: Sequence[Session]
-    onward: bytes | None = None
-
-
-def page_of(found: Sequence[Session], onward: bytes | None, limit: int) -> SessionPage:
-    """The first `limit` sessions of those found, as a page.
-
-    `onward` is the last id that the store looked at, or None at the end of the list.
-    """
-    if len(found) < limit:
-        return SessionPage(found, onward)
-    return SessionPage(found[:limit], found[limit - 1].id)
-
-
 class AuditLog(Protocol):
     """Audit events, in the order in which they were committed."""
 
@@ -97,8 +77,8 @@ class AuditLog(Protocol):
         over again.
         """
 
-    async def read_events(self, after: int, limit: int) -> list[tuple[int, Event]]:
+    async def read(self, after: int, limit: int) -> list[tuple[int, Event]]:
         """Events and their sequence numbers, following `after`, oldest first."""
 
-    async def last_event(self) -> int:
+    async def last(self) -> int:
         """The newest sequence number, 0 where there is none."""

@@ -38,14 +38,14 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 class ClientStore(Protocol):
     """OAuth clients by id."""
 
-    async def add_client(self, client: Client, event: Event) -> None:
+    async def add(self, client: Client, event: Event) -> None:
         """Raises NameTaken where a client has that id."""
 
-    async def load_client(self, client_id: str) -> Client | None:
+    async def load(self, client_id: str) -> Client | None:
         """The client of that id."""
 
-    async def list_clients(self, *, after: str = "", limit: int) -> list[Client]:
+    async def list(self, *, after: str = "", limit: int) -> list[Client]:
         """Clients in order of id, following `after`."""
 
-    async def swap_client(self, before: Client, after: Client, event: Event) -> bool:
+    async def swap(self, before: Client, after: Client, event: Event) -> bool:
         """Write `after` where the row still has `before.version`; whether it did."""

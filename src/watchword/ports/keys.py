@@ -23,10 +23,10 @@ class SealedKey(msgspec.Struct, frozen=True):
 class KeyStore(Protocol):
     """The ring of signing keys, read and written as a whole."""
 
-    async def load_keys(self) -> tuple[int, list[SealedKey]]:
+    async def load(self) -> tuple[int, list[SealedKey]]:
         """The ring and its revision; revision 0 is the empty ring of a new store."""
 
-    async def swap_keys(
+    async def swap(
         self, revision: int, keys: Sequence[SealedKey], event: Event
     ) -> bool:
         """Replace the ring of that revision. False where another process was first."""

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from watchword.core.session import Alive, Ended, Session
-from watchword.ports.audit import Event, SessionPage
+from watchword.ports.audit import Event
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -84,6 +84,26 @@ class FeedPage(msgspec.Struct, frozen=True):
     more: bool = False
 
 
+class SessionPage(msgspec.Struct, frozen=True):
+    """Some sessions, newest first. `onward` is the `after` of the next page, if any.
+
+    A page may be short or empty although another one follows.
+    """
+
+    sessions: Sequence[Session]
+    onward: bytes | None = None
+
+
+def page_of(found: Sequence[Session], onward: bytes | None, limit: int) -> SessionPage:
+    """The first `limit` sessions of those found, as a page.
+
+    `onward` is the last id that the store looked at, or None at the end of the list.
+    """
+    if len(found) < limit:
+        return SessionPage(found, onward)
+    return SessionPage(found[:limit], found[limit - 1].id)
+
+
 class SessionStore(Protocol):
     """One row per session. Row ids are random enough to shard by."""
 
@@ -97,14 +117,14 @@ class SessionStore(Protocol):
     async def create(self, session: Session, event: Event) -> None:
         """Write a new session. Its id MUST be new."""
 
-    async def load(self, ids: Sequence[bytes]) -> list[Session | None]:
+    async def load(self, ids: Sequence[bytes]) -> Sequence[Session | None]:
         """The sessions in the order of `ids`, each as some commit left it, or None.
 
         They may lack recent commits of other processes: `swap` finds that out. Raises
         PartialResult where some are on a machine that cannot be reached.
         """
 
-    async def swap(self, changes: Sequence[Change]) -> list[bool]:
+    async def swap(self, changes: Sequence[Change]) -> Sequence[bool]:
         """For each change: write `after` where the row still has `before.version`.
 
         Only the fields that a rotation or an end changes are written; the others never
@@ -118,7 +138,7 @@ class SessionStore(Protocol):
         raises its version.
         """
 
-    async def list_sessions(
+    async def list(
         self,
         account_id: bytes | None,
         alive: Alive,
@@ -137,7 +157,7 @@ class SessionStore(Protocol):
 
     async def end(
         self, selector: Selector, reason: str, event: Event, limit: int
-    ) -> list[Ended]:
+    ) -> Sequence[Ended]:
         """Revoke up to `limit` live sessions at `event.at`; returns their feed entries.
 
         The first ones in order of id are taken, so that the caller can go on after the
@@ -165,12 +185,4 @@ class SessionStore(Protocol):
 
         It takes several steps, each of them atomic. After a fault some sessions may
         still have their earlier roles.
-        """
-
-    async def sweep(self, now: int, limit: int) -> int:
-        """Delete up to `limit` rows of each kind that are over; returns how many.
-
-        These are sessions with an idle deadline more than SWEEP_AFTER ago, feed entries
-        past `until`, throttle counters that have run down, keys of `use_once` past
-        `until`, and audit records past retention. MUST NOT touch a live session.
         """

@@ -35,12 +35,12 @@ class RevocationTracker:
 
     def __init__(
         self,
-        store: SessionStore,
+        sessions: SessionStore,
         clock: Clock,
         monotonic: Callable[[], int],
         on_new_entries: Callable[[Sequence[Ended]], None] = lambda _: None,
     ) -> None:
-        self._store = store
+        self._sessions = sessions
         self._clock = clock
         self._monotonic = monotonic
         self._on_new_entries = on_new_entries
@@ -130,7 +130,7 @@ class RevocationTracker:
         # An answer that takes longer would already be too old to use.
         try:
             async with asyncio.timeout(limits.FEED_STALE / limits.SECOND):
-                return await self._store.ended(cursor, now, limits.FEED_PAGE)
+                return await self._sessions.ended(cursor, now, limits.FEED_PAGE)
         except TimeoutError as error:
             raise StoreUnavailable from error
 

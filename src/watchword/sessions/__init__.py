@@ -1,4 +1,4 @@
-"""Sessions as the API sees them: start, refresh, revoke, list, sweep.
+"""Sessions as the API sees them: start, refresh, revoke, list.
 
 granting    the tokens that a client is given
 refreshes   the refresh, many at a time; the rule itself is in `core/rotation.py`
@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from watchword.audit import Record
 from watchword.background import Background, waited
 from watchword.clocks import Clock, Entropy
 from watchword.core import limits
@@ -31,8 +30,15 @@ from watchword.core.session import (
 )
 from watchword.errors import RefreshError
 from watchword.keys.ring import KeyRing
-from watchword.ports.audit import Event, EventType, SessionPage
-from watchword.ports.sessions import ByAccount, ByClient, ById, Selector, SessionStore
+from watchword.ports.audit import AuditLog, Event, EventType
+from watchword.ports.sessions import (
+    ByAccount,
+    ByClient,
+    ById,
+    Selector,
+    SessionPage,
+    SessionStore,
+)
 from watchword.revocation.revoked import RevocationTracker
 from watchword.sessions.claims_hook import ClaimsHook, claims_from
 from watchword.sessions.issuing import TokenIssuer
@@ -46,8 +52,8 @@ class Sessions:
     def __init__(
         self,
         *,
-        store: SessionStore,
-        record: Record,
+        sessions: SessionStore,
+        audit: AuditLog,
         tokens: RefreshTokens,
         keys: KeyRing,
         revocations: RevocationTracker,
@@ -59,7 +65,7 @@ class Sessions:
         claims_hook: ClaimsHook | None = None,
         proofs: Proofs | None = None,
     ) -> None:
-        self._store = store
+        self._store = sessions
         self._tokens = tokens
         self._revocations = revocations
         self._background = background
@@ -69,8 +75,8 @@ class Sessions:
         self._claims_hook = claims_hook
         self._token_issuer = TokenIssuer(tokens, keys, policy, issuer, entropy)
         self._refreshes = Refresher(
-            store=store,
-            record=record,
+            sessions=sessions,
+            audit=audit,
             token_issuer=self._token_issuer,
             revocations=revocations,
             policy=policy,
@@ -276,7 +282,7 @@ class Sessions:
         end.
         """
         alive = Alive.at(self._clock(), self._policy)
-        return await self._store.list_sessions(
+        return await self._store.list(
             account_id, alive, after=after, limit=limit, look=limits.LIST_LOOK
         )
 
@@ -293,7 +299,3 @@ class Sessions:
     async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
         """Give the account's live sessions these roles, from their next refresh on."""
         await self._store.assign_roles(account_id, roles)
-
-    async def sweep(self) -> int:
-        """Delete some rows that are over, in one small step. Returns how many."""
-        return await self._store.sweep(self._clock(), limits.SWEEP_LIMIT)

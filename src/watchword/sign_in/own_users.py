@@ -45,8 +45,8 @@ from watchword.errors import (
 from watchword.passwords import cpus
 from watchword.passwords.hasher import QUEUE_LIMIT
 from watchword.passwords.pool import FairPool
-from watchword.ports import Store
-from watchword.ports.audit import Event, EventType
+from watchword.ports.audit import AuditLog, Event, EventType
+from watchword.ports.throttle import Throttle
 
 _ID_BITS: Final = 128
 # Sign-ins under way at once. One more would wait too long: it is told to come back.
@@ -99,17 +99,17 @@ class Subjects:
         self,
         authenticate: Authenticate,
         *,
-        store: Store,
+        throttle: Throttle,
+        audit: AuditLog,
         sessions: SessionsOfAccounts,
         background: Background,
         clock: Clock,
     ) -> None:
         self._authenticate = authenticate
-        self._store = store
         self._sessions = sessions
         self._clock = clock
-        self._events = AuditLimit(store.record)
-        self._attempts = Attempts(store, self._events, background)
+        self._events = AuditLimit(audit.record)
+        self._attempts = Attempts(throttle, self._events, background)
         # For each sign-in under way, the subjects whose sessions were ended meanwhile.
         self._under_way: dict[int, set[bytes]] = {}
         # For a check that blocks: threads of low priority, fair between addresses, in

@@ -1,42 +1,53 @@
-"""Where state lives: one folder or module per store, and the table of them.
+"""Where state lives: one folder or module a store, and the table of them.
 
-Stores keep the contract of `ports.py`, do not know each other, and hold no rule.
+Stores keep the contract of `ports/`, do not know each other, and hold no rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from watchword.errors import SettingsError
-from watchword.stores.sql_files import path_of
+from watchword.stores.sql.files import path_of
 from watchword.text import trimmed
 
 if TYPE_CHECKING:
     from watchword.clocks import Entropy
-    from watchword.ports import Store
-    from watchword.stores.sql_files import Migration
+    from watchword.ports import Stores
+    from watchword.stores.sql.files import Migration
 
-_POSTGRESQL: Final = ("watchword.stores.postgresql", "PostgresqlStore", "postgres")
-STORES: Final[dict[str, tuple[str, str, str]]] = {
-    "memory": ("watchword.stores.memory", "MemoryStore", ""),
+Table = Mapping[str, tuple[str, str, str]]
+
+_POSTGRESQL: Final = ("watchword.stores.postgresql", "postgres", r"postgres(ql)?://.+")
+STORES: Final = {
+    "memory": ("watchword.stores.memory", "", "memory:"),
     "postgres": _POSTGRESQL,
     "postgresql": _POSTGRESQL,
-    "sqlite": ("watchword.stores.sqlite", "SqliteStore", "sqlite"),
+    "sqlite": ("watchword.stores.sqlite", "sqlite", "sqlite:///.+"),
 }
-"""URL scheme to module, class and extra. A new store for everything is a line here."""
+"""URL scheme to module, extra and URLs. A new store for everything is a line here.
 
-SESSION_STORES: Final[dict[str, tuple[str, str, str]]] = dict.fromkeys(
-    ("redis", "rediss", "redis+cluster", "rediss+cluster"),
-    ("watchword.stores.redis", "RedisStore", "redis"),
-)
-"""URL scheme to module, class and extra of stores for sessions only.
-
-Accounts, clients, signing keys and the audit log are kept in a store of `STORES`.
+The module has `open_stores(url, entropy)` and `migrate(url, apply=…)`.
 """
+
+SESSION_STORES: Final = dict.fromkeys(
+    ("redis", "rediss", "redis+cluster", "rediss+cluster"),
+    ("watchword.stores.redis", "redis", r"rediss?(\+cluster)?://.+"),
+)
+"""URL scheme to module, extra and URLs of stores for sessions only.
+
+The module has `open_stores(url, entropy, records, wait)`. Accounts, clients, signing
+keys and the audit log are kept in `records`, a store of `STORES`.
+"""
+
+
+def url_pattern(table: Table) -> str:
+    """The regular expression of the URLs that the stores of that table open."""
+    return f"^({'|'.join(dict.fromkeys(url for _, _, url in table.values()))})$"
 
 
 def file_of(url: str) -> Path | None:
@@ -48,12 +59,12 @@ def file_of(url: str) -> Path | None:
     return path_of(url) if url.startswith("sqlite:///") else None
 
 
-async def open_store(
+async def open_stores(
     url: str,
     entropy: Entropy,
     session_url: str | None = None,
     wait: tuple[int, int] = (1, 0),
-) -> Store:
+) -> Stores:
     """The store behind `sqlite:///path/to/file.db` or `postgresql://host/name`.
 
     With `session_url`, sessions, feed, throttle and used keys are kept there, and
@@ -66,16 +77,16 @@ async def open_store(
     by itself), newer or altered. Raises StoreUnavailable when the store cannot be
     opened.
     """
-    records: Store = await _store_class(STORES, url).open(url, entropy)
+    records: Stores = await _module(STORES, url).open_stores(url, entropy)
     if session_url is None:
         return records
     try:
-        opener = _store_class(SESSION_STORES, session_url)
-        store: Store = await opener.open(session_url, entropy, records, wait)
+        module = _module(SESSION_STORES, session_url)
+        stores: Stores = await module.open_stores(session_url, entropy, records, wait)
     except BaseException:
-        await records.close()
+        await records.backend.close()
         raise
-    return store
+    return stores
 
 
 async def migrate_store(url: str, *, apply: bool) -> Sequence[Migration]:
@@ -84,20 +95,18 @@ async def migrate_store(url: str, *, apply: bool) -> Sequence[Migration]:
     Raises SchemaError for a newer or altered schema, SettingsError and
     StoreUnavailable.
     """
-    pending: Sequence[Migration] = await _store_class(STORES, url).migrate(
-        url, apply=apply
-    )
+    pending: Sequence[Migration] = await _module(STORES, url).migrate(url, apply=apply)
     return pending
 
 
-def _store_class(table: dict[str, tuple[str, str, str]], url: str) -> Any:  # noqa: ANN401
+def _module(table: Table, url: str) -> Any:  # noqa: ANN401
     scheme = urlsplit(url).scheme
     if scheme not in table:
         known = ", ".join(sorted(table))
         raise SettingsError([f"a store's URL: {scheme!r} is none of {known}"])
-    module, name, extra = table[scheme]
+    module, extra, _ = table[scheme]
     try:
-        return getattr(import_module(module), name)
+        return import_module(module)
     except ModuleNotFoundError as missing:
         fault = f"{scheme}:// needs {missing.name}: install watchword[{extra}]"
         raise SettingsError([fault]) from None

@@ -11,7 +11,8 @@ from watchword.audit import OncePerMinute
 from watchword.clocks import Clock
 from watchword.core import limits
 from watchword.errors import Overloaded, StoreUnavailable
-from watchword.ports import Store
+from watchword.ports.backend import Backend
+from watchword.ports.once import ReplayCache
 
 _SHOWN: Final = 200  # characters of a cause that the log repeats
 _log = logging.getLogger("watchword.store")
@@ -21,9 +22,16 @@ class Health:
     """The health of the store, as one process sees it. `name` names that process."""
 
     def __init__(
-        self, store: Store, clock: Clock, monotonic: Callable[[], int], name: bytes
+        self,
+        *,
+        backend: Backend,
+        once: ReplayCache,
+        clock: Clock,
+        monotonic: Callable[[], int],
+        name: bytes,
     ) -> None:
-        self._store = store
+        self._backend = backend
+        self._once = once
         self._clock = clock
         self._monotonic = monotonic
         self._name = name
@@ -39,7 +47,7 @@ class Health:
         so a write is tried too. Any caller may ask this without signing in: therefore
         at most one small row is written per WRITE_TRIED milliseconds.
         """
-        await self._store.check()
+        await self._backend.check()
         async with self._turn:
             here = self._monotonic()
             if self._tried_at is None or here - self._tried_at >= limits.WRITE_TRIED:
@@ -53,7 +61,7 @@ class Health:
         now = self._clock()
         try:
             key = b"ready %b %d" % (self._name, now)
-            await self._store.use_once([(key, now + limits.MINUTE)])
+            await self._once.use_once([(key, now + limits.MINUTE)])
         except Overloaded:
             return None  # it is busy with writes, and so it takes them
         except StoreUnavailable as fault:

@@ -18,7 +18,7 @@ from asyncpg.prepared_stmt import PreparedStatement
 
 from watchword.errors import SettingsError
 from watchword.reasons import reason_of
-from watchword.stores.sql_files import load_statements
+from watchword.stores.sql.files import load_statements
 
 SQL: Final = load_statements("postgresql")
 FAULTS: Final = (
@@ -144,7 +144,7 @@ class Servers:
         last: Exception = OSError()
         for url in self._urls[:]:
             try:
-                line = await self._connect(url, within / len(self._urls))
+                connection = await self._connect(url, within / len(self._urls))
             except (asyncpg.exceptions.ClientConfigurationError, ValueError):
                 # The driver's message may have the URL in it, and so a password.
                 fault = "the URL of the database, or a file that it names, is no good"
@@ -156,7 +156,7 @@ class Servers:
             else:
                 self._urls.remove(url)
                 self._urls.insert(0, url)
-                return line
+                return connection
         raise last
 
     async def _connect(self, url: str, within: float) -> Connection:

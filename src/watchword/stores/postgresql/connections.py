@@ -8,30 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
 import asyncpg
 
 from watchword.clocks import Entropy
 from watchword.core import limits
-from watchword.errors import ConfigurationError, SchemaError, StoreUnavailable
+from watchword.errors import ConfigurationError, StoreUnavailable
 from watchword.ports.audit import Event
-from watchword.reasons import reason_of
-from watchword.stores.postgresql.connection import FAULTS, Connection, Rows, Servers
-from watchword.stores.postgresql.migrations import migrate, pending
+from watchword.stores.postgresql.connection import FAULTS, Connection, Rows
 from watchword.stores.postgresql.pool import Pool
-from watchword.stores.sql_files import Migration
-from watchword.stores.sql_rows import Row, event_row
+from watchword.stores.sql.rows import Row, event_row
 
 Result = TypeVar("Result")
 
 QUERY_TIMEOUT: Final = 5.0
 """Seconds after which every caller has an answer."""
-
-# The share of it that the server may take for one statement. It ends a little before
-# the caller's time, so that a statement that waits for a lock is given up at the server
-# too.
-_SERVERS_PART: Final = 0.8
 
 OVERLAP: Final = int(2 * QUERY_TIMEOUT * limits.SECOND)
 """How far back (ms) a read of the feed looks, by the server's clock.
@@ -59,45 +51,16 @@ _HARMLESS: Final = (
 
 
 class Connections:
-    """Opens the store, refuses another schema, runs statements and closes the store."""
-
-    @classmethod
-    async def open(cls, url: str, entropy: Entropy) -> Self:
-        servers = _servers(url)
-        try:
-            line = await servers.connect(QUERY_TIMEOUT)
-            missing = await _pending(line)
-        except FAULTS as error:
-            message = f"cannot open the database: {reason_of(error)}"
-            raise StoreUnavailable(message) from error
-        if missing:
-            line.raw.terminate()
-            name = missing[0].name
-            message = f"schema {name} is not in the database: run `watchword migrate`"
-            raise SchemaError(message)
-        return cls(Pool(servers, line), entropy)
-
-    @classmethod
-    async def migrate(cls, url: str, *, apply: bool) -> list[Migration]:
-        try:
-            line = await _servers(url).connect(QUERY_TIMEOUT)
-            try:
-                return await (migrate(line.raw) if apply else pending(line.raw))
-            finally:
-                line.raw.terminate()
-        except FAULTS as error:
-            message = f"cannot migrate the database: {reason_of(error)}"
-            raise StoreUnavailable(message) from error
+    """Runs statements and transactions over the pool, and closes it."""
 
     def __init__(self, pool: Pool, entropy: Entropy) -> None:
         self._pool = pool
         self._entropy = entropy
-        self._turn = asyncio.Lock()
         self._now = asyncio.get_running_loop().time
         self._working: set[asyncio.Task[Any]] = set()
         self._closed = False
 
-    async def _run(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+    async def run(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         """Run `work`, which is one transaction, and return its result.
 
         The transaction is repeated where another one came in between. Raises
@@ -127,55 +90,57 @@ class Connections:
         pause = _PAUSE
         while True:
             try:
-                line = await self._pool.take(deadline)
+                connection = await self._pool.take(deadline)
             except (*FAULTS, ConfigurationError) as error:
                 raise StoreUnavailable from error
             try:
-                result = await work(line)
+                result = await work(connection)
             except _AGAIN as error:
-                self._pool.give(line)
+                self._pool.give(connection)
                 if self._now() + pause >= deadline:
                     raise StoreUnavailable from error
             except _HARMLESS as error:
-                self._pool.give(line)
+                self._pool.give(connection)
                 raise StoreUnavailable from error
             except FAULTS as error:
-                self._pool.drop(line)
+                self._pool.drop(connection)
                 self._pool.drop_idle()
                 raise StoreUnavailable from error
             except BaseException:
-                self._pool.drop(line)
+                self._pool.drop(connection)
                 raise
             else:
-                self._pool.give(line)
+                self._pool.give(connection)
                 return result
             # A random part, so that the transactions do not meet again.
             await asyncio.sleep(pause * (1 + self._entropy(1)[0] / 256))
             pause = min(2 * pause, _PAUSE_MAX)
 
-    async def _run_whole(
+    async def transaction(
         self, work: Callable[[Connection], Awaitable[Result]]
     ) -> Result:
-        """See `_run`. Here `work` is several statements, which make one transaction."""
-        return await self._run(lambda line: line.transaction(work))
+        """See `run`. Here `work` is several statements, which make one transaction."""
+        return await self.run(lambda connection: connection.transaction(work))
 
-    async def _fetch(self, name: str, *values: Any) -> Rows:  # noqa: ANN401
-        return await self._run(lambda line: line.fetch(name, *values))
+    async def query(self, name: str, *values: Any) -> Rows:  # noqa: ANN401
+        """The rows of one statement."""
+        return await self.run(lambda connection: connection.fetch(name, *values))
 
-    async def _fetch_many(self, name: str, rows: Sequence[Row]) -> Rows:
-        if not rows:
-            return []
-        return await self._run(lambda line: line.fetch_many(name, rows))
+    read = query
 
-    async def _write_one(self, name: str, values: Row, event: Event | None) -> bool:
+    async def write_one(self, name: str, values: Row, event: Event | None) -> bool:
         """Whether the statement wrote its row. If it did, the event is recorded too."""
         told = NO_EVENT if event is None else event_row(event)
-        return bool(await self._fetch(name, *values, *told))
+        return bool(await self.query(name, *values, *told))
 
-    async def check(self) -> None:
-        await self._fetch("check")
+    async def write_many(self, name: str, rows: Sequence[Row]) -> Rows:
+        """Run the statement once with each of `rows`; all rows that it returns."""
+        if not rows:
+            return []
+        return await self.run(lambda connection: connection.fetch_many(name, rows))
 
     async def close(self) -> None:
+        """Let work that has begun end, but not for long, then close the pool."""
         if not self._closed:
             self._closed = True
             if self._working:
@@ -183,16 +148,3 @@ class Connections:
             self._pool.drop_busy()
             await asyncio.gather(*self._working, return_exceptions=True)
             await self._pool.close()
-
-
-def _servers(url: str) -> Servers:
-    return Servers(url, QUERY_TIMEOUT * _SERVERS_PART)
-
-
-async def _pending(line: Connection) -> list[Migration]:
-    try:
-        async with asyncio.timeout(QUERY_TIMEOUT):
-            return await pending(line.raw)
-    except BaseException:
-        line.raw.terminate()
-        raise

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncpg
 
-from watchword.stores import sql_files
 from watchword.stores.postgresql.connection import SQL
-from watchword.stores.sql_files import Migration
+from watchword.stores.sql import files
+from watchword.stores.sql.files import Migration
 
 
 async def pending(raw: asyncpg.Connection) -> list[Migration]:
@@ -15,7 +15,7 @@ async def pending(raw: asyncpg.Connection) -> list[Migration]:
     if await raw.fetchval(SQL["has_migrations"]):
         rows = await raw.fetch(SQL["applied_migrations"])
         applied = {row[0]: row[1] for row in rows}
-    return sql_files.pending("postgresql", applied)
+    return files.pending("postgresql", applied)
 
 
 async def migrate(raw: asyncpg.Connection) -> list[Migration]:

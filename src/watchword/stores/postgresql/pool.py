@@ -43,23 +43,25 @@ class Pool:
         else:
             await self._room.acquire()
         try:
-            line = self._warm() or await self._servers.connect(deadline - self._now())
+            connection = self._warm() or await self._servers.connect(
+                deadline - self._now()
+            )
         except BaseException:
             self._room.release()
             raise
-        line.acquire(deadline)
-        self._busy.add(line)
-        return line
+        connection.acquire(deadline)
+        self._busy.add(connection)
+        return connection
 
-    def give(self, line: Connection) -> None:
+    def give(self, connection: Connection) -> None:
         """Take a connection back from its caller, for the next one."""
-        self._back(line)
-        self._idle.append(line)
+        self._back(connection)
+        self._idle.append(connection)
 
-    def drop(self, line: Connection) -> None:
+    def drop(self, connection: Connection) -> None:
         """Take a connection back from its caller and close it."""
-        self._back(line)
-        self._let_go(line)
+        self._back(connection)
+        self._let_go(connection)
 
     def drop_idle(self) -> None:
         """Close all idle connections."""
@@ -68,35 +70,38 @@ class Pool:
 
     def drop_busy(self) -> None:
         """Break the connections in use, so that their callers get an error now."""
-        for line in self._busy:
-            line.raw.terminate()
+        for connection in self._busy:
+            connection.raw.terminate()
 
     async def close(self) -> None:
         """Close all idle connections and wait until they are closed."""
         self.drop_idle()
         await asyncio.gather(*self._leaving)
 
-    def _back(self, line: Connection) -> None:
-        line.release()
-        self._busy.discard(line)
+    def _back(self, connection: Connection) -> None:
+        connection.release()
+        self._busy.discard(connection)
         self._room.release()
 
     def _warm(self) -> Connection | None:
         while self._idle:
-            line = self._idle.pop()
-            if self._now() - line.idle_since < IDLE_MAX and not line.raw.is_closed():
-                return line
-            self._let_go(line)
+            connection = self._idle.pop()
+            if (
+                self._now() - connection.idle_since < IDLE_MAX
+                and not connection.raw.is_closed()
+            ):
+                return connection
+            self._let_go(connection)
         return None
 
-    def _let_go(self, line: Connection) -> None:
+    def _let_go(self, connection: Connection) -> None:
         # In the background, because a server that hangs does not answer the farewell.
-        task = asyncio.create_task(_leave(line))
+        task = asyncio.create_task(_leave(connection))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
 
-async def _leave(line: Connection) -> None:
+async def _leave(connection: Connection) -> None:
     with contextlib.suppress(*FAULTS):
-        await line.raw.close(timeout=FAREWELL)
-    line.raw.terminate()
+        await connection.raw.close(timeout=FAREWELL)
+    connection.raw.terminate()

@@ -155,8 +155,8 @@ WITH stretch AS (
         revoked_at IS NULL
         OR EXISTS (SELECT FROM watchword.ended WHERE session_id = id)
     ) AS meant
-    FROM watchword.sessions WHERE account_id = $1 AND id > $4
-    ORDER BY account_id, id LIMIT $3
+    FROM watchword.sessions WHERE account_id = $1 AND id > $3
+    ORDER BY account_id, id LIMIT $4
 )
 SELECT id, meant FROM stretch
 WHERE meant OR id = (SELECT id FROM stretch ORDER BY id DESC LIMIT 1)
@@ -165,8 +165,8 @@ ORDER BY id LIMIT $5;
 -- name: live_of_account
 WITH stretch AS (
     SELECT id, revoked_at IS NULL AS meant
-    FROM watchword.sessions WHERE account_id = $1 AND id > $3
-    ORDER BY account_id, id LIMIT $2
+    FROM watchword.sessions WHERE account_id = $1 AND id > $2
+    ORDER BY account_id, id LIMIT $3
 )
 SELECT id, meant FROM stretch
 WHERE meant OR id = (SELECT id FROM stretch ORDER BY id DESC LIMIT 1)
@@ -178,7 +178,7 @@ WITH stretch AS (
         revoked_at IS NULL
         OR EXISTS (SELECT FROM watchword.ended WHERE session_id = id)
     ) AS meant
-    FROM watchword.sessions WHERE id > $3 ORDER BY id LIMIT $2
+    FROM watchword.sessions WHERE id > $2 ORDER BY id LIMIT $3
 )
 SELECT id, meant FROM stretch
 WHERE meant OR id = (SELECT id FROM stretch ORDER BY id DESC LIMIT 1)
@@ -190,7 +190,7 @@ WITH stretch AS (
         revoked_at IS NULL
         OR EXISTS (SELECT FROM watchword.ended WHERE session_id = id)
     ) AS meant
-    FROM watchword.sessions WHERE id > $3 ORDER BY id LIMIT $2
+    FROM watchword.sessions WHERE id > $2 ORDER BY id LIMIT $3
 )
 SELECT id, meant FROM stretch
 WHERE meant OR id = (SELECT id FROM stretch ORDER BY id DESC LIMIT 1)

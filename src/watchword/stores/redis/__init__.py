@@ -10,24 +10,28 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Final, Self
+from typing import Final
 
+import msgspec
 from redis.exceptions import AuthenticationError, NoPermissionError
 
 from watchword.clocks import Entropy
-from watchword.core.limits import SWEEP_AFTER
 from watchword.errors import SettingsError, StoreUnavailable, WatchwordError
-from watchword.ports import Store
-from watchword.ports.audit import Event
+from watchword.ports import Stores
 from watchword.reasons import reason_of
 from watchword.stores.redis.address import Address, address_of
+from watchword.stores.redis.audit import Outbox, RedisAuditLog
+from watchword.stores.redis.backend import RedisBackend
 from watchword.stores.redis.cluster import Cluster
-from watchword.stores.redis.counters import Counters
+from watchword.stores.redis.feed import Feed
+from watchword.stores.redis.index import Index
 from watchword.stores.redis.keys import Keys
-from watchword.stores.redis.lists import Lists
 from watchword.stores.redis.node import Barrier, ConnectionLost, Node
-from watchword.stores.redis.servers import Servers, Single
-from watchword.stores.redis.streams import Streams
+from watchword.stores.redis.once import RedisReplayCache
+from watchword.stores.redis.servers import Single
+from watchword.stores.redis.session_rows import SessionRows
+from watchword.stores.redis.sessions import RedisSessions
+from watchword.stores.redis.throttle import RedisThrottle
 
 _log = logging.getLogger("watchword.stores")
 
@@ -35,85 +39,46 @@ OLDEST: Final = (6, 2)
 WAITS_FOR_DISK: Final = (7, 2)
 
 
-class RedisStore(Lists, Streams, Counters):
-    """Implements every port of `ports.py`, with the help of `records`."""
+async def open_stores(
+    url: str, entropy: Entropy, records: Stores, wait: tuple[int, int]
+) -> Stores:
+    """The store at that URL for sessions, and `records` for everything else.
 
-    is_remote = True
-
-    @classmethod
-    async def open(
-        cls, url: str, entropy: Entropy, records: Store, wait: tuple[int, int]
-    ) -> Self:
-        """Connect. Raises SettingsError for a URL or a server that cannot be used."""
-        address = address_of(url)
-        servers = Cluster(address) if address.cluster else Single(address)
-        try:
-            await servers.start()
-            told = [await _info(node) for node in servers.masters()]
-            barrier = _barrier(told, address, wait)
-            servers.wait_for(barrier)
-            keys = Keys(address.prefix)
-            store = cls(servers, keys, entropy, records, waits=barrier is not None)
-            await store.life()
-        except BaseException as error:
-            await servers.close()
-            if isinstance(error, StoreUnavailable):
-                raise _fault(error, address) from error
-            raise
-        return store
-
-    def __init__(
-        self,
-        servers: Servers,
-        keys: Keys,
-        entropy: Entropy,
-        records: Store,
-        *,
-        waits: bool,
-    ) -> None:
-        Lists.__init__(self)
-        Counters.__init__(self)
-        self._servers = servers
-        self._keys = keys
-        self._entropy = entropy
-        self._records: Store = records
-        self._waits = waits
-        self.add_account: Final = records.add_account
-        self.account_by_name: Final = records.account_by_name
-        self.account_by_id: Final = records.account_by_id
-        self.list_accounts: Final = records.list_accounts
-        self.swap_account: Final = records.swap_account
-        self.add_client: Final = records.add_client
-        self.load_client: Final = records.load_client
-        self.list_clients: Final = records.list_clients
-        self.swap_client: Final = records.swap_client
-        self.load_keys: Final = records.load_keys
-        self.swap_keys: Final = records.swap_keys
-        self.record: Final = records.record
-        self.adopt: Final = records.adopt
-
-    async def read_events(self, after: int, limit: int) -> list[tuple[int, Event]]:
-        await self.drain()
-        return await self._records.read_events(after, limit)
-
-    async def last_event(self) -> int:
-        await self.drain()
-        return await self._records.last_event()
-
-    async def sweep(self, now: int, limit: int) -> int:
-        await self.drain()
-        swept = await self._sweep_sessions(now - SWEEP_AFTER, limit)
-        swept += await self._sweep_feed(now, limit)
-        swept += await self._sweep_counters(now, limit)
-        return swept + await self._records.sweep(now, limit)
-
-    async def check(self) -> None:
-        await self.life()
-        await self._records.check()
-
-    async def close(self) -> None:
-        await self._servers.close()
-        await self._records.close()
+    Raises SettingsError for a URL or a server that cannot be used.
+    """
+    address = address_of(url)
+    servers = Cluster(address) if address.cluster else Single(address)
+    try:
+        await servers.start()
+        told = [await _info(node) for node in servers.masters()]
+        barrier = _barrier(told, address, wait)
+        servers.wait_for(barrier)
+        keys = Keys(address.prefix)
+        feed = Feed(servers, keys, entropy)
+        await feed.life()
+    except BaseException as error:
+        await servers.close()
+        if isinstance(error, StoreUnavailable):
+            raise _fault(error, address) from error
+        raise
+    rows = SessionRows(servers, keys, waits=barrier is not None)
+    index = Index(servers, keys, rows)
+    outbox = Outbox(servers, keys, records.audit)
+    return msgspec.structs.replace(
+        records,
+        sessions=RedisSessions(rows, index, feed),
+        throttle=RedisThrottle(servers, keys),
+        once=RedisReplayCache(servers, keys),
+        audit=RedisAuditLog(outbox, records.audit),
+        backend=RedisBackend(
+            servers,
+            keys,
+            index=index,
+            feed=feed,
+            outbox=outbox,
+            records=records.backend,
+        ),
+    )
 
 
 async def _info(node: Node) -> dict[str, str]:

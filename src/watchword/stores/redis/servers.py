@@ -137,29 +137,29 @@ class Servers(ABC):
 
     async def _ask(self, requests: Sequence[Request]) -> list[Any]:
         answers: list[Any] = [None] * len(requests)
-        errands = [_Pending(n, one, one.command) for n, one in enumerate(requests)]
+        waiting = [_Pending(n, one, one.command) for n, one in enumerate(requests)]
         loop = asyncio.get_running_loop()
         deadline = loop.time() + ANSWER_TIMEOUT
         for pause in PAUSES:
             if pause:
                 await asyncio.sleep(pause)
-            errands = await self._turn(errands, answers)
-            if not errands:
+            waiting = await self._turn(waiting, answers)
+            if not waiting:
                 return answers
             if loop.time() > deadline:
                 break
-        for errand in errands:
-            answers[errand.place] = _unavailable(errand.error)
+        for pending in waiting:
+            answers[pending.place] = _unavailable(pending.error)
         return answers
 
     async def _turn(
-        self, errands: Sequence[_Pending], answers: list[Any]
+        self, waiting: Sequence[_Pending], answers: list[Any]
     ) -> list[_Pending]:
         """Send each request once; returns those that are to be sent again."""
         shares: dict[tuple[Node, bool], list[_Pending]] = {}
-        for errand in errands:
-            node = errand.to or self.node_of(errand.request.slot)
-            shares.setdefault((node, errand.request.durable), []).append(errand)
+        for pending in waiting:
+            node = pending.to or self.node_of(pending.request.slot)
+            shares.setdefault((node, pending.request.durable), []).append(pending)
         running = [
             _run(share, node, durable=durable)
             for (node, durable), share in shares.items()
@@ -169,35 +169,35 @@ class Servers(ABC):
         )
         again: list[_Pending] = []
         gone: set[Node] = set()
-        for node, errand, reply in chain.from_iterable(told):
+        for node, pending, reply in chain.from_iterable(told):
             if not isinstance(reply, Exception):
-                answers[errand.place] = reply
-            elif _is_final(errand.request, reply):
-                answers[errand.place] = _unavailable(reply)
+                answers[pending.place] = reply
+            elif _is_final(pending.request, reply):
+                answers[pending.place] = _unavailable(reply)
             else:
-                again.append(errand)
+                again.append(pending)
                 if _is_read_only(reply):
                     # The server's name may lead to another server by now.
                     await node.close_idle()
-                if self._is_other(errand, reply, node):
+                if self._is_other(pending, reply, node):
                     gone.add(node)
         if gone:
             await self.look_around(gone)
         return again
 
-    def _is_other(self, errand: _Pending, error: Exception, node: Node) -> bool:
+    def _is_other(self, pending: _Pending, error: Exception, node: Node) -> bool:
         """Prepare a failed request to be sent again.
 
         Returns whether the error shows that the server is gone or no longer a master.
         """
-        errand.to, errand.error = None, error
+        pending.to, pending.error = None, error
         match error:
             case MovedError():
                 self.learn(error.slot_id, node.named(error.host), error.port)
             case AskError():
-                errand.to = self.node(node.named(error.host), error.port)
+                pending.to = self.node(node.named(error.host), error.port)
             case NoScriptError():
-                errand.command = errand.request.in_full
+                pending.command = pending.request.in_full
             case TryAgainError() | BusyLoadingError():
                 pass
             case _:
@@ -273,17 +273,17 @@ async def _run(
     If it did not answer, each request gets the same error.
     """
     commands: list[Command] = []
-    for errand in share:
-        if errand.to is not None:
+    for pending in share:
+        if pending.to is not None:
             commands.append(_ASKING)
-        commands.append(errand.command)
+        commands.append(pending.command)
     try:
         if durable:
             replies = await node.exchange_safely(commands)
         else:
             replies = await node.exchange(commands)
     except (ConnectionLost, Overloaded) as error:
-        return [(node, errand, error) for errand in share]
+        return [(node, pending, error) for pending in share]
     answered = zip(commands, replies, strict=True)
     told = (reply for command, reply in answered if command is not _ASKING)
-    return [(node, errand, reply) for errand, reply in zip(share, told, strict=True)]
+    return [(node, pending, reply) for pending, reply in zip(share, told, strict=True)]

@@ -10,8 +10,8 @@ import apsw
 
 from watchword.errors import SchemaError, StoreUnavailable
 from watchword.reasons import reason_of
-from watchword.stores import sql_files
-from watchword.stores.sql_files import Migration, load_statements
+from watchword.stores.sql import files
+from watchword.stores.sql.files import Migration, load_statements
 
 # SQLite 3.7.0 to 3.51.2 can lose committed writes when a WAL is reset. apsw has a newer
 # SQLite inside.
@@ -65,7 +65,7 @@ def pending(connection: apsw.Connection) -> list[Migration]:
     sql = load_statements("sqlite")
     exists = connection.execute(sql["has_migrations"]).get
     applied = dict(connection.execute(sql["applied_migrations"])) if exists else {}
-    return sql_files.pending("sqlite", applied)
+    return files.pending("sqlite", applied)
 
 
 def migrate(connection: apsw.Connection) -> list[Migration]:

@@ -42,15 +42,15 @@ WHERE id = ? AND version = ?
 RETURNING id;
 
 -- name: stretch
--- The rows that one page of a list looks at: how many there are, and the last id.
-SELECT count(*), min(id) FROM (
+-- The rows that one page of a list looks at: the last id, and how many there are.
+SELECT min(id), count(*) FROM (
     SELECT id FROM sessions WHERE id < ? ORDER BY id DESC LIMIT ?
-);
+) HAVING count(*) > 0;
 
 -- name: stretch_of_account
-SELECT count(*), min(id) FROM (
+SELECT min(id), count(*) FROM (
     SELECT id FROM sessions WHERE id < ? AND account_id = ? ORDER BY id DESC LIMIT ?
-);
+) HAVING count(*) > 0;
 
 -- name: list_sessions
 SELECT
@@ -117,8 +117,8 @@ SELECT id, meant FROM stretch
 WHERE meant OR id = (SELECT max(id) FROM stretch) ORDER BY id LIMIT ?4;
 
 -- name: assign_roles
-UPDATE sessions SET roles = ?1, version = version + 1
-WHERE id = ?2 AND revoked_at IS NULL;
+UPDATE sessions SET roles = ?2, version = version + 1
+WHERE id = ?1 AND revoked_at IS NULL;
 
 -- name: feed_entry
 INSERT INTO ended (session_id, at, until) VALUES (?, ?, ?);

@@ -1,4 +1,4 @@
-"""The promises of `ports.py` as a test suite: the engine relies on each of them.
+"""The promises of `ports/` as a test suite: the engine relies on each of them.
 
 A store joins with one line in a table. In a test file of an app or of a new store:
 
@@ -10,7 +10,7 @@ A store joins with one line in a table. In a test file of an app or of a new sto
     @pytest.mark.parametrize("backend", STORES.values(), ids=STORES)
     class TestDurability(DurabilityContract): ...
 
-The URL is opened by `watchword.stores.open_store`. The tests are coroutines: they need
+The URL is opened by `watchword.stores.open_stores`. The tests are coroutines: they need
 pytest-asyncio in its `auto` mode. Several threads, each with an event loop, and
 processes that are killed open the same URL at the same time.
 """
@@ -23,8 +23,8 @@ with needs("watchword[store-contract]"):
     import pytest
 
 _GROUPS = (
-    *("durability", "feed", "pair", "parallel", "records", "record_rules"),
-    *("reference", "sessions"),
+    *("differential", "durability", "ends", "examples", "feed", "lists", "parallel"),
+    *("records", "record_rules", "reference", "sessions", "upkeep"),
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
 
@@ -33,14 +33,19 @@ pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
 with needs("watchword[store-contract]"):
     from watchword.testing.store_contract.backend import Backend
     from watchword.testing.store_contract.durability import DurabilityContract
+    from watchword.testing.store_contract.ends import Ends
     from watchword.testing.store_contract.feed import FeedOfTheEnded
+    from watchword.testing.store_contract.lists import Lists
     from watchword.testing.store_contract.parallel import Parallel
     from watchword.testing.store_contract.records import Records
     from watchword.testing.store_contract.reference import Reference
     from watchword.testing.store_contract.sessions import Sessions
+    from watchword.testing.store_contract.upkeep import Upkeep
 
 __all__ = ["Backend", "DurabilityContract", "StoreContract"]
 
 
-class StoreContract(Sessions, Records, FeedOfTheEnded, Parallel, Reference):
+class StoreContract(
+    Sessions, Lists, Ends, Upkeep, Records, FeedOfTheEnded, Parallel, Reference
+):
     """The tests for every store. Subclass it as `Test…`, parametrised by `backend`."""

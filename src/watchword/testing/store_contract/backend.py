@@ -11,12 +11,12 @@ from typing import Final, TypeVar
 import msgspec
 import pytest
 
-from watchword.ports import Store
-from watchword.stores import open_store
+from watchword.ports import Stores
+from watchword.stores import open_stores
 from watchword.testing.fakes import SeededEntropy
 
 Result = TypeVar("Result")
-Job = Callable[[Store], Awaitable[Result]]
+Job = Callable[[Stores], Awaitable[Result]]
 
 # Seconds within which all threads must have opened the store, on a busy machine. Later
 # the test counts as hung.
@@ -29,9 +29,9 @@ class Place(msgspec.Struct, frozen=True):
     url: str
     sessions: str | None = None
 
-    async def open(self, seed: str) -> Store:
+    async def open(self, seed: str) -> Stores:
         """Open the store once more. `seed` is for its randomness."""
-        return await open_store(self.url, SeededEntropy(seed), self.sessions)
+        return await open_stores(self.url, SeededEntropy(seed), self.sessions)
 
 
 class Backend(msgspec.Struct, frozen=True):
@@ -63,18 +63,18 @@ class OnAStore:
         return backend.place(tmp_path)
 
     @pytest.fixture
-    async def store(self, place: Place) -> AsyncIterator[Store]:
+    async def stores(self, place: Place) -> AsyncIterator[Stores]:
         """A new, empty store."""
-        store = await place.open("store")
+        stores = await place.open("store")
         try:
-            yield store
+            yield stores
         finally:
-            await store.close()
+            await stores.backend.close()
 
     @pytest.fixture
-    def crowd(self, backend: Backend, place: Place, store: Store) -> Crowd:
+    def crowd(self, backend: Backend, place: Place, stores: Stores) -> Crowd:
         """Several callers of that store at once."""
-        return Crowd(store, place if backend.persists else None)
+        return Crowd(stores, place if backend.persists else None)
 
 
 class Crowd:
@@ -83,31 +83,31 @@ class Crowd:
     For a store that cannot be opened twice they are tasks of one loop.
     """
 
-    def __init__(self, store: Store, place: Place | None) -> None:
-        self._store = store
+    def __init__(self, stores: Stores, place: Place | None) -> None:
+        self._stores = stores
         self._place = place
 
     async def run(self, jobs: Sequence[Job[Result]]) -> list[Result]:
         """Run the jobs. Returns their results in order; raises the first failure."""
         if self._place is None:
-            return await asyncio.gather(*(_alone(job, self._store) for job in jobs))
+            return await asyncio.gather(*(_alone(job, self._stores) for job in jobs))
         start = threading.Barrier(len(jobs))
         return await asyncio.gather(
             *(asyncio.to_thread(_in_thread, job, self._place, start) for job in jobs)
         )
 
 
-async def _alone(job: Job[Result], store: Store) -> Result:
-    return await job(store)
+async def _alone(job: Job[Result], stores: Stores) -> Result:
+    return await job(stores)
 
 
 def _in_thread(job: Job[Result], place: Place, start: threading.Barrier) -> Result:
     async def main() -> Result:
-        store = await place.open(threading.current_thread().name)
+        stores = await place.open(threading.current_thread().name)
         try:
             start.wait(_PATIENCE)
-            return await job(store)
+            return await job(stores)
         finally:
-            await store.close()
+            await stores.backend.close()
 
     return asyncio.run(main())

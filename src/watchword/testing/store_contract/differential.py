@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 
-from watchword.ports import Store
+from watchword.ports import Stores
 from watchword.testing.fakes import ManualClock
 from watchword.testing.store_contract.backend import Place
 
@@ -25,29 +25,29 @@ class Pair(RuleBasedStateMachine):
         self.place = place
         self.runner = asyncio.Runner()
         self.clock = ManualClock()
-        self.stores: list[Store] = []
+        self.pair: list[Stores] = []
 
     @initialize()
     def open(self) -> None:
         """Open the reference, then the store."""
         for place in (Place("memory:"), self.place):
-            self.stores.append(self.runner.run(place.open(place.url)))
+            self.pair.append(self.runner.run(place.open(place.url)))
 
     def teardown(self) -> None:
         """Close both stores."""
-        for store in self.stores:
-            self.runner.run(store.close())
+        for stores in self.pair:
+            self.runner.run(stores.backend.close())
         self.runner.close()
 
-    def each(self, verb: Callable[[Store], Awaitable[Result]]) -> list[Result]:
+    def each(self, verb: Callable[[Stores], Awaitable[Result]]) -> list[Result]:
         """The answers of the reference and of the store, in that order."""
 
-        async def call(store: Store) -> Result:
-            return await verb(store)
+        async def call(stores: Stores) -> Result:
+            return await verb(stores)
 
-        return [self.runner.run(call(store)) for store in self.stores]
+        return [self.runner.run(call(stores)) for stores in self.pair]
 
-    def same(self, verb: Callable[[Store], Awaitable[Result]]) -> Result:
+    def same(self, verb: Callable[[Stores], Awaitable[Result]]) -> Result:
         """The answer of both, which must be equal."""
         wanted, found = self.each(verb)
         assert found == wanted

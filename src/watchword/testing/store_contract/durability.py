@@ -19,7 +19,7 @@ import pytest
 
 from watchword.core.limits import FEED_PAGE
 from watchword.core.session import Session
-from watchword.ports import Store
+from watchword.ports import Stores
 from watchword.ports.audit import EventType
 from watchword.ports.sessions import ById, Change
 from watchword.testing.fakes import START
@@ -31,11 +31,12 @@ from watchword.testing.store_contract.examples import (
     a_session,
     an_account,
     an_event,
+    fed,
     on_terms,
+    put,
     rotated,
     sign_in,
 )
-from watchword.testing.store_contract.sessions import put
 
 _CHURN: Final = f"import sys, {__name__} as it; it.churn(sys.argv[1], sys.argv[2])"
 # The child is killed after so many acknowledgements: in the first batches, under load,
@@ -57,49 +58,51 @@ class DurabilityContract(OnAStore):
 
     async def test_everything_is_there_after_closing(self, place: Place) -> None:
         """A store that is opened again has every write, and its feed goes on."""
-        store = await place.open("first")
+        stores = await place.open("first")
         row, dead = on_terms(rotated(a_session(1))), a_session(2)
-        await put(store, row, dead)
-        await store.end(ById(dead.id), "logout", an_event(), 1)
-        cursor = (await store.ended(None, START, FEED_PAGE)).cursor
+        await put(stores, row, dead)
+        await stores.sessions.end(ById(dead.id), "logout", an_event(), 1)
+        cursor = (await stores.sessions.ended(None, START, FEED_PAGE)).cursor
         account, key = an_account(), a_key()
-        await store.add_account(account, an_event(EventType.ACCOUNT_CREATED))
+        await stores.accounts.add(account, an_event(EventType.ACCOUNT_CREATED))
         client = a_client()
-        await store.add_client(client, an_event(EventType.CLIENT_CREATED))
-        assert await store.use_once([(b"key", START)]) == [True]
-        await store.swap_keys(0, [key], an_event(EventType.KEY_CHANGED))
-        await store.take([a_cost(burst=1)], START)
-        events = await store.read_events(0, 100)
-        await store.close()
+        await stores.clients.add(client, an_event(EventType.CLIENT_CREATED))
+        assert await stores.once.use_once([(b"key", START)]) == [True]
+        await stores.keys.swap(0, [key], an_event(EventType.KEY_CHANGED))
+        await stores.throttle.take([a_cost(burst=1)], START)
+        events = await stores.audit.read(0, 100)
+        await stores.backend.close()
 
-        store = await place.open("second")
+        stores = await place.open("second")
         try:
-            rows = await store.load([row.id, dead.id])
+            rows = await stores.sessions.load([row.id, dead.id])
             assert rows == [row, dead.ended("logout", START)]
-            assert await store.account_by_name(account.name) == account
-            assert await store.load_client(client.id) == client
-            assert await store.use_once([(b"key", START)]) == [False]
-            assert await store.load_keys() == (1, [key])
-            assert await store.take([a_cost(burst=1)], START) > 0
-            assert await store.read_events(0, 100) == events
-            assert (await store.ended(cursor, START, FEED_PAGE)).cursor == cursor
-            assert len((await store.ended(None, START, FEED_PAGE)).entries) == 1
+            assert await stores.accounts.by_name(account.name) == account
+            assert await stores.clients.load(client.id) == client
+            assert await stores.once.use_once([(b"key", START)]) == [False]
+            assert await stores.keys.load() == (1, [key])
+            assert await stores.throttle.take([a_cost(burst=1)], START) > 0
+            assert await stores.audit.read(0, 100) == events
+            assert (
+                await stores.sessions.ended(cursor, START, FEED_PAGE)
+            ).cursor == cursor
+            assert len(await fed(stores)) == 1
         finally:
-            await store.close()
+            await stores.backend.close()
 
     async def test_close_finishes_what_was_accepted(self, place: Place) -> None:
         """Writes under way when the store is closed are answered, and are there."""
-        store = await place.open("first")
+        stores = await place.open("first")
         rows = [a_session(number) for number in range(50)]
-        writing = [asyncio.create_task(put(store, row)) for row in rows]
+        writing = [asyncio.create_task(put(stores, row)) for row in rows]
         await asyncio.sleep(0)  # each task has now handed its write to the store
-        await store.close()
+        await stores.backend.close()
         await asyncio.gather(*writing)
-        store = await place.open("second")
+        stores = await place.open("second")
         try:
-            assert await store.load([row.id for row in rows]) == rows
+            assert await stores.sessions.load([row.id for row in rows]) == rows
         finally:
-            await store.close()
+            await stores.backend.close()
 
     @pytest.mark.parametrize("kill_after", _KILL_AFTER)
     async def test_kill_loses_nothing_acknowledged(
@@ -107,32 +110,31 @@ class DurabilityContract(OnAStore):
     ) -> None:
         """After kill -9 under load, each acknowledged write is there, and complete."""
         told = await asyncio.to_thread(_killed, place, kill_after)
-        store = await place.open("after")
+        stores = await place.open("after")
         try:
-            rows = await store.load(list(told))
+            rows = await stores.sessions.load(list(told))
             for row, acknowledged in zip(rows, told.values(), strict=True):
                 assert row is not None
                 assert row.version >= acknowledged.version
                 assert row.revoked_at is not None or not acknowledged.ended
-            await _all_whole(store)
+            await _all_whole(stores)
             # The store is still intact: the next process can go on writing.
             again = await asyncio.to_thread(_killed, place, 3, _CHAINS)
             assert len(again) >= 1
         finally:
-            await store.close()
+            await stores.backend.close()
 
 
-async def _all_whole(store: Store) -> None:
+async def _all_whole(stores: Stores) -> None:
     """Each row has as many events as changes, and a feed entry if it is revoked."""
-    events = await store.read_events(0, 1_000_000)
+    events = await stores.audit.read(0, 1_000_000)
     changes = Counter(event.session_id for _, event in events)
     ids = [session_id for session_id in changes if session_id is not None]
-    rows = [row for row in await store.load(ids) if row is not None]
+    rows = [row for row in await stores.sessions.load(ids) if row is not None]
     assert len(rows) == len(ids)
     assert changes == {row.id: 1 + row.version for row in rows}
-    entries = (await store.ended(None, START, FEED_PAGE)).entries
-    fed = Counter(entry.session_id for entry in entries)
-    assert fed == Counter(row.id for row in rows if row.revoked_at is not None)
+    entries = Counter(entry.session_id for entry in await fed(stores))
+    assert entries == Counter(row.id for row in rows if row.revoked_at is not None)
 
 
 def _killed(
@@ -160,26 +162,26 @@ def churn(where: str, first: str) -> None:
     """The child's work until it is killed: write, and report each acknowledgement."""
 
     async def main() -> None:
-        store = await msgspec.json.decode(where, type=Place).open("child")
+        stores = await msgspec.json.decode(where, type=Place).open("child")
         chains = range(int(first), int(first) + _CHAINS)
-        await asyncio.gather(*(_chain(store, number) for number in chains))
+        await asyncio.gather(*(_chain(stores, number) for number in chains))
 
     asyncio.run(main())
 
 
-async def _chain(store: Store, number: int) -> None:
+async def _chain(stores: Stores, number: int) -> None:
     for turn in count():
         row = a_session(number * 1_000_000 + turn)
-        await store.create(row, sign_in(row))
+        await stores.sessions.create(row, sign_in(row))
         _tell(row)
         for generation in range(1, 4):
             after = rotated(row)
             event = an_event(EventType.TOKEN_REWOUND, of=row, to=generation)
-            assert await store.swap([Change(row, after, event)]) == [True]
+            assert await stores.sessions.swap([Change(row, after, event)]) == [True]
             row = after
             _tell(row)
         if turn % 2:
-            await store.end(ById(row.id), "logout", an_event(), 1)
+            await stores.sessions.end(ById(row.id), "logout", an_event(), 1)
             _tell(row.ended("logout", START))
 
 

@@ -1,24 +1,26 @@
 """Rows and events for tests: they differ by a number, and are otherwise the same."""
 
-# ruff: noqa: ANN401 - fields are of many types
+# ruff: noqa: ANN401, PLR2004 - fields are of many types; two steps are two steps
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
-from watchword.core.limits import LIST_LOOK
+from watchword.core.limits import FEED_PAGE, LIST_LOOK, SWEEP_LIMIT
 from watchword.core.session import (
     STRICT,
     Alive,
+    Ended,
     Session,
     SessionOptions,
     time_ordered_id,
 )
 from watchword.core.throttle import Cost
-from watchword.ports import Store
+from watchword.ports import Stores
 from watchword.ports.accounts import Account
 from watchword.ports.audit import Event, EventType
 from watchword.ports.clients import Client
@@ -38,20 +40,49 @@ TERMS: Final = SessionOptions(
 
 
 async def living(
-    store: Store, account_id: bytes | None = None, *, now: int = START, limit: int = 500
+    stores: Stores,
+    account_id: bytes | None = None,
+    *,
+    now: int = START,
+    limit: int = 500,
 ) -> list[Session]:
     """All sessions that a store lists as alive at that instant, read page by page."""
     alive = Alive.at(now, STRICT)
     rows: list[Session] = []
     after: bytes | None = None
     while True:
-        page = await store.list_sessions(
+        page = await stores.sessions.list(
             account_id, alive, after=after, limit=limit, look=LIST_LOOK
         )
         rows += page.sessions
         if page.onward is None:
             return rows
         after = page.onward
+
+
+async def put(stores: Stores, *sessions: Session) -> None:
+    """Write new sessions, each with the event of its sign-in."""
+    for session in sessions:
+        await stores.sessions.create(session, sign_in(session))
+
+
+async def fed(stores: Stores, now: int = START) -> Sequence[Ended]:
+    """All entries of the feed."""
+    return (await stores.sessions.ended(None, now, FEED_PAGE)).entries
+
+
+async def sweep_up(stores: Stores, now: int) -> int:
+    """Sweep until two steps in a row delete nothing, and return how many were deleted.
+
+    Two, because one step need not look at all rows.
+    """
+    swept = found = await stores.backend.sweep(now, SWEEP_LIMIT)
+    quiet = 0
+    while quiet < 2:
+        found = await stores.backend.sweep(now, SWEEP_LIMIT)
+        swept += found
+        quiet = 0 if found else quiet + 1
+    return swept
 
 
 def identifier(number: int, kind: str = "account") -> bytes:

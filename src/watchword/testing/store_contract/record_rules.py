@@ -8,7 +8,7 @@ from hypothesis.stateful import precondition, rule
 
 from watchword.core import limits
 from watchword.errors import NameTaken
-from watchword.ports import Store
+from watchword.ports import Stores
 from watchword.ports.accounts import Account
 from watchword.ports.audit import EventType
 from watchword.ports.clients import Client
@@ -21,8 +21,8 @@ from watchword.testing.store_contract.examples import (
     a_key,
     an_account,
     an_event,
+    sweep_up,
 )
-from watchword.testing.store_contract.sessions import sweep_up
 
 _picks = st.integers(0, 1000)
 _names = st.sampled_from(["ada", "bob", "cyd"])
@@ -49,7 +49,7 @@ class RecordRules(Pair):
         if retention:
             self.clock.advance(limits.AUDIT_RETENTION)
         now = self.clock()
-        self.same(lambda store: sweep_up(store, now))
+        self.same(lambda stores: sweep_up(stores, now))
         self.used = {key: until for key, until in self.used.items() if until > now}
 
     @rule(name=_names)
@@ -58,9 +58,9 @@ class RecordRules(Pair):
         account = an_account(name, len(self.accounts), created_at=self.clock())
         event = an_event(EventType.ACCOUNT_CREATED, at=self.clock())
 
-        async def add(store: Store) -> bool:
+        async def add(stores: Stores) -> bool:
             try:
-                await store.add_account(account, event)
+                await stores.accounts.add(account, event)
             except NameTaken:
                 return False
             return True
@@ -88,7 +88,7 @@ class RecordRules(Pair):
                 disabled=not before.disabled,
             )
         event = an_event(EventType.ACCOUNT_CHANGED, at=self.clock())
-        done = self.same(lambda store: store.swap_account(before, after, event))
+        done = self.same(lambda stores: stores.accounts.swap(before, after, event))
         if done and after is not None:
             self.accounts.append(after)
 
@@ -100,9 +100,9 @@ class RecordRules(Pair):
             client = msgspec.structs.replace(client, secret_hash=None)
         event = an_event(EventType.CLIENT_CREATED, at=self.clock())
 
-        async def add(store: Store) -> bool:
+        async def add(stores: Stores) -> bool:
             try:
-                await store.add_client(client, event)
+                await stores.clients.add(client, event)
             except NameTaken:
                 return False
             return True
@@ -127,7 +127,7 @@ class RecordRules(Pair):
             version=before.version + 1,
         )
         event = an_event(EventType.CLIENT_CHANGED, at=self.clock())
-        if self.same(lambda store: store.swap_client(before, after, event)):
+        if self.same(lambda stores: stores.clients.swap(before, after, event)):
             self.clients.append(after)
 
     @rule(key=_once, life=st.integers(1, 2 * limits.SECOND))
@@ -136,31 +136,31 @@ class RecordRules(Pair):
         until = self.used.setdefault(key, self.clock() + life)
         if until > self.clock():  # after that a store may have forgotten it or not
             uses = [(key, self.clock() + life)]
-            self.same(lambda store: store.use_once(uses))
+            self.same(lambda stores: stores.once.use_once(uses))
 
     @rule(keys=st.lists(_keys, min_size=1, unique=True))
     def take(self, keys: list[str]) -> None:
         """An attempt to sign in."""
         costs = [a_cost(key) for key in keys]
-        self.same(lambda store: store.take(costs, self.clock()))
+        self.same(lambda stores: stores.throttle.take(costs, self.clock()))
 
     @rule(keys=st.lists(_keys, unique=True), forget=st.none() | _keys)
     def give_back(self, keys: list[str], forget: str | None) -> None:
         """An attempt that succeeded, or was not carried out, is given back."""
         costs = [a_cost(key) for key in keys]
-        self.same(lambda store: store.give_back(costs, forget=forget))
+        self.same(lambda stores: stores.throttle.give_back(costs, forget=forget))
 
     @rule(stale=st.booleans(), size=st.integers(0, 3))
     def swap_keys(self, stale: bool, size: int) -> None:  # noqa: FBT001
         """A change of the key ring, of the revision that was read or of a stale one."""
-        revision, _ = self.same(lambda store: store.load_keys())
+        revision, _ = self.same(lambda stores: stores.keys.load())
         keys = [a_key(n, "retired", now=self.clock() + n) for n in range(size)]
         event = an_event(EventType.KEY_CHANGED, at=self.clock())
         expected = revision - 1 if stale else revision
-        self.same(lambda store: store.swap_keys(expected, keys, event))
+        self.same(lambda stores: stores.keys.swap(expected, keys, event))
 
     @rule(kind=st.sampled_from(EventType), flag=st.booleans())
     def record(self, kind: EventType, flag: bool) -> None:  # noqa: FBT001
         """An event on its own."""
         event = an_event(kind, at=self.clock(), flag=flag)
-        self.same(lambda store: store.record(event))
+        self.same(lambda stores: stores.audit.record(event))

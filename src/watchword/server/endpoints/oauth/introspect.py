@@ -149,7 +149,7 @@ async def _username(request: Request, account_id: bytes | None) -> dict[str, str
     """The `username` of an account; none for a client or a user that the app keeps."""
     if account_id is None:  # a client's own token
         return {}
-    account = await engine_of(request).store.account_by_id(account_id)
+    account = await engine_of(request).stores.accounts.by_id(account_id)
     return {} if account is None else {"username": account.name}
 
 

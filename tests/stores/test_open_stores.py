@@ -19,7 +19,7 @@ async def test_without_its_driver_a_store_says_what_to_install(
     scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The extra that brings the driver, as the package's metadata has it."""
-    module, _, extra = (stores.STORES | stores.SESSION_STORES)[scheme]
+    module, extra, _ = (stores.STORES | stores.SESSION_STORES)[scheme]
     driver = DRIVERS[scheme]
     for name in [name for name in sys.modules if name.startswith((module, driver))]:
         monkeypatch.delitem(sys.modules, name)
@@ -27,5 +27,5 @@ async def test_without_its_driver_a_store_says_what_to_install(
     url = f"{scheme}://127.0.0.1/x"
     of_all, of_sessions = ("memory://", url) if scheme == "redis" else (url, None)
     with pytest.raises(SettingsError, match=rf"install watchword\[{extra}\]"):
-        await stores.open_store(of_all, urandom, of_sessions)
+        await stores.open_stores(of_all, urandom, of_sessions)
     assert extra in (metadata("watchword").get_all("Provides-Extra") or [])

@@ -1,6 +1,6 @@
-"""The throttle's counters and the keys used once: sorted sets, scored by an instant.
+"""The throttle's counters: a sorted set, scored by an instant.
 
-Each set is in one slot, so that one call counts all its keys in one atomic step.
+The set is in one slot, so that one call counts all its keys in one atomic step.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ ANSWER_TIMEOUT: Final = 4.0
 """Seconds for all attempts, with the wait for earlier calls of this process."""
 
 
-class Counters:
-    """Implements `ports.Throttle` and `ports.ReplayCache`."""
+class RedisThrottle:
+    """Implements `Throttle`."""
 
-    _servers: Servers
-    _keys: Keys
-
-    def __init__(self) -> None:
+    def __init__(self, servers: Servers, keys: Keys) -> None:
+        self._servers = servers
+        self._keys = keys
         # Tasks of one process take turns. Otherwise each of them would mostly read
         # counters that another one is about to change.
         self._turn = asyncio.Lock()
@@ -104,26 +103,3 @@ class Counters:
             keys.slot(keys.throttle), [keys.throttle], values
         )
         return await self._servers.ask(recount) == [1]
-
-    async def use_once(self, uses: Sequence[tuple[bytes, int]]) -> list[bool]:
-        if not uses:
-            return []
-        keys = self._keys
-        values = [value for key, until in uses for value in (until, key)]
-        (first,) = await self._servers.ask(
-            script("use_once").on(keys.slot(keys.once), [keys.once], values)
-        )
-        return [digit == ord("1") for digit in first]
-
-    async def _sweep_counters(self, now: int, limit: int) -> int:
-        keys = self._keys
-        return sum(
-            await self._servers.ask(
-                *(
-                    script("run_down").on(
-                        keys.slot(name), [name], (now, limit), repeatable=True
-                    )
-                    for name in (keys.throttle, keys.once)
-                )
-            )
-        )

@@ -15,22 +15,36 @@ import msgspec
 from watchword.core.limits import SWEEP_LOOK
 from watchword.core.session import Alive, Ended, Session
 from watchword.errors import StoreUnavailable
-from watchword.ports.audit import Event, SessionPage, page_of
-from watchword.ports.sessions import Before, ByAccount, ByClient, ById, Change, Selector
-from watchword.stores.redis.keys import BUCKETS, bucket_of
+from watchword.ports.audit import Event
+from watchword.ports.sessions import (
+    Before,
+    ByAccount,
+    ByClient,
+    ById,
+    Change,
+    Selector,
+    SessionPage,
+    page_of,
+)
+from watchword.stores.redis.keys import BUCKETS, Keys, bucket_of
 from watchword.stores.redis.rows import version_of
 from watchword.stores.redis.scripts import Request, script
-from watchword.stores.redis.sessions import Sessions
+from watchword.stores.redis.servers import Servers
+from watchword.stores.redis.session_rows import SessionRows
 
 PAGE: Final = 500
 TRIES: Final = 100
 """Attempts to change a row. One fails only because another process changed the row."""
 
 
-class Lists(Sessions):
-    """Implements the rest of `ports.SessionStore`, except for the feed."""
+class Index:
+    """Implements `list`, `end` and `assign_roles` of `SessionStore`."""
 
-    _sweep_from = b""
+    def __init__(self, servers: Servers, keys: Keys, rows: SessionRows) -> None:
+        self._servers = servers
+        self._keys = keys
+        self._rows = rows
+        self._sweep_from = b""
 
     async def list_sessions(
         self,
@@ -47,14 +61,14 @@ class Lists(Sessions):
         while onward is not None and len(found) < limit and looked < look:
             size = min(PAGE, look - looked)
             ids, onward = await self._page(account_id, onward, size, newest_first=True)
-            rows = await self._load(ids)
+            rows = await self._rows.load_all(ids)
             found += [row for row in rows if row and alive.includes(row)]
             looked += len(ids)
         return page_of(found, onward, limit)
 
     async def end(
         self, selector: Selector, reason: str, event: Event, limit: int
-    ) -> list[Ended]:
+    ) -> Sequence[Ended]:
         def ended(row: Session) -> Change | None:
             if row.revoked_at is not None:
                 return None
@@ -68,7 +82,7 @@ class Lists(Sessions):
         onward: bytes | None = b"" if isinstance(selector, ById) else selector.after
         while onward is not None and len(done) < limit:
             ids, onward = await self._candidates(selector, onward)
-            rows = await self._load(ids)
+            rows = await self._rows.load_all(ids)
             meant = [row for row in rows if row and _is_meant(row, selector)]
             over += [row.id for row in meant if row.revoked_at is not None]
             live = [row for row in meant if row.revoked_at is None]
@@ -82,11 +96,11 @@ class Lists(Sessions):
             last = max(row.id for row in done)
             over = [one for one in over if one <= last]
         # The answer says that these have ended too, so it must wait until that is safe.
-        while over and self._waits:
-            await self._assure(over)
+        while over and self._rows.waits:
+            await self._rows.assure(over)
             looking, over = over, []
             for begin in range(0, len(looking), PAGE):
-                rows = await self._load(looking[begin : begin + PAGE])
+                rows = await self._rows.load_all(looking[begin : begin + PAGE])
                 alive = [row for row in rows if row and row.revoked_at is None]
                 became, left = await self._change(alive, ended)
                 done += became
@@ -103,7 +117,7 @@ class Lists(Sessions):
         onward: bytes | None = b""
         while onward is not None:
             ids, onward = await self._page(account_id, onward, PAGE)
-            rows = await self._load(ids)
+            rows = await self._rows.load_all(ids)
             await self._change([row for row in rows if row], assigned)
 
     async def _change(
@@ -125,14 +139,14 @@ class Lists(Sessions):
                     changes.append(change)
             if not changes:
                 return became, left
-            swapped = await self._swap(changes)
+            swapped = await self._rows.swap_all(changes)
             missed: list[bytes] = []
             for change, done in zip(changes, swapped, strict=True):
                 if done:
                     became.append(change.after)
                 else:
                     missed.append(change.before.id)
-            rows = [row for row in await self._load(missed) if row is not None]
+            rows = [row for row in await self._rows.load_all(missed) if row is not None]
         raise StoreUnavailable
 
     async def _candidates(
@@ -192,7 +206,7 @@ class Lists(Sessions):
         ]
         return sorted(ids, reverse=newest_first), end
 
-    async def _sweep_sessions(self, edge: int, limit: int) -> int:
+    async def sweep(self, edge: int, limit: int) -> int:
         """Walk through some sessions; delete those with an idle deadline before `edge`.
 
         Returns how many were deleted.
@@ -200,7 +214,7 @@ class Lists(Sessions):
         gone = looked = 0
         while looked < SWEEP_LOOK and gone < limit:
             ids, onward = await self._page(None, self._sweep_from, PAGE)
-            rows = await self._load(ids)
+            rows = await self._rows.load_all(ids)
             over = [
                 (one, row)
                 for one, row in zip(ids, rows, strict=True)

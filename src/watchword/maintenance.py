@@ -1,0 +1,96 @@
+"""What a serving process does by itself: follow feed and keys, rotate, sweep."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from watchword.clocks import Clock
+from watchword.core import limits
+from watchword.core.steadiness import Steadiness
+from watchword.keys.ring import KeyRing
+from watchword.ports.backend import Backend
+from watchword.ports.once import ReplayCache
+from watchword.revocation.journal import RevocationLog
+from watchword.revocation.revoked import RevocationTracker
+
+_SWEPT_TOLD: Final = 100_000
+_log = logging.getLogger("watchword")
+
+
+class Maintenance:
+    """The tasks of one process, each at its interval."""
+
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        once: ReplayCache,
+        keys: KeyRing,
+        revocations: RevocationTracker,
+        feed: RevocationLog,
+        clock: Clock,
+        monotonic: Callable[[], int],
+    ) -> None:
+        self._backend = backend
+        self._once = once
+        self._keys = keys
+        self._revocations = revocations
+        self._feed = feed
+        self._clock = clock
+        self._monotonic = monotonic
+        self._steadiness = Steadiness(clock(), monotonic())
+
+    async def run(self) -> None:
+        """Follow feed and keys, rotate keys and sweep, until cancelled."""
+        tasks = (
+            (limits.FEED_POLL, self._revocations.follow, "feed"),
+            (limits.KEY_POLL, self._keys.refresh, "keys"),
+            (limits.SWEEP_EVERY, self._keys.maintain, "rotation"),
+            (limits.SWEEP_EVERY, self.sweep, "sweep"),
+        )
+        async with asyncio.TaskGroup() as group:
+            for period, work, what in tasks:
+                group.create_task(_every(period, work, what))
+
+    async def sweep(self) -> None:
+        """Delete what is over, in small steps. One process does it per interval."""
+        now = self._clock()
+        self._revocations.forget_expired()
+        self._feed.forget_expired(now)
+        if not self._steadiness.is_steady(now, self._monotonic()):
+            return  # this clock may be wrong: another process sweeps
+        turn = b"sweep %d" % (now // limits.SWEEP_EVERY)
+        # The first process to use this key sweeps. If it dies, another process sweeps
+        # at the next interval.
+        if not all(await self._once.use_once([(turn, now + limits.HOUR)])):
+            return
+        limit, swept, told = limits.SWEEP_LIMIT, 0, 0
+        while (step := await self._backend.sweep(self._clock(), limit)) >= limit:
+            swept += step
+            if swept - told >= _SWEPT_TOLD:
+                told = swept
+                _log.info("sweep: %d rows deleted so far", swept)
+            await asyncio.sleep(0.05)  # lets refreshes pass
+
+
+async def _every(period: int, work: Callable[[], Awaitable[None]], what: str) -> None:
+    """Do the work once per period (ms). A failure is logged; the next turn tries again.
+
+    `what` names the work in the log. Never returns: it is ended by cancelling it.
+    """
+    failing = False
+    while True:
+        await asyncio.sleep(period / limits.SECOND)
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - logged, and the next turn tries again
+            if not failing:  # logged once per outage, not four times a second
+                _log.exception("%s: failed, and tried again until it works", what)
+            failing = True
+        else:
+            if failing:
+                _log.warning("%s: works again", what)
+            failing = False
