@@ -73,7 +73,7 @@ class Verifies(Protocol):
 
 
 class Engine(Protocol):
-    """The part of `watchword.Watchword` that a gate uses: not imported here."""
+    """The part of `watchword.Watchword` that is used here, without importing it."""
 
     @property
     def checker(self) -> Checker:

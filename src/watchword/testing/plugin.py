@@ -57,9 +57,9 @@ def watchword(
     """
     from watchword.testing.in_memory import open_in_memory  # noqa: PLC0415 - an extra
 
-    # All integrations have `_gate`; only the app knows which of them it uses.
-    gate = None if watchword_auth is None else watchword_auth._gate  # noqa: SLF001
-    described = ({}, {}) if gate is None else gate.described()
+    # All integrations have `_authenticator`; only the app knows which of them it uses.
+    authenticator = None if watchword_auth is None else watchword_auth._authenticator  # noqa: SLF001
+    described = ({}, {}) if authenticator is None else authenticator.described()
     opened = open_in_memory(*described, clock=frozen_clock)
     run = _watchword_aside.run
     # An integration of a framework without an event loop keeps a thread that has one.
@@ -70,7 +70,7 @@ def watchword(
         engine = run(opened.__aenter__())
         leaving.callback(lambda: run(opened.__aexit__(None, None, None)))
         leaving.enter_context(
-            nullcontext() if gate is None else gate.use_engine(engine)
+            nullcontext() if authenticator is None else authenticator.use_engine(engine)
         )
         leaving.callback(close)
         yield engine
