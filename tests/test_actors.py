@@ -114,13 +114,13 @@ async def test_what_an_app_does_is_the_apps_unless_it_says_who(tmp_path: Path) -
         for given in (None, By(Actor.USER, "192.0.2.7")):
             named: dict[str, Any] = {} if given is None else {"by": given}
             before = await engine.store.last_event()
-            await engine.accounts.register("bob", PASSWORD, **named)
+            bob = (await engine.accounts.register("bob", PASSWORD, **named)).id
             for verb in ("enable", "disable"):
-                await engine.accounts.sign_in("bob", PASSWORD, TERMS, address="")
-                await getattr(engine.accounts, verb)("bob", **named)
-            await engine.accounts.set_roles("bob", ["clerk"], **named)
-            await engine.accounts.set_password("bob", OTHER_PASSWORD, **named)
-            await engine.accounts.delete("bob", **named)
+                await engine.sign_in.by_password("bob", PASSWORD, TERMS, address="")
+                await getattr(engine.accounts, verb)(bob, **named)
+            await engine.accounts.set_roles(bob, ["clerk"], **named)
+            await engine.accounts.set_password(bob, OTHER_PASSWORD, **named)
+            await engine.accounts.delete(bob, **named)
             name = "one" if given is None else "two"
             await engine.clients.add(name, confidential=True, **named)
             await engine.clients.rotate_secret(name, **named)
@@ -182,7 +182,7 @@ def test_every_command_that_changes_something_is_the_operators(
     terminal.engine(lambda engine: engine.keys.refresh(), ago=3600)
 
     async def sign_in(engine: Any) -> None:
-        await engine.accounts.sign_in("bob", OTHER_PASSWORD, TERMS)
+        await engine.sign_in.by_password("bob", OTHER_PASSWORD, TERMS)
 
     async def newest(engine: Any) -> Any:
         return await engine.store.last_event()

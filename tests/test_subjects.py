@@ -15,6 +15,7 @@ import pytest
 
 from tests.scenarios.api import BASE, LocalApi, code_of, local_api, settings_for
 from watchword import Credentials, Subject
+from watchword.core.actor import EndReason
 from watchword.core.limits import THROTTLE_ADDRESS_BURST, THROTTLE_NAME_BURST
 from watchword.errors import Throttled
 from watchword.ports.audit import EventType
@@ -148,7 +149,7 @@ async def test_a_user_who_is_disabled_loses_every_session(
         first, second = [await api.login(NAME, RIGHT) for _ in range(2)]
         shop.subject = None
         assert api.engine.subjects is not None
-        assert await api.engine.subjects.end_all(OWN, "disabled") == 2
+        assert await api.engine.subjects.end_all(OWN, EndReason.ENDED_BY_APP) == 2
         for tokens in (first, second):
             assert code_of(await api.secure(tokens["accessToken"])) == "token_revoked"
         assert code_of(await api.try_login(NAME, RIGHT)) == "invalid_credentials"
@@ -170,7 +171,7 @@ async def test_a_sign_in_under_way_does_not_outlive_the_user(
         signing_in = asyncio.create_task(api.try_login(NAME, RIGHT))
         await at_the_check.wait()
         assert api.engine.subjects is not None
-        await api.engine.subjects.end_all(7, "disabled")
+        await api.engine.subjects.end_all(7, EndReason.ENDED_BY_APP)
         go_on.set()
         assert code_of(await signing_in) == "invalid_credentials"
         assert await api.engine.sessions.list_of_account(account_id_of(7)) == []

@@ -15,10 +15,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from watchword.accounts.registry import Accounts
 from watchword.background import Background
 from watchword.batching import Batcher
-from watchword.clients import Clients
+from watchword.clients.authentication import ClientAuthentication
+from watchword.clients.registry import Clients
+from watchword.clients.rules import FIRST_PARTY
+from watchword.clients.tokens import ClientTokens
 from watchword.clocks import Clock, Entropy, monotonic, system_clock
 from watchword.config import Settings
 from watchword.core import limits
@@ -45,7 +50,10 @@ from watchword.secret_files import (
 from watchword.server_secret import lacking_secret, open_secrets
 from watchword.sessions import Sessions
 from watchword.sessions.claims_hook import ClaimsHook
+from watchword.sign_in.attempts import Attempts
+from watchword.sign_in.begin import SignIn
 from watchword.sign_in.own_users import Authenticate, Subjects
+from watchword.sign_in.password import AccountPasswords
 from watchword.stores import open_store
 from watchword.stores.health import Health
 from watchword.tokens.dpop import Nonces, Proofs, Signed, Work
@@ -90,8 +98,8 @@ class Watchword:
         self.proofs = _proofs("token", store, server_secrets, clock)
         self.resource_proofs = _proofs("resource", store, server_secrets, clock)
         self.sessions = Sessions(
-            store=store,
-            record=store.record,
+            sessions=store,
+            audit=store,
             tokens=_refresh_tokens(server_secrets),
             keys=self.keys,
             revocations=self.revocations,
@@ -103,40 +111,67 @@ class Watchword:
             claims_hook=claims_hook,
             proofs=self.proofs,
         )
-        self.clients = self._clients(policy, entropy)
+        self._wire_clients(policy, entropy)
         self.hasher = PasswordHasher(hashing, workers=cpus() // settings.workers or 1)
         self.accounts = Accounts(
-            store=store,
+            accounts=store,
             sessions=self.sessions,
             hasher=self.hasher,
-            background=self.background,
             clock=clock,
             entropy=entropy,
         )
-        self.subjects = authenticate and self._subjects(authenticate)
-        # An app with users of its own signs in those; otherwise accounts sign in.
-        self.sign_in = (self.subjects or self.accounts).sign_in
+        self._wire_sign_in(authenticate)
         self.checker = self._checker()
 
-    def _clients(self, policy: Policy, entropy: Entropy) -> Clients:
-        return Clients(
-            store=self.store,
+    def _wire_clients(self, policy: Policy, entropy: Entropy) -> None:
+        first_party = msgspec.structs.replace(
+            FIRST_PARTY, scope=self.settings.first_party_scope, grace=policy.grace
+        )
+        self.client_authentication = ClientAuthentication(
+            clients=self.store,
+            throttle=self.store,
+            audit=self.store,
+            first_party=first_party,
+            clock=self.clock,
+        )
+        self.clients = Clients(
+            clients=self.store,
             sessions=self.sessions,
+            authentication=self.client_authentication,
+            first_party=first_party,
+            clock=self.clock,
+            entropy=entropy,
+        )
+        self.client_tokens = ClientTokens(
             keys=self.keys,
             policy=policy,
             issuer=self.issuer,
             clock=self.clock,
             entropy=entropy,
-            first_party_scope=self.settings.first_party_scope,
         )
 
-    def _subjects(self, authenticate: Authenticate) -> Subjects:
-        return Subjects(
-            authenticate,
-            store=self.store,
-            sessions=self.sessions,
+    def _wire_sign_in(self, authenticate: Authenticate | None) -> None:
+        attempts = Attempts(
+            throttle=self.store,
+            audit=self.store,
             background=self.background,
             clock=self.clock,
+        )
+        self.subjects = authenticate and Subjects(
+            authenticate, attempts=attempts, sessions=self.sessions, clock=self.clock
+        )
+        # An app with users of its own signs in those; otherwise accounts sign in.
+        self.sign_in = SignIn(
+            passwords=self.subjects
+            or AccountPasswords(
+                accounts=self.store,
+                attempts=attempts,
+                hasher=self.hasher,
+                clock=self.clock,
+            ),
+            users=self.subjects or self.accounts,
+            clients=self.clients,
+            sessions=self.sessions,
         )
 
     def _checker(self) -> Checker:
@@ -152,7 +187,7 @@ class Watchword:
     def issue_as(self, issuer: str) -> None:
         """Use that issuer from now on, for an app that learns where it is served."""
         self.settings = self.settings.model_copy(update={"issuer": issuer})
-        self.issuer = self.clients.issuer = self.checker.issuer = issuer
+        self.issuer = self.client_tokens.issuer = self.checker.issuer = issuer
         self.sessions.issue_as(issuer)
 
     async def start(self, *, reseal: bool) -> None:

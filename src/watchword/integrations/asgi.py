@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from watchword.ports.accounts import Account
     from watchword.sessions import Sessions
     from watchword.sessions.claims_hook import ClaimsHook
+    from watchword.sign_in.begin import SignIn
     from watchword.sign_in.own_users import Authenticate, SubjectId
 
 Scope = Mapping[str, Any]
@@ -182,6 +183,11 @@ class EmbeddedAuth(AuthBase):
     def accounts(self) -> Accounts:
         """The accounts, while the app runs."""
         return self._authenticator.engine.accounts
+
+    @property
+    def sign_in(self) -> SignIn:
+        """The front door, while the app runs: checks a password, begins a session."""
+        return self._authenticator.engine.sign_in
 
     @property
     def sessions(self) -> Sessions:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from watchword.ports.accounts import Account
     from watchword.sessions import Sessions
     from watchword.sessions.claims_hook import ClaimsHook
+    from watchword.sign_in.begin import SignIn
     from watchword.sign_in.own_users import Authenticate, SubjectId
 
 Given = ParamSpec("Given")
@@ -145,7 +146,10 @@ class EmbeddedAuth(AuthBase):
         *args: Given.args,
         **kwargs: Given.kwargs,
     ) -> Result:
-        """Call a method of `accounts` or `sessions`. Returns or raises what it does."""
+        """Call a method of `accounts`, `sessions` or `sign_in`.
+
+        Returns or raises what it does.
+        """
         return self._portal.call(work, *args, **kwargs)
 
     @property
@@ -153,6 +157,12 @@ class EmbeddedAuth(AuthBase):
         """The accounts. Their methods are async: call them by `call`."""
         self._portal.start()
         return self._authenticator.engine.accounts
+
+    @property
+    def sign_in(self) -> SignIn:
+        """The front door. Its methods are async: call them by `call`."""
+        self._portal.start()
+        return self._authenticator.engine.sign_in
 
     @property
     def sessions(self) -> Sessions:

@@ -14,7 +14,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from watchword.bootstrap import Watchword
-from watchword.clients import FIRST_PARTY
+from watchword.clients.rules import FIRST_PARTY
 from watchword.core.access_token import Claims
 from watchword.core.actor import Actor, By
 from watchword.core.limits import RETRY_KEY_MAX, RETRY_KEY_MIN

@@ -17,7 +17,6 @@ from typing import Any
 
 import msgspec
 
-from watchword.audit import Record
 from watchword.batching import Batcher
 from watchword.clocks import Clock
 from watchword.core import limits
@@ -39,7 +38,7 @@ from watchword.errors import (
     SessionRevoked,
     StoreUnavailable,
 )
-from watchword.ports.audit import Event, EventType
+from watchword.ports.audit import AuditLog, Event, EventType
 from watchword.ports.batches import outcomes_of
 from watchword.ports.sessions import Change, SessionStore
 from watchword.revocation.revoked import RevocationTracker
@@ -77,8 +76,8 @@ class Refresher:
     def __init__(
         self,
         *,
-        store: SessionStore,
-        record: Record,
+        sessions: SessionStore,
+        audit: AuditLog,
         token_issuer: TokenIssuer,
         revocations: RevocationTracker,
         policy: Policy,
@@ -86,16 +85,16 @@ class Refresher:
         claims_hook: ClaimsHook | None,
         proofs: Proofs | None,
     ) -> None:
-        self._store = store
+        self._store = sessions
         self._token_issuer = token_issuer
         self._revocations = revocations
         self._policy = policy
         self._clock = clock
         self._claims_hook = claims_hook
         self._proofs = proofs
-        self._retries = Retries(record)
+        self._retries = Retries(audit)
         self._batcher: Batcher[_Attempt, _Outcome] = Batcher(
-            self._refresh_batch, parted=store.is_remote
+            self._refresh_batch, parted=sessions.is_remote
         )
         self._ending: Batcher[_Attempt, TokenSet] = Batcher(self._end_batch)
         self._ends: set[asyncio.Task[TokenSet]] = set()
@@ -265,7 +264,7 @@ class Refresher:
                     )
                 return _Plan(grant, Change(row, after, event))
             case End(reason):
-                return self._plan_end(attempt, row, EndReason(reason), now)
+                return self._plan_end(attempt, row, reason, now)
             case Retry():
                 self._retries.count(row, presented.address, now)
             case Same():

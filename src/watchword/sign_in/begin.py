@@ -1,0 +1,116 @@
+"""From what a user has proved to a session: begun, looked at again, or taken back.
+
+A change that must end a user's sessions first raises the user's epoch, then ends the
+sessions that there are. It may miss the session of a sign-in under way. So every
+sign-in looks at its user and at its client once more when its session has begun, and
+ends that session if either has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol, Unpack
+
+from watchword.clients.registry import Clients
+from watchword.core.actor import Actor, By, EndReason
+from watchword.core.session import (
+    Authenticated,
+    SessionOptions,
+    SignInRequest,
+    TokenSet,
+)
+from watchword.errors import InvalidClient
+from watchword.sessions import Sessions
+
+
+class Passwords(Protocol):
+    """A way in by name and password: of accounts, or of an app's own users."""
+
+    async def authenticate(
+        self, name: str, password: str, *, address: str = ""
+    ) -> Authenticated:
+        """The user of that name. Raises InvalidCredentials without saying why."""
+
+
+class Users(Protocol):
+    """The users that can sign in: accounts, or an app's own."""
+
+    async def look_again(self, authenticated: Authenticated) -> None:
+        """Raises InvalidCredentials if the user's epoch is a later one by now."""
+
+
+class SignIn:
+    """The front door: every session of a user begins here."""
+
+    def __init__(
+        self,
+        *,
+        passwords: Passwords,
+        users: Users,
+        clients: Clients,
+        sessions: Sessions,
+    ) -> None:
+        self._passwords = passwords
+        self._users = users
+        self._clients = clients
+        self._sessions = sessions
+
+    async def check_password(
+        self, name: str, password: str, *, address: str = ""
+    ) -> Authenticated:
+        """The user of that name, if this is the password; no session begins.
+
+        It counts as an attempt to sign in, made from the network `address`. Raises
+        InvalidCredentials without saying why, InvalidRequest for a name that no user
+        could have, Throttled, Overloaded, StoreUnavailable.
+        """
+        return await self._passwords.authenticate(name, password, address=address)
+
+    async def by_password(
+        self,
+        name: str,
+        password: str,
+        options: SessionOptions,
+        *,
+        prove: Callable[[], Awaitable[None]] | None = None,
+        replaces: str = "",
+        **request: Unpack[SignInRequest],
+    ) -> TokenSet:
+        """A new session for the right name and password.
+
+        `prove` checks whatever else the caller has to prove, and may raise. It is
+        called after the password has been checked, because it writes: only a person
+        who can sign in may cause a write. Raises as `check_password` and `begin`.
+        """
+        address = request.get("address", "")
+        authenticated = await self.check_password(name, password, address=address)
+        if prove is not None:
+            await prove()
+        return await self.begin(authenticated, options, replaces=replaces, **request)
+
+    async def begin(
+        self,
+        authenticated: Authenticated,
+        options: SessionOptions,
+        *,
+        replaces: str = "",
+        **request: Unpack[SignInRequest],
+    ) -> TokenSet:
+        """A new session for a user who has just been authenticated.
+
+        `replaces` is the refresh token of a cookie, whose session ends: the browser
+        forgets it with its cookie, so it must not live on unseen. Raises
+        InvalidCredentials and InvalidClient if user or client have changed meanwhile,
+        Overloaded, StoreUnavailable. Whatever it raises, the new session has ended.
+        """
+        grant = await self._sessions.start(authenticated, options, **request)
+        address = request.get("address", "")
+        async with self._sessions.taken_back_on_failure(grant.session.id, address):
+            await self._users.look_again(authenticated)
+            if not await self._clients.is_enabled(options.client_id):
+                raise InvalidClient
+            old = await self._sessions.session_of(replaces) if replaces else None
+            if old is not None and old.cookie:
+                by = By(Actor.USER, address)
+                await self._sessions.end_one(old.id, EndReason.SIGNED_IN_AGAIN, by=by)
+        return grant
