@@ -1,6 +1,6 @@
 """What a sign-in that does not succeed leaves behind: no session, and no count.
 
-On every way in: Watchword's accounts, an app's own users, and the endpoint's own look.
+On every way in: by Watchword's accounts, and by an app's own users.
 """
 
 from __future__ import annotations
@@ -192,12 +192,11 @@ async def test_a_store_that_is_away_at_that_moment_too_is_asked_again(
     assert (failures, await way.alive()) == ([], [])
 
 
-@pytest.mark.parametrize("way", ["accounts"], indirect=True)
 @pytest.mark.parametrize("step", ["the client", "the old cookie", "its session"])
-async def test_what_fails_in_the_endpoint_ends_the_session(
+async def test_what_fails_after_the_beginning_ends_the_session(
     way: Way, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """The endpoint looks at the client, and ends the session of an old cookie."""
+    """The door looks at the client again, and ends the session of an old cookie."""
     engine, client = way.api.engine, way.api.client
     body = {"username": "alice", "password": PASSWORD, "transport": "cookie"}
     headers = {"X-Requested-With": "test", "Origin": "https://auth.example"}

@@ -19,6 +19,7 @@ from watchword.core.actor import EndReason
 from watchword.core.limits import THROTTLE_ADDRESS_BURST, THROTTLE_NAME_BURST
 from watchword.errors import Throttled
 from watchword.ports.audit import EventType
+from watchword.sign_in import own_users
 from watchword.sign_in.own_users import Authenticate, account_id_of
 from watchword.testing import ManualClock
 
@@ -155,10 +156,15 @@ async def test_a_user_who_is_disabled_loses_every_session(
         assert code_of(await api.try_login(NAME, RIGHT)) == "invalid_credentials"
 
 
+@pytest.mark.parametrize("others", [0, 3])
 async def test_a_sign_in_under_way_does_not_outlive_the_user(
-    shop: Shop, tmp_path: Path
+    shop: Shop, tmp_path: Path, others: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The check says yes, the app disables the user, and then the session starts."""
+    """The check says yes, the app disables the user, and then the session starts.
+
+    Also where the app has ended more users since then than are remembered.
+    """
+    monkeypatch.setattr(own_users, "_ENDS_KEPT", 2)
     at_the_check, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow(given: Credentials) -> Subject | None:
@@ -171,7 +177,8 @@ async def test_a_sign_in_under_way_does_not_outlive_the_user(
         signing_in = asyncio.create_task(api.try_login(NAME, RIGHT))
         await at_the_check.wait()
         assert api.engine.subjects is not None
-        await api.engine.subjects.end_all(7, EndReason.ENDED_BY_APP)
+        for subject in (7, *range(100, 100 + others)):
+            await api.engine.subjects.end_all(subject, EndReason.ENDED_BY_APP)
         go_on.set()
         assert code_of(await signing_in) == "invalid_credentials"
         assert await api.engine.sessions.list_of_account(account_id_of(7)) == []

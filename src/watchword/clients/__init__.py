@@ -6,7 +6,7 @@ confidential client proves that it has its secret. It may then have tokens of it
 `feed`).
 
 rules            what a client may be, and the client that is built in
-authentication   a client's secret: how it is made, and who has it
+authentication   a client's secret: how it is made, and whether a caller has it
 registry         clients: added, changed, listed
 tokens           the access tokens of a client's own
 """

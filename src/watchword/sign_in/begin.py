@@ -9,8 +9,9 @@ ends that session if either has changed.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol, Unpack
+from typing import Unpack
 
+from watchword.accounts.registry import Accounts
 from watchword.clients.registry import Clients
 from watchword.core.actor import Actor, By, EndReason
 from watchword.core.session import (
@@ -21,32 +22,22 @@ from watchword.core.session import (
 )
 from watchword.errors import InvalidClient
 from watchword.sessions import Sessions
-
-
-class Passwords(Protocol):
-    """A way in by name and password: of accounts, or of an app's own users."""
-
-    async def authenticate(
-        self, name: str, password: str, *, address: str = ""
-    ) -> Authenticated:
-        """The user of that name. Raises InvalidCredentials without saying why."""
-
-
-class Users(Protocol):
-    """The users that can sign in: accounts, or an app's own."""
-
-    async def look_again(self, authenticated: Authenticated) -> None:
-        """Raises InvalidCredentials if the user's epoch is a later one by now."""
+from watchword.sign_in.own_users import Subjects
+from watchword.sign_in.password import AccountPasswords
 
 
 class SignIn:
-    """The front door: every session of a user begins here."""
+    """The front door: every session of a user begins here.
+
+    `users` are Watchword's accounts or an app's own users, and `passwords` is their way
+    in by name and password.
+    """
 
     def __init__(
         self,
         *,
-        passwords: Passwords,
-        users: Users,
+        passwords: AccountPasswords | Subjects,
+        users: Accounts | Subjects,
         clients: Clients,
         sessions: Sessions,
     ) -> None:
@@ -80,7 +71,8 @@ class SignIn:
 
         `prove` checks whatever else the caller has to prove, and may raise. It is
         called after the password has been checked, because it writes: only a person
-        who can sign in may cause a write. Raises as `check_password` and `begin`.
+        who can sign in may cause a write. For `replaces` and `request` see `begin`.
+        Raises as `check_password` and `begin`.
         """
         address = request.get("address", "")
         authenticated = await self.check_password(name, password, address=address)
@@ -98,14 +90,16 @@ class SignIn:
     ) -> TokenSet:
         """A new session for a user who has just been authenticated.
 
-        `replaces` is the refresh token of a cookie, whose session ends: the browser
-        forgets it with its cookie, so it must not live on unseen. Raises
-        InvalidCredentials and InvalidClient if user or client have changed meanwhile,
-        Overloaded, StoreUnavailable. Whatever it raises, the new session has ended.
+        `request` has `requested` (what the first access token is for), `address` and
+        `user_agent`; each may be left out. `replaces` is the refresh token of a cookie:
+        its session ends, because the browser forgets it with the cookie, and it must
+        not live on unseen. Raises InvalidCredentials if the user has changed meanwhile,
+        InvalidClient if the client has, Overloaded, StoreUnavailable. Whatever is
+        raised, the new session is ended.
         """
-        grant = await self._sessions.start(authenticated, options, **request)
+        tokens = await self._sessions.start(authenticated, options, **request)
         address = request.get("address", "")
-        async with self._sessions.taken_back_on_failure(grant.session.id, address):
+        async with self._sessions.taken_back_on_failure(tokens.session.id, address):
             await self._users.look_again(authenticated)
             if not await self._clients.is_enabled(options.client_id):
                 raise InvalidClient
@@ -113,4 +107,4 @@ class SignIn:
             if old is not None and old.cookie:
                 by = By(Actor.USER, address)
                 await self._sessions.end_one(old.id, EndReason.SIGNED_IN_AGAIN, by=by)
-        return grant
+        return tokens

@@ -70,9 +70,9 @@ class LoginAs:
             )
         return self._aside.run(self._sign_in(user, roles, wanted))
 
-    def log_out(self, who: SignedIn) -> None:
+    def log_out(self, user: SignedIn) -> None:
         """End the session. Its tokens are refused from now on."""
-        session_id = uuid.UUID(who.session_id).bytes
+        session_id = uuid.UUID(user.session_id).bytes
         sessions = self._watchword.sessions
         by = By(Actor.USER)
         self._aside.run(sessions.end_one(session_id, EndReason.LOGOUT, by=by))

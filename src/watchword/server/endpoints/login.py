@@ -94,7 +94,7 @@ async def login(request: Request) -> Response:
     if client.secret_hash is None:
         options = msgspec.structs.replace(options, jkt=jkt)
     engine = engine_of(request)
-    grant = await engine.sign_in.by_password(
+    tokens = await engine.sign_in.by_password(
         body.username,
         body.password,
         options,
@@ -104,8 +104,8 @@ async def login(request: Request) -> Response:
         address=client_address(request),
         user_agent=user_agent(request),
     )
-    headers = [(b"set-cookie", set_cookie(grant).encode())] if options.cookie else []
-    return JSON(tokens_of(grant), headers=headers)
+    headers = [(b"set-cookie", set_cookie(tokens).encode())] if options.cookie else []
+    return JSON(tokens_of(tokens), headers=headers)
 
 
 def _session_options(request: Request, body: Login, client: Client) -> SessionOptions:
