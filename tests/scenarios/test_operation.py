@@ -301,7 +301,7 @@ async def test_s49_the_account_changes_between_check_and_swap(
     """The refresh was judged while the account was fine; no token comes of it."""
     tokens = await api.login()
     engine, faulty = api.engine, Faulty(api.engine.store)
-    engine.sessions._refreshes._store = faulty  # stands before it
+    engine.sessions._refreshes._sessions = faulty  # stands before it
     reached, go_on = faulty.stop_before("swap")
     refreshing = asyncio.create_task(api.refresh(tokens["refreshToken"], key()))
     await reached.wait()

@@ -8,7 +8,7 @@ still has the version that it was made from.
 from __future__ import annotations
 
 import uuid
-from typing import Final, Self, TypedDict
+from typing import Final, Self
 
 import msgspec
 
@@ -99,19 +99,6 @@ class RequestedToken(msgspec.Struct, frozen=True):
 
 
 EVERYTHING: Final = RequestedToken()
-
-
-class SignInRequest(TypedDict, total=False):
-    """The arguments that a sign-in passes on to the start of its session."""
-
-    requested: RequestedToken
-    """What the first access token is for: everything where it is left out."""
-
-    address: str
-    """The network address of the request."""
-
-    user_agent: str
-    """The program of the user, for the list of sessions."""
 
 
 class Session(msgspec.Struct, frozen=True):

@@ -85,14 +85,14 @@ class Refresher:
         claims_hook: ClaimsHook | None,
         proofs: Proofs | None,
     ) -> None:
-        self._store = sessions
+        self._sessions = sessions
         self._token_issuer = token_issuer
         self._revocations = revocations
         self._policy = policy
         self._clock = clock
         self._claims_hook = claims_hook
         self._proofs = proofs
-        self._retries = Retries(audit)
+        self._retries = Retries(audit.record)
         self._batcher: Batcher[_Attempt, _Outcome] = Batcher(
             self._refresh_batch, parted=sessions.is_remote
         )
@@ -155,7 +155,7 @@ class Refresher:
             now = self._clock()
             try:
                 ids = [attempts[place].presented.session_id for place in waiting]
-                rows = await outcomes_of(self._store.load(ids))
+                rows = await outcomes_of(self._sessions.load(ids))
                 plans = {
                     place: self._plan(attempts[place], row, now)
                     for place, row in zip(waiting, rows, strict=True)
@@ -210,7 +210,7 @@ class Refresher:
         # After a fault it is not known whether the changes were written. Each attempt
         # is judged again, and finds its own rotation if it was.
         try:
-            swapped = await outcomes_of(self._store.swap(list(changing.values())))
+            swapped = await outcomes_of(self._sessions.swap(list(changing.values())))
         except StoreUnavailable as fault:
             swapped = [fault] * len(changing)
         missed = set()
@@ -296,7 +296,7 @@ class Refresher:
         They are asked for before the batch, so that no other refresh waits for them.
         The hook may be slow, so it is called only for a token that would be honoured.
         """
-        (row,) = await self._store.load([presented.session_id])
+        (row,) = await self._sessions.load([presented.session_id])
         verdict = judge(row, presented, self._policy, self._clock())
         if row is None or isinstance(verdict, Refuse | End):
             return NONE

@@ -14,12 +14,12 @@ from typing import Final
 
 import msgspec
 
-from watchword.audit import AuditLimit
+from watchword.audit import AuditLimit, Record
 from watchword.core import limits
 from watchword.core.session import Session
 from watchword.core.throttle import Cost, take
 from watchword.errors import Throttled
-from watchword.ports.audit import AuditLog, Event, EventType
+from watchword.ports.audit import Event, EventType
 
 _RATE: Final = Cost(
     "retries", limits.RETRIES_PER_MINUTE, limits.MINUTE // limits.RETRIES_PER_MINUTE
@@ -36,10 +36,10 @@ class _Seen(msgspec.Struct):
 
 
 class Retries:
-    """Counts retries by session."""
+    """Counts retries by session. `record` writes an audit event."""
 
-    def __init__(self, audit: AuditLog) -> None:
-        self._events = AuditLimit(audit.record)
+    def __init__(self, record: Record) -> None:
+        self._events = AuditLimit(record)
         self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
         self._recording: set[asyncio.Task[None]] = set()
 

@@ -9,21 +9,34 @@ ends that session if either has changed.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Unpack
+from typing import TypedDict, Unpack
 
 from watchword.accounts.registry import Accounts
 from watchword.clients.registry import Clients
 from watchword.core.actor import Actor, By, EndReason
 from watchword.core.session import (
     Authenticated,
+    RequestedToken,
     SessionOptions,
-    SignInRequest,
     TokenSet,
 )
 from watchword.errors import InvalidClient
 from watchword.sessions import Sessions
 from watchword.sign_in.own_users import Subjects
 from watchword.sign_in.password import AccountPasswords
+
+
+class SignInRequest(TypedDict, total=False):
+    """What a request says of the session, besides its options: see `Sessions.start`."""
+
+    requested: RequestedToken
+    """What the first access token is for: everything where it is left out."""
+
+    address: str
+    """The network address of the request."""
+
+    user_agent: str
+    """The program of the user, for the list of sessions."""
 
 
 class SignIn:
