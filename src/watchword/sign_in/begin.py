@@ -101,7 +101,7 @@ class SignIn:
         replaces: str = "",
         **request: Unpack[SignInRequest],
     ) -> TokenSet:
-        """A new session for a user who has just been authenticated.
+        """A new session for a user, as a way in has just authenticated it.
 
         `request` has `requested` (what the first access token is for), `address` and
         `user_agent`; each may be left out. `replaces` is the refresh token of a cookie:

@@ -37,7 +37,7 @@ from watchword.sign_in.attempts import Attempts
 
 _ID_BITS: Final = 128
 # Checks under way at once. One more would wait too long: it is told to come back.
-CHECKS_MAX: Final = 256
+_CHECKS_MAX: Final = 256
 # More ends than come between the beginning of an attempt and its session.
 _ENDS_KEPT: Final = 10_000
 _log = logging.getLogger("watchword.sign_in")
@@ -80,8 +80,8 @@ counted.
 class Subjects:
     """Signs in the users that the app's own check accepts.
 
-    The epoch of a user is how many ends of all sessions of a user, whichever it was,
-    this process had seen when the attempt began.
+    The epoch of a user is the number of calls of `end_all`, for any user, that this
+    process had seen when the attempt began.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Subjects:
         Raises InvalidCredentials, InvalidRequest, Throttled, Overloaded,
         StoreUnavailable.
         """
-        if self._checks >= CHECKS_MAX:
+        if self._checks >= _CHECKS_MAX:
             raise Overloaded
         # The app may accept the user just before it ends the user's sessions, after a
         # change of password, say. So the epoch is read before the check.
@@ -182,10 +182,10 @@ class Subjects:
 
 
 class _Ends:
-    """When each user's sessions were last all ended: the number of that end.
+    """Counts the ends of all of a user's sessions, and knows each user's last one.
 
-    Only the latest ends of many are kept. A user whose last end is not known may have
-    had it as late as the latest one that was forgotten.
+    Only the users of the latest ends are kept. For any other user the answer is the
+    latest end that was forgotten, so that a sign-in is refused rather than missed.
     """
 
     def __init__(self) -> None:
@@ -194,7 +194,7 @@ class _Ends:
         self._forgotten = 0
 
     def note(self, account_id: bytes) -> None:
-        """All sessions of that user are ended now."""
+        """Count an end of all sessions of that user."""
         self.count += 1
         self._last[account_id] = self.count
         self._last.move_to_end(account_id)
