@@ -25,7 +25,7 @@ from bench.load import USER_AGENT
 from watchword.clocks import system_clock
 from watchword.core.limits import DAY, SECRET_BYTES
 from watchword.core.refresh_token import RefreshTokens, hash_of
-from watchword.core.session import STRICT, Session, SessionOptions
+from watchword.core.session import STRICT, Authenticated, Session, SessionOptions
 from watchword.keys.vault import derive
 from watchword.stores.redis.address import address_of
 from watchword.stores.redis.keys import Keys, bucket_of
@@ -50,9 +50,9 @@ def sessions(count: int) -> Iterator[Session]:
     """That many valid sessions, in order of id, signed in over the last days."""
     begin = system_clock() - SIGNED_IN_WITHIN
     for number in range(count):
+        now = begin + SIGNED_IN_WITHIN * number // count
         yield Session.started(
-            os.urandom(16),
-            ("admin",),
+            Authenticated.by_password(os.urandom(16), ("admin",), at=now),
             _TERMS,
             STRICT,
             randomness=os.urandom(10),
@@ -60,7 +60,7 @@ def sessions(count: int) -> Iterator[Session]:
             retry_hash=os.urandom(32),
             address="127.0.0.1",
             user_agent=USER_AGENT.decode(),
-            now=begin + SIGNED_IN_WITHIN * number // count,
+            now=now,
         )
 
 

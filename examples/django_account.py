@@ -32,7 +32,7 @@ def change_password(request: HttpRequest) -> JsonResponse:
     account = auth.call(auth.accounts.get_by_subject, session.sub)
     old, new = request.POST.get("old", ""), request.POST.get("new", "")
     address = request.META.get("REMOTE_ADDR", "")
-    auth.call(auth.accounts.authenticate, account.name, old, address=address)
+    auth.call(auth.sign_in.check_password, account.name, old, address=address)
     keep = session.sid
     ended = auth.call(auth.accounts.set_password, account.id, new, keep_session=keep)
     return JsonResponse(ended, safe=False)

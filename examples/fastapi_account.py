@@ -30,7 +30,7 @@ async def change_password(
 ) -> int:
     account = await auth.accounts.get_by_subject(session.sub)
     address = request.client.host if request.client else ""
-    await auth.accounts.authenticate(account.name, old, address=address)
+    await auth.sign_in.check_password(account.name, old, address=address)
     return await auth.accounts.set_password(account.id, new, keep_session=session.sid)
 
 

@@ -213,7 +213,7 @@ def signed_in(database: str, name: str, password: str) -> int:
         settings = load_settings(database_url=database, data=".")
         async with open_watchword(settings, background=False) as watchword:
             terms = SessionOptions(client_id="first-party")
-            grant = await watchword.accounts.sign_in(name, password, terms)
+            grant = await watchword.sign_in.by_password(name, password, terms)
             return uuid.UUID(bytes=grant.session.account_id).int
 
     return asyncio.run(run())

@@ -15,7 +15,7 @@ import pytest
 from tests.cli.terminal import OTHER_PASSWORD, PASSWORD, Terminal
 from tests.scenarios.api import BASE, LocalApi, bearer, local_api, settings_for
 from watchword.cli import common as running
-from watchword.core.actor import APP, Actor, By
+from watchword.core.actor import APP, Actor, By, EndReason
 from watchword.core.limits import DAY, KEY_ROTATION
 from watchword.core.session import SessionOptions
 from watchword.ports.audit import Event, EventType
@@ -108,22 +108,28 @@ async def test_a_new_sign_in_over_an_old_cookie_is_the_users(tmp_path: Path) -> 
 
 
 async def test_what_an_app_does_is_the_apps_unless_it_says_who(tmp_path: Path) -> None:
-    """Every verb that changes an account, a client or the keys, and what it ends."""
+    """Every verb that changes an account, a session, a client or the keys."""
     async with local_api(settings_for(tmp_path, "memory"), ManualClock()) as api:
         engine = api.engine
         for given in (None, By(Actor.USER, "192.0.2.7")):
             named: dict[str, Any] = {} if given is None else {"by": given}
             before = await engine.stores.audit.last()
-            await engine.accounts.register("bob", PASSWORD, **named)
+            bob = (await engine.accounts.register("bob", PASSWORD, **named)).id
+            await engine.sign_in.by_password("bob", PASSWORD, TERMS)
+            tokens = await engine.sign_in.by_password("bob", PASSWORD, TERMS)
+            ended = EndReason.ENDED_BY_APP
+            await engine.sessions.end_one(tokens.session.id, ended, **named)
+            await engine.sessions.end_all(bob, ended, **named)
             for verb in ("enable", "disable"):
-                await engine.accounts.sign_in("bob", PASSWORD, TERMS, address="")
-                await getattr(engine.accounts, verb)("bob", **named)
-            await engine.accounts.set_roles("bob", ["clerk"], **named)
-            await engine.accounts.set_password("bob", OTHER_PASSWORD, **named)
-            await engine.accounts.delete("bob", **named)
+                await engine.sign_in.by_password("bob", PASSWORD, TERMS, address="")
+                await getattr(engine.accounts, verb)(bob, **named)
+            await engine.accounts.set_roles(bob, ["clerk"], **named)
+            await engine.accounts.set_password(bob, OTHER_PASSWORD, **named)
+            await engine.accounts.delete(bob, **named)
             name = "one" if given is None else "two"
             await engine.clients.add(name, confidential=True, **named)
             await engine.clients.rotate_secret(name, **named)
+            await engine.clients.update(name, grace=0, **named)
             await engine.clients.disable(name, **named)
             await engine.clients.enable(name, **named)
             api.clock.advance(DAY)
@@ -183,7 +189,7 @@ def test_every_command_that_changes_something_is_the_operators(
     terminal.engine(lambda engine: engine.keys.refresh(), ago=3600)
 
     async def sign_in(engine: Any) -> None:
-        await engine.accounts.sign_in("bob", OTHER_PASSWORD, TERMS)
+        await engine.sign_in.by_password("bob", OTHER_PASSWORD, TERMS)
 
     async def newest(engine: Any) -> Any:
         return await engine.stores.audit.last()

@@ -6,9 +6,13 @@ import hashlib
 import logging
 from typing import Any
 
+import msgspec
 import pytest
 
-from watchword.clients import FIRST_PARTY, GRANTS, Clients
+from watchword.clients.authentication import ClientAuthentication
+from watchword.clients.registry import Clients
+from watchword.clients.rules import FIRST_PARTY, GrantType
+from watchword.clients.tokens import ClientTokens
 from watchword.core.actor import APP, Actor, By, EndReason
 from watchword.core.limits import (
     ACCESS_TTL_MAX,
@@ -44,6 +48,7 @@ ISSUER = "https://auth.example"
 HERE = "192.0.2.7"
 ELSEWHERE = "198.51.100.1"
 OPERATOR = By(Actor.OPERATOR, name="root")
+OURS = msgspec.structs.replace(FIRST_PARTY, scope=("profile",), grace=7 * SECOND)
 
 
 class Ended:
@@ -67,20 +72,32 @@ class World:
         self.keys = KeyRing(
             stores.keys, [b"s" * 32], "ES256", clock, SeededEntropy("keys")
         )
-        self.clients = self.process("one")
+        self.authentication = self.process()
+        sessions: Any = self.sessions
+        self.clients = Clients(
+            clients=stores.clients,
+            sessions=sessions,
+            authentication=self.authentication,
+            first_party=OURS,
+            clock=clock,
+            entropy=SeededEntropy("secrets"),
+        )
+        self.tokens = ClientTokens(
+            keys=self.keys,
+            policy=Policy(),
+            issuer=ISSUER,
+            clock=clock,
+            entropy=SeededEntropy("tokens"),
+        )
 
-    def process(self, seed: str) -> Clients:
-        return Clients(
+    def process(self) -> ClientAuthentication:
+        """What a process of its own knows of the clients."""
+        return ClientAuthentication(
             clients=self.stores.clients,
             throttle=self.stores.throttle,
             audit=self.stores.audit,
-            sessions=self.sessions,
-            keys=self.keys,
-            policy=Policy(grace=7 * SECOND),
-            issuer=ISSUER,
+            first_party=OURS,
             clock=self.clock,
-            entropy=SeededEntropy(seed),
-            first_party_scope=("profile",),
         )
 
     async def confidential(
@@ -94,7 +111,7 @@ class World:
         self, client_id: str, secret: str | None = "wrong", address: str = HERE
     ) -> WatchwordError:
         with pytest.raises((InvalidClient, Throttled)) as caught:
-            await self.clients.authenticate(client_id, secret, address=address)
+            await self.authentication.authenticate(client_id, secret, address=address)
         return caught.value
 
     async def events(self, kind: EventType) -> list[Event]:
@@ -129,7 +146,7 @@ async def test_a_secret_is_shown_once_and_only_its_hash_is_kept(world: World) ->
     ("options", "grants"),
     [
         ({"confidential": False}, ("refresh_token",)),
-        ({"confidential": True}, GRANTS),
+        ({"confidential": True}, tuple(GrantType)),
         ({"confidential": True, "rights": ["introspect"]}, ()),
         (
             {"confidential": True, "rights": ["feed"], "grants": ["refresh_token"]},
@@ -201,7 +218,7 @@ async def test_what_a_client_may_be(world: World) -> None:
 async def test_a_client_is_who_proves_its_secret(world: World) -> None:
     client, secret = await world.confidential()
     public, _ = await world.clients.add("web", confidential=False)
-    authenticate = world.clients.authenticate
+    authenticate = world.authentication.authenticate
     for _ in range(2):  # known by then
         assert await authenticate("app", secret, address=HERE) == client
         assert await authenticate("web", None, address=HERE) == public
@@ -242,7 +259,7 @@ async def test_the_first_party_client_needs_no_store(
         raise StoreUnavailable
 
     monkeypatch.setattr(world.stores.clients, "load", down)
-    found = await world.clients.authenticate("first-party", None, address=HERE)
+    found = await world.authentication.authenticate("first-party", None, address=HERE)
     assert found == await world.clients.get("first-party")
     assert (found.id, found.scope) == (FIRST_PARTY.id, ("profile",))
     assert (found.grace, found.grants) == (7 * SECOND, ("refresh_token",))
@@ -259,7 +276,7 @@ async def test_a_flood_of_failures_never_locks_the_client_out(world: World) -> N
     assert isinstance(await world.refused("other"), Throttled)  # the same address
     assert isinstance(await world.refused("other", address=ELSEWHERE), InvalidClient)
     for address in (HERE, ELSEWHERE):
-        await world.clients.authenticate("app", secret, address=address)
+        await world.authentication.authenticate("app", secret, address=address)
     world.clock.advance(THROTTLE_CLIENT_INTERVAL)
     assert isinstance(await world.refused("app"), InvalidClient)
 
@@ -292,13 +309,13 @@ async def test_a_changed_secret_works_at_once_and_the_old_one_no_more(
 ) -> None:
     """In the process that changed it; in another the old one has a second left."""
     _, old = await world.confidential()
-    other = world.process("two")
+    other = world.process()
     await other.authenticate("app", old)
     new = await world.clients.rotate_secret("app")
     await world.refused("app", old)
     await other.authenticate("app", old)
     await other.authenticate("app", new)
-    await world.clients.authenticate("app", new)
+    await world.authentication.authenticate("app", new)
     world.clock.advance(SECOND)
     with pytest.raises(InvalidClient):
         await other.authenticate("app", old)
@@ -306,7 +323,7 @@ async def test_a_changed_secret_works_at_once_and_the_old_one_no_more(
 
 async def test_a_disabled_client_is_refused_and_its_sessions_end(world: World) -> None:
     _, secret = await world.confidential()
-    other = world.process("two")
+    other = world.process()
     await other.authenticate("app", secret)
     assert await world.clients.disable("app", by=OPERATOR) == 3
     assert world.sessions.calls == [
@@ -317,7 +334,7 @@ async def test_a_disabled_client_is_refused_and_its_sessions_end(world: World) -
     with pytest.raises(InvalidClient):
         await other.authenticate("app", secret)
     await world.clients.enable("app")
-    await world.clients.authenticate("app", secret)
+    await world.authentication.authenticate("app", secret)
     changes = await world.events(EventType.CLIENT_CHANGED)
     assert [event.detail["change"] for event in changes] == ["disabled", "enabled"]
 
@@ -326,11 +343,11 @@ async def test_grace_and_dpop_can_be_changed(world: World) -> None:
     """Of a client from before there were any, too; and only what is given."""
     client, secret = await world.confidential(rights=["introspect"])
     assert (client.grace, client.checks_dpop) == (10 * SECOND, False)
-    await world.clients.authenticate("app", secret)  # known by then
+    await world.authentication.authenticate("app", secret)  # known by then
     await world.clients.update("app", checks_dpop=True)
     after = await world.clients.update("app", grace=0)
     assert (after.grace, after.checks_dpop) == (0, True)
-    assert await world.clients.authenticate("app", secret) == after
+    assert await world.authentication.authenticate("app", secret) == after
     changes = await world.events(EventType.CLIENT_CHANGED)
     assert [event.detail["change"] for event in changes] == ["checks_dpop", "grace"]
     with pytest.raises(InvalidRequest, match="60 seconds"):
@@ -369,7 +386,7 @@ async def test_a_client_gets_a_token_of_its_own(
     )
     before = await world.stores.audit.last()
     requested = RequestedToken(scope=("read",), resources=("a:two",), jkt="thumb")
-    grant = world.clients.token(client, requested)
+    grant = world.tokens.issue(client, requested)
     assert (grant.expires_in, grant.scope, grant.bound) == (300, ("read",), True)
     claims = Checker(
         issuer=ISSUER,
@@ -382,7 +399,7 @@ async def test_a_client_gets_a_token_of_its_own(
     assert (claims.sid, claims.auth_time, claims.amr) == (None, None, ())
     assert claims.cnf is not None
     assert claims.cnf.jkt == "thumb"
-    whole = world.clients.token(client, RequestedToken())
+    whole = world.tokens.issue(client, RequestedToken())
     assert (whole.scope, whole.bound) == (("read", "write"), False)
     # No durable write on this path; the log has it.
     assert await world.stores.audit.last() == before
@@ -410,4 +427,4 @@ async def test_a_client_gets_no_more_than_it_has(
 ) -> None:
     client, _ = await world.confidential(**{"scope": ["read"], **options})
     with pytest.raises(error):
-        world.clients.token(client, requested)
+        world.tokens.issue(client, requested)

@@ -1,6 +1,6 @@
 """What a sign-in that does not succeed leaves behind: no session, and no count.
 
-On every way in: Watchword's accounts, an app's own users, and the endpoint's own look.
+On every way in: by Watchword's accounts, and by an app's own users.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tests.scenarios.api import local_api as open_api
 from watchword import Credentials, Subject, background, errors
 from watchword.audit import AuditLimit
 from watchword.background import Background
+from watchword.core.actor import EndReason
 from watchword.core.limits import THROTTLE_NAME_BURST
 from watchword.core.session import Session, SessionOptions
 from watchword.errors import StoreUnavailable
@@ -45,7 +46,9 @@ class Way:
         return Subject(OWN) if given.password == PASSWORD else None
 
     async def sign_in(self, address: str = "192.0.2.1") -> Any:
-        return await self.api.engine.sign_in("alice", PASSWORD, TERMS, address=address)
+        return await self.api.engine.sign_in.by_password(
+            "alice", PASSWORD, TERMS, address=address
+        )
 
     async def alive(self) -> list[Session]:
         """The sessions of the one user there is."""
@@ -130,7 +133,7 @@ async def test_new_roles_that_cannot_be_given_end_the_session(
     create = way.stores.sessions.create
 
     async def late(session: Session, event: Any) -> None:
-        await way.api.engine.accounts.set_roles("alice", ["admin"])
+        await way.api.engine.accounts.set_roles(await way.api.id_of("alice"), ["admin"])
         monkeypatch.setattr(way.stores.sessions, "assign_roles", _away)
         await create(session, event)
 
@@ -197,12 +200,11 @@ async def test_a_store_that_is_away_at_that_moment_too_is_asked_again(
     assert (failures, await way.alive()) == ([], [])
 
 
-@pytest.mark.parametrize("way", ["accounts"], indirect=True)
 @pytest.mark.parametrize("step", ["the client", "the old cookie", "its session"])
-async def test_what_fails_in_the_endpoint_ends_the_session(
+async def test_what_fails_after_the_beginning_ends_the_session(
     way: Way, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """The endpoint looks at the client, and ends the session of an old cookie."""
+    """The door looks at the client again, and ends the session of an old cookie."""
     engine, client = way.api.engine, way.api.client
     body = {"username": "alice", "password": PASSWORD, "transport": "cookie"}
     headers = {"X-Requested-With": "test", "Origin": "https://auth.example"}
@@ -231,7 +233,7 @@ async def test_an_end_during_a_sign_in_of_an_own_user_is_by_the_system(
     async def check(given: Credentials) -> Subject | None:
         found = await way.check(given)
         assert way.api.engine.subjects is not None
-        await way.api.engine.subjects.end_all(OWN, "disabled")
+        await way.api.engine.subjects.end_all(OWN, EndReason.ENDED_BY_APP)
         return found
 
     settings = settings_for(tmp_path, "memory")

@@ -15,9 +15,11 @@ import pytest
 
 from tests.scenarios.api import BASE, LocalApi, code_of, local_api, settings_for
 from watchword import Credentials, Subject
+from watchword.core.actor import EndReason
 from watchword.core.limits import THROTTLE_ADDRESS_BURST, THROTTLE_NAME_BURST
 from watchword.errors import Throttled
 from watchword.ports.audit import EventType
+from watchword.sign_in import own_users
 from watchword.sign_in.own_users import Authenticate, account_id_of
 from watchword.testing import ManualClock
 
@@ -148,16 +150,21 @@ async def test_a_user_who_is_disabled_loses_every_session(
         first, second = [await api.login(NAME, RIGHT) for _ in range(2)]
         shop.subject = None
         assert api.engine.subjects is not None
-        assert await api.engine.subjects.end_all(OWN, "disabled") == 2
+        assert await api.engine.subjects.end_all(OWN, EndReason.ENDED_BY_APP) == 2
         for tokens in (first, second):
             assert code_of(await api.secure(tokens["accessToken"])) == "token_revoked"
         assert code_of(await api.try_login(NAME, RIGHT)) == "invalid_credentials"
 
 
+@pytest.mark.parametrize("others", [0, 3])
 async def test_a_sign_in_under_way_does_not_outlive_the_user(
-    shop: Shop, tmp_path: Path
+    shop: Shop, tmp_path: Path, others: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The check says yes, the app disables the user, and then the session starts."""
+    """The check says yes, the app disables the user, and then the session starts.
+
+    Also where the app has ended more users since then than are remembered.
+    """
+    monkeypatch.setattr(own_users, "_ENDS_KEPT", 2)
     at_the_check, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow(given: Credentials) -> Subject | None:
@@ -170,7 +177,8 @@ async def test_a_sign_in_under_way_does_not_outlive_the_user(
         signing_in = asyncio.create_task(api.try_login(NAME, RIGHT))
         await at_the_check.wait()
         assert api.engine.subjects is not None
-        await api.engine.subjects.end_all(7, "disabled")
+        for subject in (7, *range(100, 100 + others)):
+            await api.engine.subjects.end_all(subject, EndReason.ENDED_BY_APP)
         go_on.set()
         assert code_of(await signing_in) == "invalid_credentials"
         assert await api.engine.sessions.list_of_account(account_id_of(7)) == []

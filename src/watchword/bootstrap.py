@@ -13,10 +13,15 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
+import msgspec
+
 from watchword.accounts.registry import Accounts
 from watchword.background import Background
 from watchword.batching import Batcher
-from watchword.clients import Clients
+from watchword.clients.authentication import ClientAuthentication
+from watchword.clients.registry import Clients
+from watchword.clients.rules import FIRST_PARTY
+from watchword.clients.tokens import ClientTokens
 from watchword.clocks import Clock, Entropy, monotonic, system_clock
 from watchword.config import Settings
 from watchword.core import limits
@@ -35,7 +40,10 @@ from watchword.secret_files import check_secret_files
 from watchword.server_secret import lacking_secret, open_secrets
 from watchword.sessions import Sessions
 from watchword.sessions.claims_hook import ClaimsHook
+from watchword.sign_in.attempts import Attempts
+from watchword.sign_in.begin import SignIn
 from watchword.sign_in.own_users import Authenticate, Subjects
+from watchword.sign_in.password import AccountPasswords
 from watchword.stores import open_stores
 from watchword.stores.health import Health
 from watchword.tokens.dpop import Nonces, Proofs, Signed, Work
@@ -93,12 +101,16 @@ class Watchword:
             claims_hook=claims_hook,
             proofs=self.proofs,
         )
-        self.clients = self._clients(policy, entropy)
+        self._wire_clients(policy, entropy)
         self.hasher = PasswordHasher(hashing, workers=cpus() // settings.workers or 1)
-        self.accounts = self._accounts(entropy)
-        self.subjects = authenticate and self._subjects(authenticate)
-        # An app with users of its own signs in those; otherwise accounts sign in.
-        self.sign_in = (self.subjects or self.accounts).sign_in
+        self.accounts = Accounts(
+            accounts=stores.accounts,
+            sessions=self.sessions,
+            hasher=self.hasher,
+            clock=clock,
+            entropy=entropy,
+        )
+        self._wire_sign_in(authenticate)
         self.checker = self._checker()
 
     def _health(self, monotonic: Callable[[], int], name: bytes) -> Health:
@@ -121,40 +133,55 @@ class Watchword:
             monotonic=monotonic,
         )
 
-    def _accounts(self, entropy: Entropy) -> Accounts:
-        return Accounts(
-            accounts=self.stores.accounts,
-            throttle=self.stores.throttle,
-            audit=self.stores.audit,
-            sessions=self.sessions,
-            hasher=self.hasher,
-            background=self.background,
-            clock=self.clock,
-            entropy=entropy,
+    def _wire_clients(self, policy: Policy, entropy: Entropy) -> None:
+        first_party = msgspec.structs.replace(
+            FIRST_PARTY, scope=self.settings.first_party_scope, grace=policy.grace
         )
-
-    def _clients(self, policy: Policy, entropy: Entropy) -> Clients:
-        return Clients(
+        self.client_authentication = ClientAuthentication(
             clients=self.stores.clients,
             throttle=self.stores.throttle,
             audit=self.stores.audit,
+            first_party=first_party,
+            clock=self.clock,
+        )
+        self.clients = Clients(
+            clients=self.stores.clients,
             sessions=self.sessions,
+            authentication=self.client_authentication,
+            first_party=first_party,
+            clock=self.clock,
+            entropy=entropy,
+        )
+        self.client_tokens = ClientTokens(
             keys=self.keys,
             policy=policy,
             issuer=self.issuer,
             clock=self.clock,
             entropy=entropy,
-            first_party_scope=self.settings.first_party_scope,
         )
 
-    def _subjects(self, authenticate: Authenticate) -> Subjects:
-        return Subjects(
-            authenticate,
+    def _wire_sign_in(self, authenticate: Authenticate | None) -> None:
+        attempts = Attempts(
             throttle=self.stores.throttle,
             audit=self.stores.audit,
-            sessions=self.sessions,
             background=self.background,
             clock=self.clock,
+        )
+        self.subjects = authenticate and Subjects(
+            authenticate, attempts=attempts, sessions=self.sessions, clock=self.clock
+        )
+        # An app with users of its own signs in those; otherwise accounts sign in.
+        self.sign_in = SignIn(
+            passwords=self.subjects
+            or AccountPasswords(
+                accounts=self.stores.accounts,
+                attempts=attempts,
+                hasher=self.hasher,
+                clock=self.clock,
+            ),
+            users=self.subjects or self.accounts,
+            clients=self.clients,
+            sessions=self.sessions,
         )
 
     def _checker(self) -> Checker:
@@ -170,7 +197,7 @@ class Watchword:
     def issue_as(self, issuer: str) -> None:
         """Use that issuer from now on, for an app that learns where it is served."""
         self.settings = self.settings.model_copy(update={"issuer": issuer})
-        self.issuer = self.clients.issuer = self.checker.issuer = issuer
+        self.issuer = self.client_tokens.issuer = self.checker.issuer = issuer
         self.sessions.issue_as(issuer)
 
     async def start(self, *, reseal: bool) -> None:

@@ -252,12 +252,12 @@ async def test_cve_2024_22513_a_disabled_account_has_nothing(
 ) -> None:
     async with serve(on) as api:
         grants = [await api.login(), await api.login()]
-        await api.engine.accounts.disable("alice")
+        await api.engine.accounts.disable(await api.id_of("alice"))
         for grant in grants:
             await dead(api, grant)
         refused = await api.try_login("alice", PASSWORD)
         assert code_of(refused) == "invalid_credentials"
-        await api.engine.accounts.enable("alice")
+        await api.engine.accounts.enable(await api.id_of("alice"))
         for grant in grants:
             await dead(api, grant)
         assert (await api.try_login("alice", PASSWORD)).status_code == 200
@@ -267,7 +267,9 @@ async def test_cve_2026_27575_a_new_password_ends_the_old_sessions(
     api: LocalApi,
 ) -> None:
     grants = [await api.login(), await api.login()]
-    await api.engine.accounts.set_password("alice", "another horse staple battery 7")
+    await api.engine.accounts.set_password(
+        await api.id_of("alice"), "another horse staple battery 7"
+    )
     for grant in grants:
         await dead(api, grant)
     assert (await api.try_login("alice", PASSWORD)).status_code == 401
@@ -279,7 +281,7 @@ async def test_ghsa_2vg6_77g8_24mp_tokens_die_with_the_account_for_good(
 ) -> None:
     async with serve(on) as api:
         grant = await api.login()
-        await api.engine.accounts.delete("alice")
+        await api.engine.accounts.delete(await api.id_of("alice"))
         await dead(api, grant)
         await api.engine.accounts.register("alice", PASSWORD)
         await dead(api, grant)
@@ -289,7 +291,7 @@ async def test_cve_2025_65431_a_name_that_is_used_again_is_another_subject(
     api: LocalApi,
 ) -> None:
     before = (await api.secure((await api.login())["accessToken"])).json()["subject"]
-    await api.engine.accounts.delete("alice")
+    await api.engine.accounts.delete(await api.id_of("alice"))
     await api.engine.accounts.register("alice", PASSWORD)
     after = (await api.secure((await api.login())["accessToken"])).json()["subject"]
     assert before != after

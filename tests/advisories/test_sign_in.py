@@ -10,9 +10,10 @@ import pytest
 
 from tests.advisories.conftest import Serve
 from tests.scenarios.api import BASE, PASSWORD, LocalApi, code_of
-from watchword.accounts.registry import normalise_name, throttle_costs
+from watchword.accounts.names import normalise_name
 from watchword.core import limits
 from watchword.errors import InvalidRequest, NameTaken
+from watchword.sign_in.attempts import throttle_costs
 
 LONG = "a long common beginning of more than seventy-two bytes, as bcrypt would cut it"
 
@@ -65,14 +66,14 @@ async def test_cve_2026_22746_every_refusal_costs_one_hash(
     """An over-long password too (CVE-2025-22234): no early way out to be timed."""
     await api.engine.accounts.register("known", PASSWORD)
     await api.engine.accounts.register("disabled", PASSWORD)
-    await api.engine.accounts.disable("disabled")
+    await api.engine.accounts.disable(await api.id_of("disabled"))
     assert (await login(api, who, password)).status_code == 401
     assert len(hashes) == 1
 
 
 async def test_cve_2026_23511_every_refusal_looks_the_same(api: LocalApi) -> None:
     await api.engine.accounts.register("disabled", PASSWORD)
-    await api.engine.accounts.disable("disabled")
+    await api.engine.accounts.disable(await api.id_of("disabled"))
     answers = [
         await login(api, name, password)
         for name in ("alice", "unknown", "disabled", "ALICE", "a" * 254)
@@ -99,7 +100,7 @@ async def test_cve_2025_54998_all_spellings_share_one_counter(
     api: LocalApi, *, exists: bool
 ) -> None:
     if not exists:
-        await api.engine.accounts.delete("alice")
+        await api.engine.accounts.delete(await api.id_of("alice"))
     spelled = itertools.cycle(SPELLINGS)
     for _ in range(limits.THROTTLE_NAME_BURST):
         assert (await login(api, next(spelled), "wrong")).status_code == 401

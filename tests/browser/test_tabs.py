@@ -15,6 +15,7 @@ import pytest
 from tests.browser.conftest import SECURE, Tab, Visitor
 from tests.browser.serving import REFRESH, Fault
 from tests.patience import until
+from watchword.core.actor import EndReason
 from watchword.core.limits import ACCESS_TTL, HOUR
 
 MODES = pytest.mark.parametrize("mode", ["cookie", "bearer"])
@@ -145,7 +146,9 @@ def test_the_end_of_a_session_reaches_all_tabs(visitor: Visitor) -> None:
         tab.wait_for("refreshed")
         assert tab.call() == 200
     account = visitor.site.run(visitor.site.engine.accounts.get("alice"))
-    visitor.site.run(visitor.site.engine.sessions.end_all(account.id, ""))
+    visitor.site.run(
+        visitor.site.engine.sessions.end_all(account.id, EndReason.ENDED_BY_APP)
+    )
     assert tabs[0].call() == "session_revoked"
     for tab in tabs:
         tab.wait_for("session_revoked")

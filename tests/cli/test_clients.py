@@ -23,7 +23,7 @@ def there(terminal: Terminal) -> Terminal:
 def accepts(terminal: Terminal, name: str, secret: str | None) -> bool:
     async def work(watchword: Watchword) -> bool:
         try:
-            await watchword.clients.authenticate(name, secret)
+            await watchword.client_authentication.authenticate(name, secret)
         except InvalidClient:
             return False
         return True
@@ -103,7 +103,7 @@ def test_disabling_a_client_ends_its_sessions_and_no_others(there: Terminal) -> 
     async def sign_in(watchword: Watchword) -> None:
         for client_id in ("phone", "phone", "first-party"):
             terms = SessionOptions(client_id=client_id)
-            await watchword.accounts.sign_in("alice", PASSWORD, terms)
+            await watchword.sign_in.by_password("alice", PASSWORD, terms)
 
     there.engine(sign_in)
     told = there.run("clients", "disable", "phone").stdout

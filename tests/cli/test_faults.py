@@ -219,7 +219,7 @@ def test_a_piped_password_has_no_unseen_ends(terminal: Terminal, end: str) -> No
     terminal.run("user", "add", "alice", "--password-stdin", typed=typed)
 
     async def sign_in(watchword: Watchword) -> None:
-        await watchword.accounts.authenticate("alice", PASSWORD)
+        await watchword.sign_in.check_password("alice", PASSWORD)
 
     terminal.engine(sign_in)
     for blank in (f" {PASSWORD}\n", f"{PASSWORD}\t \n"):

@@ -10,12 +10,18 @@ import pytest
 
 from tests.cli.terminal import PASSWORD, Terminal
 from watchword.bootstrap import Watchword
-from watchword.core.session import RequestedToken, SessionOptions, TokenSet, as_text
+from watchword.core.session import (
+    Authenticated,
+    RequestedToken,
+    SessionOptions,
+    TokenSet,
+    as_text,
+)
 
 
 async def sign_in(watchword: Watchword) -> TokenSet:
     terms = SessionOptions(client_id="first-party")
-    return await watchword.accounts.sign_in("alice", PASSWORD, terms)
+    return await watchword.sign_in.by_password("alice", PASSWORD, terms)
 
 
 @pytest.fixture
@@ -141,7 +147,9 @@ def test_a_token_of_a_clients_own_is_told_as_such(alice: Terminal) -> None:
 
     async def token(watchword: Watchword) -> str:
         client = await watchword.clients.get("job")
-        return watchword.clients.token(client, RequestedToken(jkt="thumb")).access_token
+        return watchword.client_tokens.issue(
+            client, RequestedToken(jkt="thumb")
+        ).access_token
 
     made = alice.engine(token)
     found = look(alice, made, 0)
@@ -174,9 +182,9 @@ def test_any_session_is_judged_as_its_own_client_would_use_it(
     alice.run("clients", "add", "phone")
 
     async def work(watchword: Watchword) -> TokenSet:
-        return await watchword.accounts.sign_in(
-            "alice", PASSWORD, SessionOptions(**options)
-        )
+        account = await watchword.accounts.get("alice")
+        alice = Authenticated.by_password(account.id, at=watchword.clock())
+        return await watchword.sessions.start(alice, SessionOptions(**options))
 
     grant = alice.engine(work)
     refresh = look(alice, grant.refresh_token, 0)

@@ -19,7 +19,7 @@ from tests.servers.process import free_port
 from tests.servers.redis import single
 from watchword.bootstrap import open_watchword
 from watchword.config import load_settings
-from watchword.core.session import SessionOptions, TokenSet
+from watchword.core.session import Authenticated, SessionOptions, TokenSet
 from watchword.errors import SettingsError
 from watchword.first_start import prepare
 from watchword.ports.keys import SealedKey
@@ -231,7 +231,8 @@ def test_every_noun_works(terminal: Terminal, env: Any, *, redis: bool) -> None:
 async def signing_in(watchword: Any) -> TokenSet:
     account = await watchword.accounts.get("alice")
     terms = SessionOptions(client_id="first-party")
-    grant: TokenSet = await watchword.sessions.start(account.id, account.roles, terms)
+    alice = Authenticated.by_password(account.id, account.roles, at=watchword.clock())
+    grant: TokenSet = await watchword.sessions.start(alice, terms)
     return grant
 
 

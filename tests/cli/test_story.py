@@ -24,7 +24,7 @@ def signing_in(
     name: str, user_agent: str = "", password: str = PASSWORD
 ) -> Callable[[Watchword], Awaitable[TokenSet]]:
     async def work(watchword: Watchword) -> TokenSet:
-        return await watchword.accounts.sign_in(
+        return await watchword.sign_in.by_password(
             name,
             password,
             SessionOptions(client_id="first-party"),

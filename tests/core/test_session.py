@@ -13,6 +13,7 @@ from tests.core.test_rotation import NOW, session
 from watchword.core.limits import ACCESS_TTL_MAX, MINUTE, SECOND, USER_AGENT_MAX
 from watchword.core.session import (
     STRICT,
+    Authenticated,
     Policy,
     Session,
     SessionOptions,
@@ -85,11 +86,10 @@ def test_a_session_remembers_all_its_terms_and_a_refresh_changes_none() -> None:
         scope=("read",),
         audience=("https://api.example",),
         jkt="k",
-        amr=("pwd", "otp"),
-        acr="aal2",
         cookie=True,
     )
     fields = {name: getattr(options, name) for name in SessionOptions.__struct_fields__}
+    fields |= {"amr": ("pwd", "otp"), "acr": "aal2"}
     assert set(fields) <= set(Session.__struct_fields__)
     after = session(**fields).rotated(6, b"r" * 32, "address", STRICT, NOW)
     assert {name: getattr(after, name) for name in fields} == fields
@@ -116,8 +116,7 @@ def test_a_session_is_called_what_its_access_tokens_call_it() -> None:
 
 def started(policy: Policy = STRICT, **options: Any) -> Session:
     return Session.started(
-        b"a" * 16,
-        ("admin",),
+        Authenticated.by_password(b"a" * 16, ("admin",), at=NOW),
         SessionOptions(client_id="spa", **options),
         policy,
         randomness=bytes(10),

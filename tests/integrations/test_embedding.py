@@ -31,6 +31,7 @@ from tests.integrations.stories import (
 from tests.pages import clean_environment
 from tests.verify.proving import Prover, ath_of
 from watchword import Credentials, Subject, verify
+from watchword.core.actor import Actor, By
 from watchword.core.session import Session
 from watchword.errors import SettingsError
 from watchword.integrations.fastapi import Auth, ResourceServer
@@ -267,8 +268,13 @@ def test_our_own_users_can_be_ended_by_their_id() -> None:
     with TestClient(app_of(auth)) as client:
         account = call(client, auth.register, NAME, PASSWORD)
         access = bearer(login(client)["accessToken"])
-        assert call(client, auth.end_all, uuid.UUID(bytes=account.id)) == 1
+        user = By(Actor.USER, "192.0.2.7")
+        end_all = partial(auth.end_all, uuid.UUID(bytes=account.id), by=user)
+        assert call(client, end_all) == 1
         assert code_of(client.get("/hello", headers=access)) == "token_revoked"
+        events = call(client, auth._authenticator.engine.stores.audit.read, 0, 99)
+        assert events[-1][1].address == user.address
+        assert events[-1][1].detail["by"] == user.actor
 
 
 def test_an_error_of_ours_in_a_route_of_the_app_is_answered() -> None:

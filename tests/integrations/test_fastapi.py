@@ -93,11 +93,11 @@ def test_a_test_of_the_app_overrides_the_session() -> None:
 def test_roles_are_required() -> None:
     auth = Auth("memory:")
     with TestClient(app_with(auth)) as client:
-        call(client, auth.register, NAME, PASSWORD)
+        account = call(client, auth.register, NAME, PASSWORD)
         tokens = login(client)
         answer = client.get("/admin", headers=bearer(tokens["accessToken"]))
         assert (answer.status_code, code_of(answer)) == (403, "insufficient_role")
-        call(client, auth.accounts.set_roles, NAME, ["admin", "clerk"])
+        call(client, auth.accounts.set_roles, account.id, ["admin", "clerk"])
         body = {"refreshToken": tokens["refreshToken"]}
         tokens = client.post(f"{BASE}/refresh", json=body).json()
         answer = client.get("/admin", headers=bearer(tokens["accessToken"]))

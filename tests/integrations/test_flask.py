@@ -138,13 +138,13 @@ def test_many_threads_share_one_engine() -> None:
     with running(program) as client, ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda _: client.get("/hello"), range(16)))
         assert {code_of(answer) for answer in answers} == {"token_missing"}
-        program.auth.register(NAME, PASSWORD)
+        account = program.auth.register(NAME, PASSWORD)
         access = bearer(login(client)["accessToken"])
         answers = list(
             threads.map(lambda _: client.get("/hello", headers=access), range(64))
         )
         assert {answer.status_code for answer in answers} == {200}
-        program.auth.call(program.auth.accounts.disable, NAME)
+        program.auth.call(program.auth.accounts.disable, account.id)
         assert code_of(client.get("/hello", headers=access)) == "token_revoked"
 
 

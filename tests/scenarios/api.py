@@ -76,6 +76,10 @@ class LocalApi(Api):
         self.engine = engine
         self.clock = clock
 
+    async def id_of(self, name: str) -> bytes:
+        """The id of the account of that name."""
+        return (await self.engine.accounts.get(name)).id
+
     def at(self, address: str) -> Api:
         """The same application, called from another address."""
         return Api(_client_of(self.application, address))

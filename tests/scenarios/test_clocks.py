@@ -20,7 +20,7 @@ from watchword.bootstrap import Watchword, open_watchword
 from watchword.config import Settings
 from watchword.core.actor import APP, EndReason
 from watchword.core.limits import ACCESS_TTL, HOUR, KEY_ROTATION, MINUTE, SECOND
-from watchword.core.session import SessionOptions, TokenSet
+from watchword.core.session import Authenticated, SessionOptions, TokenSet
 from watchword.errors import TokenRevoked
 from watchword.passwords import INSECURE_FOR_TESTS
 from watchword.ports import Stores
@@ -175,7 +175,8 @@ async def test_a_clock_set_ahead_and_back_revives_no_session(
     here, settings = ManualClock(0), settings_for(tmp_path, kind)
     async with opened(settings, clock, "one", here) as swept:
         options = SessionOptions(client_id="first-party")
-        grant = await swept.sessions.start(bytes(16), (), options)
+        user = Authenticated.by_password(bytes(16), at=clock())
+        grant = await swept.sessions.start(user, options)
         await swept.sessions.end_one(grant.session.id, EndReason.LOGOUT, by=APP)
         for hours in (1, -1):
             clock.advance(hours * HOUR + 30 * SECOND)

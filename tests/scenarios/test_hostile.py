@@ -39,7 +39,7 @@ from tests.scenarios.api import (
 from tests.scenarios.world import key
 from tests.verify.proving import Prover, ath_of
 from watchword.bootstrap import open_watchword
-from watchword.clients import Clients
+from watchword.clients.registry import Clients
 from watchword.config import Settings
 from watchword.core.limits import HOUR, SECOND
 from watchword.ports.audit import EventType

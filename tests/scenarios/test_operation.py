@@ -306,11 +306,11 @@ async def test_s49_the_account_changes_between_check_and_swap(
     refreshing = asyncio.create_task(api.refresh(tokens["refreshToken"], key()))
     await reached.wait()
     if change == "disable":
-        await engine.accounts.disable("alice")
+        await engine.accounts.disable(await api.id_of("alice"))
     elif change == "delete":
-        await engine.accounts.delete("alice")
+        await engine.accounts.delete(await api.id_of("alice"))
     else:
-        await engine.accounts.set_password("alice", PASSWORD + " new")
+        await engine.accounts.set_password(await api.id_of("alice"), PASSWORD + " new")
     go_on.set()
     answer = await refreshing
     assert (answer.status_code, code_of(answer)) == (401, "session_revoked")
@@ -320,7 +320,7 @@ async def test_s49_deleted_and_made_again_the_old_tokens_stay_dead(
     api: LocalApi,
 ) -> None:
     old = await api.login()
-    await api.engine.accounts.delete("alice")
+    await api.engine.accounts.delete(await api.id_of("alice"))
     await api.engine.accounts.register("alice", PASSWORD)
     assert code_of(await api.refresh(old["refreshToken"], key())) == "session_revoked"
     assert code_of(await api.secure(old["accessToken"])) == "token_revoked"

@@ -14,6 +14,7 @@ from tests.patience import auntil
 from tests.scenarios.api import PASSWORD, LocalApi, code_of, two_processes
 from tests.scenarios.conftest import MakeWorld
 from tests.scenarios.world import ALICE, BOB, ON_EVERY_STORE, Faulty, World, key
+from watchword.core.actor import EndReason
 from watchword.core.limits import (
     DAY,
     FEED_POLL,
@@ -199,11 +200,14 @@ async def test_s34_disable_and_password_change_are_felt_at_once(
     tokens = await api.login()
     accounts = api.engine.accounts
     if change == "disable":
-        assert await accounts.disable("alice") == 1
+        assert await accounts.disable(await api.id_of("alice")) == 1
     elif change == "delete":
-        assert await accounts.delete("alice") == 1
+        assert await accounts.delete(await api.id_of("alice")) == 1
     else:
-        assert await accounts.set_password("alice", PASSWORD + " new") == 1
+        assert (
+            await accounts.set_password(await api.id_of("alice"), PASSWORD + " new")
+            == 1
+        )
     assert code_of(await api.secure(tokens["accessToken"])) == "token_revoked"
     again = await api.refresh(tokens["refreshToken"], key())
     assert code_of(again) == "session_revoked"
@@ -224,7 +228,7 @@ async def test_s35_logout_all_with_200_refreshes_in_flight(
         for n, grant in enumerate(grants)
     ]
     await asyncio.sleep(0)
-    ended = await other.sessions.revoke(ByAccount(ALICE), "logout everywhere")
+    ended = await other.sessions.revoke(ByAccount(ALICE), EndReason.LOGOUT_EVERYWHERE)
     assert ended == 200
     outcomes = await asyncio.gather(*refreshing)
     for worker in (world, other):
@@ -358,7 +362,7 @@ async def test_s39_a_feed_that_is_cut_refuses_after_the_bound_and_recovers(
     assert world.accepts(r0) == "ok"
     world.monotonic.advance(1)
     assert world.accepts(r0) == "store_unavailable"
-    await world.sessions.revoke(ById(r0.session.id), "meanwhile")
+    await world.sessions.revoke(ById(r0.session.id), EndReason.LOGOUT)
     await world.revocations.follow()
     assert world.accepts(r0) == "token_revoked"
 

@@ -10,6 +10,7 @@ from tests.patience import auntil
 from tests.scenarios.conftest import MakeWorld
 from tests.scenarios.world import ON_EVERY_STORE, THIEF, Faulty, World, key
 from watchword.batching import SHARE_MIN
+from watchword.core.actor import EndReason
 from watchword.errors import StoreUnavailable
 from watchword.ports.audit import EventType
 
@@ -24,7 +25,7 @@ async def test_s34_it_is_known_when_it_is_told(
 
     async def end(world: World) -> None:
         if everywhere:
-            await world.sessions.end_all(r0.session.account_id, "logout")
+            await world.sessions.end_all(r0.session.account_id, EndReason.LOGOUT)
         else:
             await world.logout(r0)
 

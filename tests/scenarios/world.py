@@ -14,9 +14,17 @@ import pytest
 
 from watchword.background import Background
 from watchword.clocks import Entropy
+from watchword.core.actor import EndReason
 from watchword.core.limits import SWEEP_LIMIT
 from watchword.core.refresh_token import RefreshTokens
-from watchword.core.session import STRICT, Policy, Session, SessionOptions, TokenSet
+from watchword.core.session import (
+    STRICT,
+    Authenticated,
+    Policy,
+    Session,
+    SessionOptions,
+    TokenSet,
+)
 from watchword.errors import StoreUnavailable, WatchwordError
 from watchword.keys.ring import KeyRing
 from watchword.keys.vault import derive
@@ -170,8 +178,9 @@ class World:
     async def sign_in(
         self, account_id: bytes = ALICE, roles: tuple[str, ...] = (), **options: Any
     ) -> TokenSet:
+        user = Authenticated.by_password(account_id, roles, at=self.clock())
         requested = SessionOptions(client_id=CLIENT, **options)
-        return await self.sessions.start(account_id, roles, requested, address=VICTIM)
+        return await self.sessions.start(user, requested, address=VICTIM)
 
     async def refresh(
         self,
@@ -231,7 +240,7 @@ class World:
         return total
 
     async def logout(self, grant: TokenSet) -> int:
-        return await self.sessions.revoke(ById(grant.session.id), "logout")
+        return await self.sessions.revoke(ById(grant.session.id), EndReason.LOGOUT)
 
 
 def key(number: int = 0) -> str:

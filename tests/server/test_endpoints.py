@@ -11,7 +11,7 @@ import pytest
 
 from tests.scenarios.api import BASE, PASSWORD, LocalApi, bearer, code_of
 from watchword.core import limits
-from watchword.core.session import SessionOptions
+from watchword.core.session import Authenticated, SessionOptions
 from watchword.errors import StoreUnavailable
 from watchword.server import app as applications
 from watchword.server.app import make_app
@@ -215,10 +215,11 @@ async def test_sessions_lists_my_devices_and_ends_one(api: LocalApi) -> None:
 async def test_sessions_come_newest_first_and_page_by_page(api: LocalApi) -> None:
     """More than a page that have expired hide neither the oldest nor the newest."""
     kept = await api.login()
-    account_id = (await api.engine.accounts.get("alice")).id
+    account_id = await api.id_of("alice")
     options = SessionOptions(client_id="first-party")
+    alice = Authenticated.by_password(account_id, at=api.clock())
     for _ in range(limits.LIST_PAGE + 50):
-        await api.engine.sessions.start(account_id, (), options)
+        await api.engine.sessions.start(alice, options)
     api.clock.advance(limits.REFRESH_IDLE - 1)
     renewed = (await api.refresh(kept["refreshToken"])).json()
     api.clock.advance(1000)

@@ -431,7 +431,9 @@ async def test_a_bound_token_is_active_to_an_api_that_checks_dpop(
     engine = oauth.api.engine
     options = SessionOptions(client_id="first-party", jkt="thumbprint")
     bound = RequestedToken(jkt="thumbprint")
-    grant = await engine.sign_in("alice", PASSWORD, options, requested=bound)
+    grant = await engine.sign_in.by_password(
+        "alice", PASSWORD, options, requested=bound
+    )
     unbound = (await oauth.login())["accessToken"]
     kind = "application/token-introspection+jwt"
 

@@ -14,7 +14,7 @@ from tests.strangers.node import resource_server
 from tests.strangers.site import Site
 from tests.verify.minting import Mint, mac, nothing, private_key
 from watchword.bootstrap import Watchword
-from watchword.core.session import SessionOptions
+from watchword.core.session import Authenticated, SessionOptions
 
 AUDIENCE = "api"
 
@@ -66,7 +66,8 @@ def test_an_expired_token_is_refused(site: Site, api: Api) -> None:
     terms = SessionOptions(client_id=site.app.id)
 
     async def sign_in(watchword: Watchword) -> str:
-        grant = await watchword.sessions.start(bytes(16), (), terms)
+        user = Authenticated.by_password(bytes(16), at=watchword.clock())
+        grant = await watchword.sessions.start(user, terms)
         return grant.access_token
 
     token = site.terminal.engine(sign_in, ago=600, issuer=site.issuer)

@@ -57,7 +57,7 @@ class Stage:
         self.thrown: list[str] = []
 
     async def prepare(self) -> None:
-        await self.engine.accounts.register("bob", PASSWORD)
+        self.bob = (await self.engine.accounts.register("bob", PASSWORD)).id
         both = ("refresh_token", "client_credentials")
         # Without a grace: a spent token is reuse at once, whatever the client.
         pocket: dict[str, Any] = {"confidential": False, "scope": ["read", "write"]}

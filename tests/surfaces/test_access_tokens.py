@@ -140,7 +140,7 @@ async def test_a_token_that_has_lived_opens_nothing(stage: Stage) -> None:
     await stage.rotated(reused)
     assert (await stage.refresh(reused)).verdict() == "401 refresh_reused"
     barred = await stage.sign_in("bob")
-    await stage.engine.accounts.disable("bob")
+    await stage.engine.accounts.disable(stage.bob)
     mint, now = mint_of(stage, alive), stage.clock.now // 1000
     table = {
         "expired": (mint.with_claims(iat=now - 60, exp=now), "token_expired"),

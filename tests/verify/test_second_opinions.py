@@ -17,7 +17,7 @@ from watchword.background import Background
 from watchword.bootstrap import policy_of
 from watchword.config import Settings
 from watchword.core.refresh_token import RefreshTokens
-from watchword.core.session import SessionOptions
+from watchword.core.session import Authenticated, SessionOptions
 from watchword.keys.ring import KeyRing
 from watchword.keys.signing import SigningKey
 from watchword.keys.vault import derive
@@ -62,9 +62,11 @@ class Issuer:
         tokens = []
         for number in range(10):
             roles = ("admin",) if number % 2 else ()
-            account = number.to_bytes(16)
+            user = Authenticated.by_password(
+                number.to_bytes(16), roles, at=self.clock()
+            )
             terms = SessionOptions(client_id="first-party")
-            grant = await self.sessions.start(account, roles, terms)
+            grant = await self.sessions.start(user, terms)
             tokens.append(grant.access_token)
             grant = await self.sessions.refresh(
                 grant.refresh_token, client_id="first-party"

@@ -108,7 +108,7 @@ def _parsed(number: int, line: bytes) -> _Row:
 
     No fault repeats the line, because it has a password hash.
     """
-    from watchword.accounts.registry import normalise_name
+    from watchword.accounts.names import normalise_name
 
     try:
         row = json.loads(line.decode("utf-8-sig"))

@@ -52,7 +52,7 @@ def add(
     as_json: bool,
 ) -> None:
     """Make an account, and a store where there is none."""
-    from watchword.accounts.registry import checked_roles, normalise_name
+    from watchword.accounts.names import checked_roles, normalise_name
 
     settings = settings_of(data)
     # Checked before the password is asked for, and before anything is made.
@@ -110,10 +110,12 @@ def list_(data: Path | None, as_json: bool) -> None:
 @options
 def disable(name: str, data: Path | None, as_json: bool) -> None:
     """Let an account sign in no more, and end its sessions."""
-    count = with_engine(
-        existing(data), lambda w: w.accounts.disable(name, by=operator())
-    )
-    _told(as_json, "Disabled", name, count)
+
+    async def work(watchword: Watchword) -> int:
+        account = await watchword.accounts.get(name)
+        return await watchword.accounts.disable(account.id, by=operator())
+
+    _told(as_json, "Disabled", name, with_engine(existing(data), work))
 
 
 @user.command()
@@ -121,7 +123,12 @@ def disable(name: str, data: Path | None, as_json: bool) -> None:
 @options
 def enable(name: str, data: Path | None, as_json: bool) -> None:
     """Let an account sign in again. Its old sessions stay ended."""
-    with_engine(existing(data), lambda w: w.accounts.enable(name, by=operator()))
+
+    async def work(watchword: Watchword) -> None:
+        account = await watchword.accounts.get(name)
+        await watchword.accounts.enable(account.id, by=operator())
+
+    with_engine(existing(data), work)
     tell(as_json, f"Enabled {visible(name)}.", name=name)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Final
 
 from watchword.core import limits
@@ -11,14 +12,26 @@ from watchword.core.session import from_text
 from watchword.errors import InvalidRequest
 from watchword.ports.clients import Client
 
-REFRESH_TOKEN: Final = "refresh_token"  # noqa: S105 - a grant type
-CLIENT_CREDENTIALS: Final = "client_credentials"
-GRANTS: Final = (REFRESH_TOKEN, CLIENT_CREDENTIALS)
-INTROSPECT: Final = "introspect"
-RIGHTS: Final = (INTROSPECT, "feed")
+
+class GrantType(StrEnum):
+    """For what a client may get tokens at `/oauth/token` (RFC 6749 §1.3)."""
+
+    REFRESH_TOKEN = "refresh_token"  # noqa: S105 - a grant type
+    CLIENT_CREDENTIALS = "client_credentials"
+
+
+class Right(StrEnum):
+    """What a client may do that concerns the sessions of other clients."""
+
+    INTROSPECT = "introspect"
+    """Ask whether a token is active (RFC 7662)."""
+
+    FEED = "feed"
+    """Follow which sessions have ended."""
+
 
 FIRST_PARTY: Final = Client(
-    id="first-party", secret_hash=None, created_at=0, grants=(REFRESH_TOKEN,)
+    id="first-party", secret_hash=None, created_at=0, grants=(GrantType.REFRESH_TOKEN,)
 )
 """The client of the native login: built in, public, and not kept in any store.
 
@@ -65,20 +78,21 @@ def _faults(client: Client) -> Iterator[str]:
     if not 0 <= client.grace <= limits.GRACE_MAX:
         yield f"A grace is 0 to {limits.GRACE_MAX // limits.SECOND} seconds."
     for kind, known, given in (
-        ("grant", GRANTS, client.grants),
-        ("right", RIGHTS, client.rights),
+        ("grant", GrantType, client.grants),
+        ("right", Right, client.rights),
     ):
         if not set(given) <= set(known):
             yield f"A {kind} is one of: {', '.join(known)}."
     if client.secret_hash is None and (
-        client.rights or CLIENT_CREDENTIALS in client.grants
+        client.rights or GrantType.CLIENT_CREDENTIALS in client.grants
     ):
         yield (
             "A public client proves nothing: it may have neither rights nor the grant "
-            f"{CLIENT_CREDENTIALS}. Make it confidential."
+            f"{GrantType.CLIENT_CREDENTIALS}. Make it confidential."
         )
-    if client.checks_dpop and INTROSPECT not in client.rights:
-        yield f"Only a client with the right {INTROSPECT} can be one that checks DPoP."
+    if client.checks_dpop and Right.INTROSPECT not in client.rights:
+        right = Right.INTROSPECT
+        yield f"Only a client with the right {right} can be one that checks DPoP."
 
 
 def _too_wide(scope: tuple[str, ...], audience: tuple[str, ...]) -> Iterator[str]:

@@ -8,7 +8,7 @@ still has the version that it was made from.
 from __future__ import annotations
 
 import uuid
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
@@ -43,9 +43,35 @@ BROWSER: Final = Policy(grace=limits.BROWSER_GRACE, hold_off=limits.BROWSER_HOLD
 AAL1: Final = "aal1"
 """The `acr` of a sign-in with one factor (NIST SP 800-63B-4 §2.1)."""
 
+PASSWORD_ALONE: Final = ("pwd",)
+"""The `amr` of a sign-in with a password and nothing else (RFC 8176 §2)."""
+
+
+class Authenticated(msgspec.Struct, frozen=True):
+    """What a way in has proved: of which user, by which methods, and when (ms).
+
+    `epoch` is the user's at the beginning of the proof. It rises with each change that
+    must end the user's sessions: a session that begins after such a change is taken
+    back. `amr` are the methods (RFC 8176), `acr` is the class that they make together.
+    """
+
+    account_id: bytes
+    roles: tuple[str, ...]
+    epoch: int
+    amr: tuple[str, ...]
+    acr: str
+    at: int
+
+    @classmethod
+    def by_password(
+        cls, account_id: bytes, roles: tuple[str, ...] = (), epoch: int = 0, *, at: int
+    ) -> Self:
+        """Proved by a password alone."""
+        return cls(account_id, roles, epoch, PASSWORD_ALONE, AAL1, at)
+
 
 class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sign-in asked for, and how it was made: fixed for the session's life.
+    """What a sign-in asked for: fixed for the session's life.
 
     `access_ttl` and `grace` (ms) are the policy's where None, `audience` is the
     policy's where empty. `jkt` is the thumbprint (RFC 7638) of the key that every
@@ -58,8 +84,6 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     scope: tuple[str, ...] = ()
     audience: tuple[str, ...] = ()
     jkt: str | None = None
-    amr: tuple[str, ...] = ("pwd",)
-    acr: str = AAL1
     cookie: bool = False
 
 
@@ -80,7 +104,7 @@ EVERYTHING: Final = RequestedToken()
 class Session(msgspec.Struct, frozen=True):
     """The row of a session. Instants in milliseconds since the epoch; ids are 16 bytes.
 
-    The fields that `SessionOptions` has too are fixed at sign-in.
+    The fields that `SessionOptions` has too are fixed at sign-in, as `amr` and `acr`.
     """
 
     id: bytes
@@ -105,15 +129,14 @@ class Session(msgspec.Struct, frozen=True):
     scope: tuple[str, ...] = ()
     audience: tuple[str, ...] = ()
     jkt: str | None = None
-    amr: tuple[str, ...] = ("pwd",)
+    amr: tuple[str, ...] = PASSWORD_ALONE
     acr: str = AAL1
     cookie: bool = False
 
     @classmethod
     def started(
         cls,
-        account_id: bytes,
-        roles: tuple[str, ...],
+        authenticated: Authenticated,
         options: SessionOptions,
         policy: Policy,
         *,
@@ -128,27 +151,27 @@ class Session(msgspec.Struct, frozen=True):
         grace, hold_off = _leniency(policy, options)
         return cls(
             id=time_ordered_id(now, randomness),
-            account_id=account_id,
+            account_id=authenticated.account_id,
             client_id=options.client_id,
             secret_hash=secret_hash,
             retry_hash=retry_hash,
             generation=0,
             version=0,
-            authenticated_at=now,
+            authenticated_at=authenticated.at,
             rotated_at=now,
             idle_expires_at=now + min(policy.refresh_idle, policy.refresh_absolute),
             expires_at=now + policy.refresh_absolute,
             access_ttl=options.access_ttl or policy.access_ttl,
             grace=grace,
             hold_off=hold_off,
-            roles=roles,
+            roles=authenticated.roles,
             address=address,
             user_agent=user_agent[: limits.USER_AGENT_MAX],
             scope=options.scope,
             audience=options.audience,
             jkt=options.jkt,
-            amr=options.amr,
-            acr=options.acr,
+            amr=authenticated.amr,
+            acr=authenticated.acr,
             cookie=options.cookie,
         )
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from watchword.core.access_token import Claims
+from watchword.core.actor import APP, By
 from watchword.errors import TokenInvalid, WatchwordError
 from watchword.integrations.authenticator import Authenticator, Needs, RemoteVerifier
 from watchword.integrations.websockets import headers_of
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from watchword.ports.accounts import Account
     from watchword.sessions import Sessions
     from watchword.sessions.claims_hook import ClaimsHook
+    from watchword.sign_in.begin import SignIn
     from watchword.sign_in.own_users import Authenticate, SubjectId
 
 Scope = Mapping[str, Any]
@@ -184,21 +186,29 @@ class EmbeddedAuth(AuthBase):
         return self._authenticator.engine.accounts
 
     @property
+    def sign_in(self) -> SignIn:
+        """The front door, while the app runs: checks a password, begins a session."""
+        return self._authenticator.engine.sign_in
+
+    @property
     def sessions(self) -> Sessions:
         """The sessions, while the app runs."""
         return self._authenticator.engine.sessions
 
     async def register(
-        self, name: str, password: str, roles: Iterable[str] = ()
+        self, name: str, password: str, roles: Iterable[str] = (), *, by: By = APP
     ) -> Account:
         """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
-        return await self._authenticator.register(name, password, roles)
+        return await self._authenticator.register(name, password, roles, by=by)
 
-    async def end_all(self, subject_id: SubjectId, *, but: str | None = None) -> int:
+    async def end_all(
+        self, subject_id: SubjectId, *, but: str | None = None, by: By = APP
+    ) -> int:
         """End all sessions of a user, the app's own or ours. Returns how many.
 
         `subject_id` may be the `sub` of a token. `but` is the `sid` of a session that
         is not ended. The access tokens of ended sessions are refused too. An app that
-        disables a user or changes the password calls this once that is committed.
+        disables a user or changes the password calls this once that is committed. `by`
+        is the caller, for the audit log.
         """
-        return await self._authenticator.end_all(subject_id, but=but)
+        return await self._authenticator.end_all(subject_id, but=but, by=by)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from watchword import verify
 from watchword.core.access_token import Claims
+from watchword.core.actor import APP, By
 from watchword.errors import TokenInvalid, WatchwordError
 from watchword.integrations.authenticator import Needs, RemoteVerifier
 from watchword.integrations.environ import place_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from watchword.ports.accounts import Account
     from watchword.sessions import Sessions
     from watchword.sessions.claims_hook import ClaimsHook
+    from watchword.sign_in.begin import SignIn
     from watchword.sign_in.own_users import Authenticate, SubjectId
 
 Given = ParamSpec("Given")
@@ -145,7 +147,10 @@ class EmbeddedAuth(AuthBase):
         *args: Given.args,
         **kwargs: Given.kwargs,
     ) -> Result:
-        """Call a method of `accounts` or `sessions`. Returns or raises what it does."""
+        """Call a method of `accounts`, `sessions` or `sign_in`.
+
+        Returns or raises what it does.
+        """
         return self._portal.call(work, *args, **kwargs)
 
     @property
@@ -155,23 +160,34 @@ class EmbeddedAuth(AuthBase):
         return self._authenticator.engine.accounts
 
     @property
+    def sign_in(self) -> SignIn:
+        """The front door. Its methods are async: call them by `call`."""
+        self._portal.start()
+        return self._authenticator.engine.sign_in
+
+    @property
     def sessions(self) -> Sessions:
         """The sessions. Their methods are async: call them by `call`."""
         self._portal.start()
         return self._authenticator.engine.sessions
 
-    def register(self, name: str, password: str, roles: Iterable[str] = ()) -> Account:
+    def register(
+        self, name: str, password: str, roles: Iterable[str] = (), *, by: By = APP
+    ) -> Account:
         """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
-        return self.call(self._authenticator.register, name, password, roles)
+        return self.call(self._authenticator.register, name, password, roles, by=by)
 
-    def end_all(self, subject_id: SubjectId, *, but: str | None = None) -> int:
+    def end_all(
+        self, subject_id: SubjectId, *, but: str | None = None, by: By = APP
+    ) -> int:
         """End all sessions of a user, the app's own or ours. Returns how many.
 
         `subject_id` may be the `sub` of a token. `but` is the `sid` of a session that
         is not ended. The access tokens of ended sessions are refused too. An app that
-        disables a user or changes the password calls this once that is committed.
+        disables a user or changes the password calls this once that is committed. `by`
+        is the caller, for the audit log.
         """
-        return self.call(self._authenticator.end_all, subject_id, but=but)
+        return self.call(self._authenticator.end_all, subject_id, but=but, by=by)
 
     def _served(self, environ: Mapping[str, Any], scheme: str) -> None:
         if not self._authenticator.is_told:

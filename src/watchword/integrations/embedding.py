@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.config import ENV_PREFIX, Settings, load_settings
 from watchword.core.access_token import Claims
-from watchword.core.actor import EndReason
+from watchword.core.actor import APP, By, EndReason
 from watchword.core.network import is_loopback
 from watchword.core.session import from_text
 from watchword.errors import SettingsError, TokenNonceNeeded, WatchwordError
@@ -132,23 +132,24 @@ class Embedding(Authenticator):
         return running
 
     async def register(
-        self, name: str, password: str, roles: Iterable[str] = ()
+        self, name: str, password: str, roles: Iterable[str] = (), *, by: By = APP
     ) -> Account:
         """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
-        return await self.engine.accounts.register(name, password, roles=roles)
+        return await self.engine.accounts.register(name, password, roles=roles, by=by)
 
-    async def end_all(self, subject_id: SubjectId, *, but: str | None = None) -> int:
+    async def end_all(
+        self, subject_id: SubjectId, *, but: str | None = None, by: By = APP
+    ) -> int:
         """End all sessions of a user, or all but the one with that `sid`; how many.
 
         See `asgi.EmbeddedAuth`.
         """
-        reason, kept = EndReason.ENDED_BY_APP, but and from_text(but)
-        if self.engine.subjects is not None:
-            return await self.engine.subjects.end_all(
-                subject_id, reason, but=kept or None
-            )
+        reason, kept = EndReason.ENDED_BY_APP, (but and from_text(but)) or None
+        subjects, sessions = self.engine.subjects, self.engine.sessions
+        if subjects is not None:
+            return await subjects.end_all(subject_id, reason, but=kept, by=by)
         account_id = account_id_of(subject_id)
-        return await self.engine.sessions.end_all(account_id, reason, but=kept or None)
+        return await sessions.end_all(account_id, reason, but=kept, by=by)
 
     def claims_at_once(self, headers: Headers) -> Claims | None:
         """The claims, if they can be had without I/O, from any thread; else None.

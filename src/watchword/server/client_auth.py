@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 
 from starlette.requests import Request
 
-from watchword.clients import FIRST_PARTY, REFRESH_TOKEN
+from watchword.clients.rules import FIRST_PARTY, GrantType
 from watchword.errors import (
     InvalidClient,
     InvalidProof,
@@ -43,7 +43,7 @@ async def authenticate_client(request: Request, form: Form) -> Client:
         named, secret = basic
     if named is None:
         raise InvalidClient("The request names no client: send client_id.")
-    return await engine_of(request).clients.authenticate(
+    return await engine_of(request).client_authentication.authenticate(
         named, secret, address=client_address(request)
     )
 
@@ -58,10 +58,10 @@ async def native_client(request: Request, named: str) -> Client:
     if basic is not None and named not in (basic[0], FIRST_PARTY.id):
         raise InvalidRequest("The client named itself in two ways.")
     name, secret = basic or (named, None)
-    client = await engine_of(request).clients.authenticate(
+    client = await engine_of(request).client_authentication.authenticate(
         name, secret, address=client_address(request)
     )
-    if REFRESH_TOKEN not in client.grants:
+    if GrantType.REFRESH_TOKEN not in client.grants:
         raise UnauthorizedClient
     return client
 

@@ -7,7 +7,7 @@ from typing import Final
 from starlette.requests import Request
 
 from watchword import errors
-from watchword.clients import FIRST_PARTY
+from watchword.clients.rules import FIRST_PARTY
 from watchword.core.access_token import Claims
 from watchword.core.session import from_text
 from watchword.errors import TokenInvalid

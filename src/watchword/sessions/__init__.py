@@ -1,7 +1,9 @@
 """Sessions as the API sees them: start, refresh, revoke, list.
 
-granting    the tokens that a client is given
-refreshes   the refresh, many at a time; the rule itself is in `core/rotation.py`
+issuing      the tokens that a client is given
+refreshing   the refresh, many at a time; the rule itself is in `core/rotation.py`
+retries      how many retries of a refresh there are, and which are recorded
+claims_hook  the claims that an app adds to access tokens
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from watchword.core.rotation import Presented
 from watchword.core.session import (
     EVERYTHING,
     Alive,
+    Authenticated,
     Policy,
     RequestedToken,
     Session,
@@ -91,23 +94,22 @@ class Sessions:
 
     async def start(
         self,
-        account_id: bytes,
-        roles: tuple[str, ...],
+        authenticated: Authenticated,
         options: SessionOptions,
         *,
         requested: RequestedToken = EVERYTHING,
         address: str = "",
         user_agent: str = "",
     ) -> TokenSet:
-        """A new session, with its first tokens, for a person who has just signed in.
+        """A new session, with its first tokens, for a user who was authenticated.
 
-        `asked` is for the first access token only. Raises StoreUnavailable, Overloaded.
+        `requested` is for the first access token only. Raises StoreUnavailable,
+        Overloaded.
         """
         now = self._clock()
         secret = self._entropy(limits.SECRET_BYTES)
         session = Session.started(
-            account_id,
-            roles,
+            authenticated,
             options,
             self._policy,
             randomness=self._entropy(10),
@@ -221,7 +223,9 @@ class Sessions:
             return None
         return row
 
-    async def revoke(self, selector: Selector, reason: str, *, by: By = APP) -> int:
+    async def revoke(
+        self, selector: Selector, reason: EndReason, *, by: By = APP
+    ) -> int:
         """End sessions, and return how many were alive.
 
         This process refuses their access tokens at once, every other process within a
@@ -286,12 +290,19 @@ class Sessions:
             account_id, alive, after=after, limit=limit, look=limits.LIST_LOOK
         )
 
-    async def end_one(self, session_id: bytes, reason: str, *, by: By = APP) -> int:
+    async def end_one(
+        self, session_id: bytes, reason: EndReason, *, by: By = APP
+    ) -> int:
         """End one session. Returns 1 if it was alive, else 0."""
         return await self.revoke(ById(session_id), reason, by=by)
 
     async def end_all(
-        self, account_id: bytes, reason: str, *, but: bytes | None = None, by: By = APP
+        self,
+        account_id: bytes,
+        reason: EndReason,
+        *,
+        but: bytes | None = None,
+        by: By = APP,
     ) -> int:
         """End all sessions of an account, or all but one, and return how many."""
         return await self.revoke(ByAccount(account_id, but), reason, by=by)

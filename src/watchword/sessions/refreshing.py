@@ -264,7 +264,7 @@ class Refresher:
                     )
                 return _Plan(grant, Change(row, after, event))
             case End(reason):
-                return self._plan_end(attempt, row, EndReason(reason), now)
+                return self._plan_end(attempt, row, reason, now)
             case Retry():
                 self._retries.count(row, presented.address, now)
             case Same():

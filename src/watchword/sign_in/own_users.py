@@ -11,30 +11,17 @@ import asyncio
 import inspect
 import logging
 import uuid
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
 import msgspec
 
-from watchword.accounts.registry import (
-    SessionsOfAccounts,
-    checked_roles,
-    normalise_name,
-    throttle_costs,
-)
-from watchword.attempts import Attempts
-from watchword.audit import AuditLimit
-from watchword.background import Background
+from watchword.accounts.names import checked_roles, normalise_name
 from watchword.clocks import Clock
-from watchword.core.actor import APP, By
-from watchword.core.session import (
-    EVERYTHING,
-    RequestedToken,
-    SessionOptions,
-    TokenSet,
-    from_text,
-)
+from watchword.core.actor import APP, By, EndReason
+from watchword.core.session import Authenticated, from_text
 from watchword.errors import (
     InvalidCredentials,
     NotFound,
@@ -45,12 +32,14 @@ from watchword.errors import (
 from watchword.passwords import cpus
 from watchword.passwords.hasher import QUEUE_LIMIT
 from watchword.passwords.pool import FairPool
-from watchword.ports.audit import AuditLog, Event, EventType
-from watchword.ports.throttle import Throttle
+from watchword.sessions import Sessions
+from watchword.sign_in.attempts import Attempts
 
 _ID_BITS: Final = 128
-# Sign-ins under way at once. One more would wait too long: it is told to come back.
-SIGN_INS_MAX: Final = 256
+# Checks under way at once. One more would wait too long: it is told to come back.
+_CHECKS_MAX: Final = 256
+# More ends than come between the beginning of an attempt and its session.
+_ENDS_KEPT: Final = 10_000
 _log = logging.getLogger("watchword.sign_in")
 
 
@@ -88,80 +77,62 @@ counted.
 """
 
 
-_Known = tuple[bytes, tuple[str, ...]]
-"""A subject's id as sessions store it (16 bytes), and its roles."""
-
-
 class Subjects:
-    """Signs in the users that the app's own check accepts."""
+    """Signs in the users that the app's own check accepts.
+
+    The epoch of a user is the number of calls of `end_all`, for any user, that this
+    process had seen when the attempt began.
+    """
 
     def __init__(
         self,
         authenticate: Authenticate,
         *,
-        throttle: Throttle,
-        audit: AuditLog,
-        sessions: SessionsOfAccounts,
-        background: Background,
+        attempts: Attempts,
+        sessions: Sessions,
         clock: Clock,
     ) -> None:
         self._authenticate = authenticate
+        self._attempts = attempts
         self._sessions = sessions
         self._clock = clock
-        self._events = AuditLimit(audit.record)
-        self._attempts = Attempts(throttle, self._events, background)
-        # For each sign-in under way, the subjects whose sessions were ended meanwhile.
-        self._under_way: dict[int, set[bytes]] = {}
+        self._checks = 0
+        self._ends = _Ends()
         # For a check that blocks: threads of low priority, fair between addresses, in
         # bounded number.
         self._threads = FairPool(cpus(), QUEUE_LIMIT)
 
-    async def sign_in(
-        self,
-        name: str,
-        password: str,
-        terms: SessionOptions,
-        *,
-        requested: RequestedToken = EVERYTHING,
-        address: str = "",
-        user_agent: str = "",
-        prove: Callable[[], Awaitable[None]] | None = None,
-    ) -> TokenSet:
-        """A new session for the user that the app's check accepts.
+    async def authenticate(
+        self, name: str, password: str, *, address: str = ""
+    ) -> Authenticated:
+        """The user that the app accepts. Every attempt is counted before the check.
 
-        Raises InvalidCredentials without saying why, InvalidRequest for a name that no
-        user could have, Throttled, Overloaded, StoreUnavailable. For `prove` see
-        `Accounts.sign_in`.
+        Raises InvalidCredentials, InvalidRequest, Throttled, Overloaded,
+        StoreUnavailable.
         """
-        if len(self._under_way) >= SIGN_INS_MAX:
+        if self._checks >= _CHECKS_MAX:
             raise Overloaded
-        ended: set[bytes] = set()
-        self._under_way[id(ended)] = ended
+        # The app may accept the user just before it ends the user's sessions, after a
+        # change of password, say. So the epoch is read before the check.
+        epoch = self._ends.count
+        given = Credentials(username=name, password=password, address=address)
+        self._checks += 1
         try:
-            account_id, roles = await self._check(name, password, address)
-            if prove is not None:
-                await prove()
-            grant = await self._sessions.start(
-                account_id,
-                roles,
-                terms,
-                requested=requested,
-                address=address,
-                user_agent=user_agent,
-            )
+            async with self._attempts.counted(normalise_name(name), address) as attempt:
+                account_id, roles = await self._ask(given, attempt.caller)
         finally:
-            del self._under_way[id(ended)]
-        # The app may have accepted the user just before it ended the user's sessions,
-        # after a change of password, say. Then this session has to end as well.
-        async with self._sessions.taken_back_on_failure(grant.session.id, address):
-            if account_id in ended:
-                raise InvalidCredentials
-        return grant
+            self._checks -= 1
+        return Authenticated.by_password(account_id, roles, epoch, at=self._clock())
+
+    async def look_again(self, authenticated: Authenticated) -> None:
+        """Raises InvalidCredentials if the user's sessions were ended meanwhile."""
+        if self._ends.last_of(authenticated.account_id) > authenticated.epoch:
+            raise InvalidCredentials
 
     async def end_all(
         self,
         subject_id: SubjectId,
-        reason: str,
+        reason: EndReason,
         *,
         but: bytes | None = None,
         by: By = APP,
@@ -171,33 +142,17 @@ class Subjects:
         Raises ValueError for a value that is no id, NotFound for the `sub` of a client.
         """
         account_id = account_id_of(subject_id)
-        for ended in self._under_way.values():
-            ended.add(account_id)
+        self._ends.note(account_id)
         return await self._sessions.end_all(account_id, reason, but=but, by=by)
 
     async def close(self) -> None:
         """End the threads, after the checks that are running."""
         await asyncio.to_thread(self._threads.close)
 
-    async def _check(self, name: str, password: str, address: str) -> _Known:
-        """The user that the app accepts. Every attempt is counted before the check.
-
-        Raises InvalidCredentials, InvalidRequest, Throttled, Overloaded,
-        StoreUnavailable.
-        """
-        costs = throttle_costs(normalise_name(name), address)
-        now = self._clock()
-        given = Credentials(username=name, password=password, address=address)
-        try:
-            async with self._attempts.counted(costs, address, now):
-                return await self._ask(given, costs[1].key)
-        except InvalidCredentials:
-            event = Event(type=EventType.SIGN_IN_FAILED, at=now, address=address)
-            await self._events.record(event)
-            raise
-
-    async def _ask(self, given: Credentials, waiting: str) -> _Known:
-        """The user that the app's check returns.
+    async def _ask(
+        self, given: Credentials, waiting: str
+    ) -> tuple[bytes, tuple[str, ...]]:
+        """The id (16 bytes) and the roles of the user that the app's check returns.
 
         Threads are shared fairly between callers; `waiting` names this one. Raises
         InvalidCredentials if the check returns None, StoreUnavailable if it raises.
@@ -224,6 +179,31 @@ class Subjects:
         if known is None:
             raise InvalidCredentials
         return known
+
+
+class _Ends:
+    """Counts the ends of all of a user's sessions, and knows each user's last one.
+
+    Only the users of the latest ends are kept. For any other user the answer is the
+    latest end that was forgotten, so that a sign-in is refused rather than missed.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._last: OrderedDict[bytes, int] = OrderedDict()
+        self._forgotten = 0
+
+    def note(self, account_id: bytes) -> None:
+        """Count an end of all sessions of that user."""
+        self.count += 1
+        self._last[account_id] = self.count
+        self._last.move_to_end(account_id)
+        if len(self._last) > _ENDS_KEPT:
+            _, self._forgotten = self._last.popitem(last=False)
+
+    def last_of(self, account_id: bytes) -> int:
+        """The number of that user's last end, or one that is not less."""
+        return self._last.get(account_id, self._forgotten)
 
 
 def account_id_of(subject_id: SubjectId) -> bytes:

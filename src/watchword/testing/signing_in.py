@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from watchword.bootstrap import Watchword
-from watchword.clients import FIRST_PARTY
+from watchword.clients.rules import FIRST_PARTY
 from watchword.core.actor import Actor, By, EndReason
-from watchword.core.session import SessionOptions, as_text
+from watchword.core.session import Authenticated, SessionOptions, as_text
 from watchword.errors import NotFound
 from watchword.passwords import INSECURE_FOR_TESTS
 from watchword.ports.accounts import Account
@@ -70,9 +70,9 @@ class LoginAs:
             )
         return self._aside.run(self._sign_in(user, roles, wanted))
 
-    def log_out(self, who: SignedIn) -> None:
+    def log_out(self, user: SignedIn) -> None:
         """End the session. Its tokens are refused from now on."""
-        session_id = uuid.UUID(who.session_id).bytes
+        session_id = uuid.UUID(user.session_id).bytes
         sessions = self._watchword.sessions
         by = By(Actor.USER)
         self._aside.run(sessions.end_one(session_id, EndReason.LOGOUT, by=by))
@@ -88,7 +88,12 @@ class LoginAs:
             account_id = account_id_of(subject.id)
             held = subject.roles if roles is None else tuple(roles)
         options = SessionOptions(client_id=FIRST_PARTY.id, scope=scope)
-        grant = await self._watchword.sessions.start(account_id, held, options)
+        # The test says which user it is: there is nothing to prove, and nothing that
+        # may change before the session has begun.
+        user_now = Authenticated.by_password(
+            account_id, held, at=self._watchword.clock()
+        )
+        grant = await self._watchword.sessions.start(user_now, options)
         return SignedIn(
             subject=as_text(account_id),
             session_id=as_text(grant.session.id),

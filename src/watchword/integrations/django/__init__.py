@@ -30,6 +30,7 @@ with needs("watchword[django]"):
     from django.utils.module_loading import import_string
 
 from watchword.core.access_token import Claims
+from watchword.core.actor import APP, By
 from watchword.errors import WatchwordError
 from watchword.integrations.authenticator import Needs, checked
 from watchword.integrations.blocking import (
@@ -145,14 +146,17 @@ class Auth(_AppAuth, EmbeddedAuth):
     """See `EmbeddedAuth`."""
 
     async def aregister(
-        self, name: str, password: str, roles: Iterable[str] = ()
+        self, name: str, password: str, roles: Iterable[str] = (), *, by: By = APP
     ) -> Account:
         """As `register`, in an async view."""
-        return await self.acall(self._authenticator.register, name, password, roles)
+        register = self._authenticator.register
+        return await self.acall(register, name, password, roles, by=by)
 
-    async def aend_all(self, subject_id: SubjectId, *, but: str | None = None) -> int:
+    async def aend_all(
+        self, subject_id: SubjectId, *, but: str | None = None, by: By = APP
+    ) -> int:
         """As `end_all`, in an async view."""
-        return await self.acall(self._authenticator.end_all, subject_id, but=but)
+        return await self.acall(self._authenticator.end_all, subject_id, but=but, by=by)
 
     async def acall(
         self,

@@ -32,8 +32,6 @@ TERMS: Final = SessionOptions(
     scope=("orders:read", "orders:write"),
     audience=("https://orders.example/", "https://stock.example/v2?x=1"),
     jkt="0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
-    amr=("pwd", "otp"),
-    acr="aal2",
     cookie=True,
 )
 """The terms of a sign-in that uses every option."""
@@ -123,7 +121,7 @@ def on_terms(session: Session, options: SessionOptions = TERMS) -> Session:
         for name, value in msgspec.structs.asdict(options).items()
         if value is not None
     }
-    return msgspec.structs.replace(session, **fixed)
+    return msgspec.structs.replace(session, amr=("pwd", "otp"), acr="aal2", **fixed)
 
 
 def rotated(session: Session, *, by: str = "key", now: int | None = None) -> Session:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword import errors
-from watchword.clients import INTROSPECT
+from watchword.clients.rules import Right
 from watchword.core.access_token import Confirmation
 from watchword.core.refresh_token import PREFIX
 from watchword.core.session import as_text, from_text
@@ -53,7 +53,7 @@ async def introspect(request: Request) -> Response:
     form = await read_form(request)
     token = form.need("token")
     client = await authenticate_client(request, form)
-    if INTROSPECT not in client.rights:
+    if Right.INTROSPECT not in client.rights:
         raise UnauthorizedClient
     look = _refresh_token if token.startswith(PREFIX) else _access_token
     found = await look(request, token, client)

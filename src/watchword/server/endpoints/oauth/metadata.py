@@ -10,7 +10,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from watchword.clients import GRANTS
+from watchword.clients.rules import GrantType
 from watchword.config import Settings
 from watchword.core.limits import JWKS_MAX_AGE
 from watchword.errors import NotFound
@@ -119,7 +119,7 @@ def _of_server(issuer: str, algorithms: tuple[str, ...]) -> bytes:
         jwks_uri=address_of(issuer, jwks.OPERATION.path),
         revocation_endpoint=address_of(issuer, revoke.OPERATION.path),
         introspection_endpoint=address_of(issuer, introspect.OPERATION.path),
-        grant_types_supported=list(GRANTS),
+        grant_types_supported=list(GrantType),
         token_endpoint_auth_methods_supported=[*_SECRETS, "none"],
         revocation_endpoint_auth_methods_supported=[*_SECRETS, "none"],
         introspection_endpoint_auth_methods_supported=_SECRETS,

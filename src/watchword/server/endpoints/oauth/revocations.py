@@ -19,6 +19,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from watchword import errors
+from watchword.clients.rules import Right
 from watchword.core import limits
 from watchword.core.session import as_text
 from watchword.errors import InvalidClient, InvalidRequest, UnauthorizedClient
@@ -28,7 +29,6 @@ from watchword.server.operation import Operation
 from watchword.server.parsing import client_address, engine_of, one_header, query_of
 from watchword.server.responses import JSON
 
-RIGHT: Final = "feed"
 STREAM: Final = "text/event-stream"
 _WAIT_MAX: Final = limits.FEED_WAIT_MAX // limits.SECOND
 _CURSORS_MAX: Final = 1024
@@ -90,8 +90,10 @@ async def revocations(request: Request) -> Response:
         raise InvalidClient("A client is needed: HTTP Basic, its id and its secret.")
     engine = engine_of(request)
     address = client_address(request)
-    client = await engine.clients.authenticate(*credentials, address=address)
-    if RIGHT not in client.rights:
+    client = await engine.client_authentication.authenticate(
+        *credentials, address=address
+    )
+    if Right.FEED not in client.rights:
         raise UnauthorizedClient
     after, wait = _query(request)
     if "watchword.blocking" in request.scope:

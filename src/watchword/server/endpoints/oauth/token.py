@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword import errors
-from watchword.clients import GRANTS, REFRESH_TOKEN
+from watchword.clients.rules import GrantType
 from watchword.errors import UnauthorizedClient, UnsupportedGrantType
 from watchword.ports.clients import Client
 from watchword.server.client_auth import authenticate_client, key_proved_for, proof_of
@@ -33,7 +33,9 @@ class TokenRequest(msgspec.Struct, frozen=True):
     parameters count as omitted.
     """
 
-    grant_type: Annotated[str, msgspec.Meta(extra_json_schema={"enum": GRANTS})]
+    grant_type: Annotated[
+        str, msgspec.Meta(extra_json_schema={"enum": list(GrantType)})
+    ]
     client_id: str = ""
     client_secret: str = ""
     refresh_token: str = ""
@@ -54,12 +56,12 @@ class OAuthTokens(msgspec.Struct, frozen=True):
 async def token(request: Request) -> Response:
     form = await read_form(request)
     grant_type = form.need("grant_type")
-    if grant_type not in GRANTS:
+    if grant_type not in list(GrantType):
         raise UnsupportedGrantType
     client = await authenticate_client(request, form)
     if grant_type not in client.grants:
         raise UnauthorizedClient
-    by = _refresh if grant_type == REFRESH_TOKEN else _client_credentials
+    by = _refresh if grant_type == GrantType.REFRESH_TOKEN else _client_credentials
     tokens = await by(request, form, client)
     return JSON(tokens, headers=[PRAGMA])
 
@@ -131,7 +133,7 @@ async def _client_credentials(
     request: Request, form: Form, client: Client
 ) -> OAuthTokens:
     requested = form.requested(await key_proved_for(request, client))
-    grant = engine_of(request).clients.token(client, requested)
+    grant = engine_of(request).client_tokens.issue(client, requested)
     return OAuthTokens(
         grant.access_token,
         "DPoP" if grant.bound else "Bearer",

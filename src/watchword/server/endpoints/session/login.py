@@ -10,11 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword import errors
-from watchword.clients import FIRST_PARTY
-from watchword.core.actor import EndReason
-from watchword.core.session import RequestedToken, SessionOptions, TokenSet
+from watchword.clients.rules import FIRST_PARTY
+from watchword.core.session import RequestedToken, SessionOptions
 from watchword.errors import (
-    InvalidClient,
     InvalidRequest,
     InvalidScope,
     InvalidTarget,
@@ -24,7 +22,6 @@ from watchword.server.client_auth import native_client, proof_of
 from watchword.server.cookies import check_origin, set_cookie, token_to_replace
 from watchword.server.operation import BASE, Operation
 from watchword.server.parsing import (
-    by_user,
     client_address,
     engine_of,
     parse_json,
@@ -33,7 +30,7 @@ from watchword.server.parsing import (
     user_agent,
 )
 from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
-from watchword.server.responses import JSON, Header, Tokens, tokens_of
+from watchword.server.responses import JSON, Tokens, tokens_of
 
 
 class Login(msgspec.Struct, frozen=True, rename="camel"):
@@ -66,23 +63,18 @@ async def login(request: Request) -> Response:
     if client.secret_hash is None:
         options = msgspec.structs.replace(options, jkt=jkt)
     engine = engine_of(request)
-    address = client_address(request)
-    grant = await engine.sign_in(
+    tokens = await engine.sign_in.by_password(
         body.username,
         body.password,
         options,
-        requested=RequestedToken(jkt=jkt),
-        address=address,
-        user_agent=user_agent(request),
         prove=None if proof is None else partial(engine.proofs.settle_one, proof),
+        replaces=token_to_replace(request) if options.cookie else "",
+        requested=RequestedToken(jkt=jkt),
+        address=client_address(request),
+        user_agent=user_agent(request),
     )
-    async with engine.sessions.taken_back_on_failure(grant.session.id, address):
-        # The client may have been disabled since it was authenticated. That ended the
-        # sessions which existed, and may have missed the one that has just begun.
-        if not await engine.clients.is_enabled(client.id):
-            raise InvalidClient
-        headers = await _replaced(request, grant) if options.cookie else []
-    return JSON(tokens_of(grant), headers=headers)
+    headers = [(b"set-cookie", set_cookie(tokens).encode())] if options.cookie else []
+    return JSON(tokens_of(tokens), headers=headers)
 
 
 OPERATION = Operation(
@@ -117,19 +109,6 @@ OPERATION = Operation(
         errors.StoreUnavailable,
     ),
 )
-
-
-async def _replaced(request: Request, grant: TokenSet) -> list[Header]:
-    """End the session of the old cookie, and return the header that sets the new one.
-
-    The browser forgets the old session with its cookie, so that session must not live
-    on unseen.
-    """
-    sessions = engine_of(request).sessions
-    old = await sessions.session_of(token_to_replace(request))
-    if old is not None and old.cookie:
-        await sessions.end_one(old.id, EndReason.SIGNED_IN_AGAIN, by=by_user(request))
-    return [(b"set-cookie", set_cookie(grant).encode())]
 
 
 def _session_options(request: Request, body: Login, client: Client) -> SessionOptions:

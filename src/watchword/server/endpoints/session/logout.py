@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword import errors
-from watchword.clients import FIRST_PARTY
+from watchword.clients.rules import FIRST_PARTY
 from watchword.core.actor import EndReason
 from watchword.core.session import from_text
 from watchword.errors import InvalidRequest, RefreshInvalid, TokenInvalid

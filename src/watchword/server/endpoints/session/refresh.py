@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword import errors
-from watchword.clients import FIRST_PARTY
+from watchword.clients.rules import FIRST_PARTY
 from watchword.errors import InvalidRequest
 from watchword.server.client_auth import native_client, proof_of
 from watchword.server.cookies import is_by_cookie, set_cookie, token_in_cookie

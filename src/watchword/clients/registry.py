@@ -1,0 +1,221 @@
+"""OAuth clients: add, change, list.
+
+Disabling a client first commits the change, then ends the client's sessions. A sign-in
+that was under way meanwhile looks at the client again when its session has begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from watchword.clients.authentication import ClientAuthentication, hash_of, new_secret
+from watchword.clients.rules import FIRST_PARTY, GrantType, check, is_name
+from watchword.clocks import Clock, Entropy
+from watchword.core import limits
+from watchword.core.actor import APP, By, EndReason
+from watchword.errors import (
+    InvalidRequest,
+    NameTaken,
+    NotFound,
+    StoreUnavailable,
+)
+from watchword.ports.audit import Event, EventType
+from watchword.ports.clients import Client, ClientStore
+from watchword.ports.sessions import ByClient
+from watchword.sessions import Sessions
+
+
+class Clients:
+    """The OAuth clients that there are. Methods that change one take its id.
+
+    `first_party` is the client that is built in. `by` is the caller, for the audit log;
+    an application may leave it out.
+    """
+
+    def __init__(
+        self,
+        *,
+        clients: ClientStore,
+        sessions: Sessions,
+        authentication: ClientAuthentication,
+        first_party: Client,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> None:
+        self._clients = clients
+        self._sessions = sessions
+        self._authentication = authentication
+        self._first_party = first_party
+        self._clock = clock
+        self._entropy = entropy
+
+    async def add(
+        self,
+        name: str,
+        *,
+        confidential: bool,
+        scope: Iterable[str] = (),
+        audience: Iterable[str] = (),
+        access_ttl: int | None = None,
+        grants: Iterable[str] | None = None,
+        rights: Iterable[str] = (),
+        dpop: bool = False,
+        checks_dpop: bool = False,
+        grace: int = limits.CLIENT_GRACE,
+        by: By = APP,
+    ) -> tuple[Client, str | None]:
+        """A new client and, if it is confidential, its secret.
+
+        Only a hash of the secret is kept: it cannot be shown again. `access_ttl`
+        and `grace` are in milliseconds. Raises InvalidRequest, NameTaken.
+        """
+        rights = tuple(dict.fromkeys(rights))
+        if grants is None:
+            # The credentials of a resource server are for introspection alone (RFC 9701
+            # §3): a client with rights gets no grants by default.
+            given = GrantType if confidential else (GrantType.REFRESH_TOKEN,)
+            grants = () if rights else tuple(given)
+        secret = new_secret(self._entropy) if confidential else None
+        client = Client(
+            id=name,
+            secret_hash=None if secret is None else hash_of(secret),
+            created_at=self._clock(),
+            scope=tuple(dict.fromkeys(scope)),
+            audience=tuple(dict.fromkeys(audience)),
+            access_ttl=access_ttl,
+            grants=tuple(dict.fromkeys(grants)),
+            rights=rights,
+            dpop=dpop,
+            checks_dpop=checks_dpop,
+            grace=grace,
+        )
+        check(client)
+        event = Event(
+            type=EventType.CLIENT_CREATED,
+            at=client.created_at,
+            client_id=name,
+            address=by.address,
+            detail=by.detail(confidential=confidential, rights=" ".join(rights)),
+        )
+        try:
+            await self._clients.add(client, event)
+        except NameTaken:
+            message = f"there is a client named {name!r} already"
+            raise NameTaken(message) from None
+        return client, secret
+
+    async def get(self, name: str) -> Client:
+        """The client of that id, also the built-in client. Raises NotFound."""
+        if name == FIRST_PARTY.id:
+            return self._first_party
+        client = await self._clients.load(name) if is_name(name) else None
+        if client is None:
+            message = f"there is no client named {name!r}"
+            raise NotFound(message)
+        return client
+
+    async def is_enabled(self, client_id: str) -> bool:
+        """Whether that client exists and is enabled. Asks the store each time."""
+        try:
+            return not (await self.get(client_id)).disabled
+        except NotFound:
+            return False
+
+    async def list(self, *, after: str = "", limit: int = 1000) -> list[Client]:
+        """At most `limit` clients that were added, by id, beginning behind `after`."""
+        return await self._clients.list(after=after, limit=limit)
+
+    async def rotate_secret(self, name: str, *, by: By = APP) -> str:
+        """Make and return a new secret. The old one stops working within a second.
+
+        Raises NotFound, and InvalidRequest for a public client.
+        """
+        secret = new_secret(self._entropy)
+
+        def change(client: Client) -> Client:
+            if client.secret_hash is None:
+                message = f"{name} is a public client: it has no secret"
+                raise InvalidRequest(message)
+            return _changed(client, secret_hash=hash_of(secret))
+
+        await self._update(name, change, "secret", by)
+        return secret
+
+    async def update(
+        self,
+        name: str,
+        *,
+        grace: int | None = None,
+        checks_dpop: bool | None = None,
+        by: By = APP,
+    ) -> Client:
+        """Change what is given, and return the client.
+
+        `grace` (milliseconds) is for sessions that begin from now on. Raises NotFound,
+        InvalidRequest.
+        """
+        given = {"grace": grace, "checks_dpop": checks_dpop}
+        wanted = {name: value for name, value in given.items() if value is not None}
+        if not wanted:  # no change, so no event
+            return await self.get(name)
+
+        def change(client: Client) -> Client:
+            after = _changed(client, **wanted)
+            check(after)
+            return after
+
+        return await self._update(name, change, " ".join(wanted), by)
+
+    async def disable(self, name: str, *, by: By = APP) -> int:
+        """Refuse the client from now on, end its sessions, and return how many.
+
+        The client's own tokens work until they expire. Raises NotFound, and
+        InvalidRequest for the built-in client.
+        """
+        await self._update(
+            name, lambda row: _changed(row, disabled=True), "disabled", by
+        )
+        return await self._sessions.revoke(
+            ByClient(name), EndReason.CLIENT_DISABLED, by=by
+        )
+
+    async def enable(self, name: str, *, by: By = APP) -> None:
+        """Accept the client again. Its ended sessions stay ended.
+
+        Raises NotFound, and InvalidRequest for the built-in client.
+        """
+        await self._update(
+            name, lambda row: _changed(row, disabled=False), "enabled", by
+        )
+
+    async def _update(
+        self, name: str, change: Callable[[Client], Client], what: str, by: By
+    ) -> Client:
+        """Apply `change` to the row as it is at the moment of the write.
+
+        A row that another caller has changed meanwhile is read and changed again.
+        Returns the new row. Raises NotFound, InvalidRequest, StoreUnavailable.
+        """
+        for _ in range(limits.SWAP_ATTEMPTS):
+            before = await self.get(name)
+            if name == FIRST_PARTY.id:
+                message = f"{name} is built in and cannot be changed"
+                raise InvalidRequest(message)
+            event = Event(
+                type=EventType.CLIENT_CHANGED,
+                at=self._clock(),
+                client_id=name,
+                address=by.address,
+                detail=by.detail(change=what),
+            )
+            after = change(before)
+            if await self._clients.swap(before, after, event):
+                self._authentication.forget(name)
+                return after
+        raise StoreUnavailable
+
+
+def _changed(client: Client, **fields: object) -> Client:
+    return msgspec.structs.replace(client, version=client.version + 1, **fields)

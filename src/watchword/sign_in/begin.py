@@ -1,0 +1,123 @@
+"""From what a user has proved to a session: begun, looked at again, or taken back.
+
+A change that must end a user's sessions first raises the user's epoch, then ends the
+sessions that there are. It may miss the session of a sign-in under way. So every
+sign-in looks at its user and at its client once more when its session has begun, and
+ends that session if either has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypedDict, Unpack
+
+from watchword.accounts.registry import Accounts
+from watchword.clients.registry import Clients
+from watchword.core.actor import Actor, By, EndReason
+from watchword.core.session import (
+    Authenticated,
+    RequestedToken,
+    SessionOptions,
+    TokenSet,
+)
+from watchword.errors import InvalidClient
+from watchword.sessions import Sessions
+from watchword.sign_in.own_users import Subjects
+from watchword.sign_in.password import AccountPasswords
+
+
+class SignInRequest(TypedDict, total=False):
+    """What a request says of the session, besides its options: see `Sessions.start`."""
+
+    requested: RequestedToken
+    """What the first access token is for: everything where it is left out."""
+
+    address: str
+    """The network address of the request."""
+
+    user_agent: str
+    """The program of the user, for the list of sessions."""
+
+
+class SignIn:
+    """The front door: every session of a user begins here.
+
+    `users` are Watchword's accounts or an app's own users, and `passwords` is their way
+    in by name and password.
+    """
+
+    def __init__(
+        self,
+        *,
+        passwords: AccountPasswords | Subjects,
+        users: Accounts | Subjects,
+        clients: Clients,
+        sessions: Sessions,
+    ) -> None:
+        self._passwords = passwords
+        self._users = users
+        self._clients = clients
+        self._sessions = sessions
+
+    async def check_password(
+        self, name: str, password: str, *, address: str = ""
+    ) -> Authenticated:
+        """The user of that name, if this is the password; no session begins.
+
+        It counts as an attempt to sign in, made from the network `address`. Raises
+        InvalidCredentials without saying why, InvalidRequest for a name that no user
+        could have, Throttled, Overloaded, StoreUnavailable.
+        """
+        return await self._passwords.authenticate(name, password, address=address)
+
+    async def by_password(
+        self,
+        name: str,
+        password: str,
+        options: SessionOptions,
+        *,
+        prove: Callable[[], Awaitable[None]] | None = None,
+        replaces: str = "",
+        **request: Unpack[SignInRequest],
+    ) -> TokenSet:
+        """A new session for the right name and password.
+
+        `prove` checks whatever else the caller has to prove, and may raise. It is
+        called after the password has been checked, because it writes: only a person
+        who can sign in may cause a write. For `replaces` and `request` see `begin`.
+        Raises as `check_password` and `begin`.
+        """
+        address = request.get("address", "")
+        authenticated = await self.check_password(name, password, address=address)
+        if prove is not None:
+            await prove()
+        return await self.begin(authenticated, options, replaces=replaces, **request)
+
+    async def begin(
+        self,
+        authenticated: Authenticated,
+        options: SessionOptions,
+        *,
+        replaces: str = "",
+        **request: Unpack[SignInRequest],
+    ) -> TokenSet:
+        """A new session for a user, as a way in has just authenticated it.
+
+        `request` has `requested` (what the first access token is for), `address` and
+        `user_agent`; each may be left out. `replaces` is the refresh token of a cookie:
+        its session ends, because the browser forgets it with the cookie, and it must
+        not live on unseen. Raises InvalidCredentials if the user has changed meanwhile,
+        InvalidClient if the client has, Overloaded, StoreUnavailable. Whatever is
+        raised, the new session is ended.
+        """
+        tokens = await self._sessions.start(authenticated, options, **request)
+        address = request.get("address", "")
+        async with self._sessions.taken_back_on_failure(tokens.session.id, address):
+            await self._users.look_again(authenticated)
+            if not await self._clients.is_enabled(options.client_id):
+                raise InvalidClient
+            old = await self._sessions.session_of(replaces) if replaces else None
+            if old is not None and old.cookie:
+                by = By(Actor.USER, address)
+                await self._sessions.end_one(old.id, EndReason.SIGNED_IN_AGAIN, by=by)
+        return tokens
