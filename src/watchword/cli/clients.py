@@ -94,7 +94,7 @@ def add(
 def _milliseconds(option: str, text: str) -> int:
     from pydantic import TypeAdapter, ValidationError
 
-    from watchword.config import Seconds
+    from watchword.config.values import Seconds
 
     try:
         seconds: int = TypeAdapter(Seconds).validate_python(text)
