@@ -122,7 +122,7 @@ async def test_a_secret_is_shown_once_and_only_its_hash_is_kept(world: World) ->
 
 
 @pytest.mark.parametrize(
-    ("terms", "grants"),
+    ("options", "grants"),
     [
         ({"confidential": False}, ("refresh_token",)),
         ({"confidential": True}, GRANTS),
@@ -142,7 +142,7 @@ async def test_a_resource_servers_credentials_are_for_that_alone(
 
 
 @pytest.mark.parametrize(
-    ("name", "terms"),
+    ("name", "options"),
     [
         *[(name, {}) for name in ("", "-a", ".a", "a b", "ä", "a/b", "a\n", "a" * 65)],
         ("first-party", {}),
@@ -387,7 +387,7 @@ async def test_a_client_gets_a_token_of_its_own(
 
 
 @pytest.mark.parametrize(
-    ("terms", "asked", "error"),
+    ("options", "requested", "error"),
     [
         ({}, RequestedToken(scope=("admin",)), InvalidScope),
         ({}, RequestedToken(scope=("read", "admin")), InvalidScope),

@@ -26,7 +26,7 @@ from watchword.server.app import OPERATIONS
 from watchword.server.openapi import Operation
 
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())
-SHARED: Final = {"sql_files", "sql_rows"}
+SHARED: Final = {"health", "sql_files", "sql_rows"}
 """Of `stores/`: what the SQL stores have in common."""
 
 

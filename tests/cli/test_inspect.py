@@ -157,7 +157,7 @@ def test_a_token_of_a_clients_own_is_told_as_such(alice: Terminal) -> None:
 
 
 @pytest.mark.parametrize(
-    ("terms", "told"),
+    ("options", "told"),
     [
         ({"client_id": "phone"}, {"client": "phone, public", "carriedIn": "bodies"}),
         ({"client_id": "gone"}, {"client": "unknown"}),
@@ -169,13 +169,13 @@ def test_a_token_of_a_clients_own_is_told_as_such(alice: Terminal) -> None:
     ],
 )
 def test_any_session_is_judged_as_its_own_client_would_use_it(
-    alice: Terminal, terms: dict[str, Any], told: dict[str, str]
+    alice: Terminal, options: dict[str, Any], told: dict[str, str]
 ) -> None:
     alice.run("clients", "add", "phone")
 
     async def work(watchword: Watchword) -> TokenSet:
         return await watchword.accounts.sign_in(
-            "alice", PASSWORD, SessionOptions(**terms)
+            "alice", PASSWORD, SessionOptions(**options)
         )
 
     grant = alice.engine(work)

@@ -337,7 +337,7 @@ def test_the_first_check_that_fails_decides(first: int, second: int) -> None:
         row |= of_row
         shown |= of_token
     wanted = {n: shown.pop(n) for n in ("scope", "resources") if n in shown}
-    shown["asked"] = RequestedToken(**wanted)
+    shown["requested"] = RequestedToken(**wanted)
     expected = FAULTS[min(first, second)][3]
     assert judged(session(**row), presented(**shown)) == expected
 

@@ -158,7 +158,7 @@ LENIENT = Policy(grace=30 * SECOND)
 
 
 @pytest.mark.parametrize(
-    ("policy", "terms", "grace", "hold_off"),
+    ("policy", "options", "grace", "hold_off"),
     [
         (STRICT, {}, 0, 0),
         (LENIENT, {}, 30, 0),

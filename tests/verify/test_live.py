@@ -22,6 +22,7 @@ from tests.scenarios.test_key_operations import age_keys
 from tests.server.following import Follower
 from tests.server.live import PASSWORD, Live
 from tests.verify.proving import Prover, ath_of
+from watchword.clocks import monotonic
 from watchword.core.limits import JWKS_MAX_AGE
 from watchword.errors import (
     InsufficientRole,
@@ -36,7 +37,6 @@ from watchword.errors import (
 from watchword.verify import SyncVerifier, Verifier
 from watchword.verify import verifier as verifier_module
 from watchword.verify.fetching import fetch
-from watchword.verify.verifier import monotonic
 
 METADATA = "/.well-known/oauth-authorization-server"
 JWKS = "/.well-known/jwks.json"

@@ -3,7 +3,8 @@
     fastapi, starlette, litestar, django, flask
                `Auth`: an app that signs its users in, with Watchword inside
                `ResourceServer`: an API that only verifies the tokens of another server
-    gate       headers in, claims out; the refusals that all frameworks share
+    authenticator
+               headers in, claims out; the refusals that all frameworks share
     embedding  the engine inside an app, with the app's settings
     portal     for frameworks without an event loop: a thread that has one
 

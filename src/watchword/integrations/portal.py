@@ -34,7 +34,7 @@ _ABANDONED: Final[list[object]] = []
 
 
 class Portal:
-    """Runs coroutines in the gate's thread, called from any thread or event loop."""
+    """Runs coroutines in the authenticator's thread, from any thread or event loop."""
 
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
@@ -93,7 +93,7 @@ class Portal:
             return first
 
     def start(self) -> None:
-        """Open the gate if it is not open. Raises what opening it raises."""
+        """Open the authenticator if it is not open. Raises what opening it raises."""
         self._started()
 
     async def astart(self) -> None:
@@ -133,11 +133,13 @@ class Portal:
 
 
 class _Running:
-    """The thread in which the gate is open, or is being opened."""
+    """The thread in which the authenticator is open, or is being opened."""
 
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
-        self.loop: asyncio.AbstractEventLoop | None = None  # set when the gate is open
+        self.loop: asyncio.AbstractEventLoop | None = (
+            None  # set when the authenticator is open
+        )
         self._over = asyncio.Event()
         self._opened: Future[None] = Future()
         self._thread = threading.Thread(
@@ -149,7 +151,7 @@ class _Running:
         self._thread.start()
 
     def wait(self) -> None:
-        """Wait until the gate is open. Raises what opening it raised."""
+        """Wait until the authenticator is open. Raises what opening it raised."""
         if not self.is_here():
             self._opened.result()
 
