@@ -92,7 +92,7 @@ def test_an_account_from_its_making_to_its_end_is_told_in_the_audit_log(
 def test_lists_go_on_behind_their_first_page(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module, name in (("running", "PAGE"), ("audit", "_PAGE")):
+    for module, name in (("common", "PAGE"), ("audit", "_PAGE")):
         # By its full name: `watchword.cli.audit` is the command, too.
         monkeypatch.setattr(import_module(f"watchword.cli.{module}"), name, 2)
     hashes = [
