@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from watchword.core.actor import EndReason
 from watchword.core.limits import (
     BROWSER_GRACE,
     BROWSER_HOLD_OFF,
@@ -145,7 +146,7 @@ ROWS: dict[str, tuple[Session | None, Presented, Verdict]] = {
     "last of all": (
         session(generation=GENERATION_MAX),
         presented(GENERATION_MAX),
-        End("restored"),
+        End(EndReason.RESTORED),
     ),
     "last but one": (
         session(generation=GENERATION_MAX - 1),
@@ -153,12 +154,12 @@ ROWS: dict[str, tuple[Session | None, Presented, Verdict]] = {
         Rotate(GENERATION_MAX),
     ),
     # 5, the generation before.
-    "spent": (session(), SPENT, End("reuse")),
+    "spent": (session(), SPENT, End(EndReason.REUSE)),
     "spent, its key": (session(), SPENT_WITH_KEY, Retry()),
     "spent, another key": (
         session(),
         presented(GENERATION - 1, retry_key=OTHER_KEY),
-        End("reuse"),
+        End(EndReason.REUSE),
     ),
     "spent, its key, window's last moment": (
         session(rotated_at=NOW - RETRY_WINDOW),
@@ -168,12 +169,12 @@ ROWS: dict[str, tuple[Session | None, Presented, Verdict]] = {
     "spent, its key, window over": (
         session(rotated_at=NOW - RETRY_WINDOW - 1),
         SPENT_WITH_KEY,
-        End("reuse"),
+        End(EndReason.REUSE),
     ),
     "spent, its key, clock set back": (
         session(rotated_at=NOW + RETRY_WINDOW + 1),
         SPENT_WITH_KEY,
-        End("reuse"),
+        End(EndReason.REUSE),
     ),
     "spent, in the grace": (GRACE, SPENT_HERE, Retry()),
     "spent, in the grace, another key": (
@@ -184,7 +185,7 @@ ROWS: dict[str, tuple[Session | None, Presented, Verdict]] = {
     "spent, in the grace, elsewhere": (
         GRACE,
         presented(GENERATION - 1, address=ELSEWHERE),
-        End("reuse"),
+        End(EndReason.REUSE),
     ),
     "spent, its key, elsewhere": (
         GRACE,
@@ -204,17 +205,17 @@ ROWS: dict[str, tuple[Session | None, Presented, Verdict]] = {
     "spent, in the grace, in the next /64": (
         session(**RECENT, address="2001:db8:0:1::7"),
         presented(GENERATION - 1, address="2001:db8:0:2::7"),
-        End("reuse"),
+        End(EndReason.REUSE),
     ),
     "spent, in the grace, from no known network": (
         session(**RECENT),
         SPENT,
-        End("reuse"),
+        End(EndReason.REUSE),
     ),
     "spent, in the grace, from one name": (
         session(**RECENT, address="unknown"),
         presented(GENERATION - 1, address="unknown"),
-        End("reuse"),
+        End(EndReason.REUSE),
     ),
     "spent, in the grace, in a cookie from elsewhere": (
         session(**RECENT, address=HERE, cookie=True),
@@ -234,26 +235,26 @@ ROWS: dict[str, tuple[Session | None, Presented, Verdict]] = {
     "spent, grace over": (
         session(grace=10 * SECOND, rotated_at=NOW - 10_000, address=HERE),
         SPENT_HERE,
-        End("reuse"),
+        End(EndReason.REUSE),
     ),
     "spent, in the grace by a clock set back": (
         session(grace=10 * SECOND, rotated_at=NOW + 10_000, address=HERE),
         SPENT_HERE,
-        End("reuse"),
+        End(EndReason.REUSE),
     ),
     # 5, older: neither key nor grace helps.
-    "ancestor": (session(), presented(GENERATION - 2), End("reuse")),
+    "ancestor": (session(), presented(GENERATION - 2), End(EndReason.REUSE)),
     "ancestor in the grace": (
         GRACE,
         presented(GENERATION - 2, address=HERE),
-        End("reuse"),
+        End(EndReason.REUSE),
     ),
     "ancestor with the latest key": (
         session(),
         presented(GENERATION - 2, retry_key=KEY),
-        End("reuse"),
+        End(EndReason.REUSE),
     ),
-    "the very first": (session(), presented(0), End("reuse")),
+    "the very first": (session(), presented(0), End(EndReason.REUSE)),
     # 5, ahead of the row.
     "one ahead": (
         session(),
@@ -270,11 +271,11 @@ ROWS: dict[str, tuple[Session | None, Presented, Verdict]] = {
         presented(GENERATION + 1),
         Rotate(GENERATION + 2, rewound=True),
     ),
-    "four ahead": (session(), presented(GENERATION + 4), End("restored")),
+    "four ahead": (session(), presented(GENERATION + 4), End(EndReason.RESTORED)),
     "ahead at the last": (
         session(generation=GENERATION_MAX - 1),
         presented(GENERATION_MAX),
-        End("restored"),
+        End(EndReason.RESTORED),
     ),
 }
 
@@ -287,7 +288,7 @@ def test_every_row_of_the_rule(row: str) -> None:
 
 def test_the_rewind_limit_is_the_policys_and_zero_switches_it_off() -> None:
     ahead = presented(GENERATION + 1)
-    assert judged(session(), ahead, Policy(rewind_limit=0)) == End("restored")
+    assert judged(session(), ahead, Policy(rewind_limit=0)) == End(EndReason.RESTORED)
     far = presented(GENERATION + 9)
     assert judged(session(), far, Policy(rewind_limit=9)) == Rotate(
         GENERATION + 10, rewound=True
@@ -296,7 +297,7 @@ def test_the_rewind_limit_is_the_policys_and_zero_switches_it_off() -> None:
 
 def test_the_retry_window_is_the_policys_and_zero_leaves_the_same_moment() -> None:
     policy = Policy(retry_window=0)
-    assert judged(session(), SPENT_WITH_KEY, policy) == End("reuse")
+    assert judged(session(), SPENT_WITH_KEY, policy) == End(EndReason.REUSE)
     assert judged(session(rotated_at=NOW), SPENT_WITH_KEY, policy) == Retry()
 
 
@@ -324,7 +325,7 @@ FAULTS: list[tuple[str, dict[str, Any], dict[str, Any], Verdict]] = [
     ("resource", {}, {"resources": ("other",)}, Refuse(InvalidTarget)),
     ("revoked", {"revoked_at": NOW - 1}, {}, Refuse(SessionRevoked)),
     ("expired", {"idle_expires_at": NOW - 1}, {}, Refuse(SessionExpired)),
-    ("reuse", {}, {"generation": 0}, End("reuse")),
+    ("reuse", {}, {"generation": 0}, End(EndReason.REUSE)),
 ]
 
 

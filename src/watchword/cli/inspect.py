@@ -14,6 +14,7 @@ import click
 from watchword.cli.common import existing, options, standard_input, with_engine
 from watchword.cli.output import facts, utc
 from watchword.core import limits
+from watchword.core.actor import EndReason
 from watchword.core.rotation import End, Presented, Refuse, Verdict, judge
 from watchword.core.session import Policy, RequestedToken, Session, as_text, from_text
 from watchword.errors import (
@@ -214,7 +215,8 @@ def _state(verdict: Verdict) -> str:
         case Refuse(error):
             return error.code
         case End(reason):
-            return RefreshReused.code if reason == "reuse" else SessionRevoked.code
+            reused = reason is EndReason.REUSE
+            return RefreshReused.code if reused else SessionRevoked.code
         case _:
             return LIVE
 

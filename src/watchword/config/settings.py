@@ -16,7 +16,6 @@ from pydantic_settings import (
 
 from watchword.config.values import (
     APP_SCHEMES,
-    Algorithm,
     DatabaseUrl,
     Issuer,
     Networks,
@@ -29,6 +28,7 @@ from watchword.config.values import (
     parse_seconds,
 )
 from watchword.core import limits
+from watchword.keys.signing import Algorithm
 
 ENV_PREFIX: Final = "WATCHWORD_"
 DEFAULT_DATA: Final = Path("watchword-data")

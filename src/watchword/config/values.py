@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -99,7 +99,6 @@ def _database_url(value: str) -> str:
     return _url(value)
 
 
-Algorithm = Literal["ES256", "EdDSA", "RS256"]
 Seconds = Annotated[int, BeforeValidator(parse_seconds)]
 Scope = Annotated[
     tuple[Annotated[str, Field(pattern=f"^{limits.SCOPE_CHARACTERS}$")], ...],

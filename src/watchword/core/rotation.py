@@ -22,10 +22,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import Literal
 
 import msgspec
 
+from watchword.core.actor import EndReason
 from watchword.core.limits import GENERATION_MAX
 from watchword.core.network import network_of
 from watchword.core.session import EVERYTHING, Policy, RequestedToken, Session
@@ -75,7 +75,7 @@ class Same(msgspec.Struct, frozen=True):
 class End(msgspec.Struct, frozen=True):
     """End this session, and only this one."""
 
-    reason: Literal["reuse", "restored"]
+    reason: EndReason
 
 
 class Refuse(msgspec.Struct, frozen=True):
@@ -116,7 +116,7 @@ def judge(
     ahead = presented.generation - session.generation
     if ahead <= policy.rewind_limit and presented.generation < GENERATION_MAX:
         return Rotate(presented.generation + 1, rewound=True)
-    return End("restored")
+    return End(EndReason.RESTORED)
 
 
 def _not_theirs(
@@ -147,7 +147,7 @@ def _current(session: Session, presented: Presented, now: int) -> Verdict:
     if _made_with(session, presented, session.generation - 1):
         return Refuse(RetryKeyReused)
     if session.generation == GENERATION_MAX:
-        return End("restored")
+        return End(EndReason.RESTORED)
     return Rotate(session.generation + 1)
 
 
@@ -160,7 +160,7 @@ def _spent(session: Session, presented: Presented, policy: Policy, now: int) -> 
             return Retry()
         if age < session.grace and _from_where_it_was_spent(session, presented):
             return Retry()
-    return End("reuse")
+    return End(EndReason.REUSE)
 
 
 def _from_where_it_was_spent(session: Session, presented: Presented) -> bool:
