@@ -36,7 +36,6 @@ _PASSWORDS: Final = frozenset({"admin_password"})
 _LISTS: Final = frozenset(
     {"secret", "behind_proxy", "cors_origins", "first_party_scope"}
 )
-_PATHS: Final = frozenset({"data", "tls_cert", "tls_key"})
 
 
 def _flag(key: str) -> str:
@@ -140,11 +139,17 @@ def _cleaned(key: str, entry: Given, faults: list[str]) -> Given:
     # Only a password can have blanks left: they may be meant or not.
     if value != trimmed(value):
         faults.append(f"{entry.name} must not begin or end with a blank")
-    elif entry.value and not value and key in _PATHS:
+    elif entry.value and not value and _is_path(key):
         faults.append(f"{entry.name} must be {Settings.model_fields[key].description}")
     elif key not in _LISTS and has_control(value):
         faults.append(f"{entry.name} must not contain a control character")
     return entry._replace(value=value)
+
+
+def _is_path(key: str) -> bool:
+    """Whether the value itself is a path, and not the contents of the file there."""
+    kind = Settings.model_fields[key].annotation
+    return kind in (Path, Path | None) and not key.endswith("_file")
 
 
 def _validate(
