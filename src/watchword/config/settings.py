@@ -36,9 +36,9 @@ DEFAULT_DATA: Final = Path("watchword-data")
 
 def _duration(least: str, most: str, default: int) -> Any:  # noqa: ANN401 -- as Field
     """A duration field: bounds as a user writes them, default in milliseconds."""
-    words = f"a duration from {least} to {most}, such as 120s, 2m, 24h or 7d"
+    must_be = f"a duration from {least} to {most}, such as 120s, 2m, 24h or 7d"
     low, high = parse_seconds(least), parse_seconds(most)
-    return Field(default // limits.SECOND, ge=low, le=high, description=words)
+    return Field(default // limits.SECOND, ge=low, le=high, description=must_be)
 
 
 def _database_of(given: Mapping[str, Any]) -> str:
