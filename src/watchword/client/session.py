@@ -31,6 +31,7 @@ from watchword.errors import (
     Unreachable,
     WatchwordError,
 )
+from watchword.tokens.headers import Scheme
 
 Result = TypeVar("Result")
 
@@ -65,7 +66,7 @@ class StoredSession(
     version: Literal[1] = 1
     issuer: str
     session_id: str
-    scheme: Literal["Bearer", "DPoP"]
+    scheme: Scheme
     access_token: str
     life: float
     fetched_at: float
@@ -297,7 +298,7 @@ class _Tokens(msgspec.Struct, frozen=True, rename="camel"):
     expires_in: int
     refresh_token: str
     session_id: str
-    token_type: Literal["Bearer", "DPoP"]
+    token_type: Scheme
 
     def __repr__(self) -> str:
         return f"_Tokens(session_id={self.session_id!r})"
