@@ -17,7 +17,7 @@ from watchword.tokens.challenges import Refusal, refusal
 from watchword.tokens.checker import Checker, Needs
 from watchword.tokens.headers import Headers, address_of, scheme_of, token_in
 from watchword.verify.event_loop import need_asyncio
-from watchword.verify.options import VerifierOptions
+from watchword.verify.options import CutOff, VerifierOptions
 
 SECURITY_SCHEME: Final = "bearer"
 """The scheme's name in OpenAPI, for `Auth` and `ResourceServer` alike."""
@@ -193,12 +193,14 @@ class RemoteVerifier(Authenticator):
         audience: str = "api",
         *,
         address: str | None = None,
-        **options: Unpack[VerifierOptions],
+        feed: tuple[str, str] | None = None,
+        cut_off: CutOff = "closed",
     ) -> None:
         super().__init__(address)
         self._issuer = issuer
         self._audience = audience
-        self._options = options
+        # By name here: an argument that there is not is refused before the app runs.
+        self._options: VerifierOptions = {"feed": feed, "cut_off": cut_off}
 
     def engine_options(self) -> tuple[dict[str, Any], dict[str, Any]]:
         return {"issuer": self._issuer, "audience": self._audience}, {}

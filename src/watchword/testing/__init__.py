@@ -1,6 +1,6 @@
 """For tests of and with Watchword: a clock and entropy that tests control.
 
-`watchword.testing.store_contract` is a pytest suite of the promises in `ports.py`, for
+`watchword.testing.store_contract` is a pytest suite of the promises in `ports`, for
 any store. Only this suite needs the extra `store-contract`.
 """
 
