@@ -82,5 +82,5 @@ def _move(off: Path) -> None:
 
 
 def _generation(file: Path) -> int:
-    held = msgspec.json.decode(file.read_bytes(), type=StoredSession)
-    return int.from_bytes(urlsafe_b64decode(held.refresh_token[6:])[17:21])
+    stored = msgspec.json.decode(file.read_bytes(), type=StoredSession)
+    return int.from_bytes(urlsafe_b64decode(stored.refresh_token[6:])[17:21])

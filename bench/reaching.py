@@ -96,11 +96,11 @@ async def _log_out(
     for verifier in verifiers:
         await verifier.verify(token)
     started = time.perf_counter()
-    requested = [group.create_task(_refused(one, token, started)) for one in verifiers]
+    refusals = [group.create_task(_refused(one, token, started)) for one in verifiers]
     body = {"refreshToken": grant["refreshToken"]}
     answer = await http.post("/api/auth/logout", json=body)
     answer.raise_for_status()
-    return [await one for one in requested]
+    return [await one for one in refusals]
 
 
 async def _refused(verifier: Verifier, token: str, started: float) -> float:

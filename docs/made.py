@@ -209,6 +209,11 @@ def _parameters(given: list[griffe.Parameter]) -> Iterator[str]:
     starred = False
     for one in given:
         kind = one.kind.value if one.kind is not None else ""
+        if (options := _unpacked(one)) is not None:
+            yield from [] if starred else ["*"]
+            for name, option in options.attributes.items():
+                yield f"{name}: {_source(option.annotation)} = ..."
+            continue
         if kind == "keyword-only" and not starred:
             yield "*"
         starred = starred or kind in ("keyword-only", "variadic positional")
@@ -216,6 +221,18 @@ def _parameters(given: list[griffe.Parameter]) -> Iterator[str]:
         plain = one.default is None or kind in stars
         default = "" if plain else f" = {_source(one.default)}"
         yield f"{stars.get(kind, '')}{one.name}{typed}{default}"
+
+
+def _unpacked(parameter: griffe.Parameter) -> griffe.Object | None:
+    """The TypedDict whose keys are the keyword arguments that `**` stands for here."""
+    annotation = parameter.annotation
+    if not isinstance(annotation, griffe.ExprSubscript):
+        return None
+    named = annotation.slice
+    if str(annotation.left) != "Unpack" or not isinstance(named, griffe.ExprName):
+        return None
+    found = named.resolved
+    return None if found is None else _real(found)
 
 
 # The pages

@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.terminal import OTHER_PASSWORD, PASSWORD, Terminal
 from tests.scenarios.api import BASE, LocalApi, bearer, local_api, settings_for
-from watchword.cli import common as running
+from watchword.cli import common
 from watchword.core.actor import APP, Actor, By, EndReason
 from watchword.core.limits import DAY, KEY_ROTATION
 from watchword.core.session import SessionOptions
@@ -203,7 +203,7 @@ def test_every_command_that_changes_something_is_the_operators(
         printed = terminal.run("audit", "--json", "--after", str(last)).stdout
         found = [json.loads(line) for line in printed.splitlines()]
         assert found, words
-        wanted = {"by": "operator", "operator": running.operator().name}
+        wanted = {"by": "operator", "operator": common.operator().name}
         for event in found:
             assert wanted.items() <= event["detail"].items(), (words, event)
 
@@ -218,7 +218,7 @@ def test_an_operator_without_a_name_is_an_operator_all_the_same(
         raise fault
 
     monkeypatch.setattr(pwd, "getpwuid", nameless)
-    assert running.operator().detail() == {"by": "operator"}
+    assert common.operator().detail() == {"by": "operator"}
 
 
 @pytest.mark.parametrize("variable", ["LOGNAME", "USER", "LNAME", "USERNAME"])
@@ -228,4 +228,4 @@ def test_no_variable_says_who_the_operator_is(
     """It could be that of a colleague, or bytes that no store takes for text."""
     monkeypatch.setenv(variable, "\udcff by=user")
     name = pwd.getpwuid(os.geteuid()).pw_name
-    assert running.operator().detail() == {"by": "operator", "operator": name}
+    assert common.operator().detail() == {"by": "operator", "operator": name}

@@ -23,11 +23,12 @@ from watchword.errors import (
     TokenInvalid,
     WatchwordError,
 )
-from watchword.keys.ring import KeyRing
+from watchword.keys.ring import KeyChange, KeyRing
 from watchword.keys.signing import Algorithm, SigningKey, generate
 from watchword.keys.vault import Vault, derive
 from watchword.ports import Stores
 from watchword.ports.audit import EventType
+from watchword.ports.keys import KeyState
 from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
 from watchword.verify import Checker
@@ -408,13 +409,13 @@ async def test_an_altered_row_is_refused_and_the_ring_in_use_stays(
 def test_a_seal_is_of_its_key_and_of_no_other() -> None:
     vault = Vault([OLD], SeededEntropy())
     one, two = generate("ES256"), generate("ES256")
-    row, other = vault.seal(one, "active", 0), vault.seal(two, "next", 0)
+    row, other = vault.seal(one, KeyState.ACTIVE, 0), vault.seal(two, KeyState.NEXT, 0)
     assert vault.open(row)[0].kid == one.kid
     assert one.private_bytes() not in row.sealed
     assert row.sealed[:12] != other.sealed[:12]
     with pytest.raises(KeyRingError):
         vault.open(msgspec.structs.replace(row, sealed=other.sealed))
-    assert vault.seal(one, "active", 0).sealed != row.sealed
+    assert vault.seal(one, KeyState.ACTIVE, 0).sealed != row.sealed
 
 
 def test_labels_part_the_server_secret() -> None:
@@ -484,7 +485,7 @@ async def test_the_swap_of_a_ring_that_another_changed_lets_theirs_count(
     one, two = await rings.open(), await rings.open()
     rings.clock.advance(DAY)
     await one.rotate()
-    await two._swap(1, two.rows[::-1], "too late", SYSTEM)
+    await two._swap(1, two.rows[::-1], KeyChange.ROTATED, SYSTEM)
     assert two.active.kid == one.active.kid
     assert await rings.changes() == ["created", "rotated"]
     with pytest.raises(WatchwordError):

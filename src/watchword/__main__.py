@@ -13,8 +13,8 @@ _OF_CLIENT = frozenset({"login", "token", "logout"})
 
 def main() -> None:
     """Run the command. Exits with 2 if the command's extra is not installed."""
-    asked = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
-    extra = "client" if asked in _OF_CLIENT else "server"
+    name = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    extra = "client" if name in _OF_CLIENT else "server"
     try:
         with needs(f"'watchword[{extra}]'"):
             from watchword.cli import main as command  # noqa: PLC0415 - see above

@@ -33,20 +33,20 @@ class OncePerMinute:
     """
 
     def __init__(self) -> None:
-        self._told: OrderedDict[str, int] = OrderedDict()
+        self._recorded: OrderedDict[str, int] = OrderedDict()
 
     def is_due(self, now: int, *keys: str) -> bool:
         """Whether no key has had its turn within a minute. If so, they have it now."""
         # The distance is absolute, so that a clock set back silences nothing.
         for key in keys:
-            told = self._told.get(key)
-            if told is not None and abs(now - told) < limits.MINUTE:
+            recorded = self._recorded.get(key)
+            if recorded is not None and abs(now - recorded) < limits.MINUTE:
                 return False
         for key in keys:
-            self._told[key] = now
-            self._told.move_to_end(key)
-        while len(self._told) > _KEPT:
-            self._told.popitem(last=False)
+            self._recorded[key] = now
+            self._recorded.move_to_end(key)
+        while len(self._recorded) > _KEPT:
+            self._recorded.popitem(last=False)
         return True
 
 

@@ -8,6 +8,7 @@ The work is kept in memory only: a process that ends forgets what it still had t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -68,20 +69,23 @@ async def _try(
     work: Callable[[], Awaitable[object]], what: str, tried: asyncio.Future[None]
 ) -> None:
     try:
-        for pause in (*PAUSES, None):
-            try:
-                await work()
-            except TryAgain:
-                if pause is None:
-                    _log.error("%s: not done, the store was away for too long", what)
-                    return
-            else:
-                return
-            if not tried.done():
-                tried.set_result(None)
-            await asyncio.sleep(pause or 0)
+        await _try_for_a_while(work, what, tried)
     except Exception:  # noqa: BLE001 - logged; the caller has an answer already
         _log.exception("%s: failed", what)
     finally:
         if not tried.done():
             tried.set_result(None)
+
+
+async def _try_for_a_while(
+    work: Callable[[], Awaitable[object]], what: str, tried: asyncio.Future[None]
+) -> None:
+    for pause in (*PAUSES, None):
+        with contextlib.suppress(TryAgain):
+            await work()
+            return
+        if pause is not None:
+            if not tried.done():
+                tried.set_result(None)
+            await asyncio.sleep(pause)
+    _log.error("%s: not done, the store was away for too long", what)

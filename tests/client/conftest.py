@@ -67,7 +67,7 @@ class Stage:
 
 def force(auth: Auth) -> None:
     """Its time to refresh has come; its token still works."""
-    auth._keeper._due = auth._keeper._due._replace(refresh=0)
+    auth._refresher._schedule = auth._refresher._schedule._replace(refresh=0)
 
 
 def generation_of(refresh_token: str) -> int:

@@ -21,8 +21,7 @@ from tests.client.conftest import LIFE, SECURE, Stage, force, generation_of
 from tests.client.middle import LOST, REFRESH, Given, Middle, Seen
 from tests.patience import PATIENCE
 from tests.server.live import PASSWORD
-from watchword.client import Auth, RequestsAuth
-from watchword.client import clock as outside
+from watchword.client import Auth, RequestsAuth, clock
 from watchword.client.clock import Clocks
 from watchword.errors import (
     InvalidCredentials,
@@ -111,7 +110,7 @@ def test_the_steady_clock_is_not_the_one_that_stops_in_sleep(
     """As on macOS: without CLOCK_BOOTTIME, and where `time.monotonic` stands still."""
     monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
     monkeypatch.setattr(time, "monotonic", lambda: 0.0)
-    steady = runpy.run_path(outside.__file__)["SYSTEM"].steady
+    steady = runpy.run_path(clock.__file__)["SYSTEM"].steady
     before = time.clock_gettime(time.CLOCK_MONOTONIC)
     assert before <= steady() <= time.clock_gettime(time.CLOCK_MONOTONIC)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.conftest import Stage
-from tests.client.test_session import HELD
+from tests.client.test_session import STORED
 from tests.server.live import PASSWORD
 from watchword.client.file import TokenFile
 from watchword.errors import SignedOut, TokenFileError
@@ -25,7 +25,7 @@ def mode_of(path: Path) -> int:
 def file(tmp_path: Path) -> TokenFile:
     made = TokenFile(tmp_path / "app" / "session.json")
     assert made.try_lock()
-    made.write(HELD)
+    made.write(STORED)
     made.unlock()
     return made
 
@@ -129,7 +129,7 @@ def test_one_holds_the_lock_until_it_dies(file: TokenFile) -> None:
         holder.wait()
     assert file.try_lock()
     file.unlock()
-    assert file.read() == HELD
+    assert file.read() == STORED
     names = sorted(path.name for path in file.path.parent.iterdir())
     assert names == ["session.json", "session.json.lock"], "what it left is gone"
 

@@ -30,7 +30,7 @@ from watchword.errors import InvalidRequest, RefreshError, TryAgain, Unreachable
 from watchword.testing import SeededEntropy
 
 NOW: Final = 1_800_000_000.0
-HELD: Final = StoredSession(
+STORED: Final = StoredSession(
     issuer="https://auth.example",
     session_id="01234567-89ab-7cde-8f01-23456789abcd",
     scheme="Bearer",
@@ -67,7 +67,7 @@ class Model:
             "accessToken": f"access-{self.generation}",
             "expiresIn": 120,
             "refreshToken": f"refresh-{self.generation}",
-            "sessionId": HELD.session_id,
+            "sessionId": STORED.session_id,
             "tokenType": "Bearer",
         }
         return Answer(200, {}, json.dumps(tokens).encode())
@@ -85,12 +85,12 @@ class Disk:
     """What one process leaves behind for the next."""
 
     def __init__(self) -> None:
-        self.held: StoredSession | None = HELD
+        self.stored: StoredSession | None = STORED
 
     def run(self, issuer: Issuer, model: Model, fates: Iterator[str]) -> None:
         """One process that refreshes; each of its steps meets one of the fates."""
-        assert self.held is not None
-        talk = issuer.refresh(self.held, None)
+        assert self.stored is not None
+        talk = issuer.refresh(self.stored, None)
         outcome: Any = None
         try:
             while True:
@@ -100,7 +100,7 @@ class Disk:
                     raise Died
                 outcome = None
                 if isinstance(step, Keep):
-                    self.held = step.held
+                    self.stored = step.stored
                 elif isinstance(step, Send):
                     answer = model.refresh(step.request)
                     outcome = None if fate == "lost" else answer
@@ -115,8 +115,8 @@ def test_whoever_dies_wherever_the_session_goes_on(length: int) -> None:
     """All fates of so many steps, each process going on from what the last one left."""
     fates = ("fine", "lost", "killed before", "killed after")
     for course in itertools.product(fates, repeat=length):
-        draws = Random(SeededEntropy("".join(course)))
-        issuer = Issuer(HELD.issuer, Clocks(lambda: 0, lambda: NOW), draws)
+        random = Random(SeededEntropy("".join(course)))
+        issuer = Issuer(STORED.issuer, Clocks(lambda: 0, lambda: NOW), random)
         disk, model, left = Disk(), Model(), iter(course)
         for _ in range(length + 2):
             try:
@@ -124,9 +124,9 @@ def test_whoever_dies_wherever_the_session_goes_on(length: int) -> None:
             except Died:
                 continue
         assert not model.ended, course
-        assert disk.held is not None
-        assert disk.held.refresh_token == f"refresh-{model.generation}", course
-        assert disk.held.retry_key is None, course
+        assert disk.stored is not None
+        assert disk.stored.refresh_token == f"refresh-{model.generation}", course
+        assert disk.stored.retry_key is None, course
 
 
 # What an answer means: what is raised, what is still held, whether it was asked again.
@@ -164,9 +164,9 @@ KEYED: Final = {"Idempotency-Key": "drawn-for-this-refresh"}
 
 def refresh(*answers: Outcome) -> tuple[list[Any], BaseException | None]:
     """The steps, and what is raised where these answers come and then no others."""
-    draws = Random(SeededEntropy())
-    issuer = Issuer(HELD.issuer, Clocks(lambda: 0, lambda: NOW), draws)
-    talk = issuer.refresh(HELD, None)
+    random = Random(SeededEntropy())
+    issuer = Issuer(STORED.issuer, Clocks(lambda: 0, lambda: NOW), random)
+    talk = issuer.refresh(STORED, None)
     coming = iter(answers)
     steps: list[Any] = []
     outcome: Any = None
@@ -186,11 +186,13 @@ def test_no_answer_but_one_of_the_servers_own_ends_a_session(
 ) -> None:
     steps, error = refresh(*[answer] * 6)
     assert isinstance(error, TryAgain)
-    kept = [step.held for step in steps if isinstance(step, Keep)]
-    assert [held and held.refresh_token for held in kept] == [HELD.refresh_token]
+    kept = [step.stored for step in steps if isinstance(step, Keep)]
+    assert [stored and stored.refresh_token for stored in kept] == [
+        STORED.refresh_token
+    ]
     sent = [step.request for step in steps if isinstance(step, Send)]
     assert {request.headers["Idempotency-Key"] for request in sent} == {
-        held and held.retry_key for held in kept
+        stored and stored.retry_key for stored in kept
     }
     assert sum(step.seconds for step in steps if isinstance(step, Wait)) < 60
 
@@ -223,40 +225,45 @@ def test_a_token_from_another_process_is_only_used_where_the_clocks_agree(
     age: float, *, usable: bool
 ) -> None:
     """One from the future is as good as expired: the wall clock was set."""
-    due = RefreshSchedule.of(HELD, age, HERE, Random(SeededEntropy()))
+    due = RefreshSchedule.of(STORED, age, HERE, Random(SeededEntropy()))
     assert (HERE.steady - due.since.steady < due.stale) is usable
     assert HERE.wall - due.since.wall == HERE.steady - due.since.steady
 
 
 def test_clients_that_began_together_do_not_come_back_together() -> None:
-    draws = Random(SeededEntropy())
-    instants = {RefreshSchedule.of(HELD, 0, HERE, draws).refresh for _ in range(100)}
+    random = Random(SeededEntropy())
+    instants = {RefreshSchedule.of(STORED, 0, HERE, random).refresh for _ in range(100)}
     assert len(instants) > 90
-    assert min(instants) >= REFRESH_FROM * HELD.life
-    assert max(instants) <= REFRESH_TO * HELD.life < STALE * HELD.life
+    assert min(instants) >= REFRESH_FROM * STORED.life
+    assert max(instants) <= REFRESH_TO * STORED.life < STALE * STORED.life
 
 
 def test_what_was_under_way_is_brought_to_its_end_at_once() -> None:
-    pending = msgspec.structs.replace(HELD, retry_key="drawn")
+    pending = msgspec.structs.replace(STORED, retry_key="drawn")
     assert RefreshSchedule.of(pending, 1, HERE, Random(SeededEntropy())).refresh == 0
 
 
 def test_what_is_no_text_is_refused_before_it_is_sent() -> None:
     """A command line may hold bytes that are no UTF-8."""
-    issuer = Issuer(HELD.issuer, Clocks(lambda: 0, lambda: NOW), Random())
+    issuer = Issuer(STORED.issuer, Clocks(lambda: 0, lambda: NOW), Random())
     with pytest.raises(InvalidRequest):
         next(issuer.sign_in("ann\udcff", "password", None, None))
 
 
 def test_no_secret_is_in_a_repr() -> None:
-    held = msgspec.structs.replace(HELD, retry_key="drawn-key", key="PRIVATE KEY")
-    sent = Request(HELD.issuer, b"refresh-0", {"Idempotency-Key": "drawn-key"})
+    stored = msgspec.structs.replace(STORED, retry_key="drawn-key", key="PRIVATE KEY")
+    sent = Request(STORED.issuer, b"refresh-0", {"Idempotency-Key": "drawn-key"})
     got = (
         tokens(),
         Answer(200, {"x": "access-0"}, b"refresh-0"),
         Pass({"A": "access-0"}),
     )
     assert "0" not in f"{sent}{got}".replace("200", "")
-    for shown in (repr(held), str(held), repr([held]), repr(held.__rich_repr__())):
+    for shown in (
+        repr(stored),
+        str(stored),
+        repr([stored]),
+        repr(stored.__rich_repr__()),
+    ):
         for secret in ("access-0", "refresh-0", "drawn-key", "PRIVATE"):
             assert secret not in shown

@@ -85,7 +85,7 @@ def test_a_claims_hook_may_set_no_claim_of_ours() -> None:
     assert set(Claims.__struct_fields__) - {"extra"} == RESERVED
 
 
-ASKED: dict[str, tuple[RequestedToken, dict[str, Any], dict[str, Any]]] = {
+REQUESTS: dict[str, tuple[RequestedToken, dict[str, Any], dict[str, Any]]] = {
     "nothing, of a plain session": (EVERYTHING, {}, {"aud": "api", "scope": None}),
     "nothing, of a session with scope": (
         EVERYTHING,
@@ -122,9 +122,9 @@ ASKED: dict[str, tuple[RequestedToken, dict[str, Any], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", REQUESTS)
 def test_a_token_has_what_was_asked_for_or_all_that_the_session_has(name: str) -> None:
-    requested, fields, expected = ASKED[name]
+    requested, fields, expected = REQUESTS[name]
     made = claims(requested=requested, **fields)
     assert {claim: getattr(made, claim) for claim in expected} == expected
     assert read_claims(payload(made), ISSUER) == made

@@ -15,7 +15,7 @@ ONE, TWO, THREE = (f"https://{name}.example" for name in ("one", "two", "three")
 ROTATED = Rotate(GENERATION + 1)
 
 # What the session has, what is asked for, and what becomes of it.
-ASKED: dict[str, tuple[dict[str, Any], RequestedToken, Verdict]] = {
+REQUESTS: dict[str, tuple[dict[str, Any], RequestedToken, Verdict]] = {
     "bound, no proof": ({"jkt": "k"}, RequestedToken(), Refuse(InvalidProof)),
     "bound, another key": ({"jkt": "k"}, RequestedToken(jkt="x"), Refuse(InvalidProof)),
     "bound, its key": ({"jkt": "k"}, RequestedToken(jkt="k"), ROTATED),
@@ -55,9 +55,9 @@ ASKED: dict[str, tuple[dict[str, Any], RequestedToken, Verdict]] = {
 }
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", REQUESTS)
 def test_more_than_was_granted_is_refused_and_nothing_is_spent(name: str) -> None:
-    has, requested, verdict = ASKED[name]
+    has, requested, verdict = REQUESTS[name]
     assert judge(session(**has), presented(requested=requested), STRICT, NOW) == verdict
 
 

@@ -231,17 +231,17 @@ class Load:
         copies: int = 1,
     ) -> tuple[Call, Tokens | None]:
         """The answer, from whichever server; what comes of a refused token is none."""
-        requested = 0
+        attempts = 0
         while True:
             sent = [self.send(self.any(), verb, tokens, key) for _ in range(copies)]
             answers = await asyncio.gather(*sent)
             answers.sort(key=lambda answer: answer[0].status != 200)
             for call, successor in answers:
                 if call.status not in {0, 503}:
-                    self.healed += bool(requested and call.status == 200)
+                    self.healed += bool(attempts and call.status == 200)
                     return call, successor
-            await asyncio.sleep(min(BACK_OFF * 2 ** min(requested, 16), BACK_OFF_MAX))
-            requested += 1
+            await asyncio.sleep(min(BACK_OFF * 2 ** min(attempts, 16), BACK_OFF_MAX))
+            attempts += 1
 
     async def send(
         self,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integrations.stand_in import Elsewhere
+from tests.integrations.fakes import FakeIssuer
 from watchword import verify
 
 
@@ -18,9 +18,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Elsewhere:
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> FakeIssuer:
     """The issuer of `examples/*_api.py`."""
-    made = Elsewhere()
+    made = FakeIssuer()
     monkeypatch.setattr(verify, "Verifier", made.verifier, raising=False)
     monkeypatch.setattr(verify, "SyncVerifier", made.sync_verifier, raising=False)
     return made

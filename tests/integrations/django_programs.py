@@ -16,7 +16,7 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
-from tests.integrations.stand_in import ISSUER, Elsewhere
+from tests.integrations.fakes import ISSUER, FakeIssuer
 from tests.integrations.stories import (
     BASE,
     NAME,
@@ -183,12 +183,12 @@ def own_users() -> None:
 
 def api() -> None:
     """The example under ASGI, for its views are async."""
-    elsewhere = stand_in()
+    elsewhere = fake_issuer()
     resource_story(by_asgi(example("django_api", keep=True).app), elsewhere)
     overridden(elsewhere)
 
 
-def overridden(elsewhere: Elsewhere) -> None:
+def overridden(elsewhere: FakeIssuer) -> None:
     """The setting can be overridden in a test, and a view may let an error pass."""
     from django.http import JsonResponse  # noqa: PLC0415
     from django.test import AsyncRequestFactory, RequestFactory  # noqa: PLC0415
@@ -221,7 +221,7 @@ def overridden(elsewhere: Elsewhere) -> None:
 
 
 def rest() -> None:
-    elsewhere = stand_in()
+    elsewhere = fake_issuer()
     resource_story(by_wsgi(example("drf_api", keep=True).app), elsewhere)
     from django.test import RequestFactory  # noqa: PLC0415
     from rest_framework.exceptions import APIException  # noqa: PLC0415
@@ -241,8 +241,8 @@ def rest() -> None:
     assert detail["code"] == "insufficient_role"
 
 
-def stand_in() -> Elsewhere:
-    elsewhere = Elsewhere()
+def fake_issuer() -> FakeIssuer:
+    elsewhere = FakeIssuer()
     made = {"Verifier": elsewhere.verifier, "SyncVerifier": elsewhere.sync_verifier}
     vars(verify).update(made)
     return elsewhere

@@ -7,7 +7,7 @@ import sys
 from types import ModuleType
 from typing import Any, Final
 
-from tests.integrations.stand_in import Elsewhere
+from tests.integrations.fakes import FakeIssuer
 from tests.pages import ROOT
 
 NAME: Final = "ann"
@@ -149,7 +149,7 @@ def account_story(client: Any, sent: str) -> None:
     assert client.get("/account", headers=mine).status_code == 200
 
 
-def resource_story(client: Any, elsewhere: Elsewhere) -> None:
+def resource_story(client: Any, elsewhere: FakeIssuer) -> None:
     """An API with `/hello`, and `/orders` for the scope of that name."""
     mint = elsewhere.mint
     good = bearer(mint.token())
@@ -193,7 +193,7 @@ def resource_story(client: Any, elsewhere: Elsewhere) -> None:
     assert "www-authenticate" not in answer.headers
 
 
-def bound_story(client: Any, elsewhere: Elsewhere) -> None:
+def bound_story(client: Any, elsewhere: FakeIssuer) -> None:
     """An API that knows its address has proofs checked for it, whatever Host says."""
     token = elsewhere.mint.with_claims(cnf={"jkt": "k"})
     headers = {

@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.testclient import TestClient
 
-from tests.integrations.stand_in import ISSUER, Elsewhere
+from tests.integrations.fakes import ISSUER, FakeIssuer
 from tests.integrations.stories import (
     BASE,
     NAME,
@@ -46,13 +46,13 @@ def test_the_account_example_does_its_job() -> None:
         account_story(client, "json")
 
 
-def test_the_api_example_only_verifies(elsewhere: Elsewhere) -> None:
+def test_the_api_example_only_verifies(elsewhere: FakeIssuer) -> None:
     program = example("fastapi_api")
     with TestClient(program.app) as client:
         resource_story(client, elsewhere)
 
 
-def test_a_proof_is_for_the_address_of_the_api(elsewhere: Elsewhere) -> None:
+def test_a_proof_is_for_the_address_of_the_api(elsewhere: FakeIssuer) -> None:
     auth = ResourceServer(ISSUER, address="https://api.example/v1")
     with TestClient(app_with(auth)) as client:
         bound_story(client, elsewhere)

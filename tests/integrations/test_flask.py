@@ -18,7 +18,7 @@ import httpx2
 import pytest
 from flask import Flask
 
-from tests.integrations.stand_in import ISSUER, Elsewhere
+from tests.integrations.fakes import ISSUER, FakeIssuer
 from tests.integrations.stories import (
     BASE,
     NAME,
@@ -53,12 +53,12 @@ def test_the_embedded_example_does_its_job() -> None:
         embedded_story(client)
 
 
-def test_the_api_example_only_verifies(elsewhere: Elsewhere) -> None:
+def test_the_api_example_only_verifies(elsewhere: FakeIssuer) -> None:
     with running(example("flask_api")) as client:
         resource_story(client, elsewhere)
 
 
-def test_a_proof_is_for_the_address_of_the_api(elsewhere: Elsewhere) -> None:
+def test_a_proof_is_for_the_address_of_the_api(elsewhere: FakeIssuer) -> None:
     auth = ResourceServer(ISSUER, address="https://api.example/v1")
     app = Flask("api")
     auth.init_app(app)
@@ -67,7 +67,7 @@ def test_a_proof_is_for_the_address_of_the_api(elsewhere: Elsewhere) -> None:
         bound_story(client, elsewhere)
 
 
-def test_who_was_signed_in_is_forgotten_with_the_request(elsewhere: Elsewhere) -> None:
+def test_who_was_signed_in_is_forgotten_with_the_request(elsewhere: FakeIssuer) -> None:
     """Also where an app context outlives it, as in jobs, shells and tests."""
     program = example("flask_api")
     with running(program) as client, program.app.app_context():

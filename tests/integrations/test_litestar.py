@@ -7,7 +7,7 @@ from typing import Any
 from litestar import Litestar, get
 from starlette.testclient import TestClient
 
-from tests.integrations.stand_in import Elsewhere
+from tests.integrations.fakes import FakeIssuer
 from tests.integrations.stories import (
     NAME,
     PASSWORD,
@@ -31,7 +31,7 @@ def test_the_embedded_example_does_its_job() -> None:
         assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
 
 
-def test_the_api_example_only_verifies(elsewhere: Elsewhere) -> None:
+def test_the_api_example_only_verifies(elsewhere: FakeIssuer) -> None:
     with TestClient(example("litestar_api").app) as client:
         resource_story(client, elsewhere)
 

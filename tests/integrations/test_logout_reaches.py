@@ -18,7 +18,7 @@ import pytest
 
 from tests.cli.terminal import Terminal
 from tests.integrations import logout_programs
-from tests.integrations.stand_in import ISSUER
+from tests.integrations.fakes import ISSUER
 from tests.pages import NAMES, ROOT, blocks_of, clean_environment
 from tests.server.live import Live
 from tests.test_docs_references import commands_in

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from tests.integrations.stand_in import ISSUER, Elsewhere
+from tests.integrations.fakes import ISSUER, FakeIssuer
 from tests.integrations.stories import (
     BASE,
     NAME,
@@ -34,12 +34,12 @@ def test_the_embedded_example_does_its_job() -> None:
         embedded_story(client)
 
 
-def test_the_api_example_only_verifies(elsewhere: Elsewhere) -> None:
+def test_the_api_example_only_verifies(elsewhere: FakeIssuer) -> None:
     with TestClient(example("starlette_api").app) as client:
         resource_story(client, elsewhere)
 
 
-def test_starlettes_own_decorator_knows_the_scopes(elsewhere: Elsewhere) -> None:
+def test_starlettes_own_decorator_knows_the_scopes(elsewhere: FakeIssuer) -> None:
     """And endpoints on threads, and those that are methods, can be guarded too."""
     auth = ResourceServer(ISSUER)
 

@@ -16,8 +16,8 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from tests.integrations import sockets
+from tests.integrations.fakes import ISSUER, FakeIssuer
 from tests.integrations.serving import Served, serving
-from tests.integrations.stand_in import ISSUER, Elsewhere
 from tests.integrations.stories import (
     BASE,
     NAME,
@@ -181,7 +181,7 @@ def test_the_example_chats_until_the_logout() -> None:
 @pytest.fixture(params=FRAMEWORKS)
 def client(
     request: pytest.FixtureRequest,
-    elsewhere: Elsewhere,
+    elsewhere: FakeIssuer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[TestClient]:
     monkeypatch.setattr(asgi, "LOOK_SECONDS", 0.01)
@@ -200,7 +200,7 @@ def denial(client: TestClient, path: str, headers: dict[str, str]) -> tuple[int,
     return raised.value.status_code, raised.value.json()["code"]
 
 
-def test_an_api_lets_in_and_refuses(client: TestClient, elsewhere: Elsewhere) -> None:
+def test_an_api_lets_in_and_refuses(client: TestClient, elsewhere: FakeIssuer) -> None:
     mint = elsewhere.mint
     clerk = bearer(mint.with_claims(roles=["clerk"]))
     with client.websocket_connect("/clerks", headers=clerk) as socket:
@@ -213,7 +213,7 @@ def test_an_api_lets_in_and_refuses(client: TestClient, elsewhere: Elsewhere) ->
 
 
 def test_an_open_socket_of_an_api_ends_with_its_session(
-    client: TestClient, elsewhere: Elsewhere
+    client: TestClient, elsewhere: FakeIssuer
 ) -> None:
     with client.websocket_connect(
         "/ws", headers=bearer(elsewhere.mint.token())
@@ -226,7 +226,7 @@ def test_an_open_socket_of_an_api_ends_with_its_session(
 
 
 def test_what_was_taken_from_a_user_is_not_renewed(
-    client: TestClient, elsewhere: Elsewhere
+    client: TestClient, elsewhere: FakeIssuer
 ) -> None:
     """What the socket was opened for may have needed it."""
     more = {"roles": ["clerk", "boss"], "scope": "read write"}
@@ -246,7 +246,7 @@ def test_what_was_taken_from_a_user_is_not_renewed(
 
 
 def test_a_bound_token_opens_a_socket_with_its_proof_alone(
-    client: TestClient, elsewhere: Elsewhere
+    client: TestClient, elsewhere: FakeIssuer
 ) -> None:
     """A browser has no header for a proof: there it is refused."""
     token = elsewhere.mint.with_claims(cnf={"jkt": "k"})
@@ -260,7 +260,7 @@ def test_a_bound_token_opens_a_socket_with_its_proof_alone(
 
 
 def test_starlettes_own_decorator_knows_who_comes_by_a_socket(
-    elsewhere: Elsewhere,
+    elsewhere: FakeIssuer,
 ) -> None:
     auth = for_starlette.ResourceServer(ISSUER)
     with TestClient(sockets.by_starlette(auth)) as client:

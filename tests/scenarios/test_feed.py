@@ -19,10 +19,11 @@ from tests.server.following import Follower
 from tests.server.live import Live
 from tests.servers.process import free_port
 from tests.servers.proxy import Proxy, proxy
+from watchword.clocks import monotonic
 from watchword.core import limits
 from watchword.errors import WatchwordError
 from watchword.verify import Verifier
-from watchword.verify.verifier import CutOff, monotonic
+from watchword.verify.options import CutOff
 
 
 class Site:
@@ -172,16 +173,16 @@ async def test_s52_an_answer_held_up_for_half_a_minute_is_half_a_minute_old(
         site.between.freeze()
         await site.revoke(alice)  # has the waiting poll answered: this is held up
         await auntil(lambda: site.between.held)
-        followed = api._followed
-        assert followed is not None
+        follower = api._follower
+        assert follower is not None
         taken: list[int | None] = []
-        take = followed.take
+        take = follower.take
 
         def watched(*given: Any, **named: Any) -> None:
             take(*given, **named)
-            taken.append(followed.age())
+            taken.append(follower.age())
 
-        followed.take = watched  # type: ignore[method-assign]
+        follower.take = watched  # type: ignore[method-assign]
         site.pass_the_bound()
         site.between.thaw()
 

@@ -38,6 +38,7 @@ from watchword.errors import KeyRingError
 from watchword.keys.signing import generate
 from watchword.keys.vault import Vault, derive
 from watchword.ports.audit import Event, EventType
+from watchword.ports.keys import KeyState
 from watchword.ports.sessions import Change
 from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
@@ -151,9 +152,11 @@ async def test_s45_a_writer_in_the_database_cannot_plant_a_signing_key(
     vault = Vault([b"the intruder's own secret, long enough"], SeededEntropy("thief"))
     genuine = next(row for row in rows if row.state == "active")
     for row in (
-        vault.seal(planted, "active", 0),
+        vault.seal(planted, KeyState.ACTIVE, 0),
         msgspec.structs.replace(genuine, kid=planted.kid),
-        msgspec.structs.replace(vault.seal(planted, "active", 0), kid=genuine.kid),
+        msgspec.structs.replace(
+            vault.seal(planted, KeyState.ACTIVE, 0), kid=genuine.kid
+        ),
         msgspec.structs.replace(genuine, alg="RS256"),
         msgspec.structs.replace(genuine, sealed=planted.private_bytes()),
     ):

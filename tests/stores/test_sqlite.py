@@ -21,6 +21,7 @@ from watchword.keys.ring import KeyRing
 from watchword.keys.signing import generate
 from watchword.keys.vault import Vault
 from watchword.ports import Stores
+from watchword.ports.keys import KeyState
 from watchword.ports.sessions import Change
 from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
@@ -192,7 +193,7 @@ async def test_planted_signing_key_is_refused(stores: Stores, path: Path) -> Non
     await ring.start()
     signing, published = ring.active.kid, ring.jwks
     mine = generate("ES256")
-    planted = Vault([OTHER_SECRET], entropy).seal(mine, "active", clock())
+    planted = Vault([OTHER_SECRET], entropy).seal(mine, KeyState.ACTIVE, clock())
     sql(
         path,
         "INSERT INTO signing_keys (kid, alg, state, sealed, changed_at)"

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Awaitable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,6 +22,7 @@ from tests.scenarios.test_key_operations import age_keys
 from tests.server.following import Follower
 from tests.server.live import PASSWORD, Live
 from tests.verify.proving import Prover, ath_of
+from watchword.clocks import monotonic
 from watchword.core.limits import JWKS_MAX_AGE
 from watchword.errors import (
     InsufficientRole,
@@ -36,7 +37,6 @@ from watchword.errors import (
 from watchword.verify import SyncVerifier, Verifier
 from watchword.verify import verifier as verifier_module
 from watchword.verify.fetching import fetch
-from watchword.verify.verifier import monotonic
 
 METADATA = "/.well-known/oauth-authorization-server"
 JWKS = "/.well-known/jwks.json"
@@ -96,28 +96,31 @@ async def test_ten_thousand_first_requests_fetch_the_keys_once(
     assert fetched == [METADATA, JWKS]
 
 
+VERIFYING: Final = """
+import sys
+from watchword import WatchwordError
+from watchword.verify import SyncVerifier
+
+issuer, name = sys.argv[1:]
+secret = sys.stdin.readline().strip()
+with SyncVerifier(issuer, feed=(name, secret)) as verifier:
+    for line in sys.stdin:
+        try:
+            verifier.verify(line.strip())
+        except WatchwordError as error:
+            print(error.code, flush=True)
+        else:
+            print("ok", flush=True)
+"""
+
+
 async def test_a_logout_anywhere_is_honoured_by_every_verifier(
     live: Live, follower: Follower
 ) -> None:
     """By several here, whichever worker they follow, and by one in another process."""
-    program = (
-        "import sys\n"
-        "from watchword import WatchwordError\n"
-        "from watchword.verify import SyncVerifier\n"
-        "issuer, name = sys.argv[1:]\n"
-        "secret = sys.stdin.readline().strip()\n"
-        "with SyncVerifier(issuer, feed=(name, secret)) as verifier:\n"
-        "    for line in sys.stdin:\n"
-        "        try:\n"
-        "            verifier.verify(line.strip())\n"
-        "        except WatchwordError as error:\n"
-        "            print(error.code, flush=True)\n"
-        "        else:\n"
-        "            print('ok', flush=True)\n"
-    )
     name, secret = follower.credentials
     other = subprocess.Popen(  # noqa: ASYNC220 - lines are short, and answered soon
-        [sys.executable, "-W", "error", "-c", program, live.url, name],
+        [sys.executable, "-W", "error", "-c", VERIFYING, live.url, name],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

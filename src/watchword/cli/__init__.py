@@ -1,7 +1,8 @@
-"""The `watchword` command. One file per noun.
+"""The `watchword` command. Each command, or group of commands, is a file.
 
-`running.py` is what the commands share, and `output.py` how they print. Modules of the
-engine are imported inside the commands, so that `watchword --help` is quick.
+`common.py` is what the commands share, `output.py` is how they print, and `progress.py`
+how they show that they go on. Modules of the engine are imported inside the commands,
+so that `watchword --help` is quick.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ import click
 
 from watchword import __version__
 from watchword.cli.audit import audit
+from watchword.cli.check import check
 from watchword.cli.clients import clients
+from watchword.cli.inspect import inspect
 from watchword.cli.keys import keys
+from watchword.cli.migrate import migrate
+from watchword.cli.openapi import openapi
 from watchword.cli.serve import serve
 from watchword.cli.sessions import sessions
 from watchword.cli.sign_in import login, logout, token
-from watchword.cli.tokens import inspect
-from watchword.cli.tools import check, migrate, openapi
 from watchword.cli.users import user
 
 

@@ -73,6 +73,6 @@ def _line(sequence: int, event: Event, *, as_json: bool) -> str:
     if as_json:
         return json.dumps(facts)
     named = {name: facts[name] for name in ("subject", "session", "client", "address")}
-    told = {name: value for name, value in named.items() if value} | facts["detail"]
-    pairs = [f"{name}={visible(value)}" for name, value in told.items()]
+    shown = {name: value for name, value in named.items() if value} | facts["detail"]
+    pairs = [f"{name}={visible(value)}" for name, value in shown.items()]
     return " ".join([str(sequence), facts["at"], facts["type"], *pairs])

@@ -69,7 +69,7 @@ def add(
     grants: tuple[str, ...],
     data: Path | None,
     as_json: bool,
-    **terms: Any,  # noqa: ANN401 - Clients.add's, by their names
+    **given: Any,  # noqa: ANN401 - Clients.add's, by their names
 ) -> None:
     """Make a client whose id is NAME. Its secret is shown once, and kept nowhere."""
     life = None if access_ttl is None else _milliseconds("--access-ttl", access_ttl)
@@ -82,7 +82,7 @@ def add(
             grace=lenient,
             grants=grants or None,
             by=operator(),
-            **terms,
+            **given,
         )
         return secret
 
@@ -94,7 +94,7 @@ def add(
 def _milliseconds(option: str, text: str) -> int:
     from pydantic import TypeAdapter, ValidationError
 
-    from watchword.config import Seconds
+    from watchword.config.values import Seconds
 
     try:
         seconds: int = TypeAdapter(Seconds).validate_python(text)

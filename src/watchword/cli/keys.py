@@ -113,13 +113,13 @@ def _row(
 
 async def _sealed_again(watchword: Watchword, fingerprint: str) -> int | None:
     """The instant at which the keys were last sealed again, if under this secret."""
-    from watchword.keys.ring import RESEALED
+    from watchword.keys.ring import KeyChange
 
     newest = await watchword.stores.audit.last()
     while newest > 0:
         page = await watchword.stores.audit.read(max(0, newest - _PAGE), _PAGE)
         for _, event in reversed(page):
-            if event.detail.get("change") == RESEALED:
+            if event.detail.get("change") == KeyChange.RESEALED:
                 under = event.detail.get("secret")
                 return event.at if under == fingerprint else None
         newest -= _PAGE

@@ -39,7 +39,7 @@ def table(
         return
     columns = [name for name in rows[0] if name not in leave_out]
     shown = [[visible(row[name]) for name in columns] for row in rows]
-    head = [_words(name) for name in columns]
+    head = [_spaced(name) for name in columns]
     widths = [max(map(len, column)) for column in zip(head, *shown, strict=True)]
     for line in [head, *shown]:
         cells = zip(line, widths, strict=True)
@@ -53,7 +53,7 @@ def facts(as_json: bool, found: dict[str, Any]) -> None:
         return
     for name, value in found.items():
         inner = value.items() if isinstance(value, dict) else ()
-        click.echo(f"{_words(name)}:" + ("" if inner else f" {visible(value)}"))
+        click.echo(f"{_spaced(name)}:" + ("" if inner else f" {visible(value)}"))
         for key, fact in inner:
             click.echo(f"  {visible(key)}: {visible(fact)}")
 
@@ -62,8 +62,8 @@ def complain(error: WatchwordError, *, as_json: bool) -> None:
     """Print an error on standard error: one line, or one for each wrong setting."""
     lines = error.faults if isinstance(error, SettingsError) else [_sentence(error)]
     for line in lines:
-        told = json.dumps({"code": error.code, "message": line})
-        click.echo(told if as_json else f"watchword: {visible(line)}", err=True)
+        shown = json.dumps({"code": error.code, "message": line})
+        click.echo(shown if as_json else f"watchword: {visible(line)}", err=True)
 
 
 def _sentence(error: WatchwordError) -> str:
@@ -92,6 +92,6 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _words(name: str) -> str:
+def _spaced(name: str) -> str:
     """`signedInAt` as a person writes it."""
     return re.sub(r"(?=[A-Z])", " ", name).lower()

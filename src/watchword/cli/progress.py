@@ -28,7 +28,7 @@ def elapsing(doing: str) -> Iterator[None]:
         yield
         return
     over = threading.Event()
-    thread = threading.Thread(target=_tell, args=(doing, over), daemon=True)
+    thread = threading.Thread(target=_show, args=(doing, over), daemon=True)
     thread.start()
     try:
         yield
@@ -37,16 +37,16 @@ def elapsing(doing: str) -> Iterator[None]:
         thread.join()
 
 
-def _tell(doing: str, over: threading.Event) -> None:
+def _show(doing: str, over: threading.Event) -> None:
     begun = time.monotonic()
-    told = ""
+    text = ""
     pause = _FIRST_SECONDS
     while not over.wait(pause):
-        told = f"{doing}: {time.monotonic() - begun:.0f} s so far"
-        click.echo(f"\r{told}", nl=False, err=True)
+        text = f"{doing}: {time.monotonic() - begun:.0f} s so far"
+        click.echo(f"\r{text}", nl=False, err=True)
         pause = _EVERY_SECONDS
-    if told:
-        click.echo("\r" + " " * len(told) + "\r", nl=False, err=True)
+    if text:
+        click.echo("\r" + " " * len(text) + "\r", nl=False, err=True)
 
 
 @contextlib.contextmanager

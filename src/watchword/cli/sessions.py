@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
     from watchword.ports.sessions import Selector
 
-_EVERYTHING = 2**62
+_END_OF_TIME = 2**62
 
 
 @click.group()
@@ -111,24 +111,24 @@ def revoke(
     chosen = [session_id is not None, name is not None, everything, before is not None]
     if sum(chosen) != 1:
         raise click.UsageError("Give exactly one of ID, --user, --all and --before.")
-    instant = _EVERYTHING if before is None else _instant(before)
+    instant = _END_OF_TIME if before is None else _instant(before)
 
     from watchword.ports.sessions import ById
 
     async def work(watchword: Watchword) -> int:
-        which = await _which(watchword, session_id, name, instant)
-        one = which.session_id if isinstance(which, ById) else None
+        selector = await _selector(watchword, session_id, name, instant)
+        one = selector.session_id if isinstance(selector, ById) else None
         if one is not None and await watchword.sessions.get(one) is None:
             raise NotFound("There is no session of that id.")
         reason = EndReason.REVOKED_BY_OPERATOR
-        return await watchword.sessions.revoke(which, reason, by=operator())
+        return await watchword.sessions.revoke(selector, reason, by=operator())
 
     with elapsing("Ending sessions"):
         count = with_engine(existing(data), work)
     tell(as_json, f"Ended {counted(count, 'session')}.", revoked=count)
 
 
-async def _which(
+async def _selector(
     watchword: Watchword, session_id: str | None, name: str | None, instant: int
 ) -> Selector:
     from watchword.ports.sessions import Before, ByAccount, ById

@@ -75,12 +75,12 @@ def token(file: Path, as_json: bool) -> None:
     """
     from watchword.client import Auth
 
-    held = _held(file)
-    if held is None:
+    stored = _stored(file)
+    if stored is None:
         raise SignedOut("Nobody is signed in here: run `watchword login`.")
-    if held.scheme != "Bearer":
+    if stored.scheme != "Bearer":
         raise WatchwordError("This session's tokens work with a proof of its key only.")
-    access = Auth(held.issuer, file=file).token()
+    access = Auth(stored.issuer, file=file).token()
     tell(as_json, access, accessToken=access)
 
 
@@ -90,14 +90,14 @@ def logout(file: Path, as_json: bool) -> None:
     """End the session, here and at the server. Where there is none, nothing is done."""
     from watchword.client import Auth
 
-    held = _held(file)
-    if held is not None:
-        Auth(held.issuer, file=file).logout()
-    sentence = "Nobody is signed in here." if held is None else "Signed out."
-    tell(as_json, sentence, ended=held is not None)
+    stored = _stored(file)
+    if stored is not None:
+        Auth(stored.issuer, file=file).logout()
+    sentence = "Nobody is signed in here." if stored is None else "Signed out."
+    tell(as_json, sentence, ended=stored is not None)
 
 
-def _held(file: Path) -> StoredSession | None:
+def _stored(file: Path) -> StoredSession | None:
     from watchword.client.file import TokenFile
 
     return TokenFile(file).read()

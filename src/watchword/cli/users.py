@@ -115,7 +115,7 @@ def disable(name: str, data: Path | None, as_json: bool) -> None:
         account = await watchword.accounts.get(name)
         return await watchword.accounts.disable(account.id, by=operator())
 
-    _told(as_json, "Disabled", name, with_engine(existing(data), work))
+    _tell_ended(as_json, "Disabled", name, with_engine(existing(data), work))
 
 
 @user.command()
@@ -151,7 +151,9 @@ def passwd(
             account.id, password, by=operator()
         )
 
-    _told(as_json, "Changed the password of", name, with_engine(existing(data), work))
+    _tell_ended(
+        as_json, "Changed the password of", name, with_engine(existing(data), work)
+    )
 
 
 @user.command()
@@ -178,8 +180,8 @@ def roles(
         return list(dict.fromkeys(wanted))
 
     now = with_engine(existing(data), work)
-    told = f"Roles of {visible(name)}: {visible(now)}" if now else "No roles."
-    tell(as_json, told, name=name, roles=now)
+    sentence = f"Roles of {visible(name)}: {visible(now)}" if now else "No roles."
+    tell(as_json, sentence, name=name, roles=now)
 
 
 @user.command()
@@ -197,11 +199,11 @@ def delete(
     async def work(watchword: Watchword) -> int:
         account = await watchword.accounts.get(name)  # before the question
         if not yes:
-            asked = f"Delete {visible(name)} for good?"
-            click.confirm(asked, abort=True, err=True)
+            question = f"Delete {visible(name)} for good?"
+            click.confirm(question, abort=True, err=True)
         return await watchword.accounts.delete(account.id, by=operator())
 
-    _told(as_json, "Deleted", name, with_engine(existing(data), work))
+    _tell_ended(as_json, "Deleted", name, with_engine(existing(data), work))
 
 
 @user.command("import")
@@ -226,8 +228,8 @@ def import_(file: IO[bytes], data: Path | None, as_json: bool) -> None:
         line, message = fault["line"], visible(fault["message"])
         click.echo(f"watchword: line {line}: {message}", err=True)
     refused = len(faults)
-    told = f"Imported {made}, refused {refused}."
-    tell(as_json, told, imported=made, refused=refused, faults=faults)
+    sentence = f"Imported {made}, refused {refused}."
+    tell(as_json, sentence, imported=made, refused=refused, faults=faults)
     if faults:
         sys.exit(1)
 
@@ -256,6 +258,6 @@ def _without_blank_ends(password: str) -> str:
     return password
 
 
-def _told(as_json: bool, what: str, name: str, count: int) -> None:
+def _tell_ended(as_json: bool, what: str, name: str, count: int) -> None:
     done = f"{what} {visible(name)}; ended {counted(count, 'session')}."
     tell(as_json, done, name=name, revoked=count)

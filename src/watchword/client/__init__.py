@@ -2,15 +2,15 @@
 
     session    what a client keeps and sends, and what an answer means: pure
     proof      DPoP proofs and their key
-    keeper     which task refreshes, when, and which tasks wait for it
-    attending  one request to an API, with all its repetitions
+    refresher  which task refreshes, when, and which tasks wait for it
+    auth_flow  one request to an API, with all its repetitions
     file       where the session is kept, and the lock that processes share
-    outside    time and randomness
-    driving    runs the steps that all of these yield, blocking or on an event loop
+    clock      time and randomness
+    runners    run the steps that all of these yield, blocking or on an event loop
     auth       `Auth`, for httpx2
     with_requests  `RequestsAuth`; requests is imported only with it
 
-All decisions are in `session`, `keeper` and `attending`, which yield steps and send
+All decisions are in `session`, `refresher` and `auth_flow`, which yield steps and send
 nothing themselves.
 """
 

@@ -11,7 +11,7 @@ import httpx2
 
 from watchword.client.auth_flow import (
     UNAUTHORIZED,
-    Asked,
+    ApiRequest,
     Pass,
     Passing,
     Reply,
@@ -21,7 +21,7 @@ from watchword.client.clock import SYSTEM, Clocks, Random
 from watchword.client.file import Memory, TokenFile
 from watchword.client.proof import Key
 from watchword.client.refresher import Refresher
-from watchword.client.runners import adrive, atake, drive, take
+from watchword.client.runners import arun, arun_step, run, run_step
 from watchword.client.session import Issuer
 from watchword.errors import SettingsError
 from watchword.text import trimmed
@@ -55,13 +55,13 @@ class Auth(httpx2.Auth):
     ) -> None:
         url = trimmed(issuer).rstrip("/")
         self._origins = frozenset(map(_secure_origin, (url, *origins)))
-        draws = Random()
-        self._keeper = Refresher(
-            Issuer(url, clocks, draws),
+        random = Random()
+        self._refresher = Refresher(
+            Issuer(url, clocks, random),
             Memory() if file is None else TokenFile(Path(file)),
             dpop=dpop,
             clocks=clocks,
-            draws=draws,
+            random=random,
         )
 
     def login(self, username: str, password: str) -> None:
@@ -70,11 +70,11 @@ class Auth(httpx2.Auth):
         Raises InvalidCredentials, or a TryAgain such as Throttled, with `retry_after`
         in seconds.
         """
-        drive(self._keeper.sign_in(username, password))
+        run(self._refresher.sign_in(username, password))
 
     async def alogin(self, username: str, password: str) -> None:
         """See `Auth.login`. Does not block the event loop."""
-        await adrive(self._keeper.sign_in(username, password))
+        await arun(self._refresher.sign_in(username, password))
 
     def logout(self) -> None:
         """End the session for every process that shares it.
@@ -82,29 +82,29 @@ class Auth(httpx2.Auth):
         Does nothing where there is no session. Raises TryAgain where the server could
         not be told. The session is then kept, so that the call can be repeated.
         """
-        drive(self._keeper.sign_out())
+        run(self._refresher.sign_out())
 
     async def alogout(self) -> None:
         """See `Auth.logout`. Does not block the event loop."""
-        await adrive(self._keeper.sign_out())
+        await arun(self._refresher.sign_out())
 
     def token(self) -> str:
         """An access token that works now, for requests that httpx2 does not send."""
-        return drive(self._keeper.fresh()).access_token
+        return run(self._refresher.fresh()).access_token
 
     async def atoken(self) -> str:
         """See `Auth.token`. Does not block the event loop."""
-        return (await adrive(self._keeper.fresh())).access_token
+        return (await arun(self._refresher.fresh())).access_token
 
     def attend(
         self, method: str, url: httpx2.URL, *, repeatable: bool
     ) -> Passing[None]:
-        """One request as steps, for other HTTP libraries: see `attending.py`."""
+        """One request as steps, for other HTTP libraries: see `auth_flow.py`."""
         origin = origin_of(url)
         path = url.raw_path.partition(b"?")[0].decode("ascii")
         return attend(
-            self._keeper,
-            Asked(
+            self._refresher,
+            ApiRequest(
                 method=method,
                 url=f"{url.scheme}://{url.netloc.decode('ascii')}{path}",
                 origin=origin,
@@ -123,7 +123,7 @@ class Auth(httpx2.Auth):
             while True:
                 step = passing.send(outcome)
                 if not isinstance(step, Pass):
-                    outcome = take(step)
+                    outcome = run_step(step)
                     continue
                 request.headers.update(step.headers)
                 response = yield request
@@ -145,7 +145,7 @@ class Auth(httpx2.Auth):
             while True:
                 step = passing.send(outcome)
                 if not isinstance(step, Pass):
-                    outcome = await atake(step)
+                    outcome = await arun_step(step)
                     continue
                 request.headers.update(step.headers)
                 response = yield request

@@ -34,7 +34,7 @@ _INVALID: Final = "invalid_token"  # RFC 6750 §3.1
 YOUNG: Final = 5.0
 
 
-class Asked(NamedTuple):
+class ApiRequest(NamedTuple):
     """A request, and whether the token may go with it.
 
     `url` is without query and fragment. `repeatable` says that the body can be sent
@@ -80,53 +80,55 @@ class Pass(NamedTuple):
 Passing = Generator[Step | Pass, Any, Result]
 
 
-def attend(keeper: Refresher, asked: Asked) -> Passing[None]:
+def attend(refresher: Refresher, request: ApiRequest) -> Passing[None]:
     """The steps of one request, until an answer is the caller's.
 
     Raises what `Refresher.fresh` raises. Raises TokenExpired or TokenNonceNeeded
     where the body cannot be sent twice: then the caller has to make the request
     anew.
     """
-    if not asked.allowed:
+    if not request.allowed:
         yield Pass({})
         return
-    held = yield from keeper.fresh()
-    reply: Reply = yield Pass(_headers(keeper, held, asked))
+    stored = yield from refresher.fresh()
+    reply: Reply = yield Pass(_headers(refresher, stored, request))
     proved = refreshed = False
     while True:
-        prover = keeper.prover_of(held)
+        prover = refresher.prover_of(stored)
         if prover is not None:
-            prover.note(reply.nonce, asked.origin)
+            prover.note(reply.nonce, request.origin)
         if reply.error == TokenNonceNeeded.code and reply.nonce and not proved:
             proved = True
             fault: Exception = TokenNonceNeeded(reply.nonce)
-        elif not refreshed and _may_help(keeper, reply):
+        elif not refreshed and _may_help(refresher, reply):
             refreshed = True
-            held = yield from keeper.fresh(refused=held.access_token)
+            stored = yield from refresher.fresh(refused=stored.access_token)
             fault = TokenExpired(
                 "The access token had expired, and is refreshed now; but the body of "
                 "this request cannot be sent twice. Make the request anew."
             )
         else:
             return
-        if not asked.repeatable:
+        if not request.repeatable:
             raise fault
-        reply = yield Pass(_headers(keeper, held, asked))
+        reply = yield Pass(_headers(refresher, stored, request))
 
 
-def _may_help(keeper: Refresher, reply: Reply) -> bool:
+def _may_help(refresher: Refresher, reply: Reply) -> bool:
     """Whether a refresh may help: it brings a new token, or tells the session's end."""
     if reply.error != _INVALID:
         return False
     known = reply.code in {TokenExpired.code, TokenRevoked.code}
-    return known or keeper.age() >= YOUNG
+    return known or refresher.age() >= YOUNG
 
 
-def _headers(keeper: Refresher, held: StoredSession, asked: Asked) -> dict[str, str]:
-    headers = {"Authorization": f"{held.scheme} {held.access_token}"}
-    prover = keeper.prover_of(held)
+def _headers(
+    refresher: Refresher, stored: StoredSession, request: ApiRequest
+) -> dict[str, str]:
+    headers = {"Authorization": f"{stored.scheme} {stored.access_token}"}
+    prover = refresher.prover_of(stored)
     if prover is not None:
         headers |= prover.headers(
-            asked.method, asked.url, asked.origin, held.access_token
+            request.method, request.url, request.origin, stored.access_token
         )
     return headers

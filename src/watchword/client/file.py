@@ -24,7 +24,7 @@ from watchword.errors import TokenFileError
 
 _SIZE_MAX: Final = 64 * 1024
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-_HELD: Final = msgspec.json.Decoder(StoredSession)
+_STORED: Final = msgspec.json.Decoder(StoredSession)
 
 
 class Memory:
@@ -33,15 +33,15 @@ class Memory:
     on_disk = False
 
     def __init__(self) -> None:
-        self._held: StoredSession | None = None
+        self._stored: StoredSession | None = None
 
     def read(self) -> StoredSession | None:
         """The session, or None."""
-        return self._held
+        return self._stored
 
-    def write(self, held: StoredSession | None) -> None:
+    def write(self, stored: StoredSession | None) -> None:
         """Keep this session, or none."""
-        self._held = held
+        self._stored = stored
 
     def try_lock(self) -> bool:
         """Always True: no other process shares the session."""
@@ -79,7 +79,7 @@ class TokenFile:
         finally:
             os.close(descriptor)
         try:
-            return _HELD.decode(raw)
+            return _STORED.decode(raw)
         except msgspec.MsgspecError:
             # The message must not show content of the file.
             raise self._refused("it is damaged: sign in again") from None
@@ -95,13 +95,13 @@ class TokenFile:
                 "run chmod 600"
             )
 
-    def write(self, held: StoredSession | None) -> None:
+    def write(self, stored: StoredSession | None) -> None:
         """Replace the file, durably; None removes it. Raises TokenFileError."""
         try:
-            if held is None:
+            if stored is None:
                 self.path.unlink(missing_ok=True)
             else:
-                self._replace(msgspec.json.format(msgspec.json.encode(held)))
+                self._replace(msgspec.json.format(msgspec.json.encode(stored)))
             self._sync_folder()
         except OSError as error:
             raise self._refused(error.strerror or "cannot be written") from None

@@ -29,12 +29,12 @@ ISSUER: Final = ""
 class Prover:
     """Makes proofs with a client's key, which may be in hardware and never leave it."""
 
-    def __init__(self, key: Key, clocks: Clocks, draws: Random) -> None:
+    def __init__(self, key: Key, clocks: Clocks, random: Random) -> None:
         if not isinstance(key.curve, ec.SECP256R1):
             raise SettingsError(["dpop: the key must be on the curve P-256"])
         self._key = key
         self._clocks = clocks
-        self._draws = draws
+        self._random = random
         self._nonces: dict[str, str] = {}
         numbers = key.public_key().public_numbers()
         jwk = {
@@ -57,7 +57,7 @@ class Prover:
         `url` is without query and fragment.
         """
         claims: dict[str, Any] = {
-            "jti": self._draws.text(),
+            "jti": self._random.text(),
             "htm": method,
             "htu": url,
             "iat": int(self._clocks.wall()),

@@ -1,4 +1,4 @@
-"""The keeper of one session: which task refreshes, when, and which tasks wait for it.
+"""The refreshes of one session: which task does one, when, and which tasks wait for it.
 
 When a token is due, one of all tasks and threads refreshes it, under the lock that
 processes share. Once it has the lock it reads the file again, because another process
@@ -59,15 +59,15 @@ class Refresher:
         *,
         dpop: bool | proof.Key,
         clocks: Clocks,
-        draws: Random,
+        random: Random,
     ) -> None:
         self._issuer = issuer
         self._store = store
         self._dpop = dpop
         self._clocks = clocks
-        self._draws = draws
-        self._held: StoredSession | None = None
-        self._due = RefreshSchedule(Instant(0, 0), 0, 0)
+        self._random = random
+        self._stored: StoredSession | None = None
+        self._schedule = RefreshSchedule(Instant(0, 0), 0, 0)
         self._prover: tuple[str | None, Prover] | None = None
         self._guard = threading.Lock()
         self._flight: tuple[int, Flight] | None = None
@@ -81,22 +81,22 @@ class Refresher:
         works can be had now, and TokenFileError.
         """
         while True:
-            if self._held and self._is_fresh(refused):
-                return self._held
+            if self._stored and self._is_fresh(refused):
+                return self._stored
             mine, flight = self._take_off()
             if mine:
                 yield from self._fly(flight, self._renew(refused), shared=True)
                 # Returned even if it is due again already: the network may be that
                 # slow.
-                if self._held is None:
+                if self._stored is None:
                     raise SignedOut
-                return self._held
+                return self._stored
             if not self._works(refused):
                 error = yield from self._follow(flight)
                 if error is not None:
                     raise error
-            if self._held and self._works(refused):
-                return self._held
+            if self._stored and self._works(refused):
+                return self._stored
 
     def sign_in(self, username: str, password: str) -> Exchange[None]:
         """Make a new session, in place of the one that is held, and end that one.
@@ -111,18 +111,18 @@ class Refresher:
 
     def age(self) -> float:
         """For how many seconds the access token has been held."""
-        return self._clocks.since(self._due.since)
+        return self._clocks.since(self._schedule.since)
 
-    def prover_of(self, held: StoredSession) -> Prover | None:
+    def prover_of(self, stored: StoredSession) -> Prover | None:
         """The prover of the key that a session is bound to; None for a Bearer session.
 
         Raises SettingsError where the key was not given, and TokenFileError where the
         one in the file is damaged.
         """
-        if held.scheme == "Bearer":
+        if stored.scheme == "Bearer":
             return None
-        if self._prover is None or self._prover[0] != held.key:
-            self._prover = held.key, self._new_prover(held.key)
+        if self._prover is None or self._prover[0] != stored.key:
+            self._prover = stored.key, self._new_prover(stored.key)
         return self._prover[1]
 
     def _new_prover(self, pem: str | None) -> Prover:
@@ -136,7 +136,7 @@ class Refresher:
             raise SettingsError([message])
         else:
             key = self._dpop
-        return Prover(key, self._clocks, self._draws)
+        return Prover(key, self._clocks, self._random)
 
     def _renew(self, refused: str | None) -> Exchange[None]:
         yield from self._look()
@@ -155,9 +155,9 @@ class Refresher:
         """Read the session from the file and hold it. Raises SignedOut."""
         found = yield from self._read()
         if found is None:
-            self._held = None
+            self._stored = None
             raise SignedOut
-        self._hold(found, self._clocks.wall() - found.fetched_at)
+        self._remember(found, self._clocks.wall() - found.fetched_at)
         return found
 
     # What is done with the lock
@@ -176,15 +176,15 @@ class Refresher:
             if self._works(refused):
                 return
         try:
-            # `self._held`, since it has the retry key that may have been sent already.
-            yield from self._refresh(self._held or found, session.ATTEMPTS)
+            # `self._stored`: it has the retry key that may have been sent already.
+            yield from self._refresh(self._stored or found, session.ATTEMPTS)
         except TryAgain as fault:
             self._told_to_wait = self._clocks.now(), fault
             raise
 
-    def _refresh(self, held: StoredSession, attempts: int) -> Exchange[StoredSession]:
-        prover = self.prover_of(held)
-        return (yield from self._talk(self._issuer.refresh(held, prover, attempts)))
+    def _refresh(self, stored: StoredSession, attempts: int) -> Exchange[StoredSession]:
+        prover = self.prover_of(stored)
+        return (yield from self._talk(self._issuer.refresh(stored, prover, attempts)))
 
     def _sign_in(self, username: str, password: str) -> Exchange[None]:
         old: StoredSession | None = None
@@ -205,16 +205,16 @@ class Refresher:
             yield from self._talk(self._issuer.end(old))
 
     def _sign_out(self) -> Exchange[None]:
-        held = yield from self._read()
-        if held is not None:
-            yield from self._talk(self._issuer.sign_out(held))
-        self._held = None
+        stored = yield from self._read()
+        if stored is not None:
+            yield from self._talk(self._issuer.sign_out(stored))
+        self._stored = None
 
     def _read(self) -> Exchange[StoredSession | None]:
-        held: StoredSession | None = yield from self._disk(self._store.read)
-        if held is not None:
-            session.check_issuer(held, self._issuer.url)
-        return held
+        stored: StoredSession | None = yield from self._disk(self._store.read)
+        if stored is not None:
+            _check_issuer(stored, self._issuer.url)
+        return stored
 
     def _disk(self, work: Callable[[], Any]) -> Exchange[Any]:
         if not self._store.on_disk:
@@ -232,9 +232,9 @@ class Refresher:
             while True:
                 step = talk.send(outcome)
                 if isinstance(step, Keep):
-                    write = partial(self._store.write, step.held)
+                    write = partial(self._store.write, step.stored)
                     outcome = yield from self._disk(write)
-                    self._hold(step.held, self._clocks.since(sent))
+                    self._remember(step.stored, self._clocks.since(sent))
                     continue
                 if isinstance(step, Send):
                     sent = self._clocks.now()
@@ -247,29 +247,31 @@ class Refresher:
 
     # The session in memory
 
-    def _hold(self, held: StoredSession | None, age: float) -> None:
-        known = self._held
-        self._held = held
-        if held is None or (known and known.access_token == held.access_token):
+    def _remember(self, stored: StoredSession | None, age: float) -> None:
+        known = self._stored
+        self._stored = stored
+        if stored is None or (known and known.access_token == stored.access_token):
             return
-        self._due = RefreshSchedule.of(held, age, self._clocks.now(), self._draws)
+        self._schedule = RefreshSchedule.of(
+            stored, age, self._clocks.now(), self._random
+        )
 
     def _is_fresh(self, refused: str | None) -> bool:
         """Whether the token works and is not due for a refresh yet."""
-        return self._works(refused) and self.age() < self._due.refresh
+        return self._works(refused) and self.age() < self._schedule.refresh
 
     def _works(self, refused: str | None) -> bool:
-        held = self._held
+        stored = self._stored
         return (
-            held is not None
-            and held.access_token != refused
-            and self.age() < self._due.stale
+            stored is not None
+            and stored.access_token != refused
+            and self.age() < self._schedule.stale
         )
 
     def _postpone(self, seconds: float = 0) -> None:
-        if self._held is not None:
-            pause = max(seconds, session.POSTPONED * self._held.life)
-            self._due = self._due._replace(refresh=self.age() + pause)
+        if self._stored is not None:
+            pause = max(seconds, session.POSTPONED * self._stored.life)
+            self._schedule = self._schedule._replace(refresh=self.age() + pause)
 
     # Which task goes first
 
@@ -289,15 +291,15 @@ class Refresher:
             return True, flight
 
     def _fly(
-        self, flight: Flight, steps: Exchange[None], *, shared: bool
+        self, flight: Flight, exchange: Exchange[None], *, shared: bool
     ) -> Exchange[None]:
-        """Run the steps as this flight, and end it.
+        """Run the exchange as this flight, and end it.
 
         With `shared` an error is raised in all tasks that wait for the flight too.
         """
         error: WatchwordError | None = None
         try:
-            yield from steps
+            yield from exchange
         except WatchwordError as raised:
             error = raised if shared else None
             raise
@@ -316,19 +318,19 @@ class Refresher:
             raise Unreachable("A refresh in this process does not end.")
         return flight.result()
 
-    def _alone(self, steps: Exchange[None]) -> Exchange[None]:
-        """Run the steps with the lock, after any flight that is under way."""
+    def _alone(self, exchange: Exchange[None]) -> Exchange[None]:
+        """Run the exchange with the lock, after any flight that is under way."""
         while True:
             mine, flight = self._take_off()
             if mine:
-                yield from self._fly(flight, self._locked(steps), shared=False)
+                yield from self._fly(flight, self._locked(exchange), shared=False)
                 return
             yield from self._follow(flight)  # its error belongs to that flight only
 
     def _locked(
-        self, steps: Exchange[None], unless: Callable[[], bool] = lambda: False
+        self, exchange: Exchange[None], unless: Callable[[], bool] = lambda: False
     ) -> Exchange[None]:
-        """Run the steps with the lock of the file.
+        """Run the exchange with the lock of the file.
 
         While another process has the lock, `unless` says whether to give up instead of
         waiting. Raises TokenFileError where the lock is not released within
@@ -341,15 +343,20 @@ class Refresher:
                 return
             if self._clocks.since(began) > EXCHANGE_TIMEOUT:
                 raise TokenFileError("Another process holds the token file's lock.")
-            yield Wait(self._draws.between(LOOK_FROM, LOOK_TO))
+            yield Wait(self._random.between(LOOK_FROM, LOOK_TO))
         try:
-            yield from steps
+            yield from exchange
         finally:
             self._store.unlock()
 
 
+def _check_issuer(stored: StoredSession, issuer: str) -> None:
+    if stored.issuer != issuer:
+        raise SignedOut(f"The session that is kept here is one of {stored.issuer}.")
+
+
 def _outcome(work: Callable[[], Any]) -> tuple[Any, TokenFileError | None]:
-    """The result of the work, and its error: a driver cannot raise into a generator."""
+    """The result of the work, and its error: a runner cannot raise into a generator."""
     try:
         return work(), None
     except TokenFileError as error:

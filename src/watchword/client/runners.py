@@ -1,9 +1,9 @@
-"""Runs the steps of a conversation: one driver blocks, the other awaits.
+"""Runs the steps of an exchange: one runner blocks, the other awaits.
 
-All decisions are in the generators (`session.py`, `keeper.py`). A driver only does what
-a step says and sends its result back in. If it is interrupted, by a cancelled task or
-Ctrl-C, what earlier steps stored remains, and the generator's `finally` releases what
-it holds.
+All decisions are in the generators (`session.py`, `refresher.py`). A runner only does
+what a step says and sends its result back in. If it is interrupted, by a cancelled task
+or Ctrl-C, what earlier steps stored remains, and the generator's `finally` releases
+what it holds.
 """
 
 from __future__ import annotations
@@ -56,35 +56,36 @@ class Follow(NamedTuple):
 
 Step = Send | Wait | Disk | Follow
 Exchange = Generator[Step, Any, Result]
+"""Steps that lead to a result: each is sent the result of the one before."""
 
 
-def drive(steps: Exchange[Result]) -> Result:
+def run(exchange: Exchange[Result]) -> Result:
     """Run all steps, blocking, and return the result of the generator."""
     outcome: Any = None
     try:
         while True:
-            outcome = take(steps.send(outcome))
+            outcome = run_step(exchange.send(outcome))
     except StopIteration as done:
         result: Result = done.value
         return result
     finally:
-        steps.close()
+        exchange.close()
 
 
-async def adrive(steps: Exchange[Result]) -> Result:
+async def arun(exchange: Exchange[Result]) -> Result:
     """Run all steps without blocking the event loop, and return their result."""
     outcome: Any = None
     try:
         while True:
-            outcome = await atake(steps.send(outcome))
+            outcome = await arun_step(exchange.send(outcome))
     except StopIteration as done:
         result: Result = done.value
         return result
     finally:
-        steps.close()
+        exchange.close()
 
 
-def take(step: Step) -> Any:  # noqa: ANN401 - the step's own
+def run_step(step: Step) -> Any:  # noqa: ANN401 - the step's own
     """Run one step and return its result."""
     match step:
         case Send(request):
@@ -97,7 +98,7 @@ def take(step: Step) -> Any:  # noqa: ANN401 - the step's own
             return futures.wait([flight], seconds)
 
 
-async def atake(step: Step) -> Any:  # noqa: ANN401 - the step's own
+async def arun_step(step: Step) -> Any:  # noqa: ANN401 - the step's own
     """Run one step on any event loop and return its result.
 
     On another event loop than asyncio the step runs in a thread. A task that is
@@ -108,7 +109,7 @@ async def atake(step: Step) -> Any:  # noqa: ANN401 - the step's own
         from anyio import to_thread  # noqa: PLC0415 - httpx2 needs it only there too
 
         abandon = not isinstance(step, Disk)
-        return await to_thread.run_sync(take, step, abandon_on_cancel=abandon)
+        return await to_thread.run_sync(run_step, step, abandon_on_cancel=abandon)
     match step:
         case Send(request):
             return await _asend(request)

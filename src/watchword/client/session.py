@@ -9,7 +9,7 @@
       any RefreshError ... the session is over and is forgotten
 
 Nothing here does any I/O. Each conversation is a generator: it yields the steps that a
-driver must take (`driving.py`) and is sent their results. If a program dies at a step,
+runner must take (`runners.py`) and is sent their results. If a program dies at a step,
 what the earlier steps stored remains, and its next start goes on from there.
 """
 
@@ -27,11 +27,11 @@ from watchword.errors import (
     InvalidRequest,
     RefreshError,
     RetryKeyReused,
-    SignedOut,
     TryAgain,
     Unreachable,
     WatchwordError,
 )
+from watchword.tokens.headers import Scheme
 
 Result = TypeVar("Result")
 
@@ -66,7 +66,7 @@ class StoredSession(
     version: Literal[1] = 1
     issuer: str
     session_id: str
-    scheme: Literal["Bearer", "DPoP"]
+    scheme: Scheme
     access_token: str
     life: float
     fetched_at: float
@@ -91,23 +91,23 @@ class RefreshSchedule(NamedTuple):
 
     @classmethod
     def of(
-        cls, held: StoredSession, age: float, now: Instant, draws: Random
+        cls, stored: StoredSession, age: float, now: Instant, random: Random
     ) -> RefreshSchedule:
         """The plan for a token of `age` seconds.
 
         A token that seems to come from the future is treated as expired.
         """
-        if not 0 <= age < held.life:
-            age = held.life
-        share = draws.between(REFRESH_FROM, REFRESH_TO)
+        if not 0 <= age < stored.life:
+            age = stored.life
+        share = random.between(REFRESH_FROM, REFRESH_TO)
         # A refresh that was under way when a process died is finished at once, because
         # its retry key is good for a day only.
-        refresh = 0 if held.retry_key else share * held.life
+        refresh = 0 if stored.retry_key else share * stored.life
         since = Instant(now.steady - age, now.wall - age)
-        return cls(since, refresh, STALE * held.life)
+        return cls(since, refresh, STALE * stored.life)
 
 
-# The steps that a driver takes
+# The steps that a runner takes
 
 
 class Request(NamedTuple):
@@ -145,7 +145,7 @@ class Send(NamedTuple):
 class Keep(NamedTuple):
     """A step: store the session durably before the next step; None deletes it."""
 
-    held: StoredSession | None
+    stored: StoredSession | None
 
 
 class Wait(NamedTuple):
@@ -163,10 +163,10 @@ Talk = Generator[Send | Keep | Wait, Any, Result]
 class Issuer:
     """The conversations with one issuer. `url` has no slash at its end."""
 
-    def __init__(self, url: str, clocks: Clocks, draws: Random) -> None:
+    def __init__(self, url: str, clocks: Clocks, random: Random) -> None:
         self.url = url
         self._clocks = clocks
-        self._draws = draws
+        self._random = random
 
     def sign_in(
         self, username: str, password: str, prover: Prover | None, key: str | None
@@ -184,12 +184,12 @@ class Issuer:
         tokens = _tokens(answer)
         if isinstance(tokens, WatchwordError):
             raise tokens
-        held = tokens.held(self.url, started, key)
-        yield Keep(held)
-        return held
+        stored = tokens.to_store(self.url, started, key)
+        yield Keep(stored)
+        return stored
 
     def refresh(
-        self, held: StoredSession, prover: Prover | None, attempts: int = ATTEMPTS
+        self, stored: StoredSession, prover: Prover | None, attempts: int = ATTEMPTS
     ) -> Talk[StoredSession]:
         """Refresh the session, store it with its new tokens and return it.
 
@@ -197,16 +197,16 @@ class Issuer:
         TryAgain with everything kept that is needed to ask again. Raises any other
         error that the server answered with.
         """
-        if held.retry_key is None:
-            held = yield from self._with_new_key(held)
+        if stored.retry_key is None:
+            stored = yield from self._with_new_key(stored)
         fault: WatchwordError = Unreachable()
         for attempt in range(attempts):
             if attempt and isinstance(fault, TryAgain):
                 yield Wait(self._pause(attempt, fault))
-            result = yield from self._ask(held, prover)
+            result = yield from self._ask(stored, prover)
             if isinstance(result, RetryKeyReused):
-                held = yield from self._with_new_key(held)
-                result = yield from self._ask(held, prover)
+                stored = yield from self._with_new_key(stored)
+                result = yield from self._ask(stored, prover)
             if isinstance(result, StoredSession):
                 yield Keep(result)
                 return result
@@ -217,7 +217,7 @@ class Issuer:
             yield Keep(None)
         raise fault
 
-    def sign_out(self, held: StoredSession) -> Talk[None]:
+    def sign_out(self, stored: StoredSession) -> Talk[None]:
         """End the session. It is kept until the server has confirmed that it is over.
 
         Raises the error that the server answered with, TryAgain in particular.
@@ -226,37 +226,37 @@ class Issuer:
         for attempt in range(ATTEMPTS):
             if attempt and isinstance(fault, TryAgain):
                 yield Wait(self._pause(attempt, fault))
-            fault = yield from self.end(held)
+            fault = yield from self.end(stored)
             if not isinstance(fault, TryAgain) or fault.retry_after > RETRY_AFTER_MAX:
                 break
         if fault is not None:
             raise fault
         yield Keep(None)
 
-    def end(self, held: StoredSession) -> Talk[WatchwordError | None]:
+    def end(self, stored: StoredSession) -> Talk[WatchwordError | None]:
         """Ask once to end a session. Returns the error, or None where it was ended."""
-        body = {"refreshToken": held.refresh_token}
+        body = {"refreshToken": stored.refresh_token}
         answer = yield from self._call("logout", body, {}, None)
         done = isinstance(answer, Answer) and answer.status == 200  # noqa: PLR2004 - OK
         return None if done else _fault(answer)
 
     def _ask(
-        self, held: StoredSession, prover: Prover | None
+        self, stored: StoredSession, prover: Prover | None
     ) -> Talk[StoredSession | WatchwordError]:
         """Ask once for a refresh: the new session, not stored yet, or the error."""
         started = self._clocks.wall()
-        body = {"refreshToken": held.refresh_token}
-        headers = {"Idempotency-Key": str(held.retry_key)}
+        body = {"refreshToken": stored.refresh_token}
+        headers = {"Idempotency-Key": str(stored.retry_key)}
         answer = yield from self._call("refresh", body, headers, prover)
         tokens = _tokens(answer)
         if isinstance(tokens, WatchwordError):
             return tokens
-        return tokens.held(held.issuer, started, held.key)
+        return tokens.to_store(stored.issuer, started, stored.key)
 
-    def _with_new_key(self, held: StoredSession) -> Talk[StoredSession]:
-        held = msgspec.structs.replace(held, retry_key=self._draws.text())
-        yield Keep(held)
-        return held
+    def _with_new_key(self, stored: StoredSession) -> Talk[StoredSession]:
+        stored = msgspec.structs.replace(stored, retry_key=self._random.text())
+        yield Keep(stored)
+        return stored
 
     def _pause(self, attempt: int, fault: TryAgain) -> float:
         """Seconds to wait before that attempt.
@@ -265,7 +265,7 @@ class Issuer:
         the server asked for is added.
         """
         doubled = min(BACKOFF * 2 ** (attempt - 1), BACKOFF_MAX)
-        drawn = self._draws.between(doubled / 2, doubled)
+        drawn = self._random.between(doubled / 2, doubled)
         return drawn if isinstance(fault, Unreachable) else fault.retry_after + drawn
 
     def _call(
@@ -298,12 +298,12 @@ class _Tokens(msgspec.Struct, frozen=True, rename="camel"):
     expires_in: int
     refresh_token: str
     session_id: str
-    token_type: Literal["Bearer", "DPoP"]
+    token_type: Scheme
 
     def __repr__(self) -> str:
         return f"_Tokens(session_id={self.session_id!r})"
 
-    def held(self, issuer: str, started: float, key: str | None) -> StoredSession:
+    def to_store(self, issuer: str, started: float, key: str | None) -> StoredSession:
         return StoredSession(
             issuer=issuer,
             session_id=self.session_id,
@@ -394,9 +394,3 @@ def _retry_after(answer: Answer) -> int:
     """`Retry-After` in seconds; 1 for a date (RFC 9110 §10.2.3) and anything else."""
     text = answer.headers.get("retry-after", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 1  # noqa: PLR2004
-
-
-def check_issuer(held: StoredSession, issuer: str) -> None:
-    """Raises SignedOut where the session that is held belongs to another server."""
-    if held.issuer != issuer:
-        raise SignedOut(f"The session that is kept here is one of {held.issuer}.")

@@ -12,7 +12,7 @@ from urllib3.util import parse_url
 
 from watchword.client.auth import Auth
 from watchword.client.auth_flow import UNAUTHORIZED, Pass, Passing, Reply
-from watchword.client.runners import take
+from watchword.client.runners import run_step
 
 
 class RequestsAuth(AuthBase):
@@ -72,7 +72,7 @@ def _next(passing: Passing[None], outcome: Any) -> Pass | None:  # noqa: ANN401 
             step = passing.send(outcome)
             if isinstance(step, Pass):
                 return step
-            outcome = take(step)
+            outcome = run_step(step)
     except StopIteration:
         return None
     except BaseException:

@@ -1,6 +1,6 @@
 """The claims of an access token (RFC 9068): made from a session, checked when read.
 
-Signatures are not here: `keys.py` signs and `verify/` verifies. Times in claims are
+Signatures are not here: `keys/` signs and `tokens/` verifies. Times in claims are
 whole seconds (RFC 7519 §2, NumericDate); `now` is milliseconds as everywhere.
 """
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from watchword.core.access_token import Claims
 from watchword.core.actor import APP, By
 from watchword.errors import TokenInvalid, WatchwordError
-from watchword.integrations.authenticator import Authenticator, Needs, RemoteVerifier
+from watchword.integrations.authenticator import Authenticator, RemoteVerifier
 from watchword.integrations.websockets import headers_of
 from watchword.tokens.challenges import Refusal
+from watchword.tokens.checker import Needs
+from watchword.verify.options import VerifierOptions
 
 if TYPE_CHECKING:
     from watchword.accounts.registry import Accounts
@@ -130,8 +132,9 @@ class RemoteAuth(AuthBase):
     """An API that verifies the access tokens of a Watchword elsewhere.
 
     `feed`: id and secret of a client with the right `feed`, so that this API learns of
-    a logout within a second. `address`: the URL at which callers reach this API, for
-    tokens that are bound to a key (DPoP).
+    a logout within a second. `cut_off`: `closed` (the default) or `open`, see
+    `Verifier`. `address`: the URL at which callers reach this API, for tokens that are
+    bound to a key (DPoP).
     """
 
     def __init__(
@@ -139,15 +142,10 @@ class RemoteAuth(AuthBase):
         issuer: str,
         audience: str = "api",
         *,
-        feed: tuple[str, str] | None = None,
-        cut_off: Literal["closed", "open"] = "closed",
         address: str | None = None,
+        **options: Unpack[VerifierOptions],
     ) -> None:
-        super().__init__(
-            RemoteVerifier(
-                issuer, audience, feed=feed, cut_off=cut_off, address=address
-            )
-        )
+        super().__init__(RemoteVerifier(issuer, audience, address=address, **options))
 
 
 class EmbeddedAuth(AuthBase):

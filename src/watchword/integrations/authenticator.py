@@ -6,32 +6,21 @@ It needs only `verify` and `errors`: an API that just verifies installs no serve
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, Literal, Protocol, TypedDict
+from typing import Any, Final, Protocol, Unpack
 
 from watchword import verify
 from watchword.core.access_token import Claims
 from watchword.errors import TokenInvalid, WatchwordError
 from watchword.tokens.challenges import Refusal, refusal
-from watchword.tokens.checker import Checker
+from watchword.tokens.checker import Checker, Needs
 from watchword.tokens.headers import Headers, address_of, scheme_of, token_in
 from watchword.verify.event_loop import need_asyncio
+from watchword.verify.options import CutOff, VerifierOptions
 
 SECURITY_SCHEME: Final = "bearer"
 """The scheme's name in OpenAPI, for `Auth` and `ResourceServer` alike."""
-
-
-class Needs(TypedDict, total=False):
-    """What is needed besides a good token: all of `scope` and all of `roles`.
-
-    `max_age` is in seconds since the sign-in; any of `acr_values` will do (RFC 9470).
-    """
-
-    scope: Sequence[str]
-    roles: Sequence[str]
-    max_age: int | None
-    acr_values: Sequence[str]
 
 
 def checked(needs: Needs) -> Needs:
@@ -60,15 +49,7 @@ class Verifies(Protocol):
     ) -> Claims:
         """The claims of a token that comes with a proof of its key (DPoP)."""
 
-    def require(
-        self,
-        claims: Claims,
-        *,
-        scope: Sequence[str] = (),
-        roles: Sequence[str] = (),
-        max_age: int | None = None,
-        acr_values: Sequence[str] = (),
-    ) -> None:
+    def require(self, claims: Claims, **needs: Unpack[Needs]) -> None:
         """Raises InsufficientScope, InsufficientRole, InsufficientAuthentication."""
 
 
@@ -94,7 +75,7 @@ class LocalVerifier:
     ) -> Claims:
         return await self.checker.verify_bound(token, proof, method=method, url=url)
 
-    def require(self, claims: Claims, **needs: Any) -> None:  # noqa: ANN401 - Needs
+    def require(self, claims: Claims, **needs: Unpack[Needs]) -> None:
         self.checker.require(claims, **needs)
 
 
@@ -108,7 +89,7 @@ class Authenticator:
     def __init__(self, address: str | None) -> None:
         self._address = address
         self._verifier: Verifies | None = None
-        self._lent: Engine | None = None
+        self._test_engine: Engine | None = None
         self._is_open = False
 
     @contextlib.asynccontextmanager
@@ -120,7 +101,7 @@ class Authenticator:
         RuntimeError also on an event loop that is not asyncio's.
         """
         need_asyncio("Watchword")
-        if self._lent is not None:
+        if self._test_engine is not None:
             yield
             return
         if self._is_open:
@@ -147,19 +128,19 @@ class Authenticator:
     @contextlib.contextmanager
     def use_engine(self, engine: Engine) -> Iterator[None]:
         """A block in which the app runs on that engine and opens nothing, for tests."""
-        self._lent, self._verifier = engine, LocalVerifier(engine)
+        self._test_engine, self._verifier = engine, LocalVerifier(engine)
         try:
             yield
         finally:
-            self._lent = self._verifier = None
+            self._test_engine = self._verifier = None
 
     @property
-    def lent_checker(self) -> Checker | None:
-        """The checker of the engine that a test has lent; None if none is lent."""
-        return None if self._lent is None else self._lent.checker
+    def test_checker(self) -> Checker | None:
+        """The checker of the engine that a test runs; None outside of such a test."""
+        return None if self._test_engine is None else self._test_engine.checker
 
-    def described(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The app's settings and hooks, for an engine that a test can lend."""
+    def engine_options(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The settings and hooks of the app, for the engine that a test makes."""
         raise NotImplementedError
 
     def served_at(self, scope: Mapping[str, Any]) -> None:
@@ -180,14 +161,14 @@ class Authenticator:
 
         Raises AccessTokenError, TryAgain, and InvalidRequest for malformed headers.
         """
-        shown = token_in(headers)
-        if shown.scheme == "Bearer":
-            return await self.verifier.verify(shown.token)
+        presented = token_in(headers)
+        if presented.scheme == "Bearer":
+            return await self.verifier.verify(presented.token)
         if self._address is None:
             raise TokenInvalid
         url = address_of(self._address, path)
         return await self.verifier.verify_bound(
-            shown.token, shown.proof, method=method, url=url
+            presented.token, presented.proof, method=method, url=url
         )
 
     def require(self, claims: Claims, needs: Needs) -> None:
@@ -211,24 +192,22 @@ class RemoteVerifier(Authenticator):
         issuer: str,
         audience: str = "api",
         *,
-        feed: tuple[str, str] | None = None,
-        cut_off: Literal["closed", "open"] = "closed",
         address: str | None = None,
+        feed: tuple[str, str] | None = None,
+        cut_off: CutOff = "closed",
     ) -> None:
         super().__init__(address)
         self._issuer = issuer
         self._audience = audience
-        self._feed = feed
-        self._cut_off = cut_off
+        # By name here: an argument that there is not is refused before the app runs.
+        self._options: VerifierOptions = {"feed": feed, "cut_off": cut_off}
 
-    def described(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def engine_options(self) -> tuple[dict[str, Any], dict[str, Any]]:
         return {"issuer": self._issuer, "audience": self._audience}, {}
 
     @contextlib.asynccontextmanager
     async def _open(self) -> AsyncIterator[None]:
-        verifier = verify.Verifier(
-            self._issuer, self._audience, feed=self._feed, cut_off=self._cut_off
-        )
+        verifier = verify.Verifier(self._issuer, self._audience, **self._options)
         async with verifier:
             self._verifier = verifier
             try:

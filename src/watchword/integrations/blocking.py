@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 
 from watchword import verify
 from watchword.core.access_token import Claims
 from watchword.core.actor import APP, By
 from watchword.errors import TokenInvalid, WatchwordError
-from watchword.integrations.authenticator import Needs, RemoteVerifier
+from watchword.integrations.authenticator import RemoteVerifier
 from watchword.integrations.environ import place_of
 from watchword.integrations.portal import Portal
 from watchword.tokens.challenges import Refusal, refusal
+from watchword.tokens.checker import Needs
 from watchword.tokens.headers import Headers, address_of, scheme_of, token_in
+from watchword.verify.options import VerifierOptions
 
 if TYPE_CHECKING:
     from watchword.accounts.registry import Accounts
@@ -68,8 +70,9 @@ class RemoteAuth(AuthBase):
     """An API that verifies the access tokens of a Watchword elsewhere.
 
     `feed`: id and secret of a client with the right `feed`, so that this API learns of
-    a logout within a second. `address`: the URL at which callers reach this API, for
-    tokens that are bound to a key (DPoP).
+    a logout within a second. `cut_off`: `closed` (the default) or `open`, see
+    `Verifier`. `address`: the URL at which callers reach this API, for tokens that are
+    bound to a key (DPoP).
     """
 
     def __init__(
@@ -77,33 +80,32 @@ class RemoteAuth(AuthBase):
         issuer: str,
         audience: str = "api",
         *,
-        feed: tuple[str, str] | None = None,
-        cut_off: Literal["closed", "open"] = "closed",
         address: str | None = None,
+        **options: Unpack[VerifierOptions],
     ) -> None:
-        self._verifier = verify.SyncVerifier(
-            issuer, audience, feed=feed, cut_off=cut_off
-        )
+        self._verifier = verify.SyncVerifier(issuer, audience, **options)
         self._address = address
-        # Only for tests, which lend it an engine. It is never opened.
+        # Only for tests, which give it an engine. It is never opened.
         self._authenticator = RemoteVerifier(issuer, audience)
 
     def close(self) -> None:
         self._verifier.close()
 
     def _claims(self, headers: Headers, method: str, path: str) -> Claims:
-        shown = token_in(headers)
-        verifier = self._authenticator.lent_checker or self._verifier
-        if shown.scheme == "Bearer":
-            return verifier.verify(shown.token)
+        presented = token_in(headers)
+        verifier = self._authenticator.test_checker or self._verifier
+        if presented.scheme == "Bearer":
+            return verifier.verify(presented.token)
         if self._address is None:
             raise TokenInvalid
         url = address_of(self._address, path)
-        found = verifier.verify_bound(shown.token, shown.proof, method=method, url=url)
+        found = verifier.verify_bound(
+            presented.token, presented.proof, method=method, url=url
+        )
         return found if isinstance(found, Claims) else asyncio.run(found)
 
     def _require(self, claims: Claims, needs: Needs) -> None:
-        verifier = self._authenticator.lent_checker or self._verifier
+        verifier = self._authenticator.test_checker or self._verifier
         verifier.require(claims, **needs)
 
     def _refusal(self, error: WatchwordError, headers: Headers) -> Refusal:
@@ -190,7 +192,7 @@ class EmbeddedAuth(AuthBase):
         return self.call(self._authenticator.end_all, subject_id, but=but, by=by)
 
     def _served(self, environ: Mapping[str, Any], scheme: str) -> None:
-        if not self._authenticator.is_told:
+        if not self._authenticator.knows_issuer:
             self._authenticator.served_at(place_of(environ, scheme))
 
     def _claims(self, headers: Headers, method: str, path: str) -> Claims:

@@ -38,7 +38,7 @@ class Stream(Protocol):
         """Up to `size` bytes; no bytes at the end."""
 
 
-class Request(NamedTuple):
+class WsgiRequest(NamedTuple):
     """A request as a framework has it.
 
     `path` is the path below the place where the application is mounted. `fields` are
@@ -56,8 +56,8 @@ class Request(NamedTuple):
     fields: Headers | None = None
 
 
-class Asked(NamedTuple):
-    """A request: its scope and its body."""
+class AsgiRequest(NamedTuple):
+    """A request as ASGI has it: the scope, and the whole body."""
 
     scope: dict[str, Any]
     body: bytes
@@ -76,7 +76,7 @@ class Answer(NamedTuple):
     is_last: bool
 
 
-def asked(request: Request) -> Asked:
+def asgi_request(request: WsgiRequest) -> AsgiRequest:
     """The request for the application, with its body.
 
     If the body cannot be read, the request is marked, and the application refuses it. A
@@ -87,12 +87,12 @@ def asked(request: Request) -> Asked:
     try:
         if request.fields is None:
             scope["headers"] = _apart(scope["headers"])
-        return Asked(scope, _body(request))
+        return AsgiRequest(scope, _body(request))
     except WatchwordError as error:
-        return Asked(scope | {"refused": error}, b"")
+        return AsgiRequest(scope | {"refused": error}, b"")
 
 
-def _body(request: Request) -> bytes:
+def _body(request: WsgiRequest) -> bytes:
     """The body. Raises InvalidRequest, LengthRequired, PayloadTooLarge.
 
     A body without a length must not be taken for an empty one: a logout without a body
@@ -116,7 +116,7 @@ def _body(request: Request) -> bytes:
     return b""
 
 
-def _declared(request: Request, length: str) -> bytes:
+def _declared(request: WsgiRequest, length: str) -> bytes:
     if not (length.isascii() and length.isdigit()):
         raise InvalidRequest("The header Content-Length is malformed.")
     if len(length) > _DIGITS_MAX or int(length) > BODY_MAX:
@@ -133,7 +133,7 @@ def _is_without_body(environ: Mapping[str, Any]) -> bool:
     return old or environ["REQUEST_METHOD"] in _WITHOUT_BODY
 
 
-def _read(request: Request, size: int) -> bytes:
+def _read(request: WsgiRequest, size: int) -> bytes:
     """Up to `size` bytes. Raises InvalidRequest, PayloadTooLarge.
 
     Each server and framework has errors of its own for malformed chunks and for a
@@ -174,7 +174,7 @@ def _apart(headers: Headers) -> Headers:
     return apart
 
 
-def _scope(request: Request) -> dict[str, Any]:
+def _scope(request: WsgiRequest) -> dict[str, Any]:
     environ = request.environ
     headers = headers_of(environ, request.fields or ())
     # A stream of events would hold a thread for as long as it lasts, so it is not
@@ -194,7 +194,7 @@ def _scope(request: Request) -> dict[str, Any]:
     }
 
 
-async def answer(application: Application, request: Asked) -> Answer:
+async def answer(application: Application, request: AsgiRequest) -> Answer:
     """The whole answer of the application to that request."""
     status, headers, parts = 500, list[tuple[str, str]](), list[bytes]()
     # The unread rest of a refused body may still come. The connection is closed, so

@@ -32,7 +32,7 @@ from watchword.tokens.headers import Headers, scheme_of, token_in
 
 _SQLITE: Final = "sqlite:"
 # Settings that tell at which address the app is served.
-_TELLING: Final = frozenset({"issuer", "host", "port", "tls_cert"})
+_ISSUER_SETTINGS: Final = frozenset({"issuer", "host", "port", "tls_cert"})
 # Other schemes are ignored: a middleware of the host may put into the scope whatever a
 # proxy has sent.
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
@@ -57,11 +57,11 @@ class Embedding(Authenticator):
         super().__init__(self.settings.effective_issuer)
         self.routes = EmbeddedApp(self.settings, lambda: self.engine, self.served_at)
         self._engine: Watchword | None = None
-        self.is_told = bool(_TELLING & self.settings.model_fields_set)
+        self.knows_issuer = bool(_ISSUER_SETTINGS & self.settings.model_fields_set)
         self._authenticate = authenticate
         self._claims_hook = claims_hook
 
-    def described(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def engine_options(self) -> tuple[dict[str, Any], dict[str, Any]]:
         given = self.settings.model_fields_set
         return (
             {name: getattr(self.settings, name) for name in given},
@@ -101,14 +101,14 @@ class Embedding(Authenticator):
         issuer is set. So tokens of an app on any port are accepted by a
         `ResourceServer` with that address as its issuer.
         """
-        if self.is_told or self._lent is not None:
+        if self.knows_issuer or self._test_engine is not None:
             return
         host, port = scope.get("server") or ("", None)
         client, _ = scope.get("client") or ("", 0)
         scheme = _SCHEMES.get(scope["scheme"])
         if not isinstance(port, int) or not is_loopback(client) or scheme is None:
             return
-        self.is_told = True
+        self.knows_issuer = True
         place = "" if port == {"http": 80, "https": 443}[scheme] else f":{port}"
         issuer = f"{scheme}://{'[::1]' if host == '::1' else '127.0.0.1'}{place}"
         if issuer == self.settings.effective_issuer:
@@ -127,7 +127,7 @@ class Embedding(Authenticator):
         Raises RuntimeError if the app does not run the lifespan.
         """
         _ = self.verifier
-        running = self._lent or self._engine
+        running = self._test_engine or self._engine
         assert isinstance(running, Watchword)  # noqa: S101 - set with the verifier
         return running
 
@@ -156,12 +156,12 @@ class Embedding(Authenticator):
 
         None means that the event loop has to be asked. Raises as `claims`.
         """
-        shown = token_in(headers)
-        if shown.scheme == "Bearer":
-            return self.engine.checker.verify(shown.token)
+        presented = token_in(headers)
+        if presented.scheme == "Bearer":
+            return self.engine.checker.verify(presented.token)
         return None
 
-    async def answer(self, request: bridge.Asked) -> bridge.Answer:
+    async def answer(self, request: bridge.AsgiRequest) -> bridge.Answer:
         """The answer of an auth route to a request of a framework without ASGI."""
         return await bridge.answer(self.routes, request)
 
@@ -171,10 +171,10 @@ class Embedding(Authenticator):
         state = {"resource_metadata": self.routes.metadata.removesuffix(BASE)}
         scope = {"challenge": scheme_of(headers), "state": state}
         answer = respond(error, scope)
-        told = dict(answer.headers)
+        headers_of_answer = dict(answer.headers)
         if isinstance(error, TokenNonceNeeded):
-            told["dpop-nonce"] = error.nonce
-        return Refusal(answer.status_code, told, bytes(answer.body))
+            headers_of_answer["dpop-nonce"] = error.nonce
+        return Refusal(answer.status_code, headers_of_answer, bytes(answer.body))
 
 
 def settings_of(database_url: str | None, given: Mapping[str, Any]) -> Settings:

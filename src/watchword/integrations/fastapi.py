@@ -26,8 +26,9 @@ with needs("watchword[fastapi]"):
 from watchword.core.access_token import Claims
 from watchword.errors import CsrfRejected, WatchwordError
 from watchword.integrations.asgi import AuthBase, EmbeddedAuth, RemoteAuth
-from watchword.integrations.authenticator import SECURITY_SCHEME, Needs, checked
+from watchword.integrations.authenticator import SECURITY_SCHEME, checked
 from watchword.integrations.websockets import Close, Sockets
+from watchword.tokens.checker import Needs
 
 __all__ = ["Auth", "ResourceServer"]
 
@@ -108,13 +109,12 @@ class Auth(_AppAuth, EmbeddedAuth):
             token = Route(_TOKEN, self._token, methods=["POST"])
             token.app = unread_bodies.guarded(token.app)
             app.router.routes.append(token)
-        described = app.openapi
-
+        openapi = app.openapi
         merged: dict[str, Any] | None = None
 
         def with_ours() -> dict[str, Any]:
             nonlocal merged
-            document = described()
+            document = openapi()
             # FastAPI caches the document: it has our routes after the first call.
             if document is not merged:
                 embedded.merge_into(document)
@@ -144,7 +144,7 @@ class Auth(_AppAuth, EmbeddedAuth):
         except ClientDisconnect:
             return Response(status_code=400)  # the client has gone
         form = dict(parse_qsl(sent.decode("latin-1")))
-        asked = {name: form.get(name, "") for name in ("username", "password")}
+        credentials = {one: form.get(one, "") for one in ("username", "password")}
         headers = [
             (name, b"application/json" if name == b"content-type" else value)
             for name, value in request.scope["headers"]
@@ -153,8 +153,8 @@ class Auth(_AppAuth, EmbeddedAuth):
         ]
         path = request.scope.get("root_path", "") + f"{BASE}/login"
         scope = {**request.scope, "path": path, "headers": headers}
-        body = msgspec.json.encode(asked)
-        answer = await self._authenticator.answer(bridge.Asked(scope, body))
+        body = msgspec.json.encode(credentials)
+        answer = await self._authenticator.answer(bridge.AsgiRequest(scope, body))
         if answer.status != HTTPStatus.OK:
             return Response(answer.body, answer.status, dict(answer.headers))
         tokens = msgspec.json.decode(answer.body)
@@ -170,6 +170,6 @@ def _add_password(document: dict[str, Any]) -> None:
     schemes[_PASSWORD] = {"type": "oauth2", "flows": {"password": flow}}
     for methods in document["paths"].values():
         for operation in methods.values():
-            asked = operation.get("security", [])
-            if {SECURITY_SCHEME: []} in asked and {_PASSWORD: []} not in asked:
-                operation["security"] = [{_PASSWORD: []}, *asked]
+            needed = operation.get("security", [])
+            if {SECURITY_SCHEME: []} in needed and {_PASSWORD: []} not in needed:
+                operation["security"] = [{_PASSWORD: []}, *needed]

@@ -18,9 +18,10 @@ with needs("watchword[flask]"):
 
 from watchword.core.access_token import Claims
 from watchword.errors import WatchwordError
-from watchword.integrations.authenticator import Needs, checked
+from watchword.integrations.authenticator import checked
 from watchword.integrations.blocking import AuthBase, EmbeddedAuth, RemoteAuth
 from watchword.integrations.environ import headers_of
+from watchword.tokens.checker import Needs
 
 __all__ = ["Auth", "ResourceServer"]
 
@@ -57,12 +58,12 @@ class _AppAuth(AuthBase):
 
         def decorate(view: Callable[Given, Result]) -> Callable[Given, Result]:
             @functools.wraps(view)
-            def guarded(*args: Given.args, **kwargs: Given.kwargs) -> Result:
+            def called(*args: Given.args, **kwargs: Given.kwargs) -> Result:
                 self._require(self.session, needs)
                 answer = current_app.ensure_sync(view)(*args, **kwargs)
                 return cast("Result", answer)
 
-            return guarded
+            return called
 
         return decorate
 
@@ -99,8 +100,8 @@ class Auth(_AppAuth, EmbeddedAuth):
     def _serve(self, **_: Any) -> Response:  # noqa: ANN401 - parts of the path
         from watchword.integrations import bridge  # noqa: PLC0415 - as in init_app
 
-        asked = bridge.asked(
-            bridge.Request(
+        asgi_request = bridge.asgi_request(
+            bridge.WsgiRequest(
                 request.environ,
                 _stream,
                 scheme=request.scheme,
@@ -108,7 +109,7 @@ class Auth(_AppAuth, EmbeddedAuth):
                 is_terminated=bool(request.environ.get("wsgi.input_terminated")),
             )
         )
-        answer = self.call(self._authenticator.answer, asked)
+        answer = self.call(self._authenticator.answer, asgi_request)
         return Response(answer.body, answer.status, answer.headers)
 
 

@@ -27,8 +27,9 @@ with needs("watchword[litestar]"):
 from watchword.core.access_token import Claims
 from watchword.errors import WatchwordError
 from watchword.integrations.asgi import AuthBase, EmbeddedAuth, RemoteAuth
-from watchword.integrations.authenticator import SECURITY_SCHEME, Needs, checked
+from watchword.integrations.authenticator import SECURITY_SCHEME, checked
 from watchword.integrations.websockets import Sockets, note
+from watchword.tokens.checker import Needs
 
 __all__ = ["Auth", "ResourceServer"]
 

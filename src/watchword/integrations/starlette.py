@@ -30,8 +30,9 @@ with needs("watchword[starlette]"):
 from watchword.core.access_token import Claims
 from watchword.errors import TokenMissing, WatchwordError
 from watchword.integrations.asgi import AuthBase, EmbeddedAuth, RemoteAuth
-from watchword.integrations.authenticator import Needs, checked
+from watchword.integrations.authenticator import checked
 from watchword.integrations.websockets import Close, Sockets, note
+from watchword.tokens.checker import Needs
 
 __all__ = ["Auth", "ResourceServer", "User"]
 
@@ -71,18 +72,18 @@ class _Refused(AuthenticationError):
 
 
 class _Backend(AuthenticationBackend):
-    def __init__(self, guarded: _AppAuth) -> None:
-        self._guarded = guarded
+    def __init__(self, auth: _AppAuth) -> None:
+        self._auth = auth
 
     async def authenticate(
         self, conn: HTTPConnection
     ) -> tuple[AuthCredentials, BaseUser] | None:
         # The auth routes verify tokens themselves: verifying here would use up a proof.
         # They also ignore a stale access token that comes with a refresh.
-        if self._guarded.answers(conn):
+        if self._auth.answers(conn):
             return None
         try:
-            claims = await self._guarded.session(conn)
+            claims = await self._auth.session(conn)
         except TokenMissing:
             return None
         except WatchwordError as error:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Sequence
-from typing import Final
+from enum import StrEnum
 
 import msgspec
 
@@ -23,15 +23,22 @@ from watchword.errors import KeyRingError, NotFound, StoreUnavailable
 from watchword.keys.signing import Algorithm, SigningKey, generate
 from watchword.keys.vault import Vault
 from watchword.ports.audit import Event, EventType
-from watchword.ports.keys import KeyStore, SealedKey
+from watchword.ports.keys import KeyState, KeyStore, SealedKey
 from watchword.verify import PublicKey
 
-RESEALED: Final = "sealed again"
-"""The `change` in the audit event when keys are sealed under another server secret.
-
-The event's `secret` is the fingerprint of that secret.
-"""
 _log = logging.getLogger("watchword.keys")
+
+
+class KeyChange(StrEnum):
+    """The `change` in the audit event `key_changed`."""
+
+    CREATED = "created"
+    ROTATED = "rotated"
+    RETIRED = "retired"
+    REMOVED = "removed"
+    ALGORITHM_CHANGED = "algorithm changed"
+    RESEALED = "sealed again"
+    """Under another server secret: the event's `secret` is its fingerprint."""
 
 
 class KeyRing:
@@ -94,7 +101,7 @@ class KeyRing:
             return
         found = [self._vault.open(row) for row in rows]
         opened = {key.kid: key for key, _ in found}
-        active = [row.kid for row in rows if row.state == "active"]
+        active = [row.kid for row in rows if row.state == KeyState.ACTIVE]
         self._revision, self._rows, self._opened = revision, rows, opened
         self._sealed_under = [position for _, position in found]
         self._active = opened[active[0]]
@@ -115,17 +122,17 @@ class KeyRing:
             # key may sign at once.
             fresh = [
                 self._vault.seal(generate(self._alg), state, now)
-                for state in ("active", "next")
+                for state in (KeyState.ACTIVE, KeyState.NEXT)
             ]
-            await self._swap(revision, fresh, "created", SYSTEM)
+            await self._swap(revision, fresh, KeyChange.CREATED, SYSTEM)
         else:
             opened = [self._vault.open(row) for row in rows]
             if reseal and any(position for _, position in opened):
                 again = [
-                    self._vault.seal(key, row.state, row.changed_at)
+                    self._vault.seal(key, KeyState(row.state), row.changed_at)
                     for (key, _), row in zip(opened, rows, strict=True)
                 ]
-                await self._swap(revision, again, RESEALED, SYSTEM)
+                await self._swap(revision, again, KeyChange.RESEALED, SYSTEM)
         await self.refresh()
 
     async def maintain(self) -> None:
@@ -142,16 +149,20 @@ class KeyRing:
     async def _maintain(self) -> None:
         now = self._clock()
         gone = now - limits.ACCESS_TTL_MAX
-        over = [r for r in self._rows if r.state == "retired" and r.changed_at <= gone]
+        over = [
+            r
+            for r in self._rows
+            if r.state == KeyState.RETIRED and r.changed_at <= gone
+        ]
         if over:
             kept = [row for row in self._rows if row not in over]
-            await self._swap(self._revision, kept, "removed", SYSTEM)
-        active, following = self._of_state("active"), self._of_state("next")
+            await self._swap(self._revision, kept, KeyChange.REMOVED, SYSTEM)
+        active, following = self._active_and_next()
         if following.alg != self._alg:
-            fresh = self._vault.seal(generate(self._alg), "next", now)
-            kept = [row for row in self._rows if row.state != "next"]
+            fresh = self._vault.seal(generate(self._alg), KeyState.NEXT, now)
+            kept = [row for row in self._rows if row.state != KeyState.NEXT]
             ring = [*kept, fresh]
-            await self._swap(self._revision, ring, "algorithm changed", SYSTEM)
+            await self._swap(self._revision, ring, KeyChange.ALGORITHM_CHANGED, SYSTEM)
         elif (
             now - active.changed_at >= limits.KEY_ROTATION or active.alg != self._alg
         ) and now - following.changed_at >= limits.JWKS_MAX_AGE:
@@ -164,7 +175,7 @@ class KeyRing:
         """
         await self.refresh()
         now = self._clock()
-        active, following = self._of_state("active"), self._of_state("next")
+        active, following = self._active_and_next()
         wait = following.changed_at + limits.JWKS_MAX_AGE - now
         if wait > 0:
             message = (
@@ -177,11 +188,11 @@ class KeyRing:
         kept = [row for row in self._rows if row not in (active, following)]
         ring = [
             *kept,
-            replace(active, state="retired", changed_at=now),
-            replace(following, state="active", changed_at=now),
-            self._vault.seal(generate(self._alg), "next", now),
+            replace(active, state=KeyState.RETIRED, changed_at=now),
+            replace(following, state=KeyState.ACTIVE, changed_at=now),
+            self._vault.seal(generate(self._alg), KeyState.NEXT, now),
         ]
-        if not await self._swap(self._revision, ring, "rotated", by):
+        if not await self._swap(self._revision, ring, KeyChange.ROTATED, by):
             raise KeyRingError("another process changed the keys just now: look again")
         return following.kid
 
@@ -198,37 +209,38 @@ class KeyRing:
             raise NotFound(message)
         left = [row for row in self._rows if row.kid != kid]
         replace = msgspec.structs.replace
-        if not any(row.state == "active" for row in left):
+        if not any(row.state == KeyState.ACTIVE for row in left):
             left = [
-                replace(row, state="active", changed_at=now)
-                if row.state == "next"
+                replace(row, state=KeyState.ACTIVE, changed_at=now)
+                if row.state == KeyState.NEXT
                 else row
                 for row in left
             ]
-        if not any(row.state == "next" for row in left):
-            left.append(self._vault.seal(generate(self._alg), "next", now))
-        if not await self._swap(self._revision, left, "retired", by):
+        if not any(row.state == KeyState.NEXT for row in left):
+            left.append(self._vault.seal(generate(self._alg), KeyState.NEXT, now))
+        if not await self._swap(self._revision, left, KeyChange.RETIRED, by):
             # Another process has changed the ring: look at it as it is now.
             await self.retire(kid, by=by)
 
-    def _of_state(self, state: str) -> SealedKey:
-        return next(row for row in self._rows if row.state == state)
+    def _active_and_next(self) -> tuple[SealedKey, SealedKey]:
+        of_state = {row.state: row for row in self._rows}
+        return of_state[KeyState.ACTIVE], of_state[KeyState.NEXT]
 
     async def _swap(
-        self, revision: int, keys: Sequence[SealedKey], what: str, by: By
+        self, revision: int, keys: Sequence[SealedKey], change: KeyChange, by: By
     ) -> bool:
         """Write the ring. False where another process was first: its ring counts."""
-        active = next(row.kid for row in keys if row.state == "active")
+        active = next(row.kid for row in keys if row.state == KeyState.ACTIVE)
         event = Event(
             type=EventType.KEY_CHANGED,
             at=self._clock(),
             address=by.address,
             detail=by.detail(
-                change=what, active=active, secret=self._vault.fingerprints[0]
+                change=change, active=active, secret=self._vault.fingerprints[0]
             ),
         )
         done = await self._store.swap(revision, keys, event)
         if done:
-            _log.info("signing keys %s, active %s", what, active)
+            _log.info("signing keys %s, active %s", change, active)
         await self.refresh()
         return done

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from watchword.clocks import Entropy
 from watchword.errors import KeyRingError
 from watchword.keys.signing import SigningKey
-from watchword.ports.keys import SealedKey
+from watchword.ports.keys import KeyState, SealedKey
 
 _NONCE: Final = 12
 
@@ -37,7 +37,7 @@ class Vault:
         self._keys = [AESGCM(derive(secret, "signing-keys")) for secret in secrets]
         self._entropy = entropy
 
-    def seal(self, key: SigningKey, state: str, now: int) -> SealedKey:
+    def seal(self, key: SigningKey, state: KeyState, now: int) -> SealedKey:
         """The sealed key, as a store keeps it."""
         nonce = self._entropy(_NONCE)
         bound = f"{key.kid}\0{key.alg}".encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Protocol
 
 import msgspec
@@ -10,8 +11,24 @@ import msgspec
 from watchword.ports.audit import Event
 
 
+class KeyState(StrEnum):
+    """What a signing key is used for."""
+
+    NEXT = "next"
+    """Published, and not signing yet."""
+
+    ACTIVE = "active"
+    """Signs access tokens."""
+
+    RETIRED = "retired"
+    """Published until the last token that it signed has expired."""
+
+
 class SealedKey(msgspec.Struct, frozen=True):
-    """A signing key at rest: the private key under AES-256-GCM."""
+    """A signing key at rest: the private key under AES-256-GCM.
+
+    `state` is the word of a `KeyState`. `changed_at` is when the key came into it.
+    """
 
     kid: str
     alg: str

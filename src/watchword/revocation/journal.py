@@ -1,7 +1,7 @@
-"""What this process tells its followers about ended sessions: a journal.
+"""The log of ended sessions that a process keeps for those that follow it over HTTP.
 
-The journal has the entries of the process's own revocation set, in the order in which
-the process learned of them. Each has a sequence number of this process. A follower
+It has the entries of the process's own revocation set, in the order in which the
+process learned of them. Each has a sequence number of this process. A follower
 reads on from a cursor, `<incarnation>.<sequence>`. The incarnation is drawn anew for
 each process. So a cursor of another process, or from before a restart, is recognised as
 foreign and answered with all entries. A follower that is answered by several processes
@@ -120,7 +120,7 @@ class RevocationLog:
     def _place(self, after: str) -> int | None:
         """The index of the entry after the cursor that is of this process.
 
-        None where there is no such cursor, or where it lies outside of the journal.
+        None where there is no such cursor, or where it lies outside of the log.
         """
         parsed = filter(None, map(_CURSOR.fullmatch, after.split(",")))
         ours = next((one for one in parsed if one[1] == self._incarnation), None)
@@ -132,7 +132,7 @@ class RevocationLog:
     async def wait(self, after: str, seconds: float) -> None:
         """Wait until there is an entry after that cursor, for `seconds` at most.
 
-        Returns early when the journal closes. Returns at once for a cursor that is not
+        Returns early when the log closes. Returns at once for a cursor that is not
         of this process.
         """
         with contextlib.suppress(TimeoutError):

@@ -29,8 +29,8 @@ class RevocationTracker:
 
     `monotonic` (milliseconds) measures how old the last read is, and how long an entry
     has been in the set. Wall clocks can be set: that must not make the process refuse
-    everything, trust an old feed or forget an entry. `on_news` is called with the
-    entries that were not known before.
+    everything, trust an old feed or forget an entry. `on_new_entries` is called with
+    the entries that were not known before.
     """
 
     def __init__(
@@ -111,17 +111,17 @@ class RevocationTracker:
         cursor = self._cursor if recent else None
         while True:
             asked_at = self._monotonic()
-            feed = await self._page(cursor, now)
-            self.add(feed.entries)
-            cursor = feed.cursor
+            page = await self._page(cursor, now)
+            self.add(page.entries)
+            cursor = page.cursor
             self._moved.add(asyncio.current_task())
-            if not feed.more:
+            if not page.more:
                 break
             # A store on this machine may answer without ever yielding to other tasks.
             await asyncio.sleep(0)
         # Ends that were committed after the first page was asked for may be missing.
         # The store may also say that it is itself behind.
-        complete_at = begun - max(0, now - feed.complete_as_of)
+        complete_at = begun - max(0, now - page.complete_as_of)
         if self._complete_at is None or complete_at >= self._complete_at:
             self._cursor, self._complete_at = cursor, complete_at
             self._asked_at = asked_at

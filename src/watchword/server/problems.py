@@ -230,7 +230,7 @@ def _challenge(error: WatchwordError, scope: Scope) -> str:
     if isinstance(error, errors.InvalidCredentials):
         return challenges.by_scheme("Bearer", {})
     if isinstance(error, errors.RefreshError):
-        return challenges.by_scheme("Bearer", challenges.described(error))
+        return challenges.by_scheme("Bearer", challenges.error_parameters(error))
     return challenges.challenge(
         error,
         scope.get("challenge", "Bearer"),

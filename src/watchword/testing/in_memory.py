@@ -23,11 +23,11 @@ _REPLACED: Final[Mapping[str, Any]] = {
 
 
 def open_in_memory(
-    settings: Mapping[str, Any], plugged_in: Mapping[str, Any], *, clock: Clock
+    settings: Mapping[str, Any], hooks: Mapping[str, Any], *, clock: Clock
 ) -> AbstractAsyncContextManager[Watchword]:
     """A started Watchword with these settings. The environment is not read.
 
-    `plugged_in` are the hooks that `open_watchword` takes from an app. Nothing runs in
+    `hooks` are the callbacks that `open_watchword` takes from an app. Nothing runs in
     the background, and the set of ended sessions never counts as out of date.
     """
     return open_watchword(
@@ -37,5 +37,5 @@ def open_in_memory(
         monotonic=ManualClock(0),
         hashing=INSECURE_FOR_TESTS,
         background=False,
-        **plugged_in,
+        **hooks,
     )

@@ -7,15 +7,15 @@ nothing runs, before a test asks for a fixture.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
-    from watchword.testing.aside import Aside
     from watchword.testing.fakes import ManualClock
+    from watchword.testing.runner_thread import RunnerThread
     from watchword.testing.signing_in import LoginAs
 
 
@@ -34,21 +34,21 @@ def frozen_clock() -> ManualClock:
 
 
 @pytest.fixture
-def _watchword_aside() -> Iterator[Aside]:
-    from watchword.testing.aside import Aside  # noqa: PLC0415 - when needed
+def _watchword_runner() -> Iterator[RunnerThread]:
+    from watchword.testing.runner_thread import RunnerThread  # noqa: PLC0415 - when needed
 
-    aside = Aside()
+    runner = RunnerThread()
     try:
-        yield aside
+        yield runner
     finally:
-        aside.close()
+        runner.close()
 
 
 @pytest.fixture
 def watchword(
     watchword_auth: Any,  # noqa: ANN401 - see there
     frozen_clock: ManualClock,
-    _watchword_aside: Aside,
+    _watchword_runner: RunnerThread,
 ) -> Iterator[Watchword]:
     """A started Watchword in memory, with a clock that stands still.
 
@@ -57,11 +57,11 @@ def watchword(
     """
     from watchword.testing.in_memory import open_in_memory  # noqa: PLC0415 - an extra
 
-    # All integrations have `_authenticator`; only the app knows which of them it uses.
-    authenticator = None if watchword_auth is None else watchword_auth._authenticator  # noqa: SLF001
-    described = ({}, {}) if authenticator is None else authenticator.described()
-    opened = open_in_memory(*described, clock=frozen_clock)
-    run = _watchword_aside.run
+    # All integrations have `_authenticator`; only the app knows which one it uses.
+    authenticator = watchword_auth and watchword_auth._authenticator  # noqa: SLF001
+    options = ({}, {}) if authenticator is None else authenticator.engine_options()
+    opened = open_in_memory(*options, clock=frozen_clock)
+    run = _watchword_runner.run
     # An integration of a framework without an event loop keeps a thread that has one.
     # It is ended here, and starts again with the next request.
     close = getattr(watchword_auth, "close", lambda: None)
@@ -69,9 +69,8 @@ def watchword(
     with ExitStack() as leaving:
         engine = run(opened.__aenter__())
         leaving.callback(lambda: run(opened.__aexit__(None, None, None)))
-        leaving.enter_context(
-            nullcontext() if authenticator is None else authenticator.use_engine(engine)
-        )
+        if authenticator is not None:
+            leaving.enter_context(authenticator.use_engine(engine))
         leaving.callback(close)
         yield engine
 
@@ -80,12 +79,12 @@ def watchword(
 def login_as(
     watchword: Watchword,
     watchword_auth: Any,  # noqa: ANN401 - see there
-    _watchword_aside: Aside,
+    _watchword_runner: RunnerThread,
 ) -> LoginAs:
     """`login_as("ann", roles=["admin"]).headers`: the headers of a signed-in user."""
     from watchword.integrations.authenticator import RemoteVerifier  # noqa: PLC0415 - when needed
     from watchword.testing.signing_in import LoginAs  # noqa: PLC0415 - an extra
 
-    used = getattr(watchword_auth, "_authenticator", None)
-    elsewhere = used is None or isinstance(used, RemoteVerifier)
-    return LoginAs(watchword, _watchword_aside, any_scope=elsewhere)
+    authenticator = getattr(watchword_auth, "_authenticator", None)
+    is_remote = authenticator is None or isinstance(authenticator, RemoteVerifier)
+    return LoginAs(watchword, _watchword_runner, any_scope=is_remote)

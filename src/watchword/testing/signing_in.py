@@ -14,7 +14,7 @@ from watchword.errors import NotFound
 from watchword.passwords import INSECURE_FOR_TESTS
 from watchword.ports.accounts import Account
 from watchword.sign_in.own_users import Subject, account_id_of
-from watchword.testing.aside import Aside
+from watchword.testing.runner_thread import RunnerThread
 
 User = str | uuid.UUID | int | Subject
 """The name of an account of Watchword, or a user that the app itself keeps."""
@@ -38,10 +38,12 @@ class SignedIn:
 class LoginAs:
     """Makes sessions, in tests with an event loop and without one."""
 
-    def __init__(self, watchword: Watchword, aside: Aside, *, any_scope: bool) -> None:
+    def __init__(
+        self, watchword: Watchword, runner: RunnerThread, *, any_scope: bool
+    ) -> None:
         self._any_scope = any_scope
         self._watchword = watchword
-        self._aside = aside
+        self._runner = runner
 
     def __call__(
         self,
@@ -68,37 +70,37 @@ class LoginAs:
                 f"no sign-in gets the scope {' '.join(wanted)}: WATCHWORD_"
                 f"FIRST_PARTY_SCOPE (first_party_scope of Auth) is {' '.join(given)!r}"
             )
-        return self._aside.run(self._sign_in(user, roles, wanted))
+        return self._runner.run(self._sign_in(user, roles, wanted))
 
     def log_out(self, user: SignedIn) -> None:
         """End the session. Its tokens are refused from now on."""
         session_id = uuid.UUID(user.session_id).bytes
         sessions = self._watchword.sessions
         by = By(Actor.USER)
-        self._aside.run(sessions.end_one(session_id, EndReason.LOGOUT, by=by))
+        self._runner.run(sessions.end_one(session_id, EndReason.LOGOUT, by=by))
 
     async def _sign_in(
         self, user: User, roles: Iterable[str] | None, scope: tuple[str, ...]
     ) -> SignedIn:
         if isinstance(user, str):
             account = await self._account(user, roles)
-            account_id, held = account.id, account.roles
+            account_id, granted = account.id, account.roles
         else:
             subject = user if isinstance(user, Subject) else Subject(user)
             account_id = account_id_of(subject.id)
-            held = subject.roles if roles is None else tuple(roles)
+            granted = subject.roles if roles is None else tuple(roles)
         options = SessionOptions(client_id=FIRST_PARTY.id, scope=scope)
         # The test says which user it is: there is nothing to prove, and nothing that
         # may change before the session has begun.
         user_now = Authenticated.by_password(
-            account_id, held, at=self._watchword.clock()
+            account_id, granted, at=self._watchword.clock()
         )
-        grant = await self._watchword.sessions.start(user_now, options)
+        tokens = await self._watchword.sessions.start(user_now, options)
         return SignedIn(
             subject=as_text(account_id),
-            session_id=as_text(grant.session.id),
-            access_token=grant.access_token,
-            refresh_token=grant.refresh_token,
+            session_id=as_text(tokens.session.id),
+            access_token=tokens.access_token,
+            refresh_token=tokens.refresh_token,
         )
 
     async def _account(self, name: str, roles: Iterable[str] | None) -> Account:

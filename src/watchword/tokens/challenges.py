@@ -113,12 +113,14 @@ def challenge(
     Names both schemes, with the error under the one that was used (RFC 9449 §7.2).
     `metadata` is the URL at which a client finds the issuer of tokens (RFC 9728 §5.1).
     """
-    told = _parameters(error)
+    parameters = _parameters(error)
     where = {} if metadata is None else {"resource_metadata": metadata}
-    bearer = by_scheme("Bearer", (told if scheme == "Bearer" else {}) | where)
+    bearer = by_scheme("Bearer", (parameters if scheme == "Bearer" else {}) | where)
     if not dpop:
         return bearer
-    bound = by_scheme("DPoP", (told if scheme == "DPoP" else {}) | {"algs": _ALGS})
+    bound = by_scheme(
+        "DPoP", (parameters if scheme == "DPoP" else {}) | {"algs": _ALGS}
+    )
     return f"{bearer}, {bound}" if scheme == "Bearer" else f"{bound}, {bearer}"
 
 
@@ -128,7 +130,7 @@ def by_scheme(name: str, parameters: dict[str, str]) -> str:
     return f"{name} " + ", ".join(f'{key}="{text}"' for key, text in shown.items())
 
 
-def described(error: WatchwordError) -> dict[str, str]:
+def error_parameters(error: WatchwordError) -> dict[str, str]:
     """The parameters `error` and `error_description` of RFC 6750 §3."""
     code = error.code if isinstance(error, _TOLD) else "invalid_token"
     return {"error": code, "error_description": str(error)}
@@ -138,10 +140,12 @@ def _parameters(error: WatchwordError) -> dict[str, str]:
     # RFC 6750 §3.1: the challenge to a request without credentials has no error code.
     if isinstance(error, errors.TokenMissing):
         return {}
-    told = described(error)
+    parameters = error_parameters(error)
     needed: dict[str, Any] = {}
     if isinstance(error, errors.InsufficientScope):
         needed = {"scope": error.scope}
     if isinstance(error, errors.InsufficientAuthentication):
         needed = {"acr_values": error.acr_values, "max_age": error.max_age}
-    return told | {k: str(value) for k, value in needed.items() if value is not None}
+    return parameters | {
+        k: str(value) for k, value in needed.items() if value is not None
+    }

@@ -13,7 +13,7 @@ import hmac
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 
@@ -33,6 +33,18 @@ from watchword.errors import (
 )
 from watchword.tokens import jose
 from watchword.tokens.dpop import Proofs, Signed
+
+
+class Needs(TypedDict, total=False):
+    """What is needed besides a good token: all of `scope` and all of `roles`.
+
+    `max_age` is in seconds since the sign-in; any of `acr_values` will do (RFC 9470).
+    """
+
+    scope: Sequence[str]
+    roles: Sequence[str]
+    max_age: int | None
+    acr_values: Sequence[str]
 
 
 class Checker:

@@ -7,7 +7,7 @@ import weakref
 from typing import Final, Protocol
 
 
-class Begins(Protocol):
+class PerProcess(Protocol):
     """An object whose state belongs to one process."""
 
     def reset_after_fork(self) -> None:
@@ -16,11 +16,11 @@ class Begins(Protocol):
 
 # Weak references and one hook for all objects, because `os.register_at_fork` never
 # releases what it was given.
-_KNOWN: Final[weakref.WeakSet[Begins]] = weakref.WeakSet()
+_KNOWN: Final[weakref.WeakSet[PerProcess]] = weakref.WeakSet()
 
 
-def reset_in_forked_children(one: Begins) -> None:
-    """Have `one.begin_anew` called in each child process, as long as `one` exists."""
+def reset_in_forked_children(one: PerProcess) -> None:
+    """Have `one.reset_after_fork` called in each child, as long as `one` exists."""
     _KNOWN.add(one)
 
 

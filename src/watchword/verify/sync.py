@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, ParamSpec, Self, TypeVar
+from functools import partial
+from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 import httpx2
 
 from watchword.core.access_token import Claims
+from watchword.tokens.checker import Needs
 from watchword.verify.forking import reset_in_forked_children
 from watchword.verify.keyset import NotYet, UnknownKey
-from watchword.verify.verifier import CutOff, Health, Verifier
+from watchword.verify.options import VerifierOptions
+from watchword.verify.verifier import Health, Verifier
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -67,8 +70,8 @@ class _Running:
         """
         if self._is_here():
             raise RuntimeError("the thread of a verifier must not wait for itself")
-        asked = work(*args, **kwargs)
-        return asyncio.run_coroutine_threadsafe(asked, self._entered.result()).result()
+        loop, coroutine = self._entered.result(), work(*args, **kwargs)
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
 
     def stop(self) -> None:
         # If entering the verifier failed, its thread has already ended.
@@ -85,7 +88,7 @@ class SyncVerifier:
 
     It may be made before a server forks its workers: its thread starts with the first
     use, in the process that uses it. It is safe to use from several threads. `http`
-    must not be used for anything else.
+    must not be used for anything else. The other arguments are those of `Verifier`.
     """
 
     def __init__(
@@ -93,14 +96,10 @@ class SyncVerifier:
         issuer: str,
         audience: str = "api",
         *,
-        feed: tuple[str, str] | None = None,
-        cut_off: CutOff = "closed",
         http: httpx2.AsyncClient | None = None,
+        **options: Unpack[VerifierOptions],
     ) -> None:
-        def make() -> Verifier:
-            return Verifier(issuer, audience, feed=feed, cut_off=cut_off, http=http)
-
-        self._make = make
+        self._make = partial(Verifier, issuer, audience, http=http, **options)
         self._make()  # raises now where the arguments are wrong
         self._lock = threading.Lock()
         self._now_running: _Running | None = None
@@ -129,19 +128,9 @@ class SyncVerifier:
         bound = running.verifier.verify_bound
         return running.call(bound, token, proof, method=method, url=url)
 
-    def require(
-        self,
-        claims: Claims,
-        *,
-        scope: Sequence[str] = (),
-        roles: Sequence[str] = (),
-        max_age: int | None = None,
-        acr_values: Sequence[str] = (),
-    ) -> None:
+    def require(self, claims: Claims, **needs: Unpack[Needs]) -> None:
         """See `Verifier.require`."""
-        self._running().verifier.require(
-            claims, scope=scope, roles=roles, max_age=max_age, acr_values=acr_values
-        )
+        self._running().verifier.require(claims, **needs)
 
     def health(self) -> Health:
         """See `Verifier.health`."""

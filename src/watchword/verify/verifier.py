@@ -12,20 +12,20 @@ import contextlib
 import logging
 import random
 import secrets
-import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Literal, Self
+from collections.abc import Callable, Iterator
+from typing import Final, Literal, Self, Unpack, get_args
 from urllib.parse import quote_plus
 
 import httpx2
 import msgspec
 
+from watchword.clocks import Clock, monotonic, system_clock
 from watchword.core import limits
 from watchword.core.access_token import Claims
 from watchword.errors import SettingsError, StoreUnavailable, TokenInvalid
 from watchword.text import trimmed
-from watchword.tokens.checker import Checker
+from watchword.tokens.checker import Checker, Needs
 from watchword.tokens.dpop import Nonces, Proofs
 from watchword.tokens.jose import Malformed
 from watchword.verify import discovery, following, keyset
@@ -34,27 +34,15 @@ from watchword.verify.event_loop import need_asyncio
 from watchword.verify.fetching import FetchFailed, fetch
 from watchword.verify.following import FeedFollower
 from watchword.verify.keyset import KeySet, NotYet, UnknownKey
+from watchword.verify.options import CutOff
 from watchword.verify.replay_cache import MemoryReplayCache
 
-CutOff = Literal["closed", "open"]
 _NO_FEED: Final = (
     "no feed is followed, so a logout counts here only when the access token expires: "
     "give feed=(id, secret) of a client that was made with `watchword clients add ID "
     "--confidential --right feed`"
 )
 _log = logging.getLogger("watchword.verify")
-# Linux's monotonic clock stands still while the machine sleeps. CLOCK_BOOTTIME goes on.
-_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
-def system_clock() -> int:
-    """Milliseconds since the Unix epoch."""
-    return time.time_ns() // 1_000_000
-
-
-def monotonic() -> int:
-    """Milliseconds of a clock that never goes back."""
-    return time.clock_gettime_ns(_CLOCK) // 1_000_000
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,10 +89,10 @@ class Verifier:
         feed: tuple[str, str] | None = None,
         cut_off: CutOff = "closed",
         http: httpx2.AsyncClient | None = None,
-        clock: Callable[[], int] = system_clock,
+        clock: Clock = system_clock,
         monotonic: Callable[[], int] = monotonic,
     ) -> None:
-        if cut_off not in ("closed", "open"):
+        if cut_off not in get_args(CutOff):
             raise SettingsError(["cut_off: closed or open"])
         issuer, audience = trimmed(issuer), trimmed(audience)
         try:
@@ -117,10 +105,10 @@ class Verifier:
         self._given_http = http
         self._http: httpx2.AsyncClient | None = None
         self._keys = KeySet()
-        self._followed: FeedFollower | None = None
+        self._follower: FeedFollower | None = None
         if feed is not None:
             closed = cut_off == "closed"
-            self._followed = FeedFollower(clock, monotonic, closed=closed)
+            self._follower = FeedFollower(clock, monotonic, closed=closed)
         self._authorization = None if feed is None else _basic(*map(trimmed, feed))
         self._metadata: Metadata | None = None
         self._fetching: asyncio.Task[None] | None = None
@@ -133,7 +121,7 @@ class Verifier:
             issuer=issuer,
             audience=audience,
             key_of=self._keys.key_of,
-            has_ended=_never if self._followed is None else self._followed.has_ended,
+            has_ended=_never if self._follower is None else self._follower.has_ended,
             clock=clock,
             proofs=Proofs(
                 nonces=nonces, use_once=MemoryReplayCache(clock), clock=clock
@@ -143,7 +131,7 @@ class Verifier:
     async def __aenter__(self) -> Self:
         """Begin to fetch. Raises RuntimeError on another event loop than asyncio."""
         need_asyncio("Verifier")
-        if self._followed is None:
+        if self._follower is None:
             _log.warning("%s", _NO_FEED)
         async with contextlib.AsyncExitStack() as stack:
             given = self._given_http
@@ -169,8 +157,8 @@ class Verifier:
         try:
             return self.checker.verify(token)
         except (NotYet, UnknownKey):
-            await self._learn()
-        with _plainly():
+            await self._ask_issuer()
+        with _public_errors():
             return self.checker.verify(token)
 
     async def verify_bound(
@@ -188,43 +176,33 @@ class Verifier:
         try:
             return await self.checker.verify_bound(token, proof, **given)
         except (NotYet, UnknownKey):
-            await self._learn()
-        with _plainly():
+            await self._ask_issuer()
+        with _public_errors():
             return await self.checker.verify_bound(token, proof, **given)
 
-    def require(
-        self,
-        claims: Claims,
-        *,
-        scope: Sequence[str] = (),
-        roles: Sequence[str] = (),
-        max_age: int | None = None,
-        acr_values: Sequence[str] = (),
-    ) -> None:
+    def require(self, claims: Claims, **needs: Unpack[Needs]) -> None:
         """Raises unless the claims have the scope, the roles and a good enough sign-in.
 
         All of `scope` and all of `roles` are needed. `max_age` is in seconds since the
         sign-in, and one of `acr_values` is enough. Raises InsufficientScope,
         InsufficientRole or InsufficientAuthentication (RFC 9470 §3).
         """
-        self.checker.require(
-            claims, scope=scope, roles=roles, max_age=max_age, acr_values=acr_values
-        )
+        self.checker.require(claims, **needs)
 
     def health(self) -> Health:
         """What the verifier knows now. Sends no request."""
-        now, keys, followed = self._monotonic(), self._keys, self._followed
+        now, keys, follower = self._monotonic(), self._keys, self._follower
         read_at = keys.read_at
-        age = None if followed is None else followed.age()
+        age = None if follower is None else follower.age()
         return Health(
-            ready=read_at is not None and (followed is None or followed.is_usable()),
+            ready=read_at is not None and (follower is None or follower.is_usable()),
             keys=len(keys),
             keys_age=None if read_at is None else (now - read_at) / limits.SECOND,
             keys_error=keys.error,
-            feed="off" if followed is None else followed.state(),
+            feed="off" if follower is None else follower.state(),
             feed_age=None if age is None else age / limits.SECOND,
-            feed_error=None if followed is None else followed.error,
-            ended=0 if followed is None else len(followed),
+            feed_error=None if follower is None else follower.error,
+            ended=0 if follower is None else len(follower),
         )
 
     async def _stop(self) -> None:
@@ -234,11 +212,11 @@ class Verifier:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._http = None
 
-    async def _learn(self) -> None:
+    async def _ask_issuer(self) -> None:
         """Ask for keys if they may be asked for, and wait for the first feed answer."""
         if self._fetching is not None or self._keys.may_ask(self._monotonic()):
             await self._fetch_keys()
-        if self._followed is None or self._followed.age() is not None:
+        if self._follower is None or self._follower.age() is not None:
             return
         if self._discovered.is_set():
             # The first read of the feed is under way. Once it has come or failed, there
@@ -282,10 +260,10 @@ class Verifier:
             self._metadata = metadata
             self._discovered.set()
         except Exception as fault:  # noqa: BLE001 - logged, tried again
-            self._keys.failed(f"The issuer's keys cannot be had: {_why(fault)}.")
+            self._keys.failed(f"The issuer's keys cannot be had: {_reason(fault)}.")
         finally:
             self._fetching = None
-        _tell("keys", before, self._keys.error)
+        _log_change("keys", before, self._keys.error)
 
     def _running(self) -> httpx2.AsyncClient:
         if self._http is None:
@@ -293,32 +271,32 @@ class Verifier:
         return self._http
 
     async def _follow(self) -> None:
-        followed = self._followed
-        if followed is None:
+        follower = self._follower
+        if follower is None:
             return
         retry = _Retry()
         await self._discovered.wait()
         while True:
-            before = followed.error
+            before = follower.error
             try:
-                await self._poll(followed)
+                await self._poll(follower)
             except Exception as fault:  # noqa: BLE001 - logged, tried again
-                why = _why(fault)
-                followed.failed(f"The revocation feed cannot be followed: {why}.")
+                why = _reason(fault)
+                follower.failed(f"The revocation feed cannot be followed: {why}.")
                 pause = retry.next()
             else:
                 retry.reset()
-                pause = followed.pause()
-            _tell("feed", before, followed.error)
+                pause = follower.pause()
+            _log_change("feed", before, follower.error)
             self._polled.set()
             await _sleep(pause)
 
-    async def _poll(self, followed: FeedFollower) -> None:
+    async def _poll(self, follower: FeedFollower) -> None:
         url = None if self._metadata is None else self._metadata.revocations
         if url is None:
             raise FetchFailed("the issuer has none")
-        wait = followed.wait()
-        query = {"after": followed.cursors, "wait": str(wait // limits.SECOND)}
+        wait = follower.wait()
+        query = {"after": follower.cursors, "wait": str(wait // limits.SECOND)}
         sent = self._monotonic()
         found = await fetch(
             self._running(),
@@ -329,7 +307,7 @@ class Verifier:
             authorization=self._authorization,
         )
         answer = following.read_answer(found.body)
-        followed.take(answer, sent=sent, received=self._monotonic())
+        follower.take(answer, sent=sent, received=self._monotonic())
 
 
 class _Retry:
@@ -348,7 +326,7 @@ class _Retry:
 
 
 @contextlib.contextmanager
-def _plainly() -> Iterator[None]:
+def _public_errors() -> Iterator[None]:
     """Raise the public error in place of UnknownKey and NotYet, which are internal."""
     try:
         yield
@@ -362,7 +340,7 @@ async def _sleep(ms: int) -> None:
     await asyncio.sleep(ms / limits.SECOND)
 
 
-def _why(fault: Exception) -> str:
+def _reason(fault: Exception) -> str:
     """The cause of a fault, to end a sentence with. An unexpected fault is logged."""
     if isinstance(fault, (FetchFailed, Malformed)):
         return str(fault)
@@ -370,7 +348,7 @@ def _why(fault: Exception) -> str:
     return type(fault).__name__
 
 
-def _tell(what: str, before: str | None, error: str | None) -> None:
+def _log_change(what: str, before: str | None, error: str | None) -> None:
     """Log each new kind of error once, and once that it is over."""
     if error is not None and error != before:
         _log.warning("%s", error)

@@ -32,7 +32,7 @@ with needs("watchword[django]"):
 from watchword.core.access_token import Claims
 from watchword.core.actor import APP, By
 from watchword.errors import WatchwordError
-from watchword.integrations.authenticator import Needs, checked
+from watchword.integrations.authenticator import checked
 from watchword.integrations.blocking import (
     AuthBase,
     EmbeddedAuth,
@@ -41,6 +41,7 @@ from watchword.integrations.blocking import (
     Result,
 )
 from watchword.integrations.environ import headers_of
+from watchword.tokens.checker import Needs
 from watchword.tokens.headers import Headers
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ class Auth(_AppAuth, EmbeddedAuth):
         """As `call`, in an async view."""
         return await self._portal.wait(work, *args, **kwargs)
 
-    named: tuple[_Named, ...] = ()
+    hooks: tuple[_LazyHook, ...] = ()
 
     async def serve(self, request: HttpRequest) -> HttpResponse:
         """The answer of an auth route.
@@ -176,13 +177,13 @@ class Auth(_AppAuth, EmbeddedAuth):
         That is seen at the first sign-in only, because it is not imported before.
         """
         if request.method == "POST":
-            for one in self.named:
-                await one.sought()
+            for one in self.hooks:
+                await one.load()
         from watchword.integrations import bridge  # noqa: PLC0415 - an extra
 
         fields = _fields(request)
-        asked = bridge.asked(
-            bridge.Request(
+        asgi_request = bridge.asgi_request(
+            bridge.WsgiRequest(
                 request.META,
                 lambda: _stream(request),
                 scheme=request.scheme or "http",
@@ -192,7 +193,7 @@ class Auth(_AppAuth, EmbeddedAuth):
                 fields=fields,
             )
         )
-        answer = await self.acall(self._authenticator.answer, asked)
+        answer = await self.acall(self._authenticator.answer, asgi_request)
         made = HttpResponse(answer.body, status=answer.status)
         for name, value in answer.headers:
             made[name] = value
@@ -252,23 +253,23 @@ def _made() -> Auth | ResourceServer:
                 "whose tokens are accepted"
             )
         return ResourceServer(**given)
-    named = {
-        name: _Named(name, given[name])
+    hooks = {
+        name: _LazyHook(name, given[name])
         for name in _HOOKS
         if isinstance(given.get(name), str)
     }
-    given |= named
+    given |= hooks
     check = given.get("authenticate")
     if check is not None and not iscoroutinefunction(check):
         given["authenticate"] = _with_own_connections(check)
-    if "claims_hook" in named:
-        given["claims_hook"] = named["claims_hook"].awaited
+    if "claims_hook" in hooks:
+        given["claims_hook"] = hooks["claims_hook"].awaited
     made = Auth(**given)
-    made.named = tuple(named.values())
+    made.hooks = tuple(hooks.values())
     return made
 
 
-class _Named:
+class _LazyHook:
     """A function that the setting names, imported when it is first called.
 
     By then all of the app has been imported. Earlier the module that is named might
@@ -293,7 +294,7 @@ class _Named:
     def __call__(self, given: object) -> object:
         return self.found()(given)
 
-    async def sought(self) -> None:
+    async def load(self) -> None:
         """Import the function once. Raises ImproperlyConfigured."""
         # On a thread, because an import may wait for one of another thread.
         if self._found is None:
@@ -301,7 +302,7 @@ class _Named:
 
     async def awaited(self, given: object) -> Any:  # noqa: ANN401 - of the app
         """Call the function, which has to be async, and return its result."""
-        await self.sought()
+        await self.load()
         return await self.found()(given)
 
 

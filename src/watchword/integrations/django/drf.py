@@ -20,8 +20,9 @@ with needs("djangorestframework"):
 
 from watchword.core.access_token import Claims
 from watchword.errors import TokenMissing, TryAgain, WatchwordError
-from watchword.integrations.authenticator import Needs, checked
+from watchword.integrations.authenticator import checked
 from watchword.integrations.django import auth
+from watchword.tokens.checker import Needs
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # its settings may import this module

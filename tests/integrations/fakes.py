@@ -12,7 +12,7 @@ from watchword.errors import StoreUnavailable
 ISSUER: Final = "https://auth.example"
 
 
-class Elsewhere(Bench):
+class FakeIssuer(Bench):
     """Signs tokens, knows which sessions ended, and can be cut off."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Elsewhere(Bench):
 class Verifier:
     """The interface of `watchword.verify.Verifier`, over a checker of this process."""
 
-    def __init__(self, elsewhere: Elsewhere) -> None:
+    def __init__(self, elsewhere: FakeIssuer) -> None:
         self._elsewhere = elsewhere
         self.checker = elsewhere.checker
         self.require = self.checker.require

@@ -66,7 +66,7 @@ async def test_a_type_has_a_ceiling_and_what_it_leaves_out_is_counted(
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    seldom = OncePerMinute()
+    once_per_minute = OncePerMinute()
     for number in range(20_000):
-        assert seldom.is_due(NOW, f"name {number}", f"network {number}")
-    assert len(seldom._told) <= 10_000
+        assert once_per_minute.is_due(NOW, f"name {number}", f"network {number}")
+    assert len(once_per_minute._recorded) <= 10_000

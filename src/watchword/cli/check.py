@@ -1,9 +1,8 @@
-"""`watchword migrate`, `check` and `openapi`: for operators and CI."""
+"""`watchword check`: whether `serve` would start, without making anything."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -12,42 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from watchword.cli.common import (
-    database_of,
-    existing,
-    options,
-    settings_of,
-)
+from watchword.cli.common import database_of, options, settings_of
 from watchword.cli.output import complain, tell
-from watchword.cli.progress import elapsing
 from watchword.errors import SettingsError, WatchwordError
 
 if TYPE_CHECKING:
     from watchword.config import Settings
-
-
-@click.command()
-@click.option("--plan", is_flag=True, help="Only show what would be applied.")
-@click.option(
-    "--check", is_flag=True, help="Apply nothing; exit with 1 if one is pending."
-)
-@options
-def migrate(plan: bool, check: bool, data: Path | None, as_json: bool) -> None:
-    """Bring the store's schema up to date. SQLite does so by itself at every start."""
-    from watchword.stores import migrate_store
-
-    looking = plan or check
-    url = existing(data, secret=False).database_url
-    with elapsing("Reading the schema" if looking else "Migrating"):
-        found = asyncio.run(migrate_store(url, apply=not looking))
-    names = [migration.name for migration in found]
-    if names:
-        sentence = f"{'Pending' if looking else 'Applied'}: {', '.join(names)}."
-    else:
-        sentence = "Nothing is pending."
-    tell(as_json, sentence, **{"pending" if looking else "applied": names})
-    if check and names:
-        sys.exit(1)
 
 
 @click.command()
@@ -68,7 +37,7 @@ def check(data: Path | None, as_json: bool) -> None:
         settings = settings_of(data)
         # Checked before the store is opened, because opening makes its file private.
         seen += check_secret_files(settings)
-        found += [*tls_faults(settings), *_store(settings, data)]
+        found += [*tls_faults(settings), *_store_faults(settings, data)]
         file = database_of(settings)
         if file is not None and not file.exists():
             new = f" There is no store at {file} yet: `watchword serve` makes it."
@@ -86,26 +55,26 @@ def check(data: Path | None, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _store(settings: Settings, named: Path | None) -> Iterator[str]:
+def _store_faults(settings: Settings, named: Path | None) -> Iterator[str]:
     file = database_of(settings)
     if file is not None and not file.exists():
         # A mistyped --data must not look like a good store.
         if named is not None and not named.exists():
             yield f"--data {named}: there is no such folder"
         for folder in {settings.data, file.parent}:
-            yield from _room(folder)
+            yield from _unwritable(folder)
         return
     if not settings.secret:  # then the data folder has the secret, or will have it
-        yield from _room(settings.data)
+        yield from _unwritable(settings.data)
     try:
-        asyncio.run(_open(settings))
+        asyncio.run(_open_store(settings))
     except SettingsError as error:
         yield from error.faults
     except WatchwordError as error:
         yield str(error)
 
 
-async def _open(settings: Settings) -> None:
+async def _open_store(settings: Settings) -> None:
     """Raise the errors that `serve` would get from the store and its keys.
 
     Makes nothing.
@@ -136,21 +105,10 @@ async def _open(settings: Settings) -> None:
         await stores.backend.close()
 
 
-def _room(folder: Path) -> Iterator[str]:
+def _unwritable(folder: Path) -> Iterator[str]:
     """A fault if the folder, which may not exist yet, cannot be written."""
     there = folder.absolute()
     while not there.exists():
         there = there.parent
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         yield f"{folder} cannot be written: {there} is no folder of yours"
-
-
-@click.command()
-@options
-def openapi(data: Path | None, as_json: bool) -> None:
-    """Print the OpenAPI document."""
-    from watchword.server.endpoints import ENDPOINTS
-    from watchword.server.openapi import document
-
-    del data, as_json  # the document is JSON, and the same for every store
-    click.echo(json.dumps(document(ENDPOINTS), indent=2))

@@ -171,7 +171,6 @@ async def _inspect_refresh(watchword: Watchword, token: str) -> dict[str, Any]:
     raw = urlsafe_b64decode(body)
     end = 1 + limits.SESSION_ID_BYTES
     session_id, generation = raw[1:end], int.from_bytes(raw[end : end + 4])
-    secret = raw[end + 4 : -limits.MAC_BYTES]
     (session,) = await watchword.stores.sessions.load([session_id])
     found |= {
         "mac": "right",
@@ -185,21 +184,10 @@ async def _inspect_refresh(watchword: Watchword, token: str) -> dict[str, Any]:
         return {**found, "mac": "wrong"}
     if session is None:
         return found
-    # Judged as if its own client had sent it: only the token's state is asked for.
-    presented = Presented(
-        session_id,
-        generation,
-        secret,
-        session.client_id,
-        requested=RequestedToken(jkt=session.jkt),
-        cookie=session.cookie,
-    )
-    verdict = judge(session, presented, _policy(watchword), watchword.clock())
-    found["state"] = _state(verdict)
-    if isinstance(verdict, End):
-        found["note"] = "presented without its retry key, it would end the session"
+    secret = raw[end + 4 : -limits.MAC_BYTES]
     return {
         **found,
+        **_judged(watchword, session, generation, secret),
         "currentGeneration": session.generation,
         "subject": as_text(session.account_id),
         "client": _client_state(await _client(watchword, session.client_id)),
@@ -208,6 +196,25 @@ async def _inspect_refresh(watchword: Watchword, token: str) -> dict[str, Any]:
         "signedInAt": utc(session.authenticated_at),
         "expiresAt": utc(session.ends_at(_policy(watchword))),
     }
+
+
+def _judged(
+    watchword: Watchword, session: Session, generation: int, secret: bytes
+) -> dict[str, Any]:
+    """The token's state, judged as if the session's own client had sent it."""
+    presented = Presented(
+        session.id,
+        generation,
+        secret,
+        session.client_id,
+        requested=RequestedToken(jkt=session.jkt),
+        cookie=session.cookie,
+    )
+    verdict = judge(session, presented, _policy(watchword), watchword.clock())
+    found = {"state": _state(verdict)}
+    if isinstance(verdict, End):
+        found["note"] = "presented without its retry key, it would end the session"
+    return found
 
 
 def _state(verdict: Verdict) -> str:

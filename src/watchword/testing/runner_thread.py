@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Aside:
+class RunnerThread:
     """Runs coroutines one after the other in that thread. Must be closed."""
 
     def __init__(self) -> None:

@@ -1,0 +1,154 @@
+"""`Settings`: each setting with its kind, its default and its description."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from pydantic import Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from watchword.config.values import (
+    APP_SCHEMES,
+    DatabaseUrl,
+    Issuer,
+    Networks,
+    Origins,
+    Scope,
+    Seconds,
+    Secrets,
+    SessionStoreUrl,
+    Wait,
+    parse_seconds,
+)
+from watchword.core import limits
+from watchword.keys.signing import Algorithm
+
+ENV_PREFIX: Final = "WATCHWORD_"
+DEFAULT_DATA: Final = Path("watchword-data")
+
+
+def _duration(least: str, most: str, default: int) -> Any:  # noqa: ANN401 -- as Field
+    """A duration field: bounds as a user writes them, default in milliseconds."""
+    must_be = f"a duration from {least} to {most}, such as 120s, 2m, 24h or 7d"
+    low, high = parse_seconds(least), parse_seconds(most)
+    return Field(default // limits.SECOND, ge=low, le=high, description=must_be)
+
+
+def _database_of(given: Mapping[str, Any]) -> str:
+    return f"sqlite:///{quote(str(given.get('data', DEFAULT_DATA)))}/watchword.db"
+
+
+class Settings(BaseSettings):
+    """The settings: frozen, and made from the arguments alone.
+
+    `load_settings` reads the environment and the file.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_ignore_empty=True,  # `VAR=` in a compose file means: not given
+        extra="forbid",
+        frozen=True,
+        validate_default=False,
+        hide_input_in_errors=True,
+    )
+
+    # The descriptions finish the sentence "must be …", in faults and documentation.
+    # `repr=False` also keeps a wrong value out of its fault.
+    data: Path = Field(DEFAULT_DATA, description="the folder of all state")
+    database_url: DatabaseUrl = Field(
+        default_factory=_database_of,
+        description="a URL: sqlite:///relative/file.db, sqlite:////absolute/file.db or "
+        "postgresql://user:password@host/name (in a name or password %23 is #, %3F is "
+        "?)",
+        repr=False,
+    )
+    database_url_file: Path | None = Field(None, description="a file", repr=False)
+    session_store_url: SessionStoreUrl | None = Field(
+        None,
+        description="a URL: redis://host, rediss://host or redis+cluster://host",
+        repr=False,
+    )
+    session_store_url_file: Path | None = Field(None, description="a file", repr=False)
+    session_store_wait: Wait = Field(
+        (1, 0),
+        description="fsyncs of the master (0 or 1), and of replicas, such as 1,1",
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="an address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="a number from 0 to 65535")
+    workers: int = Field(1, ge=1, le=256, description="a number from 1 to 256")
+    tls_cert: Path | None = Field(None, description="a PEM file", repr=False)
+    tls_key: Path | None = Field(None, description="a PEM file", repr=False)
+    behind_proxy: Networks = Field(
+        (),
+        min_length=1,
+        description="the proxies whose forwarding headers are believed: addresses or "
+        "networks such as 10.0.0.0/8, separated by commas or white space",
+    )
+    issuer: Issuer | None = Field(
+        None,
+        description="an absolute https URL without query, fragment or user name "
+        "(http only on a loopback host)",
+    )
+    audience: str = Field("api", min_length=1, description="a name")
+    first_party_scope: Scope = Field(
+        (),
+        min_length=1,
+        description="scopes separated by white space, such as orders:read profile, of "
+        f"visible ASCII without quote or backslash; {limits.SCOPE_MAX} characters in "
+        "all",
+    )
+    cors_origins: Origins = Field(
+        (),
+        min_length=1,
+        description="the origins whose pages may call this server: such as "
+        "https://app.example, as browsers send them: in lower case, without path or "
+        "usual port, https (http only on a loopback host) or the scheme of an app's "
+        f"pages ({', '.join(APP_SCHEMES)}), separated by commas or white space",
+    )
+    access_ttl: Seconds = _duration("1s", "1h", limits.ACCESS_TTL)
+    refresh_idle: Seconds = _duration("1s", "3650d", limits.REFRESH_IDLE)
+    refresh_absolute: Seconds = _duration("1s", "3650d", limits.REFRESH_ABSOLUTE)
+    rotation_grace: Seconds = _duration("0s", "60s", 0)
+    retry_window: Seconds = _duration("0s", "7d", limits.RETRY_WINDOW)
+    rewind_limit: int = Field(
+        limits.REWIND_LIMIT, ge=0, le=100, description="a number from 0 to 100"
+    )
+    signing_alg: Algorithm = Field("ES256", description="ES256, EdDSA or RS256")
+    secret: Secrets = Field(
+        (),
+        min_length=1,
+        description=f"secrets of at least {limits.SERVER_SECRET_MIN} bytes each, "
+        "separated by white space or, in a file of their own, one per line",
+        repr=False,
+    )
+    secret_file: Path | None = Field(None, description="a file", repr=False)
+    admin_password: SecretStr | None = Field(
+        None, min_length=1, description="at least one character", repr=False
+    )
+    admin_password_file: Path | None = Field(None, description="a file", repr=False)
+
+    @classmethod
+    def settings_customise_sources(  # type: ignore[override]  # given by name
+        cls, *_: object, init_settings: PydanticBaseSettingsSource, **_unread: object
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only the arguments are a source: pydantic reads nothing by itself.
+
+        `load_settings` merges the sources, so its faults can name the one at fault.
+        """
+        return (init_settings,)
+
+    @property
+    def effective_issuer(self) -> str:
+        """The issuer that was given, else the address that is served."""
+        if self.issuer is not None:
+            return self.issuer
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls_cert else 'http'}://{host}:{self.port}"
