@@ -9,6 +9,7 @@ event loop. Longer reads run in a thread.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 
 import apsw
 import msgspec
@@ -58,10 +59,11 @@ class SqliteStore(Identities):
 
     async def load(self, ids: Sequence[bytes]) -> list[Session | None]:
         try:
-            rows = self._loop_reader.executemany(
-                self._sql["load_session"], [(identifier,) for identifier in ids]
-            )
-            found = {row[0]: session_of(row) for row in rows}
+            with self._loop_reader:  # one transaction: each costs two system calls
+                rows = self._loop_reader.executemany(
+                    self._sql["load_session"], [(identifier,) for identifier in ids]
+                )
+                found = {row[0]: session_of(row) for row in rows}
         except apsw.Error as error:
             raise StoreUnavailable from error
         return [found.get(identifier) for identifier in ids]
@@ -70,13 +72,15 @@ class SqliteStore(Identities):
         rows = [swap_row(change) for change in changes]
 
         def job(connection: apsw.Connection) -> list[bool]:
-            cursor = connection.executemany(self._sql["swap_session"], rows)
-            swapped = {row[0] for row in cursor}
-            made = [change for change in changes if change.before.id in swapped]
+            cursor, swapped = connection.cursor(), []
+            for row in rows:
+                cursor.execute(self._sql["swap_session"], row)
+                swapped.append(connection.changes() == 1)
+            made = list(compress(changes, swapped))
             ended = [c.after for c in made if c.after.revoked_at is not None]
             self._feed(connection, [session.feed_entry() for session in ended])
             self._record(connection, [c.event for c in made if c.event is not None])
-            return [change.before.id in swapped for change in changes]
+            return swapped
 
         ending = any(change.after.revoked_at is not None for change in changes)
         return await self._writer.do(job, urgent=ending)
