@@ -7,8 +7,8 @@ other items wait, so that two pieces of work on one session never run at the sam
 
 Clients that are answered together come back together. They would be one batch for ever,
 and while it waits for the store no other item would be there to work on. Where the
-store is far enough away for that to matter (`is_remote` of its port), the items that
-came together are split into two batches.
+store is far enough away for that to matter (`SessionStore.is_remote`), the items
+that came together are split into two batches.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ Outcome = TypeVar("Outcome")
 _Entry = tuple[bytes, Item, "asyncio.Future[Outcome]"]
 
 UNDER_WAY: Final = 2
-# A batch starts after so many turns of the event loop without a new item. It takes two
-# turns from the bytes of a request to its item, and some more where it has to wait.
+# A batch starts after so many turns of the event loop without a new item: it takes two
+# turns from the bytes of a request to its item. Measured with 32 connections: batches
+# are as large as if 16 turns were waited for, whether items come or not.
 QUIET_TURNS: Final = 4
 # Seconds after which a batch starts, although items keep coming or turns take long.
 MAX_GATHERING: Final = 0.005
@@ -75,12 +76,11 @@ class Batcher(Generic[Item, Outcome]):
         self._waiting.append((key, item, future))
         self._pending[key] = pending + 1
         self._quiet_turns = 0
-        if not self._scheduled:
-            self._schedule(loop)
+        self._schedule(loop)
         return future
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        if len(self._running) < UNDER_WAY:
+        if not self._scheduled and len(self._running) < UNDER_WAY:
             self._scheduled = True
             self._quiet_turns = 0
             loop.call_soon(self._gather, loop, loop.time() + MAX_GATHERING)
@@ -155,5 +155,5 @@ class Batcher(Generic[Item, Outcome]):
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if self._waiting and not self._scheduled:
+        if self._waiting:
             self._schedule(task.get_loop())

@@ -139,7 +139,7 @@ class Exchange(RequestResponseCycle):
         else:  # there is no body, or it may be long in coming
             self.transport.write(head)
 
-    def _with_head(self, message: Any) -> dict[str, Any]:  # noqa: ANN401
+    def _with_head(self, message: Any) -> Any:  # noqa: ANN401 - as `send`
         """A part of the body, with the head before it."""
         head, self._unsent = self._unsent, b""
         self.expected_content_length += len(head)
