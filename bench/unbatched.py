@@ -18,7 +18,7 @@ UNDER_WAY: Final = 32
 
 def switch_off() -> None:
     """Of this process: to be called before a server is made."""
-    vars(batching).update(UNDER_WAY=UNDER_WAY, TURNS=0)
+    vars(batching).update(UNDER_WAY=UNDER_WAY, QUIET_TURNS=0)
     defaults = batching.Batcher.__init__.__kwdefaults__
     assert defaults is not None
     defaults["batch_max"] = 1

@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from jwcrypto import jwk as others  # type: ignore[import-untyped]
 
@@ -168,7 +169,7 @@ async def test_of_two_at_once_one_passes(place: Place) -> None:
 async def test_of_a_batch_each_proof_stands_for_itself(place: Place) -> None:
     """A forgery beside what it copies, and the same one twice: one of three passes."""
     good = place.proofs.read(place.proof(), method="POST", url=URL)
-    forged = good._replace(signature=bytes(64))
+    forged = msgspec.structs.replace(good, signature=bytes(64))
     for batch in ([forged, good, good], [good, forged, good], [good, good, forged]):
         place.used.clear()
         faults = await place.proofs.settle(batch)

@@ -13,18 +13,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Final
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
-from watchword.core.limits import (
-    MAC_BYTES,
-    SECRET_BYTES,
-    SESSION_ID_BYTES,
-)
+from watchword.core import base64url
+from watchword.core.limits import MAC_BYTES, SECRET_BYTES, SESSION_ID_BYTES
 from watchword.errors import RefreshInvalid
 
 PREFIX: Final = "ww_rt_"
@@ -53,7 +49,7 @@ class RefreshTokens:
     def mint(self, session_id: bytes, generation: int, secret: bytes) -> str:
         """The token of one generation: the same bytes for the same arguments."""
         body = _VERSION + session_id + generation.to_bytes(4) + secret
-        return PREFIX + urlsafe_b64encode(body + _mac(self._keys[0], body)).decode()
+        return PREFIX + base64url.encode(body + _mac(self._keys[0], body)).decode()
 
     def read(self, text: str) -> tuple[bytes, int, bytes]:
         """Session id, generation and secret of a token that this server minted.
@@ -63,9 +59,12 @@ class RefreshTokens:
         shape = _SHAPE.match(text)
         if shape is None:
             raise RefreshInvalid
-        raw = urlsafe_b64decode(shape[1])
+        raw = base64url.decode(shape[1])
         body, mac = raw[:-MAC_BYTES], raw[-MAC_BYTES:]
-        if not any(hmac.compare_digest(_mac(key, body), mac) for key in self._keys):
+        for key in self._keys:
+            if hmac.compare_digest(_mac(key, body), mac):
+                break
+        else:
             raise RefreshInvalid
         if raw[:1] != _VERSION:
             raise RefreshInvalid

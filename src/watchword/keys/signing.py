@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
@@ -12,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
+from watchword.core import base64url
 from watchword.core.access_token import TYPE, Claims
 from watchword.verify import PublicKey
 
@@ -21,10 +21,6 @@ PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPri
 # NIST SP 800-57 part 1 rev. 5, table 2: 3072 bits for 128 bits of security.
 RSA_BITS: Final = 3072
 _ES256: Final = ec.ECDSA(hashes.SHA256())
-
-
-def _b64(raw: bytes) -> bytes:
-    return urlsafe_b64encode(raw).rstrip(b"=")
 
 
 class SigningKey:
@@ -60,12 +56,14 @@ class SigningKey:
         head = self._heads.get(typ)
         if head is None:
             header = {"typ": typ, "alg": self.alg, "kid": self.kid}
-            head = self._heads[typ] = _b64(msgspec.json.encode(header)) + b"."
+            head = self._heads[typ] = (
+                base64url.encode(msgspec.json.encode(header)) + b"."
+            )
         return head
 
     def _compact(self, head: bytes, payload: object) -> str:
-        text = head + _b64(msgspec.json.encode(payload))
-        return (text + b"." + _b64(self._signature(text))).decode()
+        text = head + base64url.encode(msgspec.json.encode(payload))
+        return (text + b"." + base64url.encode(self._signature(text))).decode()
 
     def _signature(self, text: bytes) -> bytes:
         private: Any = self._private

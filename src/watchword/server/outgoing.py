@@ -114,8 +114,11 @@ class Exchange(RequestResponseCycle):
     """uvicorn's request and answer, with another way to write the head of the answer.
 
     uvicorn checks each field by two regular expressions, which was measured to take a
-    twentieth of a refresh. Here the whole head is checked at once.
+    twentieth of a refresh. Here the whole head is checked at once. And it is written
+    with the body, because each write costs a system call and a packet.
     """
+
+    _unsent = b""  # the head, until the first part of the body comes
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - as uvicorn's own
         if self.waiting_for_100_continue and self.more_body:
@@ -124,13 +127,23 @@ class Exchange(RequestResponseCycle):
             # closed (RFC 9110 §10.1.1).
             self.keep_alive = False
         if self.response_started or self.disconnected or self.flow.write_paused:
-            await super().send(message)
+            await super().send(self._with_head(message) if self._unsent else message)
             return
         if message["type"] != "http.response.start":
             raise RuntimeError("an answer begins with its head")
         self.response_started = True
         self.waiting_for_100_continue = False
-        self.transport.write(self._head(message["status"], message["headers"]))
+        head = self._head(message["status"], message["headers"])
+        if self.expected_content_length and self.scope["method"] != "HEAD":
+            self._unsent = head
+        else:  # there is no body, or it may be long in coming
+            self.transport.write(head)
+
+    def _with_head(self, message: Any) -> Any:  # noqa: ANN401 - as `send`
+        """A part of the body, with the head before it."""
+        head, self._unsent = self._unsent, b""
+        self.expected_content_length += len(head)
+        return {**message, "body": head + message.get("body", b"")}
 
     def _head(self, status: int, fields: list[tuple[bytes, bytes]]) -> bytes:
         """The head of the answer. Raises RuntimeError if a value would add a field.

@@ -34,6 +34,7 @@ from watchword.core.rotation import (
 from watchword.core.session import Policy, Session, TokenSet
 from watchword.errors import (
     InvalidProof,
+    Overloaded,
     RefreshReused,
     SessionRevoked,
     StoreUnavailable,
@@ -47,7 +48,7 @@ from watchword.sessions.issuing import TokenIssuer
 from watchword.sessions.retries import Retries
 from watchword.tokens.dpop import Proofs, Signed
 
-_Outcome = TokenSet | asyncio.Task[TokenSet]
+_Outcome = TokenSet | asyncio.Future[TokenSet]
 
 
 class _Attempt(msgspec.Struct, frozen=True):
@@ -97,53 +98,49 @@ class Refresher:
             self._refresh_batch, parted=sessions.is_remote
         )
         self._ending: Batcher[_Attempt, TokenSet] = Batcher(self._end_batch)
-        self._ends: set[asyncio.Task[TokenSet]] = set()
 
     async def refresh(self, presented: Presented, proof: Signed | None) -> TokenSet:
         """The tokens of the next generation; see `Sessions.refresh`."""
         extra = NONE if self._claims_hook is None else await self._ahead(presented)
         attempt = _Attempt(presented, extra, proof)
         outcome = await self._batcher.submit(presented.session_id, attempt)
-        if isinstance(outcome, asyncio.Task):
-            return await asyncio.shield(outcome)
-        return outcome
+        if isinstance(outcome, TokenSet):
+            return outcome
+        return await asyncio.shield(outcome)
 
     async def _refresh_batch(
         self, attempts: Sequence[_Attempt]
     ) -> Sequence[_Outcome | Exception]:
-        """The outcome of each attempt: tokens, an error, or a task that will have them.
+        """The outcome of each attempt: tokens, an error, or a future of one of them.
 
-        A session that has to end is left to such a task, which `_end_batch` answers.
+        The future is of a session that has to end: `_end_batch` answers it.
         """
         outcomes: list[_Outcome | Exception] = [StoreUnavailable()] * len(attempts)
         waiting = await self._proved(attempts, outcomes)
-        await self._settle(attempts, waiting, outcomes, ending=False)
+        await self._judge_and_write(attempts, waiting, outcomes, ending=False)
         return outcomes
 
-    def _end_apart(self, attempt: _Attempt) -> asyncio.Task[TokenSet]:
-        """A task that ends the session, even if no request waits for the answer."""
-        session_id = attempt.presented.session_id
-        task = asyncio.create_task(self._ending.submit(session_id, attempt))
-        self._ends.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[TokenSet]) -> None:
-        self._ends.discard(task)
-        if not task.cancelled():
-            # Retrieved, so that asyncio does not log it. A waiting request has it too.
-            task.exception()
+    def _end_apart(self, attempt: _Attempt) -> asyncio.Future[TokenSet] | Overloaded:
+        """End the session, even if no request waits for the answer any more."""
+        try:
+            answer = self._ending.submit(attempt.presented.session_id, attempt)
+        except Overloaded as error:
+            return error
+        # Retrieved, so that asyncio does not log it. A waiting request has it too.
+        answer.add_done_callback(asyncio.Future.exception)
+        return answer
 
     async def _end_batch(
         self, attempts: Sequence[_Attempt]
     ) -> Sequence[TokenSet | Exception]:
         # The proofs of these attempts were good, and are used up already.
         outcomes: list[_Outcome | Exception] = [StoreUnavailable()] * len(attempts)
-        await self._settle(attempts, range(len(attempts)), outcomes, ending=True)
-        # With `ending`, none of the outcomes is a task: this filter is for the types.
-        return [one for one in outcomes if not isinstance(one, asyncio.Task)]
+        every = range(len(attempts))
+        await self._judge_and_write(attempts, every, outcomes, ending=True)
+        # With `ending`, none of the outcomes is a future: this filter is for the types.
+        return [one for one in outcomes if not isinstance(one, asyncio.Future)]
 
-    async def _settle(
+    async def _judge_and_write(
         self,
         attempts: Sequence[_Attempt],
         waiting: Sequence[int],
@@ -151,6 +148,11 @@ class Refresher:
         *,
         ending: bool,
     ) -> None:
+        """Fill in the outcomes of the attempts at these places.
+
+        Without `ending`, an attempt that would end its session is left to a batch of
+        its own.
+        """
         for _ in range(limits.SWAP_ATTEMPTS):
             now = self._clock()
             try:

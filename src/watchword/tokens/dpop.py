@@ -13,12 +13,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from watchword.core import limits
+import msgspec
+
+from watchword.core import base64url, limits
 from watchword.errors import InvalidProof, NonceNeeded
 from watchword.tokens import jose, jwk
 
@@ -77,10 +78,10 @@ class Nonces:
     def _nonce(self, key: bytes, step: int) -> str:
         message = b"%b\0%d" % (self._role, step)
         mac = hmac.digest(key, message, "sha256")[:_NONCE_BYTES]
-        return urlsafe_b64encode(mac).decode()
+        return base64url.encode(mac).decode()
 
 
-class Signed(NamedTuple):
+class Signed(msgspec.Struct, frozen=True):
     """A proof with nothing wrong so far. Signature and first use are still unchecked.
 
     `once` identifies the proof by a hash of its key, request and `jti`. From `until`
@@ -133,7 +134,7 @@ class Proofs:
         self.nonces = nonces
         self._use_once = use_once
         self._clock = clock
-        self._settle = batched(self.settle)
+        self._settle_in_batch = batched(self.settle)
 
     async def check(
         self, proof: str, *, method: str, url: str, access_token: str | None = None
@@ -152,7 +153,7 @@ class Proofs:
 
         Raises InvalidProof, and whatever `use_once` raises.
         """
-        await self._settle(proof.once, proof)
+        await self._settle_in_batch(proof.once, proof)
 
     def read(
         self, proof: str, *, method: str, url: str, access_token: str | None = None
@@ -236,7 +237,7 @@ def _check_request(claims: dict[str, Any], method: str, url: str) -> None:
 def _check_token(claims: dict[str, Any], access_token: str) -> None:
     ath = claims.get("ath")
     digest = hashlib.sha256(access_token.encode("utf-8", "surrogatepass")).digest()
-    expected = urlsafe_b64encode(digest).rstrip(b"=")
+    expected = base64url.encode(digest)
     if not isinstance(ath, str) or not hmac.compare_digest(
         ath.encode("utf-8", "surrogatepass"), expected
     ):

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Collection
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -23,12 +22,14 @@ from joserfc.errors import InvalidKeyCurveError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
+from watchword.core import base64url
+
 ALGORITHMS: Final = ("ES256", "EdDSA", "RS256")
 """The algorithms of Watchword's signing keys. Never HS256, never none."""
 
 _P256_BYTES: Final = 32
 _ES256: Final = ECDSA(SHA256())
-_SHAPE: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+\Z", re.ASCII)
+_SHAPE: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z")
 
 
 class Malformed(ValueError):
@@ -77,7 +78,7 @@ class PublicKey(msgspec.Struct, frozen=True):
         return True
 
 
-class Compact(NamedTuple):
+class Compact(msgspec.Struct, frozen=True):
     """The parts of a token, none of them decoded."""
 
     head: str
@@ -92,9 +93,8 @@ def split(token: str, limit: int) -> Compact:
         raise Malformed("larger than allowed")
     if _SHAPE.match(token) is None:
         raise Malformed("not three segments of base64url")
-    signed, _, signature = token.rpartition(".")
-    head, _, body = signed.partition(".")
-    return Compact(head, body, signed.encode("ascii"), signature)
+    head, body, signature = token.split(".")
+    return Compact(head, body, token[: -len(signature) - 1].encode("ascii"), signature)
 
 
 def read_header(
@@ -123,10 +123,10 @@ def decode(segment: str) -> bytes:
     Raises Malformed.
     """
     try:
-        raw = urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+        raw = base64url.decode(segment)
     except ValueError:
         raise Malformed("not base64url") from None
-    if urlsafe_b64encode(raw).rstrip(b"=").decode() != segment:
+    if base64url.encode(raw).decode() != segment:
         raise Malformed("not canonical base64url")
     return raw
 

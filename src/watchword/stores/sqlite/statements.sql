@@ -38,8 +38,7 @@ FROM sessions WHERE id = ?;
 UPDATE sessions SET
     generation = ?, version = ?, retry_hash = ?, rotated_at = ?, idle_expires_at = ?,
     address = ?, revoked_at = ?, revoked_reason = ?
-WHERE id = ? AND version = ?
-RETURNING id;
+WHERE id = ? AND version = ?;
 
 -- name: stretch
 -- The rows that one page of a list looks at: the last id, and how many there are.
