@@ -39,10 +39,13 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest makes its own folder
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_absent] = {}
     if guard.folder() is None:
         config.stash[_guard] = guard.Guard()
+        if config.option.basetemp is None:
+            config.option.basetemp = f"{guard.folder()}/pytest"
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

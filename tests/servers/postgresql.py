@@ -88,6 +88,7 @@ class Postgresql:
             "max_connections": "300",
             "shared_buffers": "32MB",
             "unix_socket_directories": "",
+            "dynamic_shared_memory_type": "mmap",  # in its folder, and gone with it
             **settings,
         }
         self.process = Process(
