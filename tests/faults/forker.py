@@ -1,5 +1,7 @@
 """Serves as `watchword serve` does, as often as asked, without importing it each time.
 
+A password costs as little as it can.
+
     python forker.py
 
 Reads one server a line: its command line, its environment, its log. Forks; the child
@@ -20,9 +22,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from watchword.bootstrap import open_watchword
 from watchword.cli import main
+from watchword.passwords import INSECURE_FOR_TESTS
 
-LATE = ("watchword.bootstrap", "watchword.server", "watchword.stores.sqlite")
+LATE = (
+    "watchword.server",
+    *(f"watchword.stores.{kind}" for kind in ("postgresql", "redis", "sqlite")),
+)
 """What commands import when they need it."""
 
 
@@ -50,6 +57,8 @@ def _set_clock(file: Path) -> None:
 def run() -> None:
     for name in (*LATE, *sys.argv[1:]):
         import_module(name)
+    wrapped = open_watchword.__wrapped__  # type: ignore[attr-defined]
+    wrapped.__kwdefaults__["hashing"] = INSECURE_FOR_TESTS
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody has to wait for them
     children: list[int] = []
