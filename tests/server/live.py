@@ -25,7 +25,8 @@ PROGRAM = Path(sys.executable).with_name("watchword")
 class Live:
     """`watchword serve` on a data folder; `seconds` is the deadline for a request.
 
-    With a `clock` time passes where the test says so: `advance`.
+    With a `clock` time passes where the test says so: `advance`. `files` is how many it
+    may open: the soft and the hard limit.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Live:
         seconds: float = 0,
         program: bool = False,
         clock: bool = False,
+        files: tuple[int, int] | None = None,
         context: ssl.SSLContext | None = None,
         **environment: str,
     ) -> None:
@@ -45,6 +47,7 @@ class Live:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self._program = program
+        self._files = files
         front = [str(PROGRAM), "serve"] if program else [str(RUNNER), str(seconds)]
         self._command = [*front, "--data", str(data), "--port", str(self.port), *flags]
         outside = {k: v for k, v in os.environ.items() if "WATCHWORD" not in k}
@@ -89,7 +92,9 @@ class Live:
                     stderr=log,
                 )
         else:
-            self._process = Forked(self._command, self._environment, self._log)
+            self._process = Forked(
+                self._command, self._environment, self._log, files=self._files
+            )
         try:
             until(self._answers)
         except BaseException:

@@ -49,11 +49,16 @@ class Forked:
     """As `subprocess.Popen`, in what tests ask of it.
 
     `arguments` are those of `python`: a file, and what it is given. What it prints goes
-    to the end of `log`.
+    to the end of `log`. `files` is how many it may open: the soft and the hard limit.
     """
 
     def __init__(
-        self, arguments: Sequence[str], environment: Mapping[str, str], log: Path
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        *,
+        files: tuple[int, int] | None = None,
     ) -> None:
         self.returncode: int | None = None
         self.pid = _forker().ask(
@@ -61,6 +66,7 @@ class Forked:
             environment=dict(environment),
             log=str(log.absolute()),
             folder=str(Path.cwd()),
+            files=files,
         )
         # The forker keeps what has ended until it is asked: no other has this id.
         self._handle = os.pidfd_open(self.pid)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import resource
 import runpy
 import sys
 from importlib import import_module
@@ -28,7 +29,11 @@ LATE = (
 
 
 def _become(
-    arguments: list[str], environment: dict[str, str], log: str, folder: str
+    arguments: list[str],
+    environment: dict[str, str],
+    log: str,
+    folder: str,
+    files: tuple[int, int] | None,
 ) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -36,6 +41,8 @@ def _become(
         os.dup2(source, target)
     os.close(nothing)
     os.close(out)
+    if files is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, files)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
