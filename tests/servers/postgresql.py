@@ -248,5 +248,9 @@ def in_thread(work: Any) -> Any:
 
 @cache
 def postgresql(name: str = "16") -> Postgresql:
-    """The server that the tests of this process share; each test has a database."""
-    return Postgresql(name).init().start()
+    """The server that the tests of this process share; each test has a database.
+
+    It is never killed, so nothing depends on what its disk has: tests that kill one
+    start one of their own, which waits for its disk.
+    """
+    return Postgresql(name, fsync="off").init().start()
