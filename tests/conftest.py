@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from typing import Any, Final
@@ -78,6 +79,11 @@ def pytest_testnodedown(node: Any) -> None:
     """Every worker has collected the same tests."""
     output = getattr(node, "workeroutput", {})  # one that crashed has none
     node.config.stash[_absent].update(output.get("absent", {}))
+
+
+def pytest_collection_finish() -> None:
+    """The tests, and what they import, live as long as the run: no garbage is there."""
+    gc.freeze()
 
 
 def pytest_terminal_summary(
