@@ -9,6 +9,10 @@ STAMP := .venv/.watchword-setup
 STRANGERS := tests/strangers
 # npm writes this file last.
 PACKAGES := $(STRANGERS)/node_modules/.package-lock.json
+# What pytest makes of the tests is kept for the next run, whatever the shell says.
+# Three at a time keep two processors at work while one waits, for a time-out of the
+# product say. In the order in which they are found: the files that come last are short.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 ARGS ?=
 
 # The first that runs: a name on PATH may be a shim that leads nowhere.
@@ -51,10 +55,10 @@ serve: setup ## Start the server: make serve ARGS="--port 9000"
 	@exec $(BIN)/watchword serve $(ARGS)
 
 test: setup $(PACKAGES) ## Run the tests, but those marked slow
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
 
 test-slow: setup $(PACKAGES) ## Run the tests marked slow: the same, many more times
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow $(ARGS)
+	$(PYTEST) -m slow $(ARGS)
 
 # The tests come before the site: what `docs` makes anew must not hide that it was old.
 check: setup ## Format, lint, types, layers, lock, tests, site

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from typing import Any, Final
@@ -39,10 +40,13 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest makes its own folder
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_absent] = {}
     if guard.folder() is None:
         config.stash[_guard] = guard.Guard()
+        if config.option.basetemp is None:
+            config.option.basetemp = f"{guard.folder()}/pytest"
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -75,6 +79,11 @@ def pytest_testnodedown(node: Any) -> None:
     """Every worker has collected the same tests."""
     output = getattr(node, "workeroutput", {})  # one that crashed has none
     node.config.stash[_absent].update(output.get("absent", {}))
+
+
+def pytest_collection_finish() -> None:
+    """The tests, and what they import, live as long as the run: no garbage is there."""
+    gc.freeze()
 
 
 def pytest_terminal_summary(

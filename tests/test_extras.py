@@ -9,7 +9,6 @@ import json
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from email import message_from_bytes
 from functools import cache
 from importlib.metadata import (
@@ -117,6 +116,7 @@ def requirements(package: Path) -> tuple[Requirement, ...]:
     return tuple(map(Requirement, lines))
 
 
+@cache
 def installed(package: Path, extra: str) -> frozenset[str]:
     """The names of all distributions that an install with that extra brings."""
     found: set[str] = set()
@@ -128,18 +128,22 @@ def installed(package: Path, extra: str) -> frozenset[str]:
             continue
         seen.add((name, of))
         found.add(name)
-        for one in requirements(package) if name == "watchword" else _needs(name):
+        for one in requirements(package) if name == "watchword" else needs(name):
             if one.marker is None or one.marker.evaluate({"extra": of}):
                 needed = canonicalize_name(one.name)
                 requested += [(needed, ""), *((needed, inner) for inner in one.extras)]
     return frozenset(found)
 
 
-def _needs(name: str) -> Iterator[Requirement]:
+@cache
+def needs(name: str) -> tuple[Requirement, ...]:
     try:
-        yield from map(Requirement, distribution(name).requires or [])
+        return tuple(map(Requirement, distribution(name).requires or []))
     except PackageNotFoundError:  # not for this platform
-        return
+        return ()
+
+
+modules_and_names = cache(packages_distributions)
 
 
 def hidden(package: Path, extra: str) -> list[str]:
@@ -147,7 +151,7 @@ def hidden(package: Path, extra: str) -> list[str]:
     here = installed(package, extra)
     return [
         module
-        for module, names in packages_distributions().items()
+        for module, names in modules_and_names().items()
         if module != "watchword" and here.isdisjoint(map(canonicalize_name, names))
     ]
 

@@ -8,7 +8,6 @@ CVE-2025-62705).
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import logging
 import socket
@@ -85,12 +84,6 @@ def canary(
     ]
     captured = capsys.readouterr()
     bird.look("\n".join(lines) + captured.err + captured.out)
-
-
-@pytest.fixture(autouse=True)
-def _no_full_collection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The application collects once at its start: in a test process, of everything."""
-    monkeypatch.setattr(gc, "collect", lambda *_: 0)
 
 
 @pytest.fixture

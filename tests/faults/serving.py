@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import select
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import Final, Self
 
@@ -20,39 +15,13 @@ import httpx2
 
 from tests.faults.history import Rewound
 from tests.patience import PATIENCE
-from tests.servers.process import at_end, free_port
+from tests.server.live import RUNNER
+from tests.servers.forked import Forked
+from tests.servers.process import end, free_port
 from watchword.ports.audit import EventType
 from watchword.testing.store_contract.backend import Place
 
 PASSWORD: Final = "correct horse battery staple 41"
-_FORKER: Final = Path(__file__).with_name("forker.py")
-
-
-class Forker:
-    """The process that all servers are forked from."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, str(_FORKER)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        at_end(self._process.communicate)
-
-    def fork(self, command: list[str], environment: dict[str, str], log: Path) -> int:
-        """The id of a new server."""
-        order = {"command": command, "environment": environment, "log": str(log)}
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-
-@cache
-def _forker() -> Forker:
-    return Forker()
 
 
 class Server:
@@ -65,7 +34,8 @@ class Server:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"{name}.log"
-        self._command = ["serve", "--data", str(folder), "--port", str(self.port)]
+        self._command = [str(RUNNER), "0", "--data", str(folder)]
+        self._command += ["--port", str(self.port)]
         outside = {k: v for k, v in os.environ.items() if "WATCHWORD" not in k}
         self._environment = {
             **outside,
@@ -76,11 +46,10 @@ class Server:
             "WATCHWORD_SESSION_STORE_URL": place.sessions or "",
             **environment,
         }
-        self._handle = -1
+        self._process: Forked | None = None
 
     def launch(self) -> Self:
-        process = _forker().fork(self._command, self._environment, self.log)
-        self._handle = os.pidfd_open(process)
+        self._process = Forked(self._command, self._environment, self.log)
         return self
 
     async def start(self) -> Self:
@@ -96,26 +65,22 @@ class Server:
                 with suppress(httpx2.TransportError):
                     if (await client.get("/readyz")).status_code == 200:
                         return
-                assert not self._gone(0), self.log.read_text()
+                assert self._lives(), self.log.read_text()
                 assert time.monotonic() < deadline, self.log.read_text()
                 await asyncio.sleep(0.01)
 
     def kill(self) -> None:
         """Kill -9: nothing is finished, nothing is said."""
-        assert not self._gone(0), self.log.read_text()
+        assert self._lives(), self.log.read_text()
         self.end(signal.SIGKILL)
 
     def end(self, number: signal.Signals) -> None:
         """Send that signal, and come back when it is gone."""
-        if self._handle >= 0:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._handle, number)
-            assert self._gone(PATIENCE), self.log.read_text()
-            os.close(self._handle)
-            self._handle = -1
+        if self._process is not None:
+            end(self._process, number)
 
-    def _gone(self, seconds: float) -> bool:
-        return bool(select.select([self._handle], [], [], seconds)[0])
+    def _lives(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
 
 @asynccontextmanager

@@ -231,36 +231,41 @@ def test_a_server_that_cannot_say_where_a_body_ends_has_to_be_told(
 
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize(
-    "name",
+    "server",
     [
         *("flask run", "gunicorn, Flask", "gunicorn, Django", "uvicorn, Django"),
         *("FastAPI", "Litestar"),
     ],
+    indirect=True,
 )
 def test_a_body_that_the_app_has_read_is_there_all_the_same(
-    name: str, tmp_path: Path, *, chunked: bool
+    server: Served, *, chunked: bool
 ) -> None:
     """By a hook that logs bodies, say: a logout ends what its body names."""
-    with serving(SERVERS[name], tmp_path) as server:
-        named, other = tokens(server), tokens(server)
-        fields = [("Authorization", f"Bearer {other['accessToken']}"), ("X-Look", "1")]
-        body = {"refreshToken": named["refreshToken"]}
-        assert server.post("/logout", body, fields, chunked=chunked).code == "ok"
-        assert refreshed(server, named["refreshToken"]) == "session_revoked"
-        assert refreshed(server, other["refreshToken"]) == "ok"
-        raw = b" " * 40_000
-        answer = server.call("POST", f"{BASE}/login", fields, raw, chunked=chunked)
-        assert answer.status == 413
+    named, other = tokens(server), tokens(server)
+    fields = [("Authorization", f"Bearer {other['accessToken']}"), ("X-Look", "1")]
+    body = {"refreshToken": named["refreshToken"]}
+    assert server.post("/logout", body, fields, chunked=chunked).code == "ok"
+    assert refreshed(server, named["refreshToken"]) == "session_revoked"
+    assert refreshed(server, other["refreshToken"]) == "ok"
+    raw = b" " * 40_000
+    answer = server.call("POST", f"{BASE}/login", fields, raw, chunked=chunked)
+    assert answer.status == 413
 
 
 @pytest.mark.parametrize(
     "framing", ["Content-Length: 43", "Transfer-Encoding: chunked"]
 )
 @pytest.mark.parametrize(
-    ("parser", "offer"), [("h11", "Upgrade, close"), ("httptools", "Upgrade")]
+    ("server", "offer"),
+    [
+        ("uvicorn, Django", "Upgrade, close"),
+        ("uvicorn with httptools, Django", "Upgrade"),
+    ],
+    indirect=["server"],
 )
 def test_a_body_behind_an_upgrade_is_no_request(
-    parser: str, offer: str, framing: str, tmp_path: Path
+    server: Served, offer: str, framing: str
 ) -> None:
     """Read as the body that it is, or refused and the connection over."""
     inner = b"GET /api/auth/me HTTP/1.1\r\nHost: inside\r\n\r\n"
@@ -272,14 +277,11 @@ def test_a_body_behind_an_upgrade_is_no_request(
         f"POST {BASE}/login HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: {offer}\r\n"
         f"Upgrade: h2c\r\nContent-Type: application/json\r\n{framing}\r\n\r\n"
     )
-    with (
-        serving(ASGI + parser, tmp_path) as server,
-        socket.create_connection(("127.0.0.1", server.port), PATIENCE) as connection,
-    ):
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sendall(head.encode())
         answers = b""
-        if parser == "httptools":  # it answers before the body has come
+        if server.command.endswith("httptools"):  # it answers before the body has come
             answers = connection.recv(65536)
         with contextlib.suppress(OSError):  # closed, perhaps
             connection.sendall(body)

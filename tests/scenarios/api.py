@@ -7,8 +7,6 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,6 +17,7 @@ from pydantic import SecretStr
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.patience import PATIENCE
+from tests.servers.forked import Forked
 from tests.servers.process import end
 from tests.servers.stores import STORES
 from watchword.bootstrap import Watchword
@@ -182,7 +181,7 @@ class Server:
             "WATCHWORD_ISSUER": "http://127.0.0.1",
             **environment,
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | None = None
 
     @property
     def url(self) -> str:
@@ -194,16 +193,9 @@ class Server:
         return self._process.pid
 
     def launch(self, *flags: str) -> Self:
-        command = [sys.executable, "-X", "dev=0", str(RUNNER), *flags, "--"]
+        command = [str(RUNNER), *flags, "--"]
         command += ["--data", str(self.folder), "--port", str(self.port)]
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        self._process = Forked(command, self.environment, self.log)
         return self
 
     async def start(self, *flags: str) -> Self:

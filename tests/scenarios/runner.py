@@ -4,6 +4,7 @@
 
 With FILE there, the next swap of a session kills the process as kill -9 would: before
 its transaction is committed, or after it is on the disk and before anybody hears of it.
+A password costs as little as it can, but where workers of their own make the hash.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from watchword.bootstrap import open_watchword
 from watchword.cli import main
+from watchword.passwords import INSECURE_FOR_TESTS
 from watchword.ports.sessions import Change
 from watchword.stores.sqlite.sessions import SqliteSessions
 
@@ -43,5 +46,8 @@ if __name__ == "__main__":
     ours, flags = sys.argv[1:split], sys.argv[split + 1 :]
     if ours:
         _arm(ours[0], Path(ours[1]))
+    if "WATCHWORD_WORKERS" not in os.environ:
+        wrapped = open_watchword.__wrapped__  # type: ignore[attr-defined]
+        wrapped.__kwdefaults__["hashing"] = INSECURE_FOR_TESTS
     sys.argv = ["watchword", "serve", *flags]
     main()

@@ -133,6 +133,28 @@ async def test_where_the_first_workers_cannot_start_there_is_no_server(
         assert await Workers(wrong, [listener]).run() == 1
 
 
+async def test_a_worker_that_cannot_start_beside_one_that_serves_is_replaced(
+    tmp_path: Path, listener: socket.socket
+) -> None:
+    """The database went away just then, say. The one that serves goes on meanwhile."""
+    settings = settings_for(tmp_path, "sqlite", workers=2)
+    await prepare(settings)
+    with listener:
+        both = Workers(settings, [listener])
+        running = asyncio.create_task(both.run())
+        await auntil(lambda: len(both._workers) == 2)
+        first, second = both._workers
+        os.kill(second.pid, signal.SIGSTOP)  # long before it serves
+        assert await first.serves
+        os.kill(second.pid, signal.SIGKILL)
+        await second.over.wait()
+        await auntil(lambda: len(both._workers) == 2)
+        assert await both._workers[1].serves
+        assert both._workers[0] is first
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await running == 0
+
+
 async def test_workers_that_are_launched_together_leave_ctrl_c_to_the_parent(
     tmp_path: Path, listener: socket.socket
 ) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.patience import PATIENCE, until
+from tests.servers.forked import Forked
 from tests.servers.process import end
 
 PASSWORD = "correct-horse-battery-staple-41"
@@ -24,7 +25,8 @@ PROGRAM = Path(sys.executable).with_name("watchword")
 class Live:
     """`watchword serve` on a data folder; `seconds` is the deadline for a request.
 
-    With a `clock` time passes where the test says so: `advance`.
+    With a `clock` time passes where the test says so: `advance`. `files` is how many it
+    may open: the soft and the hard limit.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class Live:
         seconds: float = 0,
         program: bool = False,
         clock: bool = False,
+        files: tuple[int, int] | None = None,
         context: ssl.SSLContext | None = None,
         **environment: str,
     ) -> None:
@@ -43,8 +46,9 @@ class Live:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
-        front = [str(PROGRAM), "serve"] if program else [sys.executable, str(RUNNER)]
-        front += [] if program else [str(seconds)]
+        self._program = program
+        self._files = files
+        front = [str(PROGRAM), "serve"] if program else [str(RUNNER), str(seconds)]
         self._command = [*front, "--data", str(data), "--port", str(self.port), *flags]
         outside = {k: v for k, v in os.environ.items() if "WATCHWORD" not in k}
         given = {"WATCHWORD_ADMIN_PASSWORD": PASSWORD, **environment}
@@ -53,10 +57,10 @@ class Live:
             self._clock.write_text("0")
             given["CLOCK_OFF_BY"] = str(self._clock)
         self._environment = outside | given
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Forked | None = None
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> subprocess.Popen[bytes] | Forked:
         assert self._process is not None
         return self._process
 
@@ -78,13 +82,18 @@ class Live:
             self.process.wait()
 
     def start(self) -> Self:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+        if self._program:
+            with self._log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    self._command,
+                    env=self._environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                )
+        else:
+            self._process = Forked(
+                self._command, self._environment, self._log, files=self._files
             )
         try:
             until(self._answers)

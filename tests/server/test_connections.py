@@ -122,9 +122,10 @@ def test_one_caller_with_all_connections_leaves_room_for_others(
     tmp_path: Path, *, secure: bool
 ) -> None:
     """The soft limit of open files is raised, and the longest idle one goes."""
-    live = tls(tmp_path) if secure else Live(tmp_path / "data")
-    limit = 'ulimit -Sn 100 && ulimit -Hn 200 && exec "$@"'
-    live._command = ["sh", "-c", limit, "sh", *live._command]
+    files = (100, 200)
+    live = (
+        tls(tmp_path, files=files) if secure else Live(tmp_path / "data", files=files)
+    )
     requested = request("GET", "/healthz", {"Host": "h"})
     with live:
         held = []
@@ -134,8 +135,8 @@ def test_one_caller_with_all_connections_leaves_room_for_others(
             assert b" 200 " in read_answer(held[-1])[:20]
         assert live.login()["accessToken"]
         limits = Path(f"/proc/{live.pid}/limits").read_text()
-        (files,) = [line for line in limits.splitlines() if "open files" in line]
-        assert files.split()[3:5] == ["200", "200"]
+        (found,) = [line for line in limits.splitlines() if "open files" in line]
+        assert found.split()[3:5] == ["200", "200"]
         with contextlib.suppress(OSError):  # TLS notices that it was cut off
             assert held[0].recv(10) == b""
         held[-1].sendall(requested)  # the newest stay
@@ -160,8 +161,7 @@ def test_one_caller_with_all_connections_leaves_room_for_others(
 def test_no_caller_keeps_a_place_by_being_waited_for(
     tmp_path: Path, sent: bytes
 ) -> None:
-    live = Live(tmp_path / "data")
-    live._command = ["sh", "-c", 'ulimit -n 120 && exec "$@"', "sh", *live._command]
+    live = Live(tmp_path / "data", files=(120, 120))
     with live, contextlib.ExitStack() as held:
         for _ in range(150):
             one = held.enter_context(socket.socket())
@@ -200,15 +200,17 @@ class Handshake:
             self._in.write(raw.recv(65536))
 
 
-def tls(folder: Path, *flags: str, files: int = 0, seconds: float = 0) -> Live:
+def tls(
+    folder: Path,
+    *flags: str,
+    files: tuple[int, int] | None = None,
+    seconds: float = 0,
+) -> Live:
     cert, key = certificate(folder)
     context = ssl.create_default_context(cafile=str(cert))
     flags = ("--tls-cert", str(cert), "--tls-key", str(key), *flags)
-    live = Live(folder / "data", *flags, context=context, seconds=seconds, **ISSUER)
-    if files:
-        limit = f'ulimit -n {files} && exec "$@"'
-        live._command = ["sh", "-c", limit, "sh", *live._command]
-    return live
+    given: Any = {"context": context, "seconds": seconds, "files": files}
+    return Live(folder / "data", *flags, **given, **ISSUER)
 
 
 def bare(live: Live, sent: bytes) -> socket.socket:
@@ -227,7 +229,7 @@ def ended(raw: socket.socket) -> bool:
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_no_caller_keeps_a_place_by_a_handshake(tmp_path: Path, workers: str) -> None:
     """Bare connections and half a ClientHello: the oldest go, and all are renewed."""
-    live = tls(tmp_path, "--workers", workers, files=120, seconds=2 * PATIENCE)
+    live = tls(tmp_path, "--workers", workers, files=(120, 120), seconds=2 * PATIENCE)
     with live, contextlib.ExitStack() as held:
         hello = Handshake(live).hello
         for sent in (b"", hello[: len(hello) // 2]):

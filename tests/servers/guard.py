@@ -24,13 +24,28 @@ from typing import Final
 MARK: Final = "FOLDER_OF_THE_TESTS"
 ENDING = 10.0
 """Seconds that a process has to end which was told to when the run was over."""
+_MEMORY: Final = Path("/dev/shm")
+_ROOM: Final = 4 << 30
+
+
+def memory() -> Path | None:
+    """Where files are held in memory and a program may lie, if there is room enough.
+
+    Nothing that the tests do outlives the machine, so no disk has to be waited for: a
+    process that is killed leaves the same files either way.
+    """
+    if not _MEMORY.is_dir():
+        return None
+    found = os.statvfs(_MEMORY)
+    room = found.f_bavail * found.f_frsize >= _ROOM
+    return _MEMORY if room and not found.f_flag & os.ST_NOEXEC else None
 
 
 class Guard:
     """The guard of a whole run: the workers of pytest-xdist are part of one."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.mkdtemp(prefix="ww-")
+        self._folder = tempfile.mkdtemp(prefix="ww-", dir=memory())
         Path(self._folder).chmod(0o755)  # PostgreSQL may run as another user
         self._process = subprocess.Popen(
             [sys.executable, "-IS", __file__, self._folder, str(ENDING)],
@@ -39,7 +54,8 @@ class Guard:
             text=True,
             start_new_session=True,  # what is sent to pytest's group passes it by
         )
-        os.environ[MARK] = self._folder
+        os.environ[MARK] = os.environ["TMPDIR"] = self._folder
+        tempfile.tempdir = None  # what was found out before
 
     def over(self) -> list[str]:
         """The processes that outlived the run, though it has come to its end."""

@@ -88,6 +88,7 @@ class Postgresql:
             "max_connections": "300",
             "shared_buffers": "32MB",
             "unix_socket_directories": "",
+            "dynamic_shared_memory_type": "mmap",  # in its folder, and gone with it
             **settings,
         }
         self.process = Process(
@@ -247,5 +248,9 @@ def in_thread(work: Any) -> Any:
 
 @cache
 def postgresql(name: str = "16") -> Postgresql:
-    """The server that the tests of this process share; each test has a database."""
-    return Postgresql(name).init().start()
+    """The server that the tests of this process share; each test has a database.
+
+    It is never killed, so nothing depends on what its disk has: tests that kill one
+    start one of their own, which waits for its disk.
+    """
+    return Postgresql(name, fsync="off").init().start()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Protocol
 
 from tests.patience import PATIENCE, until
 from tests.servers import guard
@@ -52,6 +52,18 @@ def scratch() -> Path:
     return folder
 
 
+class Running(Protocol):
+    """A process that was started, by `subprocess.Popen` or forked."""
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, number: signal.Signals, /) -> None: ...
+
+    def kill(self) -> None: ...
+
+
 _at_end: Final[list[Callable[[], object]]] = []
 
 
@@ -67,7 +79,7 @@ def end_all() -> None:
         _at_end.pop()()
 
 
-def wait_for(port: int, process: subprocess.Popen[Any]) -> None:
+def wait_for(port: int, process: Running) -> None:
     """Until that process listens there."""
 
     def listens() -> bool:
@@ -81,7 +93,7 @@ def wait_for(port: int, process: subprocess.Popen[Any]) -> None:
     until(listens)
 
 
-def end(process: subprocess.Popen[Any], number: signal.Signals = signal.SIGTERM) -> int:
+def end(process: Running, number: signal.Signals = signal.SIGTERM) -> int:
     """Its exit code once it has ended, by that signal unless by itself.
 
     One that does not end in time is killed, and fails the test.

@@ -21,12 +21,12 @@ from watchword.testing.store_contract.upkeep import Upkeep
 FEW: Final = 8
 """Random histories a run; more are told in the slow tests."""
 
-LASTING = {name: backend for name, backend in STORES.items() if backend.persists}
 WHOLE = {
     name: msgspec.structs.replace(backend, histories=FEW)
     for name, backend in STORES.items()
     if name not in FURTHER
 }
+LASTING = {name: backend for name, backend in WHOLE.items() if backend.persists}
 
 
 @pytest.mark.parametrize("backend", WHOLE.values(), ids=WHOLE)
@@ -34,14 +34,16 @@ class TestContract(StoreContract):
     """Every store, over one version of its server."""
 
 
-@pytest.mark.parametrize("backend", FURTHER.values(), ids=FURTHER)
-class TestFurtherVersions(Parallel, FeedOfTheEnded):
-    """What depends on how a server locks and orders, on its further versions."""
+@pytest.mark.parametrize("backend", LASTING.values(), ids=LASTING)
+class TestDurability(DurabilityContract):
+    """Every store that outlives its process."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", FURTHER.values(), ids=FURTHER)
-class TestRestOnFurtherVersions(Sessions, Lists, Ends, Upkeep, Records):
+class TestFurtherVersions(
+    Sessions, Lists, Ends, Upkeep, Records, FeedOfTheEnded, Parallel, DurabilityContract
+):
     """The same statements and scripts as on the first, with the same answers."""
 
 
@@ -49,8 +51,3 @@ class TestRestOnFurtherVersions(Sessions, Lists, Ends, Upkeep, Records):
 @pytest.mark.parametrize("backend", STORES.values(), ids=STORES)
 class TestManyHistories(Reference):
     """On every version of every server, as many as the contract has by itself."""
-
-
-@pytest.mark.parametrize("backend", LASTING.values(), ids=LASTING)
-class TestDurability(DurabilityContract):
-    """Every store that outlives its process."""

@@ -75,12 +75,16 @@ class Worker:
         writer.write(pickle.dumps(settings))
         return cls(process, reader, writer)
 
-    async def watch(self) -> int:
-        """Wait for the process to end, and return its exit code. Sets `serves`."""
+    async def begun(self) -> bool:
+        """Wait until it serves, or has ended without. Returns and sets `serves`."""
         said = b""
         with contextlib.suppress(OSError):
             said = await self._reader.read(len(SERVING))
         self.serves.set_result(said == SERVING)
+        return said == SERVING
+
+    async def ended(self) -> int:
+        """Wait for the process to end. Returns its exit code, and sets `over`."""
         code = await self._process.wait()
         self._writer.close()
         self.over.set()
@@ -170,10 +174,10 @@ class Workers:
 
     async def _look_after(self, worker: Worker) -> None:
         """Wait until the worker has ended, then start another if one is missing."""
-        code = await worker.watch()
-        self._workers.remove(worker)
-        served = worker.serves.result()
+        served = await worker.begun()
         self._have_served |= served
+        code = await worker.ended()
+        self._workers.remove(worker)
         enough = len(self._workers) >= self._settings.workers
         if enough or self._stopping.is_set():
             return
