@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.core.test_rotation import session
+from watchword.core.actor import EndReason
 from watchword.core.limits import FEED_READS, FEED_STALE, HOUR, MINUTE
 from watchword.core.session import Ended, as_text
 from watchword.errors import StoreUnavailable
@@ -191,7 +192,7 @@ async def test_what_a_row_says_is_forgotten_with_its_last_access_token(
 ) -> None:
     """An old token, shown again and again, brings nothing back."""
     world.revocations.note_revoked(session())
-    gone = session().ended("logout", world.clock.now)
+    gone = session().ended(EndReason.LOGOUT, world.clock.now)
     world.clock.now = gone.feed_entry().until
     world.revocations.note_revoked(gone)
     assert len(world.revocations) == 0
@@ -336,7 +337,12 @@ async def test_over_a_real_store_late_starters_and_followers_know_the_same(
             idle_expires_at=clock.now + MINUTE,
         )
         await stores.sessions.create(row, event)
-        assert len(await stores.sessions.end(ById(identifier), "x", event, 10)) == 1
+        assert (
+            len(
+                await stores.sessions.end(ById(identifier), EndReason.LOGOUT, event, 10)
+            )
+            == 1
+        )
         await early.follow()
     late = RevocationTracker(stores.sessions, clock, ManualClock(0))
     await late.follow()

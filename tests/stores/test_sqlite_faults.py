@@ -13,6 +13,7 @@ import apsw
 import pytest
 
 from tests.stores.on_file import opened, writing
+from watchword.core.actor import EndReason
 from watchword.core.limits import FEED_PAGE
 from watchword.errors import StoreUnavailable
 from watchword.ports import Stores
@@ -128,7 +129,7 @@ async def test_locked_database_is_told_and_passes(
     other.execute("BEGIN IMMEDIATE")
     answers = await asyncio.gather(
         *(stores.sessions.swap([Change(row, rotated(row))]) for row in rows),
-        stores.sessions.end(ById(rows[0].id), "logout", an_event(), 1),
+        stores.sessions.end(ById(rows[0].id), EndReason.LOGOUT, an_event(), 1),
         return_exceptions=True,
     )
     assert {type(answer) for answer in answers} == {StoreUnavailable}

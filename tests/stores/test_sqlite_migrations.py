@@ -12,6 +12,7 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.stores.on_file import opened, sql
+from watchword.core.actor import EndReason
 from watchword.core.limits import CLIENT_GRACE
 from watchword.core.session import Session
 from watchword.errors import SchemaError, StoreUnavailable
@@ -112,7 +113,7 @@ async def test_sessions_of_the_first_schema_go_on(
     after = rotated(before)
     assert await stores.sessions.swap([Change(before, after)]) == [True]
     assert await living(stores) == [beside, after]
-    ended = await stores.sessions.end(ById(before.id), "logout", an_event(), 1)
+    ended = await stores.sessions.end(ById(before.id), EndReason.LOGOUT, an_event(), 1)
     assert [entry.session_id for entry in ended] == [before.id]
     await stores.backend.close()
 

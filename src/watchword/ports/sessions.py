@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from watchword.core.actor import EndReason
 from watchword.core.session import Alive, Ended, Session
 from watchword.ports.audit import Event
 
@@ -156,7 +157,7 @@ class SessionStore(Protocol):
         """
 
     async def end(
-        self, selector: Selector, reason: str, event: Event, limit: int
+        self, selector: Selector, reason: EndReason, event: Event, limit: int
     ) -> Sequence[Ended]:
         """Revoke up to `limit` live sessions at `event.at`; returns their feed entries.
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from watchword.clocks import Entropy
+from watchword.core.actor import EndReason
 from watchword.core.limits import AUDIT_RETENTION, SWEEP_AFTER
 from watchword.core.session import Alive, Ended, Session
 from watchword.core.throttle import Cost, give_back, take
@@ -44,7 +45,7 @@ async def open_stores(url: str, entropy: Entropy) -> Stores:
         clients=MemoryClients(memory),
         keys=MemoryKeys(memory),
         throttle=MemoryThrottle(memory),
-        once=MemoryOnce(memory),
+        once=MemoryReplayCache(memory),
         audit=MemoryAuditLog(memory),
         backend=MemoryBackend(memory),
     )
@@ -137,7 +138,7 @@ class MemorySessions:
         return page_of(found, onward, limit)
 
     async def end(
-        self, selector: Selector, reason: str, event: Event, limit: int
+        self, selector: Selector, reason: EndReason, event: Event, limit: int
     ) -> Sequence[Ended]:
         live = [row for row in self._memory.sessions.values() if row.revoked_at is None]
         entries = []
@@ -284,7 +285,7 @@ class MemoryThrottle:
                 )
 
 
-class MemoryOnce:
+class MemoryReplayCache:
     """Implements `ReplayCache`."""
 
     def __init__(self, memory: Memory) -> None:

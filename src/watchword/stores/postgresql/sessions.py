@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Final
 
+from watchword.core.actor import EndReason
 from watchword.core.limits import SECOND
 from watchword.core.session import Ended, Session, known_until
 from watchword.ports.audit import Event
@@ -66,7 +67,7 @@ class PostgresqlSessions:
         return [change.before.id in swapped for change in changes]
 
     async def _end(
-        self, reason: str, event: Event, ids: Sequence[bytes]
+        self, reason: EndReason, event: Event, ids: Sequence[bytes]
     ) -> Sequence[Ended]:
         # Account and session of the event are taken from the row.
         kind, at, _, _, *rest = event_row(event)

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from watchword.core.actor import EndReason
 from watchword.core.limits import SWEEP_LOOK
 from watchword.core.session import Alive, Ended, Session
 from watchword.errors import StoreUnavailable
@@ -67,7 +68,7 @@ class Index:
         return page_of(found, onward, limit)
 
     async def end(
-        self, selector: Selector, reason: str, event: Event, limit: int
+        self, selector: Selector, reason: EndReason, event: Event, limit: int
     ) -> Sequence[Ended]:
         def ended(row: Session) -> Change | None:
             if row.revoked_at is not None:

@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 import pytest
 
+from watchword.core.actor import EndReason
 from watchword.core.limits import FEED_PAGE
 from watchword.core.session import Session
 from watchword.ports import Stores
@@ -61,7 +62,7 @@ class DurabilityContract(OnAStore):
         stores = await place.open("first")
         row, dead = on_terms(rotated(a_session(1))), a_session(2)
         await put(stores, row, dead)
-        await stores.sessions.end(ById(dead.id), "logout", an_event(), 1)
+        await stores.sessions.end(ById(dead.id), EndReason.LOGOUT, an_event(), 1)
         cursor = (await stores.sessions.ended(None, START, FEED_PAGE)).cursor
         account, key = an_account(), a_key()
         await stores.accounts.add(account, an_event(EventType.ACCOUNT_CREATED))
@@ -76,7 +77,7 @@ class DurabilityContract(OnAStore):
         stores = await place.open("second")
         try:
             rows = await stores.sessions.load([row.id, dead.id])
-            assert rows == [row, dead.ended("logout", START)]
+            assert rows == [row, dead.ended(EndReason.LOGOUT, START)]
             assert await stores.accounts.by_name(account.name) == account
             assert await stores.clients.load(client.id) == client
             assert await stores.once.use_once([(b"key", START)]) == [False]
@@ -181,8 +182,8 @@ async def _chain(stores: Stores, number: int) -> None:
             row = after
             _tell(row)
         if turn % 2:
-            await stores.sessions.end(ById(row.id), "logout", an_event(), 1)
-            _tell(row.ended("logout", START))
+            await stores.sessions.end(ById(row.id), EndReason.LOGOUT, an_event(), 1)
+            _tell(row.ended(EndReason.LOGOUT, START))
 
 
 def _tell(row: Session) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
+from watchword.core.actor import EndReason
 from watchword.core.limits import FEED_PAGE, SECOND
 from watchword.core.session import Ended
 from watchword.ports import Stores
@@ -48,7 +49,7 @@ class Ends(OnAStore):
         await put(stores, *rows.values())
 
         async def end(which: Selector) -> set[bytes]:
-            ended = await stores.sessions.end(which, "test", an_event(), 10)
+            ended = await stores.sessions.end(which, EndReason.LOGOUT, an_event(), 10)
             return {entry.session_id for entry in ended}
 
         assert await end(ById(a_session(9).id)) == set()
@@ -67,11 +68,13 @@ class Ends(OnAStore):
         await put(stores, *rows)
         at = START + 7
         event = an_event(at=at, reason="logout", by="user")
-        ended = await stores.sessions.end(ByAccount(identifier(1)), "logout", event, 10)
-        entries = [row.ended("logout", at).feed_entry() for row in rows]
+        ended = await stores.sessions.end(
+            ByAccount(identifier(1)), EndReason.LOGOUT, event, 10
+        )
+        entries = [row.ended(EndReason.LOGOUT, at).feed_entry() for row in rows]
         assert sorted(ended, key=_by_session) == entries
         assert await stores.sessions.load([row.id for row in rows]) == [
-            row.ended("logout", at) for row in rows
+            row.ended(EndReason.LOGOUT, at) for row in rows
         ]
         feed = await stores.sessions.ended(None, at, FEED_PAGE)
         assert sorted(feed.entries, key=_by_session) == entries
@@ -87,11 +90,18 @@ class Ends(OnAStore):
         """Ending again changes nothing, returns nothing and records nothing."""
         row = a_session()
         await put(stores, row)
-        await stores.sessions.end(ById(row.id), "logout", an_event(at=START), 10)
+        await stores.sessions.end(
+            ById(row.id), EndReason.LOGOUT, an_event(at=START), 10
+        )
         for which in (ById(row.id), ByAccount(row.account_id)):
             again = an_event(at=START + SECOND)
-            assert await stores.sessions.end(which, "again", again, 10) == []
-        assert await stores.sessions.load([row.id]) == [row.ended("logout", START)]
+            assert (
+                await stores.sessions.end(which, EndReason.SIGNED_IN_AGAIN, again, 10)
+                == []
+            )
+        assert await stores.sessions.load([row.id]) == [
+            row.ended(EndReason.LOGOUT, START)
+        ]
         assert await stores.audit.last() == 2
         assert len(await fed(stores)) == 1
 
@@ -101,7 +111,7 @@ class Ends(OnAStore):
         counts = []
         for _ in range(3):
             ended = await stores.sessions.end(
-                ByAccount(identifier(1)), "all", an_event(), 2
+                ByAccount(identifier(1)), EndReason.LOGOUT_EVERYWHERE, an_event(), 2
             )
             counts.append(len(ended))
         assert counts == [2, 2, 1]
@@ -116,10 +126,14 @@ class Ends(OnAStore):
         """Steps over all sessions take the lowest ids first, and follow `after`."""
         rows = [a_session(number) for number in range(6)]
         await put(stores, *reversed(rows))
-        first = await stores.sessions.end(which, "all", an_event(), 2)
+        first = await stores.sessions.end(
+            which, EndReason.LOGOUT_EVERYWHERE, an_event(), 2
+        )
         assert _ids(first) == {row.id for row in rows[:2]}
         onward = msgspec.structs.replace(which, after=rows[2].id)
-        second = await stores.sessions.end(onward, "all", an_event(), 2)
+        second = await stores.sessions.end(
+            onward, EndReason.LOGOUT_EVERYWHERE, an_event(), 2
+        )
         assert _ids(second) == {row.id for row in rows[3:5]}
         assert await _alive(stores) == {rows[2].id, rows[5].id}
 
@@ -129,7 +143,9 @@ class Ends(OnAStore):
             row = a_session(number, account=number)
             await put(stores, row)
             if move == "end":
-                await stores.sessions.end(ById(row.id), "logout", an_event(), 10)
+                await stores.sessions.end(
+                    ById(row.id), EndReason.LOGOUT, an_event(), 10
+                )
             else:
                 await stores.sessions.assign_roles(row.account_id, ("admin",))
             assert await stores.sessions.swap([Change(row, rotated(row))]) == [False]

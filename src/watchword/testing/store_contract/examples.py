@@ -24,7 +24,7 @@ from watchword.ports import Stores
 from watchword.ports.accounts import Account
 from watchword.ports.audit import Event, EventType
 from watchword.ports.clients import Client
-from watchword.ports.keys import SealedKey
+from watchword.ports.keys import KeyState, SealedKey
 from watchword.testing.fakes import START
 
 TERMS: Final = SessionOptions(
@@ -179,7 +179,9 @@ def a_cost(key: str = "name:ada", *, burst: int = 3, interval: int = 60_000) -> 
     return Cost(key, burst, interval)
 
 
-def a_key(number: int = 1, state: str = "active", *, now: int = START) -> SealedKey:
+def a_key(
+    number: int = 1, state: KeyState = KeyState.ACTIVE, *, now: int = START
+) -> SealedKey:
     """A sealed signing key. Its content is no real key, because no test unseals it."""
     sealed = hashlib.shake_256(f"key{number}".encode()).digest(166)
     return SealedKey(f"kid-{number}", "ES256", state, sealed, now)

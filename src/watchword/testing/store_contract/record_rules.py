@@ -12,6 +12,7 @@ from watchword.ports import Stores
 from watchword.ports.accounts import Account
 from watchword.ports.audit import EventType
 from watchword.ports.clients import Client
+from watchword.ports.keys import KeyState
 from watchword.testing.store_contract.backend import Place
 from watchword.testing.store_contract.differential import Pair
 from watchword.testing.store_contract.examples import (
@@ -154,7 +155,7 @@ class RecordRules(Pair):
     def swap_keys(self, stale: bool, size: int) -> None:  # noqa: FBT001
         """A change of the key ring, of the revision that was read or of a stale one."""
         revision, _ = self.same(lambda stores: stores.keys.load())
-        keys = [a_key(n, "retired", now=self.clock() + n) for n in range(size)]
+        keys = [a_key(n, KeyState.RETIRED, now=self.clock() + n) for n in range(size)]
         event = an_event(EventType.KEY_CHANGED, at=self.clock())
         expected = revision - 1 if stale else revision
         self.same(lambda stores: stores.keys.swap(expected, keys, event))

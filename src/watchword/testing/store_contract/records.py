@@ -18,6 +18,7 @@ from watchword.errors import NameTaken
 from watchword.ports import Stores
 from watchword.ports.audit import Event, EventType
 from watchword.ports.clients import Client
+from watchword.ports.keys import KeyState
 from watchword.testing.fakes import START
 from watchword.testing.store_contract.backend import OnAStore
 from watchword.testing.store_contract.examples import (
@@ -237,14 +238,14 @@ class Records(OnAStore):
         """A ring of another revision is not written; a new store has revision 0."""
         event = an_event(EventType.KEY_CHANGED)
         assert await stores.keys.load() == (0, [])
-        first = [a_key(1, "active"), a_key(2, "next", now=START + 1)]
+        first = [a_key(1, KeyState.ACTIVE), a_key(2, KeyState.NEXT, now=START + 1)]
         assert await stores.keys.swap(0, first, event)
         assert await stores.keys.load() == (1, first)
         assert not await stores.keys.swap(0, [a_key(3)], event)
         assert not await stores.keys.swap(2, [a_key(3)], event)
         assert await stores.keys.load() == (1, first)
         assert await stores.audit.last() == 1
-        second = [a_key(1, "retired"), a_key(2, "active", now=START + 2)]
+        second = [a_key(1, KeyState.RETIRED), a_key(2, KeyState.ACTIVE, now=START + 2)]
         assert await stores.keys.swap(1, second, event)
         assert await stores.keys.load() == (2, second)
 

@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 )
 
 from watchword.core import limits
+from watchword.core.actor import EndReason
 from watchword.core.limits import FEED_PAGE
 from watchword.core.session import STRICT, Alive, Ended, Session
 from watchword.ports import Stores
@@ -135,7 +136,7 @@ class Histories(RecordRules):
             after = rotated(row, now=self.clock())
             event = None
             if ending:
-                after = row.ended("reuse", self.clock())
+                after = row.ended(EndReason.REUSE, self.clock())
                 event = an_event(EventType.TOKEN_REUSE, of=row, at=self.clock())
             changes.append(Change(row, after, event))
         done = self.same(lambda stores: stores.sessions.swap(changes))
@@ -150,7 +151,7 @@ class Histories(RecordRules):
             rest = which
             while True:
                 event = an_event(at=self.clock(), reason="end")
-                step = await stores.sessions.end(rest, "end", event, 2)
+                step = await stores.sessions.end(rest, EndReason.LOGOUT, event, 2)
                 ended += step
                 if isinstance(rest, Before | ByClient) and step:
                     last = max(entry.session_id for entry in step)
