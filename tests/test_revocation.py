@@ -17,7 +17,7 @@ from watchword.errors import StoreUnavailable
 from watchword.ports import Stores
 from watchword.ports.audit import Event, EventType
 from watchword.ports.sessions import ById, Cursor, FeedPage
-from watchword.revocation.revoked import RevocationTracker
+from watchword.revocation.tracker import RevocationTracker
 from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
 
@@ -249,7 +249,7 @@ async def test_a_clock_that_is_set_makes_nobody_forget(world: Setup) -> None:
 async def test_a_read_that_hangs_neither_blocks_the_next_nor_counts(
     world: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("watchword.revocation.revoked._READ_TIMEOUT", 0.01)
+    monkeypatch.setattr("watchword.revocation.tracker._READ_TIMEOUT", 0.01)
     await world.revocations.follow()
     world.feed.hangs = hanging = asyncio.Event()
     world.monotonic.advance(FEED_STALE)
@@ -279,7 +279,7 @@ async def test_a_read_that_hangs_neither_blocks_the_next_nor_counts(
 async def test_what_hangs_is_let_go_of_at_the_end(
     world: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("watchword.revocation.revoked._READ_TIMEOUT", 0.01)
+    monkeypatch.setattr("watchword.revocation.tracker._READ_TIMEOUT", 0.01)
     world.feed.hangs = asyncio.Event()
     with pytest.raises(StoreUnavailable):
         await world.revocations.follow()

@@ -34,8 +34,8 @@ from watchword.maintenance import Maintenance
 from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher, cpus
 from watchword.ports import Stores
 from watchword.ports.once import ReplayCache
-from watchword.revocation.journal import RevocationLog
-from watchword.revocation.revoked import RevocationTracker
+from watchword.revocation.log import RevocationLog
+from watchword.revocation.tracker import RevocationTracker
 from watchword.secret_files import check_secret_files
 from watchword.server_secret import lacking_secret, open_secrets
 from watchword.sessions import Sessions
@@ -46,8 +46,8 @@ from watchword.sign_in.own_users import Authenticate, Subjects
 from watchword.sign_in.password import AccountPasswords
 from watchword.stores import open_stores
 from watchword.stores.health import Health
+from watchword.tokens.checker import Checker
 from watchword.tokens.dpop import Nonces, Proofs, Signed, Work
-from watchword.verify import Checker
 
 
 class Watchword:
@@ -76,12 +76,12 @@ class Watchword:
         self.keys = KeyRing(
             stores.keys, server_secrets, settings.signing_alg, clock, entropy
         )
-        self.feed = RevocationLog(
+        self.revocation_log = RevocationLog(
             entropy(16).hex(), monotonic, lambda: self.revocations.complete_as_of
         )
         self.health = self._health(monotonic, entropy(16))
         self.revocations = RevocationTracker(
-            stores.sessions, clock, monotonic, self.feed.add
+            stores.sessions, clock, monotonic, self.revocation_log.add
         )
         self.maintenance = self._maintenance(monotonic)
         self.background = Background()
@@ -128,7 +128,7 @@ class Watchword:
             once=self.stores.once,
             keys=self.keys,
             revocations=self.revocations,
-            feed=self.feed,
+            revocation_log=self.revocation_log,
             clock=self.clock,
             monotonic=monotonic,
         )

@@ -31,7 +31,7 @@ from watchword.keys.vault import derive
 from watchword.ports import Stores
 from watchword.ports.audit import Event, EventType
 from watchword.ports.sessions import ById, SessionStore
-from watchword.revocation.revoked import RevocationTracker
+from watchword.revocation.tracker import RevocationTracker
 from watchword.sessions import Sessions
 from watchword.sessions.claims_hook import ClaimsHook
 from watchword.testing import ManualClock, SeededEntropy

@@ -22,7 +22,7 @@ from watchword.keys.ring import KeyRing
 from watchword.keys.signing import SigningKey
 from watchword.keys.vault import derive
 from watchword.ports import Stores
-from watchword.revocation.revoked import RevocationTracker
+from watchword.revocation.tracker import RevocationTracker
 from watchword.sessions import Sessions
 from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy

@@ -12,7 +12,7 @@ from base64 import urlsafe_b64encode
 from typing import Final
 
 from watchword.audit import AuditLimit
-from watchword.clients.rules import FIRST_PARTY, is_name
+from watchword.clients.rules import FIRST_PARTY, is_client_id
 from watchword.clocks import Clock, Entropy
 from watchword.core import limits
 from watchword.core.network import caller_of
@@ -81,7 +81,7 @@ class ClientAuthentication:
 
     async def _load(self, client_id: str, now: int) -> Client | None:
         self.forget(client_id)
-        plausible = is_name(client_id)
+        plausible = is_client_id(client_id)
         client = await self._clients.load(client_id) if plausible else None
         if client is not None:
             if len(self._known) >= _KEPT:

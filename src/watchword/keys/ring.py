@@ -24,7 +24,7 @@ from watchword.keys.signing import Algorithm, SigningKey, generate
 from watchword.keys.vault import Vault
 from watchword.ports.audit import Event, EventType
 from watchword.ports.keys import KeyState, KeyStore, SealedKey
-from watchword.verify import PublicKey
+from watchword.tokens.jose import PublicKey
 
 _log = logging.getLogger("watchword.keys")
 

@@ -26,8 +26,8 @@ from watchword.server.deadlines import TimedProtocol
 from watchword.server.heads import (
     FIELDS,
     HEAD_MAX,
-    Line,
     Refused,
+    RequestLine,
     body_of,
     by_name,
     request_line,
@@ -295,7 +295,7 @@ class BoundedProtocol(TimedProtocol):
 
     # Requests and answers
 
-    def _begin(self, line: Line) -> None:
+    def _begin(self, line: RequestLine) -> None:
         """Give the request to the application. Raises Refused."""
         method, raw_path, query, version = line
         headers, self._headers = self._headers, []

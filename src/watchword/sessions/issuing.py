@@ -34,7 +34,7 @@ class TokenIssuer:
         self._entropy = entropy
         self._jtis: list[str] = []
 
-    def grant(
+    def issue(
         self,
         session: Session,
         secret: bytes,

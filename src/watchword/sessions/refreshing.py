@@ -41,7 +41,7 @@ from watchword.errors import (
 from watchword.ports.audit import AuditLog, Event, EventType
 from watchword.ports.batches import outcomes_of
 from watchword.ports.sessions import Change, SessionStore
-from watchword.revocation.revoked import RevocationTracker
+from watchword.revocation.tracker import RevocationTracker
 from watchword.sessions.claims_hook import NONE, ClaimsHook, claims_from
 from watchword.sessions.issuing import TokenIssuer
 from watchword.sessions.retries import Retries
@@ -249,7 +249,7 @@ class Refresher:
                 after = row.rotated(
                     generation, spent_with, presented.address, policy, now
                 )
-                grant = self._token_issuer.grant(
+                tokens = self._token_issuer.issue(
                     after, secret, requested, attempt.claims, now
                 )
                 event = None
@@ -262,7 +262,7 @@ class Refresher:
                         lost=presented.generation - row.generation,
                         **SYSTEM.detail(),
                     )
-                return _Plan(grant, Change(row, after, event))
+                return _Plan(tokens, Change(row, after, event))
             case End(reason):
                 return self._plan_end(attempt, row, reason, now)
             case Retry():
@@ -270,7 +270,7 @@ class Refresher:
             case Same():
                 pass
         return _Plan(
-            self._token_issuer.grant(row, secret, requested, attempt.claims, now)
+            self._token_issuer.issue(row, secret, requested, attempt.claims, now)
         )
 
     def _plan_end(

@@ -39,7 +39,7 @@ class Keys:
         self.mark: Final = [tag + b"m" for tag in tags]
         self.throttle: Final = start + b"throttle"
         self.once: Final = start + b"once"
-        self.life: Final = start + b"life"
+        self.incarnation: Final = start + b"life"
         self._sessions = [tag + b"s" for tag in tags]
         self._accounts = start + b"a"
 

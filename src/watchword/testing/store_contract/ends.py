@@ -48,12 +48,14 @@ class Ends(OnAStore):
         }
         await put(stores, *rows.values())
 
-        async def end(which: Selector) -> set[bytes]:
-            ended = await stores.sessions.end(which, EndReason.LOGOUT, an_event(), 10)
+        async def end(selector: Selector) -> set[bytes]:
+            ended = await stores.sessions.end(
+                selector, EndReason.LOGOUT, an_event(), 10
+            )
             return {entry.session_id for entry in ended}
 
         assert await end(ById(a_session(9).id)) == set()
-        assert await end(ByClient("nobody")) == set()
+        assert await end(ByClient("unknown")) == set()
         apps = {rows["app"].id, rows["app too"].id}
         assert await end(ByClient("mobile")) == apps
         assert await end(ByAccount(identifier(1), rows["kept"].id)) == {rows["mine"].id}
@@ -78,9 +80,9 @@ class Ends(OnAStore):
         ]
         feed = await stores.sessions.ended(None, at, FEED_PAGE)
         assert sorted(feed.entries, key=_by_session) == entries
-        told = [event for _, event in await stores.audit.read(2, 10)]
+        recorded = [event for _, event in await stores.audit.read(2, 10)]
         replace = msgspec.structs.replace
-        assert sorted(told, key=lambda event: event.session_id or b"") == [
+        assert sorted(recorded, key=lambda event: event.session_id or b"") == [
             replace(event, session_id=row.id, account_id=row.account_id) for row in rows
         ]
 
@@ -93,10 +95,12 @@ class Ends(OnAStore):
         await stores.sessions.end(
             ById(row.id), EndReason.LOGOUT, an_event(at=START), 10
         )
-        for which in (ById(row.id), ByAccount(row.account_id)):
+        for selector in (ById(row.id), ByAccount(row.account_id)):
             again = an_event(at=START + SECOND)
             assert (
-                await stores.sessions.end(which, EndReason.SIGNED_IN_AGAIN, again, 10)
+                await stores.sessions.end(
+                    selector, EndReason.SIGNED_IN_AGAIN, again, 10
+                )
                 == []
             )
         assert await stores.sessions.load([row.id]) == [
@@ -118,19 +122,19 @@ class Ends(OnAStore):
         assert await _alive(stores) == set()
 
     @pytest.mark.parametrize(
-        "which", [Before(START + 1), ByClient("first-party")], ids=repr
+        "selector", [Before(START + 1), ByClient("first-party")], ids=repr
     )
     async def test_end_by_the_walk_goes_on_where_it_left_off(
-        self, stores: Stores, which: Before | ByClient
+        self, stores: Stores, selector: Before | ByClient
     ) -> None:
         """Steps over all sessions take the lowest ids first, and follow `after`."""
         rows = [a_session(number) for number in range(6)]
         await put(stores, *reversed(rows))
         first = await stores.sessions.end(
-            which, EndReason.LOGOUT_EVERYWHERE, an_event(), 2
+            selector, EndReason.LOGOUT_EVERYWHERE, an_event(), 2
         )
         assert _ids(first) == {row.id for row in rows[:2]}
-        onward = msgspec.structs.replace(which, after=rows[2].id)
+        onward = msgspec.structs.replace(selector, after=rows[2].id)
         second = await stores.sessions.end(
             onward, EndReason.LOGOUT_EVERYWHERE, an_event(), 2
         )

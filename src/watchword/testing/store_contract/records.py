@@ -22,7 +22,7 @@ from watchword.ports.keys import KeyState
 from watchword.testing.fakes import START
 from watchword.testing.store_contract.backend import OnAStore
 from watchword.testing.store_contract.examples import (
-    TERMS,
+    OPTIONS,
     a_client,
     a_cost,
     a_key,
@@ -37,8 +37,8 @@ _CHANGED = an_event(EventType.ACCOUNT_CHANGED)
 _CLIENT_CREATED = an_event(EventType.CLIENT_CREATED)
 _CLIENT_CHANGED = an_event(EventType.CLIENT_CHANGED)
 _FULL: dict[str, Any] = {
-    "scope": TERMS.scope,
-    "audience": TERMS.audience,
+    "scope": OPTIONS.scope,
+    "audience": OPTIONS.audience,
     "access_ttl": 300_000,
     "grants": ("refresh_token", "client_credentials"),
     "rights": ("introspect", "feed"),
@@ -60,7 +60,7 @@ class Records(OnAStore):
             await stores.accounts.add(row, _CREATED)
             assert await stores.accounts.by_name(row.name) == row
             assert await stores.accounts.by_id(row.id) == row
-        assert await stores.accounts.by_name("nobody") is None
+        assert await stores.accounts.by_name("unknown") is None
         assert await stores.accounts.by_id(an_account("", 9).id) is None
         assert await stores.audit.read(0, 10) == [(1, _CREATED), (2, _CREATED)]
 
@@ -133,7 +133,7 @@ class Records(OnAStore):
             # Compared as JSON too: there 1 differs from true.
             assert found == row
             assert msgspec.json.encode(found) == msgspec.json.encode(row)
-        assert await stores.clients.load("nobody") is None
+        assert await stores.clients.load("unknown") is None
         recorded = [event for _, event in await stores.audit.read(0, 10)]
         assert recorded == [_CLIENT_CREATED] * 2
 
