@@ -58,6 +58,21 @@ class ByClient(msgspec.Struct, frozen=True):
 Selector = ById | ByAccount | Before | ByClient
 
 
+def selects(selector: Selector, session: Session) -> bool:
+    """Whether the session is one of those meant, alive or not."""
+    if isinstance(selector, ById):
+        return session.id == selector.session_id
+    if session.id <= selector.after:
+        return False
+    match selector:
+        case ByAccount(account_id, but):
+            return session.account_id == account_id and session.id != but
+        case ByClient(client_id):
+            return session.client_id == client_id
+        case Before(instant):
+            return session.authenticated_at < instant
+
+
 class Cursor(msgspec.Struct, frozen=True):
     """A place in the feed of a store.
 

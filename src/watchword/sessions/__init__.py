@@ -101,7 +101,7 @@ class Sessions:
         address: str = "",
         user_agent: str = "",
     ) -> TokenSet:
-        """A new session, with its first tokens, for a user who was authenticated.
+        """A new session, with its first tokens, for an authenticated user.
 
         `requested` is for the first access token only. Raises StoreUnavailable,
         Overloaded.
@@ -211,8 +211,8 @@ class Sessions:
     async def session_of(self, token: str) -> Session | None:
         """The session of a refresh token of any generation, spent or expired ones too.
 
-        None for a text that is not a token of this server, or whose session it does not
-        have.
+        None for a text that is not a token of this server, and for a token of a session
+        that the store does not have.
         """
         try:
             session_id, _, secret = self._tokens.read(token)

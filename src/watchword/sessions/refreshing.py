@@ -183,7 +183,7 @@ class Refresher:
     async def _proved(
         self, attempts: Sequence[_Attempt], outcomes: list[_Outcome | Exception]
     ) -> list[int]:
-        """The places of the attempts whose proofs are good, or that have none.
+        """The places of the attempts with a good proof, or with none.
 
         Where a proof fails, its error is the outcome, and the session is not loaded.
         """
@@ -199,7 +199,7 @@ class Refresher:
     async def _swap(
         self, plans: Mapping[int, _Plan], outcomes: list[_Outcome | Exception]
     ) -> set[int]:
-        """Write the changes of the plans. Returns the places whose change was missed.
+        """Write the changes of the plans. Returns the places of missed changes.
 
         Their rows had changed meanwhile, or the store failed. That fault is their
         outcome, unless they are judged again in time.
