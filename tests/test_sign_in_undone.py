@@ -340,7 +340,7 @@ async def test_closing_ends_what_still_waits(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(background, "_CLOSING", 0.01)
     waiting = Background()
     tried = waiting.start(_away, "giving up")
-    await background.waited(tried)
+    await background.wait_briefly(tried)
     assert tried.done()
     await waiting.close()
     assert not waiting._tasks

@@ -8,7 +8,7 @@ Processes and sockets:
 One connection:
     handshakes             TLS handshakes under way
     protocol, heads        what may be sent over it
-    reading, outgoing      its buffer, and what is written to it
+    read_buffer, outgoing  its buffer, and what is written to it
     deadlines              how long it may take
 
 One request:

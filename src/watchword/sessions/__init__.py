@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from watchword.background import Background, waited
+from watchword.background import Background, wait_briefly
 from watchword.clocks import Clock, Entropy
 from watchword.core import limits
 from watchword.core.actor import APP, Actor, By, EndReason
@@ -152,7 +152,7 @@ class Sessions:
                 lambda: self._take_back(session_id, address), "taking back a sign-in"
             )
             if isinstance(error, Exception):  # a cancelled request does not wait
-                await waited(tried)
+                await wait_briefly(tried)
             raise
 
     async def _take_back(self, session_id: bytes, address: str) -> None:

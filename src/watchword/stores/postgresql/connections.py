@@ -1,7 +1,7 @@
 """How every verb asks the server: within a time limit, and again where that is safe.
 
-This module has what every group of verbs needs: to run statements, and to write with an
-audit record.
+This module has what every port needs: to run statements, and to write with an audit
+record.
 """
 
 from __future__ import annotations

@@ -28,9 +28,9 @@ from watchword.stores.redis.index import Index
 from watchword.stores.redis.keys import Keys
 from watchword.stores.redis.node import Barrier, ConnectionLost, Node
 from watchword.stores.redis.once import RedisReplayCache
-from watchword.stores.redis.servers import Single
 from watchword.stores.redis.session_rows import SessionRows
 from watchword.stores.redis.sessions import RedisSessions
+from watchword.stores.redis.single import Single
 from watchword.stores.redis.throttle import RedisThrottle
 
 _log = logging.getLogger("watchword.stores")

@@ -219,32 +219,6 @@ def _unavailable(cause: Exception | None) -> StoreUnavailable:
     return error
 
 
-class Single(Servers):
-    """One server, which has all slots."""
-
-    together = True
-
-    def __init__(self, address: Address) -> None:
-        super().__init__(address)
-        self._only = self.node(*address.hosts[0])
-
-    async def start(self) -> None:
-        return
-
-    def masters(self) -> list[Node]:
-        return [self._only]
-
-    def node_of(self, slot: int) -> Node:
-        del slot
-        return self._only
-
-    def note_moved(self, slot: int, host: str, port: int) -> None:
-        """Does nothing: there is no other server."""
-
-    async def rediscover(self, lost: Collection[Node]) -> None:
-        """Does nothing: there is no other server."""
-
-
 def is_unknown(error: BaseException | None) -> bool:
     """Whether a request that failed with this error may have been carried out."""
     return isinstance(error, ConnectionLost) and error.sent
