@@ -170,7 +170,7 @@ class Servers:
             async with asyncio.timeout(within):
                 pooled = await _is_pooled(raw)
                 if not pooled:
-                    await raw.fetch(SQL["bound"], self._statement_timeout)
+                    await raw.fetch(SQL["set_timeouts"], self._statement_timeout)
         except BaseException:
             raw.terminate()
             raise

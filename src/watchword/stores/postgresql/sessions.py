@@ -61,7 +61,7 @@ class PostgresqlSessions:
         if plain:
             name, rows = "swap_session", [swap_row(change) for change in changes]
         else:
-            name, rows = "swap_session_and_tell", [_full_row(one) for one in changes]
+            name, rows = "swap_session_and_record", [_full_row(one) for one in changes]
         rows.sort(key=_BY_ID)
         swapped = {row[0] for row in await self._database.write_many(name, rows)}
         return [change.before.id in swapped for change in changes]
