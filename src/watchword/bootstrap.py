@@ -1,8 +1,7 @@
 """The one place that names concrete classes: Settings -> Watchword.
 
-The parent process calls `prepare` once: it makes folder, secret, schema, first keys and
-first account. Each process that serves holds one `Watchword`. The clock and the source
-of randomness enter here and nowhere else.
+Each process that serves holds one `Watchword`. The clock and the source of randomness
+enter the engine here.
 """
 
 from __future__ import annotations
