@@ -92,7 +92,9 @@ def new_verifier(key: SigningKey) -> Checker:
 
 async def _no_revocations() -> RevocationTracker:
     stores = await open_stores("memory:", os.urandom)
-    revocations = RevocationTracker(stores.sessions, system_clock, monotonic)
+    revocations = RevocationTracker(
+        sessions=stores.sessions, clock=system_clock, monotonic=monotonic
+    )
     await revocations.follow()
     return revocations
 

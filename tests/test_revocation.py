@@ -55,9 +55,9 @@ class Setup:
     def __init__(self) -> None:
         self.clock, self.monotonic, self.feed = ManualClock(), ManualClock(0), Cut()
         self.revocations = RevocationTracker(
-            self.feed,  # type: ignore[arg-type]  # the one verb that is used
-            self.clock,
-            self.monotonic,
+            sessions=self.feed,  # type: ignore[arg-type]  # the one verb that is used
+            clock=self.clock,
+            monotonic=self.monotonic,
         )
 
 
@@ -328,7 +328,9 @@ async def test_over_a_real_store_late_starters_and_followers_know_the_same(
 ) -> None:
     clock = ManualClock()
     event = Event(type=EventType.SESSION_REVOKED, at=clock.now)
-    early = RevocationTracker(stores.sessions, clock, ManualClock(0))
+    early = RevocationTracker(
+        sessions=stores.sessions, clock=clock, monotonic=ManualClock(0)
+    )
     await early.follow()
     for identifier in (ONE, TWO):
         row = session(
@@ -344,7 +346,9 @@ async def test_over_a_real_store_late_starters_and_followers_know_the_same(
             == 1
         )
         await early.follow()
-    late = RevocationTracker(stores.sessions, clock, ManualClock(0))
+    late = RevocationTracker(
+        sessions=stores.sessions, clock=clock, monotonic=ManualClock(0)
+    )
     await late.follow()
     for revocations in (early, late):
         assert len(revocations) == 2

@@ -73,14 +73,21 @@ class Watchword:
         self.stores = stores
         self.clock = clock
         self.keys = KeyRing(
-            stores.keys, server_secrets, settings.signing_alg, clock, entropy
+            keys=stores.keys,
+            secrets=server_secrets,
+            alg=settings.signing_alg,
+            clock=clock,
+            entropy=entropy,
         )
         self.revocation_log = RevocationLog(
             entropy(16).hex(), monotonic, lambda: self.revocations.complete_as_of
         )
         self.health = self._health(monotonic, entropy(16))
         self.revocations = RevocationTracker(
-            stores.sessions, clock, monotonic, self.revocation_log.add
+            sessions=stores.sessions,
+            clock=clock,
+            monotonic=monotonic,
+            on_new_entries=self.revocation_log.add,
         )
         self.maintenance = self._maintenance(monotonic)
         self.background = Background()

@@ -147,8 +147,12 @@ class World:
         self.tokens = RefreshTokens(
             [derive(one, "refresh-token-mac") for one in secrets]
         )
-        self.keys = KeyRing(stores.keys, secrets, "ES256", clock, entropy)
-        self.revocations = RevocationTracker(stores.sessions, clock, self.monotonic)
+        self.keys = KeyRing(
+            keys=stores.keys, secrets=secrets, alg="ES256", clock=clock, entropy=entropy
+        )
+        self.revocations = RevocationTracker(
+            sessions=stores.sessions, clock=clock, monotonic=self.monotonic
+        )
         self.sessions = Sessions(
             background=Background(),
             sessions=stores.sessions,

@@ -40,9 +40,15 @@ class Issuer:
 
     def __init__(self, stores: Stores, alg: Any) -> None:
         self.clock, entropy = ManualClock(), SeededEntropy(alg)
-        self.keys = KeyRing(stores.keys, [SECRET], alg, self.clock, entropy)
+        self.keys = KeyRing(
+            keys=stores.keys,
+            secrets=[SECRET],
+            alg=alg,
+            clock=self.clock,
+            entropy=entropy,
+        )
         self.revocations = RevocationTracker(
-            stores.sessions, self.clock, ManualClock(0)
+            sessions=stores.sessions, clock=self.clock, monotonic=ManualClock(0)
         )
         self.sessions = Sessions(
             background=Background(),

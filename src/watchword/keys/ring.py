@@ -46,6 +46,7 @@ class KeyRing:
 
     def __init__(
         self,
+        *,
         keys: KeyStore,
         secrets: Sequence[bytes],
         alg: Algorithm,

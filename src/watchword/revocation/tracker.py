@@ -35,6 +35,7 @@ class RevocationTracker:
 
     def __init__(
         self,
+        *,
         sessions: SessionStore,
         clock: Clock,
         monotonic: Callable[[], int],

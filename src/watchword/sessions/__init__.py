@@ -76,7 +76,9 @@ class Sessions:
         self._clock = clock
         self._entropy = entropy
         self._claims_hook = claims_hook
-        self._token_issuer = TokenIssuer(tokens, keys, policy, issuer, entropy)
+        self._token_issuer = TokenIssuer(
+            tokens=tokens, keys=keys, policy=policy, issuer=issuer, entropy=entropy
+        )
         self._refreshes = Refresher(
             sessions=sessions,
             audit=audit,

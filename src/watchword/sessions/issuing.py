@@ -21,6 +21,7 @@ class TokenIssuer:
 
     def __init__(
         self,
+        *,
         tokens: RefreshTokens,
         keys: KeyRing,
         policy: Policy,
