@@ -21,7 +21,7 @@ from watchword.stores.redis.servers import Servers
 class Cluster(Servers):
     """The masters of a Cluster and the slots of each."""
 
-    together = False
+    spans_slots = False
 
     def __init__(self, address: Address) -> None:
         super().__init__(address)

@@ -65,7 +65,7 @@ class _Pending(msgspec.Struct):
 class Servers(ABC):
     """Requests to one server or to several: what both have in common."""
 
-    together: bool
+    spans_slots: bool
     """Whether one command may name keys of several slots."""
 
     def __init__(self, address: Address) -> None:

@@ -92,7 +92,7 @@ class SessionRows:
             return []
         names = [self._keys.session(identifier) for identifier in ids]
         slots = self._keys.slots
-        if self._servers.together:
+        if self._servers.spans_slots:
             reading = Request(slots[0], ("MGET", *names), repeatable=True)
             (values,) = await self._servers.ask(reading)
         else:
@@ -126,7 +126,7 @@ class SessionRows:
         ending: list[int] = []
         for place, change in enumerate(changes):
             (plain if change.after.revoked_at is None else ending).append(place)
-        if self._servers.together:
+        if self._servers.spans_slots:
             shares = [share for share in (plain, ending) if share]
         else:
             shares = [[place] for place in plain + ending]

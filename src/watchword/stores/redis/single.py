@@ -12,7 +12,7 @@ from watchword.stores.redis.servers import Servers
 class Single(Servers):
     """One server, which has all slots."""
 
-    together = True
+    spans_slots = True
 
     def __init__(self, address: Address) -> None:
         super().__init__(address)
