@@ -32,7 +32,7 @@ from watchword.stores.redis.keys import Keys, bucket_of
 from watchword.stores.redis.rows import value_of
 from watchword.stores.sql.files import load_statements, path_of
 from watchword.stores.sql.rows import as_row
-from watchword.stores.sqlite.database import connect
+from watchword.stores.sqlite.connection import connect
 
 # The refreshes of a run go to that many at most, anywhere among all: more than it has
 # time for, so that hardly one comes twice, as with many sessions.

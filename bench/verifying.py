@@ -25,7 +25,7 @@ from watchword.clocks import monotonic, system_clock
 from watchword.core import limits
 from watchword.core.access_token import Claims
 from watchword.keys.signing import SigningKey, generate
-from watchword.revocation.revoked import RevocationTracker
+from watchword.revocation.tracker import RevocationTracker
 from watchword.stores import open_stores
 from watchword.verify import Checker
 
@@ -92,7 +92,9 @@ def new_verifier(key: SigningKey) -> Checker:
 
 async def _no_revocations() -> RevocationTracker:
     stores = await open_stores("memory:", os.urandom)
-    revocations = RevocationTracker(stores.sessions, system_clock, monotonic)
+    revocations = RevocationTracker(
+        sessions=stores.sessions, clock=system_clock, monotonic=monotonic
+    )
     await revocations.follow()
     return revocations
 

@@ -70,7 +70,11 @@ class World:
         self.clock = clock
         self.sessions = Ended()
         self.keys = KeyRing(
-            stores.keys, [b"s" * 32], "ES256", clock, SeededEntropy("keys")
+            keys=stores.keys,
+            secrets=[b"s" * 32],
+            alg="ES256",
+            clock=clock,
+            entropy=SeededEntropy("keys"),
         )
         self.authentication = self.process()
         sessions: Any = self.sessions

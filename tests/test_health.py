@@ -89,11 +89,13 @@ async def test_the_first_cause_is_logged_once_a_minute_and_without_a_row(
         return told
 
     for _ in range(3):
-        health.tell(fault(OSError(28, "No space left on device")))
-        health.tell(fault(ValueError("refused\nDETAIL: (alice@example.com) exists")))
-        health.tell(StoreUnavailable("the feed is behind"))
+        health.log_fault(fault(OSError(28, "No space left on device")))
+        health.log_fault(
+            fault(ValueError("refused\nDETAIL: (alice@example.com) exists"))
+        )
+        health.log_fault(StoreUnavailable("the feed is behind"))
     here.advance(MINUTE)
-    health.tell(fault(OSError(28, "No space left on device")))
+    health.log_fault(fault(OSError(28, "No space left on device")))
     assert [record.getMessage() for record in caplog.records] == [
         "the store does not answer: OSError: [Errno 28] No space left on device",
         "the store does not answer: ValueError: refused",

@@ -48,7 +48,11 @@ class Rings:
     async def open(self, *secrets: bytes, alg: Algorithm = "ES256") -> KeyRing:
         given = secrets or (OLD,)
         ring = KeyRing(
-            self.stores.keys, given, alg, self.clock, SeededEntropy(repr(given))
+            keys=self.stores.keys,
+            secrets=given,
+            alg=alg,
+            clock=self.clock,
+            entropy=SeededEntropy(repr(given)),
         )
         await ring.start()
         return ring
@@ -115,7 +119,13 @@ async def test_a_new_store_gets_an_active_key_and_a_next_one(rings: Rings) -> No
 async def test_before_it_was_read_a_ring_signs_nothing_and_publishes_nothing(
     rings: Rings,
 ) -> None:
-    ring = KeyRing(rings.stores.keys, [OLD], "ES256", rings.clock, SeededEntropy())
+    ring = KeyRing(
+        keys=rings.stores.keys,
+        secrets=[OLD],
+        alg="ES256",
+        clock=rings.clock,
+        entropy=SeededEntropy(),
+    )
     with pytest.raises(StoreUnavailable):
         _ = ring.active
     assert ring.jwks == b'{"keys":[]}'
@@ -124,7 +134,13 @@ async def test_before_it_was_read_a_ring_signs_nothing_and_publishes_nothing(
 
 async def test_of_two_that_start_at_once_one_makes_the_keys(rings: Rings) -> None:
     one, two = [
-        KeyRing(rings.stores.keys, [OLD], "ES256", rings.clock, SeededEntropy(name))
+        KeyRing(
+            keys=rings.stores.keys,
+            secrets=[OLD],
+            alg="ES256",
+            clock=rings.clock,
+            entropy=SeededEntropy(name),
+        )
         for name in "ab"
     ]
     load = rings.stores.keys.load
@@ -360,7 +376,13 @@ async def test_a_process_without_the_new_secret_goes_on_with_the_ring_it_has(
 
 async def test_who_only_looks_seals_nothing(rings: Rings) -> None:
     before = await rings.open(OLD)
-    ring = KeyRing(rings.stores.keys, [NEW, OLD], "ES256", rings.clock, SeededEntropy())
+    ring = KeyRing(
+        keys=rings.stores.keys,
+        secrets=[NEW, OLD],
+        alg="ES256",
+        clock=rings.clock,
+        entropy=SeededEntropy(),
+    )
     await ring.start(reseal=False)
     assert [row.sealed for row in ring.rows] == [row.sealed for row in before.rows]
     (new, none), (old, both) = ring.secrets

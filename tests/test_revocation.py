@@ -10,13 +10,14 @@ import pytest
 import pytest_asyncio
 
 from tests.core.test_rotation import session
+from watchword.core.actor import EndReason
 from watchword.core.limits import FEED_READS, FEED_STALE, HOUR, MINUTE
 from watchword.core.session import Ended, as_text
 from watchword.errors import StoreUnavailable
 from watchword.ports import Stores
 from watchword.ports.audit import Event, EventType
 from watchword.ports.sessions import ById, Cursor, FeedPage
-from watchword.revocation.revoked import RevocationTracker
+from watchword.revocation.tracker import RevocationTracker
 from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
 
@@ -54,9 +55,9 @@ class Setup:
     def __init__(self) -> None:
         self.clock, self.monotonic, self.feed = ManualClock(), ManualClock(0), Cut()
         self.revocations = RevocationTracker(
-            self.feed,  # type: ignore[arg-type]  # the one verb that is used
-            self.clock,
-            self.monotonic,
+            sessions=self.feed,  # type: ignore[arg-type]  # the one verb that is used
+            clock=self.clock,
+            monotonic=self.monotonic,
         )
 
 
@@ -191,7 +192,7 @@ async def test_what_a_row_says_is_forgotten_with_its_last_access_token(
 ) -> None:
     """An old token, shown again and again, brings nothing back."""
     world.revocations.note_revoked(session())
-    gone = session().ended("logout", world.clock.now)
+    gone = session().ended(EndReason.LOGOUT, world.clock.now)
     world.clock.now = gone.feed_entry().until
     world.revocations.note_revoked(gone)
     assert len(world.revocations) == 0
@@ -248,7 +249,7 @@ async def test_a_clock_that_is_set_makes_nobody_forget(world: Setup) -> None:
 async def test_a_read_that_hangs_neither_blocks_the_next_nor_counts(
     world: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("watchword.revocation.revoked._READ_TIMEOUT", 0.01)
+    monkeypatch.setattr("watchword.revocation.tracker._READ_TIMEOUT", 0.01)
     await world.revocations.follow()
     world.feed.hangs = hanging = asyncio.Event()
     world.monotonic.advance(FEED_STALE)
@@ -278,7 +279,7 @@ async def test_a_read_that_hangs_neither_blocks_the_next_nor_counts(
 async def test_what_hangs_is_let_go_of_at_the_end(
     world: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("watchword.revocation.revoked._READ_TIMEOUT", 0.01)
+    monkeypatch.setattr("watchword.revocation.tracker._READ_TIMEOUT", 0.01)
     world.feed.hangs = asyncio.Event()
     with pytest.raises(StoreUnavailable):
         await world.revocations.follow()
@@ -327,7 +328,9 @@ async def test_over_a_real_store_late_starters_and_followers_know_the_same(
 ) -> None:
     clock = ManualClock()
     event = Event(type=EventType.SESSION_REVOKED, at=clock.now)
-    early = RevocationTracker(stores.sessions, clock, ManualClock(0))
+    early = RevocationTracker(
+        sessions=stores.sessions, clock=clock, monotonic=ManualClock(0)
+    )
     await early.follow()
     for identifier in (ONE, TWO):
         row = session(
@@ -336,9 +339,16 @@ async def test_over_a_real_store_late_starters_and_followers_know_the_same(
             idle_expires_at=clock.now + MINUTE,
         )
         await stores.sessions.create(row, event)
-        assert len(await stores.sessions.end(ById(identifier), "x", event, 10)) == 1
+        assert (
+            len(
+                await stores.sessions.end(ById(identifier), EndReason.LOGOUT, event, 10)
+            )
+            == 1
+        )
         await early.follow()
-    late = RevocationTracker(stores.sessions, clock, ManualClock(0))
+    late = RevocationTracker(
+        sessions=stores.sessions, clock=clock, monotonic=ManualClock(0)
+    )
     await late.follow()
     for revocations in (early, late):
         assert len(revocations) == 2

@@ -60,7 +60,7 @@ class Background:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def waited(tried: asyncio.Future[None]) -> None:
+async def wait_briefly(tried: asyncio.Future[None]) -> None:
     """Wait for the first try, but not for long: the store may be away."""
     await asyncio.wait((tried,), timeout=FIRST_TRY_TIMEOUT)
 

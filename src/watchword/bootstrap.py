@@ -1,8 +1,7 @@
 """The one place that names concrete classes: Settings -> Watchword.
 
-The parent process calls `prepare` once: it makes folder, secret, schema, first keys and
-first account. Each process that serves holds one `Watchword`. The clock and the source
-of randomness enter here and nowhere else.
+Each process that serves holds one `Watchword`. The clock and the source of randomness
+enter the engine here.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ from watchword.maintenance import Maintenance
 from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher, cpus
 from watchword.ports import Stores
 from watchword.ports.once import ReplayCache
-from watchword.revocation.journal import RevocationLog
-from watchword.revocation.revoked import RevocationTracker
+from watchword.revocation.log import RevocationLog
+from watchword.revocation.tracker import RevocationTracker
 from watchword.secret_files import check_secret_files
 from watchword.server_secret import lacking_secret, open_secrets
 from watchword.sessions import Sessions
@@ -46,8 +45,8 @@ from watchword.sign_in.own_users import Authenticate, Subjects
 from watchword.sign_in.password import AccountPasswords
 from watchword.stores import open_stores
 from watchword.stores.health import Health
+from watchword.tokens.checker import Checker
 from watchword.tokens.dpop import Nonces, Proofs, Signed, Work
-from watchword.verify import Checker
 
 
 class Watchword:
@@ -74,14 +73,21 @@ class Watchword:
         self.stores = stores
         self.clock = clock
         self.keys = KeyRing(
-            stores.keys, server_secrets, settings.signing_alg, clock, entropy
+            keys=stores.keys,
+            secrets=server_secrets,
+            alg=settings.signing_alg,
+            clock=clock,
+            entropy=entropy,
         )
-        self.feed = RevocationLog(
+        self.revocation_log = RevocationLog(
             entropy(16).hex(), monotonic, lambda: self.revocations.complete_as_of
         )
         self.health = self._health(monotonic, entropy(16))
         self.revocations = RevocationTracker(
-            stores.sessions, clock, monotonic, self.feed.add
+            sessions=stores.sessions,
+            clock=clock,
+            monotonic=monotonic,
+            on_new_entries=self.revocation_log.add,
         )
         self.maintenance = self._maintenance(monotonic)
         self.background = Background()
@@ -128,7 +134,7 @@ class Watchword:
             once=self.stores.once,
             keys=self.keys,
             revocations=self.revocations,
-            feed=self.feed,
+            revocation_log=self.revocation_log,
             clock=self.clock,
             monotonic=monotonic,
         )

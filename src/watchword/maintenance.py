@@ -13,10 +13,10 @@ from watchword.core.steadiness import Steadiness
 from watchword.keys.ring import KeyRing
 from watchword.ports.backend import Backend
 from watchword.ports.once import ReplayCache
-from watchword.revocation.journal import RevocationLog
-from watchword.revocation.revoked import RevocationTracker
+from watchword.revocation.log import RevocationLog
+from watchword.revocation.tracker import RevocationTracker
 
-_SWEPT_TOLD: Final = 100_000
+_LOG_EVERY: Final = 100_000
 _log = logging.getLogger("watchword")
 
 
@@ -30,7 +30,7 @@ class Maintenance:
         once: ReplayCache,
         keys: KeyRing,
         revocations: RevocationTracker,
-        feed: RevocationLog,
+        revocation_log: RevocationLog,
         clock: Clock,
         monotonic: Callable[[], int],
     ) -> None:
@@ -38,7 +38,7 @@ class Maintenance:
         self._once = once
         self._keys = keys
         self._revocations = revocations
-        self._feed = feed
+        self._revocation_log = revocation_log
         self._clock = clock
         self._monotonic = monotonic
         self._steadiness = Steadiness(clock(), monotonic())
@@ -59,7 +59,7 @@ class Maintenance:
         """Delete what is over, in small steps. One process does it per interval."""
         now = self._clock()
         self._revocations.forget_expired()
-        self._feed.forget_expired(now)
+        self._revocation_log.forget_expired(now)
         if not self._steadiness.is_steady(now, self._monotonic()):
             return  # this clock may be wrong: another process sweeps
         turn = b"sweep %d" % (now // limits.SWEEP_EVERY)
@@ -67,11 +67,11 @@ class Maintenance:
         # at the next interval.
         if not all(await self._once.use_once([(turn, now + limits.HOUR)])):
             return
-        limit, swept, told = limits.SWEEP_LIMIT, 0, 0
+        limit, swept, logged = limits.SWEEP_LIMIT, 0, 0
         while (step := await self._backend.sweep(self._clock(), limit)) >= limit:
             swept += step
-            if swept - told >= _SWEPT_TOLD:
-                told = swept
+            if swept - logged >= _LOG_EVERY:
+                logged = swept
                 _log.info("sweep: %d rows deleted so far", swept)
             await asyncio.sleep(0.05)  # lets refreshes pass
 

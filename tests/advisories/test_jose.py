@@ -238,7 +238,13 @@ async def test_cve_2026_102269_another_spelling_of_a_revoked_token(
 async def test_cve_2026_102274_a_corrupt_key_is_refused_at_start(damage: str) -> None:
     stores = await open_stores("memory:", SeededEntropy())
     clock = ManualClock()
-    await KeyRing(stores.keys, [b"s" * 32], "ES256", clock, SeededEntropy()).start()
+    await KeyRing(
+        keys=stores.keys,
+        secrets=[b"s" * 32],
+        alg="ES256",
+        clock=clock,
+        entropy=SeededEntropy(),
+    ).start()
     revision, rows = await stores.keys.load()
     changed: dict[str, Any] = {
         "sealed": {"sealed": rows[0].sealed[:-1] + bytes([rows[0].sealed[-1] ^ 1])},
@@ -250,7 +256,13 @@ async def test_cve_2026_102274_a_corrupt_key_is_refused_at_start(damage: str) ->
     event = Event(type=EventType.KEY_CHANGED, at=clock.now)
     assert await stores.keys.swap(revision, [broken, *rows[1:]], event)
     with pytest.raises(KeyRingError, match="unsealed"):
-        await KeyRing(stores.keys, [b"s" * 32], "ES256", clock, SeededEntropy()).start()
+        await KeyRing(
+            keys=stores.keys,
+            secrets=[b"s" * 32],
+            alg="ES256",
+            clock=clock,
+            entropy=SeededEntropy(),
+        ).start()
     await stores.backend.close()
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.test_rotation import NOW, session
+from watchword.core.actor import EndReason
 from watchword.core.limits import ACCESS_TTL_MAX, MINUTE, SECOND, USER_AGENT_MAX
 from watchword.core.session import (
     STRICT,
@@ -72,7 +73,7 @@ def test_what_is_no_id_is_none(junk: str) -> None:
 
 def test_ending_a_session_says_when_and_why_and_changes_nothing_else() -> None:
     row = session()
-    ended = row.ended("logout", NOW)
+    ended = row.ended(EndReason.LOGOUT, NOW)
     assert (ended.revoked_at, ended.revoked_reason) == (NOW, "logout")
     assert ended.version == row.version + 1
     assert ended.generation == row.generation
@@ -105,7 +106,7 @@ def test_the_feeds_entry_outlives_every_access_token_of_the_session(
 ) -> None:
     """Also one of a rotation that came between the end's date and its commit."""
     row = session(rotated_at=at + later, access_ttl=life)
-    entry = row.ended("logout", at).feed_entry()
+    entry = row.ended(EndReason.LOGOUT, at).feed_entry()
     assert (entry.session_id, entry.at) == (row.id, at)
     assert entry.until >= max(at, row.rotated_at) + life
 

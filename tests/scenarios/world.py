@@ -31,7 +31,7 @@ from watchword.keys.vault import derive
 from watchword.ports import Stores
 from watchword.ports.audit import Event, EventType
 from watchword.ports.sessions import ById, SessionStore
-from watchword.revocation.revoked import RevocationTracker
+from watchword.revocation.tracker import RevocationTracker
 from watchword.sessions import Sessions
 from watchword.sessions.claims_hook import ClaimsHook
 from watchword.testing import ManualClock, SeededEntropy
@@ -147,8 +147,12 @@ class World:
         self.tokens = RefreshTokens(
             [derive(one, "refresh-token-mac") for one in secrets]
         )
-        self.keys = KeyRing(stores.keys, secrets, "ES256", clock, entropy)
-        self.revocations = RevocationTracker(stores.sessions, clock, self.monotonic)
+        self.keys = KeyRing(
+            keys=stores.keys, secrets=secrets, alg="ES256", clock=clock, entropy=entropy
+        )
+        self.revocations = RevocationTracker(
+            sessions=stores.sessions, clock=clock, monotonic=self.monotonic
+        )
         self.sessions = Sessions(
             background=Background(),
             sessions=stores.sessions,

@@ -37,7 +37,7 @@ ISSUER: dict[str, Any] = {
 class Line:
     gone = False
 
-    def let_go(self) -> None:
+    def abort(self) -> None:
         self.gone = True
 
 

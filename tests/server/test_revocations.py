@@ -18,7 +18,7 @@ from tests.server.live import Answer, Live, read_answer, request
 from watchword.core import limits
 from watchword.core.session import Ended, as_text
 from watchword.errors import Overloaded
-from watchword.revocation.journal import RevocationLog
+from watchword.revocation.log import RevocationLog
 from watchword.testing import ManualClock
 
 
@@ -174,7 +174,7 @@ async def test_pages_are_bounded_and_memory_too(
     monkeypatch.setattr(limits, "FEED_PAGE", 3)
     engine, clock = api.engine, api.clock
     _, secret = await engine.clients.add("f", confidential=True, rights=["feed"])
-    here: Any = engine.feed._monotonic
+    here: Any = engine.revocation_log._monotonic
     assert isinstance(here, ManualClock)
     ended = [
         Ended(number.to_bytes(16), clock.now, clock.now + limits.MINUTE)
@@ -197,11 +197,11 @@ async def test_pages_are_bounded_and_memory_too(
     assert said == [(True, True), (False, True), (False, False)]
     clock.advance(limits.MINUTE)
     await engine.maintenance.sweep()
-    assert len(engine.feed) == 8  # the other clock decides too
+    assert len(engine.revocation_log) == 8  # the other clock decides too
     here.advance(limits.MINUTE)
     await engine.revocations.read()
     await engine.maintenance.sweep()
-    assert len(engine.feed) == len(engine.revocations) == 0
+    assert len(engine.revocation_log) == len(engine.revocations) == 0
     for known in (cursor, ""):
         page = (
             await api.client.get(
@@ -215,7 +215,7 @@ async def test_pages_are_bounded_and_memory_too(
 
 async def test_a_process_that_does_not_know_says_so(api: LocalApi) -> None:
     _, secret = await api.engine.clients.add("f", confidential=True, rights=["feed"])
-    here: Any = api.engine.feed._monotonic
+    here: Any = api.engine.revocation_log._monotonic
     here.advance(limits.FEED_STALE + 1)
     for accept in ("*/*", "text/event-stream"):
         answer = await api.client.get(
@@ -232,7 +232,7 @@ async def test_the_number_of_followers_is_bounded(
     monkeypatch.setattr(limits, "FEED_FOLLOWERS", 1)
     _, secret = await api.engine.clients.add("f", confidential=True, rights=["feed"])
     headers = basic("f", secret)
-    with api.engine.feed.following("other", "192.0.2.1"):
+    with api.engine.revocation_log.following("other", "192.0.2.1"):
         for requested in ({"wait": "1"}, {"accept": "text/event-stream"}):
             answer = await api.client.get(
                 FEED,
@@ -249,14 +249,14 @@ async def test_the_number_of_followers_is_bounded(
 
 def test_a_client_has_a_share_and_one_that_has_none_gets_a_place() -> None:
     """However many places one client, or one network, asks for."""
-    journal = RevocationLog("0" * 32, lambda: 0, lambda: 0)
+    log = RevocationLog("0" * 32, lambda: 0, lambda: 0)
     with ExitStack() as places:
 
         def taken(client: str, address: str, requested: int = 2000) -> int:
             """How many of so many places that client gets from there."""
             for count in range(requested):
                 try:
-                    places.enter_context(journal.following(client, address))
+                    places.enter_context(log.following(client, address))
                 except Overloaded:
                     return count
             return requested
@@ -275,8 +275,8 @@ def test_a_client_has_a_share_and_one_that_has_none_gets_a_place() -> None:
         assert sum(firsts) == left
     assert taken("hog", "192.0.2.1", 1) == 1
     places.close()
-    assert not journal._of_client
-    assert not journal._of_network
+    assert not log._of_client
+    assert not log._of_network
 
 
 @pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one", "workers"])

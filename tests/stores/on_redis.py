@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.patience import until as until_done
 from tests.servers.redis import Redis
+from watchword.core.actor import EndReason
 from watchword.core.session import Session
 from watchword.ports import Stores
 from watchword.ports.audit import Event, EventType
@@ -49,7 +50,7 @@ def rotation(row: Session) -> Change:
 def reuse(row: Session) -> Change:
     """The end of a session whose spent token came again."""
     event = an_event(EventType.TOKEN_REUSE, of=row)
-    return Change(row, row.ended("reuse", START), event)
+    return Change(row, row.ended(EndReason.REUSE, START), event)
 
 
 async def events_of(stores: Stores, kind: EventType) -> list[Event]:

@@ -17,6 +17,7 @@ from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgresql import postgresql
 from tests.stores.between import between
 from tests.stores.on_postgresql import opened, somebody, until
+from watchword.core.actor import EndReason
 from watchword.core.limits import AUDIT_RETENTION, FEED_PAGE, SWEEP_AFTER
 from watchword.core.session import Session
 from watchword.errors import SettingsError
@@ -100,7 +101,9 @@ async def test_a_batch_is_one_exchange(way: str, size: int) -> None:
         await asyncio.gather(*(put(stores, row) for row in rows))
         changes = [Change(row, rotated(row)) for row in reversed(rows)]
         ends = [
-            Change(c.after, c.after.ended("reuse", START), an_event(of=c.before))
+            Change(
+                c.after, c.after.ended(EndReason.REUSE, START), an_event(of=c.before)
+            )
             for c in reversed(changes)
         ]
         counts = []
@@ -131,7 +134,9 @@ async def test_swaps_and_ends_never_deadlock(url: str, stores: Stores) -> None:
         for _ in range(5):
             await stores.sessions.assign_roles(identifier(1), ("writer",))
         for _ in range(5):
-            await stores.sessions.end(ByAccount(identifier(1)), "all", an_event(), 8)
+            await stores.sessions.end(
+                ByAccount(identifier(1)), EndReason.LOGOUT_EVERYWHERE, an_event(), 8
+            )
 
     counted = (
         "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
@@ -170,10 +175,10 @@ async def test_table_does_not_grow_with_the_number_of_swaps() -> None:
     assert sizes[1] < 1.5 * sizes[0]
 
 
-async def _end(stores: Stores, which: Selector | Session, at: int = START) -> None:
-    if isinstance(which, Session):
-        which = ById(which.id)
-    await stores.sessions.end(which, "logout", an_event(at=at), 10)
+async def _end(stores: Stores, selector: Selector | Session, at: int = START) -> None:
+    if isinstance(selector, Session):
+        selector = ById(selector.id)
+    await stores.sessions.end(selector, EndReason.LOGOUT, an_event(at=at), 10)
 
 
 async def _backdate(url: str, *, of: bytes = b"", seconds: int = 60) -> None:
@@ -329,10 +334,14 @@ async def test_walk_over_all_sessions_goes_stretch_by_stretch(
     for place in (1, 2, 3, 7):
         rows[place] = msgspec.structs.replace(rows[place], client_id="mobile")
     await put(stores, *rows)
-    which = ByClient("mobile")
-    first = await stores.sessions.end(which, "all", an_event(), 3)
+    selector = ByClient("mobile")
+    first = await stores.sessions.end(
+        selector, EndReason.LOGOUT_EVERYWHERE, an_event(), 3
+    )
     assert [entry.session_id for entry in first] == [row.id for row in rows[1:4]]
-    rest = await stores.sessions.end(which, "all", an_event(), 3)
+    rest = await stores.sessions.end(
+        selector, EndReason.LOGOUT_EVERYWHERE, an_event(), 3
+    )
     assert [entry.session_id for entry in rest] == [rows[7].id]
 
 
@@ -390,7 +399,7 @@ async def test_a_sweep_keeps_its_limit_whatever_the_planner_chooses() -> None:
         rows = [a_session(number) for number in range(10)]
         await put(stores, *rows)
         for row in rows:
-            await stores.sessions.end(ById(row.id), "logout", an_event(), 1)
+            await stores.sessions.end(ById(row.id), EndReason.LOGOUT, an_event(), 1)
         await stores.throttle.take(
             [a_cost(f"name:{number}") for number in range(10)], START
         )

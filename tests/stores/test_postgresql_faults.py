@@ -47,7 +47,7 @@ async def stores(url: str) -> AsyncIterator[Stores]:
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for long: stores that are opened from now on."""
     monkeypatch.setattr(connections, "QUERY_TIMEOUT", 2.0)
-    monkeypatch.setattr(pool, "FAREWELL", 0.5)
+    monkeypatch.setattr(pool, "CLOSE_TIMEOUT", 0.5)
 
 
 def change(row: Session, by: str = "key") -> Change:

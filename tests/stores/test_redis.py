@@ -11,6 +11,7 @@ import pytest
 
 from tests.servers.redis import Redis, single
 from tests.stores.on_redis import Opener, events_of, put, reuse, rotation, until
+from watchword.core.actor import EndReason
 from watchword.core.limits import SWEEP_AFTER, SWEEP_LIMIT
 from watchword.errors import StoreUnavailable
 from watchword.ports import Stores
@@ -46,7 +47,9 @@ async def test_forgotten_scripts_are_sent_again(opened: Opener) -> None:
         True,
         True,
     ]
-    ended = await forgetful().sessions.end(ById(row.id), "logout", an_event(), 1)
+    ended = await forgetful().sessions.end(
+        ById(row.id), EndReason.LOGOUT, an_event(), 1
+    )
     assert [entry.session_id for entry in ended] == [row.id]
     assert await forgetful().throttle.take([a_cost()], START) == 0
     assert await forgetful().once.use_once([(b"key", START)]) == [True]
@@ -81,7 +84,7 @@ async def test_a_replica_is_not_written_to(
         operator.execute_command("REPLICAOF", "127.0.0.1", "1")  # where nobody is
         for verb in (
             lambda: stores.sessions.swap([rotation(row)]),
-            lambda: stores.sessions.end(ById(row.id), "logout", an_event(), 1),
+            lambda: stores.sessions.end(ById(row.id), EndReason.LOGOUT, an_event(), 1),
             lambda: stores.sessions.create(other, sign_in(other)),
             lambda: stores.throttle.take([a_cost()], START),
             lambda: stores.once.use_once([(b"key", START)]),
@@ -112,7 +115,10 @@ async def test_a_full_server_takes_nothing_until_there_is_room(
             lambda: stores.sessions.swap([rotation(row) for row in rows]),
             lambda: stores.sessions.swap([rotation(rows[0]), reuse(rows[1])]),
             lambda: stores.sessions.end(
-                ByAccount(rows[0].account_id), "all", an_event(), 9
+                ByAccount(rows[0].account_id),
+                EndReason.LOGOUT_EVERYWHERE,
+                an_event(),
+                9,
             ),
             lambda: stores.sessions.create(a_session(4), sign_in(a_session(4))),
         ):

@@ -13,6 +13,7 @@ import redis
 from tests.scenarios.world import World
 from tests.servers.redis import Cluster
 from tests.stores.on_redis import Opener, events_of, keys_of, put, reuse, until
+from watchword.core.actor import EndReason
 from watchword.core.limits import FEED_PAGE
 from watchword.errors import StoreUnavailable
 from watchword.ports.audit import EventType
@@ -90,7 +91,7 @@ async def test_a_slot_moves_under_refreshes(
     spent = rows[-1]
     for verb in (
         lambda: stores.sessions.swap([reuse(spent)]),
-        lambda: stores.sessions.end(ById(spent.id), "logout", an_event(), 1),
+        lambda: stores.sessions.end(ById(spent.id), EndReason.LOGOUT, an_event(), 1),
         lambda: put(stores, a_session(3 + BUCKETS * 9)),
     ):
         with pytest.raises(StoreUnavailable):  # TRYAGAIN

@@ -11,6 +11,7 @@ import redis
 
 from tests.servers.redis import single
 from tests.stores.on_redis import Opener, keys_of, put, servers_of
+from watchword.core.actor import EndReason
 from watchword.core.limits import FEED_PAGE, SWEEP_AFTER, SWEEP_LIMIT
 from watchword.errors import StoreUnavailable
 from watchword.ports.sessions import ByAccount, ByClient, ById
@@ -74,11 +75,15 @@ async def test_a_session_may_come_long_after_its_name(
     monkeypatch.setattr(servers_of(stores), "ask", ask)
     assert await living(stores, here.account_id) == [here]
     await stores.sessions.assign_roles(here.account_id, ())
-    ended = await stores.sessions.end(ByAccount(here.account_id), "all", an_event(), 9)
+    ended = await stores.sessions.end(
+        ByAccount(here.account_id), EndReason.LOGOUT_EVERYWHERE, an_event(), 9
+    )
     assert [entry.session_id for entry in ended] == [here.id]
     await stores.backend.sweep(START, SWEEP_LIMIT)
     await put(stores, late)
-    ended = await stores.sessions.end(ByAccount(here.account_id), "all", an_event(), 9)
+    ended = await stores.sessions.end(
+        ByAccount(here.account_id), EndReason.LOGOUT_EVERYWHERE, an_event(), 9
+    )
     assert [entry.session_id for entry in ended] == [late.id]
 
 
@@ -102,7 +107,7 @@ async def test_an_emptied_server_is_another_one(opened: Opener) -> None:
         operator.delete(*operator.keys("emptied:*"))
     row = a_session()
     await put(stores, row)
-    await stores.sessions.end(ById(row.id), "logout", an_event(), 1)
+    await stores.sessions.end(ById(row.id), EndReason.LOGOUT, an_event(), 1)
     feed = await stores.sessions.ended(before.cursor, START, FEED_PAGE)
     assert feed.cursor.incarnation != before.cursor.incarnation
     assert [entry.session_id for entry in feed.entries] == [row.id]
@@ -113,7 +118,7 @@ async def test_a_master_whose_clock_was_ahead_hides_nothing(opened: Opener) -> N
     server = single()
     stores = await opened(server.url())
     ahead, row = a_session(1), a_session(2)
-    entry = ahead.ended("reuse", START).feed_entry()
+    entry = ahead.ended(EndReason.REUSE, START).feed_entry()
     with redis.Redis(port=server.port) as master:
         at = master.time()[0] * 1000 + 60_000
         stamp = {b"%d000" % at: entry_at_rest(entry)}
@@ -121,7 +126,7 @@ async def test_a_master_whose_clock_was_ahead_hides_nothing(opened: Opener) -> N
     cursor = (await stores.sessions.ended(None, START, FEED_PAGE)).cursor
     assert cursor.sequence < at
     await put(stores, row)
-    await stores.sessions.end(ById(row.id), "logout", an_event(), 1)
+    await stores.sessions.end(ById(row.id), EndReason.LOGOUT, an_event(), 1)
     feed = await stores.sessions.ended(cursor, START, FEED_PAGE)
     assert {entry.session_id for entry in feed.entries} == {ahead.id, row.id}
 
@@ -132,7 +137,7 @@ async def test_a_read_goes_no_further_than_where_it_began(opened: Opener) -> Non
     rows = [a_session(number * 64) for number in range(2)]
     await put(stores, *rows)
     for row in rows:
-        await stores.sessions.end(ById(row.id), "logout", an_event(), 1)
+        await stores.sessions.end(ById(row.id), EndReason.LOGOUT, an_event(), 1)
     page = (await stores.sessions.ended(None, START, 1)).cursor
     began = msgspec.structs.replace(page, sequence=page.sequence - 30_000)
     feed = await stores.sessions.ended(began, START, FEED_PAGE)
@@ -170,13 +175,22 @@ async def test_ending_by_steps_looks_at_nothing_twice(opened: Opener) -> None:
     rows = [a_session(number) for number in range(600)]
     await asyncio.gather(*(put(stores, row) for row in rows))
     costs: list[int] = []
-    which = ByClient(rows[0].client_id)
+    selector = ByClient(rows[0].client_id)
     with server.client() as operator:
         for _ in range(6):
             operator.config_resetstat()
-            ended = await stores.sessions.end(which, "all", an_event(), 100)
+            ended = await stores.sessions.end(
+                selector, EndReason.LOGOUT_EVERYWHERE, an_event(), 100
+            )
             assert len(ended) == 100
-            which = ByClient(which.client_id, max(entry.session_id for entry in ended))
+            selector = ByClient(
+                selector.client_id, max(entry.session_id for entry in ended)
+            )
             costs.append(operator.info("commandstats")["cmdstat_mget"]["calls"])
     assert costs == costs[:1] * 6
-    assert await stores.sessions.end(which, "all", an_event(), 100) == []
+    assert (
+        await stores.sessions.end(
+            selector, EndReason.LOGOUT_EVERYWHERE, an_event(), 100
+        )
+        == []
+    )

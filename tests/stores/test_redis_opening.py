@@ -14,6 +14,7 @@ from tests.server.test_https import certificate
 from tests.servers.proxy import Proxy
 from tests.servers.redis import Redis, cluster, single
 from tests.stores.on_redis import Opener, put
+from watchword.core.actor import EndReason
 from watchword.core.limits import SWEEP_AFTER
 from watchword.errors import SettingsError, StoreUnavailable, WatchwordError
 from watchword.ports.sessions import ById
@@ -139,7 +140,9 @@ async def test_tls_with_a_user_and_a_password(tls: int, opened: Opener) -> None:
     """The server's certificate is verified, its name too."""
     stores = await opened(f"rediss://ann:{PASSWORD}@127.0.0.1:{tls}")
     await put(stores, a_session())
-    ended = await stores.sessions.end(ById(a_session().id), "logout", an_event(), 1)
+    ended = await stores.sessions.end(
+        ById(a_session().id), EndReason.LOGOUT, an_event(), 1
+    )
     assert await fed(stores) == ended
     assert await stores.throttle.take([a_cost()], START) == 0
     assert await stores.backend.sweep(START + 100 * SWEEP_AFTER, 9) >= 3

@@ -16,6 +16,7 @@ from tests.stores.on_redis import (
     rotation,
     until,
 )
+from watchword.core.actor import EndReason
 from watchword.errors import StoreUnavailable
 from watchword.ports.audit import EventType
 from watchword.ports.sessions import ByAccount, ById
@@ -45,9 +46,9 @@ async def test_a_revocation_that_no_replica_has_is_not_acknowledged(
     stores = await opened(server.url("mine"), wait=(0, 1))
     mine, spent, other = a_session(1), a_session(2), a_session(3, account=2)
     await put(stores, mine, spent, other)
-    for which in (ById(mine.id), ByAccount(mine.account_id, spent.id)) * 2:
+    for selector in (ById(mine.id), ByAccount(mine.account_id, spent.id)) * 2:
         with pytest.raises(StoreUnavailable):
-            await stores.sessions.end(which, "logout", an_event(), 9)
+            await stores.sessions.end(selector, EndReason.LOGOUT, an_event(), 9)
     with pytest.raises(StoreUnavailable):
         await stores.sessions.swap([reuse(spent)])
     # Who presents it again is not told that it is over, nor given anything.
@@ -56,7 +57,12 @@ async def test_a_revocation_that_no_replica_has_is_not_acknowledged(
     assert await stores.sessions.swap(changes) == [False, True, False]
     monkeypatch.setattr(node, "WAITS_MS", STEPS)
     with following(server):
-        assert await stores.sessions.end(ById(mine.id), "again", an_event(), 9) == []
+        assert (
+            await stores.sessions.end(
+                ById(mine.id), EndReason.SIGNED_IN_AGAIN, an_event(), 9
+            )
+            == []
+        )
         await until(stores.sessions.load, [spent.id], answers=[reuse(spent).after])
     assert len(await events_of(stores, EventType.SESSION_REVOKED)) == 1
     assert len(await events_of(stores, EventType.TOKEN_REUSE)) == 1
@@ -76,7 +82,7 @@ async def test_a_revocation_that_was_lost_is_made_again(
     row, spent = a_session(1), a_session(2)
     await put(stores, row, spent)
     with pytest.raises(StoreUnavailable):
-        await stores.sessions.end(ById(row.id), "logout", an_event(), 1)
+        await stores.sessions.end(ById(row.id), EndReason.LOGOUT, an_event(), 1)
     with pytest.raises(StoreUnavailable):
         await stores.sessions.swap([reuse(spent)])
     with redis.Redis(port=server.port) as fate:
@@ -84,7 +90,9 @@ async def test_a_revocation_that_was_lost_is_made_again(
             fate.set(keys_of(stores).session(one.id), value_of(one))
     monkeypatch.setattr(node, "WAITS_MS", STEPS)
     with following(server):
-        ended = await stores.sessions.end(ById(row.id), "again", an_event(), 1)
+        ended = await stores.sessions.end(
+            ById(row.id), EndReason.SIGNED_IN_AGAIN, an_event(), 1
+        )
         assert [entry.session_id for entry in ended] == [row.id]
         await until(stores.sessions.swap, [reuse(spent)], answers=[True])
     assert await living(stores) == []

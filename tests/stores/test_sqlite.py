@@ -186,10 +186,16 @@ async def test_rotations_cost_no_room(path: Path) -> None:
 # a writer in the database
 
 
+def _ring(stores: Stores, clock: ManualClock, entropy: SeededEntropy) -> KeyRing:
+    return KeyRing(
+        keys=stores.keys, secrets=[SECRET], alg="ES256", clock=clock, entropy=entropy
+    )
+
+
 async def test_planted_signing_key_is_refused(stores: Stores, path: Path) -> None:
     """A key that somebody wrote into the file is neither used nor published."""
     clock, entropy = ManualClock(), SeededEntropy("keys")
-    ring = KeyRing(stores.keys, [SECRET], "ES256", clock, entropy)
+    ring = _ring(stores, clock, entropy)
     await ring.start()
     signing, published = ring.active.kid, ring.jwks
     mine = generate("ES256")
@@ -206,7 +212,7 @@ async def test_planted_signing_key_is_refused(stores: Stores, path: Path) -> Non
     assert (ring.active.kid, ring.jwks) == (signing, published)
     assert ring.public_key(mine.kid) is None
     with pytest.raises(KeyRingError, match=mine.kid):
-        await KeyRing(stores.keys, [SECRET], "ES256", clock, entropy).start()
+        await _ring(stores, clock, entropy).start()
 
 
 @pytest.mark.parametrize(
@@ -222,10 +228,10 @@ async def test_altered_signing_key_is_refused(
 ) -> None:
     """A sealed key is bound to its id and algorithm, and cannot stand for another."""
     clock, entropy = ManualClock(), SeededEntropy("keys")
-    await KeyRing(stores.keys, [SECRET], "ES256", clock, entropy).start()
+    await _ring(stores, clock, entropy).start()
     sql(path, f"UPDATE signing_keys SET {change}")
     with pytest.raises(KeyRingError, match="cannot be unsealed"):
-        await KeyRing(stores.keys, [SECRET], "ES256", clock, entropy).start()
+        await _ring(stores, clock, entropy).start()
 
 
 async def test_ids_have_16_bytes(stores: Stores) -> None:

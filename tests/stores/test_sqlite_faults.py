@@ -13,12 +13,13 @@ import apsw
 import pytest
 
 from tests.stores.on_file import opened, writing
+from watchword.core.actor import EndReason
 from watchword.core.limits import FEED_PAGE
 from watchword.errors import StoreUnavailable
 from watchword.ports import Stores
 from watchword.ports.sessions import ById, Change
 from watchword.stores.sql.files import load_statements
-from watchword.stores.sqlite import database
+from watchword.stores.sqlite import connection
 from watchword.testing.store_contract.examples import (
     a_session,
     an_event,
@@ -118,7 +119,7 @@ async def test_locked_database_is_told_and_passes(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Locked beyond the busy timeout: refused, nothing spent; then it works."""
-    monkeypatch.setattr(database, "BUSY_MS", 50)
+    monkeypatch.setattr(connection, "BUSY_MS", 50)
     stores = await opened(path)
     rows = [a_session(number) for number in range(20)]
     await put(stores, *rows)
@@ -128,7 +129,7 @@ async def test_locked_database_is_told_and_passes(
     other.execute("BEGIN IMMEDIATE")
     answers = await asyncio.gather(
         *(stores.sessions.swap([Change(row, rotated(row))]) for row in rows),
-        stores.sessions.end(ById(rows[0].id), "logout", an_event(), 1),
+        stores.sessions.end(ById(rows[0].id), EndReason.LOGOUT, an_event(), 1),
         return_exceptions=True,
     )
     assert {type(answer) for answer in answers} == {StoreUnavailable}
@@ -147,7 +148,7 @@ async def test_locked_at_the_start_is_told(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new database that another process holds is StoreUnavailable, then opens."""
-    monkeypatch.setattr(database, "BUSY_MS", 50)
+    monkeypatch.setattr(connection, "BUSY_MS", 50)
     path.parent.mkdir()
     other = apsw.Connection(str(path))
     other.pragma("journal_mode", "wal")

@@ -12,13 +12,15 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.stores.on_file import opened, sql
+from watchword.core.actor import EndReason
 from watchword.core.limits import CLIENT_GRACE
 from watchword.core.session import Session
 from watchword.errors import SchemaError, StoreUnavailable
 from watchword.ports.sessions import ById, Change
 from watchword.stores.sql import files as sql_files
 from watchword.stores.sql.files import Migration
-from watchword.stores.sqlite import database
+from watchword.stores.sqlite import migrations
+from watchword.stores.sqlite.connection import connect
 from watchword.testing.store_contract.examples import (
     a_session,
     an_event,
@@ -64,18 +66,18 @@ def test_migration_looks_again_under_the_lock(
 ) -> None:
     """Whoever finds a schema pending while another applies it does not do it again."""
     path.parent.mkdir()
-    really_pending = database.pending
+    really_pending = migrations.pending
     met: list[list[Migration]] = []
 
     def overtaken(connection: apsw.Connection) -> list[Migration]:
         found = really_pending(connection)
         if not met:
             met.append(found)
-            assert database.migrate(database.connect(path)) != []
+            assert migrations.migrate(connect(path)) != []
         return found
 
-    monkeypatch.setattr(database, "pending", overtaken)
-    assert database.migrate(database.connect(path)) == []
+    monkeypatch.setattr(migrations, "pending", overtaken)
+    assert migrations.migrate(connect(path)) == []
     assert met[0] != []
 
 
@@ -101,7 +103,7 @@ async def test_sessions_of_the_first_schema_go_on(
     path.parent.mkdir()
     first, *_ = sql_files.migrations("sqlite")
     monkeypatch.setattr(sql_files, "migrations", lambda store: [first])
-    database.migrate(database.connect(path))
+    migrations.migrate(connect(path))
     monkeypatch.undo()
     before, beside = a_session(1), a_session(2)
     signs_in(before)
@@ -112,7 +114,7 @@ async def test_sessions_of_the_first_schema_go_on(
     after = rotated(before)
     assert await stores.sessions.swap([Change(before, after)]) == [True]
     assert await living(stores) == [beside, after]
-    ended = await stores.sessions.end(ById(before.id), "logout", an_event(), 1)
+    ended = await stores.sessions.end(ById(before.id), EndReason.LOGOUT, an_event(), 1)
     assert [entry.session_id for entry in ended] == [before.id]
     await stores.backend.close()
 
@@ -133,7 +135,7 @@ async def test_clients_and_sessions_of_an_old_folder_go_on(
     path.parent.mkdir()
     known = sql_files.migrations("sqlite")
     monkeypatch.setattr(sql_files, "migrations", lambda store: known[:3])
-    database.migrate(database.connect(path))
+    migrations.migrate(connect(path))
     sql(path, OLD_CLIENT, ("before",))
     older = await opened(path)
     session = a_session(client_id="before", grace=0)

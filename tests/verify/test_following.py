@@ -19,7 +19,7 @@ ONE, TWO = "a" * 32, "b" * 32
 
 
 class Server:
-    """A server process: its own monotonic clock, and what it has in its journal."""
+    """A server process: its own monotonic clock, and what it has in its log."""
 
     def __init__(self, incarnation: str = ONE, now: int = 7 * HOUR) -> None:
         self.incarnation = incarnation

@@ -22,7 +22,7 @@ from watchword.keys.ring import KeyRing
 from watchword.keys.signing import SigningKey
 from watchword.keys.vault import derive
 from watchword.ports import Stores
-from watchword.revocation.revoked import RevocationTracker
+from watchword.revocation.tracker import RevocationTracker
 from watchword.sessions import Sessions
 from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
@@ -40,9 +40,15 @@ class Issuer:
 
     def __init__(self, stores: Stores, alg: Any) -> None:
         self.clock, entropy = ManualClock(), SeededEntropy(alg)
-        self.keys = KeyRing(stores.keys, [SECRET], alg, self.clock, entropy)
+        self.keys = KeyRing(
+            keys=stores.keys,
+            secrets=[SECRET],
+            alg=alg,
+            clock=self.clock,
+            entropy=entropy,
+        )
         self.revocations = RevocationTracker(
-            stores.sessions, self.clock, ManualClock(0)
+            sessions=stores.sessions, clock=self.clock, monotonic=ManualClock(0)
         )
         self.sessions = Sessions(
             background=Background(),

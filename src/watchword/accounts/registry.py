@@ -144,7 +144,7 @@ class Accounts:
         return not await self._accounts.list(limit=1)
 
     async def list(self, *, after: str = "", limit: int = 1000) -> list[Account]:
-        """At most `limit` accounts in order of name, beginning behind `after`."""
+        """At most `limit` accounts in order of name, following `after`."""
         return await self._accounts.list(after=after, limit=limit)
 
     async def set_password(

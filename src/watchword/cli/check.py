@@ -98,7 +98,11 @@ async def _open_store(settings: Settings) -> None:
         if revision and given is None:
             raise lacking_secret(settings)
         ring = KeyRing(
-            stores.keys, given or [], settings.signing_alg, system_clock, entropy
+            keys=stores.keys,
+            secrets=given or [],
+            alg=settings.signing_alg,
+            clock=system_clock,
+            entropy=entropy,
         )
         await ring.refresh()
     finally:

@@ -12,7 +12,7 @@ from base64 import urlsafe_b64encode
 from typing import Final
 
 from watchword.audit import AuditLimit
-from watchword.clients.rules import FIRST_PARTY, is_name
+from watchword.clients.rules import FIRST_PARTY, is_client_id
 from watchword.clocks import Clock, Entropy
 from watchword.core import limits
 from watchword.core.network import caller_of
@@ -64,14 +64,18 @@ class ClientAuthentication:
         now = self._clock()
         shown = None if secret is None else hash_of(secret)
         client, read_at = self._known.get(client_id, (None, 0))
-        if client is not None and abs(now - read_at) < _FRESH and _is(client, shown):
+        if (
+            client is not None
+            and abs(now - read_at) < _FRESH
+            and _matches(client, shown)
+        ):
             return client
         # A cached client never refuses: its secret may have been replaced just now, so
         # the store is asked.
         client = await self._load(client_id, now)
         # An unknown id is compared too, with a client that no secret fits, so that it
         # takes as long as a known one.
-        if _is(client or FIRST_PARTY, shown) and client is not None:
+        if _matches(client or FIRST_PARTY, shown) and client is not None:
             return client
         raise await self._failed(client_id, client, address, now)
 
@@ -81,7 +85,7 @@ class ClientAuthentication:
 
     async def _load(self, client_id: str, now: int) -> Client | None:
         self.forget(client_id)
-        plausible = is_name(client_id)
+        plausible = is_client_id(client_id)
         client = await self._clients.load(client_id) if plausible else None
         if client is not None:
             if len(self._known) >= _KEPT:
@@ -128,7 +132,7 @@ def hash_of(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
-def _is(client: Client, shown: bytes | None) -> bool:
+def _matches(client: Client, shown: bytes | None) -> bool:
     """Whether that client is enabled, and has the secret of this hash (None: none)."""
     hashed = client.secret_hash
     same = hmac.compare_digest(shown or _NO_HASH, hashed or _NO_HASH)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from watchword.clients.authentication import ClientAuthentication, hash_of, new_secret
-from watchword.clients.rules import FIRST_PARTY, GrantType, check, is_name
+from watchword.clients.rules import FIRST_PARTY, GrantType, check, is_client_id
 from watchword.clocks import Clock, Entropy
 from watchword.core import limits
 from watchword.core.actor import APP, By, EndReason
@@ -53,7 +53,7 @@ class Clients:
 
     async def add(
         self,
-        name: str,
+        client_id: str,
         *,
         confidential: bool,
         scope: Iterable[str] = (),
@@ -79,7 +79,7 @@ class Clients:
             grants = () if rights else tuple(given)
         secret = new_secret(self._entropy) if confidential else None
         client = Client(
-            id=name,
+            id=client_id,
             secret_hash=None if secret is None else hash_of(secret),
             created_at=self._clock(),
             scope=tuple(dict.fromkeys(scope)),
@@ -95,24 +95,26 @@ class Clients:
         event = Event(
             type=EventType.CLIENT_CREATED,
             at=client.created_at,
-            client_id=name,
+            client_id=client_id,
             address=by.address,
             detail=by.detail(confidential=confidential, rights=" ".join(rights)),
         )
         try:
             await self._clients.add(client, event)
         except NameTaken:
-            message = f"there is a client named {name!r} already"
+            message = f"there is a client named {client_id!r} already"
             raise NameTaken(message) from None
         return client, secret
 
-    async def get(self, name: str) -> Client:
+    async def get(self, client_id: str) -> Client:
         """The client of that id, also the built-in client. Raises NotFound."""
-        if name == FIRST_PARTY.id:
+        if client_id == FIRST_PARTY.id:
             return self._first_party
-        client = await self._clients.load(name) if is_name(name) else None
+        client = (
+            await self._clients.load(client_id) if is_client_id(client_id) else None
+        )
         if client is None:
-            message = f"there is no client named {name!r}"
+            message = f"there is no client named {client_id!r}"
             raise NotFound(message)
         return client
 
@@ -124,10 +126,10 @@ class Clients:
             return False
 
     async def list(self, *, after: str = "", limit: int = 1000) -> list[Client]:
-        """At most `limit` clients that were added, by id, beginning behind `after`."""
+        """At most `limit` clients that were added, by id, following `after`."""
         return await self._clients.list(after=after, limit=limit)
 
-    async def rotate_secret(self, name: str, *, by: By = APP) -> str:
+    async def rotate_secret(self, client_id: str, *, by: By = APP) -> str:
         """Make and return a new secret. The old one stops working within a second.
 
         Raises NotFound, and InvalidRequest for a public client.
@@ -136,16 +138,16 @@ class Clients:
 
         def change(client: Client) -> Client:
             if client.secret_hash is None:
-                message = f"{name} is a public client: it has no secret"
+                message = f"{client_id} is a public client: it has no secret"
                 raise InvalidRequest(message)
             return _changed(client, secret_hash=hash_of(secret))
 
-        await self._update(name, change, "secret", by)
+        await self._update(client_id, change, "secret", by)
         return secret
 
     async def update(
         self,
-        name: str,
+        client_id: str,
         *,
         grace: int | None = None,
         checks_dpop: bool | None = None,
@@ -157,41 +159,41 @@ class Clients:
         InvalidRequest.
         """
         given = {"grace": grace, "checks_dpop": checks_dpop}
-        wanted = {name: value for name, value in given.items() if value is not None}
+        wanted = {field: value for field, value in given.items() if value is not None}
         if not wanted:  # no change, so no event
-            return await self.get(name)
+            return await self.get(client_id)
 
         def change(client: Client) -> Client:
             after = _changed(client, **wanted)
             check(after)
             return after
 
-        return await self._update(name, change, " ".join(wanted), by)
+        return await self._update(client_id, change, " ".join(wanted), by)
 
-    async def disable(self, name: str, *, by: By = APP) -> int:
+    async def disable(self, client_id: str, *, by: By = APP) -> int:
         """Refuse the client from now on, end its sessions, and return how many.
 
         The client's own tokens work until they expire. Raises NotFound, and
         InvalidRequest for the built-in client.
         """
         await self._update(
-            name, lambda row: _changed(row, disabled=True), "disabled", by
+            client_id, lambda row: _changed(row, disabled=True), "disabled", by
         )
         return await self._sessions.revoke(
-            ByClient(name), EndReason.CLIENT_DISABLED, by=by
+            ByClient(client_id), EndReason.CLIENT_DISABLED, by=by
         )
 
-    async def enable(self, name: str, *, by: By = APP) -> None:
+    async def enable(self, client_id: str, *, by: By = APP) -> None:
         """Accept the client again. Its ended sessions stay ended.
 
         Raises NotFound, and InvalidRequest for the built-in client.
         """
         await self._update(
-            name, lambda row: _changed(row, disabled=False), "enabled", by
+            client_id, lambda row: _changed(row, disabled=False), "enabled", by
         )
 
     async def _update(
-        self, name: str, change: Callable[[Client], Client], what: str, by: By
+        self, client_id: str, change: Callable[[Client], Client], what: str, by: By
     ) -> Client:
         """Apply `change` to the row as it is at the moment of the write.
 
@@ -199,20 +201,20 @@ class Clients:
         Returns the new row. Raises NotFound, InvalidRequest, StoreUnavailable.
         """
         for _ in range(limits.SWAP_ATTEMPTS):
-            before = await self.get(name)
-            if name == FIRST_PARTY.id:
-                message = f"{name} is built in and cannot be changed"
+            before = await self.get(client_id)
+            if client_id == FIRST_PARTY.id:
+                message = f"{client_id} is built in and cannot be changed"
                 raise InvalidRequest(message)
             event = Event(
                 type=EventType.CLIENT_CHANGED,
                 at=self._clock(),
-                client_id=name,
+                client_id=client_id,
                 address=by.address,
                 detail=by.detail(change=what),
             )
             after = change(before)
             if await self._clients.swap(before, after, event):
-                self._authentication.forget(name)
+                self._authentication.forget(client_id)
                 return after
         raise StoreUnavailable
 

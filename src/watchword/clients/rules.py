@@ -47,7 +47,7 @@ _AUDIENCE: Final = re.compile(
 )
 
 
-def is_name(text: str) -> bool:
+def is_client_id(text: str) -> bool:
     """Whether a client may have that id."""
     return len(text) <= limits.CLIENT_ID_MAX and _ID.fullmatch(text) is not None
 
@@ -60,7 +60,7 @@ def check(client: Client) -> None:
 
 def _faults(client: Client) -> Iterator[str]:
     """What is wrong with a client that is to be made or changed, a sentence each."""
-    if not is_name(client.id):
+    if not is_client_id(client.id):
         yield (
             f"A client id is 1 to {limits.CLIENT_ID_MAX} letters, digits and . _ - "
             "(ASCII), and begins with a letter or digit."

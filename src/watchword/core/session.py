@@ -13,6 +13,7 @@ from typing import Final, Self
 import msgspec
 
 from watchword.core import limits
+from watchword.core.actor import EndReason
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,7 +223,7 @@ class Session(msgspec.Struct, frozen=True):
             address=address,
         )
 
-    def ended(self, reason: str, now: int) -> Session:
+    def ended(self, reason: EndReason, now: int) -> Session:
         """This session, revoked at `now` for that reason."""
         return msgspec.structs.replace(
             self, version=self.version + 1, revoked_at=now, revoked_reason=reason

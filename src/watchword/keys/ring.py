@@ -24,13 +24,13 @@ from watchword.keys.signing import Algorithm, SigningKey, generate
 from watchword.keys.vault import Vault
 from watchword.ports.audit import Event, EventType
 from watchword.ports.keys import KeyState, KeyStore, SealedKey
-from watchword.verify import PublicKey
+from watchword.tokens.jose import PublicKey
 
 _log = logging.getLogger("watchword.keys")
 
 
 class KeyChange(StrEnum):
-    """The `change` in the audit event `key_changed`."""
+    """The `change` in the audit event `signing_key_updated`."""
 
     CREATED = "created"
     ROTATED = "rotated"
@@ -46,13 +46,14 @@ class KeyRing:
 
     def __init__(
         self,
+        *,
         keys: KeyStore,
         secrets: Sequence[bytes],
         alg: Algorithm,
         clock: Clock,
         entropy: Entropy,
     ) -> None:
-        self._store = keys
+        self._keys = keys
         self._vault = Vault(secrets, entropy)
         self._alg = alg
         self._clock = clock
@@ -96,7 +97,7 @@ class KeyRing:
 
         Raises StoreUnavailable or KeyRingError; the ring in use then stays.
         """
-        revision, rows = await self._store.load()
+        revision, rows = await self._keys.load()
         if revision == self._revision:
             return
         found = [self._vault.open(row) for row in rows]
@@ -115,7 +116,7 @@ class KeyRing:
         the keys anew when it starts; both can still read them. A command that only
         reads passes `reseal=False`. Raises KeyRingError where a key cannot be unsealed.
         """
-        revision, rows = await self._store.load()
+        revision, rows = await self._keys.load()
         now = self._clock()
         if not rows:
             # No verifier can have cached a JWKS of a store without keys, so the first
@@ -129,7 +130,7 @@ class KeyRing:
             opened = [self._vault.open(row) for row in rows]
             if reseal and any(position for _, position in opened):
                 again = [
-                    self._vault.seal(key, KeyState(row.state), row.changed_at)
+                    self._vault.seal(key, row.state, row.changed_at)
                     for (key, _), row in zip(opened, rows, strict=True)
                 ]
                 await self._swap(revision, again, KeyChange.RESEALED, SYSTEM)
@@ -239,7 +240,7 @@ class KeyRing:
                 change=change, active=active, secret=self._vault.fingerprints[0]
             ),
         )
-        done = await self._store.swap(revision, keys, event)
+        done = await self._keys.swap(revision, keys, event)
         if done:
             _log.info("signing keys %s, active %s", change, active)
         await self.refresh()

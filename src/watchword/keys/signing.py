@@ -13,7 +13,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from watchword.core import base64url
 from watchword.core.access_token import TYPE, Claims
-from watchword.verify import PublicKey
+from watchword.tokens.jose import PublicKey
 
 Algorithm = Literal["ES256", "EdDSA", "RS256"]
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey

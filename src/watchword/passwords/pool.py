@@ -39,9 +39,9 @@ class FairPool:
 
     def __init__(self, workers: int, queue_limit: int) -> None:
         self._lock = threading.Lock()
-        self._waiting = _Waiting(queue_limit)
+        self._waiting = _FairQueue(queue_limit)
         self._closed = False
-        self._threads = ThreadPoolExecutor(workers, "watchword-hash", _give_way)
+        self._threads = ThreadPoolExecutor(workers, "watchword-hash", _lower_priority)
 
     def submit(self, address: str, work: Callable[[], T]) -> Future[T]:
         """Queue ``work`` and return the future of its result.
@@ -103,7 +103,7 @@ class _Job(Generic[T]):
             self.answer.set_exception(Overloaded(retry_after=1))
 
 
-class _Waiting:
+class _FairQueue:
     """The waiting jobs by address. The address served longest ago comes first."""
 
     def __init__(self, limit: int) -> None:
@@ -144,7 +144,7 @@ class _Waiting:
         return jobs
 
 
-def _give_way() -> None:
+def _lower_priority() -> None:
     # Only Linux has a niceness per thread. Elsewhere the id could be that of a process.
     if sys.platform == "linux":
         with suppress(OSError):

@@ -3,7 +3,7 @@
 Common to every verb: what it changes is durable before it returns; it happens whole or
 not at all; the audit event that comes with a change is written in the same step; a
 fault of the store raises StoreUnavailable, and then either nothing happened or the
-caller cannot know (a commit whose answer was lost), so every verb can be asked again.
+caller cannot know (the answer to a commit was lost), so every verb can be asked again.
 
 One file a port. `watchword.testing.store_contract` is these pages as a test suite.
 """

@@ -1,4 +1,4 @@
-"""The audit log: what happened, who did it, from where."""
+"""The audit log: what happened, by which actor, from where."""
 
 from __future__ import annotations
 

@@ -27,12 +27,12 @@ class KeyState(StrEnum):
 class SealedKey(msgspec.Struct, frozen=True):
     """A signing key at rest: the private key under AES-256-GCM.
 
-    `state` is the word of a `KeyState`. `changed_at` is when the key came into it.
+    `changed_at` is when the key came into its `state`.
     """
 
     kid: str
     alg: str
-    state: str
+    state: KeyState
     sealed: bytes
     changed_at: int
 

@@ -7,7 +7,10 @@ from typing import Protocol
 
 
 class ReplayCache(Protocol):
-    """Keys that may be used once: the `jti` of DPoP proofs (RFC 9449 §11.1)."""
+    """Keys that may be used once, such as DPoP proofs (RFC 9449 §11.1).
+
+    Processes also use them to agree which one sweeps.
+    """
 
     async def use_once(self, uses: Sequence[tuple[bytes, int]]) -> list[bool]:
         """For each key, whether this call is the first one of all callers to use it.

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from watchword.core.actor import EndReason
 from watchword.core.session import Alive, Ended, Session
 from watchword.ports.audit import Event
 
@@ -55,6 +56,21 @@ class ByClient(msgspec.Struct, frozen=True):
 
 
 Selector = ById | ByAccount | Before | ByClient
+
+
+def selects(selector: Selector, session: Session) -> bool:
+    """Whether the session is one of those meant, alive or not."""
+    if isinstance(selector, ById):
+        return session.id == selector.session_id
+    if session.id <= selector.after:
+        return False
+    match selector:
+        case ByAccount(account_id, but):
+            return session.account_id == account_id and session.id != but
+        case ByClient(client_id):
+            return session.client_id == client_id
+        case Before(instant):
+            return session.authenticated_at < instant
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -156,7 +172,7 @@ class SessionStore(Protocol):
         """
 
     async def end(
-        self, selector: Selector, reason: str, event: Event, limit: int
+        self, selector: Selector, reason: EndReason, event: Event, limit: int
     ) -> Sequence[Ended]:
         """Revoke up to `limit` live sessions at `event.at`; returns their feed entries.
 

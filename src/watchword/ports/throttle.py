@@ -1,4 +1,4 @@
-"""Counters of failed sign-ins."""
+"""Counters of failed attempts to authenticate, of users and of clients."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from watchword.core.throttle import Cost
 
 
 class Throttle(Protocol):
-    """Counters of failed sign-ins, by GCRA: one instant per key."""
+    """Counters of failed attempts, by GCRA: one instant per key."""
 
     async def take(self, costs: Sequence[Cost], now: int) -> int:
         """Count one attempt against every key and return 0; or count none.

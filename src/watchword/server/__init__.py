@@ -1,14 +1,30 @@
 """The HTTP surface: native JSON calls, health, keys, documentation.
 
-    starting   the sockets and the files for TLS, before anything is made
-    protocol   what a connection may send, and for how long
-    app        the layers a request passes, in order
-    operation  an endpoint as one declaration, which all else is made from
-    endpoints  a folder for each domain; a file calls the engine and answers
-    parsing    bytes to typed values, once
-    problems   the one map from errors to the wire
-    openapi    the document, made from the structs that parse
-    embedded   the endpoints that are served inside another application
+Processes and sockets:
+    starting, listening    the sockets and the files for TLS, before anything is made
+    serve, workers         one process, or several on the same sockets
+    connections            how many connections there may be, and which one gives way
+
+One connection:
+    handshakes             TLS handshakes under way
+    protocol, heads        what may be sent over it
+    read_buffer, outgoing  its buffer, and what is written to it
+    deadlines              how long it may take
+
+One request:
+    app, embedded          the layers that it passes, in order; the same inside an app
+    https, cors, edge      these layers
+    unread_bodies          inside an app: bodies that its server left unread
+    access_log             a line for each request
+    routing                the endpoint of its path
+    parsing                bytes to typed values, once
+    client_auth, token_auth, cookies   what it proves
+    responses, static_files, problems  the answers; the one map from errors to the wire
+
+Endpoints:
+    operation              an endpoint as one declaration, which all else is made from
+    endpoints              a folder for each domain; a file calls the engine and answers
+    openapi                the document, made from the structs that parse
 
 Knows HTTP and nothing of rotation; the engine knows nothing of HTTP.
 """

@@ -20,7 +20,7 @@ _LEAST: Final = 16
 class Connection(Protocol):
     """The method of a connection that `Connections` uses."""
 
-    def let_go(self) -> None:
+    def abort(self) -> None:
         """Close the connection at once: its client is not owed an answer."""
 
 
@@ -49,7 +49,7 @@ class Connections:
                 return False
             longest = next(iter(self._idle))
             self.closed(longest)
-            longest.let_go()
+            longest.abort()
         self._open.add(one)
         self._idle[one] = None
         return True

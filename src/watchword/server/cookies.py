@@ -100,10 +100,10 @@ def _origin_of(url: str) -> str:
     return f"{scheme}://{host.removesuffix(usual)}"
 
 
-def set_cookie(grant: TokenSet) -> str:
-    """`Set-Cookie` for the grant's refresh token, kept as long as it works."""
-    age = min(grant.refresh_expires_in, COOKIE_MAX_AGE // 1000)
-    return f"{COOKIE}={grant.refresh_token}; {_ATTRIBUTES}; Max-Age={age}"
+def set_cookie(tokens: TokenSet) -> str:
+    """`Set-Cookie` for the refresh token of these tokens, kept as long as it works."""
+    age = min(tokens.refresh_expires_in, COOKIE_MAX_AGE // 1000)
+    return f"{COOKIE}={tokens.refresh_token}; {_ATTRIBUTES}; Max-Age={age}"
 
 
 def drop_cookie() -> str:

@@ -117,7 +117,7 @@ class _Handshake(asyncio.BaseProtocol):
         if not self._complete:  # the task may not even have begun
             self._socket.close()
 
-    def let_go(self) -> None:
+    def abort(self) -> None:
         if self._task is not None:
             self._task.cancel()
 

@@ -58,17 +58,17 @@ FIELDS: Final = "watchword.fields"
 """The scope's key for its headers, and the same headers as `by_name` returns them."""
 
 # A request line: method, path and query as they came, version.
-Line = tuple[str, bytes, bytes, str]
+RequestLine = tuple[str, bytes, bytes, str]
 
 
-def request_line(head: bytes) -> Line:
+def request_line(head: bytes) -> RequestLine:
     """The parsed first line of a head. Raises Refused."""
     end = head.find(b"\n", 0, _USUAL) + 1
     # Most lines are the same, byte for byte, as an earlier one: short ones are cached.
     return _usual_line(head[:end]) if end else _line(head)
 
 
-def _line(head: bytes) -> Line:
+def _line(head: bytes) -> RequestLine:
     match = _LINE.match(head)
     if match is None:
         raise Refused(MALFORMED, "the request line is malformed")

@@ -96,7 +96,7 @@ class HttpsOnly:
             self._warned = True
             _log.warning(
                 "the proxy %s sent %s: until it sends the address of each client, "
-                "all who come through it share one limit of failed sign-ins",
+                "all callers behind it share one limit of failed sign-ins",
                 peer,
                 what,
             )

@@ -177,7 +177,7 @@ def respond(error: Exception, scope: Scope | None = None) -> ErrorResponse:
     scope = scope or {}
     engine = scope.get("state", {}).get("watchword")
     if engine is not None and isinstance(error, errors.StoreUnavailable):
-        engine.health.tell(error)
+        engine.health.log_fault(error)
     problem = problem_of(error)
     error_format = scope.get("error_format", ErrorFormat.PROBLEM)
     is_oauth = error_format is ErrorFormat.OAUTH

@@ -26,8 +26,8 @@ from watchword.server.deadlines import TimedProtocol
 from watchword.server.heads import (
     FIELDS,
     HEAD_MAX,
-    Line,
     Refused,
+    RequestLine,
     body_of,
     by_name,
     request_line,
@@ -41,7 +41,7 @@ from watchword.server.problems import (
     REQUEST_TIMEOUT,
     TOO_MANY,
 )
-from watchword.server.reading import READING
+from watchword.server.read_buffer import READ_BUFFER
 
 # If a request is answered before its body has come, this much of the rest is read so
 # that the connection can be kept: twice the largest legitimate body.
@@ -84,7 +84,7 @@ class BoundedProtocol(TimedProtocol):
         self._parsed_head = False
         self._keeps_alive = False
         self._headers: list[tuple[bytes, bytes]] = []
-        self._place = READING.place
+        self._buffer = READ_BUFFER.view
         self._held = b""
         self._searched = 0
         # Of the message that is being received: the bytes that were no body
@@ -124,7 +124,7 @@ class BoundedProtocol(TimedProtocol):
         # cycle, and all this is freed at once instead of by the garbage collector.
         self._parser = None
 
-    def let_go(self) -> None:
+    def abort(self) -> None:
         self._transport.abort()
 
     def shutdown(self) -> None:
@@ -148,13 +148,13 @@ class BoundedProtocol(TimedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         del sizehint
-        return self._place
+        return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._state == _OVER:
             return
         self._idle_until = None
-        data = self._place[:nbytes].tobytes()
+        data = self._buffer[:nbytes].tobytes()
         self._held = self._held + data if self._held else data
         self._proceed()
 
@@ -295,7 +295,7 @@ class BoundedProtocol(TimedProtocol):
 
     # Requests and answers
 
-    def _begin(self, line: Line) -> None:
+    def _begin(self, line: RequestLine) -> None:
         """Give the request to the application. Raises Refused."""
         method, raw_path, query, version = line
         headers, self._headers = self._headers, []

@@ -38,16 +38,16 @@ class Tokens(msgspec.Struct, frozen=True, rename="camel"):
     scope: str | msgspec.UnsetType = msgspec.UNSET
 
 
-def tokens_of(grant: TokenSet) -> Tokens:
+def tokens_of(tokens: TokenSet) -> Tokens:
     """The tokens for the client. In a cookie session without the refresh token."""
     return Tokens(
-        grant.access_token,
-        grant.expires_in,
-        msgspec.UNSET if grant.session.cookie else grant.refresh_token,
-        grant.refresh_expires_in,
-        as_text(grant.session.id),
-        "DPoP" if grant.bound else "Bearer",
-        " ".join(grant.scope) or msgspec.UNSET,
+        tokens.access_token,
+        tokens.expires_in,
+        msgspec.UNSET if tokens.session.cookie else tokens.refresh_token,
+        tokens.refresh_expires_in,
+        as_text(tokens.session.id),
+        "DPoP" if tokens.bound else "Bearer",
+        " ".join(tokens.scope) or msgspec.UNSET,
     )
 
 

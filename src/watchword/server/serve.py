@@ -37,7 +37,7 @@ COLLECT_OBJECTS: Final = 5_000
 def run(settings: Settings, listeners: list[socket.socket]) -> None:
     """Serve on these sockets until SIGTERM or SIGINT.
 
-    `bootstrap.prepare` must have been called before.
+    `first_start.prepare` must have been called before.
     """
     _log_to_standard_error()
     if settings.workers > 1:
@@ -89,7 +89,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         watchword = self.lifespan.state.get("watchword")
         if watchword is not None:  # None if the start has failed
-            watchword.feed.close()
+            watchword.revocation_log.close()
         await super().shutdown(sockets)
 
 

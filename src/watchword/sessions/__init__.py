@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from watchword.background import Background, waited
+from watchword.background import Background, wait_briefly
 from watchword.clocks import Clock, Entropy
 from watchword.core import limits
 from watchword.core.actor import APP, Actor, By, EndReason
@@ -42,7 +42,7 @@ from watchword.ports.sessions import (
     SessionPage,
     SessionStore,
 )
-from watchword.revocation.revoked import RevocationTracker
+from watchword.revocation.tracker import RevocationTracker
 from watchword.sessions.claims_hook import ClaimsHook, claims_from
 from watchword.sessions.issuing import TokenIssuer
 from watchword.sessions.refreshing import Refresher
@@ -68,7 +68,7 @@ class Sessions:
         claims_hook: ClaimsHook | None = None,
         proofs: Proofs | None = None,
     ) -> None:
-        self._store = sessions
+        self._sessions = sessions
         self._tokens = tokens
         self._revocations = revocations
         self._background = background
@@ -76,7 +76,9 @@ class Sessions:
         self._clock = clock
         self._entropy = entropy
         self._claims_hook = claims_hook
-        self._token_issuer = TokenIssuer(tokens, keys, policy, issuer, entropy)
+        self._token_issuer = TokenIssuer(
+            tokens=tokens, keys=keys, policy=policy, issuer=issuer, entropy=entropy
+        )
         self._refreshes = Refresher(
             sessions=sessions,
             audit=audit,
@@ -101,7 +103,7 @@ class Sessions:
         address: str = "",
         user_agent: str = "",
     ) -> TokenSet:
-        """A new session, with its first tokens, for a user who was authenticated.
+        """A new session, with its first tokens, for an authenticated user.
 
         `requested` is for the first access token only. Raises StoreUnavailable,
         Overloaded.
@@ -122,13 +124,13 @@ class Sessions:
             now=now,
         )
         extra = await claims_from(self._claims_hook, session)
-        grant = self._token_issuer.grant(session, secret, requested, extra, now)
+        issued = self._token_issuer.issue(session, secret, requested, extra, now)
         event = Event.about(
             EventType.SIGN_IN, session, address, now, **By(Actor.USER).detail()
         )
         async with self.taken_back_on_failure(session.id, address):
-            await self._store.create(session, event)
-        return grant
+            await self._sessions.create(session, event)
+        return issued
 
     @contextlib.asynccontextmanager
     async def taken_back_on_failure(
@@ -152,7 +154,7 @@ class Sessions:
                 lambda: self._take_back(session_id, address), "taking back a sign-in"
             )
             if isinstance(error, Exception):  # a cancelled request does not wait
-                await waited(tried)
+                await wait_briefly(tried)
             raise
 
     async def _take_back(self, session_id: bytes, address: str) -> None:
@@ -211,14 +213,14 @@ class Sessions:
     async def session_of(self, token: str) -> Session | None:
         """The session of a refresh token of any generation, spent or expired ones too.
 
-        None for a text that is not a token of this server, or whose session it does not
-        have.
+        None for a text that is not a token of this server, and for a token of a session
+        that the store does not have.
         """
         try:
             session_id, _, secret = self._tokens.read(token)
         except RefreshError:
             return None
-        (row,) = await self._store.load([session_id])
+        (row,) = await self._sessions.load([session_id])
         if row is None or not hmac.compare_digest(hash_of(secret), row.secret_hash):
             return None
         return row
@@ -239,17 +241,17 @@ class Sessions:
                 address=by.address,
                 detail=by.detail(reason=reason),
             )
-            ended = await self._store.end(selector, reason, event, limits.END_LIMIT)
+            ended = await self._sessions.end(selector, reason, event, limits.END_LIMIT)
             self._revocations.add(ended)
             count += len(ended)
             if len(ended) < limits.END_LIMIT:
-                await self._learn_of_others(selector, count)
+                await self._note_ended_elsewhere(selector, count)
                 return count
             if not isinstance(selector, ById):
                 last = max(entry.session_id for entry in ended)
                 selector = msgspec.structs.replace(selector, after=last)
 
-    async def _learn_of_others(self, selector: Selector, count: int) -> None:
+    async def _note_ended_elsewhere(self, selector: Selector, count: int) -> None:
         """Note the sessions that an earlier call, or another process, has ended.
 
         The caller is told that they have ended: this process must then refuse their
@@ -264,7 +266,7 @@ class Sessions:
 
     async def get(self, session_id: bytes) -> Session | None:
         """The session of that id, ended or not; None if there is none."""
-        (row,) = await self._store.load([session_id])
+        (row,) = await self._sessions.load([session_id])
         return row
 
     async def list_of_account(self, account_id: bytes) -> list[Session]:
@@ -286,7 +288,7 @@ class Sessions:
         end.
         """
         alive = Alive.at(self._clock(), self._policy)
-        return await self._store.list(
+        return await self._sessions.list(
             account_id, alive, after=after, limit=limit, look=limits.LIST_LOOK
         )
 
@@ -309,4 +311,4 @@ class Sessions:
 
     async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
         """Give the account's live sessions these roles, from their next refresh on."""
-        await self._store.assign_roles(account_id, roles)
+        await self._sessions.assign_roles(account_id, roles)

@@ -21,6 +21,7 @@ class TokenIssuer:
 
     def __init__(
         self,
+        *,
         tokens: RefreshTokens,
         keys: KeyRing,
         policy: Policy,
@@ -34,7 +35,7 @@ class TokenIssuer:
         self._entropy = entropy
         self._jtis: list[str] = []
 
-    def grant(
+    def issue(
         self,
         session: Session,
         secret: bytes,

@@ -42,7 +42,7 @@ from watchword.errors import (
 from watchword.ports.audit import AuditLog, Event, EventType
 from watchword.ports.batches import outcomes_of
 from watchword.ports.sessions import Change, SessionStore
-from watchword.revocation.revoked import RevocationTracker
+from watchword.revocation.tracker import RevocationTracker
 from watchword.sessions.claims_hook import NONE, ClaimsHook, claims_from
 from watchword.sessions.issuing import TokenIssuer
 from watchword.sessions.retries import Retries
@@ -185,7 +185,7 @@ class Refresher:
     async def _proved(
         self, attempts: Sequence[_Attempt], outcomes: list[_Outcome | Exception]
     ) -> list[int]:
-        """The places of the attempts whose proofs are good, or that have none.
+        """The places of the attempts with a good proof, or with none.
 
         Where a proof fails, its error is the outcome, and the session is not loaded.
         """
@@ -201,7 +201,7 @@ class Refresher:
     async def _swap(
         self, plans: Mapping[int, _Plan], outcomes: list[_Outcome | Exception]
     ) -> set[int]:
-        """Write the changes of the plans. Returns the places whose change was missed.
+        """Write the changes of the plans. Returns the places of missed changes.
 
         Their rows had changed meanwhile, or the store failed. That fault is their
         outcome, unless they are judged again in time.
@@ -251,7 +251,7 @@ class Refresher:
                 after = row.rotated(
                     generation, spent_with, presented.address, policy, now
                 )
-                grant = self._token_issuer.grant(
+                tokens = self._token_issuer.issue(
                     after, secret, requested, attempt.claims, now
                 )
                 event = None
@@ -264,7 +264,7 @@ class Refresher:
                         lost=presented.generation - row.generation,
                         **SYSTEM.detail(),
                     )
-                return _Plan(grant, Change(row, after, event))
+                return _Plan(tokens, Change(row, after, event))
             case End(reason):
                 return self._plan_end(attempt, row, reason, now)
             case Retry():
@@ -272,7 +272,7 @@ class Refresher:
             case Same():
                 pass
         return _Plan(
-            self._token_issuer.grant(row, secret, requested, attempt.claims, now)
+            self._token_issuer.issue(row, secret, requested, attempt.claims, now)
         )
 
     def _plan_end(

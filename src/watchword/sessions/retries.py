@@ -32,7 +32,7 @@ class _Seen(msgspec.Struct):
     """The retries of one session: when its rate has run down, and what was recorded."""
 
     runs_down: int | None = None
-    told: set[tuple[int, bool, bool]] = msgspec.field(default_factory=set)
+    recorded: set[tuple[int, bool, bool]] = msgspec.field(default_factory=set)
 
 
 class Retries:
@@ -57,13 +57,15 @@ class Retries:
         elsewhere = address != session.address
         # Recorded once per generation and kind, so that a client which repeats itself
         # every second does not cause an event every second.
-        this = (session.generation, late, elsewhere)
-        if this not in seen.told:
-            seen.told = {one for one in seen.told if one[0] == session.generation}
-            seen.told.add(this)
-            self._tell(session, address, now, late=late, elsewhere=elsewhere)
+        kind = (session.generation, late, elsewhere)
+        if kind not in seen.recorded:
+            seen.recorded = {
+                one for one in seen.recorded if one[0] == session.generation
+            }
+            seen.recorded.add(kind)
+            self._record(session, address, now, late=late, elsewhere=elsewhere)
 
-    def _tell(self, session: Session, address: str, now: int, **kind: bool) -> None:
+    def _record(self, session: Session, address: str, now: int, **kind: bool) -> None:
         event = Event.about(
             EventType.TOKEN_RETRY,
             session,

@@ -83,8 +83,8 @@ class SignIn:
         """A new session for the right name and password.
 
         `prove` checks whatever else the caller has to prove, and may raise. It is
-        called after the password has been checked, because it writes: only a person
-        who can sign in may cause a write. For `replaces` and `request` see `begin`.
+        called after the password has been checked, because it writes: only a caller
+        that can sign in may cause a write. For `replaces` and `request` see `begin`.
         Raises as `check_password` and `begin`.
         """
         address = request.get("address", "")

@@ -174,7 +174,7 @@ class Subjects:
             raise
         except Exception as error:
             _log.exception("the app's authenticate failed")
-            message = "Nobody can be signed in right now: try again shortly."
+            message = "No sign-in can be checked right now: try again shortly."
             raise StoreUnavailable(message) from error
         if known is None:
             raise InvalidCredentials

@@ -1,6 +1,11 @@
 """Where state lives: one folder or module a store, and the table of them.
 
 Stores keep the contract of `ports/`, do not know each other, and hold no rule.
+
+memory, sqlite, postgresql   stores for everything
+redis                        a store for sessions, beside one for everything else
+sql                          what both SQL stores share
+health                       whether the store of a process takes writes
 """
 
 from __future__ import annotations

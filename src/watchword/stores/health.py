@@ -36,7 +36,7 @@ class Health:
         self._monotonic = monotonic
         self._name = name
         self._once_per_minute = OncePerMinute()
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._tried_at: int | None = None
         self._fault: StoreUnavailable | None = None
 
@@ -48,7 +48,7 @@ class Health:
         at most one small row is written per WRITE_TRIED milliseconds.
         """
         await self._backend.check()
-        async with self._turn:
+        async with self._lock:
             here = self._monotonic()
             if self._tried_at is None or here - self._tried_at >= limits.WRITE_TRIED:
                 self._tried_at = here
@@ -68,7 +68,7 @@ class Health:
             return fault
         return None
 
-    def tell(self, fault: StoreUnavailable) -> None:
+    def log_fault(self, fault: StoreUnavailable) -> None:
         """Log why a caller was answered with 503, once a minute for each kind of cause.
 
         Logs the first line of what the store's library said, and not the details, which

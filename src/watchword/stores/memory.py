@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from watchword.clocks import Entropy
+from watchword.core.actor import EndReason
 from watchword.core.limits import AUDIT_RETENTION, SWEEP_AFTER
 from watchword.core.session import Alive, Ended, Session
 from watchword.core.throttle import Cost, give_back, take
@@ -21,15 +22,13 @@ from watchword.ports.audit import Event
 from watchword.ports.clients import Client
 from watchword.ports.keys import SealedKey
 from watchword.ports.sessions import (
-    ByAccount,
-    ByClient,
-    ById,
     Change,
     Cursor,
     FeedPage,
     Selector,
     SessionPage,
     page_of,
+    selects,
 )
 from watchword.stores.sql.files import Migration
 
@@ -44,7 +43,7 @@ async def open_stores(url: str, entropy: Entropy) -> Stores:
         clients=MemoryClients(memory),
         keys=MemoryKeys(memory),
         throttle=MemoryThrottle(memory),
-        once=MemoryOnce(memory),
+        once=MemoryReplayCache(memory),
         audit=MemoryAuditLog(memory),
         backend=MemoryBackend(memory),
     )
@@ -137,12 +136,12 @@ class MemorySessions:
         return page_of(found, onward, limit)
 
     async def end(
-        self, selector: Selector, reason: str, event: Event, limit: int
+        self, selector: Selector, reason: EndReason, event: Event, limit: int
     ) -> Sequence[Ended]:
         live = [row for row in self._memory.sessions.values() if row.revoked_at is None]
         entries = []
         live.sort(key=lambda row: row.id)
-        for row in [row for row in live if _is_meant(row, selector)][:limit]:
+        for row in [row for row in live if selects(selector, row)][:limit]:
             ended = row.ended(reason, event.at)
             self._memory.sessions[row.id] = ended
             entries.append(self._memory.feed_with(ended))
@@ -284,7 +283,7 @@ class MemoryThrottle:
                 )
 
 
-class MemoryOnce:
+class MemoryReplayCache:
     """Implements `ReplayCache`."""
 
     def __init__(self, memory: Memory) -> None:
@@ -360,15 +359,3 @@ class MemoryBackend:
 
     async def close(self) -> None:
         return
-
-
-def _is_meant(row: Session, selector: Selector) -> bool:
-    match selector:
-        case ById(session_id):
-            return row.id == session_id
-        case ByAccount(account_id, but, after):
-            mine = row.account_id == account_id and row.id != but
-            return mine and row.id > after
-        case ByClient(client_id, after):
-            return row.id > after and row.client_id == client_id
-    return row.id > selector.after and row.authenticated_at < selector.instant

@@ -1,6 +1,10 @@
 """The endpoints: a folder for each domain, and in it a file for each concern.
 
 A file has the function that answers, and its declaration as an `Operation`.
+
+session    the calls of the session layer
+oauth      what OAuth clients and resource servers call
+operation  health checks, documentation, files
 """
 
 from typing import Final

@@ -28,7 +28,7 @@ from watchword.stores.sql.once import SqlReplayCache
 # The share of the query timeout that the server may take for one statement. It ends a
 # little before the caller's time, so that a statement that waits for a lock is given up
 # at the server too.
-_SERVERS_PART: Final = 0.8
+_SERVER_SHARE: Final = 0.8
 
 
 async def open_stores(url: str, entropy: Entropy) -> Stores:
@@ -73,7 +73,7 @@ async def migrate(url: str, *, apply: bool) -> list[Migration]:
 
 
 def _servers(url: str) -> Servers:
-    return Servers(url, connections.QUERY_TIMEOUT * _SERVERS_PART)
+    return Servers(url, connections.QUERY_TIMEOUT * _SERVER_SHARE)
 
 
 async def _pending(connection: Connection) -> list[Migration]:

@@ -1,4 +1,4 @@
-"""How the audit log is followed: no event is missed whose transaction is still open."""
+"""How the audit log is followed: no event of an open transaction is missed."""
 
 from __future__ import annotations
 

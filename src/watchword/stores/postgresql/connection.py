@@ -86,13 +86,13 @@ class Connection:
         await self.raw.execute("COMMIT", timeout=self._checked())
         return result
 
-    def acquire(self, deadline: float) -> None:
+    def begin_use(self, deadline: float) -> None:
         """Note that a caller has the connection, and wants its answer by `deadline`."""
         self.deadline = deadline
         loop = asyncio.get_running_loop()
         self._silent = loop.call_later(SILENCE_MAX, self.raw.terminate)
 
-    def release(self) -> None:
+    def end_use(self) -> None:
         """Note that the caller has given the connection back to the pool."""
         if self._silent is not None:
             self._silent.cancel()
@@ -121,14 +121,14 @@ class Connection:
 class Servers:
     """The servers of a URL, which may name several. The one that takes writes is used.
 
-    The one that took writes last time is tried first. `patience` is how long (s) a
-    server may take for a statement, with its wait for locks. It is set on the
+    The one that took writes last time is tried first. `statement_timeout` is how long
+    (s) a server may take for a statement, with its wait for locks. It is set on the
     connection. Behind a pooler connections are shared with other programs, so there it
     has to be set for the role.
     """
 
-    def __init__(self, url: str, patience: float) -> None:
-        self._limit = f"{patience}s"
+    def __init__(self, url: str, statement_timeout: float) -> None:
+        self._statement_timeout = f"{statement_timeout}s"
         parts = urlsplit(url)
         user, at, hosts = parts.netloc.rpartition("@")
         self._urls = [
@@ -170,7 +170,7 @@ class Servers:
             async with asyncio.timeout(within):
                 pooled = await _is_pooled(raw)
                 if not pooled:
-                    await raw.fetch(SQL["bound"], self._limit)
+                    await raw.fetch(SQL["set_timeouts"], self._statement_timeout)
         except BaseException:
             raw.terminate()
             raise

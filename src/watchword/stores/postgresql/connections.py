@@ -1,7 +1,7 @@
 """How every verb asks the server: within a time limit, and again where that is safe.
 
-This module has what every group of verbs needs: to run statements, and to write with an
-audit record.
+This module has what every port needs: to run statements, and to write with an audit
+record.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Connections:
         task.add_done_callback(self._done)
         await asyncio.wait((task,), timeout=QUERY_TIMEOUT)
         if not task.done():
-            self._pool.drop_idle()
+            self._pool.close_idle()
             raise StoreUnavailable
         return task.result()
 
@@ -90,27 +90,27 @@ class Connections:
         pause = _PAUSE
         while True:
             try:
-                connection = await self._pool.take(deadline)
+                connection = await self._pool.acquire(deadline)
             except (*FAULTS, ConfigurationError) as error:
                 raise StoreUnavailable from error
             try:
                 result = await work(connection)
             except _AGAIN as error:
-                self._pool.give(connection)
+                self._pool.release(connection)
                 if self._now() + pause >= deadline:
                     raise StoreUnavailable from error
             except _HARMLESS as error:
-                self._pool.give(connection)
+                self._pool.release(connection)
                 raise StoreUnavailable from error
             except FAULTS as error:
-                self._pool.drop(connection)
-                self._pool.drop_idle()
+                self._pool.discard(connection)
+                self._pool.close_idle()
                 raise StoreUnavailable from error
             except BaseException:
-                self._pool.drop(connection)
+                self._pool.discard(connection)
                 raise
             else:
-                self._pool.give(connection)
+                self._pool.release(connection)
                 return result
             # A random part, so that the transactions do not meet again.
             await asyncio.sleep(pause * (1 + self._entropy(1)[0] / 256))
@@ -130,8 +130,8 @@ class Connections:
 
     async def write_one(self, name: str, values: Row, event: Event | None) -> bool:
         """Whether the statement wrote its row. If it did, the event is recorded too."""
-        told = NO_EVENT if event is None else event_row(event)
-        return bool(await self.query(name, *values, *told))
+        recorded = NO_EVENT if event is None else event_row(event)
+        return bool(await self.query(name, *values, *recorded))
 
     async def write_many(self, name: str, rows: Sequence[Row]) -> Rows:
         """Run the statement once with each of `rows`; all rows that it returns."""
@@ -145,6 +145,6 @@ class Connections:
             self._closed = True
             if self._working:
                 await asyncio.wait(self._working, timeout=QUERY_TIMEOUT)
-            self._pool.drop_busy()
+            self._pool.break_busy()
             await asyncio.gather(*self._working, return_exceptions=True)
             await self._pool.close()

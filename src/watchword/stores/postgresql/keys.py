@@ -10,7 +10,7 @@ from watchword.ports.audit import Event
 from watchword.ports.keys import SealedKey
 from watchword.stores.postgresql.connection import Connection
 from watchword.stores.postgresql.connections import Connections
-from watchword.stores.sql.rows import event_row
+from watchword.stores.sql.rows import event_row, key_of
 
 
 class PostgresqlKeys:
@@ -21,7 +21,7 @@ class PostgresqlKeys:
 
     async def load(self) -> tuple[int, list[SealedKey]]:
         rows = await self._database.query("keys")
-        keys = [SealedKey(*rest) for _, *rest in rows if rest[0] is not None]
+        keys = [key_of(key) for _, *key in rows if key[0] is not None]
         return rows[0][0], keys
 
     async def swap(

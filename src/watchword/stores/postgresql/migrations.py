@@ -28,7 +28,7 @@ async def migrate(raw: asyncpg.Connection) -> list[Migration]:
     # Read committed, whatever the default is: a read after the lock must see what the
     # process that had the lock before has committed.
     async with raw.transaction(isolation="read_committed"):
-        await raw.execute(SQL["unbound"])
+        await raw.execute(SQL["no_statement_timeout"])
         await raw.execute(SQL["lock_migrations"])
         await raw.execute(SQL["create_migrations"])
         applied = await pending(raw)

@@ -17,7 +17,7 @@ from watchword.stores.postgresql.connection import FAULTS, Connection, Servers
 SIZE: Final = 8
 # Seconds. Firewalls forget a silent connection after about five minutes.
 IDLE_MAX: Final = 120.0
-FAREWELL: Final = 2.0
+CLOSE_TIMEOUT: Final = 2.0
 
 
 class Pool:
@@ -26,64 +26,64 @@ class Pool:
     def __init__(self, servers: Servers, first: Connection) -> None:
         self._servers = servers
         self._now = asyncio.get_running_loop().time
-        self._room = asyncio.Semaphore(SIZE)
+        self._slots = asyncio.Semaphore(SIZE)
         self._idle: list[Connection] = [first]
         self._busy: set[Connection] = set()
-        self._leaving: set[asyncio.Task[None]] = set()
-        first.release()
+        self._closing: set[asyncio.Task[None]] = set()
+        first.end_use()
 
-    async def take(self, deadline: float) -> Connection:
+    async def acquire(self, deadline: float) -> Connection:
         """A connection for one caller, within `deadline` of the loop's clock.
 
         Waiting callers are served in turn. Raises one of `FAULTS`, or SettingsError.
         """
-        if self._room.locked():
+        if self._slots.locked():
             async with asyncio.timeout_at(deadline):
-                await self._room.acquire()
+                await self._slots.acquire()
         else:
-            await self._room.acquire()
+            await self._slots.acquire()
         try:
-            connection = self._warm() or await self._servers.connect(
+            connection = self._usable_idle() or await self._servers.connect(
                 deadline - self._now()
             )
         except BaseException:
-            self._room.release()
+            self._slots.release()
             raise
-        connection.acquire(deadline)
+        connection.begin_use(deadline)
         self._busy.add(connection)
         return connection
 
-    def give(self, connection: Connection) -> None:
+    def release(self, connection: Connection) -> None:
         """Take a connection back from its caller, for the next one."""
-        self._back(connection)
+        self._take_back(connection)
         self._idle.append(connection)
 
-    def drop(self, connection: Connection) -> None:
+    def discard(self, connection: Connection) -> None:
         """Take a connection back from its caller and close it."""
-        self._back(connection)
-        self._let_go(connection)
+        self._take_back(connection)
+        self._close_soon(connection)
 
-    def drop_idle(self) -> None:
+    def close_idle(self) -> None:
         """Close all idle connections."""
         while self._idle:
-            self._let_go(self._idle.pop())
+            self._close_soon(self._idle.pop())
 
-    def drop_busy(self) -> None:
+    def break_busy(self) -> None:
         """Break the connections in use, so that their callers get an error now."""
         for connection in self._busy:
             connection.raw.terminate()
 
     async def close(self) -> None:
         """Close all idle connections and wait until they are closed."""
-        self.drop_idle()
-        await asyncio.gather(*self._leaving)
+        self.close_idle()
+        await asyncio.gather(*self._closing)
 
-    def _back(self, connection: Connection) -> None:
-        connection.release()
+    def _take_back(self, connection: Connection) -> None:
+        connection.end_use()
         self._busy.discard(connection)
-        self._room.release()
+        self._slots.release()
 
-    def _warm(self) -> Connection | None:
+    def _usable_idle(self) -> Connection | None:
         while self._idle:
             connection = self._idle.pop()
             if (
@@ -91,17 +91,17 @@ class Pool:
                 and not connection.raw.is_closed()
             ):
                 return connection
-            self._let_go(connection)
+            self._close_soon(connection)
         return None
 
-    def _let_go(self, connection: Connection) -> None:
-        # In the background, because a server that hangs does not answer the farewell.
-        task = asyncio.create_task(_leave(connection))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+    def _close_soon(self, connection: Connection) -> None:
+        # In the background, because a server that hangs does not answer.
+        task = asyncio.create_task(_close(connection))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
 
-async def _leave(connection: Connection) -> None:
+async def _close(connection: Connection) -> None:
     with contextlib.suppress(*FAULTS):
-        await connection.raw.close(timeout=FAREWELL)
+        await connection.raw.close(timeout=CLOSE_TIMEOUT)
     connection.raw.terminate()

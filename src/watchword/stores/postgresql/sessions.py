@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Final
 
+from watchword.core.actor import EndReason
 from watchword.core.limits import SECOND
 from watchword.core.session import Ended, Session, known_until
 from watchword.ports.audit import Event
@@ -60,13 +61,13 @@ class PostgresqlSessions:
         if plain:
             name, rows = "swap_session", [swap_row(change) for change in changes]
         else:
-            name, rows = "swap_session_and_tell", [_told(change) for change in changes]
+            name, rows = "swap_session_and_record", [_full_row(one) for one in changes]
         rows.sort(key=_BY_ID)
         swapped = {row[0] for row in await self._database.write_many(name, rows)}
         return [change.before.id in swapped for change in changes]
 
     async def _end(
-        self, reason: str, event: Event, ids: Sequence[bytes]
+        self, reason: EndReason, event: Event, ids: Sequence[bytes]
     ) -> Sequence[Ended]:
         # Account and session of the event are taken from the row.
         kind, at, _, _, *rest = event_row(event)
@@ -82,15 +83,15 @@ class PostgresqlSessions:
     async def ended(self, after: Cursor | None, now: int, limit: int) -> FeedPage:
         asked = after or Cursor(b"", 0)
         place = _place(asked)
-        told = await self._database.query(
+        found = await self._database.query(
             "feed", asked.incarnation, asked.sequence, *place, limit
         )
-        incarnation, clock, newest = told[0][:3]
+        incarnation, clock, newest = found[0][:3]
         honoured = asked.incarnation == incarnation and asked.sequence <= clock
         reading = honoured and asked.within != b""
         # By the server's clock. Entries recorded after this are left for the next read.
         begun = asked.sequence if reading else clock
-        rows = [] if newest is None else told
+        rows = [] if newest is None else found
         entries = [Ended(*row[3:]) for row in rows]
         if len(rows) == limit:
             last = rows[-1][2].to_bytes(8) + rows[-1][3]
@@ -106,12 +107,12 @@ class PostgresqlSessions:
         return FeedPage(entries, Cursor(incarnation, sequence), now)
 
 
-def _told(change: Change) -> Row:
+def _full_row(change: Change) -> Row:
     """The values of a swap, followed by its feed entry and its event, if any."""
     after, event = change.after, change.event
     until = None if after.revoked_at is None else after.feed_entry().until
-    told = NO_EVENT if event is None else event_row(event)
-    return (*swap_row(change), until, *told)
+    recorded = NO_EVENT if event is None else event_row(event)
+    return (*swap_row(change), until, *recorded)
 
 
 def _place(cursor: Cursor) -> tuple[int, bytes]:

@@ -8,12 +8,12 @@ SELECT
     current_setting('synchronous_commit'),
     current_setting('server_encoding');
 
--- name: bound
+-- name: set_timeouts
 SELECT
     set_config('statement_timeout', $1, false),
     set_config('idle_in_transaction_session_timeout', $1, false);
 
--- name: unbound
+-- name: no_statement_timeout
 SET LOCAL statement_timeout = 0;
 
 -- name: has_migrations
@@ -66,7 +66,7 @@ UPDATE watchword.sessions SET
 WHERE id = $9 AND version = $10
 RETURNING id;
 
--- name: swap_session_and_tell
+-- name: swap_session_and_record
 WITH swapped AS (
     UPDATE watchword.sessions SET
         generation = $1, version = $2, retry_hash = $3, rotated_at = $4,

@@ -19,7 +19,7 @@ class PostgresqlThrottle:
 
     def __init__(self, database: Connections) -> None:
         self._database = database
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def take(self, costs: Sequence[Cost], now: int) -> int:
         keys = sorted((cost.key,) for cost in costs)
@@ -36,7 +36,7 @@ class PostgresqlThrottle:
                     raise asyncpg.SerializationError
             return wait
 
-        return await self._in_turn(work)
+        return await self._one_at_a_time(work)
 
     async def give_back(
         self, costs: Sequence[Cost], *, forget: str | None = None
@@ -58,13 +58,15 @@ class PostgresqlThrottle:
             if rows:
                 await connection.fetch_many("throttle_write", rows)
 
-        await self._in_turn(work)
+        await self._one_at_a_time(work)
 
-    async def _in_turn(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+    async def _one_at_a_time(
+        self, work: Callable[[Connection], Awaitable[Result]]
+    ) -> Result:
         # One call after the other. Otherwise each call that waits for the lock of one
         # name would hold a connection, until none was left for refreshes and the feed.
         try:
-            async with asyncio.timeout(connections.QUERY_TIMEOUT), self._turn:
+            async with asyncio.timeout(connections.QUERY_TIMEOUT), self._lock:
                 return await self._database.transaction(work)
         except TimeoutError as error:
             raise StoreUnavailable from error

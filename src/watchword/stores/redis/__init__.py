@@ -28,9 +28,9 @@ from watchword.stores.redis.index import Index
 from watchword.stores.redis.keys import Keys
 from watchword.stores.redis.node import Barrier, ConnectionLost, Node
 from watchword.stores.redis.once import RedisReplayCache
-from watchword.stores.redis.servers import Single
 from watchword.stores.redis.session_rows import SessionRows
 from watchword.stores.redis.sessions import RedisSessions
+from watchword.stores.redis.single import Single
 from watchword.stores.redis.throttle import RedisThrottle
 
 _log = logging.getLogger("watchword.stores")
@@ -50,12 +50,12 @@ async def open_stores(
     servers = Cluster(address) if address.cluster else Single(address)
     try:
         await servers.start()
-        told = [await _info(node) for node in servers.masters()]
-        barrier = _barrier(told, address, wait)
+        infos = [await _info(node) for node in servers.masters()]
+        barrier = _barrier(infos, address, wait)
         servers.wait_for(barrier)
         keys = Keys(address.prefix)
         feed = Feed(servers, keys, entropy)
-        await feed.life()
+        await feed.incarnation()
     except BaseException as error:
         await servers.close()
         if isinstance(error, StoreUnavailable):
@@ -94,20 +94,20 @@ async def _info(node: Node) -> dict[str, str]:
 
 
 def _barrier(
-    told: list[dict[str, str]], address: Address, wait: tuple[int, int]
+    infos: list[dict[str, str]], address: Address, wait: tuple[int, int]
 ) -> Barrier | None:
     """What a revocation waits for on these servers, or None for nothing.
 
     Raises SettingsError where the servers cannot be used as they are configured.
     """
     local, replicas = wait
-    oldest = min(_version(one) for one in told)
-    logged = all(one.get("aof_enabled") == "1" for one in told)
-    limited = [one for one in told if one.get("maxmemory", "0") != "0"]
+    oldest = min(_version(one) for one in infos)
+    logged = all(one.get("aof_enabled") == "1" for one in infos)
+    limited = [one for one in infos if one.get("maxmemory", "0") != "0"]
     faults = []
     if oldest < OLDEST:
         faults.append("the server is older than Redis 6.2")
-    if not address.cluster and told[0].get("cluster_enabled") == "1":
+    if not address.cluster and infos[0].get("cluster_enabled") == "1":
         faults.append("the server is part of a Cluster: write redis+cluster://")
     if any(one.get("maxmemory_policy") != "noeviction" for one in limited):
         faults.append(
@@ -132,9 +132,9 @@ def _barrier(
     return Barrier(local, replicas, by_disk)
 
 
-def _version(told: dict[str, str]) -> tuple[int, int]:
+def _version(info: dict[str, str]) -> tuple[int, int]:
     """The version of Redis; Valkey gives the one that it is compatible with."""
-    said = re.match(r"(\d+)\.(\d+)", told.get("redis_version", ""))
+    said = re.match(r"(\d+)\.(\d+)", info.get("redis_version", ""))
     return (0, 0) if said is None else (int(said[1]), int(said[2]))
 
 

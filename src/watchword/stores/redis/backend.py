@@ -33,7 +33,7 @@ class RedisBackend:
         self._records = records
 
     async def check(self) -> None:
-        await self._feed.life()
+        await self._feed.incarnation()
         await self._records.check()
 
     async def sweep(self, now: int, limit: int) -> int:

@@ -21,16 +21,16 @@ from watchword.stores.redis.servers import Servers
 class Cluster(Servers):
     """The masters of a Cluster and the slots of each."""
 
-    together = False
+    spans_slots = False
 
     def __init__(self, address: Address) -> None:
         super().__init__(address)
         self._by_slot: list[Node] = []
-        self._looking = asyncio.Lock()
-        self._looked = 0
+        self._discovering = asyncio.Lock()
+        self._discoveries = 0
 
     async def start(self) -> None:
-        fault = await self._look(())
+        fault = await self._discover(())
         if fault is not None:
             raise StoreUnavailable from fault
 
@@ -40,17 +40,17 @@ class Cluster(Servers):
     def node_of(self, slot: int) -> Node:
         return self._by_slot[slot]
 
-    def learn(self, slot: int, host: str, port: int) -> None:
+    def note_moved(self, slot: int, host: str, port: int) -> None:
         self._by_slot[slot] = self.node(host, port)
 
-    async def look_around(self, lost: Collection[Node]) -> None:
-        looked = self._looked
-        async with self._looking:
-            if looked == self._looked:  # no other task has looked in the meantime
-                await self._look(lost)
-                self._looked += 1
+    async def rediscover(self, lost: Collection[Node]) -> None:
+        known = self._discoveries
+        async with self._discovering:
+            if known == self._discoveries:  # no other task has done it meanwhile
+                await self._discover(lost)
+                self._discoveries += 1
 
-    async def _look(self, lost: Collection[Node]) -> Exception | None:
+    async def _discover(self, lost: Collection[Node]) -> Exception | None:
         """Ask one server after another which master has which slot.
 
         Returns None once one has answered, otherwise the last error.

@@ -33,11 +33,11 @@ class Feed:
 
     async def ended(self, after: Cursor | None, now: int, limit: int) -> FeedPage:
         asked = after or Cursor(b"", 0)
-        life, clock, entries = await self._read_feed(_places(asked), limit)
-        honoured = asked.incarnation == life and asked.sequence <= clock
+        incarnation, clock, entries = await self._read_feed(_places(asked), limit)
+        honoured = asked.incarnation == incarnation and asked.sequence <= clock
         if after is not None and not honoured:
             asked = Cursor(b"", 0)
-            life, clock, entries = await self._read_feed(_places(asked), limit)
+            incarnation, clock, entries = await self._read_feed(_places(asked), limit)
         # By the slowest server's clock. Entries written after this are left for the
         # next read.
         begun = asked.sequence if asked.within else clock
@@ -48,7 +48,7 @@ class Feed:
         found = [entry_of(entry.value) for entry in entries]
         if max(shares.values(), default=0) == _share(limit):
             within = b" ".join(reached)
-            return FeedPage(found, Cursor(life, begun, within), now, more=True)
+            return FeedPage(found, Cursor(incarnation, begun, within), now, more=True)
         # If the clocks of the servers agree, an entry that is written later gets a
         # place after the newest one. If they nearly agree, its place is within the
         # overlap. That also holds when a master with another clock takes over.
@@ -60,7 +60,7 @@ class Feed:
             sequence = min(begun, newest + OVERLAP if quiet else newest)
         else:  # no new entry: a cursor that was honoured stays good
             sequence = asked.sequence
-        return FeedPage(found, Cursor(life, sequence), now)
+        return FeedPage(found, Cursor(incarnation, sequence), now)
 
     async def _read_feed(
         self, places: Sequence[bytes], limit: int
@@ -72,24 +72,24 @@ class Feed:
             for slot in {self._servers.node_of(one): one for one in keys.slots}.values()
         ]
         reading = self._streams.reading(places, _share(limit))
-        life, *told = await self._servers.ask(
-            keys.request("GET", keys.life), *clocks, *reading
+        incarnation, *answers = await self._servers.ask(
+            keys.request("GET", keys.incarnation), *clocks, *reading
         )
-        life = life or await self.life()
-        times = [int(s) * 1000 + int(us) // 1000 for s, us in told[: len(clocks)]]
-        return life, min(times), self._streams.entries(told[len(clocks) :])
+        incarnation = incarnation or await self.incarnation()
+        times = [int(s) * 1000 + int(us) // 1000 for s, us in answers[: len(clocks)]]
+        return incarnation, min(times), self._streams.entries(answers[len(clocks) :])
 
-    async def life(self) -> bytes:
+    async def incarnation(self) -> bytes:
         """The store's incarnation. A new one is drawn where the store has none."""
-        name, request = self._keys.life, self._keys.request
-        (life,) = await self._servers.ask(request("GET", name))
-        if life is None:
+        name, request = self._keys.incarnation, self._keys.request
+        (incarnation,) = await self._servers.ask(request("GET", name))
+        if incarnation is None:
             await self._servers.ask(request("SET", name, self._entropy(8), "NX"))
-            (life,) = await self._servers.ask(request("GET", name))
-        if life is None:  # the server was emptied between the two commands
+            (incarnation,) = await self._servers.ask(request("GET", name))
+        if incarnation is None:  # the server was emptied between the two commands
             raise StoreUnavailable
-        whole: bytes = life
-        return whole
+        drawn: bytes = incarnation
+        return drawn
 
     async def sweep(self, now: int, limit: int) -> int:
         """Delete expired entries among the `limit` oldest ones; returns how many."""

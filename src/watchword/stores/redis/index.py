@@ -12,19 +12,19 @@ from typing import Final
 
 import msgspec
 
+from watchword.core.actor import EndReason
 from watchword.core.limits import SWEEP_LOOK
 from watchword.core.session import Alive, Ended, Session
 from watchword.errors import StoreUnavailable
 from watchword.ports.audit import Event
 from watchword.ports.sessions import (
-    Before,
     ByAccount,
-    ByClient,
     ById,
     Change,
     Selector,
     SessionPage,
     page_of,
+    selects,
 )
 from watchword.stores.redis.keys import BUCKETS, Keys, bucket_of
 from watchword.stores.redis.rows import version_of
@@ -67,7 +67,7 @@ class Index:
         return page_of(found, onward, limit)
 
     async def end(
-        self, selector: Selector, reason: str, event: Event, limit: int
+        self, selector: Selector, reason: EndReason, event: Event, limit: int
     ) -> Sequence[Ended]:
         def ended(row: Session) -> Change | None:
             if row.revoked_at is not None:
@@ -83,7 +83,7 @@ class Index:
         while onward is not None and len(done) < limit:
             ids, onward = await self._candidates(selector, onward)
             rows = await self._rows.load_all(ids)
-            meant = [row for row in rows if row and _is_meant(row, selector)]
+            meant = [row for row in rows if row and selects(selector, row)]
             over += [row.id for row in meant if row.revoked_at is not None]
             live = [row for row in meant if row.revoked_at is None]
             while live and len(done) < limit:
@@ -250,15 +250,3 @@ class Index:
         if named:
             await self._servers.ask(*named)
         return sum(await self._servers.ask(*deleting)) if deleting else 0
-
-
-def _is_meant(row: Session, selector: Selector) -> bool:
-    match selector:
-        case ById(session_id):
-            return row.id == session_id
-        case ByAccount(account_id, but):
-            return row.account_id == account_id and row.id != but
-        case ByClient(client_id):
-            return row.client_id == client_id
-        case Before(instant):
-            return row.authenticated_at < instant

@@ -6,7 +6,8 @@ PREFIX:{TAG}f        the feed of the bucket's sessions that ended
 PREFIX:{TAG}o        events on their way to the audit log
 PREFIX:{TAG}m        the mark: a revocation writes it to have a write to wait for
 PREFIX:a ACCOUNT     the ids of an account's sessions, in order
-PREFIX:throttle, PREFIX:once, PREFIX:life
+PREFIX:throttle, PREFIX:once
+PREFIX:life          the incarnation of the store
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Keys:
         self.mark: Final = [tag + b"m" for tag in tags]
         self.throttle: Final = start + b"throttle"
         self.once: Final = start + b"once"
-        self.life: Final = start + b"life"
+        self.incarnation: Final = start + b"life"
         self._sessions = [tag + b"s" for tag in tags]
         self._accounts = start + b"a"
 

@@ -78,10 +78,12 @@ class Node:
         self.port: Final = port
         self.barrier: Barrier | None = None
         self._address = address
-        self._places = asyncio.Semaphore(CONNECTIONS)
+        self._slots = asyncio.Semaphore(CONNECTIONS)
         self._idle: list[Any] = []
-        self._life = 0
-        self._waiting: Batcher[Sequence[Command], list[Reply]] = Batcher(self._waited)
+        self._generation = 0
+        self._waiting: Batcher[Sequence[Command], list[Reply]] = Batcher(
+            self._exchange_batch
+        )
         self._numbers = count()
 
     def named(self, host: str) -> str:
@@ -95,14 +97,14 @@ class Node:
     async def exchange(
         self, commands: Sequence[Command], wait_ms: int = 0
     ) -> list[Reply]:
-        """The answers, in order. Raises Lost.
+        """The answers, in order. Raises ConnectionLost.
 
         `wait_ms` is how long the commands may make the server wait.
         """
         sent = False
         try:
-            async with asyncio.timeout(ANSWER_TIMEOUT + wait_ms / 1000), self._places:
-                life, connection = self._life, await self._connected()
+            async with asyncio.timeout(ANSWER_TIMEOUT + wait_ms / 1000), self._slots:
+                generation, connection = self._generation, await self._connected()
                 sent = True
                 try:
                     packed = b"".join(map(pack_command, commands))
@@ -112,7 +114,7 @@ class Node:
                     # Answers that are still to come must not reach the next caller.
                     await connection.disconnect(nowait=True)
                     raise
-                if life == self._life:
+                if generation == self._generation:
                     self._idle.append(connection)
                 else:
                     await connection.disconnect(nowait=True)
@@ -125,11 +127,11 @@ class Node:
     async def exchange_safely(self, commands: Sequence[Command]) -> list[Reply]:
         """The answers, once the writes are where `barrier` wants them.
 
-        Raises Lost, or Overloaded, with nothing sent.
+        Raises ConnectionLost; Overloaded, with nothing sent.
         """
         return await self._waiting.submit(next(self._numbers).to_bytes(8), commands)
 
-    async def _waited(
+    async def _exchange_batch(
         self, shares: Sequence[Sequence[Command]]
     ) -> list[list[Reply] | Exception]:
         commands = [command for share in shares for command in share]
@@ -137,14 +139,14 @@ class Node:
         replies = await self.exchange([*commands, *barrier], sum(WAITS_MS))
         reached = replies[len(commands) :]
         is_safe = self.barrier is None or self.barrier.is_met(reached)
-        answers = iter(replies)
-        told = [[next(answers) for _ in share] for share in shares]
+        coming = iter(replies)
+        answers = [[next(coming) for _ in share] for share in shares]
         # A call with refused commands only has written nothing that could be lost.
         return [
             share
             if is_safe or all(isinstance(reply, Exception) for reply in share)
             else ConnectionLost(sent=True)
-            for share in told
+            for share in answers
         ]
 
     async def _connected(self) -> Any:  # noqa: ANN401 - untyped in redis-py
@@ -166,7 +168,7 @@ class Node:
 
     async def close_idle(self) -> None:
         """Close all connections. One that is in use is closed after its exchange."""
-        self._life += 1
+        self._generation += 1
         while self._idle:
             await self._idle.pop().disconnect(nowait=True)
 

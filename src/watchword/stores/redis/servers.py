@@ -65,7 +65,7 @@ class _Pending(msgspec.Struct):
 class Servers(ABC):
     """Requests to one server or to several: what both have in common."""
 
-    together: bool
+    spans_slots: bool
     """Whether one command may name keys of several slots."""
 
     def __init__(self, address: Address) -> None:
@@ -89,11 +89,11 @@ class Servers(ABC):
         """The server that has that slot."""
 
     @abstractmethod
-    def learn(self, slot: int, host: str, port: int) -> None:
+    def note_moved(self, slot: int, host: str, port: int) -> None:
         """Note which server has that slot now, as another server has said."""
 
     @abstractmethod
-    async def look_around(self, lost: Collection[Node]) -> None:
+    async def rediscover(self, lost: Collection[Node]) -> None:
         """Find the servers anew: those in `lost` are gone or no longer masters."""
 
     def wait_for(self, barrier: Barrier | None) -> None:
@@ -143,7 +143,7 @@ class Servers(ABC):
         for pause in PAUSES:
             if pause:
                 await asyncio.sleep(pause)
-            waiting = await self._turn(waiting, answers)
+            waiting = await self._send_each(waiting, answers)
             if not waiting:
                 return answers
             if loop.time() > deadline:
@@ -152,7 +152,7 @@ class Servers(ABC):
             answers[pending.place] = _unavailable(pending.error)
         return answers
 
-    async def _turn(
+    async def _send_each(
         self, waiting: Sequence[_Pending], answers: list[Any]
     ) -> list[_Pending]:
         """Send each request once; returns those that are to be sent again."""
@@ -164,12 +164,12 @@ class Servers(ABC):
             _run(share, node, durable=durable)
             for (node, durable), share in shares.items()
         ]
-        told = (
+        answered = (
             [await running[0]] if len(running) == 1 else await asyncio.gather(*running)
         )
         again: list[_Pending] = []
         gone: set[Node] = set()
-        for node, pending, reply in chain.from_iterable(told):
+        for node, pending, reply in chain.from_iterable(answered):
             if not isinstance(reply, Exception):
                 answers[pending.place] = reply
             elif _is_final(pending.request, reply):
@@ -179,13 +179,13 @@ class Servers(ABC):
                 if _is_read_only(reply):
                     # The server's name may lead to another server by now.
                     await node.close_idle()
-                if self._is_other(pending, reply, node):
+                if self._prepare_again(pending, reply, node):
                     gone.add(node)
         if gone:
-            await self.look_around(gone)
+            await self.rediscover(gone)
         return again
 
-    def _is_other(self, pending: _Pending, error: Exception, node: Node) -> bool:
+    def _prepare_again(self, pending: _Pending, error: Exception, node: Node) -> bool:
         """Prepare a failed request to be sent again.
 
         Returns whether the error shows that the server is gone or no longer a master.
@@ -193,7 +193,7 @@ class Servers(ABC):
         pending.to, pending.error = None, error
         match error:
             case MovedError():
-                self.learn(error.slot_id, node.named(error.host), error.port)
+                self.note_moved(error.slot_id, node.named(error.host), error.port)
             case AskError():
                 pending.to = self.node(node.named(error.host), error.port)
             case NoScriptError():
@@ -217,32 +217,6 @@ def _unavailable(cause: Exception | None) -> StoreUnavailable:
     error = StoreUnavailable()
     error.__cause__ = cause
     return error
-
-
-class Single(Servers):
-    """One server, which has all slots."""
-
-    together = True
-
-    def __init__(self, address: Address) -> None:
-        super().__init__(address)
-        self._only = self.node(*address.hosts[0])
-
-    async def start(self) -> None:
-        return
-
-    def masters(self) -> list[Node]:
-        return [self._only]
-
-    def node_of(self, slot: int) -> Node:
-        del slot
-        return self._only
-
-    def learn(self, slot: int, host: str, port: int) -> None:
-        """Does nothing: there is no other server."""
-
-    async def look_around(self, lost: Collection[Node]) -> None:
-        """Does nothing: there is no other server."""
 
 
 def is_unknown(error: BaseException | None) -> bool:
@@ -285,5 +259,7 @@ async def _run(
     except (ConnectionLost, Overloaded) as error:
         return [(node, pending, error) for pending in share]
     answered = zip(commands, replies, strict=True)
-    told = (reply for command, reply in answered if command is not _ASKING)
-    return [(node, pending, reply) for pending, reply in zip(share, told, strict=True)]
+    answers = (reply for command, reply in answered if command is not _ASKING)
+    return [
+        (node, pending, reply) for pending, reply in zip(share, answers, strict=True)
+    ]

@@ -29,7 +29,7 @@ from watchword.stores.redis.servers import Servers, is_unknown
 
 Outcome = TypeVar("Outcome")
 
-DOUBT: Final = 60.0
+UNCONFIRMED_MAX: Final = 60.0
 """Seconds for which no caller is told of a revocation that could still be lost.
 
 Less than FEED_LEEWAY, so that the revocation's entry in the feed also covers an access
@@ -50,8 +50,8 @@ class SessionRows:
         # Sessions that this process tried to revoke without a certain answer: each as
         # it was before, and when that was. The revocation was written or not; if it
         # was, it could still be lost.
-        self._unsure: dict[bytes, tuple[Session, float]] = {}
-        self._settling: asyncio.Future[Any] | None = None
+        self._unconfirmed: dict[bytes, tuple[Session, float]] = {}
+        self._confirming: asyncio.Future[Any] | None = None
 
     async def create(self, session: Session, event: Event) -> None:
         bucket, keys = bucket_of(session.id), self._keys
@@ -74,11 +74,11 @@ class SessionRows:
         # session with a revocation that is not safe yet is returned as it was before. A
         # `swap` of it then fails and its client is told to try again. The other
         # sessions of the batch need not wait.
-        before = self._unconfirmed(ids)
+        before = self._find_unconfirmed(ids)
         rows = await self._load_each(ids)
-        unsure = before | self._unconfirmed(ids)
-        if unsure:
-            rows = [unsure.get(one, row) for one, row in zip(ids, rows, strict=True)]
+        before |= self._find_unconfirmed(ids)
+        if before:
+            rows = [before.get(one, row) for one, row in zip(ids, rows, strict=True)]
         return _all_or_partly(rows)
 
     async def load_all(self, ids: Sequence[bytes]) -> list[Session | None]:
@@ -92,7 +92,7 @@ class SessionRows:
             return []
         names = [self._keys.session(identifier) for identifier in ids]
         slots = self._keys.slots
-        if self._servers.together:
+        if self._servers.spans_slots:
             reading = Request(slots[0], ("MGET", *names), repeatable=True)
             (values,) = await self._servers.ask(reading)
         else:
@@ -108,15 +108,15 @@ class SessionRows:
         ]
 
     async def swap(self, changes: Sequence[Change]) -> list[bool]:
-        unsure = self._unconfirmed([change.before.id for change in changes])
-        sure = [change for change in changes if change.before.id not in unsure]
-        swapped = iter(await self._swap_each(sure))
+        skipped = self._find_unconfirmed([change.before.id for change in changes])
+        wanted = [change for change in changes if change.before.id not in skipped]
+        swapped = iter(await self._swap_each(wanted))
         return _all_or_partly(
-            [change.before.id not in unsure and next(swapped) for change in changes]
+            [change.before.id not in skipped and next(swapped) for change in changes]
         )
 
     async def swap_all(self, changes: Sequence[Change]) -> list[bool]:
-        """See `swap`; also of those in doubt. Raises StoreUnavailable if any failed."""
+        """See `swap`; unconfirmed ones too. Raises StoreUnavailable if any failed."""
         return _all(await self._swap_each(changes))
 
     async def _swap_each(
@@ -126,22 +126,22 @@ class SessionRows:
         ending: list[int] = []
         for place, change in enumerate(changes):
             (plain if change.after.revoked_at is None else ending).append(place)
-        if self._servers.together:
+        if self._servers.spans_slots:
             shares = [share for share in (plain, ending) if share]
         else:
             shares = [[place] for place in plain + ending]
         requests = [self._swapping([changes[p] for p in share]) for share in shares]
         swapped: list[bool | StoreUnavailable] = [False] * len(changes)
         try:
-            told = await self._servers.ask_each(*requests)
+            answers = await self._servers.ask_each(*requests)
         except BaseException:  # cancelled
-            self._unconfirmed_until([changes[place].before for place in ending])
+            self._note_unconfirmed([changes[place].before for place in ending])
             raise
-        for share, done in zip(shares, told, strict=True):
+        for share, done in zip(shares, answers, strict=True):
             if isinstance(done, StoreUnavailable):
                 if is_unknown(done.__cause__):
                     ended = set(share).intersection(ending)
-                    self._unconfirmed_until([changes[place].before for place in ended])
+                    self._note_unconfirmed([changes[place].before for place in ended])
                 for place in share:
                     swapped[place] = done
                 continue
@@ -173,26 +173,27 @@ class SessionRows:
             keys.slots[bucket], names, (*values, *noted), durable=durable
         )
 
-    def _unconfirmed_until(self, rows: Iterable[Session]) -> None:
+    def _note_unconfirmed(self, rows: Iterable[Session]) -> None:
         if self.waits:
             now = asyncio.get_running_loop().time()
-            self._unsure.update((row.id, (row, now)) for row in rows)
+            self._unconfirmed.update((row.id, (row, now)) for row in rows)
 
-    def _unconfirmed(self, ids: Iterable[bytes]) -> dict[bytes, Session]:
-        """Those of the sessions with a revocation in doubt, as they were before it.
+    def _find_unconfirmed(self, ids: Iterable[bytes]) -> dict[bytes, Session]:
+        """Those of the sessions with an unconfirmed revocation, as they were before it.
 
-        Also starts a task that makes sure of these revocations, where none is running.
+        Also starts a task that confirms these revocations, where none is running.
         """
-        if not self._unsure:
+        if not self._unconfirmed:
             return {}
-        since = asyncio.get_running_loop().time() - DOUBT
-        self._unsure = {
-            one: (row, at) for one, (row, at) in self._unsure.items() if at > since
+        since = asyncio.get_running_loop().time() - UNCONFIRMED_MAX
+        self._unconfirmed = {
+            one: (row, at) for one, (row, at) in self._unconfirmed.items() if at > since
         }
-        found = {one: self._unsure[one][0] for one in ids if one in self._unsure}
-        if found and (self._settling is None or self._settling.done()):
-            settling = (self.assure([one]) for one in self._unsure)
-            self._settling = asyncio.gather(*settling, return_exceptions=True)
+        known = self._unconfirmed
+        found = {one: known[one][0] for one in ids if one in known}
+        if found and (self._confirming is None or self._confirming.done()):
+            confirming = (self.assure([one]) for one in self._unconfirmed)
+            self._confirming = asyncio.gather(*confirming, return_exceptions=True)
         return found
 
     async def assure(self, ids: Collection[bytes]) -> None:
@@ -216,7 +217,7 @@ class SessionRows:
         ]
         await self._servers.ask(*marks)
         for one in ids:
-            self._unsure.pop(one, None)
+            self._unconfirmed.pop(one, None)
 
 
 def _all(outcomes: list[Outcome | StoreUnavailable]) -> list[Outcome]:

@@ -38,7 +38,7 @@ class Streams:
 
     def reading(self, places: Sequence[bytes], limit: int) -> list[Request]:
         """The requests for entries after these places, `limit` from each stream."""
-        step = 1 if not self._servers.together else len(self._names)
+        step = len(self._names) if self._servers.spans_slots else 1
         return [
             Request(
                 self._keys.slots[one],

@@ -31,7 +31,7 @@ class RedisThrottle:
         self._keys = keys
         # Tasks of one process take turns. Otherwise each of them would mostly read
         # counters that another one is about to change.
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def take(self, costs: Sequence[Cost], now: int) -> int:
         wait = 0
@@ -71,7 +71,7 @@ class RedisThrottle:
         if not names:
             return
         try:
-            async with asyncio.timeout(ANSWER_TIMEOUT), self._turn:
+            async with asyncio.timeout(ANSWER_TIMEOUT), self._lock:
                 for _ in range(TRIES):
                     if await self._recounted(names, after):
                         return

@@ -12,6 +12,7 @@ from watchword.core.session import Session
 from watchword.ports.accounts import Account
 from watchword.ports.audit import Event, EventType
 from watchword.ports.clients import Client
+from watchword.ports.keys import KeyState, SealedKey
 from watchword.ports.sessions import Change
 
 Row = tuple[Any, ...]
@@ -124,6 +125,12 @@ def client_swap_row(before: Client, after: Client) -> Row:
         *(after.dpop, after.checks_dpop, after.grace, after.disabled),
         *(after.version, before.id, before.version),
     )
+
+
+def key_of(row: Iterable[Any]) -> SealedKey:
+    """The signing key in a row of all columns."""
+    kid, alg, state, sealed, changed_at = row
+    return SealedKey(kid, alg, KeyState(state), sealed, changed_at)
 
 
 def event_row(event: Event) -> Row:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from watchword.core.actor import EndReason
 from watchword.core.limits import END_LIMIT, SWEEP_LOOK
 from watchword.core.session import Alive, Ended
 from watchword.ports.audit import Event
@@ -22,7 +23,9 @@ from watchword.ports.sessions import (
 from watchword.stores.sql.database import Database
 from watchword.stores.sql.rows import AFTER_ALL, Row, session_of
 
-Ending: TypeAlias = Callable[[str, Event, Sequence[bytes]], Awaitable[Sequence[Ended]]]
+Ending: TypeAlias = Callable[
+    [EndReason, Event, Sequence[bytes]], Awaitable[Sequence[Ended]]
+]
 """Ends the live ones of these sessions, and returns their feed entries."""
 
 
@@ -75,7 +78,7 @@ class Stretches:
         return page_of(page, end if count == look else None, limit)
 
     async def end(
-        self, selector: Selector, reason: str, event: Event, limit: int
+        self, selector: Selector, reason: EndReason, event: Event, limit: int
     ) -> Sequence[Ended]:
         if isinstance(selector, ById):
             return await self._end_these(reason, event, [selector.session_id])

@@ -21,8 +21,9 @@ from watchword.stores.sql.audit import SqlAuditLog
 from watchword.stores.sql.clients import SqlClients
 from watchword.stores.sql.files import Migration, path_of
 from watchword.stores.sql.once import SqlReplayCache
-from watchword.stores.sqlite import database
+from watchword.stores.sqlite import migrations
 from watchword.stores.sqlite.backend import SqliteBackend
+from watchword.stores.sqlite.connection import connect
 from watchword.stores.sqlite.connections import Connections
 from watchword.stores.sqlite.keys import SqliteKeys
 from watchword.stores.sqlite.sessions import SqliteSessions
@@ -49,10 +50,10 @@ async def migrate(url: str, *, apply: bool) -> list[Migration]:
     """The pending schema files; with `apply` they are applied."""
     connection = None
     try:
-        connection = database.connect(path_of(url))
+        connection = connect(path_of(url))
         if apply:
-            return database.migrate(connection)
-        return database.pending(connection)
+            return migrations.migrate(connection)
+        return migrations.pending(connection)
     except apsw.Error as error:
         message = f"cannot migrate {path_of(url)}: {reason_of(error)}"
         raise StoreUnavailable(message) from error

@@ -15,7 +15,8 @@ from watchword.ports.audit import Event
 from watchword.reasons import reason_of
 from watchword.stores.sql.files import load_statements
 from watchword.stores.sql.rows import Row, event_row
-from watchword.stores.sqlite.database import connect, migrate
+from watchword.stores.sqlite.connection import connect
+from watchword.stores.sqlite.migrations import migrate
 from watchword.stores.sqlite.writer import Writer
 
 

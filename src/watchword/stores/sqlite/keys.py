@@ -10,6 +10,7 @@ import msgspec
 from watchword.errors import StoreUnavailable
 from watchword.ports.audit import Event
 from watchword.ports.keys import SealedKey
+from watchword.stores.sql.rows import key_of
 from watchword.stores.sqlite.connections import Connections
 
 
@@ -26,7 +27,7 @@ class SqliteKeys:
                 rows = self._file.read_now("keys")
         except apsw.Error as error:
             raise StoreUnavailable from error
-        return revision, [SealedKey(*row) for row in rows]
+        return revision, [key_of(row) for row in rows]
 
     async def swap(
         self, revision: int, keys: Sequence[SealedKey], event: Event

@@ -9,6 +9,7 @@ from typing import Final
 import apsw
 import msgspec
 
+from watchword.core.actor import EndReason
 from watchword.core.session import Ended, Session, known_until
 from watchword.errors import StoreUnavailable
 from watchword.ports.audit import Event
@@ -71,7 +72,7 @@ class SqliteSessions:
         return await self._writer.do(job, urgent=ending)
 
     async def _end(
-        self, reason: str, event: Event, ids: Sequence[bytes]
+        self, reason: EndReason, event: Event, ids: Sequence[bytes]
     ) -> Sequence[Ended]:
         values = [(event.at, reason, one) for one in ids]
 

@@ -20,7 +20,7 @@ Job = Callable[[Stores], Awaitable[Result]]
 
 # Seconds within which all threads must have opened the store, on a busy machine. Later
 # the test counts as hung.
-_PATIENCE: Final = 300
+_OPEN_TIMEOUT: Final = 300
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -105,7 +105,7 @@ def _in_thread(job: Job[Result], place: Place, start: threading.Barrier) -> Resu
     async def main() -> Result:
         stores = await place.open(threading.current_thread().name)
         try:
-            start.wait(_PATIENCE)
+            start.wait(_OPEN_TIMEOUT)
             return await job(stores)
         finally:
             await stores.backend.close()

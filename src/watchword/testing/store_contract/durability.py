@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 import pytest
 
+from watchword.core.actor import EndReason
 from watchword.core.limits import FEED_PAGE
 from watchword.core.session import Session
 from watchword.ports import Stores
@@ -32,10 +33,10 @@ from watchword.testing.store_contract.examples import (
     an_account,
     an_event,
     fed,
-    on_terms,
     put,
     rotated,
     sign_in,
+    with_options,
 )
 
 _CHURN: Final = f"import sys, {__name__} as it; it.churn(sys.argv[1])"
@@ -61,9 +62,9 @@ class DurabilityContract(OnAStore):
     async def test_everything_is_there_after_closing(self, place: Place) -> None:
         """A store that is opened again has every write, and its feed goes on."""
         stores = await place.open("first")
-        row, dead = on_terms(rotated(a_session(1))), a_session(2)
+        row, dead = with_options(rotated(a_session(1))), a_session(2)
         await put(stores, row, dead)
-        await stores.sessions.end(ById(dead.id), "logout", an_event(), 1)
+        await stores.sessions.end(ById(dead.id), EndReason.LOGOUT, an_event(), 1)
         cursor = (await stores.sessions.ended(None, START, FEED_PAGE)).cursor
         account, key = an_account(), a_key()
         await stores.accounts.add(account, an_event(EventType.ACCOUNT_CREATED))
@@ -78,7 +79,7 @@ class DurabilityContract(OnAStore):
         stores = await place.open("second")
         try:
             rows = await stores.sessions.load([row.id, dead.id])
-            assert rows == [row, dead.ended("logout", START)]
+            assert rows == [row, dead.ended(EndReason.LOGOUT, START)]
             assert await stores.accounts.by_name(account.name) == account
             assert await stores.clients.load(client.id) == client
             assert await stores.once.use_once([(b"key", START)]) == [False]
@@ -179,8 +180,8 @@ async def _chain(stores: Stores, number: int) -> None:
             row = after
             _tell(row)
         if turn % 2:
-            await stores.sessions.end(ById(row.id), "logout", an_event(), 1)
-            _tell(row.ended("logout", START))
+            await stores.sessions.end(ById(row.id), EndReason.LOGOUT, an_event(), 1)
+            _tell(row.ended(EndReason.LOGOUT, START))
 
 
 def _tell(row: Session) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
+from watchword.core.actor import EndReason
 from watchword.core.limits import FEED_PAGE, SECOND
 from watchword.core.session import Ended
 from watchword.ports import Stores
@@ -47,12 +48,14 @@ class Ends(OnAStore):
         }
         await put(stores, *rows.values())
 
-        async def end(which: Selector) -> set[bytes]:
-            ended = await stores.sessions.end(which, "test", an_event(), 10)
+        async def end(selector: Selector) -> set[bytes]:
+            ended = await stores.sessions.end(
+                selector, EndReason.LOGOUT, an_event(), 10
+            )
             return {entry.session_id for entry in ended}
 
         assert await end(ById(a_session(9).id)) == set()
-        assert await end(ByClient("nobody")) == set()
+        assert await end(ByClient("unknown")) == set()
         apps = {rows["app"].id, rows["app too"].id}
         assert await end(ByClient("mobile")) == apps
         assert await end(ByAccount(identifier(1), rows["kept"].id)) == {rows["mine"].id}
@@ -67,17 +70,19 @@ class Ends(OnAStore):
         await put(stores, *rows)
         at = START + 7
         event = an_event(at=at, reason="logout", by="user")
-        ended = await stores.sessions.end(ByAccount(identifier(1)), "logout", event, 10)
-        entries = [row.ended("logout", at).feed_entry() for row in rows]
+        ended = await stores.sessions.end(
+            ByAccount(identifier(1)), EndReason.LOGOUT, event, 10
+        )
+        entries = [row.ended(EndReason.LOGOUT, at).feed_entry() for row in rows]
         assert sorted(ended, key=_by_session) == entries
         assert await stores.sessions.load([row.id for row in rows]) == [
-            row.ended("logout", at) for row in rows
+            row.ended(EndReason.LOGOUT, at) for row in rows
         ]
         feed = await stores.sessions.ended(None, at, FEED_PAGE)
         assert sorted(feed.entries, key=_by_session) == entries
-        told = [event for _, event in await stores.audit.read(2, 10)]
+        recorded = [event for _, event in await stores.audit.read(2, 10)]
         replace = msgspec.structs.replace
-        assert sorted(told, key=lambda event: event.session_id or b"") == [
+        assert sorted(recorded, key=lambda event: event.session_id or b"") == [
             replace(event, session_id=row.id, account_id=row.account_id) for row in rows
         ]
 
@@ -87,11 +92,20 @@ class Ends(OnAStore):
         """Ending again changes nothing, returns nothing and records nothing."""
         row = a_session()
         await put(stores, row)
-        await stores.sessions.end(ById(row.id), "logout", an_event(at=START), 10)
-        for which in (ById(row.id), ByAccount(row.account_id)):
+        await stores.sessions.end(
+            ById(row.id), EndReason.LOGOUT, an_event(at=START), 10
+        )
+        for selector in (ById(row.id), ByAccount(row.account_id)):
             again = an_event(at=START + SECOND)
-            assert await stores.sessions.end(which, "again", again, 10) == []
-        assert await stores.sessions.load([row.id]) == [row.ended("logout", START)]
+            assert (
+                await stores.sessions.end(
+                    selector, EndReason.SIGNED_IN_AGAIN, again, 10
+                )
+                == []
+            )
+        assert await stores.sessions.load([row.id]) == [
+            row.ended(EndReason.LOGOUT, START)
+        ]
         assert await stores.audit.last() == 2
         assert len(await fed(stores)) == 1
 
@@ -101,25 +115,29 @@ class Ends(OnAStore):
         counts = []
         for _ in range(3):
             ended = await stores.sessions.end(
-                ByAccount(identifier(1)), "all", an_event(), 2
+                ByAccount(identifier(1)), EndReason.LOGOUT_EVERYWHERE, an_event(), 2
             )
             counts.append(len(ended))
         assert counts == [2, 2, 1]
         assert await _alive(stores) == set()
 
     @pytest.mark.parametrize(
-        "which", [Before(START + 1), ByClient("first-party")], ids=repr
+        "selector", [Before(START + 1), ByClient("first-party")], ids=repr
     )
     async def test_end_by_the_walk_goes_on_where_it_left_off(
-        self, stores: Stores, which: Before | ByClient
+        self, stores: Stores, selector: Before | ByClient
     ) -> None:
         """Steps over all sessions take the lowest ids first, and follow `after`."""
         rows = [a_session(number) for number in range(6)]
         await put(stores, *reversed(rows))
-        first = await stores.sessions.end(which, "all", an_event(), 2)
+        first = await stores.sessions.end(
+            selector, EndReason.LOGOUT_EVERYWHERE, an_event(), 2
+        )
         assert _ids(first) == {row.id for row in rows[:2]}
-        onward = msgspec.structs.replace(which, after=rows[2].id)
-        second = await stores.sessions.end(onward, "all", an_event(), 2)
+        onward = msgspec.structs.replace(selector, after=rows[2].id)
+        second = await stores.sessions.end(
+            onward, EndReason.LOGOUT_EVERYWHERE, an_event(), 2
+        )
         assert _ids(second) == {row.id for row in rows[3:5]}
         assert await _alive(stores) == {rows[2].id, rows[5].id}
 
@@ -129,7 +147,9 @@ class Ends(OnAStore):
             row = a_session(number, account=number)
             await put(stores, row)
             if move == "end":
-                await stores.sessions.end(ById(row.id), "logout", an_event(), 10)
+                await stores.sessions.end(
+                    ById(row.id), EndReason.LOGOUT, an_event(), 10
+                )
             else:
                 await stores.sessions.assign_roles(row.account_id, ("admin",))
             assert await stores.sessions.swap([Change(row, rotated(row))]) == [False]

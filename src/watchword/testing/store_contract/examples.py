@@ -24,17 +24,17 @@ from watchword.ports import Stores
 from watchword.ports.accounts import Account
 from watchword.ports.audit import Event, EventType
 from watchword.ports.clients import Client
-from watchword.ports.keys import SealedKey
+from watchword.ports.keys import KeyState, SealedKey
 from watchword.testing.fakes import START
 
-TERMS: Final = SessionOptions(
+OPTIONS: Final = SessionOptions(
     client_id="mobile",
     scope=("orders:read", "orders:write"),
     audience=("https://orders.example/", "https://stock.example/v2?x=1"),
     jkt="0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
     cookie=True,
 )
-"""The terms of a sign-in that uses every option."""
+"""What a sign-in asks for that uses every option."""
 
 
 async def living(
@@ -97,7 +97,7 @@ def a_session(
         account_id=identifier(account),
         client_id="first-party",
         secret_hash=hashlib.sha256(f"secret{number}".encode()).digest(),
-        retry_hash=hashlib.sha256(f"nobody{number}".encode()).digest(),
+        retry_hash=hashlib.sha256(f"no key {number}".encode()).digest(),
         generation=0,
         version=0,
         authenticated_at=now,
@@ -114,8 +114,8 @@ def a_session(
     return msgspec.structs.replace(session, **fields)
 
 
-def on_terms(session: Session, options: SessionOptions = TERMS) -> Session:
-    """That session as a sign-in on these terms makes it."""
+def with_options(session: Session, options: SessionOptions = OPTIONS) -> Session:
+    """That session as a sign-in with these options makes it."""
     fixed = {
         name: value
         for name, value in msgspec.structs.asdict(options).items()
@@ -179,7 +179,9 @@ def a_cost(key: str = "name:ada", *, burst: int = 3, interval: int = 60_000) -> 
     return Cost(key, burst, interval)
 
 
-def a_key(number: int = 1, state: str = "active", *, now: int = START) -> SealedKey:
+def a_key(
+    number: int = 1, state: KeyState = KeyState.ACTIVE, *, now: int = START
+) -> SealedKey:
     """A sealed signing key. Its content is no real key, because no test unseals it."""
     sealed = hashlib.shake_256(f"key{number}".encode()).digest(166)
     return SealedKey(f"kid-{number}", "ES256", state, sealed, now)

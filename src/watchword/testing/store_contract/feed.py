@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from watchword.core.actor import EndReason
 from watchword.core.limits import FEED_PAGE
 from watchword.core.session import Ended, Session
 from watchword.ports import Stores
@@ -22,7 +23,7 @@ from watchword.testing.store_contract.examples import a_session, an_event, put, 
 
 
 async def _end(stores: Stores, session: Session, at: int = START) -> None:
-    await stores.sessions.end(ById(session.id), "logout", an_event(at=at), 1)
+    await stores.sessions.end(ById(session.id), EndReason.LOGOUT, an_event(at=at), 1)
 
 
 def _ids(entries: Sequence[Ended]) -> set[bytes]:
@@ -49,7 +50,7 @@ class FeedOfTheEnded(OnAStore):
         first = await stores.sessions.ended(None, START, FEED_PAGE)
         assert _ids(first.entries) == {rows[0].id}
         await _end(stores, rows[1])
-        change = Change(rows[2], rows[2].ended("reuse", START))
+        change = Change(rows[2], rows[2].ended(EndReason.REUSE, START))
         await stores.sessions.swap([change])
         second = await stores.sessions.ended(first.cursor, START, FEED_PAGE)
         assert {rows[1].id, rows[2].id} <= _ids(second.entries)
@@ -123,7 +124,7 @@ class FeedOfTheEnded(OnAStore):
         for row in rows[:2]:
             await _end(stores, row)
         cursor = (await stores.sessions.ended(None, START, FEED_PAGE)).cursor
-        later = rows[0].ended("logout", START).feed_entry().until
+        later = rows[0].ended(EndReason.LOGOUT, START).feed_entry().until
         await sweep_up(stores, later)
         await _end(stores, rows[2], later)
         feed = await stores.sessions.ended(cursor, later, FEED_PAGE)
@@ -144,7 +145,8 @@ class FeedOfTheEnded(OnAStore):
                 nonlocal busy
                 halves = mine[::2], mine[1::2]
                 changes = [
-                    [Change(row, row.ended("reuse", START))] for row in halves[1]
+                    [Change(row, row.ended(EndReason.REUSE, START))]
+                    for row in halves[1]
                 ]
                 await asyncio.gather(
                     *(_end(stores, row) for row in halves[0]),

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from watchword.core.actor import EndReason
 from watchword.core.limits import HOUR, LIST_LOOK, SECOND
 from watchword.core.session import STRICT, Alive, Policy, Session
 from watchword.ports import Stores
@@ -61,7 +62,7 @@ class Lists(OnAStore):
             a_session(7, now=now, idle_expires_at=now + 1, expires_at=now + 1),
         ]
         await put(stores, *rows)
-        await stores.sessions.end(ById(rows[0].id), "logout", an_event(), 10)
+        await stores.sessions.end(ById(rows[0].id), EndReason.LOGOUT, an_event(), 10)
         alive = Alive.at(now, policy)
         assert [row for row in rows if now >= row.ends_at(policy)] == rows[1:5]
         for account_id in (identifier(1), None):

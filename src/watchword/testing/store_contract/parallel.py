@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from watchword.core.actor import EndReason
 from watchword.core.limits import FEED_PAGE
 from watchword.core.session import Session
 from watchword.errors import NameTaken
@@ -84,9 +85,9 @@ class Parallel(OnAStore):
 
         async def ender(stores: Stores) -> list[Session]:
             for row in rows[:12]:
-                await stores.sessions.end(ById(row.id), "logout", an_event(), 1)
+                await stores.sessions.end(ById(row.id), EndReason.LOGOUT, an_event(), 1)
             while await stores.sessions.end(
-                ByAccount(identifier(1)), "all", an_event(), 5
+                ByAccount(identifier(1)), EndReason.LOGOUT_EVERYWHERE, an_event(), 5
             ):
                 pass
             return []

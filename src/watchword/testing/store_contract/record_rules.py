@@ -12,10 +12,11 @@ from watchword.ports import Stores
 from watchword.ports.accounts import Account
 from watchword.ports.audit import EventType
 from watchword.ports.clients import Client
+from watchword.ports.keys import KeyState
 from watchword.testing.store_contract.backend import Place
 from watchword.testing.store_contract.differential import Pair
 from watchword.testing.store_contract.examples import (
-    TERMS,
+    OPTIONS,
     a_client,
     a_cost,
     a_key,
@@ -117,8 +118,8 @@ class RecordRules(Pair):
         before = self.clients[number % len(self.clients)]
         after = msgspec.structs.replace(
             before,
-            scope=TERMS.scope if full else (),
-            audience=TERMS.audience if full else (),
+            scope=OPTIONS.scope if full else (),
+            audience=OPTIONS.audience if full else (),
             access_ttl=limits.MINUTE if full else None,
             dpop=full,
             checks_dpop=full,
@@ -154,7 +155,7 @@ class RecordRules(Pair):
     def swap_keys(self, stale: bool, size: int) -> None:  # noqa: FBT001
         """A change of the key ring, of the revision that was read or of a stale one."""
         revision, _ = self.same(lambda stores: stores.keys.load())
-        keys = [a_key(n, "retired", now=self.clock() + n) for n in range(size)]
+        keys = [a_key(n, KeyState.RETIRED, now=self.clock() + n) for n in range(size)]
         event = an_event(EventType.KEY_CHANGED, at=self.clock())
         expected = revision - 1 if stale else revision
         self.same(lambda stores: stores.keys.swap(expected, keys, event))

@@ -18,10 +18,11 @@ from watchword.errors import NameTaken
 from watchword.ports import Stores
 from watchword.ports.audit import Event, EventType
 from watchword.ports.clients import Client
+from watchword.ports.keys import KeyState
 from watchword.testing.fakes import START
 from watchword.testing.store_contract.backend import OnAStore
 from watchword.testing.store_contract.examples import (
-    TERMS,
+    OPTIONS,
     a_client,
     a_cost,
     a_key,
@@ -36,8 +37,8 @@ _CHANGED = an_event(EventType.ACCOUNT_CHANGED)
 _CLIENT_CREATED = an_event(EventType.CLIENT_CREATED)
 _CLIENT_CHANGED = an_event(EventType.CLIENT_CHANGED)
 _FULL: dict[str, Any] = {
-    "scope": TERMS.scope,
-    "audience": TERMS.audience,
+    "scope": OPTIONS.scope,
+    "audience": OPTIONS.audience,
     "access_ttl": 300_000,
     "grants": ("refresh_token", "client_credentials"),
     "rights": ("introspect", "feed"),
@@ -59,7 +60,7 @@ class Records(OnAStore):
             await stores.accounts.add(row, _CREATED)
             assert await stores.accounts.by_name(row.name) == row
             assert await stores.accounts.by_id(row.id) == row
-        assert await stores.accounts.by_name("nobody") is None
+        assert await stores.accounts.by_name("unknown") is None
         assert await stores.accounts.by_id(an_account("", 9).id) is None
         assert await stores.audit.read(0, 10) == [(1, _CREATED), (2, _CREATED)]
 
@@ -132,7 +133,7 @@ class Records(OnAStore):
             # Compared as JSON too: there 1 differs from true.
             assert found == row
             assert msgspec.json.encode(found) == msgspec.json.encode(row)
-        assert await stores.clients.load("nobody") is None
+        assert await stores.clients.load("unknown") is None
         recorded = [event for _, event in await stores.audit.read(0, 10)]
         assert recorded == [_CLIENT_CREATED] * 2
 
@@ -237,14 +238,14 @@ class Records(OnAStore):
         """A ring of another revision is not written; a new store has revision 0."""
         event = an_event(EventType.KEY_CHANGED)
         assert await stores.keys.load() == (0, [])
-        first = [a_key(1, "active"), a_key(2, "next", now=START + 1)]
+        first = [a_key(1, KeyState.ACTIVE), a_key(2, KeyState.NEXT, now=START + 1)]
         assert await stores.keys.swap(0, first, event)
         assert await stores.keys.load() == (1, first)
         assert not await stores.keys.swap(0, [a_key(3)], event)
         assert not await stores.keys.swap(2, [a_key(3)], event)
         assert await stores.keys.load() == (1, first)
         assert await stores.audit.last() == 1
-        second = [a_key(1, "retired"), a_key(2, "active", now=START + 2)]
+        second = [a_key(1, KeyState.RETIRED), a_key(2, KeyState.ACTIVE, now=START + 2)]
         assert await stores.keys.swap(1, second, event)
         assert await stores.keys.load() == (2, second)
 

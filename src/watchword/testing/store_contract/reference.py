@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 )
 
 from watchword.core import limits
+from watchword.core.actor import EndReason
 from watchword.core.limits import FEED_PAGE
 from watchword.core.session import STRICT, Alive, Ended, Session
 from watchword.ports import Stores
@@ -40,15 +41,15 @@ from watchword.ports.sessions import (
 )
 from watchword.testing.store_contract.backend import Backend, Place
 from watchword.testing.store_contract.examples import (
-    TERMS,
+    OPTIONS,
     a_session,
     an_event,
     fed,
     identifier,
     living,
-    on_terms,
     rotated,
     sign_in,
+    with_options,
 )
 from watchword.testing.store_contract.record_rules import RecordRules
 
@@ -97,7 +98,7 @@ class Histories(RecordRules):
         super().__init__(place)
         self.sessions: list[Session] = []  # every version of every row so far
         self.cursors: list[Cursor | None] = [None, None]
-        self.learnt: list[set[Ended]] = [set(), set()]
+        self.known: list[set[Ended]] = [set(), set()]
 
     def pick(self, number: int, *, newest: bool) -> Session:
         """One of the versions so far; with `newest`, the row as it is now."""
@@ -115,7 +116,7 @@ class Histories(RecordRules):
         number = len(self.sessions)
         session = a_session(number, account=account, now=self.clock())
         if not plain:
-            session = on_terms(session)
+            session = with_options(session)
         self.same(lambda stores: stores.sessions.create(session, sign_in(session)))
         self.sessions.append(session)
 
@@ -135,22 +136,22 @@ class Histories(RecordRules):
             after = rotated(row, now=self.clock())
             event = None
             if ending:
-                after = row.ended("reuse", self.clock())
+                after = row.ended(EndReason.REUSE, self.clock())
                 event = an_event(EventType.TOKEN_REUSE, of=row, at=self.clock())
             changes.append(Change(row, after, event))
         done = self.same(lambda stores: stores.sessions.swap(changes))
         written = [c.after for c, hit in zip(changes, done, strict=True) if hit]
         self.sessions.extend(written)
 
-    def end(self, which: Selector) -> None:
+    def end(self, selector: Selector) -> None:
         """End sessions in steps of two; the engine does it in steps of 500."""
 
         async def all_of_it(stores: Stores) -> set[Ended]:
             ended: list[Ended] = []
-            rest = which
+            rest = selector
             while True:
                 event = an_event(at=self.clock(), reason="end")
-                step = await stores.sessions.end(rest, "end", event, 2)
+                step = await stores.sessions.end(rest, EndReason.LOGOUT, event, 2)
                 ended += step
                 if isinstance(rest, Before | ByClient) and step:
                     last = max(entry.session_id for entry in step)
@@ -184,7 +185,7 @@ class Histories(RecordRules):
         """End the sessions from before an instant, as after a restored backup."""
         self.end(Before(self.clock() - ago))
 
-    @rule(client_id=st.sampled_from(["first-party", TERMS.client_id]))
+    @rule(client_id=st.sampled_from(["first-party", OPTIONS.client_id]))
     def end_of_client(self, client_id: str) -> None:
         """End a client's sessions, as after it was disabled."""
         self.end(ByClient(client_id))
@@ -217,8 +218,8 @@ class Histories(RecordRules):
             )
             feed = self.runner.run(_awaited(reading))
             self.cursors[place] = feed.cursor
-            self.learnt[place] |= set(feed.entries)
-        assert self.learnt[0] == self.learnt[1]
+            self.known[place] |= set(feed.entries)
+        assert self.known[0] == self.known[1]
 
     @precondition(lambda self: self.sessions)
     @rule(number=_picks, limit=st.integers(1, 3))

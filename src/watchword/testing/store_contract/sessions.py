@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from watchword.core.actor import EndReason
 from watchword.ports import Stores
 from watchword.ports.audit import EventType
 from watchword.ports.sessions import ById, Change
@@ -19,10 +20,10 @@ from watchword.testing.store_contract.examples import (
     an_event,
     fed,
     identifier,
-    on_terms,
     put,
     rotated,
     sign_in,
+    with_options,
 )
 
 
@@ -43,7 +44,7 @@ class Sessions(OnAStore):
             version=2**40,
             grace=10_000,
         )
-        asked = on_terms(a_session(3))
+        asked = with_options(a_session(3))
         await put(stores, plain, odd, asked)
         written = [plain, odd, asked]
         loaded = await stores.sessions.load([row.id for row in written])
@@ -70,7 +71,7 @@ class Sessions(OnAStore):
         self, stores: Stores
     ) -> None:
         """True means that the row is `after` and that its event is recorded."""
-        before = on_terms(a_session())
+        before = with_options(a_session())
         await put(stores, before)
         after = rotated(before)
         event = an_event(EventType.TOKEN_REWOUND, of=before, by=2)
@@ -90,7 +91,7 @@ class Sessions(OnAStore):
         """A session revoked by a swap, its feed entry and its event come together."""
         before = a_session()
         await put(stores, before)
-        after = before.ended("reuse", START + 5)
+        after = before.ended(EndReason.REUSE, START + 5)
         event = an_event(EventType.TOKEN_REUSE, of=before)
         assert await stores.sessions.swap([Change(before, after, event)]) == [True]
         assert await stores.sessions.load([before.id]) == [after]
@@ -110,7 +111,7 @@ class Sessions(OnAStore):
             Change(a_session(9), rotated(a_session(9)), event),
         ]
         assert await stores.sessions.swap(late) == [False, False]
-        revoking = Change(first, first.ended("reuse", START), event)
+        revoking = Change(first, first.ended(EndReason.REUSE, START), event)
         assert await stores.sessions.swap([revoking]) == [False]
         assert await stores.sessions.load([first.id]) == [second]
         assert await stores.audit.last() == 1
@@ -141,7 +142,7 @@ class Sessions(OnAStore):
         """New roles are in every live session of the account and in no other."""
         mine, dead, other = a_session(1), a_session(2), a_session(3, account=2)
         await put(stores, mine, dead, other)
-        await stores.sessions.end(ById(dead.id), "logout", an_event(), 10)
+        await stores.sessions.end(ById(dead.id), EndReason.LOGOUT, an_event(), 10)
         await stores.sessions.assign_roles(identifier(1), ("admin", "writer"))
         now_mine, now_dead, now_other = await stores.sessions.load(
             [mine.id, dead.id, other.id]
@@ -149,7 +150,7 @@ class Sessions(OnAStore):
         assert now_mine == msgspec.structs.replace(
             mine, roles=("admin", "writer"), version=1
         )
-        assert now_dead == dead.ended("logout", START)
+        assert now_dead == dead.ended(EndReason.LOGOUT, START)
         assert now_other == other
         await stores.sessions.assign_roles(identifier(1), ())
         (now_mine,) = await stores.sessions.load([mine.id])

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Final, get_type_hints
 
+from watchword.core.actor import EndReason
 from watchword.core.limits import AUDIT_RETENTION, SWEEP_AFTER
 from watchword.ports import Stores
 from watchword.ports.sessions import ById
@@ -56,7 +57,9 @@ class Upkeep(OnAStore):
         over = a_session(3, idle_expires_at=edge - 1)
         ended = a_session(4, idle_expires_at=edge - 1)
         await put(stores, over, live, ended, lately)
-        await stores.sessions.end(ById(ended.id), "logout", an_event(at=now), 10)
+        await stores.sessions.end(
+            ById(ended.id), EndReason.LOGOUT, an_event(at=now), 10
+        )
         assert await sweep_up(stores, now) >= 2
         rows = await stores.sessions.load([live.id, lately.id, over.id, ended.id])
         assert rows == [live, lately, None, None]
@@ -79,9 +82,11 @@ class Upkeep(OnAStore):
         """Feed entries past `until`, and records past their retention, are deleted."""
         row, kept = a_session(1), a_session(2)
         await put(stores, row)
-        await stores.sessions.end(ById(row.id), "logout", an_event(at=START), 10)
+        await stores.sessions.end(
+            ById(row.id), EndReason.LOGOUT, an_event(at=START), 10
+        )
         await stores.throttle.take([a_cost()], START)
-        until = row.ended("logout", START).feed_entry().until
+        until = row.ended(EndReason.LOGOUT, START).feed_entry().until
         await sweep_up(stores, until - 1)
         assert len(await fed(stores, until - 1)) == 1
         await sweep_up(stores, until)

@@ -13,8 +13,8 @@ from watchword import errors
 from watchword.clients.rules import Right
 from watchword.core.access_token import Confirmation
 from watchword.core.refresh_token import PREFIX
-from watchword.core.session import as_text, from_text
-from watchword.errors import AccessTokenError, UnauthorizedClient
+from watchword.core.session import as_text
+from watchword.errors import AccessTokenError, NotFound, UnauthorizedClient
 from watchword.ports.clients import Client
 from watchword.server.client_auth import authenticate_client
 from watchword.server.endpoints.oauth.revoke import TokenForm
@@ -141,16 +141,17 @@ async def _access_token(request: Request, token: str, client: Client) -> dict[st
         "active": True,
         "token_type": "Bearer" if claims.cnf is None else "DPoP",
         **found,
-        **await _username(request, from_text(claims.sub)),
+        **await _username(request, claims.sub),
     }
 
 
-async def _username(request: Request, account_id: bytes | None) -> dict[str, str]:
+async def _username(request: Request, subject: str) -> dict[str, str]:
     """The `username` of an account; none for a client or a user that the app keeps."""
-    if account_id is None:  # a client's own token
+    try:
+        account = await engine_of(request).accounts.get_by_subject(subject)
+    except NotFound:
         return {}
-    account = await engine_of(request).stores.accounts.by_id(account_id)
-    return {} if account is None else {"username": account.name}
+    return {"username": account.name}
 
 
 async def _refresh_token(
@@ -162,11 +163,12 @@ async def _refresh_token(
         return _INACTIVE
     if not engine.sessions.is_current(session, token):
         return _INACTIVE
+    subject = as_text(session.account_id)
     found = {
         "active": True,
         "client_id": session.client_id,
-        **await _username(request, session.account_id),
-        "sub": as_text(session.account_id),
+        **await _username(request, subject),
+        "sub": subject,
         "iss": engine.issuer,
         # Whole seconds, rounded so that a token which works now has not expired yet.
         "exp": max(engine.sessions.ends_at(session), engine.clock() + 1000) // 1000,

@@ -23,7 +23,7 @@ from watchword.clients.rules import Right
 from watchword.core import limits
 from watchword.core.session import as_text
 from watchword.errors import InvalidClient, InvalidRequest, UnauthorizedClient
-from watchword.revocation.journal import Page, RevocationLog
+from watchword.revocation.log import Page, RevocationLog
 from watchword.server.client_auth import basic_credentials
 from watchword.server.operation import Operation
 from watchword.server.parsing import client_address, engine_of, one_header, query_of
@@ -89,6 +89,7 @@ async def revocations(request: Request) -> Response:
     if credentials is None:
         raise InvalidClient("A client is needed: HTTP Basic, its id and its secret.")
     engine = engine_of(request)
+    log = engine.revocation_log
     address = client_address(request)
     client = await engine.client_authentication.authenticate(
         *credentials, address=address
@@ -102,15 +103,15 @@ async def revocations(request: Request) -> Response:
     if request.method == "GET" and STREAM.encode() in accepted.lower():
         resumed = one_header(request, b"last-event-id")
         return _Stream(
-            engine.feed,
+            log,
             after if resumed is None else resumed.decode("latin-1"),
-            engine.feed.following(client.id, address),
+            log.following(client.id, address),
         )
-    engine.feed.page(after)  # raises at once what it would raise after the wait
+    log.page(after)  # raises at once what it would raise after the wait
     if wait:
-        with engine.feed.following(client.id, address):
-            await _wait_for_entries(request, engine.feed, after, wait)
-    return JSON(_ended(engine.feed.page(after)))
+        with log.following(client.id, address):
+            await _wait_for_entries(request, log, after, wait)
+    return JSON(_ended(log.page(after)))
 
 
 OPERATION = Operation(
@@ -149,11 +150,11 @@ def _query(request: Request) -> tuple[str, int]:
 
 
 async def _wait_for_entries(
-    request: Request, feed: RevocationLog, after: str, seconds: int
+    request: Request, log: RevocationLog, after: str, seconds: int
 ) -> None:
     """Wait until there are entries, the time is over, or the client has gone."""
     waits = (
-        asyncio.ensure_future(feed.wait(after, seconds)),
+        asyncio.ensure_future(log.wait(after, seconds)),
         asyncio.ensure_future(_disconnected(request)),
     )
     try:
@@ -186,12 +187,12 @@ class _Stream(StreamingResponse):
     """A stream of events. It counts as a follower for as long as it lasts."""
 
     def __init__(
-        self, feed: RevocationLog, after: str, following: AbstractContextManager[None]
+        self, log: RevocationLog, after: str, following: AbstractContextManager[None]
     ) -> None:
         # Read before the stream begins, so that a refusal is an answer with a status.
-        first = feed.page(after)
+        first = log.page(after)
         super().__init__(
-            _events(feed, first),
+            _events(log, first),
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
             media_type=STREAM,
         )
@@ -202,7 +203,7 @@ class _Stream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _events(feed: RevocationLog, page: Page) -> AsyncIterator[bytes]:
+async def _events(log: RevocationLog, page: Page) -> AsyncIterator[bytes]:
     """Pages of entries as they come, and an empty page now and then if none come.
 
     The stream ends after a while, so that the client has to prove again that it may
@@ -215,10 +216,10 @@ async def _events(feed: RevocationLog, page: Page) -> AsyncIterator[bytes]:
         body = msgspec.json.encode(_ended(page))
         yield b"id: %b\ndata: %b\n\n" % (page.cursor.encode(), body)
         if not page.more:
-            await feed.wait(page.cursor, _STAMP_SECONDS)
-        if feed.is_closed or clock() > over:
+            await log.wait(page.cursor, _STAMP_SECONDS)
+        if log.is_closed or clock() > over:
             return
         try:
-            page = feed.page(page.cursor)
+            page = log.page(page.cursor)
         except errors.StoreUnavailable:
             return

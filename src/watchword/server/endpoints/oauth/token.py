@@ -112,7 +112,7 @@ OPERATION = Operation(
 
 
 async def _refresh(request: Request, form: Form, client: Client) -> OAuthTokens:
-    grant = await engine_of(request).sessions.refresh(
+    issued = await engine_of(request).sessions.refresh(
         form.need("refresh_token"),
         client_id=client.id,
         retry_key=retry_key(request),
@@ -121,11 +121,11 @@ async def _refresh(request: Request, form: Form, client: Client) -> OAuthTokens:
         proof=proof_of(request, client),
     )
     return OAuthTokens(
-        grant.access_token,
-        "DPoP" if grant.bound else "Bearer",
-        grant.expires_in,
-        grant.refresh_token,
-        " ".join(grant.scope) or msgspec.UNSET,
+        issued.access_token,
+        "DPoP" if issued.bound else "Bearer",
+        issued.expires_in,
+        issued.refresh_token,
+        " ".join(issued.scope) or msgspec.UNSET,
     )
 
 
@@ -133,10 +133,10 @@ async def _client_credentials(
     request: Request, form: Form, client: Client
 ) -> OAuthTokens:
     requested = form.requested(await key_proved_for(request, client))
-    grant = engine_of(request).client_tokens.issue(client, requested)
+    issued = engine_of(request).client_tokens.issue(client, requested)
     return OAuthTokens(
-        grant.access_token,
-        "DPoP" if grant.bound else "Bearer",
-        grant.expires_in,
-        scope=" ".join(grant.scope) or msgspec.UNSET,
+        issued.access_token,
+        "DPoP" if issued.bound else "Bearer",
+        issued.expires_in,
+        scope=" ".join(issued.scope) or msgspec.UNSET,
     )

@@ -50,7 +50,7 @@ async def refresh(request: Request) -> Response:
         # answer is refresh_invalid.
         if not token and not is_by_cookie(request):
             raise InvalidRequest("Send the refresh token, or the session's cookie.")
-    grant = await engine_of(request).sessions.refresh(
+    tokens = await engine_of(request).sessions.refresh(
         token,
         client_id=client.id,
         retry_key=retry_key(request),
@@ -61,9 +61,9 @@ async def refresh(request: Request) -> Response:
     headers = []
     # If the token stays current, the browser has it already. Set again by an answer
     # that arrives late, it could replace a newer one.
-    if cookie and grant.refresh_token != token:
-        headers.append((b"set-cookie", set_cookie(grant).encode()))
-    return JSON(tokens_of(grant), headers=headers)
+    if cookie and tokens.refresh_token != token:
+        headers.append((b"set-cookie", set_cookie(tokens).encode()))
+    return JSON(tokens_of(tokens), headers=headers)
 
 
 OPERATION = Operation(

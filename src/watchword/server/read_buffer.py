@@ -10,7 +10,7 @@ from typing import Final
 READ_MAX: Final = 16 * 1024
 
 
-class Reading(threading.local):
+class ReadBuffer(threading.local):
     """The buffer of a read: one for all connections of an event loop.
 
     What was read is copied out before the next read begins. If each connection had its
@@ -19,7 +19,7 @@ class Reading(threading.local):
     """
 
     def __init__(self) -> None:
-        self.place = memoryview(bytearray(READ_MAX))
+        self.view = memoryview(bytearray(READ_MAX))
 
 
-READING: Final = Reading()
+READ_BUFFER: Final = ReadBuffer()

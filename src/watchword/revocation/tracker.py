@@ -35,6 +35,7 @@ class RevocationTracker:
 
     def __init__(
         self,
+        *,
         sessions: SessionStore,
         clock: Clock,
         monotonic: Callable[[], int],
@@ -44,7 +45,7 @@ class RevocationTracker:
         self._clock = clock
         self._monotonic = monotonic
         self._on_new_entries = on_new_entries
-        self._ended = RevokedSet()
+        self._revoked = RevokedSet()
         self._cursor: Cursor | None = None
         self._complete_at: int | None = None
         # When the last page of that read was asked for: that is the age of its cursor.
@@ -55,13 +56,13 @@ class RevocationTracker:
         self._hung: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
-        return len(self._ended)
+        return len(self._revoked)
 
     def has_ended(self, sid: str) -> bool:
         """Whether that session ended. Raises StoreUnavailable if that is not known."""
         if not self.is_current():
             raise StoreUnavailable
-        return sid in self._ended
+        return sid in self._revoked
 
     def is_current(self) -> bool:
         """Whether the last complete read of the feed is recent enough."""
@@ -83,7 +84,7 @@ class RevocationTracker:
         new_entries = [
             one
             for one in entries
-            if self._ended.add(
+            if self._revoked.add(
                 as_text(one.session_id), at=one.at, until=one.until, here=here
             )
         ]
@@ -172,4 +173,4 @@ class RevocationTracker:
 
     def forget_expired(self) -> None:
         """Drop the entries of which every access token has certainly expired."""
-        self._ended.forget_expired(self._clock(), self._monotonic())
+        self._revoked.forget_expired(self._clock(), self._monotonic())
