@@ -250,7 +250,7 @@ def _made() -> Auth | ResourceServer:
         if "issuer" not in given:
             raise ImproperlyConfigured(
                 f"{_SETTING} needs database_url, to sign users in here, or the issuer "
-                "whose tokens are accepted"
+                "of the tokens that are accepted"
             )
         return ResourceServer(**given)
     hooks = {

@@ -52,7 +52,7 @@ class Ends(OnAStore):
             return {entry.session_id for entry in ended}
 
         assert await end(ById(a_session(9).id)) == set()
-        assert await end(ByClient("nobody")) == set()
+        assert await end(ByClient("unknown")) == set()
         apps = {rows["app"].id, rows["app too"].id}
         assert await end(ByClient("mobile")) == apps
         assert await end(ByAccount(identifier(1), rows["kept"].id)) == {rows["mine"].id}

@@ -59,7 +59,7 @@ class Records(OnAStore):
             await stores.accounts.add(row, _CREATED)
             assert await stores.accounts.by_name(row.name) == row
             assert await stores.accounts.by_id(row.id) == row
-        assert await stores.accounts.by_name("nobody") is None
+        assert await stores.accounts.by_name("unknown") is None
         assert await stores.accounts.by_id(an_account("", 9).id) is None
         assert await stores.audit.read(0, 10) == [(1, _CREATED), (2, _CREATED)]
 
@@ -132,7 +132,7 @@ class Records(OnAStore):
             # Compared as JSON too: there 1 differs from true.
             assert found == row
             assert msgspec.json.encode(found) == msgspec.json.encode(row)
-        assert await stores.clients.load("nobody") is None
+        assert await stores.clients.load("unknown") is None
         recorded = [event for _, event in await stores.audit.read(0, 10)]
         assert recorded == [_CLIENT_CREATED] * 2
 
