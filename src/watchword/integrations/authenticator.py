@@ -15,7 +15,7 @@ from watchword.core.access_token import Claims
 from watchword.errors import TokenInvalid, WatchwordError
 from watchword.tokens.challenges import Refusal, refusal
 from watchword.tokens.checker import Checker, Needs
-from watchword.tokens.headers import Headers, address_of, scheme_of, token_in
+from watchword.tokens.headers import Headers, scheme_of, token_in, url_of
 from watchword.verify.event_loop import need_asyncio
 from watchword.verify.options import CutOff, VerifierOptions
 
@@ -164,12 +164,18 @@ class Authenticator:
         presented = token_in(headers)
         if presented.scheme == "Bearer":
             return await self.verifier.verify(presented.token)
+        return await self.verifier.verify_bound(
+            presented.token, presented.proof, method=method, url=self.url_of(path)
+        )
+
+    def url_of(self, path: str) -> str:
+        """The URL that a DPoP proof must name. `path` is the path below `address`.
+
+        Raises TokenInvalid without `address`: then no bound token is accepted.
+        """
         if self._address is None:
             raise TokenInvalid
-        url = address_of(self._address, path)
-        return await self.verifier.verify_bound(
-            presented.token, presented.proof, method=method, url=url
-        )
+        return url_of(self._address, path)
 
     def require(self, claims: Claims, needs: Needs) -> None:
         """Raises InsufficientScope, InsufficientRole, InsufficientAuthentication."""
