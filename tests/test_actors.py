@@ -24,7 +24,7 @@ from watchword.testing import ManualClock
 ADDRESS = "127.0.0.1"  # the test client's
 USER = {"by": "user"}
 SYSTEM = {"by": "system"}
-TERMS = SessionOptions(client_id="first-party")
+OPTIONS = SessionOptions(client_id="first-party")
 DJANGO = "pbkdf2_sha256$1000$saltsaltsalt$8pqAQVplveJ8O3cVlyRbM1jey+bRuWeMAXKAs78gqIE="
 
 
@@ -115,13 +115,13 @@ async def test_what_an_app_does_is_the_apps_unless_it_says_who(tmp_path: Path) -
             named: dict[str, Any] = {} if given is None else {"by": given}
             before = await engine.stores.audit.last()
             bob = (await engine.accounts.register("bob", PASSWORD, **named)).id
-            await engine.sign_in.by_password("bob", PASSWORD, TERMS)
-            tokens = await engine.sign_in.by_password("bob", PASSWORD, TERMS)
+            await engine.sign_in.by_password("bob", PASSWORD, OPTIONS)
+            tokens = await engine.sign_in.by_password("bob", PASSWORD, OPTIONS)
             ended = EndReason.ENDED_BY_APP
             await engine.sessions.end_one(tokens.session.id, ended, **named)
             await engine.sessions.end_all(bob, ended, **named)
             for verb in ("enable", "disable"):
-                await engine.sign_in.by_password("bob", PASSWORD, TERMS, address="")
+                await engine.sign_in.by_password("bob", PASSWORD, OPTIONS, address="")
                 await getattr(engine.accounts, verb)(bob, **named)
             await engine.accounts.set_roles(bob, ["clerk"], **named)
             await engine.accounts.set_password(bob, OTHER_PASSWORD, **named)
@@ -189,7 +189,7 @@ def test_every_command_that_changes_something_is_the_operators(
     terminal.engine(lambda engine: engine.keys.refresh(), ago=3600)
 
     async def sign_in(engine: Any) -> None:
-        await engine.sign_in.by_password("bob", OTHER_PASSWORD, TERMS)
+        await engine.sign_in.by_password("bob", OTHER_PASSWORD, OPTIONS)
 
     async def newest(engine: Any) -> Any:
         return await engine.stores.audit.last()

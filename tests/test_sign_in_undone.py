@@ -25,7 +25,7 @@ from watchword.errors import StoreUnavailable
 from watchword.sign_in.own_users import account_id_of
 from watchword.testing import ManualClock
 
-TERMS = SessionOptions(client_id="first-party")
+OPTIONS = SessionOptions(client_id="first-party")
 OWN = 7
 
 
@@ -47,7 +47,7 @@ class Way:
 
     async def sign_in(self, address: str = "192.0.2.1") -> Any:
         return await self.api.engine.sign_in.by_password(
-            "alice", PASSWORD, TERMS, address=address
+            "alice", PASSWORD, OPTIONS, address=address
         )
 
     async def alive(self) -> list[Session]:

@@ -32,10 +32,10 @@ from watchword.testing.store_contract.examples import (
     an_account,
     an_event,
     fed,
-    on_terms,
     put,
     rotated,
     sign_in,
+    with_options,
 )
 
 _CHURN: Final = f"import sys, {__name__} as it; it.churn(sys.argv[1], sys.argv[2])"
@@ -59,7 +59,7 @@ class DurabilityContract(OnAStore):
     async def test_everything_is_there_after_closing(self, place: Place) -> None:
         """A store that is opened again has every write, and its feed goes on."""
         stores = await place.open("first")
-        row, dead = on_terms(rotated(a_session(1))), a_session(2)
+        row, dead = with_options(rotated(a_session(1))), a_session(2)
         await put(stores, row, dead)
         await stores.sessions.end(ById(dead.id), "logout", an_event(), 1)
         cursor = (await stores.sessions.ended(None, START, FEED_PAGE)).cursor

@@ -27,14 +27,14 @@ from watchword.ports.clients import Client
 from watchword.ports.keys import SealedKey
 from watchword.testing.fakes import START
 
-TERMS: Final = SessionOptions(
+OPTIONS: Final = SessionOptions(
     client_id="mobile",
     scope=("orders:read", "orders:write"),
     audience=("https://orders.example/", "https://stock.example/v2?x=1"),
     jkt="0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
     cookie=True,
 )
-"""The terms of a sign-in that uses every option."""
+"""What a sign-in asks for that uses every option."""
 
 
 async def living(
@@ -114,8 +114,8 @@ def a_session(
     return msgspec.structs.replace(session, **fields)
 
 
-def on_terms(session: Session, options: SessionOptions = TERMS) -> Session:
-    """That session as a sign-in on these terms makes it."""
+def with_options(session: Session, options: SessionOptions = OPTIONS) -> Session:
+    """That session as a sign-in with these options makes it."""
     fixed = {
         name: value
         for name, value in msgspec.structs.asdict(options).items()

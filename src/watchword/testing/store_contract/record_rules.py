@@ -15,7 +15,7 @@ from watchword.ports.clients import Client
 from watchword.testing.store_contract.backend import Place
 from watchword.testing.store_contract.differential import Pair
 from watchword.testing.store_contract.examples import (
-    TERMS,
+    OPTIONS,
     a_client,
     a_cost,
     a_key,
@@ -117,8 +117,8 @@ class RecordRules(Pair):
         before = self.clients[number % len(self.clients)]
         after = msgspec.structs.replace(
             before,
-            scope=TERMS.scope if full else (),
-            audience=TERMS.audience if full else (),
+            scope=OPTIONS.scope if full else (),
+            audience=OPTIONS.audience if full else (),
             access_ttl=limits.MINUTE if full else None,
             dpop=full,
             checks_dpop=full,

@@ -21,7 +21,7 @@ from watchword.ports.clients import Client
 from watchword.testing.fakes import START
 from watchword.testing.store_contract.backend import OnAStore
 from watchword.testing.store_contract.examples import (
-    TERMS,
+    OPTIONS,
     a_client,
     a_cost,
     a_key,
@@ -36,8 +36,8 @@ _CHANGED = an_event(EventType.ACCOUNT_CHANGED)
 _CLIENT_CREATED = an_event(EventType.CLIENT_CREATED)
 _CLIENT_CHANGED = an_event(EventType.CLIENT_CHANGED)
 _FULL: dict[str, Any] = {
-    "scope": TERMS.scope,
-    "audience": TERMS.audience,
+    "scope": OPTIONS.scope,
+    "audience": OPTIONS.audience,
     "access_ttl": 300_000,
     "grants": ("refresh_token", "client_credentials"),
     "rights": ("introspect", "feed"),

@@ -40,15 +40,15 @@ from watchword.ports.sessions import (
 )
 from watchword.testing.store_contract.backend import Backend, Place
 from watchword.testing.store_contract.examples import (
-    TERMS,
+    OPTIONS,
     a_session,
     an_event,
     fed,
     identifier,
     living,
-    on_terms,
     rotated,
     sign_in,
+    with_options,
 )
 from watchword.testing.store_contract.record_rules import RecordRules
 
@@ -115,7 +115,7 @@ class Histories(RecordRules):
         number = len(self.sessions)
         session = a_session(number, account=account, now=self.clock())
         if not plain:
-            session = on_terms(session)
+            session = with_options(session)
         self.same(lambda stores: stores.sessions.create(session, sign_in(session)))
         self.sessions.append(session)
 
@@ -142,12 +142,12 @@ class Histories(RecordRules):
         written = [c.after for c, hit in zip(changes, done, strict=True) if hit]
         self.sessions.extend(written)
 
-    def end(self, which: Selector) -> None:
+    def end(self, selector: Selector) -> None:
         """End sessions in steps of two; the engine does it in steps of 500."""
 
         async def all_of_it(stores: Stores) -> set[Ended]:
             ended: list[Ended] = []
-            rest = which
+            rest = selector
             while True:
                 event = an_event(at=self.clock(), reason="end")
                 step = await stores.sessions.end(rest, "end", event, 2)
@@ -184,7 +184,7 @@ class Histories(RecordRules):
         """End the sessions from before an instant, as after a restored backup."""
         self.end(Before(self.clock() - ago))
 
-    @rule(client_id=st.sampled_from(["first-party", TERMS.client_id]))
+    @rule(client_id=st.sampled_from(["first-party", OPTIONS.client_id]))
     def end_of_client(self, client_id: str) -> None:
         """End a client's sessions, as after it was disabled."""
         self.end(ByClient(client_id))

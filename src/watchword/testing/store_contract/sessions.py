@@ -19,10 +19,10 @@ from watchword.testing.store_contract.examples import (
     an_event,
     fed,
     identifier,
-    on_terms,
     put,
     rotated,
     sign_in,
+    with_options,
 )
 
 
@@ -43,7 +43,7 @@ class Sessions(OnAStore):
             version=2**40,
             grace=10_000,
         )
-        asked = on_terms(a_session(3))
+        asked = with_options(a_session(3))
         await put(stores, plain, odd, asked)
         written = [plain, odd, asked]
         loaded = await stores.sessions.load([row.id for row in written])
@@ -70,7 +70,7 @@ class Sessions(OnAStore):
         self, stores: Stores
     ) -> None:
         """True means that the row is `after` and that its event is recorded."""
-        before = on_terms(a_session())
+        before = with_options(a_session())
         await put(stores, before)
         after = rotated(before)
         event = an_event(EventType.TOKEN_REWOUND, of=before, by=2)
