@@ -170,10 +170,10 @@ async def test_table_does_not_grow_with_the_number_of_swaps() -> None:
     assert sizes[1] < 1.5 * sizes[0]
 
 
-async def _end(stores: Stores, selector: Selector | Session, at: int = START) -> None:
-    if isinstance(selector, Session):
-        selector = ById(selector.id)
-    await stores.sessions.end(selector, "logout", an_event(at=at), 10)
+async def _end(stores: Stores, which: Selector | Session, at: int = START) -> None:
+    if isinstance(which, Session):
+        which = ById(which.id)
+    await stores.sessions.end(which, "logout", an_event(at=at), 10)
 
 
 async def _backdate(url: str, *, of: bytes = b"", seconds: int = 60) -> None:
@@ -329,10 +329,10 @@ async def test_walk_over_all_sessions_goes_stretch_by_stretch(
     for place in (1, 2, 3, 7):
         rows[place] = msgspec.structs.replace(rows[place], client_id="mobile")
     await put(stores, *rows)
-    selector = ByClient("mobile")
-    first = await stores.sessions.end(selector, "all", an_event(), 3)
+    which = ByClient("mobile")
+    first = await stores.sessions.end(which, "all", an_event(), 3)
     assert [entry.session_id for entry in first] == [row.id for row in rows[1:4]]
-    rest = await stores.sessions.end(selector, "all", an_event(), 3)
+    rest = await stores.sessions.end(which, "all", an_event(), 3)
     assert [entry.session_id for entry in rest] == [rows[7].id]
 
 

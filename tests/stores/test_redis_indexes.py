@@ -170,15 +170,13 @@ async def test_ending_by_steps_looks_at_nothing_twice(opened: Opener) -> None:
     rows = [a_session(number) for number in range(600)]
     await asyncio.gather(*(put(stores, row) for row in rows))
     costs: list[int] = []
-    selector = ByClient(rows[0].client_id)
+    which = ByClient(rows[0].client_id)
     with server.client() as operator:
         for _ in range(6):
             operator.config_resetstat()
-            ended = await stores.sessions.end(selector, "all", an_event(), 100)
+            ended = await stores.sessions.end(which, "all", an_event(), 100)
             assert len(ended) == 100
-            selector = ByClient(
-                selector.client_id, max(entry.session_id for entry in ended)
-            )
+            which = ByClient(which.client_id, max(entry.session_id for entry in ended))
             costs.append(operator.info("commandstats")["cmdstat_mget"]["calls"])
     assert costs == costs[:1] * 6
-    assert await stores.sessions.end(selector, "all", an_event(), 100) == []
+    assert await stores.sessions.end(which, "all", an_event(), 100) == []

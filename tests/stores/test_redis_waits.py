@@ -45,9 +45,9 @@ async def test_a_revocation_that_no_replica_has_is_not_acknowledged(
     stores = await opened(server.url("mine"), wait=(0, 1))
     mine, spent, other = a_session(1), a_session(2), a_session(3, account=2)
     await put(stores, mine, spent, other)
-    for selector in (ById(mine.id), ByAccount(mine.account_id, spent.id)) * 2:
+    for which in (ById(mine.id), ByAccount(mine.account_id, spent.id)) * 2:
         with pytest.raises(StoreUnavailable):
-            await stores.sessions.end(selector, "logout", an_event(), 9)
+            await stores.sessions.end(which, "logout", an_event(), 9)
     with pytest.raises(StoreUnavailable):
         await stores.sessions.swap([reuse(spent)])
     # Who presents it again is not told that it is over, nor given anything.

@@ -37,7 +37,7 @@ SMALL: list[tuple[Any, str, int]] = [
     *((stretches, "END_LIMIT", 2), (index, "PAGE", 3), (audit, "ADOPTED", 2)),
 ]
 
-SELECTORS: dict[str, Selector] = {
+WHICH: dict[str, Selector] = {
     "account": ByAccount(identifier(1)),
     "client": ByClient("app"),
     "before": Before(START + 1),
@@ -50,10 +50,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, value)
 
 
-@pytest.mark.parametrize("name", SELECTORS)
+@pytest.mark.parametrize("which", WHICH)
 @pytest.mark.parametrize("backend", STORES.values(), ids=STORES)
 async def test_every_session_that_is_meant_is_found_over_several_stretches(
-    backend: Backend, tmp_path: Path, name: str
+    backend: Backend, tmp_path: Path, which: str
 ) -> None:
     """Between others, after whole stretches of none, at the beginning and the end."""
     meant_at = {0, 7, 8, 9, 15, 16}
@@ -71,10 +71,10 @@ async def test_every_session_that_is_meant_is_found_over_several_stretches(
     stores = await backend.place(tmp_path).open("store")
     try:
         await put(stores, *meant, *others)
-        ended = await stores.sessions.end(SELECTORS[name], "test", an_event(), 100)
+        ended = await stores.sessions.end(WHICH[which], "test", an_event(), 100)
         assert [entry.session_id for entry in ended] == [row.id for row in meant]
         assert await living(stores) == others[::-1]
-        assert await stores.sessions.end(SELECTORS[name], "test", an_event(), 100) == []
+        assert await stores.sessions.end(WHICH[which], "test", an_event(), 100) == []
         await stores.sessions.assign_roles(identifier(2), ("clerk",))
         changed = await stores.sessions.load([row.id for row in others])
         assert [row and (row.roles, row.version) for row in changed] == [

@@ -47,12 +47,12 @@ class Ends(OnAStore):
         }
         await put(stores, *rows.values())
 
-        async def end(selector: Selector) -> set[bytes]:
-            ended = await stores.sessions.end(selector, "test", an_event(), 10)
+        async def end(which: Selector) -> set[bytes]:
+            ended = await stores.sessions.end(which, "test", an_event(), 10)
             return {entry.session_id for entry in ended}
 
         assert await end(ById(a_session(9).id)) == set()
-        assert await end(ByClient("unknown")) == set()
+        assert await end(ByClient("nobody")) == set()
         apps = {rows["app"].id, rows["app too"].id}
         assert await end(ByClient("mobile")) == apps
         assert await end(ByAccount(identifier(1), rows["kept"].id)) == {rows["mine"].id}
@@ -88,9 +88,9 @@ class Ends(OnAStore):
         row = a_session()
         await put(stores, row)
         await stores.sessions.end(ById(row.id), "logout", an_event(at=START), 10)
-        for selector in (ById(row.id), ByAccount(row.account_id)):
+        for which in (ById(row.id), ByAccount(row.account_id)):
             again = an_event(at=START + SECOND)
-            assert await stores.sessions.end(selector, "again", again, 10) == []
+            assert await stores.sessions.end(which, "again", again, 10) == []
         assert await stores.sessions.load([row.id]) == [row.ended("logout", START)]
         assert await stores.audit.last() == 2
         assert len(await fed(stores)) == 1
@@ -108,17 +108,17 @@ class Ends(OnAStore):
         assert await _alive(stores) == set()
 
     @pytest.mark.parametrize(
-        "selector", [Before(START + 1), ByClient("first-party")], ids=repr
+        "which", [Before(START + 1), ByClient("first-party")], ids=repr
     )
     async def test_end_by_the_walk_goes_on_where_it_left_off(
-        self, stores: Stores, selector: Before | ByClient
+        self, stores: Stores, which: Before | ByClient
     ) -> None:
         """Steps over all sessions take the lowest ids first, and follow `after`."""
         rows = [a_session(number) for number in range(6)]
         await put(stores, *reversed(rows))
-        first = await stores.sessions.end(selector, "all", an_event(), 2)
+        first = await stores.sessions.end(which, "all", an_event(), 2)
         assert _ids(first) == {row.id for row in rows[:2]}
-        onward = msgspec.structs.replace(selector, after=rows[2].id)
+        onward = msgspec.structs.replace(which, after=rows[2].id)
         second = await stores.sessions.end(onward, "all", an_event(), 2)
         assert _ids(second) == {row.id for row in rows[3:5]}
         assert await _alive(stores) == {rows[2].id, rows[5].id}
