@@ -97,7 +97,7 @@ def a_session(
         account_id=identifier(account),
         client_id="first-party",
         secret_hash=hashlib.sha256(f"secret{number}".encode()).digest(),
-        retry_hash=hashlib.sha256(f"retry{number}".encode()).digest(),
+        retry_hash=hashlib.sha256(f"no key {number}".encode()).digest(),
         generation=0,
         version=0,
         authenticated_at=now,
