@@ -1,6 +1,7 @@
 """Headers in, claims out: the checks of every framework, and how a refusal looks.
 
-It needs only `verify` and `errors`: an API that just verifies installs no server.
+It needs only `verify` and what is below it: an API that just verifies installs no
+server.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ def checked(needs: Needs) -> Needs:
     return needs
 
 
-class Verifies(Protocol):
-    """Verifies access tokens: `watchword.verify.Verifier`, or the engine of an app."""
+class TokenVerifier(Protocol):
+    """What verifies access tokens: `watchword.verify.Verifier`, or a LocalVerifier."""
 
     @property
     def checker(self) -> Checker:
@@ -88,7 +89,7 @@ class Authenticator:
 
     def __init__(self, address: str | None) -> None:
         self._address = address
-        self._verifier: Verifies | None = None
+        self._verifier: TokenVerifier | None = None
         self._test_engine: Engine | None = None
         self._is_open = False
 
@@ -147,7 +148,7 @@ class Authenticator:
         """Called for each request with `scheme`, `server` and `client` as in ASGI."""
 
     @property
-    def verifier(self) -> Verifies:
+    def verifier(self) -> TokenVerifier:
         """The verifier. Raises RuntimeError if the app does not run the lifespan."""
         if self._verifier is None:
             raise RuntimeError(
