@@ -206,7 +206,7 @@ class RemoteVerifier(Authenticator):
         super().__init__(address)
         self._issuer = issuer
         self._audience = audience
-        # By name here: an argument that there is not is refused before the app runs.
+        # Each option is a parameter, so that an unknown one raises before the app runs.
         self._options: VerifierOptions = {"feed": feed, "cut_off": cut_off}
 
     def engine_options(self) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def watchword_auth() -> Any:  # noqa: ANN401 - one of five classes, or None
+def watchword_auth() -> Any:  # noqa: ANN401 - an `Auth` or `ResourceServer`, or None
     """The app's `Auth` or `ResourceServer`. An app that has one overrides this."""
     return None
 
