@@ -14,4 +14,5 @@ otherwise.
     network        network addresses in one spelling
     steadiness     whether the wall clock was set lately
     limits         every number that bounds something
+    base64url      base64url without padding, in its one spelling
 """
