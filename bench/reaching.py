@@ -91,13 +91,13 @@ async def _log_out(
     http: httpx2.AsyncClient, group: asyncio.TaskGroup, verifiers: list[Verifier]
 ) -> list[float]:
     credentials = {"username": servers.USERNAME, "password": servers.PASSWORD}
-    grant = (await http.post("/api/auth/login", json=credentials)).json()
-    token = grant["accessToken"]
+    tokens = (await http.post("/api/auth/login", json=credentials)).json()
+    token = tokens["accessToken"]
     for verifier in verifiers:
         await verifier.verify(token)
     started = time.perf_counter()
     refusals = [group.create_task(_refused(one, token, started)) for one in verifiers]
-    body = {"refreshToken": grant["refreshToken"]}
+    body = {"refreshToken": tokens["refreshToken"]}
     answer = await http.post("/api/auth/logout", json=body)
     answer.raise_for_status()
     return [await one for one in refusals]

@@ -42,6 +42,7 @@ REFERENCE: Final = {
 _WIDTH: Final = 84
 _SEE: Final = re.compile(r"See `([\w.]+)`\.?")
 _TREE: Final = re.compile(r"^    WatchwordError\n.*?\n\n", re.DOTALL | re.MULTILINE)
+_COLUMNS: Final = re.compile(r"^ {4}|\S {2,}\S")
 _OF_FIELDS: Final = "Struct", "NamedTuple", "TypedDict"
 _HEAD: Final = """# API reference
 
@@ -174,10 +175,10 @@ def _doc(thing: griffe.Object, owner: griffe.Class | None = None) -> str:
 
 
 def _prose(docstring: str) -> str:
-    """A docstring as Markdown: what is indented in it is shown as it stands."""
+    """A docstring as Markdown. What is indented, or in columns, is shown as it is."""
     paragraphs: list[str] = []
     for paragraph in inspect.cleandoc(docstring).split("\n\n"):
-        if paragraph and all(line[:4].isspace() for line in paragraph.splitlines()):
+        if paragraph and all(map(_COLUMNS.search, paragraph.splitlines())):
             paragraphs.append(f"```text\n{textwrap.dedent(paragraph)}\n```")
         else:
             paragraphs.append(" ".join(paragraph.split()).replace("``", "`"))

@@ -212,9 +212,9 @@ def signed_in(database: str, name: str, password: str) -> int:
     async def run() -> int:
         settings = load_settings(database_url=database, data=".")
         async with open_watchword(settings, background=False) as watchword:
-            terms = SessionOptions(client_id="first-party")
-            grant = await watchword.sign_in.by_password(name, password, terms)
-            return uuid.UUID(bytes=grant.session.account_id).int
+            options = SessionOptions(client_id="first-party")
+            tokens = await watchword.sign_in.by_password(name, password, options)
+            return uuid.UUID(bytes=tokens.session.account_id).int
 
     return asyncio.run(run())
 

@@ -76,9 +76,9 @@ class World:
             return error.code
         return "ok"
 
-    async def refresh(self, grant: TokenSet) -> TokenSet:
+    async def refresh(self, tokens: TokenSet) -> TokenSet:
         return await self.engine.sessions.refresh(
-            grant.refresh_token, client_id="first-party"
+            tokens.refresh_token, client_id="first-party"
         )
 
     async def events(self) -> list[EventType]:
@@ -149,9 +149,9 @@ async def test_no_failure_is_recorded_with_a_name_or_a_password(world: World) ->
 
 
 async def test_a_good_sign_in_gives_a_session_of_that_account(world: World) -> None:
-    grant = await world.sign_in()
+    tokens = await world.sign_in()
     account = await world.accounts.get("alice")
-    claims = world.engine.checker.verify(grant.access_token)
+    claims = world.engine.checker.verify(tokens.access_token)
     assert claims.sub == as_text(account.id)
     assert claims.roles == ("reader",)
     assert "alice" not in repr(claims)
@@ -301,10 +301,10 @@ async def test_a_throttled_sign_in_costs_no_hash_and_says_how_long(
 
 
 async def test_who_is_signed_in_already_does_not_notice(world: World) -> None:
-    grant = await world.sign_in()
+    tokens = await world.sign_in()
     for _ in range(THROTTLE_NAME_BURST + 5):
         await world.outcome("alice", OTHER)
-    assert (await world.refresh(grant)).session.generation == 1
+    assert (await world.refresh(tokens)).session.generation == 1
 
 
 # What ends sessions, and the race with a sign-in under way.
@@ -365,13 +365,13 @@ async def test_s51_a_sign_in_under_way_is_taken_back(
 async def test_a_change_ends_every_session_and_its_access_tokens(
     world: World, change: str
 ) -> None:
-    grants = [await world.sign_in() for _ in range(3)]
+    token_sets = [await world.sign_in() for _ in range(3)]
     await CHANGES[change](world)
-    for grant in grants:
+    for tokens in token_sets:
         with pytest.raises(TokenRevoked):
-            world.engine.checker.verify(grant.access_token)
+            world.engine.checker.verify(tokens.access_token)
         with pytest.raises(SessionRevoked):
-            await world.refresh(grant)
+            await world.refresh(tokens)
 
 
 async def test_a_new_password_may_keep_the_session_that_set_it(world: World) -> None:
@@ -466,10 +466,10 @@ async def test_a_change_meets_the_account_that_was_looked_up_and_no_namesake(
 
 
 async def test_roles_reach_every_session_at_its_next_refresh(world: World) -> None:
-    grants = [await world.sign_in() for _ in range(2)]
+    token_sets = [await world.sign_in() for _ in range(2)]
     await world.accounts.set_roles(world.alice, ["admin", "reader"])
-    for grant in grants:
-        refreshed = await world.refresh(grant)
+    for tokens in token_sets:
+        refreshed = await world.refresh(tokens)
         claims = world.engine.checker.verify(refreshed.access_token)
         assert claims.roles == ("admin", "reader")
 
@@ -492,7 +492,7 @@ async def test_of_two_role_changes_the_later_one_reaches_the_sessions(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first is slow to reach the sessions: it must not bring the roles back."""
-    grant = await world.sign_in()
+    tokens = await world.sign_in()
     assign = world.engine.stores.sessions.assign_roles
     once = asyncio.Event()
 
@@ -505,7 +505,7 @@ async def test_of_two_role_changes_the_later_one_reaches_the_sessions(
     monkeypatch.setattr(world.engine.stores.sessions, "assign_roles", slow)
     await world.accounts.set_roles(world.alice, ["admin"])
     assert (await world.accounts.get("alice")).roles == ()
-    refreshed = await world.refresh(grant)
+    refreshed = await world.refresh(tokens)
     assert world.engine.checker.verify(refreshed.access_token).roles == ()
 
 
@@ -588,7 +588,7 @@ async def test_a_name_is_taken_in_all_its_spellings(world: World) -> None:
 async def test_a_weak_password_makes_no_account_and_ends_no_session(
     world: World,
 ) -> None:
-    grant = await world.sign_in()
+    tokens = await world.sign_in()
     for weak in ("short", "password" * 2, "bob-bob-bob-bob-bob"):
         with pytest.raises(PasswordRejected):
             await world.accounts.register("bob-bob-bob-bob-bob", weak)
@@ -596,7 +596,7 @@ async def test_a_weak_password_makes_no_account_and_ends_no_session(
             await world.accounts.set_password(
                 world.alice, weak if weak[0] != "b" else "x"
             )
-    assert (await world.refresh(grant)).session.generation == 1
+    assert (await world.refresh(tokens)).session.generation == 1
 
 
 async def test_an_imported_hash_signs_in_and_is_made_again(world: World) -> None:
@@ -607,11 +607,11 @@ async def test_an_imported_hash_signs_in_and_is_made_again(world: World) -> None
     await world.accounts.import_hash("carol", theirs)
     assert await world.outcome("carol", OTHER) == "invalid_credentials"
     assert (await world.accounts.get("carol")).password_hash == theirs
-    grant = await world.sign_in("carol")
+    tokens = await world.sign_in("carol")
     account = await world.accounts.get("carol")
     assert account.password_hash != theirs
     assert account.epoch == 0
-    assert (await world.refresh(grant)).session.generation == 1
+    assert (await world.refresh(tokens)).session.generation == 1
     assert await world.outcome("carol") == "ok"
     with pytest.raises(PasswordRejected):
         await world.accounts.import_hash("dave", "plain text")

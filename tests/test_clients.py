@@ -57,8 +57,8 @@ class Ended:
     def __init__(self) -> None:
         self.calls: list[tuple[Selector, str, By]] = []
 
-    async def revoke(self, which: Selector, reason: str, *, by: By = APP) -> int:
-        self.calls.append((which, reason, by))
+    async def revoke(self, selector: Selector, reason: str, *, by: By = APP) -> int:
+        self.calls.append((selector, reason, by))
         return 3
 
 
@@ -390,15 +390,15 @@ async def test_a_client_gets_a_token_of_its_own(
     )
     before = await world.stores.audit.last()
     requested = RequestedToken(scope=("read",), resources=("a:two",), jkt="thumb")
-    grant = world.tokens.issue(client, requested)
-    assert (grant.expires_in, grant.scope, grant.bound) == (300, ("read",), True)
+    tokens = world.tokens.issue(client, requested)
+    assert (tokens.expires_in, tokens.scope, tokens.bound) == (300, ("read",), True)
     claims = Checker(
         issuer=ISSUER,
         audience="a:two",
         key_of=world.keys.public_key,
         has_ended=lambda _: False,
         clock=world.clock,
-    ).verify_for(grant.access_token, ["a:two"])
+    ).verify_for(tokens.access_token, ["a:two"])
     assert (claims.sub, claims.client_id, claims.scope) == ("app", "app", "read")
     assert (claims.sid, claims.auth_time, claims.amr) == (None, None, ())
     assert claims.cnf is not None
@@ -408,7 +408,7 @@ async def test_a_client_gets_a_token_of_its_own(
     # No durable write on this path; the log has it.
     assert await world.stores.audit.last() == before
     assert claims.jti in caplog.text
-    assert grant.access_token not in caplog.text
+    assert tokens.access_token not in caplog.text
 
 
 @pytest.mark.parametrize(

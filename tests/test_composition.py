@@ -37,13 +37,13 @@ def login(composed: Composition) -> dict[str, Any]:
     return answer.body
 
 
-def secure(composed: Composition, grant: dict[str, Any]) -> Answer:
-    bearer = f"Bearer {grant['accessToken']}"
+def secure(composed: Composition, tokens: dict[str, Any]) -> Answer:
+    bearer = f"Bearer {tokens['accessToken']}"
     return composed.call("GET", f"{BASE}/secure", Authorization=bearer)
 
 
-def refresh(composed: Composition, grant: dict[str, Any], key: str) -> Answer:
-    body = {"refreshToken": grant["refreshToken"]}
+def refresh(composed: Composition, tokens: dict[str, Any], key: str) -> Answer:
+    body = {"refreshToken": tokens["refreshToken"]}
     return composed.call("POST", f"{BASE}/refresh", body, Idempotency_Key=key)
 
 
@@ -70,8 +70,8 @@ def test_the_six_steps_on_both_servers_in_turn(composed: Composition) -> None:
 
 
 def test_the_clients_address_is_what_the_proxy_saw(composed: Composition) -> None:
-    grant = login(composed)
-    bearer = f"Bearer {grant['accessToken']}"
+    tokens = login(composed)
+    bearer = f"Bearer {tokens['accessToken']}"
     forged = {"X_Forwarded_For": "192.0.2.66", "X_Forwarded_Proto": "http"}
     answer = composed.call("GET", f"{BASE}/sessions", Authorization=bearer, **forged)
     assert answer.status == 200
@@ -114,13 +114,13 @@ def test_servers_are_restarted_one_by_one_and_no_refresh_fails(
     over = threading.Event()
 
     def go_on() -> None:
-        grant = login(composed)
+        tokens = login(composed)
         while not over.is_set():
-            answer = refresh(composed, grant, f"key-of-refresh-{len(answers):08}")
+            answer = refresh(composed, tokens, f"key-of-refresh-{len(answers):08}")
             answers.append(answer)
             if answer.status != 200:
                 return
-            grant = answer.body
+            tokens = answer.body
 
     def got_on(least: int) -> bool:
         return len(answers) > least or not client.is_alive()

@@ -20,8 +20,8 @@ def live(tmp_path: Path) -> Iterator[Live]:
         yield server
 
 
-def secure(live: Live, grant: Any) -> Answer:
-    return live.call("GET", f"{BASE}/secure", access=grant["accessToken"])
+def secure(live: Live, tokens: Any) -> Answer:
+    return live.call("GET", f"{BASE}/secure", access=tokens["accessToken"])
 
 
 def refresh(live: Live, token: str, **headers: str) -> Answer:
@@ -98,25 +98,25 @@ def test_a_restart_keeps_everything(live: Live) -> None:
 def test_an_access_token_outlives_a_restart_and_a_revocation_does_too(
     live: Live,
 ) -> None:
-    grant, ended = live.login(), live.login()
+    tokens, ended = live.login(), live.login()
     live.call("POST", f"{BASE}/logout", {"refreshToken": ended["refreshToken"]})
     live.kill()
     live.start()
     assert secure(live, ended).code == "token_revoked"
-    assert secure(live, grant).code == "ok"
+    assert secure(live, tokens).code == "ok"
 
 
 def test_nothing_secret_was_printed(live: Live) -> None:
-    grant = live.login()
-    refreshed = refresh(live, grant["refreshToken"]).json()
+    tokens = live.login()
+    refreshed = refresh(live, tokens["refreshToken"]).json()
     secure(live, refreshed)
-    live.call("GET", f"/{grant['accessToken']}")
-    live.call("DELETE", f"{BASE}/sessions/{grant['refreshToken']}")
+    live.call("GET", f"/{tokens['accessToken']}")
+    live.call("DELETE", f"{BASE}/sessions/{tokens['refreshToken']}")
     assert live.stop() == 0
     printed = live.printed()
     assert "POST /api/auth/login 200" in printed
     secrets = [PASSWORD, (live.data / "secret").read_text().strip()]
-    for one in (grant, refreshed):
+    for one in (tokens, refreshed):
         secrets += [one["accessToken"], one["refreshToken"]]
         secrets += [one["accessToken"].split(".")[2]]
     assert not [secret for secret in secrets if secret in printed]

@@ -156,11 +156,11 @@ class Fuzzer:
         *(b'"\\u0000"', b"[" * 2000, b'{"a":' * 500, b"9" * 5000, b'"' + b"a" * 5000),
     )
 
-    def __init__(self, seed: int, grants: list[Any]) -> None:
+    def __init__(self, seed: int, token_sets: list[Any]) -> None:
         self.random = random.Random(seed)
-        self.access = [grant["accessToken"].encode() for grant in grants]
-        self.refresh = [grant["refreshToken"].encode() for grant in grants]
-        self.sids = [grant["sessionId"].encode() for grant in grants]
+        self.access = [tokens["accessToken"].encode() for tokens in token_sets]
+        self.refresh = [tokens["refreshToken"].encode() for tokens in token_sets]
+        self.sids = [tokens["sessionId"].encode() for tokens in token_sets]
 
     def mutated(self, good: bytes) -> bytes:
         """A few bytes changed, dropped, doubled or put in."""

@@ -27,7 +27,7 @@ _log = logging.getLogger("watchword.audit")
 
 
 class OncePerMinute:
-    """Once a minute for each key.
+    """Says whether something is due that is done once a minute for each key.
 
     Kept in memory only: a key that is forgotten costs a repeated event at most.
     """
@@ -67,9 +67,9 @@ class AuditLimit:
 
         An event above the ceiling of its type is only counted. Raises StoreUnavailable.
         """
-        if not self._once_per_minute.is_due(event.at, *keys) or not self._is_below(
-            event
-        ):
+        if not self._once_per_minute.is_due(event.at, *keys):
+            return
+        if not self._is_below(event):
             return
         left_out = self._left_out.pop(event.type, 0)
         if left_out:

@@ -44,7 +44,8 @@
         ├── KeyRingError                    key_ring
         └── TokenFileError                  token_file
 
-Nothing here knows HTTP: ``server/problems.py`` is the one map to the wire. Messages
+Nothing here knows HTTP: ``server/problems.py`` is the one map to the wire. It begins
+with the rows of ``tokens/challenges.py``, which resource servers answer by. Messages
 never hold a token, a password or a retry key.
 """
 

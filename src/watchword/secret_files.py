@@ -29,7 +29,6 @@ _LINKS_MAX: Final = 40
 _ROOT: Final = 0
 _UNMAPPED: Final = 65534
 
-
 SECRET_FILE: Final = "secret"  # noqa: S105 - a name
 """The file in the data folder with the server secret, if the settings give none."""
 
@@ -113,8 +112,10 @@ def _by_owner(
     if found.st_uid in (_ROOT, _UNMAPPED, os.geteuid()):
         return
     planted = bool(folder.st_mode & stat.S_IWOTH)
-    where = ", who may have put it into a folder where everyone may" if planted else ""
-    yield Exposure(f"{entry}: belongs to user {found.st_uid}{where}", refused=planted)
+    sentence = f"{entry}: belongs to user {found.st_uid}"
+    if planted:
+        sentence += ". That user may have put it there: everyone may write the folder"
+    yield Exposure(sentence, refused=planted)
 
 
 def _steps(path: Path) -> Iterator[tuple[Path, os.stat_result, os.stat_result]]:

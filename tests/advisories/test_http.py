@@ -236,9 +236,9 @@ async def test_cve_2024_51752_no_secret_in_any_log(
 
 
 async def test_cve_2024_41657_no_other_origin_may_read(api: LocalApi) -> None:
-    grant = await api.login()
+    tokens = await api.login()
     for origin in ("https://evil.example", "null", "https://auth.example.evil.example"):
-        headers = bearer(grant["accessToken"]) | {"Origin": origin}
+        headers = bearer(tokens["accessToken"]) | {"Origin": origin}
         preflight = headers | {"Access-Control-Request-Method": "POST"}
         for path in ("secure", "me", "sessions"):
             answer = await api.client.get(f"{BASE}/{path}", headers=headers)
@@ -265,11 +265,11 @@ async def test_cve_2021_32677_json_as_text_plain(
 
 
 async def test_cve_2025_68481_no_cookie_has_authority(api: LocalApi) -> None:
-    grant = await api.login()
+    tokens = await api.login()
     jar = "; ".join(
         f"{name}={value}"
         for name in ("session", "token", "access_token", "refreshToken", "__Host-ww")
-        for value in (grant["accessToken"], grant["refreshToken"])
+        for value in (tokens["accessToken"], tokens["refreshToken"])
     )
     for method, path in (("GET", "secure"), ("POST", "logout-all"), ("GET", "me")):
         answer = await api.client.request(
@@ -281,7 +281,7 @@ async def test_cve_2025_68481_no_cookie_has_authority(api: LocalApi) -> None:
         headers = {"Cookie": jar, "Content-Type": "application/json"}
         answer = await api.client.post(f"{BASE}/{path}", headers=headers)
         assert code_of(answer) == "invalid_request"
-    assert (await api.refresh(grant["refreshToken"])).status_code == 200
+    assert (await api.refresh(tokens["refreshToken"])).status_code == 200
 
 
 @pytest.mark.parametrize("version", ["3.40.1", "3.51.2", "3.7.0"])

@@ -47,14 +47,14 @@ NO_FORGERY_IN_A_HEADER = {"VF-01 a leading blank", "VF-01 a trailing blank"}
 
 async def mint_of(api: LocalApi) -> Mint:
     """Whoever holds the server's own signing key, with a living session to name."""
-    grant = await api.login()
-    claims = api.engine.checker.verify(grant["accessToken"])
+    tokens = await api.login()
+    claims = api.engine.checker.verify(tokens["accessToken"])
     active = api.engine.keys.active
     mint = Mint(
         active._private,
         active.alg,
         now=api.clock.now,
-        sid=grant["sessionId"],
+        sid=tokens["sessionId"],
         sub=claims.sub,
     )
     assert code_of(await api.secure(mint.token())) == "ok"

@@ -27,10 +27,10 @@ STORES = pytest.mark.parametrize("on", ["memory", "sqlite"])
 KEY = "a-retry-key-of-the-advisories"
 
 
-async def dead(api: LocalApi, grant: Any) -> None:
+async def dead(api: LocalApi, tokens: Any) -> None:
     """Neither token of that session opens anything."""
-    assert (await api.refresh(grant["refreshToken"])).status_code == 401
-    assert (await api.secure(grant["accessToken"])).status_code == 401
+    assert (await api.refresh(tokens["refreshToken"])).status_code == 401
+    assert (await api.secure(tokens["accessToken"])).status_code == 401
 
 
 @STORES
@@ -118,17 +118,17 @@ async def test_cve_2026_126280_a_swap_that_wrote_nothing_grants_nothing(
 def test_cve_2026_9802_a_revocation_outlives_kill_9(tmp_path: Path) -> None:
     with Live(tmp_path / "data") as live:
         for way in ("token", "bearer", "all"):
-            grant = live.login()
-            access = grant["accessToken"]
+            tokens = live.login()
+            access = tokens["accessToken"]
             if way == "token":
-                live.call("POST", f"{BASE}/logout", grant["refreshToken"])
+                live.call("POST", f"{BASE}/logout", tokens["refreshToken"])
             elif way == "bearer":
                 live.call("POST", f"{BASE}/logout", access=access)
             else:
                 live.call("POST", f"{BASE}/logout-all", access=access)
             live.kill()
             live.start()
-            again = live.call("POST", f"{BASE}/refresh", grant["refreshToken"])
+            again = live.call("POST", f"{BASE}/refresh", tokens["refreshToken"])
             assert again.code == "session_revoked"
             secure = live.call("GET", f"{BASE}/secure", access=access)
             assert secure.code == "token_revoked"
@@ -142,12 +142,12 @@ async def test_keycloak_51312_a_refresh_never_resurrects_a_session(
     draw = random.Random(51312)
     async with serve(on) as api:
         for _ in range(30):
-            grant = await api.login()
+            tokens = await api.login()
             over = asyncio.Event()
             late: list[int] = []
 
             async def refresh(
-                token: str = grant["refreshToken"],
+                token: str = tokens["refreshToken"],
                 over: asyncio.Event = over,
                 late: list[int] = late,
             ) -> None:
@@ -161,18 +161,18 @@ async def test_keycloak_51312_a_refresh_never_resurrects_a_session(
                     token = answer.json()["refreshToken"]
 
             async def revoke(
-                grant: Any = grant,
+                tokens: Any = tokens,
                 over: asyncio.Event = over,
                 n: int = draw.randrange(60),
             ) -> None:
                 for _ in range(n):
                     await asyncio.sleep(0)
-                assert (await api.logout(grant["refreshToken"])).status_code == 200
+                assert (await api.logout(tokens["refreshToken"])).status_code == 200
                 over.set()
 
             await asyncio.gather(refresh(), revoke())
             assert set(late) <= {401}
-            await dead(api, grant)
+            await dead(api, tokens)
 
 
 @STORES
@@ -186,19 +186,19 @@ async def test_cve_2025_12390_no_tokens_of_another_user_under_load(
             name = f"user-{number}"
             wanted[name] = (await api.engine.accounts.register(name, PASSWORD)).id
 
-        async def use(name: str, grant: Any) -> str:
-            grant = (await api.refresh(grant["refreshToken"])).json()
-            claims = api.engine.checker.verify(grant["accessToken"])
+        async def use(name: str, tokens: Any) -> str:
+            tokens = (await api.refresh(tokens["refreshToken"])).json()
+            claims = api.engine.checker.verify(tokens["accessToken"])
             assert claims.sub.replace("-", "") == wanted[name].hex()
-            assert claims.sid == grant["sessionId"]
-            shown = (await api.secure(grant["accessToken"])).json()
+            assert claims.sid == tokens["sessionId"]
+            shown = (await api.secure(tokens["accessToken"])).json()
             assert shown["subject"] == claims.sub
             return str(claims.sid)
 
         signed_in: list[tuple[str, Any]] = []
         for _ in range(4):  # more at once from one address are shed
-            grants = await asyncio.gather(*[api.login(name) for name in wanted])
-            signed_in += zip(wanted, grants, strict=True)
+            token_sets = await asyncio.gather(*[api.login(name) for name in wanted])
+            signed_in += zip(wanted, token_sets, strict=True)
         sids = await asyncio.gather(*[use(*one) for one in signed_in])
         assert len(set(sids)) == 64
 
@@ -206,8 +206,8 @@ async def test_cve_2025_12390_no_tokens_of_another_user_under_load(
 async def test_ghsa_7fpj_9hr8_28vh_each_kind_of_token_opens_its_own_door(
     api: LocalApi,
 ) -> None:
-    grant = await api.login()
-    access, token = grant["accessToken"], grant["refreshToken"]
+    tokens = await api.login()
+    access, token = tokens["accessToken"], tokens["refreshToken"]
     assert code_of(await api.refresh(access)) == "refresh_invalid"
     for path in ("secure", "me", "sessions"):
         answer = await api.client.get(f"{BASE}/{path}", headers=bearer(token))
@@ -216,7 +216,7 @@ async def test_ghsa_7fpj_9hr8_28vh_each_kind_of_token_opens_its_own_door(
         answer = await api.client.post(f"{BASE}/{path}", headers=bearer(token))
         assert code_of(answer) == "token_invalid"
     assert (await api.logout(access)).status_code == 200  # of no session
-    for secret in (grant["sessionId"], PASSWORD, KEY):
+    for secret in (tokens["sessionId"], PASSWORD, KEY):
         assert code_of(await api.refresh(secret)) == "refresh_invalid"
         assert code_of(await api.secure(secret.replace(" ", ""))) == "token_invalid"
     assert (await api.secure(access)).status_code == 200
@@ -231,19 +231,19 @@ async def test_cve_2026_53512_another_client_cannot_refresh(api: LocalApi) -> No
 
 
 async def test_cve_2026_68481_after_logout_both_tokens_are_dead(api: LocalApi) -> None:
-    grant = await api.login()
-    await api.logout(grant["refreshToken"])
-    await dead(api, grant)
+    tokens = await api.login()
+    await api.logout(tokens["refreshToken"])
+    await dead(api, tokens)
 
 
 async def test_cve_2026_3583_no_cache_answers_for_a_revoked_token(
     api: LocalApi,
 ) -> None:
-    grant = await api.login()
+    tokens = await api.login()
     for _ in range(3):
-        assert (await api.secure(grant["accessToken"])).status_code == 200
-    await api.logout(grant["refreshToken"])
-    assert code_of(await api.secure(grant["accessToken"])) == "token_revoked"
+        assert (await api.secure(tokens["accessToken"])).status_code == 200
+    await api.logout(tokens["refreshToken"])
+    assert code_of(await api.secure(tokens["accessToken"])) == "token_revoked"
 
 
 @STORES
@@ -251,27 +251,27 @@ async def test_cve_2024_22513_a_disabled_account_has_nothing(
     serve: Serve, on: str
 ) -> None:
     async with serve(on) as api:
-        grants = [await api.login(), await api.login()]
+        token_sets = [await api.login(), await api.login()]
         await api.engine.accounts.disable(await api.id_of("alice"))
-        for grant in grants:
-            await dead(api, grant)
+        for tokens in token_sets:
+            await dead(api, tokens)
         refused = await api.try_login("alice", PASSWORD)
         assert code_of(refused) == "invalid_credentials"
         await api.engine.accounts.enable(await api.id_of("alice"))
-        for grant in grants:
-            await dead(api, grant)
+        for tokens in token_sets:
+            await dead(api, tokens)
         assert (await api.try_login("alice", PASSWORD)).status_code == 200
 
 
 async def test_cve_2026_27575_a_new_password_ends_the_old_sessions(
     api: LocalApi,
 ) -> None:
-    grants = [await api.login(), await api.login()]
+    token_sets = [await api.login(), await api.login()]
     await api.engine.accounts.set_password(
         await api.id_of("alice"), "another horse staple battery 7"
     )
-    for grant in grants:
-        await dead(api, grant)
+    for tokens in token_sets:
+        await dead(api, tokens)
     assert (await api.try_login("alice", PASSWORD)).status_code == 401
 
 
@@ -280,11 +280,11 @@ async def test_ghsa_2vg6_77g8_24mp_tokens_die_with_the_account_for_good(
     serve: Serve, on: str
 ) -> None:
     async with serve(on) as api:
-        grant = await api.login()
+        tokens = await api.login()
         await api.engine.accounts.delete(await api.id_of("alice"))
-        await dead(api, grant)
+        await dead(api, tokens)
         await api.engine.accounts.register("alice", PASSWORD)
-        await dead(api, grant)
+        await dead(api, tokens)
 
 
 async def test_cve_2025_65431_a_name_that_is_used_again_is_another_subject(
@@ -305,8 +305,8 @@ async def test_cve_2025_29928_deleting_a_session_ends_its_tokens(api: LocalApi) 
         f"{BASE}/sessions/{other['sessionId']}", headers=bearer(mine["accessToken"])
     )
     assert answer.status_code == 204
-    for grant in (other, newer):
-        await dead(api, grant)
+    for tokens in (other, newer):
+        await dead(api, tokens)
     assert (await api.secure(mine["accessToken"])).status_code == 200
 
 
@@ -317,25 +317,25 @@ async def test_cve_2020_15223_a_storage_error_at_revocation_is_never_200(
     stores = await open_stores("memory:", SeededEntropy("store"))
     faulty = Faulty(stores.sessions)
     async with serve(stores=replace(stores, sessions=faulty)) as api:
-        grant = await api.login()
-        headers = bearer(grant["accessToken"])
+        tokens = await api.login()
+        headers = bearer(tokens["accessToken"])
 
         async def revoke() -> Any:
             if way == "logout":
-                return await api.logout(grant["refreshToken"])
+                return await api.logout(tokens["refreshToken"])
             if way == "delete":
-                path = f"{BASE}/sessions/{grant['sessionId']}"
+                path = f"{BASE}/sessions/{tokens['sessionId']}"
                 return await api.client.delete(path, headers=headers)
             path = "logout" if way == "bearer" else way
             return await api.client.post(f"{BASE}/{path}", headers=headers)
 
         faulty.fail_before("end")
         assert code_of(await revoke()) == "store_unavailable"
-        assert (await api.secure(grant["accessToken"])).status_code == 200
+        assert (await api.secure(tokens["accessToken"])).status_code == 200
         faulty.fail_after("end")  # committed, and its answer lost: not acknowledged
         assert code_of(await revoke()) == "store_unavailable"
         await api.engine.revocations.follow()
-        await dead(api, grant)
+        await dead(api, tokens)
 
 
 async def test_cve_2026_27840_a_token_cut_or_lengthened_is_none(api: LocalApi) -> None:
@@ -371,8 +371,8 @@ async def test_cve_2026_33503_sql_is_text_in_every_field(
     serve: Serve, text: str
 ) -> None:
     async with serve("sqlite") as api:
-        grant = await api.login()
-        headers = bearer(grant["accessToken"]) | {"User-Agent": text}
+        tokens = await api.login()
+        headers = bearer(tokens["accessToken"]) | {"User-Agent": text}
         assert (await api.try_login(text, PASSWORD)).status_code == 401
         assert (await api.try_login("alice", text)).status_code == 401
         assert code_of(await api.refresh(text)) == "refresh_invalid"
@@ -386,7 +386,7 @@ async def test_cve_2026_33503_sql_is_text_in_every_field(
         assert gone.status_code == 404
         await api.engine.accounts.register(f"{text} user", PASSWORD)
         assert (await api.try_login(f"{text} user", PASSWORD)).status_code == 200
-        assert (await api.secure(grant["accessToken"])).status_code == 200
+        assert (await api.secure(tokens["accessToken"])).status_code == 200
         assert (await api.login())["sessionId"]
 
 
@@ -412,10 +412,10 @@ async def test_cve_2025_61928_who_asks_is_never_read_from_the_body(
     }
     extra |= {"roles": ["admin"], "sessionId": "x", "generation": 0}
     body = {"username": "alice", "password": PASSWORD, **extra}
-    grant = (await api.client.post(f"{BASE}/login", json=body)).json()
-    body = {"refreshToken": grant["refreshToken"], **extra}
-    grant = (await api.client.post(f"{BASE}/refresh", json=body)).json()
-    claims = api.engine.checker.verify(grant["accessToken"])
+    tokens = (await api.client.post(f"{BASE}/login", json=body)).json()
+    body = {"refreshToken": tokens["refreshToken"], **extra}
+    tokens = (await api.client.post(f"{BASE}/refresh", json=body)).json()
+    claims = api.engine.checker.verify(tokens["accessToken"])
     assert claims.sub.replace("-", "") == (await alice(api)).hex()
     assert claims.roles == ()
 
@@ -442,14 +442,14 @@ async def test_cve_2026_31813_tokens_of_another_deployment(
         # The MAC is right, and there is no such session.
         assert code_of(await api.refresh(theirs["refreshToken"])) == "refresh_invalid"
     async with serve("sqlite") as first:
-        grant = await first.login()
+        tokens = await first.login()
     async with serve("sqlite") as api:
-        assert (await api.secure(grant["accessToken"])).status_code == 200
+        assert (await api.secure(tokens["accessToken"])).status_code == 200
         for name, value in (("issuer", "https://b.example"), ("_audience", "b")):
             kept = getattr(api.engine.checker, name)
             api.engine.checker._verified.clear()
             setattr(api.engine.checker, name, value)
-            assert code_of(await api.secure(grant["accessToken"])) == "token_invalid"
+            assert code_of(await api.secure(tokens["accessToken"])) == "token_invalid"
             setattr(api.engine.checker, name, kept)
 
 
@@ -457,9 +457,9 @@ async def test_authorizer_669_a_logout_counts_when_it_is_answered(
     api: LocalApi,
 ) -> None:
     for _ in range(50):
-        grant = await api.login()
-        assert (await api.logout(grant["refreshToken"])).status_code == 200
-        assert (await api.secure(grant["accessToken"])).status_code == 401
+        tokens = await api.login()
+        assert (await api.logout(tokens["refreshToken"])).status_code == 200
+        assert (await api.secure(tokens["accessToken"])).status_code == 401
 
 
 @pytest.mark.parametrize("verb", ["load", "swap"])

@@ -102,8 +102,8 @@ def test_disabling_a_client_ends_its_sessions_and_no_others(there: Terminal) -> 
 
     async def sign_in(watchword: Watchword) -> None:
         for client_id in ("phone", "phone", "first-party"):
-            terms = SessionOptions(client_id=client_id)
-            await watchword.sign_in.by_password("alice", PASSWORD, terms)
+            options = SessionOptions(client_id=client_id)
+            await watchword.sign_in.by_password("alice", PASSWORD, options)
 
     there.engine(sign_in)
     told = there.run("clients", "disable", "phone").stdout

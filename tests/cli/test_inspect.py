@@ -20,8 +20,8 @@ from watchword.core.session import (
 
 
 async def sign_in(watchword: Watchword) -> TokenSet:
-    terms = SessionOptions(client_id="first-party")
-    return await watchword.sign_in.by_password("alice", PASSWORD, terms)
+    options = SessionOptions(client_id="first-party")
+    return await watchword.sign_in.by_password("alice", PASSWORD, options)
 
 
 @pytest.fixture
@@ -42,22 +42,22 @@ def look(terminal: Terminal, token: str, code: int) -> dict[str, Any]:
 
 
 def test_a_live_access_token_is_shown_with_header_and_claims(alice: Terminal) -> None:
-    grant = alice.engine(sign_in)
-    found = look(alice, grant.access_token, 0)
+    tokens = alice.engine(sign_in)
+    found = look(alice, tokens.access_token, 0)
     assert found["state"] == "live"
     assert found["signature"] == "right"
     assert found["session"] == "live"
     assert found["header"]["typ"] == "at+jwt"
-    assert found["claims"]["sid"] == as_text(grant.session.id)
+    assert found["claims"]["sid"] == as_text(tokens.session.id)
 
 
 def test_an_access_token_dies_with_its_session_and_of_age(alice: Terminal) -> None:
     aged = alice.engine(sign_in, ago=600)
     found = look(alice, aged.access_token, 1)
     assert (found["state"], found["session"]) == ("token_expired", "live")
-    grant = alice.engine(sign_in)
+    tokens = alice.engine(sign_in)
     alice.run("sessions", "revoke", "--user", "alice")
-    found = look(alice, grant.access_token, 1)
+    found = look(alice, tokens.access_token, 1)
     assert (found["state"], found["signature"]) == ("token_revoked", "right")
     assert found["session"].endswith("revoked by operator")
 
@@ -71,8 +71,8 @@ def test_a_token_of_another_server_says_which(alice: Terminal) -> None:
 
 
 def test_a_forged_access_token_is_shown_and_not_believed(alice: Terminal) -> None:
-    grant = alice.engine(sign_in)
-    head, body, signature = grant.access_token.split(".")
+    tokens = alice.engine(sign_in)
+    head, body, signature = tokens.access_token.split(".")
     forged = urlsafe_b64encode(json.dumps({"sub": "\x1b[2J", "exp": 1e99}).encode())
     for token in (
         f"{head}.{forged.decode().rstrip('=')}.{signature}",
@@ -186,9 +186,9 @@ def test_any_session_is_judged_as_its_own_client_would_use_it(
         alice = Authenticated.by_password(account.id, at=watchword.clock())
         return await watchword.sessions.start(alice, SessionOptions(**options))
 
-    grant = alice.engine(work)
-    refresh = look(alice, grant.refresh_token, 0)
-    access = look(alice, grant.access_token, 0)
+    tokens = alice.engine(work)
+    refresh = look(alice, tokens.refresh_token, 0)
+    access = look(alice, tokens.access_token, 0)
     assert (refresh["state"], access["state"]) == ("live", "live")
     assert (access["kind"], access["session"]) == ("access token", "live")
     assert refresh.items() >= told.items()

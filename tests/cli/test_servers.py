@@ -230,10 +230,10 @@ def test_every_noun_works(terminal: Terminal, env: Any, *, redis: bool) -> None:
 
 async def signing_in(watchword: Any) -> TokenSet:
     account = await watchword.accounts.get("alice")
-    terms = SessionOptions(client_id="first-party")
+    options = SessionOptions(client_id="first-party")
     alice = Authenticated.by_password(account.id, account.roles, at=watchword.clock())
-    grant: TokenSet = await watchword.sessions.start(alice, terms)
-    return grant
+    tokens: TokenSet = await watchword.sessions.start(alice, options)
+    return tokens
 
 
 def test_a_second_machine_without_the_secret_does_not_make_its_own(

@@ -47,7 +47,7 @@ def test_an_account_from_its_making_to_its_end_is_told_in_the_audit_log(
             "state": "enabled",
         }.items()
     )
-    grant = terminal.engine(signing_in("alice"))
+    tokens = terminal.engine(signing_in("alice"))
 
     assert "alice" in terminal.run("sessions", "list").stdout
     disabled = terminal.run("user", "disable", "ALICE")
@@ -82,7 +82,7 @@ def test_an_account_from_its_making_to_its_end_is_told_in_the_audit_log(
         "user_deleted",
     ]
     assert len(printed.splitlines()) == len(events)
-    for secret in (PASSWORD, OTHER_PASSWORD, grant.access_token, grant.refresh_token):
+    for secret in (PASSWORD, OTHER_PASSWORD, tokens.access_token, tokens.refresh_token):
         assert secret not in printed + json.dumps(events)
     last = events[-1]["sequence"]
     assert terminal.run("audit", "--after", f"{last}").stdout == ""

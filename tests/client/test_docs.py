@@ -17,8 +17,7 @@ from tests.cli.terminal import Terminal
 from tests.pages import ROOT, blocks_of, clean_environment, rows_of
 from tests.server.live import Live
 from watchword import errors
-from watchword.client import auth_flow as attending
-from watchword.client import session
+from watchword.client import auth_flow, session
 
 PAGE: Final = ROOT / "docs/client.md"
 HERE: Final = "http://127.0.0.1:8000"
@@ -97,6 +96,6 @@ def test_numbers_are_those_of_the_program() -> None:
         f"{session.REFRESH_FROM * 100:.0f} to {session.REFRESH_TO * 100:.0f} %",
         f"up to {words[session.RETRY_AFTER_MAX]} seconds",
         f"asks up to {words[session.ATTEMPTS]} times",
-        f"less than {words[int(attending.YOUNG)]} seconds",
+        f"less than {words[int(auth_flow.YOUNG)]} seconds",
     ):
         assert sentence in text

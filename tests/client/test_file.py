@@ -56,7 +56,7 @@ def test_a_file_that_others_may_read_or_write_is_refused(
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_a_file_of_somebody_else_is_refused(file: TokenFile) -> None:
     os.chown(file.path, 12345, -1)
-    with pytest.raises(TokenFileError, match="somebody else"):
+    with pytest.raises(TokenFileError, match="another user"):
         file.read()
 
 

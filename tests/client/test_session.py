@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from watchword.client.auth_flow import Pass
+from watchword.client.auth_flow import SendApiRequest
 from watchword.client.clock import Clocks, Instant, Random
 from watchword.client.session import (
     REFRESH_FROM,
@@ -90,11 +90,11 @@ class Disk:
     def run(self, issuer: Issuer, model: Model, fates: Iterator[str]) -> None:
         """One process that refreshes; each of its steps meets one of the fates."""
         assert self.stored is not None
-        talk = issuer.refresh(self.stored, None)
+        conversation = issuer.refresh(self.stored, None)
         outcome: Any = None
         try:
             while True:
-                step = talk.send(outcome)
+                step = conversation.send(outcome)
                 fate = next(fates, "fine")
                 if fate == "killed before":
                     raise Died
@@ -166,13 +166,13 @@ def refresh(*answers: Outcome) -> tuple[list[Any], BaseException | None]:
     """The steps, and what is raised where these answers come and then no others."""
     random = Random(SeededEntropy())
     issuer = Issuer(STORED.issuer, Clocks(lambda: 0, lambda: NOW), random)
-    talk = issuer.refresh(STORED, None)
+    conversation = issuer.refresh(STORED, None)
     coming = iter(answers)
     steps: list[Any] = []
     outcome: Any = None
     try:
         while True:
-            steps.append(talk.send(outcome))
+            steps.append(conversation.send(outcome))
             outcome = next(coming, None) if isinstance(steps[-1], Send) else None
     except StopIteration:
         return steps, None
@@ -256,7 +256,7 @@ def test_no_secret_is_in_a_repr() -> None:
     got = (
         tokens(),
         Answer(200, {"x": "access-0"}, b"refresh-0"),
-        Pass({"A": "access-0"}),
+        SendApiRequest({"A": "access-0"}),
     )
     assert "0" not in f"{sent}{got}".replace("200", "")
     for shown in (

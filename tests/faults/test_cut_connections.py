@@ -71,19 +71,20 @@ async def test_cut_at_every_byte_of_a_commit(
     world, sessions = cutting
     keys = map(key, count(10))
     size = (await _size_of_a_swap(world, sessions))[way]
-    grant = await world.sign_in()
+    tokens = await world.sign_in()
     for number, position in enumerate(range(size, -1, -step)):
-        grant = await world.refresh(grant, next(keys))  # by a connection that knows how
+        # By a connection that knows how.
+        tokens = await world.refresh(tokens, next(keys))
         sent = next(keys)
         sessions.cut = (way, position)
         try:
-            answer = (await world.refresh(grant, sent)).refresh_token
+            answer = (await world.refresh(tokens, sent)).refresh_token
         except StoreUnavailable:
-            answer = await world.outcome(grant, sent)
+            answer = await world.outcome(tokens, sent)
         assert generation_of(world, answer) == 2 * number + 2
-        again = await world.refresh(grant, sent)
+        again = await world.refresh(tokens, sent)
         assert again.refresh_token == answer
-        grant = again
+        tokens = again
         assert sessions.between.has_cut
         world.clock.advance(MINUTE)  # so many retries in one would be refused
     assert await world.events(EventType.TOKEN_REUSE, EventType.TOKEN_REWOUND) == []

@@ -51,20 +51,20 @@ async def test_a_refresh_cut_anywhere_has_one_successor(
     world: World, cutter: Proxy, way: Way, step: int
 ) -> None:
     """It succeeds, or is asked for again with its key: the same rotation, made once."""
-    grant = await world.sign_in()
+    tokens = await world.sign_in()
     for number in count():
         cutter.cut_after(way, number * step)
-        successor = await _until_answered(world, grant, key(number))
+        successor = await _until_answered(world, tokens, key(number))
         cut = cutter.has_cut
-        again = await _until_answered(world, grant, key(number))
+        again = await _until_answered(world, tokens, key(number))
         assert again.refresh_token == successor.refresh_token
         assert generation_of(world, successor.refresh_token) == number + 1
-        grant = successor
+        tokens = successor
         world.clock.advance(60_000)
         if not cut:
             break
     assert number * step > 100
-    assert (await world.row(grant)).generation == number + 1
+    assert (await world.row(tokens)).generation == number + 1
     assert len(await world.events(EventType.SIGN_IN)) == 1
     assert not await world.events(*WRONG)
 
@@ -76,18 +76,18 @@ async def test_a_logout_cut_anywhere_is_told_once(
     """Once acknowledged, the session is over, with one event and one entry."""
     for number in count():
         cutter.count()
-        grant = await world.sign_in()
+        tokens = await world.sign_in()
         cutter.cut_after(way, number * step)
         while True:
             try:
-                await world.logout(grant)
+                await world.logout(tokens)
                 break
             except StoreUnavailable:
                 continue
         cut = cutter.has_cut
         cutter.count()
         with pytest.raises(SessionRevoked):
-            await _until_answered(world, grant, key())
+            await _until_answered(world, tokens, key())
         if not cut:
             break
     feed = await world.stores.sessions.ended(None, world.clock(), FEED_PAGE)
@@ -95,9 +95,9 @@ async def test_a_logout_cut_anywhere_is_told_once(
     assert len(await world.events(EventType.SESSION_REVOKED)) == number + 1
 
 
-async def _until_answered(world: World, grant: TokenSet, retry_key: str) -> TokenSet:
+async def _until_answered(world: World, tokens: TokenSet, retry_key: str) -> TokenSet:
     while True:
         try:
-            return await world.refresh(grant, retry_key)
+            return await world.refresh(tokens, retry_key)
         except StoreUnavailable:
             continue

@@ -31,10 +31,10 @@ class Person:
         self.refused: list[str] = []
         self.broken = 0
         self.rotations = 0
-        self.grant: Any = None
+        self.tokens: Any = None
 
     async def sign_in(self) -> None:
-        self.grant = await self._apis[self._at].login("admin")
+        self.tokens = await self._apis[self._at].login("admin")
 
     async def work(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
@@ -45,14 +45,14 @@ class Person:
                     self.refused.append(answer.text)
                     return
                 if step == self._refresh:
-                    self.grant = answer.json()
+                    self.tokens = answer.json()
                     self.rotations += 1
 
     async def _refresh(self, api: Api) -> httpx2.Response:
-        return await api.refresh(self.grant["refreshToken"], key(self._keys))
+        return await api.refresh(self.tokens["refreshToken"], key(self._keys))
 
     async def _call(self, api: Api) -> httpx2.Response:
-        return await api.secure(self.grant["accessToken"])
+        return await api.secure(self.tokens["accessToken"])
 
     async def _until_answered(self, send: Call) -> httpx2.Response:
         """The first answer that is one, from any server."""

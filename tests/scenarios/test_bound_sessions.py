@@ -359,11 +359,11 @@ async def test_a_confidential_clients_session_is_not_bound_its_access_tokens_are
 ) -> None:
     """RFC 9449 §5: its refreshes are authenticated anyway, and its key may change."""
     _, secret = await api.engine.clients.add("backend", confidential=True)
-    grant = await api.engine.sign_in.by_password(
+    signed_in = await api.engine.sign_in.by_password(
         "alice", PASSWORD, SessionOptions(client_id="backend")
     )
     form = {"client_id": "backend", "client_secret": str(secret)}
-    form |= {"grant_type": "refresh_token", "refresh_token": grant.refresh_token}
+    form |= {"grant_type": "refresh_token", "refresh_token": signed_in.refresh_token}
     for prover in (device, Device(api, 1)):
         tokens = (await prover.oauth(**form)).json()
         assert tokens["token_type"] == "DPoP"

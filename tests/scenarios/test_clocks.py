@@ -46,10 +46,10 @@ async def pass_time(ms: int, *machines: World) -> None:
         one.revocations.forget_expired()
 
 
-async def rotated(here: World, there: World, grant: TokenSet, number: int) -> TokenSet:
+async def rotated(here: World, there: World, tokens: TokenSet, number: int) -> TokenSet:
     """The successor, from here; there, who asks again with the key gets the same."""
-    successor = await here.refresh(grant, key(number))
-    again = await there.refresh(grant, key(number))
+    successor = await here.refresh(tokens, key(number))
+    again = await there.refresh(tokens, key(number))
     assert again.refresh_token == successor.refresh_token
     assert here.accepts(successor) == there.accepts(again) == "ok"
     return successor
@@ -60,31 +60,31 @@ async def end(here: World, there: World) -> None:
 
     Whatever the clocks are, and though both sweep all the time.
     """
-    grant = await there.sign_in()
-    tokens = [grant.access_token, (await here.refresh(grant, key(1))).access_token]
-    assert await here.logout(grant) == 1
+    tokens = await there.sign_in()
+    access = [tokens.access_token, (await here.refresh(tokens, key(1))).access_token]
+    assert await here.logout(tokens) == 1
     await there.revocations.follow()
     for _ in range(0, ACCESS_TTL + STEP, STEP):
         for one in (there, here):
-            assert "ok" not in map(one.accepts, tokens)
+            assert "ok" not in map(one.accepts, access)
             await one.sweep()
         await pass_time(STEP, here, there)
-    assert await there.outcome(grant, key()) == "session_revoked"
+    assert await there.outcome(tokens, key()) == "session_revoked"
 
 
 @ON_EVERY_STORE
 async def test_clocks_that_are_seconds_apart_are_not_noticed(stores: Stores) -> None:
     """Tokens of either are good with the other, and a logout reaches the other."""
     one, two = await machine(stores), await machine(stores, 5 * SECOND)
-    grant = await one.sign_in()
+    tokens = await one.sign_in()
     for number in range(20):
         here, there = (one, two) if number % 2 else (two, one)
-        grant = await rotated(here, there, grant, number)
-        assert here.accepts(grant) == there.accepts(grant) == "ok"
+        tokens = await rotated(here, there, tokens, number)
+        assert here.accepts(tokens) == there.accepts(tokens) == "ok"
         await pass_time(30 * SECOND, one, two)
     for here, there in ((one, two), (two, one)):
         await end(here, there)
-    await rotated(one, two, grant, 20)
+    await rotated(one, two, tokens, 20)
     assert not await one.events(EventType.TOKEN_REUSE)
 
 
@@ -94,17 +94,17 @@ async def test_a_clock_that_is_set_an_hour_back_and_forth_logs_nobody_out(
 ) -> None:
     """Its access tokens have expired elsewhere until it is right; that is all."""
     one, two = await machine(stores), await machine(stores)
-    grant = await one.sign_in()
+    tokens = await one.sign_in()
     for step in (-HOUR, HOUR, HOUR, -HOUR):
         two.clock.advance(step)
         for number in range(4):
             here, there = (one, two) if number % 2 else (two, one)
-            grant = await rotated(here, there, grant, number + abs(step))
+            tokens = await rotated(here, there, tokens, number + abs(step))
             await pass_time(SECOND, one, two)
         for here, there in ((one, two), (two, one)):
             await end(here, there)
-    grant = await rotated(one, two, grant, 4)
-    assert one.accepts(grant) == two.accepts(grant) == "ok"
+    tokens = await rotated(one, two, tokens, 4)
+    assert one.accepts(tokens) == two.accepts(tokens) == "ok"
     assert not await one.events(EventType.TOKEN_REUSE)
 
 
@@ -176,15 +176,15 @@ async def test_a_clock_set_ahead_and_back_revives_no_session(
     async with opened(settings, clock, "one", here) as swept:
         options = SessionOptions(client_id="first-party")
         user = Authenticated.by_password(bytes(16), at=clock())
-        grant = await swept.sessions.start(user, options)
-        await swept.sessions.end_one(grant.session.id, EndReason.LOGOUT, by=APP)
+        tokens = await swept.sessions.start(user, options)
+        await swept.sessions.end_one(tokens.session.id, EndReason.LOGOUT, by=APP)
         for hours in (1, -1):
             clock.advance(hours * HOUR + 30 * SECOND)
             here.advance(30 * SECOND)
             await swept.maintenance.sweep()
     async with opened(settings, clock, "two", here) as started:
         with pytest.raises(TokenRevoked):
-            started.checker.verify(grant.access_token)
+            started.checker.verify(tokens.access_token)
 
 
 @SHARED

@@ -76,10 +76,10 @@ async def test_s10_with_a_grace_all_are_answered_and_the_session_lives(
     worlds = [await make_world(policy=GRACE) for _ in range(2)]
     r0 = await worlds[0].sign_in()
     several = zip(itertools.cycle(worlds), range(100), strict=False)
-    grants = await asyncio.gather(*[world.refresh(r0) for world, _ in several])
-    assert len({grant.refresh_token for grant in grants}) == 1
-    assert generation_of(worlds[0], grants[0].refresh_token) == 1
-    assert generation_of(worlds[1], await worlds[1].outcome(grants[0])) == 2
+    token_sets = await asyncio.gather(*[world.refresh(r0) for world, _ in several])
+    assert len({tokens.refresh_token for tokens in token_sets}) == 1
+    assert generation_of(worlds[0], token_sets[0].refresh_token) == 1
+    assert generation_of(worlds[1], await worlds[1].outcome(token_sets[0])) == 2
 
 
 class Jar:
@@ -88,9 +88,9 @@ class Jar:
     def __init__(self, token: str) -> None:
         self.token = token
 
-    def arrives(self, sent: str, grant: TokenSet) -> None:
-        if grant.refresh_token != sent:  # a `same` answer sets no cookie
-            self.token = grant.refresh_token
+    def arrives(self, sent: str, tokens: TokenSet) -> None:
+        if tokens.refresh_token != sent:  # a `same` answer sets no cookie
+            self.token = tokens.refresh_token
 
 
 async def test_s11_three_tabs_converge_without_a_fork(
@@ -146,8 +146,8 @@ async def test_s11_tabs_at_random_never_end_their_session(
         clock.advance(draw.choice([100, 1000, 5000, 9000]))
         under_way.sort(key=lambda answer: answer[0])
         while under_way and under_way[0][0] <= clock.now:
-            _, sent, grant = under_way.pop(0)
-            jar.arrives(sent, grant)
+            _, sent, tokens = under_way.pop(0)
+            jar.arrives(sent, tokens)
         sent = jar.token
         arrives = clock.now + draw.randrange(9_000)
         under_way.append((arrives, sent, await world.refresh(sent)))
@@ -184,13 +184,13 @@ async def test_s13_every_200_leaves_the_client_with_a_current_token(
             number += draw.randrange(2)
             given = draw.choice([None, key(number), key(number)])
             try:
-                grant = await world.refresh(draw.choice(held[-3:]), given)
+                tokens = await world.refresh(draw.choice(held[-3:]), given)
             except WatchwordError:
                 continue
             current = (await world.row(session)).generation
-            assert generation_of(world, grant.refresh_token) == current
-            assert world.accepts(grant) == "ok"
-            held.append(grant.refresh_token)
+            assert generation_of(world, tokens.refresh_token) == current
+            assert world.accepts(tokens) == "ok"
+            held.append(tokens.refresh_token)
 
 
 @pytest.mark.parametrize("given", [key(), None], ids=["key", "no key"])

@@ -51,18 +51,18 @@ class Site:
     async def sign_in(self) -> Any:
         return await asyncio.to_thread(self.live.login)
 
-    async def log_out(self, grant: Any) -> None:
+    async def log_out(self, tokens: Any) -> None:
         """Past the proxy."""
-        body = {"refreshToken": grant["refreshToken"]}
+        body = {"refreshToken": tokens["refreshToken"]}
         answer = await asyncio.to_thread(
             self.live.call, "POST", "/api/auth/logout", body
         )
         assert answer.status == 200
 
-    async def revoke(self, grant: Any) -> None:
+    async def revoke(self, tokens: Any) -> None:
         """By the operator: another process, whether the server runs or not."""
         terminal = Terminal(self.live.data)
-        command = ("sessions", "revoke", grant["sessionId"])
+        command = ("sessions", "revoke", tokens["sessionId"])
         await asyncio.to_thread(terminal.run, *command)
 
 
@@ -88,21 +88,21 @@ async def site(follower: Follower, front: int) -> AsyncIterator[Site]:
         yield Site(follower.live, follower, between)
 
 
-async def code_of(verifier: Verifier, grant: Any) -> str:
+async def code_of(verifier: Verifier, tokens: Any) -> str:
     """What the API answers: `ok`, or the code."""
     try:
-        claims = await verifier.verify(grant["accessToken"])
+        claims = await verifier.verify(tokens["accessToken"])
     except WatchwordError as error:
         return error.code
-    assert claims.sid == grant["sessionId"]
+    assert claims.sid == tokens["sessionId"]
     return "ok"
 
 
-async def becomes(code: str, verifier: Verifier, grant: Any) -> None:
+async def becomes(code: str, verifier: Verifier, tokens: Any) -> None:
     """Until the API answers so; it must not accept the token on the way."""
 
     async def reached() -> bool:
-        found = await code_of(verifier, grant)
+        found = await code_of(verifier, tokens)
         assert found in {code, "store_unavailable"}
         return found == code
 
@@ -151,13 +151,13 @@ async def test_s52_a_connection_that_is_half_open_proves_nothing(site: Site) -> 
     """What it brings late is old, though it arrives now."""
     alice, bob = await site.sign_in(), await site.sign_in()
     async with site.verifier() as api:
-        for grant in (alice, bob):
-            assert await code_of(api, grant) == "ok"
+        for tokens in (alice, bob):
+            assert await code_of(api, tokens) == "ok"
         site.between.freeze()
         await site.log_out(bob)
         site.pass_the_bound()
-        for grant in (alice, bob):
-            assert await code_of(api, grant) == "store_unavailable"
+        for tokens in (alice, bob):
+            assert await code_of(api, tokens) == "store_unavailable"
         site.between.thaw()
         await becomes("token_revoked", api, bob)
         await becomes("ok", api, alice)
@@ -220,8 +220,8 @@ async def test_s52_a_feed_that_was_restarted_forgets_nobody(site: Site) -> None:
         assert await code_of(api, alice) == "ok"
         # One that starts now, and has never heard of any of them.
         async with site.verifier() as fresh:
-            for grant in (before, between, after):
-                await becomes("token_revoked", fresh, grant)
+            for tokens in (before, between, after):
+                await becomes("token_revoked", fresh, tokens)
             assert await code_of(fresh, alice) == "ok"
 
 
@@ -244,8 +244,8 @@ async def test_s34_the_operator_reaches_every_api(site: Site) -> None:
     """A command in another process, and a session of somebody else stays."""
     alice, bob = await site.sign_in(), await site.sign_in()
     async with site.verifier() as api:
-        for grant in (alice, bob):
-            assert await code_of(api, grant) == "ok"
+        for tokens in (alice, bob):
+            assert await code_of(api, tokens) == "ok"
         await site.revoke(bob)
 
         async def reached() -> bool:

@@ -56,23 +56,23 @@ class Person:
         self.api = api
         self.refused: list[str] = []
         self.kids: set[str] = set()
-        self.grant: Any = None
+        self.tokens: Any = None
 
     async def sign_in(self) -> None:
-        self.grant = await self.api.login("admin", PASSWORD)
+        self.tokens = await self.api.login("admin", PASSWORD)
 
     async def work(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             await self.call()
-            answer = await self.api.refresh(self.grant["refreshToken"])
+            answer = await self.api.refresh(self.tokens["refreshToken"])
             if answer.status_code != 200:
                 self.refused.append(answer.text)
                 return
-            self.grant = answer.json()
-            self.kids.add(kid_of(self.grant["accessToken"]))
+            self.tokens = answer.json()
+            self.kids.add(kid_of(self.tokens["accessToken"]))
 
     async def call(self) -> int:
-        answer = await self.api.secure(self.grant["accessToken"])
+        answer = await self.api.secure(self.tokens["accessToken"])
         if answer.status_code != 200:
             self.refused.append(answer.text)
         return answer.status_code
@@ -135,17 +135,17 @@ async def test_a_retired_keys_tokens_die_and_nobody_is_signed_out(folder: Path) 
         async with server.api() as api:
             person = Person(api)
             await person.sign_in()
-            stolen = kid_of(person.grant["accessToken"])
+            stolen = kid_of(person.tokens["accessToken"])
             await run(server, "keys", "retire", stolen)
             # Both workers: they answer in turn, as the connections fall.
             statuses: list[int] = []
             while statuses[-20:] != [401] * 20:
                 statuses.append(await person.call())
                 await asyncio.sleep(0.02)
-            answer = await api.refresh(person.grant["refreshToken"])
+            answer = await api.refresh(person.tokens["refreshToken"])
             assert answer.status_code == 200
-            person.grant = answer.json()
-            assert kid_of(person.grant["accessToken"]) != stolen
+            person.tokens = answer.json()
+            assert kid_of(person.tokens["accessToken"]) != stolen
             assert await person.call() == 200
             keys = (await api.client.get("/.well-known/jwks.json")).json()["keys"]
             assert stolen not in {key["kid"] for key in keys}
@@ -169,8 +169,8 @@ async def test_the_server_secret_changes_without_a_logout(folder: Path) -> None:
                 # One session is refreshed in each phase, one only once in the end.
                 if phase == "old":
                     for name in ("busy", "idle"):
-                        grant = await api.login("admin", PASSWORD)
-                        tokens[name] = grant["refreshToken"]
+                        signed_in = await api.login("admin", PASSWORD)
+                        tokens[name] = signed_in["refreshToken"]
                 busy = await api.refresh(tokens["busy"])
                 assert busy.status_code == 200, (phase, busy.text)
                 tokens["busy"] = busy.json()["refreshToken"]

@@ -185,24 +185,24 @@ async def test_while_the_database_is_away_nothing_is_ready_and_nobody_logged_out
     server = machine(tmp_path, 0, database.new_database(), WATCHWORD_WORKERS="2")
     try:
         async with running([server]), server.api() as api:
-            grant = await api.login("admin")
+            tokens = await api.login("admin")
             before = workers_of(server)
             database.kill()
             ready = await api.client.get("/readyz")
             assert (ready.status_code, code_of(ready)) == (503, "store_unavailable")
-            requested = await api.refresh(grant["refreshToken"], key(1))
+            requested = await api.refresh(tokens["refreshToken"], key(1))
             assert (requested.status_code, code_of(requested)) == (
                 503,
                 "store_unavailable",
             )
-            assert code_of(await api.secure(grant["accessToken"])) == "ok"
+            assert code_of(await api.secure(tokens["accessToken"])) == "ok"
             os.kill(min(before), signal.SIGKILL)
             await auntil(lambda: "another takes its place" in server.log.read_text())
             database.start()
             await auntil(lambda: len(workers_of(server)) == 2)
             await server.wait_until_ready()
             async with server.api() as again:
-                answer = await again.refresh(grant["refreshToken"], key(1))
+                answer = await again.refresh(tokens["refreshToken"], key(1))
                 assert code_of(answer) == "ok"
     finally:
         database.stop()

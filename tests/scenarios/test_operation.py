@@ -172,9 +172,9 @@ async def test_s45_a_writer_in_the_database_cannot_plant_a_signing_key(
             await make_world()
 
 
-async def rewind(world: World, grant: TokenSet, generations: int) -> None:
+async def rewind(world: World, tokens: TokenSet, generations: int) -> None:
     """The store lost its last writes: the row is what it was that many ago."""
-    row = await world.row(grant)
+    row = await world.row(tokens)
     lost = msgspec.structs.replace(
         row, generation=row.generation - generations, version=row.version + 1
     )
@@ -276,11 +276,11 @@ async def test_s48_a_sweep_under_load_deletes_no_live_session(
     swept = 0
     while swept < len(dead):
         swept += await world.sweep()
-    grants = await refreshing
-    assert {grant.session.generation for grant in grants} == {1}
+    token_sets = await refreshing
+    assert {tokens.session.generation for tokens in token_sets} == {1}
     assert await world.outcome(dead[0]) == "refresh_invalid"
-    for grant in grants:
-        assert generation_of(world, await world.outcome(grant, key(1))) == 2
+    for tokens in token_sets:
+        assert generation_of(world, await world.outcome(tokens, key(1))) == 2
 
 
 async def test_s48_a_revoked_session_is_swept_with_its_lifetime_and_not_before(

@@ -73,10 +73,10 @@ class History:
 
     def check(self) -> None:
         successors: dict[int, set[str]] = {}
-        for requested, grant in self.granted:
+        for requested, tokens in self.granted:
             assert self.logged_out is None or requested < self.logged_out
-            told = successors.setdefault(grant.session.generation, set())
-            told.add(grant.refresh_token)
+            told = successors.setdefault(tokens.session.generation, set())
+            told.add(tokens.refresh_token)
         assert all(len(told) == 1 for told in successors.values())
 
 
@@ -112,9 +112,9 @@ async def test_s33_random_interleavings_leave_no_token_alive(
     granted = revoked = 0
     for _ in range(many):
         history = History()
-        grant = await workers[0].sign_in()
+        tokens = await workers[0].sign_in()
         newest = (
-            await workers[0].refresh(grant, key(9)) if draw.random() < 0.5 else grant
+            await workers[0].refresh(tokens, key(9)) if draw.random() < 0.5 else tokens
         )
 
         async def refresh(
@@ -140,12 +140,12 @@ async def test_s33_random_interleavings_leave_no_token_alive(
         tasks = [
             refresh(newest, draw.choice(keys)) for _ in range(draw.randrange(1, 5))
         ]
-        await asyncio.gather(*tasks, logout(grant))
+        await asyncio.gather(*tasks, logout(tokens))
         history.check()
         granted += bool(history.granted)
         for worker in workers:
             await worker.revocations.follow()
-        every = [grant, newest, *(answer for _, answer in history.granted)]
+        every = [tokens, newest, *(answer for _, answer in history.granted)]
         for token in {one.refresh_token: one for one in every}.values():
             assert await workers[1].outcome(token, key(5)) == "session_revoked"
             assert all(worker.accepts(token) == "token_revoked" for worker in workers)
@@ -221,11 +221,11 @@ async def test_s35_logout_all_with_200_refreshes_in_flight(
 ) -> None:
     """No deadlock, and nobody of that account survives."""
     other = await make_world()
-    grants = [await world.sign_in() for _ in range(200)]
+    token_sets = [await world.sign_in() for _ in range(200)]
     bystander = await world.sign_in(BOB)
     refreshing = [
-        asyncio.create_task((world, other)[n % 2].outcome(grant, key(n)))
-        for n, grant in enumerate(grants)
+        asyncio.create_task((world, other)[n % 2].outcome(tokens, key(n)))
+        for n, tokens in enumerate(token_sets)
     ]
     await asyncio.sleep(0)
     ended = await other.sessions.revoke(ByAccount(ALICE), EndReason.LOGOUT_EVERYWHERE)
@@ -233,10 +233,10 @@ async def test_s35_logout_all_with_200_refreshes_in_flight(
     outcomes = await asyncio.gather(*refreshing)
     for worker in (world, other):
         await worker.revocations.follow()
-        assert {worker.accepts(grant) for grant in grants} == {"token_revoked"}
+        assert {worker.accepts(tokens) for tokens in token_sets} == {"token_revoked"}
         assert worker.accepts(bystander) == "ok"
-    for number, (grant, outcome) in enumerate(zip(grants, outcomes, strict=True)):
-        newest = outcome if outcome.startswith("ww_rt_") else grant
+    for number, (tokens, outcome) in enumerate(zip(token_sets, outcomes, strict=True)):
+        newest = outcome if outcome.startswith("ww_rt_") else tokens
         assert await world.outcome(newest, key(number)) == "session_revoked"
     assert await world.outcome(bystander) != bystander.refresh_token
 

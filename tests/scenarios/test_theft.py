@@ -54,9 +54,9 @@ async def test_s17_thief_first_then_victim(world: World, make_world: MakeWorld) 
     assert event.address == VICTIM
     assert event.detail["rotated_from"] == THIEF
     said = repr(event)
-    for grant in (r0, r1):
-        assert grant.refresh_token not in said
-        assert grant.access_token not in said
+    for tokens in (r0, r1):
+        assert tokens.refresh_token not in said
+        assert tokens.access_token not in said
     assert not any(key(number) in said for number in range(4))
 
 

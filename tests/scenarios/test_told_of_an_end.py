@@ -93,9 +93,9 @@ async def test_a_far_store_has_refreshes_in_two_batches(
     """Those that come together are parted: half is judged while half is away."""
     faulty.is_remote = True
     world = await make_world()
-    grants = [await world.sign_in() for _ in range(2 * SHARE_MIN)]
+    token_sets = [await world.sign_in() for _ in range(2 * SHARE_MIN)]
     faulty.calls.clear()
-    await asyncio.gather(*(world.refresh(grant, key()) for grant in grants))
+    await asyncio.gather(*(world.refresh(tokens, key()) for tokens in token_sets))
     assert faulty.calls.count("swap") == 2
 
 

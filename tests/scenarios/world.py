@@ -213,8 +213,8 @@ class World:
         """Whether it was answered with a successor."""
         return (await self.outcome(token)).startswith("ww_rt_")
 
-    async def row(self, grant: TokenSet) -> Session:
-        (row,) = await self.stores.sessions.load([grant.session.id])
+    async def row(self, tokens: TokenSet) -> Session:
+        (row,) = await self.stores.sessions.load([tokens.session.id])
         assert isinstance(row, Session)
         return row
 
@@ -222,9 +222,9 @@ class World:
         found = [event for _, event in await self.stores.audit.read(0, 100_000)]
         return [event for event in found if not kinds or event.type in kinds]
 
-    def accepts(self, grant: TokenSet | str) -> str:
+    def accepts(self, tokens: TokenSet | str) -> str:
         """`ok`, or the code with which the access token is refused here."""
-        token = grant if isinstance(grant, str) else grant.access_token
+        token = tokens if isinstance(tokens, str) else tokens.access_token
         try:
             self.checker.verify(token)
         except WatchwordError as error:
@@ -243,8 +243,8 @@ class World:
             total, idle = total + swept, 0 if swept else idle + 1
         return total
 
-    async def logout(self, grant: TokenSet) -> int:
-        return await self.sessions.revoke(ById(grant.session.id), EndReason.LOGOUT)
+    async def logout(self, tokens: TokenSet) -> int:
+        return await self.sessions.revoke(ById(tokens.session.id), EndReason.LOGOUT)
 
 
 def key(number: int = 0) -> str:

@@ -37,10 +37,10 @@ class Follower:
 
     def log_out(self) -> str:
         """A session that ends: its id."""
-        grant = self.live.login()
-        body = {"refreshToken": grant["refreshToken"]}
+        tokens = self.live.login()
+        body = {"refreshToken": tokens["refreshToken"]}
         assert self.live.call("POST", "/api/auth/logout", body).status == 200
-        return str(grant["sessionId"])
+        return str(tokens["sessionId"])
 
 
 class Stream:

@@ -262,12 +262,12 @@ async def test_a_body_sessions_token_does_not_work_in_a_cookie(
     browser: Browser,
 ) -> None:
     """Planted there, it would sign a victim in as somebody else."""
-    grant = await browser.api.login()
-    browser.jar = grant["refreshToken"]
+    tokens = await browser.api.login()
+    browser.jar = tokens["refreshToken"]
     answer = await browser.send("refresh")
     assert (answer.status_code, code_of(answer)) == (401, "refresh_invalid")
     spent_nothing(answer)
-    assert code_of(await browser.api.refresh(grant["refreshToken"])) == "ok"
+    assert code_of(await browser.api.refresh(tokens["refreshToken"])) == "ok"
 
 
 async def test_a_page_with_tokens_of_its_own_is_not_hindered_by_a_cookie(
@@ -296,11 +296,11 @@ async def test_logout_ends_the_session_and_empties_the_browser(
     browser: Browser, bearing: str
 ) -> None:
     """Whatever the page's interceptor put beside the cookie."""
-    grant = await browser.sign_in()
+    tokens = await browser.sign_in()
     other = await browser.api.login()
     given = {
         "nothing": {},
-        "its own": bearer(grant["accessToken"]),
+        "its own": bearer(tokens["accessToken"]),
         "a stale one": bearer("a.b.c"),
         "another's": bearer(other["accessToken"]),
     }[bearing]
@@ -310,7 +310,7 @@ async def test_logout_ends_the_session_and_empties_the_browser(
     assert cookie_of(answer) == {"token": "", "age": "0"}
     assert answer.headers["clear-site-data"] == '"cookies", "storage"'
     assert browser.jar == ""
-    assert code_of(await browser.api.secure(grant["accessToken"])) == "token_revoked"
+    assert code_of(await browser.api.secure(tokens["accessToken"])) == "token_revoked"
     late = await browser.send("refresh", cookie=f"{NAME}={token}")
     assert code_of(late) == "session_revoked"
     ended = code_of(await browser.api.secure(other["accessToken"]))
@@ -322,8 +322,8 @@ async def test_logout_by_the_access_token_of_the_cookies_session_forgets_the_coo
     browser: Browser,
 ) -> None:
     """Though the page did not say that it means the cookie: it is of that session."""
-    grant = await browser.sign_in()
-    answer = await browser.logout(headers=SITE | bearer(grant["accessToken"]))
+    tokens = await browser.sign_in()
+    answer = await browser.logout(headers=SITE | bearer(tokens["accessToken"]))
     assert cookie_of(answer)["token"] == ""
     assert "clear-site-data" in answer.headers
 

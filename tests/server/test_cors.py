@@ -143,7 +143,7 @@ async def test_a_503_may_be_read_too(
     """With Retry-After: the page is to wait, not to sign its user out."""
     settings = settings_for(tmp_path, "memory", cors_origins=(APP,))
     async with local_api(settings, clock) as api:
-        grant = await api.login()
+        tokens = await api.login()
 
         async def full(*_: object) -> object:
             raise Overloaded
@@ -151,7 +151,7 @@ async def test_a_503_may_be_read_too(
         monkeypatch.setattr(api.engine.stores.sessions, "load", full)
         answer = await api.client.post(
             f"{BASE}/refresh",
-            json={"refreshToken": grant["refreshToken"]},
+            json={"refreshToken": tokens["refreshToken"]},
             headers={"Origin": APP},
         )
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")

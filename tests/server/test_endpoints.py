@@ -35,14 +35,14 @@ async def test_login_gives_both_tokens_and_how_long_they_work(api: LocalApi) -> 
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["content-type"] == "application/json"
-    grant = answer.json()
-    assert list(grant) == [
+    tokens = answer.json()
+    assert list(tokens) == [
         *("accessToken", "expiresIn", "refreshToken", "refreshExpiresIn"),
         *("sessionId", "tokenType"),
     ]
-    assert REFRESH.fullmatch(grant["refreshToken"])
-    assert (grant["tokenType"], grant["expiresIn"]) == ("Bearer", 120)
-    assert grant["refreshExpiresIn"] == 7 * 24 * 3600
+    assert REFRESH.fullmatch(tokens["refreshToken"])
+    assert (tokens["tokenType"], tokens["expiresIn"]) == ("Bearer", 120)
+    assert tokens["refreshExpiresIn"] == 7 * 24 * 3600
 
 
 async def test_login_ignores_what_it_does_not_know_and_takes_any_spelling(
@@ -125,15 +125,15 @@ async def test_logout_of_an_unknown_token_is_done_already(
 
 @pytest.mark.parametrize("when", ["fresh", "expired", "revoked"])
 async def test_logout_with_the_bearer_alone(api: LocalApi, when: str) -> None:
-    grant = await api.login()
+    tokens = await api.login()
     if when == "expired":
         api.clock.advance(limits.HOUR)
     if when == "revoked":
-        await api.logout(grant["refreshToken"])
-    headers = bearer(grant["accessToken"])
+        await api.logout(tokens["refreshToken"])
+    headers = bearer(tokens["accessToken"])
     answer = await api.client.post(f"{BASE}/logout", headers=headers)
     assert answer.status_code == 200
-    assert code_of(await api.refresh(grant["refreshToken"])) == "session_revoked"
+    assert code_of(await api.refresh(tokens["refreshToken"])) == "session_revoked"
 
 
 async def test_logout_without_anything_or_with_a_forged_bearer(api: LocalApi) -> None:
@@ -150,9 +150,9 @@ async def test_logout_all_ends_every_session_of_this_account_alone(
     other = await api.login("bob")
     answer = await api.logout_all(mine[0]["accessToken"])
     assert answer.json() == {"revoked": 3}
-    for grant in mine:
-        assert code_of(await api.secure(grant["accessToken"])) == "token_revoked"
-        assert code_of(await api.refresh(grant["refreshToken"])) == "session_revoked"
+    for tokens in mine:
+        assert code_of(await api.secure(tokens["accessToken"])) == "token_revoked"
+        assert code_of(await api.refresh(tokens["refreshToken"])) == "session_revoked"
     assert (await api.secure(other["accessToken"])).status_code == 200
     again = await api.logout_all(mine[0]["accessToken"])
     assert code_of(again) == "token_revoked"
@@ -161,17 +161,17 @@ async def test_logout_all_ends_every_session_of_this_account_alone(
 async def test_secure_says_who_and_for_how_long(
     api: LocalApi, clock: ManualClock
 ) -> None:
-    grant = await api.login()
+    tokens = await api.login()
     account = await api.engine.accounts.get("alice")
     clock.advance(20_000)
-    answer = await api.secure(grant["accessToken"])
+    answer = await api.secure(tokens["accessToken"])
     assert answer.json() == {
         "subject": str(__import__("uuid").UUID(bytes=account.id)),
         "expiresIn": 100,
         "message": "API accessed using valid JWT token",
     }
     clock.advance(100_000)
-    late = await api.secure(grant["accessToken"])
+    late = await api.secure(tokens["accessToken"])
     assert (late.status_code, code_of(late)) == (401, "token_expired")
     assert late.headers["www-authenticate"].startswith(
         'Bearer realm="watchword", error="invalid_token"'
@@ -179,10 +179,10 @@ async def test_secure_says_who_and_for_how_long(
 
 
 async def test_me_shows_the_claims_and_no_name(api: LocalApi) -> None:
-    grant = await api.login()
-    answer = await api.client.get(f"{BASE}/me", headers=bearer(grant["accessToken"]))
+    tokens = await api.login()
+    answer = await api.client.get(f"{BASE}/me", headers=bearer(tokens["accessToken"]))
     claims = answer.json()
-    assert claims["sid"] == grant["sessionId"]
+    assert claims["sid"] == tokens["sessionId"]
     assert claims["iss"] == "https://auth.example"
     assert claims["exp"] - claims["iat"] == 120
     assert "alice" not in answer.text
@@ -297,11 +297,11 @@ async def test_health_needs_nothing_and_readiness_the_store(
 
 
 async def test_a_feed_that_is_too_old_is_503_and_logs_nobody_out(api: LocalApi) -> None:
-    grant = await api.login()
+    tokens = await api.login()
     watch = api.engine.revocations._monotonic
     assert isinstance(watch, ManualClock)
     watch.advance(limits.FEED_STALE + 1)
-    refused = await api.secure(grant["accessToken"])
+    refused = await api.secure(tokens["accessToken"])
     assert (refused.status_code, code_of(refused)) == (503, "store_unavailable")
     assert (await api.client.get("/readyz")).status_code == 503
 
@@ -463,7 +463,7 @@ async def test_another_path_is_404_and_nobody_is_sent_elsewhere(
 
 
 async def test_every_answer_has_the_security_headers(api: LocalApi) -> None:
-    grant = await api.login()
+    tokens = await api.login()
     paths = [
         "/",
         "/healthz",
@@ -474,8 +474,8 @@ async def test_every_answer_has_the_security_headers(api: LocalApi) -> None:
         f"{BASE}/secure",
     ]
     answers: list[httpx2.Response] = [await api.client.get(path) for path in paths]
-    answers.append(await api.refresh(grant["refreshToken"]))
-    answers.append(await api.logout(grant["refreshToken"]))
+    answers.append(await api.refresh(tokens["refreshToken"]))
+    answers.append(await api.logout(tokens["refreshToken"]))
     for answer in answers:
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["referrer-policy"] == "no-referrer"
@@ -489,24 +489,24 @@ async def test_every_answer_has_the_security_headers(api: LocalApi) -> None:
 
 
 async def test_no_token_is_stored_by_any_cache(api: LocalApi) -> None:
-    grant = await api.login()
-    headers = bearer(grant["accessToken"])
+    tokens = await api.login()
+    headers = bearer(tokens["accessToken"])
     for answer in (
-        await api.refresh(grant["refreshToken"]),
+        await api.refresh(tokens["refreshToken"]),
         await api.client.get(f"{BASE}/secure", headers=headers),
         await api.client.get(f"{BASE}/me", headers=headers),
         await api.client.get(f"{BASE}/sessions", headers=headers),
         await api.client.get(f"{BASE}/secure"),
         await api.refresh("x"),
         await api.try_login("alice", "wrong"),
-        await api.logout_all(grant["accessToken"]),
+        await api.logout_all(tokens["accessToken"]),
     ):
         assert answer.headers["cache-control"] == "no-store"
 
 
 async def test_head_is_allowed_where_get_is(api: LocalApi) -> None:
-    grant = await api.login()
+    tokens = await api.login()
     answer = await api.client.head(
-        f"{BASE}/secure", headers=bearer(grant["accessToken"])
+        f"{BASE}/secure", headers=bearer(tokens["accessToken"])
     )
     assert answer.status_code == 200

@@ -216,8 +216,8 @@ def test_tls_is_served_and_nothing_is_said_in_clear(tmp_path: Path) -> None:
     context = ssl.create_default_context(cafile=str(cert))
     flags = ("--tls-cert", str(cert), "--tls-key", str(key))
     with Live(tmp_path / "data", *flags, context=context) as live:
-        grant = live.login()
-        answer = live.call("GET", "/api/auth/secure", access=grant["accessToken"])
+        tokens = live.login()
+        answer = live.call("GET", "/api/auth/secure", access=tokens["accessToken"])
         assert answer.status == 200
         assert answer.headers["strict-transport-security"]
         plain = socket.create_connection(("127.0.0.1", live.port), timeout=PATIENCE)

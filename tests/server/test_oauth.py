@@ -431,7 +431,7 @@ async def test_a_bound_token_is_active_to_an_api_that_checks_dpop(
     engine = oauth.api.engine
     options = SessionOptions(client_id="first-party", jkt="thumbprint")
     bound = RequestedToken(jkt="thumbprint")
-    grant = await engine.sign_in.by_password(
+    signed_in = await engine.sign_in.by_password(
         "alice", PASSWORD, options, requested=bound
     )
     unbound = (await oauth.login())["accessToken"]
@@ -443,8 +443,8 @@ async def test_a_bound_token_is_active_to_an_api_that_checks_dpop(
         said = oauth.claims(answer.text)["token_introspection"] if signed else None
         return said if signed else answer.json()
 
-    assert await found("plain", grant.access_token) == {"active": False}
-    said = await found("checks", grant.access_token)
+    assert await found("plain", signed_in.access_token) == {"active": False}
+    said = await found("checks", signed_in.access_token)
     assert (said["active"], said["token_type"]) == (True, "DPoP")
     assert said["cnf"] == {"jkt": "thumbprint"}
     for client in ("plain", "checks"):

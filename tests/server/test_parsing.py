@@ -116,15 +116,15 @@ async def test_a_declared_length_is_believed_when_it_is_too_large(
 async def test_anything_but_json_is_415(api: LocalApi, kind: str | None) -> None:
     """A form or text/plain is what another site's page can send (CVE-2021-32677)."""
     headers = {} if kind is None else {"Content-Type": kind}
-    grant = await api.login()
-    good = {"username": "alice", "password": PASSWORD, **grant}
+    tokens = await api.login()
+    good = {"username": "alice", "password": PASSWORD, **tokens}
     for path in ("/login", "/refresh", "/logout"):
         answer = await api.client.post(
             BASE + path, content=json.dumps(good).encode(), headers=headers
         )
         wanted = (415, "unsupported_media_type")
         assert (answer.status_code, code_of(answer)) == wanted
-    assert (await api.refresh(grant["refreshToken"])).status_code == 200
+    assert (await api.refresh(tokens["refreshToken"])).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -195,14 +195,14 @@ async def test_quoted_and_bare_are_one_key(api: LocalApi) -> None:
 @pytest.mark.parametrize("header", ["Idempotency-Key", "Content-Type", "Authorization"])
 async def test_a_header_that_decides_may_come_once(api: LocalApi, header: str) -> None:
     """Two parties that read different ones would disagree on what was asked."""
-    grant = await api.login()
+    tokens = await api.login()
     values = {
         "Idempotency-Key": KEY,
         "Content-Type": "application/json",
-        "Authorization": f"Bearer {grant['accessToken']}",
+        "Authorization": f"Bearer {tokens['accessToken']}",
     }
     twice = [*values.items(), (header, values[header])]
-    content = json.dumps(grant["refreshToken"]).encode()
+    content = json.dumps(tokens["refreshToken"]).encode()
     if header == "Authorization":
         answer = await api.client.get(f"{BASE}/secure", headers=twice)
     else:
@@ -279,8 +279,8 @@ async def test_a_refresh_token_in_the_query_is_none(api: LocalApi) -> None:
 
 
 async def test_a_method_override_overrides_nothing(api: LocalApi) -> None:
-    grant = await api.login()
-    headers = bearer(grant["accessToken"]) | {"X-HTTP-Method-Override": "DELETE"}
+    tokens = await api.login()
+    headers = bearer(tokens["accessToken"]) | {"X-HTTP-Method-Override": "DELETE"}
     answer = await api.client.get(f"{BASE}/sessions?_method=DELETE", headers=headers)
     assert answer.status_code == 200
     assert len(answer.json()["sessions"]) == 1

@@ -104,9 +104,9 @@ def test_a_follower_reads_on_from_its_cursor(follower: Follower) -> None:
         "completeAsOf": 0,
     }
     sid = follower.log_out()
-    news = follower.ask(after=first["cursor"]).json()
-    assert [entry["sid"] for entry in news["entries"]] == [sid]
-    (entry,) = news["entries"]
+    new_entries = follower.ask(after=first["cursor"]).json()
+    assert [entry["sid"] for entry in new_entries["entries"]] == [sid]
+    (entry,) = new_entries["entries"]
     life = limits.ACCESS_TTL + limits.FEED_LEEWAY
     assert entry["until"] - entry["at"] >= life
 

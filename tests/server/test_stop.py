@@ -38,12 +38,12 @@ def test_requests_in_flight_are_answered(
         assert Answer(read_answer(idle)).status == 200
         live.process.send_signal(signal.SIGTERM)
         time.sleep(0.3)  # it has the signal before the rest, unless the machine is busy
-        grants = []
+        token_sets = []
         for connection in connections:
             connection.sendall(whole[-10:])
             answer = Answer(read_answer(connection))
             assert answer.status == 200, answer.raw
-            grants.append(answer.json())
+            token_sets.append(answer.json())
             connection.close()
         assert idle.recv(1) == b""  # who had asked nothing is let go
         assert silent.recv(1) == b""
@@ -54,8 +54,8 @@ def test_requests_in_flight_are_answered(
             live.connect()
         assert "Traceback" not in live.printed()
         live.start()
-        for grant in grants:
-            body = {"refreshToken": grant["refreshToken"]}
+        for tokens in token_sets:
+            body = {"refreshToken": tokens["refreshToken"]}
             assert live.call("POST", "/api/auth/refresh", body).status == 200
 
 

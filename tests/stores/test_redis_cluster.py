@@ -116,14 +116,14 @@ async def test_a_master_that_hangs_holds_up_its_own_sessions_alone(
         monkeypatch.setattr(module, "ANSWER_TIMEOUT", 3.0)  # the others answer in time
     try:
         world = await World(await opened(cluster.url()), ManualClock()).start()
-        grants = [await world.sign_in() for _ in range(16)]
+        token_sets = [await world.sign_in() for _ in range(16)]
         away.send(signal.SIGSTOP)
-        outcomes = await asyncio.gather(*(world.outcome(one) for one in grants))
+        outcomes = await asyncio.gather(*(world.outcome(one) for one in token_sets))
         held = [code == "store_unavailable" for code in outcomes]
-        assert 0 < sum(held) < len(grants)
+        assert 0 < sum(held) < len(token_sets)
         away.send(signal.SIGCONT)
-        for grant, code, is_held in zip(grants, outcomes, held, strict=True):
-            token = grant.refresh_token if is_held else code
+        for tokens, code, is_held in zip(token_sets, outcomes, held, strict=True):
+            token = tokens.refresh_token if is_held else code
             await until(world.goes_on, token, answers=True)
     finally:
         cluster.kill()

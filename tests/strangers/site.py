@@ -66,13 +66,13 @@ class Site(msgspec.Struct, frozen=True):
 
     def token(self, client: Known, *, expired: bool = False, **asked: Any) -> Any:
         """A sign-in as libraries keep it, in the words of RFC 6749 section 5.1."""
-        grant = self.login(client, **asked)
+        tokens = self.login(client, **asked)
         return {
-            "access_token": grant["accessToken"],
-            "token_type": grant["tokenType"],
-            "refresh_token": grant["refreshToken"],
-            "expires_in": -1 if expired else grant["expiresIn"],
-            "expires_at": time.time() + (-1 if expired else grant["expiresIn"]),
+            "access_token": tokens["accessToken"],
+            "token_type": tokens["tokenType"],
+            "refresh_token": tokens["refreshToken"],
+            "expires_in": -1 if expired else tokens["expiresIn"],
+            "expires_at": time.time() + (-1 if expired else tokens["expiresIn"]),
         }
 
     def opens(self, access_token: str) -> bool:

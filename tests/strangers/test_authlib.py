@@ -113,14 +113,16 @@ def test_it_revokes(site: Site, open_as: Open, method: str) -> None:
 @pytest.mark.parametrize("method", METHODS[1:])
 def test_it_introspects(site: Site, open_as: Open, method: str) -> None:
     endpoint = site.metadata()["introspection_endpoint"]
-    grant = site.login(site.app)
+    tokens = site.login(site.app)
     with open_as(site.catalogue, method) as session:
 
         def told() -> Any:
-            return session.introspect_token(endpoint, token=grant["accessToken"]).json()
+            return session.introspect_token(
+                endpoint, token=tokens["accessToken"]
+            ).json()
 
         assert (told()["active"], told()["client_id"]) == (True, site.app.id)
-        logout = {"refreshToken": grant["refreshToken"]}
+        logout = {"refreshToken": tokens["refreshToken"]}
         site.live.call("POST", "/api/auth/logout", logout)
         assert told() == {"active": False}
 

@@ -43,8 +43,8 @@ def test_it_verifies_a_default_token_from_the_issuer_alone(
     site: Site, program: Path
 ) -> None:
     """And no token that was altered, or is for another audience."""
-    grant = site.login()
-    token = grant["accessToken"]
+    tokens = site.login()
+    token = tokens["accessToken"]
     head, payload, signature = token.split(".")
     forged = f"{head}.{payload}.{signature[::-1]}"
     good, bad = answers(program, site.issuer, "api", token, forged)

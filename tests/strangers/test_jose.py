@@ -63,29 +63,29 @@ def test_another_audience_does_not_take_it(site: Site) -> None:
 
 
 def test_an_expired_token_is_refused(site: Site, api: Api) -> None:
-    terms = SessionOptions(client_id=site.app.id)
+    options = SessionOptions(client_id=site.app.id)
 
     async def sign_in(watchword: Watchword) -> str:
         user = Authenticated.by_password(bytes(16), at=watchword.clock())
-        grant = await watchword.sessions.start(user, terms)
-        return grant.access_token
+        tokens = await watchword.sessions.start(user, options)
+        return tokens.access_token
 
     token = site.terminal.engine(sign_in, ago=600, issuer=site.issuer)
     assert api.takes(token) == "ERR_JWT_EXPIRED"
 
 
 def test_what_is_no_access_token_is_refused(site: Site, api: Api) -> None:
-    grant = site.login()
+    tokens = site.login()
     header = {"Accept": "application/token-introspection+jwt"}
     told = requests.post(
         site.metadata()["introspection_endpoint"],
-        data={"token": grant["accessToken"]},
+        data={"token": tokens["accessToken"]},
         headers=header,
         auth=(site.catalogue.id, str(site.catalogue.secret)),
         timeout=PATIENCE,
     )
     assert api.takes(told.text) == "ERR_JWT_CLAIM_VALIDATION_FAILED"
-    assert api.takes(grant["refreshToken"]) == "ERR_JWS_INVALID"
+    assert api.takes(tokens["refreshToken"]) == "ERR_JWS_INVALID"
 
 
 def test_what_watchword_did_not_sign_is_refused(site: Site, api: Api) -> None:

@@ -79,8 +79,8 @@ class Mint:
     @cached_property
     def refreshed(self) -> str:
         app = self.site.app
-        grant = self.site.login(app, scope="read write")
-        form = {"grant_type": "refresh_token", "refresh_token": grant["refreshToken"]}
+        tokens = self.site.login(app, scope="read write")
+        form = {"grant_type": "refresh_token", "refresh_token": tokens["refreshToken"]}
         return str(self.call("token", app, **form).json()["access_token"])
 
     @cached_property

@@ -48,8 +48,8 @@ def posts(site: Site) -> list[Post]:
     def form(path: str, told: str, authorization: str = "", **fields: str) -> Post:
         return Post(path, FORM, urlencode(fields), told, authorization)
 
-    def token_of(grant: Any) -> str:
-        return json.dumps({"refreshToken": grant["refreshToken"]})
+    def token_of(tokens: Any) -> str:
+        return json.dumps({"refreshToken": tokens["refreshToken"]})
 
     refresh = {"grant_type": "refresh_token", "client_id": site.app.id}
     return [

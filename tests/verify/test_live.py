@@ -66,8 +66,8 @@ async def code_of(asked: Awaitable[Any]) -> str:
     return "ok"
 
 
-def log_out(live: Live, grant: Any) -> None:
-    body = {"refreshToken": grant["refreshToken"]}
+def log_out(live: Live, tokens: Any) -> None:
+    body = {"refreshToken": tokens["refreshToken"]}
     assert live.call("POST", "/api/auth/logout", body).status == 200
 
 
@@ -140,12 +140,12 @@ async def test_a_logout_anywhere_is_honoured_by_every_verifier(
     here = [Verifier(live.url, feed=follower.credentials) for _ in range(3)]
     async with here[0], here[1], here[2]:
         for _ in range(4):
-            grant = live.login()
-            token = grant["accessToken"]
+            tokens = live.login()
+            token = tokens["accessToken"]
             for verifier in here:
-                assert (await verifier.verify(token)).sid == grant["sessionId"]
+                assert (await verifier.verify(token)).sid == tokens["sessionId"]
             assert elsewhere(token) == "ok"
-            log_out(live, grant)
+            log_out(live, tokens)
             for verifier in here:
 
                 async def revoked(
@@ -232,19 +232,19 @@ def test_threads_share_one_verifier(
     live: Live, follower: Follower, fetched: list[str]
 ) -> None:
     """Their first requests too; and it may be used without `with`, and again."""
-    grant = live.login()
+    tokens = live.login()
     verifier = SyncVerifier(live.url, feed=follower.credentials)
     threads = threading.active_count()
     with ThreadPoolExecutor(16) as pool:
-        found = list(pool.map(verifier.verify, [grant["accessToken"]] * 400))
-    assert {claims.sid for claims in found} == {grant["sessionId"]}
+        found = list(pool.map(verifier.verify, [tokens["accessToken"]] * 400))
+    assert {claims.sid for claims in found} == {tokens["sessionId"]}
     assert (fetched.count(METADATA), fetched.count(JWKS)) == (1, 1)
     verifier.require(found[0], roles=["admin"])
-    log_out(live, grant)
+    log_out(live, tokens)
     deadline = time.monotonic() + PATIENCE
     with pytest.raises(TokenRevoked):  # noqa: PT012 - until then it is accepted
         while time.monotonic() < deadline:
-            verifier.verify(grant["accessToken"])
+            verifier.verify(tokens["accessToken"])
             time.sleep(0.02)
     assert verifier.health().ready
     verifier.close()

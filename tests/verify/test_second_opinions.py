@@ -71,13 +71,13 @@ class Issuer:
             user = Authenticated.by_password(
                 number.to_bytes(16), roles, at=self.clock()
             )
-            terms = SessionOptions(client_id="first-party")
-            grant = await self.sessions.start(user, terms)
-            tokens.append(grant.access_token)
-            grant = await self.sessions.refresh(
-                grant.refresh_token, client_id="first-party"
+            options = SessionOptions(client_id="first-party")
+            signed_in = await self.sessions.start(user, options)
+            tokens.append(signed_in.access_token)
+            signed_in = await self.sessions.refresh(
+                signed_in.refresh_token, client_id="first-party"
             )
-            tokens.append(grant.access_token)
+            tokens.append(signed_in.access_token)
         return tokens
 
 

@@ -71,7 +71,7 @@ def add(
     as_json: bool,
     **given: Any,  # noqa: ANN401 - Clients.add's, by their names
 ) -> None:
-    """Make a client whose id is NAME. Its secret is shown once, and kept nowhere."""
+    """Make a client with the id NAME. Its secret is shown once, and kept nowhere."""
     life = None if access_ttl is None else _milliseconds("--access-ttl", access_ttl)
     lenient = _milliseconds("--grace", grace)
 

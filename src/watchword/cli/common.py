@@ -84,14 +84,14 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             complain(WatchwordError(where + reason_of(error)), as_json=as_json)
             sys.exit(1)
         except (KeyboardInterrupt, click.Abort) as error:
-            _end_of_interrupted(error)
+            _exit_if_interrupted(error)
             raise
 
     return click.option("--json", "as_json", is_flag=True, help="For programs.")(run)
 
 
-def _end_of_interrupted(error: BaseException) -> None:
-    """Exit as a program that was ended by Ctrl-C. Does nothing after a "no"."""
+def _exit_if_interrupted(error: BaseException) -> None:
+    """Exit as a program that Ctrl-C ended. A "no" to a question is no such end."""
     causes = (error, error.__context__)
     if any(isinstance(cause, KeyboardInterrupt) for cause in causes):
         click.echo(err=True)  # ends the line in which the terminal has shown ^C

@@ -22,7 +22,7 @@ def keys() -> None:
     """Signing keys: list, rotate, retire; and the server secret: secrets.
 
     \b
-    To change the server secret with nobody logged out:
+    To change the server secret without logging any user out:
     1. Add the new one behind the old one in WATCHWORD_SECRET, and restart
        every process: all verify with both.
     2. Put it in front, and restart every process: from now on it mints.

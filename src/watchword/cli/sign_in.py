@@ -77,7 +77,7 @@ def token(file: Path, as_json: bool) -> None:
 
     stored = _stored(file)
     if stored is None:
-        raise SignedOut("Nobody is signed in here: run `watchword login`.")
+        raise SignedOut("There is no session here: run `watchword login`.")
     if stored.scheme != "Bearer":
         raise WatchwordError("This session's tokens work with a proof of its key only.")
     access = Auth(stored.issuer, file=file).token()
@@ -93,7 +93,7 @@ def logout(file: Path, as_json: bool) -> None:
     stored = _stored(file)
     if stored is not None:
         Auth(stored.issuer, file=file).logout()
-    sentence = "Nobody is signed in here." if stored is None else "Signed out."
+    sentence = "There is no session here." if stored is None else "Signed out."
     tell(as_json, sentence, ended=stored is not None)
 
 

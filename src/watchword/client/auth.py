@@ -12,10 +12,10 @@ import httpx2
 from watchword.client.auth_flow import (
     UNAUTHORIZED,
     ApiRequest,
-    Pass,
-    Passing,
+    AuthFlow,
     Reply,
-    attend,
+    SendApiRequest,
+    auth_flow,
 )
 from watchword.client.clock import SYSTEM, Clocks, Random
 from watchword.client.file import Memory, TokenFile
@@ -96,13 +96,13 @@ class Auth(httpx2.Auth):
         """See `Auth.token`. Does not block the event loop."""
         return (await arun(self._refresher.fresh())).access_token
 
-    def attend(
+    def flow_of(
         self, method: str, url: httpx2.URL, *, repeatable: bool
-    ) -> Passing[None]:
-        """One request as steps, for other HTTP libraries: see `auth_flow.py`."""
+    ) -> AuthFlow[None]:
+        """The steps of one request, for other HTTP libraries: see `auth_flow.py`."""
         origin = origin_of(url)
         path = url.raw_path.partition(b"?")[0].decode("ascii")
-        return attend(
+        return auth_flow(
             self._refresher,
             ApiRequest(
                 method=method,
@@ -117,12 +117,12 @@ class Auth(httpx2.Auth):
         self, request: httpx2.Request
     ) -> Generator[httpx2.Request, httpx2.Response, None]:
         """The requests to send in place of one request of a client of httpx2."""
-        passing = self._attend(request)
+        flow = self._flow(request)
         outcome: Any = None
         try:
             while True:
-                step = passing.send(outcome)
-                if not isinstance(step, Pass):
+                step = flow.send(outcome)
+                if not isinstance(step, SendApiRequest):
                     outcome = run_step(step)
                     continue
                 request.headers.update(step.headers)
@@ -133,18 +133,18 @@ class Auth(httpx2.Auth):
         except StopIteration:
             return
         finally:
-            passing.close()
+            flow.close()
 
     async def async_auth_flow(
         self, request: httpx2.Request
     ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
         """The requests to send in place of one request of an async client of httpx2."""
-        passing = self._attend(request)
+        flow = self._flow(request)
         outcome: Any = None
         try:
             while True:
-                step = passing.send(outcome)
-                if not isinstance(step, Pass):
+                step = flow.send(outcome)
+                if not isinstance(step, SendApiRequest):
                     outcome = await arun_step(step)
                     continue
                 request.headers.update(step.headers)
@@ -155,15 +155,17 @@ class Auth(httpx2.Auth):
         except StopIteration:
             return
         finally:
-            passing.close()
+            flow.close()
 
-    def _attend(self, request: httpx2.Request) -> Passing[None]:
+    def _flow(self, request: httpx2.Request) -> AuthFlow[None]:
         # A stream may be used up when the answer comes, and cannot be sent again.
         repeatable = isinstance(request.stream, httpx2.ByteStream)
-        return self.attend(request.method, request.url, repeatable=repeatable)
+        return self.flow_of(request.method, request.url, repeatable=repeatable)
 
 
-def _reply(request: httpx2.Request, response: httpx2.Response, step: Pass) -> Reply:
+def _reply(
+    request: httpx2.Request, response: httpx2.Response, step: SendApiRequest
+) -> Reply:
     """The reply to a request with our token; an empty one after a redirect without it.
 
     A redirect that changed the method is one too: the request itself has been answered.

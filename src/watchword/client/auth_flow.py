@@ -68,19 +68,19 @@ class Reply(NamedTuple):
         return cls(found[1] if found else "", problem_code(body), nonce)
 
 
-class Pass(NamedTuple):
+class SendApiRequest(NamedTuple):
     """A step: send the request with these headers. Its result is a Reply."""
 
     headers: dict[str, str]
 
     def __repr__(self) -> str:
-        return f"Pass({', '.join(self.headers)})"
+        return f"SendApiRequest({', '.join(self.headers)})"
 
 
-Passing = Generator[Step | Pass, Any, Result]
+AuthFlow = Generator[Step | SendApiRequest, Any, Result]
 
 
-def attend(refresher: Refresher, request: ApiRequest) -> Passing[None]:
+def auth_flow(refresher: Refresher, request: ApiRequest) -> AuthFlow[None]:
     """The steps of one request, until an answer is the caller's.
 
     Raises what `Refresher.fresh` raises. Raises TokenExpired or TokenNonceNeeded
@@ -88,10 +88,10 @@ def attend(refresher: Refresher, request: ApiRequest) -> Passing[None]:
     anew.
     """
     if not request.allowed:
-        yield Pass({})
+        yield SendApiRequest({})
         return
     stored = yield from refresher.fresh()
-    reply: Reply = yield Pass(_headers(refresher, stored, request))
+    reply: Reply = yield SendApiRequest(_headers(refresher, stored, request))
     proved = refreshed = False
     while True:
         prover = refresher.prover_of(stored)
@@ -111,7 +111,7 @@ def attend(refresher: Refresher, request: ApiRequest) -> Passing[None]:
             return
         if not request.repeatable:
             raise fault
-        reply = yield Pass(_headers(refresher, stored, request))
+        reply = yield SendApiRequest(_headers(refresher, stored, request))
 
 
 def _may_help(refresher: Refresher, reply: Reply) -> bool:

@@ -88,7 +88,7 @@ class TokenFile:
         if not stat.S_ISREG(found.st_mode):
             raise self._refused("it is not a file")
         if found.st_uid != os.geteuid():
-            raise self._refused("it belongs to somebody else")
+            raise self._refused("it belongs to another user")
         if found.st_mode & _OTHERS:
             raise self._refused(
                 "others may read or write it: sign in again, since they may have, or "

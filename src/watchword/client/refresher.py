@@ -24,12 +24,12 @@ from watchword.client.file import Memory, TokenFile
 from watchword.client.proof import Prover
 from watchword.client.runners import Disk, Exchange, Flight, Follow
 from watchword.client.session import (
+    Conversation,
     Issuer,
     Keep,
     RefreshSchedule,
     Send,
     StoredSession,
-    Talk,
     Wait,
 )
 from watchword.errors import (
@@ -83,9 +83,9 @@ class Refresher:
         while True:
             if self._stored and self._is_fresh(refused):
                 return self._stored
-            mine, flight = self._take_off()
+            mine, flight = self._join_flight()
             if mine:
-                yield from self._fly(flight, self._renew(refused), shared=True)
+                yield from self._run_flight(flight, self._renew(refused), shared=True)
                 # Returned even if it is due again already: the network may be that
                 # slow.
                 if self._stored is None:
@@ -184,7 +184,9 @@ class Refresher:
 
     def _refresh(self, stored: StoredSession, attempts: int) -> Exchange[StoredSession]:
         prover = self.prover_of(stored)
-        return (yield from self._talk(self._issuer.refresh(stored, prover, attempts)))
+        return (
+            yield from self._converse(self._issuer.refresh(stored, prover, attempts))
+        )
 
     def _sign_in(self, username: str, password: str) -> Exchange[None]:
         old: StoredSession | None = None
@@ -198,16 +200,16 @@ class Refresher:
         if self._dpop:
             prover = self._new_prover(pem)
             self._prover = pem, prover
-        yield from self._talk(self._issuer.sign_in(username, password, prover, pem))
+        yield from self._converse(self._issuer.sign_in(username, password, prover, pem))
         if old is not None:
             # No process holds the old session any more. If ending it fails, it expires
             # after it has been idle for long enough.
-            yield from self._talk(self._issuer.end(old))
+            yield from self._converse(self._issuer.end(old))
 
     def _sign_out(self) -> Exchange[None]:
         stored = yield from self._read()
         if stored is not None:
-            yield from self._talk(self._issuer.sign_out(stored))
+            yield from self._converse(self._issuer.sign_out(stored))
         self._stored = None
 
     def _read(self) -> Exchange[StoredSession | None]:
@@ -224,13 +226,13 @@ class Refresher:
             raise error
         return done
 
-    def _talk(self, talk: Talk[Result]) -> Exchange[Result]:
+    def _converse(self, conversation: Conversation[Result]) -> Exchange[Result]:
         """Run a conversation with the issuer, and store what it says must be kept."""
         sent = self._clocks.now()
         outcome: Any = None
         try:
             while True:
-                step = talk.send(outcome)
+                step = conversation.send(outcome)
                 if isinstance(step, Keep):
                     write = partial(self._store.write, step.stored)
                     outcome = yield from self._disk(write)
@@ -243,7 +245,7 @@ class Refresher:
             result: Result = done.value
             return result
         finally:
-            talk.close()
+            conversation.close()
 
     # The session in memory
 
@@ -275,7 +277,7 @@ class Refresher:
 
     # Which task goes first
 
-    def _take_off(self) -> tuple[bool, Flight]:
+    def _join_flight(self) -> tuple[bool, Flight]:
         """Whether this task is the one to refresh, and the flight that others wait for.
 
         If another task refreshes already, the flight is that task's.
@@ -290,7 +292,7 @@ class Refresher:
             self._flight = os.getpid(), flight
             return True, flight
 
-    def _fly(
+    def _run_flight(
         self, flight: Flight, exchange: Exchange[None], *, shared: bool
     ) -> Exchange[None]:
         """Run the exchange as this flight, and end it.
@@ -321,9 +323,11 @@ class Refresher:
     def _alone(self, exchange: Exchange[None]) -> Exchange[None]:
         """Run the exchange with the lock, after any flight that is under way."""
         while True:
-            mine, flight = self._take_off()
+            mine, flight = self._join_flight()
             if mine:
-                yield from self._fly(flight, self._locked(exchange), shared=False)
+                yield from self._run_flight(
+                    flight, self._locked(exchange), shared=False
+                )
                 return
             yield from self._follow(flight)  # its error belongs to that flight only
 

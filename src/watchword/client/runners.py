@@ -118,7 +118,7 @@ async def arun_step(step: Step) -> Any:  # noqa: ANN401 - the step's own
         case Disk(work):
             return await _to_its_end(work)
         case Follow(flight, seconds):
-            return await _landed(flight, seconds)
+            return await _wait_for_flight(flight, seconds)
 
 
 def _on_asyncio() -> bool:
@@ -129,7 +129,7 @@ def _on_asyncio() -> bool:
     return True
 
 
-async def _landed(flight: Flight, seconds: float) -> None:
+async def _wait_for_flight(flight: Flight, seconds: float) -> None:
     waiting = asyncio.wrap_future(flight)
     try:
         await asyncio.wait([waiting], timeout=seconds)

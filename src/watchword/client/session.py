@@ -154,7 +154,7 @@ class Wait(NamedTuple):
     seconds: float
 
 
-Talk = Generator[Send | Keep | Wait, Any, Result]
+Conversation = Generator[Send | Keep | Wait, Any, Result]
 
 
 # The conversations
@@ -170,7 +170,7 @@ class Issuer:
 
     def sign_in(
         self, username: str, password: str, prover: Prover | None, key: str | None
-    ) -> Talk[StoredSession]:
+    ) -> Conversation[StoredSession]:
         """Sign in, store the new session and return it.
 
         Raises the error that the server answered with. Raises InvalidRequest, without
@@ -190,7 +190,7 @@ class Issuer:
 
     def refresh(
         self, stored: StoredSession, prover: Prover | None, attempts: int = ATTEMPTS
-    ) -> Talk[StoredSession]:
+    ) -> Conversation[StoredSession]:
         """Refresh the session, store it with its new tokens and return it.
 
         Raises RefreshError when the session is over; it has then been deleted. Raises
@@ -217,7 +217,7 @@ class Issuer:
             yield Keep(None)
         raise fault
 
-    def sign_out(self, stored: StoredSession) -> Talk[None]:
+    def sign_out(self, stored: StoredSession) -> Conversation[None]:
         """End the session. It is kept until the server has confirmed that it is over.
 
         Raises the error that the server answered with, TryAgain in particular.
@@ -233,7 +233,7 @@ class Issuer:
             raise fault
         yield Keep(None)
 
-    def end(self, stored: StoredSession) -> Talk[WatchwordError | None]:
+    def end(self, stored: StoredSession) -> Conversation[WatchwordError | None]:
         """Ask once to end a session. Returns the error, or None where it was ended."""
         body = {"refreshToken": stored.refresh_token}
         answer = yield from self._call("logout", body, {}, None)
@@ -242,7 +242,7 @@ class Issuer:
 
     def _ask(
         self, stored: StoredSession, prover: Prover | None
-    ) -> Talk[StoredSession | WatchwordError]:
+    ) -> Conversation[StoredSession | WatchwordError]:
         """Ask once for a refresh: the new session, not stored yet, or the error."""
         started = self._clocks.wall()
         body = {"refreshToken": stored.refresh_token}
@@ -253,7 +253,7 @@ class Issuer:
             return tokens
         return tokens.to_store(stored.issuer, started, stored.key)
 
-    def _with_new_key(self, stored: StoredSession) -> Talk[StoredSession]:
+    def _with_new_key(self, stored: StoredSession) -> Conversation[StoredSession]:
         stored = msgspec.structs.replace(stored, retry_key=self._random.text())
         yield Keep(stored)
         return stored
@@ -274,7 +274,7 @@ class Issuer:
         body: dict[str, str],
         headers: dict[str, str],
         prover: Prover | None,
-    ) -> Talk[Outcome]:
+    ) -> Conversation[Outcome]:
         """Call the issuer; once more with a new proof where it asks for its nonce."""
         url = f"{self.url}/api/auth/{call}"
         sent = {"Content-Type": "application/json", **headers}

@@ -11,7 +11,7 @@ from requests.auth import AuthBase
 from urllib3.util import parse_url
 
 from watchword.client.auth import Auth
-from watchword.client.auth_flow import UNAUTHORIZED, Pass, Passing, Reply
+from watchword.client.auth_flow import UNAUTHORIZED, AuthFlow, Reply, SendApiRequest
 from watchword.client.runners import run_step
 
 
@@ -27,24 +27,24 @@ class RequestsAuth(AuthBase):
         # two different hosts from one URL, and the token would go to the wrong one.
         url = parse_url(request.url or "")
         body = request.body
-        passing = self._auth.attend(
+        flow = self._auth.flow_of(
             request.method or "",
             httpx2.URL(
                 scheme=url.scheme, host=url.host, port=url.port, path=url.path or "/"
             ),
             repeatable=body is None or isinstance(body, bytes | str),
         )
-        step = _next(passing, None)
+        step = _next(flow, None)
         if step is not None and step.headers:
             request.headers.update(step.headers)
             hooks = request.hooks.setdefault("response", [])
-            hooks.append(partial(_answered, passing, step))
+            hooks.append(partial(_answered, flow, step))
         return request
 
 
 def _answered(
-    passing: Passing[None],
-    step: Pass,
+    flow: AuthFlow[None],
+    step: SendApiRequest,
     response: Response,
     **how: Any,  # noqa: ANN401 - requests' own
 ) -> Response:
@@ -55,27 +55,27 @@ def _answered(
         return response
     body = response.content if response.status_code == UNAUTHORIZED else b""
     reply = Reply.of(response.status_code, response.headers, body)
-    following = _next(passing, reply)
+    following = _next(flow, reply)
     if following is None:
         return response
     response.close()
     request.headers.update(following.headers)
     answer: Response = response.connection.send(request, **how)
     answer.history.append(response)
-    return _answered(passing, following, answer, **how)
+    return _answered(flow, following, answer, **how)
 
 
-def _next(passing: Passing[None], outcome: Any) -> Pass | None:  # noqa: ANN401 - a step's
+def _next(flow: AuthFlow[None], outcome: Any) -> SendApiRequest | None:  # noqa: ANN401 - a step's
     """The step with which to send the request next; None where the answer is final."""
     try:
         while True:
-            step = passing.send(outcome)
-            if isinstance(step, Pass):
+            step = flow.send(outcome)
+            if isinstance(step, SendApiRequest):
                 return step
             outcome = run_step(step)
     except StopIteration:
         return None
     except BaseException:
         # A traceback may keep the generator alive, and with it the lock.
-        passing.close()
+        flow.close()
         raise

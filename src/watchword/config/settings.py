@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     behind_proxy: Networks = Field(
         (),
         min_length=1,
-        description="the proxies whose forwarding headers are believed: addresses or "
+        description="the proxies to trust for forwarding headers: addresses or "
         "networks such as 10.0.0.0/8, separated by commas or white space",
     )
     issuer: Issuer | None = Field(
@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     cors_origins: Origins = Field(
         (),
         min_length=1,
-        description="the origins whose pages may call this server: such as "
+        description="the origins of pages that may call this server: such as "
         "https://app.example, as browsers send them: in lower case, without path or "
         "usual port, https (http only on a loopback host) or the scheme of an app's "
         f"pages ({', '.join(APP_SCHEMES)}), separated by commas or white space",

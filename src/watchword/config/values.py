@@ -130,8 +130,6 @@ Issuer = Annotated[
 ]
 DatabaseUrl = Annotated[
     str,
-    # Those that `stores.STORES` opens. They are named here again, because neither
-    # module may import the other.
     Field(pattern=url_pattern(STORES)),
     AfterValidator(_database_url),
 ]

@@ -28,7 +28,6 @@ Watchword alone says of which user a token is, and for how long, for which API a
 which rights it is good.
 """
 
-
 _YEAR_10000: Final = 253_402_300_800
 
 

@@ -1,8 +1,9 @@
-"""Counting failed sign-ins by GCRA: pure arithmetic over one instant per key.
+"""Counting attempts by GCRA: pure arithmetic over one instant per key.
 
-The instant is when the counter has run down again. Each attempt moves it one interval
-forward. An attempt that would move it more than `burst` intervals ahead of now has to
-wait.
+It counts failed sign-ins, failures of clients, retries of a refresh, and audit events
+that any caller can cause. The instant is when the counter has run down again. Each
+attempt moves it one interval forward. An attempt that would move it more than `burst`
+intervals ahead of now has to wait.
 """
 
 from __future__ import annotations

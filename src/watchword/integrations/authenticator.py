@@ -1,6 +1,7 @@
 """Headers in, claims out: the checks of every framework, and how a refusal looks.
 
-It needs only `verify` and `errors`: an API that just verifies installs no server.
+It needs only `verify` and what is below it: an API that just verifies installs no
+server.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from watchword.core.access_token import Claims
 from watchword.errors import TokenInvalid, WatchwordError
 from watchword.tokens.challenges import Refusal, refusal
 from watchword.tokens.checker import Checker, Needs
-from watchword.tokens.headers import Headers, address_of, scheme_of, token_in
+from watchword.tokens.headers import Headers, scheme_of, token_in, url_of
 from watchword.verify.event_loop import need_asyncio
 from watchword.verify.options import CutOff, VerifierOptions
 
@@ -34,8 +35,8 @@ def checked(needs: Needs) -> Needs:
     return needs
 
 
-class Verifies(Protocol):
-    """Verifies access tokens: `watchword.verify.Verifier`, or the engine of an app."""
+class TokenVerifier(Protocol):
+    """What verifies access tokens: `watchword.verify.Verifier`, or a LocalVerifier."""
 
     @property
     def checker(self) -> Checker:
@@ -88,7 +89,7 @@ class Authenticator:
 
     def __init__(self, address: str | None) -> None:
         self._address = address
-        self._verifier: Verifies | None = None
+        self._verifier: TokenVerifier | None = None
         self._test_engine: Engine | None = None
         self._is_open = False
 
@@ -147,7 +148,7 @@ class Authenticator:
         """Called for each request with `scheme`, `server` and `client` as in ASGI."""
 
     @property
-    def verifier(self) -> Verifies:
+    def verifier(self) -> TokenVerifier:
         """The verifier. Raises RuntimeError if the app does not run the lifespan."""
         if self._verifier is None:
             raise RuntimeError(
@@ -164,12 +165,18 @@ class Authenticator:
         presented = token_in(headers)
         if presented.scheme == "Bearer":
             return await self.verifier.verify(presented.token)
+        return await self.verifier.verify_bound(
+            presented.token, presented.proof, method=method, url=self.url_of(path)
+        )
+
+    def url_of(self, path: str) -> str:
+        """The URL that a DPoP proof must name. `path` is the path below `address`.
+
+        Raises TokenInvalid without `address`: then no bound token is accepted.
+        """
         if self._address is None:
             raise TokenInvalid
-        url = address_of(self._address, path)
-        return await self.verifier.verify_bound(
-            presented.token, presented.proof, method=method, url=url
-        )
+        return url_of(self._address, path)
 
     def require(self, claims: Claims, needs: Needs) -> None:
         """Raises InsufficientScope, InsufficientRole, InsufficientAuthentication."""
@@ -199,7 +206,7 @@ class RemoteVerifier(Authenticator):
         super().__init__(address)
         self._issuer = issuer
         self._audience = audience
-        # By name here: an argument that there is not is refused before the app runs.
+        # Each option is a parameter, so that an unknown one raises before the app runs.
         self._options: VerifierOptions = {"feed": feed, "cut_off": cut_off}
 
     def engine_options(self) -> tuple[dict[str, Any], dict[str, Any]]:

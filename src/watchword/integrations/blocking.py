@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 from watchword import verify
 from watchword.core.access_token import Claims
 from watchword.core.actor import APP, By
-from watchword.errors import TokenInvalid, WatchwordError
-from watchword.integrations.authenticator import RemoteVerifier
+from watchword.errors import WatchwordError
+from watchword.integrations.authenticator import Authenticator, RemoteVerifier
 from watchword.integrations.environ import place_of
 from watchword.integrations.portal import Portal
-from watchword.tokens.challenges import Refusal, refusal
+from watchword.tokens.challenges import Refusal
 from watchword.tokens.checker import Needs
-from watchword.tokens.headers import Headers, address_of, scheme_of, token_in
+from watchword.tokens.headers import Headers, token_in
 from watchword.verify.options import VerifierOptions
 
 if TYPE_CHECKING:
     from watchword.accounts.registry import Accounts
+    from watchword.integrations.embedding import Embedding
     from watchword.ports.accounts import Account
     from watchword.sessions import Sessions
     from watchword.sessions.claims_hook import ClaimsHook
@@ -36,6 +37,8 @@ Result = TypeVar("Result")
 
 class AuthBase:
     """What `RemoteAuth` and `EmbeddedAuth` share: the checks for an app's views."""
+
+    _authenticator: Authenticator
 
     def close(self) -> None:
         """Stop the thread, in tests. The next request starts it again."""
@@ -63,7 +66,7 @@ class AuthBase:
         raise NotImplementedError
 
     def _refusal(self, error: WatchwordError, headers: Headers) -> Refusal:
-        raise NotImplementedError
+        return self._authenticator.refuse(error, headers)
 
 
 class RemoteAuth(AuthBase):
@@ -84,9 +87,8 @@ class RemoteAuth(AuthBase):
         **options: Unpack[VerifierOptions],
     ) -> None:
         self._verifier = verify.SyncVerifier(issuer, audience, **options)
-        self._address = address
-        # Only for tests, which give it an engine. It is never opened.
-        self._authenticator = RemoteVerifier(issuer, audience)
+        # Never opened: only a test gives it an engine.
+        self._authenticator = RemoteVerifier(issuer, audience, address=address)
 
     def close(self) -> None:
         self._verifier.close()
@@ -96,9 +98,7 @@ class RemoteAuth(AuthBase):
         verifier = self._authenticator.test_checker or self._verifier
         if presented.scheme == "Bearer":
             return verifier.verify(presented.token)
-        if self._address is None:
-            raise TokenInvalid
-        url = address_of(self._address, path)
+        url = self._authenticator.url_of(path)
         found = verifier.verify_bound(
             presented.token, presented.proof, method=method, url=url
         )
@@ -108,10 +108,6 @@ class RemoteAuth(AuthBase):
         verifier = self._authenticator.test_checker or self._verifier
         verifier.require(claims, **needs)
 
-    def _refusal(self, error: WatchwordError, headers: Headers) -> Refusal:
-        dpop = self._address is not None
-        return refusal(error, scheme_of(headers), dpop=dpop)
-
 
 class EmbeddedAuth(AuthBase):
     """Watchword inside the app, with a database of its own.
@@ -120,6 +116,8 @@ class EmbeddedAuth(AuthBase):
     gives `authenticate`; `claims_hook` adds claims of the app's own. Raises
     SettingsError.
     """
+
+    _authenticator: Embedding
 
     def __init__(
         self,
@@ -212,6 +210,3 @@ class EmbeddedAuth(AuthBase):
 
     def _require(self, claims: Claims, needs: Needs) -> None:
         self._authenticator.require(claims, needs)
-
-    def _refusal(self, error: WatchwordError, headers: Headers) -> Refusal:
-        return self._authenticator.refuse(error, headers)

@@ -137,9 +137,8 @@ class _Running:
 
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
-        self.loop: asyncio.AbstractEventLoop | None = (
-            None  # set when the authenticator is open
-        )
+        # Set when the authenticator is open.
+        self.loop: asyncio.AbstractEventLoop | None = None
         self._over = asyncio.Event()
         self._opened: Future[None] = Future()
         self._thread = threading.Thread(

@@ -24,7 +24,7 @@ from watchword.server.parsing import (
     one_header,
 )
 from watchword.tokens.dpop import Signed
-from watchword.tokens.headers import address_of, proof_in
+from watchword.tokens.headers import proof_in, url_of
 
 
 async def authenticate_client(request: Request, form: Form) -> Client:
@@ -81,7 +81,7 @@ def proof_of(request: Request, client: Client) -> Signed | None:
         return None
     engine = engine_of(request)
     request.scope["nonces"] = engine.proofs.nonces
-    url = address_of(engine.issuer, request.scope["path"])
+    url = url_of(engine.issuer, request.scope["path"])
     return engine.proofs.read(proof, method=request.scope["method"], url=url)
 
 

@@ -12,7 +12,7 @@ from watchword.core.access_token import Claims
 from watchword.core.session import from_text
 from watchword.errors import TokenInvalid
 from watchword.server.parsing import engine_of
-from watchword.tokens.headers import address_of, credentials_in, scheme_of, token_in
+from watchword.tokens.headers import credentials_in, scheme_of, token_in, url_of
 
 ACCOUNT_SCOPE: Final = "account"
 """The scope that another client than first-party needs for its user's sessions.
@@ -60,7 +60,7 @@ async def authenticate(request: Request) -> Claims:
         shown.token,
         shown.proof,
         method=scope["method"],
-        url=address_of(engine.issuer, scope["path"]),
+        url=url_of(engine.issuer, scope["path"]),
     )
 
 

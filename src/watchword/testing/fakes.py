@@ -9,7 +9,6 @@ from typing import Final
 START: Final = 1_800_000_000_000
 """2027-01-15T08:00:00Z, where a manual clock starts by default."""
 
-
 _MS: Final = timedelta(milliseconds=1)
 
 

@@ -15,12 +15,12 @@ import pytest
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
     from watchword.testing.fakes import ManualClock
+    from watchword.testing.login_as import LoginAs
     from watchword.testing.runner_thread import RunnerThread
-    from watchword.testing.signing_in import LoginAs
 
 
 @pytest.fixture
-def watchword_auth() -> Any:  # noqa: ANN401 - one of five classes, or None
+def watchword_auth() -> Any:  # noqa: ANN401 - an `Auth` or `ResourceServer`, or None
     """The app's `Auth` or `ResourceServer`. An app that has one overrides this."""
     return None
 
@@ -83,7 +83,7 @@ def login_as(
 ) -> LoginAs:
     """`login_as("ann", roles=["admin"]).headers`: the headers of a signed-in user."""
     from watchword.integrations.authenticator import RemoteVerifier  # noqa: PLC0415 - when needed
-    from watchword.testing.signing_in import LoginAs  # noqa: PLC0415 - an extra
+    from watchword.testing.login_as import LoginAs  # noqa: PLC0415 - an extra
 
     authenticator = getattr(watchword_auth, "_authenticator", None)
     is_remote = authenticator is None or isinstance(authenticator, RemoteVerifier)

@@ -36,7 +36,7 @@ STATUS: Final[dict[type[WatchwordError], int]] = {
 """The status of each error of a resource server; `server/problems.py` has the rest."""
 
 # Errors that put their own code into the challenge. All others are `invalid_token`.
-_TOLD: Final = (
+_NAMED: Final = (
     errors.TokenProofInvalid,
     errors.TokenNonceNeeded,
     errors.InsufficientScope,
@@ -132,7 +132,7 @@ def by_scheme(name: str, parameters: dict[str, str]) -> str:
 
 def error_parameters(error: WatchwordError) -> dict[str, str]:
     """The parameters `error` and `error_description` of RFC 6750 §3."""
-    code = error.code if isinstance(error, _TOLD) else "invalid_token"
+    code = error.code if isinstance(error, _NAMED) else "invalid_token"
     return {"error": code, "error_description": str(error)}
 
 

@@ -1,7 +1,8 @@
-"""The access token of a request, read from its headers and nothing else.
+"""The access token of a request and its proof, from the headers and nothing else.
 
-Tokens in the query or in a form are not accepted (RFC 9700 §4.3.2). Nothing here knows
-a framework: headers are pairs of bytes, with the names in lower case.
+The URL that the proof must name is made here too, because the header Host has no part
+in it. Tokens in the query or in a form are not accepted (RFC 9700 §4.3.2). Nothing here
+knows a framework: headers are pairs of bytes, with the names in lower case.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def one_of(headers: Headers, name: bytes) -> bytes | None:
 
 
 @lru_cache(maxsize=64)
-def address_of(issuer: str, path: str) -> str:
+def url_of(issuer: str, path: str) -> str:
     """The URL of `path` under the issuer's own. The Host header is not used.
 
     A caller chooses the Host header, so a URL must never be made from it.

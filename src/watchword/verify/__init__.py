@@ -1,8 +1,17 @@
 """For resource servers: checks access tokens offline, and assumes hostile input.
 
-Imports only `core` and what is below it, so it can be used without the rest of the
+Imports only `tokens` and what is below it, so it can be used without the rest of the
 package. `Verifier` and `SyncVerifier` speak HTTP and need the extra `verify`. They are
 imported when they are first used.
+
+    verifier      `Verifier`: checks tokens, and follows the issuer in two tasks
+    sync          `SyncVerifier`: the same in a thread, for programs without a loop
+    discovery     where an issuer publishes its keys and its feed
+    fetching      one bounded GET of a document of the issuer
+    keyset        the issuer's keys, and when to ask for them again
+    following     the ended sessions, and how old that knowledge is
+    replay_cache  which DPoP proofs this process has seen
+    forking       what a forked child process has to make anew
 """
 
 from importlib import import_module

@@ -13,7 +13,6 @@ from watchword.tokens import jose
 
 WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
 
-
 # Characters shown of an issuer's name that came over the network.
 _SHOWN: Final = 200
 

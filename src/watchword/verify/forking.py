@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 
 class PerProcess(Protocol):
-    """An object whose state belongs to one process."""
+    """An object with state that belongs to one process."""
 
     def reset_after_fork(self) -> None:
         """Forget the state of the parent process. Called once in each child."""

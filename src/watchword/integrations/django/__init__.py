@@ -1,4 +1,4 @@
-"""Django: a decorator for views, sync and async; in `drf` a class for Django REST.
+"""Django: a decorator for views, sync and async.
 
 Configured by `WATCHWORD = {...}` in the settings. With `database_url` Watchword runs in
 the app, and `urls` has its routes. With only an `issuer` the app just verifies the
@@ -6,7 +6,9 @@ tokens of that server, and needs nothing else of Watchword. There is no model an
 migration.
 
     auth        what views use: `auth.required`, `auth.session`
+    urls        the auth routes
     middleware  answers the errors of Watchword that a view does not catch
+    drf         an authentication class and permissions for Django REST framework
 """
 
 from __future__ import annotations
@@ -250,7 +252,7 @@ def _made() -> Auth | ResourceServer:
         if "issuer" not in given:
             raise ImproperlyConfigured(
                 f"{_SETTING} needs database_url, to sign users in here, or the issuer "
-                "whose tokens are accepted"
+                "of the tokens that are accepted"
             )
         return ResourceServer(**given)
     hooks = {

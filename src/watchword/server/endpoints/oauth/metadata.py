@@ -25,7 +25,7 @@ from watchword.server.operation import BASE, Operation
 from watchword.server.parsing import engine_of
 from watchword.server.responses import cached
 from watchword.tokens.dpop import DPOP_ALGORITHMS
-from watchword.tokens.headers import address_of
+from watchword.tokens.headers import url_of
 
 SERVER_PATH: Final = "/.well-known/oauth-authorization-server"
 OPENID_PATH: Final = "/.well-known/openid-configuration"
@@ -115,10 +115,10 @@ OPENID = Operation(
 def _of_server(issuer: str, algorithms: tuple[str, ...]) -> bytes:
     document = Metadata(
         issuer=issuer,
-        token_endpoint=address_of(issuer, token.OPERATION.path),
-        jwks_uri=address_of(issuer, jwks.OPERATION.path),
-        revocation_endpoint=address_of(issuer, revoke.OPERATION.path),
-        introspection_endpoint=address_of(issuer, introspect.OPERATION.path),
+        token_endpoint=url_of(issuer, token.OPERATION.path),
+        jwks_uri=url_of(issuer, jwks.OPERATION.path),
+        revocation_endpoint=url_of(issuer, revoke.OPERATION.path),
+        introspection_endpoint=url_of(issuer, introspect.OPERATION.path),
         grant_types_supported=list(GrantType),
         token_endpoint_auth_methods_supported=[*_SECRETS, "none"],
         revocation_endpoint_auth_methods_supported=[*_SECRETS, "none"],
@@ -127,7 +127,7 @@ def _of_server(issuer: str, algorithms: tuple[str, ...]) -> bytes:
         dpop_signing_alg_values_supported=list(DPOP_ALGORITHMS),
         id_token_signing_alg_values_supported=list(algorithms),
         subject_types_supported=["public"],
-        watchword_revocations_endpoint=address_of(issuer, revocations.OPERATION.path),
+        watchword_revocations_endpoint=url_of(issuer, revocations.OPERATION.path),
     )
     return msgspec.json.encode(document)
 
@@ -155,7 +155,7 @@ RESOURCE = Operation(
 @lru_cache(maxsize=16)
 def _of_resource(issuer: str, path: str) -> bytes:
     document = ResourceMetadata(
-        resource=address_of(issuer, path) if path else issuer,
+        resource=url_of(issuer, path) if path else issuer,
         authorization_servers=[issuer],
         bearer_methods_supported=["header"],
         dpop_signing_alg_values_supported=list(DPOP_ALGORITHMS),

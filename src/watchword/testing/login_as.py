@@ -92,10 +92,10 @@ class LoginAs:
         options = SessionOptions(client_id=FIRST_PARTY.id, scope=scope)
         # The test says which user it is: there is nothing to prove, and nothing that
         # may change before the session has begun.
-        user_now = Authenticated.by_password(
+        authenticated = Authenticated.by_password(
             account_id, granted, at=self._watchword.clock()
         )
-        tokens = await self._watchword.sessions.start(user_now, options)
+        tokens = await self._watchword.sessions.start(authenticated, options)
         return SignedIn(
             subject=as_text(account_id),
             session_id=as_text(tokens.session.id),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from watchword.core.revoked import RevokedSet
 
 
-def test_an_end_is_news_once_and_again_if_it_is_to_last_longer() -> None:
+def test_an_end_is_new_once_and_again_if_it_is_to_last_longer() -> None:
     ended = RevokedSet()
     assert ended.add("one", at=1000, until=2000, here=0)
     assert not ended.add("one", at=1000, until=2000, here=500)
