@@ -109,14 +109,7 @@ class Watchword:
         )
         self._wire_clients(policy, entropy)
         self.hasher = PasswordHasher(hashing, workers=cpus() // settings.workers or 1)
-        self.accounts = Accounts(
-            accounts=stores.accounts,
-            sessions=self.sessions,
-            hasher=self.hasher,
-            clock=clock,
-            entropy=entropy,
-        )
-        self._wire_sign_in(authenticate)
+        self._wire_sign_in(authenticate, entropy)
         self.checker = self._checker()
 
     def _health(self, monotonic: Callable[[], int], name: bytes) -> Health:
@@ -166,7 +159,16 @@ class Watchword:
             entropy=entropy,
         )
 
-    def _wire_sign_in(self, authenticate: Authenticate | None) -> None:
+    def _wire_sign_in(
+        self, authenticate: Authenticate | None, entropy: Entropy
+    ) -> None:
+        self.accounts = Accounts(
+            accounts=self.stores.accounts,
+            sessions=self.sessions,
+            hasher=self.hasher,
+            clock=self.clock,
+            entropy=entropy,
+        )
         attempts = Attempts(
             throttle=self.stores.throttle,
             audit=self.stores.audit,
