@@ -83,10 +83,11 @@ class RemoteAuth(AuthBase):
         address: str | None = None,
         **options: Unpack[VerifierOptions],
     ) -> None:
+        # Only for tests, which give it an engine. It is never opened. It comes first,
+        # because it refuses what `SyncVerifier` would take beside, such as `http`.
+        self._authenticator = RemoteVerifier(issuer, audience, **options)
         self._verifier = verify.SyncVerifier(issuer, audience, **options)
         self._address = address
-        # Only for tests, which give it an engine. It is never opened.
-        self._authenticator = RemoteVerifier(issuer, audience)
 
     def close(self) -> None:
         self._verifier.close()
