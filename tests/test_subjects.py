@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import uuid
 from collections.abc import AsyncIterator
@@ -129,7 +130,8 @@ async def test_a_check_that_fails_is_503_and_no_failure_of_the_user(
         for _ in range(THROTTLE_NAME_BURST + 1):
             answer = await api.try_login(NAME, RIGHT)
             assert (answer.status_code, code_of(answer)) == (503, "store_unavailable")
-        assert "authenticate failed" in caplog.text
+        logged = ("watchword.subjects", logging.ERROR, "the app's authenticate failed")
+        assert logged in caplog.record_tuples
         assert RIGHT not in caplog.text
         shop.fault, shop.subject = None, Subject(OWN)
         assert code_of(await api.try_login(NAME, RIGHT)) == "ok"
