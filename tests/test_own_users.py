@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import uuid
 from collections.abc import AsyncIterator
@@ -129,7 +130,8 @@ async def test_a_check_that_fails_is_503_and_no_failure_of_the_user(
         for _ in range(THROTTLE_NAME_BURST + 1):
             answer = await api.try_login(NAME, RIGHT)
             assert (answer.status_code, code_of(answer)) == (503, "store_unavailable")
-        assert "authenticate failed" in caplog.text
+        logged = ("watchword.subjects", logging.ERROR, "the app's authenticate failed")
+        assert logged in caplog.record_tuples
         assert RIGHT not in caplog.text
         shop.fault, shop.subject = None, Subject(OWN)
         assert code_of(await api.try_login(NAME, RIGHT)) == "ok"
@@ -182,3 +184,42 @@ async def test_a_sign_in_under_way_does_not_outlive_the_user(
         go_on.set()
         assert code_of(await signing_in) == "invalid_credentials"
         assert await api.engine.sessions.list_of_account(account_id_of(7)) == []
+
+
+async def test_ends_that_are_forgotten_refuse_no_later_sign_in(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_users, "_ENDS_KEPT", 2)
+    async with api_with(shop.check, tmp_path) as api:
+        assert api.engine.subjects is not None
+        for subject in (7, *range(100, 105)):
+            await api.engine.subjects.end_all(subject, EndReason.ENDED_BY_APP)
+        assert code_of(await api.try_login(NAME, RIGHT)) == "ok"
+
+
+async def test_checks_under_way_are_bounded_in_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One more is not counted as an attempt; one that is cancelled gives way."""
+    monkeypatch.setattr(own_users, "_CHECKS_MAX", 2)
+    checking, go_on = asyncio.Semaphore(0), asyncio.Event()
+
+    async def slow(_: Credentials) -> Subject | None:
+        checking.release()
+        await go_on.wait()
+        return Subject(7)
+
+    async with api_with(slow, tmp_path) as api:
+        first, second = [
+            asyncio.create_task(api.try_login(NAME, RIGHT)) for _ in range(2)
+        ]
+        for _ in (first, second):
+            await checking.acquire()
+        for _ in range(THROTTLE_NAME_BURST + 1):
+            assert code_of(await api.try_login(NAME, RIGHT)) == "overloaded"
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        third = asyncio.create_task(api.try_login(NAME, RIGHT))
+        await checking.acquire()
+        go_on.set()
+        assert [code_of(await one) for one in (second, third)] == ["ok", "ok"]

@@ -178,6 +178,32 @@ async def test_a_sign_in_cancelled_at_any_verb_leaves_no_session_and_no_count(
     await way.sign_in()
 
 
+@pytest.mark.parametrize("way", ["accounts"], indirect=True)
+async def test_a_sign_in_cancelled_at_the_second_look_leaves_the_old_session(
+    way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one of the cookie, which the browser then still has."""
+    sign_in, cookies = (
+        way.api.engine.sign_in,
+        SessionOptions(client_id="first-party", cookie=True),
+    )
+    old = await sign_in.by_password("alice", PASSWORD, cookies)
+    real = way.stores.accounts.by_id
+    tasks: list[asyncio.Task[Any]] = []
+
+    async def look(account_id: bytes) -> Any:
+        tasks.pop().cancel()
+        return await real(account_id)
+
+    monkeypatch.setattr(way.stores.accounts, "by_id", look)
+    again = sign_in.by_password("alice", PASSWORD, cookies, replaces=old.refresh_token)
+    tasks.append(task := asyncio.create_task(again))
+    await asyncio.gather(task, return_exceptions=True)
+    await _settled(way.api.engine.background)
+    assert task.cancelled()
+    assert [one.id for one in await way.alive()] == [old.session.id]
+
+
 async def test_a_store_that_is_away_at_that_moment_too_is_asked_again(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:

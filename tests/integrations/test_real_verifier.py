@@ -58,6 +58,14 @@ def by_flask(server: for_flask.ResourceServer) -> flask.Flask:
     return app
 
 
+@pytest.mark.parametrize("kind", [for_fastapi, for_flask], ids=["async", "blocking"])
+@pytest.mark.parametrize("name", ["fed", "http", "monotonic"])
+def test_an_api_takes_no_other_argument_of_a_verifier(kind: Any, name: str) -> None:
+    """Misspelt, or for the inside of a verifier: refused where the app gives it."""
+    with pytest.raises(TypeError, match=name):
+        kind.ResourceServer("https://auth.example", **{name: None})
+
+
 def test_a_logout_at_the_server_counts_in_the_apis(
     live: Live, feed: tuple[str, str]
 ) -> None:

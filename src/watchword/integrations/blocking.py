@@ -86,9 +86,12 @@ class RemoteAuth(AuthBase):
         address: str | None = None,
         **options: Unpack[VerifierOptions],
     ) -> None:
+        # Only for tests, which give it an engine. It is never opened. It comes first,
+        # because it refuses what `SyncVerifier` would take beside, such as `http`.
+        self._authenticator = RemoteVerifier(
+            issuer, audience, address=address, **options
+        )
         self._verifier = verify.SyncVerifier(issuer, audience, **options)
-        # Never opened: only a test gives it an engine.
-        self._authenticator = RemoteVerifier(issuer, audience, address=address)
 
     def close(self) -> None:
         self._verifier.close()

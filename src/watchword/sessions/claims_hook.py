@@ -17,7 +17,7 @@ If it raises, the answer is 503 and no token is spent.
 """
 
 NONE: Final[Mapping[str, Any]] = {}
-_log = logging.getLogger("watchword.sessions")
+_log = logging.getLogger("watchword.claims")
 
 
 async def claims_from(hook: ClaimsHook | None, session: Session) -> Mapping[str, Any]:

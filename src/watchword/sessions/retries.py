@@ -25,7 +25,7 @@ _RATE: Final = Cost(
     "retries", limits.RETRIES_PER_MINUTE, limits.MINUTE // limits.RETRIES_PER_MINUTE
 )
 _SESSIONS_KEPT: Final = 10_000
-_log = logging.getLogger("watchword.sessions")
+_log = logging.getLogger("watchword.retries")
 
 
 class _Seen(msgspec.Struct):

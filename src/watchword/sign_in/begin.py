@@ -112,10 +112,14 @@ class SignIn:
         """
         tokens = await self._sessions.start(authenticated, options, **request)
         address = request.get("address", "")
-        async with self._sessions.taken_back_on_failure(tokens.session.id, address):
+        new = tokens.session.id
+        async with self._sessions.taken_back_on_failure(new, address):
             await self._users.look_again(authenticated)
             if not await self._clients.is_enabled(options.client_id):
                 raise InvalidClient
+        # The old session ends only now that the new one stands: the end of the block
+        # above raises a cancellation that has not been raised yet.
+        async with self._sessions.taken_back_on_failure(new, address):
             old = await self._sessions.session_of(replaces) if replaces else None
             if old is not None and old.cookie:
                 by = By(Actor.USER, address)

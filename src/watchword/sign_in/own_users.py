@@ -40,7 +40,7 @@ _ID_BITS: Final = 128
 _CHECKS_MAX: Final = 256
 # More ends than come between the beginning of an attempt and its session.
 _ENDS_KEPT: Final = 10_000
-_log = logging.getLogger("watchword.sign_in")
+_log = logging.getLogger("watchword.subjects")
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
