@@ -19,7 +19,7 @@ import click
 
 from tests.pages import ROOT
 from tests.servers.stores import STORES as TESTED
-from watchword import cli, stores
+from watchword import cli, integrations, stores
 from watchword.config import Settings
 from watchword.server import endpoints
 from watchword.server.operation import Operation
@@ -27,6 +27,8 @@ from watchword.server.operation import Operation
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SHARED: Final = {"health", "sql"}
 """Of `stores/`: what is of every store, and what the SQL stores have in common."""
+SIDES: Final = ("api", "embedded")
+"""A framework has a program for each: an app only verifies, or signs its users in."""
 
 
 def modules_of(package: ModuleType) -> Iterator[ModuleType]:
@@ -108,6 +110,50 @@ def test_every_driver_of_a_store_is_an_extra() -> None:
     for _, extra, _ in (stores.STORES | stores.SESSION_STORES).values():
         assert not extra or extra in extras
         assert extra in {"", "sqlite"} or re.search(rf"\b{extra}\b", whole), extra
+
+
+# Ways to sign in
+
+
+def test_every_way_in_goes_through_the_front_door() -> None:
+    """It counts each try, and its sessions begin where they are looked at again.
+
+    The fixtures of `testing` sign in a user of whom nothing is proved.
+    """
+    home = ROOT / "src/watchword"
+    ways = set((home / "sign_in").glob("*.py"))
+    ways -= {
+        home / "sign_in" / f"{one}.py" for one in ("__init__", "attempts", "begin")
+    }
+    assert [way.stem for way in ways if ".counted(" not in way.read_text()] == []
+    begin = {
+        str(file.relative_to(home))
+        for file in home.glob("**/*.py")
+        if re.search(r"sessions\.start\(", file.read_text())
+    }
+    assert begin == {"sign_in/begin.py", "testing/signing_in.py"}
+
+
+# Frameworks
+
+
+def test_every_framework_has_its_extra_its_place_and_its_programs() -> None:
+    made = {
+        module.__name__
+        for module in modules_of(integrations)
+        if getattr(vars(module).get("Auth"), "__module__", "") == module.__name__
+    }
+    contracts = PROJECT["tool"]["importlinter"]["contracts"]
+    (apart,) = [one["modules"] for one in contracts if one["id"] == "frameworks"]
+    assert set(apart) == made
+    extras = PROJECT["project"]["optional-dependencies"]
+    (whole,) = extras["all"]
+    for name in (one.rpartition(".")[2] for one in made):
+        assert name in extras
+        # Starlette is what the others stand on.
+        assert name == "starlette" or re.search(rf"\b{name}\b", whole), name
+        programs = [ROOT / f"examples/{name}_{side}.py" for side in SIDES]
+        assert all(program.exists() for program in programs), name
 
 
 # Commands

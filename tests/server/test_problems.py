@@ -51,6 +51,12 @@ def test_every_error_has_a_row_and_every_row_an_error() -> None:
     assert set(all_errors()) - BRANCHES == set(STATUS)
 
 
+def test_every_error_is_public() -> None:
+    """Also one that was written below the list of names."""
+    ours = {k.__name__ for k in all_errors() if k.__module__ == errors.__name__}
+    assert ours | {WatchwordError.__name__} == set(errors.__all__)
+
+
 def test_codes_are_distinct_and_those_of_the_tree_on_top() -> None:
     codes = [kind.code for kind in STATUS]
     # The same fault where tokens are issued and where they are used: one code.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import msgspec
 import pytest
 
 from tests.servers.stores import FURTHER, STORES
-from watchword.testing.store_contract import DurabilityContract, StoreContract
+from watchword import stores
+from watchword.testing.store_contract import Backend, DurabilityContract, StoreContract
 from watchword.testing.store_contract.ends import Ends
 from watchword.testing.store_contract.feed import FeedOfTheEnded
 from watchword.testing.store_contract.lists import Lists
@@ -37,6 +39,16 @@ class TestContract(StoreContract):
 @pytest.mark.parametrize("backend", LASTING.values(), ids=LASTING)
 class TestDurability(DurabilityContract):
     """Every store that outlives its process."""
+
+
+async def test_a_store_of_another_repository_is_killed_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child process knows the row that the tests of that repository added."""
+    row = ("tests.stores.elsewhere", "", "elsewhere:///.+")
+    monkeypatch.setitem(stores.STORES, "elsewhere", row)
+    place = Backend(lambda folder: f"elsewhere:///{folder}/db").place(tmp_path)
+    await DurabilityContract().test_kill_loses_nothing_acknowledged(place, 3)
 
 
 @pytest.mark.slow

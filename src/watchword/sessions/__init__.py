@@ -1,9 +1,11 @@
 """Sessions as the API sees them: start, refresh, revoke, list.
 
-issuing      the tokens that a client is given
-refreshing   the refresh, many at a time; the rule itself is in `core/rotation.py`
-retries      how many retries of a refresh there are, and which are recorded
-claims_hook  the claims that an app adds to access tokens
+    issuing      the tokens that a client is given
+    refreshing   the refresh, many at a time
+    retries      how many retries of a refresh there are, and which are recorded
+    claims_hook  the claims that an app adds to access tokens
+
+The rule of a refresh is in `core/rotation.py`.
 """
 
 from __future__ import annotations

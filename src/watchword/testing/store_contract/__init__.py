@@ -1,7 +1,8 @@
 """The promises of `ports/` as a test suite: the engine relies on each of them.
 
-A store joins with one line in a table. In a test file of an app or of a new store:
+A store joins with one line in a table. In a test file of a repository of its own:
 
+    stores.STORES["mine"] = ("mine.store", "", "mine:///.+")
     STORES = {"mine": Backend(lambda folder: f"mine:///{folder}/db")}
 
     @pytest.mark.parametrize("backend", STORES.values(), ids=STORES)
@@ -10,8 +11,9 @@ A store joins with one line in a table. In a test file of an app or of a new sto
     @pytest.mark.parametrize("backend", STORES.values(), ids=STORES)
     class TestDurability(DurabilityContract): ...
 
-The URL is opened by `watchword.stores.open_stores`. The tests are coroutines: they need
-pytest-asyncio in its `auto` mode. Several threads, each with an event loop, and
+The URL is opened by `watchword.stores.open_stores`. A store that forgets all when it is
+closed has `persists=False`, and no `TestDurability`. The tests are coroutines: they
+need pytest-asyncio in its `auto` mode. Several threads, each with an event loop, and
 processes that are killed open the same URL at the same time.
 """
 

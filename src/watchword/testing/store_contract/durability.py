@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 import pytest
 
+from watchword import stores as tables
 from watchword.core.actor import EndReason
 from watchword.core.limits import FEED_PAGE
 from watchword.core.session import Session
@@ -46,6 +47,14 @@ _KILL_AFTER: Final = (3, 200, 900)
 _CHAINS: Final = 16
 _UNUSED: Final = _CHAINS * 1_000_000
 """The number of a session that the child never makes."""
+
+
+class _Work(msgspec.Struct):
+    """What the child is told: the store, and the rows of stores that tests added."""
+
+    place: Place
+    stores: dict[str, tuple[str, str, str]]
+    session_stores: dict[str, tuple[str, str, str]]
 
 
 class _Acknowledged(msgspec.Struct):
@@ -144,8 +153,8 @@ def _killed(place: Place, kill_after: int) -> dict[bytes, _Acknowledged]:
 
     The last acknowledged version of each session, by its id.
     """
-    where = msgspec.json.encode(place).decode()
-    command = [sys.executable, "-c", _CHURN, where]
+    work = _Work(place, tables.STORES, tables.SESSION_STORES)
+    command = [sys.executable, "-c", _CHURN, msgspec.json.encode(work).decode()]
     told: dict[bytes, _Acknowledged] = {}
     with subprocess.Popen(command, stdout=subprocess.PIPE) as child:  # noqa: S603 - ours
         assert child.stdout is not None
@@ -158,11 +167,14 @@ def _killed(place: Place, kill_after: int) -> dict[bytes, _Acknowledged]:
     return told
 
 
-def churn(where: str) -> None:
+def churn(told: str) -> None:
     """The child's work until it is killed: write, and report each acknowledgement."""
+    work = msgspec.json.decode(told, type=_Work)
+    tables.STORES.update(work.stores)
+    tables.SESSION_STORES.update(work.session_stores)
 
     async def main() -> None:
-        stores = await msgspec.json.decode(where, type=Place).open("child")
+        stores = await work.place.open("child")
         await asyncio.gather(*(_chain(stores, number) for number in range(_CHAINS)))
 
     asyncio.run(main())
