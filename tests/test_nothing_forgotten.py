@@ -131,7 +131,7 @@ def test_every_way_in_goes_through_the_front_door() -> None:
         for file in home.glob("**/*.py")
         if re.search(r"sessions\.start\(", file.read_text())
     }
-    assert begin == {"sign_in/begin.py", "testing/signing_in.py"}
+    assert begin == {"sign_in/begin.py", "testing/login_as.py"}
 
 
 # Frameworks
