@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Awaitable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -278,7 +279,7 @@ class Device:
 
     def __init__(self, live: Live) -> None:
         self.prover = Prover()
-        self._drawn = 0
+        self._name, self._drawn = uuid.uuid4().hex, 0
         path = "/api/auth/login"
         body = {"username": "admin", "password": PASSWORD}
         proof = self.proof("POST", live.url + path)
@@ -293,7 +294,7 @@ class Device:
     def proof(self, method: str, url: str, **more: Any) -> str:
         self._drawn += 1
         claims = {
-            "jti": f"{id(self)}-{self._drawn}",
+            "jti": f"{self._name}-{self._drawn}",
             "htm": method,
             "htu": url,
             "iat": int(time.time()),
