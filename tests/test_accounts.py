@@ -8,7 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
@@ -460,6 +460,15 @@ async def test_a_change_meets_the_account_that_was_looked_up_and_no_namesake(
     namesake = await world.accounts.get("alice")
     assert (namesake.version, namesake.roles) == (0, ("reader",))
     assert await world.outcome("alice", PASSWORD) == "ok"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+async def test_a_name_in_place_of_an_id_is_said_to_be_none(
+    world: World, verb: str
+) -> None:
+    world.alice = cast("bytes", "alice")
+    with pytest.raises(TypeError, match=r"accounts\.get"):
+        await VERBS[verb](world)
 
 
 # Roles.

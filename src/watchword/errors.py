@@ -289,7 +289,7 @@ class RefreshReused(RefreshError):
 
     code = "refresh_reused"
     message = (
-        "This refresh token was used before: somebody else may hold a copy. "
+        "This refresh token was used before: it may have been copied. "
         "The session has been ended; sign in again."
     )
 

@@ -38,8 +38,8 @@ class Accounts:
     """Accounts and their passwords.
 
     Methods that change an account take its id (16 bytes): another account may have its
-    name a moment later. `by` is the caller, for the audit log; an application may leave
-    it out.
+    name a moment later. They raise TypeError for a name. `by` is the caller, for the
+    audit log; an application may leave it out.
     """
 
     def __init__(
@@ -288,7 +288,13 @@ class Accounts:
                 return
         raise StoreUnavailable
 
-    async def _current(self, account_id: bytes) -> Account:
+    async def _current(self, account_id: object) -> Account:
+        # Programs without types may give the name, which each store takes otherwise.
+        if not isinstance(account_id, bytes):
+            message = (
+                "an account's id is bytes: take it from `await accounts.get(name)`"
+            )
+            raise TypeError(message)
         account = await self._accounts.by_id(account_id)
         if account is None:
             raise NotFound("there is no such account any more")

@@ -408,7 +408,7 @@ async function patiently(work) {
 
 const pauseOf = (error) => (error.temporary ? (error.retryAfter ?? 0) * SECOND : 0);
 
-const signedOut = () => new AuthError("signed_out", "Nobody is signed in.");
+const signedOut = () => new AuthError("signed_out", "No user is signed in.");
 
 /** The body with the refresh token; undefined in cookie mode. */
 const tokenOf = (record) =>
