@@ -15,6 +15,8 @@
     ├── InsufficientRole                    insufficient_role
     ├── NotFound                            not_found
     ├── NameTaken                           name_taken
+    ├── EmailTaken                          email_taken
+    ├── ConfirmationInvalid                 confirmation_invalid
     ├── PasswordRejected                    password_rejected
     ├── AuthenticationError
     │   ├── InvalidCredentials              invalid_credentials
@@ -175,6 +177,27 @@ class NameTaken(WatchwordError):
 
     code = "name_taken"
     message = "An account of that name exists."
+
+
+class EmailTaken(WatchwordError):
+    """Another account has that address, or can still get it back.
+
+    Raised only for a caller that has proved to read the mail of the address, or that
+    acts for an operator: to others the answer never says it.
+    """
+
+    code = "email_taken"
+    message = "An account of that address exists."
+
+
+class ConfirmationInvalid(WatchwordError):
+    """A one-time token that is unknown, used, expired or for something else.
+
+    The error never says which.
+    """
+
+    code = "confirmation_invalid"
+    message = "This link was used or has run out. If you confirmed already, sign in."
 
 
 class PasswordRejected(WatchwordError):

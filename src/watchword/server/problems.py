@@ -83,6 +83,8 @@ STATUS: Final[dict[type[WatchwordError], int]] = challenges.STATUS | {
     errors.CsrfRejected: 403,
     errors.NotFound: 404,
     errors.NameTaken: 409,
+    errors.EmailTaken: 409,
+    errors.ConfirmationInvalid: 400,
     errors.PasswordRejected: 422,
     errors.InvalidCredentials: 401,
     errors.InvalidClient: 401,
