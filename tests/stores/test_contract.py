@@ -17,8 +17,10 @@ from watchword.testing.store_contract.lists import Lists
 from watchword.testing.store_contract.parallel import Parallel
 from watchword.testing.store_contract.records import Records
 from watchword.testing.store_contract.reference import Reference
+from watchword.testing.store_contract.self_service import SelfService
 from watchword.testing.store_contract.sessions import Sessions
 from watchword.testing.store_contract.upkeep import Upkeep
+from watchword.testing.store_contract.waiting import OutboxOfMessages
 
 FEW: Final = 8
 """Random histories a run; more are told in the slow tests."""
@@ -54,7 +56,16 @@ async def test_a_store_of_another_repository_is_killed_as_well(
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", FURTHER.values(), ids=FURTHER)
 class TestFurtherVersions(
-    Sessions, Lists, Ends, Upkeep, Records, FeedOfTheEnded, Parallel, DurabilityContract
+    Sessions,
+    Lists,
+    Ends,
+    Upkeep,
+    Records,
+    SelfService,
+    OutboxOfMessages,
+    FeedOfTheEnded,
+    Parallel,
+    DurabilityContract,
 ):
     """The same statements and scripts as on the first, with the same answers."""
 

@@ -16,7 +16,7 @@ import msgspec
 from watchword.accounts.names import checked_roles, normalise_name
 from watchword.clocks import Clock, Entropy
 from watchword.core import limits
-from watchword.core.actor import APP, By, EndReason
+from watchword.core.actor import APP, Actor, By, EndReason
 from watchword.core.session import Authenticated, from_text, time_ordered_id
 from watchword.errors import (
     InvalidCredentials,
@@ -27,7 +27,7 @@ from watchword.errors import (
 )
 from watchword.passwords import UNUSABLE, PasswordHasher, is_unusable, recognised
 from watchword.ports.accounts import Account, AccountStore
-from watchword.ports.audit import Event, EventType
+from watchword.ports.audit import Event, EventType, Trail
 from watchword.sessions import Sessions
 
 CONTEXT: Final = ("watchword",)
@@ -117,7 +117,9 @@ class Accounts:
             address=by.address,
             detail=by.detail(),
         )
-        await self._accounts.add(account, event)
+        await self._accounts.add(
+            account, Trail((event,)), ignore_holds=by.actor is not Actor.USER
+        )
         return account
 
     async def get(self, name: str) -> Account:
@@ -284,7 +286,7 @@ class Accounts:
                 address=by.address,
                 detail=by.detail(change=what),
             )
-            if await self._accounts.swap(before, change(before), event):
+            if await self._accounts.swap(before, change(before), Trail((event,))):
                 return
         raise StoreUnavailable
 

@@ -204,6 +204,19 @@ THROTTLE_NAME_INTERVAL: Final = 20 * MINUTE
 THROTTLE_ADDRESS_BURST: Final = 50
 THROTTLE_ADDRESS_INTERVAL: Final = 30 * SECOND
 
+# Registrations that wait for one address, so that a stranger's do not crowd out its
+# owner's, nor fill the store.
+REGISTRATIONS_PER_ADDRESS: Final = 8
+# Mails to reset one password, or to change one address, whose links work at a time.
+CONFIRMATIONS_LIVE: Final = 3
+# How long a name or address that an account let go stays its own: applications may
+# still know their users by it.
+HELD_FOR: Final = 90 * DAY
+# Messages to addresses that no account has confirmed: how many wait, and that one in so
+# many of those sent at a time is one of them.
+UNKNOWN_WAITING_MAX: Final = 1000
+MAIL_UNKNOWN_SHARE: Final = 3
+
 # Characters of the `User-Agent` that a session keeps, so that a row stays below 400
 # bytes.
 USER_AGENT_MAX: Final = 96

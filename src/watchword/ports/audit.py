@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from watchword.core.session import Session
+from watchword.ports.outbox import Message
 
 
 class EventType(StrEnum):
@@ -61,6 +62,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
             address=address,
             detail=detail,
         )
+
+
+class Trail(msgspec.Struct, frozen=True):
+    """What a write records, and what it sends: rows of the same transaction."""
+
+    events: tuple[Event, ...] = ()
+    outbox: tuple[Message, ...] = ()
 
 
 class AuditLog(Protocol):

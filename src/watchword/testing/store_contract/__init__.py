@@ -25,8 +25,18 @@ with needs("watchword[store-contract]"):
     import pytest
 
 _GROUPS = (
-    *("differential", "durability", "ends", "examples", "feed", "lists", "parallel"),
-    *("records", "record_rules", "reference", "sessions", "upkeep"),
+    *(
+        "account_rules",
+        "differential",
+        "durability",
+        "ends",
+        "examples",
+        "feed",
+        "lists",
+        "parallel",
+    ),
+    *("records", "record_rules", "reference", "self_service", "sessions", "upkeep"),
+    "waiting",
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
 
@@ -41,13 +51,24 @@ with needs("watchword[store-contract]"):
     from watchword.testing.store_contract.parallel import Parallel
     from watchword.testing.store_contract.records import Records
     from watchword.testing.store_contract.reference import Reference
+    from watchword.testing.store_contract.self_service import SelfService
     from watchword.testing.store_contract.sessions import Sessions
     from watchword.testing.store_contract.upkeep import Upkeep
+    from watchword.testing.store_contract.waiting import OutboxOfMessages
 
 __all__ = ["Backend", "DurabilityContract", "StoreContract"]
 
 
 class StoreContract(
-    Sessions, Lists, Ends, Upkeep, Records, FeedOfTheEnded, Parallel, Reference
+    Sessions,
+    Lists,
+    Ends,
+    Upkeep,
+    Records,
+    SelfService,
+    OutboxOfMessages,
+    FeedOfTheEnded,
+    Parallel,
+    Reference,
 ):
     """The tests for every store. Subclass it as `Test…`, parametrised by `backend`."""
