@@ -11,10 +11,12 @@ import pytest
 from tests.servers.stores import FURTHER, STORES
 from watchword import stores
 from watchword.testing.store_contract import Backend, DurabilityContract, StoreContract
+from watchword.testing.store_contract.addresses import Addresses
 from watchword.testing.store_contract.ends import Ends
 from watchword.testing.store_contract.feed import FeedOfTheEnded
 from watchword.testing.store_contract.lists import Lists
 from watchword.testing.store_contract.parallel import Parallel
+from watchword.testing.store_contract.races import Races
 from watchword.testing.store_contract.records import Records
 from watchword.testing.store_contract.reference import Reference
 from watchword.testing.store_contract.self_service import SelfService
@@ -61,10 +63,12 @@ class TestFurtherVersions(
     Ends,
     Upkeep,
     Records,
+    Addresses,
     SelfService,
     OutboxOfMessages,
     FeedOfTheEnded,
     Parallel,
+    Races,
     DurabilityContract,
 ):
     """The same statements and scripts as on the first, with the same answers."""

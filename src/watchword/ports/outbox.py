@@ -65,7 +65,7 @@ def room_for(network: str, waiting: Sequence[Waiting]) -> Sequence[bytes] | None
     """
     if sum(one.count for one in waiting) < limits.UNKNOWN_WAITING_MAX:
         return ()
-    largest = max(waiting, key=lambda one: one.count)
+    largest = max(waiting, key=lambda one: (one.count, one.newest))
     own = sum(one.count for one in waiting if one.network == network)
     return None if largest.count <= own else (largest.newest,)
 

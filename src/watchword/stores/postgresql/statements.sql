@@ -361,7 +361,8 @@ DELETE FROM watchword.held WHERE key = $1;
 
 -- name: lock_address
 -- Registrations for one address, one transaction after the other: each has to see those
--- that it crowds out.
+-- that it crowds out. Under REPEATABLE READ it sees what was there when it began to wait,
+-- so that one too many may stay until the next.
 SELECT pg_advisory_xact_lock(hashtextextended($1, 6083146175));
 
 -- name: put_registration

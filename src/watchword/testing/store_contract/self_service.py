@@ -1,4 +1,4 @@
-"""Contract: mail addresses, registrations and confirmations of accounts.
+"""Contract: registrations, and confirmations of accounts.
 
 Each test is one promise of these ports.
 """
@@ -7,14 +7,13 @@ Each test is one promise of these ports.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 import pytest
 
-from watchword.core.limits import DAY, HELD_FOR, REGISTRATIONS_PER_ADDRESS
+from watchword.core.limits import DAY, REGISTRATIONS_PER_ADDRESS
 from watchword.errors import ConfirmationInvalid, EmailTaken, NameTaken
 from watchword.ports import Stores
 from watchword.ports.accounts import Account
@@ -33,8 +32,6 @@ from watchword.testing.store_contract.examples import (
     with_address,
 )
 
-CALLERS: Final = 4
-SHARE: Final = 5
 _CREATED: Final = a_trail(EventType.ACCOUNT_CREATED)
 _CHANGED: Final = a_trail(EventType.ACCOUNT_CHANGED)
 
@@ -60,98 +57,6 @@ async def _live(stores: Stores, rows: Sequence[Confirmation]) -> list[Confirmati
 
 class SelfService(OnAStore):
     """What an account has so that its user can do without an operator."""
-
-    async def test_account_is_found_by_its_address(self, stores: Stores) -> None:
-        """An address comes back as it was written, and may be changed and taken off."""
-        account = await _with_address(stores)
-        for found in (
-            await stores.accounts.by_email("ada@example.org"),
-            await stores.accounts.by_id(account.id),
-            *await stores.accounts.list(limit=1),
-        ):
-            assert found == account
-        assert await stores.accounts.by_email("Ada@Example.Org") is None
-        bare = msgspec.structs.replace(
-            account,
-            email=None,
-            email_key=None,
-            email_confirmed_at=None,
-            locale="de",
-            version=2,
-        )
-        assert await stores.accounts.swap(account, bare, _CHANGED)
-        assert await stores.accounts.by_email("ada@example.org") is None
-        assert await stores.accounts.by_name("ada") == bare
-
-    async def test_address_is_taken_once(self, stores: Stores) -> None:
-        """Neither a new account nor a change gets the address of another one."""
-        ada = await _with_address(stores)
-        bob = await _with_address(stores, "bob", 2)
-        second = with_address(an_account("eve", 3))
-        with pytest.raises(EmailTaken):
-            await stores.accounts.add(second, _CREATED, ignore_holds=True)
-        with pytest.raises(EmailTaken):
-            await stores.accounts.swap(bob, with_address(bob), _CHANGED)
-        named = msgspec.structs.replace(bob, name="ada", version=2)
-        with pytest.raises(NameTaken):
-            await stores.accounts.swap(bob, named, _CHANGED)
-        assert await stores.accounts.list(limit=9) == [ada, bob]
-        assert await stores.audit.last() == 2
-
-    async def test_name_is_no_address_of_another(self, stores: Stores) -> None:
-        """A user signs in by name or address, so these are never two accounts'."""
-        await _with_address(stores)
-        with pytest.raises(NameTaken):
-            await stores.accounts.add(an_account("ada@example.org", 2), _CREATED)
-        await stores.accounts.add(an_account("bob@example.org", 2), _CREATED)
-        bob = with_address(an_account("bob", 3), "bob@example.org")
-        with pytest.raises(EmailTaken):
-            await stores.accounts.add(bob, _CREATED)
-        # Of an account without a user name both are the same.
-        cyd = with_address(an_account("cyd@example.org", 4), "cyd@example.org")
-        await stores.accounts.add(cyd, _CREATED)
-        assert await stores.accounts.by_email("cyd@example.org") == cyd
-
-    async def test_what_was_let_go_is_held_for_its_last_owner(
-        self, stores: Stores
-    ) -> None:
-        """For HELD_FOR nobody else gets the name or address, but from an operator."""
-        ada = await _with_address(stores)
-        moved = with_address(
-            msgspec.structs.replace(ada, name="lovelace"), "lovelace@example.org"
-        )
-        assert await stores.accounts.swap(ada, moved, _CHANGED)
-        await sweep_up(stores, START + HELD_FOR - 1)
-        taken: tuple[tuple[Account, type[Exception]], ...] = (
-            (an_account("ada", 2), NameTaken),
-            (with_address(an_account("eve", 2)), EmailTaken),
-            (an_account("ada@example.org", 2), NameTaken),
-        )
-        for account, error in taken:
-            with pytest.raises(error):
-                await stores.accounts.add(account, _CREATED)
-        back = msgspec.structs.replace(ada, version=moved.version + 1)
-        assert await stores.accounts.swap(moved, back, _CHANGED)
-        # What is an account's again is not held, and what it let go meanwhile is.
-        with pytest.raises(NameTaken):
-            await stores.accounts.add(an_account("lovelace", 2), _CREATED)
-        await stores.accounts.add(
-            an_account("lovelace", 2), _CREATED, ignore_holds=True
-        )
-        with pytest.raises(EmailTaken):
-            await stores.accounts.add(
-                with_address(an_account("eve", 3), "lovelace@example.org"), _CREATED
-            )
-
-    async def test_name_of_a_deleted_account_is_held(self, stores: Stores) -> None:
-        """Once HELD_FOR is over, a sweep frees it."""
-        account = await _with_address(stores)
-        assert await stores.accounts.swap(account, None, _CHANGED)
-        again = with_address(an_account("ada", 2))
-        with pytest.raises(EmailTaken):
-            await stores.accounts.add(again, _CREATED)
-        await sweep_up(stores, START + HELD_FOR)
-        await stores.accounts.add(again, _CREATED)
 
     async def test_registration_is_found_by_handle_and_by_token(
         self, stores: Stores
@@ -233,6 +138,30 @@ class SelfService(OnAStore):
         for row in rows:
             await stores.registrations.add(row, Trail())
         assert await _left(stores, rows) == [None, None, *rows[2:]]
+
+    async def test_address_has_no_more_registrations_when_many_come_at_once(
+        self, stores: Stores, crowd: Crowd
+    ) -> None:
+        """Callers that race see each other: no more than the bound are left."""
+        rows = [
+            [
+                a_registration(100 * caller + n, network=f"{caller}.{n}")
+                for n in range(REGISTRATIONS_PER_ADDRESS)
+            ]
+            for caller in range(4)
+        ]
+
+        def register(caller: int) -> Job[None]:
+            async def job(stores: Stores) -> None:
+                for row in rows[caller]:
+                    await stores.registrations.add(row, Trail())
+
+            return job
+
+        await crowd.run([register(caller) for caller in range(4)])
+        left = await _left(stores, [row for share in rows for row in share])
+        kept = [row for row in left if row is not None]
+        assert len(kept) == REGISTRATIONS_PER_ADDRESS
 
     async def test_account_spends_its_registration(self, stores: Stores) -> None:
         """All registrations of the address go; a second account gets nothing."""
@@ -424,93 +353,6 @@ class SelfService(OnAStore):
         assert await _left(stores, [registration]) == [None]
         assert await _live(stores, [confirmation]) == []
 
-    async def test_one_of_many_confirms_a_registration(
-        self, stores: Stores, crowd: Crowd
-    ) -> None:
-        """Of twenty that spend a token at once one gets an account."""
-        row = a_registration()
-        await stores.registrations.add(row, Trail())
-
-        def confirm(caller: int) -> Job[list[bool]]:
-            async def job(stores: Stores) -> list[bool]:
-                numbers = range(caller * SHARE, (caller + 1) * SHARE)
-                return await asyncio.gather(
-                    *(_confirmed(stores, row, number) for number in numbers)
-                )
-
-            return job
-
-        won = await crowd.run([confirm(caller) for caller in range(CALLERS)])
-        assert sum(map(sum, won)) == 1
-        assert len(await stores.accounts.list(limit=99)) == 1
-        assert await stores.audit.last() == 1
-
-    async def test_one_of_two_registrations_gets_the_address(
-        self, stores: Stores, crowd: Crowd
-    ) -> None:
-        """Two that were asked for by two networks race: one account, one refusal."""
-        rows = [
-            a_registration(number, network=f"n{number}") for number in range(CALLERS)
-        ]
-        for row in rows:
-            await stores.registrations.add(row, Trail())
-
-        def confirm(number: int) -> Job[bool]:
-            return lambda stores: _confirmed(stores, rows[number], number)
-
-        won = await crowd.run([confirm(number) for number in range(CALLERS)])
-        assert sum(won) == 1
-        assert len(await stores.accounts.list(limit=99)) == 1
-        assert await _left(stores, rows) == [None] * CALLERS
-
-    async def test_one_of_many_gets_the_address(
-        self, stores: Stores, crowd: Crowd
-    ) -> None:
-        """Of several accounts that change to one address at once, one has it."""
-        accounts = [
-            await _with_address(stores, f"user{number}", number)
-            for number in range(CALLERS)
-        ]
-
-        def change(number: int) -> Job[bool]:
-            async def job(stores: Stores) -> bool:
-                row = accounts[number]
-                try:
-                    return await stores.accounts.swap(row, with_address(row), _CHANGED)
-                except EmailTaken:
-                    return False
-
-            return job
-
-        won = await crowd.run([change(number) for number in range(CALLERS)])
-        assert sum(won) == 1
-        found = await stores.accounts.by_email("ada@example.org")
-        assert found is not None
-        assert found.id == accounts[won.index(True)].id
-
-    async def test_address_has_no_more_registrations_when_many_come_at_once(
-        self, stores: Stores, crowd: Crowd
-    ) -> None:
-        """Callers that race see each other: no more than the bound are left."""
-        rows = [
-            [
-                a_registration(100 * caller + n, network=f"{caller}.{n}")
-                for n in range(REGISTRATIONS_PER_ADDRESS)
-            ]
-            for caller in range(CALLERS)
-        ]
-
-        def register(caller: int) -> Job[None]:
-            async def job(stores: Stores) -> None:
-                for row in rows[caller]:
-                    await stores.registrations.add(row, Trail())
-
-            return job
-
-        await crowd.run([register(caller) for caller in range(CALLERS)])
-        left = await _left(stores, [row for share in rows for row in share])
-        assert sum(row is not None for row in left) == REGISTRATIONS_PER_ADDRESS
-
 
 async def _moved(
     stores: Stores, account: Account, key: str, number: int
@@ -527,13 +369,3 @@ async def _moved(
     moved = with_address(account, key)
     assert await stores.accounts.swap(account, moved, _CHANGED, grants=[way])
     return moved, way
-
-
-async def _confirmed(stores: Stores, row: Registration, number: int) -> bool:
-    """Whether this call made an account of that registration."""
-    account = with_address(an_account(f"user{number}", number))
-    try:
-        await stores.accounts.add(account, _CREATED, spends=row.token_hash)
-    except ConfirmationInvalid:
-        return False
-    return True

@@ -13,7 +13,7 @@ from watchword.ports import Stores
 from watchword.ports.audit import EventType
 from watchword.ports.outbox import Lane, LeasedMessage, Message, MessageKind
 from watchword.testing.fakes import START
-from watchword.testing.store_contract.backend import Crowd, OnAStore
+from watchword.testing.store_contract.backend import OnAStore
 from watchword.testing.store_contract.examples import (
     a_message,
     a_trail,
@@ -116,22 +116,3 @@ class OutboxOfMessages(OnAStore):
         await stores.outbox.add([*flood, late, account])
         waiting = [one.message for one in await stores.outbox.list(limit=9)]
         assert waiting == [*flood[:3], late, account]
-
-    async def test_message_is_leased_by_one_sender(
-        self, stores: Stores, crowd: Crowd
-    ) -> None:
-        """Of senders that ask at once each gets other messages."""
-        rows = [a_message(number) for number in range(40)]
-        await stores.outbox.add(rows)
-
-        async def sender(stores: Stores) -> list[bytes]:
-            got: list[bytes] = []
-            while step := await leased(stores, limit=3):
-                got += [one.message.id for one in step]
-            return got
-
-        got = await crowd.run([sender] * 4)
-        # A sender that met another one at the same rows got none and gave up early.
-        rest = await leased(stores, limit=40)
-        ids = [*(one for share in got for one in share), *(r.message.id for r in rest)]
-        assert sorted(ids) == [row.id for row in rows]
