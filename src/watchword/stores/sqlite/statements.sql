@@ -323,7 +323,8 @@ WHERE kind = ?1 AND lane = ?2 AND not_before <= ?3 AND leased_until <= ?3
 ORDER BY id LIMIT ?4;
 
 -- name: lease_message
-UPDATE outbox SET leased_until = ?1 WHERE id = ?2 AND leased_until <= ?3
+UPDATE outbox SET leased_until = ?1
+WHERE id = ?2 AND leased_until <= ?3 AND not_before <= ?3
 RETURNING
     id, kind, sealed, not_before, account_id, lane, network, attempts;
 
