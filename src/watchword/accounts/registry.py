@@ -60,7 +60,11 @@ class Accounts:
     async def register(
         self, name: str, password: str, *, roles: Iterable[str] = (), by: By = APP
     ) -> Account:
-        """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
+        """A new account. Raises NameTaken, PasswordRejected, InvalidRequest.
+
+        A name that another account let go in the last 90 days is taken for a user, and
+        free for every other actor.
+        """
         name = normalise_name(name)
         hashed = await self._hasher.hash(password, names=(name, *CONTEXT))
         return await self._add(name, hashed, roles, by)
