@@ -75,11 +75,7 @@ def replaced_by(
     """
     if added.purpose not in {Purpose.RESET, Purpose.EMAIL}:
         return []
-    alike = [
-        one
-        for one in others
-        if one.purpose is added.purpose and one.token_hash != added.token_hash
-    ]
+    alike = [one for one in others if one.purpose is added.purpose and one != added]
     alike.sort(key=lambda one: (one.created_at, one.token_hash))
     return alike[: max(0, len(alike) + 1 - limits.CONFIRMATIONS_LIVE)]
 

@@ -41,20 +41,16 @@ class MemoryAccounts:
         ignore_holds: bool = False,
     ) -> None:
         memory = self._memory
-        registered = [
-            row for row in memory.registrations.values() if row.token_hash == spends
-        ]
+        registered = memory.registration_of(spends)
         spent = [] if registered else self._spent(spends, account.id)
         refuse_taken(account, list(memory.accounts.values()))
         refuse_held(account, self._holds(), ignore_holds=ignore_holds)
-        for row in registered:
-            alike = [
-                other.id_hash
-                for other in memory.registrations.values()
-                if other.email_key == row.email_key
-            ]
-            for id_hash in alike:
-                del memory.registrations[id_hash]
+        if registered is not None:
+            memory.registrations = {
+                row.id_hash: row
+                for row in memory.registrations.values()
+                if row.email_key != registered.email_key
+            }
         self._forget(spent)
         self._write(account)
         memory.leave(trail)
@@ -194,8 +190,7 @@ class MemoryRegistrations:
         return self._memory.registrations.get(id_hash)
 
     async def by_token(self, token_hash: bytes) -> Registration | None:
-        rows = self._memory.registrations.values()
-        return next((row for row in rows if row.token_hash == token_hash), None)
+        return self._memory.registration_of(token_hash)
 
     async def renew(self, id_hash: bytes, token_hash: bytes, trail: Trail) -> bool:
         row = self._memory.registrations.get(id_hash)

@@ -74,6 +74,11 @@ class Memory:
         counts = Counter(one.network for one in unknown)
         return [Waiting(name, counts[name], newest[name]) for name in newest]
 
+    def registration_of(self, token_hash: bytes | None) -> Registration | None:
+        """The registration of that token."""
+        rows = {row.token_hash: row for row in self.registrations.values()}
+        return None if token_hash is None else rows.get(token_hash)
+
     def of_account(self, account_id: bytes | None) -> list[Confirmation]:
         """The confirmations of an account, the oldest first."""
         rows = [
