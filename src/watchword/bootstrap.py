@@ -29,6 +29,8 @@ from watchword.core.session import Policy
 from watchword.errors import KeyRingError
 from watchword.keys.ring import KeyRing
 from watchword.keys.vault import derive
+from watchword.mail.composing import Composer
+from watchword.mail.transports import Transport, open_transport
 from watchword.maintenance import Maintenance
 from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher, cpus
 from watchword.ports import Stores
@@ -313,6 +315,22 @@ def policy_of(settings: Settings) -> Policy:
         rewind_limit=settings.rewind_limit,
         audience=settings.audience,
     )
+
+
+def composer_of(settings: Settings) -> Composer:
+    """What makes the messages of this server."""
+    return Composer(
+        service=settings.effective_service_name,
+        sender=settings.effective_mail_from,
+        links=settings.effective_links,
+        templates=settings.templates,
+    )
+
+
+def transport_of(settings: Settings) -> Transport | None:
+    """What mail leaves by; None where no mail can be sent."""
+    url = settings.effective_mail_url
+    return None if url is None else open_transport(url, settings.outbox_folder)
 
 
 def _refresh_tokens(server_secrets: Sequence[bytes]) -> RefreshTokens:

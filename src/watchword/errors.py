@@ -117,6 +117,13 @@ class UnsupportedTokenType(InvalidRequest):
     message = "This token has no session that could be ended; it expires by itself."
 
 
+class EmailInvalid(InvalidRequest):
+    """That is no mail address which this server can send to."""
+
+    code = "email_invalid"
+    message = "This is not a mail address that can be used here."
+
+
 class InvalidProof(InvalidRequest):
     """A DPoP proof that fails a check of RFC 9449 §4.3, or that is missing."""
 
@@ -354,6 +361,20 @@ class Unreachable(TryAgain):
 
     code = "unreachable"
     message = "The server did not answer: try again shortly."
+
+
+class MailNotSent(WatchwordError):
+    """The mail server took no message, or could not be reached; it is tried again.
+
+    `reason` is the mail server's reply code, or says why there was no reply. Unlike the
+    message it never repeats an address.
+    """
+
+    code = "mail_not_sent"
+
+    def __init__(self, reason: str, said: str = "") -> None:
+        super().__init__(f"The mail was not sent: {reason}{said and f' ({said})'}.")
+        self.reason = reason
 
 
 class ConfigurationError(WatchwordError):
