@@ -69,6 +69,7 @@ class MailSender:
         self._clock = clock
         self._sending: set[asyncio.Task[None]] = set()
         self._in_lane: Counter[Lane] = Counter()
+        self._resume_at = 0
 
     async def send_due(self) -> None:
         """Begin to send what is due. Returns when nothing is left, or all are busy.
@@ -77,6 +78,10 @@ class MailSender:
         """
         while free := limits.MAIL_PARALLEL - len(self._sending):
             now = self._clock()
+            # Otherwise all that waits would be leased and postponed again and again. The
+            # bound is for a clock that was set back.
+            if 0 < self._resume_at - now <= limits.MINUTE:
+                return
             until = now + limits.MAIL_LEASE
             leased = await self._outbox.lease(MessageKind.MAIL, now, until, free)
             for one in leased:
@@ -150,6 +155,8 @@ class MailSender:
             return True
         if counted:  # it is counted when it is sent
             await self._throttle.give_back([of_address])
+        if message.lane is Lane.CONFIRMED:  # then nothing else has a place either
+            self._resume_at = now + wait
         await self._outbox.postpone(message.id, now + wait, leased.attempts)
         return False
 

@@ -120,10 +120,10 @@ def _not_sent(error: Exception) -> MailNotSent:
         error = error.recipients[0]
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return MailNotSent(f"the mail server answered {error.code}", error.message)
-    if isinstance(error, aiosmtplib.SMTPNotSupported):
-        return MailNotSent("the mail server cannot do what the setting asks for")
     if isinstance(error, aiosmtplib.SMTPTimeoutError):
         return MailNotSent("no answer in time")
     if isinstance(error, aiosmtplib.SMTPServerDisconnected):
         return MailNotSent("the mail server closed the connection")
+    if type(error) is aiosmtplib.SMTPException:  # what the server cannot do
+        return MailNotSent(error.message.rstrip("."))
     return MailNotSent(reason_of(error))
