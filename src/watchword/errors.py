@@ -8,6 +8,7 @@
     │   ├── UnauthorizedClient              unauthorized_client
     │   ├── UnsupportedGrantType            unsupported_grant_type
     │   ├── UnsupportedTokenType            unsupported_token_type
+    │   ├── EmailInvalid                    email_invalid
     │   ├── InvalidProof                    invalid_dpop_proof
     │   └── NonceNeeded                     use_dpop_nonce
     ├── CsrfRejected                        csrf_rejected
@@ -38,6 +39,7 @@
     │   ├── Overloaded                      overloaded
     │   ├── StoreUnavailable                store_unavailable
     │   └── Unreachable                     unreachable
+    ├── MailNotSent                         mail_not_sent
     └── ConfigurationError
         ├── SettingsError                   settings_invalid
         ├── SchemaError                     schema_mismatch

@@ -72,7 +72,8 @@ class Office:
         """The addresses that got mail in one turn of the sender."""
         before = len(self.transport.sent)
         await self.sender.send_due()
-        await self.sender.settle()
+        while sending := self.sender._sending:
+            await asyncio.wait(sending)
         return self.transport.addresses[before:]
 
 

@@ -228,8 +228,8 @@ INVITATION_LIFE: Final = 7 * DAY
 
 # The outbox. The sender looks at it once every MAIL_POLL. It has MAIL_PARALLEL messages
 # under way, of which MAIL_PARALLEL_UNKNOWN may go to unknown addresses. One message may
-# take MAIL_TIMEOUT, for RFC 5321 §4.5.3.2 would wait minutes for each command. The lease
-# is longer, so that no message is sent twice at a time.
+# take MAIL_TIMEOUT, for RFC 5321 §4.5.3.2 would wait minutes for each command. The
+# lease is longer, so that no message is sent twice at a time.
 MAIL_POLL: Final = SECOND
 MAIL_PARALLEL: Final = 16
 MAIL_PARALLEL_UNKNOWN: Final = 8

@@ -78,8 +78,8 @@ class MailSender:
         """
         while free := limits.MAIL_PARALLEL - len(self._sending):
             now = self._clock()
-            # Otherwise all that waits would be leased and postponed again and again. The
-            # bound is for a clock that was set back.
+            # Otherwise all that waits would be leased and postponed again and again.
+            # The bound is for a clock that was set back.
             if 0 < self._resume_at - now <= limits.MINUTE:
                 return
             until = now + limits.MAIL_LEASE
@@ -91,11 +91,6 @@ class MailSender:
             if len(leased) < free:
                 return
             await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
-
-    async def settle(self) -> None:
-        """Wait until everything that was begun has ended, for tests."""
-        while self._sending:
-            await asyncio.wait(self._sending)
 
     async def close(self) -> None:
         """Wait a moment for what is being sent, then leave it to a later lease."""
