@@ -21,7 +21,6 @@ from watchword.server import problems
 from watchword.server.endpoints import ENDPOINTS
 from watchword.server.operation import BASE
 
-
 _COMPUTED: Final = {
     "issuer": "the address served",
     "mail_url": "`outbox:` where the issuer is loopback, else none",

@@ -125,6 +125,13 @@ def test_what_an_operator_named_is_escaped() -> None:
     assert "<b>" not in html
 
 
+@pytest.mark.parametrize("to", ["a@b.example\r\nBcc: c@d.example", "a@b, c@d"])
+def test_no_address_adds_a_header_or_a_recipient(to: str) -> None:
+    mail = Mail(purpose=MailPurpose.TEST, at=START, to=to)
+    with pytest.raises(ValueError, match=r".+"):
+        a_composer().compose(mail, ID)
+
+
 def test_templates_are_replaced_one_by_one(tmp_path: Path) -> None:
     for language in ("de", "eo"):
         (tmp_path / "mail" / language).mkdir(parents=True)

@@ -187,7 +187,7 @@ def _reason_of(error: Exception) -> str:
 
 def _backoff(attempts: int) -> int:
     """How long a message waits after so many failures, in milliseconds."""
-    grown = limits.MAIL_BACKOFF * limits.MAIL_BACKOFF_FACTOR ** (attempts - 1)
+    grown: int = limits.MAIL_BACKOFF * limits.MAIL_BACKOFF_FACTOR ** (attempts - 1)
     return min(grown, limits.MAIL_BACKOFF_MAX)
 
 
