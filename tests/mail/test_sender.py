@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.mail.fakes import FakeAudit, FakeOutbox, FakeThrottle, FakeTransport
+from watchword.bootstrap import sender_of
+from watchword.config import load_settings
 from watchword.core import limits
 from watchword.errors import StoreUnavailable
 from watchword.keys.sealing import Sealing
@@ -272,6 +276,30 @@ async def test_a_server_that_stops_leaves_what_hangs_to_a_later_lease(
     await asyncio.sleep(0)
     await office.sender.close()
     assert office.outbox.rows[name].attempts == 0
+
+
+async def test_the_settings_say_where_a_sender_sends(
+    office: Office, tmp_path: Path
+) -> None:
+    def made(**given: Any) -> MailSender | None:
+        return sender_of(
+            load_settings(data=tmp_path, **given),
+            [SECRET],
+            outbox=office.outbox,
+            throttle=office.throttle,
+            audit=office.audit,
+            decide=office.decide,
+            clock=office.clock,
+            entropy=office.entropy,
+        )
+
+    assert made(issuer="https://id.example") is None
+    name = await office.post("ana@example.org")
+    office.sender = made() or office.sender
+    await office.turn()
+    kept = (tmp_path / "outbox" / f"{name.hex()}.eml").read_text()
+    assert "http://127.0.0.1:8000/reset#ww_cf_t" in kept
+    assert not office.outbox.rows
 
 
 def test_messages_are_in_order_of_time() -> None:
