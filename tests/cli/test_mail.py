@@ -52,6 +52,10 @@ def test_a_message_that_is_not_there_is_said(terminal: Terminal, name: str) -> N
 def test_a_test_message_goes_where_mail_goes(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    missing = terminal.run("mail", "test", "ana@example.org", code=2).stderr
+    assert f"no data folder at {terminal.data}" in missing
+    assert not terminal.data.exists()
+    terminal.data.mkdir()
     said = terminal.run("mail", "test", "Ana@example.org", "--locale", "de").stdout
     assert said == "The message to Ana@example.org was handed over.\n"
     assert "kann Mails senden" in terminal.run("mail", "show").stdout

@@ -81,7 +81,8 @@ def test_the_languages_say_different_things_of_the_same_mails() -> None:
     for purpose in MailPurpose:
         en, de = (composer.content(a_mail(purpose, one)) for one in ("en", "de"))
         assert en.subject != de.subject
-        assert composer.content(a_mail(purpose, "eo")) == en
+        for unknown in ("eo", "", "../de", "/de", "DE"):
+            assert composer.content(a_mail(purpose, unknown)) == en
 
 
 def test_a_mail_is_the_same_bytes_at_every_try() -> None:

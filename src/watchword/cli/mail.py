@@ -78,11 +78,16 @@ def test(address: str, locale: str, data: Path | None, as_json: bool) -> None:
     from watchword.core.session import time_ordered_id
     from watchword.mail.addresses import read_address
     from watchword.mail.message import MailPurpose
+    from watchword.mail.url import OUTBOX
 
     settings = settings_of(data)
     transport = transport_of(settings)
     if transport is None:
         raise SettingsError(["no mail can be sent: give WATCHWORD_MAIL_URL"])
+    if settings.effective_mail_url == OUTBOX and not settings.data.exists():
+        # A mistyped --data must not become a folder.
+        missing = f"no data folder at {settings.data}"
+        raise SettingsError([f"{missing}: run `watchword serve` first, or give --data"])
     to = read_address(address, local=True).email
     one = _sample(MailPurpose.TEST, locale, to)
     message_id = time_ordered_id(system_clock(), secrets.token_bytes(10))

@@ -217,7 +217,7 @@ MAIL_ADDRESS_MAX: Final = 254
 MAIL_LOCAL_PART_MAX: Final = 64
 
 # One-time tokens travel by mail: version 1 + purpose 1 + secret 32. How long each kind
-# lives: SP 800-63B-4 §4.2.2.2 allows 24 hours for what is mailed to reset a password,
+# lives: SP 800-63B-4 §4.2.1.2 allows 24 hours for what is mailed to recover an account,
 # and less is enough. A way back must outlast a weekend without mail.
 ONE_TIME_BYTES: Final = 32
 REGISTRATION_LIFE: Final = DAY

@@ -58,7 +58,8 @@ class Composer:
     """Makes messages. `links` is the base of the pages that links lead to.
 
     `service` is the name that people know, `sender` the address in `From`. `templates`
-    is a folder of which the part `mail/` wins over the templates here.
+    is a folder of which the part `mail/` wins over the templates here. `locales` are
+    the languages that have a template.
     """
 
     def __init__(
@@ -76,12 +77,8 @@ class Composer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-
-    @property
-    def locales(self) -> list[str]:
-        """The languages that have a template."""
         names = self._environment.list_templates(["txt"])
-        return sorted({name.partition("/")[0] for name in names})
+        self.locales = sorted({name.partition("/")[0] for name in names})
 
     def compose(self, mail: Mail, message_id: bytes) -> EmailMessage:
         """The message: the same bytes for the same mail and id.
@@ -107,8 +104,9 @@ class Composer:
         """Subject, text and HTML. Raises SettingsError for a template that is wrong."""
         named = f"{mail.purpose}.txt"
         try:
+            wanted = [one for one in (mail.locale, FALLBACK) if one in self.locales]
             source = self._environment.select_template(
-                [f"{mail.locale}/{named}", f"{FALLBACK}/{named}"]
+                [f"{language}/{named}" for language in wanted]
             )
             language = str(source.name).partition("/")[0]
             values = self._values(mail) | {"language": language}

@@ -51,7 +51,8 @@ class OutboxFolder:
             raise MailNotSent(reason_of(error)) from error
 
     def _write(self, message: EmailMessage) -> None:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, exist_ok=True)
         name = message["Message-ID"].strip("<>").partition("@")[0]
         aside = self.folder / f".{name}"
         aside.touch(mode=0o600)
