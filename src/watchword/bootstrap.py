@@ -352,7 +352,9 @@ def sender_of(
 ) -> MailSender | None:
     """What sends the mail of the outbox; None where no mail can be sent."""
     transport = transport_of(settings)
-    return transport and MailSender(
+    if transport is None:
+        return None
+    return MailSender(
         outbox=outbox,
         throttle=throttle,
         audit=audit,

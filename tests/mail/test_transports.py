@@ -140,6 +140,23 @@ async def test_a_connection_that_is_cut_is_no_delivery() -> None:
         await send(f"smtp://127.0.0.1:{port}")
 
 
+async def test_a_server_that_says_nothing_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("watchword.core.limits.MAIL_TIMEOUT", 20)
+    over = asyncio.Event()
+
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    with pytest.raises(MailNotSent, match="no answer in time"):
+        await send(f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    over.set()
+    server.close()
+
+
 async def test_what_the_server_took_is_sent_even_if_it_then_hangs_up() -> None:
     lines = [b"220 hi\r\n", b"250 hi\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n"]
     received = asyncio.Event()

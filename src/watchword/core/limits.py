@@ -216,9 +216,9 @@ ROLES_MAX: Final = 32
 MAIL_ADDRESS_MAX: Final = 254
 MAIL_LOCAL_PART_MAX: Final = 64
 
-# One-time tokens travel by mail: version 1 + purpose 1 + secret 32. How long each kind
-# lives: SP 800-63B-4 §4.2.1.2 allows 24 hours for what is mailed to recover an account,
-# and less is enough. A way back must outlast a weekend without mail.
+# One-time tokens travel by mail: version 1 + purpose 1 + secret 32. SP 800-63B-4 allows
+# 24 hours for a code that is mailed to recover an account; a reset needs less. A way
+# back must outlast a few days without mail.
 ONE_TIME_BYTES: Final = 32
 REGISTRATION_LIFE: Final = DAY
 RESET_LIFE: Final = 30 * MINUTE
