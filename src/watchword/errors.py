@@ -8,6 +8,7 @@
     │   ├── UnauthorizedClient              unauthorized_client
     │   ├── UnsupportedGrantType            unsupported_grant_type
     │   ├── UnsupportedTokenType            unsupported_token_type
+    │   ├── EmailInvalid                    email_invalid
     │   ├── InvalidProof                    invalid_dpop_proof
     │   └── NonceNeeded                     use_dpop_nonce
     ├── CsrfRejected                        csrf_rejected
@@ -40,6 +41,7 @@
     │   ├── Overloaded                      overloaded
     │   ├── StoreUnavailable                store_unavailable
     │   └── Unreachable                     unreachable
+    ├── MailNotSent                         mail_not_sent
     └── ConfigurationError
         ├── SettingsError                   settings_invalid
         ├── SchemaError                     schema_mismatch
@@ -117,6 +119,13 @@ class UnsupportedTokenType(InvalidRequest):
 
     code = "unsupported_token_type"
     message = "This token has no session that could be ended; it expires by itself."
+
+
+class EmailInvalid(InvalidRequest):
+    """That is no mail address which this server can send to."""
+
+    code = "email_invalid"
+    message = "This is not a mail address that can be used here."
 
 
 class InvalidProof(InvalidRequest):
@@ -377,6 +386,20 @@ class Unreachable(TryAgain):
 
     code = "unreachable"
     message = "The server did not answer: try again shortly."
+
+
+class MailNotSent(WatchwordError):
+    """The mail server took no message, or could not be reached; it is tried again.
+
+    `reason` is the mail server's reply code, or says why there was no reply. Unlike the
+    message it never repeats an address.
+    """
+
+    code = "mail_not_sent"
+
+    def __init__(self, reason: str, said: str = "") -> None:
+        super().__init__(f"The mail was not sent: {reason}{said and f' ({said})'}.")
+        self.reason = reason
 
 
 class ConfigurationError(WatchwordError):

@@ -30,6 +30,7 @@ class EventType(StrEnum):
     CLIENT_CREATED = "client_created"
     CLIENT_CHANGED = "client_updated"
     CLIENT_FAILED = "client_authn_fail"
+    MAIL_FAILED = "mail_failed"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
