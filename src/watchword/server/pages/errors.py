@@ -1,0 +1,32 @@
+"""The page for an error: what it means for the user, and what to pass on."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+from watchword.server.pages.views import ErrorPage, Trouble
+
+_MINUTE: Final = 60
+_TROUBLES: Final = {
+    HTTPStatus.FORBIDDEN: Trouble.REFUSED,
+    HTTPStatus.NOT_FOUND: Trouble.NOT_FOUND,
+    HTTPStatus.TOO_MANY_REQUESTS: Trouble.TOO_MANY,
+    HTTPStatus.SERVICE_UNAVAILABLE: Trouble.UNAVAILABLE,
+}
+
+
+def error_page(code: str, status: int, retry_after: int, now: int) -> ErrorPage:
+    """The page for an error that is answered by that code and status.
+
+    `retry_after` is in seconds, `now` in milliseconds. A wait of less than a minute is
+    not counted out: "a moment" is right for it.
+    """
+    known = HTTPStatus(status)
+    usual = Trouble.INTERNAL if known.is_server_error else Trouble.MALFORMED
+    return ErrorPage(
+        trouble=_TROUBLES.get(known, usual),
+        code=code,
+        at=now,
+        minutes=0 if retry_after < _MINUTE else -(-retry_after // _MINUTE),
+    )

@@ -1,0 +1,112 @@
+"""From a view to HTML: the environment of the templates, and what surrounds a page.
+
+All pages stand at one segment below where the pages begin, so every address in them is
+relative: they work below a path prefix of a proxy, and inside of another application.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from jinja2 import (
+    BaseLoader,
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    PackageLoader,
+    StrictUndefined,
+)
+
+from watchword.passwords.policy import LENGTH_MIN
+from watchword.server.pages import views
+from watchword.server.pages.language import TAGS, language
+from watchword.server.pages.views import View
+
+FOLDER: Final = "pages"
+"""Where the files of the pages are, seen from a page."""
+
+HTML: Final = "text/html; charset=utf-8"
+
+HEADERS: Final = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
+        "form-action 'self'"
+    ),
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-store",
+}
+"""What every page is sent with. The Edge adds the headers of every answer."""
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
+    """What surrounds a page: whose it is, where, and in which language.
+
+    service  the name of the service
+    host     where the user is, from the issuer and never from the request
+    tag      the language, one of `TAGS`
+    asked    the language that the address of the page asks for, or "": links keep it
+    token    what a form is sent with, against forged requests (`server/csrf.py`)
+    """
+
+    service: str
+    host: str
+    tag: str
+    asked: str = ""
+    token: str = ""
+
+    def link(self, page: str) -> str:
+        """The address of a page, in the language that this page was asked for in."""
+        return f"{page}?ui_locales={self.asked}" if self.asked else page
+
+
+def render(view: View, frame: Frame, folder: Path | None = None) -> str:
+    """The page as HTML. A template in `folder` wins over that of the package."""
+    spoken = language(frame.tag)
+    others = [language(tag) for tag in TAGS if tag != frame.tag]
+    return (
+        environment(folder)
+        .get_template(view.template)
+        .render(
+            view=view,
+            frame=frame,
+            spoken=spoken,
+            others=others,
+            t=spoken.say,
+            link=frame.link,
+            files=FOLDER,
+            password_min=LENGTH_MIN,
+        )
+    )
+
+
+@cache
+def environment(folder: Path | None) -> Environment:
+    """The templates, compiled once in a process."""
+    loaders: list[BaseLoader] = [PackageLoader("watchword.server.pages")]
+    if folder is not None:
+        loaders.insert(0, FileSystemLoader(folder))
+    made = Environment(
+        loader=ChoiceLoader(loaders),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.globals.update(
+        {
+            kind.__name__: kind
+            for kind in (
+                views.Do,
+                views.Done,
+                views.Link,
+                views.MailFor,
+                views.SignedInWith,
+            )
+        }
+    )
+    return made
