@@ -8,7 +8,7 @@ from typing import Final
 from watchword.server.pages.views import ErrorPage, Trouble
 
 _MINUTE: Final = 60
-_TROUBLES: Final = {
+_TROUBLES: Final[dict[int, Trouble]] = {
     HTTPStatus.FORBIDDEN: Trouble.REFUSED,
     HTTPStatus.NOT_FOUND: Trouble.NOT_FOUND,
     HTTPStatus.TOO_MANY_REQUESTS: Trouble.TOO_MANY,
@@ -22,10 +22,10 @@ def error_page(code: str, status: int, retry_after: int, now: int) -> ErrorPage:
     `retry_after` is in seconds, `now` in milliseconds. A wait of less than a minute is
     not counted out: "a moment" is right for it.
     """
-    known = HTTPStatus(status)
-    usual = Trouble.INTERNAL if known.is_server_error else Trouble.MALFORMED
+    is_ours = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    usual = Trouble.INTERNAL if is_ours else Trouble.MALFORMED
     return ErrorPage(
-        trouble=_TROUBLES.get(known, usual),
+        trouble=_TROUBLES.get(status, usual),
         code=code,
         at=now,
         minutes=0 if retry_after < _MINUTE else -(-retry_after // _MINUTE),

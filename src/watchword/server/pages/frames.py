@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 
 from watchword.config import Settings
-from watchword.server.pages.language import chosen
+from watchword.server.pages.language import asked_for, chosen
 from watchword.server.pages.rendering import Frame
 
 
@@ -28,6 +28,6 @@ def frame_of(
         service=host,
         host=host,
         tag=tag,
-        asked=tag if ui_locales and chosen(ui_locales=ui_locales) == tag else "",
+        asked=tag if asked_for(ui_locales) == tag else "",
         token=token,
     )

@@ -8,7 +8,7 @@ sentence with a number (CLDR: English and German have no others).
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -20,7 +20,7 @@ DEFAULT: Final = "en"
 TAGS: Final = (DEFAULT, "de")
 """The languages that there are: BCP 47, in the order of the list that users see."""
 
-_RANGES_MAX: Final = 20  # of an Accept-Language or ui_locales: nobody reads so many
+_RANGES_MAX: Final = 20  # of a request: more are passed over
 
 
 class Language:
@@ -93,14 +93,23 @@ def chosen(
     an app or the foot of a page gives. Then what the browser says (RFC 9110 §12.5.4).
     Nothing in a request is an error: what is not understood is passed over.
     """
-    wanted = [account or "", *ui_locales.split(maxsplit=_RANGES_MAX)[:_RANGES_MAX]]
-    wanted += _by_weight(accept_language)
-    for one in wanted:
-        # RFC 4647 §3.4: `de-AT` is served by `de`.
-        primary = one.strip().lower().partition("-")[0]
-        if primary in TAGS:
-            return primary
-    return DEFAULT
+    return (
+        _first([account or ""])
+        or asked_for(ui_locales)
+        or _first(_by_weight(accept_language))
+        or DEFAULT
+    )
+
+
+def asked_for(ui_locales: str) -> str:
+    """The first of `ui_locales` that there is; "" if there is none."""
+    return _first(ui_locales.split(maxsplit=_RANGES_MAX)[:_RANGES_MAX])
+
+
+def _first(ranges: Iterable[str]) -> str:
+    """RFC 4647 §3.4: `de-AT` is served by `de`."""
+    primaries = (one.strip().lower().partition("-")[0] for one in ranges)
+    return next((one for one in primaries if one in TAGS), "")
 
 
 def _by_weight(accept_language: str) -> list[str]:

@@ -8,22 +8,17 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
-from jinja2 import (
-    BaseLoader,
-    ChoiceLoader,
-    Environment,
-    FileSystemLoader,
-    PackageLoader,
-    StrictUndefined,
-)
 
 from watchword.passwords.policy import LENGTH_MIN
 from watchword.server.pages import views
 from watchword.server.pages.language import TAGS, language
 from watchword.server.pages.views import View
+
+if TYPE_CHECKING:
+    from jinja2 import BaseLoader, Environment
 
 FOLDER: Final = "pages"
 """Where the files of the pages are, seen from a page."""
@@ -86,13 +81,17 @@ def render(view: View, frame: Frame, folder: Path | None = None) -> str:
 @cache
 def environment(folder: Path | None) -> Environment:
     """The templates, compiled once in a process."""
-    loaders: list[BaseLoader] = [PackageLoader("watchword.server.pages")]
+    # Imported only here: it takes 30 ms and 2 MiB, and an app that shows no page does
+    # not need it.
+    import jinja2  # noqa: PLC0415
+
+    loaders: list[BaseLoader] = [jinja2.PackageLoader("watchword.server.pages")]
     if folder is not None:
-        loaders.insert(0, FileSystemLoader(folder))
-    made = Environment(
-        loader=ChoiceLoader(loaders),
+        loaders.insert(0, jinja2.FileSystemLoader(folder))
+    made = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(loaders),
         autoescape=True,
-        undefined=StrictUndefined,
+        undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,

@@ -246,13 +246,13 @@ class Trouble(StrEnum):
 
 
 class ErrorPage(View, frozen=True, kw_only=True):
-    """The page for an error: its stable code, and when (ms) where that is known."""
+    """The page for an error: its stable code, and when (ms) it was."""
 
     template = "error.html"
 
     trouble: Trouble
     code: str
-    at: int | None = None
+    at: int
     minutes: int = 0
 
 

@@ -1,0 +1,546 @@
+"""The pages: each in each state and language, the words, the forms, the errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final
+from xml.etree.ElementTree import Element
+
+import httpx2
+import msgspec
+import pytest
+import pytest_asyncio
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tests.scenarios.api import LocalApi, local_api, settings_for
+from tests.server.shown import (
+    NOW,
+    STATES,
+    frame,
+    parsed,
+    shown,
+    text_of,
+    with_class,
+)
+from watchword import errors
+from watchword.server.csrf import FIELD, FORM_COOKIE, form_token, read_page_form
+from watchword.server.edge import Edge
+from watchword.server.endpoints.pages.files import FILES
+from watchword.server.operation import Operation
+from watchword.server.pages.frames import frame_of
+from watchword.server.pages.language import TAGS, Language, chosen, language
+from watchword.server.pages.rendering import FOLDER, HEADERS, render
+from watchword.server.pages.views import VIEWS, SignIn
+from watchword.server.problems import ErrorFormat, Internal
+from watchword.server.routing import routed
+from watchword.testing import ManualClock, SeededEntropy
+
+EVERY: Final = [(state, tag) for state in STATES for tag in TAGS]
+FIELDS: Final = ("input", "select", "textarea")
+POLICY: Final = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+)
+
+
+# Every page in each state
+
+
+def test_every_page_is_among_the_states() -> None:
+    assert {type(view) for view in STATES.values()} == set(VIEWS)
+
+
+@pytest.mark.parametrize(("state", "tag"), EVERY)
+def test_a_page_is_valid_and_nothing_in_it_is_inline(state: str, tag: str) -> None:
+    document = parsed(shown(state, tag))
+    assert document.get("lang") == tag
+    assert document.get("dir") == "ltr"
+    assert len(list(document.iter("h1"))) == 1
+    ids = [one.get("id") for one in document.iter() if one.get("id")]
+    assert len(ids) == len(set(ids))
+    for one in document.iter():
+        assert one.tag != "style"
+        inline = [name for name in one.attrib if name == "style" or name[:2] == "on"]
+        assert inline == []
+        if one.tag == "script":
+            assert one.get("src")
+            assert not one.text
+        for name in ("src", "href"):
+            address = one.get(name, "")
+            # Relative, so that it works below a path prefix; a file that is served.
+            assert not re.match(r"\w+:|/", address), address
+            folder, _, file = address.rpartition("/")
+            assert not folder or (folder == FOLDER and file in FILES)
+
+
+@pytest.mark.parametrize(("state", "tag"), EVERY)
+def test_each_field_has_its_words_and_each_form_its_proof(state: str, tag: str) -> None:
+    """Labels, hints and errors belong to their fields; no password comes back."""
+    document = parsed(shown(state, tag))
+    labels = {one.get("for") for one in document.iter("label")}
+    ids = {one.get("id"): one for one in document.iter() if one.get("id")}
+    for form in document.iter("form"):
+        assert form.get("method") == "post"
+        assert form.get("action") is None  # to the page itself: Host plays no part
+        (proof,) = [one for one in form.iter("input") if one.get("name") == FIELD]
+        assert proof.get("value") == "a-token"
+    for one in document.iter():
+        if one.tag not in FIELDS or one.get("type") == "hidden":
+            continue
+        if one.get("hidden") is None:
+            assert one.get("id") in labels
+        assert one.get("autocomplete")
+        for described in one.get("aria-describedby", "").split():
+            assert described in ids
+        if one.get("type") == "password":
+            assert one.get("value") is None
+
+
+@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize("state", [name for name in STATES if STATES[name].faults])
+def test_an_error_is_at_the_top_and_at_its_field_in_the_same_words(
+    state: str, tag: str
+) -> None:
+    document = parsed(shown(state, tag))
+    ids = {one.get("id"): one for one in document.iter() if one.get("id")}
+    (summary,) = with_class(document, "summary")
+    assert summary.get("role") == "alert"
+    assert summary.get("tabindex") == "-1"
+    assert summary.get("autofocus") is not None
+    word = language(tag).sentences["page.error"]
+    (title,) = document.iter("title")
+    assert text_of(title).startswith(f"{word}: ")
+    for fault, line in zip(STATES[state].faults, summary.iter("li"), strict=True):
+        if not fault.field:
+            assert text_of(line)
+            continue
+        (link,) = line.iter("a")
+        assert link.get("href") == f"#{fault.field}"
+        field = ids[fault.field]
+        assert field.tag == "input"
+        assert field.get("aria-invalid") == "true"
+        assert f"{fault.field}-error" in field.get("aria-describedby", "").split()
+        there = ids[f"{fault.field}-error"]
+        assert text_of(there) == f"{word}: {text_of(link)}"
+    # A form that is folded away opens where its field is wrong.
+    for details in document.iter("details"):
+        if any(one.get("aria-invalid") for one in details.iter("input")):
+            assert details.get("open") is not None
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_page_without_errors_has_no_summary_and_one_primary_button(
+    state: str,
+) -> None:
+    document = parsed(shown(state))
+    if not STATES[state].faults:
+        assert with_class(document, "summary") == []
+    folded = {one for details in document.iter("details") for one in details.iter()}
+    primary = [one for one in with_class(document, "primary") if one not in folded]
+    assert len(primary) <= 1
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_what_is_shown_is_text_whatever_is_in_it(state: str) -> None:
+    """No value of a view or frame makes an element or an attribute."""
+    hostile = "\"'><script>alert(1)</script>{{ 7 * 7 }}{0}&#60;b>"
+    outlines = []
+    for value in ("benign", hostile):
+        around = msgspec.structs.replace(
+            frame(), service=value, host=value, token=value
+        )
+        html = render(filled(STATES[state], value), around)
+        outlines.append(outline(parsed(html)))
+    assert outlines[0] == outlines[1]
+
+
+def filled(view: Any, value: str) -> Any:
+    """The struct with this value in the place of each text that is not empty."""
+    if isinstance(view, tuple):
+        return tuple(filled(one, value) for one in view)
+    if isinstance(view, str) and not isinstance(view, Enum):
+        return value if view else ""
+    if not isinstance(view, msgspec.Struct):
+        return view
+    kept = {"field"}  # the id of a field comes from a handler, and from no request
+    changed = {
+        name: filled(getattr(view, name), value)
+        for name in view.__struct_fields__
+        if name not in kept
+    }
+    return msgspec.structs.replace(view, **changed)
+
+
+def outline(element: Element) -> list[Any]:
+    """What the document is made of, without its texts and values."""
+    return [(one.tag, sorted(one.keys())) for one in element.iter()]
+
+
+def test_a_template_of_an_operator_wins_and_may_use_ours(tmp_path: Path) -> None:
+    (tmp_path / "signed-out.html").write_text(
+        '{% extends "gate.html" %}{% block title %}{{ t("signed_out.title") }}'
+        "{% endblock %}{% block card %}<h1>Bye, {{ frame.service }}</h1>{% endblock %}"
+    )
+    changed = render(STATES["signed-out"], frame("de"), tmp_path)
+    assert text_of(next(parsed(changed).iter("h1"))) == "Bye, Harbour Works"
+    same = render(STATES["forgot"], frame("de"), tmp_path)
+    assert same == shown("forgot", "de")
+
+
+# Languages
+
+
+def test_every_language_has_the_same_sentences_with_the_same_values() -> None:
+    def places(tag: str) -> dict[str, list[str]]:
+        sentences = language(tag).sentences
+        return {
+            key: sorted(re.findall(r"{(\w*)}", one)) for key, one in sentences.items()
+        }
+
+    first, *others = map(places, TAGS)
+    for other in others:
+        assert other == first
+
+
+def test_every_sentence_is_on_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So none is left over, and the states above leave none out."""
+    said: set[str] = set()
+
+    def say(self: Language, key: str, count: int | None = None, **more: object) -> Any:
+        name = "" if count is None else ".one" if count == 1 else ".other"
+        said.add(key + name)
+        return original(self, key, count, **more)
+
+    original = Language.say
+    monkeypatch.setattr(Language, "say", say)
+    for state in STATES:
+        shown(state)
+    of_rules = {"language.name", "language.direction", "language.months"}
+    # The least length of a password is one number, and not 1.
+    unsaid = {"language.thousands", "words.password_hint.one"}
+    assert said | of_rules | unsaid == set(language("en").sentences)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_german_page_is_german(state: str) -> None:
+    """No sentence of the English catalogue is in it that is another one in German."""
+    english, german = language("en").sentences, language("de").sentences
+    page = parsed(shown(state, "de"))
+    texts = {
+        " ".join(text.split())
+        for one in page.iter()
+        for text in (one.text or "", one.tail or "")
+    }
+    assert texts & (set(english.values()) - set(german.values())) <= {"English"}
+
+
+def test_numbers_and_instants_are_written_as_the_language_writes_them() -> None:
+    english, german = map(language, TAGS)
+    assert english.instant(NOW) == Markup(
+        '<time class="nowrap" datetime="2026-11-28T22:41:00Z">'
+        "28 Nov 2026, 22:41 UTC</time>"
+    )
+    assert ">28. Nov. 2026</time>" in german.date(NOW)
+    long = "reasons.password_long"
+    assert english.say(long, 1024) == "Use at most 1,024 characters"
+    assert german.say(long, 1024) == "Verwenden Sie höchstens 1.024 Zeichen"
+
+
+@pytest.mark.parametrize(
+    ("account", "ui_locales", "accept_language", "tag"),
+    [
+        (None, "", "", "en"),
+        (None, "", "de", "de"),
+        (None, "", "de-AT, en;q=0.5", "de"),
+        (None, "", "fr, en;q=0.5, de;q=0.8", "de"),
+        (None, "", "de;q=0, en;q=0.1", "en"),
+        (None, "", "*", "en"),
+        (None, "", "DE-de", "de"),
+        (None, "", "de;q=x, ;;, =, de;q=7, de;q=nan", "en"),
+        (None, "", "x," * 10_000 + "de", "en"),
+        (None, "de", "en", "de"),
+        (None, "fr de-CH", "en", "de"),
+        (None, "fr", "de", "de"),
+        (None, "../../etc/passwd", "", "en"),
+        ("de", "en", "en", "de"),
+        ("fr", "", "de", "de"),
+    ],
+)
+def test_which_language_a_page_is_in(
+    account: str | None, ui_locales: str, accept_language: str, tag: str
+) -> None:
+    """The account's, then what an app or the page's foot asks for, then the header."""
+    found = chosen(
+        account=account, ui_locales=ui_locales, accept_language=accept_language
+    )
+    assert found == tag
+
+
+@pytest.mark.parametrize(
+    ("query", "header", "link"),
+    [
+        ("", "de", "forgot"),
+        ("?ui_locales=de", "en", "forgot?ui_locales=de"),
+        ("?ui_locales=fr", "de", "forgot"),
+        ('?ui_locales=de">', "en", "forgot"),
+        ("?ui_locales=de-CH%20fr", "en", "forgot?ui_locales=de"),
+    ],
+)
+async def test_links_keep_the_language_that_was_asked_for(
+    pages: httpx2.AsyncClient, query: str, header: str, link: str
+) -> None:
+    page = await pages.get(f"/sign-in{query}", headers={"Accept-Language": header})
+    links = [one.get("href") for one in parsed(page.text).iter("a")]
+    assert link in links
+
+
+# Served
+
+
+async def sign_in(request: Request) -> Response:
+    """A page with a form: as the pages will be served, without what stands behind."""
+    engine = request.scope["state"]["watchword"]
+    token = form_token(request, SeededEntropy("pages"))
+    view = SignIn(has_forgot=True)
+    html = render(view, frame_of(request, engine.settings, token=token.token))
+    cookie = {"set-cookie": token.set_cookie} if token.set_cookie else {}
+    return Response(html, headers=HEADERS | cookie, media_type="text/html")
+
+
+async def signed_in(request: Request) -> Response:
+    form = await read_page_form(request)
+    return Response(f"as {form.need('username')}")
+
+
+FAULTS: Final[dict[str, Exception]] = {
+    "unknown": errors.NotFound(),
+    "forged": errors.CsrfRejected(),
+    "soon": errors.Throttled(retry_after=7),
+    "minutes": errors.Throttled(retry_after=241),
+    "store": errors.StoreUnavailable(),
+    "odd": errors.InvalidRequest(),
+    "ours": ValueError("canary"),
+}
+PAGES: Final = tuple(
+    Operation(method=method, path=path, handler=handler, error_format=ErrorFormat.PAGE)
+    for method, path, handler in (
+        ("GET", "/sign-in", sign_in),
+        ("POST", "/sign-in", signed_in),
+    )
+)
+
+
+def application_of(api: LocalApi, *operations: Operation) -> httpx2.AsyncClient:
+    inner = Edge(routed(operations), operations, log=None)
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await inner({**scope, "state": {"watchword": api.engine}}, receive, send)
+
+    # A fault of ours is answered, and then raised for the log of the server.
+    transport = httpx2.ASGITransport(application, raise_app_exceptions=False)
+    return httpx2.AsyncClient(transport=transport, base_url="https://auth.example")
+
+
+@pytest_asyncio.fixture
+async def api(tmp_path: Path, clock: ManualClock) -> AsyncIterator[LocalApi]:
+    origins = ("https://app.example",)
+    settings = settings_for(tmp_path, "memory", cors_origins=origins)
+    async with local_api(settings, clock) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def pages(api: LocalApi) -> AsyncIterator[httpx2.AsyncClient]:
+    async with application_of(api, *PAGES) as client:
+        yield client
+
+
+async def test_a_page_is_sent_with_the_policy_and_kept_nowhere(
+    pages: httpx2.AsyncClient,
+) -> None:
+    for page in (await pages.get("/sign-in"), await pages.put("/sign-in")):
+        assert page.headers.get_list("content-security-policy") == [POLICY]
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        assert page.headers["cache-control"] == "no-store"
+        assert page.headers["cross-origin-opener-policy"] == "same-origin"
+        assert page.headers["referrer-policy"] == "no-referrer"
+        assert page.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_page_says_whose_it_is_by_the_issuer_alone(
+    pages: httpx2.AsyncClient,
+) -> None:
+    page = await pages.get(
+        "/sign-in", headers={"Host": "evil.example", "X-Forwarded-Host": "evil.example"}
+    )
+    assert "evil" not in page.text
+    (foot,) = parsed(page.text).iter("footer")
+    assert "You are on auth.example" in text_of(foot)
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "code", "says"),
+    [
+        ("unknown", 404, "not_found", "There is no such page"),
+        ("forged", 403, "csrf_rejected", "This was not accepted"),
+        ("soon", 429, "throttled", "Wait a moment, then try again."),
+        ("minutes", 429, "throttled", "Try again in 5 minutes."),
+        ("store", 503, "store_unavailable", "Nothing was changed."),
+        ("odd", 400, "invalid_request", "This request cannot be answered"),
+        ("ours", 500, Internal.code, "Something went wrong on our side"),
+    ],
+)
+async def test_an_error_is_a_page(
+    api: LocalApi, name: str, status: int, code: str, says: str
+) -> None:
+    """With the reason to pass on, in the user's language, and without any detail."""
+    paths = [f"/{fault}" for fault in FAULTS]
+    operations = [
+        Operation(
+            method="GET",
+            path=path,
+            handler=raising(FAULTS[path[1:]]),
+            error_format=ErrorFormat.PAGE,
+        )
+        for path in paths
+    ]
+    async with application_of(api, *operations) as client:
+        page = await client.get(f"/{name}")
+        german = await client.get(f"/{name}", headers={"Accept-Language": "de"})
+    assert page.status_code == status
+    assert page.headers.get_list("content-security-policy") == [POLICY]
+    document = parsed(page.text)
+    assert says in text_of(document)
+    assert code in [text_of(one) for one in document.iter("code")]
+    assert "canary" not in page.text
+    assert ("retry-after" in page.headers) == (status in {429, 503})
+    assert parsed(german.text).get("lang") == "de"
+
+
+def raising(error: Exception) -> Any:
+    async def handler(_: Request) -> Response:
+        raise error
+
+    return handler
+
+
+OURS: Final = {"Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "change", "accepted"),
+    [
+        (OURS, {}, True),
+        # As a browser sends it that has no Sec-Fetch-Site, if a referrer is allowed.
+        ({"Origin": "https://auth.example"}, {}, True),
+        ({}, {}, True),
+        # A page without a referrer sends this Origin. The other header has to say more.
+        (OURS | {"Origin": "null"}, {}, True),
+        ({"Origin": "null"}, {}, False),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}, {}, False),
+        (
+            {"Sec-Fetch-Site": "same-site", "Origin": "https://x.auth.example"},
+            {},
+            False,
+        ),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "null"}, {}, False),
+        ({"Sec-Fetch-Site": "cross-site"}, {}, False),
+        # It may call the API, and that is all.
+        ({"Origin": "https://app.example"}, {}, False),
+        (OURS, {"token": ""}, False),
+        (OURS, {"token": "AAAA"}, False),
+        (OURS, {"token": "A" * 64}, False),
+        (OURS, {"token": "ä"}, False),
+        (OURS, {"cookie": ""}, False),
+        (OURS, {"cookie": f"{FORM_COOKIE}=AAAAAAAAAAAAAAAAAAAAAA"}, False),
+        (OURS, {"cookie": f"{FORM_COOKIE}=short"}, False),
+        (OURS, {"twice": "1"}, False),
+    ],
+)
+async def test_a_form_is_accepted_from_our_own_pages_alone(
+    pages: httpx2.AsyncClient,
+    headers: dict[str, str],
+    change: dict[str, str],
+    accepted: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    token, cookie = await opened(pages)
+    token = change.get("token", token)
+    cookie = change.get("cookie", cookie)
+    if "twice" in change:
+        cookie = f"{cookie}; {cookie}"
+    sent = {"Cookie": cookie} if cookie else {}
+    answer = await pages.post(
+        "/sign-in", data={FIELD: token, "username": "mara"}, headers=headers | sent
+    )
+    assert answer.status_code == (200 if accepted else 403)
+    if accepted:
+        assert answer.text == "as mara"
+    else:
+        assert "csrf_rejected" in answer.text
+
+
+async def opened(pages: httpx2.AsyncClient, cookie: str = "") -> tuple[str, str]:
+    """The token of the page, and the cookie that the browser has then."""
+    pages.cookies.clear()
+    page = await pages.get("/sign-in", headers={"Cookie": cookie} if cookie else {})
+    pages.cookies.clear()
+    inputs = parsed(page.text).iter("input")
+    (token,) = [one.get("value", "") for one in inputs if one.get("name") == FIELD]
+    new = page.headers.get("set-cookie", "")
+    assert bool(new) != bool(cookie)
+    if new:
+        name = re.escape(FORM_COOKIE)
+        shape = rf"({name}=[\w-]{{22}}); Path=/; Secure; HttpOnly; SameSite=Lax"
+        (cookie,) = re.fullmatch(shape, new).groups()  # type: ignore[union-attr]
+    return token, cookie
+
+
+async def test_a_second_tab_makes_no_form_of_the_first_one_void(
+    pages: httpx2.AsyncClient,
+) -> None:
+    """The cookie stays; the tokens differ, and each is good, also twice."""
+    first, cookie = await opened(pages)
+    second, same = await opened(pages, cookie)
+    assert same == cookie
+    assert second != first
+    for token in (first, second, first):
+        answer = await pages.post(
+            "/sign-in",
+            data={FIELD: token, "username": "mara"},
+            headers=OURS | {"Cookie": cookie},
+        )
+        assert answer.status_code == 200
+
+
+async def test_the_token_of_another_browser_is_refused(
+    pages: httpx2.AsyncClient, api: LocalApi
+) -> None:
+    """So a foreign page cannot have its own token sent with this browser's cookie."""
+    ours = form_token(_request(), SeededEntropy("one"))
+    theirs = form_token(_request(), SeededEntropy("two"))
+    cookie = ours.set_cookie.partition(";")[0]
+    for token, status in ((ours.token, 200), (theirs.token, 403)):
+        answer = await pages.post(
+            "/sign-in",
+            data={FIELD: token, "username": "mara"},
+            headers=OURS | {"Cookie": cookie},
+        )
+        assert answer.status_code == status
+
+
+def _request() -> Request:
+    return Request({"type": "http", "headers": []})
+
+
+async def test_the_files_of_the_pages_are_served_and_no_others(api: LocalApi) -> None:
+    for name, (_, media_type) in FILES.items():
+        answer = await api.client.get(f"/pages/{name}")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == media_type
+        assert answer.headers["cache-control"] == "no-cache"
+    assert (await api.client.get("/pages/sign-in.html")).status_code == 404
