@@ -53,6 +53,10 @@ SPACED: Final = """() => {
     word-spacing: .16em !important } p { margin-bottom: 2em !important }`);
   document.adoptedStyleSheets = [sheet];
 }"""
+SCROLLED: Final = """() => {
+  window.scrollBy(-1000, 0);
+  return window.scrollX;
+}"""
 UNFOLDED: Final = """() => {
   for (const one of document.querySelectorAll("details")) one.open = true;
 }"""
@@ -127,7 +131,7 @@ def showing(chromium: Browser, look: Look, **options: Any) -> Iterator[Shown]:
 def test_axe_finds_nothing_and_nothing_runs_out_of_the_window(
     chromium: Browser, look: Look
 ) -> None:
-    """Nor where the reader sets letters and lines further apart."""
+    """Nor with letters and lines further apart, nor from right to left."""
     axe = AXE.read_text()
     with showing(chromium, look) as pages:
         for state in LOOKED_AT:
@@ -142,6 +146,8 @@ def test_axe_finds_nothing_and_nothing_runs_out_of_the_window(
             assert pages.page.evaluate(WIDER) == [], state
             pages.page.evaluate(SPACED)
             assert pages.page.evaluate(WIDER) == [], state
+            pages.page.evaluate("document.documentElement.dir = 'rtl'")
+            assert pages.page.evaluate(SCROLLED) == 0, state
 
 
 def test_the_focus_begins_at_the_errors(chromium: Browser) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 from xml.etree.ElementTree import Element
 
 import html5lib
+from msgspec.structs import replace
 
 from watchword.core.limits import DAY, HOUR, MINUTE
 from watchword.server.pages.rendering import Frame, render
@@ -58,6 +60,7 @@ SESSIONS: Final = (
     SessionLine(
         id="three", client=LONG, device="", address="", since=NOW - DAY, used=NOW
     ),
+    SessionLine(id="four", client="", device="", address="", since=NOW, used=NOW),
 )
 ACCOUNT: Final = Account(
     name="mara",
@@ -68,9 +71,7 @@ ACCOUNT: Final = Account(
 )
 
 
-def _account(**more: object) -> Account:
-    given = {name: getattr(ACCOUNT, name) for name in ACCOUNT.__struct_fields__}
-    return Account(**{**given, **more})  # type: ignore[arg-type]  # of the same fields
+_account = partial(replace, ACCOUNT)
 
 
 def _faults(*faults: Fault) -> tuple[Fault, ...]:

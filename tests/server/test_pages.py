@@ -32,10 +32,10 @@ from watchword.server.csrf import FIELD, FORM_COOKIE, form_token, read_page_form
 from watchword.server.edge import Edge
 from watchword.server.endpoints.pages.files import FILES
 from watchword.server.operation import Operation
-from watchword.server.pages.frames import frame_of
+from watchword.server.page_response import page_of
 from watchword.server.pages.language import TAGS, Language, chosen, language
-from watchword.server.pages.rendering import FOLDER, HEADERS, render
-from watchword.server.pages.views import VIEWS, SignIn
+from watchword.server.pages.rendering import FOLDER, render
+from watchword.server.pages.views import SignIn, View
 from watchword.server.problems import ErrorFormat, Internal
 from watchword.server.routing import routed
 from watchword.testing import ManualClock, SeededEntropy
@@ -52,7 +52,7 @@ POLICY: Final = (
 
 
 def test_every_page_is_among_the_states() -> None:
-    assert {type(view) for view in STATES.values()} == set(VIEWS)
+    assert {type(view) for view in STATES.values()} == set(View.__subclasses__())
 
 
 @pytest.mark.parametrize(("state", "tag"), EVERY)
@@ -182,7 +182,8 @@ def outline(element: Element) -> list[Any]:
 
 
 def test_a_template_of_an_operator_wins_and_may_use_ours(tmp_path: Path) -> None:
-    (tmp_path / "signed-out.html").write_text(
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages/signed-out.html").write_text(
         '{% extends "gate.html" %}{% block title %}{{ t("signed_out.title") }}'
         "{% endblock %}{% block card %}<h1>Bye, {{ frame.service }}</h1>{% endblock %}"
     )
@@ -304,12 +305,7 @@ async def test_links_keep_the_language_that_was_asked_for(
 
 async def sign_in(request: Request) -> Response:
     """A page with a form: as the pages will be served, without what stands behind."""
-    engine = request.scope["state"]["watchword"]
-    token = form_token(request, SeededEntropy("pages"))
-    view = SignIn(has_forgot=True)
-    html = render(view, frame_of(request, engine.settings, token=token.token))
-    cookie = {"set-cookie": token.set_cookie} if token.set_cookie else {}
-    return Response(html, headers=HEADERS | cookie, media_type="text/html")
+    return page_of(request, SignIn(has_forgot=True))
 
 
 async def signed_in(request: Request) -> Response:

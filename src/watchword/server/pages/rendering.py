@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from jinja2 import BaseLoader, Environment
 
 FOLDER: Final = "pages"
-"""Where the files of the pages are, seen from a page."""
+"""Where the files of the pages are, seen from a page; and the templates of an operator.
+"""
 
 HTML: Final = "text/html; charset=utf-8"
 
@@ -59,7 +60,11 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def render(view: View, frame: Frame, folder: Path | None = None) -> str:
-    """The page as HTML. A template in `folder` wins over that of the package."""
+    """The page as HTML.
+
+    A template in the part `pages` of `folder` wins over that of the package. It may
+    extend our `gate.html` and use `macros.html`, or neither.
+    """
     spoken = language(frame.tag)
     others = [language(tag) for tag in TAGS if tag != frame.tag]
     return (
@@ -87,7 +92,7 @@ def environment(folder: Path | None) -> Environment:
 
     loaders: list[BaseLoader] = [jinja2.PackageLoader("watchword.server.pages")]
     if folder is not None:
-        loaders.insert(0, jinja2.FileSystemLoader(folder))
+        loaders.insert(0, jinja2.FileSystemLoader(folder / FOLDER))
     made = jinja2.Environment(
         loader=jinja2.ChoiceLoader(loaders),
         autoescape=True,

@@ -254,18 +254,3 @@ class ErrorPage(View, frozen=True, kw_only=True):
     code: str
     at: int
     minutes: int = 0
-
-
-VIEWS = (
-    SignIn,
-    SignedOut,
-    Register,
-    Forgot,
-    CheckMail,
-    Code,
-    Confirm,
-    Reset,
-    Account,
-    ErrorPage,
-)
-"""Every page."""
