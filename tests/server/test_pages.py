@@ -28,14 +28,16 @@ from tests.server.shown import (
     with_class,
 )
 from watchword import errors
+from watchword.passwords.policy import check_new_password
 from watchword.server.csrf import FIELD, FORM_COOKIE, form_token, read_page_form
 from watchword.server.edge import Edge
 from watchword.server.endpoints.pages.files import FILES
 from watchword.server.operation import Operation
 from watchword.server.page_response import page_of
+from watchword.server.pages.faults import fault_of
 from watchword.server.pages.language import TAGS, Language, chosen, language
 from watchword.server.pages.rendering import FOLDER, render
-from watchword.server.pages.views import SignIn, View
+from watchword.server.pages.views import Fault, Reason, SignIn, View
 from watchword.server.problems import ErrorFormat, Internal
 from watchword.server.routing import routed
 from watchword.testing import ManualClock, SeededEntropy
@@ -191,6 +193,43 @@ def test_a_template_of_an_operator_wins_and_may_use_ours(tmp_path: Path) -> None
     assert text_of(next(parsed(changed).iter("h1"))) == "Bye, Harbour Works"
     same = render(STATES["forgot"], frame("de"), tmp_path)
     assert same == shown("forgot", "de")
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (errors.InvalidCredentials(), Fault(Reason.CREDENTIALS, "here")),
+        (errors.NameTaken(), Fault(Reason.NAME_TAKEN, "here")),
+        (errors.CsrfRejected(), Fault(Reason.STALE)),
+        (errors.Throttled(retry_after=0), Fault(Reason.TRY_LATER, count=1)),
+        (errors.Throttled(retry_after=60), Fault(Reason.TRY_LATER, count=1)),
+        (errors.Throttled(retry_after=61), Fault(Reason.TRY_LATER, count=2)),
+        (errors.Overloaded(), None),
+        (errors.StoreUnavailable(), None),
+        (errors.InvalidRequest(), None),
+    ],
+)
+def test_what_a_page_says_of_an_error(
+    error: errors.WatchwordError, fault: Fault | None
+) -> None:
+    assert fault_of(error, "here") == fault
+
+
+@pytest.mark.parametrize(
+    ("password", "fault"),
+    [
+        ("too short", Fault(Reason.PASSWORD_SHORT, "here", 15)),
+        ("kV3#" * 257, Fault(Reason.PASSWORD_LONG, "here", 1024)),
+        ("mara.lindqvist.of.harbour", Fault(Reason.PASSWORD_IS_NAME, "here")),
+        ("passwordpassword", Fault(Reason.PASSWORD_COMMON, "here")),
+        ("kV3#x7QmpL9-vR\ud800", Fault(Reason.PASSWORD_COMMON, "here")),
+    ],
+)
+def test_what_a_page_says_of_a_password(password: str, fault: Fault) -> None:
+    """The least and the most as numbers, so that each language has its own sentence."""
+    with pytest.raises(errors.PasswordRejected) as refused:
+        check_new_password(password, names=["Mara.Lindqvist.of.harbour"])
+    assert fault_of(refused.value, "here") == fault
 
 
 # Languages

@@ -7,6 +7,7 @@ views       what each page shows, in each of its states
 language    the languages, their sentences, and which one a request gets
 rendering   from a view to HTML, by the templates
 frames      what surrounds the page of a request: its language, whose service it is
+faults      from what the engine refuses to what a page says at a field
 errors      the page for an error, in the place of a problem document
 templates/  one file for each page, on `gate.html`; `macros.html` has the parts
 languages/  one file of sentences for each language

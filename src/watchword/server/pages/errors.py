@@ -5,9 +5,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Final
 
+from watchword.server.pages.faults import SECONDS_PER_MINUTE, minutes_of
 from watchword.server.pages.views import ErrorPage, Trouble
 
-_MINUTE: Final = 60
 _TROUBLES: Final[dict[int, Trouble]] = {
     HTTPStatus.FORBIDDEN: Trouble.REFUSED,
     HTTPStatus.NOT_FOUND: Trouble.NOT_FOUND,
@@ -28,5 +28,5 @@ def error_page(code: str, status: int, retry_after: int, now: int) -> ErrorPage:
         trouble=_TROUBLES.get(status, usual),
         code=code,
         at=now,
-        minutes=0 if retry_after < _MINUTE else -(-retry_after // _MINUTE),
+        minutes=0 if retry_after < SECONDS_PER_MINUTE else minutes_of(retry_after),
     )
