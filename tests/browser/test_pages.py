@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from tests.browser.conftest import Visitor
 from tests.patience import PATIENCE
 from tests.server.shown import STATES, TOKEN, shown
-from tests.server.test_pages import PAGES
+from tests.server.test_page_forms import PAGES
 from tests.strangers.node import HERE
 from watchword.server.csrf import FIELD, FORM_COOKIE
 from watchword.server.edge import Edge

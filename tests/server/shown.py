@@ -13,11 +13,11 @@ from watchword.core.limits import DAY, HOUR, MINUTE
 from watchword.server.pages.rendering import Frame, render
 from watchword.server.pages.views import (
     Account,
+    AccountForm,
+    AccountNotice,
     CheckMail,
     Code,
     Confirm,
-    Do,
-    Done,
     ErrorPage,
     Fault,
     Forgot,
@@ -27,9 +27,9 @@ from watchword.server.pages.views import (
     Register,
     Reset,
     SessionLine,
-    SignedInWith,
     SignedOut,
     SignIn,
+    SignInNotice,
     Trouble,
     View,
 )
@@ -104,9 +104,9 @@ STATES: Final[dict[str, View]] = {
     "sign-in, throttled": SignIn(faults=_faults(Fault(Reason.TRY_LATER, count=4))),
     "sign-in, stale": SignIn(faults=_faults(Fault(Reason.STALE))),
     **{
-        f"sign-in, {done}": SignIn(done=done)
-        for done in SignedInWith
-        if done is not SignedInWith.NOTHING
+        f"sign-in, {notice}": SignIn(notice=notice)
+        for notice in SignInNotice
+        if notice is not SignInNotice.NOTHING
     },
     "signed-out": SignedOut(),
     "register": Register(),
@@ -200,18 +200,20 @@ STATES: Final[dict[str, View]] = {
     "account, address as name": _account(name=ADDRESS, username=""),
     "account, without address": _account(email=""),
     "account, waiting": _account(
-        waiting=f"{LONG}@harbour.example.org", done=Done.EMAIL_ASKED
+        waiting=f"{LONG}@harbour.example.org", notice=AccountNotice.EMAIL_ASKED
     ),
     **{
-        f"account, {done} {count}": _account(done=done, count=count)
-        for done in Done
-        if done is not Done.NOTHING
+        f"account, {notice} {count}": _account(notice=notice, count=count)
+        for notice in AccountNotice
+        if notice is not AccountNotice.NOTHING
         for count in (
-            (0, 1, 2) if done in {Done.PASSWORD_CHANGED, Done.OTHERS_ENDED} else (0,)
+            (0, 1, 2)
+            if notice in {AccountNotice.PASSWORD_CHANGED, AccountNotice.OTHERS_ENDED}
+            else (0,)
         )
     },
     "account, address wrong": _account(
-        opened=Do.EMAIL,
+        opened=AccountForm.EMAIL,
         typed_email="mara@",
         faults=_faults(
             Fault(Reason.EMAIL, "email"),
@@ -219,14 +221,14 @@ STATES: Final[dict[str, View]] = {
         ),
     ),
     "account, password wrong": _account(
-        opened=Do.PASSWORD,
+        opened=AccountForm.PASSWORD,
         faults=_faults(
             Fault(Reason.PASSWORD_WRONG, "current-password"),
             Fault(Reason.PASSWORD_LEAKED, "password"),
         ),
     ),
     "account, not deleted": _account(
-        opened=Do.DELETE,
+        opened=AccountForm.DELETE,
         faults=_faults(Fault(Reason.PASSWORD_WRONG, "delete-password")),
     ),
     **{

@@ -105,11 +105,11 @@ def environment(folder: Path | None) -> Environment:
         {
             kind.__name__: kind
             for kind in (
-                views.Do,
-                views.Done,
+                views.AccountForm,
+                views.AccountNotice,
                 views.Link,
                 views.MailFor,
-                views.SignedInWith,
+                views.SignInNotice,
             )
         }
     )

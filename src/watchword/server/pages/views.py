@@ -47,14 +47,14 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """What every page may have: errors, and that something was just done."""
+    """What every page may have: errors."""
 
     template: ClassVar[str]
 
     faults: tuple[Fault, ...] = ()
 
 
-class SignedInWith(StrEnum):
+class SignInNotice(StrEnum):
     """What was done on the way to the sign-in page: it begins with that notice."""
 
     NOTHING = ""
@@ -70,7 +70,7 @@ class SignIn(View, frozen=True, kw_only=True):
     template = "sign-in.html"
 
     username: str = ""
-    done: SignedInWith = SignedInWith.NOTHING
+    notice: SignInNotice = SignInNotice.NOTHING
     has_register: bool = False
     has_forgot: bool = False
 
@@ -171,7 +171,7 @@ class Reset(View, frozen=True, kw_only=True):
     address: str
 
 
-class Do(StrEnum):
+class AccountForm(StrEnum):
     """The forms of the account page: the value of the field `do`."""
 
     EMAIL = "email"
@@ -183,7 +183,7 @@ class Do(StrEnum):
     SIGN_OUT = "sign_out"
 
 
-class Done(StrEnum):
+class AccountNotice(StrEnum):
     """What a form of the account page has just done."""
 
     NOTHING = ""
@@ -216,7 +216,7 @@ class Account(View, frozen=True, kw_only=True):
 
     `username` is empty where the address is the name. `waiting` is a new address that
     is not confirmed yet. `opened` is the form that the faults belong to. `count` is how
-    many sessions ended with `done`. `has_mail`: an address can be changed.
+    many sessions ended with `notice`. `has_mail`: an address can be changed.
     """
 
     template = "account.html"
@@ -228,9 +228,9 @@ class Account(View, frozen=True, kw_only=True):
     sessions: tuple[SessionLine, ...]
     waiting: str = ""
     has_mail: bool = True
-    done: Done = Done.NOTHING
+    notice: AccountNotice = AccountNotice.NOTHING
     count: int = 0
-    opened: Do | None = None
+    opened: AccountForm | None = None
     typed_email: str = ""
 
 
