@@ -246,7 +246,7 @@ STATES: Final[dict[str, View]] = {
 
 def frame(tag: str = "en") -> Frame:
     return Frame(
-        service="Harbour Works", host="id.example.org", tag=tag, token="a-token"
+        service="Harbour Works", host="id.example.org", locale=tag, token="a-token"
     )
 
 

@@ -26,11 +26,11 @@ from watchword.passwords.policy import check_new_password
 from watchword.server.csrf import FIELD
 from watchword.server.endpoints.pages.files import FILES
 from watchword.server.pages.faults import fault_of
-from watchword.server.pages.language import TAGS, Language, chosen, language
+from watchword.server.pages.language import LOCALES, Language, chosen, language
 from watchword.server.pages.rendering import FOLDER, render
 from watchword.server.pages.views import Fault, Reason, View
 
-EVERY: Final = [(state, tag) for state in STATES for tag in TAGS]
+EVERY: Final = [(state, tag) for state in STATES for tag in LOCALES]
 FIELDS: Final = ("input", "select", "textarea")
 
 
@@ -87,7 +87,7 @@ def test_each_field_has_its_words_and_each_form_its_proof(state: str, tag: str) 
             assert one.get("value") is None
 
 
-@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize("tag", LOCALES)
 @pytest.mark.parametrize("state", [name for name in STATES if STATES[name].faults])
 def test_an_error_is_at_the_top_and_at_its_field_in_the_same_words(
     state: str, tag: str
@@ -226,7 +226,7 @@ def test_every_language_has_the_same_sentences_with_the_same_values() -> None:
             key: sorted(re.findall(r"{(\w*)}", one)) for key, one in sentences.items()
         }
 
-    first, *others = map(places, TAGS)
+    first, *others = map(places, LOCALES)
     for other in others:
         assert other == first
 
@@ -264,7 +264,7 @@ def test_a_german_page_is_german(state: str) -> None:
 
 
 def test_numbers_and_instants_are_written_as_the_language_writes_them() -> None:
-    english, german = map(language, TAGS)
+    english, german = map(language, LOCALES)
     assert english.instant(NOW) == Markup(
         '<time class="nowrap" datetime="2026-11-28T22:41:00Z">'
         "28 Nov 2026, 22:41 UTC</time>"

@@ -13,15 +13,15 @@ from watchword.server.parsing import engine_of
 
 
 def page_of(
-    request: Request, view: View, *, status: int = 200, locale: str | None = None
+    request: Request, view: View, *, status: int = 200, account: str | None = None
 ) -> Response:
-    """The page, in the language of the request or of the account (`locale`).
+    """The page, in the language of the request or of the account, if it has one.
 
     It sets the cookie that its forms need, where the browser has none.
     """
     engine = engine_of(request)
     proof = form_token(request, engine.entropy)
-    frame = frame_of(request, engine.settings, locale=locale, token=proof.token)
+    frame = frame_of(request, engine.settings, account=account, token=proof.token)
     response = Response(render(view, frame), status, HEADERS, HTML)
     if proof.set_cookie:
         response.headers.append("set-cookie", proof.set_cookie)

@@ -12,22 +12,24 @@ from watchword.server.pages.rendering import Frame
 
 
 def frame_of(
-    request: Request, settings: Settings, *, locale: str | None = None, token: str = ""
+    request: Request, settings: Settings, *, account: str | None = None, token: str = ""
 ) -> Frame:
     """The frame of a page in the language of the user.
 
-    `locale` is what the account says, where a user is signed in. `token` is that of
-    `server/csrf.py`, for a page with a form. Host and service are those of the issuer:
+    `account` is the locale of the account, where a user is signed in. `token` is that
+    of `server/csrf.py`, for a page with a form. Host and service are those of the issuer:
     what stands in a request is a stranger's.
     """
     host = urlsplit(settings.effective_issuer).netloc
     ui_locales = request.query_params.get("ui_locales", "")
     accept_language = request.headers.get("accept-language", "")
-    tag = chosen(account=locale, ui_locales=ui_locales, accept_language=accept_language)
+    locale = chosen(
+        account=account, ui_locales=ui_locales, accept_language=accept_language
+    )
     return Frame(
         service=host,
         host=host,
-        tag=tag,
-        asked=tag if asked_for(ui_locales) == tag else "",
+        locale=locale,
+        asked=locale if asked_for(ui_locales) == locale else "",
         token=token,
     )

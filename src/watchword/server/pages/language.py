@@ -17,7 +17,7 @@ from typing import Any, Final
 from markupsafe import Markup, escape
 
 DEFAULT: Final = "en"
-TAGS: Final = (DEFAULT, "de")
+LOCALES: Final = (DEFAULT, "de")
 """The languages that there are: BCP 47, in the order of the list that users see."""
 
 _RANGES_MAX: Final = 20  # of a request: more are passed over
@@ -26,8 +26,8 @@ _RANGES_MAX: Final = 20  # of a request: more are passed over
 class Language:
     """The sentences of a language, and how it writes instants."""
 
-    def __init__(self, tag: str, sentences: dict[str, str]) -> None:
-        self.tag = tag
+    def __init__(self, locale: str, sentences: dict[str, str]) -> None:
+        self.locale = locale
         self.sentences = sentences
         self.name = sentences["language.name"]
         self.direction = sentences["language.direction"]
@@ -69,10 +69,10 @@ class Language:
 
 
 @cache
-def language(tag: str) -> Language:
-    """The language of that tag, one of `TAGS`."""
-    file = resources.files("watchword.server.pages") / "languages" / f"{tag}.toml"
-    return Language(tag, dict(_flat("", tomllib.loads(file.read_text("utf-8")))))
+def language(locale: str) -> Language:
+    """The language of that name, one of `LOCALES`."""
+    file = resources.files("watchword.server.pages") / "languages" / f"{locale}.toml"
+    return Language(locale, dict(_flat("", tomllib.loads(file.read_text("utf-8")))))
 
 
 def _flat(before: str, tree: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -86,7 +86,7 @@ def _flat(before: str, tree: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def chosen(
     *, account: str | None = None, ui_locales: str = "", accept_language: str = ""
 ) -> str:
-    """The tag of the language for a request: one of `TAGS`.
+    """The language for a request: one of `LOCALES`.
 
     What the account says comes first, because its owner chose it. Then `ui_locales`
     (OpenID Connect Core §3.1.2.1: in order of preference, separated by blanks), which
@@ -109,7 +109,7 @@ def asked_for(ui_locales: str) -> str:
 def _first(ranges: Iterable[str]) -> str:
     """RFC 4647 §3.4: `de-AT` is served by `de`."""
     primaries = (one.strip().lower().partition("-")[0] for one in ranges)
-    return next((one for one in primaries if one in TAGS), "")
+    return next((one for one in primaries if one in LOCALES), "")
 
 
 def _by_weight(accept_language: str) -> list[str]:

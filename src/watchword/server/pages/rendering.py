@@ -14,7 +14,7 @@ import msgspec
 
 from watchword.passwords.policy import LENGTH_MIN
 from watchword.server.pages import views
-from watchword.server.pages.language import TAGS, language
+from watchword.server.pages.language import LOCALES, language
 from watchword.server.pages.views import View
 
 if TYPE_CHECKING:
@@ -43,14 +43,14 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 
     service  the name of the service
     host     where the user is, from the issuer and never from the request
-    tag      the language, one of `TAGS`
+    locale   the language, one of `LOCALES`
     asked    the language that the address of the page asks for, or "": links keep it
     token    what a form is sent with, against forged requests (`server/csrf.py`)
     """
 
     service: str
     host: str
-    tag: str
+    locale: str
     asked: str = ""
     token: str = ""
 
@@ -65,8 +65,8 @@ def render(view: View, frame: Frame, folder: Path | None = None) -> str:
     A template in the part `pages` of `folder` wins over that of the package. It may
     extend our `gate.html` and use `macros.html`, or neither.
     """
-    spoken = language(frame.tag)
-    others = [language(tag) for tag in TAGS if tag != frame.tag]
+    spoken = language(frame.locale)
+    others = [language(one) for one in LOCALES if one != frame.locale]
     return (
         environment(folder)
         .get_template(view.template)
