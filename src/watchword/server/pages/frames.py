@@ -17,8 +17,8 @@ def frame_of(
     """The frame of a page in the language of the user.
 
     `account` is the locale of the account, where a user is signed in. `token` is that
-    of `server/csrf.py`, for a page with a form. Host and service are those of the issuer:
-    what stands in a request is a stranger's.
+    of `server/csrf.py`, for a page with a form. Host and service are those of the
+    issuer: what stands in a request is a stranger's.
     """
     host = urlsplit(settings.effective_issuer).netloc
     ui_locales = request.query_params.get("ui_locales", "")
