@@ -80,6 +80,7 @@ class Watchword:
         self.issuer = settings.effective_issuer
         self.stores = stores
         self.clock = clock
+        self.entropy = entropy
         self.keys = KeyRing(
             keys=stores.keys,
             secrets=server_secrets,

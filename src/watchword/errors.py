@@ -55,6 +55,7 @@ never hold a token, a password or a retry key.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import ClassVar
 
 
@@ -209,11 +210,37 @@ class ConfirmationInvalid(WatchwordError):
     message = "This link was used or has run out. If you confirmed already, sign in."
 
 
+class PasswordFault(StrEnum):
+    """What is wrong with a new password, for programs with words of their own."""
+
+    SHORT = "short"
+    LONG = "long"
+    NO_TEXT = "no_text"
+    IS_NAME = "is_name"
+    COMMON = "common"
+    OTHER = "other"
+
+
 class PasswordRejected(WatchwordError):
-    """A new password is too short, too long or too common; the message says which."""
+    """A new password is too short, too long or too common; the message says which.
+
+    So does `fault`, in one word: `short`, `long`, `no_text`, `is_name`, `common` or
+    `other`. `limit` is the number of characters that is asked for, if it is about that.
+    """
 
     code = "password_rejected"
     message = "This password cannot be used."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        fault: PasswordFault = PasswordFault.OTHER,
+        limit: int = 0,
+    ) -> None:
+        super().__init__(message)
+        self.fault = fault
+        self.limit = limit
 
 
 class AuthenticationError(WatchwordError):
