@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -19,6 +20,15 @@ from watchword.errors import WatchwordError
 from watchword.server import problems
 from watchword.server.endpoints import ENDPOINTS
 from watchword.server.operation import BASE
+
+_COMPUTED: Final = {
+    "issuer": "the address served",
+    "mail_url": "`outbox:` where the issuer is loopback, else none",
+    "mail_from": "`no-reply@` the issuer's host",
+    "service_name": "the issuer's host",
+    "links": "the issuer",
+}
+"""Defaults that depend on other settings."""
 
 
 def _table(head: str, rows: Iterable[Iterable[str]]) -> str:
@@ -49,8 +59,8 @@ def settings() -> str:
 
 def _default(name: str, must: str) -> str:
     """A default, as an operator would write it."""
-    if name == "issuer":
-        return "the address served"
+    if name in _COMPUTED:
+        return _COMPUTED[name]
     value = getattr(Settings() if name == "data" else Settings(data=Path("DATA")), name)
     if value is None or value == ():
         return "none"

@@ -114,14 +114,16 @@ async def test_what_an_app_does_is_the_apps_unless_it_says_who(tmp_path: Path) -
         for given in (None, By(Actor.USER, "192.0.2.7")):
             named: dict[str, Any] = {} if given is None else {"by": given}
             before = await engine.stores.audit.last()
-            bob = (await engine.accounts.register("bob", PASSWORD, **named)).id
-            await engine.sign_in.by_password("bob", PASSWORD, OPTIONS)
-            tokens = await engine.sign_in.by_password("bob", PASSWORD, OPTIONS)
+            # A user does not get the name that another account has just let go.
+            user = "bob" if given is None else "ben"
+            bob = (await engine.accounts.register(user, PASSWORD, **named)).id
+            await engine.sign_in.by_password(user, PASSWORD, OPTIONS)
+            tokens = await engine.sign_in.by_password(user, PASSWORD, OPTIONS)
             ended = EndReason.ENDED_BY_APP
             await engine.sessions.end_one(tokens.session.id, ended, **named)
             await engine.sessions.end_all(bob, ended, **named)
             for verb in ("enable", "disable"):
-                await engine.sign_in.by_password("bob", PASSWORD, OPTIONS, address="")
+                await engine.sign_in.by_password(user, PASSWORD, OPTIONS, address="")
                 await getattr(engine.accounts, verb)(bob, **named)
             await engine.accounts.set_roles(bob, ["clerk"], **named)
             await engine.accounts.set_password(bob, OTHER_PASSWORD, **named)

@@ -111,6 +111,45 @@ def test_settings_are_frozen_and_made_from_their_arguments_alone(env: Any) -> No
         settings.port = 1  # type: ignore[misc]
 
 
+def test_mail_goes_to_a_folder_on_loopback_and_nowhere_else() -> None:
+    local = load_settings()
+    assert local.effective_mail_url == "outbox:"
+    assert local.outbox_folder == Path("watchword-data/outbox")
+    assert local.effective_mail_from == "no-reply@127.0.0.1"
+    assert local.effective_service_name == "127.0.0.1"
+    assert local.effective_links == "http://127.0.0.1:8000"
+    assert local.mail_rate == limits.MAIL_RATE
+    public = load_settings(issuer="https://id.example")
+    assert public.effective_mail_url is None
+    assert public.effective_mail_from == "no-reply@id.example"
+    assert public.effective_service_name == "id.example"
+    assert load_settings(host="::1").effective_mail_from == "no-reply@[IPv6:::1]"
+
+
+def test_mail_as_an_operator_sets_it(folder: Path, env: Any) -> None:
+    (folder / "url").write_text("smtp://u:p@m.example?tls=starttls\n")
+    (folder / "templates").mkdir()
+    env(MAIL_URL_FILE="url", MAIL_FROM="Hello@Bücher.example", TEMPLATES="templates")
+    env(SERVICE_NAME="Bücher", LINKS="https://app.example/me", MAIL_RATE="5")
+    settings = load_settings(issuer="https://id.example")
+    assert settings.effective_mail_url == "smtp://u:p@m.example?tls=starttls"
+    assert settings.effective_mail_from == "Hello@xn--bcher-kva.example"
+    assert settings.effective_service_name == "Bücher"
+    assert settings.effective_links == "https://app.example/me"
+    assert settings.mail_rate == 5
+
+
+def test_a_folder_takes_no_mail_of_a_server_that_others_use(env: Any) -> None:
+    env(MAIL_URL="outbox:")
+    assert load_settings().effective_mail_url == "outbox:"
+    assert fault(issuer="https://id.example") == (
+        "WATCHWORD_MAIL_URL: outbox: sends nothing, and is only for an issuer on "
+        "loopback: --issuer is https://id.example"
+    )
+    env(MAIL_URL="", TEMPLATES="none")
+    assert fault() == "WATCHWORD_TEMPLATES: there is no folder none"
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("120s", 120), ("2m", 120), ("1h", 3600), ("90", 90), (90, 90), (" 2m ", 120)],
@@ -137,6 +176,17 @@ def test_a_duration_is_whole_seconds(text: object, seconds: int) -> None:
         ("PORT", "65536"),
         ("WORKERS", "0"),
         *[("BEHIND_PROXY", v) for v in ("proxy.example", "10.0.0.1/8", " , ")],
+        *[
+            ("MAIL_URL", v)
+            for v in ("smtp://m.example", "smtp://localhost:0", "outbox")
+        ],
+        *[("MAIL_URL", v) for v in ("smtps://", "smtps://m?tls=starttls", "m.example")],
+        *[("MAIL_URL", v) for v in ("smtp://m?tls=none", "smtps://m/x", "smtps://m#x")],
+        *[("MAIL_URL", v) for v in ("http://m.example", "smtp://[::1", "outbox:x")],
+        *[("MAIL_FROM", v) for v in ("no-reply", "Us <a@b.example>", "a@b@c.example")],
+        *[("MAIL_RATE", v) for v in ("0", "60001", "many")],
+        *[("LINKS", v) for v in ("app.example", "http://app.example", "https://a/?b")],
+        ("SERVICE_NAME", "a" * 65),
         *[("DATABASE_URL", v) for v in ("mysql://h/d", "sqlite:", "sqlite:///", "x")],
         ("DATABASE_URL", "sqlite://file.db"),
         ("DATABASE_URL", "postgresql://[::1/name"),

@@ -28,11 +28,19 @@ from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy
 from watchword.errors import KeyRingError
 from watchword.keys.ring import KeyRing
+from watchword.keys.sealing import Sealing
 from watchword.keys.vault import derive
+from watchword.mail.composing import Composer
+from watchword.mail.message import SEALED_AS
+from watchword.mail.sender import Decide, MailSender
+from watchword.mail.transports import Transport, open_transport
 from watchword.maintenance import Maintenance
 from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher, cpus
 from watchword.ports import Stores
+from watchword.ports.audit import AuditLog
 from watchword.ports.once import ReplayCache
+from watchword.ports.outbox import Outbox
+from watchword.ports.throttle import Throttle
 from watchword.revocation.log import RevocationLog
 from watchword.revocation.tracker import RevocationTracker
 from watchword.secret_files import check_secret_files
@@ -72,6 +80,7 @@ class Watchword:
         self.issuer = settings.effective_issuer
         self.stores = stores
         self.clock = clock
+        self.entropy = entropy
         self.keys = KeyRing(
             keys=stores.keys,
             secrets=server_secrets,
@@ -312,6 +321,50 @@ def policy_of(settings: Settings) -> Policy:
         retry_window=settings.retry_window * limits.SECOND,
         rewind_limit=settings.rewind_limit,
         audience=settings.audience,
+    )
+
+
+def composer_of(settings: Settings) -> Composer:
+    """What makes the messages of this server."""
+    return Composer(
+        service=settings.effective_service_name,
+        sender=settings.effective_mail_from,
+        links=settings.effective_links,
+        templates=settings.templates,
+    )
+
+
+def transport_of(settings: Settings) -> Transport | None:
+    """What mail leaves by; None where no mail can be sent."""
+    url = settings.effective_mail_url
+    return None if url is None else open_transport(url, settings.outbox_folder)
+
+
+def sender_of(
+    settings: Settings,
+    server_secrets: Sequence[bytes],
+    *,
+    outbox: Outbox,
+    throttle: Throttle,
+    audit: AuditLog,
+    decide: Decide,
+    clock: Clock,
+    entropy: Entropy,
+) -> MailSender | None:
+    """What sends the mail of the outbox; None where no mail can be sent."""
+    transport = transport_of(settings)
+    if transport is None:
+        return None
+    return MailSender(
+        outbox=outbox,
+        throttle=throttle,
+        audit=audit,
+        sealing=Sealing(server_secrets, SEALED_AS, entropy),
+        decide=decide,
+        composer=composer_of(settings),
+        transport=transport,
+        rate=settings.mail_rate,
+        clock=clock,
     )
 
 

@@ -8,6 +8,7 @@
     │   ├── UnauthorizedClient              unauthorized_client
     │   ├── UnsupportedGrantType            unsupported_grant_type
     │   ├── UnsupportedTokenType            unsupported_token_type
+    │   ├── EmailInvalid                    email_invalid
     │   ├── InvalidProof                    invalid_dpop_proof
     │   └── NonceNeeded                     use_dpop_nonce
     ├── CsrfRejected                        csrf_rejected
@@ -15,6 +16,8 @@
     ├── InsufficientRole                    insufficient_role
     ├── NotFound                            not_found
     ├── NameTaken                           name_taken
+    ├── EmailTaken                          email_taken
+    ├── ConfirmationInvalid                 confirmation_invalid
     ├── PasswordRejected                    password_rejected
     ├── AuthenticationError
     │   ├── InvalidCredentials              invalid_credentials
@@ -38,6 +41,7 @@
     │   ├── Overloaded                      overloaded
     │   ├── StoreUnavailable                store_unavailable
     │   └── Unreachable                     unreachable
+    ├── MailNotSent                         mail_not_sent
     └── ConfigurationError
         ├── SettingsError                   settings_invalid
         ├── SchemaError                     schema_mismatch
@@ -51,6 +55,7 @@ never hold a token, a password or a retry key.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import ClassVar
 
 
@@ -117,6 +122,13 @@ class UnsupportedTokenType(InvalidRequest):
     message = "This token has no session that could be ended; it expires by itself."
 
 
+class EmailInvalid(InvalidRequest):
+    """That is no mail address which this server can send to."""
+
+    code = "email_invalid"
+    message = "This is not a mail address that can be used here."
+
+
 class InvalidProof(InvalidRequest):
     """A DPoP proof that fails a check of RFC 9449 §4.3, or that is missing."""
 
@@ -177,11 +189,58 @@ class NameTaken(WatchwordError):
     message = "An account of that name exists."
 
 
+class EmailTaken(WatchwordError):
+    """Another account has that address, or can still get it back.
+
+    Raised only for a caller that has proved to read the mail of the address, or that
+    acts for an operator: to others the answer never says it.
+    """
+
+    code = "email_taken"
+    message = "An account of that address exists."
+
+
+class ConfirmationInvalid(WatchwordError):
+    """A one-time token that is unknown, used, expired or for something else.
+
+    The error never says which.
+    """
+
+    code = "confirmation_invalid"
+    message = "This link was used or has run out. If you confirmed already, sign in."
+
+
+class PasswordFault(StrEnum):
+    """What is wrong with a new password, for programs with words of their own."""
+
+    SHORT = "short"
+    LONG = "long"
+    NO_TEXT = "no_text"
+    IS_NAME = "is_name"
+    COMMON = "common"
+    OTHER = "other"
+
+
 class PasswordRejected(WatchwordError):
-    """A new password is too short, too long or too common; the message says which."""
+    """A new password is too short, too long or too common; the message says which.
+
+    So does `fault`, in one word: `short`, `long`, `no_text`, `is_name`, `common` or
+    `other`. `limit` is the number of characters that is asked for, if it is about that.
+    """
 
     code = "password_rejected"
     message = "This password cannot be used."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        fault: PasswordFault = PasswordFault.OTHER,
+        limit: int = 0,
+    ) -> None:
+        super().__init__(message)
+        self.fault = fault
+        self.limit = limit
 
 
 class AuthenticationError(WatchwordError):
@@ -354,6 +413,20 @@ class Unreachable(TryAgain):
 
     code = "unreachable"
     message = "The server did not answer: try again shortly."
+
+
+class MailNotSent(WatchwordError):
+    """The mail server took no message, or could not be reached; it is tried again.
+
+    `reason` is the mail server's reply code, or says why there was no reply. Unlike the
+    message it never repeats an address.
+    """
+
+    code = "mail_not_sent"
+
+    def __init__(self, reason: str, said: str = "") -> None:
+        super().__init__(f"The mail was not sent: {reason}{said and f' ({said})'}.")
+        self.reason = reason
 
 
 class ConfigurationError(WatchwordError):

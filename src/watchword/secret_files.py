@@ -61,6 +61,7 @@ def _named_by(settings: Settings) -> Iterator[Path]:
         settings.secret_file,
         settings.database_url_file,
         settings.session_store_url_file,
+        settings.mail_url_file,
         settings.admin_password_file,
         settings.tls_key,
     ):

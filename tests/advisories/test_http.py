@@ -16,6 +16,7 @@ from tests.advisories.conftest import Serve
 from tests.scenarios.api import BASE, PASSWORD, LocalApi, bearer, code_of
 from tests.server.live import Answer, Live
 from watchword.errors import SchemaError
+from watchword.ports.audit import Trail
 from watchword.stores import open_stores
 from watchword.testing import SeededEntropy
 
@@ -160,7 +161,7 @@ async def test_rustsec_2026_0199_a_corrupt_hash_is_that_users_alone(
 ) -> None:
     bob = await api.engine.accounts.register("bob", PASSWORD)
     broken = msgspec.structs.replace(bob, password_hash=stored, version=bob.version + 1)
-    assert await api.engine.stores.accounts.swap(bob, broken, None)
+    assert await api.engine.stores.accounts.swap(bob, broken, Trail())
     answer = await api.try_login("bob", PASSWORD)
     assert code_of(answer) == "invalid_credentials"
     assert (await api.try_login("alice", PASSWORD)).status_code == 200

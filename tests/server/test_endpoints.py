@@ -362,7 +362,7 @@ async def test_the_document_is_of_the_routes_and_of_nothing_else(
     app: Any = make_app(api.engine.settings)
     for route in app._application.routes:
         routed |= {(m, route.path) for m in route.methods if m != "HEAD"}
-    pages = ("/", "/openapi.json", "/docs", "/docs/{name}")
+    pages = ("/", "/openapi.json", "/docs", "/docs/{name}", "/pages/{name}")
     about = {("GET", path) for path in pages}
     about |= {("GET", f"/watchword.{kind}") for kind in ("js", "d.ts")}
     # The same documents, for an issuer that has a path.

@@ -38,6 +38,7 @@ def make(kind: type[WatchwordError]) -> WatchwordError:
     given: dict[type[WatchwordError], WatchwordError] = {
         errors.SettingsError: errors.SettingsError(["a"]),
         errors.NonceNeeded: errors.NonceNeeded("n"),
+        errors.MailNotSent: errors.MailNotSent("r"),
         errors.TokenNonceNeeded: errors.TokenNonceNeeded("n"),
         errors.InsufficientScope: errors.InsufficientScope("a b"),
         errors.InsufficientAuthentication: errors.InsufficientAuthentication(

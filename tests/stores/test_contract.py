@@ -11,14 +11,18 @@ import pytest
 from tests.servers.stores import FURTHER, STORES
 from watchword import stores
 from watchword.testing.store_contract import Backend, DurabilityContract, StoreContract
+from watchword.testing.store_contract.addresses import Addresses
 from watchword.testing.store_contract.ends import Ends
 from watchword.testing.store_contract.feed import FeedOfTheEnded
 from watchword.testing.store_contract.lists import Lists
 from watchword.testing.store_contract.parallel import Parallel
+from watchword.testing.store_contract.races import Races
 from watchword.testing.store_contract.records import Records
 from watchword.testing.store_contract.reference import Reference
+from watchword.testing.store_contract.self_service import SelfService
 from watchword.testing.store_contract.sessions import Sessions
 from watchword.testing.store_contract.upkeep import Upkeep
+from watchword.testing.store_contract.waiting import OutboxOfMessages
 
 FEW: Final = 8
 """Random histories a run; more are told in the slow tests."""
@@ -54,7 +58,18 @@ async def test_a_store_of_another_repository_is_killed_as_well(
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", FURTHER.values(), ids=FURTHER)
 class TestFurtherVersions(
-    Sessions, Lists, Ends, Upkeep, Records, FeedOfTheEnded, Parallel, DurabilityContract
+    Sessions,
+    Lists,
+    Ends,
+    Upkeep,
+    Records,
+    Addresses,
+    SelfService,
+    OutboxOfMessages,
+    FeedOfTheEnded,
+    Parallel,
+    Races,
+    DurabilityContract,
 ):
     """The same statements and scripts as on the first, with the same answers."""
 

@@ -16,13 +16,13 @@ from tests.pages import ROOT, blocks_of
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgresql import postgresql
 from tests.stores.between import between
-from tests.stores.on_postgresql import opened, somebody, until
+from tests.stores.on_postgresql import opened, somebody, until, waiting
 from watchword.core.actor import EndReason
 from watchword.core.limits import AUDIT_RETENTION, FEED_PAGE, SWEEP_AFTER
 from watchword.core.session import Session
-from watchword.errors import SettingsError
+from watchword.errors import EmailTaken, SettingsError
 from watchword.ports import Stores
-from watchword.ports.audit import EventType
+from watchword.ports.audit import EventType, Trail
 from watchword.ports.sessions import ByAccount, ByClient, ById, Change, Cursor, Selector
 from watchword.stores.sql import stretches
 from watchword.testing.fakes import START
@@ -32,14 +32,17 @@ from watchword.testing.store_contract.examples import (
     a_cost,
     a_key,
     a_session,
+    an_account,
     an_event,
     identifier,
     put,
     rotated,
+    with_address,
 )
 from watchword.testing.store_contract.feed import FeedOfTheEnded
 from watchword.testing.store_contract.lists import Lists
 from watchword.testing.store_contract.parallel import Parallel
+from watchword.testing.store_contract.races import Races
 from watchword.testing.store_contract.sessions import Sessions
 from watchword.testing.store_contract.upkeep import Upkeep
 
@@ -80,7 +83,7 @@ def _isolated(level: str) -> Backend:
 
 
 @pytest.mark.parametrize("backend", [_isolated(one) for one in _LEVELS], ids=_LEVELS)
-class TestIsolation(Parallel):
+class TestIsolation(Parallel, Races):
     """Where the database is stricter than READ COMMITTED, the store starts over."""
 
 
@@ -89,7 +92,7 @@ class TestIsolation(Parallel):
     [Backend(lambda folder: _pooled(postgresql().database_of(folder)))],
     ids=["pgbouncer"],
 )
-class TestPooled(Sessions, Lists, Ends, Upkeep, Parallel, FeedOfTheEnded):
+class TestPooled(Sessions, Lists, Ends, Upkeep, Parallel, Races, FeedOfTheEnded):
     """Where a pooler gives each transaction another connection, all is the same."""
 
 
@@ -307,6 +310,30 @@ async def test_follower_of_the_audit_log_waits_for_a_lower_number(
         await stores.audit.record(an_event())
         await aborted.rollback()
         assert [number for number, _ in await stores.audit.read(2, 10)] == [4]
+
+
+async def test_address_that_another_transaction_takes_meanwhile_is_taken(
+    url: str, stores: Stores
+) -> None:
+    """The unique index decides, and the answer is the one of always."""
+    bob = an_account("bob")
+    await stores.accounts.add(bob, Trail())
+    async with somebody(url) as other:
+        taking = other.transaction()
+        await taking.start()
+        await other.execute(
+            "INSERT INTO watchword.accounts (id, name, password_hash, roles, "
+            "created_at, epoch, version, disabled, email_key) "
+            "VALUES ($1, 'ada', '', '', 0, 0, 0, false, 'ada@example.org')",
+            identifier(2),
+        )
+        change = stores.accounts.swap(bob, with_address(bob), Trail())
+        changing = asyncio.create_task(change)
+        await waiting(url, 1)
+        await taking.commit()
+        with pytest.raises(EmailTaken):
+            await changing
+    assert await stores.accounts.by_name("bob") == bob
 
 
 async def test_sweep_passes_over_what_is_locked(url: str, stores: Stores) -> None:

@@ -10,11 +10,18 @@ from tests.servers.postgresql import postgresql
 from tests.stores.on_postgresql import opened, somebody
 from watchword.core.limits import CLIENT_GRACE
 from watchword.errors import SchemaError, StoreUnavailable
+from watchword.ports.audit import Trail
 from watchword.stores import migrate_store
 from watchword.stores.postgresql import connections
 from watchword.stores.sql import files as sql_files
 from watchword.stores.sql.files import Migration
-from watchword.testing.store_contract.examples import a_session, sign_in
+from watchword.testing.fakes import START
+from watchword.testing.store_contract.examples import (
+    a_session,
+    an_account,
+    sign_in,
+    with_address,
+)
 
 _APPLIED = "SELECT count(*) FROM watchword.schema_migrations"
 _BROKEN = Migration(9998, "9998_broken.sql", "CREATE TABLE watchword.a (); NONSENSE")
@@ -86,6 +93,30 @@ async def test_clients_of_an_old_database_get_the_grace_that_new_ones_have(
     async with opened(url) as stores:
         for client in await stores.clients.list(limit=10):
             assert (client.grace, client.checks_dpop) == (CLIENT_GRACE, False)
+
+
+async def test_accounts_of_an_old_database_go_on(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have no address, as those that a server of the old version still makes."""
+    with monkeypatch.context() as older:
+        known = sql_files.migrations("postgresql")
+        older.setattr(sql_files, "migrations", lambda _: known[:3])
+        await migrate_store(url, apply=True)
+    add = (
+        "INSERT INTO watchword.accounts (id, name, password_hash, roles, created_at, "
+        "epoch, version, disabled) VALUES ($1, $2, $3, 'reader', $4, 0, 0, false)"
+    )
+    before, beside = an_account("before", 1), an_account("beside", 2)
+    async with somebody(url) as other:
+        await other.execute(add, before.id, before.name, before.password_hash, START)
+        assert await migrate_store(url, apply=True) == known[3:]
+        await other.execute(add, beside.id, beside.name, beside.password_hash, START)
+    async with opened(url) as stores:
+        assert await stores.accounts.list(limit=9) == [before, beside]
+        addressed = with_address(before)
+        assert await stores.accounts.swap(before, addressed, Trail())
+        assert await stores.accounts.by_email("ada@example.org") == addressed
 
 
 @pytest.mark.parametrize(

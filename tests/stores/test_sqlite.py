@@ -21,6 +21,7 @@ from watchword.keys.ring import KeyRing
 from watchword.keys.signing import generate
 from watchword.keys.vault import Vault
 from watchword.ports import Stores
+from watchword.ports.audit import Trail
 from watchword.ports.keys import KeyState
 from watchword.ports.sessions import Change
 from watchword.stores import open_stores
@@ -238,7 +239,7 @@ async def test_ids_have_16_bytes(stores: Stores) -> None:
     """An id of another length is refused by the schema itself."""
     for write in (
         stores.sessions.create(a_session(1, id=b"short"), an_event()),
-        stores.accounts.add(an_account(id=b"short"), an_event()),
+        stores.accounts.add(an_account(id=b"short"), Trail()),
     ):
         with pytest.raises(StoreUnavailable):
             await write

@@ -16,17 +16,21 @@ from watchword.core.actor import EndReason
 from watchword.core.limits import CLIENT_GRACE
 from watchword.core.session import Session
 from watchword.errors import SchemaError, StoreUnavailable
+from watchword.ports.audit import Trail
 from watchword.ports.sessions import ById, Change
 from watchword.stores.sql import files as sql_files
 from watchword.stores.sql.files import Migration
 from watchword.stores.sqlite import migrations
 from watchword.stores.sqlite.connection import connect
+from watchword.testing.fakes import START
 from watchword.testing.store_contract.examples import (
     a_session,
+    an_account,
     an_event,
     living,
     rotated,
     sign_in,
+    with_address,
 )
 
 
@@ -153,6 +157,35 @@ async def test_clients_and_sessions_of_an_old_folder_go_on(
         assert await stores.clients.swap(client, strict, an_event())
         assert await stores.clients.load(name) == strict
     assert await stores.sessions.load([session.id]) == [session]
+    await stores.backend.close()
+
+
+# What versions before accounts had an address wrote for `user add`.
+OLD_ACCOUNT = """
+INSERT INTO accounts (
+    id, name, password_hash, roles, created_at, epoch, version, disabled
+) VALUES (?, ?, ?, 'reader', ?, 0, 0, 0)
+"""
+
+
+async def test_accounts_of_an_old_folder_go_on(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have no address and the language of before, and may be given others."""
+    path.parent.mkdir()
+    known = sql_files.migrations("sqlite")
+    monkeypatch.setattr(sql_files, "migrations", lambda store: known[:3])
+    migrations.migrate(connect(path))
+    monkeypatch.undo()
+    before, beside = an_account("before", 1), an_account("beside", 2)
+    old = [(one.id, one.name, one.password_hash, START) for one in (before, beside)]
+    sql(path, OLD_ACCOUNT, old[0])
+    stores = await opened(path)
+    sql(path, OLD_ACCOUNT, old[1])  # by a server of that version that still runs
+    assert await stores.accounts.list(limit=9) == [before, beside]
+    addressed = with_address(before)
+    assert await stores.accounts.swap(before, addressed, Trail())
+    assert await stores.accounts.by_email("ada@example.org") == addressed
     await stores.backend.close()
 
 

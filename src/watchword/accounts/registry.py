@@ -16,7 +16,7 @@ import msgspec
 from watchword.accounts.names import checked_roles, normalise_name
 from watchword.clocks import Clock, Entropy
 from watchword.core import limits
-from watchword.core.actor import APP, By, EndReason
+from watchword.core.actor import APP, Actor, By, EndReason
 from watchword.core.session import Authenticated, from_text, time_ordered_id
 from watchword.errors import (
     InvalidCredentials,
@@ -27,7 +27,7 @@ from watchword.errors import (
 )
 from watchword.passwords import UNUSABLE, PasswordHasher, is_unusable, recognised
 from watchword.ports.accounts import Account, AccountStore
-from watchword.ports.audit import Event, EventType
+from watchword.ports.audit import Event, EventType, Trail
 from watchword.sessions import Sessions
 
 CONTEXT: Final = ("watchword",)
@@ -60,7 +60,11 @@ class Accounts:
     async def register(
         self, name: str, password: str, *, roles: Iterable[str] = (), by: By = APP
     ) -> Account:
-        """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
+        """A new account. Raises NameTaken, PasswordRejected, InvalidRequest.
+
+        A name that another account let go in the last 90 days is taken for a user, and
+        free for every other actor.
+        """
         name = normalise_name(name)
         hashed = await self._hasher.hash(password, names=(name, *CONTEXT))
         return await self._add(name, hashed, roles, by)
@@ -117,7 +121,9 @@ class Accounts:
             address=by.address,
             detail=by.detail(),
         )
-        await self._accounts.add(account, event)
+        await self._accounts.add(
+            account, Trail((event,)), ignore_holds=by.actor is not Actor.USER
+        )
         return account
 
     async def get(self, name: str) -> Account:
@@ -284,7 +290,7 @@ class Accounts:
                 address=by.address,
                 detail=by.detail(change=what),
             )
-            if await self._accounts.swap(before, change(before), event):
+            if await self._accounts.swap(before, change(before), Trail((event,))):
                 return
         raise StoreUnavailable
 

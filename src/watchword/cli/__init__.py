@@ -15,6 +15,7 @@ from watchword.cli.check import check
 from watchword.cli.clients import clients
 from watchword.cli.inspect import inspect
 from watchword.cli.keys import keys
+from watchword.cli.mail import mail
 from watchword.cli.migrate import migrate
 from watchword.cli.openapi import openapi
 from watchword.cli.serve import serve
@@ -30,7 +31,7 @@ def main() -> None:
 
 
 for command in (
-    *(serve, user, sessions, clients, keys),
+    *(serve, user, sessions, clients, keys, mail),
     *(migrate, check, openapi, audit, inspect),
     *(login, token, logout),
 ):

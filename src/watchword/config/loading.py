@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
@@ -27,12 +28,17 @@ from watchword.config.environment import (
 from watchword.config.settings import DEFAULT_DATA, ENV_PREFIX, Settings
 from watchword.core.network import is_loopback
 from watchword.errors import SettingsError
+from watchword.mail.url import OUTBOX
 from watchword.text import has_control, trimmed, without_line_ends
 
 FILE_VARIABLE: Final = "WATCHWORD_CONFIG"
 FILE_NAME: Final = "watchword.toml"
 _SHOWN: Final = 60  # characters of a wrong value that a fault repeats
 _PASSWORDS: Final = frozenset({"admin_password"})
+_FROM_FILES: Final = (
+    *("database_url", "session_store_url", "mail_url"),
+    *("secret", "admin_password"),
+)
 _LISTS: Final = frozenset(
     {"secret", "behind_proxy", "cors_origins", "first_party_scope"}
 )
@@ -111,7 +117,7 @@ def _unknown(name: str, known: Iterable[str]) -> str:
 
 def _read_secrets(given: dict[str, Given], faults: list[str]) -> None:
     """Add the contents of the files that the `_file` settings name."""
-    for key in ("database_url", "session_store_url", "secret", "admin_password"):
+    for key in _FROM_FILES:
         if (file := given.get(f"{key}_file")) is None:
             continue
         if key in given:
@@ -194,9 +200,23 @@ def _conflicts(
                 yield unreadable(name(key), reason)
     if not is_loopback(settings.host):
         yield from _exposed(f"{name('host')} {settings.host}", given, name)
+    yield from _of_mail(settings, name)
     from_outside = name("database_url") not in ("database_url", _flag("database_url"))
     if settings.database_url == "memory:" and from_outside:
         yield f"{name('database_url')}: memory: forgets all and is for tests alone"
+
+
+def _of_mail(settings: Settings, name: Callable[[str], str]) -> Iterator[str]:
+    """What hinders mail, a sentence each."""
+    host = urlsplit(settings.effective_issuer).hostname or ""
+    if settings.mail_url == OUTBOX and not is_loopback(host):
+        yield (
+            f"{name('mail_url')}: outbox: sends nothing, and is only for an issuer on "
+            f"loopback: {name('issuer')} is {settings.effective_issuer}"
+        )
+    folder = settings.templates
+    if folder is not None and not folder.is_dir():
+        yield f"{name('templates')}: there is no folder {folder}"
 
 
 def _exposed(

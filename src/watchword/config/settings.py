@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field, SecretStr
 from pydantic_settings import (
@@ -18,17 +18,21 @@ from watchword.config.values import (
     APP_SCHEMES,
     DatabaseUrl,
     Issuer,
+    MailUrl,
     Networks,
     Origins,
     Scope,
     Seconds,
     Secrets,
+    Sender,
     SessionStoreUrl,
     Wait,
     parse_seconds,
 )
 from watchword.core import limits
+from watchword.core.network import is_loopback, parse_address
 from watchword.keys.signing import Algorithm
+from watchword.mail.url import OUTBOX
 
 ENV_PREFIX: Final = "WATCHWORD_"
 DEFAULT_DATA: Final = Path("watchword-data")
@@ -135,6 +139,38 @@ class Settings(BaseSettings):
     )
     admin_password_file: Path | None = Field(None, description="a file", repr=False)
 
+    mail_url: MailUrl | None = Field(
+        None,
+        description="a URL: smtp://user:password@host:587?tls=starttls, "
+        "smtps://user:password@host, smtp://127.0.0.1 (in clear: only on loopback) or "
+        "outbox: (a folder of files: only where the issuer is loopback)",
+        repr=False,
+    )
+    mail_url_file: Path | None = Field(None, description="a file", repr=False)
+    mail_from: Sender | None = Field(
+        None, description="a mail address, such as no-reply@example.org"
+    )
+    service_name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=limits.SERVICE_NAME_MAX,
+        description=f"a name of at most {limits.SERVICE_NAME_MAX} characters",
+    )
+    links: Issuer | None = Field(
+        None,
+        description="an absolute https URL without query, fragment or user name (http "
+        "only on a loopback host): the base of the pages that mails lead to",
+    )
+    templates: Path | None = Field(
+        None, description="a folder of templates that win over those of Watchword"
+    )
+    mail_rate: int = Field(
+        limits.MAIL_RATE,
+        ge=1,
+        le=limits.MAIL_RATE_MAX,
+        description=f"mails a minute: a number from 1 to {limits.MAIL_RATE_MAX}",
+    )
+
     @classmethod
     def settings_customise_sources(  # type: ignore[override]  # given by name
         cls, *_: object, init_settings: PydanticBaseSettingsSource, **_unread: object
@@ -152,3 +188,40 @@ class Settings(BaseSettings):
             return self.issuer
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.tls_cert else 'http'}://{host}:{self.port}"
+
+    @property
+    def effective_mail_url(self) -> str | None:
+        """Where mail goes; None where none can be sent.
+
+        Without a setting that is a folder, where the issuer is loopback.
+        """
+        if self.mail_url is not None:
+            return self.mail_url
+        return OUTBOX if is_loopback(self._issuer_host) else None
+
+    @property
+    def effective_mail_from(self) -> str:
+        """The sender that was given, else `no-reply@` the issuer's host."""
+        host = self._issuer_host
+        if parse_address(host) is not None and ":" in host:
+            host = f"[IPv6:{host}]"  # RFC 5321 §4.1.3
+        return self.mail_from or f"no-reply@{host}"
+
+    @property
+    def effective_service_name(self) -> str:
+        """The name that was given, else the issuer's host."""
+        return self.service_name or self._issuer_host
+
+    @property
+    def effective_links(self) -> str:
+        """The base of the pages that mails lead to: given, else under the issuer."""
+        return self.links or self.effective_issuer
+
+    @property
+    def outbox_folder(self) -> Path:
+        """Where messages are kept instead of sent, with `outbox:`."""
+        return self.data / "outbox"
+
+    @property
+    def _issuer_host(self) -> str:
+        return urlsplit(self.effective_issuer).hostname or ""

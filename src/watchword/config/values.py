@@ -17,6 +17,9 @@ from pydantic_settings import NoDecode
 
 from watchword.core import limits
 from watchword.core.network import is_loopback
+from watchword.errors import EmailInvalid
+from watchword.mail.addresses import read_address
+from watchword.mail.url import parse_mail_url
 from watchword.stores import SESSION_STORES, STORES, url_pattern
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "": 1}
@@ -100,6 +103,19 @@ def _database_url(value: str) -> str:
     return _url(value)
 
 
+def _mail_url(value: str) -> str:
+    parse_mail_url(value)
+    return value
+
+
+def _sender(value: str) -> str:
+    """The address that mail comes from. Raises ValueError."""
+    try:
+        return read_address(value, local=True).email
+    except EmailInvalid:
+        raise ValueError from None
+
+
 Seconds = Annotated[int, BeforeValidator(parse_seconds)]
 Scope = Annotated[
     tuple[Annotated[str, Field(pattern=f"^{limits.SCOPE_CHARACTERS}$")], ...],
@@ -138,3 +154,5 @@ SessionStoreUrl = Annotated[
     Field(pattern=url_pattern(SESSION_STORES)),
     AfterValidator(_url),
 ]
+MailUrl = Annotated[str, AfterValidator(_mail_url)]
+Sender = Annotated[str, AfterValidator(_sender)]

@@ -204,6 +204,19 @@ THROTTLE_NAME_INTERVAL: Final = 20 * MINUTE
 THROTTLE_ADDRESS_BURST: Final = 50
 THROTTLE_ADDRESS_INTERVAL: Final = 30 * SECOND
 
+# Registrations that wait for one address, so that a stranger's do not crowd out its
+# owner's, nor fill the store.
+REGISTRATIONS_PER_ADDRESS: Final = 8
+# Mails to reset one password, or to change one address, whose links work at a time.
+CONFIRMATIONS_LIVE: Final = 3
+# How long a name or address that an account let go stays its own: applications may
+# still know their users by it.
+HELD_FOR: Final = 90 * DAY
+# Messages to addresses that no account has confirmed: how many wait, and that one in so
+# many of those sent at a time is one of them.
+UNKNOWN_WAITING_MAX: Final = 1000
+MAIL_UNKNOWN_SHARE: Final = 3
+
 # Characters of the `User-Agent` that a session keeps, so that a row stays below 400
 # bytes.
 USER_AGENT_MAX: Final = 96
@@ -211,3 +224,41 @@ USER_AGENT_MAX: Final = 96
 USER_NAME_MAX: Final = 254
 ROLE_MAX: Final = 64
 ROLES_MAX: Final = 32
+
+# Mail addresses: RFC 5321 §4.5.3.1.1 and §4.5.3.1.3, in octets.
+MAIL_ADDRESS_MAX: Final = 254
+MAIL_LOCAL_PART_MAX: Final = 64
+
+# One-time tokens travel by mail: version 1 + purpose 1 + secret 32. SP 800-63B-4 allows
+# 24 hours for a code that is mailed to recover an account; a reset needs less. A way
+# back must outlast a few days without mail.
+ONE_TIME_BYTES: Final = 32
+REGISTRATION_LIFE: Final = DAY
+RESET_LIFE: Final = 30 * MINUTE
+ADDRESS_LIFE: Final = DAY
+REVERT_LIFE: Final = 7 * DAY
+INVITATION_LIFE: Final = 7 * DAY
+
+# The outbox. The sender looks at it once every MAIL_POLL. It has MAIL_PARALLEL messages
+# under way, of which MAIL_PARALLEL_UNKNOWN may go to unknown addresses. One message may
+# take MAIL_TIMEOUT, for RFC 5321 §4.5.3.2 would wait minutes for each command. The
+# lease is longer, so that no message is sent twice at a time.
+MAIL_POLL: Final = SECOND
+MAIL_PARALLEL: Final = 16
+MAIL_PARALLEL_UNKNOWN: Final = 8
+MAIL_TIMEOUT: Final = 30 * SECOND
+MAIL_LEASE: Final = 2 * MINUTE
+# Retries: 5 s, 15 s, 45 s, ... an hour: one and a half hours in all.
+MAIL_TRIES: Final = 8
+MAIL_BACKOFF: Final = 5 * SECOND
+MAIL_BACKOFF_FACTOR: Final = 3
+MAIL_BACKOFF_MAX: Final = HOUR
+# Mails to one address that any caller can cause.
+MAIL_ADDRESS_BURST: Final = 3
+MAIL_ADDRESS_INTERVAL: Final = HOUR
+# Mails a minute, unless a setting says otherwise. One in MAIL_UNKNOWN_SHARE of them may
+# go to an address that no account has confirmed.
+MAIL_RATE: Final = 60
+MAIL_RATE_MAX: Final = 60_000
+# Characters of the name that mails and pages show.
+SERVICE_NAME_MAX: Final = 64

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from watchword.errors import PasswordRejected
+from watchword.errors import PasswordFault, PasswordRejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,15 +50,20 @@ def check_new_password(password: str, *, names: Iterable[str] = ()) -> None:
     service's. Uses up to 0.4 s of CPU on chosen input: call it off the event loop.
     """
     if len(password) < LENGTH_MIN:
-        raise PasswordRejected(f"Use at least {LENGTH_MIN} characters.")
+        message = f"Use at least {LENGTH_MIN} characters."
+        raise PasswordRejected(message, fault=PasswordFault.SHORT, limit=LENGTH_MIN)
     if len(password) > LENGTH_MAX:
-        raise PasswordRejected(f"Use at most {LENGTH_MAX} characters.")
+        message = f"Use at most {LENGTH_MAX} characters."
+        raise PasswordRejected(message, fault=PasswordFault.LONG, limit=LENGTH_MAX)
     if encoded(password) is None:
-        raise PasswordRejected("This is not valid Unicode text.")
+        message = "This is not valid Unicode text."
+        raise PasswordRejected(message, fault=PasswordFault.NO_TEXT)
     if password.casefold() in {name.casefold() for name in names}:
-        raise PasswordRejected("The password must differ from the name.")
+        message = "The password must differ from the name."
+        raise PasswordRejected(message, fault=PasswordFault.IS_NAME)
     if _guesses_log10(password) < GUESSES_LOG10_MIN:
-        raise PasswordRejected("This password is too common or too predictable.")
+        message = "This password is too common or too predictable."
+        raise PasswordRejected(message, fault=PasswordFault.COMMON)
 
 
 def _guesses_log10(password: str) -> float:

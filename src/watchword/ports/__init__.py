@@ -1,9 +1,10 @@
 """What the engine asks of the world, in prose that a store MUST keep.
 
 Common to every verb: what it changes is durable before it returns; it happens whole or
-not at all; the audit event that comes with a change is written in the same step; a
-fault of the store raises StoreUnavailable, and then either nothing happened or the
-caller cannot know (the answer to a commit was lost), so every verb can be asked again.
+not at all; the events and messages that come with a change are written in the same
+step; a fault of the store raises StoreUnavailable, and then either nothing happened or
+the caller cannot know (the answer to a commit was lost), so every verb can be asked
+again.
 
 One file a port. `watchword.testing.store_contract` is these pages as a test suite.
 """
@@ -16,8 +17,11 @@ from watchword.ports.accounts import AccountStore
 from watchword.ports.audit import AuditLog
 from watchword.ports.backend import Backend
 from watchword.ports.clients import ClientStore
+from watchword.ports.confirmations import ConfirmationStore
 from watchword.ports.keys import KeyStore
 from watchword.ports.once import ReplayCache
+from watchword.ports.outbox import Outbox
+from watchword.ports.registrations import RegistrationStore
 from watchword.ports.sessions import SessionStore
 from watchword.ports.throttle import Throttle
 
@@ -31,9 +35,12 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
 
     sessions: SessionStore
     accounts: AccountStore
+    registrations: RegistrationStore
+    confirmations: ConfirmationStore
     clients: ClientStore
     keys: KeyStore
     throttle: Throttle
     once: ReplayCache
+    outbox: Outbox
     audit: AuditLog
     backend: Backend

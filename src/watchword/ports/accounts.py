@@ -1,20 +1,26 @@
-"""Accounts by id and by name."""
+"""Accounts by id, by name and by mail address."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
 
+from watchword.core import limits
 from watchword.core.session import as_text
-from watchword.ports.audit import Event
+from watchword.errors import EmailTaken, NameTaken
+from watchword.ports.audit import Trail
+from watchword.ports.confirmations import Confirmation
 
 
 class Account(msgspec.Struct, frozen=True):
     """A person or program that signs in with name and password.
 
     `id` is the subject of tokens. `name` is normalised and may change. `epoch` rises
-    with each change that must end the account's sessions.
+    with each change that must end the account's sessions. Mail goes to `email`, byte
+    for byte. `email_key` is its one spelling; it is None where the account has no
+    address, or has one that another account may still take.
     """
 
     id: bytes
@@ -25,18 +31,93 @@ class Account(msgspec.Struct, frozen=True):
     epoch: int = 0
     version: int = 0
     disabled: bool = False
+    email: str | None = None
+    email_key: str | None = None
+    email_confirmed_at: int | None = None
+    locale: str = "en"
 
     @property
     def subject(self) -> str:
         """The id as tokens have it: their `sub`."""
         return as_text(self.id)
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """What the account signs in by: its name and the key of its address."""
+        both = (self.name, self.email_key)
+        return frozenset(key for key in both if key is not None)
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """A name or address that an account let go, or can come back to.
+
+    It is held for that account until an instant (ms). An operator may give it to
+    another one, but not while a way back to it is open: then `is_way_back` is true.
+    """
+
+    key: str
+    account_id: bytes
+    until: int
+    is_way_back: bool = False
+
+
+def refuse_taken(account: Account, others: Sequence[Account]) -> None:
+    """Raises NameTaken, EmailTaken where one of the others has one of its keys, or id.
+
+    A name must not be an address of another account either: a user signs in by both.
+    """
+    _refuse(account, {key for other in others for key in other.keys})
+    if any(other.id == account.id for other in others):
+        raise NameTaken
+
+
+def refuse_held(account: Account, holds: Iterable[Hold], *, ignore_holds: bool) -> None:
+    """Raises NameTaken, EmailTaken where one of its keys is another account's still."""
+    others = (hold for hold in holds if hold.account_id != account.id)
+    held = {hold.key for hold in others if hold.is_way_back or not ignore_holds}
+    _refuse(account, held)
+
+
+def _refuse(account: Account, taken: set[str]) -> None:
+    if account.email_key in taken:
+        raise EmailTaken
+    if account.name in taken:
+        raise NameTaken
+
+
+def let_go(before: Account, after: Account | None, trail: Trail) -> list[Hold]:
+    """The holds on what the account has no longer, from the first event of `trail`."""
+    keys = before.keys - (after.keys if after is not None else frozenset())
+    return [
+        Hold(key, before.id, trail.events[0].at + limits.HELD_FOR)
+        for key in sorted(keys)
+    ]
+
 
 class AccountStore(Protocol):
-    """Accounts by id and by name."""
+    """Accounts by id, by name and by mail address.
 
-    async def add(self, account: Account, event: Event) -> None:
-        """Raises NameTaken where an account has that name, or that id."""
+    `spends` is the token hash of a registration or confirmation. It is deleted in the
+    same step, and everything that dies with it: of all callers that spend one, one
+    succeeds. Where it is gone, ConfirmationInvalid is raised and nothing is written.
+
+    `ignore_holds` says that an operator acts: what others let go is free to take.
+    """
+
+    async def add(
+        self,
+        account: Account,
+        trail: Trail,
+        *,
+        spends: bytes | None = None,
+        ignore_holds: bool = False,
+    ) -> None:
+        """Write a new account.
+
+        A registration that is spent takes all others of its address along. Raises
+        NameTaken where an account has that name, or that id; EmailTaken where one has
+        that address; either where it is held. Raises ConfirmationInvalid.
+        """
 
     async def by_name(self, name: str) -> Account | None:
         """The account of that normalised name."""
@@ -44,13 +125,29 @@ class AccountStore(Protocol):
     async def by_id(self, account_id: bytes) -> Account | None:
         """The account of that id."""
 
+    async def by_email(self, email_key: str) -> Account | None:
+        """The account of that address, by its one spelling."""
+
     async def list(self, *, after: str = "", limit: int) -> list[Account]:
         """Accounts in order of name, following `after`."""
 
     async def swap(
-        self, before: Account, after: Account | None, event: Event | None
+        self,
+        before: Account,
+        after: Account | None,
+        trail: Trail,
+        *,
+        spends: bytes | None = None,
+        grants: Sequence[Confirmation] = (),
+        ignore_holds: bool = False,
     ) -> bool:
         """Write `after` where the row still has `before.version`; None deletes the row.
 
-        Returns whether it was written.
+        A name or address that the account lets go is held for it, for HELD_FOR from the
+        first event of `trail`, which there MUST be then. `grants` are written as by
+        `ConfirmationStore.add`. With the row go its confirmations and the messages that
+        wait for it.
+
+        Returns whether it was written. Raises NameTaken, EmailTaken and
+        ConfirmationInvalid as `add` does.
         """

@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from watchword.core.session import Session
+from watchword.ports.outbox import Message
 
 
 class EventType(StrEnum):
@@ -29,6 +30,7 @@ class EventType(StrEnum):
     CLIENT_CREATED = "client_created"
     CLIENT_CHANGED = "client_updated"
     CLIENT_FAILED = "client_authn_fail"
+    MAIL_FAILED = "mail_failed"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +63,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
             address=address,
             detail=detail,
         )
+
+
+class Trail(msgspec.Struct, frozen=True):
+    """What a write records, and what it sends: rows of the same transaction."""
+
+    events: tuple[Event, ...] = ()
+    outbox: tuple[Message, ...] = ()
 
 
 class AuditLog(Protocol):

@@ -41,7 +41,7 @@ def token_in_cookie(request: Request) -> str | None:
     Raises CsrfRejected if another site may have caused the request. Raises
     InvalidRequest for two cookies of that name: another site has set one of them.
     """
-    found = _cookies(request)
+    found = cookies_named(request, _RAW_NAME)
     if not found:
         return None
     if len(found) > 1:
@@ -60,22 +60,26 @@ def token_to_replace(request: Request) -> str:
 
     To be called after `check_origin`: a foreign page must not end the old session.
     """
-    found = _cookies(request)
+    found = cookies_named(request, _RAW_NAME)
     return found[0] if len(found) == 1 else ""
 
 
-def _cookies(request: Request) -> list[str]:
+def cookies_named(request: Request, name: bytes) -> list[str]:
+    """The values of the cookies of that name: more than one if a site has set one."""
     return [
         value.decode("latin-1")
-        for name, line in request.scope["headers"]
-        if name == b"cookie"
+        for field, line in request.scope["headers"]
+        if field == b"cookie"
         for key, _, value in (pair.strip().partition(b"=") for pair in line.split(b";"))
-        if key == _RAW_NAME
+        if key == name
     ]
 
 
-def check_origin(request: Request) -> None:
+def check_origin(request: Request, *, ours_alone: bool = False) -> None:
     """Raises CsrfRejected for a page of another origin that is not on the list.
+
+    With `ours_alone` the list does not count: those origins may call the API, and none
+    of them may send the forms of our pages.
 
     A browser says which origin a request comes from, and no page can forge that. A
     client that sends neither header is no browser, so no foreign page can have caused
@@ -88,8 +92,10 @@ def check_origin(request: Request) -> None:
     if site is None and origin is None:
         return
     settings = engine_of(request).settings
-    ours = (_origin_of(settings.effective_issuer), *settings.cors_origins)
-    if origin is None or origin.decode("latin-1") not in ours:
+    allowed = {_origin_of(settings.effective_issuer)}
+    if not ours_alone:
+        allowed.update(settings.cors_origins)
+    if origin is None or origin.decode("latin-1") not in allowed:
         raise CsrfRejected
 
 

@@ -1,9 +1,9 @@
 """The one map from errors to the wire.
 
 Errors are answered by problem details (RFC 9457), with the challenges of
-`tokens/challenges.py`, or in the form of OAuth (RFC 6749 §5.2). An error without a row
-here is a 500 without details. Adding an error means one class and one
-row; a test fails until both are there.
+`tokens/challenges.py`, in the form of OAuth (RFC 6749 §5.2), or by a page for users. An
+error without a row here is a 500 without details. Adding an error means one class and
+one row; a test fails until both are there.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from http import HTTPStatus
 from typing import Final
 
 import msgspec
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Scope
 
 from watchword import errors
 from watchword.errors import TryAgain, WatchwordError
+from watchword.server.pages.errors import error_page
+from watchword.server.pages.frames import frame_of
+from watchword.server.pages.rendering import HEADERS, HTML, render
 from watchword.tokens import challenges
 from watchword.tokens.challenges import Problem
 
@@ -80,9 +83,12 @@ STATUS: Final[dict[type[WatchwordError], int]] = challenges.STATUS | {
     errors.UnsupportedTokenType: 400,
     errors.InvalidProof: 400,
     errors.NonceNeeded: 400,
+    errors.EmailInvalid: 400,
     errors.CsrfRejected: 403,
     errors.NotFound: 404,
     errors.NameTaken: 409,
+    errors.EmailTaken: 409,
+    errors.ConfirmationInvalid: 400,
     errors.PasswordRejected: 422,
     errors.InvalidCredentials: 401,
     errors.InvalidClient: 401,
@@ -99,6 +105,7 @@ STATUS: Final[dict[type[WatchwordError], int]] = challenges.STATUS | {
     errors.SettingsError: 500,
     errors.SchemaError: 500,
     errors.KeyRingError: 500,
+    errors.MailNotSent: 500,
     MethodNotAllowed: 405,
     UnsupportedMediaType: 415,
     LengthRequired: 411,
@@ -115,6 +122,8 @@ class ErrorFormat(Enum):
     """Problem details (RFC 9457)."""
     OAUTH = "application/json"
     """An `OAuthError` (RFC 6749 §5.2)."""
+    PAGE = HTML
+    """A page that says what happened, in the language of the user."""
 
 
 class OAuthError(msgspec.Struct, frozen=True):
@@ -180,12 +189,18 @@ def respond(error: Exception, scope: Scope | None = None) -> ErrorResponse:
         engine.health.log_fault(error)
     problem = problem_of(error)
     error_format = scope.get("error_format", ErrorFormat.PROBLEM)
-    is_oauth = error_format is ErrorFormat.OAUTH
-    status, body = _oauth(error, problem) if is_oauth else (problem.status, problem)
+    status, headers = problem.status, {}
+    if error_format is ErrorFormat.OAUTH:
+        status, fields = _oauth(error, problem)
+        body = msgspec.json.encode(fields)
+    elif error_format is ErrorFormat.PAGE:
+        body, headers = _page(error, problem, scope), HEADERS
+    else:
+        body = msgspec.json.encode(problem)
     response = ErrorResponse(
-        msgspec.json.encode(body),
+        body,
         status,
-        _headers(error, status, scope),
+        headers | _headers(error, status, scope),
         media_type=error_format.value,
     )
     response.code = problem.code
@@ -212,6 +227,13 @@ def _oauth(error: WatchwordError, problem: Problem) -> tuple[int, OAuthError]:
     # RFC 6749 §5.2 does not allow quotes and backslashes.
     text = text.replace('"', "'").replace("\\", "/")
     return status, OAuthError(code, text)
+
+
+def _page(error: WatchwordError, problem: Problem, scope: Scope) -> bytes:
+    engine = scope["state"]["watchword"]
+    wait = error.retry_after if isinstance(error, TryAgain) else 0
+    view = error_page(problem.code, problem.status, wait, engine.clock())
+    return render(view, frame_of(Request(scope), engine.settings)).encode()
 
 
 def _headers(error: WatchwordError, status: int, scope: Scope) -> dict[str, str]:

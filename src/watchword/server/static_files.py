@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from watchword.errors import NotFound
 from watchword.server.responses import etag_of
 
-HTML: Final = "text/html; charset=utf-8"
 SCRIPT: Final = "text/javascript; charset=utf-8"
 STYLE: Final = "text/css; charset=utf-8"
 TEXT: Final = "text/plain; charset=utf-8"
@@ -42,6 +42,17 @@ def static_file(
     if etag in (one.strip().removeprefix("W/") for one in requested):
         return Response(status_code=304, headers=headers)
     return _Pieces(body, headers=headers, media_type=media_type)
+
+
+def named_file(request: Request, files: Mapping[str, tuple[str, str]]) -> Response:
+    """The file that `files` has under the `name` in the request's path.
+
+    `files` says of each name the file in `static/` and its media type. Raises NotFound.
+    """
+    found = files.get(request.path_params["name"])
+    if found is None:
+        raise NotFound
+    return static_file(request, *found)
 
 
 class _Pieces(Response):

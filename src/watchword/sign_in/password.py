@@ -12,6 +12,7 @@ from watchword.clocks import Clock
 from watchword.core.session import Authenticated
 from watchword.passwords import PasswordHasher
 from watchword.ports.accounts import AccountStore
+from watchword.ports.audit import Trail
 from watchword.sign_in.attempts import Attempts
 
 
@@ -51,7 +52,7 @@ class AccountPasswords:
             assert account is not None  # noqa: S101 - there was a hash
         if rehash is not None:
             better = changed(account, password_hash=rehash)
-            await self._accounts.swap(account, better, None)
+            await self._accounts.swap(account, better, Trail())
         return Authenticated.by_password(
             account.id, account.roles, account.epoch, at=self._clock()
         )

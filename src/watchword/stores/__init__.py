@@ -73,8 +73,8 @@ async def open_stores(
     """The store behind `sqlite:///path/to/file.db` or `postgresql://host/name`.
 
     With `session_url`, sessions, feed, throttle and used keys are kept there, and
-    accounts, clients, signing keys and the audit log behind `url`. A revocation then
-    waits for `wait`: the numbers of fsyncs of the master and of replicas.
+    everything else behind `url`. A revocation then waits for `wait`: the numbers of
+    fsyncs of the master and of replicas.
 
     When this returns the schema exists and is current. Raises SettingsError for an
     unknown scheme, or one that needs a library that is not installed. Raises

@@ -5,11 +5,17 @@ A file has the function that answers, and its declaration as an `Operation`.
 session    the calls of the session layer
 oauth      what OAuth clients and resource servers call
 operation  health checks, documentation, files
+pages      what users see: so far the files of the pages
 """
 
 from typing import Final
 
-from watchword.server.endpoints import oauth, operation, session
+from watchword.server.endpoints import oauth, operation, pages, session
 
-ENDPOINTS: Final = (*session.ENDPOINTS, *oauth.ENDPOINTS, *operation.ENDPOINTS)
+ENDPOINTS: Final = (
+    *session.ENDPOINTS,
+    *oauth.ENDPOINTS,
+    *operation.ENDPOINTS,
+    *pages.ENDPOINTS,
+)
 """All endpoints of the server, in the order of the OpenAPI document."""

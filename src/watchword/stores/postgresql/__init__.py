@@ -22,8 +22,11 @@ from watchword.stores.postgresql.throttle import PostgresqlThrottle
 from watchword.stores.sql.accounts import SqlAccounts
 from watchword.stores.sql.audit import SqlAuditLog
 from watchword.stores.sql.clients import SqlClients
+from watchword.stores.sql.confirmations import SqlConfirmations
 from watchword.stores.sql.files import Migration
 from watchword.stores.sql.once import SqlReplayCache
+from watchword.stores.sql.outbox import SqlOutbox
+from watchword.stores.sql.registrations import SqlRegistrations
 
 # The share of the query timeout that the server may take for one statement. It ends a
 # little before the caller's time, so that a statement that waits for a lock is given up
@@ -49,10 +52,13 @@ async def open_stores(url: str, entropy: Entropy) -> Stores:
     return Stores(
         sessions=PostgresqlSessions(database),
         accounts=SqlAccounts(database),
+        registrations=SqlRegistrations(database),
+        confirmations=SqlConfirmations(database),
         clients=SqlClients(database),
         keys=PostgresqlKeys(database),
         throttle=PostgresqlThrottle(database),
         once=SqlReplayCache(database),
+        outbox=SqlOutbox(database),
         audit=SqlAuditLog(database, partial(event_rows, database)),
         backend=PostgresqlBackend(database),
     )

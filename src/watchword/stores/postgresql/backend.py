@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from watchword.core.limits import AUDIT_RETENTION, SWEEP_AFTER, SWEEP_LOOK
 from watchword.stores.postgresql.connections import Connections
+from watchword.stores.sql.stretches import OVER_AT_ONCE
 
 
 class PostgresqlBackend:
@@ -20,8 +21,7 @@ class PostgresqlBackend:
         count = await self._sweep_sessions(now, limit)
         for name, instant in (
             ("sweep_feed", now),
-            ("sweep_throttle", now),
-            ("sweep_used_once", now),
+            *((name, now) for name in OVER_AT_ONCE),
             ("sweep_audit", now - AUDIT_RETENTION),
         ):
             count += len(await self._database.query(name, instant, limit))

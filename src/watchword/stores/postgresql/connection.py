@@ -16,7 +16,7 @@ import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 from asyncpg.prepared_stmt import PreparedStatement
 
-from watchword.errors import SettingsError
+from watchword.errors import SettingsError, WatchwordError
 from watchword.reasons import reason_of
 from watchword.stores.sql.files import load_statements
 
@@ -80,7 +80,7 @@ class Connection:
         await self.raw.execute("BEGIN", timeout=self._checked())
         try:
             result = await work(self)
-        except asyncpg.PostgresError:
+        except (asyncpg.PostgresError, WatchwordError):
             await self.raw.execute("ROLLBACK", timeout=self._checked())
             raise
         await self.raw.execute("COMMIT", timeout=self._checked())

@@ -1,7 +1,7 @@
 """How every verb asks the server: within a time limit, and again where that is safe.
 
-This module has what every port needs: to run statements, and to write with an audit
-record.
+This module has what every port needs: to run statements, and several of them as one
+transaction.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import asyncpg
 
 from watchword.clocks import Entropy
 from watchword.core import limits
-from watchword.errors import ConfigurationError, StoreUnavailable
-from watchword.ports.audit import Event
+from watchword.errors import ConfigurationError, StoreUnavailable, WatchwordError
 from watchword.stores.postgresql.connection import FAULTS, Connection, Rows
 from watchword.stores.postgresql.pool import Pool
-from watchword.stores.sql.rows import Row, event_row
+from watchword.stores.sql.database import Plan
+from watchword.stores.sql.rows import Row
 
 Result = TypeVar("Result")
 
@@ -106,6 +106,9 @@ class Connections:
                 self._pool.discard(connection)
                 self._pool.close_idle()
                 raise StoreUnavailable from error
+            except WatchwordError:  # of a plan, and undone
+                self._pool.release(connection)
+                raise
             except BaseException:
                 self._pool.discard(connection)
                 raise
@@ -128,16 +131,26 @@ class Connections:
 
     read = query
 
-    async def write_one(self, name: str, values: Row, event: Event | None) -> bool:
-        """Whether the statement wrote its row. If it did, the event is recorded too."""
-        recorded = NO_EVENT if event is None else event_row(event)
-        return bool(await self.query(name, *values, *recorded))
-
     async def write_many(self, name: str, rows: Sequence[Row]) -> Rows:
         """Run the statement once with each of `rows`; all rows that it returns."""
         if not rows:
             return []
         return await self.run(lambda connection: connection.fetch_many(name, rows))
+
+    async def write_plan(self, plan: Callable[[], Plan[Result]]) -> Result:
+        """Run the statements of a plan as one transaction, and return its result.
+
+        Raises what the plan raises, with nothing written.
+        """
+
+        async def work(connection: Connection) -> Result:
+            try:
+                return await _carry_out(connection, plan())
+            except asyncpg.UniqueViolationError as error:
+                # Another transaction came first. Repeated, the plan finds its row.
+                raise asyncpg.SerializationError from error
+
+        return await self.transaction(work)
 
     async def close(self) -> None:
         """Let work that has begun end, but not for long, then close the pool."""
@@ -148,3 +161,14 @@ class Connections:
             self._pool.break_busy()
             await asyncio.gather(*self._working, return_exceptions=True)
             await self._pool.close()
+
+
+async def _carry_out(connection: Connection, plan: Plan[Result]) -> Result:
+    found: Rows | None = None
+    while True:
+        try:
+            name, rows = next(plan) if found is None else plan.send(found)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        found = await connection.fetch_many(name, rows) if rows else []

@@ -276,82 +276,229 @@ WITH swept AS (
 )
 SELECT sequence FROM swept;
 
+-- name: sweep_registrations
+DELETE FROM watchword.registrations WHERE id_hash = ANY (ARRAY(
+    SELECT id_hash FROM watchword.registrations
+    WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+))
+RETURNING 1;
+
+-- name: sweep_confirmations
+DELETE FROM watchword.confirmations WHERE token_hash = ANY (ARRAY(
+    SELECT token_hash FROM watchword.confirmations
+    WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+))
+RETURNING 1;
+
+-- name: sweep_held
+DELETE FROM watchword.held WHERE key = ANY (ARRAY(
+    SELECT key FROM watchword.held
+    WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+))
+RETURNING 1;
+
 -- name: add_account
-WITH added AS (
-    INSERT INTO watchword.accounts (
-        id, name, password_hash, roles, created_at, epoch, version, disabled
-    ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-    ON CONFLICT DO NOTHING
-    RETURNING id
-), told AS (
-    INSERT INTO watchword.audit (
-        type, at, account_id, session_id, client_id, address, detail
-    )
-    SELECT
-        $9::text, $10::bigint, $11::bytea, $12::bytea, $13::text, $14::text, $15::text
-    FROM added
-)
-SELECT id FROM added;
+INSERT INTO watchword.accounts (
+    id, name, password_hash, roles, created_at, epoch, version, disabled, email,
+    email_key, email_confirmed_at, locale
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
+
+-- name: accounts_like
+SELECT
+    id, name, password_hash, roles, created_at, epoch, version, disabled, email,
+    email_key, email_confirmed_at, locale
+FROM watchword.accounts
+WHERE id = $1 OR name IN ($2, $3) OR email_key IN ($2, $3);
 
 -- name: account_by_name
-SELECT id, name, password_hash, roles, created_at, epoch, version, disabled
+SELECT
+    id, name, password_hash, roles, created_at, epoch, version, disabled, email,
+    email_key, email_confirmed_at, locale
 FROM watchword.accounts WHERE name = $1;
 
 -- name: account_by_id
-SELECT id, name, password_hash, roles, created_at, epoch, version, disabled
+SELECT
+    id, name, password_hash, roles, created_at, epoch, version, disabled, email,
+    email_key, email_confirmed_at, locale
 FROM watchword.accounts WHERE id = $1;
 
+-- name: account_by_email
+SELECT
+    id, name, password_hash, roles, created_at, epoch, version, disabled, email,
+    email_key, email_confirmed_at, locale
+FROM watchword.accounts WHERE email_key = $1;
+
 -- name: list_accounts
-SELECT id, name, password_hash, roles, created_at, epoch, version, disabled
+SELECT
+    id, name, password_hash, roles, created_at, epoch, version, disabled, email,
+    email_key, email_confirmed_at, locale
 FROM watchword.accounts WHERE name > $1 ORDER BY name LIMIT $2;
 
 -- name: swap_account
-WITH swapped AS (
-    UPDATE watchword.accounts SET
-        name = $1, password_hash = $2, roles = $3, epoch = $4, version = $5,
-        disabled = $6
-    WHERE id = $7 AND version = $8
-    RETURNING id
-), told AS (
-    INSERT INTO watchword.audit (
-        type, at, account_id, session_id, client_id, address, detail
-    )
-    SELECT
-        $9::text, $10::bigint, $11::bytea, $12::bytea, $13::text, $14::text, $15::text
-    FROM swapped WHERE $9 IS NOT NULL
-)
-SELECT id FROM swapped;
+UPDATE watchword.accounts SET
+    name = $1, password_hash = $2, roles = $3, epoch = $4, version = $5,
+    disabled = $6, email = $7, email_key = $8, email_confirmed_at = $9,
+    locale = $10
+WHERE id = $11 AND version = $12
+RETURNING id;
 
 -- name: delete_account
-WITH deleted AS (
-    DELETE FROM watchword.accounts WHERE id = $1 AND version = $2 RETURNING id
-), told AS (
-    INSERT INTO watchword.audit (
-        type, at, account_id, session_id, client_id, address, detail
+DELETE FROM watchword.accounts WHERE id = $1 AND version = $2 RETURNING id;
+
+-- name: holds
+SELECT key, account_id, until, false FROM watchword.held WHERE key IN ($1, $2)
+UNION ALL
+SELECT email_key, account_id, until, true FROM watchword.confirmations
+WHERE purpose = 'revert' AND email_key IN ($1, $2);
+
+-- name: hold
+INSERT INTO watchword.held (key, account_id, until) VALUES ($1, $2, $3)
+ON CONFLICT (key) DO UPDATE SET
+    account_id = excluded.account_id, until = excluded.until;
+
+-- name: end_hold
+DELETE FROM watchword.held WHERE key = $1;
+
+-- name: lock_address
+-- Registrations for one address, one transaction after the other: each has to see those
+-- that it crowds out. Under REPEATABLE READ it sees what was there when it began to wait,
+-- so that one too many may stay until the next.
+SELECT pg_advisory_xact_lock(hashtextextended($1, 6083146175));
+
+-- name: put_registration
+INSERT INTO watchword.registrations (
+    id_hash, token_hash, email, email_key, username, password_hash, locale, network,
+    created_at, until
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT (email_key, network) DO UPDATE SET
+    id_hash = excluded.id_hash,
+    token_hash = excluded.token_hash,
+    email = excluded.email,
+    username = excluded.username,
+    password_hash = excluded.password_hash,
+    locale = excluded.locale,
+    created_at = excluded.created_at,
+    until = excluded.until;
+
+-- name: neighbours
+SELECT
+    id_hash, created_at,
+    (SELECT count(*) FROM watchword.registrations AS its WHERE its.network = one.network)
+FROM watchword.registrations AS one WHERE email_key = $1 AND network <> $2;
+
+-- name: drop_registration
+DELETE FROM watchword.registrations WHERE id_hash = $1;
+
+-- name: registration_by_id
+SELECT
+    id_hash, token_hash, email, email_key, username, password_hash, locale, network,
+    created_at, until
+FROM watchword.registrations WHERE id_hash = $1;
+
+-- name: registration_by_token
+SELECT
+    id_hash, token_hash, email, email_key, username, password_hash, locale, network,
+    created_at, until
+FROM watchword.registrations WHERE token_hash = $1;
+
+-- name: renew_registration
+UPDATE watchword.registrations SET token_hash = $1 WHERE id_hash = $2
+RETURNING id_hash;
+
+-- name: spend_registrations
+-- All of an address, in order of their keys: two callers that spend them at once meet at
+-- the first one.
+DELETE FROM watchword.registrations WHERE id_hash = ANY (ARRAY(
+    SELECT id_hash FROM watchword.registrations WHERE email_key = (
+        SELECT email_key FROM watchword.registrations WHERE token_hash = $1
     )
-    SELECT
-        $3::text, $4::bigint, $5::bytea, $6::bytea, $7::text, $8::text, $9::text
-    FROM deleted WHERE $3 IS NOT NULL
-)
-SELECT id FROM deleted;
+    ORDER BY id_hash FOR UPDATE
+))
+RETURNING token_hash;
+
+-- name: lock_account
+SELECT id FROM watchword.accounts WHERE id = $1 FOR UPDATE;
+
+-- name: add_confirmation
+INSERT INTO watchword.confirmations (
+    token_hash, account_id, purpose, email, email_key, created_at, until, roles
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (token_hash) DO NOTHING;
+
+-- name: confirmation_by_token
+SELECT
+    token_hash, account_id, purpose, email, email_key, created_at, until, roles
+FROM watchword.confirmations WHERE token_hash = $1;
+
+-- name: confirmations_of_account
+SELECT
+    token_hash, account_id, purpose, email, email_key, created_at, until, roles
+FROM watchword.confirmations WHERE account_id = $1 ORDER BY created_at, token_hash;
+
+-- name: spend_confirmation
+DELETE FROM watchword.confirmations
+WHERE token_hash = $1 AND (account_id = $2 OR account_id IS NULL)
+RETURNING
+    token_hash, account_id, purpose, email, email_key, created_at, until, roles;
+
+-- name: drop_confirmation
+DELETE FROM watchword.confirmations WHERE token_hash = $1;
+
+-- name: drop_confirmations_of_account
+DELETE FROM watchword.confirmations WHERE account_id = $1;
+
+-- name: add_message
+INSERT INTO watchword.outbox (
+    id, kind, sealed, not_before, account_id, lane, network
+) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: waiting_messages
+-- There is no max() of bytea.
+SELECT network, count(*), (array_agg(id ORDER BY id DESC))[1]
+FROM watchword.outbox WHERE lane = $1 GROUP BY network;
+
+-- name: due_messages
+SELECT id, network FROM watchword.outbox
+WHERE kind = $1 AND lane = $2 AND not_before <= $3 AND leased_until <= $3
+ORDER BY id LIMIT $4;
+
+-- name: lease_message
+UPDATE watchword.outbox SET leased_until = $1
+WHERE id = $2 AND leased_until <= $3 AND not_before <= $3
+RETURNING
+    id, kind, sealed, not_before, account_id, lane, network, attempts;
+
+-- name: postpone_message
+UPDATE watchword.outbox SET not_before = $1, attempts = $2, leased_until = 0
+WHERE id = $3;
+
+-- name: drop_message
+DELETE FROM watchword.outbox WHERE id = $1;
+
+-- name: drop_messages_of_account
+DELETE FROM watchword.outbox WHERE account_id = $1;
+
+-- name: load_message
+SELECT
+    id, kind, sealed, not_before, account_id, lane, network, attempts
+FROM watchword.outbox WHERE id = $1;
+
+-- name: list_messages
+SELECT
+    id, kind, sealed, not_before, account_id, lane, network, attempts
+FROM watchword.outbox WHERE id > $1 ORDER BY id LIMIT $2;
+
+-- name: count_messages
+SELECT count(*) FROM watchword.outbox WHERE lane = $1;
 
 -- name: add_client
-WITH added AS (
-    INSERT INTO watchword.clients (
-        id, secret_hash, created_at, scope, audience, access_ttl, grants, rights, dpop,
-        checks_dpop, grace, disabled, version
-    ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-    ON CONFLICT (id) DO NOTHING
-    RETURNING id
-), told AS (
-    INSERT INTO watchword.audit (
-        type, at, account_id, session_id, client_id, address, detail
-    )
-    SELECT
-        $14::text, $15::bigint, $16::bytea, $17::bytea, $18::text, $19::text, $20::text
-    FROM added
-)
-SELECT id FROM added;
+INSERT INTO watchword.clients (
+    id, secret_hash, created_at, scope, audience, access_ttl, grants, rights, dpop,
+    checks_dpop, grace, disabled, version
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+ON CONFLICT (id) DO NOTHING
+RETURNING id;
 
 -- name: load_client
 SELECT
@@ -366,22 +513,11 @@ SELECT
 FROM watchword.clients WHERE id > $1 ORDER BY id LIMIT $2;
 
 -- name: swap_client
-WITH swapped AS (
-    UPDATE watchword.clients SET
-        secret_hash = $1, scope = $2, audience = $3, access_ttl = $4, grants = $5,
-        rights = $6, dpop = $7, checks_dpop = $8, grace = $9, disabled = $10,
-        version = $11
-    WHERE id = $12 AND version = $13
-    RETURNING id
-), told AS (
-    INSERT INTO watchword.audit (
-        type, at, account_id, session_id, client_id, address, detail
-    )
-    SELECT
-        $14::text, $15::bigint, $16::bytea, $17::bytea, $18::text, $19::text, $20::text
-    FROM swapped
-)
-SELECT id FROM swapped;
+UPDATE watchword.clients SET
+    secret_hash = $1, scope = $2, audience = $3, access_ttl = $4, grants = $5,
+    rights = $6, dpop = $7, checks_dpop = $8, grace = $9, disabled = $10, version = $11
+WHERE id = $12 AND version = $13
+RETURNING id;
 
 -- name: use_once
 INSERT INTO watchword.used_once (key, until) VALUES ($1, $2)

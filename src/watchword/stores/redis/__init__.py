@@ -1,9 +1,9 @@
 """Sessions in Redis or Valkey, single or Cluster. Other records stay in another store.
 
 Sessions, the feed, the throttle and used keys are here. The store `records` keeps
-accounts, clients, signing keys and the audit log. Events are written here together with
-their sessions and then adopted by `records`. No key has a time to live in Redis: the
-sweep deletes what has expired, by the clock of its caller.
+everything else. Events are written here together with their sessions and then adopted
+by `records`. No key has a time to live in Redis: the sweep deletes what has expired, by
+the clock of its caller.
 """
 
 from __future__ import annotations

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from watchword.errors import NameTaken
-from watchword.ports.accounts import Account
-from watchword.ports.audit import Event
-from watchword.stores.sql.database import Database
+from collections.abc import Sequence
+
+from watchword.ports.accounts import (
+    Account,
+    Hold,
+    let_go,
+    refuse_held,
+    refuse_taken,
+)
+from watchword.ports.audit import Trail
+from watchword.ports.confirmations import Confirmation
+from watchword.stores.sql.confirmations import grant, spend
+from watchword.stores.sql.database import Database, Plan
+from watchword.stores.sql.outbox import leave
 from watchword.stores.sql.rows import account_of, account_swap_row, as_row
 
 
@@ -15,9 +25,25 @@ class SqlAccounts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, account: Account, event: Event) -> None:
-        if not await self._database.write_one("add_account", as_row(account), event):
-            raise NameTaken
+    async def add(
+        self,
+        account: Account,
+        trail: Trail,
+        *,
+        spends: bytes | None = None,
+        ignore_holds: bool = False,
+    ) -> None:
+        def plan() -> Plan[None]:
+            if spends is not None:
+                registered = yield "spend_registrations", [(spends,)]
+                if spends not in {row[0] for row in registered}:
+                    yield from spend(spends, account.id)
+            yield from _look_taken(account)
+            yield "add_account", [as_row(account)]
+            yield from _take(account, ignore_holds=ignore_holds)
+            yield from leave(trail)
+
+        await self._database.write_plan(plan)
 
     async def by_name(self, name: str) -> Account | None:
         rows = await self._database.read("account_by_name", name)
@@ -27,15 +53,73 @@ class SqlAccounts:
         rows = await self._database.read("account_by_id", account_id)
         return account_of(rows[0]) if rows else None
 
+    async def by_email(self, email_key: str) -> Account | None:
+        rows = await self._database.read("account_by_email", email_key)
+        return account_of(rows[0]) if rows else None
+
     async def list(self, *, after: str = "", limit: int) -> list[Account]:
         rows = await self._database.query("list_accounts", after, limit)
         return [account_of(row) for row in rows]
 
     async def swap(
-        self, before: Account, after: Account | None, event: Event | None
+        self,
+        before: Account,
+        after: Account | None,
+        trail: Trail,
+        *,
+        spends: bytes | None = None,
+        grants: Sequence[Confirmation] = (),
+        ignore_holds: bool = False,
     ) -> bool:
-        if after is None:
-            gone = (before.id, before.version)
-            return await self._database.write_one("delete_account", gone, event)
-        values = account_swap_row(before, after)
-        return await self._database.write_one("swap_account", values, event)
+        takes = after if after is not None and after.keys != before.keys else None
+
+        def plan() -> Plan[bool]:
+            if takes is not None:
+                yield from _look_taken(takes, its_own=True)
+            # First of all writes: nothing is to be undone where it misses.
+            if not (yield _swap(before, after)):
+                return False
+            if spends is not None:
+                yield from spend(spends, before.id)
+            if takes is not None:
+                yield from _take(takes, ignore_holds=ignore_holds)
+            if after is None:
+                yield "drop_confirmations_of_account", [(before.id,)]
+                yield "drop_messages_of_account", [(before.id,)]
+            holds = let_go(before, after, trail)
+            yield "hold", [(one.key, one.account_id, one.until) for one in holds]
+            for granted in grants:
+                yield from grant(granted)
+            yield from leave(trail)
+            return True
+
+        return await self._database.write_plan(plan)
+
+
+def _swap(
+    before: Account, after: Account | None
+) -> tuple[str, Sequence[tuple[object, ...]]]:
+    if after is None:
+        return "delete_account", [(before.id, before.version)]
+    return "swap_account", [account_swap_row(before, after)]
+
+
+def _look_taken(account: Account, *, its_own: bool = False) -> Plan[None]:
+    """Raises NameTaken, EmailTaken. With `its_own`, its row is there already."""
+    rows = yield "accounts_like", [(account.id, account.name, account.email_key)]
+    others = map(account_of, rows)
+    refuse_taken(
+        account, [one for one in others if not its_own or one.id != account.id]
+    )
+
+
+def _take(account: Account, *, ignore_holds: bool) -> Plan[None]:
+    """Raises NameTaken, EmailTaken for a key that is held; no longer holds the others.
+
+    Only after the account was written: that write waits for another transaction which
+    lets the same key go, and whose hold is visible then.
+    """
+    rows = yield "holds", [(account.name, account.email_key)]
+    holds = [Hold(row[0], row[1], row[2], row[3] == 1) for row in rows]
+    refuse_held(account, holds, ignore_holds=ignore_holds)
+    yield "end_hold", [(key,) for key in sorted(account.keys)]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from watchword.errors import NameTaken
-from watchword.ports.audit import Event
+from watchword.ports.audit import Event, Trail
 from watchword.ports.clients import Client
-from watchword.stores.sql.database import Database
-from watchword.stores.sql.rows import as_row, client_of, client_swap_row
+from watchword.stores.sql.database import Database, Plan
+from watchword.stores.sql.outbox import leave
+from watchword.stores.sql.rows import Row, as_row, client_of, client_swap_row
 
 
 class SqlClients:
@@ -16,7 +17,7 @@ class SqlClients:
         self._database = database
 
     async def add(self, client: Client, event: Event) -> None:
-        if not await self._database.write_one("add_client", as_row(client), event):
+        if not await self._written("add_client", as_row(client), event):
             raise NameTaken
 
     async def load(self, client_id: str) -> Client | None:
@@ -28,5 +29,13 @@ class SqlClients:
         return [client_of(row) for row in rows]
 
     async def swap(self, before: Client, after: Client, event: Event) -> bool:
-        values = client_swap_row(before, after)
-        return await self._database.write_one("swap_client", values, event)
+        return await self._written("swap_client", client_swap_row(before, after), event)
+
+    async def _written(self, name: str, values: Row, event: Event) -> bool:
+        def plan() -> Plan[bool]:
+            written = yield name, [values]
+            if written:
+                yield from leave(Trail((event,)))
+            return bool(written)
+
+        return await self._database.write_plan(plan)

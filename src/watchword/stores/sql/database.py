@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
 
-from watchword.ports.audit import Event
 from watchword.stores.sql.rows import Row
+
+Result = TypeVar("Result")
+Plan: TypeAlias = Generator[tuple[str, Sequence[Row]], Sequence[Any], Result]
+"""Statements of one transaction, whatever the database.
+
+A plan yields the name of a statement and the rows to run it with, once each. It is sent
+all rows that these return.
+"""
 
 
 class Database(Protocol):
@@ -18,8 +25,12 @@ class Database(Protocol):
     async def query(self, name: str, *values: Any) -> Sequence[Any]:  # noqa: ANN401
         """The rows of a statement that may take longer."""
 
-    async def write_one(self, name: str, values: Row, event: Event | None) -> bool:
-        """Whether the statement wrote its row. If it did, the event is recorded too."""
-
     async def write_many(self, name: str, rows: Sequence[Row]) -> Sequence[Any]:
         """Run the statement once with each of `rows`; all rows that it returns."""
+
+    async def write_plan(self, plan: Callable[[], Plan[Result]]) -> Result:
+        """Run the statements of a plan as one transaction, and return its result.
+
+        Where the plan raises a WatchwordError, nothing is written. `plan` is called
+        anew where the transaction is repeated, so it MUST have no effect of its own.
+        """

@@ -12,7 +12,9 @@ from watchword.core.session import Session
 from watchword.ports.accounts import Account
 from watchword.ports.audit import Event, EventType
 from watchword.ports.clients import Client
+from watchword.ports.confirmations import Confirmation, Purpose
 from watchword.ports.keys import KeyState, SealedKey
+from watchword.ports.registrations import Registration
 from watchword.ports.sessions import Change
 
 Row = tuple[Any, ...]
@@ -74,7 +76,8 @@ def swap_row(change: Change) -> Row:
 
 def account_of(row: Iterable[Any]) -> Account:
     """The account in a row of all columns."""
-    account_id, name, password_hash, roles, created_at, epoch, version, disabled = row
+    account_id, name, password_hash, roles, created_at, epoch, version, *rest = row
+    disabled, *address = rest
     return Account(
         account_id,
         name,
@@ -83,7 +86,8 @@ def account_of(row: Iterable[Any]) -> Account:
         created_at,
         epoch,
         version,
-        disabled=disabled == 1,
+        disabled == 1,
+        *address,
     )
 
 
@@ -92,7 +96,28 @@ def account_swap_row(before: Account, after: Account) -> Row:
     return (
         *(after.name, after.password_hash, " ".join(after.roles)),
         *(after.epoch, after.version, after.disabled),
+        *(after.email, after.email_key, after.email_confirmed_at, after.locale),
         *(before.id, before.version),
+    )
+
+
+def registration_of(row: Iterable[Any]) -> Registration:
+    """The registration in a row of all columns."""
+    return Registration(**dict(zip(Registration.__struct_fields__, row, strict=True)))
+
+
+def confirmation_of(row: Iterable[Any]) -> Confirmation:
+    """The confirmation in a row of all columns."""
+    token_hash, account_id, purpose, email, email_key, created_at, until, roles = row
+    return Confirmation(
+        token_hash=token_hash,
+        account_id=account_id,
+        purpose=Purpose(purpose),
+        email=email,
+        email_key=email_key,
+        created_at=created_at,
+        until=until,
+        roles=words(roles),
     )
 
 

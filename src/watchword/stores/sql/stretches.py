@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -27,6 +27,15 @@ Ending: TypeAlias = Callable[
     [EndReason, Event, Sequence[bytes]], Awaitable[Sequence[Ended]]
 ]
 """Ends the live ones of these sessions, and returns their feed entries."""
+
+OVER_AT_ONCE: Final = (
+    "sweep_throttle",
+    "sweep_used_once",
+    "sweep_registrations",
+    "sweep_confirmations",
+    "sweep_held",
+)
+"""The statements that sweep rows which are over at an instant of their own."""
 
 
 async def found(

@@ -19,8 +19,11 @@ from watchword.reasons import reason_of
 from watchword.stores.sql.accounts import SqlAccounts
 from watchword.stores.sql.audit import SqlAuditLog
 from watchword.stores.sql.clients import SqlClients
+from watchword.stores.sql.confirmations import SqlConfirmations
 from watchword.stores.sql.files import Migration, path_of
 from watchword.stores.sql.once import SqlReplayCache
+from watchword.stores.sql.outbox import SqlOutbox
+from watchword.stores.sql.registrations import SqlRegistrations
 from watchword.stores.sqlite import migrations
 from watchword.stores.sqlite.backend import SqliteBackend
 from watchword.stores.sqlite.connection import connect
@@ -37,10 +40,13 @@ async def open_stores(url: str, entropy: Entropy) -> Stores:
     return Stores(
         sessions=SqliteSessions(file),
         accounts=SqlAccounts(file),
+        registrations=SqlRegistrations(file),
+        confirmations=SqlConfirmations(file),
         clients=SqlClients(file),
         keys=SqliteKeys(file),
         throttle=SqliteThrottle(file),
         once=SqlReplayCache(file),
+        outbox=SqlOutbox(file),
         audit=SqlAuditLog(file, partial(file.query, "read_events")),
         backend=SqliteBackend(file),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import apsw
 
 from watchword.core.limits import AUDIT_RETENTION, SWEEP_AFTER, SWEEP_LOOK
-from watchword.stores.sql.stretches import found
+from watchword.stores.sql.stretches import OVER_AT_ONCE, found
 from watchword.stores.sqlite.connections import Connections
 
 
@@ -34,8 +34,8 @@ class SqliteBackend:
             start = connection.total_changes()
             connection.executemany(sql["sweep_session"], over)
             connection.execute(sql["sweep_feed"], (now, limit, SWEEP_LOOK))
-            connection.execute(sql["sweep_throttle"], (now, limit))
-            connection.execute(sql["sweep_used_once"], (now, limit))
+            for name in OVER_AT_ONCE:
+                connection.execute(sql[name], (now, limit))
             connection.execute(sql["sweep_audit"], (now - AUDIT_RETENTION, limit))
             return connection.total_changes() - start
 

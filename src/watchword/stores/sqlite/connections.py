@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import apsw
 
-from watchword.errors import StoreUnavailable
+from watchword.errors import StoreUnavailable, WatchwordError
 from watchword.ports.audit import Event
 from watchword.reasons import reason_of
+from watchword.stores.sql.database import Plan
 from watchword.stores.sql.files import load_statements
 from watchword.stores.sql.rows import Row, event_row
 from watchword.stores.sqlite.connection import connect
 from watchword.stores.sqlite.migrations import migrate
 from watchword.stores.sqlite.writer import Writer
+
+Result = TypeVar("Result")
 
 
 class Connections:
@@ -71,17 +74,6 @@ class Connections:
         except (apsw.Error, RuntimeError) as error:  # RuntimeError: closed
             raise StoreUnavailable from error
 
-    async def write_one(self, name: str, values: Row, event: Event | None) -> bool:
-        """Whether the statement wrote its row. If it did, the event is recorded too."""
-
-        def job(connection: apsw.Connection) -> bool:
-            written = bool(list(connection.execute(self.sql[name], values)))
-            if written and event is not None:
-                self.record(connection, [event])
-            return written
-
-        return await self.writer.do(job)
-
     async def write_many(self, name: str, rows: Sequence[Row]) -> list[Row]:
         """Run the statement once with each of `rows`; all rows that it returns."""
         if not rows:
@@ -89,6 +81,35 @@ class Connections:
         return await self.writer.do(
             lambda connection: list(connection.executemany(self.sql[name], rows))
         )
+
+    async def write_plan(self, plan: Callable[[], Plan[Result]]) -> Result:
+        """Run the statements of a plan as one transaction, and return its result.
+
+        Raises what the plan raises, with nothing written.
+        """
+
+        def job(connection: apsw.Connection) -> Result | WatchwordError:
+            try:
+                with connection:  # a savepoint: other jobs of the batch stand
+                    result = self._carry_out(connection, plan())
+            except WatchwordError as refused:
+                return refused
+            return result
+
+        outcome = await self.writer.do(job)
+        if isinstance(outcome, WatchwordError):
+            raise outcome
+        return outcome
+
+    def _carry_out(self, connection: apsw.Connection, plan: Plan[Result]) -> Result:
+        found: list[Row] | None = None
+        while True:
+            try:
+                name, rows = next(plan) if found is None else plan.send(found)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            found = list(connection.executemany(self.sql[name], rows))
 
     def record(self, connection: apsw.Connection, events: Sequence[Event]) -> None:
         """Write these events, in a job of the writer."""

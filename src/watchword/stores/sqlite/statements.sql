@@ -159,33 +159,197 @@ DELETE FROM audit WHERE sequence IN (
     WHERE at < ?1
 );
 
+-- name: sweep_registrations
+DELETE FROM registrations WHERE id_hash IN (
+    SELECT id_hash FROM registrations WHERE until <= ? LIMIT ?
+);
+
+-- name: sweep_confirmations
+DELETE FROM confirmations WHERE token_hash IN (
+    SELECT token_hash FROM confirmations WHERE until <= ? LIMIT ?
+);
+
+-- name: sweep_held
+DELETE FROM held WHERE key IN (
+    SELECT key FROM held WHERE until <= ? LIMIT ?
+);
+
 -- name: add_account
 INSERT INTO accounts (
-    id, name, password_hash, roles, created_at, epoch, version, disabled
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT DO NOTHING
-RETURNING id;
+    id, name, password_hash, roles, created_at, epoch, version, disabled, email,
+    email_key, email_confirmed_at, locale
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: accounts_like
+SELECT
+    id, name, password_hash, roles, created_at, epoch, version, disabled, email,
+    email_key, email_confirmed_at, locale
+FROM accounts
+WHERE id = ?1 OR name IN (?2, ?3) OR email_key IN (?2, ?3);
 
 -- name: account_by_name
-SELECT id, name, password_hash, roles, created_at, epoch, version, disabled
-FROM accounts WHERE name = ?;
+SELECT
+    id, name, password_hash, roles, created_at, epoch, version, disabled, email,
+    email_key, email_confirmed_at, locale
+FROM accounts WHERE name = ?1;
 
 -- name: account_by_id
-SELECT id, name, password_hash, roles, created_at, epoch, version, disabled
-FROM accounts WHERE id = ?;
+SELECT
+    id, name, password_hash, roles, created_at, epoch, version, disabled, email,
+    email_key, email_confirmed_at, locale
+FROM accounts WHERE id = ?1;
+
+-- name: account_by_email
+SELECT
+    id, name, password_hash, roles, created_at, epoch, version, disabled, email,
+    email_key, email_confirmed_at, locale
+FROM accounts WHERE email_key = ?1;
 
 -- name: list_accounts
-SELECT id, name, password_hash, roles, created_at, epoch, version, disabled
-FROM accounts WHERE name > ? ORDER BY name LIMIT ?;
+SELECT
+    id, name, password_hash, roles, created_at, epoch, version, disabled, email,
+    email_key, email_confirmed_at, locale
+FROM accounts WHERE name > ?1 ORDER BY name LIMIT ?2;
 
 -- name: swap_account
 UPDATE accounts SET
-    name = ?, password_hash = ?, roles = ?, epoch = ?, version = ?, disabled = ?
-WHERE id = ? AND version = ?
+    name = ?1, password_hash = ?2, roles = ?3, epoch = ?4, version = ?5,
+    disabled = ?6, email = ?7, email_key = ?8, email_confirmed_at = ?9,
+    locale = ?10
+WHERE id = ?11 AND version = ?12
 RETURNING id;
 
 -- name: delete_account
-DELETE FROM accounts WHERE id = ? AND version = ? RETURNING id;
+DELETE FROM accounts WHERE id = ?1 AND version = ?2 RETURNING id;
+
+-- name: holds
+SELECT key, account_id, until, 0 FROM held WHERE key IN (?1, ?2)
+UNION ALL
+SELECT email_key, account_id, until, 1 FROM confirmations
+WHERE purpose = 'revert' AND email_key IN (?1, ?2);
+
+-- name: hold
+INSERT INTO held (key, account_id, until) VALUES (?, ?, ?)
+ON CONFLICT (key) DO UPDATE SET
+    account_id = excluded.account_id, until = excluded.until;
+
+-- name: end_hold
+DELETE FROM held WHERE key = ?1;
+
+-- name: lock_address
+-- There is one writer at a time: nothing has to be locked.
+SELECT ?1 LIMIT 0;
+
+-- name: put_registration
+INSERT OR REPLACE INTO registrations (
+    id_hash, token_hash, email, email_key, username, password_hash, locale, network,
+    created_at, until
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: neighbours
+SELECT
+    id_hash, created_at,
+    (SELECT count(*) FROM registrations AS its WHERE its.network = one.network)
+FROM registrations AS one WHERE email_key = ?1 AND network <> ?2;
+
+-- name: drop_registration
+DELETE FROM registrations WHERE id_hash = ?1;
+
+-- name: registration_by_id
+SELECT
+    id_hash, token_hash, email, email_key, username, password_hash, locale, network,
+    created_at, until
+FROM registrations WHERE id_hash = ?1;
+
+-- name: registration_by_token
+SELECT
+    id_hash, token_hash, email, email_key, username, password_hash, locale, network,
+    created_at, until
+FROM registrations WHERE token_hash = ?1;
+
+-- name: renew_registration
+UPDATE registrations SET token_hash = ?1 WHERE id_hash = ?2
+RETURNING id_hash;
+
+-- name: spend_registrations
+DELETE FROM registrations WHERE email_key = (
+    SELECT email_key FROM registrations WHERE token_hash = ?
+)
+RETURNING token_hash;
+
+-- name: lock_account
+SELECT id FROM accounts WHERE id = ?;
+
+-- name: add_confirmation
+INSERT INTO confirmations (
+    token_hash, account_id, purpose, email, email_key, created_at, until, roles
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (token_hash) DO NOTHING;
+
+-- name: confirmation_by_token
+SELECT
+    token_hash, account_id, purpose, email, email_key, created_at, until, roles
+FROM confirmations WHERE token_hash = ?1;
+
+-- name: confirmations_of_account
+SELECT
+    token_hash, account_id, purpose, email, email_key, created_at, until, roles
+FROM confirmations WHERE account_id = ?1 ORDER BY created_at, token_hash;
+
+-- name: spend_confirmation
+DELETE FROM confirmations
+WHERE token_hash = ?1 AND (account_id = ?2 OR account_id IS NULL)
+RETURNING
+    token_hash, account_id, purpose, email, email_key, created_at, until, roles;
+
+-- name: drop_confirmation
+DELETE FROM confirmations WHERE token_hash = ?1;
+
+-- name: drop_confirmations_of_account
+DELETE FROM confirmations WHERE account_id = ?1;
+
+-- name: add_message
+INSERT INTO outbox (
+    id, kind, sealed, not_before, account_id, lane, network
+) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: waiting_messages
+SELECT network, count(*), max(id) FROM outbox WHERE lane = ?1 GROUP BY network;
+
+-- name: due_messages
+SELECT id, network FROM outbox
+WHERE kind = ?1 AND lane = ?2 AND not_before <= ?3 AND leased_until <= ?3
+ORDER BY id LIMIT ?4;
+
+-- name: lease_message
+UPDATE outbox SET leased_until = ?1
+WHERE id = ?2 AND leased_until <= ?3 AND not_before <= ?3
+RETURNING
+    id, kind, sealed, not_before, account_id, lane, network, attempts;
+
+-- name: postpone_message
+UPDATE outbox SET not_before = ?1, attempts = ?2, leased_until = 0
+WHERE id = ?3;
+
+-- name: drop_message
+DELETE FROM outbox WHERE id = ?1;
+
+-- name: drop_messages_of_account
+DELETE FROM outbox WHERE account_id = ?1;
+
+-- name: load_message
+SELECT
+    id, kind, sealed, not_before, account_id, lane, network, attempts
+FROM outbox WHERE id = ?1;
+
+-- name: list_messages
+SELECT
+    id, kind, sealed, not_before, account_id, lane, network, attempts
+FROM outbox WHERE id > ?1 ORDER BY id LIMIT ?2;
+
+-- name: count_messages
+SELECT count(*) FROM outbox WHERE lane = ?1;
 
 -- name: add_client
 INSERT INTO clients (

@@ -25,29 +25,45 @@ with needs("watchword[store-contract]"):
     import pytest
 
 _GROUPS = (
-    *("differential", "durability", "ends", "examples", "feed", "lists", "parallel"),
-    *("records", "record_rules", "reference", "sessions", "upkeep"),
+    *("account_rules", "addresses", "differential", "durability", "ends", "examples"),
+    *("feed", "lists", "parallel", "races", "records", "record_rules", "reference"),
+    *("self_service", "sessions", "upkeep", "waiting"),
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
 
 # Imported only here, after pytest was told to rewrite the assertions of these modules:
 # it cannot do that for a module that has been imported already.
 with needs("watchword[store-contract]"):
+    from watchword.testing.store_contract.addresses import Addresses
     from watchword.testing.store_contract.backend import Backend
     from watchword.testing.store_contract.durability import DurabilityContract
     from watchword.testing.store_contract.ends import Ends
     from watchword.testing.store_contract.feed import FeedOfTheEnded
     from watchword.testing.store_contract.lists import Lists
     from watchword.testing.store_contract.parallel import Parallel
+    from watchword.testing.store_contract.races import Races
     from watchword.testing.store_contract.records import Records
     from watchword.testing.store_contract.reference import Reference
+    from watchword.testing.store_contract.self_service import SelfService
     from watchword.testing.store_contract.sessions import Sessions
     from watchword.testing.store_contract.upkeep import Upkeep
+    from watchword.testing.store_contract.waiting import OutboxOfMessages
 
 __all__ = ["Backend", "DurabilityContract", "StoreContract"]
 
 
 class StoreContract(
-    Sessions, Lists, Ends, Upkeep, Records, FeedOfTheEnded, Parallel, Reference
+    Sessions,
+    Lists,
+    Ends,
+    Upkeep,
+    Records,
+    Addresses,
+    SelfService,
+    OutboxOfMessages,
+    FeedOfTheEnded,
+    Parallel,
+    Races,
+    Reference,
 ):
     """The tests for every store. Subclass it as `Test…`, parametrised by `backend`."""

@@ -22,15 +22,20 @@ from watchword.core.actor import EndReason
 from watchword.core.limits import FEED_PAGE
 from watchword.core.session import Session
 from watchword.ports import Stores
-from watchword.ports.audit import EventType
+from watchword.ports.audit import EventType, Trail
+from watchword.ports.outbox import LeasedMessage, Message
 from watchword.ports.sessions import ById, Change
 from watchword.testing.fakes import START
 from watchword.testing.store_contract.backend import OnAStore, Place
 from watchword.testing.store_contract.examples import (
     a_client,
+    a_confirmation,
     a_cost,
     a_key,
+    a_message,
+    a_registration,
     a_session,
+    a_trail,
     an_account,
     an_event,
     fed,
@@ -58,11 +63,15 @@ class _Work(msgspec.Struct):
 
 
 class _Acknowledged(msgspec.Struct):
-    """One line of the child: this version of the session is on the disk."""
+    """One line of the child: this version of the session is on the disk.
+
+    So is the message that was written with its account.
+    """
 
     session_id: bytes
     version: int
     ended: bool
+    message_id: bytes
 
 
 class DurabilityContract(OnAStore):
@@ -76,10 +85,15 @@ class DurabilityContract(OnAStore):
         await stores.sessions.end(ById(dead.id), EndReason.LOGOUT, an_event(), 1)
         cursor = (await stores.sessions.ended(None, START, FEED_PAGE)).cursor
         account, key = an_account(), a_key()
-        await stores.accounts.add(account, an_event(EventType.ACCOUNT_CREATED))
+        await stores.accounts.add(account, a_trail(EventType.ACCOUNT_CREATED))
         client = a_client()
         await stores.clients.add(client, an_event(EventType.CLIENT_CREATED))
         assert await stores.once.use_once([(b"key", START)]) == [True]
+        registration, confirmation = a_registration(), a_confirmation()
+        message = a_message()
+        await stores.registrations.add(registration, Trail((), (message,)))
+        await stores.confirmations.add(confirmation, Trail())
+        await stores.outbox.postpone(message.id, START, 3)
         await stores.keys.swap(0, [key], an_event(EventType.KEY_CHANGED))
         await stores.throttle.take([a_cost(burst=1)], START)
         events = await stores.audit.read(0, 100)
@@ -90,6 +104,11 @@ class DurabilityContract(OnAStore):
             rows = await stores.sessions.load([row.id, dead.id])
             assert rows == [row, dead.ended(EndReason.LOGOUT, START)]
             assert await stores.accounts.by_name(account.name) == account
+            token = registration.token_hash
+            assert await stores.registrations.by_token(token) == registration
+            token = confirmation.token_hash
+            assert await stores.confirmations.by_token(token) == confirmation
+            assert await stores.outbox.get(message.id) == LeasedMessage(message, 3)
             assert await stores.clients.load(client.id) == client
             assert await stores.once.use_once([(b"key", START)]) == [False]
             assert await stores.keys.load() == (1, [key])
@@ -129,6 +148,11 @@ class DurabilityContract(OnAStore):
                 assert row is not None
                 assert row.version >= acknowledged.version
                 assert row.revoked_at is not None or not acknowledged.ended
+            waiting = await stores.outbox.list(limit=1_000_000)
+            messages = {one.message.id: one.message.account_id for one in waiting}
+            assert {one.message_id for one in told.values()} <= set(messages)
+            accounts = await stores.accounts.list(limit=1_000_000)
+            assert {row.id for row in accounts} == set(messages.values())
             await _all_whole(stores)
             # The store is still intact: this process can go on writing.
             await put(stores, a_session(_UNUSED))
@@ -140,6 +164,7 @@ async def _all_whole(stores: Stores) -> None:
     """Each row has as many events as changes, and a feed entry if it is revoked."""
     events = await stores.audit.read(0, 1_000_000)
     changes = Counter(event.session_id for _, event in events)
+    del changes[None]  # of accounts
     ids = [session_id for session_id in changes if session_id is not None]
     rows = [row for row in await stores.sessions.load(ids) if row is not None]
     assert len(rows) == len(ids)
@@ -181,22 +206,27 @@ def churn(told: str) -> None:
 
 
 async def _chain(stores: Stores, number: int) -> None:
-    for turn in count():
-        row = a_session(number * 1_000_000 + turn)
+    for turn in count(number * 1_000_000):
+        account = an_account(f"user{turn}", turn)
+        message = a_message(turn, account_id=account.id)
+        created = a_trail(EventType.ACCOUNT_CREATED, message)
+        await stores.accounts.add(account, created)
+        row = a_session(turn)
         await stores.sessions.create(row, sign_in(row))
-        _tell(row)
+        _tell(row, message)
         for generation in range(1, 4):
             after = rotated(row)
             event = an_event(EventType.TOKEN_REWOUND, of=row, to=generation)
             assert await stores.sessions.swap([Change(row, after, event)]) == [True]
             row = after
-            _tell(row)
+            _tell(row, message)
         if turn % 2:
             await stores.sessions.end(ById(row.id), EndReason.LOGOUT, an_event(), 1)
-            _tell(row.ended(EndReason.LOGOUT, START))
+            _tell(row.ended(EndReason.LOGOUT, START), message)
 
 
-def _tell(row: Session) -> None:
-    line = _Acknowledged(row.id, row.version, row.revoked_at is not None)
+def _tell(row: Session, message: Message) -> None:
+    ended = row.revoked_at is not None
+    line = _Acknowledged(row.id, row.version, ended, message.id)
     sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
     sys.stdout.buffer.flush()

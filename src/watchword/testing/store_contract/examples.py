@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from watchword.core.limits import FEED_PAGE, LIST_LOOK, SWEEP_LIMIT
+from watchword.core.limits import DAY, FEED_PAGE, LIST_LOOK, SWEEP_LIMIT
 from watchword.core.session import (
     STRICT,
     Alive,
@@ -22,9 +22,12 @@ from watchword.core.session import (
 from watchword.core.throttle import Cost
 from watchword.ports import Stores
 from watchword.ports.accounts import Account
-from watchword.ports.audit import Event, EventType
+from watchword.ports.audit import Event, EventType, Trail
 from watchword.ports.clients import Client
+from watchword.ports.confirmations import Confirmation, Purpose
 from watchword.ports.keys import KeyState, SealedKey
+from watchword.ports.outbox import Lane, Message, MessageKind
+from watchword.ports.registrations import Registration
 from watchword.testing.fakes import START
 
 OPTIONS: Final = SessionOptions(
@@ -154,6 +157,15 @@ def an_event(
     )
 
 
+def a_trail(
+    kind: EventType = EventType.ACCOUNT_CHANGED,
+    *messages: Message,
+    at: int = START,
+) -> Trail:
+    """An event, and the messages that wait with it."""
+    return Trail((an_event(kind, at=at),), messages)
+
+
 def sign_in(session: Session) -> Event:
     """The event that goes with a session's creation."""
     return an_event(EventType.SIGN_IN, of=session, at=session.authenticated_at)
@@ -165,6 +177,71 @@ def an_account(name: str = "ada", number: int = 1, **fields: Any) -> Account:
         identifier(number), name, "$argon2id$v=19$not-a-hash", ("reader",), START
     )
     return msgspec.structs.replace(account, **fields)
+
+
+def with_address(account: Account, key: str = "ada@example.org") -> Account:
+    """The account with a confirmed address, as its next version."""
+    return msgspec.structs.replace(
+        account,
+        email=key.title(),
+        email_key=key,
+        email_confirmed_at=START,
+        version=account.version + 1,
+    )
+
+
+def a_registration(
+    number: int = 1, *, name: str = "ada", network: str = "192.0.2.0", at: int = START
+) -> Registration:
+    """A registration as a stranger asks for it."""
+    address = f"{name}@example.org"
+    return Registration(
+        id_hash=identifier(number, "handle"),
+        token_hash=identifier(number, "registration"),
+        email=address.title(),
+        email_key=address,
+        username=None if number % 2 else f"user{number}",
+        password_hash="$argon2id$v=19$not-a-hash",  # noqa: S106 - not a password
+        locale="de",
+        network=network,
+        created_at=at,
+        until=at + DAY,
+    )
+
+
+def a_confirmation(
+    number: int = 1,
+    purpose: Purpose = Purpose.RESET,
+    *,
+    account: int | None = 1,
+    at: int = START,
+    **fields: Any,
+) -> Confirmation:
+    """A one-time token of an account as a store has it."""
+    confirmation = Confirmation(
+        token_hash=identifier(number, "confirmation"),
+        account_id=None if account is None else identifier(account),
+        purpose=purpose,
+        email="Ada@example.org",
+        email_key="ada@example.org",
+        created_at=at,
+        until=at + DAY,
+    )
+    return msgspec.structs.replace(confirmation, **fields)
+
+
+def a_message(number: int = 1, **fields: Any) -> Message:
+    """A mail to an account that waits. Its content is not sealed by any key."""
+    message = Message(
+        id=identifier(number, "message"),
+        kind=MessageKind.MAIL,
+        sealed=hashlib.shake_256(f"mail{number}".encode()).digest(99),
+        not_before=START,
+        account_id=None,
+        lane=Lane.CONFIRMED,
+        network="192.0.2.0",
+    )
+    return msgspec.structs.replace(message, **fields)
 
 
 def a_client(client_id: str = "billing", **fields: Any) -> Client:

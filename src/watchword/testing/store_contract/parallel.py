@@ -27,6 +27,7 @@ from watchword.testing.store_contract.examples import (
     a_cost,
     a_key,
     a_session,
+    a_trail,
     an_account,
     an_event,
     identifier,
@@ -130,7 +131,7 @@ class Parallel(OnAStore):
                 account = an_account("ada", number)
                 try:
                     await stores.accounts.add(
-                        account, an_event(EventType.ACCOUNT_CREATED)
+                        account, a_trail(EventType.ACCOUNT_CREATED)
                     )
                 except NameTaken:
                     return False
@@ -149,12 +150,12 @@ class Parallel(OnAStore):
     ) -> None:
         """Of parallel changes to one version of an account, one is written."""
         before = an_account()
-        await stores.accounts.add(before, an_event(EventType.ACCOUNT_CREATED))
+        await stores.accounts.add(before, a_trail(EventType.ACCOUNT_CREATED))
 
         def changer(number: int) -> Job[bool]:
             after = msgspec.structs.replace(before, version=1, epoch=number)
-            event = an_event(EventType.ACCOUNT_CHANGED)
-            return lambda stores: stores.accounts.swap(before, after, event)
+            trail = a_trail(EventType.ACCOUNT_CHANGED)
+            return lambda stores: stores.accounts.swap(before, after, trail)
 
         won = await crowd.run([changer(number) for number in range(CALLERS)])
         assert sum(won) == 1

@@ -1,4 +1,4 @@
-"""Contract: random calls about all records that a store keeps besides sessions."""
+"""Contract: random calls about records that belong to no account, and the sweep."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from hypothesis.stateful import precondition, rule
 from watchword.core import limits
 from watchword.errors import NameTaken
 from watchword.ports import Stores
-from watchword.ports.accounts import Account
 from watchword.ports.audit import EventType
 from watchword.ports.clients import Client
 from watchword.ports.keys import KeyState
@@ -20,7 +19,6 @@ from watchword.testing.store_contract.examples import (
     a_client,
     a_cost,
     a_key,
-    an_account,
     an_event,
     sweep_up,
 )
@@ -28,19 +26,17 @@ from watchword.testing.store_contract.examples import (
 _picks = st.integers(0, 1000)
 _names = st.sampled_from(["ada", "bob", "cyd"])
 _keys = st.sampled_from(["name:ada", "address:203.0.113.7"])
-_roles = st.lists(st.sampled_from(["reader", "writer", "admin"]), unique=True)
 _once = st.sampled_from([b"", b"one", b"two"])
 
 
 class RecordRules(Pair):
-    """Accounts, clients, throttle, keys used once, signing keys, audit; and the sweep.
+    """Clients, throttle, keys used once, signing keys, audit; and the sweep.
 
     The sweep is here because it decides which used keys may be used again.
     """
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)
-        self.accounts: list[Account] = []
         self.clients: list[Client] = []
         self.used: dict[bytes, int] = {}
 
@@ -52,46 +48,6 @@ class RecordRules(Pair):
         now = self.clock()
         self.same(lambda stores: sweep_up(stores, now))
         self.used = {key: until for key, until in self.used.items() if until > now}
-
-    @rule(name=_names)
-    def add_account(self, name: str) -> None:
-        """A registration. The name may be taken."""
-        account = an_account(name, len(self.accounts), created_at=self.clock())
-        event = an_event(EventType.ACCOUNT_CREATED, at=self.clock())
-
-        async def add(stores: Stores) -> bool:
-            try:
-                await stores.accounts.add(account, event)
-            except NameTaken:
-                return False
-            return True
-
-        if self.same(add):
-            self.accounts.append(account)
-
-    @precondition(lambda self: self.accounts)
-    @rule(number=_picks, roles=_roles, delete=st.booleans())
-    def swap_account(
-        self,
-        number: int,
-        roles: list[str],
-        delete: bool,  # noqa: FBT001
-    ) -> None:
-        """A change or a deletion of an account. The version may be a stale one."""
-        before = self.accounts[number % len(self.accounts)]
-        after = None
-        if not delete:
-            after = msgspec.structs.replace(
-                before,
-                roles=tuple(roles),
-                epoch=before.epoch + 1,
-                version=before.version + 1,
-                disabled=not before.disabled,
-            )
-        event = an_event(EventType.ACCOUNT_CHANGED, at=self.clock())
-        done = self.same(lambda stores: stores.accounts.swap(before, after, event))
-        if done and after is not None:
-            self.accounts.append(after)
 
     @rule(name=_names, public=st.booleans())
     def add_client(self, name: str, public: bool) -> None:  # noqa: FBT001

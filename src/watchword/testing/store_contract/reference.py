@@ -39,6 +39,7 @@ from watchword.ports.sessions import (
     Cursor,
     Selector,
 )
+from watchword.testing.store_contract.account_rules import AccountRules
 from watchword.testing.store_contract.backend import Backend, Place
 from watchword.testing.store_contract.examples import (
     OPTIONS,
@@ -51,7 +52,6 @@ from watchword.testing.store_contract.examples import (
     sign_in,
     with_options,
 )
-from watchword.testing.store_contract.record_rules import RecordRules
 
 Result = TypeVar("Result")
 
@@ -91,7 +91,7 @@ class Reference:
         run_state_machine_as_test(Machine, settings=size)
 
 
-class Histories(RecordRules):
+class Histories(AccountRules):
     """Random calls about sessions; after each, both stores must show the same."""
 
     def __init__(self, place: Place) -> None:
@@ -248,6 +248,7 @@ class Histories(RecordRules):
         self.same(lambda stores: stores.sessions.load(ids))
         self.same(lambda stores: living(stores, now=self.clock()))
         self.same(lambda stores: stores.accounts.list(limit=100))
+        self.same(self.all_waiting)
         self.same(lambda stores: stores.clients.list(limit=100))
         self.same(lambda stores: stores.keys.load())
         self.same(lambda stores: stores.audit.last())

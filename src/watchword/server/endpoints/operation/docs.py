@@ -11,9 +11,9 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from watchword.errors import NotFound
 from watchword.server.operation import Operation
-from watchword.server.static_files import HTML, SCRIPT, STYLE, TEXT, static_file
+from watchword.server.pages.rendering import HTML
+from watchword.server.static_files import SCRIPT, STYLE, TEXT, named_file, static_file
 
 _VENDORED: Final = "swagger-ui/"
 
@@ -51,10 +51,7 @@ async def docs(request: Request) -> Response:
 
 async def docs_file(request: Request) -> Response:
     """A file that the page needs. Raises NotFound."""
-    found = FILES.get(request.path_params["name"])
-    if found is None:
-        raise NotFound
-    return static_file(request, *found)
+    return named_file(request, FILES)
 
 
 PAGE = Operation(

@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword.server.operation import Operation
-from watchword.server.static_files import HTML, static_file
+from watchword.server.pages.rendering import HTML
+from watchword.server.static_files import static_file
 
 _POLICY: Final = {
     "content-security-policy": (

@@ -1,0 +1,119 @@
+"""`Mail`: what is to be told to whom, as it waits in the outbox.
+
+It is sealed: a reader of the database finds neither addresses nor tokens. What the
+message says in the end is decided when it is sent.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from watchword.clocks import Entropy
+from watchword.core.one_time_token import TokenPurpose
+from watchword.core.session import time_ordered_id
+from watchword.keys.sealing import Sealing
+from watchword.ports.outbox import Lane, Message, MessageKind
+
+SEALED_AS: Final = "outbox"
+"""The label of the `Sealing` for the outbox."""
+
+
+class MailPurpose(StrEnum):
+    """What a mail is for. Each has a template of that name."""
+
+    CONFIRM = "confirm"
+    """A registration that waits for its confirmation."""
+
+    ALREADY_REGISTERED = "already-registered"
+    """A registration for an address that has an account."""
+
+    INVITATION = "invitation"
+    RESET = "reset"
+    CONFIRM_EMAIL = "confirm-email"
+    """To the new address of an account that changes its address."""
+
+    EMAIL_CHANGED = "email-changed"
+    """To the old address, with the way back."""
+
+    PASSWORD_CHANGED = "password-changed"  # noqa: S105 - a purpose
+    ACCOUNT_DELETED = "account-deleted"
+    TEST = "test"
+    """From `watchword mail test`."""
+
+
+NOTICES: Final = frozenset(
+    {
+        MailPurpose.EMAIL_CHANGED,
+        MailPurpose.PASSWORD_CHANGED,
+        MailPurpose.ACCOUNT_DELETED,
+    }
+)
+"""Mails that tell of a change to an account.
+
+They are always sent. A thief who has an account's session could otherwise use up the
+mails to its owner before changing the address.
+"""
+
+
+TOKENS: Final = {
+    MailPurpose.CONFIRM: TokenPurpose.REGISTRATION,
+    MailPurpose.INVITATION: TokenPurpose.INVITATION,
+    MailPurpose.RESET: TokenPurpose.RESET,
+    MailPurpose.CONFIRM_EMAIL: TokenPurpose.EMAIL,
+    MailPurpose.EMAIL_CHANGED: TokenPurpose.REVERT,
+}
+"""The mails that carry a one-time token, and what it is for."""
+
+
+class Mail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One mail: to an address, or to whatever address an account has by then.
+
+    `at` is the instant of what it tells of. `token` is for the link, and `masked` is
+    another address that the mail names. A mail with an `account_id` is deleted with its
+    account: one that tells of the account's end has none.
+    """
+
+    purpose: MailPurpose
+    at: int
+    locale: str = "en"
+    to: str = ""
+    account_id: bytes | None = None
+    token: str = ""
+    masked: str = ""
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(Mail).decode
+
+
+def seal_mail(
+    mail: Mail,
+    sealing: Sealing,
+    entropy: Entropy,
+    *,
+    lane: Lane,
+    network: str = "",
+) -> Message:
+    """The row of the outbox with this mail in it, to be sent at once."""
+    message_id = time_ordered_id(mail.at, entropy(10))
+    return Message(
+        id=message_id,
+        kind=MessageKind.MAIL,
+        sealed=sealing.seal(_encode(mail), message_id),
+        not_before=mail.at,
+        account_id=mail.account_id,
+        lane=lane,
+        network=network,
+    )
+
+
+def open_mail(message: Message, sealing: Sealing) -> Mail:
+    """The mail in a row of the outbox.
+
+    Raises KeyRingError where it cannot be opened, and msgspec.ValidationError for a
+    mail of a kind that only a newer version knows.
+    """
+    return _decode(sealing.open(message.sealed, message.id))

@@ -1,0 +1,212 @@
+"""The sender: leases what is due in the outbox, and sends it, again if need be.
+
+Every process has one. A message is leased by one sender at a time, and its Message-ID
+is always the same, so one that was sent twice is shown once. Messages go out side by
+side: a mailbox that does not answer delays no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from watchword.clocks import Clock
+from watchword.core import limits
+from watchword.core.throttle import Cost
+from watchword.errors import MailNotSent, StoreUnavailable, WatchwordError
+from watchword.keys.sealing import Sealing
+from watchword.mail.addresses import folded
+from watchword.mail.composing import Composer
+from watchword.mail.message import NOTICES, Mail, open_mail
+from watchword.mail.transports import Transport
+from watchword.ports.audit import AuditLog, Event, EventType
+from watchword.ports.outbox import Lane, LeasedMessage, MessageKind, Outbox
+from watchword.ports.throttle import Throttle
+from watchword.reasons import reason_of
+
+Decide = Callable[[Mail], Awaitable[Mail | None]]
+"""What becomes of a mail: the one to be sent, with its address; None for no mail.
+
+A request does not look accounts up; this does. It is called at each try.
+"""
+
+_CLOSING: Final = 2.0
+_LANE_MAX: Final = {
+    Lane.CONFIRMED: limits.MAIL_PARALLEL,
+    Lane.UNKNOWN: limits.MAIL_PARALLEL_UNKNOWN,
+}
+_log = logging.getLogger("watchword.mail")
+
+
+class MailSender:
+    """Sends the mail of the outbox, at most `rate` a minute over all processes."""
+
+    def __init__(
+        self,
+        *,
+        outbox: Outbox,
+        throttle: Throttle,
+        audit: AuditLog,
+        sealing: Sealing,
+        decide: Decide,
+        composer: Composer,
+        transport: Transport,
+        rate: int,
+        clock: Clock,
+    ) -> None:
+        self._outbox = outbox
+        self._throttle = throttle
+        self._audit = audit
+        self._sealing = sealing
+        self._decide = decide
+        self._composer = composer
+        self._transport = transport
+        self._rates = _rates(rate)
+        self._clock = clock
+        self._sending: set[asyncio.Task[None]] = set()
+        self._in_lane: Counter[Lane] = Counter()
+        self._resume_at = 0
+
+    async def send_due(self) -> None:
+        """Begin to send what is due. Returns when nothing is left, or all are busy.
+
+        Called once every MAIL_POLL. Raises StoreUnavailable.
+        """
+        while free := limits.MAIL_PARALLEL - len(self._sending):
+            now = self._clock()
+            # Otherwise all that waits would be leased and postponed again and again.
+            # The bound is for a clock that was set back.
+            if 0 < self._resume_at - now <= limits.MINUTE:
+                return
+            until = now + limits.MAIL_LEASE
+            leased = await self._outbox.lease(MessageKind.MAIL, now, until, free)
+            for one in leased:
+                task = asyncio.create_task(self._attend(one))
+                self._sending.add(task)
+                task.add_done_callback(self._sending.discard)
+            if len(leased) < free:
+                return
+            await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
+
+    async def close(self) -> None:
+        """Wait a moment for what is being sent, then leave it to a later lease."""
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=_CLOSING)
+        for task in self._sending:
+            task.cancel()
+        await asyncio.gather(*self._sending, return_exceptions=True)
+
+    async def _attend(self, leased: LeasedMessage) -> None:
+        """Bring one message one step further. Without the store its lease runs out."""
+        message = leased.message
+        try:
+            # Mail servers that do not answer must leave room for confirmed addresses.
+            if self._in_lane[message.lane] >= _LANE_MAX[message.lane]:
+                due = self._clock() + limits.MAIL_POLL
+                await self._outbox.postpone(message.id, due, leased.attempts)
+                return
+            self._in_lane[message.lane] += 1
+            try:
+                await self._try(leased)
+            finally:
+                self._in_lane[message.lane] -= 1
+        except StoreUnavailable:
+            said = "the store is away: mail is sent when its lease has run out"
+            _log.warning(said)
+
+    async def _try(self, leased: LeasedMessage) -> None:
+        message = leased.message
+        mail: Mail | None = None
+        try:
+            mail = await self._decide(open_mail(message, self._sealing))
+            if mail is not None:
+                if not await self._is_its_turn(leased, mail):
+                    return
+                await self._transport.send(self._composer.compose(mail, message.id))
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - no fault may keep others waiting
+            await self._failed(leased, mail, error)
+            return
+        await self._outbox.done([message.id])
+
+    async def _is_its_turn(self, leased: LeasedMessage, mail: Mail) -> bool:
+        """Whether the mail goes out now. If not, its row is deleted or postponed."""
+        message, now = leased.message, self._clock()
+        of_address = _of_address(mail.to)
+        counted = leased.attempts == 0
+        if counted and await self._throttle.take([of_address], now):
+            counted = False
+            if mail.purpose not in NOTICES:
+                # Silently: the caller that asked for it must not learn what came of it.
+                await self._outbox.done([message.id])
+                return False
+        wait = await self._throttle.take(self._rates[message.lane], now)
+        if wait == 0:
+            return True
+        if counted:  # it is counted when it is sent
+            await self._throttle.give_back([of_address])
+        if message.lane is Lane.CONFIRMED:  # then nothing else has a place either
+            self._resume_at = now + wait
+        await self._outbox.postpone(message.id, now + wait, leased.attempts)
+        return False
+
+    async def _failed(
+        self, leased: LeasedMessage, mail: Mail | None, error: Exception
+    ) -> None:
+        message, attempts = leased.message, leased.attempts + 1
+        now = self._clock()
+        name, reason = message.id.hex(), _reason_of(error)
+        unknown = not isinstance(error, WatchwordError)
+        _log.warning("mail %s, try %d: %s", name, attempts, reason, exc_info=unknown)
+        if attempts < limits.MAIL_TRIES:
+            await self._outbox.postpone(message.id, now + _backoff(attempts), attempts)
+            return
+        detail = {"message": name, "reason": reason}
+        if mail is not None:
+            detail["purpose"] = mail.purpose
+        event = Event(
+            type=EventType.MAIL_FAILED,
+            at=now,
+            account_id=message.account_id,
+            detail=detail,
+        )
+        await self._audit.record(event)
+        await self._outbox.done([message.id])
+
+
+def _reason_of(error: Exception) -> str:
+    if isinstance(error, MailNotSent):
+        return error.reason
+    return str(error) if isinstance(error, WatchwordError) else reason_of(error)
+
+
+def _backoff(attempts: int) -> int:
+    """How long a message waits after so many failures, in milliseconds."""
+    grown: int = limits.MAIL_BACKOFF * limits.MAIL_BACKOFF_FACTOR ** (attempts - 1)
+    return min(grown, limits.MAIL_BACKOFF_MAX)
+
+
+def _rates(rate: int) -> dict[Lane, list[Cost]]:
+    """What a mail of each lane counts against.
+
+    Mails to unknown addresses have a share of the rate; the rest is left for confirmed
+    ones. A sixth of a minute's mails may go out at once.
+    """
+    share = limits.MAIL_UNKNOWN_SHARE
+    interval = limits.MINUTE // rate
+    burst = max(rate // 6, 1)
+    every = Cost("mail", burst, interval)
+    unknown = Cost("mail:unknown", max(burst // share, 1), interval * share)
+    return {Lane.CONFIRMED: [every], Lane.UNKNOWN: [every, unknown]}
+
+
+def _of_address(address: str) -> Cost:
+    spelled = hashlib.sha256(folded(address.lower()).encode()).hexdigest()[:32]
+    return Cost(
+        f"mail:{spelled}", limits.MAIL_ADDRESS_BURST, limits.MAIL_ADDRESS_INTERVAL
+    )

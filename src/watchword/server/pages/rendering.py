@@ -1,0 +1,116 @@
+"""From a view to HTML: the environment of the templates, and what surrounds a page.
+
+All pages stand at one segment below where the pages begin, so every address in them is
+relative: they work below a path prefix of a proxy, and inside of another application.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from watchword.passwords.policy import LENGTH_MIN
+from watchword.server.pages import views
+from watchword.server.pages.language import LOCALES, language
+from watchword.server.pages.views import View
+
+if TYPE_CHECKING:
+    from jinja2 import BaseLoader, Environment
+
+FOLDER: Final = "pages"
+"""Where the files of the pages are, seen from a page; and the templates of an operator.
+"""
+
+HTML: Final = "text/html; charset=utf-8"
+
+HEADERS: Final = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
+        "form-action 'self'"
+    ),
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-store",
+}
+"""What every page is sent with. The Edge adds the headers of every answer."""
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
+    """What surrounds a page: whose it is, where, and in which language.
+
+    service  the name of the service
+    host     where the user is, from the issuer and never from the request
+    locale   the language, one of `LOCALES`
+    asked    the language that the address of the page asks for, or "": links keep it
+    token    what a form is sent with, against forged requests (`server/csrf.py`)
+    """
+
+    service: str
+    host: str
+    locale: str
+    asked: str = ""
+    token: str = ""
+
+    def link(self, page: str) -> str:
+        """The address of a page, in the language that this page was asked for in."""
+        return f"{page}?ui_locales={self.asked}" if self.asked else page
+
+
+def render(view: View, frame: Frame, folder: Path | None = None) -> str:
+    """The page as HTML.
+
+    A template in the part `pages` of `folder` wins over that of the package. It may
+    extend our `gate.html` and use `macros.html`, or neither.
+    """
+    spoken = language(frame.locale)
+    others = [language(one) for one in LOCALES if one != frame.locale]
+    return (
+        environment(folder)
+        .get_template(view.template)
+        .render(
+            view=view,
+            frame=frame,
+            spoken=spoken,
+            others=others,
+            t=spoken.say,
+            link=frame.link,
+            files=FOLDER,
+            password_min=LENGTH_MIN,
+        )
+    )
+
+
+@cache
+def environment(folder: Path | None) -> Environment:
+    """The templates, compiled once in a process."""
+    # Imported only here: it takes 30 ms and 2 MiB, and an app that shows no page does
+    # not need it.
+    import jinja2  # noqa: PLC0415
+
+    loaders: list[BaseLoader] = [jinja2.PackageLoader("watchword.server.pages")]
+    if folder is not None:
+        loaders.insert(0, jinja2.FileSystemLoader(folder / FOLDER))
+    made = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(loaders),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.globals.update(
+        {
+            kind.__name__: kind
+            for kind in (
+                views.AccountForm,
+                views.AccountNotice,
+                views.Link,
+                views.MailFor,
+                views.SignInNotice,
+            )
+        }
+    )
+    return made

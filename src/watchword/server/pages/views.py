@@ -1,0 +1,256 @@
+"""What each page shows, in each of its states.
+
+A view says nothing of words, dates or markup: those are for the language and for the
+template. A view never has a password in it, because passwords are typed again after an
+error. Addresses are masked (`m•••@example.org`) by the engine, unless they were typed
+in this very step.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+import msgspec
+
+
+class Reason(StrEnum):
+    """Why a field was not accepted. Each language has a sentence for each."""
+
+    CREDENTIALS = "credentials"
+    EMAIL = "email"
+    EMAIL_TAKEN = "email_taken"
+    LINK = "link"
+    MISSING = "missing"
+    NAME = "name"
+    NAME_TAKEN = "name_taken"
+    PASSWORD_COMMON = "password_common"  # noqa: S105 - a reason
+    PASSWORD_IS_NAME = "password_is_name"  # noqa: S105 - a reason
+    PASSWORD_LEAKED = "password_leaked"  # noqa: S105 - a reason
+    PASSWORD_LONG = "password_long"  # noqa: S105 - a reason
+    PASSWORD_SHORT = "password_short"  # noqa: S105 - a reason
+    PASSWORD_WRONG = "password_wrong"  # noqa: S105 - a reason
+    STALE = "stale"
+    TRY_LATER = "try_later"
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One error on a page, and the id of the field that it belongs to, if to any.
+
+    `count` is what the sentence names: characters for the length of a password, minutes
+    for `TRY_LATER`.
+    """
+
+    reason: Reason
+    field: str = ""
+    count: int = 0
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """What every page may have: errors."""
+
+    template: ClassVar[str]
+
+    faults: tuple[Fault, ...] = ()
+
+
+class SignInNotice(StrEnum):
+    """What was done on the way to the sign-in page: it begins with that notice."""
+
+    NOTHING = ""
+    ACCOUNT_MADE = "account_made"
+    ACCOUNT_DELETED = "account_deleted"
+    ADDRESS_BACK = "address_back"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a notice
+
+
+class SignIn(View, frozen=True, kw_only=True):
+    """The door. `has_register` and `has_forgot` say whether those pages are there."""
+
+    template = "sign-in.html"
+
+    username: str = ""
+    notice: SignInNotice = SignInNotice.NOTHING
+    has_register: bool = False
+    has_forgot: bool = False
+
+
+class SignedOut(View, frozen=True, kw_only=True):
+    """After a sign-out."""
+
+    template = "signed-out.html"
+
+
+class Register(View, frozen=True, kw_only=True):
+    """The form for a new account."""
+
+    template = "register.html"
+
+    email: str = ""
+    username: str = ""
+
+
+class Forgot(View, frozen=True, kw_only=True):
+    """The form that asks for a reset."""
+
+    template = "forgot.html"
+
+    email: str = ""
+
+
+class MailFor(StrEnum):
+    """What a message was asked for."""
+
+    REGISTER = "register"
+    FORGOT = "forgot"
+
+
+class CheckMail(View, frozen=True, kw_only=True):
+    """After `Register` or `Forgot`: the same whether or not there is an account.
+
+    `address` is as it was typed. `registration` is the handle by which the message can
+    be asked for again; `sent_again` that it just was.
+    """
+
+    template = "check-mail.html"
+
+    purpose: MailFor
+    address: str
+    registration: str = ""
+    sent_again: bool = False
+
+
+class Link(StrEnum):
+    """What the link of a message is for. `/reset` has `RESET`, `/confirm` the rest."""
+
+    REGISTRATION = "registration"
+    INVITATION = "invitation"
+    EMAIL = "email"
+    REVERT = "revert"
+    RESET = "reset"
+
+
+class Code(View, frozen=True, kw_only=True):
+    """The first step behind a link: the code of its fragment, which the page reads.
+
+    Sending it spends nothing: it shows the page of `Confirm` or `Reset`. It is also
+    where the page begins anew if the code was not accepted. `is_reset` says that this
+    is `/reset` and not `/confirm`.
+    """
+
+    template = "code.html"
+
+    is_reset: bool
+
+
+class Confirm(View, frozen=True, kw_only=True):
+    """The second step: what the button will do to which address.
+
+    `asks_password`: the browser has no handle of the registration, so the password
+    proves that the same person asked; for `EMAIL`, that no session does. `asks_name`:
+    the name was taken meanwhile, or it is an invitation, which has none yet. `address`
+    is the masked one that the button makes the account's, or gives back to it.
+    """
+
+    template = "confirm.html"
+
+    link: Link
+    token: str
+    address: str
+    username: str = ""
+    asks_password: bool = False
+    asks_name: bool = False
+
+
+class Reset(View, frozen=True, kw_only=True):
+    """The second step of `/reset`: the new password."""
+
+    template = "reset.html"
+
+    token: str
+    address: str
+
+
+class AccountForm(StrEnum):
+    """The forms of the account page: the value of the field `do`."""
+
+    EMAIL = "email"
+    PASSWORD = "password"  # noqa: S105 - a form
+    END = "end"
+    END_OTHERS = "end_others"
+    LOCALE = "locale"
+    DELETE = "delete"
+    SIGN_OUT = "sign_out"
+
+
+class AccountNotice(StrEnum):
+    """What a form of the account page has just done."""
+
+    NOTHING = ""
+    EMAIL_ASKED = "email_asked"
+    EMAIL_CHANGED = "email_changed"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a notice
+    SESSION_ENDED = "session_ended"
+    OTHERS_ENDED = "others_ended"
+    LOCALE_SAVED = "locale_saved"
+
+
+class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A session in the list of the account page. Instants in milliseconds.
+
+    `client` is the name of the app, empty for these pages. `device` is what is known of
+    the program, empty where nothing is.
+    """
+
+    id: str
+    client: str
+    device: str
+    address: str
+    since: int
+    used: int
+    is_this: bool = False
+
+
+class Account(View, frozen=True, kw_only=True):
+    """The account of the user who is signed in.
+
+    `username` is empty where the address is the name. `waiting` is a new address that
+    is not confirmed yet. `opened` is the form that the faults belong to. `count` is how
+    many sessions ended with `notice`. `has_mail`: an address can be changed.
+    """
+
+    template = "account.html"
+
+    name: str
+    username: str
+    created_at: int
+    email: str
+    sessions: tuple[SessionLine, ...]
+    waiting: str = ""
+    has_mail: bool = True
+    notice: AccountNotice = AccountNotice.NOTHING
+    count: int = 0
+    opened: AccountForm | None = None
+    typed_email: str = ""
+
+
+class Trouble(StrEnum):
+    """What an error means for the person who sees its page."""
+
+    NOT_FOUND = "not_found"
+    REFUSED = "refused"
+    TOO_MANY = "too_many"
+    UNAVAILABLE = "unavailable"
+    MALFORMED = "malformed"
+    INTERNAL = "internal"
+
+
+class ErrorPage(View, frozen=True, kw_only=True):
+    """The page for an error: its stable code, and when (ms) it was."""
+
+    template = "error.html"
+
+    trouble: Trouble
+    code: str
+    at: int
+    minutes: int = 0

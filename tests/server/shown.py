@@ -1,0 +1,269 @@
+"""Every page in each of its states, and how tests read the HTML of one."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+from xml.etree.ElementTree import Element
+
+import html5lib
+from msgspec.structs import replace
+
+from watchword.core.limits import DAY, HOUR, MINUTE
+from watchword.server.pages.rendering import Frame, render
+from watchword.server.pages.views import (
+    Account,
+    AccountForm,
+    AccountNotice,
+    CheckMail,
+    Code,
+    Confirm,
+    ErrorPage,
+    Fault,
+    Forgot,
+    Link,
+    MailFor,
+    Reason,
+    Register,
+    Reset,
+    SessionLine,
+    SignedOut,
+    SignIn,
+    SignInNotice,
+    Trouble,
+    View,
+)
+
+NOW: Final = 1_795_905_660_000  # 28 Nov 2026, 22:41 UTC
+ADDRESS: Final = "mara@example.org"
+MASKED: Final = "m•••@example.org"
+TOKEN: Final = "ww_cf_AbX1q7u0Zk3mVt9sYh2cLr8dPn5wEo6gTi4fQa"
+LONG: Final = "maximiliane.wiesenhuetter-von-hohenfels-40"
+SESSIONS: Final = (
+    SessionLine(
+        id="one",
+        client="",
+        device="Firefox on Linux",
+        address="203.0.113.7",
+        since=NOW - HOUR,
+        used=NOW,
+        is_this=True,
+    ),
+    SessionLine(
+        id="two",
+        client="Tide Tables",
+        device="iPhone",
+        address="2001:db8:42:7:a1f0:33ff:fe0b:9d21",
+        since=NOW - 24 * DAY,
+        used=NOW - 6 * MINUTE,
+    ),
+    SessionLine(
+        id="three", client=LONG, device="", address="", since=NOW - DAY, used=NOW
+    ),
+    SessionLine(id="four", client="", device="", address="", since=NOW, used=NOW),
+)
+ACCOUNT: Final = Account(
+    name="mara",
+    username="mara",
+    created_at=NOW - 900 * DAY,
+    email=ADDRESS,
+    sessions=SESSIONS,
+)
+
+
+_account = partial(replace, ACCOUNT)
+
+
+def _faults(*faults: Fault) -> tuple[Fault, ...]:
+    return faults
+
+
+def _password(reason: Reason, count: int = 0) -> Reset:
+    faults = _faults(Fault(reason, "password", count))
+    return Reset(token=TOKEN, address=MASKED, faults=faults)
+
+
+_OF_PASSWORDS: Final = {
+    Reason.PASSWORD_COMMON: (0,),
+    Reason.PASSWORD_IS_NAME: (0,),
+    Reason.PASSWORD_LEAKED: (0,),
+    Reason.PASSWORD_LONG: (1, 1024),
+    Reason.PASSWORD_SHORT: (1, 15),
+}
+
+STATES: Final[dict[str, View]] = {
+    "sign-in": SignIn(),
+    "sign-in, with all": SignIn(has_register=True, has_forgot=True),
+    "sign-in, wrong": SignIn(
+        username=LONG,
+        faults=_faults(Fault(Reason.CREDENTIALS, "username")),
+        has_register=True,
+        has_forgot=True,
+    ),
+    "sign-in, a minute": SignIn(faults=_faults(Fault(Reason.TRY_LATER, count=1))),
+    "sign-in, throttled": SignIn(faults=_faults(Fault(Reason.TRY_LATER, count=4))),
+    "sign-in, stale": SignIn(faults=_faults(Fault(Reason.STALE))),
+    **{
+        f"sign-in, {notice}": SignIn(notice=notice)
+        for notice in SignInNotice
+        if notice is not SignInNotice.NOTHING
+    },
+    "signed-out": SignedOut(),
+    "register": Register(),
+    "register, one wrong": Register(
+        email=ADDRESS, faults=_faults(Fault(Reason.NAME, "username"))
+    ),
+    "register, all wrong": Register(
+        email="mara@",
+        username=LONG,
+        faults=_faults(
+            Fault(Reason.EMAIL, "email"),
+            Fault(Reason.NAME, "username"),
+            Fault(Reason.PASSWORD_SHORT, "password", 15),
+        ),
+    ),
+    "forgot": Forgot(),
+    "forgot, wrong": Forgot(
+        email="mara@", faults=_faults(Fault(Reason.EMAIL, "email"))
+    ),
+    "check-mail": CheckMail(
+        purpose=MailFor.REGISTER, address=ADDRESS, registration="ww_rg_x"
+    ),
+    "check-mail, again": CheckMail(
+        purpose=MailFor.REGISTER,
+        address=f"{LONG}@harbour.example.org",
+        registration="ww_rg_x",
+        sent_again=True,
+    ),
+    "check-mail, throttled": CheckMail(
+        purpose=MailFor.REGISTER,
+        address=ADDRESS,
+        registration="ww_rg_x",
+        faults=_faults(Fault(Reason.TRY_LATER, count=4)),
+    ),
+    "check-mail, reset": CheckMail(purpose=MailFor.FORGOT, address=ADDRESS),
+    **{
+        f"code, {page}{name}": Code(is_reset=is_reset, faults=faults)
+        for page, is_reset in (("confirm", False), ("reset", True))
+        for name, faults in (
+            ("", ()),
+            (", missing", _faults(Fault(Reason.MISSING, "token"))),
+            (", spent", _faults(Fault(Reason.LINK, "token"))),
+        )
+    },
+    **{
+        f"confirm, {link}": Confirm(
+            link=link, token=TOKEN, address=MASKED, username="mara"
+        )
+        for link in Link
+        if link is not Link.RESET
+    },
+    **{
+        f"confirm, {link}, elsewhere": Confirm(
+            link=link,
+            token=TOKEN,
+            address=MASKED,
+            asks_password=True,
+            faults=_faults(Fault(Reason.PASSWORD_WRONG, "password")),
+        )
+        for link in (Link.REGISTRATION, Link.EMAIL)
+    },
+    "confirm, name taken": Confirm(
+        link=Link.REGISTRATION,
+        token=TOKEN,
+        address=MASKED,
+        username="mara",
+        asks_name=True,
+        faults=_faults(Fault(Reason.NAME_TAKEN, "username")),
+    ),
+    "confirm, address taken": Confirm(
+        link=Link.EMAIL,
+        token=TOKEN,
+        address=MASKED,
+        faults=_faults(Fault(Reason.EMAIL_TAKEN)),
+    ),
+    "confirm, invitation, wrong": Confirm(
+        link=Link.INVITATION,
+        token=TOKEN,
+        address=MASKED,
+        asks_name=True,
+        faults=_faults(Fault(Reason.PASSWORD_COMMON, "password")),
+    ),
+    "reset": Reset(token=TOKEN, address=MASKED),
+    **{
+        f"reset, {reason} {count}": _password(reason, count)
+        for reason, counts in _OF_PASSWORDS.items()
+        for count in counts
+    },
+    "account": ACCOUNT,
+    "account, alone": _account(sessions=SESSIONS[:1], has_mail=False),
+    "account, address as name": _account(name=ADDRESS, username=""),
+    "account, without address": _account(email=""),
+    "account, waiting": _account(
+        waiting=f"{LONG}@harbour.example.org", notice=AccountNotice.EMAIL_ASKED
+    ),
+    **{
+        f"account, {notice} {count}": _account(notice=notice, count=count)
+        for notice in AccountNotice
+        if notice is not AccountNotice.NOTHING
+        for count in (
+            (0, 1, 2)
+            if notice in {AccountNotice.PASSWORD_CHANGED, AccountNotice.OTHERS_ENDED}
+            else (0,)
+        )
+    },
+    "account, address wrong": _account(
+        opened=AccountForm.EMAIL,
+        typed_email="mara@",
+        faults=_faults(
+            Fault(Reason.EMAIL, "email"),
+            Fault(Reason.PASSWORD_WRONG, "email-password"),
+        ),
+    ),
+    "account, password wrong": _account(
+        opened=AccountForm.PASSWORD,
+        faults=_faults(
+            Fault(Reason.PASSWORD_WRONG, "current-password"),
+            Fault(Reason.PASSWORD_LEAKED, "password"),
+        ),
+    ),
+    "account, not deleted": _account(
+        opened=AccountForm.DELETE,
+        faults=_faults(Fault(Reason.PASSWORD_WRONG, "delete-password")),
+    ),
+    **{
+        f"error, {trouble} {minutes}": ErrorPage(
+            trouble=trouble, code="some_code", at=NOW, minutes=minutes
+        )
+        for trouble in Trouble
+        for minutes in (
+            (0, 1, 5) if trouble in {Trouble.TOO_MANY, Trouble.UNAVAILABLE} else (0,)
+        )
+    },
+}
+"""Together they have every sentence and every part of every template in them."""
+
+
+def frame(tag: str = "en") -> Frame:
+    return Frame(
+        service="Harbour Works", host="id.example.org", locale=tag, token="a-token"
+    )
+
+
+def shown(state: str, tag: str = "en") -> str:
+    return render(STATES[state], frame(tag))
+
+
+def parsed(html: str) -> Element:
+    """The document, as a browser reads it. Raises for what is no valid HTML."""
+    parser = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False)
+    document: Element = parser.parse(html)
+    return document
+
+
+def text_of(element: Element) -> str:
+    return " ".join("".join(element.itertext()).split())
+
+
+def with_class(document: Element, name: str) -> list[Element]:
+    return [one for one in document.iter() if name in one.get("class", "").split()]
