@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.terminal import Terminal
-from watchword.bootstrap import composer_of, transport_of
+from watchword.bootstrap.parts import composer_of, transport_of
 from watchword.config import load_settings
 from watchword.core.session import time_ordered_id
 from watchword.mail.message import Mail, MailPurpose

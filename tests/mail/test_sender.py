@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.mail.fakes import FakeAudit, FakeOutbox, FakeThrottle, FakeTransport
-from watchword.bootstrap import sender_of
+from watchword.bootstrap.parts import sender_of
 from watchword.config import load_settings
 from watchword.core import limits
 from watchword.errors import StoreUnavailable

@@ -238,7 +238,7 @@ def _session_state(session: Session | None, watchword: Watchword) -> str:
 
 
 def _policy(watchword: Watchword) -> Policy:
-    from watchword.bootstrap import policy_of
+    from watchword.bootstrap.parts import policy_of
 
     return policy_of(watchword.settings)
 

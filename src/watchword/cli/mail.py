@@ -73,7 +73,7 @@ def test(address: str, locale: str, data: Path | None, as_json: bool) -> None:
     """Send a message to ADDRESS now, and say what the mail server answered."""
     import secrets
 
-    from watchword.bootstrap import composer_of, transport_of
+    from watchword.bootstrap.parts import composer_of, transport_of
     from watchword.clocks import system_clock
     from watchword.core.session import time_ordered_id
     from watchword.mail.addresses import read_address
@@ -105,7 +105,7 @@ def preview(
     purpose: str, locale: str, html: bool, data: Path | None, as_json: bool
 ) -> None:
     """Show what a message says: confirm, reset, invitation and others, by PURPOSE."""
-    from watchword.bootstrap import composer_of
+    from watchword.bootstrap.parts import composer_of
 
     composer = composer_of(settings_of(data))
     if locale not in composer.locales:

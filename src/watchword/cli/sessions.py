@@ -39,7 +39,7 @@ def sessions() -> None:
 @options
 def list_(name: str | None, data: Path | None, as_json: bool) -> None:
     """Show sessions that have not ended, newest sign-in first."""
-    from watchword.bootstrap import policy_of
+    from watchword.bootstrap.parts import policy_of
 
     settings = existing(data)
     policy = policy_of(settings)

@@ -204,6 +204,15 @@ THROTTLE_NAME_INTERVAL: Final = 20 * MINUTE
 THROTTLE_ADDRESS_BURST: Final = 50
 THROTTLE_ADDRESS_INTERVAL: Final = 30 * SECOND
 
+# Calls of one network that need no sign-in: registrations, requests for another mail,
+# and tries of a token. What they may make the store hold is bounded besides.
+REGISTER_BURST: Final = 20
+REGISTER_INTERVAL: Final = 12 * MINUTE
+ASK_BURST: Final = 300
+ASK_INTERVAL: Final = MINUTE
+CONFIRM_BURST: Final = 20
+CONFIRM_INTERVAL: Final = 3 * MINUTE
+
 # Registrations that wait for one address, so that a stranger's do not crowd out its
 # owner's, nor fill the store.
 REGISTRATIONS_PER_ADDRESS: Final = 8

@@ -17,6 +17,8 @@ import msgspec
 from watchword.accounts.registry import Accounts
 from watchword.background import Background
 from watchword.batching import Batcher
+from watchword.bootstrap.parts import policy_of, proofs_of, refresh_tokens
+from watchword.bootstrap.self_service import SelfService, self_service_of
 from watchword.clients.authentication import ClientAuthentication
 from watchword.clients.registry import Clients
 from watchword.clients.rules import FIRST_PARTY
@@ -100,12 +102,12 @@ class Watchword:
         )
         self.maintenance = self._maintenance(monotonic)
         self.background = Background()
-        self.proofs = _proofs("token", stores.once, server_secrets, clock)
-        self.resource_proofs = _proofs("resource", stores.once, server_secrets, clock)
+        self.proofs = proofs_of("token", stores.once, server_secrets, clock)
+        self.resource_proofs = proofs_of("resource", stores.once, server_secrets, clock)
         self.sessions = Sessions(
             sessions=stores.sessions,
             audit=stores.audit,
-            tokens=_refresh_tokens(server_secrets),
+            tokens=refresh_tokens(server_secrets),
             keys=self.keys,
             revocations=self.revocations,
             background=self.background,
@@ -118,7 +120,7 @@ class Watchword:
         )
         self._wire_clients(policy, entropy)
         self.hasher = PasswordHasher(hashing, workers=cpus() // settings.workers or 1)
-        self._wire_sign_in(authenticate, entropy)
+        self._wire_sign_in(authenticate, server_secrets, entropy)
         self.checker = self._checker()
 
     def _health(self, monotonic: Callable[[], int], name: bytes) -> Health:
@@ -169,7 +171,10 @@ class Watchword:
         )
 
     def _wire_sign_in(
-        self, authenticate: Authenticate | None, entropy: Entropy
+        self,
+        authenticate: Authenticate | None,
+        server_secrets: Sequence[bytes],
+        entropy: Entropy,
     ) -> None:
         self.accounts = Accounts(
             accounts=self.stores.accounts,
@@ -187,19 +192,32 @@ class Watchword:
         self.subjects = authenticate and Subjects(
             authenticate, attempts=attempts, sessions=self.sessions, clock=self.clock
         )
+        passwords = AccountPasswords(
+            accounts=self.stores.accounts,
+            attempts=attempts,
+            hasher=self.hasher,
+            clock=self.clock,
+        )
         # An app with users of its own signs in those; otherwise accounts sign in.
         self.sign_in = SignIn(
-            passwords=self.subjects
-            or AccountPasswords(
-                accounts=self.stores.accounts,
-                attempts=attempts,
-                hasher=self.hasher,
-                clock=self.clock,
-            ),
+            passwords=self.subjects or passwords,
             users=self.subjects or self.accounts,
             clients=self.clients,
             sessions=self.sessions,
         )
+        self.self_service: SelfService | None = None
+        if self.subjects is None:
+            self.self_service = self_service_of(
+                self.settings,
+                self.stores,
+                server_secrets,
+                accounts=self.accounts,
+                passwords=passwords,
+                sessions=self.sessions,
+                hasher=self.hasher,
+                clock=self.clock,
+                entropy=entropy,
+            )
 
     def _checker(self) -> Checker:
         return Checker(
@@ -309,83 +327,3 @@ async def open_watchword(
                     await running
     finally:
         await watchword.close()
-
-
-def policy_of(settings: Settings) -> Policy:
-    """The policy of sessions that the settings ask for; durations in milliseconds."""
-    return Policy(
-        access_ttl=settings.access_ttl * limits.SECOND,
-        refresh_idle=settings.refresh_idle * limits.SECOND,
-        refresh_absolute=settings.refresh_absolute * limits.SECOND,
-        grace=settings.rotation_grace * limits.SECOND,
-        retry_window=settings.retry_window * limits.SECOND,
-        rewind_limit=settings.rewind_limit,
-        audience=settings.audience,
-    )
-
-
-def composer_of(settings: Settings) -> Composer:
-    """What makes the messages of this server."""
-    return Composer(
-        service=settings.effective_service_name,
-        sender=settings.effective_mail_from,
-        links=settings.effective_links,
-        templates=settings.templates,
-    )
-
-
-def transport_of(settings: Settings) -> Transport | None:
-    """What mail leaves by; None where no mail can be sent."""
-    url = settings.effective_mail_url
-    return None if url is None else open_transport(url, settings.outbox_folder)
-
-
-def sender_of(
-    settings: Settings,
-    server_secrets: Sequence[bytes],
-    *,
-    outbox: Outbox,
-    throttle: Throttle,
-    audit: AuditLog,
-    decide: Decide,
-    clock: Clock,
-    entropy: Entropy,
-) -> MailSender | None:
-    """What sends the mail of the outbox; None where no mail can be sent."""
-    transport = transport_of(settings)
-    if transport is None:
-        return None
-    return MailSender(
-        outbox=outbox,
-        throttle=throttle,
-        audit=audit,
-        sealing=Sealing(server_secrets, SEALED_AS, entropy),
-        decide=decide,
-        composer=composer_of(settings),
-        transport=transport,
-        rate=settings.mail_rate,
-        clock=clock,
-    )
-
-
-def _refresh_tokens(server_secrets: Sequence[bytes]) -> RefreshTokens:
-    return RefreshTokens([derive(one, "refresh-token-mac") for one in server_secrets])
-
-
-def _proofs(
-    role: str, once: ReplayCache, server_secrets: Sequence[bytes], clock: Clock
-) -> Proofs:
-    # A proof made for this API must not be accepted where tokens are issued, nor the
-    # other way round. So each role has nonces of its own (RFC 9449 §8.2).
-    keys = [derive(secret, "dpop-nonce") for secret in server_secrets]
-    return Proofs(
-        nonces=Nonces(keys, role, clock),
-        use_once=once.use_once,
-        clock=clock,
-        batched=_batched,
-    )
-
-
-def _batched(work: Work) -> Callable[[bytes, Signed], Awaitable[None]]:
-    """Batches proofs, so that one transaction uses up many of them."""
-    return Batcher(work, batch_max=limits.DPOP_BATCH_MAX).submit

@@ -1,0 +1,105 @@
+"""Parts that settings and server secrets make, each by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from watchword.batching import Batcher
+from watchword.clocks import Clock, Entropy
+from watchword.config import Settings
+from watchword.core import limits
+from watchword.core.refresh_token import RefreshTokens
+from watchword.core.session import Policy
+from watchword.keys.sealing import Sealing
+from watchword.keys.vault import derive
+from watchword.mail.composing import Composer
+from watchword.mail.message import SEALED_AS
+from watchword.mail.sender import Decide, MailSender
+from watchword.mail.transports import Transport, open_transport
+from watchword.ports.audit import AuditLog
+from watchword.ports.once import ReplayCache
+from watchword.ports.outbox import Outbox
+from watchword.ports.throttle import Throttle
+from watchword.tokens.dpop import Nonces, Proofs, Signed, Work
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The policy of sessions that the settings ask for; durations in milliseconds."""
+    return Policy(
+        access_ttl=settings.access_ttl * limits.SECOND,
+        refresh_idle=settings.refresh_idle * limits.SECOND,
+        refresh_absolute=settings.refresh_absolute * limits.SECOND,
+        grace=settings.rotation_grace * limits.SECOND,
+        retry_window=settings.retry_window * limits.SECOND,
+        rewind_limit=settings.rewind_limit,
+        audience=settings.audience,
+    )
+
+
+def composer_of(settings: Settings) -> Composer:
+    """What makes the messages of this server."""
+    return Composer(
+        service=settings.effective_service_name,
+        sender=settings.effective_mail_from,
+        links=settings.effective_links,
+        templates=settings.templates,
+    )
+
+
+def transport_of(settings: Settings) -> Transport | None:
+    """What mail leaves by; None where no mail can be sent."""
+    url = settings.effective_mail_url
+    return None if url is None else open_transport(url, settings.outbox_folder)
+
+
+def sender_of(
+    settings: Settings,
+    server_secrets: Sequence[bytes],
+    *,
+    outbox: Outbox,
+    throttle: Throttle,
+    audit: AuditLog,
+    decide: Decide,
+    clock: Clock,
+    entropy: Entropy,
+) -> MailSender | None:
+    """What sends the mail of the outbox; None where no mail can be sent."""
+    transport = transport_of(settings)
+    if transport is None:
+        return None
+    return MailSender(
+        outbox=outbox,
+        throttle=throttle,
+        audit=audit,
+        sealing=Sealing(server_secrets, SEALED_AS, entropy),
+        decide=decide,
+        composer=composer_of(settings),
+        transport=transport,
+        rate=settings.mail_rate,
+        clock=clock,
+    )
+
+
+def refresh_tokens(server_secrets: Sequence[bytes]) -> RefreshTokens:
+    """What makes and reads refresh tokens: under the first secret, and under any."""
+    return RefreshTokens([derive(one, "refresh-token-mac") for one in server_secrets])
+
+
+def proofs_of(
+    role: str, once: ReplayCache, server_secrets: Sequence[bytes], clock: Clock
+) -> Proofs:
+    """What settles the DPoP proofs of that role."""
+    # A proof made for this API must not be accepted where tokens are issued, nor the
+    # other way round. So each role has nonces of its own (RFC 9449 §8.2).
+    keys = [derive(secret, "dpop-nonce") for secret in server_secrets]
+    return Proofs(
+        nonces=Nonces(keys, role, clock),
+        use_once=once.use_once,
+        clock=clock,
+        batched=_batched,
+    )
+
+
+def _batched(work: Work) -> Callable[[bytes, Signed], Awaitable[None]]:
+    """Batches proofs, so that one transaction uses up many of them."""
+    return Batcher(work, batch_max=limits.DPOP_BATCH_MAX).submit
