@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from watchword.accounts.registry import Accounts
 from watchword.background import Background
-from watchword.batching import Batcher
 from watchword.bootstrap.parts import policy_of, proofs_of, refresh_tokens
 from watchword.bootstrap.self_service import SelfService, self_service_of
 from watchword.clients.authentication import ClientAuthentication
@@ -25,24 +24,12 @@ from watchword.clients.rules import FIRST_PARTY
 from watchword.clients.tokens import ClientTokens
 from watchword.clocks import Clock, Entropy, monotonic, system_clock
 from watchword.config import Settings
-from watchword.core import limits
-from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy
 from watchword.errors import KeyRingError
 from watchword.keys.ring import KeyRing
-from watchword.keys.sealing import Sealing
-from watchword.keys.vault import derive
-from watchword.mail.composing import Composer
-from watchword.mail.message import SEALED_AS
-from watchword.mail.sender import Decide, MailSender
-from watchword.mail.transports import Transport, open_transport
 from watchword.maintenance import Maintenance
 from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher, cpus
 from watchword.ports import Stores
-from watchword.ports.audit import AuditLog
-from watchword.ports.once import ReplayCache
-from watchword.ports.outbox import Outbox
-from watchword.ports.throttle import Throttle
 from watchword.revocation.log import RevocationLog
 from watchword.revocation.tracker import RevocationTracker
 from watchword.secret_files import check_secret_files
@@ -56,7 +43,6 @@ from watchword.sign_in.password import AccountPasswords
 from watchword.stores import open_stores
 from watchword.stores.health import Health
 from watchword.tokens.checker import Checker
-from watchword.tokens.dpop import Nonces, Proofs, Signed, Work
 
 
 class Watchword:
