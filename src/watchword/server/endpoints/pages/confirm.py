@@ -6,6 +6,7 @@ Each link is used in two steps. `look` shows what its code is for, and spends no
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Final
 
 from msgspec.structs import replace
@@ -104,7 +105,12 @@ async def _confirm(request: Request, form: Form, view: Confirm) -> Response:
     except (NameTaken, NameInvalid) as error:
         view = replace(view, asks_name=True, username=_username(form, view))
         return page_again(request, view, error, *_FIELDS)
-    except (InvalidCredentials, EmailTaken, PasswordRejected) as error:
+    except EmailTaken:
+        is_change = view.link is Link.EMAIL
+        reason = Reason.EMAIL_TAKEN if is_change else Reason.ADDRESS_IN_USE
+        view = replace(view, faults=(Fault(reason),))
+        return page_of(request, view, status=HTTPStatus.CONFLICT)
+    except (InvalidCredentials, PasswordRejected) as error:
         if isinstance(error, InvalidCredentials):
             # The account of an invitation may have come to be since it was looked at.
             view = replace(view, asks_password=True)
