@@ -14,9 +14,15 @@ from pathlib import Path
 
 import msgspec
 
+from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.accounts.registry import Accounts
 from watchword.background import Background
-from watchword.bootstrap.parts import policy_of, proofs_of, refresh_tokens
+from watchword.bootstrap.parts import (
+    breached_of,
+    policy_of,
+    proofs_of,
+    refresh_tokens,
+)
 from watchword.bootstrap.self_service import SelfService, self_service_of
 from watchword.clients.authentication import ClientAuthentication
 from watchword.clients.registry import Clients
@@ -28,7 +34,13 @@ from watchword.core.session import Policy
 from watchword.errors import KeyRingError
 from watchword.keys.ring import KeyRing
 from watchword.maintenance import Maintenance
-from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher, cpus
+from watchword.passwords import (
+    OWASP_FLOOR,
+    BreachedPasswords,
+    HashParameters,
+    PasswordHasher,
+    cpus,
+)
 from watchword.ports import Stores
 from watchword.revocation.log import RevocationLog
 from watchword.revocation.tracker import RevocationTracker
@@ -61,6 +73,8 @@ class Watchword:
         hashing: HashParameters,
         claims_hook: ClaimsHook | None,
         authenticate: Authenticate | None,
+        before_registration: BeforeRegistration | None,
+        breached: BreachedPasswords | None,
     ) -> None:
         policy = policy_of(settings)
         self.settings = settings
@@ -105,8 +119,10 @@ class Watchword:
             proofs=self.proofs,
         )
         self._wire_clients(policy, entropy)
-        self.hasher = PasswordHasher(hashing, workers=cpus() // settings.workers or 1)
-        self._wire_sign_in(authenticate, server_secrets, entropy)
+        self.hasher = PasswordHasher(
+            hashing, workers=cpus() // settings.workers or 1, breached=breached
+        )
+        self._wire_sign_in(authenticate, before_registration, server_secrets, entropy)
         self.checker = self._checker()
 
     def _health(self, monotonic: Callable[[], int], name: bytes) -> Health:
@@ -159,6 +175,7 @@ class Watchword:
     def _wire_sign_in(
         self,
         authenticate: Authenticate | None,
+        before_registration: BeforeRegistration | None,
         server_secrets: Sequence[bytes],
         entropy: Entropy,
     ) -> None:
@@ -201,6 +218,7 @@ class Watchword:
                 passwords=passwords,
                 sessions=self.sessions,
                 hasher=self.hasher,
+                before_registration=before_registration,
                 clock=self.clock,
                 entropy=entropy,
             )
@@ -264,16 +282,19 @@ async def open_watchword(
     hashing: HashParameters = OWASP_FLOOR,
     claims_hook: ClaimsHook | None = None,
     authenticate: Authenticate | None = None,
+    before_registration: BeforeRegistration | None = None,
     background: bool = True,
 ) -> AsyncIterator[Watchword]:
     """A started Watchword on the settings' store, or on `stores`.
 
     The server secret comes from the settings or from the data folder. For a store
     without keys it is made there. An app with users of its own gives `authenticate`,
-    which is called at each sign-in.
+    which is called at each sign-in; `before_registration` is called before a user is
+    registered.
     Raises SettingsError, SchemaError, KeyRingError, StoreUnavailable.
     """
     check_secret_files(settings)
+    breached = breached_of(settings)
     stores = stores or await open_stores(
         settings.database_url,
         entropy,
@@ -296,6 +317,8 @@ async def open_watchword(
         hashing=hashing,
         claims_hook=claims_hook,
         authenticate=authenticate,
+        before_registration=before_registration,
+        breached=breached,
     )
     try:
         # Only a process that serves seals keys anew: a command may have been given the

@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import msgspec
+
 from watchword.clocks import Clock
 from watchword.core import limits
 from watchword.core.throttle import Cost
@@ -27,6 +29,19 @@ from watchword.ports.audit import AuditLog, Event, EventType
 from watchword.ports.outbox import Lane, LeasedMessage, MessageKind, Outbox
 from watchword.ports.throttle import Throttle
 from watchword.reasons import reason_of
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """The mail to be sent, with its address, and the lane in which it is sent.
+
+    `write` writes what the mail needs, such as the hash of its token. It is called when
+    the mail's turn has come, at each try; False: there is nothing to be sent any more.
+    """
+
+    mail: Mail
+    lane: Lane
+    write: Callable[[], Awaitable[bool]] | None = None
+
 
 Decide = Callable[[Mail], Awaitable[Mail | None]]
 """What becomes of a mail: the one to be sent, with its address; None for no mail.
