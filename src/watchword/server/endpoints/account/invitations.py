@@ -34,7 +34,7 @@ _BODY = msgspec.json.Decoder(AcceptInvitation)
 
 
 async def accept(request: Request) -> Response:
-    invitations = self_service_of(request).registrations
+    invitations = self_service_of(request).invitations
     body = parse_json(request, await read_body(request), _BODY)
     session = await SessionRequest.of(request, body)
     authenticated = await invitations.accept(
