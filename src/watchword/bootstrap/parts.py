@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 
 from watchword.batching import Batcher
 from watchword.clocks import Clock, Entropy
@@ -12,15 +13,17 @@ from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy
 from watchword.keys.sealing import Sealing
 from watchword.keys.vault import derive
-from watchword.mail.composing import Composer
 from watchword.mail.message import SEALED_AS
 from watchword.mail.sender import Decide, MailSender
-from watchword.mail.transports import Transport, open_transport
 from watchword.ports.audit import AuditLog
 from watchword.ports.once import ReplayCache
 from watchword.ports.outbox import Outbox
 from watchword.ports.throttle import Throttle
 from watchword.tokens.dpop import Nonces, Proofs, Signed, Work
+
+if TYPE_CHECKING:
+    from watchword.mail.composing import Composer
+    from watchword.mail.transports import Transport
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -38,6 +41,8 @@ def policy_of(settings: Settings) -> Policy:
 
 def composer_of(settings: Settings) -> Composer:
     """What makes the messages of this server."""
+    from watchword.mail.composing import Composer  # noqa: PLC0415 - jinja2
+
     return Composer(
         service=settings.effective_service_name,
         sender=settings.effective_mail_from,
@@ -48,6 +53,8 @@ def composer_of(settings: Settings) -> Composer:
 
 def transport_of(settings: Settings) -> Transport | None:
     """What mail leaves by; None where no mail can be sent."""
+    from watchword.mail.transports import open_transport  # noqa: PLC0415 - SMTP
+
     url = settings.effective_mail_url
     return None if url is None else open_transport(url, settings.outbox_folder)
 

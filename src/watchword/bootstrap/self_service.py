@@ -11,6 +11,7 @@ import msgspec
 
 from watchword.accounts.email_change import EmailChanges
 from watchword.accounts.links import Links
+from watchword.accounts.mail_decisions import MailDecisions
 from watchword.accounts.network_limits import NetworkLimits
 from watchword.accounts.recovery import Recovery
 from watchword.accounts.registration import Registrations
@@ -18,7 +19,8 @@ from watchword.accounts.registry import Accounts
 from watchword.clocks import Clock, Entropy
 from watchword.config import Settings
 from watchword.keys.sealing import Sealing
-from watchword.mail.message import SEALED_AS
+from watchword.mail.message import SEALED_AS, MailPurpose
+from watchword.mail.sender import Decide
 from watchword.mail.writing import MailWriter
 from watchword.passwords import PasswordHasher
 from watchword.ports import Stores
@@ -37,6 +39,7 @@ class SelfService(msgspec.Struct, frozen=True, kw_only=True):
     email_changes: EmailChanges
     step_up: StepUp
     browser: BrowserSignIn
+    decide: Decide
 
 
 def self_service_of(
@@ -60,6 +63,7 @@ def self_service_of(
     limits = NetworkLimits(stores.throttle, clock)
     mail = MailWriter(Sealing(server_secrets, SEALED_AS, entropy), entropy)
     _ = settings, limits, mail, accounts, passwords, sessions, hasher
+    decisions: dict[MailPurpose, Decide] = {}
     return SelfService(
         links=links,
         registrations=Registrations(),
@@ -67,4 +71,5 @@ def self_service_of(
         email_changes=EmailChanges(),
         step_up=StepUp(),
         browser=BrowserSignIn(),
+        decide=MailDecisions(decisions).decide,
     )
