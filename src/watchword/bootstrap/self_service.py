@@ -5,21 +5,20 @@ An app with users of its own has none of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from watchword.accounts.email_change import EmailChanges
 from watchword.accounts.links import Links
 from watchword.accounts.mail_decisions import MailDecisions
 from watchword.accounts.network_limits import NetworkLimits
+from watchword.accounts.notices import Notices
 from watchword.accounts.recovery import Recovery
 from watchword.accounts.registration import Registrations
 from watchword.accounts.registry import Accounts
+from watchword.accounts.rows import AccountRows
 from watchword.clocks import Clock, Entropy
 from watchword.config import Settings
-from watchword.keys.sealing import Sealing
-from watchword.mail.message import SEALED_AS, MailPurpose
+from watchword.mail.message import NOTICES, MailPurpose
 from watchword.mail.sender import Decide
 from watchword.mail.writing import MailWriter
 from watchword.passwords import PasswordHasher
@@ -45,8 +44,10 @@ class SelfService(msgspec.Struct, frozen=True, kw_only=True):
 def self_service_of(
     settings: Settings,
     stores: Stores,
-    server_secrets: Sequence[bytes],
     *,
+    mail: MailWriter,
+    notices: Notices,
+    rows: AccountRows,
     accounts: Accounts,
     passwords: AccountPasswords,
     sessions: Sessions,
@@ -61,14 +62,44 @@ def self_service_of(
         clock=clock,
     )
     limits = NetworkLimits(stores.throttle, clock)
-    mail = MailWriter(Sealing(server_secrets, SEALED_AS, entropy), entropy)
-    _ = settings, limits, mail, accounts, passwords, sessions, hasher
-    decisions: dict[MailPurpose, Decide] = {}
+    recovery = Recovery(
+        accounts=stores.accounts,
+        rows=rows,
+        confirmations=stores.confirmations,
+        outbox=stores.outbox,
+        once=stores.once,
+        links=links,
+        network_limits=limits,
+        notices=notices,
+        mail=mail,
+        sessions=sessions,
+        hasher=hasher,
+        clock=clock,
+    )
+    email_changes = EmailChanges(
+        accounts=stores.accounts,
+        rows=rows,
+        confirmations=stores.confirmations,
+        links=links,
+        network_limits=limits,
+        notices=notices,
+        recovery=recovery,
+        mail=mail,
+        sessions=sessions,
+        check_password=passwords.authenticate,
+        clock=clock,
+    )
+    _ = settings, accounts, entropy
+    decisions: dict[MailPurpose, Decide] = {
+        MailPurpose.RESET: recovery.decide,
+        MailPurpose.CONFIRM_EMAIL: email_changes.decide,
+        **dict.fromkeys(NOTICES, notices.decide),
+    }
     return SelfService(
         links=links,
         registrations=Registrations(),
-        recovery=Recovery(),
-        email_changes=EmailChanges(),
+        recovery=recovery,
+        email_changes=email_changes,
         step_up=StepUp(),
         browser=BrowserSignIn(),
         decide=MailDecisions(decisions).decide,
