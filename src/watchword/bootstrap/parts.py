@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+import msgspec
+
 from watchword.batching import Batcher
 from watchword.clocks import Clock, Entropy
 from watchword.config import Settings
 from watchword.core import limits
+from watchword.core.policies import SIGN_IN, Policies
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy
 from watchword.keys.sealing import Sealing
@@ -34,6 +37,18 @@ def policy_of(settings: Settings) -> Policy:
         rewind_limit=settings.rewind_limit,
         audience=settings.audience,
     )
+
+
+def policies_of(settings: Settings) -> Policies:
+    """The policies of all sessions, those of the pages among them."""
+    apps = policy_of(settings)
+    pages = msgspec.structs.replace(
+        SIGN_IN,
+        refresh_idle=settings.sign_in_idle * limits.SECOND,
+        refresh_absolute=settings.sign_in_absolute * limits.SECOND,
+        rewind_limit=apps.rewind_limit,
+    )
+    return Policies(apps, pages)
 
 
 def composer_of(settings: Settings) -> Composer:

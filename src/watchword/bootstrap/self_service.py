@@ -12,9 +12,11 @@ import msgspec
 from watchword.accounts.email_change import EmailChanges
 from watchword.accounts.links import Links
 from watchword.accounts.network_limits import NetworkLimits
+from watchword.accounts.new_networks import NewNetworks
 from watchword.accounts.recovery import Recovery
 from watchword.accounts.registration import Registrations
 from watchword.accounts.registry import Accounts
+from watchword.background import Background
 from watchword.clocks import Clock, Entropy
 from watchword.config import Settings
 from watchword.keys.sealing import Sealing
@@ -23,6 +25,8 @@ from watchword.mail.writing import MailWriter
 from watchword.passwords import PasswordHasher
 from watchword.ports import Stores
 from watchword.sessions import Sessions
+from watchword.sessions.browser import BrowserSessions
+from watchword.sign_in.begin import SignIn
 from watchword.sign_in.browser import BrowserSignIn
 from watchword.sign_in.password import AccountPasswords
 from watchword.sign_in.step_up import StepUp
@@ -47,6 +51,9 @@ def self_service_of(
     accounts: Accounts,
     passwords: AccountPasswords,
     sessions: Sessions,
+    browsers: BrowserSessions,
+    sign_in: SignIn,
+    background: Background,
     hasher: PasswordHasher,
     clock: Clock,
     entropy: Entropy,
@@ -66,5 +73,19 @@ def self_service_of(
         recovery=Recovery(),
         email_changes=EmailChanges(),
         step_up=StepUp(),
-        browser=BrowserSignIn(),
+        browser=BrowserSignIn(
+            sign_in=sign_in,
+            sessions=sessions,
+            browsers=browsers,
+            networks=NewNetworks(
+                once=stores.once,
+                throttle=stores.throttle,
+                audit=stores.audit,
+                accounts=stores.accounts,
+                outbox=stores.outbox,
+                mail=mail if settings.effective_mail_url else None,
+                background=background,
+                clock=clock,
+            ),
+        ),
     )

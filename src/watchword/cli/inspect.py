@@ -194,7 +194,7 @@ async def _inspect_refresh(watchword: Watchword, token: str) -> dict[str, Any]:
         "carriedIn": "a cookie" if session.cookie else "bodies",
         **({} if session.jkt is None else _binding({"jkt": session.jkt})),
         "signedInAt": utc(session.authenticated_at),
-        "expiresAt": utc(session.ends_at(_policy(watchword))),
+        "expiresAt": utc(watchword.sessions.ends_at(session)),
     }
 
 
@@ -202,6 +202,12 @@ def _judged(
     watchword: Watchword, session: Session, generation: int, secret: bytes
 ) -> dict[str, Any]:
     """The token's state, judged as if the session's own client had sent it."""
+    policy = watchword.policies.of(session.client_id)
+    if session.client_id == PAGES:
+        now = watchword.clock()
+        return {
+            "state": _state(judge_cookie(session, generation, secret, policy, now))
+        }
     presented = Presented(
         session.id,
         generation,
@@ -210,7 +216,7 @@ def _judged(
         requested=RequestedToken(jkt=session.jkt),
         cookie=session.cookie,
     )
-    verdict = judge(session, presented, _policy(watchword), watchword.clock())
+    verdict = judge(session, presented, policy, watchword.clock())
     found = {"state": _state(verdict)}
     if isinstance(verdict, End):
         found["note"] = "presented without its retry key, it would end the session"
@@ -233,14 +239,8 @@ def _session_state(session: Session | None, watchword: Watchword) -> str:
         return "unknown"
     if session.revoked_at is not None:
         return f"ended {utc(session.revoked_at)}: {session.revoked_reason}"
-    over = watchword.clock() >= session.ends_at(_policy(watchword))
+    over = watchword.clock() >= watchword.sessions.ends_at(session)
     return "expired" if over else LIVE
-
-
-def _policy(watchword: Watchword) -> Policy:
-    from watchword.bootstrap.parts import policy_of
-
-    return policy_of(watchword.settings)
 
 
 def _object(segment: str) -> dict[str, Any] | None:
