@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from functools import partial
 from typing import Final
 
 from watchword.background import Background, wait_briefly
@@ -57,7 +58,9 @@ class NewNetworks:
         # What this process has looked up: a browser with two addresses alternates.
         self._known: OrderedDict[tuple[bytes, str], None] = OrderedDict()
 
-    async def note(self, session: Session, last: str, address: str) -> None:
+    async def note(
+        self, session: Session, last: str, address: str, user_agent: str
+    ) -> None:
         """Note a use of the session from `address`; `last` is where it was seen before.
 
         Writes an event and a mail where no use came from that network before. Raises
@@ -75,10 +78,9 @@ class NewNetworks:
         if len(self._known) > _KEPT:
             self._known.popitem(last=False)
         if is_new:
-            told = self._background.start(
-                lambda: self._tell(session, address), "telling of a new network"
-            )
-            await wait_briefly(told)
+            tell = partial(self._tell, session, address, user_agent)
+            what = "telling of a new network"
+            await wait_briefly(self._background.start(tell, what))
 
     async def _is_first(self, session: Session, before: str, network: str) -> bool:
         """Whether this is the first use from there, of those that are to be told."""
@@ -93,13 +95,14 @@ class NewNetworks:
         )
         return await self._throttle.take([cost], self._clock()) == 0
 
-    async def _tell(self, session: Session, address: str) -> None:
+    async def _tell(self, session: Session, address: str, user_agent: str) -> None:
         """Write the event and, to a confirmed address, the mail."""
         now = self._clock()
         account = await self._accounts.by_id(session.account_id)
         if account is None:
             return
-        by = By(Actor.USER).detail()
+        shown = user_agent[: limits.USER_AGENT_MAX]
+        by = By(Actor.USER).detail(user_agent=shown)
         event = Event.about(EventType.NEW_NETWORK, session, address, now, **by)
         await self._audit.record(event)
         if self._mail is None or not account.email or not account.email_confirmed_at:

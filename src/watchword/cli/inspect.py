@@ -15,8 +15,10 @@ from watchword.cli.common import existing, options, standard_input, with_engine
 from watchword.cli.output import facts, utc
 from watchword.core import limits
 from watchword.core.actor import EndReason
+from watchword.core.browser_cookie import judge_cookie
+from watchword.core.policies import PAGES
 from watchword.core.rotation import End, Presented, Refuse, Verdict, judge
-from watchword.core.session import Policy, RequestedToken, Session, as_text, from_text
+from watchword.core.session import RequestedToken, Session, as_text, from_text
 from watchword.errors import (
     NotFound,
     RefreshInvalid,
@@ -203,11 +205,10 @@ def _judged(
 ) -> dict[str, Any]:
     """The token's state, judged as if the session's own client had sent it."""
     policy = watchword.policies.of(session.client_id)
+    now = watchword.clock()
     if session.client_id == PAGES:
-        now = watchword.clock()
-        return {
-            "state": _state(judge_cookie(session, generation, secret, policy, now))
-        }
+        state = _state(judge_cookie(session, generation, secret, policy, now))
+        return {"state": state}
     presented = Presented(
         session.id,
         generation,
@@ -216,7 +217,7 @@ def _judged(
         requested=RequestedToken(jkt=session.jkt),
         cookie=session.cookie,
     )
-    verdict = judge(session, presented, policy, watchword.clock())
+    verdict = judge(session, presented, policy, now)
     found = {"state": _state(verdict)}
     if isinstance(verdict, End):
         found["note"] = "presented without its retry key, it would end the session"

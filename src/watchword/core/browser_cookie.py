@@ -43,15 +43,14 @@ def judge_cookie(
         return Refuse(SessionRevoked)
     if now >= session.ends_at(policy):
         return Refuse(SessionExpired)
-    ahead = generation - session.generation
-    if ahead > 0:
+    if generation > session.generation:
         # The store has lost its last writes: see `judge`.
-        if ahead <= policy.rewind_limit:
-            return Rotate(generation, rewound=True)
-        return End(EndReason.RESTORED)
+        is_near = generation - session.generation <= policy.rewind_limit
+        return Rotate(generation, rewound=True) if is_near else End(EndReason.RESTORED)
     # Requests may have been on their way when the browser got its new cookie. The
     # distance is absolute, so that a clock set back does not reopen the window.
     just = abs(now - session.auth_time) < policy.grace
-    if ahead == 0 or (ahead == -1 and just):
-        return Same()
-    return End(EndReason.REUSE)
+    accepted = generation == session.generation or (
+        generation == session.generation - 1 and just
+    )
+    return Same() if accepted else End(EndReason.REUSE)

@@ -75,9 +75,10 @@ TOKENS: Final = {
 class Mail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One mail: to an address, or to whatever address an account has by then.
 
-    `at` is the instant of what it tells of. `token` is for the link, `masked` is another
-    address that the mail names, and `network` the network address of a request. A mail with an `account_id` is deleted with its
-    account: one that tells of the account's end has none.
+    `at` is the instant of what it tells of. `token` is for the link. `masked` is
+    another address that the mail names, `network` the network address of a request. A
+    mail with an `account_id` is deleted with its account: one that tells of the
+    account's end has none.
     """
 
     purpose: MailPurpose

@@ -164,9 +164,7 @@ class BrowserSessions:
             lost=generation - row.generation,
             **SYSTEM.detail(),
         )
-        after = row.rotated(
-            generation, row.retry_hash, row.address, self._policy, now
-        )
+        after = row.rotated(generation, row.retry_hash, row.address, self._policy, now)
         return Change(row, after, event)
 
     async def _swap(self, change: Change) -> bool:

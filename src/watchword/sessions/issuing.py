@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from watchword.clocks import Entropy
 from watchword.core.access_token import claims_of
-from watchword.core.refresh_token import RefreshTokens
 from watchword.core.policies import PAGES, Policies
+from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import RequestedToken, Session, TokenSet
 from watchword.errors import SessionExpired
 from watchword.keys.ring import KeyRing

@@ -81,7 +81,7 @@ class BrowserSignIn:
         if found is None:
             return None
         session, last = found
-        await self._networks.note(session, last, address)
+        await self._networks.note(session, last, address, user_agent)
         return session
 
     async def end(self, cookie: str, *, by: By) -> None:
