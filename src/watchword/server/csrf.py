@@ -73,9 +73,7 @@ def new_form_cookie(entropy: Entropy) -> str:
     For a sign-in and a sign-out: a form that was open before them is not sent as
     another user.
     """
-    return (
-        f"{FORM_COOKIE}={base64url.encode(entropy(_BYTES)).decode()}; {_ATTRIBUTES}"
-    )
+    return f"{FORM_COOKIE}={base64url.encode(entropy(_BYTES)).decode()}; {_ATTRIBUTES}"
 
 
 async def read_page_form(request: Request) -> Form:

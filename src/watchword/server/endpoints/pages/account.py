@@ -65,9 +65,7 @@ async def submit(request: Request) -> Response:
         opened=AccountForm(which),
         typed_email=form.get("email") or "",
     )
-    return page_of(
-        request, view, status=done.status, account=visitor.account.locale
-    )
+    return page_of(request, view, status=done.status, account=visitor.account.locale)
 
 
 async def _view(request: Request, visitor: Visitor) -> Account:
