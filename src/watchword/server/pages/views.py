@@ -231,8 +231,8 @@ class Account(View, frozen=True, kw_only=True):
 
     `username` is empty where the address is the name. `waiting` is a new address that
     is not confirmed yet. `opened` is the form that the faults belong to. `count` is how
-    many sessions ended with `notice`. `has_mail`: an address can be changed. `has_more`:
-    there are more sessions than are shown.
+    many sessions ended with `notice`. `has_mail`: an address can be changed.
+    `has_more`: there are more sessions than are shown.
     """
 
     template = "account.html"
