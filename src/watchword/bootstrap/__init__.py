@@ -19,9 +19,11 @@ from watchword.accounts.registry import Accounts
 from watchword.background import Background
 from watchword.bootstrap.parts import (
     breached_of,
+    composer_of,
     policy_of,
     proofs_of,
     refresh_tokens,
+    sender_of,
 )
 from watchword.bootstrap.self_service import SelfService, self_service_of
 from watchword.clients.authentication import ClientAuthentication
@@ -33,6 +35,7 @@ from watchword.config import Settings
 from watchword.core.session import Policy
 from watchword.errors import KeyRingError
 from watchword.keys.ring import KeyRing
+from watchword.mail.sender import MailSender
 from watchword.maintenance import Maintenance
 from watchword.passwords import (
     OWASP_FLOOR,
@@ -100,7 +103,6 @@ class Watchword:
             monotonic=monotonic,
             on_new_entries=self.revocation_log.add,
         )
-        self.maintenance = self._maintenance(monotonic)
         self.background = Background()
         self.proofs = proofs_of("token", stores.once, server_secrets, clock)
         self.resource_proofs = proofs_of("resource", stores.once, server_secrets, clock)
@@ -123,6 +125,8 @@ class Watchword:
             hashing, workers=cpus() // settings.workers or 1, breached=breached
         )
         self._wire_sign_in(authenticate, before_registration, server_secrets, entropy)
+        self.mail = self._mail(server_secrets)
+        self.maintenance = self._maintenance(monotonic)
         self.checker = self._checker()
 
     def _health(self, monotonic: Callable[[], int], name: bytes) -> Health:
@@ -141,6 +145,7 @@ class Watchword:
             keys=self.keys,
             revocations=self.revocations,
             revocation_log=self.revocation_log,
+            mail=self.mail,
             clock=self.clock,
             monotonic=monotonic,
         )
@@ -223,6 +228,21 @@ class Watchword:
                 entropy=entropy,
             )
 
+    def _mail(self, server_secrets: Sequence[bytes]) -> MailSender | None:
+        """What sends mail; None where none can be sent, or where an app has users."""
+        if self.self_service is None:
+            return None
+        return sender_of(
+            self.settings,
+            server_secrets,
+            outbox=self.stores.outbox,
+            throttle=self.stores.throttle,
+            audit=self.stores.audit,
+            decide=self.self_service.decide,
+            clock=self.clock,
+            entropy=self.entropy,
+        )
+
     def _checker(self) -> Checker:
         return Checker(
             issuer=self.issuer,
@@ -238,6 +258,8 @@ class Watchword:
         self.settings = self.settings.model_copy(update={"issuer": issuer})
         self.issuer = self.client_tokens.issuer = self.checker.issuer = issuer
         self.sessions.issue_as(issuer)
+        if self.mail is not None:
+            self.mail.compose_by(composer_of(self.settings))
 
     async def start(self, *, reseal: bool) -> None:
         """Read keys and revocations. Nothing is accepted before that.
@@ -265,6 +287,8 @@ class Watchword:
         """Finish what was accepted, then end the threads and close the files."""
         await self.background.close()
         await self.revocations.close()
+        if self.mail is not None:
+            await self.mail.close()
         await self.hasher.close()
         if self.subjects is not None:
             await self.subjects.close()

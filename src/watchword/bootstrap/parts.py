@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 
 from watchword.accounts.registration_rules import (
     BeforeRegistration,
@@ -17,10 +18,8 @@ from watchword.core.session import Policy
 from watchword.errors import SettingsError
 from watchword.keys.sealing import Sealing
 from watchword.keys.vault import derive
-from watchword.mail.composing import Composer
 from watchword.mail.message import SEALED_AS
 from watchword.mail.sender import Decide, MailSender
-from watchword.mail.transports import Transport, open_transport
 from watchword.passwords import BreachedPasswords
 from watchword.ports.audit import AuditLog
 from watchword.ports.once import ReplayCache
@@ -28,6 +27,10 @@ from watchword.ports.outbox import Outbox
 from watchword.ports.throttle import Throttle
 from watchword.reasons import reason_of
 from watchword.tokens.dpop import Nonces, Proofs, Signed, Work
+
+if TYPE_CHECKING:
+    from watchword.mail.composing import Composer
+    from watchword.mail.transports import Transport
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -59,6 +62,8 @@ def breached_of(settings: Settings) -> BreachedPasswords | None:
 
 def composer_of(settings: Settings) -> Composer:
     """What makes the messages of this server."""
+    from watchword.mail.composing import Composer  # noqa: PLC0415 - jinja2
+
     return Composer(
         service=settings.effective_service_name,
         sender=settings.effective_mail_from,
@@ -69,6 +74,8 @@ def composer_of(settings: Settings) -> Composer:
 
 def transport_of(settings: Settings) -> Transport | None:
     """What mail leaves by; None where no mail can be sent."""
+    from watchword.mail.transports import open_transport  # noqa: PLC0415 - SMTP
+
     url = settings.effective_mail_url
     return None if url is None else open_transport(url, settings.outbox_folder)
 

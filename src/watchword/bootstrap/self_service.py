@@ -13,6 +13,7 @@ import msgspec
 from watchword.accounts.email_change import EmailChanges
 from watchword.accounts.invitations import Invitations
 from watchword.accounts.links import Links
+from watchword.accounts.mail_decisions import MailDecisions
 from watchword.accounts.network_limits import NetworkLimits
 from watchword.accounts.recovery import Recovery
 from watchword.accounts.registration import Registrations
@@ -23,7 +24,8 @@ from watchword.clocks import Clock, Entropy
 from watchword.config import Settings
 from watchword.core.network import is_loopback
 from watchword.keys.sealing import Sealing
-from watchword.mail.message import SEALED_AS
+from watchword.mail.message import SEALED_AS, MailPurpose
+from watchword.mail.sender import Decide
 from watchword.mail.writing import MailWriter
 from watchword.passwords import PasswordHasher
 from watchword.ports import Stores
@@ -43,6 +45,7 @@ class SelfService(msgspec.Struct, frozen=True, kw_only=True):
     email_changes: EmailChanges
     step_up: StepUp
     browser: BrowserSignIn
+    decide: Decide
 
 
 def self_service_of(
@@ -74,35 +77,42 @@ def self_service_of(
     )
     rules = registration_rules_of(settings, before_registration)
     _ = sessions
+    registrations = Registrations(
+        rules=rules,
+        registrations=stores.registrations,
+        accounts=stores.accounts,
+        outbox=stores.outbox,
+        links=links,
+        network_limits=limits,
+        mail=mail,
+        hasher=hasher,
+        clock=clock,
+        entropy=entropy,
+    )
+    invitations = Invitations(
+        rules=rules,
+        confirmations=stores.confirmations,
+        accounts=stores.accounts,
+        registry=accounts,
+        check_password=passwords.authenticate,
+        links=links,
+        network_limits=limits,
+        mail=mail,
+        hasher=hasher,
+        clock=clock,
+        entropy=entropy,
+    )
+    decisions: dict[MailPurpose, Decide] = {
+        MailPurpose.CONFIRM: registrations.decide,
+        MailPurpose.INVITATION: invitations.decide,
+    }
     return SelfService(
         links=links,
-        registrations=Registrations(
-            rules=rules,
-            registrations=stores.registrations,
-            accounts=stores.accounts,
-            outbox=stores.outbox,
-            links=links,
-            network_limits=limits,
-            mail=mail,
-            hasher=hasher,
-            clock=clock,
-            entropy=entropy,
-        ),
-        invitations=Invitations(
-            rules=rules,
-            confirmations=stores.confirmations,
-            accounts=stores.accounts,
-            registry=accounts,
-            check_password=passwords.authenticate,
-            links=links,
-            network_limits=limits,
-            mail=mail,
-            hasher=hasher,
-            clock=clock,
-            entropy=entropy,
-        ),
+        registrations=registrations,
+        invitations=invitations,
         recovery=Recovery(),
         email_changes=EmailChanges(),
         step_up=StepUp(),
         browser=BrowserSignIn(),
+        decide=MailDecisions(decisions).decide,
     )

@@ -459,9 +459,10 @@ SELECT network, count(*), (array_agg(id ORDER BY id DESC))[1]
 FROM watchword.outbox WHERE lane = $1 GROUP BY network;
 
 -- name: due_messages
-SELECT id, network FROM watchword.outbox
-WHERE kind = $1 AND lane = $2 AND not_before <= $3 AND leased_until <= $3
-ORDER BY id LIMIT $4;
+-- Confirmed ones come first.
+SELECT id, lane, network FROM watchword.outbox
+WHERE kind = $1 AND not_before <= $2 AND leased_until <= $2
+ORDER BY lane, id LIMIT $3;
 
 -- name: lease_message
 UPDATE watchword.outbox SET leased_until = $1

@@ -318,9 +318,10 @@ ON CONFLICT (id) DO NOTHING;
 SELECT network, count(*), max(id) FROM outbox WHERE lane = ?1 GROUP BY network;
 
 -- name: due_messages
-SELECT id, network FROM outbox
-WHERE kind = ?1 AND lane = ?2 AND not_before <= ?3 AND leased_until <= ?3
-ORDER BY id LIMIT ?4;
+-- Confirmed ones come first.
+SELECT id, lane, network FROM outbox
+WHERE kind = ?1 AND not_before <= ?2 AND leased_until <= ?2
+ORDER BY lane, id LIMIT ?3;
 
 -- name: lease_message
 UPDATE outbox SET leased_until = ?1
