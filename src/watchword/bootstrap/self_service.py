@@ -15,10 +15,12 @@ from watchword.accounts.invitations import Invitations
 from watchword.accounts.links import Links
 from watchword.accounts.mail_decisions import MailDecisions
 from watchword.accounts.network_limits import NetworkLimits
+from watchword.accounts.new_networks import NewNetworks
 from watchword.accounts.recovery import Recovery
 from watchword.accounts.registration import Registrations
 from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.accounts.registry import Accounts
+from watchword.background import Background
 from watchword.bootstrap.parts import composer_of, registration_rules_of
 from watchword.clocks import Clock, Entropy
 from watchword.config import Settings
@@ -30,6 +32,8 @@ from watchword.mail.writing import MailWriter
 from watchword.passwords import PasswordHasher
 from watchword.ports import Stores
 from watchword.sessions import Sessions
+from watchword.sessions.browser import BrowserSessions
+from watchword.sign_in.begin import SignIn
 from watchword.sign_in.browser import BrowserSignIn
 from watchword.sign_in.password import AccountPasswords
 from watchword.sign_in.step_up import StepUp
@@ -56,6 +60,9 @@ def self_service_of(
     accounts: Accounts,
     passwords: AccountPasswords,
     sessions: Sessions,
+    browsers: BrowserSessions,
+    sign_in: SignIn,
+    background: Background,
     hasher: PasswordHasher,
     before_registration: BeforeRegistration | None,
     clock: Clock,
@@ -113,6 +120,20 @@ def self_service_of(
         recovery=Recovery(),
         email_changes=EmailChanges(),
         step_up=StepUp(),
-        browser=BrowserSignIn(),
+        browser=BrowserSignIn(
+            sign_in=sign_in,
+            sessions=sessions,
+            browsers=browsers,
+            networks=NewNetworks(
+                once=stores.once,
+                throttle=stores.throttle,
+                audit=stores.audit,
+                accounts=stores.accounts,
+                outbox=stores.outbox,
+                mail=mail if settings.effective_mail_url else None,
+                background=background,
+                clock=clock,
+            ),
+        ),
         decide=MailDecisions(decisions).decide,
     )
