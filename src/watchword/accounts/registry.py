@@ -159,23 +159,28 @@ class Accounts:
         password: str,
         *,
         keep_session: bytes | str | None = None,
+        proved: Authenticated | None = None,
         by: By = APP,
     ) -> int:
         """Change the password, end the account's sessions, and return how many.
 
         `keep_session` names one session that is not ended: by its id, or by the `sid`
-        of its access tokens. Raises NotFound, PasswordRejected.
+        of its access tokens. Where the change was asked for with what the user has
+        `proved`, InvalidCredentials is raised if the account has changed since: a reset
+        by its owner must stand. Raises NotFound, PasswordRejected.
         """
+
+        def change(row: Account) -> Account:
+            if proved is not None and proved.epoch != row.epoch:
+                raise InvalidCredentials
+            return changed(row, password_hash=hashed, epoch=row.epoch + 1)
+
         if isinstance(keep_session, str):
             keep_session = from_text(keep_session)
         names = ((await self._current(account_id)).name, *CONTEXT)
         hashed = await self._hasher.hash(password, names=names)
         await self._update(
-            account_id,
-            lambda row: changed(row, password_hash=hashed, epoch=row.epoch + 1),
-            EventType.PASSWORD_CHANGED,
-            "password",
-            by,
+            account_id, change, EventType.PASSWORD_CHANGED, "password", by
         )
         return await self._sessions.end_all(
             account_id, EndReason.PASSWORD_CHANGED, but=keep_session, by=by

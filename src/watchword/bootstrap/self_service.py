@@ -59,12 +59,12 @@ def self_service_of(
     )
     limits = NetworkLimits(stores.throttle, clock)
     mail = MailWriter(Sealing(server_secrets, SEALED_AS, entropy), entropy)
-    _ = settings, limits, mail, accounts, passwords, sessions, hasher
+    _ = settings, limits, mail, hasher
     return SelfService(
         links=links,
         registrations=Registrations(),
         recovery=Recovery(),
         email_changes=EmailChanges(),
-        step_up=StepUp(),
+        step_up=StepUp(accounts=accounts, passwords=passwords, sessions=sessions),
         browser=BrowserSignIn(),
     )

@@ -10,8 +10,9 @@ from watchword.accounts.names import normalise_name
 from watchword.accounts.registry import changed
 from watchword.clocks import Clock
 from watchword.core.session import Authenticated
+from watchword.errors import InvalidCredentials
 from watchword.passwords import PasswordHasher
-from watchword.ports.accounts import AccountStore
+from watchword.ports.accounts import Account, AccountStore
 from watchword.ports.audit import Trail
 from watchword.sign_in.attempts import Attempts
 
@@ -41,8 +42,26 @@ class AccountPasswords:
         InvalidCredentials, InvalidRequest, Throttled, Overloaded, StoreUnavailable.
         """
         name = normalise_name(name)
+        return await self._check(
+            await self._accounts.by_name(name), name, password, address
+        )
+
+    async def of_account(
+        self, account_id: bytes, password: str, *, address: str
+    ) -> Authenticated:
+        """The account of that id, if this is its password: counted as a sign-in is.
+
+        Raises InvalidCredentials, Throttled, Overloaded, StoreUnavailable.
+        """
+        account = await self._accounts.by_id(account_id)
+        if account is None:
+            raise InvalidCredentials
+        return await self._check(account, account.name, password, address)
+
+    async def _check(
+        self, account: Account | None, name: str, password: str, address: str
+    ) -> Authenticated:
         async with self._attempts.counted(name, address) as attempt:
-            account = await self._accounts.by_name(name)
             stored = None
             if account is not None:
                 attempt.account_id = account.id
