@@ -75,11 +75,7 @@ class World:
         while leased := await outbox.lease(MessageKind.MAIL, now, now + 1, 100):
             for one in leased:
                 mail = open_mail(one.message, sealing)
-                parts: dict[MailPurpose, Callable[[Mail], Awaitable[Any]]] = {
-                    MailPurpose.CONFIRM: self.service.registrations.decide,
-                    MailPurpose.INVITATION: self.service.invitations.decide,
-                }
-                decided = await parts[mail.purpose](mail)
+                decided = await self.service.decide(mail)
                 await outbox.done([one.message.id])
                 if decided is None:
                     continue

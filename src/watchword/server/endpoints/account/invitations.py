@@ -68,6 +68,7 @@ OPERATION = Operation(
         *BEGINNING_ERRORS,
         errors.ConfirmationInvalid,
         errors.NotFound,
+        errors.NameInvalid,
         errors.NameTaken,
         errors.EmailTaken,
         errors.PasswordRejected,

@@ -99,7 +99,7 @@ CHANGE = Operation(
     response=Profile,
     bearer=True,
     needs_bearer=True,
-    errors=(*OWNER_ERRORS, *BODY_ERRORS, errors.NameTaken),
+    errors=(*OWNER_ERRORS, *BODY_ERRORS, errors.NameInvalid, errors.NameTaken),
 )
 
 

@@ -106,7 +106,13 @@ REGISTER = Operation(
     example={"email": "ann@example.org", "password": "four words make a phrase"},
     response=Registering,
     status=202,
-    errors=(*BODY_ERRORS, errors.EmailInvalid, errors.PasswordRejected),
+    errors=(
+        *BODY_ERRORS,
+        errors.EmailInvalid,
+        errors.NameInvalid,
+        errors.PasswordRejected,
+        errors.RegistrationRefused,
+    ),
 )
 
 
@@ -171,6 +177,7 @@ CONFIRM = Operation(
         *BEGINNING_ERRORS,
         errors.ConfirmationInvalid,
         errors.NotFound,
+        errors.NameInvalid,
         errors.NameTaken,
         errors.EmailTaken,
     ),
