@@ -21,7 +21,7 @@ from watchword.integrations import bridge
 from watchword.integrations.authenticator import Authenticator, LocalVerifier
 from watchword.ports.accounts import Account
 from watchword.secret_files import check_secret_files
-from watchword.server.embedded import EmbeddedApp, Pages, prefix_of
+from watchword.server.embedded import EmbeddedApp, prefix_of
 from watchword.server.endpoints.oauth.metadata import resource_metadata_url
 from watchword.server.operation import BASE
 from watchword.server.pages.rendering import check_templates
@@ -81,7 +81,7 @@ class Embedding(Authenticator):
             "before_registration": before_registration,
         }
 
-    def serve_pages(self, *, pages: Pages) -> None:
+    def serve_pages(self, *, pages: bool | str) -> None:
         """Have our pages among the routes. The links of mails then lead to them.
 
         Raises ValueError, and SettingsError for a template that is wrong.

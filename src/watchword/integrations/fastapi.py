@@ -99,7 +99,7 @@ class ResourceServer(_AppAuth, RemoteAuth):
 class Auth(_AppAuth, EmbeddedAuth):
     """See `EmbeddedAuth`."""
 
-    def mount(self, app: FastAPI, *, pages: Pages = True) -> None:
+    def mount(self, app: FastAPI, *, pages: bool | str = True) -> None:
         """Add the auth routes, and put them into the app's documentation.
 
         `pages` says whether our pages are among them, or gives the prefix of their

@@ -183,7 +183,7 @@ class ResourceServer(_AppAuth, RemoteAuth):
 class Auth(_AppAuth, EmbeddedAuth):
     """See `EmbeddedAuth`."""
 
-    def mount(self, app: Starlette, *, pages: Pages = True) -> None:
+    def mount(self, app: Starlette, *, pages: bool | str = True) -> None:
         """Add the auth routes, and all that `ResourceServer.mount` does.
 
         `pages` says whether our pages are among them, or gives the prefix of their

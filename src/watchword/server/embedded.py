@@ -28,14 +28,10 @@ from watchword.server.operation import Operation
 from watchword.server.routing import routed
 from watchword.server.unread_bodies import guarded
 
-
-Pages = bool | str
-"""Whether an application serves our pages, or the prefix of their paths."""
-
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+", re.ASCII)
 
 
-def operations_for(*, own_users: bool, pages: Pages) -> tuple[Operation, ...]:
+def operations_for(*, own_users: bool, pages: bool | str) -> tuple[Operation, ...]:
     """The endpoints that an application serves.
 
     One with users of its own serves none that are for our accounts, and no page: it may
@@ -52,7 +48,7 @@ def operations_for(*, own_users: bool, pages: Pages) -> tuple[Operation, ...]:
     )
 
 
-def prefix_of(pages: Pages) -> str | None:
+def prefix_of(pages: bool | str) -> str | None:
     """What the paths of the pages begin with; None without pages.
 
     Raises ValueError.
@@ -163,7 +159,7 @@ class EmbeddedApp:
         self.metadata = resource_metadata_url(settings)
         self.serve_pages(pages=False)
 
-    def serve_pages(self, *, pages: Pages) -> None:
+    def serve_pages(self, *, pages: bool | str) -> None:
         """Have our pages among the paths, or have them no more. Raises ValueError."""
         settings = self._settings
         operations = operations_for(own_users=self._own_users, pages=pages)
