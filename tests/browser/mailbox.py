@@ -1,4 +1,4 @@
-"""The folder in which a server on loopback keeps its mail, read as a user reads mail."""
+"""The folder in which a server on loopback keeps its mail, as a user reads mail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accounts by clicking: a server with its usual settings, a folder of mail, Chromium."""
+"""Accounts by clicking: a server with its defaults, a folder of mail, Chromium."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def scan(town: Town, link: str) -> None:
 
 
 def test_a_scanner_that_presses_every_button_confirms_nothing(town: Town) -> None:
-    """No account, no address, no way back, no password: the owner's links still work."""
+    """Neither account, address, way back nor password: the links still work."""
     with town.browser() as page:
         link = register(page, town)
         scan(town, link)
