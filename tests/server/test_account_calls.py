@@ -89,7 +89,9 @@ async def call(
     api: Api, method: str, path: str, body: Any = None, **headers: str
 ) -> httpx2.Response:
     given = {name.replace("_", "-"): value for name, value in headers.items()}
-    return await api.client.request(method, BASE + path, json=body, headers=given)
+    answer = await api.client.request(method, BASE + path, json=body, headers=given)
+    api.client.cookies.clear()  # a test sends the cookies that it means to send
+    return answer
 
 
 async def post(api: Api, path: str, body: Any, **headers: str) -> httpx2.Response:
@@ -296,3 +298,181 @@ async def test_what_is_closed_is_not_found(
         here = {path for path, said in answers.items() if said != "404 not_found"}
         assert here == found, answers
         assert "/api/auth/register" in (await api.client.get("/openapi.json")).text
+
+
+# Passwords, addresses, the account
+
+
+async def test_a_reset_ends_sessions_and_signs_nobody_in(
+    api: LocalApi, mails: Mails
+) -> None:
+    tokens = await confirmed(api, mails)
+    assert (await post(api, "/password/forgot", {"email": ANN})).status_code == 202
+    body = {"token": await mails.token(), "password": NEW}
+    answer = await post(api, "/password/reset", body)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer.headers["cache-control"] == "no-store"
+    assert "set-cookie" not in answer.headers
+    assert code_of(await api.secure(tokens["accessToken"])) == "token_revoked"
+    assert code_of(await api.refresh(tokens["refreshToken"])) == "session_revoked"
+    assert verdict(await api.try_login(ANN, PASSWORD)) == "401 invalid_credentials"
+    assert (await api.try_login(ANN, NEW)).status_code == 200
+    again = await post(api, "/password/reset", body)
+    assert verdict(again) == "400 confirmation_invalid"
+
+
+async def test_a_rejected_password_spends_no_reset(api: LocalApi, mails: Mails) -> None:
+    await confirmed(api, mails)
+    await post(api, "/password/forgot", {"email": ANN})
+    token = await mails.token()
+    short = await post(api, "/password/reset", {"token": token, "password": "x"})
+    assert verdict(short) == "422 password_rejected"
+    good = await post(api, "/password/reset", {"token": token, "password": NEW})
+    assert good.status_code == 204
+
+
+async def test_a_password_is_changed_and_this_session_goes_on(
+    api: LocalApi, mails: Mails
+) -> None:
+    here, there = await confirmed(api, mails), await api.login(ANN)
+    body = {"currentPassword": PASSWORD, "password": NEW}
+    mine = body | {"refreshToken": here["refreshToken"]}
+    wrong = await post(api, "/password/change", mine | {"currentPassword": "wrong"})
+    assert verdict(wrong) == "401 invalid_credentials"
+    key = {"Idempotency_Key": "a-key-of-this-change-01"}
+    answer = await post(api, "/password/change", mine, **key)
+    assert answer.status_code == 200
+    assert list(answer.json()) == list(there)
+    assert answer.json()["sessionId"] == here["sessionId"]
+    retried = await post(api, "/password/change", mine, **key)
+    assert retried.json()["refreshToken"] == answer.json()["refreshToken"]
+    assert code_of(await api.secure(there["accessToken"])) == "token_revoked"
+    last = {
+        "refreshToken": answer.json()["refreshToken"],
+        "currentPassword": NEW,
+        "password": PASSWORD,
+        "keepSession": False,
+    }
+    ended = await post(api, "/password/change", last)
+    assert (ended.status_code, ended.content) == (204, b"")
+    assert "set-cookie" not in ended.headers
+    assert code_of(await api.refresh(last["refreshToken"])) == "session_revoked"
+
+
+@pytest.mark.parametrize("path", ["/step-up", "/password/change"])
+async def test_a_browser_proves_itself_by_its_cookie(
+    api: LocalApi, mails: Mails, path: str
+) -> None:
+    """With the header against CSRF, and from an origin of ours, as /refresh."""
+    await confirmed(api, mails)
+    page = {"Origin": ISSUER, "X_Requested_With": "fetch"}
+    login = {"username": ANN, "password": PASSWORD, "transport": "cookie"}
+    cookie = (await post(api, "/login", login)).headers["set-cookie"].split(";")[0]
+    body: dict[str, Any] = {"currentPassword": PASSWORD, "password": NEW}
+    if path == "/step-up":
+        body = {"method": "password", "password": PASSWORD}
+    for headers in ({"Origin": ISSUER}, page | {"Origin": "https://evil.example"}):
+        answer = await post(api, path, body, Cookie=cookie, **headers)
+        assert verdict(answer) == "403 csrf_rejected"
+    assert verdict(await post(api, path, body)) == "400 invalid_request"
+    assert verdict(await post(api, path, body, **page)) == "401 refresh_invalid"
+    api.clock.advance(60_000)  # beyond the time in which tabs share a token
+    answer = await post(api, path, body, Cookie=cookie, **page)
+    assert answer.status_code == 200, answer.text
+    assert "refreshToken" not in answer.json()
+    cookie = answer.headers["set-cookie"].split(";")[0]
+    assert cookie.startswith("__Host-watchword=ww_rt_")
+    if path == "/password/change":
+        body = {"currentPassword": NEW, "password": PASSWORD, "keepSession": False}
+        ended = await post(api, path, body, Cookie=cookie, **page)
+        assert ended.status_code == 204
+        assert ended.headers["set-cookie"].startswith("__Host-watchword=; ")
+        assert ended.headers["clear-site-data"] == '"cookies", "storage"'
+
+
+RECENT: Final = [
+    ("POST", "/email/change", {"email": "ann@example.net"}, 202),
+    ("DELETE", "/account", None, 204),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status"), RECENT)
+async def test_what_a_thief_would_do_asks_for_a_recent_proof(
+    api: LocalApi, mails: Mails, method: str, path: str, body: Any, status: int
+) -> None:
+    """A step-up is one; a refresh is none. RFC 9470 says what to ask for."""
+    tokens = await confirmed(api, mails)
+    api.clock.advance(301_000)
+    fresh = (await api.refresh(tokens["refreshToken"])).json()
+    answer = await call(api, method, path, body, **bearer(fresh["accessToken"]))
+    assert verdict(answer) == "401 insufficient_user_authentication"
+    assert 'max_age="300"' in answer.headers["www-authenticate"]
+    asked = {"method": "password", "password": PASSWORD}
+    asked["refreshToken"] = fresh["refreshToken"]
+    proved = (await post(api, "/step-up", asked)).json()
+    good = bearer(proved["accessToken"])
+    answer = await call(api, method, path, body, **good)
+    assert answer.status_code == status, answer.text
+    if path == "/account":
+        assert code_of(await api.secure(proved["accessToken"])) == "token_revoked"
+        assert verdict(await api.try_login(ANN, PASSWORD)) == "401 invalid_credentials"
+
+
+async def test_an_address_moves_and_its_owner_takes_it_back(
+    api: LocalApi, mails: Mails
+) -> None:
+    tokens = await confirmed(api, mails)
+    mine = bearer(tokens["accessToken"])
+    new = "ann@example.net"
+    answer = await post(api, "/email/change", {"email": new}, **mine)
+    assert (answer.status_code, list(answer.json())) == (202, ["message"])
+    body = {"token": await mails.token(new)}
+    assert verdict(await post(api, "/email/confirm", body)) == "400 invalid_request"
+    wrong = await post(api, "/email/confirm", body | {"password": "wrong"})
+    assert verdict(wrong) == "401 invalid_credentials"
+    bob = await confirmed(api, mails, "bob@example.org")
+    other = await post(api, "/email/confirm", body, **bearer(bob["accessToken"]))
+    assert verdict(other) == "400 confirmation_invalid"
+    done = await post(api, "/email/confirm", body, **mine)
+    assert (done.status_code, done.content) == (204, b"")
+    shown = await call(api, "GET", "/account", **mine)
+    assert (shown.json()["email"], shown.json()["emailConfirmed"]) == (new, True)
+    taken = await post(
+        api, "/email/change", {"email": new}, **bearer(bob["accessToken"])
+    )
+    assert verdict(taken) == "409 email_taken"
+    way_back = {"token": await mails.token()}
+    back = await post(api, "/email/revert", way_back)
+    assert (back.status_code, back.content) == (204, b"")
+    assert code_of(await api.secure(tokens["accessToken"])) == "token_revoked"
+    assert verdict(await api.try_login(ANN, PASSWORD)) == "401 invalid_credentials"
+
+
+async def test_a_user_takes_a_name_and_lets_it_go(api: LocalApi, mails: Mails) -> None:
+    mine = bearer((await confirmed(api, mails))["accessToken"])
+    for body, expected in {
+        '{"username":"ann","locale":"de"}': ("ann", "de"),
+        '{"username":null}': (None, "de"),
+        "{}": (None, "de"),
+    }.items():
+        answer = await api.client.patch(
+            f"{BASE}/account",
+            content=body,
+            headers={"Content-Type": "application/json", **mine},
+        )
+        assert answer.status_code == 200, answer.text
+        shown = answer.json()
+        assert (shown["username"], shown["locale"]) == expected
+        assert shown == (await call(api, "GET", "/account", **mine)).json()
+    for name, expected_code in {
+        "alice": "409 name_taken",
+        "root": "400 name_invalid",
+    }.items():
+        answer = await call(api, "PATCH", "/account", {"username": name}, **mine)
+        assert verdict(answer) == expected_code
+
+
+async def test_the_last_administrator_stays(api: LocalApi) -> None:
+    await api.engine.accounts.set_roles(await api.id_of("alice"), ["admin"])
+    mine = bearer((await api.login())["accessToken"])
+    assert verdict(await call(api, "DELETE", "/account", **mine)) == "409 last_admin"
