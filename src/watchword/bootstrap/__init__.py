@@ -14,10 +14,15 @@ from pathlib import Path
 
 import msgspec
 
+from watchword.accounts.notices import Notices
+from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.accounts.registry import Accounts
+from watchword.accounts.rows import AccountRows
 from watchword.background import Background
 from watchword.bootstrap.parts import (
+    breached_of,
     composer_of,
+    mail_writer_of,
     policy_of,
     proofs_of,
     refresh_tokens,
@@ -35,7 +40,13 @@ from watchword.errors import KeyRingError
 from watchword.keys.ring import KeyRing
 from watchword.mail.sender import MailSender
 from watchword.maintenance import Maintenance
-from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher, cpus
+from watchword.passwords import (
+    OWASP_FLOOR,
+    BreachedPasswords,
+    HashParameters,
+    PasswordHasher,
+    cpus,
+)
 from watchword.ports import Stores
 from watchword.revocation.log import RevocationLog
 from watchword.revocation.tracker import RevocationTracker
@@ -68,6 +79,8 @@ class Watchword:
         hashing: HashParameters,
         claims_hook: ClaimsHook | None,
         authenticate: Authenticate | None,
+        before_registration: BeforeRegistration | None,
+        breached: BreachedPasswords | None,
     ) -> None:
         policy = policy_of(settings)
         self.settings = settings
@@ -111,8 +124,10 @@ class Watchword:
             proofs=self.proofs,
         )
         self._wire_clients(policy, entropy)
-        self.hasher = PasswordHasher(hashing, workers=cpus() // settings.workers or 1)
-        self._wire_sign_in(authenticate, server_secrets, entropy)
+        self.hasher = PasswordHasher(
+            hashing, workers=cpus() // settings.workers or 1, breached=breached
+        )
+        self._wire_sign_in(authenticate, before_registration, server_secrets, entropy)
         self.mail = self._mail(server_secrets)
         self.maintenance = self._maintenance(monotonic)
         self.checker = self._checker()
@@ -168,13 +183,27 @@ class Watchword:
     def _wire_sign_in(
         self,
         authenticate: Authenticate | None,
+        before_registration: BeforeRegistration | None,
         server_secrets: Sequence[bytes],
         entropy: Entropy,
     ) -> None:
+        # An app with users of its own writes to them itself.
+        self.mail_writer = mail_writer_of(self.settings, server_secrets, entropy)
+        self.mail_writer.can_send &= authenticate is None
+        notices = Notices(
+            accounts=self.stores.accounts,
+            confirmations=self.stores.confirmations,
+            mail=self.mail_writer,
+            clock=self.clock,
+        )
+        rows = AccountRows(self.stores.accounts, self.clock)
         self.accounts = Accounts(
             accounts=self.stores.accounts,
             sessions=self.sessions,
             hasher=self.hasher,
+            rows=rows,
+            notices=notices,
+            mail=self.mail_writer,
             clock=self.clock,
             entropy=entropy,
         )
@@ -205,11 +234,14 @@ class Watchword:
             self.self_service = self_service_of(
                 self.settings,
                 self.stores,
-                server_secrets,
+                mail=self.mail_writer,
+                notices=notices,
+                rows=rows,
                 accounts=self.accounts,
                 passwords=passwords,
                 sessions=self.sessions,
                 hasher=self.hasher,
+                before_registration=before_registration,
                 clock=self.clock,
                 entropy=entropy,
             )
@@ -246,6 +278,10 @@ class Watchword:
         self.sessions.issue_as(issuer)
         if self.mail is not None:
             self.mail.compose_by(composer_of(self.settings))
+        if self.self_service is not None:
+            can_send = self.settings.effective_mail_url is not None
+            self.mail_writer.can_send = can_send
+            self.mail_writer.is_local = self.settings.is_local
 
     async def start(self, *, reseal: bool) -> None:
         """Read keys and revocations. Nothing is accepted before that.
@@ -292,16 +328,19 @@ async def open_watchword(
     hashing: HashParameters = OWASP_FLOOR,
     claims_hook: ClaimsHook | None = None,
     authenticate: Authenticate | None = None,
+    before_registration: BeforeRegistration | None = None,
     background: bool = True,
 ) -> AsyncIterator[Watchword]:
     """A started Watchword on the settings' store, or on `stores`.
 
     The server secret comes from the settings or from the data folder. For a store
     without keys it is made there. An app with users of its own gives `authenticate`,
-    which is called at each sign-in.
+    which is called at each sign-in; `before_registration` is called before a user is
+    registered.
     Raises SettingsError, SchemaError, KeyRingError, StoreUnavailable.
     """
     check_secret_files(settings)
+    breached = breached_of(settings)
     stores = stores or await open_stores(
         settings.database_url,
         entropy,
@@ -324,6 +363,8 @@ async def open_watchword(
         hashing=hashing,
         claims_hook=claims_hook,
         authenticate=authenticate,
+        before_registration=before_registration,
+        breached=breached,
     )
     try:
         # Only a process that serves seals keys anew: a command may have been given the
