@@ -17,6 +17,9 @@ from watchword.core.session import time_ordered_id
 from watchword.keys.sealing import Sealing
 from watchword.ports.outbox import Lane, Message, MessageKind
 
+FALLBACK: Final = "en"
+"""The language that every mail has a template in."""
+
 SEALED_AS: Final = "outbox"
 """The label of the `Sealing` for the outbox."""
 
@@ -78,17 +81,19 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `at` is the instant of what it tells of. `token` is for the link. `masked` is
     another address that the mail names, `network` the network address of a request. A
     mail with an `account_id` is deleted with its account: one that tells of the
-    account's end has none.
+    account's end has none. `registration` is the SHA-256 of a registration's handle,
+    where its mail is sent again with a new token.
     """
 
     purpose: MailPurpose
     at: int
-    locale: str = "en"
+    locale: str = FALLBACK
     to: str = ""
     account_id: bytes | None = None
     token: str = ""
     masked: str = ""
     network: str = ""
+    registration: bytes = b""
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode

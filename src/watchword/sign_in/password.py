@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 
 from watchword.accounts.names import normalise_name
-from watchword.accounts.registry import changed
+from watchword.accounts.rows import changed
 from watchword.clocks import Clock
 from watchword.core.session import Authenticated
 from watchword.errors import EmailInvalid, InvalidCredentials
