@@ -126,7 +126,7 @@ def self_service_of(
         invitations=invitations,
         recovery=recovery,
         email_changes=email_changes,
-        step_up=StepUp(),
+        step_up=StepUp(accounts=accounts, passwords=passwords, sessions=sessions),
         browser=browser,
         decide=MailDecisions(decisions).decide,
     )
