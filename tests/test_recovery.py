@@ -622,17 +622,22 @@ async def test_last_admin_stays(world: World) -> None:
         await world.accounts.disable(third.id)
 
 
-async def test_where_no_mail_can_be_sent_none_waits(tmp_path: Path) -> None:
-    """And what needs a mail is not there."""
+@pytest.mark.parametrize("learnt_later", ["", "https://id.example.org"])
+async def test_where_no_mail_can_be_sent_none_waits(
+    tmp_path: Path, learnt_later: str
+) -> None:
+    """And what needs a mail is not there; an app may learn its address later."""
     settings = Settings(
         data=tmp_path,
         database_url="memory:",
-        issuer="https://id.example.org",
+        issuer="http://127.0.0.1" if learnt_later else "https://id.example.org",
         secret=(SecretStr(SECRET),),
     )
     async with open_watchword(
         settings, hashing=INSECURE_FOR_TESTS, background=False
     ) as engine:
+        if learnt_later:
+            engine.issue_as(learnt_later)
         service = engine.self_service
         assert service is not None
         ada = await engine.accounts.register("ada", PASSWORD)
