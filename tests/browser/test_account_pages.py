@@ -82,7 +82,7 @@ def sign_in(page: Page, name: str, password: str) -> None:
     press(page, "Sign in")
 
 
-def test_an_account_lives_by_clicking(town: Town) -> None:
+def test_an_account_lives_by_clicking(town: Town) -> None:  # noqa: PLR0915 - a story
     """From nothing but a server: made, used on two devices, changed, lost, deleted."""
     with town.browser() as page, town.browser() as phone:
         page.goto("/sign-in")

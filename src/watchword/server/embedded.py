@@ -48,7 +48,7 @@ def operations_for(*, own_users: bool, pages: bool | str) -> tuple[Operation, ..
     )
 
 
-def prefix_of(pages: bool | str) -> str | None:
+def prefix_of(pages: bool | str) -> str | None:  # noqa: FBT001 - as in `mount`
     """What the paths of the pages begin with; None without pages.
 
     Raises ValueError.
@@ -96,7 +96,7 @@ class _PageRoute(Route):
     """
 
     def __init__(
-        self, path: str, endpoint: Any, page: str, host: Iterable[BaseRoute]
+        self, path: str, endpoint: ASGIApp, page: str, host: Iterable[BaseRoute]
     ) -> None:
         super().__init__(path, endpoint, include_in_schema=False)
         self._page = page

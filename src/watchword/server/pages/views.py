@@ -9,7 +9,7 @@ in this very step.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import msgspec
 
@@ -114,7 +114,7 @@ class MailFor(StrEnum):
     FORGOT = "forgot"
 
 
-class KeptMail(NamedTuple):
+class KeptMail(msgspec.Struct, frozen=True):
     """The folder of messages that are kept, and the command that shows the newest."""
 
     folder: str
@@ -125,8 +125,8 @@ class CheckMail(View, frozen=True, kw_only=True):
     """After `Register` or `Forgot`: the same whether or not there is an account.
 
     `address` is as it was typed. `registration` is the handle by which the message can
-    be asked for again; `sent_again` that it just was. `kept` says where the
-    message is kept instead of sent, and how to read it, for a developer on this machine.
+    be asked for again; `sent_again` that it just was. `kept` is for a developer on this
+    machine.
     """
 
     template = "check-mail.html"
