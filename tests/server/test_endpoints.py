@@ -362,8 +362,10 @@ async def test_the_document_is_of_the_routes_and_of_nothing_else(
     app: Any = make_app(api.engine.settings)
     for route in app._application.routes:
         routed |= {(m, route.path) for m in route.methods if m != "HEAD"}
-    pages = ("/", "/openapi.json", "/docs", "/docs/{name}", "/pages/{name}")
-    about = {("GET", path) for path in pages}
+    about = {
+        (one.method, path) for one in ENDPOINTS if one.is_page for path in one.paths
+    }
+    about |= {("GET", path) for path in ("/", "/openapi.json", "/docs", "/docs/{name}")}
     about |= {("GET", f"/watchword.{kind}") for kind in ("js", "d.ts")}
     # The same documents, for an issuer that has a path.
     known = (SERVER_PATH, OPENID_PATH, RESOURCE_PATH)
@@ -395,6 +397,7 @@ async def test_a_server_and_an_app_answer_by_the_same_declarations(
     So do the hot endpoints, whose errors take another way.
     """
     app = EmbeddedApp(api.engine.settings, lambda: api.engine, lambda _: None)
+    app.serve_pages(pages=True)
     async with LocalApi(app, api.engine, api.clock).client as inside:
         for one in ENDPOINTS:
             for declared in one.paths:

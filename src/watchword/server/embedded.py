@@ -113,7 +113,7 @@ class _PageRoute(Route):
         return is_same and not isinstance(route, _PageRoute)
 
 
-def routes_to(application: EmbeddedApp, host: Iterable[BaseRoute]) -> list[Route]:
+def routes_to(application: EmbeddedApp, host: Iterable[BaseRoute] = ()) -> list[Route]:
     """Routes of Starlette for its paths, and for these with slashes behind them.
 
     Without the latter a host would redirect such a request, with its body, to the
