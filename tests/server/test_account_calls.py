@@ -7,6 +7,7 @@ refused before anything is spent, and that a request tells the mail nothing.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import AsyncIterator
 from email import message_from_bytes
@@ -55,7 +56,7 @@ class Mails:
 
     def __init__(self, api: LocalApi) -> None:
         self._api = api
-        self._read = 0
+        self._taken: set[str] = set()
 
     async def all(self) -> list[EmailMessage]:
         sender = self._api.engine.mail
@@ -68,17 +69,23 @@ class Mails:
             for file in sorted(folder.glob("*.eml"))
         ]
 
-    async def newest(self, to: str = ANN) -> str:
-        """The text of the newest mail to that address."""
-        found = [one for one in await self.all() if str(one["to"]) == to]
-        body = found[-1].get_body(("plain",))
-        assert body is not None
-        return str(body.get_content())
-
     async def token(self, to: str = ANN) -> str:
-        found = TOKEN.search(await self.newest(to))
-        assert found is not None
-        return found[0]
+        """The one in the mails to that address that was not taken from them yet."""
+        found = {
+            token
+            for mail in await self.all()
+            if str(mail["to"]) == to
+            for token in TOKEN.findall(text_of(mail))
+        }
+        (token,) = found - self._taken
+        self._taken.add(token)
+        return token
+
+
+def text_of(mail: EmailMessage) -> str:
+    body = mail.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content())
 
 
 def serving(folder: Path, **given: Any) -> Settings:
@@ -655,6 +662,42 @@ async def test_a_network_waits_and_others_do_not(
     assert (await post(api, path, BODIES[path])).status_code in (202, 400)
     api.clock.advance(int(refused.headers["retry-after"]) * 1000)
     assert (await post(attacker, path, BODIES[path])).status_code in (202, 400)
+
+
+async def test_no_secret_of_an_account_is_in_a_log(
+    tmp_path: Path,
+    clock: ManualClock,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Passwords, what mails carry, handles and tokens: in no log, refused or not."""
+    caplog.set_level(logging.DEBUG)
+    async with local_api(serving(tmp_path), clock) as api:
+        secrets = await told_secrets(api)
+        audit = await api.engine.stores.audit.read(0, 1000)
+    printed = capsys.readouterr()
+    logged = "\n".join([printed.out, printed.err, repr(audit), caplog.text])
+    assert "POST /api/auth/password/reset 204" in printed.err
+    assert [secret for secret in secrets if secret in logged] == []
+
+
+async def told_secrets(api: LocalApi) -> list[str]:
+    """What a user and the server have told each other, from registration to reset."""
+    mails, wrong, key = Mails(api), "a-wrong-one", "a-key-of-ann-0001"
+    handle = await registered(api)
+    token = await mails.token()
+    body = {"token": token, "registration": handle}
+    for fault in ({"registration": handle + "A"}, {"token": token + "A"}):
+        await post(api, "/register/confirm", {"password": wrong, **body, **fault})
+    tokens = (await post(api, "/register/confirm", body)).json()
+    change = {"currentPassword": PASSWORD, "password": NEW}
+    change["refreshToken"] = tokens["refreshToken"]
+    await post(api, "/password/change", change, Idempotency_Key=key)
+    await post(api, "/password/forgot", {"email": ANN})
+    reset = {"token": await mails.token(), "password": PASSWORD}
+    assert (await post(api, "/password/reset", reset)).status_code == 204
+    given = [tokens["accessToken"], tokens["refreshToken"], reset["token"]]
+    return [PASSWORD, NEW, wrong, key, handle, token, *given]
 
 
 # What a request may not tell the mail
