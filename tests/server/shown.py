@@ -121,6 +121,8 @@ STATES: Final[dict[str, View]] = {
     },
     "sign-in, already": SignIn(name="mara", has_register=True, has_forgot=True),
     "signed-out": SignedOut(),
+    "signed-out, not yet": SignedOut(name="mara"),
+    "signed-out, stale": SignedOut(name="mara", faults=_faults(Fault(Reason.STALE))),
     "register": Register(),
     "register, one wrong": Register(
         email=ADDRESS, faults=_faults(Fault(Reason.NAME, "username"))
