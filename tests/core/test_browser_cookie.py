@@ -12,7 +12,7 @@ from watchword.core.browser_cookie import judge_cookie
 from watchword.core.limits import BROWSER_GRACE, REWIND_LIMIT, SIGN_IN_IDLE
 from watchword.core.policies import PAGES, SIGN_IN, Policies
 from watchword.core.refresh_token import hash_of
-from watchword.core.rotation import End, Refuse, Rotate, Same, Verdict
+from watchword.core.rotation import End, Presented, Refuse, Rotate, Same, Verdict
 from watchword.core.session import (
     Authenticated,
     Policy,
@@ -46,6 +46,11 @@ def a_row(**fields: Any) -> Session:
     return msgspec.structs.replace(started, generation=4, **fields)
 
 
+def shown(generation: int, secret: bytes = SECRET) -> Presented:
+    """What the cookie of that generation says."""
+    return Presented(a_row().id, generation, secret, PAGES)
+
+
 REUSE, RESTORED = End(EndReason.REUSE), End(EndReason.RESTORED)
 
 
@@ -67,7 +72,7 @@ REUSE, RESTORED = End(EndReason.REUSE), End(EndReason.RESTORED)
     ],
 )
 def test_the_generation_decides(generation: int, later: int, verdict: Verdict) -> None:
-    assert judge_cookie(a_row(), generation, SECRET, SIGN_IN, NOW + later) == verdict
+    assert judge_cookie(a_row(), shown(generation), SIGN_IN, NOW + later) == verdict
 
 
 @pytest.mark.parametrize(
@@ -85,9 +90,9 @@ def test_what_is_no_live_session_of_the_pages_is_refused_and_ends_nothing(
     """Whatever the generation: a guess must not be able to end a session."""
     for generation in (0, 4, 99):
         row = a_row(**fields)
-        verdict = judge_cookie(row, generation, secret, SIGN_IN, NOW)
+        verdict = judge_cookie(row, shown(generation, secret), SIGN_IN, NOW)
         assert verdict == Refuse(error)
-    assert judge_cookie(None, 4, secret, SIGN_IN, NOW) == Refuse(RefreshInvalid)
+    assert judge_cookie(None, shown(4), SIGN_IN, NOW) == Refuse(RefreshInvalid)
 
 
 @pytest.mark.parametrize("factor", [0.5, 2])
