@@ -32,13 +32,13 @@ class Browser:
         self.sealing = Sealing(secrets, SEALED_AS, SeededEntropy())
 
     async def sign_in(
-        self, name: str = "alice", *, cookie: str | None = None
+        self, name: str = "alice", *, cookie: str | None = None, at: str = HOME
     ) -> TokenSet:
         """Sign in, with the cookie that the browser has, and keep the new one."""
         proof = await self.engine.sign_in.check_password(name, PASSWORD)
         held = self.cookie if cookie is None else cookie
         tokens = await self.pages.begin(
-            proof, cookie=held, address=HOME, user_agent="Firefox"
+            proof, cookie=held, address=at, user_agent="Firefox"
         )
         self.cookie = tokens.refresh_token
         return tokens

@@ -11,7 +11,7 @@ from tests.browser_sign_in.browser import HOME, Browser
 from tests.scenarios.api import local_api as open_api
 from tests.scenarios.api import settings_for
 from watchword.core import limits
-from watchword.core.limits import MINUTE
+from watchword.core.limits import HOUR, MINUTE
 from watchword.mail.message import MailPurpose, open_mail
 from watchword.ports.audit import EventType, Trail
 from watchword.testing import ManualClock
@@ -54,6 +54,19 @@ async def test_a_use_from_a_new_network_is_told_once(
     ]
 
 
+async def test_a_network_that_the_user_signed_in_at_is_not_told_of(
+    browser: Browser,
+) -> None:
+    """Nor the one that the session began at, when the browser comes back."""
+    await browser.sign_in()
+    browser.api.clock.advance(HOUR)
+    await browser.sign_in(at=AWAY)
+    for at in (AWAY, HOME, AWAY):
+        browser.api.clock.advance(HOUR)
+        assert await browser.session(at=at)
+    assert await browser.events(EventType.NEW_NETWORK) == []
+
+
 async def test_another_process_does_not_tell_of_a_network_again(tmp_path: Path) -> None:
     settings, clock = settings_for(tmp_path, "sqlite"), ManualClock()
     async with open_api(settings, clock) as one, open_api(settings, clock) as two:
@@ -72,6 +85,12 @@ async def test_a_cookie_from_everywhere_writes_a_bounded_number_of_events(
         assert await browser.session(at=f"198.51.100.{number}")
     events = await browser.events(EventType.NEW_NETWORK)
     assert len(events) == limits.NEW_NETWORK_BURST
+    browser.api.clock.advance(limits.NEW_NETWORK_INTERVAL)
+    for number in (0, 13, 14):
+        assert await browser.session(at=f"198.51.100.{number}")
+    events = await browser.events(EventType.NEW_NETWORK)
+    assert events[limits.NEW_NETWORK_BURST :] == events[-1:]
+    assert events[-1].address == "198.51.100.13"
 
 
 @pytest.mark.parametrize("why", ["no address", "no mail", "no network"])

@@ -64,11 +64,12 @@ class BrowserSessions:
 
     async def sign_in_again(
         self, text: str, authenticated: Authenticated, address: str
-    ) -> TokenSet | None:
+    ) -> tuple[TokenSet, str] | None:
         """The session of a cookie under a new token, if it is of that account.
 
-        None where there is no such session, or where it must end soon: then another one
-        has to begin. Raises StoreUnavailable.
+        With it comes the address that the session was last seen at. None where there is
+        no such session, or where it must end soon: then another one has to begin.
+        Raises StoreUnavailable.
         """
         cookie = self._read(text, address)
         if cookie is None:
@@ -88,11 +89,11 @@ class BrowserSessions:
             event = Event.about(EventType.SIGN_IN, after, address, now, **by)
             async with self._sessions.taken_back_on_failure(row.id, address):
                 if await self._swap(Change(row, after, event)):
-                    return self._tokens_of(after, cookie.secret, now)
+                    return self._tokens_of(after, cookie.secret, now), row.address
         raise StoreUnavailable
 
     def _ends_soon(self, session: Session, now: int) -> bool:
-        """Whether its absolute end is too near for a user who has just signed in."""
+        """Whether its absolute end is too near for a sign-in of this moment."""
         policy = self._policy
         enough = min(policy.refresh_idle, policy.refresh_absolute // 2)
         return session.renewable_until(policy, now) < now + enough
