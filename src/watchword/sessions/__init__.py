@@ -3,6 +3,7 @@
     browser      the sessions of browsers at this server, by their cookie
     issuing      the tokens that a client is given
     refreshing   the refresh, many at a time
+    verdicts     what a verdict on a token records
     retries      how many retries of a refresh there are, and which are recorded
     claims_hook  the claims that an app adds to access tokens
 
