@@ -166,7 +166,7 @@ class Invitations:
             Trail((created(account, address),)),
             spends=invitation.token_hash,
             # An operator may give an address that was let go to another account. A name
-            # that the user chose is not the operator's to give.
+            # that the user chose is not the operator's to give: then neither is taken.
             ignore_holds=name is None,
         )
         return Authenticated.by_password(account.id, account.roles, at=now)
