@@ -135,10 +135,16 @@ class Invitations:
         return await self._give(invitation, proved, address)
 
     async def decide(self, mail: Mail) -> Decided | None:
-        """The mail of an invitation as it is; None: it was accepted, or has run out."""
+        """The mail of an invitation; None: it was accepted, or has run out.
+
+        It goes to the address as the account has it, where there is one.
+        """
         found = await self._confirmations.by_token(hash_of(mail.token))
         if found is None or found.until <= self._clock():
             return None
+        owner = await self._accounts.by_email(found.email_key)
+        if owner is not None:
+            mail = replace(mail, to=owner.email or mail.to, locale=owner.locale)
         return Decided(mail, Lane.UNKNOWN)
 
     async def _make(
