@@ -5,24 +5,32 @@ An app with users of its own has none of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from watchword.accounts.email_change import EmailChanges
+from watchword.accounts.invitations import Invitations
 from watchword.accounts.links import Links
+from watchword.accounts.mail_decisions import MailDecisions
 from watchword.accounts.network_limits import NetworkLimits
+from watchword.accounts.new_networks import NewNetworks
+from watchword.accounts.notices import Notices
 from watchword.accounts.recovery import Recovery
 from watchword.accounts.registration import Registrations
+from watchword.accounts.registration_rules import BeforeRegistration, RegistrationRules
 from watchword.accounts.registry import Accounts
+from watchword.accounts.rows import AccountRows
+from watchword.background import Background
+from watchword.bootstrap.parts import registration_rules_of
 from watchword.clocks import Clock, Entropy
 from watchword.config import Settings
-from watchword.keys.sealing import Sealing
-from watchword.mail.message import SEALED_AS
+from watchword.mail.message import NOTICES, MailPurpose
+from watchword.mail.sender import Decide
 from watchword.mail.writing import MailWriter
 from watchword.passwords import PasswordHasher
 from watchword.ports import Stores
 from watchword.sessions import Sessions
+from watchword.sessions.browser import BrowserSessions
+from watchword.sign_in.begin import SignIn
 from watchword.sign_in.browser import BrowserSignIn
 from watchword.sign_in.password import AccountPasswords
 from watchword.sign_in.step_up import StepUp
@@ -33,21 +41,29 @@ class SelfService(msgspec.Struct, frozen=True, kw_only=True):
 
     links: Links
     registrations: Registrations
+    invitations: Invitations
     recovery: Recovery
     email_changes: EmailChanges
     step_up: StepUp
     browser: BrowserSignIn
+    decide: Decide
 
 
 def self_service_of(
     settings: Settings,
     stores: Stores,
-    server_secrets: Sequence[bytes],
     *,
+    mail: MailWriter,
+    notices: Notices,
+    rows: AccountRows,
     accounts: Accounts,
     passwords: AccountPasswords,
     sessions: Sessions,
+    browsers: BrowserSessions,
+    sign_in: SignIn,
+    background: Background,
     hasher: PasswordHasher,
+    before_registration: BeforeRegistration | None,
     clock: Clock,
     entropy: Entropy,
 ) -> SelfService:
@@ -58,13 +74,143 @@ def self_service_of(
         clock=clock,
     )
     limits = NetworkLimits(stores.throttle, clock)
-    mail = MailWriter(Sealing(server_secrets, SEALED_AS, entropy), entropy)
-    _ = settings, limits, mail, hasher
+    recovery, email_changes = _recovery_of(
+        stores,
+        links,
+        limits,
+        mail=mail,
+        notices=notices,
+        rows=rows,
+        passwords=passwords,
+        sessions=sessions,
+        hasher=hasher,
+        clock=clock,
+    )
+    registrations, invitations = _registrations_of(
+        registration_rules_of(settings, before_registration),
+        stores,
+        links,
+        limits,
+        mail=mail,
+        accounts=accounts,
+        passwords=passwords,
+        hasher=hasher,
+        clock=clock,
+        entropy=entropy,
+    )
+    decisions: dict[MailPurpose, Decide] = {
+        MailPurpose.CONFIRM: registrations.decide,
+        MailPurpose.INVITATION: invitations.decide,
+        MailPurpose.RESET: recovery.decide,
+        MailPurpose.CONFIRM_EMAIL: email_changes.decide,
+        **dict.fromkeys(NOTICES, notices.decide),
+    }
+    browser = BrowserSignIn(
+        sign_in=sign_in,
+        sessions=sessions,
+        browsers=browsers,
+        networks=NewNetworks(
+            once=stores.once,
+            throttle=stores.throttle,
+            audit=stores.audit,
+            accounts=stores.accounts,
+            outbox=stores.outbox,
+            notices=notices,
+            background=background,
+            clock=clock,
+        ),
+    )
     return SelfService(
         links=links,
-        registrations=Registrations(),
-        recovery=Recovery(),
-        email_changes=EmailChanges(),
+        registrations=registrations,
+        invitations=invitations,
+        recovery=recovery,
+        email_changes=email_changes,
         step_up=StepUp(accounts=accounts, passwords=passwords, sessions=sessions),
-        browser=BrowserSignIn(),
+        browser=browser,
+        decide=MailDecisions(decisions).decide,
     )
+
+
+def _recovery_of(
+    stores: Stores,
+    links: Links,
+    limits: NetworkLimits,
+    *,
+    mail: MailWriter,
+    notices: Notices,
+    rows: AccountRows,
+    passwords: AccountPasswords,
+    sessions: Sessions,
+    hasher: PasswordHasher,
+    clock: Clock,
+) -> tuple[Recovery, EmailChanges]:
+    recovery = Recovery(
+        accounts=stores.accounts,
+        rows=rows,
+        confirmations=stores.confirmations,
+        outbox=stores.outbox,
+        once=stores.once,
+        links=links,
+        network_limits=limits,
+        notices=notices,
+        mail=mail,
+        sessions=sessions,
+        hasher=hasher,
+        clock=clock,
+    )
+    email_changes = EmailChanges(
+        accounts=stores.accounts,
+        rows=rows,
+        confirmations=stores.confirmations,
+        links=links,
+        network_limits=limits,
+        notices=notices,
+        recovery=recovery,
+        mail=mail,
+        sessions=sessions,
+        check_password=passwords.authenticate,
+        clock=clock,
+    )
+    return recovery, email_changes
+
+
+def _registrations_of(
+    rules: RegistrationRules,
+    stores: Stores,
+    links: Links,
+    limits: NetworkLimits,
+    *,
+    mail: MailWriter,
+    accounts: Accounts,
+    passwords: AccountPasswords,
+    hasher: PasswordHasher,
+    clock: Clock,
+    entropy: Entropy,
+) -> tuple[Registrations, Invitations]:
+    registrations = Registrations(
+        rules=rules,
+        registrations=stores.registrations,
+        accounts=stores.accounts,
+        outbox=stores.outbox,
+        links=links,
+        network_limits=limits,
+        mail=mail,
+        hasher=hasher,
+        clock=clock,
+        entropy=entropy,
+    )
+    invitations = Invitations(
+        rules=rules,
+        confirmations=stores.confirmations,
+        accounts=stores.accounts,
+        registry=accounts,
+        check_password=passwords.authenticate,
+        links=links,
+        network_limits=limits,
+        mail=mail,
+        hasher=hasher,
+        clock=clock,
+        entropy=entropy,
+    )
+    return registrations, invitations

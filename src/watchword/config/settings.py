@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field, SecretStr
@@ -17,6 +17,7 @@ from pydantic_settings import (
 from watchword.config.values import (
     APP_SCHEMES,
     DatabaseUrl,
+    Domains,
     Issuer,
     MailUrl,
     Networks,
@@ -120,6 +121,8 @@ class Settings(BaseSettings):
     access_ttl: Seconds = _duration("1s", "1h", limits.ACCESS_TTL)
     refresh_idle: Seconds = _duration("1s", "3650d", limits.REFRESH_IDLE)
     refresh_absolute: Seconds = _duration("1s", "3650d", limits.REFRESH_ABSOLUTE)
+    sign_in_idle: Seconds = _duration("1s", "3650d", limits.SIGN_IN_IDLE)
+    sign_in_absolute: Seconds = _duration("1s", "3650d", limits.SIGN_IN_ABSOLUTE)
     rotation_grace: Seconds = _duration("0s", "60s", 0)
     retry_window: Seconds = _duration("0s", "7d", limits.RETRY_WINDOW)
     rewind_limit: int = Field(
@@ -173,6 +176,20 @@ class Settings(BaseSettings):
         le=limits.MAIL_RATE_MAX,
         description=f"mails a minute: a number from 1 to {limits.MAIL_RATE_MAX}",
     )
+    registration: Literal["closed", "invited", "open"] = Field(
+        "closed", description="closed, invited or open"
+    )
+    registration_domains: Domains = Field(
+        (),
+        min_length=1,
+        description="the domains whose addresses may register, such as example.org, "
+        "separated by commas or white space",
+    )
+    breached_passwords: Path | None = Field(
+        None,
+        description="a sorted file of SHA-1 hashes and counts, a line each, as the "
+        "downloader of Have I Been Pwned writes it",
+    )
 
     @classmethod
     def settings_customise_sources(  # type: ignore[override]  # given by name
@@ -200,7 +217,7 @@ class Settings(BaseSettings):
         """
         if self.mail_url is not None:
             return self.mail_url
-        return OUTBOX if is_loopback(self._issuer_host) else None
+        return OUTBOX if self.is_local else None
 
     @property
     def effective_mail_from(self) -> str:
@@ -224,6 +241,11 @@ class Settings(BaseSettings):
     def outbox_folder(self) -> Path:
         """Where messages are kept instead of sent, with `outbox:`."""
         return self.data / "outbox"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the issuer is on loopback."""
+        return is_loopback(self._issuer_host)
 
     @property
     def _issuer_host(self) -> str:

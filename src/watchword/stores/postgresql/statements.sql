@@ -353,6 +353,11 @@ SELECT
     email_key, email_confirmed_at, locale
 FROM watchword.accounts WHERE name > $1 ORDER BY name LIMIT $2;
 
+-- name: lock_enabled_of_role
+SELECT id FROM watchword.accounts
+WHERE NOT disabled AND strpos(' ' || roles || ' ', ' ' || $1::text || ' ') > 0
+ORDER BY id FOR UPDATE;
+
 -- name: swap_account
 UPDATE watchword.accounts SET
     name = $1, password_hash = $2, roles = $3, epoch = $4, version = $5,
@@ -478,9 +483,10 @@ SELECT network, count(*), (array_agg(id ORDER BY id DESC))[1]
 FROM watchword.outbox WHERE lane = $1 GROUP BY network;
 
 -- name: due_messages
-SELECT id, network FROM watchword.outbox
-WHERE kind = $1 AND lane = $2 AND not_before <= $3 AND leased_until <= $3
-ORDER BY id LIMIT $4;
+-- Confirmed ones come first.
+SELECT id, lane, network FROM watchword.outbox
+WHERE kind = $1 AND not_before <= $2 AND leased_until <= $2
+ORDER BY lane, id LIMIT $3;
 
 -- name: lease_message
 UPDATE watchword.outbox SET leased_until = $1

@@ -226,6 +226,10 @@ SELECT
     email_key, email_confirmed_at, locale
 FROM accounts WHERE name > ?1 ORDER BY name LIMIT ?2;
 
+-- name: lock_enabled_of_role
+SELECT id FROM accounts
+WHERE disabled = 0 AND instr(' ' || roles || ' ', ' ' || ? || ' ') > 0;
+
 -- name: swap_account
 UPDATE accounts SET
     name = ?1, password_hash = ?2, roles = ?3, epoch = ?4, version = ?5,
@@ -333,9 +337,10 @@ ON CONFLICT (id) DO NOTHING;
 SELECT network, count(*), max(id) FROM outbox WHERE lane = ?1 GROUP BY network;
 
 -- name: due_messages
-SELECT id, network FROM outbox
-WHERE kind = ?1 AND lane = ?2 AND not_before <= ?3 AND leased_until <= ?3
-ORDER BY id LIMIT ?4;
+-- Confirmed ones come first.
+SELECT id, lane, network FROM outbox
+WHERE kind = ?1 AND not_before <= ?2 AND leased_until <= ?2
+ORDER BY lane, id LIMIT ?3;
 
 -- name: lease_message
 UPDATE outbox SET leased_until = ?1
