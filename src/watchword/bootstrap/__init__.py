@@ -122,6 +122,7 @@ class Watchword:
             issuer=self.issuer,
             clock=clock,
             entropy=entropy,
+            sessions_max=settings.sessions_max,
             claims_hook=claims_hook,
             proofs=self.proofs,
         )
