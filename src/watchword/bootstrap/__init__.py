@@ -33,6 +33,9 @@ from watchword.config import Settings
 from watchword.core.session import Policy
 from watchword.errors import KeyRingError
 from watchword.keys.ring import KeyRing
+from watchword.keys.sealing import Sealing
+from watchword.mail.message import SEALED_AS
+from watchword.mail.resealing import seal_again
 from watchword.mail.sender import MailSender
 from watchword.maintenance import Maintenance
 from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher, cpus
@@ -76,6 +79,7 @@ class Watchword:
         self.stores = stores
         self.clock = clock
         self.entropy = entropy
+        self.outbox_sealing = Sealing(server_secrets, SEALED_AS, entropy)
         self.keys = KeyRing(
             keys=stores.keys,
             secrets=server_secrets,
@@ -250,7 +254,7 @@ class Watchword:
     async def start(self, *, reseal: bool) -> None:
         """Read keys and revocations. Nothing is accepted before that.
 
-        With `reseal`, signing keys that an older secret sealed are sealed anew under
+        With `reseal`, keys and mail that an older secret sealed are sealed anew under
         the first one. Raises SettingsError, KeyRingError, StoreUnavailable.
         """
         try:
@@ -261,6 +265,8 @@ class Watchword:
             # Another machine has made keys meanwhile, under a secret of its own.
             self.made_secret.unlink(missing_ok=True)
             raise lacking_secret(self.settings) from None
+        if reseal:
+            await seal_again(self.stores.outbox, self.outbox_sealing)
         await self.revocations.read()
 
     async def check(self) -> None:
@@ -326,7 +332,7 @@ async def open_watchword(
         authenticate=authenticate,
     )
     try:
-        # Only a process that serves seals keys anew: a command may have been given the
+        # Only a process that serves seals anew: a command may have been given the
         # secrets in another order.
         await watchword.start(reseal=background)
         running = (
