@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from watchword.batching import Batcher
@@ -15,6 +16,7 @@ from watchword.keys.sealing import Sealing
 from watchword.keys.vault import derive
 from watchword.mail.message import SEALED_AS
 from watchword.mail.sender import Decide, MailSender
+from watchword.mail.url import parse_mail_url
 from watchword.ports.audit import AuditLog
 from watchword.ports.once import ReplayCache
 from watchword.ports.outbox import Outbox
@@ -57,6 +59,20 @@ def transport_of(settings: Settings) -> Transport | None:
 
     url = settings.effective_mail_url
     return None if url is None else open_transport(url, settings.outbox_folder)
+
+
+def mail_destination(settings: Settings) -> str:
+    """Where mail goes, as a sentence for the operator."""
+    url = settings.effective_mail_url
+    if url is None:
+        return "no mail can be sent: give WATCHWORD_MAIL_URL"
+    server = parse_mail_url(url)
+    if server is not None:
+        return f"by the mail server {server.host}:{server.port}"
+    show = "watchword mail show"
+    if "data" in settings.model_fields_set:
+        show += f" --data {quote(str(settings.data))}"
+    return f"kept in {settings.outbox_folder}: `{show}` shows the newest"
 
 
 def sender_of(
