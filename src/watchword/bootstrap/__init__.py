@@ -14,9 +14,11 @@ from pathlib import Path
 
 import msgspec
 
+from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.accounts.registry import Accounts
 from watchword.background import Background
 from watchword.bootstrap.parts import (
+    breached_of,
     composer_of,
     policy_of,
     proofs_of,
@@ -38,7 +40,13 @@ from watchword.mail.message import SEALED_AS
 from watchword.mail.resealing import seal_again
 from watchword.mail.sender import MailSender
 from watchword.maintenance import Maintenance
-from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher, cpus
+from watchword.passwords import (
+    OWASP_FLOOR,
+    BreachedPasswords,
+    HashParameters,
+    PasswordHasher,
+    cpus,
+)
 from watchword.ports import Stores
 from watchword.revocation.log import RevocationLog
 from watchword.revocation.tracker import RevocationTracker
@@ -71,6 +79,8 @@ class Watchword:
         hashing: HashParameters,
         claims_hook: ClaimsHook | None,
         authenticate: Authenticate | None,
+        before_registration: BeforeRegistration | None,
+        breached: BreachedPasswords | None,
     ) -> None:
         policy = policy_of(settings)
         self.settings = settings
@@ -115,8 +125,10 @@ class Watchword:
             proofs=self.proofs,
         )
         self._wire_clients(policy, entropy)
-        self.hasher = PasswordHasher(hashing, workers=cpus() // settings.workers or 1)
-        self._wire_sign_in(authenticate, server_secrets, entropy)
+        self.hasher = PasswordHasher(
+            hashing, workers=cpus() // settings.workers or 1, breached=breached
+        )
+        self._wire_sign_in(authenticate, before_registration, server_secrets, entropy)
         self.mail = self._mail(server_secrets)
         self.maintenance = self._maintenance(monotonic)
         self.checker = self._checker()
@@ -172,6 +184,7 @@ class Watchword:
     def _wire_sign_in(
         self,
         authenticate: Authenticate | None,
+        before_registration: BeforeRegistration | None,
         server_secrets: Sequence[bytes],
         entropy: Entropy,
     ) -> None:
@@ -214,6 +227,7 @@ class Watchword:
                 passwords=passwords,
                 sessions=self.sessions,
                 hasher=self.hasher,
+                before_registration=before_registration,
                 clock=self.clock,
                 entropy=entropy,
             )
@@ -298,16 +312,19 @@ async def open_watchword(
     hashing: HashParameters = OWASP_FLOOR,
     claims_hook: ClaimsHook | None = None,
     authenticate: Authenticate | None = None,
+    before_registration: BeforeRegistration | None = None,
     background: bool = True,
 ) -> AsyncIterator[Watchword]:
     """A started Watchword on the settings' store, or on `stores`.
 
     The server secret comes from the settings or from the data folder. For a store
     without keys it is made there. An app with users of its own gives `authenticate`,
-    which is called at each sign-in.
+    which is called at each sign-in; `before_registration` is called before a user is
+    registered.
     Raises SettingsError, SchemaError, KeyRingError, StoreUnavailable.
     """
     check_secret_files(settings)
+    breached = breached_of(settings)
     stores = stores or await open_stores(
         settings.database_url,
         entropy,
@@ -330,6 +347,8 @@ async def open_watchword(
         hashing=hashing,
         claims_hook=claims_hook,
         authenticate=authenticate,
+        before_registration=before_registration,
+        breached=breached,
     )
     try:
         # Only a process that serves seals anew: a command may have been given the

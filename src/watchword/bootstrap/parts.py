@@ -6,21 +6,31 @@ from collections.abc import Awaitable, Callable, Sequence
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from watchword.accounts.registration_rules import (
+    BeforeRegistration,
+    RegistrationRules,
+)
 from watchword.batching import Batcher
 from watchword.clocks import Clock, Entropy
 from watchword.config import Settings
 from watchword.core import limits
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy
+from watchword.errors import SettingsError
 from watchword.keys.sealing import Sealing
 from watchword.keys.vault import derive
 from watchword.mail.message import SEALED_AS
 from watchword.mail.sender import Decide, MailSender
+<<<<<<< HEAD
 from watchword.mail.url import parse_mail_url
+=======
+from watchword.passwords import BreachedPasswords
+>>>>>>> reg13
 from watchword.ports.audit import AuditLog
 from watchword.ports.once import ReplayCache
 from watchword.ports.outbox import Outbox
 from watchword.ports.throttle import Throttle
+from watchword.reasons import reason_of
 from watchword.tokens.dpop import Nonces, Proofs, Signed, Work
 
 if TYPE_CHECKING:
@@ -39,6 +49,20 @@ def policy_of(settings: Settings) -> Policy:
         rewind_limit=settings.rewind_limit,
         audience=settings.audience,
     )
+
+
+def breached_of(settings: Settings) -> BreachedPasswords | None:
+    """The passwords that cannot be set; None without a file. Raises SettingsError."""
+    path = settings.breached_passwords
+    if path is None:
+        return None
+    try:
+        return BreachedPasswords(path)
+    except OSError as error:
+        why = f"{path} cannot be read: {reason_of(error)}"
+    except ValueError as error:
+        why = f"{path} cannot be searched: {error}"
+    raise SettingsError([f"WATCHWORD_BREACHED_PASSWORDS: {why}"])
 
 
 def composer_of(settings: Settings) -> Composer:
@@ -61,6 +85,7 @@ def transport_of(settings: Settings) -> Transport | None:
     return None if url is None else open_transport(url, settings.outbox_folder)
 
 
+<<<<<<< HEAD
 def mail_destination(settings: Settings) -> str:
     """Where mail goes, as a sentence for the operator."""
     url = settings.effective_mail_url
@@ -73,6 +98,18 @@ def mail_destination(settings: Settings) -> str:
     if "data" in settings.model_fields_set:
         show += f" --data {quote(str(settings.data))}"
     return f"kept in {settings.outbox_folder}: `{show}` shows the newest"
+=======
+def registration_rules_of(
+    settings: Settings, check: BeforeRegistration | None
+) -> RegistrationRules:
+    """Which registrations are taken."""
+    return RegistrationRules(
+        is_open=settings.registration == "open",
+        takes_invitations=settings.registration != "closed",
+        domains=settings.registration_domains,
+        check=check,
+    )
+>>>>>>> reg13
 
 
 def sender_of(

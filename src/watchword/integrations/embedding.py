@@ -6,9 +6,10 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 from urllib.parse import urlsplit
 
+from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.bootstrap.parts import mail_destination
 from watchword.config import ENV_PREFIX, Settings, load_settings
@@ -40,6 +41,14 @@ _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https
 _log: Final = logging.getLogger("watchword")
 
 
+class _Hooks(TypedDict):
+    """The functions of the app that the engine calls."""
+
+    authenticate: Authenticate | None
+    claims_hook: ClaimsHook | None
+    before_registration: BeforeRegistration | None
+
+
 class Embedding(Authenticator):
     """Watchword in an app, over a database of its own.
 
@@ -53,20 +62,24 @@ class Embedding(Authenticator):
         *,
         authenticate: Authenticate | None,
         claims_hook: ClaimsHook | None,
+        before_registration: BeforeRegistration | None,
     ) -> None:
         self.settings = settings_of(database_url, settings)
         super().__init__(self.settings.effective_issuer)
         self.routes = EmbeddedApp(self.settings, lambda: self.engine, self.served_at)
         self._engine: Watchword | None = None
         self.knows_issuer = bool(_ISSUER_SETTINGS & self.settings.model_fields_set)
-        self._authenticate = authenticate
-        self._claims_hook = claims_hook
+        self._hooks: _Hooks = {
+            "authenticate": authenticate,
+            "claims_hook": claims_hook,
+            "before_registration": before_registration,
+        }
 
     def engine_options(self) -> tuple[dict[str, Any], dict[str, Any]]:
         given = self.settings.model_fields_set
         return (
             {name: getattr(self.settings, name) for name in given},
-            {"authenticate": self._authenticate, "claims_hook": self._claims_hook},
+            {**self._hooks},
         )
 
     @contextlib.asynccontextmanager
@@ -74,11 +87,7 @@ class Embedding(Authenticator):
         """See `Authenticator`. Raises SettingsError, SchemaError, StoreUnavailable."""
         for exposed in check_secret_files(self.settings):
             _log.warning("%s", exposed)
-        async with open_watchword(
-            self.settings,
-            authenticate=self._authenticate,
-            claims_hook=self._claims_hook,
-        ) as engine:
+        async with open_watchword(self.settings, **self._hooks) as engine:
             if engine.made_secret is not None:
                 _log.warning(
                     "made a server secret in %s: back it up, apart from the database; "

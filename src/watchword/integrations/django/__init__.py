@@ -55,7 +55,9 @@ __all__ = ["Auth", "ResourceServer", "auth"]
 View = Callable[..., Any]
 _SETTING: Final = "WATCHWORD"
 _lock: Final = threading.Lock()
-_HOOKS: Final = ("authenticate", "claims_hook")
+# Those that are awaited; a function that checks passwords may also block.
+_AWAITED: Final = ("claims_hook", "before_registration")
+_HOOKS: Final = ("authenticate", *_AWAITED)
 
 
 class _AppAuth(AuthBase):
@@ -264,8 +266,8 @@ def _made() -> Auth | ResourceServer:
     check = given.get("authenticate")
     if check is not None and not iscoroutinefunction(check):
         given["authenticate"] = _with_own_connections(check)
-    if "claims_hook" in hooks:
-        given["claims_hook"] = hooks["claims_hook"].awaited
+    for name in hooks.keys() & _AWAITED:
+        given[name] = hooks[name].awaited
     made = Auth(**given)
     made.hooks = tuple(hooks.values())
     return made
