@@ -21,11 +21,8 @@ from watchword.keys.sealing import Sealing
 from watchword.keys.vault import derive
 from watchword.mail.message import SEALED_AS
 from watchword.mail.sender import Decide, MailSender
-<<<<<<< HEAD
 from watchword.mail.url import parse_mail_url
-=======
 from watchword.passwords import BreachedPasswords
->>>>>>> reg13
 from watchword.ports.audit import AuditLog
 from watchword.ports.once import ReplayCache
 from watchword.ports.outbox import Outbox
@@ -85,7 +82,6 @@ def transport_of(settings: Settings) -> Transport | None:
     return None if url is None else open_transport(url, settings.outbox_folder)
 
 
-<<<<<<< HEAD
 def mail_destination(settings: Settings) -> str:
     """Where mail goes, as a sentence for the operator."""
     url = settings.effective_mail_url
@@ -98,7 +94,8 @@ def mail_destination(settings: Settings) -> str:
     if "data" in settings.model_fields_set:
         show += f" --data {quote(str(settings.data))}"
     return f"kept in {settings.outbox_folder}: `{show}` shows the newest"
-=======
+
+
 def registration_rules_of(
     settings: Settings, check: BeforeRegistration | None
 ) -> RegistrationRules:
@@ -109,7 +106,6 @@ def registration_rules_of(
         domains=settings.registration_domains,
         check=check,
     )
->>>>>>> reg13
 
 
 def sender_of(
