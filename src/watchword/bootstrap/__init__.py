@@ -14,12 +14,15 @@ from pathlib import Path
 
 import msgspec
 
+from watchword.accounts.notices import Notices
 from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.accounts.registry import Accounts
+from watchword.accounts.rows import AccountRows
 from watchword.background import Background
 from watchword.bootstrap.parts import (
     breached_of,
     composer_of,
+    mail_writer_of,
     policy_of,
     proofs_of,
     refresh_tokens,
@@ -188,10 +191,23 @@ class Watchword:
         server_secrets: Sequence[bytes],
         entropy: Entropy,
     ) -> None:
+        # An app with users of its own writes to them itself.
+        self.mail_writer = mail_writer_of(self.settings, server_secrets, entropy)
+        self.mail_writer.can_send &= authenticate is None
+        notices = Notices(
+            accounts=self.stores.accounts,
+            confirmations=self.stores.confirmations,
+            mail=self.mail_writer,
+            clock=self.clock,
+        )
+        rows = AccountRows(self.stores.accounts, self.clock)
         self.accounts = Accounts(
             accounts=self.stores.accounts,
             sessions=self.sessions,
             hasher=self.hasher,
+            rows=rows,
+            notices=notices,
+            mail=self.mail_writer,
             clock=self.clock,
             entropy=entropy,
         )
@@ -222,7 +238,9 @@ class Watchword:
             self.self_service = self_service_of(
                 self.settings,
                 self.stores,
-                server_secrets,
+                mail=self.mail_writer,
+                notices=notices,
+                rows=rows,
                 accounts=self.accounts,
                 passwords=passwords,
                 sessions=self.sessions,
@@ -264,6 +282,10 @@ class Watchword:
         self.sessions.issue_as(issuer)
         if self.mail is not None:
             self.mail.compose_by(composer_of(self.settings))
+        if self.self_service is not None:
+            can_send = self.settings.effective_mail_url is not None
+            self.mail_writer.can_send = can_send
+            self.mail_writer.is_local = self.settings.is_local
 
     async def start(self, *, reseal: bool) -> None:
         """Read keys and revocations. Nothing is accepted before that.

@@ -22,6 +22,7 @@ from watchword.keys.vault import derive
 from watchword.mail.message import SEALED_AS
 from watchword.mail.sender import Decide, MailSender
 from watchword.mail.url import parse_mail_url
+from watchword.mail.writing import MailWriter
 from watchword.passwords import BreachedPasswords
 from watchword.ports.audit import AuditLog
 from watchword.ports.once import ReplayCache
@@ -63,7 +64,7 @@ def breached_of(settings: Settings) -> BreachedPasswords | None:
 
 
 def composer_of(settings: Settings) -> Composer:
-    """What makes the messages of this server."""
+    """What composes the mails of this server."""
     from watchword.mail.composing import Composer  # noqa: PLC0415 - jinja2
 
     return Composer(
@@ -71,6 +72,20 @@ def composer_of(settings: Settings) -> Composer:
         sender=settings.effective_mail_from,
         links=settings.effective_links,
         templates=settings.templates,
+    )
+
+
+def mail_writer_of(
+    settings: Settings, server_secrets: Sequence[bytes], entropy: Entropy
+) -> MailWriter:
+    """What makes the messages of this server."""
+    can_send = settings.effective_mail_url is not None
+    return MailWriter(
+        Sealing(server_secrets, SEALED_AS, entropy),
+        entropy,
+        can_send=can_send,
+        is_local=settings.is_local,
+        locales=composer_of(settings).locales if can_send else (),
     )
 
 

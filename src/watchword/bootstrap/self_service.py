@@ -5,9 +5,6 @@ An app with users of its own has none of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from urllib.parse import urlsplit
-
 import msgspec
 
 from watchword.accounts.email_change import EmailChanges
@@ -15,16 +12,16 @@ from watchword.accounts.invitations import Invitations
 from watchword.accounts.links import Links
 from watchword.accounts.mail_decisions import MailDecisions
 from watchword.accounts.network_limits import NetworkLimits
+from watchword.accounts.notices import Notices
 from watchword.accounts.recovery import Recovery
 from watchword.accounts.registration import Registrations
-from watchword.accounts.registration_rules import BeforeRegistration
+from watchword.accounts.registration_rules import BeforeRegistration, RegistrationRules
 from watchword.accounts.registry import Accounts
-from watchword.bootstrap.parts import composer_of, registration_rules_of
+from watchword.accounts.rows import AccountRows
+from watchword.bootstrap.parts import registration_rules_of
 from watchword.clocks import Clock, Entropy
 from watchword.config import Settings
-from watchword.core.network import is_loopback
-from watchword.keys.sealing import Sealing
-from watchword.mail.message import SEALED_AS, MailPurpose
+from watchword.mail.message import NOTICES, MailPurpose
 from watchword.mail.sender import Decide
 from watchword.mail.writing import MailWriter
 from watchword.passwords import PasswordHasher
@@ -51,8 +48,10 @@ class SelfService(msgspec.Struct, frozen=True, kw_only=True):
 def self_service_of(
     settings: Settings,
     stores: Stores,
-    server_secrets: Sequence[bytes],
     *,
+    mail: MailWriter,
+    notices: Notices,
+    rows: AccountRows,
     accounts: Accounts,
     passwords: AccountPasswords,
     sessions: Sessions,
@@ -68,15 +67,105 @@ def self_service_of(
         clock=clock,
     )
     limits = NetworkLimits(stores.throttle, clock)
-    mail = MailWriter(
-        Sealing(server_secrets, SEALED_AS, entropy),
-        entropy,
-        can_send=settings.effective_mail_url is not None,
-        is_local=is_loopback(urlsplit(settings.effective_issuer).hostname or ""),
-        locales=composer_of(settings).locales,
+    recovery, email_changes = _recovery_of(
+        stores,
+        links,
+        limits,
+        mail=mail,
+        notices=notices,
+        rows=rows,
+        passwords=passwords,
+        sessions=sessions,
+        hasher=hasher,
+        clock=clock,
     )
-    rules = registration_rules_of(settings, before_registration)
-    _ = sessions
+    registrations, invitations = _registrations_of(
+        registration_rules_of(settings, before_registration),
+        stores,
+        links,
+        limits,
+        mail=mail,
+        accounts=accounts,
+        passwords=passwords,
+        hasher=hasher,
+        clock=clock,
+        entropy=entropy,
+    )
+    decisions: dict[MailPurpose, Decide] = {
+        MailPurpose.CONFIRM: registrations.decide,
+        MailPurpose.INVITATION: invitations.decide,
+        MailPurpose.RESET: recovery.decide,
+        MailPurpose.CONFIRM_EMAIL: email_changes.decide,
+        **dict.fromkeys(NOTICES, notices.decide),
+    }
+    return SelfService(
+        links=links,
+        registrations=registrations,
+        invitations=invitations,
+        recovery=recovery,
+        email_changes=email_changes,
+        step_up=StepUp(),
+        browser=BrowserSignIn(),
+        decide=MailDecisions(decisions).decide,
+    )
+
+
+def _recovery_of(
+    stores: Stores,
+    links: Links,
+    limits: NetworkLimits,
+    *,
+    mail: MailWriter,
+    notices: Notices,
+    rows: AccountRows,
+    passwords: AccountPasswords,
+    sessions: Sessions,
+    hasher: PasswordHasher,
+    clock: Clock,
+) -> tuple[Recovery, EmailChanges]:
+    recovery = Recovery(
+        accounts=stores.accounts,
+        rows=rows,
+        confirmations=stores.confirmations,
+        outbox=stores.outbox,
+        once=stores.once,
+        links=links,
+        network_limits=limits,
+        notices=notices,
+        mail=mail,
+        sessions=sessions,
+        hasher=hasher,
+        clock=clock,
+    )
+    email_changes = EmailChanges(
+        accounts=stores.accounts,
+        rows=rows,
+        confirmations=stores.confirmations,
+        links=links,
+        network_limits=limits,
+        notices=notices,
+        recovery=recovery,
+        mail=mail,
+        sessions=sessions,
+        check_password=passwords.authenticate,
+        clock=clock,
+    )
+    return recovery, email_changes
+
+
+def _registrations_of(
+    rules: RegistrationRules,
+    stores: Stores,
+    links: Links,
+    limits: NetworkLimits,
+    *,
+    mail: MailWriter,
+    accounts: Accounts,
+    passwords: AccountPasswords,
+    hasher: PasswordHasher,
+    clock: Clock,
+    entropy: Entropy,
+) -> tuple[Registrations, Invitations]:
     registrations = Registrations(
         rules=rules,
         registrations=stores.registrations,
@@ -102,17 +191,4 @@ def self_service_of(
         clock=clock,
         entropy=entropy,
     )
-    decisions: dict[MailPurpose, Decide] = {
-        MailPurpose.CONFIRM: registrations.decide,
-        MailPurpose.INVITATION: invitations.decide,
-    }
-    return SelfService(
-        links=links,
-        registrations=registrations,
-        invitations=invitations,
-        recovery=Recovery(),
-        email_changes=EmailChanges(),
-        step_up=StepUp(),
-        browser=BrowserSignIn(),
-        decide=MailDecisions(decisions).decide,
-    )
+    return registrations, invitations

@@ -215,7 +215,7 @@ class Settings(BaseSettings):
         """
         if self.mail_url is not None:
             return self.mail_url
-        return OUTBOX if is_loopback(self._issuer_host) else None
+        return OUTBOX if self.is_local else None
 
     @property
     def effective_mail_from(self) -> str:
@@ -239,6 +239,11 @@ class Settings(BaseSettings):
     def outbox_folder(self) -> Path:
         """Where messages are kept instead of sent, with `outbox:`."""
         return self.data / "outbox"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the issuer is on loopback."""
+        return is_loopback(self._issuer_host)
 
     @property
     def _issuer_host(self) -> str:

@@ -25,13 +25,10 @@ from watchword.core import limits
 from watchword.core.one_time_token import LIVES
 from watchword.errors import SettingsError
 from watchword.extras import needs
-from watchword.mail.message import TOKENS, Mail, MailPurpose
+from watchword.mail.message import FALLBACK, TOKENS, Mail, MailPurpose
 
 with needs("watchword[accounts]"):
     import jinja2
-
-FALLBACK: Final = "en"
-"""The language of mails for which the one asked for has no template."""
 
 _FOLDER: Final = "mail"
 _LINE_MAX: Final = 900  # RFC 5322 §2.1.1 allows 998

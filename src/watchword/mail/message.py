@@ -17,6 +17,9 @@ from watchword.core.session import time_ordered_id
 from watchword.keys.sealing import Sealing
 from watchword.ports.outbox import Lane, Message, MessageKind
 
+FALLBACK: Final = "en"
+"""The language that every mail has a template in."""
+
 SEALED_AS: Final = "outbox"
 """The label of the `Sealing` for the outbox."""
 
@@ -79,7 +82,7 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     purpose: MailPurpose
     at: int
-    locale: str = "en"
+    locale: str = FALLBACK
     to: str = ""
     account_id: bytes | None = None
     token: str = ""

@@ -90,6 +90,7 @@ STATUS: Final[dict[type[WatchwordError], int]] = challenges.STATUS | {
     errors.NotFound: 404,
     errors.NameTaken: 409,
     errors.EmailTaken: 409,
+    errors.LastAdmin: 409,
     errors.ConfirmationInvalid: 400,
     errors.PasswordRejected: 422,
     errors.InvalidCredentials: 401,

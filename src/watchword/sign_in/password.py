@@ -7,7 +7,7 @@ same.
 from __future__ import annotations
 
 from watchword.accounts.names import normalise_name
-from watchword.accounts.registry import changed
+from watchword.accounts.rows import changed
 from watchword.clocks import Clock
 from watchword.core.session import Authenticated
 from watchword.passwords import PasswordHasher
