@@ -21,7 +21,6 @@ def keep(terminal: Terminal, to: str, at: int) -> str:
     """Send a mail as the server does where no mail server is set."""
     settings = load_settings(data=terminal.data)
     transport = transport_of(settings)
-    assert transport is not None
     message_id = time_ordered_id(at, bytes(10))
     mail = Mail(purpose=MailPurpose.RESET, at=at, to=to, token="ww_cf_x", locale="de")
     asyncio.run(transport.send(composer_of(settings).compose(mail, message_id)))

@@ -46,10 +46,10 @@ class Office:
             audit=self.audit,
             sealing=self.sealing,
             decide=self.decide,
-            composer=Composer(
+            composer=lambda: Composer(
                 service="Us", sender="no-reply@id.example", links="https://id.example"
             ),
-            transport=self.transport,
+            transport=lambda: self.transport,
             rate=self.rate,
             clock=self.clock,
         )
@@ -342,13 +342,12 @@ async def test_the_settings_say_where_a_sender_sends(
     def made(**given: Any) -> MailSender | None:
         return sender_of(
             load_settings(data=tmp_path, **given),
-            [SECRET],
+            office.sealing,
             outbox=office.outbox,
             throttle=office.throttle,
             audit=office.audit,
             decide=office.decide,
             clock=office.clock,
-            entropy=office.entropy,
         )
 
     assert made(issuer="https://id.example") is None

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -131,8 +132,8 @@ class Watchword:
         self.hasher = PasswordHasher(
             hashing, workers=cpus() // settings.workers or 1, breached=breached
         )
-        self._wire_sign_in(authenticate, before_registration, server_secrets, entropy)
-        self.mail = self._mail(server_secrets)
+        self._wire_sign_in(authenticate, before_registration, entropy)
+        self.mail = self._mail()
         self.maintenance = self._maintenance(monotonic)
         self.checker = self._checker()
 
@@ -188,11 +189,10 @@ class Watchword:
         self,
         authenticate: Authenticate | None,
         before_registration: BeforeRegistration | None,
-        server_secrets: Sequence[bytes],
         entropy: Entropy,
     ) -> None:
         # An app with users of its own writes to them itself.
-        self.mail_writer = mail_writer_of(self.settings, server_secrets, entropy)
+        self.mail_writer = mail_writer_of(self.settings, self.outbox_sealing, entropy)
         self.mail_writer.can_send &= authenticate is None
         notices = Notices(
             accounts=self.stores.accounts,
@@ -250,19 +250,18 @@ class Watchword:
                 entropy=entropy,
             )
 
-    def _mail(self, server_secrets: Sequence[bytes]) -> MailSender | None:
+    def _mail(self) -> MailSender | None:
         """What sends mail; None where none can be sent, or where an app has users."""
         if self.self_service is None:
             return None
         return sender_of(
             self.settings,
-            server_secrets,
+            self.outbox_sealing,
             outbox=self.stores.outbox,
             throttle=self.stores.throttle,
             audit=self.stores.audit,
             decide=self.self_service.decide,
             clock=self.clock,
-            entropy=self.entropy,
         )
 
     def _checker(self) -> Checker:
@@ -281,7 +280,7 @@ class Watchword:
         self.issuer = self.client_tokens.issuer = self.checker.issuer = issuer
         self.sessions.issue_as(issuer)
         if self.mail is not None:
-            self.mail.compose_by(composer_of(self.settings))
+            self.mail.compose_by(partial(composer_of, self.settings))
         if self.self_service is not None:
             can_send = self.settings.effective_mail_url is not None
             self.mail_writer.can_send = can_send
