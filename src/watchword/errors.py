@@ -171,13 +171,16 @@ class CsrfRejected(WatchwordError):
 
 
 class InsufficientScope(WatchwordError):
-    """A good access token without a scope that is needed (RFC 6750 §3.1)."""
+    """A good access token without a scope that is needed (RFC 6750 §3.1).
+
+    `scope` is what is needed, or "" where no scope would do for this client.
+    """
 
     code = "insufficient_scope"
     message = "The access token lacks a scope that is needed here."
 
-    def __init__(self, scope: str) -> None:
-        super().__init__()
+    def __init__(self, scope: str, message: str | None = None) -> None:
+        super().__init__(message)
         self.scope = scope
 
 

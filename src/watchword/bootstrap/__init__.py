@@ -24,7 +24,7 @@ from watchword.bootstrap.parts import (
     breached_of,
     composer_of,
     mail_writer_of,
-    policy_of,
+    policies_of,
     proofs_of,
     refresh_tokens,
     sender_of,
@@ -57,6 +57,7 @@ from watchword.revocation.tracker import RevocationTracker
 from watchword.secret_files import check_secret_files
 from watchword.server_secret import lacking_secret, open_secrets
 from watchword.sessions import Sessions
+from watchword.sessions.browser import BrowserSessions
 from watchword.sessions.claims_hook import ClaimsHook
 from watchword.sign_in.attempts import Attempts
 from watchword.sign_in.begin import SignIn
@@ -86,7 +87,8 @@ class Watchword:
         before_registration: BeforeRegistration | None,
         breached: BreachedPasswords | None,
     ) -> None:
-        policy = policy_of(settings)
+        self.policies = policies_of(settings)
+        tokens = refresh_tokens(server_secrets)
         self.settings = settings
         self.made_secret = made_secret
         self.issuer = settings.effective_issuer
@@ -117,18 +119,26 @@ class Watchword:
         self.sessions = Sessions(
             sessions=stores.sessions,
             audit=stores.audit,
-            tokens=refresh_tokens(server_secrets),
+            tokens=tokens,
             keys=self.keys,
             revocations=self.revocations,
             background=self.background,
-            policy=policy,
+            policies=self.policies,
             issuer=self.issuer,
             clock=clock,
             entropy=entropy,
             claims_hook=claims_hook,
             proofs=self.proofs,
         )
-        self._wire_clients(policy, entropy)
+        self.browsers = BrowserSessions(
+            store=stores.sessions,
+            sessions=self.sessions,
+            tokens=tokens,
+            revocations=self.revocations,
+            policy=self.policies.pages,
+            clock=clock,
+        )
+        self._wire_clients(self.policies.apps, entropy)
         self.hasher = PasswordHasher(
             hashing, workers=cpus() // settings.workers or 1, breached=breached
         )
@@ -244,6 +254,9 @@ class Watchword:
                 accounts=self.accounts,
                 passwords=passwords,
                 sessions=self.sessions,
+                browsers=self.browsers,
+                sign_in=self.sign_in,
+                background=self.background,
                 hasher=self.hasher,
                 before_registration=before_registration,
                 clock=self.clock,

@@ -7,6 +7,8 @@ from functools import partial
 from shlex import quote
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from watchword.accounts.registration_rules import (
     BeforeRegistration,
     RegistrationRules,
@@ -15,6 +17,7 @@ from watchword.batching import Batcher
 from watchword.clocks import Clock, Entropy
 from watchword.config import Settings
 from watchword.core import limits
+from watchword.core.policies import SIGN_IN, Policies
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy
 from watchword.errors import SettingsError
@@ -48,6 +51,18 @@ def policy_of(settings: Settings) -> Policy:
         rewind_limit=settings.rewind_limit,
         audience=settings.audience,
     )
+
+
+def policies_of(settings: Settings) -> Policies:
+    """The policies of all sessions, those of the pages among them."""
+    apps = policy_of(settings)
+    pages = msgspec.structs.replace(
+        SIGN_IN,
+        refresh_idle=settings.sign_in_idle * limits.SECOND,
+        refresh_absolute=settings.sign_in_absolute * limits.SECOND,
+        rewind_limit=apps.rewind_limit,
+    )
+    return Policies(apps, pages)
 
 
 def breached_of(settings: Settings) -> BreachedPasswords | None:

@@ -12,12 +12,14 @@ from watchword.accounts.invitations import Invitations
 from watchword.accounts.links import Links
 from watchword.accounts.mail_decisions import MailDecisions
 from watchword.accounts.network_limits import NetworkLimits
+from watchword.accounts.new_networks import NewNetworks
 from watchword.accounts.notices import Notices
 from watchword.accounts.recovery import Recovery
 from watchword.accounts.registration import Registrations
 from watchword.accounts.registration_rules import BeforeRegistration, RegistrationRules
 from watchword.accounts.registry import Accounts
 from watchword.accounts.rows import AccountRows
+from watchword.background import Background
 from watchword.bootstrap.parts import registration_rules_of
 from watchword.clocks import Clock, Entropy
 from watchword.config import Settings
@@ -27,6 +29,8 @@ from watchword.mail.writing import MailWriter
 from watchword.passwords import PasswordHasher
 from watchword.ports import Stores
 from watchword.sessions import Sessions
+from watchword.sessions.browser import BrowserSessions
+from watchword.sign_in.begin import SignIn
 from watchword.sign_in.browser import BrowserSignIn
 from watchword.sign_in.password import AccountPasswords
 from watchword.sign_in.step_up import StepUp
@@ -55,6 +59,9 @@ def self_service_of(
     accounts: Accounts,
     passwords: AccountPasswords,
     sessions: Sessions,
+    browsers: BrowserSessions,
+    sign_in: SignIn,
+    background: Background,
     hasher: PasswordHasher,
     before_registration: BeforeRegistration | None,
     clock: Clock,
@@ -98,14 +105,29 @@ def self_service_of(
         MailPurpose.CONFIRM_EMAIL: email_changes.decide,
         **dict.fromkeys(NOTICES, notices.decide),
     }
+    browser = BrowserSignIn(
+        sign_in=sign_in,
+        sessions=sessions,
+        browsers=browsers,
+        networks=NewNetworks(
+            once=stores.once,
+            throttle=stores.throttle,
+            audit=stores.audit,
+            accounts=stores.accounts,
+            outbox=stores.outbox,
+            notices=notices,
+            background=background,
+            clock=clock,
+        ),
+    )
     return SelfService(
         links=links,
         registrations=registrations,
         invitations=invitations,
         recovery=recovery,
         email_changes=email_changes,
-        step_up=StepUp(),
-        browser=BrowserSignIn(),
+        step_up=StepUp(accounts=accounts, passwords=passwords, sessions=sessions),
+        browser=browser,
         decide=MailDecisions(decisions).decide,
     )
 

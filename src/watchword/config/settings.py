@@ -121,6 +121,8 @@ class Settings(BaseSettings):
     access_ttl: Seconds = _duration("1s", "1h", limits.ACCESS_TTL)
     refresh_idle: Seconds = _duration("1s", "3650d", limits.REFRESH_IDLE)
     refresh_absolute: Seconds = _duration("1s", "3650d", limits.REFRESH_ABSOLUTE)
+    sign_in_idle: Seconds = _duration("1s", "3650d", limits.SIGN_IN_IDLE)
+    sign_in_absolute: Seconds = _duration("1s", "3650d", limits.SIGN_IN_ABSOLUTE)
     rotation_grace: Seconds = _duration("0s", "60s", 0)
     retry_window: Seconds = _duration("0s", "7d", limits.RETRY_WINDOW)
     rewind_limit: int = Field(

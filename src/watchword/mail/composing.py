@@ -40,6 +40,7 @@ _PAGES: Final = {
     MailPurpose.CONFIRM_EMAIL: "/confirm",
     MailPurpose.EMAIL_CHANGED: "/confirm",
     MailPurpose.PASSWORD_CHANGED: "/forgot",
+    MailPurpose.NEW_NETWORK: "/account",
 }
 
 
@@ -136,6 +137,7 @@ class Composer:
             "link": f"{link}#{mail.token}" if mail.token else link,
             "token": mail.token,
             "masked": mail.masked,
+            "network": mail.network,
             "at": f"{_moment(mail.at):%Y-%m-%d %H:%M} UTC",
             "minutes": life // limits.MINUTE,
             "hours": life // limits.HOUR,

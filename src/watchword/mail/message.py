@@ -43,6 +43,9 @@ class MailPurpose(StrEnum):
 
     PASSWORD_CHANGED = "password-changed"  # noqa: S105 - a purpose
     ACCOUNT_DELETED = "account-deleted"
+    NEW_NETWORK = "new-network"
+    """The sign-in of a browser is used from a network that it was not used from."""
+
     TEST = "test"
     """From `watchword mail test`."""
 
@@ -52,9 +55,10 @@ NOTICES: Final = frozenset(
         MailPurpose.EMAIL_CHANGED,
         MailPurpose.PASSWORD_CHANGED,
         MailPurpose.ACCOUNT_DELETED,
+        MailPurpose.NEW_NETWORK,
     }
 )
-"""Mails that tell of a change to an account.
+"""Mails that tell the owner of an account what happened to it.
 
 They are always sent. A thief who has an account's session could otherwise use up the
 mails to its owner before changing the address.
@@ -74,10 +78,11 @@ TOKENS: Final = {
 class Mail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One mail: to an address, or to whatever address an account has by then.
 
-    `at` is the instant of what it tells of. `token` is for the link, and `masked` is
-    another address that the mail names. A mail with an `account_id` is deleted with its
-    account: one that tells of the account's end has none. `registration` is the SHA-256
-    of a registration's handle, where its mail is sent again with a new token.
+    `at` is the instant of what it tells of. `token` is for the link. `masked` is
+    another address that the mail names, `network` the network address of a request. A
+    mail with an `account_id` is deleted with its account: one that tells of the
+    account's end has none. `registration` is the SHA-256 of a registration's handle,
+    where its mail is sent again with a new token.
     """
 
     purpose: MailPurpose
@@ -87,6 +92,7 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     account_id: bytes | None = None
     token: str = ""
     masked: str = ""
+    network: str = ""
     registration: bytes = b""
 
 
