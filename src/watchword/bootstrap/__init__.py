@@ -143,7 +143,6 @@ class Watchword:
             hashing, workers=cpus() // settings.workers or 1, breached=breached
         )
         self._wire_sign_in(authenticate, before_registration, entropy)
-        self.mail = self._mail()
         self.maintenance = self._maintenance(monotonic)
         self.checker = self._checker()
 
@@ -244,6 +243,7 @@ class Watchword:
             sessions=self.sessions,
         )
         self.self_service: SelfService | None = None
+        self.mail: MailSender | None = None
         if self.subjects is None:
             self.self_service = self_service_of(
                 self.settings,
@@ -262,20 +262,13 @@ class Watchword:
                 clock=self.clock,
                 entropy=entropy,
             )
-
-    def _mail(self) -> MailSender | None:
-        """What sends mail; None where none can be sent, or where an app has users."""
-        if self.self_service is None:
-            return None
-        return sender_of(
-            self.settings,
-            self.outbox_sealing,
-            outbox=self.stores.outbox,
-            throttle=self.stores.throttle,
-            audit=self.stores.audit,
-            decide=self.self_service.decide,
-            clock=self.clock,
-        )
+            self.mail = sender_of(
+                self.settings,
+                self.outbox_sealing,
+                self.stores,
+                self.self_service.decide,
+                self.clock,
+            )
 
     def _checker(self) -> Checker:
         return Checker(

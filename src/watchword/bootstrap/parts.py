@@ -28,10 +28,8 @@ from watchword.mail.sender import Decide, MailSender
 from watchword.mail.url import parse_mail_url
 from watchword.mail.writing import MailWriter
 from watchword.passwords import BreachedPasswords
-from watchword.ports.audit import AuditLog
+from watchword.ports import Stores
 from watchword.ports.once import ReplayCache
-from watchword.ports.outbox import Outbox
-from watchword.ports.throttle import Throttle
 from watchword.reasons import reason_of
 from watchword.tokens.dpop import Nonces, Proofs, Signed, Work
 
@@ -145,10 +143,7 @@ def registration_rules_of(
 def sender_of(
     settings: Settings,
     sealing: Sealing,
-    *,
-    outbox: Outbox,
-    throttle: Throttle,
-    audit: AuditLog,
+    stores: Stores,
     decide: Decide,
     clock: Clock,
 ) -> MailSender | None:
@@ -156,9 +151,9 @@ def sender_of(
     if settings.effective_mail_url is None:
         return None
     return MailSender(
-        outbox=outbox,
-        throttle=throttle,
-        audit=audit,
+        outbox=stores.outbox,
+        throttle=stores.throttle,
+        audit=stores.audit,
         sealing=sealing,
         decide=decide,
         composer=partial(composer_of, settings),
