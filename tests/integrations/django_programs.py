@@ -169,7 +169,7 @@ def own_users() -> None:
     call_command("migrate", verbosity=0)
     ann = program.User.objects.create_user(NAME, password=PASSWORD, is_staff=True)
     client = by_wsgi(program.app)
-    embedded_story(client, str(uuid.UUID(int=ann.pk)))
+    embedded_story(client, str(uuid.UUID(int=ann.pk)), own_users=True)
 
     access = bearer(login(client)["accessToken"])
     assert client.get("/hello", headers=access).json()["name"] == NAME

@@ -11,12 +11,13 @@ from urllib.parse import urlsplit
 
 from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.bootstrap import Watchword, open_watchword
+from watchword.bootstrap.parts import mail_destination
 from watchword.config import ENV_PREFIX, Settings, load_settings
 from watchword.core.access_token import Claims
 from watchword.core.actor import APP, By, EndReason
 from watchword.core.network import is_loopback
 from watchword.core.session import from_text
-from watchword.errors import SettingsError, TokenNonceNeeded, WatchwordError
+from watchword.errors import NotFound, SettingsError, TokenNonceNeeded, WatchwordError
 from watchword.integrations import bridge
 from watchword.integrations.authenticator import Authenticator, LocalVerifier
 from watchword.ports.accounts import Account
@@ -119,6 +120,8 @@ class Embedding(Authenticator):
                     "in production give WATCHWORD_SECRET",
                     engine.made_secret,
                 )
+            if engine.mail is not None:
+                _log.info("mail: %s", mail_destination(self.settings))
             self._engine, self._verifier = engine, LocalVerifier(engine)
             # `served_at` may have learned the issuer meanwhile.
             if engine.issuer != self.settings.effective_issuer:
@@ -174,6 +177,20 @@ class Embedding(Authenticator):
     ) -> Account:
         """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
         return await self.engine.accounts.register(name, password, roles=roles, by=by)
+
+    async def invite(
+        self,
+        email: str,
+        roles: Iterable[str] = (),
+        *,
+        locale: str = "",
+        by: By = APP,
+    ) -> None:
+        """Mail an invitation. See `asgi.EmbeddedAuth`."""
+        parts = self.engine.self_service
+        if parts is None:
+            raise NotFound("An app with users of its own makes no invitations.")
+        await parts.invitations.invite(email, roles=roles, locale=locale, by=by)
 
     async def end_all(
         self, subject_id: SubjectId, *, but: str | None = None, by: By = APP
