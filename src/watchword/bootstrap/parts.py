@@ -91,10 +91,14 @@ def composer_of(settings: Settings) -> Composer:
 
 
 def mail_writer_of(
-    settings: Settings, sealing: Sealing, entropy: Entropy
+    settings: Settings,
+    sealing: Sealing,
+    entropy: Entropy,
+    *,
+    own_users: bool,
 ) -> MailWriter:
-    """What makes the messages of this server."""
-    can_send = settings.effective_mail_url is not None
+    """What makes the messages of this server. An app writes to users of its own."""
+    can_send = not own_users and settings.effective_mail_url is not None
     return MailWriter(
         sealing,
         entropy,
