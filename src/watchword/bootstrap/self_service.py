@@ -71,6 +71,7 @@ def self_service_of(
     links = Links(
         registrations=stores.registrations,
         confirmations=stores.confirmations,
+        accounts=stores.accounts,
         clock=clock,
     )
     limits = NetworkLimits(stores.throttle, clock)
@@ -93,6 +94,7 @@ def self_service_of(
         limits,
         mail=mail,
         accounts=accounts,
+        rows=rows,
         passwords=passwords,
         hasher=hasher,
         clock=clock,
@@ -169,7 +171,7 @@ def _recovery_of(
         recovery=recovery,
         mail=mail,
         sessions=sessions,
-        check_password=passwords.authenticate,
+        check_password=passwords.of_account,
         clock=clock,
     )
     return recovery, email_changes
@@ -183,6 +185,7 @@ def _registrations_of(
     *,
     mail: MailWriter,
     accounts: Accounts,
+    rows: AccountRows,
     passwords: AccountPasswords,
     hasher: PasswordHasher,
     clock: Clock,
@@ -205,7 +208,8 @@ def _registrations_of(
         confirmations=stores.confirmations,
         accounts=stores.accounts,
         registry=accounts,
-        check_password=passwords.authenticate,
+        rows=rows,
+        check_password=passwords.of_account,
         links=links,
         network_limits=limits,
         mail=mail,

@@ -17,14 +17,15 @@ from watchword.core.access_token import Claims
 from watchword.core.actor import APP, By, EndReason
 from watchword.core.network import is_loopback
 from watchword.core.session import from_text
-from watchword.errors import SettingsError, TokenNonceNeeded, WatchwordError
+from watchword.errors import NotFound, SettingsError, TokenNonceNeeded, WatchwordError
 from watchword.integrations import bridge
 from watchword.integrations.authenticator import Authenticator, LocalVerifier
 from watchword.ports.accounts import Account
 from watchword.secret_files import check_secret_files
-from watchword.server.embedded import EmbeddedApp
+from watchword.server.embedded import EmbeddedApp, prefix_of
 from watchword.server.endpoints.oauth.metadata import resource_metadata_url
 from watchword.server.operation import BASE
+from watchword.server.pages.rendering import check_templates
 from watchword.server.problems import respond
 from watchword.sessions.claims_hook import ClaimsHook
 from watchword.sign_in.own_users import Authenticate, SubjectId, account_id_of
@@ -72,6 +73,7 @@ class Embedding(Authenticator):
             self.served_at,
             own_users=authenticate is not None,
         )
+        self._page_prefix = ""
         self._engine: Watchword | None = None
         self.knows_issuer = bool(_ISSUER_SETTINGS & self.settings.model_fields_set)
         self._hooks: _Hooks = {
@@ -79,6 +81,25 @@ class Embedding(Authenticator):
             "claims_hook": claims_hook,
             "before_registration": before_registration,
         }
+
+    def serve_pages(self, *, pages: bool | str) -> None:
+        """Have our pages among the routes. The links of mails then lead to them.
+
+        Raises ValueError, and SettingsError for a template that is wrong.
+        """
+        self.routes.serve_pages(pages=pages)
+        if not self.routes.page_paths:
+            return
+        check_templates(self.settings.templates)
+        if self.settings.links is None:
+            self._page_prefix = prefix_of(pages) or ""
+            self._link_to(self.settings.effective_issuer)
+
+    def _link_to(self, issuer: str) -> None:
+        """Have the links of mails lead to the pages, where they have a prefix."""
+        if self._page_prefix:
+            links = f"{issuer}{self._page_prefix}"
+            self.settings = self.settings.model_copy(update={"links": links})
 
     def engine_options(self) -> tuple[dict[str, Any], dict[str, Any]]:
         given = self.settings.model_fields_set
@@ -104,7 +125,9 @@ class Embedding(Authenticator):
             self._engine, self._verifier = engine, LocalVerifier(engine)
             # `served_at` may have learned the issuer meanwhile.
             if engine.issuer != self.settings.effective_issuer:
-                engine.issue_as(self.settings.effective_issuer)
+                engine.issue_as(
+                    self.settings.effective_issuer, links=self.settings.links
+                )
             try:
                 yield
             finally:
@@ -131,10 +154,11 @@ class Embedding(Authenticator):
         if issuer == self.settings.effective_issuer:
             return
         self.settings = self.settings.model_copy(update={"issuer": issuer})
+        self._link_to(issuer)
         self._address = issuer
         self.routes.metadata = resource_metadata_url(self.settings)
         if self._engine is not None:
-            self._engine.issue_as(issuer)
+            self._engine.issue_as(issuer, links=self.settings.links)
         _log.info("the issuer is %s, where this app is served", issuer)
 
     @property
@@ -153,6 +177,20 @@ class Embedding(Authenticator):
     ) -> Account:
         """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
         return await self.engine.accounts.register(name, password, roles=roles, by=by)
+
+    async def invite(
+        self,
+        email: str,
+        roles: Iterable[str] = (),
+        *,
+        locale: str = "",
+        by: By = APP,
+    ) -> None:
+        """Mail an invitation. See `asgi.EmbeddedAuth`."""
+        parts = self.engine.self_service
+        if parts is None:
+            raise NotFound("An app with users of its own makes no invitations.")
+        await parts.invitations.invite(email, roles=roles, locale=locale, by=by)
 
     async def end_all(
         self, subject_id: SubjectId, *, but: str | None = None, by: By = APP
