@@ -166,8 +166,16 @@ export interface AuthClient {
   /** The account. */
   account(): Promise<Account>;
 
-  /** Changes what is given, and returns the account. */
-  updateAccount(changes: { username?: string; locale?: string }): Promise<Account>;
+  /**
+   * Changes what is given, and returns the account. With `username` null the user signs
+   * in by the address alone.
+   *
+   * @throws {@link AuthError} `name_taken`, `name_invalid`.
+   */
+  updateAccount(changes: {
+    username?: string | null;
+    locale?: string;
+  }): Promise<Account>;
 
   /**
    * Deletes the account, and signs out in all tabs. The user has to have been proved in
@@ -239,6 +247,14 @@ export class AuthError extends Error {
   /** Whether the same may work later: a 429, a 5xx or `unanswered`. */
   readonly temporary: boolean;
 }
+
+/**
+ * What the token of a mail is for, so which call takes it: `confirm`, `accept`, `reset`,
+ * `confirmEmail` or `revertEmail`, in this order. Undefined for any other text.
+ */
+export function purposeOf(
+  token: string,
+): "registration" | "invitation" | "reset" | "email" | "revert" | undefined;
 
 /**
  * A client of a Watchword server.

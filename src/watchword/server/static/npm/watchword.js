@@ -39,6 +39,8 @@ const KEY_BYTES = 24;
 const HANDLES = 5;
 const ECDSA = { name: "ECDSA", namedCurve: "P-256" };
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+/** What the tokens of mails are for, by their byte. */
+const PURPOSES = [, "registration", "invitation", "reset", "email", "revert"];
 /** The codes of errors that end the session. Any other error leaves it as it is. */
 const ENDED = /^(refresh|session)_/;
 /** The code of an error where the browser itself did not answer. */
@@ -58,6 +60,13 @@ export class AuthError extends Error {
   get temporary() {
     return this.code === UNANSWERED || this.status === 429 || this.status >= 500;
   }
+}
+
+/** What a token of a mail is for; undefined for any other text. */
+export function purposeOf(token) {
+  // `ww_cf_`, then base64url of a byte for the version, 1, and one for the purpose.
+  const [, letter = ""] = /^ww_cf_AQ([A-Z])/.exec(token) ?? [];
+  return PURPOSES[(letter.charCodeAt(0) - 65) >> 2];
 }
 
 /** A client of the Watchword at `url`; see watchword.d.ts. */
