@@ -9,11 +9,13 @@
     │   ├── UnsupportedGrantType            unsupported_grant_type
     │   ├── UnsupportedTokenType            unsupported_token_type
     │   ├── EmailInvalid                    email_invalid
+    │   ├── NameInvalid                     name_invalid
     │   ├── InvalidProof                    invalid_dpop_proof
     │   └── NonceNeeded                     use_dpop_nonce
     ├── CsrfRejected                        csrf_rejected
     ├── InsufficientScope                   insufficient_scope
     ├── InsufficientRole                    insufficient_role
+    ├── RegistrationRefused                 registration_refused
     ├── NotFound                            not_found
     ├── NameTaken                           name_taken
     ├── EmailTaken                          email_taken
@@ -129,6 +131,16 @@ class EmailInvalid(InvalidRequest):
     message = "This is not a mail address that can be used here."
 
 
+class NameInvalid(InvalidRequest):
+    """A user name that a user cannot choose: other characters, or a reserved word."""
+
+    code = "name_invalid"
+    message = (
+        "A user name is of the letters a to z, digits, dot, underline and hyphen, "
+        "and no reserved word."
+    )
+
+
 class InvalidProof(InvalidRequest):
     """A DPoP proof that fails a check of RFC 9449 §4.3, or that is missing."""
 
@@ -158,13 +170,16 @@ class CsrfRejected(WatchwordError):
 
 
 class InsufficientScope(WatchwordError):
-    """A good access token without a scope that is needed (RFC 6750 §3.1)."""
+    """A good access token without a scope that is needed (RFC 6750 §3.1).
+
+    `scope` is what is needed, or "" where no scope would do for this client.
+    """
 
     code = "insufficient_scope"
     message = "The access token lacks a scope that is needed here."
 
-    def __init__(self, scope: str) -> None:
-        super().__init__()
+    def __init__(self, scope: str, message: str | None = None) -> None:
+        super().__init__(message)
         self.scope = scope
 
 
@@ -173,6 +188,13 @@ class InsufficientRole(WatchwordError):
 
     code = "insufficient_role"
     message = "The account lacks a role that is needed here."
+
+
+class RegistrationRefused(WatchwordError):
+    """The app's own check, `before_registration`, did not let the user register."""
+
+    code = "registration_refused"
+    message = "This registration was refused."
 
 
 class NotFound(WatchwordError):
@@ -218,14 +240,16 @@ class PasswordFault(StrEnum):
     NO_TEXT = "no_text"
     IS_NAME = "is_name"
     COMMON = "common"
+    LEAKED = "leaked"
     OTHER = "other"
 
 
 class PasswordRejected(WatchwordError):
     """A new password is too short, too long or too common; the message says which.
 
-    So does `fault`, in one word: `short`, `long`, `no_text`, `is_name`, `common` or
-    `other`. `limit` is the number of characters that is asked for, if it is about that.
+    So does `fault`, in one word: `short`, `long`, `no_text`, `is_name`, `common`,
+    `leaked` or `other`. `limit` is the number of characters that is asked for, if it is
+    about that.
     """
 
     code = "password_rejected"

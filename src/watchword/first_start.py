@@ -13,6 +13,7 @@ import msgspec
 
 from watchword.accounts.registry import CONTEXT
 from watchword.bootstrap import Watchword, open_watchword
+from watchword.bootstrap.parts import breached_of
 from watchword.config import Settings
 from watchword.core.actor import SYSTEM
 from watchword.errors import (
@@ -51,7 +52,8 @@ async def prepare(settings: Settings) -> Prepared:
         # anything is made.
         with _of_admin_password():
             given = settings.admin_password.get_secret_value()
-            check_new_password(given, names=(_ADMIN, *CONTEXT))
+            breached = breached_of(settings)
+            check_new_password(given, names=(_ADMIN, *CONTEXT), breached=breached)
     for exposed in check_secret_files(settings):
         _log.warning("%s", exposed)
     async with open_watchword(settings, background=False) as watchword:

@@ -1,4 +1,4 @@
-"""What a serving process does by itself: follow feed and keys, rotate, sweep."""
+"""What a serving process does by itself: follow, rotate, sweep, send mail."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from watchword.clocks import Clock
 from watchword.core import limits
 from watchword.core.steadiness import Steadiness
 from watchword.keys.ring import KeyRing
+from watchword.mail.sender import MailSender
 from watchword.ports.backend import Backend
 from watchword.ports.once import ReplayCache
 from watchword.revocation.log import RevocationLog
@@ -31,6 +32,7 @@ class Maintenance:
         keys: KeyRing,
         revocations: RevocationTracker,
         revocation_log: RevocationLog,
+        mail: MailSender | None,
         clock: Clock,
         monotonic: Callable[[], int],
     ) -> None:
@@ -39,18 +41,21 @@ class Maintenance:
         self._keys = keys
         self._revocations = revocations
         self._revocation_log = revocation_log
+        self._mail = mail
         self._clock = clock
         self._monotonic = monotonic
         self._steadiness = Steadiness(clock(), monotonic())
 
     async def run(self) -> None:
-        """Follow feed and keys, rotate keys and sweep, until cancelled."""
-        tasks = (
+        """Follow feed and keys, rotate keys, sweep and send mail, until cancelled."""
+        tasks: list[tuple[int, Callable[[], Awaitable[None]], str]] = [
             (limits.FEED_POLL, self._revocations.follow, "feed"),
             (limits.KEY_POLL, self._keys.refresh, "keys"),
             (limits.SWEEP_EVERY, self._keys.maintain, "rotation"),
             (limits.SWEEP_EVERY, self.sweep, "sweep"),
-        )
+        ]
+        if self._mail is not None:
+            tasks.append((limits.MAIL_POLL, self._mail.send_due, "mail"))
         async with asyncio.TaskGroup() as group:
             for period, work, what in tasks:
                 group.create_task(_every(period, work, what))

@@ -79,6 +79,7 @@ def session(**fields: Any) -> Session:
         "roles": (),
         "address": "",
         "user_agent": "",
+        "auth_time": NOW - HOUR,
     }
     return Session(**{**values, **fields})
 

@@ -177,3 +177,25 @@ def test_who_cannot_send_a_retry_key_has_a_grace(
     """And a cookie is held off for longer than that: a late answer meets no newer."""
     made = started(policy, **options)
     assert (made.grace, made.hold_off) == (grace * SECOND, hold_off * SECOND)
+
+
+@pytest.mark.parametrize(
+    ("method", "level", "later", "proved"),
+    [
+        ("pwd", "aal1", MINUTE, (("pwd",), "aal1", MINUTE)),
+        ("otp", "aal2", MINUTE, (("pwd", "otp"), "aal2", MINUTE)),
+        ("otp", "aal2", 0, (("pwd", "otp"), "aal2", 0)),
+        ("pin", "aal0", MINUTE, (("pwd",), "aal1", 0)),
+        ("otp", "aal2", -1, (("pwd",), "aal1", 0)),
+    ],
+    ids=["anew", "more", "more at once", "less", "older"],
+)
+def test_a_proof_raises_a_session_and_never_lowers_it(
+    method: str, level: str, later: int, proved: tuple[tuple[str, ...], str, int]
+) -> None:
+    """A weaker proof does not make that of a higher class look recent."""
+    row = session()
+    at = row.auth_time + later
+    after = row.proved(Authenticated(row.account_id, (), 0, (method,), level, at))
+    assert (after.amr, after.acr, after.auth_time - row.auth_time) == proved
+    assert after.authenticated_at == row.authenticated_at

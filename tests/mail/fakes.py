@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from email.message import EmailMessage
 
@@ -10,7 +11,13 @@ from watchword.core import throttle
 from watchword.core.throttle import Cost
 from watchword.errors import MailNotSent, StoreUnavailable
 from watchword.ports.audit import Event
-from watchword.ports.outbox import Lane, LeasedMessage, Message, MessageKind
+from watchword.ports.outbox import (
+    Lane,
+    LeasedMessage,
+    Message,
+    MessageKind,
+    next_ones,
+)
 
 
 class FakeOutbox:
@@ -19,6 +26,7 @@ class FakeOutbox:
     def __init__(self) -> None:
         self.rows: dict[bytes, LeasedMessage] = {}
         self.leased_until: dict[bytes, int] = {}
+        self.leased = 0
         self.away = False
 
     async def add(self, messages: Sequence[Message]) -> None:
@@ -34,11 +42,16 @@ class FakeOutbox:
             if row.message.not_before <= now
             and self.leased_until.get(row.message.id, 0) <= now
         ]
-        confirmed = [one for one in due if one.message.lane is Lane.CONFIRMED]
-        unknown = [one for one in due if one.message.lane is Lane.UNKNOWN]
-        taken = [*confirmed, *unknown[: -(-limit // 3)]][:limit]
-        self.leased_until |= {one.message.id: until for one in taken}
-        return taken
+        in_order = sorted((row.message for row in due), key=lambda one: one.id)
+        confirmed = [one.id for one in in_order if one.lane is Lane.CONFIRMED]
+        unknown = [
+            (one.id, one.network) for one in in_order if one.lane is Lane.UNKNOWN
+        ]
+        waiting = Counter(row.message.network for row in self.rows.values())
+        taken = next_ones(confirmed, unknown, waiting, limit)
+        self.leased += len(taken)
+        self.leased_until |= dict.fromkeys(taken, until)
+        return [self.rows[one] for one in taken]
 
     async def done(self, ids: Sequence[bytes]) -> None:
         if self.away:

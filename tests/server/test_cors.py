@@ -176,7 +176,7 @@ async def test_a_preflight_of_an_allowed_origin_allows_what_pages_need(
         found = granted(answer)
         assert found["allow-origin"] == APP
         assert found["allow-credentials"] == "true"
-        assert words(found["allow-methods"]) == ["delete", "get", "post"]
+        assert words(found["allow-methods"]) == ["delete", "get", "patch", "post"]
         assert method.lower() in words(found["allow-methods"])
         assert words(found["allow-headers"]) == SENT
         assert int(found["max-age"]) <= 3600

@@ -15,7 +15,7 @@ from watchword.core.session import Authenticated, SessionOptions
 from watchword.errors import StoreUnavailable
 from watchword.server import app as applications
 from watchword.server.app import make_app
-from watchword.server.embedded import PATHS, EmbeddedApp
+from watchword.server.embedded import EmbeddedApp
 from watchword.server.endpoints import ENDPOINTS
 from watchword.server.endpoints.oauth import metadata
 from watchword.server.endpoints.oauth.metadata import (
@@ -403,7 +403,7 @@ async def test_a_server_and_an_app_answer_by_the_same_declarations(
                 assert server.status_code == 405, path
                 assert server.headers["content-type"] == one.error_format.value
                 embedded = await inside.request("TRACE", path)
-                assert (declared in PATHS) == one.is_embedded
+                assert (declared in app.paths) == one.is_embedded
                 assert (embedded.content == server.content) == one.is_embedded
         for one in ENDPOINTS:
             if one.is_hot:

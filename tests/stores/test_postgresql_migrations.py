@@ -9,16 +9,22 @@ import pytest
 from tests.servers.postgresql import postgresql
 from tests.stores.on_postgresql import opened, somebody
 from watchword.core.limits import CLIENT_GRACE
+from watchword.core.session import Session
 from watchword.errors import SchemaError, StoreUnavailable
 from watchword.ports.audit import Trail
+from watchword.ports.sessions import Change
 from watchword.stores import migrate_store
 from watchword.stores.postgresql import connections
 from watchword.stores.sql import files as sql_files
 from watchword.stores.sql.files import Migration
+from watchword.stores.sql.rows import as_row
 from watchword.testing.fakes import START
 from watchword.testing.store_contract.examples import (
+    a_proof,
     a_session,
     an_account,
+    living,
+    rotated,
     sign_in,
     with_address,
 )
@@ -117,6 +123,29 @@ async def test_accounts_of_an_old_database_go_on(
         addressed = with_address(before)
         assert await stores.accounts.swap(before, addressed, Trail())
         assert await stores.accounts.by_email("ada@example.org") == addressed
+
+
+async def test_sessions_of_an_old_database_go_on(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were proved at sign-in, as those that a server of the old version makes."""
+    with monkeypatch.context() as older:
+        known = sql_files.migrations("postgresql")
+        older.setattr(sql_files, "migrations", lambda _: known[:3])
+        await migrate_store(url, apply=True)
+    fields = Session.__struct_fields__[:-1]
+    places = ", ".join(f"${number + 1}" for number in range(len(fields)))
+    add = f"INSERT INTO watchword.sessions ({', '.join(fields)}) VALUES ({places})"
+    before, beside = a_session(1), a_session(2)
+    async with somebody(url) as other:
+        await other.execute(add, *as_row(before)[:-1])
+        assert await migrate_store(url, apply=True) == known[3:]
+        await other.execute(add, *as_row(beside)[:-1])
+    async with opened(url) as stores:
+        assert await living(stores) == [beside, before]
+        after = rotated(before).proved(a_proof(of=before, at=START + 1000))
+        assert await stores.sessions.swap([Change(before, after)]) == [True]
+        assert await stores.sessions.load([before.id]) == [after]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 
+import msgspec
 import pytest
 
 from tests.servers.redis import Redis, single
@@ -17,6 +18,7 @@ from watchword.errors import StoreUnavailable
 from watchword.ports import Stores
 from watchword.ports.audit import EventType
 from watchword.ports.sessions import ByAccount, ById
+from watchword.stores.redis.rows import session_of
 from watchword.testing.fakes import START
 from watchword.testing.store_contract.examples import (
     a_cost,
@@ -54,6 +56,15 @@ async def test_forgotten_scripts_are_sent_again(opened: Opener) -> None:
     assert await forgetful().throttle.take([a_cost()], START) == 0
     assert await forgetful().once.use_once([(b"key", START)]) == [True]
     assert await forgetful().backend.sweep(START + 100 * SWEEP_AFTER, SWEEP_LIMIT) >= 4
+
+
+def test_session_of_an_older_version_was_proved_at_sign_in() -> None:
+    """The value that a server of that version writes has no `auth_time`."""
+    row = a_session(version=3)
+    older = row.version.to_bytes(8) + msgspec.msgpack.encode(
+        msgspec.structs.astuple(row)[1:-1]
+    )
+    assert session_of(row.id, older) == row
 
 
 @both

@@ -8,13 +8,31 @@ from collections.abc import Iterable
 from typing import Final
 
 from watchword.core import limits
-from watchword.errors import InvalidRequest
+from watchword.errors import InvalidRequest, NameInvalid
 
 # Default_Ignorable_Code_Point (Unicode 16, DerivedCoreProperties) outside category C.
 # These letters and marks are not displayed, so two different names would look the same.
 _INVISIBLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164"
     "\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+
+_CHOSEN: Final = re.compile("[._-]*[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+_PUNCTUATION: Final = re.compile("[._-]")
+# Names that other users take for those of the operator or of a program, and mailboxes
+# that certificates are issued by (RFC 2142; CA/Browser Forum Baseline Requirements
+# §3.2.2.4.4).
+_RESERVED: Final = frozenset(
+    {
+        *("abuse", "account", "accounts", "admin", "administrator", "admins", "all"),
+        *("anonymous", "api", "auth", "billing", "contact", "daemon", "everyone"),
+        *("guest", "help", "helpdesk", "hostmaster", "info", "login", "mail"),
+        *("mailerdaemon", "me", "moderator", "noreply", "null", "official"),
+        *("operator", "owner", "password", "postmaster", "register", "root"),
+        *("security", "service", "settings", "signin", "signup", "staff", "support"),
+        *("superuser", "sys", "sysadmin", "system", "undefined", "watchword"),
+        *("webmaster", "www"),
+    }
 )
 
 
@@ -36,6 +54,22 @@ def normalise_name(name: str) -> str:
         message = "A user name cannot contain control or invisible characters."
         raise InvalidRequest(message)
     return folded
+
+
+def chosen_name(name: str) -> str:
+    """The one spelling of a name that a user chose. Raises NameInvalid.
+
+    It has ASCII letters, digits, `.`, `_` and `-` alone. So no two names look alike,
+    and none is a mail address: by that another user could sign in. Other users may take
+    a reserved word for the operator, with and without dots and hyphens in it.
+    """
+    if (
+        not _CHOSEN.fullmatch(name)
+        or len(name) > limits.CHOSEN_NAME_MAX
+        or _PUNCTUATION.sub("", name).lower() in _RESERVED
+    ):
+        raise NameInvalid
+    return normalise_name(name)
 
 
 def checked_roles(roles: Iterable[str]) -> tuple[str, ...]:

@@ -14,9 +14,17 @@ from pathlib import Path
 
 import msgspec
 
+from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.accounts.registry import Accounts
 from watchword.background import Background
-from watchword.bootstrap.parts import policy_of, proofs_of, refresh_tokens
+from watchword.bootstrap.parts import (
+    breached_of,
+    composer_of,
+    policy_of,
+    proofs_of,
+    refresh_tokens,
+    sender_of,
+)
 from watchword.bootstrap.self_service import SelfService, self_service_of
 from watchword.clients.authentication import ClientAuthentication
 from watchword.clients.registry import Clients
@@ -27,8 +35,15 @@ from watchword.config import Settings
 from watchword.core.session import Policy
 from watchword.errors import KeyRingError
 from watchword.keys.ring import KeyRing
+from watchword.mail.sender import MailSender
 from watchword.maintenance import Maintenance
-from watchword.passwords import OWASP_FLOOR, HashParameters, PasswordHasher, cpus
+from watchword.passwords import (
+    OWASP_FLOOR,
+    BreachedPasswords,
+    HashParameters,
+    PasswordHasher,
+    cpus,
+)
 from watchword.ports import Stores
 from watchword.revocation.log import RevocationLog
 from watchword.revocation.tracker import RevocationTracker
@@ -61,6 +76,8 @@ class Watchword:
         hashing: HashParameters,
         claims_hook: ClaimsHook | None,
         authenticate: Authenticate | None,
+        before_registration: BeforeRegistration | None,
+        breached: BreachedPasswords | None,
     ) -> None:
         policy = policy_of(settings)
         self.settings = settings
@@ -86,7 +103,6 @@ class Watchword:
             monotonic=monotonic,
             on_new_entries=self.revocation_log.add,
         )
-        self.maintenance = self._maintenance(monotonic)
         self.background = Background()
         self.proofs = proofs_of("token", stores.once, server_secrets, clock)
         self.resource_proofs = proofs_of("resource", stores.once, server_secrets, clock)
@@ -105,8 +121,12 @@ class Watchword:
             proofs=self.proofs,
         )
         self._wire_clients(policy, entropy)
-        self.hasher = PasswordHasher(hashing, workers=cpus() // settings.workers or 1)
-        self._wire_sign_in(authenticate, server_secrets, entropy)
+        self.hasher = PasswordHasher(
+            hashing, workers=cpus() // settings.workers or 1, breached=breached
+        )
+        self._wire_sign_in(authenticate, before_registration, server_secrets, entropy)
+        self.mail = self._mail(server_secrets)
+        self.maintenance = self._maintenance(monotonic)
         self.checker = self._checker()
 
     def _health(self, monotonic: Callable[[], int], name: bytes) -> Health:
@@ -125,6 +145,7 @@ class Watchword:
             keys=self.keys,
             revocations=self.revocations,
             revocation_log=self.revocation_log,
+            mail=self.mail,
             clock=self.clock,
             monotonic=monotonic,
         )
@@ -159,6 +180,7 @@ class Watchword:
     def _wire_sign_in(
         self,
         authenticate: Authenticate | None,
+        before_registration: BeforeRegistration | None,
         server_secrets: Sequence[bytes],
         entropy: Entropy,
     ) -> None:
@@ -201,9 +223,25 @@ class Watchword:
                 passwords=passwords,
                 sessions=self.sessions,
                 hasher=self.hasher,
+                before_registration=before_registration,
                 clock=self.clock,
                 entropy=entropy,
             )
+
+    def _mail(self, server_secrets: Sequence[bytes]) -> MailSender | None:
+        """What sends mail; None where none can be sent, or where an app has users."""
+        if self.self_service is None:
+            return None
+        return sender_of(
+            self.settings,
+            server_secrets,
+            outbox=self.stores.outbox,
+            throttle=self.stores.throttle,
+            audit=self.stores.audit,
+            decide=self.self_service.decide,
+            clock=self.clock,
+            entropy=self.entropy,
+        )
 
     def _checker(self) -> Checker:
         return Checker(
@@ -220,6 +258,8 @@ class Watchword:
         self.settings = self.settings.model_copy(update={"issuer": issuer})
         self.issuer = self.client_tokens.issuer = self.checker.issuer = issuer
         self.sessions.issue_as(issuer)
+        if self.mail is not None:
+            self.mail.compose_by(composer_of(self.settings))
 
     async def start(self, *, reseal: bool) -> None:
         """Read keys and revocations. Nothing is accepted before that.
@@ -247,6 +287,8 @@ class Watchword:
         """Finish what was accepted, then end the threads and close the files."""
         await self.background.close()
         await self.revocations.close()
+        if self.mail is not None:
+            await self.mail.close()
         await self.hasher.close()
         if self.subjects is not None:
             await self.subjects.close()
@@ -264,16 +306,19 @@ async def open_watchword(
     hashing: HashParameters = OWASP_FLOOR,
     claims_hook: ClaimsHook | None = None,
     authenticate: Authenticate | None = None,
+    before_registration: BeforeRegistration | None = None,
     background: bool = True,
 ) -> AsyncIterator[Watchword]:
     """A started Watchword on the settings' store, or on `stores`.
 
     The server secret comes from the settings or from the data folder. For a store
     without keys it is made there. An app with users of its own gives `authenticate`,
-    which is called at each sign-in.
+    which is called at each sign-in; `before_registration` is called before a user is
+    registered.
     Raises SettingsError, SchemaError, KeyRingError, StoreUnavailable.
     """
     check_secret_files(settings)
+    breached = breached_of(settings)
     stores = stores or await open_stores(
         settings.database_url,
         entropy,
@@ -296,6 +341,8 @@ async def open_watchword(
         hashing=hashing,
         claims_hook=claims_hook,
         authenticate=authenticate,
+        before_registration=before_registration,
+        breached=breached,
     )
     try:
         # Only a process that serves seals keys anew: a command may have been given the

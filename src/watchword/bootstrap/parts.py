@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 
+from watchword.accounts.registration_rules import (
+    BeforeRegistration,
+    RegistrationRules,
+)
 from watchword.batching import Batcher
 from watchword.clocks import Clock, Entropy
 from watchword.config import Settings
 from watchword.core import limits
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy
+from watchword.errors import SettingsError
 from watchword.keys.sealing import Sealing
 from watchword.keys.vault import derive
-from watchword.mail.composing import Composer
 from watchword.mail.message import SEALED_AS
 from watchword.mail.sender import Decide, MailSender
-from watchword.mail.transports import Transport, open_transport
+from watchword.passwords import BreachedPasswords
 from watchword.ports.audit import AuditLog
 from watchword.ports.once import ReplayCache
 from watchword.ports.outbox import Outbox
 from watchword.ports.throttle import Throttle
+from watchword.reasons import reason_of
 from watchword.tokens.dpop import Nonces, Proofs, Signed, Work
+
+if TYPE_CHECKING:
+    from watchword.mail.composing import Composer
+    from watchword.mail.transports import Transport
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -36,8 +46,24 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
+def breached_of(settings: Settings) -> BreachedPasswords | None:
+    """The passwords that cannot be set; None without a file. Raises SettingsError."""
+    path = settings.breached_passwords
+    if path is None:
+        return None
+    try:
+        return BreachedPasswords(path)
+    except OSError as error:
+        why = f"{path} cannot be read: {reason_of(error)}"
+    except ValueError as error:
+        why = f"{path} cannot be searched: {error}"
+    raise SettingsError([f"WATCHWORD_BREACHED_PASSWORDS: {why}"])
+
+
 def composer_of(settings: Settings) -> Composer:
     """What makes the messages of this server."""
+    from watchword.mail.composing import Composer  # noqa: PLC0415 - jinja2
+
     return Composer(
         service=settings.effective_service_name,
         sender=settings.effective_mail_from,
@@ -48,8 +74,22 @@ def composer_of(settings: Settings) -> Composer:
 
 def transport_of(settings: Settings) -> Transport | None:
     """What mail leaves by; None where no mail can be sent."""
+    from watchword.mail.transports import open_transport  # noqa: PLC0415 - SMTP
+
     url = settings.effective_mail_url
     return None if url is None else open_transport(url, settings.outbox_folder)
+
+
+def registration_rules_of(
+    settings: Settings, check: BeforeRegistration | None
+) -> RegistrationRules:
+    """Which registrations are taken."""
+    return RegistrationRules(
+        is_open=settings.registration == "open",
+        takes_invitations=settings.registration != "closed",
+        domains=settings.registration_domains,
+        check=check,
+    )
 
 
 def sender_of(

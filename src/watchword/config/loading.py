@@ -40,7 +40,10 @@ _FROM_FILES: Final = (
     *("secret", "admin_password"),
 )
 _LISTS: Final = frozenset(
-    {"secret", "behind_proxy", "cors_origins", "first_party_scope"}
+    {
+        *("secret", "behind_proxy", "cors_origins", "first_party_scope"),
+        "registration_domains",
+    }
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field, SecretStr
@@ -17,6 +17,7 @@ from pydantic_settings import (
 from watchword.config.values import (
     APP_SCHEMES,
     DatabaseUrl,
+    Domains,
     Issuer,
     MailUrl,
     Networks,
@@ -169,6 +170,20 @@ class Settings(BaseSettings):
         ge=1,
         le=limits.MAIL_RATE_MAX,
         description=f"mails a minute: a number from 1 to {limits.MAIL_RATE_MAX}",
+    )
+    registration: Literal["closed", "invited", "open"] = Field(
+        "closed", description="closed, invited or open"
+    )
+    registration_domains: Domains = Field(
+        (),
+        min_length=1,
+        description="the domains whose addresses may register, such as example.org, "
+        "separated by commas or white space",
+    )
+    breached_passwords: Path | None = Field(
+        None,
+        description="a sorted file of SHA-1 hashes and counts, a line each, as the "
+        "downloader of Have I Been Pwned writes it",
     )
 
     @classmethod

@@ -108,6 +108,11 @@ def _mail_url(value: str) -> str:
     return value
 
 
+def _domain(value: str) -> str:
+    """The domain of mail addresses in A-labels, as addresses have it."""
+    return _sender(f"a@{value}").partition("@")[2]
+
+
 def _sender(value: str) -> str:
     """The address that mail comes from. Raises ValueError."""
     try:
@@ -156,3 +161,8 @@ SessionStoreUrl = Annotated[
 ]
 MailUrl = Annotated[str, AfterValidator(_mail_url)]
 Sender = Annotated[str, AfterValidator(_sender)]
+Domains = Annotated[
+    tuple[Annotated[str, AfterValidator(_domain)], ...],
+    NoDecode,
+    BeforeValidator(_split_commas),
+]

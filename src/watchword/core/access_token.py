@@ -90,7 +90,7 @@ def claims_of(
         iat=issued,
         jti=jti,
         client_id=session.client_id,
-        auth_time=session.authenticated_at // 1000,
+        auth_time=session.auth_time // 1000,
         sid=as_text(session.id),
         acr=session.acr,
         amr=session.amr,

@@ -231,6 +231,8 @@ MAIL_UNKNOWN_SHARE: Final = 3
 USER_AGENT_MAX: Final = 96
 # RFC 5321 §4.5.3.1.3 allows 254 octets for an address used as a name.
 USER_NAME_MAX: Final = 254
+# A name that a user chose is shown on pages: as long as a mailbox's.
+CHOSEN_NAME_MAX: Final = 64
 ROLE_MAX: Final = 64
 ROLES_MAX: Final = 32
 

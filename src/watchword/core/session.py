@@ -105,7 +105,8 @@ EVERYTHING: Final = RequestedToken()
 class Session(msgspec.Struct, frozen=True):
     """The row of a session. Instants in milliseconds since the epoch; ids are 16 bytes.
 
-    The fields that `SessionOptions` has too are fixed at sign-in, as `amr` and `acr`.
+    The fields that `SessionOptions` has too are fixed at sign-in. `amr`, `acr` and
+    `auth_time` change where the user proves more, or anew; `authenticated_at` stays.
     """
 
     id: bytes
@@ -133,6 +134,8 @@ class Session(msgspec.Struct, frozen=True):
     amr: tuple[str, ...] = PASSWORD_ALONE
     acr: str = AAL1
     cookie: bool = False
+    auth_time: int = 0
+    """When the user last proved who they are: at sign-in, or by a step-up later."""
 
     @classmethod
     def started(
@@ -174,6 +177,7 @@ class Session(msgspec.Struct, frozen=True):
             amr=authenticated.amr,
             acr=authenticated.acr,
             cookie=options.cookie,
+            auth_time=authenticated.at,
         )
 
     @property
@@ -221,6 +225,21 @@ class Session(msgspec.Struct, frozen=True):
             rotated_at=now,
             idle_expires_at=min(now + policy.refresh_idle, self.expires_at),
             address=address,
+        )
+
+    def proved(self, proof: Authenticated) -> Session:
+        """This session after its user proved again who they are.
+
+        `auth_time` is the latest proof of the class that `acr` says. So a weaker proof
+        changes nothing, nor does one that is older. Methods are added.
+        """
+        if proof.acr < self.acr or proof.at < self.auth_time:
+            return self
+        return msgspec.structs.replace(
+            self,
+            auth_time=proof.at,
+            amr=tuple(dict.fromkeys((*self.amr, *proof.amr))),
+            acr=proof.acr,
         )
 
     def ended(self, reason: EndReason, now: int) -> Session:

@@ -42,7 +42,7 @@ _log: Final = logging.getLogger("watchword")
 class Embedding(Authenticator):
     """Watchword in an app, over a database of its own.
 
-    `routes` answers the paths of `server.embedded.PATHS`. Raises SettingsError.
+    `routes` answers the auth routes. Raises SettingsError.
     """
 
     def __init__(
@@ -55,7 +55,12 @@ class Embedding(Authenticator):
     ) -> None:
         self.settings = settings_of(database_url, settings)
         super().__init__(self.settings.effective_issuer)
-        self.routes = EmbeddedApp(self.settings, lambda: self.engine, self.served_at)
+        self.routes = EmbeddedApp(
+            self.settings,
+            lambda: self.engine,
+            self.served_at,
+            own_users=authenticate is not None,
+        )
         self._engine: Watchword | None = None
         self.knows_issuer = bool(_ISSUER_SETTINGS & self.settings.model_fields_set)
         self._authenticate = authenticate

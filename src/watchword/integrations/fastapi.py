@@ -117,7 +117,7 @@ class Auth(_AppAuth, EmbeddedAuth):
             document = openapi()
             # FastAPI caches the document: it has our routes after the first call.
             if document is not merged:
-                embedded.merge_into(document)
+                embedded.merge_into(document, self._authenticator.routes.operations)
                 if app.docs_url is not None:
                     _add_password(document)
                 merged = document

@@ -85,10 +85,8 @@ class Auth(_AppAuth, EmbeddedAuth):
 
     def init_app(self, app: Flask) -> None:
         """Add the auth routes, and all that `ResourceServer.init_app` does."""
-        from watchword.server.embedded import PATHS  # noqa: PLC0415 - an extra
-
         super().init_app(app)
-        for path in PATHS:
+        for path in self._authenticator.routes.paths:
             app.add_url_rule(
                 path.replace("{path:path}", "<path:rest>").replace("{id}", "<name>"),
                 endpoint=f"watchword {path}",
@@ -98,7 +96,7 @@ class Auth(_AppAuth, EmbeddedAuth):
             )
 
     def _serve(self, **_: Any) -> Response:  # noqa: ANN401 - parts of the path
-        from watchword.integrations import bridge  # noqa: PLC0415 - as in init_app
+        from watchword.integrations import bridge  # noqa: PLC0415 - an extra
 
         asgi_request = bridge.asgi_request(
             bridge.WsgiRequest(
@@ -119,7 +117,7 @@ def _stream() -> IO[bytes]:
     What is longer than any body that is meant is cut a byte behind that. A lower limit
     of the app's own stays.
     """
-    from watchword.server.parsing import BODY_MAX  # noqa: PLC0415 - as in init_app
+    from watchword.server.parsing import BODY_MAX  # noqa: PLC0415 - an extra
 
     most, own = BODY_MAX + 1, request.max_content_length
     request.max_content_length = most if own is None else min(most, own)

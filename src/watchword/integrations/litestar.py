@@ -100,9 +100,8 @@ class Auth(_AppAuth, EmbeddedAuth):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add the auth routes, and all that `ResourceServer.on_app_init` does."""
-        from watchword.server.embedded import PATHS  # noqa: PLC0415 - lazily, as asgi
-
-        app_config.route_handlers += [self._route(path) for path in PATHS]
+        paths = self._authenticator.routes.paths
+        app_config.route_handlers += [self._route(path) for path in paths]
         return super().on_app_init(app_config)
 
     def _route(self, path: str) -> HTTPRouteHandler:

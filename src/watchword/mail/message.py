@@ -73,7 +73,8 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `at` is the instant of what it tells of. `token` is for the link, and `masked` is
     another address that the mail names. A mail with an `account_id` is deleted with its
-    account: one that tells of the account's end has none.
+    account: one that tells of the account's end has none. `registration` is the SHA-256
+    of a registration's handle, where its mail is sent again with a new token.
     """
 
     purpose: MailPurpose
@@ -83,6 +84,7 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     account_id: bytes | None = None
     token: str = ""
     masked: str = ""
+    registration: bytes = b""
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode

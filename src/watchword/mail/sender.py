@@ -12,29 +12,50 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from watchword.clocks import Clock
 from watchword.core import limits
 from watchword.core.throttle import Cost
-from watchword.errors import MailNotSent, StoreUnavailable, WatchwordError
+from watchword.errors import MailNotSent, TryAgain, WatchwordError
 from watchword.keys.sealing import Sealing
 from watchword.mail.addresses import folded
-from watchword.mail.composing import Composer
 from watchword.mail.message import NOTICES, Mail, open_mail
-from watchword.mail.transports import Transport
 from watchword.ports.audit import AuditLog, Event, EventType
 from watchword.ports.outbox import Lane, LeasedMessage, MessageKind, Outbox
 from watchword.ports.throttle import Throttle
 from watchword.reasons import reason_of
 
-Decide = Callable[[Mail], Awaitable[Mail | None]]
-"""What becomes of a mail: the one to be sent, with its address; None for no mail.
+if TYPE_CHECKING:
+    from watchword.mail.composing import Composer
+    from watchword.mail.transports import Transport
 
-A request does not look accounts up; this does. It is called at each try.
+
+class Decided(msgspec.Struct, frozen=True):
+    """The mail to be sent, with its address, and the lane in which it is sent.
+
+    `write` writes what the mail needs, such as the hash of its token. It is called when
+    the mail's turn has come, at each try; False: there is nothing to be sent any more.
+    """
+
+    mail: Mail
+    lane: Lane
+    write: Callable[[], Awaitable[bool]] | None = None
+
+
+Decide = Callable[[Mail], Awaitable[Decided | None]]
+"""What becomes of a mail of the outbox; None: nothing is sent, and its row is deleted.
+
+A request does not look accounts up; this does. It is called at each try, and MUST write
+nothing: the mail may still be dropped, because its address has had too many.
 """
 
 _CLOSING: Final = 2.0
+# Messages that wait for a place among those to unknown addresses: how many of them are
+# looked at each MAIL_POLL.
+_PLACE: Final = limits.MAIL_POLL // limits.MAIL_PARALLEL_UNKNOWN
 _LANE_MAX: Final = {
     Lane.CONFIRMED: limits.MAIL_PARALLEL,
     Lane.UNKNOWN: limits.MAIL_PARALLEL_UNKNOWN,
@@ -69,28 +90,31 @@ class MailSender:
         self._clock = clock
         self._sending: set[asyncio.Task[None]] = set()
         self._in_lane: Counter[Lane] = Counter()
-        self._resume_at = 0
+        self._postponed: Counter[Lane] = Counter()
+
+    def compose_by(self, composer: Composer) -> None:
+        """Use that composer from now on."""
+        self._composer = composer
 
     async def send_due(self) -> None:
-        """Begin to send what is due. Returns when nothing is left, or all are busy.
+        """Begin to send all that is due. Returns when nothing of it is left.
 
         Called once every MAIL_POLL. Raises StoreUnavailable.
         """
-        while free := limits.MAIL_PARALLEL - len(self._sending):
+        self._postponed.clear()
+        while True:
             now = self._clock()
-            # Otherwise all that waits would be leased and postponed again and again.
-            # The bound is for a clock that was set back.
-            if 0 < self._resume_at - now <= limits.MINUTE:
-                return
+            free = limits.MAIL_PARALLEL - len(self._sending)
             until = now + limits.MAIL_LEASE
             leased = await self._outbox.lease(MessageKind.MAIL, now, until, free)
+            if not leased:
+                return
             for one in leased:
                 task = asyncio.create_task(self._attend(one))
                 self._sending.add(task)
                 task.add_done_callback(self._sending.discard)
-            if len(leased) < free:
-                return
-            await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
+            if len(leased) == free:
+                await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
 
     async def close(self) -> None:
         """Wait a moment for what is being sent, then leave it to a later lease."""
@@ -102,61 +126,72 @@ class MailSender:
 
     async def _attend(self, leased: LeasedMessage) -> None:
         """Bring one message one step further. Without the store its lease runs out."""
-        message = leased.message
         try:
-            # Mail servers that do not answer must leave room for confirmed addresses.
-            if self._in_lane[message.lane] >= _LANE_MAX[message.lane]:
-                due = self._clock() + limits.MAIL_POLL
-                await self._outbox.postpone(message.id, due, leased.attempts)
-                return
-            self._in_lane[message.lane] += 1
-            try:
-                await self._try(leased)
-            finally:
-                self._in_lane[message.lane] -= 1
-        except StoreUnavailable:
+            await self._try(leased)
+        except TryAgain:
             said = "the store is away: mail is sent when its lease has run out"
             _log.warning(said)
 
     async def _try(self, leased: LeasedMessage) -> None:
-        message = leased.message
-        mail: Mail | None = None
+        decided: Decided | None = None
         try:
-            mail = await self._decide(open_mail(message, self._sealing))
-            if mail is not None:
-                if not await self._is_its_turn(leased, mail):
-                    return
-                await self._transport.send(self._composer.compose(mail, message.id))
-        except StoreUnavailable:
+            mail = open_mail(leased.message, self._sealing)
+            decided = await self._decide(mail)
+            if decided is not None and not await self._send(leased, decided):
+                return
+        except TryAgain:
             raise
         except Exception as error:  # noqa: BLE001 - no fault may keep others waiting
-            await self._failed(leased, mail, error)
+            await self._failed(leased, decided, error)
             return
-        await self._outbox.done([message.id])
+        await self._outbox.done([leased.message.id])
 
-    async def _is_its_turn(self, leased: LeasedMessage, mail: Mail) -> bool:
-        """Whether the mail goes out now. If not, its row is deleted or postponed."""
-        message, now = leased.message, self._clock()
+    async def _send(self, leased: LeasedMessage, decided: Decided) -> bool:
+        """Send the mail, or postpone it: whether its row is to be deleted."""
+        lane = decided.lane
+        # Mail servers that do not answer must leave room for confirmed addresses.
+        if self._in_lane[lane] >= _LANE_MAX[lane]:
+            await self._postpone(leased, lane, limits.MAIL_POLL, _PLACE)
+            return False
+        self._in_lane[lane] += 1
+        try:
+            return await self._send_in_turn(leased, decided)
+        finally:
+            self._in_lane[lane] -= 1
+
+    async def _send_in_turn(self, leased: LeasedMessage, decided: Decided) -> bool:
+        mail, lane, now = decided.mail, decided.lane, self._clock()
         of_address = _of_address(mail.to)
         counted = leased.attempts == 0
         if counted and await self._throttle.take([of_address], now):
             counted = False
             if mail.purpose not in NOTICES:
                 # Silently: the caller that asked for it must not learn what came of it.
-                await self._outbox.done([message.id])
-                return False
-        wait = await self._throttle.take(self._rates[message.lane], now)
-        if wait == 0:
-            return True
-        if counted:  # it is counted when it is sent
-            await self._throttle.give_back([of_address])
-        if message.lane is Lane.CONFIRMED:  # then nothing else has a place either
-            self._resume_at = now + wait
-        await self._outbox.postpone(message.id, now + wait, leased.attempts)
-        return False
+                return True
+        wait = await self._throttle.take(self._rates[lane], now)
+        if wait:
+            if counted:  # it is counted when it is sent
+                await self._throttle.give_back([of_address])
+            await self._postpone(leased, lane, wait, self._rates[lane][-1].interval)
+            return False
+        if decided.write is None or await decided.write():
+            message = self._composer.compose(mail, leased.message.id)
+            await self._transport.send(message)
+        return True
+
+    async def _postpone(
+        self, leased: LeasedMessage, lane: Lane, wait: int, pace: int
+    ) -> None:
+        """Postpone a message behind those that this turn has postponed before it.
+
+        Otherwise all that wait would be leased again for each one that is sent.
+        """
+        due = self._clock() + wait + self._postponed[lane] * pace
+        self._postponed[lane] += 1
+        await self._outbox.postpone(leased.message.id, due, leased.attempts)
 
     async def _failed(
-        self, leased: LeasedMessage, mail: Mail | None, error: Exception
+        self, leased: LeasedMessage, decided: Decided | None, error: Exception
     ) -> None:
         message, attempts = leased.message, leased.attempts + 1
         now = self._clock()
@@ -167,8 +202,8 @@ class MailSender:
             await self._outbox.postpone(message.id, now + _backoff(attempts), attempts)
             return
         detail = {"message": name, "reason": reason}
-        if mail is not None:
-            detail["purpose"] = mail.purpose
+        if decided is not None:
+            detail["purpose"] = decided.mail.purpose
         event = Event(
             type=EventType.MAIL_FAILED,
             at=now,

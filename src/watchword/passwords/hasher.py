@@ -19,6 +19,7 @@ import argon2
 from argon2.exceptions import VerifyMismatchError
 
 from watchword.errors import InvalidCredentials
+from watchword.passwords.breached import BreachedPasswords
 from watchword.passwords.formats import parse
 from watchword.passwords.policy import check_new_password, encoded
 from watchword.passwords.pool import FairPool
@@ -66,7 +67,8 @@ class PasswordHasher:
 
     There is one thread per CPU by default. The queue is shared fairly between the
     values of ``address``. Pass the throttle's key (IPv6 by /64): with full IPv6
-    addresses, one host could take as many shares as it likes.
+    addresses, one host could take as many shares as it likes. A new password must not
+    be among those of ``breached``.
     """
 
     def __init__(
@@ -75,7 +77,9 @@ class PasswordHasher:
         *,
         workers: int | None = None,
         queue_limit: int = QUEUE_LIMIT,
+        breached: BreachedPasswords | None = None,
     ) -> None:
+        self._breached = breached
         self._pool = FairPool(workers or cpus(), queue_limit)
         self._dummy = parameters.dummy()
         self._argon2 = argon2.PasswordHasher(
@@ -112,7 +116,7 @@ class PasswordHasher:
         await asyncio.to_thread(self._pool.close)
 
     def _hash_new(self, password: str, names: tuple[str, ...]) -> str:
-        check_new_password(password, names=names)
+        check_new_password(password, names=names, breached=self._breached)
         return self._argon2.hash(password.encode())
 
     def _verify(self, stored: str | None, password: str) -> str | None:

@@ -1,16 +1,19 @@
-"""Which new passwords are refused: by length, as too common, as the user's own name.
+"""Which new passwords are refused: by length, as a name, as too common, as leaked.
 
 There are no composition rules, no expiry and no hints (SP 800-63B-4 §3.1.1.2).
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
-from watchword.errors import PasswordFault, PasswordRejected
+from watchword.errors import PasswordFault, PasswordRejected, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from watchword.passwords.breached import BreachedPasswords
 
 # SP 800-63B-4 §3.1.1.2 asks for at least 15 code points where the password is the only
 # factor, and that at least 64 are accepted. The ceiling keeps a request small. A longer
@@ -28,6 +31,8 @@ GUESSES_LOG10_MIN: Final = 8.0
 # start is refused, whatever follows them.
 ESTIMATED_LENGTH: Final = 32
 
+_log = logging.getLogger("watchword.passwords")
+
 
 def encoded(password: str) -> bytes | None:
     """The bytes to hash; None for text that cannot be the password of any account.
@@ -43,11 +48,18 @@ def encoded(password: str) -> bytes | None:
         return None
 
 
-def check_new_password(password: str, *, names: Iterable[str] = ()) -> None:
+def check_new_password(
+    password: str,
+    *,
+    names: Iterable[str] = (),
+    breached: BreachedPasswords | None = None,
+) -> None:
     """Raise PasswordRejected, with the reason, unless the password may be set.
 
     ``names`` are words of the context that it must not equal: the user's name, the
-    service's. Uses up to 0.4 s of CPU on chosen input: call it off the event loop.
+    service's. Uses up to 0.4 s of CPU on chosen input, and reads the file of
+    ``breached``: call it off the event loop. Raises StoreUnavailable where that file
+    cannot be read.
     """
     if len(password) < LENGTH_MIN:
         message = f"Use at least {LENGTH_MIN} characters."
@@ -64,6 +76,18 @@ def check_new_password(password: str, *, names: Iterable[str] = ()) -> None:
     if _guesses_log10(password) < GUESSES_LOG10_MIN:
         message = "This password is too common or too predictable."
         raise PasswordRejected(message, fault=PasswordFault.COMMON)
+    if breached is not None and _is_in(breached, password):
+        message = "This password is known from a data breach."
+        raise PasswordRejected(message, fault=PasswordFault.LEAKED)
+
+
+def _is_in(breached: BreachedPasswords, password: str) -> bool:
+    try:
+        return breached.has(password)
+    except (OSError, ValueError) as error:
+        _log.exception("the file of breached passwords cannot be read")
+        message = "New passwords cannot be checked right now: try again shortly."
+        raise StoreUnavailable(message) from error
 
 
 def _guesses_log10(password: str) -> float:

@@ -22,6 +22,7 @@ class EventType(StrEnum):
     ACCOUNT_CREATED = "user_created"
     ACCOUNT_CHANGED = "user_updated"
     ACCOUNT_DELETED = "user_deleted"
+    INVITED = "user_invited"
     TOKEN_REUSE = "authn_token_reuse"
     TOKEN_RETRY = "authn_token_retry"
     TOKEN_REWOUND = "authn_token_rewound"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -71,19 +71,20 @@ def room_for(network: str, waiting: Sequence[Waiting]) -> Sequence[bytes] | None
 
 
 def next_ones(
-    confirmed: Sequence[bytes], unknown: Iterable[tuple[bytes, str]], limit: int
+    confirmed: Sequence[bytes],
+    unknown: Iterable[tuple[bytes, str]],
+    waiting: Mapping[str, int],
+    limit: int,
 ) -> list[bytes]:
     """The ids to lease of those that are due; the unknown ones come with their network.
 
-    One of each network in turn, and of networks those with the fewest first. Both are
-    given in order of id.
+    One of each network in turn, and of networks those with the fewest unknown messages
+    first: `waiting` counts them, due or not. Both are given in order of id.
     """
-    unknown = list(unknown)
-    sizes = Counter(network for _, network in unknown)
     seen: Counter[str] = Counter()
     order = []
     for message_id, network in unknown:
-        order.append((seen[network], sizes[network], message_id))
+        order.append((seen[network], waiting[network], message_id))
         seen[network] += 1
     share = -(-limit // limits.MAIL_UNKNOWN_SHARE)
     fair = [message_id for *_, message_id in sorted(order)][:share]

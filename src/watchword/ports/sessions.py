@@ -19,6 +19,16 @@ class Change(msgspec.Struct, frozen=True):
     after: Session
     event: Event | None = None
 
+    @property
+    def proves(self) -> bool:
+        """Whether it writes what the user has proved anew, or besides."""
+        before, after = self.before, self.after
+        return (
+            after.auth_time != before.auth_time
+            or after.amr != before.amr
+            or after.acr != before.acr
+        )
+
 
 class ById(msgspec.Struct, frozen=True):
     """The session of this id."""
@@ -143,8 +153,9 @@ class SessionStore(Protocol):
     async def swap(self, changes: Sequence[Change]) -> Sequence[bool]:
         """For each change: write `after` where the row still has `before.version`.
 
-        Only the fields that a rotation or an end changes are written; the others never
-        change. Where `after` is revoked, its feed entry is written in the same step.
+        Only the fields that a rotation, a proof (`auth_time`, `amr`, `acr`) or an end
+        changes are written; the others never change. Where `after` is revoked, its feed
+        entry is written in the same step.
 
         Returns for each change whether this call wrote it. False means that the row has
         another version or is gone; then nothing was written for it, not even its event.

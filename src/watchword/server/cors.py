@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from watchword.server.cookies import CSRF_HEADER
 
-_METHODS: Final = ("GET", "POST", "DELETE")
+_METHODS: Final = ("GET", "POST", "PATCH", "DELETE")
 _SENT: Final = (
     *("Authorization", "Content-Type", "DPoP", "Idempotency-Key"),
     CSRF_HEADER,

@@ -1,14 +1,14 @@
 """The server's endpoints inside another application, under the same paths.
 
 The host application keeps its routes, log, health checks, CORS and documentation. Only
-these paths are answered here, including their errors. The host routes `PATHS` to an
-`EmbeddedApp`.
+these paths are answered here, including their errors. The host routes the `paths` of an
+`EmbeddedApp` to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Any
 from urllib.parse import quote
 
 from starlette.convertors import Convertor, register_url_convertor
@@ -22,11 +22,27 @@ from watchword.server.endpoints import ENDPOINTS
 from watchword.server.endpoints.oauth.metadata import resource_metadata_url
 from watchword.server.https import HttpsOnly, RequireHttps
 from watchword.server.openapi import document
+from watchword.server.operation import Operation
 from watchword.server.routing import routed
 from watchword.server.unread_bodies import guarded
 
-OPERATIONS: Final = tuple(one for one in ENDPOINTS if one.is_embedded)
-PATHS: Final = tuple(dict.fromkeys(path for one in OPERATIONS for path in one.paths))
+
+def operations_for(*, own_users: bool) -> tuple[Operation, ...]:
+    """The endpoints that an application serves.
+
+    One with users of its own serves none that are for our accounts: it may have calls
+    of the same names.
+    """
+    return tuple(
+        one
+        for one in ENDPOINTS
+        if one.is_embedded and not (own_users and one.needs_accounts)
+    )
+
+
+def paths_of(operations: Iterable[Operation]) -> tuple[str, ...]:
+    """Their paths, each once."""
+    return tuple(dict.fromkeys(path for one in operations for path in one.paths))
 
 
 class _Slashes(Convertor[str]):
@@ -44,26 +60,28 @@ class _Slashes(Convertor[str]):
 register_url_convertor("watchword_slashes", _Slashes())
 
 
-def routes_to(application: ASGIApp) -> list[Route]:
-    """Routes of Starlette for `PATHS`, and for these paths with slashes behind them.
+def routes_to(application: EmbeddedApp) -> list[Route]:
+    """Routes of Starlette for its paths, and for these with slashes behind them.
 
     Without the latter a host would redirect such a request, with its body, to the
     scheme by which it believes to be served. Behind a proxy that is plain HTTP. With
     them the answer is 404, as the server's.
     """
-    exact = [path for path in PATHS if ":path" not in path]
+    exact = [path for path in application.paths if ":path" not in path]
     slashed = [f"{path}{{slashes:watchword_slashes}}" for path in exact]
     endpoint: Any = application  # a route may be an ASGI application
     return [
-        Route(path, endpoint, include_in_schema=False) for path in [*PATHS, *slashed]
+        Route(path, endpoint, include_in_schema=False)
+        for path in [*application.paths, *slashed]
     ]
 
 
 class EmbeddedApp:
-    """An ASGI application for the paths of `PATHS`.
+    """An ASGI application for `paths`, which has the endpoints `operations`.
 
     `engine` returns the Watchword that is running. `served_at` is called with the scope
-    of every request, before it is answered.
+    of every request, before it is answered. `own_users` says that the host keeps its
+    users itself.
     """
 
     def __init__(
@@ -71,13 +89,17 @@ class EmbeddedApp:
         settings: Settings,
         engine: Callable[[], Watchword],
         served_at: Callable[[Scope], None],
+        *,
+        own_users: bool = False,
     ) -> None:
+        self.operations = operations = operations_for(own_users=own_users)
+        self.paths = paths_of(operations)
         self._engine = engine
         self._served_at = served_at
         self.metadata = resource_metadata_url(settings)
-        application: ASGIApp = Edge(routed(OPERATIONS), OPERATIONS, log=None)
+        application: ASGIApp = Edge(routed(operations), operations, log=None)
         if settings.behind_proxy:
-            application = HttpsOnly(application, settings.behind_proxy, OPERATIONS)
+            application = HttpsOnly(application, settings.behind_proxy, operations)
         else:
             application = RequireHttps(application, settings)
         self._application = guarded(application)
@@ -102,15 +124,15 @@ class EmbeddedApp:
         await self._application(inside, receive, send)
 
 
-def merge_into(host: dict[str, Any]) -> None:
+def merge_into(host: dict[str, Any], operations: Iterable[Operation]) -> None:
     """Add the paths, schemas and security schemes of these endpoints to a document.
 
     What the document already has under the same name stays.
     """
-    ours = document(OPERATIONS, prefix="Watchword")
+    ours = document(operations, prefix="Watchword")
     paths = host.setdefault("paths", {})
-    for path, operations in ours["paths"].items():
-        paths.setdefault(path, operations)
+    for path, methods in ours["paths"].items():
+        paths.setdefault(path, methods)
     components = host.setdefault("components", {})
     for kind, named in ours["components"].items():
         known = components.setdefault(kind, {})

@@ -116,7 +116,8 @@ def _operation(one: Operation, schema_of: _SchemaOf) -> dict[str, Any]:
     schemes = {"bearer": one.bearer, "cookie": one.cookie, "client": one.client}
     if any(schemes.values()):
         fields["security"] = [{name: []} for name, on in schemes.items() if on]
-        if one.request is not None:  # a token in the body replaces the header
+        # A token or password in the body replaces the header.
+        if one.request is not None and not one.needs_bearer:
             fields["security"].append({})
     if parameters := list(_parameters(one, schema_of)):
         fields["parameters"] = parameters
@@ -156,6 +157,8 @@ def _responses(one: Operation, schema_of: _SchemaOf) -> dict[str, Any]:
             one.response_media_type: {"schema": schema_of[id(one.response)]}
         }
     responses = {str(one.status): good}
+    for status, when in one.other_answers.items():
+        responses[str(status)] = {"description": when}
     by_status: dict[int, list[str]] = {}
     for error in one.errors:
         status, code = _status_and_code(one.error_format, error)

@@ -22,12 +22,15 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint: how it is served, and what the OpenAPI document says of it.
 
     `handler` answers `method` at `path`, and at `more_paths`, which no document names.
-    `error_format` also holds for other methods at that path.
+    `error_format` also holds for other methods at that path. `other_answers` says of
+    other statuses without a body when they come.
 
-    is_hot         the handler is called by method and exact path, without Starlette
-    is_embedded    it is also served inside another application
-    is_documented  the OpenAPI document has it, with all fields from `summary` on
-    needs_https    behind a proxy it is refused if it did not come over HTTPS
+    is_hot          the handler is called by method and exact path, without Starlette
+    is_embedded     it is also served inside another application
+    is_documented   the OpenAPI document has it, with all fields from `summary` on
+    needs_https     behind a proxy it is refused if it did not come over HTTPS
+    needs_accounts  it is not served in an application that has users of its own
+    needs_bearer    nothing in the body replaces the access token
     """
 
     method: str
@@ -39,6 +42,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     is_embedded: bool = True
     is_documented: bool = True
     needs_https: bool = True
+    needs_accounts: bool = False
     summary: str = ""
     description: str = ""
     tag: str = "session"
@@ -49,7 +53,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     response: Any = None
     response_media_type: str = "application/json"
     status: int = 200
+    other_answers: Mapping[int, str] = {}
     bearer: bool = False
+    needs_bearer: bool = False
     cookie: bool = False
     client: bool = False
     query: Mapping[str, Any] = {}

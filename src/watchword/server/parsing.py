@@ -17,10 +17,11 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from watchword.bootstrap import Watchword
+from watchword.bootstrap.self_service import SelfService
 from watchword.core.actor import Actor, By
 from watchword.core.limits import RETRY_KEY_MAX, RETRY_KEY_MIN, SCOPE_MAX
 from watchword.core.session import RequestedToken
-from watchword.errors import InvalidRequest
+from watchword.errors import InvalidRequest, NotFound
 from watchword.server.heads import FIELDS, by_name
 from watchword.server.https import HIDDEN
 from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
@@ -45,6 +46,14 @@ def engine_of(request: Request) -> Watchword:
     """The Watchword behind this application."""
     engine: Watchword = request.scope["state"]["watchword"]
     return engine
+
+
+def self_service_of(request: Request) -> SelfService:
+    """What accounts serve themselves by. Raises NotFound in an app with own users."""
+    found = engine_of(request).self_service
+    if found is None:
+        raise NotFound
+    return found
 
 
 async def read_body(request: Request) -> bytes:

@@ -84,6 +84,8 @@ STATUS: Final[dict[type[WatchwordError], int]] = challenges.STATUS | {
     errors.InvalidProof: 400,
     errors.NonceNeeded: 400,
     errors.EmailInvalid: 400,
+    errors.NameInvalid: 400,
+    errors.RegistrationRefused: 403,
     errors.CsrfRejected: 403,
     errors.NotFound: 404,
     errors.NameTaken: 409,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import Lifespan
 
 from watchword.errors import NotFound, WatchwordError
-from watchword.server.operation import Operation
+from watchword.server.operation import Handler, Operation
 from watchword.server.problems import Internal, MethodNotAllowed, answer_to
 
 
@@ -25,9 +25,8 @@ def routed(
     """
     application = Starlette(
         routes=[
-            Route(path, one.handler, methods=[one.method])
-            for one in operations
-            for path in one.paths
+            Route(path, _by_method(handlers), methods=list(handlers))
+            for path, handlers in _handlers(operations).items()
         ],
         lifespan=lifespan,
         exception_handlers={
@@ -43,6 +42,26 @@ def routed(
     # header names.
     application.router.redirect_slashes = False
     return application
+
+
+def _handlers(operations: Iterable[Operation]) -> dict[str, dict[str, Handler]]:
+    """The handlers of each path by method: a 405 must name all of its methods."""
+    found: dict[str, dict[str, Handler]] = {}
+    for one in operations:
+        for path in one.paths:
+            found.setdefault(path, {})[one.method] = one.handler
+    return found
+
+
+def _by_method(handlers: Mapping[str, Handler]) -> Handler:
+    if len(handlers) == 1:
+        return next(iter(handlers.values()))
+
+    async def handle(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        return await handlers[method](request)
+
+    return handle
 
 
 async def _failed(request: Request, error: Exception) -> Response:

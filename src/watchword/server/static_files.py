@@ -72,6 +72,11 @@ class _Pieces(Response):
             await send({"type": "http.response.body", "body": piece, "more_body": more})
 
 
+def static_text(path: str) -> str:
+    """A file of `static/` as text."""
+    return _read(path).body.decode()
+
+
 @cache
 def _read(path: str) -> _File:
     """A file of the package and its ETag, read at its first use."""

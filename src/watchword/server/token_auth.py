@@ -8,9 +8,10 @@ from starlette.requests import Request
 
 from watchword import errors
 from watchword.clients.rules import FIRST_PARTY
+from watchword.core import limits
 from watchword.core.access_token import Claims
 from watchword.core.session import from_text
-from watchword.errors import TokenInvalid
+from watchword.errors import InsufficientScope, TokenInvalid
 from watchword.server.parsing import engine_of
 from watchword.tokens.headers import credentials_in, scheme_of, token_in, url_of
 
@@ -32,6 +33,16 @@ ACCESS_ERRORS: Final = (
     errors.StoreUnavailable,
 )
 """What `authenticate` raises."""
+
+OWNER_ERRORS: Final = (
+    *ACCESS_ERRORS,
+    errors.InsufficientScope,
+    errors.NotFound,
+)
+"""What a call raises that `authenticate_owner` guards, where accounts are ours."""
+
+RECENT: Final = 5 * limits.MINUTE // limits.SECOND
+"""Seconds since the user proved to be the one, for a step that a thief would take."""
 
 
 def access_token(request: Request) -> str | None:
@@ -77,4 +88,24 @@ async def authenticate_user(request: Request) -> tuple[bytes, str]:
         raise TokenInvalid
     if claims.client_id != FIRST_PARTY.id:
         engine_of(request).checker.require(claims, scope=[ACCOUNT_SCOPE])
+    return account_id, claims.sid
+
+
+async def authenticate_owner(
+    request: Request, *, max_age: int | None = None
+) -> tuple[bytes, str]:
+    """Account id and session (`sid`) of a token that may change the account itself.
+
+    That is a token of first-party alone: no scope lets another client do it. `max_age`
+    is in seconds since the user's last proof. Raises AccessTokenError, also for a
+    client's own token; InsufficientScope.
+    """
+    claims = await authenticate(request)
+    account_id = from_text(claims.sub)
+    if account_id is None or claims.sid is None:
+        raise TokenInvalid
+    if claims.client_id != FIRST_PARTY.id:
+        message = f"Only tokens of the client {FIRST_PARTY.id} are accepted here."
+        raise InsufficientScope("", message)
+    engine_of(request).checker.require(claims, max_age=max_age)
     return account_id, claims.sid

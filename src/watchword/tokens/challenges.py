@@ -143,7 +143,7 @@ def _parameters(error: WatchwordError) -> dict[str, str]:
     parameters = error_parameters(error)
     needed: dict[str, Any] = {}
     if isinstance(error, errors.InsufficientScope):
-        needed = {"scope": error.scope}
+        needed = {"scope": error.scope or None}
     if isinstance(error, errors.InsufficientAuthentication):
         needed = {"acr_values": error.acr_values, "max_age": error.max_age}
     return parameters | {

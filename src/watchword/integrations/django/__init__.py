@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 __all__ = ["Auth", "ResourceServer", "auth"]
 
 View = Callable[..., Any]
-_SETTING: Final = "WATCHWORD"
+SETTING: Final = "WATCHWORD"
 _lock: Final = threading.Lock()
 _HOOKS: Final = ("authenticate", "claims_hook")
 
@@ -247,11 +247,11 @@ def _configured() -> Auth | ResourceServer:
 
 
 def _made() -> Auth | ResourceServer:
-    given: dict[str, Any] = dict(getattr(settings, _SETTING, {}))
+    given: dict[str, Any] = dict(getattr(settings, SETTING, {}))
     if "database_url" not in given:
         if "issuer" not in given:
             raise ImproperlyConfigured(
-                f"{_SETTING} needs database_url, to sign users in here, or the issuer "
+                f"{SETTING} needs database_url, to sign users in here, or the issuer "
                 "of the tokens that are accepted"
             )
         return ResourceServer(**given)
@@ -289,7 +289,7 @@ class _LazyHook:
             try:
                 self._found = import_string(self._path)
             except ImportError as error:
-                fault = f"{_SETTING}[{self._name!r}] is {self._path!r}: {error}"
+                fault = f"{SETTING}[{self._name!r}] is {self._path!r}: {error}"
                 raise ImproperlyConfigured(fault) from error
         return self._found
 
@@ -331,7 +331,7 @@ auth: Final = cast("Auth", _lazy)
 
 def _reload(*, setting: str, **_: object) -> None:
     """Make `auth` anew after a test has overridden the setting."""
-    if setting == _SETTING and _lazy._wrapped is not empty:  # noqa: SLF001
+    if setting == SETTING and _lazy._wrapped is not empty:  # noqa: SLF001
         auth.close()
         _lazy._wrapped = empty  # noqa: SLF001
 

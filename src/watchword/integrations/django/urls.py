@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
-from watchword.integrations.django import auth
-from watchword.server.embedded import PATHS
+from watchword.integrations.django import SETTING, auth
+from watchword.server.embedded import operations_for, paths_of
 
 
 # Django's CSRF token protects Django's cookie. Ours has rules of its own
@@ -23,4 +24,9 @@ def _route(place: str) -> str:
     return place.replace("{id}", "<str:name>")
 
 
-urlpatterns = [path(_route(place), serve) for place in PATHS]
+# Read from the setting, because `auth` is made when it is first used and no earlier.
+_own_users = "authenticate" in getattr(settings, SETTING, {})
+urlpatterns = [
+    path(_route(place), serve)
+    for place in paths_of(operations_for(own_users=_own_users))
+]

@@ -3,6 +3,7 @@
 A file has the function that answers, and its declaration as an `Operation`.
 
 session    the calls of the session layer
+account    the calls by which accounts serve themselves
 oauth      what OAuth clients and resource servers call
 operation  health checks, documentation, files
 pages      what users see: so far the files of the pages
@@ -10,10 +11,11 @@ pages      what users see: so far the files of the pages
 
 from typing import Final
 
-from watchword.server.endpoints import oauth, operation, pages, session
+from watchword.server.endpoints import account, oauth, operation, pages, session
 
 ENDPOINTS: Final = (
     *session.ENDPOINTS,
+    *account.ENDPOINTS,
     *oauth.ENDPOINTS,
     *operation.ENDPOINTS,
     *pages.ENDPOINTS,

@@ -19,6 +19,7 @@ _OF_PASSWORDS: Final = {
     PasswordFault.LONG: Reason.PASSWORD_LONG,
     PasswordFault.IS_NAME: Reason.PASSWORD_IS_NAME,
     PasswordFault.COMMON: Reason.PASSWORD_COMMON,
+    PasswordFault.LEAKED: Reason.PASSWORD_LEAKED,
     PasswordFault.NO_TEXT: Reason.PASSWORD_COMMON,
     PasswordFault.OTHER: Reason.PASSWORD_COMMON,
 }

@@ -3,6 +3,7 @@
 //
 //   login, refresh    the access token goes into the Authorize box,
 //                     the refresh token into the bodies of refresh and logout
+//                     (so do other calls that answer with tokens)
 //   refresh           is sent with a fresh Idempotency-Key
 //   logout            empties the Authorize box
 //   padlocks          open until there is a token, also of calls that need none
@@ -14,6 +15,8 @@
 const SCHEME = "bearer"; // the security scheme's name in openapi.json
 const OK = 200;
 const EXAMPLE = "ww_rt_…"; // the example of openapi.json: an editor cannot be empty
+
+const ROTATE = ["refresh", "step-up", "change"]; // calls that spend the refresh token
 
 const steps = [...document.querySelectorAll("#steps li")];
 let refreshed = false; // since the last sign-in: tells step 5 from step 2
@@ -89,7 +92,7 @@ const answered = {
 function requestInterceptor(request) {
   const named = Object.keys(request.headers ?? {}).some((name) => name.toLowerCase() === "idempotency-key");
   // A key that was typed in by hand is kept, so that a retry can be tried out.
-  if (request.method === "POST" && callOf(request.url) === "refresh" && !named) {
+  if (request.method === "POST" && ROTATE.includes(callOf(request.url)) && !named) {
     request.headers["Idempotency-Key"] = crypto.randomUUID();
   }
   const mayUseCookie = byCookie && ["refresh", "logout"].includes(callOf(request.url));
@@ -103,6 +106,7 @@ function requestInterceptor(request) {
 function responseInterceptor(response) {
   const call = callOf(response.url);
   if (Object.hasOwn(answered, call)) answered[call](response.status, response.body);
+  else if (response.body?.accessToken) carry(response.body);
   return response;
 }
 

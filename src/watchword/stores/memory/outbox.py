@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -38,7 +39,12 @@ class MemoryOutbox:
         ]
         confirmed = [one.id for one in due if one.lane is Lane.CONFIRMED]
         unknown = [(one.id, one.network) for one in due if one.lane is Lane.UNKNOWN]
-        chosen = next_ones(confirmed, unknown, limit)
+        waiting = Counter(
+            one.network
+            for one in self._memory.outbox.values()
+            if one.lane is Lane.UNKNOWN
+        )
+        chosen = next_ones(confirmed, unknown, waiting, limit)
         self._memory.leases.update(dict.fromkeys(chosen, until))
         return [self._leased(message_id) for message_id in chosen]
 

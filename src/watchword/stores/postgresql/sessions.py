@@ -22,6 +22,7 @@ from watchword.stores.sql.rows import (
     Row,
     as_row,
     event_row,
+    proof_row,
     session_of,
     swap_row,
 )
@@ -55,13 +56,15 @@ class PostgresqlSessions:
 
     async def swap(self, changes: Sequence[Change]) -> Sequence[bool]:
         plain = all(
-            change.event is None and change.after.revoked_at is None
+            change.event is None
+            and change.after.revoked_at is None
+            and not change.proves
             for change in changes
         )
         if plain:
             name, rows = "swap_session", [swap_row(change) for change in changes]
         else:
-            name, rows = "swap_session_and_record", [_full_row(one) for one in changes]
+            name, rows = "swap_whole_session", [_whole_row(one) for one in changes]
         rows.sort(key=_BY_ID)
         swapped = {row[0] for row in await self._database.write_many(name, rows)}
         return [change.before.id in swapped for change in changes]
@@ -107,12 +110,12 @@ class PostgresqlSessions:
         return FeedPage(entries, Cursor(incarnation, sequence), now)
 
 
-def _full_row(change: Change) -> Row:
-    """The values of a swap, followed by its feed entry and its event, if any."""
+def _whole_row(change: Change) -> Row:
+    """The values of a swap: with what was proved, its feed entry and its event."""
     after, event = change.after, change.event
     until = None if after.revoked_at is None else after.feed_entry().until
     recorded = NO_EVENT if event is None else event_row(event)
-    return (*swap_row(change), until, *recorded)
+    return (*swap_row(change), *proof_row(after), until, *recorded)
 
 
 def _place(cursor: Cursor) -> tuple[int, bytes]:

@@ -41,22 +41,22 @@ WITH created AS (
         id, account_id, client_id, secret_hash, retry_hash, generation, version,
         authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
         hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope,
-        audience, jkt, amr, acr, cookie
+        audience, jkt, amr, acr, cookie, auth_time
     ) VALUES (
         $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-        $18, $19, $20, $21, $22, $23, $24, $25
+        $18, $19, $20, $21, $22, $23, $24, $25, $26
     )
 )
 INSERT INTO watchword.audit (
     type, at, account_id, session_id, client_id, address, detail
-) VALUES ($26, $27, $28, $29, $30, $31, $32);
+) VALUES ($27, $28, $29, $30, $31, $32, $33);
 
 -- name: load_sessions
 SELECT
     id, account_id, client_id, secret_hash, retry_hash, generation, version,
     authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
     hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
-    jkt, amr, acr, cookie
+    jkt, amr, acr, cookie, coalesce(auth_time, authenticated_at)
 FROM watchword.sessions WHERE id = ANY($1::bytea[]);
 
 -- name: swap_session
@@ -66,23 +66,24 @@ UPDATE watchword.sessions SET
 WHERE id = $9 AND version = $10
 RETURNING id;
 
--- name: swap_session_and_record
+-- name: swap_whole_session
 WITH swapped AS (
     UPDATE watchword.sessions SET
         generation = $1, version = $2, retry_hash = $3, rotated_at = $4,
-        idle_expires_at = $5, address = $6, revoked_at = $7, revoked_reason = $8
+        idle_expires_at = $5, address = $6, revoked_at = $7, revoked_reason = $8,
+        auth_time = $11, amr = $12, acr = $13
     WHERE id = $9 AND version = $10
     RETURNING id
 ), fed AS (
     INSERT INTO watchword.ended (session_id, at, until)
-    SELECT id, $7, $11::bigint FROM swapped WHERE $11 IS NOT NULL
+    SELECT id, $7, $14::bigint FROM swapped WHERE $14 IS NOT NULL
 ), told AS (
     INSERT INTO watchword.audit (
         type, at, account_id, session_id, client_id, address, detail
     )
     SELECT
-        $12::text, $13::bigint, $14::bytea, $15::bytea, $16::text, $17::text, $18::text
-    FROM swapped WHERE $12 IS NOT NULL
+        $15::text, $16::bigint, $17::bytea, $18::bytea, $19::text, $20::text, $21::text
+    FROM swapped WHERE $15 IS NOT NULL
 )
 SELECT id FROM swapped;
 
@@ -103,7 +104,7 @@ SELECT
     id, account_id, client_id, secret_hash, retry_hash, generation, version,
     authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
     hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
-    jkt, amr, acr, cookie
+    jkt, amr, acr, cookie, coalesce(auth_time, authenticated_at)
 FROM watchword.sessions
 WHERE id < $1 AND id >= $2 AND revoked_at IS NULL
     AND idle_expires_at >= $4 AND expires_at >= $4
@@ -115,7 +116,7 @@ SELECT
     id, account_id, client_id, secret_hash, retry_hash, generation, version,
     authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
     hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
-    jkt, amr, acr, cookie
+    jkt, amr, acr, cookie, coalesce(auth_time, authenticated_at)
 FROM watchword.sessions
 WHERE account_id = $7 AND id < $1 AND id >= $2 AND revoked_at IS NULL
     AND idle_expires_at >= $4 AND expires_at >= $4
@@ -459,9 +460,10 @@ SELECT network, count(*), (array_agg(id ORDER BY id DESC))[1]
 FROM watchword.outbox WHERE lane = $1 GROUP BY network;
 
 -- name: due_messages
-SELECT id, network FROM watchword.outbox
-WHERE kind = $1 AND lane = $2 AND not_before <= $3 AND leased_until <= $3
-ORDER BY id LIMIT $4;
+-- Confirmed ones come first.
+SELECT id, lane, network FROM watchword.outbox
+WHERE kind = $1 AND not_before <= $2 AND leased_until <= $2
+ORDER BY lane, id LIMIT $3;
 
 -- name: lease_message
 UPDATE watchword.outbox SET leased_until = $1

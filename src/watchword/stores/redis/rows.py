@@ -44,9 +44,12 @@ def value_of(session: Session) -> bytes:
 def session_of(session_id: bytes, value: bytes) -> Session:
     """The session that `value_of` wrote. Raises StoreUnavailable for anything else."""
     try:
-        return Session(session_id, *_astuple(_fields_of(value[8:])))
+        session = Session(session_id, *_astuple(_fields_of(value[8:])))
     except msgspec.MsgspecError as error:
         raise StoreUnavailable from error
+    if not session.auth_time:  # written by a version that did not have it
+        return msgspec.structs.replace(session, auth_time=session.authenticated_at)
+    return session
 
 
 def entry_at_rest(entry: Ended) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -35,13 +36,12 @@ class SqlOutbox:
         # Read beside the writers, and then taken one by one on a condition: a sender
         # with nothing to do asks often, and costs no transaction.
         query = self._database.query
-        confirmed = await query("due_messages", kind, Lane.CONFIRMED, now, limit)
-        unknown = await query(
-            "due_messages", kind, Lane.UNKNOWN, now, UNKNOWN_WAITING_MAX
-        )
-        chosen = next_ones(
-            [row[0] for row in confirmed], [(row[0], row[1]) for row in unknown], limit
-        )
+        due = await query("due_messages", kind, now, limit + UNKNOWN_WAITING_MAX)
+        confirmed = [one for one, lane, _ in due if lane == Lane.CONFIRMED]
+        unknown = [(one, network) for one, lane, network in due if lane == Lane.UNKNOWN]
+        rows = await query("waiting_messages", Lane.UNKNOWN) if unknown else []
+        waiting = Counter({network: count for network, count, _ in rows})
+        chosen = next_ones(confirmed, unknown, waiting, limit)
         # In order of id: two senders that wait for each other's rows deadlock.
         taken = [(until, one, now) for one in sorted(chosen)]
         rows = await self._database.write_many("lease_message", taken)

@@ -25,6 +25,7 @@ AFTER_ALL: Final = b"\xff" * 17
 # The SQL statements name the columns in the order of these fields.
 _FIELDS: Final = Session.__struct_fields__
 _LISTS: Final = [_FIELDS.index(name) for name in ("roles", "scope", "audience", "amr")]
+_COOKIE: Final = _FIELDS.index("cookie")
 
 
 @lru_cache(1024)
@@ -53,7 +54,7 @@ def session_of(row: Iterable[Any]) -> Session:
     values = list(row)
     for place in _LISTS:
         values[place] = words(values[place])
-    values[-1] = values[-1] == 1  # cookie
+    values[_COOKIE] = values[_COOKIE] == 1
     return Session(*values)
 
 
@@ -72,6 +73,11 @@ def swap_row(change: Change) -> Row:
         after.id,
         change.before.version,
     )
+
+
+def proof_row(session: Session) -> Row:
+    """The values by which a swap writes what the user has proved."""
+    return session.auth_time, " ".join(session.amr), session.acr
 
 
 def account_of(row: Iterable[Any]) -> Account:

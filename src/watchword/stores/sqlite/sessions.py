@@ -14,7 +14,7 @@ from watchword.core.session import Ended, Session, known_until
 from watchword.errors import StoreUnavailable
 from watchword.ports.audit import Event
 from watchword.ports.sessions import Change, Cursor, FeedPage
-from watchword.stores.sql.rows import as_row, session_of, swap_row
+from watchword.stores.sql.rows import Row, as_row, proof_row, session_of, swap_row
 from watchword.stores.sql.stretches import Stretches
 from watchword.stores.sqlite.connections import Connections
 
@@ -53,13 +53,13 @@ class SqliteSessions:
         return [found.get(identifier) for identifier in ids]
 
     async def swap(self, changes: Sequence[Change]) -> Sequence[bool]:
-        rows = [swap_row(change) for change in changes]
+        rows = [_swapping(change) for change in changes]
 
         def job(connection: apsw.Connection) -> Sequence[bool]:
             # By the number of changes: RETURNING would take half as long again.
             cursor, swapped = connection.cursor(), []
-            for row in rows:
-                cursor.execute(self._sql["swap_session"], row)
+            for name, row in rows:
+                cursor.execute(self._sql[name], row)
                 swapped.append(connection.changes() == 1)
             made = list(compress(changes, swapped))
             ended = [c.after for c in made if c.after.revoked_at is not None]
@@ -110,3 +110,11 @@ class SqliteSessions:
         if entries:
             rows = [msgspec.structs.astuple(entry) for entry in entries]
             connection.executemany(self._sql["feed_entry"], rows)
+
+
+def _swapping(change: Change) -> tuple[str, Row]:
+    """The statement that makes the change, and its values."""
+    row = swap_row(change)
+    if not change.proves:
+        return "swap_session", row
+    return "swap_and_prove_session", (*row[:-2], *proof_row(change.after), *row[-2:])

@@ -21,9 +21,9 @@ INSERT INTO sessions (
     id, account_id, client_id, secret_hash, retry_hash, generation, version,
     authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
     hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
-    jkt, amr, acr, cookie
+    jkt, amr, acr, cookie, auth_time
 ) VALUES (
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 );
 
 -- name: load_session
@@ -31,13 +31,19 @@ SELECT
     id, account_id, client_id, secret_hash, retry_hash, generation, version,
     authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
     hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
-    jkt, amr, acr, cookie
+    jkt, amr, acr, cookie, coalesce(auth_time, authenticated_at)
 FROM sessions WHERE id = ?;
 
 -- name: swap_session
 UPDATE sessions SET
     generation = ?, version = ?, retry_hash = ?, rotated_at = ?, idle_expires_at = ?,
     address = ?, revoked_at = ?, revoked_reason = ?
+WHERE id = ? AND version = ?;
+
+-- name: swap_and_prove_session
+UPDATE sessions SET
+    generation = ?, version = ?, retry_hash = ?, rotated_at = ?, idle_expires_at = ?,
+    address = ?, revoked_at = ?, revoked_reason = ?, auth_time = ?, amr = ?, acr = ?
 WHERE id = ? AND version = ?;
 
 -- name: stretch
@@ -56,7 +62,7 @@ SELECT
     id, account_id, client_id, secret_hash, retry_hash, generation, version,
     authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
     hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
-    jkt, amr, acr, cookie
+    jkt, amr, acr, cookie, coalesce(auth_time, authenticated_at)
 FROM sessions
 WHERE id < ?1 AND id >= ?2 AND revoked_at IS NULL
     AND idle_expires_at >= ?4 AND expires_at >= ?4
@@ -68,7 +74,7 @@ SELECT
     id, account_id, client_id, secret_hash, retry_hash, generation, version,
     authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
     hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
-    jkt, amr, acr, cookie
+    jkt, amr, acr, cookie, coalesce(auth_time, authenticated_at)
 FROM sessions
 WHERE account_id = ?7 AND id < ?1 AND id >= ?2 AND revoked_at IS NULL
     AND idle_expires_at >= ?4 AND expires_at >= ?4
@@ -318,9 +324,10 @@ ON CONFLICT (id) DO NOTHING;
 SELECT network, count(*), max(id) FROM outbox WHERE lane = ?1 GROUP BY network;
 
 -- name: due_messages
-SELECT id, network FROM outbox
-WHERE kind = ?1 AND lane = ?2 AND not_before <= ?3 AND leased_until <= ?3
-ORDER BY id LIMIT ?4;
+-- Confirmed ones come first.
+SELECT id, lane, network FROM outbox
+WHERE kind = ?1 AND not_before <= ?2 AND leased_until <= ?2
+ORDER BY lane, id LIMIT ?3;
 
 -- name: lease_message
 UPDATE outbox SET leased_until = ?1

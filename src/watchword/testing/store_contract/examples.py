@@ -14,6 +14,7 @@ from watchword.core.limits import DAY, FEED_PAGE, LIST_LOOK, SWEEP_LIMIT
 from watchword.core.session import (
     STRICT,
     Alive,
+    Authenticated,
     Ended,
     Session,
     SessionOptions,
@@ -113,6 +114,7 @@ def a_session(
         roles=("reader",),
         address="203.0.113.7",
         user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox",
+        auth_time=now,
     )
     return msgspec.structs.replace(session, **fields)
 
@@ -136,6 +138,11 @@ def rotated(session: Session, *, by: str = "key", now: int | None = None) -> Ses
         STRICT,
         session.rotated_at + 1000 if now is None else now,
     )
+
+
+def a_proof(*, of: Session, at: int) -> Authenticated:
+    """What a step-up of that session by a second factor proves."""
+    return Authenticated(of.account_id, (), 0, ("otp",), "aal2", at)
 
 
 def an_event(

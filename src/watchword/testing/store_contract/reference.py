@@ -43,6 +43,7 @@ from watchword.testing.store_contract.account_rules import AccountRules
 from watchword.testing.store_contract.backend import Backend, Place
 from watchword.testing.store_contract.examples import (
     OPTIONS,
+    a_proof,
     a_session,
     an_event,
     fed,
@@ -124,10 +125,10 @@ class Histories(AccountRules):
     @rule(
         picks=st.lists(_picks, min_size=1, max_size=4),
         newest=st.booleans(),
-        ending=st.booleans(),
+        how=st.sampled_from(["rotate", "prove", "end"]),
     )
-    def swap(self, picks: list[int], newest: bool, ending: bool) -> None:  # noqa: FBT001
-        """Rotations, or ends because of reuse. The versions may be stale ones."""
+    def swap(self, picks: list[int], newest: bool, how: str) -> None:  # noqa: FBT001
+        """Rotations, step-ups, or ends for reuse. The versions may be stale ones."""
         rows = {row.id: row for row in (self.pick(n, newest=newest) for n in picks)}
         changes = []
         for row in rows.values():
@@ -135,7 +136,9 @@ class Histories(AccountRules):
                 continue  # the engine never swaps a session that has ended
             after = rotated(row, now=self.clock())
             event = None
-            if ending:
+            if how == "prove":
+                after = after.proved(a_proof(of=row, at=self.clock()))
+            if how == "end":
                 after = row.ended(EndReason.REUSE, self.clock())
                 event = an_event(EventType.TOKEN_REUSE, of=row, at=self.clock())
             changes.append(Change(row, after, event))

@@ -16,10 +16,12 @@ from watchword.ports.sessions import ById, Change
 from watchword.testing.fakes import START
 from watchword.testing.store_contract.backend import OnAStore
 from watchword.testing.store_contract.examples import (
+    a_proof,
     a_session,
     an_event,
     fed,
     identifier,
+    living,
     put,
     rotated,
     sign_in,
@@ -86,6 +88,25 @@ class Sessions(OnAStore):
         await stores.sessions.swap([Change(before, rotated(before))])
         assert await stores.audit.last() == 1
         assert await fed(stores) == []
+
+    async def test_swap_writes_what_was_proved(self, stores: Stores) -> None:
+        """By itself, with a rotation and beside others, alive or ending."""
+        rows = [a_session(number) for number in range(4)]
+        await put(stores, *rows)
+        proved = [row.proved(a_proof(of=row, at=START + 1000)) for row in rows]
+        changes = [
+            Change(rows[0], msgspec.structs.replace(proved[0], version=1)),
+            Change(rows[1], rotated(proved[1])),
+            Change(rows[2], rotated(rows[2])),
+            Change(rows[3], rows[3].ended(EndReason.REUSE, START)),
+        ]
+        assert await stores.sessions.swap(changes) == [True] * 4
+        after = [change.after for change in changes]
+        assert await stores.sessions.load([row.id for row in rows]) == after
+        assert await stores.sessions.swap(changes[:1]) == [False]
+        later = rotated(after[0])  # a rotation leaves it as it is
+        assert await stores.sessions.swap([Change(after[0], later)]) == [True]
+        assert await living(stores, limit=9) == [rotated(rows[2]), after[1], later]
 
     async def test_swap_that_revokes_is_in_the_feed(self, stores: Stores) -> None:
         """A session revoked by a swap, its feed entry and its event come together."""

@@ -6,14 +6,27 @@ policy.
 
 from __future__ import annotations
 
+import html
+import shlex
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from watchword.config import Settings
+from watchword.mail.url import OUTBOX
+from watchword.server.local import is_local_only
 from watchword.server.operation import Operation
 from watchword.server.pages.rendering import HTML
-from watchword.server.static_files import SCRIPT, STYLE, TEXT, named_file, static_file
+from watchword.server.parsing import engine_of
+from watchword.server.static_files import (
+    SCRIPT,
+    STYLE,
+    TEXT,
+    named_file,
+    static_file,
+    static_text,
+)
 
 _VENDORED: Final = "swagger-ui/"
 
@@ -45,8 +58,27 @@ _POLICY: Final = {
 }
 
 
+_PAGE: Final = "index.html"
+_MAIL: Final = "<!-- mail -->"
+
+
 async def docs(request: Request) -> Response:
-    return static_file(request, "index.html", HTML, _POLICY)
+    settings = engine_of(request).settings
+    if settings.effective_mail_url != OUTBOX or not is_local_only(request):
+        return static_file(request, _PAGE, HTML, _POLICY)
+    page = static_text(_PAGE).replace(_MAIL, _where_mail_is(settings))
+    headers = {"cache-control": "no-store", **_POLICY}
+    return Response(page, headers=headers, media_type=HTML)
+
+
+def _where_mail_is(settings: Settings) -> str:
+    """Where a developer finds the mail that is not sent. It is never shown itself."""
+    command = f"watchword mail show --data {shlex.quote(str(settings.data))}"
+    folder = html.escape(str(settings.outbox_folder))
+    return (
+        f'<p id="mail">Mail is kept in <code>{folder}</code>: '
+        f"<code>{html.escape(command)}</code></p>"
+    )
 
 
 async def docs_file(request: Request) -> Response:

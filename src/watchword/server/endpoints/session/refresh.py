@@ -10,19 +10,16 @@ from starlette.responses import Response
 
 from watchword import errors
 from watchword.clients.rules import FIRST_PARTY
-from watchword.errors import InvalidRequest
-from watchword.server.client_auth import native_client, proof_of
-from watchword.server.cookies import is_by_cookie, set_cookie, token_in_cookie
+from watchword.server.client_auth import native_client
 from watchword.server.operation import BASE, Operation
-from watchword.server.parsing import (
-    client_address,
-    engine_of,
-    parse_json,
-    read_body,
-    retry_key,
+from watchword.server.parsing import engine_of, parse_json, read_body
+from watchword.server.presenting import (
+    ROTATION_ERRORS,
+    presented,
+    rotated,
+    token_of_cookie,
 )
-from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
-from watchword.server.responses import JSON, Tokens, tokens_of
+from watchword.server.responses import Tokens
 
 RefreshToken = Annotated[str, msgspec.Meta(description="`ww_rt_` and 76 characters.")]
 
@@ -45,25 +42,11 @@ async def refresh(request: Request) -> Response:
         sent, cookie = refresh_in(parse_json(request, body, BODY)), False
         token, client = sent.refresh_token, await native_client(request, sent.client_id)
     else:
-        token, client, cookie = token_in_cookie(request) or "", FIRST_PARTY, True
-        # A page that says it uses the cookie and has none is signed out. Then the
-        # answer is refresh_invalid.
-        if not token and not is_by_cookie(request):
-            raise InvalidRequest("Send the refresh token, or the session's cookie.")
+        token, client, cookie = token_of_cookie(request), FIRST_PARTY, True
     tokens = await engine_of(request).sessions.refresh(
-        token,
-        client_id=client.id,
-        retry_key=retry_key(request),
-        address=client_address(request),
-        cookie=cookie,
-        proof=proof_of(request, client),
+        token, **presented(request, client, cookie=cookie)
     )
-    headers = []
-    # If the token stays current, the browser has it already. Set again by an answer
-    # that arrives late, it could replace a newer one.
-    if cookie and tokens.refresh_token != token:
-        headers.append((b"set-cookie", set_cookie(tokens).encode()))
-    return JSON(tokens_of(tokens), headers=headers)
+    return rotated(tokens, token, cookie=cookie)
 
 
 OPERATION = Operation(
@@ -88,24 +71,7 @@ OPERATION = Operation(
     response=Tokens,
     retry_key=True,
     client=True,
-    errors=(
-        errors.InvalidRequest,
-        errors.InvalidClient,
-        errors.UnauthorizedClient,
-        errors.RetryKeyReused,
-        errors.InvalidProof,
-        errors.NonceNeeded,
-        errors.CsrfRejected,
-        errors.RefreshInvalid,
-        errors.RefreshReused,
-        errors.SessionExpired,
-        errors.SessionRevoked,
-        PayloadTooLarge,
-        UnsupportedMediaType,
-        errors.Throttled,
-        errors.Overloaded,
-        errors.StoreUnavailable,
-    ),
+    errors=(errors.InvalidClient, errors.UnauthorizedClient, *ROTATION_ERRORS),
 )
 
 

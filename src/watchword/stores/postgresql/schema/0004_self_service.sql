@@ -68,3 +68,7 @@ CREATE TABLE watchword.outbox (
 CREATE INDEX outbox_of_lane ON watchword.outbox (lane, id);
 CREATE INDEX outbox_of_account ON watchword.outbox (account_id)
     WHERE account_id IS NOT NULL;
+
+-- When the user last proved who they are. Null, as a server of an older version leaves
+-- it, stands for the sign-in.
+ALTER TABLE watchword.sessions ADD COLUMN auth_time bigint;

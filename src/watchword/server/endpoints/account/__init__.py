@@ -1,0 +1,29 @@
+"""The calls by which accounts serve themselves: none of them for an app's own users."""
+
+from typing import Final
+
+from watchword.server.endpoints.account import (
+    email,
+    invitations,
+    password,
+    profile,
+    register,
+    step_up,
+)
+
+ENDPOINTS: Final = (
+    register.REGISTER,
+    register.RESEND,
+    register.CONFIRM,
+    invitations.OPERATION,
+    password.FORGOT,
+    password.RESET,
+    password.CHANGE,
+    step_up.OPERATION,
+    email.CHANGE,
+    email.CONFIRM,
+    email.REVERT,
+    profile.SHOW,
+    profile.CHANGE,
+    profile.DELETE,
+)

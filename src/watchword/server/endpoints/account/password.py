@@ -1,0 +1,167 @@
+"""POST /password/forgot, /password/reset and /password/change."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from watchword import errors
+from watchword.clients.rules import FIRST_PARTY
+from watchword.server.cookies import CLEAR_SITE_DATA, drop_cookie
+from watchword.server.endpoints.account.fields import (
+    BODY_ERRORS,
+    EmailField,
+    OnItsWay,
+    TokenField,
+    done,
+)
+from watchword.server.operation import BASE, Operation
+from watchword.server.parsing import (
+    client_address,
+    parse_json,
+    read_body,
+    self_service_of,
+)
+from watchword.server.presenting import (
+    ROTATION_ERRORS,
+    presented,
+    rotated,
+    token_of_cookie,
+)
+from watchword.server.responses import JSON, Tokens
+
+
+class Forgot(msgspec.Struct, frozen=True):
+    """The address of an account whose password is forgotten."""
+
+    email: EmailField
+
+
+class Reset(msgspec.Struct, frozen=True):
+    """The token of the mail, and the new password."""
+
+    token: TokenField
+    password: str
+
+
+class ChangePassword(msgspec.Struct, frozen=True, rename="camel"):
+    """The password so far, and the new one.
+
+    `refreshToken` is left out where the session's cookie comes with the request. With
+    `keepSession` false this session ends as the others do.
+    """
+
+    current_password: str
+    password: str
+    refresh_token: str | None = None
+    keep_session: bool = True
+
+
+_FORGOT = msgspec.json.Decoder(Forgot)
+_RESET = msgspec.json.Decoder(Reset)
+_CHANGE = msgspec.json.Decoder(ChangePassword)
+
+
+async def forgot(request: Request) -> Response:
+    recovery = self_service_of(request).recovery
+    body = parse_json(request, await read_body(request), _FORGOT)
+    await recovery.ask(body.email, address=client_address(request))
+    return JSON(OnItsWay(), 202)
+
+
+FORGOT = Operation(
+    method="POST",
+    path=f"{BASE}/password/forgot",
+    handler=forgot,
+    needs_accounts=True,
+    tag="account",
+    summary="Forgot the password",
+    description=(
+        "Mails a token to the address if an account has confirmed it. The answer is "
+        "the same for every address. 404 where no mail can be sent."
+    ),
+    request=Forgot,
+    example={"email": "ann@example.org"},
+    response=OnItsWay,
+    status=202,
+    errors=(*BODY_ERRORS, errors.EmailInvalid),
+)
+
+
+async def reset(request: Request) -> Response:
+    recovery = self_service_of(request).recovery
+    body = parse_json(request, await read_body(request), _RESET)
+    await recovery.reset(body.token, body.password, address=client_address(request))
+    return done()
+
+
+RESET = Operation(
+    method="POST",
+    path=f"{BASE}/password/reset",
+    handler=reset,
+    needs_accounts=True,
+    tag="account",
+    summary="Reset the password",
+    description=(
+        "Sets the password by the token of the mail, and ends all sessions of the "
+        "account. It signs nobody in."
+    ),
+    request=Reset,
+    example={"token": "ww_cf_…", "password": "five other words make one"},
+    status=204,
+    errors=(*BODY_ERRORS, errors.ConfirmationInvalid, errors.PasswordRejected),
+)
+
+
+async def change(request: Request) -> Response:
+    step_up = self_service_of(request).step_up
+    body = parse_json(request, await read_body(request), _CHANGE)
+    cookie = body.refresh_token is None
+    token = token_of_cookie(request) if cookie else body.refresh_token or ""
+    tokens = await step_up.change_password(
+        token,
+        body.current_password,
+        body.password,
+        keep_session=body.keep_session,
+        **presented(request, FIRST_PARTY, cookie=cookie),
+    )
+    if tokens is not None:
+        return rotated(tokens, token, cookie=cookie)
+    response = done()
+    if cookie:
+        response.headers["set-cookie"] = drop_cookie()
+        response.headers["clear-site-data"] = CLEAR_SITE_DATA
+    return response
+
+
+CHANGE = Operation(
+    method="POST",
+    path=f"{BASE}/password/change",
+    handler=change,
+    needs_accounts=True,
+    tag="account",
+    summary="Change the password",
+    description=(
+        "Spends the refresh token as /refresh does, and ends all other sessions. "
+        "Without `refreshToken` the session's cookie has to come (and the header "
+        "X-Requested-With). Only for sessions of first-party."
+    ),
+    request=ChangePassword,
+    example={
+        "refreshToken": "ww_rt_…",
+        "currentPassword": "four words make a phrase",
+        "password": "five other words make one",
+    },
+    response=Tokens,
+    other_answers={204: "Done, and this session has ended too: `keepSession` false."},
+    cookie=True,
+    dpop=True,
+    retry_key=True,
+    errors=(
+        *ROTATION_ERRORS,
+        errors.NotFound,
+        errors.InvalidCredentials,
+        errors.PasswordRejected,
+    ),
+)

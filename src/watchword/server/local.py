@@ -1,0 +1,53 @@
+"""What is shown "for loopback only": to a developer on the machine that serves."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+
+from watchword.core.network import is_loopback
+from watchword.server.parsing import engine_of
+
+_FORWARDED: Final = (b"forwarded", b"via")
+_FORWARDED_PREFIX: Final = b"x-forwarded-"
+
+
+def is_local_only(request: Request) -> bool:
+    """Whether only a user of this machine can have sent the request.
+
+    The address alone does not tell: a proxy on this machine passes requests of others
+    on, and a page of any site can have a name of its own resolve to this machine (DNS
+    rebinding). So the server must be bound to loopback and have no proxy, the peer and
+    the one `Host` must be loopback, and no header may say that the request was passed
+    on.
+    """
+    settings = engine_of(request).settings
+    client = request.scope["client"]
+    return (
+        is_loopback(settings.host)
+        and not settings.behind_proxy
+        and client is not None
+        and is_loopback(client[0])
+        and _is_asked_locally(request.scope["headers"])
+    )
+
+
+def _is_asked_locally(headers: list[tuple[bytes, bytes]]) -> bool:
+    hosts = [value for name, value in headers if name == b"host"]
+    return (
+        len(hosts) == 1
+        and _is_loopback_host(hosts[0])
+        and not any(
+            name in _FORWARDED or name.startswith(_FORWARDED_PREFIX)
+            for name, _ in headers
+        )
+    )
+
+
+def _is_loopback_host(host: bytes) -> bool:
+    try:
+        return is_loopback(urlsplit(f"//{host.decode('ascii')}").hostname or "")
+    except ValueError:
+        return False
