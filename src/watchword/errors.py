@@ -19,6 +19,7 @@
     ├── NotFound                            not_found
     ├── NameTaken                           name_taken
     ├── EmailTaken                          email_taken
+    ├── LastAdmin                           last_admin
     ├── ConfirmationInvalid                 confirmation_invalid
     ├── PasswordRejected                    password_rejected
     ├── AuthenticationError
@@ -220,6 +221,16 @@ class EmailTaken(WatchwordError):
 
     code = "email_taken"
     message = "An account of that address exists."
+
+
+class LastAdmin(WatchwordError):
+    """The last enabled account of the role admin can neither be deleted nor disabled.
+
+    Without it, other accounts could be managed on the server's machine alone.
+    """
+
+    code = "last_admin"
+    message = "This is the last account with the role admin: make another one first."
 
 
 class ConfirmationInvalid(WatchwordError):

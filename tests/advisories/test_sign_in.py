@@ -133,7 +133,7 @@ async def test_cve_2026_29794_an_address_is_not_what_a_header_says(
 
 def test_cve_2026_45364_ipv6_is_counted_by_its_network() -> None:
     def key(address: str) -> str:
-        return throttle_costs("n", address)[1].key
+        return throttle_costs("n", address)[0].key
 
     assert key("2001:db8::1") == key("2001:db8::ffff:2:3")
     assert key("2001:DB8:0:0:1::") == key("2001:db8::1")

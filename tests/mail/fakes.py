@@ -88,7 +88,7 @@ class FakeThrottle:
         return wait
 
     async def give_back(
-        self, costs: Sequence[Cost], *, forget: str | None = None
+        self, costs: Sequence[Cost], *, forget: Sequence[str] = ()
     ) -> None:
         for cost in costs:
             self.counters[cost.key] = throttle.give_back(self.counters[cost.key], cost)

@@ -16,6 +16,7 @@ from watchword.background import Background
 from watchword.clocks import Entropy
 from watchword.core.actor import EndReason
 from watchword.core.limits import SWEEP_LIMIT
+from watchword.core.policies import Policies
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import (
     STRICT,
@@ -160,7 +161,7 @@ class World:
             tokens=self.tokens,
             keys=self.keys,
             revocations=self.revocations,
-            policy=policy,
+            policies=Policies(policy),
             issuer=ISSUER,
             clock=clock,
             entropy=entropy,

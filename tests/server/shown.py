@@ -43,7 +43,8 @@ SESSIONS: Final = (
     SessionLine(
         id="one",
         client="",
-        device="Firefox on Linux",
+        browser="Firefox",
+        system="Linux",
         address="203.0.113.7",
         since=NOW - HOUR,
         used=NOW,
@@ -52,15 +53,24 @@ SESSIONS: Final = (
     SessionLine(
         id="two",
         client="Tide Tables",
-        device="iPhone",
+        browser="",
+        system="iPhone",
         address="2001:db8:42:7:a1f0:33ff:fe0b:9d21",
         since=NOW - 24 * DAY,
         used=NOW - 6 * MINUTE,
     ),
     SessionLine(
-        id="three", client=LONG, device="", address="", since=NOW - DAY, used=NOW
+        id="three",
+        client=LONG,
+        browser="Chrome",
+        system="Windows",
+        address="",
+        since=NOW - DAY,
+        used=NOW,
     ),
-    SessionLine(id="four", client="", device="", address="", since=NOW, used=NOW),
+    SessionLine(
+        id="four", client="", browser="", system="", address="", since=NOW, used=NOW
+    ),
 )
 ACCOUNT: Final = Account(
     name="mara",
@@ -108,11 +118,13 @@ STATES: Final[dict[str, View]] = {
         for notice in SignInNotice
         if notice is not SignInNotice.NOTHING
     },
+    "sign-in, already": SignIn(name="mara", has_register=True, has_forgot=True),
     "signed-out": SignedOut(),
     "register": Register(),
     "register, one wrong": Register(
         email=ADDRESS, faults=_faults(Fault(Reason.NAME, "username"))
     ),
+    "register, refused": Register(email=ADDRESS, faults=_faults(Fault(Reason.REFUSED))),
     "register, all wrong": Register(
         email="mara@",
         username=LONG,
@@ -128,6 +140,12 @@ STATES: Final[dict[str, View]] = {
     ),
     "check-mail": CheckMail(
         purpose=MailFor.REGISTER, address=ADDRESS, registration="ww_rg_x"
+    ),
+    "check-mail, kept here": CheckMail(
+        purpose=MailFor.REGISTER,
+        address=ADDRESS,
+        registration="ww_rg_x",
+        folder="/home/mara/projects/tide-tables/watchword-data/outbox",
     ),
     "check-mail, again": CheckMail(
         purpose=MailFor.REGISTER,
@@ -168,6 +186,25 @@ STATES: Final[dict[str, View]] = {
         )
         for link in (Link.REGISTRATION, Link.EMAIL)
     },
+    "confirm, not sure": Confirm(
+        link=Link.REVERT,
+        token=TOKEN,
+        address=MASKED,
+        faults=_faults(Fault(Reason.SURE, "sure")),
+    ),
+    "confirm, address in use": Confirm(
+        link=Link.REGISTRATION,
+        token=TOKEN,
+        address=MASKED,
+        faults=_faults(Fault(Reason.ADDRESS_IN_USE)),
+    ),
+    "confirm, invitation of an account": Confirm(
+        link=Link.INVITATION,
+        token=TOKEN,
+        address=MASKED,
+        asks_password=True,
+        faults=_faults(Fault(Reason.PASSWORD_WRONG, "password")),
+    ),
     "confirm, name taken": Confirm(
         link=Link.REGISTRATION,
         token=TOKEN,
@@ -227,6 +264,10 @@ STATES: Final[dict[str, View]] = {
             Fault(Reason.PASSWORD_LEAKED, "password"),
         ),
     ),
+    "account, last admin": _account(
+        opened=AccountForm.DELETE, faults=_faults(Fault(Reason.LAST_ADMIN))
+    ),
+    "account, more": _account(has_more=True),
     "account, not deleted": _account(
         opened=AccountForm.DELETE,
         faults=_faults(Fault(Reason.PASSWORD_WRONG, "delete-password")),

@@ -182,8 +182,15 @@ def test_a_template_of_an_operator_wins_and_may_use_ours(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("error", "fault"),
     [
-        (errors.InvalidCredentials(), Fault(Reason.CREDENTIALS, "here")),
-        (errors.NameTaken(), Fault(Reason.NAME_TAKEN, "here")),
+        (errors.InvalidCredentials(), Fault(Reason.CREDENTIALS, "username")),
+        (errors.NameTaken(), Fault(Reason.NAME_TAKEN, "username")),
+        (errors.NameInvalid(), Fault(Reason.NAME, "username")),
+        # The page has no such field.
+        (errors.EmailInvalid(), Fault(Reason.EMAIL)),
+        (errors.EmailTaken(), Fault(Reason.EMAIL_TAKEN)),
+        (errors.ConfirmationInvalid(), Fault(Reason.LINK)),
+        (errors.RegistrationRefused(), Fault(Reason.REFUSED)),
+        (errors.LastAdmin(), Fault(Reason.LAST_ADMIN)),
         (errors.CsrfRejected(), Fault(Reason.STALE)),
         (errors.Throttled(retry_after=0), Fault(Reason.TRY_LATER, count=1)),
         (errors.Throttled(retry_after=60), Fault(Reason.TRY_LATER, count=1)),
@@ -196,24 +203,24 @@ def test_a_template_of_an_operator_wins_and_may_use_ours(tmp_path: Path) -> None
 def test_what_a_page_says_of_an_error(
     error: errors.WatchwordError, fault: Fault | None
 ) -> None:
-    assert fault_of(error, "here") == fault
+    assert fault_of(error, "username", "password") == fault
 
 
 @pytest.mark.parametrize(
     ("password", "fault"),
     [
-        ("too short", Fault(Reason.PASSWORD_SHORT, "here", 15)),
-        ("kV3#" * 257, Fault(Reason.PASSWORD_LONG, "here", 1024)),
-        ("mara.lindqvist.of.harbour", Fault(Reason.PASSWORD_IS_NAME, "here")),
-        ("passwordpassword", Fault(Reason.PASSWORD_COMMON, "here")),
-        ("kV3#x7QmpL9-vR\ud800", Fault(Reason.PASSWORD_COMMON, "here")),
+        ("too short", Fault(Reason.PASSWORD_SHORT, "password", 15)),
+        ("kV3#" * 257, Fault(Reason.PASSWORD_LONG, "password", 1024)),
+        ("mara.lindqvist.of.harbour", Fault(Reason.PASSWORD_IS_NAME, "password")),
+        ("passwordpassword", Fault(Reason.PASSWORD_COMMON, "password")),
+        ("kV3#x7QmpL9-vR\ud800", Fault(Reason.PASSWORD_COMMON, "password")),
     ],
 )
 def test_what_a_page_says_of_a_password(password: str, fault: Fault) -> None:
     """The least and the most as numbers, so that each language has its own sentence."""
     with pytest.raises(errors.PasswordRejected) as refused:
         check_new_password(password, names=["Mara.Lindqvist.of.harbour"])
-    assert fault_of(refused.value, "here") == fault
+    assert fault_of(refused.value, "here", "password") == fault
 
 
 # Languages

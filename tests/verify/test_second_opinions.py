@@ -14,7 +14,7 @@ from jwcrypto import jwk, jws  # type: ignore[import-untyped]
 
 from tests.verify.minting import ALGORITHMS, AUDIENCE, ISSUER, private_key
 from watchword.background import Background
-from watchword.bootstrap.parts import policy_of
+from watchword.bootstrap.parts import policies_of
 from watchword.config import Settings
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Authenticated, SessionOptions
@@ -57,7 +57,7 @@ class Issuer:
             tokens=RefreshTokens([derive(SECRET, "refresh-token-mac")]),
             keys=self.keys,
             revocations=self.revocations,
-            policy=policy_of(Settings()),
+            policies=policies_of(Settings()),
             issuer=ISSUER,
             clock=self.clock,
             entropy=entropy,

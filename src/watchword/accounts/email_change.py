@@ -1,23 +1,176 @@
-"""Another mail address for an account, and the way back to the one before."""
+"""Another mail address for an account, and the way back to the one before.
+
+The old address stays until the new one is confirmed. Then it gets a way back, by which
+the owner takes the account from a thief: for a week, and whatever the thief does.
+"""
 
 from __future__ import annotations
 
-from watchword.core.actor import By
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import msgspec
+
+from watchword.accounts.links import Links
+from watchword.accounts.network_limits import NetworkLimits
+from watchword.accounts.notices import Notices
+from watchword.accounts.recovery import Recovery
+from watchword.accounts.rows import AccountRows, Change, changed
+from watchword.clocks import Clock
+from watchword.core import one_time_token
+from watchword.core.actor import Actor, By, EndReason
+from watchword.core.network import caller_of
+from watchword.core.one_time_token import LIVES, TokenPurpose
+from watchword.core.session import Authenticated
+from watchword.errors import (
+    ConfirmationInvalid,
+    EmailTaken,
+    InvalidCredentials,
+    NotFound,
+)
+from watchword.mail.addresses import EmailAddress, masked
+from watchword.mail.message import Mail, MailPurpose
+from watchword.mail.sender import Decided
+from watchword.mail.writing import MailWriter
+from watchword.passwords import UNUSABLE
+from watchword.ports.accounts import Account, AccountStore
+from watchword.ports.audit import EventType
+from watchword.ports.confirmations import Confirmation, ConfirmationStore, Purpose
+from watchword.ports.outbox import Lane
+from watchword.sessions import Sessions
+
+
+class CheckPassword(Protocol):
+    """Checks the password of an account by its name, counted as a sign-in attempt."""
+
+    def __call__(
+        self, name: str, password: str, *, address: str = ""
+    ) -> Awaitable[Authenticated]: ...
 
 
 class EmailChanges:
     """Changes the mail addresses of accounts."""
+
+    def __init__(
+        self,
+        *,
+        accounts: AccountStore,
+        rows: AccountRows,
+        confirmations: ConfirmationStore,
+        links: Links,
+        network_limits: NetworkLimits,
+        notices: Notices,
+        recovery: Recovery,
+        mail: MailWriter,
+        sessions: Sessions,
+        check_password: CheckPassword,
+        clock: Clock,
+    ) -> None:
+        self._accounts = accounts
+        self._rows = rows
+        self._confirmations = confirmations
+        self._links = links
+        self._network_limits = network_limits
+        self._notices = notices
+        self._recovery = recovery
+        self._mail = mail
+        self._sessions = sessions
+        self._check_password = check_password
+        self._clock = clock
 
     async def ask(self, account_id: bytes, email: str, *, by: By) -> None:
         """Mail a token to the new address. The old one stays until it comes back.
 
         Raises NotFound, EmailInvalid, EmailTaken, Throttled, StoreUnavailable.
         """
-        raise NotImplementedError
+        if by.actor is Actor.USER:
+            await self._network_limits.asking(by.address)
+        await self._ask(account_id, email, by)
+
+    async def _ask(self, account_id: bytes, email: str, by: By) -> None:
+        self._mail.require()
+        wanted = await self._free(account_id, email)
+
+        async def change(before: Account) -> Change:
+            confirmation, mail = self._token(
+                before, wanted, MailPurpose.CONFIRM_EMAIL, Purpose.EMAIL
+            )
+            # An address without proof is shown where there is no proved one.
+            shown = wanted.email if before.email_key is None else before.email
+            return Change(
+                after=changed(before, email=shown),
+                outbox=(
+                    self._mail.message(
+                        mail, Lane.UNKNOWN, network=caller_of(by.address)
+                    ),
+                ),
+                grants=(confirmation,),
+            )
+
+        kind = EventType.ACCOUNT_CHANGED
+        await self._rows.update(account_id, change, kind, "address asked", by)
+
+    async def _free(self, account_id: bytes, email: str) -> EmailAddress:
+        """The address, if it can become the account's.
+
+        Whether it is held is found when it is written. Raises NotFound, EmailInvalid,
+        EmailTaken, also for the address that the account has.
+        """
+        account = await self._rows.current(account_id)
+        wanted = self._mail.read_address(email)
+        named = await self._accounts.by_name(wanted.key)
+        if await self._accounts.by_email(wanted.key) is not None or (
+            named is not None and named.id != account.id
+        ):
+            raise EmailTaken
+        return wanted
+
+    def _token(
+        self,
+        account: Account,
+        address: EmailAddress,
+        mail: MailPurpose,
+        purpose: Purpose,
+        *,
+        other: str = "",
+    ) -> tuple[Confirmation, Mail]:
+        """What the token to that address grants, and its mail, which names `other`."""
+        kind, now = TokenPurpose(purpose), self._clock()
+        token = self._mail.token(kind)
+        confirmation = Confirmation(
+            token_hash=one_time_token.hash_of(token),
+            account_id=account.id,
+            purpose=purpose,
+            email=address.email,
+            email_key=address.key,
+            created_at=now,
+            until=now + LIVES[kind],
+        )
+        return confirmation, Mail(
+            purpose=mail,
+            at=now,
+            locale=account.locale,
+            to=address.email,
+            account_id=account.id,
+            token=token,
+            masked=other,
+        )
+
+    async def decide(self, mail: Mail) -> Decided | None:
+        """What becomes of a mail to a new address; None: it is not sent."""
+        found = await self._confirmations.by_token(one_time_token.hash_of(mail.token))
+        if found is None or found.until <= self._clock():
+            return None
+        return Decided(mail, Lane.UNKNOWN)
 
     async def waiting(self, account_id: bytes) -> str:
         """The new address, masked, that waits for its confirmation; or ""."""
-        raise NotImplementedError
+        waiting = [
+            one.email
+            for one in await self._confirmations.of_account(account_id)
+            if one.purpose is Purpose.EMAIL and one.until > self._clock()
+        ]
+        return masked(waiting[-1]) if waiting else ""
 
     async def confirm(
         self,
@@ -33,14 +186,102 @@ class EmailChanges:
         ConfirmationInvalid, also for another account; InvalidCredentials, EmailTaken,
         Throttled, Overloaded, StoreUnavailable.
         """
-        raise NotImplementedError
+        await self._network_limits.confirming(address)
+        found = await self._links.confirmation(token, TokenPurpose.EMAIL)
+        owner = found.account_id
+        if owner is None or account_id not in {None, owner}:
+            raise ConfirmationInvalid
+        epoch = (
+            await self._epoch_of(owner, password, address)
+            if account_id is None
+            else None
+        )
+
+        async def change(before: Account) -> Change:
+            if before.disabled:
+                raise ConfirmationInvalid
+            if epoch not in {None, before.epoch}:
+                raise InvalidCredentials  # that was the password before
+            return await self._moved(before, _address_of(found))
+
+        await self._spend(found, owner, change, "address", By(Actor.USER, address))
+
+    async def _moved(self, before: Account, new: EmailAddress) -> Change:
+        """The account at its new address, with a way back to the one before."""
+        old, other = before.email_key, masked(new.email)
+        outbox = await self._notices.of(
+            before, MailPurpose.EMAIL_CHANGED, masked=other, but={old, new.key}
+        )
+        after = _at(before, new, self._clock())
+        if before.email is None or old is None or old == new.key:
+            return Change(after=after, outbox=outbox)
+        way_back, mail = self._token(
+            before,
+            EmailAddress(before.email, old),
+            MailPurpose.EMAIL_CHANGED,
+            Purpose.REVERT,
+            other=other,
+        )
+        told = self._mail.message(mail, Lane.CONFIRMED)
+        return Change(after=after, outbox=(told, *outbox), grants=(way_back,))
+
+    async def _spend(
+        self,
+        found: Confirmation,
+        owner: bytes,
+        change: Callable[[Account], Awaitable[Change]],
+        what: str,
+        by: By,
+    ) -> None:
+        kind = EventType.ACCOUNT_CHANGED
+        try:
+            await self._rows.update(
+                owner, change, kind, what, by, spends=found.token_hash
+            )
+        except NotFound:  # deleted meanwhile
+            raise ConfirmationInvalid from None
+
+    async def _epoch_of(self, account_id: bytes, password: str, address: str) -> int:
+        """The epoch of the account, if this is its password."""
+        account = await self._accounts.by_id(account_id)
+        if account is None:
+            raise ConfirmationInvalid
+        proved = await self._check_password(account.name, password, address=address)
+        if proved.account_id != account_id:
+            raise ConfirmationInvalid
+        return proved.epoch
 
     async def revert(self, token: str, *, address: str = "") -> None:
         """Go back to the old address, and take the account from a thief.
 
-        Raises ConfirmationInvalid, Throttled, StoreUnavailable.
+        The password is gone, and a reset is mailed to the old address. Raises
+        ConfirmationInvalid, Throttled, StoreUnavailable.
         """
-        raise NotImplementedError
+        await self._network_limits.confirming(address)
+        found = await self._links.confirmation(token, TokenPurpose.REVERT)
+        owner, old = found.account_id, _address_of(found)
+        if owner is None:
+            raise ConfirmationInvalid
+
+        async def change(before: Account) -> Change:
+            after = msgspec.structs.replace(
+                _at(before, old, self._clock()),
+                password_hash=UNUSABLE,
+                epoch=before.epoch + 1,
+            )
+            reset, mail = self._recovery.granted(after)
+            # The address that it has until now may be the owner's too.
+            told = await self._notices.of(
+                before,
+                MailPurpose.EMAIL_CHANGED,
+                masked=masked(old.email),
+                but={old.key},
+            )
+            return Change(after=after, outbox=(mail, *told), grants=(reset,))
+
+        by = By(Actor.USER, address)
+        await self._spend(found, owner, change, "address taken back", by)
+        await self._sessions.end_all(owner, EndReason.PASSWORD_CHANGED, by=by)
 
     async def assign(
         self, account_id: bytes, email: str, *, confirmed: bool, by: By
@@ -50,4 +291,36 @@ class EmailChanges:
         Without `confirmed` it waits for its confirmation, and another account may still
         take it. Raises NotFound, EmailInvalid, EmailTaken.
         """
-        raise NotImplementedError
+        if not confirmed:
+            await self._ask(account_id, email, by)
+            return
+        new = await self._free(account_id, email)
+
+        async def change(before: Account) -> Change:
+            # No way back: an operator may act because the old mailbox is a thief's.
+            told = await self._notices.of(
+                before,
+                MailPurpose.EMAIL_CHANGED,
+                masked=masked(new.email),
+                but={new.key},
+            )
+            return Change(after=_at(before, new, self._clock()), outbox=told)
+
+        kind = EventType.ACCOUNT_CHANGED
+        await self._rows.update(account_id, change, kind, "address", by)
+
+
+def _address_of(found: Confirmation) -> EmailAddress:
+    return EmailAddress(found.email, found.email_key)
+
+
+def _at(account: Account, address: EmailAddress, now: int) -> Account:
+    """The account at that address. A name that is its old address moves with it."""
+    named_by_it = account.name == account.email_key
+    return changed(
+        account,
+        name=address.key if named_by_it else account.name,
+        email=address.email,
+        email_key=address.key,
+        email_confirmed_at=now,
+    )

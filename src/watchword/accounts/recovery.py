@@ -2,9 +2,64 @@
 
 from __future__ import annotations
 
+import hashlib
+
+import msgspec
+
+from watchword.accounts.links import Links
+from watchword.accounts.network_limits import NetworkLimits
+from watchword.accounts.notices import Notices
+from watchword.accounts.registry import CONTEXT
+from watchword.accounts.rows import AccountRows, Change, changed
+from watchword.clocks import Clock
+from watchword.core import limits, one_time_token
+from watchword.core.actor import APP, Actor, By, EndReason
+from watchword.core.network import caller_of
+from watchword.core.one_time_token import TokenPurpose
+from watchword.errors import ConfirmationInvalid, NotFound
+from watchword.mail.message import Mail, MailPurpose
+from watchword.mail.sender import Decided
+from watchword.mail.writing import MailWriter
+from watchword.passwords import PasswordHasher
+from watchword.ports.accounts import Account, AccountStore
+from watchword.ports.audit import Event, EventType, Trail
+from watchword.ports.confirmations import Confirmation, ConfirmationStore, Purpose
+from watchword.ports.once import ReplayCache
+from watchword.ports.outbox import Lane, Message, Outbox
+from watchword.sessions import Sessions
+
 
 class Recovery:
     """Resets passwords."""
+
+    def __init__(
+        self,
+        *,
+        accounts: AccountStore,
+        rows: AccountRows,
+        confirmations: ConfirmationStore,
+        outbox: Outbox,
+        once: ReplayCache,
+        links: Links,
+        network_limits: NetworkLimits,
+        notices: Notices,
+        mail: MailWriter,
+        sessions: Sessions,
+        hasher: PasswordHasher,
+        clock: Clock,
+    ) -> None:
+        self._accounts = accounts
+        self._rows = rows
+        self._confirmations = confirmations
+        self._outbox = outbox
+        self._once = once
+        self._links = links
+        self._network_limits = network_limits
+        self._notices = notices
+        self._mail = mail
+        self._sessions = sessions
+        self._hasher = hasher
+        self._clock = clock
 
     async def ask(self, email: str, *, address: str = "") -> None:
         """Ask for a reset by mail. The same work is done for an unknown address.
@@ -12,11 +67,97 @@ class Recovery:
         Raises NotFound where no mail can be sent, EmailInvalid, Throttled,
         StoreUnavailable.
         """
-        raise NotImplementedError
+        self._mail.require()
+        await self._network_limits.asking(address)
+        mail = Mail(
+            purpose=MailPurpose.RESET,
+            at=self._clock(),
+            to=self._mail.read_address(email).email,
+            token=self._mail.token(TokenPurpose.RESET),
+        )
+        network = caller_of(address)
+        await self._outbox.add(
+            [self._mail.message(mail, Lane.UNKNOWN, network=network)]
+        )
 
-    async def send(self, account_id: bytes) -> None:
-        """Mail a reset to an account, for an operator. Raises NotFound."""
-        raise NotImplementedError
+    async def send(self, account_id: bytes, *, by: By = APP) -> None:
+        """Mail a reset to an account, for an operator.
+
+        Raises NotFound, also where no mail can be sent, and for an account that is
+        disabled or has no confirmed address.
+        """
+        self._mail.require()
+        account = await self._rows.current(account_id)
+        if not _can_reset(account):
+            raise NotFound("The account is disabled, or has no confirmed mail address.")
+        confirmation, message = self.granted(account)
+        event = Event(
+            type=EventType.ACCOUNT_CHANGED,
+            at=self._clock(),
+            account_id=account_id,
+            address=by.address,
+            detail=by.detail(change="reset sent"),
+        )
+        await self._confirmations.add(confirmation, Trail((event,), (message,)))
+
+    def granted(self, account: Account) -> tuple[Confirmation, Message]:
+        """A reset for an account with a confirmed address, and the mail of it.
+
+        Both are to be written in one transaction.
+        """
+        token, now = self._mail.token(TokenPurpose.RESET), self._clock()
+        mail = Mail(
+            purpose=MailPurpose.RESET,
+            at=now,
+            locale=account.locale,
+            account_id=account.id,
+            token=token,
+        )
+        return _confirmation(account, mail), self._mail.message(mail, Lane.CONFIRMED)
+
+    async def decide(self, mail: Mail) -> Decided | None:
+        """What becomes of the mail of a reset; None: it is not sent.
+
+        It is sent to the stored address, whatever spelling was asked for.
+        """
+        account = await self._account_of(mail)
+        if account is None or not _can_reset(account):
+            return None
+        confirmation = _confirmation(account, mail)
+        if confirmation.until <= self._clock():
+            return None
+        found = await self._confirmations.by_token(confirmation.token_hash)
+        # With an account's id it was granted before: for the address of that moment.
+        if mail.account_id is not None and (
+            found is None or found.email_key != account.email_key
+        ):
+            return None
+
+        async def write() -> bool:
+            return found is not None or await self._grant(confirmation)
+
+        told = msgspec.structs.replace(
+            mail, to=confirmation.email, locale=account.locale
+        )
+        return Decided(told, Lane.CONFIRMED, write)
+
+    async def _account_of(self, mail: Mail) -> Account | None:
+        if mail.account_id is not None:
+            return await self._accounts.by_id(mail.account_id)
+        return await self._accounts.by_email(self._mail.read_address(mail.to).key)
+
+    async def _grant(self, confirmation: Confirmation) -> bool:
+        """Whether the token works now.
+
+        A mail that is sent again may tell of a token that was used meanwhile: that one
+        must not work a second time.
+        """
+        key = hashlib.sha256(b"reset" + confirmation.token_hash).digest()
+        until = confirmation.until + limits.MAIL_LEASE
+        is_first = (await self._once.use_once([(key, until)]))[0]
+        if is_first:
+            await self._confirmations.add(confirmation, Trail())
+        return is_first
 
     async def reset(self, token: str, password: str, *, address: str = "") -> None:
         """Give the account a new password, and end all of its sessions.
@@ -24,4 +165,64 @@ class Recovery:
         Raises ConfirmationInvalid; PasswordRejected, Throttled, Overloaded,
         StoreUnavailable, with nothing spent.
         """
-        raise NotImplementedError
+        await self._network_limits.confirming(address)
+        found = await self._links.confirmation(token, TokenPurpose.RESET)
+        assert found.account_id is not None  # noqa: S101 - resets have an account
+        account = await self._accounts.by_id(found.account_id)
+        hashed = await self._hasher.hash(
+            password,
+            names=(_owned(account, found).name, found.email, *CONTEXT),
+            address=caller_of(address),
+        )
+
+        async def change(before: Account) -> Change:
+            row = _owned(before, found)
+            return Change(
+                after=changed(row, password_hash=hashed, epoch=row.epoch + 1),
+                outbox=await self._notices.of(row, MailPurpose.PASSWORD_CHANGED),
+            )
+
+        by = By(Actor.USER, address)
+        kind = EventType.PASSWORD_CHANGED
+        try:
+            await self._rows.update(
+                found.account_id, change, kind, "reset", by, spends=found.token_hash
+            )
+        except NotFound:  # deleted meanwhile
+            raise ConfirmationInvalid from None
+        await self._sessions.end_all(
+            found.account_id, EndReason.PASSWORD_CHANGED, by=by
+        )
+
+
+def _can_reset(account: Account) -> bool:
+    return not account.disabled and account.email_key is not None
+
+
+def _owned(account: Account | None, found: Confirmation) -> Account:
+    """The account of a reset. Raises ConfirmationInvalid.
+
+    A link that was mailed to an address which the account has no longer is void.
+    """
+    if (
+        account is None
+        or not _can_reset(account)
+        or account.email_key != found.email_key
+    ):
+        raise ConfirmationInvalid
+    return account
+
+
+def _confirmation(account: Account, mail: Mail) -> Confirmation:
+    """What the token of the mail grants, of an account with a confirmed address."""
+    assert account.email is not None  # noqa: S101 - see `_can_reset`
+    assert account.email_key is not None  # noqa: S101
+    return Confirmation(
+        token_hash=one_time_token.hash_of(mail.token),
+        account_id=account.id,
+        purpose=Purpose.RESET,
+        email=account.email,
+        email_key=account.email_key,
+        created_at=mail.at,
+        until=mail.at + limits.RESET_LIFE,
+    )

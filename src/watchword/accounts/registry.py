@@ -11,20 +11,22 @@ import uuid
 from collections.abc import Callable, Iterable
 from typing import Final
 
-import msgspec
-
-from watchword.accounts.names import checked_roles, normalise_name
+from watchword.accounts.names import checked_roles, chosen_name, normalise_name
+from watchword.accounts.notices import Notices
+from watchword.accounts.rows import AccountRows, Change, changed
 from watchword.clocks import Clock, Entropy
-from watchword.core import limits
 from watchword.core.actor import APP, Actor, By, EndReason
 from watchword.core.session import Authenticated, from_text, time_ordered_id
 from watchword.errors import (
+    EmailInvalid,
     InvalidCredentials,
+    InvalidRequest,
     NameTaken,
     NotFound,
     PasswordRejected,
-    StoreUnavailable,
 )
+from watchword.mail.message import MailPurpose
+from watchword.mail.writing import MailWriter
 from watchword.passwords import UNUSABLE, PasswordHasher, is_unusable, recognised
 from watchword.ports.accounts import Account, AccountStore
 from watchword.ports.audit import Event, EventType, Trail
@@ -48,10 +50,16 @@ class Accounts:
         accounts: AccountStore,
         sessions: Sessions,
         hasher: PasswordHasher,
+        rows: AccountRows,
+        notices: Notices,
+        mail: MailWriter,
         clock: Clock,
         entropy: Entropy,
     ) -> None:
         self._accounts = accounts
+        self._rows = rows
+        self._notices = notices
+        self._mail = mail
         self._sessions = sessions
         self._hasher = hasher
         self._clock = clock
@@ -134,6 +142,27 @@ class Accounts:
             raise NotFound(message)
         return account
 
+    async def get_by_email(self, email: str) -> Account:
+        """The account with that address, confirmed. Raises NotFound, EmailInvalid."""
+        account = await self._accounts.by_email(self._mail.read_address(email).key)
+        if account is None:
+            message = f"there is no account with the address {email!r}"
+            raise NotFound(message)
+        return account
+
+    async def find(self, name: str) -> Account:
+        """The account of that name or, if there is none, of that address.
+
+        Raises NotFound.
+        """
+        try:
+            return await self.get(name)
+        except NotFound as unknown:
+            try:
+                return await self.get_by_email(name)
+            except (NotFound, EmailInvalid):
+                raise unknown from None
+
     async def get_by_subject(self, subject: str | uuid.UUID) -> Account:
         """The account that a token's `sub` names. Raises NotFound.
 
@@ -168,7 +197,8 @@ class Accounts:
         """
         if isinstance(keep_session, str):
             keep_session = from_text(keep_session)
-        names = ((await self._current(account_id)).name, *CONTEXT)
+        account = await self._rows.current(account_id)
+        names = (account.name, account.email or "", *CONTEXT)
         hashed = await self._hasher.hash(password, names=names)
         await self._update(
             account_id,
@@ -176,6 +206,7 @@ class Accounts:
             EventType.PASSWORD_CHANGED,
             "password",
             by,
+            notice=MailPurpose.PASSWORD_CHANGED,
         )
         return await self._sessions.end_all(
             account_id, EndReason.PASSWORD_CHANGED, but=keep_session, by=by
@@ -184,7 +215,7 @@ class Accounts:
     async def disable(self, account_id: bytes, *, by: By = APP) -> int:
         """Refuse the account from now on, end its sessions, and return how many.
 
-        Raises NotFound.
+        Raises NotFound, and LastAdmin for the last enabled account of the role admin.
         """
         return await self._disable(account_id, EndReason.ACCOUNT_DISABLED, by)
 
@@ -207,6 +238,31 @@ class Accounts:
             "enabled",
             by,
         )
+
+    async def update_profile(
+        self,
+        account_id: bytes,
+        *,
+        locale: str | None = None,
+        username: str | None = None,
+        by: By = APP,
+    ) -> Account:
+        """Change the language of the account's mails, or its name, or both.
+
+        Where there are no mails in that language, they are English. A `username` of ""
+        makes the address the name. None leaves either as it is. Raises NotFound,
+        NameInvalid, NameTaken, InvalidRequest.
+        """
+
+        def change(row: Account) -> Account:
+            return changed(
+                row,
+                locale=row.locale if locale is None else self._mail.locale(locale),
+                name=row.name if username is None else _renamed(row, username, by),
+            )
+
+        kind = EventType.ACCOUNT_CHANGED
+        return await self._update(account_id, change, kind, "profile", by)
 
     async def set_roles(
         self, account_id: bytes, roles: Iterable[str], *, by: By = APP
@@ -254,9 +310,10 @@ class Accounts:
             await self._sessions.assign_roles(account_id, given)
 
     async def delete(self, account_id: bytes, *, by: By = APP) -> int:
-        """Remove the account, end its sessions, and return how many. Raises NotFound.
+        """Remove the account, end its sessions, and return how many.
 
-        An account that is made later under the same name has another subject: it is a
+        Its addresses get a notice. Raises NotFound, and LastAdmin for the last enabled
+        account of the role admin. An account that is made later under the same name has another subject: it is a
         different account.
         """
         # The account is disabled first. If this is cut off half-way, it can be called
@@ -264,7 +321,12 @@ class Accounts:
         # longer be found by its name.
         count = await self._disable(account_id, EndReason.ACCOUNT_DELETED, by)
         await self._update(
-            account_id, lambda _: None, EventType.ACCOUNT_DELETED, "deleted", by
+            account_id,
+            lambda _: None,
+            EventType.ACCOUNT_DELETED,
+            "deleted",
+            by,
+            notice=MailPurpose.ACCOUNT_DELETED,
         )
         return count
 
@@ -275,38 +337,29 @@ class Accounts:
         kind: EventType,
         what: str,
         by: By,
-    ) -> None:
-        """Apply `change` to the row as it is at the moment of the write.
+        *,
+        notice: MailPurpose | None = None,
+    ) -> Account:
+        """Apply `change` to the row, and mail a notice of it.
 
-        A row that another caller has changed meanwhile is read and changed again.
-        Raises NotFound, StoreUnavailable.
+        Raises NotFound, LastAdmin, NameTaken, StoreUnavailable.
         """
-        for _ in range(limits.SWAP_ATTEMPTS):
-            before = await self._current(account_id)
-            event = Event(
-                type=kind,
-                at=self._clock(),
-                account_id=account_id,
-                address=by.address,
-                detail=by.detail(change=what),
-            )
-            if await self._accounts.swap(before, change(before), Trail((event,))):
-                return
-        raise StoreUnavailable
 
-    async def _current(self, account_id: object) -> Account:
-        # Programs without types may give the name, which each store takes otherwise.
-        if not isinstance(account_id, bytes):
-            message = (
-                "an account's id is bytes: take it from `await accounts.get(name)`"
-            )
-            raise TypeError(message)
-        account = await self._accounts.by_id(account_id)
-        if account is None:
-            raise NotFound("there is no such account any more")
-        return account
+        async def step(before: Account) -> Change:
+            told = () if notice is None else await self._notices.of(before, notice)
+            return Change(after=change(before), outbox=told)
+
+        return await self._rows.update(account_id, step, kind, what, by)
 
 
-def changed(account: Account, **fields: object) -> Account:
-    """The account with these fields, as its next version."""
-    return msgspec.structs.replace(account, version=account.version + 1, **fields)
+def _renamed(account: Account, username: str, by: By) -> str:
+    if username:
+        return (
+            chosen_name(username)
+            if by.actor is Actor.USER
+            else normalise_name(username)
+        )
+    if account.email_key is None:
+        message = "An account without a confirmed mail address needs a user name."
+        raise InvalidRequest(message)
+    return account.email_key

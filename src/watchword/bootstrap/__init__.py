@@ -14,13 +14,16 @@ from pathlib import Path
 
 import msgspec
 
+from watchword.accounts.notices import Notices
 from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.accounts.registry import Accounts
+from watchword.accounts.rows import AccountRows
 from watchword.background import Background
 from watchword.bootstrap.parts import (
     breached_of,
     composer_of,
-    policy_of,
+    mail_writer_of,
+    policies_of,
     proofs_of,
     refresh_tokens,
     sender_of,
@@ -50,6 +53,7 @@ from watchword.revocation.tracker import RevocationTracker
 from watchword.secret_files import check_secret_files
 from watchword.server_secret import lacking_secret, open_secrets
 from watchword.sessions import Sessions
+from watchword.sessions.browser import BrowserSessions
 from watchword.sessions.claims_hook import ClaimsHook
 from watchword.sign_in.attempts import Attempts
 from watchword.sign_in.begin import SignIn
@@ -79,7 +83,8 @@ class Watchword:
         before_registration: BeforeRegistration | None,
         breached: BreachedPasswords | None,
     ) -> None:
-        policy = policy_of(settings)
+        self.policies = policies_of(settings)
+        tokens = refresh_tokens(server_secrets)
         self.settings = settings
         self.made_secret = made_secret
         self.issuer = settings.effective_issuer
@@ -109,18 +114,26 @@ class Watchword:
         self.sessions = Sessions(
             sessions=stores.sessions,
             audit=stores.audit,
-            tokens=refresh_tokens(server_secrets),
+            tokens=tokens,
             keys=self.keys,
             revocations=self.revocations,
             background=self.background,
-            policy=policy,
+            policies=self.policies,
             issuer=self.issuer,
             clock=clock,
             entropy=entropy,
             claims_hook=claims_hook,
             proofs=self.proofs,
         )
-        self._wire_clients(policy, entropy)
+        self.browsers = BrowserSessions(
+            store=stores.sessions,
+            sessions=self.sessions,
+            tokens=tokens,
+            revocations=self.revocations,
+            policy=self.policies.pages,
+            clock=clock,
+        )
+        self._wire_clients(self.policies.apps, entropy)
         self.hasher = PasswordHasher(
             hashing, workers=cpus() // settings.workers or 1, breached=breached
         )
@@ -184,10 +197,23 @@ class Watchword:
         server_secrets: Sequence[bytes],
         entropy: Entropy,
     ) -> None:
+        # An app with users of its own writes to them itself.
+        self.mail_writer = mail_writer_of(self.settings, server_secrets, entropy)
+        self.mail_writer.can_send &= authenticate is None
+        notices = Notices(
+            accounts=self.stores.accounts,
+            confirmations=self.stores.confirmations,
+            mail=self.mail_writer,
+            clock=self.clock,
+        )
+        rows = AccountRows(self.stores.accounts, self.clock)
         self.accounts = Accounts(
             accounts=self.stores.accounts,
             sessions=self.sessions,
             hasher=self.hasher,
+            rows=rows,
+            notices=notices,
+            mail=self.mail_writer,
             clock=self.clock,
             entropy=entropy,
         )
@@ -218,10 +244,15 @@ class Watchword:
             self.self_service = self_service_of(
                 self.settings,
                 self.stores,
-                server_secrets,
+                mail=self.mail_writer,
+                notices=notices,
+                rows=rows,
                 accounts=self.accounts,
                 passwords=passwords,
                 sessions=self.sessions,
+                browsers=self.browsers,
+                sign_in=self.sign_in,
+                background=self.background,
                 hasher=self.hasher,
                 before_registration=before_registration,
                 clock=self.clock,
@@ -260,6 +291,10 @@ class Watchword:
         self.sessions.issue_as(issuer)
         if self.mail is not None:
             self.mail.compose_by(composer_of(self.settings))
+        if self.self_service is not None:
+            can_send = self.settings.effective_mail_url is not None
+            self.mail_writer.can_send = can_send
+            self.mail_writer.is_local = self.settings.is_local
 
     async def start(self, *, reseal: bool) -> None:
         """Read keys and revocations. Nothing is accepted before that.

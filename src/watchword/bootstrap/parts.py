@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from watchword.accounts.registration_rules import (
     BeforeRegistration,
     RegistrationRules,
@@ -13,6 +15,7 @@ from watchword.batching import Batcher
 from watchword.clocks import Clock, Entropy
 from watchword.config import Settings
 from watchword.core import limits
+from watchword.core.policies import SIGN_IN, Policies
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy
 from watchword.errors import SettingsError
@@ -20,6 +23,7 @@ from watchword.keys.sealing import Sealing
 from watchword.keys.vault import derive
 from watchword.mail.message import SEALED_AS
 from watchword.mail.sender import Decide, MailSender
+from watchword.mail.writing import MailWriter
 from watchword.passwords import BreachedPasswords
 from watchword.ports.audit import AuditLog
 from watchword.ports.once import ReplayCache
@@ -60,8 +64,20 @@ def breached_of(settings: Settings) -> BreachedPasswords | None:
     raise SettingsError([f"WATCHWORD_BREACHED_PASSWORDS: {why}"])
 
 
+def policies_of(settings: Settings) -> Policies:
+    """The policies of all sessions, those of the pages among them."""
+    apps = policy_of(settings)
+    pages = msgspec.structs.replace(
+        SIGN_IN,
+        refresh_idle=settings.sign_in_idle * limits.SECOND,
+        refresh_absolute=settings.sign_in_absolute * limits.SECOND,
+        rewind_limit=apps.rewind_limit,
+    )
+    return Policies(apps, pages)
+
+
 def composer_of(settings: Settings) -> Composer:
-    """What makes the messages of this server."""
+    """What composes the mails of this server."""
     from watchword.mail.composing import Composer  # noqa: PLC0415 - jinja2
 
     return Composer(
@@ -69,6 +85,20 @@ def composer_of(settings: Settings) -> Composer:
         sender=settings.effective_mail_from,
         links=settings.effective_links,
         templates=settings.templates,
+    )
+
+
+def mail_writer_of(
+    settings: Settings, server_secrets: Sequence[bytes], entropy: Entropy
+) -> MailWriter:
+    """What makes the messages of this server."""
+    can_send = settings.effective_mail_url is not None
+    return MailWriter(
+        Sealing(server_secrets, SEALED_AS, entropy),
+        entropy,
+        can_send=can_send,
+        is_local=settings.is_local,
+        locales=composer_of(settings).locales if can_send else (),
     )
 
 

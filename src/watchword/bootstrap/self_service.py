@@ -5,9 +5,6 @@ An app with users of its own has none of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from urllib.parse import urlsplit
-
 import msgspec
 
 from watchword.accounts.email_change import EmailChanges
@@ -15,21 +12,25 @@ from watchword.accounts.invitations import Invitations
 from watchword.accounts.links import Links
 from watchword.accounts.mail_decisions import MailDecisions
 from watchword.accounts.network_limits import NetworkLimits
+from watchword.accounts.new_networks import NewNetworks
+from watchword.accounts.notices import Notices
 from watchword.accounts.recovery import Recovery
 from watchword.accounts.registration import Registrations
 from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.accounts.registry import Accounts
-from watchword.bootstrap.parts import composer_of, registration_rules_of
+from watchword.accounts.rows import AccountRows
+from watchword.background import Background
+from watchword.bootstrap.parts import registration_rules_of
 from watchword.clocks import Clock, Entropy
 from watchword.config import Settings
-from watchword.core.network import is_loopback
-from watchword.keys.sealing import Sealing
-from watchword.mail.message import SEALED_AS, MailPurpose
+from watchword.mail.message import NOTICES, MailPurpose
 from watchword.mail.sender import Decide
 from watchword.mail.writing import MailWriter
 from watchword.passwords import PasswordHasher
 from watchword.ports import Stores
 from watchword.sessions import Sessions
+from watchword.sessions.browser import BrowserSessions
+from watchword.sign_in.begin import SignIn
 from watchword.sign_in.browser import BrowserSignIn
 from watchword.sign_in.password import AccountPasswords
 from watchword.sign_in.step_up import StepUp
@@ -51,11 +52,16 @@ class SelfService(msgspec.Struct, frozen=True, kw_only=True):
 def self_service_of(
     settings: Settings,
     stores: Stores,
-    server_secrets: Sequence[bytes],
     *,
+    mail: MailWriter,
+    notices: Notices,
+    rows: AccountRows,
     accounts: Accounts,
     passwords: AccountPasswords,
     sessions: Sessions,
+    browsers: BrowserSessions,
+    sign_in: SignIn,
+    background: Background,
     hasher: PasswordHasher,
     before_registration: BeforeRegistration | None,
     clock: Clock,
@@ -68,15 +74,7 @@ def self_service_of(
         clock=clock,
     )
     limits = NetworkLimits(stores.throttle, clock)
-    mail = MailWriter(
-        Sealing(server_secrets, SEALED_AS, entropy),
-        entropy,
-        can_send=settings.effective_mail_url is not None,
-        is_local=is_loopback(urlsplit(settings.effective_issuer).hostname or ""),
-        locales=composer_of(settings).locales,
-    )
     rules = registration_rules_of(settings, before_registration)
-    _ = sessions
     registrations = Registrations(
         rules=rules,
         registrations=stores.registrations,
@@ -102,17 +100,61 @@ def self_service_of(
         clock=clock,
         entropy=entropy,
     )
+    recovery = Recovery(
+        accounts=stores.accounts,
+        rows=rows,
+        confirmations=stores.confirmations,
+        outbox=stores.outbox,
+        once=stores.once,
+        links=links,
+        network_limits=limits,
+        notices=notices,
+        mail=mail,
+        sessions=sessions,
+        hasher=hasher,
+        clock=clock,
+    )
+    email_changes = EmailChanges(
+        accounts=stores.accounts,
+        rows=rows,
+        confirmations=stores.confirmations,
+        links=links,
+        network_limits=limits,
+        notices=notices,
+        recovery=recovery,
+        mail=mail,
+        sessions=sessions,
+        check_password=passwords.authenticate,
+        clock=clock,
+    )
     decisions: dict[MailPurpose, Decide] = {
         MailPurpose.CONFIRM: registrations.decide,
         MailPurpose.INVITATION: invitations.decide,
+        MailPurpose.RESET: recovery.decide,
+        MailPurpose.CONFIRM_EMAIL: email_changes.decide,
+        **dict.fromkeys(NOTICES, notices.decide),
     }
     return SelfService(
         links=links,
         registrations=registrations,
         invitations=invitations,
-        recovery=Recovery(),
-        email_changes=EmailChanges(),
+        recovery=recovery,
+        email_changes=email_changes,
         step_up=StepUp(),
-        browser=BrowserSignIn(),
+        browser=BrowserSignIn(
+            sign_in=sign_in,
+            sessions=sessions,
+            browsers=browsers,
+            networks=NewNetworks(
+                once=stores.once,
+                throttle=stores.throttle,
+                audit=stores.audit,
+                accounts=stores.accounts,
+                outbox=stores.outbox,
+                mail=mail if settings.effective_mail_url else None,
+                background=background,
+                clock=clock,
+            ),
+        ),
         decide=MailDecisions(decisions).decide,
     )

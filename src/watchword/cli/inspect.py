@@ -15,8 +15,10 @@ from watchword.cli.common import existing, options, standard_input, with_engine
 from watchword.cli.output import facts, utc
 from watchword.core import limits
 from watchword.core.actor import EndReason
+from watchword.core.browser_cookie import judge_cookie
+from watchword.core.policies import PAGES
 from watchword.core.rotation import End, Presented, Refuse, Verdict, judge
-from watchword.core.session import Policy, RequestedToken, Session, as_text, from_text
+from watchword.core.session import RequestedToken, Session, as_text, from_text
 from watchword.errors import (
     NotFound,
     RefreshInvalid,
@@ -194,7 +196,7 @@ async def _inspect_refresh(watchword: Watchword, token: str) -> dict[str, Any]:
         "carriedIn": "a cookie" if session.cookie else "bodies",
         **({} if session.jkt is None else _binding({"jkt": session.jkt})),
         "signedInAt": utc(session.authenticated_at),
-        "expiresAt": utc(session.ends_at(_policy(watchword))),
+        "expiresAt": utc(watchword.sessions.ends_at(session)),
     }
 
 
@@ -202,6 +204,11 @@ def _judged(
     watchword: Watchword, session: Session, generation: int, secret: bytes
 ) -> dict[str, Any]:
     """The token's state, judged as if the session's own client had sent it."""
+    policy = watchword.policies.of(session.client_id)
+    now = watchword.clock()
+    if session.client_id == PAGES:
+        state = _state(judge_cookie(session, generation, secret, policy, now))
+        return {"state": state}
     presented = Presented(
         session.id,
         generation,
@@ -210,7 +217,7 @@ def _judged(
         requested=RequestedToken(jkt=session.jkt),
         cookie=session.cookie,
     )
-    verdict = judge(session, presented, _policy(watchword), watchword.clock())
+    verdict = judge(session, presented, policy, now)
     found = {"state": _state(verdict)}
     if isinstance(verdict, End):
         found["note"] = "presented without its retry key, it would end the session"
@@ -233,14 +240,8 @@ def _session_state(session: Session | None, watchword: Watchword) -> str:
         return "unknown"
     if session.revoked_at is not None:
         return f"ended {utc(session.revoked_at)}: {session.revoked_reason}"
-    over = watchword.clock() >= session.ends_at(_policy(watchword))
+    over = watchword.clock() >= watchword.sessions.ends_at(session)
     return "expired" if over else LIVE
-
-
-def _policy(watchword: Watchword) -> Policy:
-    from watchword.bootstrap.parts import policy_of
-
-    return policy_of(watchword.settings)
 
 
 def _object(segment: str) -> dict[str, Any] | None:

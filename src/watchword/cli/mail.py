@@ -145,6 +145,7 @@ def _sample(purpose: MailPurpose, locale: str, to: str) -> Mail:
         to=to,
         token="" if kind is None else one_time_token.mint(kind, bytes(ONE_TIME_BYTES)),
         masked=masked("new@example.org"),
+        network="192.0.2.1",
     )
 
 

@@ -19,7 +19,7 @@ from watchword.cli.common import (
 from watchword.cli.output import counted, table, tell, utc
 from watchword.cli.progress import elapsing
 from watchword.core.actor import EndReason
-from watchword.core.session import Policy, Session, as_text, from_text
+from watchword.core.session import Session, as_text, from_text
 from watchword.errors import InvalidRequest, NotFound
 
 if TYPE_CHECKING:
@@ -39,10 +39,7 @@ def sessions() -> None:
 @options
 def list_(name: str | None, data: Path | None, as_json: bool) -> None:
     """Show sessions that have not ended, newest sign-in first."""
-    from watchword.bootstrap.parts import policy_of
-
     settings = existing(data)
-    policy = policy_of(settings)
 
     async def work(watchword: Watchword) -> list[dict[str, Any]]:
         names: dict[bytes, str | None] = {}
@@ -51,7 +48,11 @@ def list_(name: str | None, data: Path | None, as_json: bool) -> None:
             account = await watchword.accounts.get(name)
             account_id, names[account.id] = account.id, account.name
         return [
-            _row(row, await _name_of(watchword, row.account_id, names), policy)
+            _row(
+                row,
+                await _name_of(watchword, row.account_id, names),
+                watchword.sessions.ends_at(row),
+            )
             for row in await _living(watchword, account_id)
         ]
 
@@ -74,7 +75,7 @@ async def _name_of(
     return names[account_id]
 
 
-def _row(row: Session, name: str | None, policy: Policy) -> dict[str, Any]:
+def _row(row: Session, name: str | None, ends_at: int) -> dict[str, Any]:
     return {
         "id": as_text(row.id),
         "user": name,
@@ -82,7 +83,7 @@ def _row(row: Session, name: str | None, policy: Policy) -> dict[str, Any]:
         "clientId": row.client_id,
         "signedInAt": utc(row.authenticated_at),
         "lastRefreshAt": utc(row.rotated_at),
-        "expiresAt": utc(row.ends_at(policy)),
+        "expiresAt": utc(ends_at),
         "refreshes": row.generation,
         "address": row.address,
         "userAgent": row.user_agent,

@@ -11,7 +11,14 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from watchword.clients.authentication import ClientAuthentication, hash_of, new_secret
-from watchword.clients.rules import FIRST_PARTY, GrantType, check, is_client_id
+from watchword.clients.rules import (
+    BUILT_IN,
+    FIRST_PARTY,
+    PAGES_CLIENT,
+    GrantType,
+    check,
+    is_client_id,
+)
 from watchword.clocks import Clock, Entropy
 from watchword.core import limits
 from watchword.core.actor import APP, By, EndReason
@@ -107,9 +114,11 @@ class Clients:
         return client, secret
 
     async def get(self, client_id: str) -> Client:
-        """The client of that id, also the built-in client. Raises NotFound."""
+        """The client of that id, also a built-in one. Raises NotFound."""
         if client_id == FIRST_PARTY.id:
             return self._first_party
+        if client_id == PAGES_CLIENT.id:
+            return PAGES_CLIENT
         client = (
             await self._clients.load(client_id) if is_client_id(client_id) else None
         )
@@ -202,7 +211,7 @@ class Clients:
         """
         for _ in range(limits.SWAP_ATTEMPTS):
             before = await self.get(client_id)
-            if client_id == FIRST_PARTY.id:
+            if client_id in BUILT_IN:
                 message = f"{client_id} is built in and cannot be changed"
                 raise InvalidRequest(message)
             event = Event(

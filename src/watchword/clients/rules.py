@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from watchword.core import limits
+from watchword.core.policies import PAGES
 from watchword.core.session import from_text
 from watchword.errors import InvalidRequest
 from watchword.ports.clients import Client
@@ -38,6 +39,14 @@ FIRST_PARTY: Final = Client(
 Its scope and grace come from settings; here it has neither.
 """
 
+PAGES_CLIENT: Final = Client(id=PAGES, secret_hash=None, created_at=0)
+"""The client of the pages of this server: built in, with no grant.
+
+It cannot authenticate: nothing that a client sends can be in its name.
+"""
+
+BUILT_IN: Final = frozenset({FIRST_PARTY.id, PAGES_CLIENT.id})
+
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 _SCOPE: Final = re.compile(limits.SCOPE_CHARACTERS)
 # A name, or an absolute URI (RFC 3986 §4.3). Characters that would break a header or a
@@ -65,7 +74,7 @@ def _faults(client: Client) -> Iterator[str]:
             f"A client id is 1 to {limits.CLIENT_ID_MAX} letters, digits and . _ - "
             "(ASCII), and begins with a letter or digit."
         )
-    if client.id == FIRST_PARTY.id:
+    if client.id in BUILT_IN:
         yield f"{client.id} is built in: choose another client id."
     if from_text(client.id.lower()) is not None:
         # RFC 9700 §4.15.1: no API may take a client for a user.

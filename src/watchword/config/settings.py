@@ -121,6 +121,8 @@ class Settings(BaseSettings):
     access_ttl: Seconds = _duration("1s", "1h", limits.ACCESS_TTL)
     refresh_idle: Seconds = _duration("1s", "3650d", limits.REFRESH_IDLE)
     refresh_absolute: Seconds = _duration("1s", "3650d", limits.REFRESH_ABSOLUTE)
+    sign_in_idle: Seconds = _duration("1s", "3650d", limits.SIGN_IN_IDLE)
+    sign_in_absolute: Seconds = _duration("1s", "3650d", limits.SIGN_IN_ABSOLUTE)
     rotation_grace: Seconds = _duration("0s", "60s", 0)
     retry_window: Seconds = _duration("0s", "7d", limits.RETRY_WINDOW)
     rewind_limit: int = Field(
@@ -212,7 +214,7 @@ class Settings(BaseSettings):
         """
         if self.mail_url is not None:
             return self.mail_url
-        return OUTBOX if is_loopback(self._issuer_host) else None
+        return OUTBOX if self.is_local else None
 
     @property
     def effective_mail_from(self) -> str:
@@ -236,6 +238,11 @@ class Settings(BaseSettings):
     def outbox_folder(self) -> Path:
         """Where messages are kept instead of sent, with `outbox:`."""
         return self.data / "outbox"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the issuer is on loopback."""
+        return is_loopback(self._issuer_host)
 
     @property
     def _issuer_host(self) -> str:

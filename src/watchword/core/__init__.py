@@ -5,7 +5,9 @@ since the Unix epoch (UTC), durations are integer milliseconds, unless a name sa
 otherwise.
 
     rotation       what happens to a session when a refresh token comes
+    browser_cookie what happens to one when the cookie of a browser comes
     session        a session, the policy it is made under, and what a sign-in proved
+    policies       the policy of each session, by its client
     refresh_token  the opaque refresh token and its MAC
     access_token   the claims of an access token
     actor          what caused a change, and why a session ended

@@ -20,6 +20,17 @@ REFRESH_IDLE: Final = 7 * DAY
 # SP 800-63B-4 §2.1.3: 30 days at AAL1, whatever the activity.
 REFRESH_ABSOLUTE: Final = 30 * DAY
 
+# The sign-in of a browser at this server. A use of its cookie is written this often.
+SIGN_IN_IDLE: Final = 12 * HOUR
+SIGN_IN_ABSOLUTE: Final = 30 * DAY
+SIGN_IN_USE_WRITTEN: Final = 5 * MINUTE
+# Tabs that sign in at the same moment: each may find that another one was faster.
+SIGN_IN_TABS: Final = 32
+# Events and mails about a use from a new network, for each of these sessions: an
+# address may change with every request.
+NEW_NETWORK_BURST: Final = 5
+NEW_NETWORK_INTERVAL: Final = HOUR
+
 # Rotation.
 RETRY_WINDOW: Final = 24 * HOUR
 REWIND_LIMIT: Final = 3

@@ -25,13 +25,10 @@ from watchword.core import limits
 from watchword.core.one_time_token import LIVES
 from watchword.errors import SettingsError
 from watchword.extras import needs
-from watchword.mail.message import TOKENS, Mail, MailPurpose
+from watchword.mail.message import FALLBACK, TOKENS, Mail, MailPurpose
 
 with needs("watchword[accounts]"):
     import jinja2
-
-FALLBACK: Final = "en"
-"""The language of mails for which the one asked for has no template."""
 
 _FOLDER: Final = "mail"
 _LINE_MAX: Final = 900  # RFC 5322 §2.1.1 allows 998
@@ -43,6 +40,7 @@ _PAGES: Final = {
     MailPurpose.CONFIRM_EMAIL: "/confirm",
     MailPurpose.EMAIL_CHANGED: "/confirm",
     MailPurpose.PASSWORD_CHANGED: "/forgot",
+    MailPurpose.NEW_NETWORK: "/account",
 }
 
 
@@ -142,6 +140,7 @@ class Composer:
             "link": f"{link}#{mail.token}" if mail.token else link,
             "token": mail.token,
             "masked": mail.masked,
+            "network": mail.network,
             "at": f"{_moment(mail.at):%Y-%m-%d %H:%M} UTC",
             "minutes": life // limits.MINUTE,
             "hours": life // limits.HOUR,

@@ -17,6 +17,9 @@ from watchword.core.session import time_ordered_id
 from watchword.keys.sealing import Sealing
 from watchword.ports.outbox import Lane, Message, MessageKind
 
+FALLBACK: Final = "en"
+"""The language that every mail has a template in."""
+
 SEALED_AS: Final = "outbox"
 """The label of the `Sealing` for the outbox."""
 
@@ -40,6 +43,9 @@ class MailPurpose(StrEnum):
 
     PASSWORD_CHANGED = "password-changed"  # noqa: S105 - a purpose
     ACCOUNT_DELETED = "account-deleted"
+    NEW_NETWORK = "new-network"
+    """The sign-in of a browser is used from a network that it was not used from."""
+
     TEST = "test"
     """From `watchword mail test`."""
 
@@ -49,9 +55,10 @@ NOTICES: Final = frozenset(
         MailPurpose.EMAIL_CHANGED,
         MailPurpose.PASSWORD_CHANGED,
         MailPurpose.ACCOUNT_DELETED,
+        MailPurpose.NEW_NETWORK,
     }
 )
-"""Mails that tell of a change to an account.
+"""Mails that tell the owner of an account what happened to it.
 
 They are always sent. A thief who has an account's session could otherwise use up the
 mails to its owner before changing the address.
@@ -71,20 +78,22 @@ TOKENS: Final = {
 class Mail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One mail: to an address, or to whatever address an account has by then.
 
-    `at` is the instant of what it tells of. `token` is for the link, and `masked` is
-    another address that the mail names. A mail with an `account_id` is deleted with its
-    account: one that tells of the account's end has none. `registration` is the SHA-256
-    of a registration's handle, where its mail is sent again with a new token.
+    `at` is the instant of what it tells of. `token` is for the link. `masked` is
+    another address that the mail names, `network` the network address of a request. A
+    mail with an `account_id` is deleted with its account: one that tells of the
+    account's end has none. `registration` is the SHA-256 of a registration's handle,
+    where its mail is sent again with a new token.
     """
 
     purpose: MailPurpose
     at: int
-    locale: str = "en"
+    locale: str = FALLBACK
     to: str = ""
     account_id: bytes | None = None
     token: str = ""
     masked: str = ""
     registration: bytes = b""
+    network: str = ""
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode

@@ -10,8 +10,7 @@ from watchword.core.one_time_token import TokenPurpose
 from watchword.errors import NotFound
 from watchword.keys.sealing import Sealing
 from watchword.mail.addresses import EmailAddress, read_address
-from watchword.mail.composing import FALLBACK
-from watchword.mail.message import Mail, seal_mail
+from watchword.mail.message import FALLBACK, Mail, seal_mail
 from watchword.ports.outbox import Lane, Message
 
 

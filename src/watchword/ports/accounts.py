@@ -9,7 +9,7 @@ import msgspec
 
 from watchword.core import limits
 from watchword.core.session import as_text
-from watchword.errors import EmailTaken, NameTaken
+from watchword.errors import EmailTaken, LastAdmin, NameTaken
 from watchword.ports.audit import Trail
 from watchword.ports.confirmations import Confirmation
 
@@ -94,6 +94,12 @@ def let_go(before: Account, after: Account | None, trail: Trail) -> list[Hold]:
     ]
 
 
+def refuse_last(account_id: bytes, enabled: Iterable[bytes]) -> None:
+    """Raises LastAdmin unless another account is among those enabled of a role."""
+    if not any(other != account_id for other in enabled):
+        raise LastAdmin
+
+
 class AccountStore(Protocol):
     """Accounts by id, by name and by mail address.
 
@@ -140,6 +146,7 @@ class AccountStore(Protocol):
         spends: bytes | None = None,
         grants: Sequence[Confirmation] = (),
         ignore_holds: bool = False,
+        keeps_role: str | None = None,
     ) -> bool:
         """Write `after` where the row still has `before.version`; None deletes the row.
 
@@ -148,6 +155,9 @@ class AccountStore(Protocol):
         `ConfirmationStore.add`. With the row go its confirmations and the messages that
         wait for it.
 
+        `keeps_role` says that an enabled account of that role MUST stay, besides this
+        one. Of callers that race for the last one, at least one is refused.
+
         Returns whether it was written. Raises NameTaken, EmailTaken and
-        ConfirmationInvalid as `add` does.
+        ConfirmationInvalid as `add` does, and LastAdmin.
         """

@@ -28,6 +28,7 @@ class EventType(StrEnum):
     TOKEN_REWOUND = "authn_token_rewound"
     SESSION_REVOKED = "authn_token_revoked"
     KEY_CHANGED = "signing_key_updated"
+    NEW_NETWORK = "authn_new_network"
     CLIENT_CREATED = "client_created"
     CLIENT_CHANGED = "client_updated"
     CLIENT_FAILED = "client_authn_fail"

@@ -19,6 +19,6 @@ class Throttle(Protocol):
         """
 
     async def give_back(
-        self, costs: Sequence[Cost], *, forget: str | None = None
+        self, costs: Sequence[Cost], *, forget: Sequence[str] = ()
     ) -> None:
-        """Undo one attempt. The counter `forget` starts anew: its sign-in succeeded."""
+        """Undo one attempt. The counters `forget` start anew: its sign-in succeeded."""

@@ -60,11 +60,20 @@ def form_token(request: Request, entropy: Entropy) -> FormToken:
     """The token for the forms of the page that answers this request."""
     cookie, set_cookie = _cookie_of(request), ""
     if cookie is None:
-        cookie = base64url.encode(entropy(_BYTES)).decode()
-        set_cookie = f"{FORM_COOKIE}={cookie}; {_ATTRIBUTES}"
+        set_cookie = new_form_cookie(entropy)
+        cookie = set_cookie.partition(";")[0].partition("=")[2]
     nonce = entropy(_BYTES)
     token = base64url.encode(nonce + _mac(cookie, nonce)).decode()
     return FormToken(token, set_cookie)
+
+
+def new_form_cookie(entropy: Entropy) -> str:
+    """`Set-Cookie` that makes void all forms which this browser has been shown so far.
+
+    For a sign-in and a sign-out: a form that was open before them is not sent as
+    another user.
+    """
+    return f"{FORM_COOKIE}={base64url.encode(entropy(_BYTES)).decode()}; {_ATTRIBUTES}"
 
 
 async def read_page_form(request: Request) -> Form:

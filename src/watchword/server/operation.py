@@ -29,6 +29,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     is_embedded     it is also served inside another application
     is_documented   the OpenAPI document has it, with all fields from `summary` on
     needs_https     behind a proxy it is refused if it did not come over HTTPS
+    is_page         it is one of the pages for users, or a file that they need
     needs_accounts  it is not served in an application that has users of its own
     needs_bearer    nothing in the body replaces the access token
     """
@@ -42,6 +43,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     is_embedded: bool = True
     is_documented: bool = True
     needs_https: bool = True
+    is_page: bool = False
     needs_accounts: bool = False
     summary: str = ""
     description: str = ""

@@ -1,28 +1,86 @@
-"""The answer to a request for a page: the view as HTML, with what its forms need."""
+"""The answers of our pages: a view as HTML, the same with an error, or the next page."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from watchword.errors import WatchwordError
 from watchword.server.csrf import form_token
+from watchword.server.pages.faults import CREDENTIALS, fault_of
 from watchword.server.pages.frames import frame_of
 from watchword.server.pages.rendering import HEADERS, HTML, render
-from watchword.server.pages.views import View
-from watchword.server.parsing import engine_of
+from watchword.server.pages.views import Fault, Reason, View
+from watchword.server.parsing import Form, engine_of
+from watchword.server.problems import error_headers, problem_of
 
 
 def page_of(
-    request: Request, view: View, *, status: int = 200, account: str | None = None
+    request: Request,
+    view: View,
+    *,
+    status: int = 200,
+    account: str | None = None,
+    cookies: Iterable[str] = (),
 ) -> Response:
     """The page, in the language of the request or of the account, if it has one.
 
-    It sets the cookie that its forms need, where the browser has none.
+    It sets the cookie that its forms need, where the browser has none, and `cookies`.
     """
     engine = engine_of(request)
     proof = form_token(request, engine.entropy)
     frame = frame_of(request, engine.settings, account=account, token=proof.token)
-    response = Response(render(view, frame), status, HEADERS, HTML)
-    if proof.set_cookie:
-        response.headers.append("set-cookie", proof.set_cookie)
+    html = render(view, frame, engine.settings.templates)
+    response = Response(html, status, HEADERS, HTML)
+    return _with(response, filter(None, (proof.set_cookie, *cookies)))
+
+
+def page_again(
+    request: Request,
+    view: View,
+    error: WatchwordError,
+    *fields: str,
+    wrong: Fault = CREDENTIALS,
+    account: str | None = None,
+) -> Response:
+    """The page with these fields once more, and what was wrong.
+
+    Raises the error where a page of its own is about it.
+    """
+    fault = fault_of(error, *fields, wrong=wrong)
+    if fault is None:
+        raise error
+    status = problem_of(error).status
+    view = msgspec.structs.replace(view, faults=(*view.faults, fault))
+    response = page_of(request, view, status=status, account=account)
+    for name, value in error_headers(error, status, request.scope).items():
+        response.headers[name] = value
+    return response
+
+
+def missing(form: Form, **fields: str) -> tuple[Fault, ...]:
+    """A fault for each field that was left empty: the id of a field by its name."""
+    return tuple(
+        Fault(Reason.MISSING, field)
+        for name, field in fields.items()
+        if form.get(name) is None
+    )
+
+
+def see_other(request: Request, page: str, *cookies: str) -> Response:
+    """Go on to that page, in the language asked for (RFC 9110 §15.4.4).
+
+    The address is relative, as those in the pages are.
+    """
+    frame = frame_of(request, engine_of(request).settings)
+    headers = HEADERS | {"location": frame.link(page)}
+    return _with(Response(status_code=303, headers=headers), cookies)
+
+
+def _with(response: Response, cookies: Iterable[str]) -> Response:
+    for cookie in cookies:
+        response.headers.append("set-cookie", cookie)
     return response

@@ -90,6 +90,7 @@ STATUS: Final[dict[type[WatchwordError], int]] = challenges.STATUS | {
     errors.NotFound: 404,
     errors.NameTaken: 409,
     errors.EmailTaken: 409,
+    errors.LastAdmin: 409,
     errors.ConfirmationInvalid: 400,
     errors.PasswordRejected: 422,
     errors.InvalidCredentials: 401,
@@ -202,7 +203,7 @@ def respond(error: Exception, scope: Scope | None = None) -> ErrorResponse:
     response = ErrorResponse(
         body,
         status,
-        headers | _headers(error, status, scope),
+        headers | error_headers(error, status, scope),
         media_type=error_format.value,
     )
     response.code = problem.code
@@ -235,10 +236,13 @@ def _page(error: WatchwordError, problem: Problem, scope: Scope) -> bytes:
     engine = scope["state"]["watchword"]
     wait = error.retry_after if isinstance(error, TryAgain) else 0
     view = error_page(problem.code, problem.status, wait, engine.clock())
-    return render(view, frame_of(Request(scope), engine.settings)).encode()
+    settings = engine.settings
+    frame = frame_of(Request(scope), settings)
+    return render(view, frame, settings.templates).encode()
 
 
-def _headers(error: WatchwordError, status: int, scope: Scope) -> dict[str, str]:
+def error_headers(error: WatchwordError, status: int, scope: Scope) -> dict[str, str]:
+    """The headers of an answer to that error, in whatever format."""
     headers = {"cache-control": "no-store"}
     if isinstance(error, TryAgain):
         headers["retry-after"] = str(max(1, error.retry_after))

@@ -1,5 +1,6 @@
 """Sessions as the API sees them: start, refresh, revoke, list.
 
+    browser      the sessions of browsers at this server, by their cookie
     issuing      the tokens that a client is given
     refreshing   the refresh, many at a time
     retries      how many retries of a refresh there are, and which are recorded
@@ -21,19 +22,18 @@ from watchword.background import Background, wait_briefly
 from watchword.clocks import Clock, Entropy
 from watchword.core import limits
 from watchword.core.actor import APP, Actor, By, EndReason
+from watchword.core.policies import PAGES, Policies
 from watchword.core.refresh_token import RefreshTokens, hash_of
 from watchword.core.rotation import Presented
 from watchword.core.session import (
     EVERYTHING,
-    Alive,
     Authenticated,
-    Policy,
     RequestedToken,
     Session,
     SessionOptions,
     TokenSet,
 )
-from watchword.errors import RefreshError
+from watchword.errors import RefreshError, RefreshInvalid
 from watchword.keys.ring import KeyRing
 from watchword.ports.audit import AuditLog, Event, EventType
 from watchword.ports.sessions import (
@@ -63,7 +63,7 @@ class Sessions:
         keys: KeyRing,
         revocations: RevocationTracker,
         background: Background,
-        policy: Policy,
+        policies: Policies,
         issuer: str,
         clock: Clock,
         entropy: Entropy,
@@ -74,19 +74,23 @@ class Sessions:
         self._tokens = tokens
         self._revocations = revocations
         self._background = background
-        self._policy = policy
+        self._policies = policies
         self._clock = clock
         self._entropy = entropy
         self._claims_hook = claims_hook
         self._token_issuer = TokenIssuer(
-            tokens=tokens, keys=keys, policy=policy, issuer=issuer, entropy=entropy
+            tokens=tokens,
+            keys=keys,
+            policies=policies,
+            issuer=issuer,
+            entropy=entropy,
         )
         self._refreshes = Refresher(
             sessions=sessions,
             audit=audit,
             token_issuer=self._token_issuer,
             revocations=revocations,
-            policy=policy,
+            policy=policies.apps,
             clock=clock,
             claims_hook=claims_hook,
             proofs=proofs,
@@ -115,7 +119,7 @@ class Sessions:
         session = Session.started(
             authenticated,
             options,
-            self._policy,
+            self._policies.of(options.client_id),
             randomness=self._entropy(10),
             secret_hash=hash_of(secret),
             # No retry key made generation 0: these 32 random bytes are the hash of no
@@ -125,7 +129,9 @@ class Sessions:
             user_agent=user_agent,
             now=now,
         )
-        extra = await claims_from(self._claims_hook, session)
+        # An app has no say where no access token is made.
+        hook = None if session.client_id == PAGES else self._claims_hook
+        extra = await claims_from(hook, session)
         issued = self._token_issuer.issue(session, secret, requested, extra, now)
         event = Event.about(
             EventType.SIGN_IN, session, address, now, **By(Actor.USER).detail()
@@ -181,6 +187,8 @@ class Sessions:
         SessionRevoked. Raises InvalidProof, InvalidScope, InvalidTarget,
         RetryKeyReused, Throttled, Overloaded, StoreUnavailable, with nothing spent.
         """
+        if client_id == PAGES:  # its tokens are not refreshed: see `BrowserSessions`
+            raise RefreshInvalid
         session_id, generation, secret = self._tokens.read(token)
         # A client that sent no retry key gets one that only this request knows. If the
         # answer to a commit is lost, this process judges the refresh again and finds
@@ -199,7 +207,7 @@ class Sessions:
 
     def ends_at(self, session: Session) -> int:
         """The instant from which no token of the session works."""
-        return session.ends_at(self._policy)
+        return session.ends_at(self._policies.of(session.client_id))
 
     def is_current(self, session: Session, token: str) -> bool:
         """Whether a refresh token of this session would be honoured now.
@@ -208,7 +216,8 @@ class Sessions:
         """
         now = self._clock()
         alive = session.revoked_at is None and now < self.ends_at(session)
-        until = session.renewable_until(self._policy, now)
+        policy = self._policies.of(session.client_id)
+        until = session.renewable_until(policy, now)
         lasting = alive and now // limits.SECOND < until // limits.SECOND
         return lasting and self.generation_of(token) == session.generation
 
@@ -289,10 +298,13 @@ class Sessions:
         are more sessions. Its `onward` is the `after` of the next page, None at the
         end.
         """
-        alive = Alive.at(self._clock(), self._policy)
-        return await self._sessions.list(
+        now = self._clock()
+        alive = self._policies.maybe_alive(now)
+        page = await self._sessions.list(
             account_id, alive, after=after, limit=limit, look=limits.LIST_LOOK
         )
+        rows = [row for row in page.sessions if now < self.ends_at(row)]
+        return SessionPage(rows, page.onward)
 
     async def end_one(
         self, session_id: bytes, reason: EndReason, *, by: By = APP

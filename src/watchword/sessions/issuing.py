@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from watchword.clocks import Entropy
 from watchword.core.access_token import claims_of
+from watchword.core.policies import PAGES, Policies
 from watchword.core.refresh_token import RefreshTokens
-from watchword.core.session import Policy, RequestedToken, Session, TokenSet
+from watchword.core.session import RequestedToken, Session, TokenSet
 from watchword.errors import SessionExpired
 from watchword.keys.ring import KeyRing
 
@@ -24,13 +25,13 @@ class TokenIssuer:
         *,
         tokens: RefreshTokens,
         keys: KeyRing,
-        policy: Policy,
+        policies: Policies,
         issuer: str,
         entropy: Entropy,
     ) -> None:
         self._tokens = tokens
         self._keys = keys
-        self._policy = policy
+        self._policies = policies
         self.issuer = issuer
         self._entropy = entropy
         self._jtis: list[str] = []
@@ -45,12 +46,18 @@ class TokenIssuer:
     ) -> TokenSet:
         """The tokens of the current generation; `extra` are the app's own claims.
 
+        The session of a browser at this server gets no access token: it is empty.
         Raises SessionExpired in the last, incomplete second of a session: access tokens
         expire at whole seconds (RFC 7519 §2), so this one would be expired already.
         """
+        policy = self._policies.of(session.client_id)
+        refresh = self._tokens.mint(session.id, session.generation, secret)
+        left = session.seconds_left(policy, now)
+        if session.client_id == PAGES:
+            return TokenSet(session, "", 0, refresh, left)
         jti = self._next_jti()
         claims = claims_of(
-            session, self._policy, requested, issuer=self.issuer, jti=jti, now=now
+            session, policy, requested, issuer=self.issuer, jti=jti, now=now
         )
         if claims.exp <= claims.iat:
             raise SessionExpired
@@ -58,8 +65,8 @@ class TokenIssuer:
             session,
             self._keys.active.sign(claims, extra),
             claims.exp - now // 1000,
-            self._tokens.mint(session.id, session.generation, secret),
-            session.seconds_left(self._policy, now),
+            refresh,
+            left,
             session.scope if requested.scope is None else requested.scope,
             claims.cnf is not None,
         )

@@ -53,14 +53,17 @@ class Attempts:
         self._clock = clock
 
     @contextlib.asynccontextmanager
-    async def counted(self, name: str, address: str) -> AsyncIterator[Attempt]:
+    async def counted(
+        self, name: str, address: str, *, account: str = ""
+    ) -> AsyncIterator[Attempt]:
         """A block that is one attempt. It has failed if it raises InvalidCredentials.
 
-        `name` is normalised. A success sets its counter back to zero, a failure is
-        recorded. Raises Throttled, Overloaded, StoreUnavailable.
+        `name` is normalised. `account` is what the attempt is counted by besides,
+        where a user has several names. A success sets their counters back to zero, a
+        failure is recorded. Raises Throttled, Overloaded, StoreUnavailable.
         """
         now = self._clock()
-        of_name, of_network = costs = throttle_costs(name, address)
+        costs = throttle_costs(name, address, account)
         taking = asyncio.ensure_future(self._throttle.take(costs, now))
         try:
             # The store counts the attempt even if the request is cancelled now. Its
@@ -72,9 +75,10 @@ class Attempts:
         if wait:
             kind = EventType.SIGN_IN_THROTTLED
             event = Event(type=kind, at=now, address=address)
-            await self._events.record(event, of_name.key, of_network.key)
+            await self._events.record(event, *(cost.key for cost in costs))
             raise Throttled(retry_after=wait // 1000 + 1)
-        attempt = Attempt(of_network.key)
+        of_network = costs[0].key
+        attempt = Attempt(of_network)
         try:
             yield attempt
         except InvalidCredentials:
@@ -87,7 +91,8 @@ class Attempts:
             raise
         # If the request is cancelled now, this goes on in the background: the attempt
         # is given back exactly once.
-        await self._give_back(costs, taking, forget=of_name.key)
+        forget = [cost.key for cost in costs[1:]]
+        await self._give_back(costs, taking, forget=forget)
 
     async def _record_failure(self, attempt: Attempt, address: str, now: int) -> None:
         event = Event(
@@ -105,7 +110,7 @@ class Attempts:
         costs: Sequence[Cost],
         taking: asyncio.Future[int],
         *,
-        forget: str | None = None,
+        forget: Sequence[str] = (),
     ) -> asyncio.Future[None]:
         async def work() -> None:
             try:
@@ -118,22 +123,23 @@ class Attempts:
         return self._background.start(work, "giving back a sign-in attempt")
 
 
-def throttle_costs(name: str, address: str) -> tuple[Cost, Cost]:
-    """The counters of one attempt: that of its name, then that of its network.
+def throttle_costs(name: str, address: str, account: str = "") -> list[Cost]:
+    """The counters of one attempt: of its network, its name, and its account if given.
 
     A name is counted whether or not there is such an account. IPv6 addresses are
     counted by /64, because that is what one customer of a provider has.
     """
-    spelled = hashlib.sha256(name.encode()).hexdigest()[:32]
-    return (
-        Cost(
-            f"name:{spelled}",
-            limits.THROTTLE_NAME_BURST,
-            limits.THROTTLE_NAME_INTERVAL,
-        ),
-        Cost(
-            f"address:{caller_of(address)}",
-            limits.THROTTLE_ADDRESS_BURST,
-            limits.THROTTLE_ADDRESS_INTERVAL,
-        ),
+    of_user = [f"name:{_hashed(name)}"]
+    if account:
+        of_user.append(f"account:{_hashed(account)}")
+    rate = limits.THROTTLE_NAME_BURST, limits.THROTTLE_NAME_INTERVAL
+    of_network = Cost(
+        f"address:{caller_of(address)}",
+        limits.THROTTLE_ADDRESS_BURST,
+        limits.THROTTLE_ADDRESS_INTERVAL,
     )
+    return [of_network, *(Cost(key, *rate) for key in of_user)]
+
+
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

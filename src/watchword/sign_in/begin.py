@@ -17,6 +17,7 @@ from watchword.core.actor import Actor, By, EndReason
 from watchword.core.session import (
     Authenticated,
     RequestedToken,
+    Session,
     SessionOptions,
     TokenSet,
 )
@@ -113,10 +114,7 @@ class SignIn:
         tokens = await self._sessions.start(authenticated, options, **request)
         address = request.get("address", "")
         new = tokens.session.id
-        async with self._sessions.taken_back_on_failure(new, address):
-            await self._users.look_again(authenticated)
-            if not await self._clients.is_enabled(options.client_id):
-                raise InvalidClient
+        await self.look_again(tokens.session, authenticated, address=address)
         # The old session ends only now that the new one stands: the end of the block
         # above raises a cancellation that has not been raised yet.
         async with self._sessions.taken_back_on_failure(new, address):
@@ -125,3 +123,16 @@ class SignIn:
                 by = By(Actor.USER, address)
                 await self._sessions.end_one(old.id, EndReason.SIGNED_IN_AGAIN, by=by)
         return tokens
+
+    async def look_again(
+        self, session: Session, authenticated: Authenticated, *, address: str
+    ) -> None:
+        """Look at the user and the client of a session that has just been written.
+
+        Raises InvalidCredentials if the user has changed meanwhile, InvalidClient if
+        the client has, StoreUnavailable. Whatever is raised, the session is ended.
+        """
+        async with self._sessions.taken_back_on_failure(session.id, address):
+            await self._users.look_again(authenticated)
+            if not await self._clients.is_enabled(session.client_id):
+                raise InvalidClient

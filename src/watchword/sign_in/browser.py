@@ -6,12 +6,38 @@ browser loads pages side by side and ahead of time. It is rotated by each sign-i
 
 from __future__ import annotations
 
-from watchword.core.actor import By
-from watchword.core.session import Authenticated, Session, TokenSet
+from typing import Final
+
+from watchword.accounts.new_networks import NewNetworks
+from watchword.core.actor import By, EndReason
+from watchword.core.policies import PAGES
+from watchword.core.session import Authenticated, Session, SessionOptions, TokenSet
+from watchword.sessions import Sessions
+from watchword.sessions.browser import BrowserSessions
+from watchword.sign_in.begin import SignIn
+
+_OPTIONS: Final = SessionOptions(client_id=PAGES, cookie=True)
 
 
 class BrowserSignIn:
-    """Begins, finds and ends the sessions of browsers."""
+    """Begins, finds and ends the sessions of browsers.
+
+    The `TokenSet` of such a session has no access token. Its refresh token is for the
+    cookie of `server/sign_in_cookie.py` alone.
+    """
+
+    def __init__(
+        self,
+        *,
+        sign_in: SignIn,
+        sessions: Sessions,
+        browsers: BrowserSessions,
+        networks: NewNetworks,
+    ) -> None:
+        self._sign_in = sign_in
+        self._sessions = sessions
+        self._browsers = browsers
+        self._networks = networks
 
     async def begin(
         self,
@@ -24,20 +50,45 @@ class BrowserSignIn:
         """The session of this browser, signed in now.
 
         `cookie` is what the browser has. A session of the same account goes on under a
-        new token; one of another account ends. Raises InvalidCredentials if the account
-        has changed meanwhile, Overloaded, StoreUnavailable.
+        new token; one of another account ends, and one that would end soon by itself.
+        Raises InvalidCredentials if the account has changed meanwhile, Overloaded,
+        StoreUnavailable. Whatever is raised, the session is ended.
         """
-        raise NotImplementedError
+        again = await self._browsers.sign_in_again(cookie, authenticated, address)
+        if again is not None:
+            await self._sign_in.look_again(
+                again.session, authenticated, address=address
+            )
+            return again
+        return await self._sign_in.begin(
+            authenticated,
+            _OPTIONS,
+            replaces=cookie,
+            address=address,
+            user_agent=user_agent,
+        )
 
     async def session_of(
         self, cookie: str, *, address: str, user_agent: str = ""
     ) -> Session | None:
         """The session of that cookie, if it is alive, and note its use.
 
-        Raises StoreUnavailable.
+        A cookie that a sign-in had replaced some time ago ends its session. A use from
+        a network that is new to the session is told to the account's owner. Raises
+        StoreUnavailable.
         """
-        raise NotImplementedError
+        found = await self._browsers.used(cookie, address)
+        if found is None:
+            return None
+        session, last = found
+        await self._networks.note(session, last, address, user_agent)
+        return session
 
     async def end(self, cookie: str, *, by: By) -> None:
-        """End the session of that cookie, if there is one. Raises StoreUnavailable."""
-        raise NotImplementedError
+        """End the session of that cookie, if there is one. Raises StoreUnavailable.
+
+        As at `/logout`, a token of any generation does.
+        """
+        session = await self._sessions.session_of(cookie)
+        if session is not None and session.client_id == PAGES:
+            await self._sessions.end_one(session.id, EndReason.LOGOUT, by=by)

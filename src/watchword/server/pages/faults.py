@@ -10,10 +10,14 @@ from watchword.server.pages.views import Fault, Reason
 
 SECONDS_PER_MINUTE: Final = 60
 
-_REASONS: Final[dict[type[WatchwordError], Reason]] = {
-    errors.InvalidCredentials: Reason.CREDENTIALS,
-    errors.NameTaken: Reason.NAME_TAKEN,
+_REASONS: Final[dict[type[WatchwordError], tuple[Reason, str]]] = {
+    errors.EmailInvalid: (Reason.EMAIL, "email"),
+    errors.EmailTaken: (Reason.EMAIL_TAKEN, "email"),
+    errors.NameTaken: (Reason.NAME_TAKEN, "username"),
+    errors.ConfirmationInvalid: (Reason.LINK, "token"),
 }
+"""What each error says, and the field that it is usually about."""
+
 _OF_PASSWORDS: Final = {
     PasswordFault.SHORT: Reason.PASSWORD_SHORT,
     PasswordFault.LONG: Reason.PASSWORD_LONG,
@@ -25,19 +29,33 @@ _OF_PASSWORDS: Final = {
 }
 
 
-def fault_of(error: WatchwordError, field: str) -> Fault | None:
-    """The error at that field; None for one that a page of its own is about.
+CREDENTIALS: Final = Fault(Reason.CREDENTIALS, "username")
+"""What a wrong name or password says, without saying which."""
 
-    That the page is too old, and that there were too many tries, belongs to no field.
+
+def fault_of(
+    error: WatchwordError, *fields: str, wrong: Fault = CREDENTIALS
+) -> Fault | None:
+    """What the page with these fields says; None for an error with a page of its own.
+
+    `wrong` is for a wrong password. That the page is too old, and that there were too
+    many tries, belongs to no field.
     """
     if isinstance(error, errors.CsrfRejected):
         return Fault(Reason.STALE)
     if isinstance(error, errors.Throttled):
         return Fault(Reason.TRY_LATER, count=minutes_of(error.retry_after))
+    if isinstance(error, errors.InvalidCredentials):
+        return wrong
+    count = 0
     if isinstance(error, errors.PasswordRejected):
-        return Fault(_OF_PASSWORDS[error.fault], field, error.limit)
-    reason = _REASONS.get(type(error))
-    return None if reason is None else Fault(reason, field)
+        reason, field = _OF_PASSWORDS[error.fault], "password"
+        count = error.limit
+    elif type(error) in _REASONS:
+        reason, field = _REASONS[type(error)]
+    else:
+        return None
+    return Fault(reason, field if field in fields else "", count)
 
 
 def minutes_of(seconds: int) -> int:

@@ -21,15 +21,24 @@ def frame_of(
     issuer: what stands in a request is a stranger's.
     """
     host = urlsplit(settings.effective_issuer).netloc
-    ui_locales = request.query_params.get("ui_locales", "")
-    accept_language = request.headers.get("accept-language", "")
-    locale = chosen(
-        account=account, ui_locales=ui_locales, accept_language=accept_language
-    )
+    locale = locale_of(request, account=account)
     return Frame(
-        service=host,
+        service=settings.effective_service_name,
         host=host,
         locale=locale,
-        asked=locale if asked_for(ui_locales) == locale else "",
+        asked=locale if asked_for(_ui_locales(request)) == locale else "",
         token=token,
     )
+
+
+def locale_of(request: Request, *, account: str | None = None) -> str:
+    """The language of the user: what the account says, or else the request."""
+    return chosen(
+        account=account,
+        ui_locales=_ui_locales(request),
+        accept_language=request.headers.get("accept-language", ""),
+    )
+
+
+def _ui_locales(request: Request) -> str:
+    return request.query_params.get("ui_locales", "")

@@ -17,9 +17,11 @@ import msgspec
 class Reason(StrEnum):
     """Why a field was not accepted. Each language has a sentence for each."""
 
+    ADDRESS_IN_USE = "address_in_use"
     CREDENTIALS = "credentials"
     EMAIL = "email"
     EMAIL_TAKEN = "email_taken"
+    LAST_ADMIN = "last_admin"
     LINK = "link"
     MISSING = "missing"
     NAME = "name"
@@ -30,7 +32,9 @@ class Reason(StrEnum):
     PASSWORD_LONG = "password_long"  # noqa: S105 - a reason
     PASSWORD_SHORT = "password_short"  # noqa: S105 - a reason
     PASSWORD_WRONG = "password_wrong"  # noqa: S105 - a reason
+    REFUSED = "refused"
     STALE = "stale"
+    SURE = "sure"
     TRY_LATER = "try_later"
 
 
@@ -61,14 +65,19 @@ class SignInNotice(StrEnum):
     ACCOUNT_MADE = "account_made"
     ACCOUNT_DELETED = "account_deleted"
     ADDRESS_BACK = "address_back"
+    EMAIL_CHANGED = "email_changed"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a notice
 
 
 class SignIn(View, frozen=True, kw_only=True):
-    """The door. `has_register` and `has_forgot` say whether those pages are there."""
+    """The door. `has_register` and `has_forgot` say whether those pages are there.
+
+    `name` is that of the account by which the browser is signed in already.
+    """
 
     template = "sign-in.html"
 
+    name: str = ""
     username: str = ""
     notice: SignInNotice = SignInNotice.NOTHING
     has_register: bool = False
@@ -109,7 +118,8 @@ class CheckMail(View, frozen=True, kw_only=True):
     """After `Register` or `Forgot`: the same whether or not there is an account.
 
     `address` is as it was typed. `registration` is the handle by which the message can
-    be asked for again; `sent_again` that it just was.
+    be asked for again; `sent_again` that it just was. `folder` is where the message is
+    kept instead of sent, for a developer on this machine.
     """
 
     template = "check-mail.html"
@@ -118,6 +128,7 @@ class CheckMail(View, frozen=True, kw_only=True):
     address: str
     registration: str = ""
     sent_again: bool = False
+    folder: str = ""
 
 
 class Link(StrEnum):
@@ -147,9 +158,10 @@ class Confirm(View, frozen=True, kw_only=True):
     """The second step: what the button will do to which address.
 
     `asks_password`: the browser has no handle of the registration, so the password
-    proves that the same person asked; for `EMAIL`, that no session does. `asks_name`:
-    the name was taken meanwhile, or it is an invitation, which has none yet. `address`
-    is the masked one that the button makes the account's, or gives back to it.
+    proves that the same person asked; for `EMAIL`, that no session does; for an
+    invitation, that its address has an account already. `asks_name`: the name was taken
+    meanwhile, or it is an invitation, which has none yet. `address` is the masked one
+    that the button makes the account's, or gives back to it.
     """
 
     template = "confirm.html"
@@ -184,9 +196,11 @@ class AccountForm(StrEnum):
 
 
 class AccountNotice(StrEnum):
-    """What a form of the account page has just done."""
+    """What a form of the account page, or the link of a message, has just done."""
 
     NOTHING = ""
+    ACCOUNT_MADE = "account_made"
+    INVITATION_ACCEPTED = "invitation_accepted"
     EMAIL_ASKED = "email_asked"
     EMAIL_CHANGED = "email_changed"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a notice
@@ -198,13 +212,14 @@ class AccountNotice(StrEnum):
 class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
     """A session in the list of the account page. Instants in milliseconds.
 
-    `client` is the name of the app, empty for these pages. `device` is what is known of
-    the program, empty where nothing is.
+    `client` is the name of the app, empty for the first party. `browser` and `system`
+    are what is known of the program, empty where nothing is.
     """
 
     id: str
     client: str
-    device: str
+    browser: str
+    system: str
     address: str
     since: int
     used: int
@@ -216,7 +231,8 @@ class Account(View, frozen=True, kw_only=True):
 
     `username` is empty where the address is the name. `waiting` is a new address that
     is not confirmed yet. `opened` is the form that the faults belong to. `count` is how
-    many sessions ended with `notice`. `has_mail`: an address can be changed.
+    many sessions ended with `notice`. `has_mail`: an address can be changed. `has_more`:
+    there are more sessions than are shown.
     """
 
     template = "account.html"
@@ -228,6 +244,7 @@ class Account(View, frozen=True, kw_only=True):
     sessions: tuple[SessionLine, ...]
     waiting: str = ""
     has_mail: bool = True
+    has_more: bool = False
     notice: AccountNotice = AccountNotice.NOTHING
     count: int = 0
     opened: AccountForm | None = None

@@ -13,6 +13,7 @@ from watchword.ports.accounts import (
     Hold,
     let_go,
     refuse_held,
+    refuse_last,
     refuse_taken,
 )
 from watchword.ports.audit import Trail
@@ -75,6 +76,7 @@ class MemoryAccounts:
         spends: bytes | None = None,
         grants: Sequence[Confirmation] = (),
         ignore_holds: bool = False,
+        keeps_role: str | None = None,
     ) -> bool:
         memory = self._memory
         if after is not None and after.keys != before.keys:
@@ -83,6 +85,8 @@ class MemoryAccounts:
         row = memory.accounts.get(before.id)
         if row is None or row.version != before.version:
             return False
+        if keeps_role is not None:
+            refuse_last(before.id, self._enabled_of(keeps_role))
         spent = self._spent(spends, before.id)
         if after is not None and after.keys != before.keys:
             refuse_held(after, self._holds(), ignore_holds=ignore_holds)
@@ -97,6 +101,10 @@ class MemoryAccounts:
             grant(memory, granted)
         memory.leave(trail)
         return True
+
+    def _enabled_of(self, role: str) -> list[bytes]:
+        rows = self._memory.accounts.values()
+        return [row.id for row in rows if role in row.roles and not row.disabled]
 
     def _spent(self, spends: bytes | None, account_id: bytes) -> list[Confirmation]:
         """What is spent and what dies with it. Raises ConfirmationInvalid."""

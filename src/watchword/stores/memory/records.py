@@ -73,10 +73,10 @@ class MemoryThrottle:
         return wait
 
     async def give_back(
-        self, costs: Sequence[Cost], *, forget: str | None = None
+        self, costs: Sequence[Cost], *, forget: Sequence[str] = ()
     ) -> None:
-        if forget is not None:
-            self._memory.throttle.pop(forget, None)
+        for key in forget:
+            self._memory.throttle.pop(key, None)
         for cost in costs:
             if cost.key in self._memory.throttle:
                 self._memory.throttle[cost.key] = give_back(

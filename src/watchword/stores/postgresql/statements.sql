@@ -335,6 +335,11 @@ SELECT
     email_key, email_confirmed_at, locale
 FROM watchword.accounts WHERE name > $1 ORDER BY name LIMIT $2;
 
+-- name: lock_enabled_of_role
+SELECT id FROM watchword.accounts
+WHERE NOT disabled AND strpos(' ' || roles || ' ', ' ' || $1::text || ' ') > 0
+ORDER BY id FOR UPDATE;
+
 -- name: swap_account
 UPDATE watchword.accounts SET
     name = $1, password_hash = $2, roles = $3, epoch = $4, version = $5,

@@ -39,21 +39,21 @@ class PostgresqlThrottle:
         return await self._one_at_a_time(work)
 
     async def give_back(
-        self, costs: Sequence[Cost], *, forget: str | None = None
+        self, costs: Sequence[Cost], *, forget: Sequence[str] = ()
     ) -> None:
         given = {cost.key: cost for cost in costs}
-        keys = sorted((key,) for key in {*given, *([forget] if forget else [])})
+        keys = sorted((key,) for key in {*given, *forget})
         if not keys:
             return
 
         async def work(connection: Connection) -> None:
             counters = await _locked(connection, keys)
-            if forget is not None:
-                await connection.fetch("throttle_forget", forget)
+            if forget:
+                await connection.fetch_many("throttle_forget", [(k,) for k in forget])
             rows = [
                 (key, give_back(counter, given[key]), counter)
                 for key, counter in counters.items()
-                if key != forget
+                if key not in forget
             ]
             if rows:
                 await connection.fetch_many("throttle_write", rows)

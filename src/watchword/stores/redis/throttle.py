@@ -45,19 +45,17 @@ class RedisThrottle:
         return wait
 
     async def give_back(
-        self, costs: Sequence[Cost], *, forget: str | None = None
+        self, costs: Sequence[Cost], *, forget: Sequence[str] = ()
     ) -> None:
         def given_back(counts: Counts) -> Mapping[str, int | None]:
-            if forget is not None:
-                counts[forget] = None
+            counts |= dict.fromkeys(forget)
             for cost in costs:
                 count = counts[cost.key]
                 if count is not None:
                     counts[cost.key] = give_back(count, cost)
             return counts
 
-        forgotten = [] if forget is None else [forget]
-        await self._recount([*(cost.key for cost in costs), *forgotten], given_back)
+        await self._recount([*(cost.key for cost in costs), *forget], given_back)
 
     async def _recount(
         self,

@@ -9,6 +9,7 @@ from watchword.ports.accounts import (
     Hold,
     let_go,
     refuse_held,
+    refuse_last,
     refuse_taken,
 )
 from watchword.ports.audit import Trail
@@ -16,7 +17,7 @@ from watchword.ports.confirmations import Confirmation
 from watchword.stores.sql.confirmations import grant, spend
 from watchword.stores.sql.database import Database, Plan
 from watchword.stores.sql.outbox import leave
-from watchword.stores.sql.rows import account_of, account_swap_row, as_row
+from watchword.stores.sql.rows import Row, account_of, account_swap_row, as_row
 
 
 class SqlAccounts:
@@ -70,15 +71,22 @@ class SqlAccounts:
         spends: bytes | None = None,
         grants: Sequence[Confirmation] = (),
         ignore_holds: bool = False,
+        keeps_role: str | None = None,
     ) -> bool:
         takes = after if after is not None and after.keys != before.keys else None
 
         def plan() -> Plan[bool]:
             if takes is not None:
                 yield from _look_taken(takes, its_own=True)
+            # Before the row is written: two callers would wait for each other's row.
+            enabled: Sequence[Row] = ()
+            if keeps_role is not None:
+                enabled = yield "lock_enabled_of_role", [(keeps_role,)]
             # First of all writes: nothing is to be undone where it misses.
             if not (yield _swap(before, after)):
                 return False
+            if keeps_role is not None:
+                refuse_last(before.id, [row[0] for row in enabled])
             if spends is not None:
                 yield from spend(spends, before.id)
             if takes is not None:

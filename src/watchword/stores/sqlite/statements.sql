@@ -217,6 +217,10 @@ SELECT
     email_key, email_confirmed_at, locale
 FROM accounts WHERE name > ?1 ORDER BY name LIMIT ?2;
 
+-- name: lock_enabled_of_role
+SELECT id FROM accounts
+WHERE disabled = 0 AND instr(' ' || roles || ' ', ' ' || ? || ' ') > 0;
+
 -- name: swap_account
 UPDATE accounts SET
     name = ?1, password_hash = ?2, roles = ?3, epoch = ?4, version = ?5,

@@ -32,10 +32,11 @@ class SqliteThrottle:
         return await self._writer.do(job)
 
     async def give_back(
-        self, costs: Sequence[Cost], *, forget: str | None = None
+        self, costs: Sequence[Cost], *, forget: Sequence[str] = ()
     ) -> None:
         def job(connection: apsw.Connection) -> None:
-            connection.execute(self._sql["throttle_forget"], (forget,))
+            for key in forget:
+                connection.execute(self._sql["throttle_forget"], (key,))
             for cost in costs:
                 row = connection.execute(self._sql["throttle_read"], (cost.key,)).get
                 if row is not None:

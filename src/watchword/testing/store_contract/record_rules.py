@@ -101,8 +101,8 @@ class RecordRules(Pair):
         costs = [a_cost(key) for key in keys]
         self.same(lambda stores: stores.throttle.take(costs, self.clock()))
 
-    @rule(keys=st.lists(_keys, unique=True), forget=st.none() | _keys)
-    def give_back(self, keys: list[str], forget: str | None) -> None:
+    @rule(keys=st.lists(_keys, unique=True), forget=st.lists(_keys, max_size=2))
+    def give_back(self, keys: list[str], forget: list[str]) -> None:
         """An attempt that succeeded, or was not carried out, is given back."""
         costs = [a_cost(key) for key in keys]
         self.same(lambda stores: stores.throttle.give_back(costs, forget=forget))

@@ -220,18 +220,21 @@ class Records(OnAStore):
         assert await _take(stores, [costs[1]] * 2, START) == [0, costs[1].interval]
 
     async def test_forgotten_key_starts_anew(self, stores: Stores) -> None:
-        """A success resets the name's counter; the address gets one attempt back."""
+        """A success resets two counters; the third gets one attempt back."""
         name, address = a_cost("name", burst=3), a_cost("address", burst=3)
+        account = a_cost("account", burst=3)
         for _ in range(3):
-            await stores.throttle.take([name, address], START)
-        await stores.throttle.give_back([name, address], forget="name")
-        waits = await _take(stores, [name] * 4, START)
-        assert waits == [0, 0, 0, name.interval]
+            await stores.throttle.take([name, address, account], START)
+        forget = ["name", "account"]
+        await stores.throttle.give_back([name, address, account], forget=forget)
+        for forgotten in (name, account):
+            waits = await _take(stores, [forgotten] * 4, START)
+            assert waits == [0, 0, 0, forgotten.interval]
         assert await _take(stores, [address] * 2, START) == [0, address.interval]
-        await stores.throttle.give_back([address], forget="name")
+        await stores.throttle.give_back([address], forget=["name"])
         assert await stores.throttle.take([name], START) == 0
         await stores.throttle.give_back(
-            [a_cost("never counted")], forget="never either"
+            [a_cost("never counted")], forget=["never either"]
         )
 
     async def test_key_ring_is_replaced_whole_by_the_caller_that_read_it(

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from watchword.server.operation import Operation
 from watchword.server.pages.rendering import FOLDER
-from watchword.server.static_files import SCRIPT, STYLE, named_file
+from watchword.server.static_files import SCRIPT, STYLE, static_file
 
 FILES: Final = {
     "watchword.css": ("watchword.css", STYLE),
@@ -18,15 +18,22 @@ FILES: Final = {
 }
 """What `/pages/<name>` serves: the file in `static/`, and its content type."""
 
+# Each by its whole path: an app that these pages are mounted in may have other paths
+# below `/pages/`.
+_PATHS: Final = tuple(f"/{FOLDER}/{name}" for name in FILES)
+
 
 async def page_file(request: Request) -> Response:
-    return named_file(request, FILES)
+    name = request.url.path.rpartition("/")[2]
+    return static_file(request, *FILES[name])
 
 
 OPERATION = Operation(
     method="GET",
-    path=f"/{FOLDER}/{{name}}",
+    path=_PATHS[0],
+    more_paths=_PATHS[1:],
     handler=page_file,
-    is_embedded=False,
+    is_page=True,
+    needs_accounts=True,
     is_documented=False,
 )

@@ -33,6 +33,7 @@ from watchword.server.parsing import (
 )
 from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
 from watchword.server.responses import JSON
+from watchword.server.sign_in_cookie import drop_sign_in_cookie, sign_in_cookies
 from watchword.server.token_auth import (
     ACCESS_ERRORS,
     access_token,
@@ -117,7 +118,10 @@ async def _of_body(request: Request, body: Refresh | str) -> bytes | None:
 async def _without_body(
     request: Request,
 ) -> tuple[set[bytes | None], list[tuple[bytes, bytes]]]:
-    """The sessions of access token and cookie, and the headers that delete the cookie.
+    """The sessions of access token and cookies, and the headers that delete cookies.
+
+    `Clear-Site-Data` wipes the cookie of the pages too: that sign-in must not live on
+    unseen.
 
     Raises CsrfRejected, InvalidRequest, TokenInvalid.
     """
@@ -131,8 +135,13 @@ async def _without_body(
     # has: it does not end that session, unless the cookie is of the same session.
     if not meant and (session_id is None or session_id not in ending):
         return ending, []
-    return ending | {session_id}, [
+    signed_in = {
+        await _session_of(request, token) for token in sign_in_cookies(request)
+    }
+    # Not every browser obeys the last one.
+    return ending | {session_id} | signed_in, [
         (b"set-cookie", drop_cookie().encode()),
+        (b"set-cookie", drop_sign_in_cookie().encode()),
         (b"clear-site-data", CLEAR_SITE_DATA.encode()),
     ]
 

@@ -1,0 +1,123 @@
+"""Tells an account's owner that its sign-in is used from a network for the first time.
+
+A copy of the cookie would be used from elsewhere. A browser that travels is used from
+elsewhere too, so its session goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from functools import partial
+from typing import Final
+
+from watchword.background import Background, wait_briefly
+from watchword.clocks import Clock
+from watchword.core import limits
+from watchword.core.actor import Actor, By
+from watchword.core.network import network_of
+from watchword.core.session import Session
+from watchword.core.throttle import Cost
+from watchword.mail.message import Mail, MailPurpose
+from watchword.mail.writing import MailWriter
+from watchword.ports.accounts import AccountStore
+from watchword.ports.audit import AuditLog, Event, EventType
+from watchword.ports.once import ReplayCache
+from watchword.ports.outbox import Lane, Outbox
+from watchword.ports.throttle import Throttle
+
+_KEPT: Final = 10_000
+
+
+class NewNetworks:
+    """Knows from which networks each session was used, and tells of new ones.
+
+    `mail` is None where no mail can be sent.
+    """
+
+    def __init__(
+        self,
+        *,
+        once: ReplayCache,
+        throttle: Throttle,
+        audit: AuditLog,
+        accounts: AccountStore,
+        outbox: Outbox,
+        mail: MailWriter | None,
+        background: Background,
+        clock: Clock,
+    ) -> None:
+        self._once = once
+        self._throttle = throttle
+        self._audit = audit
+        self._accounts = accounts
+        self._outbox = outbox
+        self._mail = mail
+        self._background = background
+        self._clock = clock
+        # What this process has looked up: a browser with two addresses alternates.
+        self._known: OrderedDict[tuple[bytes, str], None] = OrderedDict()
+
+    async def note(
+        self, session: Session, last: str, address: str, user_agent: str
+    ) -> None:
+        """Note a use of the session from `address`; `last` is where it was seen before.
+
+        Writes an event and a mail where no use came from that network before. Raises
+        StoreUnavailable.
+        """
+        before, network = network_of(last), network_of(address)
+        if before is None or network is None or before == network:
+            return
+        known = (session.id, network)
+        if known in self._known:
+            self._known.move_to_end(known)
+            return
+        is_new = await self._is_first(session, before, network)
+        self._known[known] = None
+        if len(self._known) > _KEPT:
+            self._known.popitem(last=False)
+        if is_new:
+            tell = partial(self._tell, session, address, user_agent)
+            what = "telling of a new network"
+            await wait_briefly(self._background.start(tell, what))
+
+    async def _is_first(self, session: Session, before: str, network: str) -> bool:
+        """Whether this is the first use from there, of those that are to be told."""
+        until = session.expires_at
+        uses = [(_key(session, one), until) for one in (before, network)]
+        if not (await self._once.use_once(uses))[1]:
+            return False
+        cost = Cost(
+            f"new-network:{session.id.hex()}",
+            limits.NEW_NETWORK_BURST,
+            limits.NEW_NETWORK_INTERVAL,
+        )
+        return await self._throttle.take([cost], self._clock()) == 0
+
+    async def _tell(self, session: Session, address: str, user_agent: str) -> None:
+        """Write the event and, to a confirmed address, the mail."""
+        now = self._clock()
+        account = await self._accounts.by_id(session.account_id)
+        if account is None:
+            return
+        shown = user_agent[: limits.USER_AGENT_MAX]
+        by = By(Actor.USER).detail(user_agent=shown)
+        event = Event.about(EventType.NEW_NETWORK, session, address, now, **by)
+        await self._audit.record(event)
+        if self._mail is None or not account.email or not account.email_confirmed_at:
+            return
+        mail = Mail(
+            purpose=MailPurpose.NEW_NETWORK,
+            at=now,
+            locale=account.locale,
+            to=account.email,
+            account_id=account.id,
+            network=address,
+        )
+        await self._outbox.add([self._mail.message(mail, Lane.CONFIRMED)])
+
+
+def _key(session: Session, network: str) -> bytes:
+    """What names a network of a session among the keys that are used once."""
+    return hashlib.sha256(b"network" + session.id + network.encode()).digest()

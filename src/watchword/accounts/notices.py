@@ -1,0 +1,97 @@
+"""Notices: mails that tell of a change to an account, in the transaction of it.
+
+They go to the account's address, and to each address that has a way back: a thief that
+changed the address must not be the only one to hear of what comes next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+
+from watchword.clocks import Clock
+from watchword.core import one_time_token
+from watchword.mail.message import Mail, MailPurpose
+from watchword.mail.sender import Decided
+from watchword.mail.writing import MailWriter
+from watchword.ports.accounts import Account, AccountStore
+from watchword.ports.confirmations import ConfirmationStore, Purpose
+from watchword.ports.outbox import Lane, Message
+
+
+class Notices:
+    """Makes notices, and decides later which of them are sent."""
+
+    def __init__(
+        self,
+        *,
+        accounts: AccountStore,
+        confirmations: ConfirmationStore,
+        mail: MailWriter,
+        clock: Clock,
+    ) -> None:
+        self._accounts = accounts
+        self._confirmations = confirmations
+        self._mail = mail
+        self._clock = clock
+
+    async def of(
+        self,
+        account: Account,
+        purpose: MailPurpose,
+        *,
+        masked: str = "",
+        but: Collection[str | None] = (),
+    ) -> tuple[Message, ...]:
+        """One message for each address of the account, but those with a key in `but`.
+
+        `masked` is the other address that the notice names. There is none where no mail
+        can be sent, or the account has no confirmed address.
+        """
+        if not self._mail.can_send:
+            return ()
+        addresses = await self._addresses(account)
+        # A message with the id of an account is deleted with it.
+        deleted = purpose is MailPurpose.ACCOUNT_DELETED
+        mails = [
+            Mail(
+                purpose=purpose,
+                at=self._clock(),
+                locale=account.locale,
+                to=email,
+                account_id=None if deleted else account.id,
+                masked=masked,
+            )
+            for key, email in addresses.items()
+            if key not in but
+        ]
+        return tuple(self._mail.message(mail, Lane.CONFIRMED) for mail in mails)
+
+    async def _addresses(self, account: Account) -> dict[str, str]:
+        """Those that hear of a change, by their one spelling."""
+        found = {
+            one.email_key: one.email
+            for one in await self._confirmations.of_account(account.id)
+            if one.purpose is Purpose.REVERT and one.until > self._clock()
+        }
+        if account.email_key is not None and account.email is not None:
+            found[account.email_key] = account.email
+        return found
+
+    async def decide(self, mail: Mail) -> Decided | None:
+        """What becomes of a notice of the outbox; None: it is not sent.
+
+        A notice with a way back is of no use once that was used or has run out.
+        """
+        if mail.account_id is None:
+            return Decided(mail, Lane.CONFIRMED)
+        account = await self._accounts.by_id(mail.account_id)
+        if account is None or (mail.token and not await self._is_open(mail.token)):
+            return None
+        told = msgspec.structs.replace(mail, locale=account.locale)
+        return Decided(told, Lane.CONFIRMED)
+
+    async def _is_open(self, token: str) -> bool:
+        found = await self._confirmations.by_token(one_time_token.hash_of(token))
+        return found is not None and found.until > self._clock()

@@ -1,0 +1,97 @@
+"""Rows of accounts: read, and changed as they are at the moment of the write."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from watchword.clocks import Clock
+from watchword.core import limits
+from watchword.core.actor import Actor, By
+from watchword.errors import NotFound, StoreUnavailable
+from watchword.ports.accounts import Account, AccountStore
+from watchword.ports.audit import Event, EventType, Trail
+from watchword.ports.confirmations import Confirmation
+from watchword.ports.outbox import Message
+
+ADMIN: Final = "admin"
+"""The role of which one enabled account always stays."""
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of a row, and what is written with it. `after` None deletes it."""
+
+    after: Account | None
+    outbox: tuple[Message, ...] = ()
+    grants: tuple[Confirmation, ...] = ()
+
+
+class AccountRows:
+    """Reads and changes rows of accounts."""
+
+    def __init__(self, accounts: AccountStore, clock: Clock) -> None:
+        self._accounts = accounts
+        self._clock = clock
+
+    async def current(self, account_id: object) -> Account:
+        """The account of that id. Raises NotFound, and TypeError for a name."""
+        # Programs without types may give the name, which each store takes otherwise.
+        if not isinstance(account_id, bytes):
+            message = (
+                "an account's id is bytes: take it from `await accounts.get(name)`"
+            )
+            raise TypeError(message)
+        account = await self._accounts.by_id(account_id)
+        if account is None:
+            raise NotFound("there is no such account any more")
+        return account
+
+    async def update(
+        self,
+        account_id: bytes,
+        change: Callable[[Account], Awaitable[Change]],
+        kind: EventType,
+        what: str,
+        by: By,
+        *,
+        spends: bytes | None = None,
+    ) -> Account:
+        """Apply `change` to the row, and return the row as it is afterwards.
+
+        A row that another caller has changed meanwhile is read and changed again. Where
+        the row is deleted, it is returned as it was. Raises NotFound, LastAdmin,
+        NameTaken, EmailTaken, ConfirmationInvalid, StoreUnavailable.
+        """
+        for _ in range(limits.SWAP_ATTEMPTS):
+            before = await self.current(account_id)
+            step = await change(before)
+            event = Event(
+                type=kind,
+                at=self._clock(),
+                account_id=account_id,
+                address=by.address,
+                detail=by.detail(change=what),
+            )
+            if await self._accounts.swap(
+                before,
+                step.after,
+                Trail((event,), step.outbox),
+                spends=spends,
+                grants=step.grants,
+                ignore_holds=by.actor is not Actor.USER,
+                keeps_role=ADMIN if _gives_up_admin(before, step.after) else None,
+            ):
+                return step.after or before
+        raise StoreUnavailable
+
+
+def changed(account: Account, **fields: object) -> Account:
+    """The account with these fields, as its next version."""
+    return msgspec.structs.replace(account, version=account.version + 1, **fields)
+
+
+def _gives_up_admin(before: Account, after: Account | None) -> bool:
+    gone = after is None or after.disabled
+    return gone and not before.disabled and ADMIN in before.roles

@@ -1,0 +1,56 @@
+"""The rule for the cookie of a browser's sign-in at this server.
+
+The cookie holds a refresh token. A browser loads pages side by side, ahead of time and
+from links on other sites, so a use does not rotate it. Each sign-in does.
+
+    presented generation n, against the row's `current`
+
+    n < current-1    n == current-1       n == current    n > current
+         |            |                    |               |
+         |            +- just signed in:   |               +- by at most rewind_limit:
+         |            |  SAME              |               |  ROTATE (to n, rewound)
+         v            v                    v               v
+       END (reuse)   END (reuse)          SAME            END (restored)
+
+`judge_cookie` is pure, as `judge` is for the refresh.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from watchword.core.actor import EndReason
+from watchword.core.policies import PAGES
+from watchword.core.rotation import End, Refuse, Rotate, Same, Verdict
+from watchword.core.session import Policy, Session
+from watchword.errors import RefreshInvalid, SessionExpired, SessionRevoked
+
+
+def judge_cookie(
+    session: Session | None, generation: int, secret: bytes, policy: Policy, now: int
+) -> Verdict:
+    """The verdict on a token of that generation and secret, at `now` (ms).
+
+    `Rotate` says which generation the row has to have. Nothing is raised.
+    """
+    if session is None or session.client_id != PAGES:
+        return Refuse(RefreshInvalid)
+    shown = hashlib.sha256(secret).digest()
+    if not hmac.compare_digest(shown, session.secret_hash):
+        return Refuse(RefreshInvalid)
+    if session.revoked_at is not None:
+        return Refuse(SessionRevoked)
+    if now >= session.ends_at(policy):
+        return Refuse(SessionExpired)
+    if generation > session.generation:
+        # The store has lost its last writes: see `judge`.
+        is_near = generation - session.generation <= policy.rewind_limit
+        return Rotate(generation, rewound=True) if is_near else End(EndReason.RESTORED)
+    # Requests may have been on their way when the browser got its new cookie. The
+    # distance is absolute, so that a clock set back does not reopen the window.
+    just = abs(now - session.auth_time) < policy.grace
+    accepted = generation == session.generation or (
+        generation == session.generation - 1 and just
+    )
+    return Same() if accepted else End(EndReason.REUSE)

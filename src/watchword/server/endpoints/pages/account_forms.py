@@ -1,0 +1,185 @@
+"""What the forms of /account do.
+
+A form that changes how the user signs in asks for the password: whoever finds a browser
+that is left open cannot take the account. The others need none, so that a user who sees
+a strange session can end it at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeAlias
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from watchword.core.actor import EndReason
+from watchword.core.session import from_text
+from watchword.errors import (
+    EmailInvalid,
+    EmailTaken,
+    InvalidCredentials,
+    LastAdmin,
+    PasswordRejected,
+    Throttled,
+    WatchwordError,
+)
+from watchword.server.csrf import new_form_cookie
+from watchword.server.endpoints.pages.available import can_send_mail, need
+from watchword.server.endpoints.pages.visitor import Visitor, begin
+from watchword.server.page_cookies import drop_sign_in, set_notice, sign_in_token
+from watchword.server.page_response import missing, see_other
+from watchword.server.pages.faults import fault_of
+from watchword.server.pages.language import LOCALES
+from watchword.server.pages.views import (
+    AccountForm,
+    AccountNotice,
+    Fault,
+    Reason,
+    SignInNotice,
+)
+from watchword.server.parsing import (
+    Form,
+    by_user,
+    client_address,
+    engine_of,
+    self_service_of,
+)
+from watchword.server.problems import problem_of
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Why a form was not accepted, and the status of the answer."""
+
+    faults: tuple[Fault, ...]
+    status: int = 422
+
+
+Done: TypeAlias = Response | Refused
+FormHandler: TypeAlias = Callable[[Request, Form, Visitor], Awaitable[Done]]
+
+
+async def sign_out(request: Request) -> Response:
+    """End the session of this browser, if it has one, and forget its cookie."""
+    await self_service_of(request).browser.end(
+        sign_in_token(request), by=by_user(request)
+    )
+    return see_other(request, "signed-out", *_forgotten(request))
+
+
+async def _email(request: Request, form: Form, visitor: Visitor) -> Done:
+    need(available=can_send_mail(request))
+    field = "email-password"
+    faults = missing(form, email="email", current_password=field)
+    if faults:
+        return Refused(faults)
+    try:
+        await _check(request, form, visitor)
+        await self_service_of(request).email_changes.ask(
+            visitor.account.id, form.need("email"), by=by_user(request)
+        )
+    except (InvalidCredentials, EmailInvalid, EmailTaken, Throttled) as error:
+        return _refused(error, field)
+    return _done(request, AccountNotice.EMAIL_ASKED)
+
+
+async def _password(request: Request, form: Form, visitor: Visitor) -> Done:
+    field = "current-password"
+    faults = missing(form, current_password=field, password="password")  # noqa: S106
+    if faults:
+        return Refused(faults)
+    try:
+        authenticated = await self_service_of(request).step_up.replace_password(
+            visitor.account.id,
+            form.need("current_password"),
+            form.need("password"),
+            keep_session=visitor.session.id,
+            address=client_address(request),
+        )
+    except (InvalidCredentials, PasswordRejected, Throttled) as error:
+        return _refused(error, field)
+    # The session goes on under a new cookie.
+    cookies = await begin(request, authenticated)
+    return _done(request, AccountNotice.PASSWORD_CHANGED, *cookies)
+
+
+async def _end(request: Request, form: Form, visitor: Visitor) -> Done:
+    sessions = engine_of(request).sessions
+    session_id = from_text(form.get("session") or "")
+    session = None if session_id is None else await sessions.get(session_id)
+    # A session of another account gets the same answer as one that has ended already.
+    if session is not None and session.account_id == visitor.account.id:
+        await sessions.end_one(session.id, EndReason.ENDED_BY_USER, by=by_user(request))
+    return _done(request, AccountNotice.SESSION_ENDED)
+
+
+async def _end_others(request: Request, _: Form, visitor: Visitor) -> Done:
+    count = await engine_of(request).sessions.end_all(
+        visitor.account.id,
+        EndReason.LOGOUT_EVERYWHERE,
+        but=visitor.session.id,
+        by=by_user(request),
+    )
+    return _done(request, AccountNotice.OTHERS_ENDED, count=count)
+
+
+async def _locale(request: Request, form: Form, visitor: Visitor) -> Done:
+    locale = form.get("locale")
+    if locale in LOCALES:
+        await engine_of(request).accounts.update_profile(
+            visitor.account.id, locale=locale, by=by_user(request)
+        )
+    return _done(request, AccountNotice.LOCALE_SAVED)
+
+
+async def _delete(request: Request, form: Form, visitor: Visitor) -> Done:
+    field = "delete-password"
+    faults = missing(form, current_password=field)
+    if faults:
+        return Refused(faults)
+    try:
+        await _check(request, form, visitor)
+        await engine_of(request).accounts.delete(
+            visitor.account.id, by=by_user(request)
+        )
+    except (InvalidCredentials, LastAdmin, Throttled) as error:
+        return _refused(error, field)
+    notice = set_notice(SignInNotice.ACCOUNT_DELETED)
+    return see_other(request, "sign-in", *_forgotten(request), notice)
+
+
+FORMS: Final[Mapping[str, FormHandler]] = {
+    AccountForm.EMAIL: _email,
+    AccountForm.PASSWORD: _password,
+    AccountForm.END: _end,
+    AccountForm.END_OTHERS: _end_others,
+    AccountForm.LOCALE: _locale,
+    AccountForm.DELETE: _delete,
+}
+
+
+async def _check(request: Request, form: Form, visitor: Visitor) -> None:
+    await self_service_of(request).step_up.check(
+        visitor.account.id,
+        form.need("current_password"),
+        address=client_address(request),
+    )
+
+
+def _refused(error: WatchwordError, password_field: str) -> Refused:
+    wrong = Fault(Reason.PASSWORD_WRONG, password_field)
+    fault = fault_of(error, "email", "password", wrong=wrong)
+    if fault is None:
+        raise error
+    return Refused((fault,), problem_of(error).status)
+
+
+def _done(
+    request: Request, notice: AccountNotice, *cookies: str, count: int = 0
+) -> Response:
+    return see_other(request, "account", *cookies, set_notice(notice, count))
+
+
+def _forgotten(request: Request) -> tuple[str, str]:
+    return drop_sign_in(), new_form_cookie(engine_of(request).entropy)

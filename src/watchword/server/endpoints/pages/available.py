@@ -1,0 +1,25 @@
+"""Which pages there are: it depends on who may register, and on whether mail is sent."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from watchword.errors import NotFound
+from watchword.server.parsing import engine_of
+
+
+def can_send_mail(request: Request) -> bool:
+    """Whether messages leave this server."""
+    return engine_of(request).settings.effective_mail_url is not None
+
+
+def can_register(request: Request) -> bool:
+    """Whether a user may create an account unasked."""
+    settings = engine_of(request).settings
+    return settings.registration == "open" and can_send_mail(request)
+
+
+def need(*, available: bool) -> None:
+    """Raises NotFound for a page that is not there."""
+    if not available:
+        raise NotFound

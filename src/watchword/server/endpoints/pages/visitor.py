@@ -1,0 +1,62 @@
+"""The user who is signed in at this browser, for every page that looks."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.requests import Request
+
+from watchword.core.session import Authenticated, Session, as_text
+from watchword.errors import NotFound
+from watchword.ports.accounts import Account
+from watchword.server.csrf import new_form_cookie
+from watchword.server.page_cookies import set_sign_in, sign_in_token
+from watchword.server.parsing import (
+    client_address,
+    engine_of,
+    self_service_of,
+    user_agent,
+)
+
+
+class Visitor(msgspec.Struct, frozen=True):
+    """A signed-in browser: its session at this server, and the account of it."""
+
+    session: Session
+    account: Account
+
+
+async def visitor_of(request: Request) -> Visitor | None:
+    """The visitor, or None where the browser has no session that lives.
+
+    Raises NotFound in an app that has users of its own, StoreUnavailable.
+    """
+    browser = self_service_of(request).browser
+    cookie = sign_in_token(request)
+    if not cookie:
+        return None
+    session = await browser.session_of(
+        cookie, address=client_address(request), user_agent=user_agent(request)
+    )
+    if session is None:
+        return None
+    subject = as_text(session.account_id)
+    try:
+        account = await engine_of(request).accounts.get_by_subject(subject)
+    except NotFound:
+        return None  # deleted a moment ago
+    return Visitor(session, account)
+
+
+async def begin(request: Request, authenticated: Authenticated) -> tuple[str, str]:
+    """Sign this browser in: the cookies of its session, and of its forms from now on.
+
+    Raises InvalidCredentials if the account has changed meanwhile, Overloaded,
+    StoreUnavailable.
+    """
+    tokens = await self_service_of(request).browser.begin(
+        authenticated,
+        cookie=sign_in_token(request),
+        address=client_address(request),
+        user_agent=user_agent(request),
+    )
+    return set_sign_in(tokens), new_form_cookie(engine_of(request).entropy)

@@ -1,0 +1,98 @@
+"""The cookies of our pages, besides that of their forms: all `__Host-`, HttpOnly, Lax.
+
+`__Host-watchword-sign-in`        the session of this browser at this server
+`__Host-watchword-registrations`  the handles of registrations that this browser began
+`__Host-watchword-notice`         what was just done, for the next page to say
+
+They are Lax, because a link in a message must find them: with Strict a browser would
+not send them after a click in another site's mailbox.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from starlette.requests import Request
+
+from watchword.core.limits import COOKIE_MAX_AGE, REGISTRATION_LIFE, SECOND
+from watchword.core.session import TokenSet
+from watchword.server.cookies import cookies_named
+
+SIGN_IN_COOKIE: Final = "__Host-watchword-sign-in"
+HANDLES_COOKIE: Final = "__Host-watchword-registrations"
+NOTICE_COOKIE: Final = "__Host-watchword-notice"
+
+HANDLES_MAX: Final = 8
+"""Registrations of one browser: a later one takes the place of the oldest."""
+
+_ATTRIBUTES: Final = "Path=/; Secure; HttpOnly; SameSite=Lax"
+_HANDLE: Final = re.compile(r"ww_rg_[A-Za-z0-9_-]{1,64}", re.ASCII)
+_NOTICE_SECONDS: Final = 60
+_COUNT_MAX: Final = 6  # digits
+
+Notice = TypeVar("Notice", bound=StrEnum)
+
+
+def sign_in_token(request: Request) -> str:
+    """The token of this browser's session; "" if there is none, or more than one."""
+    return _one(request, SIGN_IN_COOKIE)
+
+
+def set_sign_in(tokens: TokenSet) -> str:
+    """`Set-Cookie` for the session of this browser, kept as long as it can last."""
+    age = min(tokens.refresh_expires_in, COOKIE_MAX_AGE // SECOND)
+    return _set(SIGN_IN_COOKIE, tokens.refresh_token, age)
+
+
+def drop_sign_in() -> str:
+    """`Set-Cookie` that deletes the cookie of the session."""
+    return _set(SIGN_IN_COOKIE, "", 0)
+
+
+def handles_in(request: Request) -> tuple[str, ...]:
+    """The handles of the registrations that this browser began, the oldest first."""
+    found = _one(request, HANDLES_COOKIE).split(".")
+    return tuple(one for one in found if _HANDLE.fullmatch(one))[-HANDLES_MAX:]
+
+
+def add_handle(request: Request, handle: str) -> str:
+    """`Set-Cookie` that keeps this handle too, for as long as its link works."""
+    kept = [one for one in handles_in(request) if one != handle]
+    value = ".".join([*kept, handle][-HANDLES_MAX:])
+    return _set(HANDLES_COOKIE, value, REGISTRATION_LIFE // SECOND)
+
+
+def set_notice(notice: StrEnum, count: int = 0) -> str:
+    """`Set-Cookie` for the notice that the next page begins with.
+
+    A parameter in its address would let any link show one.
+    """
+    value = f"{type(notice).__name__}.{notice}.{count}"
+    return _set(NOTICE_COOKIE, value, _NOTICE_SECONDS)
+
+
+def notice_in(request: Request, kind: type[Notice]) -> tuple[Notice | None, int]:
+    """The notice of that kind, and its number; None if there is none."""
+    name, _, rest = _one(request, NOTICE_COOKIE).partition(".")
+    value, _, digits = rest.partition(".")
+    is_count = digits.isascii() and digits.isdigit() and len(digits) <= _COUNT_MAX
+    if name != kind.__name__ or value not in set(kind) or not is_count:
+        return None, 0
+    return kind(value), int(digits)
+
+
+def drop_notice() -> str:
+    """`Set-Cookie` that deletes the notice, which was shown."""
+    return _set(NOTICE_COOKIE, "", 0)
+
+
+def _one(request: Request, name: str) -> str:
+    # Of two cookies of a name another site has set one: neither is believed.
+    found = cookies_named(request, name.encode())
+    return found[0] if len(found) == 1 else ""
+
+
+def _set(name: str, value: str, seconds: int) -> str:
+    return f"{name}={value}; {_ATTRIBUTES}; Max-Age={seconds}"

@@ -1,0 +1,54 @@
+"""The cookie of a browser's sign-in at this server, for the pages alone.
+
+It is not rotated by use, so that pages may be loaded side by side. SameSite is Lax:
+other sites send their users here by a link or a redirect, who may be signed in already.
+So no request that changes something may rely on this cookie alone.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.requests import Request
+
+from watchword.core.limits import COOKIE_MAX_AGE
+from watchword.core.session import TokenSet
+from watchword.errors import InvalidRequest
+from watchword.server.cookies import cookies_named
+
+SIGN_IN_COOKIE: Final = "__Host-watchword-sign-in"
+
+_RAW_NAME: Final = SIGN_IN_COOKIE.encode()
+_ATTRIBUTES: Final = "Path=/; Secure; HttpOnly; SameSite=Lax"
+
+
+def sign_in_cookies(request: Request) -> list[str]:
+    """The values of all cookies of that name that came."""
+    return cookies_named(request, _RAW_NAME)
+
+
+def sign_in_cookie(request: Request) -> str:
+    """The value for `BrowserSignIn`, or ``""``.
+
+    Raises InvalidRequest for two cookies of that name: another site has set one of
+    them.
+    """
+    found = sign_in_cookies(request)
+    if len(found) > 1:
+        raise InvalidRequest(f"The cookie {SIGN_IN_COOKIE} came twice.")
+    return found[0] if found else ""
+
+
+def set_sign_in_cookie(tokens: TokenSet) -> str:
+    """`Set-Cookie` for what `BrowserSignIn.begin` returned.
+
+    A use does not set it anew, so it is kept until the session has to end.
+    """
+    session = tokens.session
+    age = min(session.expires_at - session.rotated_at, COOKIE_MAX_AGE) // 1000
+    return f"{SIGN_IN_COOKIE}={tokens.refresh_token}; {_ATTRIBUTES}; Max-Age={age}"
+
+
+def drop_sign_in_cookie() -> str:
+    """`Set-Cookie` that deletes the cookie."""
+    return f"{SIGN_IN_COOKIE}=; {_ATTRIBUTES}; Max-Age=0"
