@@ -239,7 +239,9 @@ async def test_a_confirmation_takes_what_a_login_takes(
     api: LocalApi, mails: Mails, path: str
 ) -> None:
     """A cookie, a client of its own, and less than the client may have."""
-    _, secret = await api.engine.clients.add("shop", confidential=True, scope=["read", "write"])
+    _, secret = await api.engine.clients.add(
+        "shop", confidential=True, scope=["read", "write"]
+    )
     basic = httpx2.BasicAuth("shop", secret or "")
     body = await with_token(api, mails, path)
     answer = await api.client.post(

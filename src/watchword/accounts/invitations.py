@@ -10,7 +10,8 @@ from watchword.accounts.names import checked_roles, chosen_name
 from watchword.accounts.network_limits import NetworkLimits
 from watchword.accounts.registration import created, new_account, password_names
 from watchword.accounts.registration_rules import RegistrationRules
-from watchword.accounts.registry import Accounts, changed
+from watchword.accounts.registry import Accounts
+from watchword.accounts.rows import changed
 from watchword.clocks import Clock, Entropy
 from watchword.core import limits
 from watchword.core.actor import APP, Actor, By

@@ -188,13 +188,22 @@ class Accounts:
         password: str,
         *,
         keep_session: bytes | str | None = None,
+        proved: Authenticated | None = None,
         by: By = APP,
     ) -> int:
         """Change the password, end the account's sessions, and return how many.
 
         `keep_session` names one session that is not ended: by its id, or by the `sid`
-        of its access tokens. Raises NotFound, PasswordRejected.
+        of its access tokens. Where the change was asked for with what the user has
+        `proved`, InvalidCredentials is raised if the account has changed since: a reset
+        by its owner must stand. Raises NotFound, PasswordRejected.
         """
+
+        def change(row: Account) -> Account:
+            if proved is not None and proved.epoch != row.epoch:
+                raise InvalidCredentials
+            return changed(row, password_hash=hashed, epoch=row.epoch + 1)
+
         if isinstance(keep_session, str):
             keep_session = from_text(keep_session)
         account = await self._rows.current(account_id)
@@ -202,7 +211,7 @@ class Accounts:
         hashed = await self._hasher.hash(password, names=names)
         await self._update(
             account_id,
-            lambda row: changed(row, password_hash=hashed, epoch=row.epoch + 1),
+            change,
             EventType.PASSWORD_CHANGED,
             "password",
             by,

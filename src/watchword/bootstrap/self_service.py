@@ -140,7 +140,7 @@ def self_service_of(
         invitations=invitations,
         recovery=recovery,
         email_changes=email_changes,
-        step_up=StepUp(),
+        step_up=StepUp(accounts=accounts, passwords=passwords, sessions=sessions),
         browser=BrowserSignIn(
             sign_in=sign_in,
             sessions=sessions,

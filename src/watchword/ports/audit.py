@@ -18,6 +18,7 @@ class EventType(StrEnum):
     SIGN_IN = "authn_login_success"
     SIGN_IN_FAILED = "authn_login_fail"
     SIGN_IN_THROTTLED = "excess_rate_limit_exceeded"
+    STEP_UP = "authn_step_up"
     PASSWORD_CHANGED = "authn_password_change"
     ACCOUNT_CREATED = "user_created"
     ACCOUNT_CHANGED = "user_updated"

@@ -179,14 +179,54 @@ class Sessions:
         requested: RequestedToken = EVERYTHING,
         cookie: bool = False,
         proof: Signed | None = None,
+        proved: Authenticated | None = None,
     ) -> TokenSet:
         """A fresh access token and the successor of a refresh token.
 
         `proof` is a DPoP proof that has been read. It is settled with the batch, and
-        counts only then. Raises RefreshInvalid, RefreshReused, SessionExpired,
-        SessionRevoked. Raises InvalidProof, InvalidScope, InvalidTarget,
-        RetryKeyReused, Throttled, Overloaded, StoreUnavailable, with nothing spent.
+        counts only then. `proved` is what the session's user has just proved: it raises
+        the session, also where the token stays or had its successor already. Raises
+        RefreshInvalid, RefreshReused, SessionExpired, SessionRevoked. Raises
+        InvalidProof, InvalidScope, InvalidTarget, RetryKeyReused, Throttled,
+        Overloaded, StoreUnavailable, with nothing spent.
         """
+        presented = self._presented(
+            token, client_id, retry_key, address, requested, cookie=cookie, proof=proof
+        )
+        return await self._refreshes.refresh(presented, proof, proved)
+
+    async def look(
+        self,
+        token: str,
+        *,
+        client_id: str,
+        retry_key: str | None = None,
+        address: str = "",
+        cookie: bool = False,
+        proof: Signed | None = None,
+    ) -> Session:
+        """The session of a refresh token that `refresh` would honour; nothing is spent.
+
+        A token that it would not honour is answered as there: it raises, and ends the
+        session where the token was spent before.
+        """
+        presented = self._presented(
+            token, client_id, retry_key, address, EVERYTHING, cookie=cookie, proof=proof
+        )
+        return await self._refreshes.look(presented, proof)
+
+    def _presented(
+        self,
+        token: str,
+        client_id: str,
+        retry_key: str | None,
+        address: str,
+        requested: RequestedToken,
+        *,
+        cookie: bool,
+        proof: Signed | None,
+    ) -> Presented:
+        """The token and the rest of its request. Raises RefreshInvalid."""
         if client_id == PAGES:  # its tokens are not refreshed: see `BrowserSessions`
             raise RefreshInvalid
         session_id, generation, secret = self._tokens.read(token)
@@ -196,10 +236,9 @@ class Sessions:
         key = self._entropy(16).hex() if retry_key is None else retry_key
         if proof is not None:
             requested = msgspec.structs.replace(requested, jkt=proof.key.kid)
-        presented = Presented(
+        return Presented(
             session_id, generation, secret, client_id, key, requested, cookie, address
         )
-        return await self._refreshes.refresh(presented, proof)
 
     def generation_of(self, token: str) -> int:
         """The generation that a refresh token names. Raises RefreshInvalid."""

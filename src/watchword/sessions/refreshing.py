@@ -20,7 +20,7 @@ import msgspec
 from watchword.batching import Batcher
 from watchword.clocks import Clock
 from watchword.core import limits
-from watchword.core.actor import SYSTEM, EndReason
+from watchword.core.actor import SYSTEM, Actor, By, EndReason
 from watchword.core.rotation import (
     End,
     Presented,
@@ -31,7 +31,7 @@ from watchword.core.rotation import (
     judge,
     retry_hash,
 )
-from watchword.core.session import Policy, Session, TokenSet
+from watchword.core.session import Authenticated, Policy, Session, TokenSet
 from watchword.errors import (
     InvalidProof,
     Overloaded,
@@ -57,6 +57,11 @@ class _Attempt(msgspec.Struct, frozen=True):
     presented: Presented
     claims: Mapping[str, Any]
     proof: Signed | None
+    proved: Authenticated | None = None
+    """What the user has proved for this refresh, besides having the token."""
+
+    only_refused: bool = False
+    """Whether it may be refused or end its session, but not be answered by tokens."""
 
 
 class _Plan(msgspec.Struct, frozen=True):
@@ -99,11 +104,29 @@ class Refresher:
         )
         self._ending: Batcher[_Attempt, TokenSet] = Batcher(self._end_batch)
 
-    async def refresh(self, presented: Presented, proof: Signed | None) -> TokenSet:
+    async def refresh(
+        self,
+        presented: Presented,
+        proof: Signed | None,
+        proved: Authenticated | None = None,
+    ) -> TokenSet:
         """The tokens of the next generation; see `Sessions.refresh`."""
         extra = NONE if self._claims_hook is None else await self._ahead(presented)
-        attempt = _Attempt(presented, extra, proof)
-        outcome = await self._batcher.submit(presented.session_id, attempt)
+        return await self._answer(_Attempt(presented, extra, proof, proved))
+
+    async def look(self, presented: Presented, proof: Signed | None) -> Session:
+        """The session, if a refresh would be answered by tokens. Nothing is spent.
+
+        Otherwise it raises as that refresh, and ends the session where that would.
+        """
+        row = await self._honoured(presented)
+        if row is None:
+            await self._answer(_Attempt(presented, NONE, proof, only_refused=True))
+            raise StoreUnavailable  # not reached: such an attempt has no tokens
+        return row
+
+    async def _answer(self, attempt: _Attempt) -> TokenSet:
+        outcome = await self._batcher.submit(attempt.presented.session_id, attempt)
         if isinstance(outcome, TokenSet):
             return outcome
         return await asyncio.shield(outcome)
@@ -243,18 +266,14 @@ class Refresher:
             if row is not None:
                 self._revocations.note_revoked(row)
             return _Plan(verdict.error())
-        secret, requested = presented.secret, presented.requested
+        after, event = row, None
         match verdict:
             case Rotate(generation, rewound):
                 key = presented.retry_key or ""
-                spent_with = retry_hash(secret, presented.generation, key)
+                spent_with = retry_hash(presented.secret, presented.generation, key)
                 after = row.rotated(
                     generation, spent_with, presented.address, policy, now
                 )
-                tokens = self._token_issuer.issue(
-                    after, secret, requested, attempt.claims, now
-                )
-                event = None
                 if rewound:
                     event = Event.about(
                         EventType.TOKEN_REWOUND,
@@ -264,16 +283,23 @@ class Refresher:
                         lost=presented.generation - row.generation,
                         **SYSTEM.detail(),
                     )
-                return _Plan(tokens, Change(row, after, event))
             case End(reason):
                 return self._plan_end(attempt, row, reason, now)
             case Retry():
                 self._retries.count(row, presented.address, now)
             case Same():
                 pass
-        return _Plan(
-            self._token_issuer.issue(row, secret, requested, attempt.claims, now)
+        if attempt.only_refused:  # the row that `look` has read was an older one
+            return _Plan(StoreUnavailable())
+        if attempt.proved is not None and after.proved(attempt.proved) != after:
+            after = msgspec.structs.replace(
+                after.proved(attempt.proved), version=row.version + 1
+            )
+            event = event or _step_up(after, presented.address, now)
+        tokens = self._token_issuer.issue(
+            after, presented.secret, presented.requested, attempt.claims, now
         )
+        return _Plan(tokens, None if after is row else Change(row, after, event))
 
     def _plan_end(
         self, attempt: _Attempt, row: Session, reason: EndReason, now: int
@@ -298,8 +324,16 @@ class Refresher:
         They are asked for before the batch, so that no other refresh waits for them.
         The hook may be slow, so it is called only for a token that would be honoured.
         """
+        row = await self._honoured(presented)
+        return NONE if row is None else await claims_from(self._claims_hook, row)
+
+    async def _honoured(self, presented: Presented) -> Session | None:
+        """The session, if its token would be honoured at this moment."""
         (row,) = await self._sessions.load([presented.session_id])
         verdict = judge(row, presented, self._policy, self._clock())
-        if row is None or isinstance(verdict, Refuse | End):
-            return NONE
-        return await claims_from(self._claims_hook, row)
+        return None if isinstance(verdict, Refuse | End) else row
+
+
+def _step_up(session: Session, address: str, now: int) -> Event:
+    by = By(Actor.USER).detail(acr=session.acr, amr=" ".join(session.amr))
+    return Event.about(EventType.STEP_UP, session, address, now, **by)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TypedDict, Unpack
 
-from watchword.core.session import Authenticated, TokenSet
+import msgspec
+
+from watchword.accounts.registry import Accounts
+from watchword.clients.rules import FIRST_PARTY
+from watchword.core.actor import Actor, By, EndReason
+from watchword.core.session import Authenticated, Session, TokenSet
+from watchword.errors import InvalidCredentials, NotFound, RefreshInvalid
+from watchword.sessions import Sessions
+from watchword.sign_in.password import AccountPasswords
 from watchword.tokens.dpop import Signed
 
 
@@ -19,7 +27,18 @@ class PresentedSession(TypedDict, total=False):
 
 
 class StepUp:
-    """Proves users again who have a session."""
+    """Proves users again who have a session.
+
+    The token is looked at before the password. So a token that a refresh would not
+    honour is answered as there, and does not say whether a password is right.
+    """
+
+    def __init__(
+        self, *, accounts: Accounts, passwords: AccountPasswords, sessions: Sessions
+    ) -> None:
+        self._accounts = accounts
+        self._passwords = passwords
+        self._sessions = sessions
 
     async def by_password(
         self, token: str, password: str, **presented: Unpack[PresentedSession]
@@ -29,7 +48,10 @@ class StepUp:
         Raises InvalidCredentials, Throttled, Overloaded with nothing spent; otherwise
         as `Sessions.refresh`.
         """
-        raise NotImplementedError
+        session = await self._look(token, presented)
+        address = presented.get("address", "")
+        proved = await self.check(session.account_id, password, address=address)
+        return await self._rotate(token, presented, proved)
 
     async def change_password(
         self,
@@ -45,7 +67,30 @@ class StepUp:
         Without `keep_session` this one ends too, and None is returned. A retry with the
         same key finds what was done. Raises as `by_password`; PasswordRejected.
         """
-        raise NotImplementedError
+        session = await self._look(token, presented)
+        kept = session.id if keep_session else None
+        address = presented.get("address", "")
+        try:
+            proved = await self.replace_password(
+                session.account_id, current, new, keep_session=kept, address=address
+            )
+        except InvalidCredentials:
+            if presented.get("retry_key") is None:
+                raise
+            # An earlier call with this key may have changed the password. The new one
+            # is a proof as good as any, and counted as another attempt.
+            proved = await self.check(session.account_id, new, address=address)
+            if self._sessions.generation_of(token) == session.generation:
+                # That call did not come as far as its rotation.
+                await self._sessions.end_all(
+                    session.account_id,
+                    EndReason.PASSWORD_CHANGED,
+                    but=kept,
+                    by=By(Actor.USER, address),
+                )
+        if not keep_session:
+            return None
+        return await self._rotate(token, presented, proved)
 
     async def replace_password(
         self,
@@ -61,7 +106,18 @@ class StepUp:
         Returns the proof for that session to go on with. Raises InvalidCredentials,
         PasswordRejected, Throttled, Overloaded, StoreUnavailable.
         """
-        raise NotImplementedError
+        proved = await self.check(account_id, current, address=address)
+        try:
+            await self._accounts.set_password(
+                account_id,
+                new,
+                keep_session=keep_session,
+                proved=proved,
+                by=By(Actor.USER, address),
+            )
+        except NotFound:  # deleted since it was checked
+            raise InvalidCredentials from None
+        return msgspec.structs.replace(proved, epoch=proved.epoch + 1)
 
     async def check(
         self, account_id: bytes, password: str, *, address: str
@@ -70,4 +126,16 @@ class StepUp:
 
         Raises InvalidCredentials, Throttled, Overloaded, StoreUnavailable.
         """
-        raise NotImplementedError
+        return await self._passwords.of_account(account_id, password, address=address)
+
+    async def _look(self, token: str, presented: PresentedSession) -> Session:
+        if presented.get("client_id") != FIRST_PARTY.id:
+            raise RefreshInvalid
+        return await self._sessions.look(token, **presented)
+
+    async def _rotate(
+        self, token: str, presented: PresentedSession, proved: Authenticated
+    ) -> TokenSet:
+        # Whatever changes the account from here on ends this session after the change.
+        await self._accounts.look_again(proved)
+        return await self._sessions.refresh(token, proved=proved, **presented)
