@@ -200,9 +200,6 @@ class Refresher:
 
     def _prove(self, call: Call) -> Exchange[None]:
         stored = yield from self._look()
-        if stored.retry_key is not None:
-            # The answer to a refresh was lost. See `Issuer.refresh`.
-            stored = yield from self._refresh(stored, session.ATTEMPTS)
         yield from self._refresh(stored, session.ATTEMPTS, call)
 
     def _begin(self, call: Call) -> Exchange[None]:

@@ -218,9 +218,8 @@ class Issuer:
     ) -> Conversation[StoredSession]:
         """Refresh the session, store it with its new tokens and return it.
 
-        `call` may be another one that rotates the session as a refresh does. Then the
-        session has no retry key yet: the server would take the call for one that it has
-        answered.
+        `call` may be another one that rotates the session as a refresh does. It may be
+        sent again too: the server does the rest of what it has done before.
 
         Raises RefreshError when the session is over; it has then been deleted. Raises
         TryAgain with everything kept that is needed to ask again. Raises any other

@@ -340,24 +340,16 @@ class Client extends EventTarget {
     await this.#spend(record, "refresh");
   }
 
-  /**
-   * A call that spends the refresh token, as a refresh does. The lock is held until its
-   * answer is there, because a refresh of another tab would take the answer.
-   */
+  /** A call that spends the refresh token, as a refresh does, and may be repeated. */
   async #prove(call, body) {
     await this.#start();
-    const spend = (...asked) =>
-      patiently(async () => {
+    await patiently(() =>
+      this.#alone(async () => {
         const record = await this.#load();
         if (!record) throw signedOut();
-        await this.#spend(record, ...asked);
-      });
-    return this.#alone(async () => {
-      // If the answer to a refresh was lost, its key must not go with another call: the
-      // server would take that one for done.
-      if ((await this.#load())?.retryKey) await spend("refresh");
-      await spend(call, body);
-    });
+        await this.#spend(record, call, body);
+      }),
+    );
   }
 
   /** Called with the lock: sends the refresh token, and keeps its successor. */
@@ -375,11 +367,9 @@ class Client extends EventTarget {
         return await this.#accept(record, answer, record);
       } catch (error) {
         if (error.status === 401 && ENDED.test(error.code)) await this.#end(error.code);
-        // An earlier answer's cookie came without its body: the call was carried out,
-        // its retry key is used up, and the access token is still to be had.
+        // An earlier answer's cookie came without its body: its retry key is used up.
         if (error.code !== "retry_key_reused" || redrawn) throw error;
         record = { ...record, retryKey: undefined };
-        [call, given] = ["refresh", undefined];
       }
     }
   }
