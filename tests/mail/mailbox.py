@@ -14,7 +14,9 @@ from tests.patience import until
 
 def messages(data: Path, address: str = "") -> list[EmailMessage]:
     """The messages in a data folder, to that address if one is given, oldest first."""
-    files = sorted((data / "outbox").glob("*.eml"))
+    written = (data / "outbox").glob("*.eml")
+    # Their names are in order of time by the server's clock, which may stand still.
+    files = sorted(written, key=lambda file: file.stat().st_mtime_ns)
     found = [email.message_from_bytes(file.read_bytes(), policy=SMTP) for file in files]
     return [cast("EmailMessage", m) for m in found if address in m["To"]]
 
