@@ -127,7 +127,7 @@ async def local_api(
         background=False,
         **overrides,
     )
-    async with _lifespan(app) as state:
+    async with lifespan(app) as state:
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             await app({**scope, "state": state}, receive, send)
@@ -141,7 +141,7 @@ async def local_api(
 
 
 @contextlib.asynccontextmanager
-async def _lifespan(app: ASGIApp) -> AsyncIterator[dict[str, Any]]:
+async def lifespan(app: ASGIApp) -> AsyncIterator[dict[str, Any]]:
     """Starts the application, yields its state, stops it."""
     state: dict[str, Any] = {}
     inbox: asyncio.Queue[Message] = asyncio.Queue()

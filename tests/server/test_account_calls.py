@@ -6,6 +6,7 @@ refused before anything is spent, and that a request tells the mail nothing.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from email import message_from_bytes
@@ -17,7 +18,13 @@ from typing import Any, Final
 import httpx2
 import pytest
 import pytest_asyncio
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
+from tests.patience import until
 from tests.scenarios.api import (
     BASE,
     PASSWORD,
@@ -25,10 +32,16 @@ from tests.scenarios.api import (
     LocalApi,
     bearer,
     code_of,
+    lifespan,
     local_api,
     settings_for,
 )
+from tests.server.live import Live, request
 from watchword.config import Settings
+from watchword.server.app import make_app
+from watchword.server.embedded import EmbeddedApp, merge_into, routes_to
+from watchword.server.endpoints import account
+from watchword.sign_in.own_users import Credentials
 from watchword.testing import ManualClock
 
 ISSUER: Final = "http://127.0.0.1:8000"
@@ -89,7 +102,9 @@ async def call(
     api: Api, method: str, path: str, body: Any = None, **headers: str
 ) -> httpx2.Response:
     given = {name.replace("_", "-"): value for name, value in headers.items()}
-    return await api.client.request(method, BASE + path, json=body, headers=given)
+    answer = await api.client.request(method, BASE + path, json=body, headers=given)
+    api.client.cookies.clear()  # a test sends the cookies that it means to send
+    return answer
 
 
 async def post(api: Api, path: str, body: Any, **headers: str) -> httpx2.Response:
@@ -296,3 +311,471 @@ async def test_what_is_closed_is_not_found(
         here = {path for path, said in answers.items() if said != "404 not_found"}
         assert here == found, answers
         assert "/api/auth/register" in (await api.client.get("/openapi.json")).text
+
+
+# Passwords, addresses, the account
+
+
+async def test_a_reset_ends_sessions_and_signs_nobody_in(
+    api: LocalApi, mails: Mails
+) -> None:
+    tokens = await confirmed(api, mails)
+    assert (await post(api, "/password/forgot", {"email": ANN})).status_code == 202
+    body = {"token": await mails.token(), "password": NEW}
+    answer = await post(api, "/password/reset", body)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer.headers["cache-control"] == "no-store"
+    assert "set-cookie" not in answer.headers
+    assert code_of(await api.secure(tokens["accessToken"])) == "token_revoked"
+    assert code_of(await api.refresh(tokens["refreshToken"])) == "session_revoked"
+    assert verdict(await api.try_login(ANN, PASSWORD)) == "401 invalid_credentials"
+    assert (await api.try_login(ANN, NEW)).status_code == 200
+    again = await post(api, "/password/reset", body)
+    assert verdict(again) == "400 confirmation_invalid"
+
+
+async def test_a_rejected_password_spends_no_reset(api: LocalApi, mails: Mails) -> None:
+    await confirmed(api, mails)
+    await post(api, "/password/forgot", {"email": ANN})
+    token = await mails.token()
+    short = await post(api, "/password/reset", {"token": token, "password": "x"})
+    assert verdict(short) == "422 password_rejected"
+    good = await post(api, "/password/reset", {"token": token, "password": NEW})
+    assert good.status_code == 204
+
+
+async def test_a_password_is_changed_and_this_session_goes_on(
+    api: LocalApi, mails: Mails
+) -> None:
+    here, there = await confirmed(api, mails), await api.login(ANN)
+    body = {"currentPassword": PASSWORD, "password": NEW}
+    mine = body | {"refreshToken": here["refreshToken"]}
+    wrong = await post(api, "/password/change", mine | {"currentPassword": "wrong"})
+    assert verdict(wrong) == "401 invalid_credentials"
+    key = {"Idempotency_Key": "a-key-of-this-change-01"}
+    answer = await post(api, "/password/change", mine, **key)
+    assert answer.status_code == 200
+    assert list(answer.json()) == list(there)
+    assert answer.json()["sessionId"] == here["sessionId"]
+    retried = await post(api, "/password/change", mine, **key)
+    assert retried.json()["refreshToken"] == answer.json()["refreshToken"]
+    assert code_of(await api.secure(there["accessToken"])) == "token_revoked"
+    last = {
+        "refreshToken": answer.json()["refreshToken"],
+        "currentPassword": NEW,
+        "password": PASSWORD,
+        "keepSession": False,
+    }
+    ended = await post(api, "/password/change", last)
+    assert (ended.status_code, ended.content) == (204, b"")
+    assert "set-cookie" not in ended.headers
+    assert code_of(await api.refresh(last["refreshToken"])) == "session_revoked"
+
+
+@pytest.mark.parametrize("path", ["/step-up", "/password/change"])
+async def test_a_browser_proves_itself_by_its_cookie(
+    api: LocalApi, mails: Mails, path: str
+) -> None:
+    """With the header against CSRF, and from an origin of ours, as /refresh."""
+    await confirmed(api, mails)
+    page = {"Origin": ISSUER, "X_Requested_With": "fetch"}
+    login = {"username": ANN, "password": PASSWORD, "transport": "cookie"}
+    cookie = (await post(api, "/login", login)).headers["set-cookie"].split(";")[0]
+    body: dict[str, Any] = {"currentPassword": PASSWORD, "password": NEW}
+    if path == "/step-up":
+        body = {"method": "password", "password": PASSWORD}
+    for headers in ({"Origin": ISSUER}, page | {"Origin": "https://evil.example"}):
+        answer = await post(api, path, body, Cookie=cookie, **headers)
+        assert verdict(answer) == "403 csrf_rejected"
+    assert verdict(await post(api, path, body)) == "400 invalid_request"
+    assert verdict(await post(api, path, body, **page)) == "401 refresh_invalid"
+    api.clock.advance(60_000)  # beyond the time in which tabs share a token
+    answer = await post(api, path, body, Cookie=cookie, **page)
+    assert answer.status_code == 200, answer.text
+    assert "refreshToken" not in answer.json()
+    cookie = answer.headers["set-cookie"].split(";")[0]
+    assert cookie.startswith("__Host-watchword=ww_rt_")
+    if path == "/password/change":
+        body = {"currentPassword": NEW, "password": PASSWORD, "keepSession": False}
+        ended = await post(api, path, body, Cookie=cookie, **page)
+        assert ended.status_code == 204
+        assert ended.headers["set-cookie"].startswith("__Host-watchword=; ")
+        assert ended.headers["clear-site-data"] == '"cookies", "storage"'
+
+
+RECENT: Final = [
+    ("POST", "/email/change", {"email": "ann@example.net"}, 202),
+    ("DELETE", "/account", None, 204),
+]
+
+
+@pytest.mark.parametrize("step", RECENT, ids=lambda step: step[1])
+async def test_what_a_thief_would_do_asks_for_a_recent_proof(
+    api: LocalApi, mails: Mails, step: tuple[str, str, Any, int]
+) -> None:
+    """A step-up is one; a refresh is none. RFC 9470 says what to ask for."""
+    method, path, body, status = step
+    tokens = await confirmed(api, mails)
+    api.clock.advance(301_000)
+    fresh = (await api.refresh(tokens["refreshToken"])).json()
+    answer = await call(api, method, path, body, **bearer(fresh["accessToken"]))
+    assert verdict(answer) == "401 insufficient_user_authentication"
+    assert 'max_age="300"' in answer.headers["www-authenticate"]
+    asked = {"method": "password", "password": PASSWORD}
+    asked["refreshToken"] = fresh["refreshToken"]
+    proved = (await post(api, "/step-up", asked)).json()
+    good = bearer(proved["accessToken"])
+    answer = await call(api, method, path, body, **good)
+    assert answer.status_code == status, answer.text
+    if path == "/account":
+        assert code_of(await api.secure(proved["accessToken"])) == "token_revoked"
+        assert verdict(await api.try_login(ANN, PASSWORD)) == "401 invalid_credentials"
+
+
+async def test_an_address_moves_and_its_owner_takes_it_back(
+    api: LocalApi, mails: Mails
+) -> None:
+    tokens = await confirmed(api, mails)
+    mine = bearer(tokens["accessToken"])
+    new = "ann@example.net"
+    answer = await post(api, "/email/change", {"email": new}, **mine)
+    assert (answer.status_code, list(answer.json())) == (202, ["message"])
+    body = {"token": await mails.token(new)}
+    assert verdict(await post(api, "/email/confirm", body)) == "400 invalid_request"
+    wrong = await post(api, "/email/confirm", body | {"password": "wrong"})
+    assert verdict(wrong) == "401 invalid_credentials"
+    bob = await confirmed(api, mails, "bob@example.org")
+    other = await post(api, "/email/confirm", body, **bearer(bob["accessToken"]))
+    assert verdict(other) == "400 confirmation_invalid"
+    done = await post(api, "/email/confirm", body, **mine)
+    assert (done.status_code, done.content) == (204, b"")
+    shown = await call(api, "GET", "/account", **mine)
+    assert (shown.json()["email"], shown.json()["emailConfirmed"]) == (new, True)
+    taken = await post(
+        api, "/email/change", {"email": new}, **bearer(bob["accessToken"])
+    )
+    assert verdict(taken) == "409 email_taken"
+    way_back = {"token": await mails.token()}
+    back = await post(api, "/email/revert", way_back)
+    assert (back.status_code, back.content) == (204, b"")
+    assert code_of(await api.secure(tokens["accessToken"])) == "token_revoked"
+    assert verdict(await api.try_login(ANN, PASSWORD)) == "401 invalid_credentials"
+
+
+async def test_a_user_takes_a_name_and_lets_it_go(api: LocalApi, mails: Mails) -> None:
+    mine = bearer((await confirmed(api, mails))["accessToken"])
+    for body, expected in {
+        '{"username":"ann","locale":"de"}': ("ann", "de"),
+        '{"username":null}': (None, "de"),
+        "{}": (None, "de"),
+    }.items():
+        answer = await api.client.patch(
+            f"{BASE}/account",
+            content=body,
+            headers={"Content-Type": "application/json", **mine},
+        )
+        assert answer.status_code == 200, answer.text
+        shown = answer.json()
+        assert (shown["username"], shown["locale"]) == expected
+        assert shown == (await call(api, "GET", "/account", **mine)).json()
+    for name, expected_code in {
+        "alice": "409 name_taken",
+        "root": "400 name_invalid",
+    }.items():
+        answer = await call(api, "PATCH", "/account", {"username": name}, **mine)
+        assert verdict(answer) == expected_code
+
+
+async def test_the_last_administrator_stays(api: LocalApi) -> None:
+    await api.engine.accounts.set_roles(await api.id_of("alice"), ["admin"])
+    mine = bearer((await api.login())["accessToken"])
+    assert verdict(await call(api, "DELETE", "/account", **mine)) == "409 last_admin"
+
+
+# Every call
+
+BODIES: Final[dict[str, dict[str, Any]]] = {
+    "/register": {
+        "email": ANN,
+        "password": PASSWORD,
+        "username": "ann",
+        "locale": "de",
+    },
+    "/register/resend": {"registration": "ww_rg_x"},
+    "/register/confirm": {"token": "ww_cf_x", "registration": "ww_rg_x"},
+    "/invitations/accept": {"token": "ww_cf_x", "password": PASSWORD},
+    "/password/forgot": {"email": ANN},
+    "/password/reset": {"token": "ww_cf_x", "password": PASSWORD},
+    "/password/change": {
+        "refreshToken": "ww_rt_x",
+        "currentPassword": PASSWORD,
+        "password": NEW,
+    },
+    "/step-up": {
+        "refreshToken": "ww_rt_x",
+        "method": "password",
+        "password": PASSWORD,
+    },
+    "/email/change": {"email": ANN},
+    "/email/confirm": {"token": "ww_cf_x", "password": PASSWORD},
+    "/email/revert": {"token": "ww_cf_x"},
+}
+"""A body of each call, well-formed."""
+BEARERS: Final = [
+    ("POST", "/email/change", BODIES["/email/change"]),
+    ("POST", "/email/confirm", BODIES["/email/confirm"]),
+    ("GET", "/account", None),
+    ("PATCH", "/account", {"locale": "de"}),
+    ("DELETE", "/account", None),
+]
+"""The calls that take an access token."""
+CALLS: Final = [*BEARERS, *(("POST", path, body) for path, body in BODIES.items())]
+
+
+def test_the_tables_have_every_call() -> None:
+    declared = {(one.method, one.path.removeprefix(BASE)) for one in account.ENDPOINTS}
+    assert {(method, path) for method, path, _ in CALLS} == declared
+    takes_a_token = {
+        one.path.removeprefix(BASE) for one in account.ENDPOINTS if one.bearer
+    }
+    assert {path for _, path, _ in BEARERS} == takes_a_token
+
+
+@pytest.mark.parametrize(("method", "path", "body"), BEARERS)
+async def test_only_tokens_of_first_party_change_an_account(
+    api: LocalApi, method: str, path: str, body: Any
+) -> None:
+    """No scope lets another client do it, and a client's own token has no account."""
+    clients = api.engine.clients
+    await clients.add("phone", confidential=False, scope=["account", "read"])
+    _, secret = await clients.add(
+        "shop", confidential=True, scope=["account"], grants=["client_credentials"]
+    )
+    login = {"username": "alice", "password": PASSWORD, "clientId": "phone"}
+    theirs = (await post(api, "/login", login)).json()["accessToken"]
+    own = await api.client.post(
+        "/oauth/token",
+        data={"grant_type": "client_credentials"},
+        auth=httpx2.BasicAuth("shop", secret or ""),
+    )
+    for access, expected in (
+        (theirs, "403 insufficient_scope"),
+        (own.json()["access_token"], "401 token_invalid"),
+        ("x", "401 token_invalid"),
+    ):
+        answer = await call(api, method, path, body, **bearer(access))
+        assert verdict(answer) == expected
+        assert 'scope=""' not in answer.headers["www-authenticate"]
+    assert (await api.try_login("alice", PASSWORD)).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/step-up", "/password/change"])
+async def test_only_sessions_of_first_party_are_proved_anew(
+    api: LocalApi, path: str
+) -> None:
+    await api.engine.clients.add("phone", confidential=False)
+    login = {"username": "alice", "password": PASSWORD, "clientId": "phone"}
+    theirs = (await post(api, "/login", login)).json()
+    body = BODIES[path] | {"refreshToken": theirs["refreshToken"]}
+    for more in ({}, {"clientId": "phone"}):
+        assert verdict(await post(api, path, body | more)) == "401 refresh_invalid"
+    refreshed = {"refreshToken": theirs["refreshToken"], "clientId": "phone"}
+    assert (await post(api, "/refresh", refreshed)).status_code == 200
+
+
+OF_ANY_TYPE: Final = (
+    None,
+    True,
+    1,
+    1.5,
+    "",
+    "x",
+    "\0",
+    "\ud800",
+    "é" * 300,
+    "a" * 2000,
+)
+WRONG: Final = (*OF_ANY_TYPE, "A" * 30_000, [], ["x"], {}, {"a": "x"})
+
+
+@pytest.mark.parametrize(("method", "path", "body"), CALLS)
+async def test_no_value_of_any_field_is_a_fault_of_ours(
+    api: LocalApi, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    """Each is taken or refused with a code, as is a field that is missing."""
+    mine = bearer((await api.login())["accessToken"])
+    headers = {"Content-Type": "application/json"}
+    headers |= mine if (method, path, body) in BEARERS else {}
+    faults = []
+    given = body or {}
+    for name in (*given, "transport", "scope", "resource", "clientId", "keepSession"):
+        for value in WRONG:
+            sent = json.dumps({**given, name: value})
+            answer = await api.client.request(
+                method, BASE + path, content=sent, headers=headers
+            )
+            api.clock.advance(3_600_000)  # throttles are another test's
+            if answer.status_code not in (200, 201, 202, 204, 400, 401, 403, 413, 422):
+                faults.append((name, value, answer.text))
+            elif answer.status_code >= 400:
+                assert code_of(answer)
+            if method == "DELETE":
+                return
+    missing = [{k: given[k] for k in given if k != name} for name in given]
+    for sent in missing:
+        answer = await call(api, method, path, sent, **mine)
+        assert answer.status_code < 500, answer.text
+    assert faults == []
+
+
+BOUNDED: Final = {
+    "/register": 20,
+    "/register/resend": 300,
+    "/password/forgot": 300,
+    "/register/confirm": 20,
+    "/invitations/accept": 20,
+    "/password/reset": 20,
+    "/email/confirm": 20,
+    "/email/revert": 20,
+}
+"""How many calls one network has before it must wait."""
+
+
+@pytest.mark.parametrize(("path", "most"), BOUNDED.items())
+async def test_a_network_waits_and_others_do_not(
+    api: LocalApi, path: str, most: int
+) -> None:
+    attacker = api.at("192.0.2.1")
+    for _ in range(most):
+        answer = await post(attacker, path, BODIES[path])
+        assert answer.status_code in (202, 400), answer.text
+    refused = await post(attacker, path, BODIES[path])
+    assert verdict(refused) == "429 throttled"
+    assert int(refused.headers["retry-after"]) > 0
+    assert (await post(api, path, BODIES[path])).status_code in (202, 400)
+    api.clock.advance(int(refused.headers["retry-after"]) * 1000)
+    assert (await post(attacker, path, BODIES[path])).status_code in (202, 400)
+
+
+# What a request may not tell the mail
+
+LIES: Final = {
+    "Host": "evil.example",
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Server": "evil.example",
+    "X-Forwarded-Proto": "gopher",
+    "X-Forwarded-Prefix": "/evil",
+    "X-Original-Host": "evil.example",
+    "X-Host": "evil.example",
+    "Forwarded": "host=evil.example;proto=https",
+    "Origin": "https://evil.example",
+    "Referer": "https://evil.example/register",
+    "Accept-Language": "evil",
+}
+
+
+async def test_no_header_and_no_field_reaches_a_mail(
+    api: LocalApi, mails: Mails
+) -> None:
+    """Links come from the settings alone; what the asker typed is in no mail."""
+    await confirmed(api, mails)
+    typed = {"username": "evil-name", "locale": "evil", "redirectTo": "//evil.example"}
+    body = {"email": "bob@example.org", "password": PASSWORD, **typed}
+    handle = (await post(api, "/register", body, **LIES)).json()["registration"]
+    await mails.all()
+    api.clock.advance(60_000)  # mails of strangers go out at a pace
+    await post(api, "/register/resend", {"registration": handle}, **LIES)
+    await post(api, "/register", {**body, "email": ANN}, **LIES)
+    await post(api, "/password/forgot", {"email": ANN, **typed}, **LIES)
+    sent = await mails.all()
+    assert len(sent) == 5
+    for mail in sent:
+        text = mail.as_bytes().decode() + "".join(
+            str(part.get_content()) for part in mail.walk() if not part.is_multipart()
+        )
+        assert "evil" not in text.lower()
+        assert "gopher" not in text
+        links = [link.partition("#")[0] for link in re.findall(r"https?://\S+", text)]
+        assert {link[: len(ISSUER) + 1] for link in links} == {f"{ISSUER}/"}
+
+
+def test_an_absolute_target_reaches_no_mail(tmp_path: Path) -> None:
+    """It takes the place of Host (RFC 9112 section 3.2.2), and of nothing else."""
+    flags = {"WATCHWORD_REGISTRATION": "open"}
+    with Live(tmp_path / "data", **flags) as live:
+        raw = json.dumps(BODIES["/register"]).encode()
+        head = {
+            "Host": "evil.example",
+            "Content-Type": "application/json",
+            "Content-Length": str(len(raw)),
+        }
+        target = f"http://evil.example{BASE}/register"
+        assert b" 202 " in live.talk(request("POST", target, head, raw))[:20]
+        folder = live.data / "outbox"
+        until(lambda: any(folder.glob("*.eml")))
+        (mail,) = folder.glob("*.eml")
+        assert b"evil" not in mail.read_bytes()
+        assert live.url.encode() in mail.read_bytes().replace(b"=\r\n", b"")
+        assert PASSWORD not in live.printed()
+
+
+# An app with users of its own
+
+
+async def test_an_app_with_users_of_its_own_has_none_of_these_calls(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """A call of its own by the same name is answered by the app."""
+
+    async def check(given: Credentials) -> None:
+        del given
+
+    async def own(request: Request) -> PlainTextResponse:
+        del request
+        return PlainTextResponse("the app's own")
+
+    settings = serving(tmp_path)
+    async with local_api(settings, clock, authenticate=check) as opened:
+        engine = opened.engine
+    app = EmbeddedApp(settings, lambda: engine, lambda _: None, own_users=True)
+    host = Starlette(
+        routes=[*routes_to(app), Route(f"{BASE}/register", own, methods=["POST"])]
+    )
+    async with LocalApi(host, engine, clock).client as client:
+        for method, path, body in CALLS:
+            answer = await client.request(method, BASE + path, json=body)
+            if path == "/register":
+                assert answer.text == "the app's own"
+            else:
+                assert answer.status_code == 404, path
+    documented: dict[str, Any] = {}
+    merge_into(documented, app.operations)
+    assert not any(
+        "/register" in path or "/account" in path for path in documented["paths"]
+    )
+
+
+async def test_an_engine_without_accounts_finds_none_of_these_calls(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """Also where something routes them to it all the same."""
+
+    async def check(given: Credentials) -> None:
+        del given
+
+    app = make_app(
+        serving(tmp_path),
+        clock=clock,
+        monotonic=ManualClock(0),
+        background=False,
+        authenticate=check,
+    )
+    async with lifespan(app) as state:
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, "state": state}, receive, send)
+
+        async with LocalApi(application, state["watchword"], clock).client as client:
+            for method, path, body in CALLS:
+                answer = await client.request(method, BASE + path, json=body)
+                assert verdict(answer) == "404 not_found", path

@@ -83,7 +83,13 @@ async def stage(
 ) -> AsyncIterator[Stage]:
     caplog.set_level(logging.DEBUG)
     settings = settings_for(
-        tmp_path, "memory", signing_alg=alg, cors_origins=(APP,), audience="api"
+        tmp_path,
+        "memory",
+        signing_alg=alg,
+        cors_origins=(APP,),
+        audience="api",
+        registration="open",
+        mail_url="smtp://127.0.0.1",
     )
     async with local_api(settings, ManualClock()) as api:
         opened = Stage(api)

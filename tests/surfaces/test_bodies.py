@@ -15,7 +15,28 @@ from tests.surfaces.stage import FIRST, FORM, OAUTH, SECURE, Holder, Pair, Stage
 _WRONG: Final = "400 invalid_request"
 _GOOD: Final = ("Content-Type", FORM)
 _JSON: Final = ("Content-Type", "application/json")
-NATIVE: Final = ("login", "refresh", "logout")
+_PROOF: Final = {"username": "alice", "password": PASSWORD}
+_TOKEN: Final = {"token": "ww_cf_of-no-mail", "password": PASSWORD}
+# What each call takes, beside the refresh token of the victim, and how it answers that.
+NATIVE: Final[dict[str, tuple[dict[str, str], int]]] = {
+    "login": (_PROOF, 200),
+    "refresh": ({}, 200),
+    "logout": ({}, 200),
+    "step-up": ({"method": "password", "password": PASSWORD}, 200),
+    "password/change": (
+        {"currentPassword": PASSWORD, "password": "five other words make one"},
+        200,
+    ),
+    "register": ({"email": "ann@example.org", "password": PASSWORD}, 202),
+    "register/resend": ({"registration": "ww_rg_of-no-registration"}, 202),
+    "register/confirm": (_TOKEN, 400),
+    "invitations/accept": (_TOKEN, 400),
+    "password/forgot": ({"email": "ann@example.org"}, 202),
+    "password/reset": (_TOKEN, 400),
+    "email/change": ({"email": "ann@example.org"}, 202),
+    "email/confirm": (_TOKEN, 400),
+    "email/revert": (_TOKEN, 400),
+}
 
 OTHER_TYPES: Final = (
     *(None, "", "text/plain", "text/html", "multipart/form-data; boundary=x", "*/*"),
@@ -225,26 +246,28 @@ def bad_json(good: bytes) -> Iterator[tuple[str, Sequence[Pair], bytes, str]]:
 async def test_json_that_is_none(where: str, stage: Stage) -> None:
     """400, 413 or 415; no token in it is spent, and no password in it looked at."""
     victim = await stage.sign_in()
-    told = {"username": "alice", "password": PASSWORD}
-    good = json.dumps(
-        told if where == "login" else {"refreshToken": victim.refresh}
-    ).encode()
+    fields, status = NATIVE[where]
+    good = json.dumps(fields | {"refreshToken": victim.refresh}).encode()
     path = f"{BASE}/{where}"
+    shown = []
+    if where == "email/change":
+        shown = [("Authorization", f"Bearer {victim.access}")]
     faults: list[str] = []
     for name, headers, body, allowed in bad_json(good):
 
         async def throw(
             _: str, headers: Sequence[Pair] = headers, body: bytes = body
         ) -> Answer:
-            return await stage.call("POST", path, headers, body)
+            return await stage.call("POST", path, [*headers, *shown], body)
 
         text = body[:20_000].decode("latin-1")
         faults += await stage.besiege([(name, text)], throw, [allowed])
     assert faults == []
     assert await stage.lives(victim)
     kind = ("Content-Type", "Application/JSON; charset=utf-8")
-    answer = await stage.call("POST", path, [kind], b" \n" + good + b"\n")
-    assert answer.status == 200, answer
+    spaced = b" \n" + good + b"\n"
+    answer = await stage.call("POST", path, [kind, *shown], spaced)
+    assert answer.status == status, answer
 
 
 async def test_no_token_from_a_query_or_a_form(stage: Stage) -> None:
@@ -266,6 +289,13 @@ async def test_no_token_from_a_query_or_a_form(stage: Stage) -> None:
         ("POST", f"{BASE}/refresh?refreshToken={refresh}", [kind], b""),
         ("POST", f"{BASE}/refresh?refreshToken={refresh}", [kind], b"{}"),
         ("DELETE", f"{BASE}/sessions/{victim.session}?access_token={access}", [], b""),
+        ("GET", f"{BASE}/account?access_token={access}", [], b""),
+        ("DELETE", f"{BASE}/account?access_token={access}", [], b""),
+        ("POST", f"{BASE}/password/reset?token={access}", [kind], b'{"password":"x"}'),
+        (
+            *("POST", f"{BASE}/step-up?refreshToken={refresh}", [kind]),
+            b'{"method":"password","password":"x"}',
+        ),
     ):
 
         async def throw(

@@ -33,6 +33,9 @@ _REFUSALS: Final = tuple(
         (401, "token_missing"),
         (401, "token_invalid"),
         (401, "refresh_invalid"),
+        (400, "confirmation_invalid"),
+        (400, "email_invalid"),
+        (400, "name_invalid"),
         (404, "not_found"),
         (405, "method_not_allowed"),
         (415, "unsupported_media_type"),
@@ -149,7 +152,10 @@ async def test_a_fault_is_told_without_the_text_at_fault(stage: Stage) -> None:
     for where, member in (
         *(("login", name) for name in ("username", "password", "transport", "scope")),
         *(("login", name) for name in ("clientId", "resource", text)),
-        *((name, "refreshToken") for name in ("refresh", "logout")),
+        *((name, "refreshToken") for name in ("refresh", "logout", "step-up")),
+        *((name, "token") for name in ("register/confirm", "password/reset")),
+        *(("register", name) for name in ("email", "username", "locale")),
+        *((name, "email") for name in ("password/forgot", "email/change")),
     ):
         for value in (text, [text], {text: text}, {"a": {text: 1}}, [[text]]):
             path, body = f"{BASE}/{where}", {**good, member: value}

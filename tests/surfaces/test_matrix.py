@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
+import pytest
+
 from tests.scenarios.api import BASE, PASSWORD
 from tests.surfaces.answers import Answer
 from tests.surfaces.proofs import Prover
@@ -32,6 +34,8 @@ from tests.surfaces.test_access_tokens import mint_of
 # I3  /oauth/introspect by the confidential client
 # CS  client_secret in a form           CB  in Basic            PW  password at /login
 # PL  the header DPoP at /login         PR  the same at GET /secure
+# A   Bearer at GET /account            AD  the DPoP scheme there, with its key's proof
+# SU  /step-up, in the body             SP  the same, with a proof
 # *   works;  X  ends the session, and gives nothing;  .  refused, or without effect
 TABLE: Final = """
                          B U D LB LD R RS RC RP L LC T1 T2 T3 V1 V2 V3 I3 CS CB PW PL PR
@@ -59,6 +63,33 @@ client assertion         . . . .  .  . .  .  .  . .  .  .  .  .  .  .  .  .  .  
 password                 . . . .  .  . .  .  .  . .  .  .  .  .  .  .  .  .  .  *  .  .
 session id               . . . .  .  . .  .  .  . .  .  .  .  .  .  .  .  .  .  .  .  .
 nonce                    . . . .  .  . .  .  .  . .  .  .  .  .  .  .  .  .  .  .  .  .
+"""
+ACCOUNT_TABLE: Final = """
+                         A AD SU SP
+user access token        * .  .  .
+bound access token       . *  .  .
+public client's access   . .  .  .
+client's own access      . .  .  .
+bound client's own       . .  .  .
+refresh token            . .  *  *
+bound refresh token      . .  .  *
+spent refresh token      . .  X  X
+revoked refresh token    . .  .  .
+cookie's refresh token   . .  .  .
+public client's refresh  . .  .  .
+confidential's refresh   . .  .  .
+confidential's spent     . .  .  .
+client secret            . .  .  .
+introspection JWT        . .  .  .
+proof for /login         . .  .  .
+proof for /secure        . .  .  .
+ID token                 . .  .  .
+logout token             . .  .  .
+security event           . .  .  .
+client assertion         . .  .  .
+password                 . .  .  .
+session id               . .  .  .
+nonce                    . .  .  .
 """
 
 
@@ -186,10 +217,10 @@ def _at(method: str, path: str, scheme: str = "Bearer") -> Show:
     return show
 
 
-def _body(where: str, *, bare: bool = False, proved: bool = False) -> Show:
+def _body(where: str, *, bare: bool = False, proved: bool = False, **more: str) -> Show:
     async def show(stage: Stage, cell: Cell) -> Answer:
         path = f"{BASE}/{where}"
-        body = cell.text if bare else {"refreshToken": cell.text}
+        body = cell.text if bare else {"refreshToken": cell.text, **more}
         proof = [stage.proof(KEY, "POST", path)] if proved else []
         return await stage.json(path, body, *proof)
 
@@ -265,23 +296,36 @@ COLUMNS: Final[dict[str, Show]] = {
     "PL": _as_proof_at_login,
     "PR": _as_proof_at_secure,
 }
+_BY_PASSWORD: Final = {"method": "password", "password": PASSWORD}
+ACCOUNT_COLUMNS: Final[dict[str, Show]] = {
+    "A": _at("GET", f"{BASE}/account"),
+    "AD": _at("GET", f"{BASE}/account", "DPoP"),
+    "SU": _body("step-up", **_BY_PASSWORD),
+    "SP": _body("step-up", proved=True, **_BY_PASSWORD),
+}
 # They say 200 whether or not there was anything to end.
 _QUIET: Final = {"LB", "LD", "L", "LC", "V1", "V2", "V3"}
 
 
-async def test_only_the_intended_cells_work(stage: Stage) -> None:
-    made = [f"{'':24} {' '.join(COLUMNS)}"]
+_TABLES: Final = [(TABLE, COLUMNS), (ACCOUNT_TABLE, ACCOUNT_COLUMNS)]
+
+
+@pytest.mark.parametrize(("table", "columns"), _TABLES, ids=["all", "account"])
+async def test_only_the_intended_cells_work(
+    table: str, columns: dict[str, Show], stage: Stage
+) -> None:
+    made = [f"{'':24} {' '.join(columns)}"]
     for name, make in ROWS.items():
-        cells = [await _cell(stage, make, column) for column in COLUMNS]
+        cells = [await _cell(stage, make, column, columns) for column in columns]
         made.append(f"{name:24} {' '.join(cells)}".rstrip())
-    assert made == TABLE.strip("\n").split("\n")
+    assert made == table.strip("\n").split("\n")
 
 
-async def _cell(stage: Stage, make: Make, column: str) -> str:
+async def _cell(stage: Stage, make: Make, column: str, columns: dict[str, Show]) -> str:
     cell = await make(stage)
     # A browser's session holds its next rotation off for half a minute.
     before = await stage.lives(cell.holder)
-    answer = await COLUMNS[column](stage, cell)
+    answer = await columns[column](stage, cell)
     stage.thrown += [] if cell.text == cell.holder.session else [cell.text]
     assert answer.status in (200, 400, 401, 403), answer
     ended = before and not await stage.lives(cell.holder)
@@ -295,7 +339,10 @@ async def _cell(stage: Stage, make: Make, column: str) -> str:
     return mark.ljust(len(column))
 
 
-def test_the_table_has_every_kind_and_place() -> None:
-    head, *rows = TABLE.strip("\n").split("\n")
-    assert head.split() == list(COLUMNS)
+@pytest.mark.parametrize(("table", "columns"), _TABLES, ids=["all", "account"])
+def test_the_table_has_every_kind_and_place(
+    table: str, columns: dict[str, Show]
+) -> None:
+    head, *rows = table.strip("\n").split("\n")
+    assert head.split() == list(columns)
     assert [row[:24].strip() for row in rows] == list(ROWS)

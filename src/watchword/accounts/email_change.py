@@ -7,10 +7,10 @@ the owner takes the account from a thief: for a week, and whatever the thief doe
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 import msgspec
 
+from watchword.accounts.invitations import CheckPassword
 from watchword.accounts.links import Links
 from watchword.accounts.network_limits import NetworkLimits
 from watchword.accounts.notices import Notices
@@ -21,7 +21,6 @@ from watchword.core import one_time_token
 from watchword.core.actor import Actor, By, EndReason
 from watchword.core.network import caller_of
 from watchword.core.one_time_token import LIVES, TokenPurpose
-from watchword.core.session import Authenticated
 from watchword.errors import (
     ConfirmationInvalid,
     EmailTaken,
@@ -38,14 +37,6 @@ from watchword.ports.audit import EventType
 from watchword.ports.confirmations import Confirmation, ConfirmationStore, Purpose
 from watchword.ports.outbox import Lane
 from watchword.sessions import Sessions
-
-
-class CheckPassword(Protocol):
-    """Checks the password of an account by its name, counted as a sign-in attempt."""
-
-    def __call__(
-        self, name: str, password: str, *, address: str = ""
-    ) -> Awaitable[Authenticated]: ...
 
 
 class EmailChanges:

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from functools import partial
 from typing import Final
 
+from watchword.accounts.notices import Notices
 from watchword.background import Background, wait_briefly
 from watchword.clocks import Clock
 from watchword.core import limits
@@ -18,22 +19,18 @@ from watchword.core.actor import Actor, By
 from watchword.core.network import network_of
 from watchword.core.session import Session
 from watchword.core.throttle import Cost
-from watchword.mail.message import Mail, MailPurpose
-from watchword.mail.writing import MailWriter
+from watchword.mail.message import MailPurpose
 from watchword.ports.accounts import AccountStore
 from watchword.ports.audit import AuditLog, Event, EventType
 from watchword.ports.once import ReplayCache
-from watchword.ports.outbox import Lane, Outbox
+from watchword.ports.outbox import Outbox
 from watchword.ports.throttle import Throttle
 
 _KEPT: Final = 10_000
 
 
 class NewNetworks:
-    """Knows from which networks each session was used, and tells of new ones.
-
-    `mail` is None where no mail can be sent.
-    """
+    """Knows from which networks each session was used, and tells of new ones."""
 
     def __init__(
         self,
@@ -43,7 +40,7 @@ class NewNetworks:
         audit: AuditLog,
         accounts: AccountStore,
         outbox: Outbox,
-        mail: MailWriter | None,
+        notices: Notices,
         background: Background,
         clock: Clock,
     ) -> None:
@@ -52,7 +49,7 @@ class NewNetworks:
         self._audit = audit
         self._accounts = accounts
         self._outbox = outbox
-        self._mail = mail
+        self._notices = notices
         self._background = background
         self._clock = clock
         # What this process has looked up: a browser with two addresses alternates.
@@ -96,7 +93,7 @@ class NewNetworks:
         return await self._throttle.take([cost], self._clock()) == 0
 
     async def _tell(self, session: Session, address: str, user_agent: str) -> None:
-        """Write the event and, to a confirmed address, the mail."""
+        """Write the event, and a mail to each address of the account."""
         now = self._clock()
         account = await self._accounts.by_id(session.account_id)
         if account is None:
@@ -105,17 +102,9 @@ class NewNetworks:
         by = By(Actor.USER).detail(user_agent=shown)
         event = Event.about(EventType.NEW_NETWORK, session, address, now, **by)
         await self._audit.record(event)
-        if self._mail is None or not account.email or not account.email_confirmed_at:
-            return
-        mail = Mail(
-            purpose=MailPurpose.NEW_NETWORK,
-            at=now,
-            locale=account.locale,
-            to=account.email,
-            account_id=account.id,
-            network=address,
-        )
-        await self._outbox.add([self._mail.message(mail, Lane.CONFIRMED)])
+        purpose = MailPurpose.NEW_NETWORK
+        mails = await self._notices.of(account, purpose, network=address)
+        await self._outbox.add(mails)
 
 
 def _key(session: Session, network: str) -> bytes:

@@ -42,12 +42,14 @@ class Notices:
         purpose: MailPurpose,
         *,
         masked: str = "",
+        network: str = "",
         but: Collection[str | None] = (),
     ) -> tuple[Message, ...]:
         """One message for each address of the account, but those with a key in `but`.
 
-        `masked` is the other address that the notice names. There is none where no mail
-        can be sent, or the account has no confirmed address.
+        `masked` is the other address that the notice names, `network` the network
+        address of a request. There is no message where no mail can be sent, or where
+        the account has no confirmed address.
         """
         if not self._mail.can_send:
             return ()
@@ -62,6 +64,7 @@ class Notices:
                 to=email,
                 account_id=None if deleted else account.id,
                 masked=masked,
+                network=network,
             )
             for key, email in addresses.items()
             if key not in but

@@ -321,9 +321,9 @@ class Accounts:
     async def delete(self, account_id: bytes, *, by: By = APP) -> int:
         """Remove the account, end its sessions, and return how many.
 
-        Its addresses get a notice. Raises NotFound, and LastAdmin for the last enabled
-        account of the role admin. An account that is made later under the same name has another subject: it is a
-        different account.
+        Its addresses get a notice. An account that is made later under the same name
+        has another subject: it is a different account. Raises NotFound, and LastAdmin
+        for the last enabled account of the role admin.
         """
         # The account is disabled first. If this is cut off half-way, it can be called
         # again and finishes. If the account were deleted first, its sessions could no

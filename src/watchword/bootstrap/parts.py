@@ -50,6 +50,18 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
+def policies_of(settings: Settings) -> Policies:
+    """The policies of all sessions, those of the pages among them."""
+    apps = policy_of(settings)
+    pages = msgspec.structs.replace(
+        SIGN_IN,
+        refresh_idle=settings.sign_in_idle * limits.SECOND,
+        refresh_absolute=settings.sign_in_absolute * limits.SECOND,
+        rewind_limit=apps.rewind_limit,
+    )
+    return Policies(apps, pages)
+
+
 def breached_of(settings: Settings) -> BreachedPasswords | None:
     """The passwords that cannot be set; None without a file. Raises SettingsError."""
     path = settings.breached_passwords
@@ -62,18 +74,6 @@ def breached_of(settings: Settings) -> BreachedPasswords | None:
     except ValueError as error:
         why = f"{path} cannot be searched: {error}"
     raise SettingsError([f"WATCHWORD_BREACHED_PASSWORDS: {why}"])
-
-
-def policies_of(settings: Settings) -> Policies:
-    """The policies of all sessions, those of the pages among them."""
-    apps = policy_of(settings)
-    pages = msgspec.structs.replace(
-        SIGN_IN,
-        refresh_idle=settings.sign_in_idle * limits.SECOND,
-        refresh_absolute=settings.sign_in_absolute * limits.SECOND,
-        rewind_limit=apps.rewind_limit,
-    )
-    return Policies(apps, pages)
 
 
 def composer_of(settings: Settings) -> Composer:

@@ -16,7 +16,7 @@ from watchword.accounts.new_networks import NewNetworks
 from watchword.accounts.notices import Notices
 from watchword.accounts.recovery import Recovery
 from watchword.accounts.registration import Registrations
-from watchword.accounts.registration_rules import BeforeRegistration
+from watchword.accounts.registration_rules import BeforeRegistration, RegistrationRules
 from watchword.accounts.registry import Accounts
 from watchword.accounts.rows import AccountRows
 from watchword.background import Background
@@ -74,32 +74,77 @@ def self_service_of(
         clock=clock,
     )
     limits = NetworkLimits(stores.throttle, clock)
-    rules = registration_rules_of(settings, before_registration)
-    registrations = Registrations(
-        rules=rules,
-        registrations=stores.registrations,
-        accounts=stores.accounts,
-        outbox=stores.outbox,
-        links=links,
-        network_limits=limits,
+    recovery, email_changes = _recovery_of(
+        stores,
+        links,
+        limits,
         mail=mail,
+        notices=notices,
+        rows=rows,
+        passwords=passwords,
+        sessions=sessions,
+        hasher=hasher,
+        clock=clock,
+    )
+    registrations, invitations = _registrations_of(
+        registration_rules_of(settings, before_registration),
+        stores,
+        links,
+        limits,
+        mail=mail,
+        accounts=accounts,
+        passwords=passwords,
         hasher=hasher,
         clock=clock,
         entropy=entropy,
     )
-    invitations = Invitations(
-        rules=rules,
-        confirmations=stores.confirmations,
-        accounts=stores.accounts,
-        registry=accounts,
-        check_password=passwords.authenticate,
-        links=links,
-        network_limits=limits,
-        mail=mail,
-        hasher=hasher,
-        clock=clock,
-        entropy=entropy,
+    decisions: dict[MailPurpose, Decide] = {
+        MailPurpose.CONFIRM: registrations.decide,
+        MailPurpose.INVITATION: invitations.decide,
+        MailPurpose.RESET: recovery.decide,
+        MailPurpose.CONFIRM_EMAIL: email_changes.decide,
+        **dict.fromkeys(NOTICES, notices.decide),
+    }
+    browser = BrowserSignIn(
+        sign_in=sign_in,
+        sessions=sessions,
+        browsers=browsers,
+        networks=NewNetworks(
+            once=stores.once,
+            throttle=stores.throttle,
+            audit=stores.audit,
+            accounts=stores.accounts,
+            outbox=stores.outbox,
+            notices=notices,
+            background=background,
+            clock=clock,
+        ),
     )
+    return SelfService(
+        links=links,
+        registrations=registrations,
+        invitations=invitations,
+        recovery=recovery,
+        email_changes=email_changes,
+        step_up=StepUp(accounts=accounts, passwords=passwords, sessions=sessions),
+        browser=browser,
+        decide=MailDecisions(decisions).decide,
+    )
+
+
+def _recovery_of(
+    stores: Stores,
+    links: Links,
+    limits: NetworkLimits,
+    *,
+    mail: MailWriter,
+    notices: Notices,
+    rows: AccountRows,
+    passwords: AccountPasswords,
+    sessions: Sessions,
+    hasher: PasswordHasher,
+    clock: Clock,
+) -> tuple[Recovery, EmailChanges]:
     recovery = Recovery(
         accounts=stores.accounts,
         rows=rows,
@@ -127,34 +172,45 @@ def self_service_of(
         check_password=passwords.authenticate,
         clock=clock,
     )
-    decisions: dict[MailPurpose, Decide] = {
-        MailPurpose.CONFIRM: registrations.decide,
-        MailPurpose.INVITATION: invitations.decide,
-        MailPurpose.RESET: recovery.decide,
-        MailPurpose.CONFIRM_EMAIL: email_changes.decide,
-        **dict.fromkeys(NOTICES, notices.decide),
-    }
-    return SelfService(
+    return recovery, email_changes
+
+
+def _registrations_of(
+    rules: RegistrationRules,
+    stores: Stores,
+    links: Links,
+    limits: NetworkLimits,
+    *,
+    mail: MailWriter,
+    accounts: Accounts,
+    passwords: AccountPasswords,
+    hasher: PasswordHasher,
+    clock: Clock,
+    entropy: Entropy,
+) -> tuple[Registrations, Invitations]:
+    registrations = Registrations(
+        rules=rules,
+        registrations=stores.registrations,
+        accounts=stores.accounts,
+        outbox=stores.outbox,
         links=links,
-        registrations=registrations,
-        invitations=invitations,
-        recovery=recovery,
-        email_changes=email_changes,
-        step_up=StepUp(accounts=accounts, passwords=passwords, sessions=sessions),
-        browser=BrowserSignIn(
-            sign_in=sign_in,
-            sessions=sessions,
-            browsers=browsers,
-            networks=NewNetworks(
-                once=stores.once,
-                throttle=stores.throttle,
-                audit=stores.audit,
-                accounts=stores.accounts,
-                outbox=stores.outbox,
-                mail=mail if settings.effective_mail_url else None,
-                background=background,
-                clock=clock,
-            ),
-        ),
-        decide=MailDecisions(decisions).decide,
+        network_limits=limits,
+        mail=mail,
+        hasher=hasher,
+        clock=clock,
+        entropy=entropy,
     )
+    invitations = Invitations(
+        rules=rules,
+        confirmations=stores.confirmations,
+        accounts=stores.accounts,
+        registry=accounts,
+        check_password=passwords.authenticate,
+        links=links,
+        network_limits=limits,
+        mail=mail,
+        hasher=hasher,
+        clock=clock,
+        entropy=entropy,
+    )
+    return registrations, invitations

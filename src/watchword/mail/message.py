@@ -92,8 +92,8 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     account_id: bytes | None = None
     token: str = ""
     masked: str = ""
-    registration: bytes = b""
     network: str = ""
+    registration: bytes = b""
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode

@@ -78,8 +78,8 @@ class BrowserSessions:
     ) -> TokenSet | None:
         """The session of a cookie under a new token, if it is of that account.
 
-        None where there is no such session, or where it has less left than a session
-        without use would have: then another one has to begin. Raises StoreUnavailable.
+        None where there is no such session, or where it must end soon: then another one
+        has to begin. Raises StoreUnavailable.
         """
         cookie = self._read(text, address)
         if cookie is None:
@@ -89,7 +89,7 @@ class BrowserSessions:
             row = await self._judged(cookie, now)
             if row is None or row.account_id != authenticated.account_id:
                 return None
-            if row.renewable_until(self._policy, now) < now + self._policy.refresh_idle:
+            if self._ends_soon(row, now):
                 return None
             # Another tab has signed in while this one did. Both get the same token, or
             # else the browser would keep the one whose answer comes last.
@@ -103,6 +103,12 @@ class BrowserSessions:
                 if await self._swap(Change(row, after, event)):
                     return self._tokens_of(after, cookie.secret, now)
         raise StoreUnavailable
+
+    def _ends_soon(self, session: Session, now: int) -> bool:
+        """Whether its absolute end is too near for a user who has just signed in."""
+        policy = self._policy
+        enough = min(policy.refresh_idle, policy.refresh_absolute // 2)
+        return session.renewable_until(policy, now) < now + enough
 
     def _tokens_of(self, session: Session, secret: bytes, now: int) -> TokenSet:
         token = self._tokens.mint(session.id, session.generation, secret)

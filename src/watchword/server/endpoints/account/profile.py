@@ -124,7 +124,11 @@ DELETE = Operation(
     ),
     status=204,
     bearer=True,
-    errors=(*OWNER_ERRORS, errors.InsufficientAuthentication),
+    errors=(
+        *OWNER_ERRORS,
+        errors.InsufficientAuthentication,
+        errors.LastAdmin,
+    ),
 )
 
 

@@ -135,15 +135,14 @@ async def _without_body(
     # has: it does not end that session, unless the cookie is of the same session.
     if not meant and (session_id is None or session_id not in ending):
         return ending, []
-    signed_in = {
-        await _session_of(request, token) for token in sign_in_cookies(request)
-    }
-    # Not every browser obeys the last one.
-    return ending | {session_id} | signed_in, [
+    headers = [
         (b"set-cookie", drop_cookie().encode()),
-        (b"set-cookie", drop_sign_in_cookie().encode()),
         (b"clear-site-data", CLEAR_SITE_DATA.encode()),
     ]
+    pages = [await _session_of(request, one) for one in sign_in_cookies(request)]
+    if pages:  # not every browser obeys Clear-Site-Data
+        headers.append((b"set-cookie", drop_sign_in_cookie().encode()))
+    return {*ending, session_id, *pages}, headers
 
 
 def _of_access_token(request: Request, *, needed: bool) -> bytes | None:
