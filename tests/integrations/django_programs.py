@@ -145,7 +145,7 @@ def misnamed() -> None:
     )
     client = by_wsgi(get_wsgi_application())
     body = {"username": NAME, "password": PASSWORD}
-    for name in ("authenticate", "claims_hook"):
+    for name in ("authenticate", "claims_hook", "before_registration"):
         for path in ("no_module.check", "os.no_function", "nodots"):
             given = {"database_url": "memory:", name: path}
             with override_settings(WATCHWORD=given):

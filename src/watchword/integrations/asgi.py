@@ -17,6 +17,7 @@ from watchword.tokens.checker import Needs
 from watchword.verify.options import VerifierOptions
 
 if TYPE_CHECKING:
+    from watchword.accounts.registration_rules import BeforeRegistration
     from watchword.accounts.registry import Accounts
     from watchword.integrations.embedding import Embedding
     from watchword.ports.accounts import Account
@@ -152,8 +153,8 @@ class EmbeddedAuth(AuthBase):
     """Watchword inside the app, with a database of its own.
 
     `settings` are those of `watchword.Settings`, by name. An app with its own users
-    gives `authenticate`; `claims_hook` adds claims of the app's own. Raises
-    SettingsError.
+    gives `authenticate`; `claims_hook` adds claims of the app's own;
+    `before_registration` is asked before a user is registered. Raises SettingsError.
     """
 
     _authenticator: Embedding
@@ -164,6 +165,7 @@ class EmbeddedAuth(AuthBase):
         *,
         authenticate: Authenticate | None = None,
         claims_hook: ClaimsHook | None = None,
+        before_registration: BeforeRegistration | None = None,
         **settings: Any,  # noqa: ANN401 - checked as settings
     ) -> None:
         # Imported here, because an API that only verifies has no server installed.
@@ -175,6 +177,7 @@ class EmbeddedAuth(AuthBase):
                 settings,
                 authenticate=authenticate,
                 claims_hook=claims_hook,
+                before_registration=before_registration,
             )
         )
 
@@ -198,6 +201,22 @@ class EmbeddedAuth(AuthBase):
     ) -> Account:
         """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
         return await self._authenticator.register(name, password, roles, by=by)
+
+    async def invite(
+        self,
+        email: str,
+        roles: Iterable[str] = (),
+        *,
+        locale: str = "",
+        by: By = APP,
+    ) -> None:
+        """Mail an invitation to have an account, or more roles, under that address.
+
+        Raises EmailInvalid, InvalidRequest for roles, and NotFound where
+        `registration` is closed, where no mail can be sent, or where the app has users
+        of its own.
+        """
+        await self._authenticator.invite(email, roles, locale=locale, by=by)
 
     async def end_all(
         self, subject_id: SubjectId, *, but: str | None = None, by: By = APP

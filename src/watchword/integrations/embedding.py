@@ -6,16 +6,17 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 from urllib.parse import urlsplit
 
+from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.config import ENV_PREFIX, Settings, load_settings
 from watchword.core.access_token import Claims
 from watchword.core.actor import APP, By, EndReason
 from watchword.core.network import is_loopback
 from watchword.core.session import from_text
-from watchword.errors import SettingsError, TokenNonceNeeded, WatchwordError
+from watchword.errors import NotFound, SettingsError, TokenNonceNeeded, WatchwordError
 from watchword.integrations import bridge
 from watchword.integrations.authenticator import Authenticator, LocalVerifier
 from watchword.ports.accounts import Account
@@ -39,6 +40,14 @@ _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https
 _log: Final = logging.getLogger("watchword")
 
 
+class _Hooks(TypedDict):
+    """The functions of the app that the engine calls."""
+
+    authenticate: Authenticate | None
+    claims_hook: ClaimsHook | None
+    before_registration: BeforeRegistration | None
+
+
 class Embedding(Authenticator):
     """Watchword in an app, over a database of its own.
 
@@ -52,6 +61,7 @@ class Embedding(Authenticator):
         *,
         authenticate: Authenticate | None,
         claims_hook: ClaimsHook | None,
+        before_registration: BeforeRegistration | None,
     ) -> None:
         self.settings = settings_of(database_url, settings)
         super().__init__(self.settings.effective_issuer)
@@ -63,14 +73,17 @@ class Embedding(Authenticator):
         )
         self._engine: Watchword | None = None
         self.knows_issuer = bool(_ISSUER_SETTINGS & self.settings.model_fields_set)
-        self._authenticate = authenticate
-        self._claims_hook = claims_hook
+        self._hooks: _Hooks = {
+            "authenticate": authenticate,
+            "claims_hook": claims_hook,
+            "before_registration": before_registration,
+        }
 
     def engine_options(self) -> tuple[dict[str, Any], dict[str, Any]]:
         given = self.settings.model_fields_set
         return (
             {name: getattr(self.settings, name) for name in given},
-            {"authenticate": self._authenticate, "claims_hook": self._claims_hook},
+            {**self._hooks},
         )
 
     @contextlib.asynccontextmanager
@@ -78,11 +91,7 @@ class Embedding(Authenticator):
         """See `Authenticator`. Raises SettingsError, SchemaError, StoreUnavailable."""
         for exposed in check_secret_files(self.settings):
             _log.warning("%s", exposed)
-        async with open_watchword(
-            self.settings,
-            authenticate=self._authenticate,
-            claims_hook=self._claims_hook,
-        ) as engine:
+        async with open_watchword(self.settings, **self._hooks) as engine:
             if engine.made_secret is not None:
                 _log.warning(
                     "made a server secret in %s: back it up, apart from the database; "
@@ -141,6 +150,20 @@ class Embedding(Authenticator):
     ) -> Account:
         """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
         return await self.engine.accounts.register(name, password, roles=roles, by=by)
+
+    async def invite(
+        self,
+        email: str,
+        roles: Iterable[str] = (),
+        *,
+        locale: str = "",
+        by: By = APP,
+    ) -> None:
+        """Mail an invitation. See `asgi.EmbeddedAuth`."""
+        parts = self.engine.self_service
+        if parts is None:
+            raise NotFound("An app with users of its own makes no invitations.")
+        await parts.invitations.invite(email, roles=roles, locale=locale, by=by)
 
     async def end_all(
         self, subject_id: SubjectId, *, but: str | None = None, by: By = APP

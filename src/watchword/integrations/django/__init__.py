@@ -55,7 +55,9 @@ __all__ = ["Auth", "ResourceServer", "auth"]
 View = Callable[..., Any]
 SETTING: Final = "WATCHWORD"
 _lock: Final = threading.Lock()
-_HOOKS: Final = ("authenticate", "claims_hook")
+# Those that are awaited; a function that checks passwords may also block.
+_AWAITED: Final = ("claims_hook", "before_registration")
+_HOOKS: Final = ("authenticate", *_AWAITED)
 
 
 class _AppAuth(AuthBase):
@@ -154,6 +156,18 @@ class Auth(_AppAuth, EmbeddedAuth):
         """As `register`, in an async view."""
         register = self._authenticator.register
         return await self.acall(register, name, password, roles, by=by)
+
+    async def ainvite(
+        self,
+        email: str,
+        roles: Iterable[str] = (),
+        *,
+        locale: str = "",
+        by: By = APP,
+    ) -> None:
+        """As `invite`, in an async view."""
+        invite = self._authenticator.invite
+        await self.acall(invite, email, roles, locale=locale, by=by)
 
     async def aend_all(
         self, subject_id: SubjectId, *, but: str | None = None, by: By = APP
@@ -264,8 +278,8 @@ def _made() -> Auth | ResourceServer:
     check = given.get("authenticate")
     if check is not None and not iscoroutinefunction(check):
         given["authenticate"] = _with_own_connections(check)
-    if "claims_hook" in hooks:
-        given["claims_hook"] = hooks["claims_hook"].awaited
+    for name in hooks.keys() & _AWAITED:
+        given[name] = hooks[name].awaited
     made = Auth(**given)
     made.hooks = tuple(hooks.values())
     return made
