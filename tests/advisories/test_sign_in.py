@@ -142,23 +142,39 @@ def test_cve_2026_45364_ipv6_is_counted_by_its_network() -> None:
     assert key("192.0.2.1") != key("192.0.2.2")
 
 
-async def test_cve_2026_43914_no_other_endpoint_takes_a_password(
+async def test_cve_2026_43914_every_other_call_that_tries_a_password_is_counted(
     api: LocalApi,
 ) -> None:
-    """The day that there is one, it needs the throttle, and this test will ask."""
+    """As a sign-in is, and with the sign-ins of that account: each is a way to guess.
+
+    The calls that take the token of a mail besides are bounded by the network.
+    """
     document = (await api.client.get("/openapi.json")).json()
-    taking = [
+    taking = {
         name
         for name, schema in document["components"]["schemas"].items()
         if any("password" in field.lower() for field in schema.get("properties", {}))
-    ]
-    assert taking == ["Login"]
+    }
+    new = {"Register", "Reset"}
+    with_token = {"AcceptInvitation", "ConfirmEmail", "ConfirmRegistration"}
+    assert taking == {"Login", "ChangePassword", "StepUpRequest"} | new | with_token
     using = [
         path
         for path, methods in document["paths"].items()
         if "schemas/Login" in str([m.get("requestBody") for m in methods.values()])
     ]
     assert using == [f"{BASE}/login"]
+    held = {"refreshToken": (await api.login())["refreshToken"]}
+    wrong = {"step-up": {"method": "password", "password": "wrong"}}
+    wrong["password/change"] = {"currentPassword": "wrong", "password": PASSWORD}
+    for number in range(limits.THROTTLE_NAME_BURST):
+        where = list(wrong)[number % 2]
+        answer = await api.client.post(f"{BASE}/{where}", json=held | wrong[where])
+        assert code_of(answer) == "invalid_credentials"
+    for where, body in wrong.items():
+        answer = await api.client.post(f"{BASE}/{where}", json=held | body)
+        assert code_of(answer) == "throttled"
+    assert code_of(await login(api, "alice", PASSWORD)) == "throttled"
 
 
 async def test_cve_2026_40574_an_address_with_two_signs_is_taken_whole(

@@ -67,7 +67,9 @@ def login(client: Any, name: str = NAME, password: str = PASSWORD) -> Any:
     return answer.json()
 
 
-def embedded_story(client: Any, subject: str | None = None) -> None:
+def embedded_story(
+    client: Any, subject: str | None = None, *, own_users: bool = False
+) -> None:
     """Sign in, call, refresh, log out, and be refused, in an app with `/hello`."""
     wrong = {"username": NAME, "password": "not the password"}
     answer = client.post(f"{BASE}/login", json=wrong)
@@ -98,6 +100,13 @@ def embedded_story(client: Any, subject: str | None = None) -> None:
     # A path with a parameter, of a user's device, and behind a well-known name.
     fourth = login(client)
     mine = bearer(fourth["accessToken"])
+    changed = client.patch(f"{BASE}/account", json={"locale": "de"}, headers=mine)
+    shown = client.get(f"{BASE}/account", headers=mine)
+    if own_users:
+        assert (changed.status_code, shown.status_code) == (404, 404)
+    else:
+        assert shown.json() == changed.json()
+        assert shown.json()["locale"] == "de"
     ended = client.delete(f"{BASE}/sessions/{fourth['sessionId']}", headers=mine)
     assert code_of(ended) == "ok"
     assert code_of(client.get("/hello", headers=mine)) == "token_revoked"

@@ -21,6 +21,7 @@ from watchword.server.pages.views import (
     ErrorPage,
     Fault,
     Forgot,
+    KeptMail,
     Link,
     MailFor,
     Reason,
@@ -120,6 +121,8 @@ STATES: Final[dict[str, View]] = {
     },
     "sign-in, already": SignIn(name="mara", has_register=True, has_forgot=True),
     "signed-out": SignedOut(),
+    "signed-out, not yet": SignedOut(name="mara"),
+    "signed-out, stale": SignedOut(name="mara", faults=_faults(Fault(Reason.STALE))),
     "register": Register(),
     "register, one wrong": Register(
         email=ADDRESS, faults=_faults(Fault(Reason.NAME, "username"))
@@ -145,7 +148,10 @@ STATES: Final[dict[str, View]] = {
         purpose=MailFor.REGISTER,
         address=ADDRESS,
         registration="ww_rg_x",
-        folder="/home/mara/projects/tide-tables/watchword-data/outbox",
+        kept=KeptMail(
+            "/home/mara/projects/tide-tables/watchword-data/outbox",
+            "watchword mail show --data /home/mara/projects/tide-tables/watchword-data",
+        ),
     ),
     "check-mail, again": CheckMail(
         purpose=MailFor.REGISTER,

@@ -7,6 +7,7 @@ refused before anything is spent, and that a request tells the mail nothing.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import AsyncIterator
 from email import message_from_bytes
@@ -37,6 +38,7 @@ from tests.scenarios.api import (
     settings_for,
 )
 from tests.server.live import Live, request
+from tests.surfaces.proofs import Prover
 from watchword.config import Settings
 from watchword.server.app import make_app
 from watchword.server.embedded import EmbeddedApp, merge_into, routes_to
@@ -55,7 +57,7 @@ class Mails:
 
     def __init__(self, api: LocalApi) -> None:
         self._api = api
-        self._read = 0
+        self._taken: set[str] = set()
 
     async def all(self) -> list[EmailMessage]:
         sender = self._api.engine.mail
@@ -68,17 +70,23 @@ class Mails:
             for file in sorted(folder.glob("*.eml"))
         ]
 
-    async def newest(self, to: str = ANN) -> str:
-        """The text of the newest mail to that address."""
-        found = [one for one in await self.all() if str(one["to"]) == to]
-        body = found[-1].get_body(("plain",))
-        assert body is not None
-        return str(body.get_content())
-
     async def token(self, to: str = ANN) -> str:
-        found = TOKEN.search(await self.newest(to))
-        assert found is not None
-        return found[0]
+        """The one in the mails to that address that was not taken from them yet."""
+        found = {
+            str(token)
+            for mail in await self.all()
+            if str(mail["to"]) == to
+            for token in TOKEN.findall(text_of(mail))
+        }
+        (token,) = found - self._taken
+        self._taken.add(token)
+        return token
+
+
+def text_of(mail: EmailMessage) -> str:
+    body = mail.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content())
 
 
 def serving(folder: Path, **given: Any) -> Settings:
@@ -208,7 +216,7 @@ async def test_register_and_forgot_answer_the_same_for_every_address(
 
 # Options of the session: as of a login
 
-WRONG_OPTIONS: Final = {
+WRONG_OPTIONS: Final[dict[str, tuple[dict[str, Any], dict[str, str], str]]] = {
     "another client": ({"clientId": "unknown"}, {}, "401 invalid_client"),
     "a scope too many": ({"scope": "account admin"}, {}, "400 invalid_scope"),
     "another resource": ({"resource": ["https://x"]}, {}, "400 invalid_target"),
@@ -238,7 +246,7 @@ async def test_a_wrong_option_spends_no_token(
     assert (await post(api, path, body)).status_code == 201
 
 
-async def with_token(api: LocalApi, mails: Mails, path: str) -> dict[str, str]:
+async def with_token(api: LocalApi, mails: Mails, path: str) -> dict[str, Any]:
     """A good body of either call that makes an account."""
     if path == "/register/confirm":
         handle = await registered(api)
@@ -276,6 +284,21 @@ async def test_a_page_is_signed_in_by_a_cookie(api: LocalApi, mails: Mails) -> N
     )
     assert "refreshToken" not in answer.json()
     assert answer.headers["set-cookie"].startswith("__Host-watchword=ww_rt_")
+
+
+async def test_a_confirmation_binds_the_session_to_a_key(
+    api: LocalApi, mails: Mails
+) -> None:
+    """A proof without the nonce spends nothing, as at a login."""
+    body, prover = await with_token(api, mails, "/register/confirm"), Prover()
+    url, nonce = f"{ISSUER}{BASE}/register/confirm", None
+    told = []
+    for _ in range(2):
+        proof = prover.proof("POST", url, api.clock.now, nonce=nonce)
+        answer = await post(api, "/register/confirm", body, DPoP=proof)
+        told.append(answer.json().get("code") or answer.json()["tokenType"])
+        nonce = answer.headers["dpop-nonce"]
+    assert told == ["use_dpop_nonce", "DPoP"]
 
 
 # What is closed
@@ -541,6 +564,16 @@ def test_the_tables_have_every_call() -> None:
     assert {path for _, path, _ in BEARERS} == takes_a_token
 
 
+async def test_another_method_is_refused_and_all_right_ones_are_named(
+    api: LocalApi,
+) -> None:
+    answer = await call(api, "PUT", "/account")
+    assert verdict(answer) == "405 method_not_allowed"
+    allowed = set(re.split(", *", answer.headers["allow"]))
+    assert allowed == {"GET", "HEAD", "PATCH", "DELETE"}
+    assert (await call(api, "HEAD", "/account")).status_code == 401
+
+
 @pytest.mark.parametrize(("method", "path", "body"), BEARERS)
 async def test_only_tokens_of_first_party_change_an_account(
     api: LocalApi, method: str, path: str, body: Any
@@ -595,7 +628,9 @@ OF_ANY_TYPE: Final = (
     "é" * 300,
     "a" * 2000,
 )
-WRONG: Final = (*OF_ANY_TYPE, "A" * 30_000, [], ["x"], {}, {"a": "x"})
+OF_NO_TEXT: Final[tuple[Any, ...]] = (None, True, 1, 1.5, [], ["x"], {}, {"a": "x"})
+OF_TEXT: Final = ("", "x", "\0", "\ud800", "é" * 300, "a" * 2000, "A" * 30_000)
+WRONG: Final = (*OF_NO_TEXT, *OF_TEXT)
 
 
 @pytest.mark.parametrize(("method", "path", "body"), CALLS)
@@ -621,9 +656,9 @@ async def test_no_value_of_any_field_is_a_fault_of_ours(
                 assert code_of(answer)
             if method == "DELETE":
                 return
-    missing = [{k: given[k] for k in given if k != name} for name in given]
-    for sent in missing:
-        answer = await call(api, method, path, sent, **mine)
+    for missing in given:
+        rest = {name: given[name] for name in given if name != missing}
+        answer = await call(api, method, path, rest, **mine)
         assert answer.status_code < 500, answer.text
     assert faults == []
 
@@ -655,6 +690,42 @@ async def test_a_network_waits_and_others_do_not(
     assert (await post(api, path, BODIES[path])).status_code in (202, 400)
     api.clock.advance(int(refused.headers["retry-after"]) * 1000)
     assert (await post(attacker, path, BODIES[path])).status_code in (202, 400)
+
+
+async def test_no_secret_of_an_account_is_in_a_log(
+    tmp_path: Path,
+    clock: ManualClock,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Passwords, what mails carry, handles and tokens: in no log, refused or not."""
+    caplog.set_level(logging.DEBUG)
+    async with local_api(serving(tmp_path), clock) as api:
+        secrets = await told_secrets(api)
+        audit = await api.engine.stores.audit.read(0, 1000)
+    printed = capsys.readouterr()
+    logged = "\n".join([printed.out, printed.err, repr(audit), caplog.text])
+    assert "POST /api/auth/password/reset 204" in printed.err
+    assert [secret for secret in secrets if secret in logged] == []
+
+
+async def told_secrets(api: LocalApi) -> list[str]:
+    """What a user and the server have told each other, from registration to reset."""
+    mails, wrong, key = Mails(api), "a-wrong-one", "a-key-of-ann-0001"
+    handle = await registered(api)
+    token = await mails.token()
+    body = {"token": token, "registration": handle}
+    for fault in ({"registration": handle + "A"}, {"token": token + "A"}):
+        await post(api, "/register/confirm", {"password": wrong, **body, **fault})
+    tokens = (await post(api, "/register/confirm", body)).json()
+    change = {"currentPassword": PASSWORD, "password": NEW}
+    change["refreshToken"] = tokens["refreshToken"]
+    await post(api, "/password/change", change, Idempotency_Key=key)
+    await post(api, "/password/forgot", {"email": ANN})
+    reset = {"token": await mails.token(), "password": PASSWORD}
+    assert (await post(api, "/password/reset", reset)).status_code == 204
+    given = [tokens["accessToken"], tokens["refreshToken"], reset["token"]]
+    return [PASSWORD, NEW, wrong, key, handle, token, *given]
 
 
 # What a request may not tell the mail
@@ -701,8 +772,7 @@ async def test_no_header_and_no_field_reaches_a_mail(
 
 def test_an_absolute_target_reaches_no_mail(tmp_path: Path) -> None:
     """It takes the place of Host (RFC 9112 section 3.2.2), and of nothing else."""
-    flags = {"WATCHWORD_REGISTRATION": "open"}
-    with Live(tmp_path / "data", **flags) as live:
+    with Live(tmp_path / "data", WATCHWORD_REGISTRATION="open") as live:
         raw = json.dumps(BODIES["/register"]).encode()
         head = {
             "Host": "evil.example",

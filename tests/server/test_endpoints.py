@@ -16,7 +16,7 @@ from watchword.errors import StoreUnavailable
 from watchword.server import app as applications
 from watchword.server.app import make_app
 from watchword.server.embedded import EmbeddedApp
-from watchword.server.endpoints import ENDPOINTS
+from watchword.server.endpoints import ENDPOINTS, pages
 from watchword.server.endpoints.oauth import metadata
 from watchword.server.endpoints.oauth.metadata import (
     OPENID_PATH,
@@ -362,8 +362,8 @@ async def test_the_document_is_of_the_routes_and_of_nothing_else(
     app: Any = make_app(api.engine.settings)
     for route in app._application.routes:
         routed |= {(m, route.path) for m in route.methods if m != "HEAD"}
-    pages = ("/", "/openapi.json", "/docs", "/docs/{name}", "/pages/{name}")
-    about = {("GET", path) for path in pages}
+    about = {("GET", path) for path in ("/", "/openapi.json", "/docs", "/docs/{name}")}
+    about |= {(one.method, path) for one in pages.ENDPOINTS for path in one.paths}
     about |= {("GET", f"/watchword.{kind}") for kind in ("js", "d.ts")}
     # The same documents, for an issuer that has a path.
     known = (SERVER_PATH, OPENID_PATH, RESOURCE_PATH)
@@ -395,6 +395,7 @@ async def test_a_server_and_an_app_answer_by_the_same_declarations(
     So do the hot endpoints, whose errors take another way.
     """
     app = EmbeddedApp(api.engine.settings, lambda: api.engine, lambda _: None)
+    app.serve_pages(pages=True)
     async with LocalApi(app, api.engine, api.clock).client as inside:
         for one in ENDPOINTS:
             for declared in one.paths:

@@ -36,7 +36,7 @@ class CheckPassword(Protocol):
     """A try to sign in, counted as one."""
 
     def __call__(
-        self, name: str, password: str, *, address: str = ""
+        self, account_id: bytes, password: str, *, address: str
     ) -> Awaitable[Authenticated]:
         """Raises InvalidCredentials, Throttled, Overloaded, StoreUnavailable."""
 
@@ -131,17 +131,20 @@ class Invitations:
         account = await self._accounts.by_email(invitation.email_key)
         if account is None:
             return await self._make(invitation, password, name, address)
-        proved = await self._check_password(account.name, password, address=address)
-        # The account may have got another name while it was proved.
-        if proved.account_id != account.id:
-            raise InvalidCredentials
+        proved = await self._check_password(account.id, password, address=address)
         return await self._give(invitation, proved, address)
 
     async def decide(self, mail: Mail) -> Decided | None:
-        """The mail of an invitation as it is; None: it was accepted, or has run out."""
+        """The mail of an invitation; None: it was accepted, or has run out.
+
+        It goes to the address as the account has it, where there is one.
+        """
         found = await self._confirmations.by_token(hash_of(mail.token))
         if found is None or found.until <= self._clock():
             return None
+        owner = await self._accounts.by_email(found.email_key)
+        if owner is not None:
+            mail = replace(mail, to=owner.email or mail.to, locale=owner.locale)
         return Decided(mail, Lane.UNKNOWN)
 
     async def _make(

@@ -71,6 +71,7 @@ def self_service_of(
     links = Links(
         registrations=stores.registrations,
         confirmations=stores.confirmations,
+        accounts=stores.accounts,
         clock=clock,
     )
     limits = NetworkLimits(stores.throttle, clock)
@@ -170,7 +171,7 @@ def _recovery_of(
         recovery=recovery,
         mail=mail,
         sessions=sessions,
-        check_password=passwords.authenticate,
+        check_password=passwords.of_account,
         clock=clock,
     )
     return recovery, email_changes
@@ -208,7 +209,7 @@ def _registrations_of(
         accounts=stores.accounts,
         registry=accounts,
         rows=rows,
-        check_password=passwords.authenticate,
+        check_password=passwords.of_account,
         links=links,
         network_limits=limits,
         mail=mail,

@@ -25,12 +25,12 @@ from watchword.core import limits
 from watchword.core.one_time_token import LIVES
 from watchword.errors import SettingsError
 from watchword.extras import needs
+from watchword.mail.locales import folders_of, locales_of
 from watchword.mail.message import FALLBACK, TOKENS, Mail, MailPurpose
 
 with needs("watchword[accounts]"):
     import jinja2
 
-_FOLDER: Final = "mail"
 _LINE_MAX: Final = 900  # RFC 5322 §2.1.1 allows 998
 _PAGES: Final = {
     MailPurpose.CONFIRM: "/confirm",
@@ -66,17 +66,14 @@ class Composer:
         self._sender = Address(service, addr_spec=sender)
         self._service = service
         self._links = links.rstrip("/")
-        own = [jinja2.PackageLoader("watchword.mail")]
-        named = [] if templates is None else [templates / _FOLDER]
         self._environment = jinja2.Environment(
-            loader=jinja2.ChoiceLoader([*map(jinja2.FileSystemLoader, named), *own]),
+            loader=jinja2.FileSystemLoader(folders_of(templates)),
             autoescape=jinja2.select_autoescape(["html"]),
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        names = self._environment.list_templates(["txt"])
-        self.locales = sorted({name.partition("/")[0] for name in names})
+        self.locales = locales_of(templates)
 
     def compose(self, mail: Mail, message_id: bytes) -> EmailMessage:
         """The message: the same bytes for the same mail and id.

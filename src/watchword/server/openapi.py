@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Final, TypeAlias
@@ -89,6 +90,10 @@ def document(operations: Iterable[Operation], *, prefix: str = "") -> dict[str, 
     schemas, components = msgspec.json.schema_components(
         types, ref_template=f"#/components/schemas/{prefix}{{name}}"
     )
+    for one in components.values():
+        # Markdown takes the indentation of a docstring for code.
+        if "description" in one:
+            one["description"] = inspect.cleandoc(one["description"])
     schema_of = {id(kind): schema for kind, schema in zip(types, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
     for one in documented:
