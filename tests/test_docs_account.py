@@ -29,7 +29,7 @@ until curl -sf ADDRESS/openapi.json -o /dev/null; do kill -0 $!; sleep 0.05; don
 
 # The page reads the newest mail, which a moment later is there.
 MAILED: Final = """
-until test -e "$(ls watchword-data/outbox/*.eml | sed -n NUMBERp)"; do sleep 0.05; done
+until test -e "$(ls outbox/*.eml | sed -n NUMBERp)"; do sleep 0.05; done
 """
 
 

@@ -136,7 +136,7 @@ def account_story(client: Any) -> str:
     asked = client.post(f"{BASE}/register", json=user)
     assert asked.status_code == 202
     body = {
-        "token": token_to(Path("watchword-data"), user["email"]),
+        "token": token_to(Path(), user["email"]),
         "registration": asked.json()["registration"],
     }
     tokens = client.post(f"{BASE}/register/confirm", json=body).json()
