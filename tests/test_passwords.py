@@ -274,7 +274,8 @@ class TestOneCost:
         judged = []
         gate = threading.Event()
 
-        def judge(password: str, *, names: tuple[str, ...]) -> None:
+        def judge(password: str, *, names: tuple[str, ...], breached: None) -> None:
+            assert breached is None
             gate.wait()
             judged.append((password, names, threading.current_thread().name))
 

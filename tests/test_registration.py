@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import apsw
 import msgspec
 import pytest
 from pydantic import SecretStr
@@ -41,7 +42,6 @@ from watchword.ports import Stores
 from watchword.ports.accounts import Account
 from watchword.ports.audit import EventType
 from watchword.ports.outbox import MessageKind
-from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
 
 SECRET = "s" * 40
@@ -265,53 +265,41 @@ async def test_what_is_taken_by_then_spends_nothing(world: World, spoiled: str) 
 # The owner of an account learns of it by mail; the caller learns nothing.
 
 
-class Recorder:
-    """A port that notes which of its verbs were called."""
+@pytest.fixture
+def statements() -> Iterator[list[str]]:
+    """The statements of every SQLite connection that is opened from now on."""
+    run: list[str] = []
 
-    def __init__(self, port: Any, called: list[str]) -> None:
-        self._port, self._called = port, called
+    def note(_: object, statement: str, __: object) -> bool:
+        run.append(statement)
+        return True
 
-    def __getattr__(self, verb: str) -> Any:
-        thing = getattr(self._port, verb)
-        if not callable(thing):
-            return thing
+    def watch(connection: apsw.Connection) -> None:
+        connection.exec_trace = note
 
-        async def call(*args: Any, **named: Any) -> Any:
-            self._called.append(f"{type(self._port).__name__}.{verb}")
-            return await thing(*args, **named)
-
-        return call
+    apsw.connection_hooks.append(watch)
+    yield run
+    apsw.connection_hooks.remove(watch)
 
 
 async def test_a_known_and_an_unknown_address_run_the_same_statements(
-    tmp_path: Path,
+    tmp_path: Path, statements: list[str]
 ) -> None:
-    file = f"sqlite:///{tmp_path}/a.db"
-    called: list[str] = []
-    stores = await open_stores(file, SeededEntropy())
-    watched = msgspec.structs.replace(
-        stores,
-        **{
-            name: Recorder(getattr(stores, name), called)
-            for name in ("accounts", "registrations", "confirmations", "outbox")
-        },
-    )
-    async with opened(tmp_path, stores=watched) as world:
-        handle, token = await world.register()
-        await world.confirm(token, handles=[handle])
+    async with opened(tmp_path, database_url=f"sqlite:///{tmp_path}/a.db") as world:
+        await world.account()
         seen = []
         for email in (ALICE, "bob@example.org"):
-            called.clear()
-            asked = await world.ask(email, PASSWORD, address=VICTIM)
-            await world.resend(asked, address=VICTIM)
-            seen.append(called.copy())
+            statements.clear()
+            handle = await world.ask(email, PASSWORD, address=VICTIM)
+            await world.resend(handle, address=VICTIM)
+            seen.append(statements.copy())
         assert seen[0] == seen[1]
-        assert not any("Account" in name for name in called)
-        purposes = {mail.to: mail.purpose for mail in await world.mails()}
-    assert purposes == {
-        ALICE: MailPurpose.ALREADY_REGISTERED,
-        "bob@example.org": MailPurpose.CONFIRM,
-    }
+        assert any("INTO registrations" in one for one in seen[0])
+        assert not any("accounts" in one for one in seen[0])
+        assert {(mail.to, mail.purpose) for mail in await world.mails()} == {
+            (ALICE, MailPurpose.ALREADY_REGISTERED),
+            ("bob@example.org", MailPurpose.CONFIRM),
+        }
 
 
 async def test_the_owner_is_written_to_at_the_address_as_it_is_stored(

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from watchword.accounts.registration_rules import RegistrationRequest
     from watchword.bootstrap import Watchword, open_watchword
     from watchword.config import Settings, load_settings
     from watchword.errors import WatchwordError
@@ -23,6 +24,7 @@ __version__: Final = "0.2.0"
 
 __all__ = [
     "Credentials",
+    "RegistrationRequest",
     "Settings",
     "Subject",
     "Verifier",
@@ -35,6 +37,7 @@ __all__ = [
 
 _HOME: Final = {
     "Credentials": "watchword.sign_in.own_users",
+    "RegistrationRequest": "watchword.accounts.registration_rules",
     "Settings": "watchword.config",
     "Subject": "watchword.sign_in.own_users",
     "Verifier": "watchword.verify",

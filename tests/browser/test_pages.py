@@ -33,12 +33,16 @@ AXE: Final = HERE / "node_modules/axe-core/axe.min.js"
 LOOKED_AT: Final = (
     "sign-in, wrong",
     "sign-in, password_changed",
+    "sign-in, already",
     "signed-out",
     "register, all wrong",
     "check-mail, again",
+    "check-mail, kept here",
     "forgot",
     "code, reset, spent",
     "confirm, name taken",
+    "confirm, not sure",
+    "confirm, invitation of an account",
     "reset, password_short 15",
     "account, password_changed 2",
     "account, waiting",
@@ -91,9 +95,10 @@ class Shown:
         page.context.route("**/*", self._fulfil)
 
     def _heard(self, text: str) -> None:
-        # A reset does not know the name that belongs to the password: the address is
-        # masked. A password manager must not keep that one.
-        if "username fields" not in text or "reset" not in self.state:
+        # The link of a message does not know the name that belongs to the password: the
+        # address is masked. A password manager must not keep that one.
+        is_linked = self.state.startswith(("reset", "confirm"))
+        if "username fields" not in text or not is_linked:
             self.faults.append(text)
 
     def _fulfil(self, route: Route) -> None:

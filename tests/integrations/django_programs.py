@@ -17,6 +17,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.integrations.fakes import ISSUER, FakeIssuer
+from tests.integrations.page_stories import BASE_URL, GIVEN, OWN, pages_story
 from tests.integrations.stories import (
     BASE,
     NAME,
@@ -145,7 +146,7 @@ def misnamed() -> None:
     )
     client = by_wsgi(get_wsgi_application())
     body = {"username": NAME, "password": PASSWORD}
-    for name in ("authenticate", "claims_hook"):
+    for name in ("authenticate", "claims_hook", "before_registration"):
         for path in ("no_module.check", "os.no_function", "nodots"):
             given = {"database_url": "memory:", name: path}
             with override_settings(WATCHWORD=given):
@@ -246,3 +247,30 @@ def fake_issuer() -> FakeIssuer:
     made = {"Verifier": elsewhere.verifier, "SyncVerifier": elsewhere.sync_verifier}
     vars(verify).update(made)
     return elsewhere
+
+
+def pages(given: bool | str, place: str | None) -> None:  # noqa: FBT001 - as a setting
+    """The app's own pages stand before ours, where Django looks first."""
+    from django.conf import settings  # noqa: PLC0415
+    from django.core.wsgi import get_wsgi_application  # noqa: PLC0415
+    from django.http import HttpResponse  # noqa: PLC0415
+    from django.urls import include, path  # noqa: PLC0415
+
+    from watchword.integrations.django import auth  # noqa: PLC0415
+
+    settings.configure(
+        ALLOWED_HOSTS=["127.0.0.1"],
+        ROOT_URLCONF="routes",
+        WATCHWORD={"database_url": "sqlite:///app.db", "pages": given, **GIVEN},
+    )
+    sys.modules["routes"] = routes = ModuleType("routes")
+    app = get_wsgi_application()
+    routes.urlpatterns = [  # type: ignore[attr-defined]
+        path("forgot", lambda _: HttpResponse(OWN)),
+        path("signed-out", lambda _: HttpResponse(OWN)),
+        path("", include("watchword.integrations.django.urls")),
+    ]
+    auth.register(NAME, PASSWORD)
+    client = httpx2.Client(transport=httpx2.WSGITransport(app=app), base_url=BASE_URL)
+    pages_story(client, place)
+    auth.close()

@@ -30,10 +30,10 @@ from tests.integrations.stories import (
 )
 from tests.pages import clean_environment
 from tests.verify.proving import Prover, ath_of
-from watchword import Credentials, Subject, verify
+from watchword import Credentials, RegistrationRequest, Subject, verify
 from watchword.core.actor import Actor, By
 from watchword.core.session import Session
-from watchword.errors import SettingsError
+from watchword.errors import RegistrationRefused, SettingsError
 from watchword.integrations.fastapi import Auth, ResourceServer
 
 SECRET: Final = "a-secret-of-these-tests-0123456789-abcdef"
@@ -249,6 +249,22 @@ def test_the_apps_users_and_claims() -> None:
         assert hello.json() == {"hello": subject}
         assert call(client, auth.end_all, 7) == 1
         assert code_of(client.get("/hello", headers=bearer(access))) == "token_revoked"
+
+
+def test_the_app_is_asked_before_a_user_is_registered() -> None:
+    asked = []
+
+    async def before(request: RegistrationRequest) -> bool:
+        asked.append(request)
+        return False
+
+    auth = Auth("memory:", registration="open", before_registration=before)
+    with TestClient(app_of(auth)) as client:
+        parts = auth._authenticator.engine.self_service
+        assert parts is not None
+        with pytest.raises(RegistrationRefused):
+            call(client, parts.registrations.ask, "ann@example.org", PASSWORD)
+    assert [one.email for one in asked] == ["ann@example.org"]
 
 
 def test_nobody_signs_in_as_nobody() -> None:

@@ -21,6 +21,7 @@ from watchword.server.pages.views import (
     ErrorPage,
     Fault,
     Forgot,
+    KeptMail,
     Link,
     MailFor,
     Reason,
@@ -145,7 +146,10 @@ STATES: Final[dict[str, View]] = {
         purpose=MailFor.REGISTER,
         address=ADDRESS,
         registration="ww_rg_x",
-        folder="/home/mara/projects/tide-tables/watchword-data/outbox",
+        kept=KeptMail(
+            "/home/mara/projects/tide-tables/watchword-data/outbox",
+            "watchword mail show --data /home/mara/projects/tide-tables/watchword-data",
+        ),
     ),
     "check-mail, again": CheckMail(
         purpose=MailFor.REGISTER,

@@ -395,6 +395,7 @@ async def test_a_server_and_an_app_answer_by_the_same_declarations(
     So do the hot endpoints, whose errors take another way.
     """
     app = EmbeddedApp(api.engine.settings, lambda: api.engine, lambda _: None)
+    app.serve_pages(pages=True)
     async with LocalApi(app, api.engine, api.clock).client as inside:
         for one in ENDPOINTS:
             for declared in one.paths:

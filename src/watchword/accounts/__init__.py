@@ -1,5 +1,14 @@
 """Accounts: people and programs that sign in with name and password.
 
-names     what a user name and a role may be, and the one spelling of a name
-registry  accounts: registered, imported, changed, listed
+names           what a user name and a role may be, and the one spelling of a name
+rows            their rows, changed as they are at the moment of the write
+registry        accounts: made, imported, changed, listed, deleted
+registration    users register themselves; registration_rules says which ones may
+invitations     an operator invites an address
+recovery        a password is reset by mail
+email_change    the mail address is changed, and taken back
+notices         mails that tell of a change
+links           what the token of a mail is for
+mail_decisions  what becomes of a mail when its turn comes
+network_limits  how often one network may try
 """

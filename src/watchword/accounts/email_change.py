@@ -213,6 +213,12 @@ class EmailChanges:
             Purpose.REVERT,
             other=other,
         )
+        # Later ways back die with an earlier one, also where the clock was set back.
+        earlier = await self._confirmations.of_account(before.id)
+        after_them = max((one.created_at + 1 for one in earlier), default=0)
+        way_back = msgspec.structs.replace(
+            way_back, created_at=max(way_back.created_at, after_them)
+        )
         told = self._mail.message(mail, Lane.CONFIRMED)
         return Change(after=after, outbox=(told, *outbox), grants=(way_back,))
 

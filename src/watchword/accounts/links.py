@@ -9,6 +9,7 @@ from watchword.core import one_time_token
 from watchword.core.one_time_token import TokenPurpose
 from watchword.errors import ConfirmationInvalid
 from watchword.mail.addresses import masked
+from watchword.ports.accounts import AccountStore
 from watchword.ports.confirmations import Confirmation, ConfirmationStore
 from watchword.ports.registrations import Registration, RegistrationStore
 
@@ -17,7 +18,8 @@ class Link(msgspec.Struct, frozen=True):
     """What a token is for, as a page shows it before its button is pressed.
 
     `address` is masked (`m•••@example.org`). `account_id` is the account whose reset or
-    address it is about. `username` is what a registration asked for.
+    address it is about, or that has the address of an invitation already. `username` is
+    what a registration asked for.
     """
 
     purpose: TokenPurpose
@@ -34,10 +36,12 @@ class Links:
         *,
         registrations: RegistrationStore,
         confirmations: ConfirmationStore,
+        accounts: AccountStore,
         clock: Clock,
     ) -> None:
         self._registrations = registrations
         self._confirmations = confirmations
+        self._accounts = accounts
         self._clock = clock
 
     async def look(self, token: str) -> Link:
@@ -47,7 +51,11 @@ class Links:
             waiting = await self.registration(token)
             return Link(shape[0], masked(waiting.email), username=waiting.username)
         found = await self.confirmation(token, *TokenPurpose)
-        return Link(TokenPurpose(found.purpose), masked(found.email), found.account_id)
+        account_id = found.account_id
+        if account_id is None:
+            account = await self._accounts.by_email(found.email_key)
+            account_id = None if account is None else account.id
+        return Link(TokenPurpose(found.purpose), masked(found.email), account_id)
 
     async def registration(self, token: str) -> Registration:
         """The registration that the token confirms. Raises ConfirmationInvalid."""

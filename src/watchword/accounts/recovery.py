@@ -9,7 +9,7 @@ import msgspec
 from watchword.accounts.links import Links
 from watchword.accounts.network_limits import NetworkLimits
 from watchword.accounts.notices import Notices
-from watchword.accounts.registry import CONTEXT
+from watchword.accounts.registry import password_names
 from watchword.accounts.rows import AccountRows, Change, changed
 from watchword.clocks import Clock
 from watchword.core import limits, one_time_token
@@ -171,7 +171,7 @@ class Recovery:
         account = await self._accounts.by_id(found.account_id)
         hashed = await self._hasher.hash(
             password,
-            names=(_owned(account, found).name, found.email, *CONTEXT),
+            names=password_names(_owned(account, found)),
             address=caller_of(address),
         )
 

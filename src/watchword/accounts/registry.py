@@ -207,8 +207,7 @@ class Accounts:
         if isinstance(keep_session, str):
             keep_session = from_text(keep_session)
         account = await self._rows.current(account_id)
-        names = (account.name, account.email or "", *CONTEXT)
-        hashed = await self._hasher.hash(password, names=names)
+        hashed = await self._hasher.hash(password, names=password_names(account))
         await self._update(
             account_id,
             change,
@@ -359,6 +358,13 @@ class Accounts:
             return Change(after=change(before), outbox=told)
 
         return await self._rows.update(account_id, step, kind, what, by)
+
+
+def password_names(account: Account) -> Iterable[str]:
+    """What the password of the account must not equal."""
+    email = account.email or ""
+    found = (account.name, email, email.partition("@")[0])
+    return (*filter(None, found), *CONTEXT)
 
 
 def _renamed(account: Account, username: str, by: By) -> str:

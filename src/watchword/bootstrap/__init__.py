@@ -284,9 +284,13 @@ class Watchword:
             proofs=self.resource_proofs,
         )
 
-    def issue_as(self, issuer: str) -> None:
-        """Use that issuer from now on, for an app that learns where it is served."""
-        self.settings = self.settings.model_copy(update={"issuer": issuer})
+    def issue_as(self, issuer: str, *, links: str | None = None) -> None:
+        """Use that issuer from now on, for an app that learns where it is served.
+
+        `links` is what the links of mails begin with; the issuer where it is None.
+        """
+        update = {"issuer": issuer, "links": links}
+        self.settings = self.settings.model_copy(update=update)
         self.issuer = self.client_tokens.issuer = self.checker.issuer = issuer
         self.sessions.issue_as(issuer)
         if self.mail is not None:

@@ -71,6 +71,7 @@ def self_service_of(
     links = Links(
         registrations=stores.registrations,
         confirmations=stores.confirmations,
+        accounts=stores.accounts,
         clock=clock,
     )
     limits = NetworkLimits(stores.throttle, clock)

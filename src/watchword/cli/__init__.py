@@ -14,6 +14,7 @@ from watchword.cli.audit import audit
 from watchword.cli.check import check
 from watchword.cli.clients import clients
 from watchword.cli.inspect import inspect
+from watchword.cli.invite import invite
 from watchword.cli.keys import keys
 from watchword.cli.mail import mail
 from watchword.cli.migrate import migrate
@@ -31,7 +32,7 @@ def main() -> None:
 
 
 for command in (
-    *(serve, user, sessions, clients, keys, mail),
+    *(serve, user, invite, sessions, clients, keys, mail),
     *(migrate, check, openapi, audit, inspect),
     *(login, token, logout),
 ):

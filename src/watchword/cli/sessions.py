@@ -45,7 +45,7 @@ def list_(name: str | None, data: Path | None, as_json: bool) -> None:
         names: dict[bytes, str | None] = {}
         account_id = None
         if name is not None:
-            account = await watchword.accounts.get(name)
+            account = await watchword.accounts.find(name)
             account_id, names[account.id] = account.id, account.name
         return [
             _row(
@@ -142,7 +142,7 @@ async def _selector(
             )
         return ById(identifier)
     if name is not None:
-        return ByAccount((await watchword.accounts.get(name)).id)
+        return ByAccount((await watchword.accounts.find(name)).id)
     return Before(instant)
 
 

@@ -27,6 +27,8 @@ from watchword.text import trimmed
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
+    from watchword.bootstrap.self_service import SelfService
+    from watchword.config import Settings
 
 _ROLE = click.option("--role", "roles", multiple=True, help="May be repeated.")
 _STDIN = click.option(
@@ -36,7 +38,7 @@ _STDIN = click.option(
 
 @click.group()
 def user() -> None:
-    """Accounts: add, list, disable, enable, change."""
+    """Accounts: add, list, disable, enable, change, reset."""
 
 
 @user.command()
@@ -96,6 +98,8 @@ def list_(data: Path | None, as_json: bool) -> None:
                 "name": row.name,
                 "subject": as_text(row.id),
                 "roles": list(row.roles),
+                "email": row.email,
+                "emailConfirmed": row.email_key is not None,
                 "state": "disabled" if row.disabled else "enabled",
                 "createdAt": utc(row.created_at),
             }
@@ -112,7 +116,7 @@ def disable(name: str, data: Path | None, as_json: bool) -> None:
     """Let an account sign in no more, and end its sessions."""
 
     async def work(watchword: Watchword) -> int:
-        account = await watchword.accounts.get(name)
+        account = await watchword.accounts.find(name)
         return await watchword.accounts.disable(account.id, by=operator())
 
     _tell_ended(as_json, "Disabled", name, with_engine(existing(data), work))
@@ -125,7 +129,7 @@ def enable(name: str, data: Path | None, as_json: bool) -> None:
     """Let an account sign in again. Its old sessions stay ended."""
 
     async def work(watchword: Watchword) -> None:
-        account = await watchword.accounts.get(name)
+        account = await watchword.accounts.find(name)
         await watchword.accounts.enable(account.id, by=operator())
 
     with_engine(existing(data), work)
@@ -145,7 +149,7 @@ def passwd(
     """Change a password, and end the account's sessions."""
 
     async def work(watchword: Watchword) -> int:
-        account = await watchword.accounts.get(name)  # before the question
+        account = await watchword.accounts.find(name)  # before the question
         password = _password(password_stdin)
         return await watchword.accounts.set_password(
             account.id, password, by=operator()
@@ -172,7 +176,7 @@ def roles(
     """
 
     async def work(watchword: Watchword) -> list[str]:
-        account = await watchword.accounts.get(name)
+        account = await watchword.accounts.find(name)
         if not roles:
             return list(account.roles)
         wanted = () if roles == ("",) else roles
@@ -197,13 +201,85 @@ def delete(
     """Remove an account, and end its sessions."""
 
     async def work(watchword: Watchword) -> int:
-        account = await watchword.accounts.get(name)  # before the question
+        account = await watchword.accounts.find(name)  # before the question
         if not yes:
             question = f"Delete {visible(name)} for good?"
             click.confirm(question, abort=True, err=True)
         return await watchword.accounts.delete(account.id, by=operator())
 
     _tell_ended(as_json, "Deleted", name, with_engine(existing(data), work))
+
+
+@user.command()
+@click.argument("name")
+@click.argument("address")
+@click.option("--confirmed", is_flag=True, help="You know that it is theirs.")
+@options
+def email(
+    name: str,
+    address: str,
+    confirmed: bool,
+    data: Path | None,
+    as_json: bool,
+) -> None:
+    """Give an account a mail address, confirmed or to be confirmed by its user.
+
+    Without --confirmed a mail asks for that. Until then another account may take the
+    address, and a confirmed one that the account has stays.
+    """
+    settings = existing(data)
+
+    async def work(watchword: Watchword) -> str:
+        service = _self_service(watchword)
+        account = await watchword.accounts.find(name)
+        await service.email_changes.assign(
+            account.id, address, confirmed=confirmed, by=operator()
+        )
+        return watchword.mail_writer.read_address(address).email
+
+    given = with_engine(settings, work)
+    said = (
+        f"{visible(given)} is the address of {visible(name)} now."
+        if confirmed
+        else f"{visible(name)} must confirm {visible(given)}. {_way_of(settings)}"
+    )
+    tell(as_json, said, name=name, email=given, confirmed=confirmed)
+
+
+@user.command("send-reset")
+@click.argument("name")
+@options
+def send_reset(name: str, data: Path | None, as_json: bool) -> None:
+    """Mail an account a link to choose a new password."""
+    settings = existing(data)
+
+    async def work(watchword: Watchword) -> str:
+        service = _self_service(watchword)
+        account = await watchword.accounts.find(name)
+        await service.recovery.send(account.id, by=operator())
+        return account.email or ""
+
+    to = with_engine(settings, work)
+    said = f"{visible(name)} gets a link at {visible(to)}. {_way_of(settings)}"
+    tell(as_json, said, name=name, email=to)
+
+
+def _self_service(watchword: Watchword) -> SelfService:
+    service = watchword.self_service
+    assert service is not None  # noqa: S101 - a command has no users of its own
+    return service
+
+
+def _way_of(settings: Settings) -> str:
+    """What becomes of a mail that a command has written."""
+    from watchword.mail.url import OUTBOX
+
+    if settings.effective_mail_url == OUTBOX:
+        return (
+            f"The running server puts the mail into {visible(settings.outbox_folder)}: "
+            "see `watchword mail show`."
+        )
+    return "The running server sends the mail."
 
 
 @user.command("import")

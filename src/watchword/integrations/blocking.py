@@ -23,6 +23,7 @@ from watchword.tokens.headers import Headers, token_in
 from watchword.verify.options import VerifierOptions
 
 if TYPE_CHECKING:
+    from watchword.accounts.registration_rules import BeforeRegistration
     from watchword.accounts.registry import Accounts
     from watchword.integrations.embedding import Embedding
     from watchword.ports.accounts import Account
@@ -116,8 +117,8 @@ class EmbeddedAuth(AuthBase):
     """Watchword inside the app, with a database of its own.
 
     `settings` are those of `watchword.Settings`, by name. An app with its own users
-    gives `authenticate`; `claims_hook` adds claims of the app's own. Raises
-    SettingsError.
+    gives `authenticate`; `claims_hook` adds claims of the app's own;
+    `before_registration` is asked before a user is registered. Raises SettingsError.
     """
 
     _authenticator: Embedding
@@ -128,6 +129,7 @@ class EmbeddedAuth(AuthBase):
         *,
         authenticate: Authenticate | None = None,
         claims_hook: ClaimsHook | None = None,
+        before_registration: BeforeRegistration | None = None,
         **settings: Any,  # noqa: ANN401 - checked as settings
     ) -> None:
         # Imported here, because an API that only verifies has no server installed.
@@ -138,6 +140,7 @@ class EmbeddedAuth(AuthBase):
             settings,
             authenticate=authenticate,
             claims_hook=claims_hook,
+            before_registration=before_registration,
         )
         self._portal = Portal(self._authenticator)
 

@@ -6,9 +6,10 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 from urllib.parse import urlsplit
 
+from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.config import ENV_PREFIX, Settings, load_settings
 from watchword.core.access_token import Claims
@@ -20,9 +21,10 @@ from watchword.integrations import bridge
 from watchword.integrations.authenticator import Authenticator, LocalVerifier
 from watchword.ports.accounts import Account
 from watchword.secret_files import check_secret_files
-from watchword.server.embedded import EmbeddedApp
+from watchword.server.embedded import EmbeddedApp, prefix_of
 from watchword.server.endpoints.oauth.metadata import resource_metadata_url
 from watchword.server.operation import BASE
+from watchword.server.pages.rendering import check_templates
 from watchword.server.problems import respond
 from watchword.sessions.claims_hook import ClaimsHook
 from watchword.sign_in.own_users import Authenticate, SubjectId, account_id_of
@@ -39,6 +41,14 @@ _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https
 _log: Final = logging.getLogger("watchword")
 
 
+class _Hooks(TypedDict):
+    """The functions of the app that the engine calls."""
+
+    authenticate: Authenticate | None
+    claims_hook: ClaimsHook | None
+    before_registration: BeforeRegistration | None
+
+
 class Embedding(Authenticator):
     """Watchword in an app, over a database of its own.
 
@@ -52,6 +62,7 @@ class Embedding(Authenticator):
         *,
         authenticate: Authenticate | None,
         claims_hook: ClaimsHook | None,
+        before_registration: BeforeRegistration | None,
     ) -> None:
         self.settings = settings_of(database_url, settings)
         super().__init__(self.settings.effective_issuer)
@@ -61,16 +72,39 @@ class Embedding(Authenticator):
             self.served_at,
             own_users=authenticate is not None,
         )
+        self._page_prefix = ""
         self._engine: Watchword | None = None
         self.knows_issuer = bool(_ISSUER_SETTINGS & self.settings.model_fields_set)
-        self._authenticate = authenticate
-        self._claims_hook = claims_hook
+        self._hooks: _Hooks = {
+            "authenticate": authenticate,
+            "claims_hook": claims_hook,
+            "before_registration": before_registration,
+        }
+
+    def serve_pages(self, *, pages: bool | str) -> None:
+        """Have our pages among the routes. The links of mails then lead to them.
+
+        Raises ValueError, and SettingsError for a template that is wrong.
+        """
+        self.routes.serve_pages(pages=pages)
+        if not self.routes.page_paths:
+            return
+        check_templates(self.settings.templates)
+        if self.settings.links is None:
+            self._page_prefix = prefix_of(pages) or ""
+            self._link_to(self.settings.effective_issuer)
+
+    def _link_to(self, issuer: str) -> None:
+        """Have the links of mails lead to the pages, where they have a prefix."""
+        if self._page_prefix:
+            links = f"{issuer}{self._page_prefix}"
+            self.settings = self.settings.model_copy(update={"links": links})
 
     def engine_options(self) -> tuple[dict[str, Any], dict[str, Any]]:
         given = self.settings.model_fields_set
         return (
             {name: getattr(self.settings, name) for name in given},
-            {"authenticate": self._authenticate, "claims_hook": self._claims_hook},
+            {**self._hooks},
         )
 
     @contextlib.asynccontextmanager
@@ -78,11 +112,7 @@ class Embedding(Authenticator):
         """See `Authenticator`. Raises SettingsError, SchemaError, StoreUnavailable."""
         for exposed in check_secret_files(self.settings):
             _log.warning("%s", exposed)
-        async with open_watchword(
-            self.settings,
-            authenticate=self._authenticate,
-            claims_hook=self._claims_hook,
-        ) as engine:
+        async with open_watchword(self.settings, **self._hooks) as engine:
             if engine.made_secret is not None:
                 _log.warning(
                     "made a server secret in %s: back it up, apart from the database; "
@@ -92,7 +122,9 @@ class Embedding(Authenticator):
             self._engine, self._verifier = engine, LocalVerifier(engine)
             # `served_at` may have learned the issuer meanwhile.
             if engine.issuer != self.settings.effective_issuer:
-                engine.issue_as(self.settings.effective_issuer)
+                engine.issue_as(
+                    self.settings.effective_issuer, links=self.settings.links
+                )
             try:
                 yield
             finally:
@@ -119,10 +151,11 @@ class Embedding(Authenticator):
         if issuer == self.settings.effective_issuer:
             return
         self.settings = self.settings.model_copy(update={"issuer": issuer})
+        self._link_to(issuer)
         self._address = issuer
         self.routes.metadata = resource_metadata_url(self.settings)
         if self._engine is not None:
-            self._engine.issue_as(issuer)
+            self._engine.issue_as(issuer, links=self.settings.links)
         _log.info("the issuer is %s, where this app is served", issuer)
 
     @property

@@ -99,12 +99,19 @@ class ResourceServer(_AppAuth, RemoteAuth):
 class Auth(_AppAuth, EmbeddedAuth):
     """See `EmbeddedAuth`."""
 
-    def mount(self, app: FastAPI) -> None:
-        """Add the auth routes, and put them into the app's documentation."""
+    def mount(self, app: FastAPI, *, pages: bool | str = True) -> None:
+        """Add the auth routes, and put them into the app's documentation.
+
+        `pages` says whether our pages are among them, or gives the prefix of their
+        paths, such as `/id`. A route of the app of the same path wins. An app with
+        users of its own has none of the pages. Raises ValueError, SettingsError.
+        """
         from watchword.server import embedded, unread_bodies  # noqa: PLC0415 - as asgi
 
         super().mount(app)
-        app.router.routes.extend(embedded.routes_to(self._authenticator.routes))
+        self._authenticator.serve_pages(pages=pages)
+        routes = app.router.routes
+        routes.extend(embedded.routes_to(self._authenticator.routes, routes))
         if app.docs_url is not None:
             token = Route(_TOKEN, self._token, methods=["POST"])
             token.app = unread_bodies.guarded(token.app)

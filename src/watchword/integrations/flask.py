@@ -7,14 +7,16 @@ server, and needs nothing else of Watchword.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from io import BytesIO
-from typing import IO, Any, ParamSpec, TypeVar, Unpack, cast
+from typing import IO, Any, Final, ParamSpec, TypeVar, Unpack, cast
 
 from watchword.extras import needs
 
 with needs("watchword[flask]"):
     from flask import Flask, Response, current_app, request
+    from werkzeug.routing import BaseConverter
 
 from watchword.core.access_token import Claims
 from watchword.errors import WatchwordError
@@ -25,6 +27,7 @@ from watchword.tokens.checker import Needs
 
 __all__ = ["Auth", "ResourceServer"]
 
+_PAGE: Final = "watchword_page"
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
@@ -83,13 +86,28 @@ class ResourceServer(_AppAuth, RemoteAuth):
 class Auth(_AppAuth, EmbeddedAuth):
     """See `EmbeddedAuth`."""
 
-    def init_app(self, app: Flask) -> None:
-        """Add the auth routes, and all that `ResourceServer.init_app` does."""
+    def init_app(self, app: Flask, *, pages: bool | str = True) -> None:
+        """Add the auth routes, and all that `ResourceServer.init_app` does.
+
+        `pages` says whether our pages are among them, or gives the prefix of their
+        paths, such as `/id`. A view of the app of the same path wins. An app with users
+        of its own has none of the pages. Raises ValueError, SettingsError.
+        """
         super().init_app(app)
-        for path in self._authenticator.routes.paths:
+        self._authenticator.serve_pages(pages=pages)
+        routes = self._authenticator.routes
+        places = [
+            path.replace("{path:path}", "<path:rest>").replace("{id}", "<name>")
+            for path in routes.paths
+            if path not in routes.page_paths
+        ]
+        if routes.page_paths:
+            app.url_map.converters[_PAGE] = _converter_of(routes.page_paths)
+            places.append(f"/<{_PAGE}:page>")
+        for place in places:
             app.add_url_rule(
-                path.replace("{path:path}", "<path:rest>").replace("{id}", "<name>"),
-                endpoint=f"watchword {path}",
+                place,
+                endpoint=f"watchword {place}",
                 view_func=self._serve,
                 methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
                 merge_slashes=False,  # Flask would redirect the request with its body
@@ -109,6 +127,21 @@ class Auth(_AppAuth, EmbeddedAuth):
         )
         answer = self.call(self._authenticator.answer, asgi_request)
         return Response(answer.body, answer.status, answer.headers)
+
+
+def _converter_of(paths: Iterable[str]) -> type[BaseConverter]:
+    """What matches these paths alone, as a variable part of a rule.
+
+    A rule without such a part comes first, so that the app's own view of one of these
+    paths wins, whether it was added before or after.
+    """
+
+    class PageConverter(BaseConverter):
+        regex = "|".join(re.escape(path.removeprefix("/")) for path in paths)
+        part_isolating = False  # some of the paths have a slash in them
+        weight = 0  # before the variable parts of the app
+
+    return PageConverter
 
 
 def _stream() -> IO[bytes]:

@@ -6,14 +6,14 @@ server, and needs nothing else of Watchword.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Unpack, cast
 from urllib.parse import unquote
 
 from watchword.extras import needs
 
 with needs("watchword[litestar]"):
-    from litestar import HttpMethod, Request, Response, route
+    from litestar import HttpMethod, Request, Response, Router, route
     from litestar.config.app import AppConfig
     from litestar.connection import ASGIConnection
     from litestar.di import Provide
@@ -21,7 +21,14 @@ with needs("watchword[litestar]"):
     from litestar.handlers.base import BaseRouteHandler
     from litestar.openapi.spec import Components, SecurityScheme
     from litestar.plugins import InitPlugin
-    from litestar.types import ASGIApp, Empty, Receive, Scope, Send
+    from litestar.types import (
+        ASGIApp,
+        ControllerRouterHandler,
+        Empty,
+        Receive,
+        Scope,
+        Send,
+    )
     from litestar.utils.scope.state import ScopeState
 
 from watchword.core.access_token import Claims
@@ -98,10 +105,29 @@ class ResourceServer(_AppAuth, RemoteAuth):
 class Auth(_AppAuth, EmbeddedAuth):
     """See `EmbeddedAuth`."""
 
+    def __init__(
+        self,
+        database_url: str | None = None,
+        *,
+        pages: bool | str = True,
+        **options: Any,  # noqa: ANN401 - as `EmbeddedAuth` takes them
+    ) -> None:
+        """As `EmbeddedAuth`.
+
+        `pages` says whether the app serves our pages, or gives the prefix of their
+        paths, such as `/id`. A handler of the app of the same path wins. An app with
+        users of its own has none of the pages. Raises ValueError, SettingsError.
+        """
+        super().__init__(database_url, **options)
+        self._authenticator.serve_pages(pages=pages)
+
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add the auth routes, and all that `ResourceServer.on_app_init` does."""
-        paths = self._authenticator.routes.paths
-        app_config.route_handlers += [self._route(path) for path in paths]
+        routes = self._authenticator.routes
+        own = _paths_of(app_config.route_handlers) & set(routes.page_paths)
+        app_config.route_handlers += [
+            self._route(path) for path in routes.paths if path not in own
+        ]
         return super().on_app_init(app_config)
 
     def _route(self, path: str) -> HTTPRouteHandler:
@@ -122,6 +148,11 @@ class Auth(_AppAuth, EmbeddedAuth):
             opt={_OURS: _MARK},
             include_in_schema=False,
         )(answer)
+
+
+def _paths_of(handlers: Sequence[ControllerRouterHandler]) -> set[str]:
+    """The paths of handlers, and of those in controllers and routers."""
+    return {one.path for one in Router("/", route_handlers=list(handlers)).routes}
 
 
 async def _note(error: Exception, scope: Scope) -> None:

@@ -183,9 +183,15 @@ class ResourceServer(_AppAuth, RemoteAuth):
 class Auth(_AppAuth, EmbeddedAuth):
     """See `EmbeddedAuth`."""
 
-    def mount(self, app: Starlette) -> None:
-        """Add the auth routes, and all that `ResourceServer.mount` does."""
+    def mount(self, app: Starlette, *, pages: bool | str = True) -> None:
+        """Add the auth routes, and all that `ResourceServer.mount` does.
+
+        `pages` says whether our pages are among them, or gives the prefix of their
+        paths, such as `/id`. A route of the app of the same path wins. An app with
+        users of its own has none of the pages. Raises ValueError, SettingsError.
+        """
         from watchword.server.embedded import routes_to  # noqa: PLC0415 - as asgi
 
-        self._routes = tuple(routes_to(self._authenticator.routes))
+        self._authenticator.serve_pages(pages=pages)
+        self._routes = tuple(routes_to(self._authenticator.routes, app.router.routes))
         super().mount(app)

@@ -27,11 +27,16 @@ from watchword.server.endpoints import ENDPOINTS
 from watchword.server.endpoints.oauth.metadata import resource_metadata_url
 from watchword.server.https import HttpsOnly
 from watchword.server.openapi import document
+from watchword.server.pages.rendering import check_templates
 from watchword.server.routing import routed
 
 
 def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
-    """The application for uvicorn. `overrides` go to `open_watchword` (tests)."""
+    """The application for uvicorn. `overrides` go to `open_watchword` (tests).
+
+    Raises SettingsError for a template of a page that is wrong.
+    """
+    check_templates(settings.templates)
     openapi = _openapi()
 
     @contextlib.asynccontextmanager

@@ -7,12 +7,14 @@ these paths are answered here, including their errors. The host routes the `path
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
+import msgspec
 from starlette.convertors import Convertor, register_url_convertor
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from watchword.bootstrap import Watchword
@@ -26,17 +28,44 @@ from watchword.server.operation import Operation
 from watchword.server.routing import routed
 from watchword.server.unread_bodies import guarded
 
+_PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+", re.ASCII)
 
-def operations_for(*, own_users: bool) -> tuple[Operation, ...]:
+
+def operations_for(*, own_users: bool, pages: bool | str) -> tuple[Operation, ...]:
     """The endpoints that an application serves.
 
-    One with users of its own serves none that are for our accounts: it may have calls
-    of the same names.
+    One with users of its own serves none that are for our accounts, and no page: it may
+    have calls and pages of the same names. Raises ValueError for a prefix that is no
+    path.
     """
+    prefix = prefix_of(pages)
     return tuple(
-        one
+        _below(prefix or "", one) if one.is_page else one
         for one in ENDPOINTS
-        if one.is_embedded and not (own_users and one.needs_accounts)
+        if one.is_embedded
+        and not (own_users and one.needs_accounts)
+        and not (one.is_page and prefix is None)
+    )
+
+
+def prefix_of(pages: bool | str) -> str | None:  # noqa: FBT001 - as in `mount`
+    """What the paths of the pages begin with; None without pages.
+
+    Raises ValueError.
+    """
+    if isinstance(pages, bool):
+        return "" if pages else None
+    if not _PREFIX.fullmatch(pages):
+        message = f"pages is True, False or a path such as '/id', not {pages!r}"
+        raise ValueError(message)
+    return pages
+
+
+def _below(prefix: str, page: Operation) -> Operation:
+    return msgspec.structs.replace(
+        page,
+        path=prefix + page.path,
+        more_paths=tuple(prefix + path for path in page.more_paths),
     )
 
 
@@ -60,20 +89,51 @@ class _Slashes(Convertor[str]):
 register_url_convertor("watchword_slashes", _Slashes())
 
 
-def routes_to(application: EmbeddedApp) -> list[Route]:
+class _PageRoute(Route):
+    """The route to a page of ours, where the host has none of the same path.
+
+    The host may add its own before or after ours.
+    """
+
+    def __init__(
+        self, path: str, endpoint: ASGIApp, page: str, host: Iterable[BaseRoute]
+    ) -> None:
+        super().__init__(path, endpoint, include_in_schema=False)
+        self._page = page
+        self._host = host
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        found = super().matches(scope)
+        if found[0] is not Match.NONE and any(map(self._is_its_own, self._host)):
+            return Match.NONE, {}
+        return found
+
+    def _is_its_own(self, route: BaseRoute) -> bool:
+        is_same = getattr(route, "path", None) == self._page
+        return is_same and not isinstance(route, _PageRoute)
+
+
+def routes_to(application: EmbeddedApp, host: Iterable[BaseRoute] = ()) -> list[Route]:
     """Routes of Starlette for its paths, and for these with slashes behind them.
 
     Without the latter a host would redirect such a request, with its body, to the
     scheme by which it believes to be served. Behind a proxy that is plain HTTP. With
-    them the answer is 404, as the server's.
+    them the answer is 404, as the server's. `host` are the routes of the host, as they
+    are when a request comes.
     """
-    exact = [path for path in application.paths if ":path" not in path]
-    slashed = [f"{path}{{slashes:watchword_slashes}}" for path in exact]
     endpoint: Any = application  # a route may be an ASGI application
-    return [
-        Route(path, endpoint, include_in_schema=False)
-        for path in [*application.paths, *slashed]
-    ]
+    routes, slashed = list[Route](), list[Route]()
+    for path in application.paths:
+        places = [(path, routes)]
+        if ":path" not in path:
+            places.append((f"{path}{{slashes:watchword_slashes}}", slashed))
+        for place, kind in places:
+            kind.append(
+                _PageRoute(place, endpoint, path, host)
+                if path in application.page_paths
+                else Route(place, endpoint, include_in_schema=False)
+            )
+    return [*routes, *slashed]
 
 
 class EmbeddedApp:
@@ -81,7 +141,7 @@ class EmbeddedApp:
 
     `engine` returns the Watchword that is running. `served_at` is called with the scope
     of every request, before it is answered. `own_users` says that the host keeps its
-    users itself.
+    users itself. There are pages only after `serve_pages`.
     """
 
     def __init__(
@@ -92,11 +152,20 @@ class EmbeddedApp:
         *,
         own_users: bool = False,
     ) -> None:
-        self.operations = operations = operations_for(own_users=own_users)
-        self.paths = paths_of(operations)
+        self._settings = settings
         self._engine = engine
         self._served_at = served_at
+        self._own_users = own_users
         self.metadata = resource_metadata_url(settings)
+        self.serve_pages(pages=False)
+
+    def serve_pages(self, *, pages: bool | str) -> None:
+        """Have our pages among the paths, or have them no more. Raises ValueError."""
+        settings = self._settings
+        operations = operations_for(own_users=self._own_users, pages=pages)
+        self.operations = operations
+        self.paths = paths_of(operations)
+        self.page_paths = paths_of(one for one in operations if one.is_page)
         application: ASGIApp = Edge(routed(operations), operations, log=None)
         if settings.behind_proxy:
             application = HttpsOnly(application, settings.behind_proxy, operations)

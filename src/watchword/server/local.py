@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
 from watchword.core.network import is_loopback
+from watchword.mail.url import OUTBOX
+from watchword.server.pages.views import KeptMail
 from watchword.server.parsing import engine_of
 
 _FORWARDED: Final = (b"forwarded", b"via")
 _FORWARDED_PREFIX: Final = b"x-forwarded-"
+
+
+def kept_mail(request: Request) -> KeptMail | None:
+    """Where it is, for a user of this machine alone. It is never shown itself."""
+    settings = engine_of(request).settings
+    if settings.effective_mail_url != OUTBOX or not is_local_only(request):
+        return None
+    command = f"watchword mail show --data {shlex.quote(str(settings.data))}"
+    return KeptMail(str(settings.outbox_folder), command)
 
 
 def is_local_only(request: Request) -> bool:

@@ -1,6 +1,5 @@
-"""The cookies of our pages, besides that of their forms: all `__Host-`, HttpOnly, Lax.
+"""Cookies of our pages, besides those of their forms and of the sign-in.
 
-`__Host-watchword-sign-in`        the session of this browser at this server
 `__Host-watchword-registrations`  the handles of registrations that this browser began
 `__Host-watchword-notice`         what was just done, for the next page to say
 
@@ -16,11 +15,9 @@ from typing import Final, TypeVar
 
 from starlette.requests import Request
 
-from watchword.core.limits import COOKIE_MAX_AGE, REGISTRATION_LIFE, SECOND
-from watchword.core.session import TokenSet
+from watchword.core.limits import REGISTRATION_LIFE, SECOND
 from watchword.server.cookies import cookies_named
 
-SIGN_IN_COOKIE: Final = "__Host-watchword-sign-in"
 HANDLES_COOKIE: Final = "__Host-watchword-registrations"
 NOTICE_COOKIE: Final = "__Host-watchword-notice"
 
@@ -33,22 +30,6 @@ _NOTICE_SECONDS: Final = 60
 _COUNT_MAX: Final = 6  # digits
 
 Notice = TypeVar("Notice", bound=StrEnum)
-
-
-def sign_in_token(request: Request) -> str:
-    """The token of this browser's session; "" if there is none, or more than one."""
-    return _one(request, SIGN_IN_COOKIE)
-
-
-def set_sign_in(tokens: TokenSet) -> str:
-    """`Set-Cookie` for the session of this browser, kept as long as it can last."""
-    age = min(tokens.refresh_expires_in, COOKIE_MAX_AGE // SECOND)
-    return _set(SIGN_IN_COOKIE, tokens.refresh_token, age)
-
-
-def drop_sign_in() -> str:
-    """`Set-Cookie` that deletes the cookie of the session."""
-    return _set(SIGN_IN_COOKIE, "", 0)
 
 
 def handles_in(request: Request) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The answers of our pages: a view as HTML, the same with an error, or the next page."""
+"""The answers of our pages: a view, the same with an error, or the next page."""
 
 from __future__ import annotations
 

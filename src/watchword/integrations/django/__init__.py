@@ -1,9 +1,10 @@
 """Django: a decorator for views, sync and async.
 
 Configured by `WATCHWORD = {...}` in the settings. With `database_url` Watchword runs in
-the app, and `urls` has its routes. With only an `issuer` the app just verifies the
-tokens of that server, and needs nothing else of Watchword. There is no model and no
-migration.
+the app, and `urls` has its routes. `pages` says whether our pages are among them (True,
+the default), or gives the prefix of their paths; where `urls` is included last, pages
+of the app win. With only an `issuer` the app just verifies the tokens of that server,
+and needs nothing else of Watchword. There is no model and no migration.
 
     auth        what views use: `auth.required`, `auth.session`
     urls        the auth routes
@@ -55,7 +56,9 @@ __all__ = ["Auth", "ResourceServer", "auth"]
 View = Callable[..., Any]
 SETTING: Final = "WATCHWORD"
 _lock: Final = threading.Lock()
-_HOOKS: Final = ("authenticate", "claims_hook")
+# Those that are awaited; a function that checks passwords may also block.
+_AWAITED: Final = ("claims_hook", "before_registration")
+_HOOKS: Final = ("authenticate", *_AWAITED)
 
 
 class _AppAuth(AuthBase):
@@ -198,7 +201,10 @@ class Auth(_AppAuth, EmbeddedAuth):
         answer = await self.acall(self._authenticator.answer, asgi_request)
         made = HttpResponse(answer.body, status=answer.status)
         for name, value in answer.headers:
-            made[name] = value
+            if name == "set-cookie":  # Django keeps one field of a name alone
+                made.cookies.load(value)
+            else:
+                made[name] = value
         if answer.is_last and fields is not None:
             made["Connection"] = "close"
         return made
@@ -264,9 +270,11 @@ def _made() -> Auth | ResourceServer:
     check = given.get("authenticate")
     if check is not None and not iscoroutinefunction(check):
         given["authenticate"] = _with_own_connections(check)
-    if "claims_hook" in hooks:
-        given["claims_hook"] = hooks["claims_hook"].awaited
+    for name in hooks.keys() & _AWAITED:
+        given[name] = hooks[name].awaited
+    pages = given.pop("pages", True)
     made = Auth(**given)
+    made._authenticator.serve_pages(pages=pages)  # noqa: SLF001
     made.hooks = tuple(hooks.values())
     return made
 

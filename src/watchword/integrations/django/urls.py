@@ -25,8 +25,8 @@ def _route(place: str) -> str:
 
 
 # Read from the setting, because `auth` is made when it is first used and no earlier.
-_own_users = "authenticate" in getattr(settings, SETTING, {})
-urlpatterns = [
-    path(_route(place), serve)
-    for place in paths_of(operations_for(own_users=_own_users))
-]
+_given = getattr(settings, SETTING, {})
+_operations = operations_for(
+    own_users="authenticate" in _given, pages=_given.get("pages", True)
+)
+urlpatterns = [path(_route(place), serve) for place in paths_of(_operations)]

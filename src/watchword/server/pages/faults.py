@@ -14,6 +14,9 @@ _REASONS: Final[dict[type[WatchwordError], tuple[Reason, str]]] = {
     errors.EmailInvalid: (Reason.EMAIL, "email"),
     errors.EmailTaken: (Reason.EMAIL_TAKEN, "email"),
     errors.NameTaken: (Reason.NAME_TAKEN, "username"),
+    errors.NameInvalid: (Reason.NAME, "username"),
+    errors.RegistrationRefused: (Reason.REFUSED, ""),
+    errors.LastAdmin: (Reason.LAST_ADMIN, ""),
     errors.ConfirmationInvalid: (Reason.LINK, "token"),
 }
 """What each error says, and the field that it is usually about."""

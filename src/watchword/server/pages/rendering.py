@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from watchword.errors import SettingsError
 from watchword.passwords.policy import LENGTH_MIN
 from watchword.server.pages import views
 from watchword.server.pages.language import LOCALES, language
@@ -57,6 +58,28 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     def link(self, page: str) -> str:
         """The address of a page, in the language that this page was asked for in."""
         return f"{page}?ui_locales={self.asked}" if self.asked else page
+
+
+def check_templates(folder: Path | None) -> None:
+    """Compile the templates of that folder. Raises SettingsError for one that is wrong.
+
+    Otherwise the first user of its page would find the fault.
+    """
+    if folder is None:
+        return
+    import jinja2  # noqa: PLC0415 - as in `environment`
+
+    templates = environment(folder)
+    for name in templates.list_templates(extensions=["html"]):
+        try:
+            templates.get_template(name)
+        except jinja2.TemplateSyntaxError as error:
+            fault = f"page template {error.name}, line {error.lineno}: {error}"
+        except UnicodeDecodeError:
+            fault = f"page template {name} is not UTF-8"
+        else:
+            continue
+        raise SettingsError([f"WATCHWORD_TEMPLATES: {fault}"])
 
 
 def render(view: View, frame: Frame, folder: Path | None = None) -> str:

@@ -114,12 +114,19 @@ class MailFor(StrEnum):
     FORGOT = "forgot"
 
 
+class KeptMail(msgspec.Struct, frozen=True):
+    """The folder of messages that are kept, and the command that shows the newest."""
+
+    folder: str
+    command: str
+
+
 class CheckMail(View, frozen=True, kw_only=True):
     """After `Register` or `Forgot`: the same whether or not there is an account.
 
     `address` is as it was typed. `registration` is the handle by which the message can
-    be asked for again; `sent_again` that it just was. `folder` is where the message is
-    kept instead of sent, for a developer on this machine.
+    be asked for again; `sent_again` that it just was. `kept` is for a developer on this
+    machine.
     """
 
     template = "check-mail.html"
@@ -128,7 +135,7 @@ class CheckMail(View, frozen=True, kw_only=True):
     address: str
     registration: str = ""
     sent_again: bool = False
-    folder: str = ""
+    kept: KeptMail | None = None
 
 
 class Link(StrEnum):
@@ -231,8 +238,8 @@ class Account(View, frozen=True, kw_only=True):
 
     `username` is empty where the address is the name. `waiting` is a new address that
     is not confirmed yet. `opened` is the form that the faults belong to. `count` is how
-    many sessions ended with `notice`. `has_mail`: an address can be changed. `has_more`:
-    there are more sessions than are shown.
+    many sessions ended with `notice`. `has_mail`: an address can be changed.
+    `has_more`: there are more sessions than are shown.
     """
 
     template = "account.html"

@@ -3,12 +3,17 @@
 // is done by a button on the next page, and never by this script.
 "use strict";
 
-const code = location.hash.slice(1);
-// First of all: neither the history nor a bookmark shall have it.
-if (code) history.replaceState(null, "", location.pathname + location.search);
-
-const form = document.querySelector("form[data-fragment]");
-if (code && form) {
+function sendCode() {
+  const code = location.hash.slice(1);
+  if (!code) return;
+  // First of all: neither the history nor a bookmark shall have it.
+  history.replaceState(null, "", location.pathname + location.search);
+  const form = document.querySelector("form[data-fragment]");
+  if (!form) return;
   form.elements[form.dataset.fragment].value = code;
   form.requestSubmit();
 }
+
+sendCode();
+// A link that is pasted where this page is open already loads nothing anew.
+addEventListener("hashchange", sendCode);

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from watchword.core import limits
-from watchword.errors import ConfirmationInvalid, EmailTaken, NameTaken
+from watchword.errors import ConfirmationInvalid, EmailTaken, LastAdmin, NameTaken
 from watchword.ports import Stores
 from watchword.ports.accounts import Account
 from watchword.ports.audit import EventType, Trail
@@ -54,7 +54,7 @@ class AccountRules(RecordRules):
         async def told(stores: Stores) -> str:
             try:
                 return str(await write(stores) is not False)
-            except (NameTaken, EmailTaken, ConfirmationInvalid) as error:
+            except (NameTaken, EmailTaken, LastAdmin, ConfirmationInvalid) as error:
                 return error.code
 
         return self.same(told) == str(True)
@@ -112,6 +112,7 @@ class AccountRules(RecordRules):
         roles=_roles,
         delete=st.booleans(),
         spends=st.booleans(),
+        keeps_role=st.none() | st.sampled_from(["reader", "admin"]),
     )
     def swap_account(
         self,
@@ -121,6 +122,7 @@ class AccountRules(RecordRules):
         roles: list[str],
         delete: bool,
         spends: bool,
+        keeps_role: str | None,
     ) -> None:
         """A change or a deletion. Where the address moves, there is a way back."""
         before = self.accounts[number % len(self.accounts)]
@@ -142,7 +144,12 @@ class AccountRules(RecordRules):
         changed = None if delete else after
         if self.written(
             lambda stores: stores.accounts.swap(
-                before, changed, trail, spends=token, grants=grants
+                before,
+                changed,
+                trail,
+                spends=token,
+                grants=grants,
+                keeps_role=keeps_role,
             )
         ):
             self.confirmations += grants

@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Final
 
 import msgspec
+import pytest
 
 from watchword.core.limits import MINUTE
-from watchword.errors import ConfirmationInvalid, EmailTaken
+from watchword.errors import ConfirmationInvalid, EmailTaken, LastAdmin
 from watchword.ports import Stores
 from watchword.ports.audit import EventType, Trail
 from watchword.ports.outbox import LeasedMessage, MessageKind
@@ -144,6 +146,43 @@ class Races(OnAStore):
         found = await stores.accounts.by_id(account.id)
         assert found is not None
         assert found.epoch == 1
+
+    async def test_one_of_a_role_stays(self, stores: Stores, crowd: Crowd) -> None:
+        """Of accounts that all give up a role at once, deleted or disabled, one stays.
+
+        A reader may go, and one that is disabled counts for nothing.
+        """
+        accounts = [
+            an_account(f"user{number}", number, roles=("reader", "admin"))
+            for number in range(CALLERS)
+        ]
+        others = [
+            an_account("reader", 8),
+            an_account("disabled", 9, roles=("admin",), disabled=True),
+        ]
+        for row in (*accounts, *others):
+            await stores.accounts.add(row, _CREATED)
+
+        def give_up(number: int) -> Job[bool]:
+            async def job(stores: Stores) -> bool:
+                row = accounts[number]
+                after = msgspec.structs.replace(row, version=1, disabled=True)
+                with contextlib.suppress(LastAdmin):
+                    return await stores.accounts.swap(
+                        row, after if number % 2 else None, _CHANGED, keeps_role="admin"
+                    )
+                return False
+
+            return job
+
+        won = await crowd.run([give_up(number) for number in range(CALLERS)])
+        assert sum(won) == CALLERS - 1
+        last = accounts[won.index(False)]
+        assert await stores.accounts.by_id(last.id) == last
+        with pytest.raises(LastAdmin):
+            await stores.accounts.swap(last, None, _CHANGED, keeps_role="admin")
+        stale = msgspec.structs.replace(last, version=5)
+        assert not await stores.accounts.swap(stale, None, _CHANGED, keeps_role="admin")
 
     async def test_message_is_leased_by_one_sender(
         self, stores: Stores, crowd: Crowd

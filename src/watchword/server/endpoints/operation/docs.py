@@ -7,18 +7,15 @@ policy.
 from __future__ import annotations
 
 import html
-import shlex
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from watchword.config import Settings
-from watchword.mail.url import OUTBOX
-from watchword.server.local import is_local_only
+from watchword.server.local import kept_mail
 from watchword.server.operation import Operation
 from watchword.server.pages.rendering import HTML
-from watchword.server.parsing import engine_of
+from watchword.server.pages.views import KeptMail
 from watchword.server.static_files import (
     SCRIPT,
     STYLE,
@@ -63,21 +60,19 @@ _MAIL: Final = "<!-- mail -->"
 
 
 async def docs(request: Request) -> Response:
-    settings = engine_of(request).settings
-    if settings.effective_mail_url != OUTBOX or not is_local_only(request):
+    kept = kept_mail(request)
+    if kept is None:
         return static_file(request, _PAGE, HTML, _POLICY)
-    page = static_text(_PAGE).replace(_MAIL, _where_mail_is(settings))
+    page = static_text(_PAGE).replace(_MAIL, _where_mail_is(kept))
     headers = {"cache-control": "no-store", **_POLICY}
     return Response(page, headers=headers, media_type=HTML)
 
 
-def _where_mail_is(settings: Settings) -> str:
-    """Where a developer finds the mail that is not sent. It is never shown itself."""
-    command = f"watchword mail show --data {shlex.quote(str(settings.data))}"
-    folder = html.escape(str(settings.outbox_folder))
+def _where_mail_is(kept: KeptMail) -> str:
+    folder, command = html.escape(kept.folder), html.escape(kept.command)
     return (
         f'<p id="mail">Mail is kept in <code>{folder}</code>: '
-        f"<code>{html.escape(command)}</code></p>"
+        f"<code>{command}</code></p>"
     )
 
 

@@ -49,7 +49,7 @@ async def submit(request: Request) -> Response:
             return see_other(request, "sign-in")
         view = await _view(request, visitor)
         return page_again(request, view, error, account=visitor.account.locale)
-    which = form.get("do")
+    which = form.get("do") or ""
     if which == AccountForm.SIGN_OUT:
         return await sign_out(request)
     visitor = await visitor_of(request)

@@ -28,7 +28,7 @@ from watchword.errors import (
 from watchword.server.csrf import new_form_cookie
 from watchword.server.endpoints.pages.available import can_send_mail, need
 from watchword.server.endpoints.pages.visitor import Visitor, begin
-from watchword.server.page_cookies import drop_sign_in, set_notice, sign_in_token
+from watchword.server.page_cookies import set_notice
 from watchword.server.page_response import missing, see_other
 from watchword.server.pages.faults import fault_of
 from watchword.server.pages.language import LOCALES
@@ -47,6 +47,7 @@ from watchword.server.parsing import (
     self_service_of,
 )
 from watchword.server.problems import problem_of
+from watchword.server.sign_in_cookie import drop_sign_in_cookie, sign_in_cookie
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -63,7 +64,7 @@ FormHandler: TypeAlias = Callable[[Request, Form, Visitor], Awaitable[Done]]
 async def sign_out(request: Request) -> Response:
     """End the session of this browser, if it has one, and forget its cookie."""
     await self_service_of(request).browser.end(
-        sign_in_token(request), by=by_user(request)
+        sign_in_cookie(request), by=by_user(request)
     )
     return see_other(request, "signed-out", *_forgotten(request))
 
@@ -182,4 +183,4 @@ def _done(
 
 
 def _forgotten(request: Request) -> tuple[str, str]:
-    return drop_sign_in(), new_form_cookie(engine_of(request).entropy)
+    return drop_sign_in_cookie(), new_form_cookie(engine_of(request).entropy)

@@ -1,4 +1,4 @@
-"""Which pages there are: it depends on who may register, and on whether mail is sent."""
+"""Which pages there are: where users may register, and where mail is sent."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ async def _invitation(request: Request, form: Form, view: Confirm) -> Response:
 async def _signed_in(
     request: Request, authenticated: Authenticated, notice: AccountNotice
 ) -> Response:
-    """Sign this browser in. The account is there in any case: it says so if that fails."""
+    """Sign this browser in. If that fails, say that the account is there anyway."""
     try:
         cookies = await begin(request, authenticated)
     except WatchwordError:

@@ -9,8 +9,8 @@ from starlette.responses import Response
 from watchword.errors import CsrfRejected, EmailInvalid, Throttled
 from watchword.server.csrf import read_page_form
 from watchword.server.endpoints.pages.available import can_send_mail, need
-from watchword.server.endpoints.pages.mail_folder import folder_for
 from watchword.server.endpoints.pages.pairs import page_operations
+from watchword.server.local import kept_mail
 from watchword.server.page_response import missing, page_again, page_of
 from watchword.server.pages.views import CheckMail, Forgot, MailFor
 from watchword.server.parsing import client_address, self_service_of
@@ -39,9 +39,7 @@ async def submit(request: Request) -> Response:
         return page_again(request, view, error, "email")
     return page_of(
         request,
-        CheckMail(
-            purpose=MailFor.FORGOT, address=view.email, folder=folder_for(request)
-        ),
+        CheckMail(purpose=MailFor.FORGOT, address=view.email, kept=kept_mail(request)),
     )
 
 

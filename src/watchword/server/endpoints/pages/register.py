@@ -16,8 +16,8 @@ from watchword.errors import (
 )
 from watchword.server.csrf import read_page_form
 from watchword.server.endpoints.pages.available import can_register, need
-from watchword.server.endpoints.pages.mail_folder import folder_for
 from watchword.server.endpoints.pages.pairs import page_operations
+from watchword.server.local import kept_mail
 from watchword.server.page_cookies import add_handle
 from watchword.server.page_response import missing, page_again, page_of
 from watchword.server.pages.frames import locale_of
@@ -91,7 +91,7 @@ def _check_mail(request: Request, email: str, handle: str) -> CheckMail:
         purpose=MailFor.REGISTER,
         address=email,
         registration=handle,
-        folder=folder_for(request),
+        kept=kept_mail(request),
     )
 
 

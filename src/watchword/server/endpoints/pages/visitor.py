@@ -9,13 +9,13 @@ from watchword.core.session import Authenticated, Session, as_text
 from watchword.errors import NotFound
 from watchword.ports.accounts import Account
 from watchword.server.csrf import new_form_cookie
-from watchword.server.page_cookies import set_sign_in, sign_in_token
 from watchword.server.parsing import (
     client_address,
     engine_of,
     self_service_of,
     user_agent,
 )
+from watchword.server.sign_in_cookie import set_sign_in_cookie, sign_in_cookie
 
 
 class Visitor(msgspec.Struct, frozen=True):
@@ -31,7 +31,7 @@ async def visitor_of(request: Request) -> Visitor | None:
     Raises NotFound in an app that has users of its own, StoreUnavailable.
     """
     browser = self_service_of(request).browser
-    cookie = sign_in_token(request)
+    cookie = sign_in_cookie(request)
     if not cookie:
         return None
     session = await browser.session_of(
@@ -55,8 +55,8 @@ async def begin(request: Request, authenticated: Authenticated) -> tuple[str, st
     """
     tokens = await self_service_of(request).browser.begin(
         authenticated,
-        cookie=sign_in_token(request),
+        cookie=sign_in_cookie(request),
         address=client_address(request),
         user_agent=user_agent(request),
     )
-    return set_sign_in(tokens), new_form_cookie(engine_of(request).entropy)
+    return set_sign_in_cookie(tokens), new_form_cookie(engine_of(request).entropy)

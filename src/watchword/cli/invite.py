@@ -1,0 +1,55 @@
+"""`watchword invite`: let the owner of a mailbox in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from watchword.cli.common import existing, operator, options, with_engine
+from watchword.cli.output import tell, visible
+from watchword.errors import SettingsError
+
+if TYPE_CHECKING:
+    from watchword.bootstrap import Watchword
+
+
+@click.command()
+@click.argument("address")
+@click.option("--role", "roles", multiple=True, help="May be repeated.")
+@click.option("--locale", default="en", help="The language of the message.")
+@options
+def invite(
+    address: str, roles: tuple[str, ...], locale: str, data: Path | None, as_json: bool
+) -> None:
+    """Mail an invitation to ADDRESS: it makes an account with these roles.
+
+    An account that has the address already gets the roles. The link works for 7 days.
+    """
+    from watchword.mail.url import OUTBOX
+
+    settings = existing(data)
+    if settings.registration == "closed":
+        needed = "set WATCHWORD_REGISTRATION to invited or open"
+        raise SettingsError([f"registration is closed: {needed}"])
+    if settings.effective_mail_url is None:
+        raise SettingsError(["no mail can be sent: give WATCHWORD_MAIL_URL"])
+
+    async def work(watchword: Watchword) -> None:
+        parts = watchword.self_service
+        assert parts is not None  # noqa: S101 - only apps have users of their own
+        await parts.invitations.invite(
+            address, roles=roles, locale=locale, by=operator()
+        )
+
+    with_engine(settings, work)
+    # The server sends it, because it knows where it is served: that is in the link.
+    where = "The server sends it."
+    if settings.effective_mail_url == OUTBOX:
+        where = (
+            f"The server puts it into {settings.outbox_folder}, where `watchword mail "
+            "show` shows it."
+        )
+    sentence = f"An invitation for {visible(address)} is on its way. {where}"
+    tell(as_json, sentence, invited=address, roles=list(dict.fromkeys(roles)))
