@@ -344,13 +344,14 @@ async def test_s51_a_sign_in_under_way_is_taken_back(
     create = world.engine.stores.sessions.create
     made: list[bytes] = []
 
-    async def late(session: Any, event: Any) -> None:
+    async def late(session: Any, *given: Any) -> Any:
         made.append(session.id)
         if when == "before":
             await CHANGES[change](world)
-        await create(session, event)
+        ended = await create(session, *given)
         if when == "after":
             await CHANGES[change](world)
+        return ended
 
     monkeypatch.setattr(world.engine.stores.sessions, "create", late)
     with pytest.raises(InvalidCredentials):
@@ -488,9 +489,9 @@ async def test_roles_changed_during_a_sign_in_are_in_its_first_refresh(
 ) -> None:
     create = world.engine.stores.sessions.create
 
-    async def late(session: Any, event: Any) -> None:
+    async def late(session: Any, *given: Any) -> Any:
         await world.accounts.set_roles(world.alice, [])
-        await create(session, event)
+        return await create(session, *given)
 
     monkeypatch.setattr(world.engine.stores.sessions, "create", late)
     refreshed = await world.refresh(await world.sign_in())

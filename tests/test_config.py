@@ -137,6 +137,10 @@ def test_mail_as_an_operator_sets_it(folder: Path, env: Any) -> None:
     assert settings.effective_service_name == "Bücher"
     assert settings.effective_links == "https://app.example/me"
     assert settings.mail_rate == 5
+    env(REGISTRATION="open", REGISTRATION_DOMAINS="a.example, Bücher.example")
+    settings = load_settings()
+    assert settings.registration == "open"
+    assert settings.registration_domains == ("a.example", "xn--bcher-kva.example")
 
 
 def test_a_folder_takes_no_mail_of_a_server_that_others_use(env: Any) -> None:
@@ -185,6 +189,8 @@ def test_a_duration_is_whole_seconds(text: object, seconds: int) -> None:
         *[("MAIL_URL", v) for v in ("http://m.example", "smtp://[::1", "outbox:x")],
         *[("MAIL_FROM", v) for v in ("no-reply", "Us <a@b.example>", "a@b@c.example")],
         *[("MAIL_RATE", v) for v in ("0", "60001", "many")],
+        *[("REGISTRATION", v) for v in ("yes", "OPEN")],
+        *[("REGISTRATION_DOMAINS", v) for v in ("a@b.example", "-.example", ",")],
         *[("LINKS", v) for v in ("app.example", "http://app.example", "https://a/?b")],
         ("SERVICE_NAME", "a" * 65),
         *[("DATABASE_URL", v) for v in ("mysql://h/d", "sqlite:", "sqlite:///", "x")],

@@ -16,12 +16,14 @@ import pytest_asyncio
 from tests.scenarios.api import BASE, PASSWORD, LocalApi, code_of, settings_for
 from tests.scenarios.api import local_api as open_api
 from watchword import Credentials, Subject, background, errors
+from watchword.accounts.rows import changed
 from watchword.audit import AuditLimit
 from watchword.background import Background
 from watchword.core.actor import EndReason
 from watchword.core.limits import THROTTLE_NAME_BURST
 from watchword.core.session import Session, SessionOptions
 from watchword.errors import StoreUnavailable
+from watchword.ports.audit import Trail
 from watchword.sign_in.own_users import account_id_of
 from watchword.testing import ManualClock
 
@@ -35,6 +37,7 @@ class Way:
     def __init__(self, api: LocalApi) -> None:
         self.api = api
         self.stores: Any = api.engine.stores
+        self.name = "alice"
         self.requested = asyncio.Event()
         self.hold: asyncio.Event | None = None
 
@@ -47,7 +50,7 @@ class Way:
 
     async def sign_in(self, address: str = "192.0.2.1") -> Any:
         return await self.api.engine.sign_in.by_password(
-            "alice", PASSWORD, OPTIONS, address=address
+            self.name, PASSWORD, OPTIONS, address=address
         )
 
     async def alive(self) -> list[Session]:
@@ -60,7 +63,7 @@ async def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest_asyncio.fixture(params=["accounts", "own users"])
+@pytest_asyncio.fixture(params=["accounts", "an address", "own users"])
 async def way(
     request: pytest.FixtureRequest, kind: str, tmp_path: Path
 ) -> AsyncIterator[Way]:
@@ -75,7 +78,19 @@ async def way(
     settings = settings_for(tmp_path, kind)
     async with open_api(settings, ManualClock(), **own) as api:
         ways.append(Way(api))
+        if request.param == "an address":
+            ways[0].name = await _with_address(api)
         yield ways[0]
+
+
+async def _with_address(api: LocalApi) -> str:
+    """The address of alice, which she signs in by."""
+    accounts, address = api.engine.stores.accounts, "alice@example.org"
+    before = await accounts.by_name("alice")
+    assert before is not None
+    fields = {"email": address, "email_key": address, "email_confirmed_at": 1}
+    assert await accounts.swap(before, changed(before, **fields), Trail())
+    return address
 
 
 async def _away(*_: object, **__: object) -> Any:
@@ -132,10 +147,10 @@ async def test_new_roles_that_cannot_be_given_end_the_session(
 ) -> None:
     create = way.stores.sessions.create
 
-    async def late(session: Session, event: Any) -> None:
+    async def late(session: Session, *given: Any) -> Any:
         await way.api.engine.accounts.set_roles(await way.api.id_of("alice"), ["admin"])
         monkeypatch.setattr(way.stores.sessions, "assign_roles", _away)
-        await create(session, event)
+        return await create(session, *given)
 
     monkeypatch.setattr(way.stores.sessions, "create", late)
     with pytest.raises(StoreUnavailable):
@@ -144,8 +159,8 @@ async def test_new_roles_that_cannot_be_given_end_the_session(
 
 
 VERBS = [
-    *(("throttle", "take"), ("accounts", "by_name"), ("throttle", "give_back")),
-    *(("sessions", "create"), ("accounts", "by_id")),
+    *(("accounts", "by_name"), ("accounts", "by_email"), ("throttle", "take")),
+    *(("throttle", "give_back"), ("sessions", "create"), ("accounts", "by_id")),
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64encode
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -194,3 +195,32 @@ def test_any_session_is_judged_as_its_own_client_would_use_it(
     assert refresh.items() >= told.items()
     if "boundTo" in told:
         assert access["boundTo"] == told["boundTo"]
+
+
+def test_the_sign_in_of_a_browser_is_listed_shown_and_ended(alice: Terminal) -> None:
+    """By its own policy, and by the rule for its cookie."""
+
+    async def begin(watchword: Watchword) -> list[str]:
+        assert watchword.self_service is not None
+        browser, cookie = watchword.self_service.browser, ""
+        made = []
+        for _ in range(3):
+            proof = await watchword.sign_in.check_password("alice", PASSWORD)
+            tokens = await browser.begin(
+                proof, cookie=cookie, address="192.0.2.1", user_agent=""
+            )
+            made.append(cookie := tokens.refresh_token)
+        return made
+
+    first, _, newest = alice.engine(begin, ago=3600)
+    (row,) = alice.json("sessions", "list")
+    assert row["clientId"] == "_pages"
+    begun, ends = map(datetime.fromisoformat, (row["signedInAt"], row["expiresAt"]))
+    assert ends - begun == timedelta(hours=12)
+    found = look(alice, newest, 0)
+    assert (found["state"], found["session"]) == ("live", "live")
+    assert (found["client"], found["carriedIn"]) == ("_pages, public", "a cookie")
+    assert found["expiresAt"] == row["expiresAt"]
+    assert look(alice, first, 1)["state"] == "refresh_reused"
+    alice.run("sessions", "revoke", row["id"])
+    assert look(alice, newest, 1)["state"] == "session_revoked"

@@ -204,8 +204,8 @@ def test_every_noun_works(terminal: Terminal, env: Any, *, redis: bool) -> None:
     env(DATABASE_URL=postgresql().new_database(), SECRET=SECRET)
     if redis:
         env(SESSION_STORE_URL=single().url())
-    terminal.add("alice", "--role", "admin")
-    assert terminal.json("user", "list")[0]["roles"] == ["admin"]
+    terminal.add("alice", "--role", "writer")
+    assert terminal.json("user", "list")[0]["roles"] == ["writer"]
     terminal.run("clients", "add", "shop")
     assert terminal.json("clients", "list")[0]["clientId"] == "shop"
     first = terminal.engine(signing_in)

@@ -427,7 +427,7 @@ def test_no_verdict_extends_a_lifetime_and_generations_only_rise(
     assert after.version == row.version + 1
     unchanged = (
         *("id", "account_id", "client_id", "secret_hash", "access_ttl", "grace"),
-        *("scope", "audience", "jkt", "amr", "acr", "cookie"),
+        *("scope", "audience", "jkt", "amr", "acr", "cookie", "auth_time"),
     )
     assert all(getattr(row, name) == getattr(after, name) for name in unchanged)
 

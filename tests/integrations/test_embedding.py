@@ -35,6 +35,7 @@ from watchword.core.actor import Actor, By
 from watchword.core.session import Session
 from watchword.errors import RegistrationRefused, SettingsError
 from watchword.integrations.fastapi import Auth, ResourceServer
+from watchword.ports.outbox import Lane
 
 SECRET: Final = "a-secret-of-these-tests-0123456789-abcdef"
 PUBLIC: Final[dict[str, Any]] = {"issuer": "https://shop.example", "secret": SECRET}
@@ -251,7 +252,7 @@ def test_the_apps_users_and_claims() -> None:
         assert code_of(client.get("/hello", headers=bearer(access))) == "token_revoked"
 
 
-def test_the_app_is_asked_before_a_user_is_registered() -> None:
+def test_an_app_invites_and_is_asked_before_a_user_is_registered() -> None:
     asked = []
 
     async def before(request: RegistrationRequest) -> bool:
@@ -262,6 +263,9 @@ def test_the_app_is_asked_before_a_user_is_registered() -> None:
     with TestClient(app_of(auth)) as client:
         parts = auth._authenticator.engine.self_service
         assert parts is not None
+        call(client, auth.invite, "ben@example.org", ["clerk"])
+        waiting = auth._authenticator.engine.stores.outbox.count
+        assert call(client, waiting, Lane.UNKNOWN) == 1
         with pytest.raises(RegistrationRefused):
             call(client, parts.registrations.ask, "ann@example.org", PASSWORD)
     assert [one.email for one in asked] == ["ann@example.org"]

@@ -139,6 +139,7 @@ class World:
         secrets: Sequence[bytes] = (SECRET,),
         seed: str = "",
         claims_hook: ClaimsHook | None = None,
+        sessions_max: int | None = None,
     ) -> None:
         self.stores = stores
         self.clock = clock
@@ -166,6 +167,7 @@ class World:
             clock=clock,
             entropy=entropy,
             claims_hook=claims_hook,
+            sessions_max=sessions_max,
         )
         self.checker = Checker(
             issuer=ISSUER,

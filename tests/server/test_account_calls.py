@@ -38,6 +38,7 @@ from tests.scenarios.api import (
     settings_for,
 )
 from tests.server.live import Live, request
+from tests.surfaces.proofs import Prover
 from watchword.config import Settings
 from watchword.server.app import make_app
 from watchword.server.embedded import EmbeddedApp, merge_into, routes_to
@@ -72,7 +73,7 @@ class Mails:
     async def token(self, to: str = ANN) -> str:
         """The one in the mails to that address that was not taken from them yet."""
         found = {
-            token
+            str(token)
             for mail in await self.all()
             if str(mail["to"]) == to
             for token in TOKEN.findall(text_of(mail))
@@ -215,7 +216,7 @@ async def test_register_and_forgot_answer_the_same_for_every_address(
 
 # Options of the session: as of a login
 
-WRONG_OPTIONS: Final = {
+WRONG_OPTIONS: Final[dict[str, tuple[dict[str, Any], dict[str, str], str]]] = {
     "another client": ({"clientId": "unknown"}, {}, "401 invalid_client"),
     "a scope too many": ({"scope": "account admin"}, {}, "400 invalid_scope"),
     "another resource": ({"resource": ["https://x"]}, {}, "400 invalid_target"),
@@ -245,7 +246,7 @@ async def test_a_wrong_option_spends_no_token(
     assert (await post(api, path, body)).status_code == 201
 
 
-async def with_token(api: LocalApi, mails: Mails, path: str) -> dict[str, str]:
+async def with_token(api: LocalApi, mails: Mails, path: str) -> dict[str, Any]:
     """A good body of either call that makes an account."""
     if path == "/register/confirm":
         handle = await registered(api)
@@ -283,6 +284,21 @@ async def test_a_page_is_signed_in_by_a_cookie(api: LocalApi, mails: Mails) -> N
     )
     assert "refreshToken" not in answer.json()
     assert answer.headers["set-cookie"].startswith("__Host-watchword=ww_rt_")
+
+
+async def test_a_confirmation_binds_the_session_to_a_key(
+    api: LocalApi, mails: Mails
+) -> None:
+    """A proof without the nonce spends nothing, as at a login."""
+    body, prover = await with_token(api, mails, "/register/confirm"), Prover()
+    url, nonce = f"{ISSUER}{BASE}/register/confirm", None
+    told = []
+    for _ in range(2):
+        proof = prover.proof("POST", url, api.clock.now, nonce=nonce)
+        answer = await post(api, "/register/confirm", body, DPoP=proof)
+        told.append(answer.json().get("code") or answer.json()["tokenType"])
+        nonce = answer.headers["dpop-nonce"]
+    assert told == ["use_dpop_nonce", "DPoP"]
 
 
 # What is closed
@@ -548,6 +564,16 @@ def test_the_tables_have_every_call() -> None:
     assert {path for _, path, _ in BEARERS} == takes_a_token
 
 
+async def test_another_method_is_refused_and_all_right_ones_are_named(
+    api: LocalApi,
+) -> None:
+    answer = await call(api, "PUT", "/account")
+    assert verdict(answer) == "405 method_not_allowed"
+    allowed = set(re.split(", *", answer.headers["allow"]))
+    assert allowed == {"GET", "HEAD", "PATCH", "DELETE"}
+    assert (await call(api, "HEAD", "/account")).status_code == 401
+
+
 @pytest.mark.parametrize(("method", "path", "body"), BEARERS)
 async def test_only_tokens_of_first_party_change_an_account(
     api: LocalApi, method: str, path: str, body: Any
@@ -602,7 +628,9 @@ OF_ANY_TYPE: Final = (
     "é" * 300,
     "a" * 2000,
 )
-WRONG: Final = (*OF_ANY_TYPE, "A" * 30_000, [], ["x"], {}, {"a": "x"})
+OF_NO_TEXT: Final[tuple[Any, ...]] = (None, True, 1, 1.5, [], ["x"], {}, {"a": "x"})
+OF_TEXT: Final = ("", "x", "\0", "\ud800", "é" * 300, "a" * 2000, "A" * 30_000)
+WRONG: Final = (*OF_NO_TEXT, *OF_TEXT)
 
 
 @pytest.mark.parametrize(("method", "path", "body"), CALLS)
@@ -628,9 +656,9 @@ async def test_no_value_of_any_field_is_a_fault_of_ours(
                 assert code_of(answer)
             if method == "DELETE":
                 return
-    missing = [{k: given[k] for k in given if k != name} for name in given]
-    for sent in missing:
-        answer = await call(api, method, path, sent, **mine)
+    for missing in given:
+        rest = {name: given[name] for name in given if name != missing}
+        answer = await call(api, method, path, rest, **mine)
         assert answer.status_code < 500, answer.text
     assert faults == []
 
@@ -744,8 +772,7 @@ async def test_no_header_and_no_field_reaches_a_mail(
 
 def test_an_absolute_target_reaches_no_mail(tmp_path: Path) -> None:
     """It takes the place of Host (RFC 9112 section 3.2.2), and of nothing else."""
-    flags = {"WATCHWORD_REGISTRATION": "open"}
-    with Live(tmp_path / "data", **flags) as live:
+    with Live(tmp_path / "data", WATCHWORD_REGISTRATION="open") as live:
         raw = json.dumps(BODIES["/register"]).encode()
         head = {
             "Host": "evil.example",

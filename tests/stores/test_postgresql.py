@@ -25,12 +25,15 @@ from watchword.ports import Stores
 from watchword.ports.audit import EventType, Trail
 from watchword.ports.sessions import ByAccount, ByClient, ById, Change, Cursor, Selector
 from watchword.stores.sql import stretches
+from watchword.stores.sql.files import load_statements
+from watchword.stores.sql.rows import others_row
 from watchword.testing.fakes import START
 from watchword.testing.store_contract import Backend
 from watchword.testing.store_contract.ends import Ends
 from watchword.testing.store_contract.examples import (
     a_cost,
     a_key,
+    a_limit,
     a_session,
     an_account,
     an_event,
@@ -176,6 +179,26 @@ async def test_table_does_not_grow_with_the_number_of_swaps() -> None:
         updates, hot = await until(lambda: other.fetchrow(counted))
     assert hot / updates > 0.98
     assert sizes[1] < 1.5 * sizes[0]
+
+
+async def test_a_sign_in_reads_only_sessions_that_have_not_ended(url: str) -> None:
+    """However many the account has had before."""
+    async with opened(url) as stores, somebody(url) as other:
+        row = a_session()
+        await put(stores, row)
+        fields = Session.__struct_fields__
+        copied = {"id": "decode(md5(n::text), 'hex')", "revoked_at": "1"}
+        values = ", ".join(copied.get(name, name) for name in fields)
+        await other.execute(
+            f"INSERT INTO watchword.sessions ({', '.join(fields)}) SELECT {values} "
+            "FROM watchword.sessions, generate_series(1, 5000) AS n"
+        )
+        await other.execute("ANALYZE watchword.sessions")
+        search = load_statements("postgresql")["too_many_of_account"]
+        plan = await other.fetch(
+            f"EXPLAIN {search.rstrip().rstrip(';')}", *others_row(row, a_limit(2))
+        )
+    assert "sessions_live_of_account" in "\n".join(line[0] for line in plan)
 
 
 async def _end(stores: Stores, selector: Selector | Session, at: int = START) -> None:

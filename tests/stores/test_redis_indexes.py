@@ -12,7 +12,8 @@ import redis
 from tests.servers.redis import single
 from tests.stores.on_redis import Opener, keys_of, put, servers_of
 from watchword.core.actor import EndReason
-from watchword.core.limits import FEED_PAGE, SWEEP_AFTER, SWEEP_LIMIT
+from watchword.core.limits import FEED_PAGE, HOUR, SWEEP_AFTER, SWEEP_LIMIT
+from watchword.core.session import Session
 from watchword.errors import StoreUnavailable
 from watchword.ports.sessions import ByAccount, ByClient, ById
 from watchword.stores.redis import index
@@ -21,6 +22,7 @@ from watchword.stores.redis.scripts import Request
 from watchword.stores.redis.streams import Streams
 from watchword.testing.fakes import START
 from watchword.testing.store_contract.examples import (
+    a_limit,
     a_session,
     an_event,
     living,
@@ -51,6 +53,29 @@ async def test_events_arrive_once_though_their_mover_is_cut_off(
     wanted = [sign_in(a_session(number)) for number in range(6)]
     for events in told:
         assert [event for _, event in events] == wanted
+
+
+async def test_a_sign_in_reads_no_session_that_ended_long_ago(
+    opened: Opener,
+) -> None:
+    """The account's list lets them go an hour after their end, at the next sign-in."""
+    stores = await opened(single().url())
+    ended = [a_session(number) for number in range(1, 9)]
+    for row in ended:
+        await stores.sessions.create(row, sign_in(row), a_limit(1))
+    assert len(await _listed(stores, ended[0])) == len(ended)
+    last = a_session(9, now=START + HOUR + 1)
+    limit = a_limit(1, now=START + HOUR + 1)
+    await stores.sessions.create(last, sign_in(last), limit)
+    # The last one but one has ended only now.
+    assert await _listed(stores, last) == [ended[-1].id, last.id]
+
+
+async def _listed(stores: Any, row: Session) -> Any:
+    keys = keys_of(stores)
+    listing = keys.request("ZRANGE", keys.account(row.account_id), 0, -1)
+    (ids,) = await servers_of(stores).ask(listing)
+    return ids
 
 
 async def test_a_session_may_come_long_after_its_name(

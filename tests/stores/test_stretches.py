@@ -131,6 +131,24 @@ def _parameters(statement: str) -> int:
     return max(map(int, numbers), default=statement.count("?"))
 
 
+async def test_a_sign_in_reads_only_sessions_that_have_not_ended(
+    tmp_path: Path,
+) -> None:
+    """However many the account has had. So does a rotation write no index."""
+    path = tmp_path / "data" / "watchword.db"
+    await (await opened(path)).backend.close()
+    statements = load_statements("sqlite")
+    bare = re.sub(r"--.*", "", statements["too_many_of_account"]).strip()
+    plan = sql(path, f"EXPLAIN QUERY PLAN {bare}", (None,) * _parameters(bare))
+    assert "INDEX sessions_live_of_account" in plan[0][3]
+    written = re.sub(r"--.*", "", statements["swap_session"]).partition("WHERE")[0]
+    (index,) = sql(
+        path, "SELECT sql FROM sqlite_schema WHERE name = 'sessions_live_of_account'"
+    )
+    columns = set(re.findall(r"\w+", written)) & set(re.findall(r"\w+", index[0]))
+    assert columns == {"sessions"}
+
+
 async def test_the_writer_does_nothing_for_a_client_without_sessions(
     tmp_path: Path,
 ) -> None:

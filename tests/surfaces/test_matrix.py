@@ -296,12 +296,11 @@ COLUMNS: Final[dict[str, Show]] = {
     "PL": _as_proof_at_login,
     "PR": _as_proof_at_secure,
 }
-_BY_PASSWORD: Final = {"method": "password", "password": PASSWORD}
 ACCOUNT_COLUMNS: Final[dict[str, Show]] = {
     "A": _at("GET", f"{BASE}/account"),
     "AD": _at("GET", f"{BASE}/account", "DPoP"),
-    "SU": _body("step-up", **_BY_PASSWORD),
-    "SP": _body("step-up", proved=True, **_BY_PASSWORD),
+    "SU": _body("step-up", method="password", password=PASSWORD),
+    "SP": _body("step-up", proved=True, method="password", password=PASSWORD),
 }
 # They say 200 whether or not there was anything to end.
 _QUIET: Final = {"LB", "LD", "L", "LC", "V1", "V2", "V3"}

@@ -11,4 +11,5 @@ notices         mails that tell of a change
 links           what the token of a mail is for
 mail_decisions  what becomes of a mail when its turn comes
 network_limits  how often one network may try
+new_networks    mails that tell of a sign-in from elsewhere
 """

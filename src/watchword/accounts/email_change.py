@@ -240,12 +240,7 @@ class EmailChanges:
 
     async def _epoch_of(self, account_id: bytes, password: str, address: str) -> int:
         """The epoch of the account, if this is its password."""
-        account = await self._accounts.by_id(account_id)
-        if account is None:
-            raise ConfirmationInvalid
-        proved = await self._check_password(account.name, password, address=address)
-        if proved.account_id != account_id:
-            raise ConfirmationInvalid
+        proved = await self._check_password(account_id, password, address=address)
         return proved.epoch
 
     async def revert(self, token: str, *, address: str = "") -> None:

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from watchword.accounts.links import Links
 from watchword.accounts.names import checked_roles, chosen_name
 from watchword.accounts.network_limits import NetworkLimits
 from watchword.accounts.registration import created, new_account, password_names
 from watchword.accounts.registration_rules import RegistrationRules
 from watchword.accounts.registry import Accounts
-from watchword.accounts.rows import changed
+from watchword.accounts.rows import AccountRows, Change, changed
 from watchword.clocks import Clock, Entropy
 from watchword.core import limits
 from watchword.core.actor import APP, Actor, By
 from watchword.core.network import caller_of
 from watchword.core.one_time_token import TokenPurpose, hash_of
 from watchword.core.session import Authenticated
-from watchword.errors import InvalidCredentials, StoreUnavailable
+from watchword.errors import InvalidCredentials
 from watchword.mail.addresses import EmailAddress
 from watchword.mail.message import Mail, MailPurpose
 from watchword.mail.sender import Decided
@@ -34,7 +36,7 @@ class CheckPassword(Protocol):
     """A try to sign in, counted as one."""
 
     def __call__(
-        self, name: str, password: str, *, address: str = ""
+        self, account_id: bytes, password: str, *, address: str
     ) -> Awaitable[Authenticated]:
         """Raises InvalidCredentials, Throttled, Overloaded, StoreUnavailable."""
 
@@ -49,6 +51,7 @@ class Invitations:
         confirmations: ConfirmationStore,
         accounts: AccountStore,
         registry: Accounts,
+        rows: AccountRows,
         check_password: CheckPassword,
         links: Links,
         network_limits: NetworkLimits,
@@ -61,6 +64,7 @@ class Invitations:
         self._confirmations = confirmations
         self._accounts = accounts
         self._registry = registry
+        self._rows = rows
         self._check_password = check_password
         self._links = links
         self._limits = network_limits
@@ -127,17 +131,20 @@ class Invitations:
         account = await self._accounts.by_email(invitation.email_key)
         if account is None:
             return await self._make(invitation, password, name, address)
-        proved = await self._check_password(account.name, password, address=address)
-        # The account may have got another name while it was proved.
-        if proved.account_id != account.id:
-            raise InvalidCredentials
+        proved = await self._check_password(account.id, password, address=address)
         return await self._give(invitation, proved, address)
 
     async def decide(self, mail: Mail) -> Decided | None:
-        """The mail of an invitation as it is; None: it was accepted, or has run out."""
+        """The mail of an invitation; None: it was accepted, or has run out.
+
+        It goes to the address as the account has it, where there is one.
+        """
         found = await self._confirmations.by_token(hash_of(mail.token))
         if found is None or found.until <= self._clock():
             return None
+        owner = await self._accounts.by_email(found.email_key)
+        if owner is not None:
+            mail = replace(mail, to=owner.email or mail.to, locale=owner.locale)
         return Decided(mail, Lane.UNKNOWN)
 
     async def _make(
@@ -162,7 +169,7 @@ class Invitations:
             Trail((created(account, address),)),
             spends=invitation.token_hash,
             # An operator may give an address that was let go to another account. A name
-            # that the user chose is not the operator's to give.
+            # that the user chose is not the operator's to give: then neither is taken.
             ignore_holds=name is None,
         )
         return Authenticated.by_password(account.id, account.roles, at=now)
@@ -171,27 +178,20 @@ class Invitations:
         self, invitation: Confirmation, proved: Authenticated, address: str
     ) -> Authenticated:
         """Add the roles to those of the account, and give them to its sessions."""
-        for _ in range(limits.SWAP_ATTEMPTS):
-            before = await self._accounts.by_id(proved.account_id)
-            if before is None or before.epoch != proved.epoch:
-                raise InvalidCredentials
-            after = changed(
-                before, roles=checked_roles((*before.roles, *invitation.roles))
-            )
-            trail = Trail((self._roles_given(before, address),))
-            spends = invitation.token_hash
-            if await self._accounts.swap(before, after, trail, spends=spends):
-                await self._registry.look_again(proved)
-                return Authenticated.by_password(
-                    after.id, after.roles, after.epoch, at=proved.at
-                )
-        raise StoreUnavailable
 
-    def _roles_given(self, account: Account, address: str) -> Event:
-        return Event(
-            type=EventType.ACCOUNT_CHANGED,
-            at=self._clock(),
-            account_id=account.id,
-            address=address,
-            detail=By(Actor.USER, address).detail(change="roles"),
+        async def add_roles(before: Account) -> Change:
+            if before.epoch != proved.epoch:
+                raise InvalidCredentials
+            roles = checked_roles((*before.roles, *invitation.roles))
+            return Change(after=changed(before, roles=roles))
+
+        after = await self._rows.update(
+            proved.account_id,
+            add_roles,
+            EventType.ACCOUNT_CHANGED,
+            "roles",
+            By(Actor.USER, address),
+            spends=invitation.token_hash,
         )
+        await self._registry.look_again(proved)
+        return replace(proved, roles=after.roles)

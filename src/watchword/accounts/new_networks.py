@@ -70,27 +70,35 @@ class NewNetworks:
         if known in self._known:
             self._known.move_to_end(known)
             return
-        is_new = await self._is_first(session, before, network)
+        rate = limits.NEW_NETWORK_BURST, limits.NEW_NETWORK_INTERVAL
+        costs = [Cost(f"new-network:{session.id.hex()}", *rate)]
+        if await self._throttle.take(costs, self._clock()):
+            return  # told of later, if it is still used from there
+        is_new = await self._learn(session, before, network)
         self._known[known] = None
         if len(self._known) > _KEPT:
             self._known.popitem(last=False)
-        if is_new:
-            tell = partial(self._tell, session, address, user_agent)
-            what = "telling of a new network"
-            await wait_briefly(self._background.start(tell, what))
+        if not is_new:
+            await self._throttle.give_back(costs)
+            return
+        tell = partial(self._tell, session, address, user_agent)
+        what = "telling of a new network"
+        await wait_briefly(self._background.start(tell, what))
 
-    async def _is_first(self, session: Session, before: str, network: str) -> bool:
-        """Whether this is the first use from there, of those that are to be told."""
-        until = session.expires_at
-        uses = [(_key(session, one), until) for one in (before, network)]
-        if not (await self._once.use_once(uses))[1]:
-            return False
-        cost = Cost(
-            f"new-network:{session.id.hex()}",
-            limits.NEW_NETWORK_BURST,
-            limits.NEW_NETWORK_INTERVAL,
-        )
-        return await self._throttle.take([cost], self._clock()) == 0
+    async def signed_in_at(self, session: Session, last: str, address: str) -> None:
+        """Note that the user signed in anew at `address`: nothing is told of it.
+
+        Raises StoreUnavailable.
+        """
+        before, network = network_of(last), network_of(address)
+        if before is not None and network is not None and before != network:
+            await self._learn(session, before, network)
+
+    async def _learn(self, session: Session, before: str, network: str) -> bool:
+        """Whether this is the session's first use from `network`, of all processes."""
+        keys = [_key(session, one) for one in (before, network)]
+        uses = [(key, session.expires_at) for key in keys]
+        return (await self._once.use_once(uses))[1]
 
     async def _tell(self, session: Session, address: str, user_agent: str) -> None:
         """Write the event, and a mail to each address of the account."""

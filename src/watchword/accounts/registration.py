@@ -1,4 +1,4 @@
-"""Registration: an account exists once its mailbox and the one who asked are proved.
+"""Registration: an account exists once its mailbox and its asker are proved.
 
 No request looks an account up before that: what is asked for an address that has an
 account costs the same, and gets the same answer. When its mail is sent it is decided

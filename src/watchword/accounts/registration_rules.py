@@ -1,4 +1,4 @@
-"""Who may register by which address, and what an app's own check says of it."""
+"""Which users may register, and what an app says of it by a check of its own."""
 
 from __future__ import annotations
 

@@ -122,6 +122,7 @@ class Watchword:
             issuer=self.issuer,
             clock=clock,
             entropy=entropy,
+            sessions_max=settings.sessions_max,
             claims_hook=claims_hook,
             proofs=self.proofs,
         )
@@ -197,9 +198,12 @@ class Watchword:
         server_secrets: Sequence[bytes],
         entropy: Entropy,
     ) -> None:
-        # An app with users of its own writes to them itself.
-        self.mail_writer = mail_writer_of(self.settings, server_secrets, entropy)
-        self.mail_writer.can_send &= authenticate is None
+        self.mail_writer = mail_writer_of(
+            self.settings,
+            server_secrets,
+            entropy,
+            own_users=authenticate is not None,
+        )
         notices = Notices(
             accounts=self.stores.accounts,
             confirmations=self.stores.confirmations,
@@ -295,7 +299,6 @@ class Watchword:
         self.sessions.issue_as(issuer)
         if self.mail is not None:
             self.mail.compose_by(composer_of(self.settings))
-        if self.self_service is not None:
             can_send = self.settings.effective_mail_url is not None
             self.mail_writer.can_send = can_send
             self.mail_writer.is_local = self.settings.is_local

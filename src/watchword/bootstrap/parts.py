@@ -89,10 +89,14 @@ def composer_of(settings: Settings) -> Composer:
 
 
 def mail_writer_of(
-    settings: Settings, server_secrets: Sequence[bytes], entropy: Entropy
+    settings: Settings,
+    server_secrets: Sequence[bytes],
+    entropy: Entropy,
+    *,
+    own_users: bool,
 ) -> MailWriter:
-    """What makes the messages of this server."""
-    can_send = settings.effective_mail_url is not None
+    """What makes the messages of this server. An app writes to users of its own."""
+    can_send = not own_users and settings.effective_mail_url is not None
     return MailWriter(
         Sealing(server_secrets, SEALED_AS, entropy),
         entropy,

@@ -204,11 +204,6 @@ def _judged(
     watchword: Watchword, session: Session, generation: int, secret: bytes
 ) -> dict[str, Any]:
     """The token's state, judged as if the session's own client had sent it."""
-    policy = watchword.policies.of(session.client_id)
-    now = watchword.clock()
-    if session.client_id == PAGES:
-        state = _state(judge_cookie(session, generation, secret, policy, now))
-        return {"state": state}
     presented = Presented(
         session.id,
         generation,
@@ -217,6 +212,9 @@ def _judged(
         requested=RequestedToken(jkt=session.jkt),
         cookie=session.cookie,
     )
+    policy, now = watchword.policies.of(session.client_id), watchword.clock()
+    if session.client_id == PAGES:
+        return {"state": _state(judge_cookie(session, presented, policy, now))}
     verdict = judge(session, presented, policy, now)
     found = {"state": _state(verdict)}
     if isinstance(verdict, End):

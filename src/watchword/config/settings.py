@@ -128,6 +128,9 @@ class Settings(BaseSettings):
     rewind_limit: int = Field(
         limits.REWIND_LIMIT, ge=0, le=100, description="a number from 0 to 100"
     )
+    sessions_max: int | None = Field(
+        None, ge=1, description="a number from 1 up; no limit where it is not set"
+    )
     signing_alg: Algorithm = Field("ES256", description="ES256, EdDSA or RS256")
     secret: Secrets = Field(
         (),

@@ -67,6 +67,9 @@ class EndReason(StrEnum):
     ACCOUNT_DISABLED = "account disabled"
     ACCOUNT_DELETED = "account deleted"
     CLIENT_DISABLED = "client disabled"
+    SESSIONS_MAX = "too many sessions"
+    """A sign-in of the account left no room: `WATCHWORD_SESSIONS_MAX`."""
+
     TAKEN_BACK = "taken back"
     """The sign-in could not be finished, or its account or client had changed."""
 

@@ -22,27 +22,28 @@ import hmac
 
 from watchword.core.actor import EndReason
 from watchword.core.policies import PAGES
-from watchword.core.rotation import End, Refuse, Rotate, Same, Verdict
+from watchword.core.rotation import End, Presented, Refuse, Rotate, Same, Verdict
 from watchword.core.session import Policy, Session
 from watchword.errors import RefreshInvalid, SessionExpired, SessionRevoked
 
 
 def judge_cookie(
-    session: Session | None, generation: int, secret: bytes, policy: Policy, now: int
+    session: Session | None, presented: Presented, policy: Policy, now: int
 ) -> Verdict:
-    """The verdict on a token of that generation and secret, at `now` (ms).
+    """The verdict on the token of a cookie, at `now` (ms).
 
     `Rotate` says which generation the row has to have. Nothing is raised.
     """
     if session is None or session.client_id != PAGES:
         return Refuse(RefreshInvalid)
-    shown = hashlib.sha256(secret).digest()
+    shown = hashlib.sha256(presented.secret).digest()
     if not hmac.compare_digest(shown, session.secret_hash):
         return Refuse(RefreshInvalid)
     if session.revoked_at is not None:
         return Refuse(SessionRevoked)
     if now >= session.ends_at(policy):
         return Refuse(SessionExpired)
+    generation = presented.generation
     if generation > session.generation:
         # The store has lost its last writes: see `judge`.
         is_near = generation - session.generation <= policy.rewind_limit

@@ -202,6 +202,22 @@ class EmbeddedAuth(AuthBase):
         """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
         return await self._authenticator.register(name, password, roles, by=by)
 
+    async def invite(
+        self,
+        email: str,
+        roles: Iterable[str] = (),
+        *,
+        locale: str = "",
+        by: By = APP,
+    ) -> None:
+        """Mail an invitation to have an account, or more roles, under that address.
+
+        Raises EmailInvalid, InvalidRequest for roles, and NotFound where
+        `registration` is closed, where no mail can be sent, or where the app has users
+        of its own.
+        """
+        await self._authenticator.invite(email, roles, locale=locale, by=by)
+
     async def end_all(
         self, subject_id: SubjectId, *, but: str | None = None, by: By = APP
     ) -> int:

@@ -16,7 +16,7 @@ from watchword.core.access_token import Claims
 from watchword.core.actor import APP, By, EndReason
 from watchword.core.network import is_loopback
 from watchword.core.session import from_text
-from watchword.errors import SettingsError, TokenNonceNeeded, WatchwordError
+from watchword.errors import NotFound, SettingsError, TokenNonceNeeded, WatchwordError
 from watchword.integrations import bridge
 from watchword.integrations.authenticator import Authenticator, LocalVerifier
 from watchword.ports.accounts import Account
@@ -174,6 +174,20 @@ class Embedding(Authenticator):
     ) -> Account:
         """A new account. Raises NameTaken, PasswordRejected, InvalidRequest."""
         return await self.engine.accounts.register(name, password, roles=roles, by=by)
+
+    async def invite(
+        self,
+        email: str,
+        roles: Iterable[str] = (),
+        *,
+        locale: str = "",
+        by: By = APP,
+    ) -> None:
+        """Mail an invitation. See `asgi.EmbeddedAuth`."""
+        parts = self.engine.self_service
+        if parts is None:
+            raise NotFound("An app with users of its own makes no invitations.")
+        await parts.invitations.invite(email, roles=roles, locale=locale, by=by)
 
     async def end_all(
         self, subject_id: SubjectId, *, but: str | None = None, by: By = APP

@@ -12,7 +12,7 @@ from watchword.ports.audit import Trail
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody asked for, until the mailbox is proved.
+    """What a user asked for, until the mailbox is proved.
 
     `id_hash` is the SHA-256 of the handle that the asker got in the answer,
     `token_hash` that of the token that was mailed. `email_key` is the one spelling of

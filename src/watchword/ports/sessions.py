@@ -20,14 +20,34 @@ class Change(msgspec.Struct, frozen=True):
     event: Event | None = None
 
     @property
-    def proves(self) -> bool:
-        """Whether it writes what the user has proved anew, or besides."""
+    def only_rotates(self) -> bool:
+        """Whether it neither ends the session nor writes what its user has proved."""
         before, after = self.before, self.after
         return (
-            after.auth_time != before.auth_time
-            or after.amr != before.amr
-            or after.acr != before.acr
+            after.revoked_at is None
+            and after.auth_time == before.auth_time
+            and after.amr == before.amr
+            and after.acr == before.acr
         )
+
+
+class SessionLimit(msgspec.Struct, frozen=True, kw_only=True):
+    """How many live sessions an account may have, a new one included.
+
+    Those that were refreshed longest ago end for `reason`, each with its `event`, as
+    at `SessionStore.end`. `alive` says which are alive. The session with the id
+    `replaced` is about to end anyway: it neither counts nor ends.
+    """
+
+    most: int
+    alive: Alive
+    reason: EndReason
+    event: Event
+    replaced: bytes | None = None
+
+    def counts(self, session: Session) -> bool:
+        """Whether the session is one of those that there may be so many of."""
+        return session.id != self.replaced and self.alive.includes(session)
 
 
 class ById(msgspec.Struct, frozen=True):
@@ -140,8 +160,17 @@ class SessionStore(Protocol):
     that is on this machine, where each batch costs an fsync.
     """
 
-    async def create(self, session: Session, event: Event) -> None:
-        """Write a new session. Its id MUST be new."""
+    async def create(
+        self, session: Session, event: Event, limit: SessionLimit | None = None
+    ) -> Sequence[Ended]:
+        """Write a new session, whose id MUST be new.
+
+        Returns the feed entries of the sessions that had to end, in order of id. They
+        end in the same step or, where a store cannot do that, after it. Of sign-ins at
+        the same time the last one that returns MUST leave at most `limit.most` live
+        sessions, and at least one. The work MUST NOT grow with the number of sessions
+        that ended long ago.
+        """
 
     async def load(self, ids: Sequence[bytes]) -> Sequence[Session | None]:
         """The sessions in the order of `ids`, each as some commit left it, or None.

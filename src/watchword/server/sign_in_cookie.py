@@ -1,8 +1,8 @@
 """The cookie of a browser's sign-in at this server, for the pages alone.
 
-It is not rotated by use, so that pages may be loaded side by side. SameSite is Lax:
-other sites send their users here by a link or a redirect, who may be signed in already.
-So no request that changes something may rely on this cookie alone.
+It is not rotated by use, so that pages may be loaded side by side. SameSite is Lax, so
+that it comes along where another site sends its user here, by a link or a redirect. So
+no request that changes something may rely on this cookie alone.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
     browser      the sessions of browsers at this server, by their cookie
     issuing      the tokens that a client is given
     refreshing   the refresh, many at a time
+    verdicts     what a verdict on a token records
     retries      how many retries of a refresh there are, and which are recorded
     claims_hook  the claims that an app adds to access tokens
 
@@ -21,7 +22,7 @@ import msgspec
 from watchword.background import Background, wait_briefly
 from watchword.clocks import Clock, Entropy
 from watchword.core import limits
-from watchword.core.actor import APP, Actor, By, EndReason
+from watchword.core.actor import APP, SYSTEM, Actor, By, EndReason
 from watchword.core.policies import PAGES, Policies
 from watchword.core.refresh_token import RefreshTokens, hash_of
 from watchword.core.rotation import Presented
@@ -41,6 +42,7 @@ from watchword.ports.sessions import (
     ByClient,
     ById,
     Selector,
+    SessionLimit,
     SessionPage,
     SessionStore,
 )
@@ -67,6 +69,7 @@ class Sessions:
         issuer: str,
         clock: Clock,
         entropy: Entropy,
+        sessions_max: int | None = None,
         claims_hook: ClaimsHook | None = None,
         proofs: Proofs | None = None,
     ) -> None:
@@ -77,6 +80,7 @@ class Sessions:
         self._policies = policies
         self._clock = clock
         self._entropy = entropy
+        self._sessions_max = sessions_max
         self._claims_hook = claims_hook
         self._token_issuer = TokenIssuer(
             tokens=tokens,
@@ -108,11 +112,13 @@ class Sessions:
         requested: RequestedToken = EVERYTHING,
         address: str = "",
         user_agent: str = "",
+        replaced: bytes | None = None,
     ) -> TokenSet:
         """A new session, with its first tokens, for an authenticated user.
 
-        `requested` is for the first access token only. Raises StoreUnavailable,
-        Overloaded.
+        `requested` is for the first access token only. Where a user may have so many
+        sessions, those refreshed longest ago end; the one with the id `replaced` does
+        not count, since the caller ends it next. Raises StoreUnavailable, Overloaded.
         """
         now = self._clock()
         secret = self._entropy(limits.SECRET_BYTES)
@@ -137,8 +143,28 @@ class Sessions:
             EventType.SIGN_IN, session, address, now, **By(Actor.USER).detail()
         )
         async with self.taken_back_on_failure(session.id, address):
-            await self._sessions.create(session, event)
+            limit = self._limit(replaced, address, now)
+            self._revocations.add(await self._sessions.create(session, event, limit))
         return issued
+
+    def _limit(
+        self, replaced: bytes | None, address: str, now: int
+    ) -> SessionLimit | None:
+        if self._sessions_max is None:
+            return None
+        reason = EndReason.SESSIONS_MAX
+        return SessionLimit(
+            most=self._sessions_max,
+            alive=self._policies.maybe_alive(now),
+            reason=reason,
+            event=Event(
+                type=EventType.SESSION_REVOKED,
+                at=now,
+                address=address,
+                detail=SYSTEM.detail(reason=reason),
+            ),
+            replaced=replaced,
+        )
 
     @contextlib.asynccontextmanager
     async def taken_back_on_failure(

@@ -20,7 +20,7 @@ import msgspec
 from watchword.batching import Batcher
 from watchword.clocks import Clock
 from watchword.core import limits
-from watchword.core.actor import SYSTEM, Actor, By, EndReason
+from watchword.core.actor import Actor, By, EndReason
 from watchword.core.rotation import (
     End,
     Presented,
@@ -46,6 +46,7 @@ from watchword.revocation.tracker import RevocationTracker
 from watchword.sessions.claims_hook import NONE, ClaimsHook, claims_from
 from watchword.sessions.issuing import TokenIssuer
 from watchword.sessions.retries import Retries
+from watchword.sessions.verdicts import ending, rewinding
 from watchword.tokens.dpop import Proofs, Signed
 
 _Outcome = TokenSet | asyncio.Future[TokenSet]
@@ -275,16 +276,11 @@ class Refresher:
                     generation, spent_with, presented.address, policy, now
                 )
                 if rewound:
-                    event = Event.about(
-                        EventType.TOKEN_REWOUND,
-                        row,
-                        presented.address,
-                        now,
-                        lost=presented.generation - row.generation,
-                        **SYSTEM.detail(),
-                    )
+                    event = rewinding(row, presented, now)
             case End(reason):
-                return self._plan_end(attempt, row, reason, now)
+                reuse = reason is EndReason.REUSE
+                error = RefreshReused() if reuse else SessionRevoked()
+                return _Plan(error, ending(row, presented, reason, now))
             case Retry():
                 self._retries.count(row, presented.address, now)
             case Same():
@@ -300,23 +296,6 @@ class Refresher:
             after, presented.secret, presented.requested, attempt.claims, now
         )
         return _Plan(tokens, None if after is row else Change(row, after, event))
-
-    def _plan_end(
-        self, attempt: _Attempt, row: Session, reason: EndReason, now: int
-    ) -> _Plan:
-        reuse = reason is EndReason.REUSE
-        event = Event.about(
-            EventType.TOKEN_REUSE if reuse else EventType.SESSION_REVOKED,
-            row,
-            attempt.presented.address,
-            now,
-            **SYSTEM.detail(reason=reason),
-            presented=attempt.presented.generation,
-            current=row.generation,
-            rotated_from=row.address,
-        )
-        error = RefreshReused() if reuse else SessionRevoked()
-        return _Plan(error, Change(row, row.ended(reason, now), event))
 
     async def _ahead(self, presented: Presented) -> Mapping[str, Any]:
         """The app's own claims for the session of the token.

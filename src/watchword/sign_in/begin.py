@@ -111,17 +111,20 @@ class SignIn:
         InvalidClient if the client has, Overloaded, StoreUnavailable. Whatever is
         raised, the new session is ended.
         """
-        tokens = await self._sessions.start(authenticated, options, **request)
+        old = await self._sessions.session_of(replaces) if replaces else None
+        replaced = old.id if old is not None and old.cookie else None
+        tokens = await self._sessions.start(
+            authenticated, options, replaced=replaced, **request
+        )
         address = request.get("address", "")
         new = tokens.session.id
         await self.look_again(tokens.session, authenticated, address=address)
         # The old session ends only now that the new one stands: the end of the block
         # above raises a cancellation that has not been raised yet.
         async with self._sessions.taken_back_on_failure(new, address):
-            old = await self._sessions.session_of(replaces) if replaces else None
-            if old is not None and old.cookie:
+            if replaced is not None:
                 by = By(Actor.USER, address)
-                await self._sessions.end_one(old.id, EndReason.SIGNED_IN_AGAIN, by=by)
+                await self._sessions.end_one(replaced, EndReason.SIGNED_IN_AGAIN, by=by)
         return tokens
 
     async def look_again(

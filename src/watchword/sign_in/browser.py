@@ -56,10 +56,12 @@ class BrowserSignIn:
         """
         again = await self._browsers.sign_in_again(cookie, authenticated, address)
         if again is not None:
-            await self._sign_in.look_again(
-                again.session, authenticated, address=address
-            )
-            return again
+            tokens, last = again
+            session = tokens.session
+            await self._sign_in.look_again(session, authenticated, address=address)
+            async with self._sessions.taken_back_on_failure(session.id, address):
+                await self._networks.signed_in_at(session, last, address)
+            return tokens
         return await self._sign_in.begin(
             authenticated,
             _OPTIONS,

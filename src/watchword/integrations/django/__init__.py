@@ -158,6 +158,18 @@ class Auth(_AppAuth, EmbeddedAuth):
         register = self._authenticator.register
         return await self.acall(register, name, password, roles, by=by)
 
+    async def ainvite(
+        self,
+        email: str,
+        roles: Iterable[str] = (),
+        *,
+        locale: str = "",
+        by: By = APP,
+    ) -> None:
+        """As `invite`, in an async view."""
+        invite = self._authenticator.invite
+        await self.acall(invite, email, roles, locale=locale, by=by)
+
     async def aend_all(
         self, subject_id: SubjectId, *, but: str | None = None, by: By = APP
     ) -> int:

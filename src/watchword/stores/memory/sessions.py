@@ -14,6 +14,7 @@ from watchword.ports.sessions import (
     Cursor,
     FeedPage,
     Selector,
+    SessionLimit,
     SessionPage,
     page_of,
     selects,
@@ -29,9 +30,19 @@ class MemorySessions:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
 
-    async def create(self, session: Session, event: Event) -> None:
-        self._memory.sessions[session.id] = session
+    async def create(
+        self, session: Session, event: Event, limit: SessionLimit | None = None
+    ) -> Sequence[Ended]:
+        rows = self._memory.sessions
+        others = [row for row in rows.values() if row.account_id == session.account_id]
+        rows[session.id] = session
         self._memory.record(event)
+        if limit is None:
+            return []
+        live = [row for row in others if limit.counts(row)]
+        live.sort(key=lambda row: (row.rotated_at, row.id), reverse=True)
+        over = sorted(live[limit.most - 1 :], key=lambda row: row.id)
+        return [self._end(row, limit.reason, limit.event) for row in over]
 
     async def load(self, ids: Sequence[bytes]) -> Sequence[Session | None]:
         return [self._memory.sessions.get(identifier) for identifier in ids]
@@ -75,18 +86,17 @@ class MemorySessions:
         self, selector: Selector, reason: EndReason, event: Event, limit: int
     ) -> Sequence[Ended]:
         live = [row for row in self._memory.sessions.values() if row.revoked_at is None]
-        entries = []
         live.sort(key=lambda row: row.id)
-        for row in [row for row in live if selects(selector, row)][:limit]:
-            ended = row.ended(reason, event.at)
-            self._memory.sessions[row.id] = ended
-            entries.append(self._memory.feed_with(ended))
-            self._memory.record(
-                msgspec.structs.replace(
-                    event, session_id=row.id, account_id=row.account_id
-                )
-            )
-        return entries
+        meant = [row for row in live if selects(selector, row)][:limit]
+        return [self._end(row, reason, event) for row in meant]
+
+    def _end(self, row: Session, reason: EndReason, event: Event) -> Ended:
+        ended = row.ended(reason, event.at)
+        self._memory.sessions[row.id] = ended
+        self._memory.record(
+            msgspec.structs.replace(event, session_id=row.id, account_id=row.account_id)
+        )
+        return self._memory.feed_with(ended)
 
     async def ended(self, after: Cursor | None, now: int, limit: int) -> FeedPage:
         seen = -1

@@ -15,20 +15,22 @@ from watchword.core.actor import EndReason
 from watchword.core.limits import SECOND
 from watchword.core.session import Ended, Session, known_until
 from watchword.ports.audit import Event
-from watchword.ports.sessions import Change, Cursor, FeedPage
+from watchword.ports.sessions import Change, Cursor, FeedPage, SessionLimit
 from watchword.stores.postgresql.connections import NO_EVENT, OVERLAP, Connections
+from watchword.stores.sql.database import Plan
 from watchword.stores.sql.rows import (
     AFTER_ALL,
     Row,
     as_row,
     event_row,
-    proof_row,
+    others_row,
     session_of,
     swap_row,
+    whole_swap_row,
 )
 from watchword.stores.sql.stretches import Stretches
 
-_BY_ID: Final = itemgetter(8)  # the id in a `swap_row`
+_BY_ID: Final = itemgetter(0)  # the id in a `swap_row`
 _OVERLAP: Final = OVERLAP * SECOND  # in microseconds, as the server's clock
 
 
@@ -44,10 +46,25 @@ class PostgresqlSessions:
         self.end: Final = many.end
         self.assign_roles: Final = many.assign_roles
 
-    async def create(self, session: Session, event: Event) -> None:
-        await self._database.query(
-            "create_session", *as_row(session), *event_row(event)
-        )
+    async def create(
+        self, session: Session, event: Event, limit: SessionLimit | None = None
+    ) -> Sequence[Ended]:
+        created = (*as_row(session), *event_row(event))
+        if limit is None:
+            await self._database.query("create_session", *created)
+            return []
+        at = limit.event.at
+
+        def plan() -> Plan[Sequence[Ended]]:
+            yield "read_committed", [()]
+            yield "lock_sessions_of_account", [(session.account_id,)]
+            yield "create_session", [created]
+            found = yield "too_many_of_account", [others_row(session, limit)]
+            ids = sorted(row[0] for row in found)
+            rows = yield "end_session", _ending(limit.reason, limit.event, ids)
+            return [Ended(one, at, until) for one, until in rows]
+
+        return await self._database.write_plan(plan)
 
     async def load(self, ids: Sequence[bytes]) -> Sequence[Session | None]:
         rows = await self._database.query("load_sessions", ids)
@@ -55,12 +72,7 @@ class PostgresqlSessions:
         return [found.get(one) for one in ids]
 
     async def swap(self, changes: Sequence[Change]) -> Sequence[bool]:
-        plain = all(
-            change.event is None
-            and change.after.revoked_at is None
-            and not change.proves
-            for change in changes
-        )
+        plain = all(change.event is None and change.only_rotates for change in changes)
         if plain:
             name, rows = "swap_session", [swap_row(change) for change in changes]
         else:
@@ -72,16 +84,13 @@ class PostgresqlSessions:
     async def _end(
         self, reason: EndReason, event: Event, ids: Sequence[bytes]
     ) -> Sequence[Ended]:
-        # Account and session of the event are taken from the row.
-        kind, at, _, _, *rest = event_row(event)
-        leeway = known_until(0, 0, 0)
-        values = [(one, at, reason, leeway, kind, *rest) for one in ids]
+        values = _ending(reason, event, ids)
         rows = await self._database.write_many("end_session", values)
         by_others = set(ids) - {row[0] for row in rows}
         await self._database.write_many(
             "record_again", [(one,) for one in sorted(by_others)]
         )
-        return [Ended(one, at, until) for one, until in rows]
+        return [Ended(one, event.at, until) for one, until in rows]
 
     async def ended(self, after: Cursor | None, now: int, limit: int) -> FeedPage:
         asked = after or Cursor(b"", 0)
@@ -110,12 +119,20 @@ class PostgresqlSessions:
         return FeedPage(entries, Cursor(incarnation, sequence), now)
 
 
+def _ending(reason: EndReason, event: Event, ids: Sequence[bytes]) -> Sequence[Row]:
+    """The values by which these sessions end, each with its feed entry and event."""
+    # Account and session of the event are taken from the row.
+    kind, at, _, _, *rest = event_row(event)
+    leeway = known_until(0, 0, 0)
+    return [(one, at, reason, leeway, kind, *rest) for one in ids]
+
+
 def _whole_row(change: Change) -> Row:
-    """The values of a swap: with what was proved, its feed entry and its event."""
+    """The values of a whole swap, then its feed entry and its event, if any."""
     after, event = change.after, change.event
     until = None if after.revoked_at is None else after.feed_entry().until
     recorded = NO_EVENT if event is None else event_row(event)
-    return (*swap_row(change), *proof_row(after), until, *recorded)
+    return (*whole_swap_row(change), until, *recorded)
 
 
 def _place(cursor: Cursor) -> tuple[int, bytes]:

@@ -61,22 +61,22 @@ FROM watchword.sessions WHERE id = ANY($1::bytea[]);
 
 -- name: swap_session
 UPDATE watchword.sessions SET
-    generation = $1, version = $2, retry_hash = $3, rotated_at = $4,
-    idle_expires_at = $5, address = $6, revoked_at = $7, revoked_reason = $8
-WHERE id = $9 AND version = $10
+    generation = $3, version = $4, retry_hash = $5, rotated_at = $6,
+    idle_expires_at = $7, address = $8
+WHERE id = $1 AND version = $2
 RETURNING id;
 
 -- name: swap_whole_session
 WITH swapped AS (
     UPDATE watchword.sessions SET
-        generation = $1, version = $2, retry_hash = $3, rotated_at = $4,
-        idle_expires_at = $5, address = $6, revoked_at = $7, revoked_reason = $8,
+        generation = $3, version = $4, retry_hash = $5, rotated_at = $6,
+        idle_expires_at = $7, address = $8, revoked_at = $9, revoked_reason = $10,
         auth_time = $11, amr = $12, acr = $13
-    WHERE id = $9 AND version = $10
+    WHERE id = $1 AND version = $2
     RETURNING id
 ), fed AS (
     INSERT INTO watchword.ended (session_id, at, until)
-    SELECT id, $7, $14::bigint FROM swapped WHERE $14 IS NOT NULL
+    SELECT id, $9, $14::bigint FROM swapped WHERE $14 IS NOT NULL
 ), told AS (
     INSERT INTO watchword.audit (
         type, at, account_id, session_id, client_id, address, detail
@@ -122,6 +122,24 @@ WHERE account_id = $7 AND id < $1 AND id >= $2 AND revoked_at IS NULL
     AND idle_expires_at >= $4 AND expires_at >= $4
     AND rotated_at >= $5 AND authenticated_at >= $6
 ORDER BY account_id DESC, id DESC LIMIT $3;
+
+-- name: read_committed
+-- Whatever the database's default: after a wait for `lock_sessions_of_account`, the next
+-- statement has to see what the other transaction has committed.
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+
+-- name: lock_sessions_of_account
+-- Two transactions that create sessions of an account must not miss each other's.
+SELECT pg_advisory_xact_lock(
+    hashtextextended('watchword sessions ' || encode($1, 'hex'), 0)
+);
+
+-- name: too_many_of_account
+SELECT id FROM watchword.sessions
+WHERE account_id = $1 AND revoked_at IS NULL AND id <> $2 AND id IS DISTINCT FROM $3
+    AND idle_expires_at >= $4 AND expires_at >= $4
+    AND rotated_at >= $5 AND authenticated_at >= $6
+ORDER BY rotated_at DESC, id DESC OFFSET $7;
 
 -- name: end_session
 -- `until` is computed as by `known_until` in core/session.py.

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from watchword.core.actor import EndReason
-from watchword.core.limits import SWEEP_LOOK
+from watchword.core.limits import HOUR, SECOND, SWEEP_LOOK
 from watchword.core.session import Alive, Ended, Session
 from watchword.errors import StoreUnavailable
 from watchword.ports.audit import Event
@@ -22,6 +22,7 @@ from watchword.ports.sessions import (
     ById,
     Change,
     Selector,
+    SessionLimit,
     SessionPage,
     page_of,
     selects,
@@ -33,6 +34,12 @@ from watchword.stores.redis.servers import Servers
 from watchword.stores.redis.session_rows import SessionRows
 
 PAGE: Final = 500
+_KEPT_IN_LIST: Final = HOUR
+"""How long (ms) an account's list keeps a session that has ended, at least."""
+
+_AT_ONCE: Final = 10 * SECOND
+"""How far apart (ms) the clocks may be of servers that begin sessions at once."""
+
 TRIES: Final = 100
 """Attempts to change a row. One fails only because another process changed the row."""
 
@@ -66,16 +73,37 @@ class Index:
             looked += len(ids)
         return page_of(found, onward, limit)
 
+    async def make_room(self, session: Session, limit: SessionLimit) -> Sequence[Ended]:
+        """End the sessions of the account that are too many with this new one.
+
+        Each of several new ones finds all that were written before its own search, and
+        each ends the same ones. So it may be one that has just begun, this one too.
+        """
+        live: list[Session] = []
+        gone: list[bytes] = []
+        edge = limit.event.at - _KEPT_IN_LIST
+        onward: bytes | None = b""
+        while onward is not None:
+            ids, onward = await self._page(session.account_id, onward, PAGE)
+            rows = [row for row in await self._rows.load_all(ids) if row is not None]
+            live += [row for row in rows if limit.counts(row)]
+            gone += [row.id for row in rows if _ended_before(row, edge)]
+        if gone:
+            # So that the next call does not read them. What ended long ago is not
+            # undone by a failover.
+            account = self._keys.account(session.account_id)
+            await self._servers.ask(self._keys.request("ZREM", account, *gone))
+        order = sorted(live, key=lambda row: _refreshed(row, session), reverse=True)
+        over = sorted(order[limit.most :], key=lambda row: row.id)
+        done, _ = await self._change(over, _ending(limit.reason, limit.event))
+        return sorted(
+            (row.feed_entry() for row in done), key=lambda one: one.session_id
+        )
+
     async def end(
         self, selector: Selector, reason: EndReason, event: Event, limit: int
     ) -> Sequence[Ended]:
-        def ended(row: Session) -> Change | None:
-            if row.revoked_at is not None:
-                return None
-            replace = msgspec.structs.replace
-            mine = replace(event, session_id=row.id, account_id=row.account_id)
-            return Change(row, row.ended(reason, event.at), mine)
-
+        ended = _ending(reason, event)
         done: list[Session] = []
         # Sessions that another process has ended, or an attempt without an answer.
         over: list[bytes] = []
@@ -250,3 +278,31 @@ class Index:
         if named:
             await self._servers.ask(*named)
         return sum(await self._servers.ask(*deleting)) if deleting else 0
+
+
+def _ending(reason: EndReason, event: Event) -> Callable[[Session], Change | None]:
+    """What ends a session that has not ended, with an event of its own."""
+
+    def change(row: Session) -> Change | None:
+        if row.revoked_at is not None:
+            return None
+        replace = msgspec.structs.replace
+        mine = replace(event, session_id=row.id, account_id=row.account_id)
+        return Change(row, row.ended(reason, event.at), mine)
+
+    return change
+
+
+def _ended_before(row: Session, instant: int) -> bool:
+    ended = row.idle_expires_at if row.revoked_at is None else row.revoked_at
+    return ended < instant
+
+
+def _refreshed(row: Session, new: Session) -> tuple[int, bytes]:
+    """The place of a session in the order of their latest refreshes.
+
+    A session from far in the future is not later than the new one: the clock was set
+    back since.
+    """
+    later = row.rotated_at > new.rotated_at + _AT_ONCE
+    return 0 if later else row.rotated_at, row.id

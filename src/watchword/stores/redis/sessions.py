@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
+from watchword.core.session import Ended, Session
+from watchword.ports.audit import Event
+from watchword.ports.sessions import SessionLimit
 from watchword.stores.redis.feed import Feed
 from watchword.stores.redis.index import Index
 from watchword.stores.redis.session_rows import SessionRows
@@ -15,10 +19,17 @@ class RedisSessions:
     is_remote = True
 
     def __init__(self, rows: SessionRows, index: Index, feed: Feed) -> None:
-        self.create: Final = rows.create
+        self._create = rows.create
+        self._make_room = index.make_room
         self.load: Final = rows.load
         self.swap: Final = rows.swap
         self.list: Final = index.list_sessions
         self.end: Final = index.end
         self.assign_roles: Final = index.assign_roles
         self.ended: Final = feed.ended
+
+    async def create(
+        self, session: Session, event: Event, limit: SessionLimit | None = None
+    ) -> Sequence[Ended]:
+        await self._create(session, event)
+        return [] if limit is None else await self._make_room(session, limit)

@@ -15,7 +15,7 @@ from watchword.ports.clients import Client
 from watchword.ports.confirmations import Confirmation, Purpose
 from watchword.ports.keys import KeyState, SealedKey
 from watchword.ports.registrations import Registration
-from watchword.ports.sessions import Change
+from watchword.ports.sessions import Change, SessionLimit
 
 Row = tuple[Any, ...]
 
@@ -59,25 +59,38 @@ def session_of(row: Iterable[Any]) -> Session:
 
 
 def swap_row(change: Change) -> Row:
-    """The values that a swap writes, then the id and the version that it looks for."""
+    """The id and the version that a swap looks for, then what a rotation writes."""
     after = change.after
     return (
+        after.id,
+        change.before.version,
         after.generation,
         after.version,
         after.retry_hash,
         after.rotated_at,
         after.idle_expires_at,
         after.address,
-        after.revoked_at,
-        after.revoked_reason,
-        after.id,
-        change.before.version,
     )
 
 
-def proof_row(session: Session) -> Row:
-    """The values by which a swap writes what the user has proved."""
-    return session.auth_time, " ".join(session.amr), session.acr
+def whole_swap_row(change: Change) -> Row:
+    """The values of `swap_row`, then what an end writes and what was proved."""
+    after = change.after
+    return (
+        *swap_row(change),
+        *(after.revoked_at, after.revoked_reason),
+        *(after.auth_time, " ".join(after.amr), after.acr),
+    )
+
+
+def others_row(session: Session, limit: SessionLimit) -> Row:
+    """The values by which a new session finds those that there are too many of.
+
+    They are the account, the two sessions that do not count, the least instants of one
+    that is alive, and how many others there may be.
+    """
+    alive = msgspec.structs.astuple(limit.alive)
+    return (session.account_id, session.id, limit.replaced, *alive, limit.most - 1)
 
 
 def account_of(row: Iterable[Any]) -> Account:

@@ -13,8 +13,15 @@ from watchword.core.actor import EndReason
 from watchword.core.session import Ended, Session, known_until
 from watchword.errors import StoreUnavailable
 from watchword.ports.audit import Event
-from watchword.ports.sessions import Change, Cursor, FeedPage
-from watchword.stores.sql.rows import Row, as_row, proof_row, session_of, swap_row
+from watchword.ports.sessions import Change, Cursor, FeedPage, SessionLimit
+from watchword.stores.sql.rows import (
+    Row,
+    as_row,
+    others_row,
+    session_of,
+    swap_row,
+    whole_swap_row,
+)
 from watchword.stores.sql.stretches import Stretches
 from watchword.stores.sqlite.connections import Connections
 
@@ -34,12 +41,20 @@ class SqliteSessions:
         self.end: Final = many.end
         self.assign_roles: Final = many.assign_roles
 
-    async def create(self, session: Session, event: Event) -> None:
-        def job(connection: apsw.Connection) -> None:
+    async def create(
+        self, session: Session, event: Event, limit: SessionLimit | None = None
+    ) -> Sequence[Ended]:
+        def job(connection: apsw.Connection) -> Sequence[Ended]:
             connection.execute(self._sql["create_session"], as_row(session))
             self._file.record(connection, [event])
+            if limit is None:
+                return []
+            values = others_row(session, limit)
+            found = connection.execute(self._sql["too_many_of_account"], values)
+            ids = sorted(row[0] for row in found)
+            return self._end_in(connection, limit.reason, limit.event, ids)
 
-        await self._writer.do(job)
+        return await self._writer.do(job, urgent=limit is not None)
 
     async def load(self, ids: Sequence[bytes]) -> Sequence[Session | None]:
         try:
@@ -74,21 +89,28 @@ class SqliteSessions:
     async def _end(
         self, reason: EndReason, event: Event, ids: Sequence[bytes]
     ) -> Sequence[Ended]:
+        return await self._writer.do(
+            lambda connection: self._end_in(connection, reason, event, ids), urgent=True
+        )
+
+    def _end_in(
+        self,
+        connection: apsw.Connection,
+        reason: EndReason,
+        event: Event,
+        ids: Sequence[bytes],
+    ) -> Sequence[Ended]:
         values = [(event.at, reason, one) for one in ids]
-
-        def job(connection: apsw.Connection) -> Sequence[Ended]:
-            rows = list(connection.executemany(self._sql["end_one"], values))
-            at = event.at
-            entries = [Ended(row[0], at, known_until(at, *row[2:])) for row in rows]
-            self._feed(connection, entries)
-            replace = msgspec.structs.replace
-            self._file.record(
-                connection,
-                [replace(event, session_id=row[0], account_id=row[1]) for row in rows],
-            )
-            return entries
-
-        return await self._writer.do(job, urgent=True)
+        rows = list(connection.executemany(self._sql["end_one"], values))
+        at = event.at
+        entries = [Ended(row[0], at, known_until(at, *row[2:])) for row in rows]
+        self._feed(connection, entries)
+        replace = msgspec.structs.replace
+        self._file.record(
+            connection,
+            [replace(event, session_id=row[0], account_id=row[1]) for row in rows],
+        )
+        return entries
 
     async def ended(self, after: Cursor | None, now: int, limit: int) -> FeedPage:
         # Sequence order is commit order, since only one transaction of all processes
@@ -114,7 +136,6 @@ class SqliteSessions:
 
 def _swapping(change: Change) -> tuple[str, Row]:
     """The statement that makes the change, and its values."""
-    row = swap_row(change)
-    if not change.proves:
-        return "swap_session", row
-    return "swap_and_prove_session", (*row[:-2], *proof_row(change.after), *row[-2:])
+    if change.only_rotates:
+        return "swap_session", swap_row(change)
+    return "swap_whole_session", whole_swap_row(change)

@@ -35,16 +35,18 @@ SELECT
 FROM sessions WHERE id = ?;
 
 -- name: swap_session
+-- Names no column of an index: a rotation would write the index too.
 UPDATE sessions SET
-    generation = ?, version = ?, retry_hash = ?, rotated_at = ?, idle_expires_at = ?,
-    address = ?, revoked_at = ?, revoked_reason = ?
-WHERE id = ? AND version = ?;
+    generation = ?3, version = ?4, retry_hash = ?5, rotated_at = ?6,
+    idle_expires_at = ?7, address = ?8
+WHERE id = ?1 AND version = ?2;
 
--- name: swap_and_prove_session
+-- name: swap_whole_session
 UPDATE sessions SET
-    generation = ?, version = ?, retry_hash = ?, rotated_at = ?, idle_expires_at = ?,
-    address = ?, revoked_at = ?, revoked_reason = ?, auth_time = ?, amr = ?, acr = ?
-WHERE id = ? AND version = ?;
+    generation = ?3, version = ?4, retry_hash = ?5, rotated_at = ?6,
+    idle_expires_at = ?7, address = ?8, revoked_at = ?9, revoked_reason = ?10,
+    auth_time = ?11, amr = ?12, acr = ?13
+WHERE id = ?1 AND version = ?2;
 
 -- name: stretch
 -- The rows that one page of a list looks at: the last id, and how many there are.
@@ -85,6 +87,13 @@ ORDER BY id DESC LIMIT ?3;
 UPDATE sessions SET revoked_at = ?1, revoked_reason = ?2, version = version + 1
 WHERE id = ?3 AND revoked_at IS NULL
 RETURNING id, account_id, rotated_at, access_ttl;
+
+-- name: too_many_of_account
+SELECT id FROM sessions
+WHERE account_id = ?1 AND revoked_at IS NULL AND id != ?2 AND id IS NOT ?3
+    AND idle_expires_at >= ?4 AND expires_at >= ?4
+    AND rotated_at >= ?5 AND authenticated_at >= ?6
+ORDER BY rotated_at DESC, id DESC LIMIT -1 OFFSET ?7;
 
 -- name: find_of_account
 -- Each `find` looks at a stretch of rows and returns the ids that match, and also the

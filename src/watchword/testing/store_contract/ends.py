@@ -11,12 +11,13 @@ import pytest
 
 from watchword.core.actor import EndReason
 from watchword.core.limits import FEED_PAGE, SECOND
-from watchword.core.session import Ended
+from watchword.core.session import STRICT, Ended
 from watchword.ports import Stores
 from watchword.ports.sessions import Before, ByAccount, ByClient, ById, Change, Selector
 from watchword.testing.fakes import START
 from watchword.testing.store_contract.backend import OnAStore
 from watchword.testing.store_contract.examples import (
+    a_limit,
     a_session,
     an_event,
     fed,
@@ -24,6 +25,7 @@ from watchword.testing.store_contract.examples import (
     living,
     put,
     rotated,
+    sign_in,
 )
 
 
@@ -153,6 +155,54 @@ class Ends(OnAStore):
             else:
                 await stores.sessions.assign_roles(row.account_id, ("admin",))
             assert await stores.sessions.swap([Change(row, rotated(row))]) == [False]
+
+    async def test_new_session_ends_those_that_are_too_many(
+        self, stores: Stores
+    ) -> None:
+        """Of the account's live ones those refreshed longest ago, with all of an end.
+
+        Dead ones do not count, nor does the one that is replaced.
+        """
+        now = START + STRICT.refresh_idle
+        replaced = a_session(1, now=now - 90)
+        quiet, stale, busy = (a_session(n, now=now - 90 + n) for n in (2, 3, 4))
+        expired, dead = a_session(5), a_session(6, now=now - 10)
+        other, new = a_session(7, account=2, now=now - 10), a_session(8, now=now)
+        await put(stores, replaced, quiet, stale, busy, expired, dead, other)
+        used = rotated(quiet, now=now - 50)
+        await stores.sessions.swap([Change(quiet, used)])
+        await stores.sessions.end(ById(dead.id), EndReason.LOGOUT, an_event(at=now), 1)
+        unlimited = await stores.sessions.create(a_session(9), sign_in(a_session(9)))
+        assert unlimited == []
+        last = await stores.audit.last()
+        limit = a_limit(2, now=now, replaced=replaced.id)
+        ended = await stores.sessions.create(new, sign_in(new), limit)
+        gone = [one.ended(EndReason.SESSIONS_MAX, now) for one in (stale, busy)]
+        assert ended == [one.feed_entry() for one in gone]
+        assert await living(stores, now=now) == [new, other, used, replaced]
+        assert await stores.sessions.load([stale.id, busy.id]) == gone
+        assert set(ended) <= set(await fed(stores, now))
+        recorded = [event for _, event in await stores.audit.read(last, 10)]
+        assert sorted(recorded, key=lambda event: event.session_id or b"") == [
+            *(
+                msgspec.structs.replace(
+                    limit.event, session_id=one.id, account_id=one.account_id
+                )
+                for one in gone
+            ),
+            sign_in(new),
+        ]
+
+    async def test_new_session_never_ends_by_its_own_limit(
+        self, stores: Stores
+    ) -> None:
+        """Also where the clock was set back, and the others seem to be newer."""
+        earlier = a_session(1, now=START + 60 * SECOND)
+        new = a_session(2)
+        await put(stores, earlier)
+        ended = await stores.sessions.create(new, sign_in(new), a_limit(1))
+        assert [entry.session_id for entry in ended] == [earlier.id]
+        assert await living(stores) == [new]
 
 
 def _ids(entries: Sequence[Ended]) -> set[bytes]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from watchword.core.actor import EndReason
 from watchword.core.limits import DAY, FEED_PAGE, LIST_LOOK, SWEEP_LIMIT
 from watchword.core.session import (
     STRICT,
@@ -29,6 +30,7 @@ from watchword.ports.confirmations import Confirmation, Purpose
 from watchword.ports.keys import KeyState, SealedKey
 from watchword.ports.outbox import Lane, Message, MessageKind
 from watchword.ports.registrations import Registration
+from watchword.ports.sessions import SessionLimit
 from watchword.testing.fakes import START
 
 OPTIONS: Final = SessionOptions(
@@ -143,6 +145,19 @@ def rotated(session: Session, *, by: str = "key", now: int | None = None) -> Ses
 def a_proof(*, of: Session, at: int) -> Authenticated:
     """What a step-up of that session by a second factor proves."""
     return Authenticated(of.account_id, (), 0, ("otp",), "aal2", at)
+
+
+def a_limit(
+    most: int, *, now: int = START, replaced: bytes | None = None
+) -> SessionLimit:
+    """What a sign-in at that instant says where an account may have so many."""
+    return SessionLimit(
+        most=most,
+        alive=Alive.at(now, STRICT),
+        reason=EndReason.SESSIONS_MAX,
+        event=an_event(at=now, reason=EndReason.SESSIONS_MAX),
+        replaced=replaced,
+    )
 
 
 def an_event(

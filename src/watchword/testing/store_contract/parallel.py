@@ -15,7 +15,7 @@ import msgspec
 
 from watchword.core.actor import EndReason
 from watchword.core.limits import FEED_PAGE
-from watchword.core.session import Session
+from watchword.core.session import STRICT, Alive, Session
 from watchword.errors import NameTaken
 from watchword.ports import Stores
 from watchword.ports.audit import EventType
@@ -26,6 +26,7 @@ from watchword.testing.store_contract.examples import (
     a_client,
     a_cost,
     a_key,
+    a_limit,
     a_session,
     a_trail,
     an_account,
@@ -33,6 +34,7 @@ from watchword.testing.store_contract.examples import (
     identifier,
     put,
     rotated,
+    sign_in,
 )
 
 CALLERS = 4
@@ -108,6 +110,37 @@ class Parallel(OnAStore):
             if event.type is EventType.SESSION_REVOKED
         ]
         assert sorted(revoked, key=str) == sorted(final, key=str)
+
+    async def test_sign_ins_at_once_leave_no_more_than_the_limit(
+        self, stores: Stores, crowd: Crowd
+    ) -> None:
+        """And one at least; what ended is in one answer each, and in the feed."""
+        old = [a_session(number, now=START - 1000) for number in range(3)]
+        await put(stores, *old)
+
+        def caller(name: int) -> Job[list[bytes]]:
+            async def begin(stores: Stores, number: int) -> list[bytes]:
+                row = a_session(number)
+                limit = a_limit(2)
+                ended = await stores.sessions.create(row, sign_in(row), limit)
+                return [entry.session_id for entry in ended]
+
+            async def job(stores: Stores) -> list[bytes]:
+                numbers = range(100 * name + 100, 100 * name + 100 + TASKS)
+                ended = await asyncio.gather(*(begin(stores, one) for one in numbers))
+                return [one for share in ended for one in share]
+
+            return job
+
+        answers = await crowd.run([caller(name) for name in range(CALLERS)])
+        gone = [one for share in answers for one in share]
+        page = await stores.sessions.list(
+            identifier(1), Alive.at(START, STRICT), limit=99, look=99
+        )
+        assert 1 <= len(page.sessions) <= 2
+        assert len(gone) == len(old) + CALLERS * TASKS - len(page.sessions)
+        feed = await stores.sessions.ended(None, START, FEED_PAGE)
+        assert Counter(entry.session_id for entry in feed.entries) == Counter(gone)
 
     async def test_throttle_never_exceeds_its_burst(self, crowd: Crowd) -> None:
         """Of parallel attempts no more than the burst are allowed."""

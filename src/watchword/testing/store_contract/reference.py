@@ -43,6 +43,7 @@ from watchword.testing.store_contract.account_rules import AccountRules
 from watchword.testing.store_contract.backend import Backend, Place
 from watchword.testing.store_contract.examples import (
     OPTIONS,
+    a_limit,
     a_proof,
     a_session,
     an_event,
@@ -111,14 +112,21 @@ class Histories(AccountRules):
 
     # sessions
 
-    @rule(account=_accounts, plain=st.booleans())
-    def create(self, account: int, plain: bool) -> None:  # noqa: FBT001
-        """A sign-in, a plain one or one that uses every option."""
+    @rule(
+        account=_accounts,
+        plain=st.booleans(),
+        most=st.none() | st.integers(1, 3),
+    )
+    def create(self, account: int, plain: bool, most: int | None) -> None:  # noqa: FBT001
+        """A sign-in, plain or with every option, perhaps with a limit."""
         number = len(self.sessions)
         session = a_session(number, account=account, now=self.clock())
         if not plain:
             session = with_options(session)
-        self.same(lambda stores: stores.sessions.create(session, sign_in(session)))
+        limit = None if most is None else a_limit(most, now=self.clock())
+        self.same(
+            lambda stores: stores.sessions.create(session, sign_in(session), limit)
+        )
         self.sessions.append(session)
 
     @precondition(lambda self: self.sessions)

@@ -72,3 +72,10 @@ CREATE INDEX outbox_of_account ON watchword.outbox (account_id)
 -- When the user last proved who they are. Null, as a server of an older version leaves
 -- it, stands for the sign-in.
 ALTER TABLE watchword.sessions ADD COLUMN auth_time bigint;
+
+-- The sessions of an account that have not ended, however many have: for the limit of
+-- live ones. A refresh does not change which they are, so it stays HOT. Writers wait
+-- while the index is built; an operator of many millions has built it before,
+-- concurrently.
+CREATE INDEX IF NOT EXISTS sessions_live_of_account ON watchword.sessions (account_id)
+    WHERE revoked_at IS NULL;

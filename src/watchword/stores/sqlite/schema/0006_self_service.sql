@@ -70,3 +70,7 @@ CREATE INDEX outbox_of_account ON outbox (account_id) WHERE account_id IS NOT NU
 -- When the user last proved who they are. Null, as a server of an older version leaves
 -- it, stands for the sign-in.
 ALTER TABLE sessions ADD COLUMN auth_time INTEGER;
+
+-- The sessions of an account that have not ended, however many have: for the limit of
+-- live ones.
+CREATE INDEX sessions_live_of_account ON sessions (account_id) WHERE revoked_at IS NULL;
