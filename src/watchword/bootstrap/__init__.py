@@ -213,7 +213,12 @@ class Watchword:
             mail=self.mail_writer,
             clock=self.clock,
         )
-        rows = AccountRows(self.stores.accounts, self.clock)
+        rows = AccountRows(
+            accounts=self.stores.accounts,
+            sessions=self.sessions,
+            background=self.background,
+            clock=self.clock,
+        )
         self.accounts = Accounts(
             accounts=self.stores.accounts,
             sessions=self.sessions,
