@@ -224,6 +224,14 @@ ASK_INTERVAL: Final = MINUTE
 CONFIRM_BURST: Final = 20
 CONFIRM_INTERVAL: Final = 3 * MINUTE
 
+# Changes of one account by its user, of each kind: far more than a user needs, so that
+# the names which a user lets go, and the mails that tell of it, are few.
+ACCOUNT_CHANGE_BURST: Final = 10
+ACCOUNT_CHANGE_INTERVAL: Final = HOUR
+# Addresses that one account may have been moved away from in REVERT_LIFE, besides one
+# that was asked for at the same time. Each gets every notice.
+WAYS_BACK_MAX: Final = 5
+
 # Registrations that wait for one address, so that a stranger's do not crowd out its
 # owner's, nor fill the store.
 REGISTRATIONS_PER_ADDRESS: Final = 8
