@@ -26,8 +26,8 @@ SIGN_IN_ABSOLUTE: Final = 30 * DAY
 SIGN_IN_USE_WRITTEN: Final = 5 * MINUTE
 # Tabs that sign in at the same moment: each may find that another one was faster.
 SIGN_IN_TABS: Final = 32
-# Events and mails about a use from a new network, for each of these sessions: an
-# address may change with every request.
+# Events and mails about a use from a new network, for each account: an address may
+# change with every request.
 NEW_NETWORK_BURST: Final = 5
 NEW_NETWORK_INTERVAL: Final = HOUR
 
