@@ -38,7 +38,6 @@ from watchword.ports.accounts import Account, AccountStore
 from watchword.ports.audit import EventType
 from watchword.ports.confirmations import Confirmation, ConfirmationStore, Purpose
 from watchword.ports.outbox import Lane
-from watchword.sessions import Sessions
 
 
 class EmailChanges:
@@ -56,7 +55,6 @@ class EmailChanges:
         notices: Notices,
         recovery: Recovery,
         mail: MailWriter,
-        sessions: Sessions,
         check_password: CheckPassword,
         clock: Clock,
     ) -> None:
@@ -69,7 +67,6 @@ class EmailChanges:
         self._notices = notices
         self._recovery = recovery
         self._mail = mail
-        self._sessions = sessions
         self._check_password = check_password
         self._clock = clock
 
