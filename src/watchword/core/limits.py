@@ -235,7 +235,7 @@ WAYS_BACK_MAX: Final = 5
 # Registrations that wait for one address, so that a stranger's do not crowd out its
 # owner's, nor fill the store.
 REGISTRATIONS_PER_ADDRESS: Final = 8
-# Mails to reset one password, or to change one address, whose links work at a time.
+# Links that work at a time to reset one password, or to change one address.
 CONFIRMATIONS_LIVE: Final = 3
 # How long a name or address that an account let go stays its own: applications may
 # still know their users by it.

@@ -63,7 +63,7 @@ from watchword.errors.accounts import PasswordFault as PasswordFault
 from watchword.errors.authentication import *
 from watchword.errors.operation import *
 from watchword.errors.requests import *
-from watchword.errors.root import WatchwordError
+from watchword.errors.root import WatchwordError as WatchwordError
 
 __all__ = [
     name

@@ -1,4 +1,4 @@
-"""`Mail`: what is to be told to whom, as it waits in the outbox.
+"""`Mail`: what is to be told, and to which address, as it waits in the outbox.
 
 It is sealed: a reader of the database finds neither addresses nor tokens. What the
 message says in the end is decided when it is sent.
@@ -60,7 +60,7 @@ NOTICES: Final = frozenset(
 )
 """Mails that tell the owner of an account what happened to it.
 
-They are always sent, and not counted. A thief who has an account's session could
+They are always sent, and not counted. A thief that has an account's session could
 otherwise use up the mails to its owner: before changing the address, or so that no
 reset gets through.
 """
