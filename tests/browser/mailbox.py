@@ -19,8 +19,9 @@ class Mailbox:
 
     def link_to(self, address: str) -> str:
         """The link of the next message to that address, as soon as there is one."""
-        (link,) = re.findall(r"https?://\S+", self.next_to(address))
-        return link
+        link = re.search(r"https?://\S+", self.next_to(address))
+        assert link is not None
+        return link[0]
 
     def next_to(self, address: str) -> str:
         """The text of the next message to that address."""

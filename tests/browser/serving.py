@@ -19,6 +19,7 @@ import uvicorn
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
+from tests.mail.mailbox import token_to
 from tests.patience import PATIENCE, until
 from tests.scenarios.api import BASE, PASSWORD
 from watchword.bootstrap import Watchword
@@ -125,7 +126,11 @@ class Site:
         if allows_elsewhere:
             allowed["cors_origins"] = (self.elsewhere,)
         self._settings = Settings(
-            data=folder, database_url="memory:", issuer=self.origin, **allowed
+            data=folder,
+            database_url="memory:",
+            issuer=self.origin,
+            registration="open",
+            **allowed,
         )
 
     def __enter__(self) -> Self:
@@ -173,6 +178,16 @@ class Site:
     def run(self, work: Coroutine[Any, Any, Found]) -> Found:
         """In the server's thread."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
+
+    def token_to(self, address: str, number: int = 1) -> str:
+        """The token that came to that address as the `number`th, by mail."""
+        self.run(self._send_mail())
+        return token_to(self._settings.data, address, number)
+
+    async def _send_mail(self) -> None:
+        assert self.engine.mail is not None
+        await self.engine.mail.send_due()
+        await self.engine.mail.close()
 
     def sessions(self) -> list[Session]:
         """Those of alice that live, the oldest first."""
