@@ -107,7 +107,7 @@ RESET = Operation(
     summary="Reset the password",
     description=(
         "Sets the password by the token of the mail, and ends all sessions of the "
-        "account. It signs nobody in."
+        "account. It begins no session."
     ),
     request=Reset,
     example={"token": "ww_cf_…", "password": "five other words make one"},
