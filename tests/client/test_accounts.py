@@ -15,7 +15,7 @@ import pytest
 from tests.client.conftest import SECURE, Stage
 from tests.client.middle import LOST, REFRESH, Given
 from tests.client.test_auth import PLAIN, by_httpx2
-from tests.mail.mailbox import token_to
+from tests.mail.mailbox import Mailbox
 from watchword.client import Auth
 from watchword.client.runners import TIMEOUT
 from watchword.errors import (
@@ -41,12 +41,11 @@ class User:
     def __init__(self, stage: Stage, name: str) -> None:
         self.email = f"{name}@example.org"
         self._stage = stage
-        self._mails = 0
+        self._mail = Mailbox(stage.live.data)
 
     @property
     def token(self) -> str:
-        self._mails += 1
-        return token_to(self._stage.live.data, self.email, self._mails)
+        return self._mail.token_to(self.email)
 
     def signed_up(self, **given: Any) -> Auth:
         auth = self._stage.auth(**given)
