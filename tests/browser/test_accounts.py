@@ -14,6 +14,7 @@ from tests.pages import ROOT, blocks_of
 from tests.patience import PATIENCE
 from tests.scenarios.api import BASE, PASSWORD
 from watchword.core import one_time_token
+from watchword.core.actor import APP
 from watchword.core.limits import ACCESS_TTL, MINUTE
 from watchword.core.one_time_token import TokenPurpose
 
@@ -72,6 +73,18 @@ def test_another_browser_is_asked_for_the_password(
     assert elsewhere.do("confirm", token, {"password": PHRASE}) == "ok"
     assert (elsewhere.call(), tab.call()) == (200, "signed_out")
     context.close()
+
+
+@MODES
+def test_an_invitation_is_accepted_and_signs_in(visitor: Visitor, mode: str) -> None:
+    tab, other = (visitor.open(mode=mode) for _ in range(2))
+    service = visitor.site.engine.self_service
+    assert service is not None
+    visitor.site.run(service.invitations.invite(EMAIL, by=APP))
+    token = visitor.site.token_to(EMAIL)
+    assert tab.do("accept", token, PHRASE, {"username": "ann"}) == "ok"
+    assert (tab.call(), other.call()) == (200, 200)
+    assert other.do("account")["username"] == "ann"
 
 
 @MODES

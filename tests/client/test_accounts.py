@@ -12,6 +12,7 @@ from typing import Any, Final
 import httpx2
 import pytest
 
+from tests.cli.terminal import Terminal
 from tests.client.conftest import SECURE, Stage
 from tests.client.middle import LOST, REFRESH, Given
 from tests.client.test_auth import PLAIN, by_httpx2
@@ -107,6 +108,17 @@ def test_the_calls_of_accounts_await_too(stage: Stage) -> None:
         await auth.atoken()
 
     asyncio.run(story())
+
+
+def test_an_invitation_is_accepted_and_signs_in(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kim = User(stage, "kim")
+    monkeypatch.setenv("WATCHWORD_REGISTRATION", "invited")
+    Terminal(stage.live.data).run("invite", kim.email, "--role", "clerk")
+    auth = stage.auth()
+    auth.accept(kim.token, PHRASE, username="kim")
+    assert claims_of(auth)["roles"] == ["clerk"]
 
 
 @pytest.mark.parametrize(
@@ -233,6 +245,9 @@ def test_a_step_up_is_a_proof_of_now_for_all_that_share_the_session(
 
 
 def auth_time(auth: Auth) -> int:
+    return int(claims_of(auth)["auth_time"])
+
+
+def claims_of(auth: Auth) -> Any:
     payload = auth.token().split(".")[1]
-    claims = json.loads(urlsafe_b64decode(payload + "=="))
-    return int(claims["auth_time"])
+    return json.loads(urlsafe_b64decode(payload + "=="))

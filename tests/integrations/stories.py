@@ -133,6 +133,7 @@ def account_story(client: Any) -> str:
     Returns the subject of the account.
     """
     user = {"email": "ann@example.org", "password": PASSWORD}
+    assert 'autocomplete="new-password"' in client.get("/register").text
     asked = client.post(f"{BASE}/register", json=user)
     assert asked.status_code == 202
     body = {
