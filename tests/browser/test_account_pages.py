@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.mailbox import Mailbox
+from tests.mail.mailbox import Mailbox
 from tests.patience import PATIENCE
 from tests.server.live import Live
 

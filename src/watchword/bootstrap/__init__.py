@@ -295,7 +295,6 @@ class Watchword:
         self.sessions.issue_as(issuer)
         if self.mail is not None:
             self.mail.compose_by(partial(composer_of, self.settings))
-        if self.self_service is not None:
             can_send = self.settings.effective_mail_url is not None
             self.mail_writer.can_send = can_send
             self.mail_writer.is_local = self.settings.is_local
