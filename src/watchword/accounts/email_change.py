@@ -18,7 +18,7 @@ from watchword.accounts.recovery import Recovery
 from watchword.accounts.rows import AccountRows, Change, changed
 from watchword.clocks import Clock
 from watchword.core import one_time_token
-from watchword.core.actor import Actor, By, EndReason
+from watchword.core.actor import Actor, By
 from watchword.core.network import caller_of
 from watchword.core.one_time_token import LIVES, TokenPurpose
 from watchword.errors import (
@@ -272,8 +272,8 @@ class EmailChanges:
             return Change(after=after, outbox=(mail, *told), grants=(reset,))
 
         by = By(Actor.USER, address)
-        await self._spend(found, owner, change, "address taken back", by)
-        await self._sessions.end_all(owner, EndReason.PASSWORD_CHANGED, by=by)
+        async with self._rows.ending(owner, by=by):
+            await self._spend(found, owner, change, "address taken back", by)
 
     async def assign(
         self, account_id: bytes, email: str, *, confirmed: bool, by: By

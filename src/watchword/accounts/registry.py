@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 from watchword.accounts.names import checked_roles, chosen_name, normalise_name
@@ -208,26 +209,27 @@ class Accounts:
             keep_session = from_text(keep_session)
         account = await self._rows.current(account_id)
         hashed = await self._hasher.hash(password, names=password_names(account))
-        await self._update(
-            account_id,
-            change,
-            EventType.PASSWORD_CHANGED,
-            "password",
-            by,
-            notice=MailPurpose.PASSWORD_CHANGED,
-        )
-        return await self._sessions.end_all(
-            account_id, EndReason.PASSWORD_CHANGED, but=keep_session, by=by
-        )
+        async with self._rows.ending(account_id, but=keep_session, by=by) as ended:
+            await self._update(
+                account_id,
+                change,
+                EventType.PASSWORD_CHANGED,
+                "password",
+                by,
+                notice=MailPurpose.PASSWORD_CHANGED,
+            )
+        return sum(ended)
 
     async def disable(self, account_id: bytes, *, by: By = APP) -> int:
         """Refuse the account from now on, end its sessions, and return how many.
 
         Raises NotFound, and LastAdmin for the last enabled account of the role admin.
         """
-        return await self._disable(account_id, EndReason.ACCOUNT_DISABLED, by)
+        await self._disable(account_id, by)
+        reason = EndReason.ACCOUNT_DISABLED
+        return await self._sessions.end_all(account_id, reason, by=by)
 
-    async def _disable(self, account_id: bytes, reason: EndReason, by: By) -> int:
+    async def _disable(self, account_id: bytes, by: By) -> None:
         await self._update(
             account_id,
             lambda row: changed(row, disabled=True, epoch=row.epoch + 1),
@@ -235,7 +237,6 @@ class Accounts:
             "disabled",
             by,
         )
-        return await self._sessions.end_all(account_id, reason, by=by)
 
     async def enable(self, account_id: bytes, *, by: By = APP) -> None:
         """Let the account sign in again. Ended sessions stay so. Raises NotFound."""
@@ -327,7 +328,15 @@ class Accounts:
         # The account is disabled first. If this is cut off half-way, it can be called
         # again and finishes. If the account were deleted first, its sessions could no
         # longer be found by its name.
-        count = await self._disable(account_id, EndReason.ACCOUNT_DELETED, by)
+        await self._disable(account_id, by)
+        remove = partial(self._remove, account_id, by)
+        # A user cannot ask for it again: its sessions end.
+        async with self._rows.finished(remove, "deleting an account"):
+            return await remove()
+
+    async def _remove(self, account_id: bytes, by: By) -> int:
+        reason = EndReason.ACCOUNT_DELETED
+        count = await self._sessions.end_all(account_id, reason, by=by)
         await self._update(
             account_id,
             lambda _: None,

@@ -213,7 +213,12 @@ class Watchword:
             mail=self.mail_writer,
             clock=self.clock,
         )
-        rows = AccountRows(self.stores.accounts, self.clock)
+        rows = AccountRows(
+            accounts=self.stores.accounts,
+            sessions=self.sessions,
+            background=self.background,
+            clock=self.clock,
+        )
         self.accounts = Accounts(
             accounts=self.stores.accounts,
             sessions=self.sessions,
@@ -266,12 +271,9 @@ class Watchword:
                 clock=self.clock,
                 entropy=entropy,
             )
+            decide, sealing = self.self_service.decide, self.outbox_sealing
             self.mail = sender_of(
-                self.settings,
-                self.outbox_sealing,
-                self.stores,
-                self.self_service.decide,
-                self.clock,
+                self.settings, sealing, self.stores, decide, self.clock
             )
 
     def _checker(self) -> Checker:
