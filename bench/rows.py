@@ -15,6 +15,7 @@ from typing import Final, get_args
 import msgspec
 
 from bench import curves, servers, stores
+from bench.asking import PATHS, asking
 from bench.backends import StoreName, backend
 from bench.clients import client_storm
 from bench.load import Kind, Plan, Report
@@ -231,6 +232,7 @@ ROWS: Final[dict[str, Callable[[Path, Effort], Row]]] = {
     "sign-in": sign_in,
     "storm": storm,
     "client-storm": client_storm,
+    **{f"{what}-known": partial(asking, what=what) for what in PATHS},
     "profile": profile,
     **_on_each("profile", profile, "postgresql", "redis"),
     "profile-oauth": partial(profile, kind="oauth-refresh"),

@@ -11,17 +11,20 @@ from typing import Final
 
 import msgspec
 
+from watchword.accounts.names import normalise_name
 from watchword.accounts.registry import CONTEXT
 from watchword.bootstrap import Watchword, open_watchword
-from watchword.bootstrap.parts import breached_of
+from watchword.bootstrap.parts import breached_of, composer_of
 from watchword.config import Settings
 from watchword.core.actor import SYSTEM
 from watchword.errors import (
     InvalidCredentials,
+    InvalidRequest,
     NameTaken,
     PasswordRejected,
     SettingsError,
 )
+from watchword.mail.resealing import check_seals
 from watchword.passwords import check_new_password
 from watchword.secret_files import (
     ADMIN_PASSWORD_FILE,
@@ -30,13 +33,14 @@ from watchword.secret_files import (
 )
 from watchword.stores import file_of
 
-_ADMIN: Final = "admin"
+_ROLE: Final = "admin"
 _log = logging.getLogger("watchword")
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """What `prepare` made: the command that called it tells the user."""
+    """What `prepare` made, or would have: the command that called it tells the user."""
 
+    admin: str
     made_secret: Path | None
     admin_password: str | None
 
@@ -44,8 +48,10 @@ class Prepared(msgspec.Struct, frozen=True):
 async def prepare(settings: Settings) -> Prepared:
     """Make what a first start needs: folder, secret, schema, keys, the first account.
 
-    Only the parent process calls it. Several servers may do so at the same time.
+    Only the parent process calls it. Several servers may do so at the same time. Raises
+    SettingsError, KeyRingError, StoreUnavailable.
     """
+    name = _name_of_admin(settings)
     file = file_of(settings.database_url)
     if settings.admin_password is not None and file is not None and not file.exists():
         # It becomes the administrator's password, so a bad one is refused before
@@ -53,17 +59,29 @@ async def prepare(settings: Settings) -> Prepared:
         with _of_admin_password():
             given = settings.admin_password.get_secret_value()
             breached = breached_of(settings)
-            check_new_password(given, names=(_ADMIN, *CONTEXT), breached=breached)
+            check_new_password(given, names=(name, *CONTEXT), breached=breached)
+    if settings.templates is not None:  # ours are right
+        composer_of(settings).check()
     for exposed in check_secret_files(settings):
         _log.warning("%s", exposed)
     async with open_watchword(settings, background=False) as watchword:
+        await check_seals(watchword.stores.outbox, watchword.outbox_sealing)
         password = None
         if await watchword.accounts.is_empty():
-            password = await _make_admin(settings, watchword)
-        return Prepared(watchword.made_secret, password)
+            password = await _make_admin(settings, name, watchword)
+        return Prepared(name, watchword.made_secret, password)
 
 
-async def _make_admin(settings: Settings, watchword: Watchword) -> str | None:
+def _name_of_admin(settings: Settings) -> str:
+    try:
+        return normalise_name(settings.admin)
+    except InvalidRequest as error:
+        raise SettingsError([f"WATCHWORD_ADMIN cannot be used: {error}"]) from None
+
+
+async def _make_admin(
+    settings: Settings, name: str, watchword: Watchword
+) -> str | None:
     """Register the first account. Returns its password if that was drawn here.
 
     Returns None where the password was given, or where another process has registered
@@ -75,11 +93,11 @@ async def _make_admin(settings: Settings, watchword: Watchword) -> str | None:
     try:
         with _of_admin_password():
             await watchword.accounts.register(
-                _ADMIN, chosen or "", roles=[_ADMIN], by=SYSTEM
+                name, chosen or "", roles=[_ROLE], by=SYSTEM
             )
     except NameTaken:  # another process that started with us was first
         if drawn is not None:
-            admin = await watchword.accounts.get(_ADMIN)
+            admin = await watchword.accounts.get(name)
             # A process with the same data folder has drawn the same password. With
             # another folder the password in ours is not that of the account.
             try:

@@ -88,6 +88,14 @@ class Tab:
               .then(() => "ok", (error) => error.code ?? error.name)"""
         )
 
+    def do(self, call: str, *given: Any) -> Any:
+        """What a call of the client returns, or the code of its refusal."""
+        return self.page.evaluate(
+            """([call, given]) => auth[call](...given)
+              .then((answer) => answer ?? "ok", (error) => error.code ?? error.name)""",
+            [call, given],
+        )
+
     def call(self, url: str = SECURE, **options: Any) -> Any:
         """The status, the code of the refusal, or the name of the error."""
         return self.page.evaluate(CALL, [url, options])

@@ -19,6 +19,7 @@ import uvicorn
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
+from tests.mail.mailbox import Mailbox
 from tests.patience import PATIENCE, until
 from tests.scenarios.api import BASE, PASSWORD
 from watchword.bootstrap import Watchword
@@ -116,6 +117,7 @@ class Site:
         # Proofs of the browser's own clock have to be of now.
         self.clock = ManualClock(int(time.time() * 1000))
         self.line = Line()
+        self._mail = Mailbox(folder)
         self._listener = socket.socket()
         self._listener.bind(("127.0.0.1", 0))
         port = self._listener.getsockname()[1]
@@ -125,7 +127,11 @@ class Site:
         if allows_elsewhere:
             allowed["cors_origins"] = (self.elsewhere,)
         self._settings = Settings(
-            data=folder, database_url="memory:", issuer=self.origin, **allowed
+            data=folder,
+            database_url="memory:",
+            issuer=self.origin,
+            registration="open",
+            **allowed,
         )
 
     def __enter__(self) -> Self:
@@ -173,6 +179,16 @@ class Site:
     def run(self, work: Coroutine[Any, Any, Found]) -> Found:
         """In the server's thread."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
+
+    def token_to(self, address: str) -> str:
+        """The next token that came to that address by mail."""
+        self.run(self._send_mail())
+        return self._mail.token_to(address)
+
+    async def _send_mail(self) -> None:
+        assert self.engine.mail is not None
+        await self.engine.mail.send_due()
+        await self.engine.mail.close()
 
     def sessions(self) -> list[Session]:
         """Those of alice that live, the oldest first."""

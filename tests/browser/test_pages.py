@@ -35,6 +35,7 @@ LOOKED_AT: Final = (
     "sign-in, password_changed",
     "sign-in, already",
     "signed-out",
+    "signed-out, not yet",
     "register, all wrong",
     "check-mail, again",
     "check-mail, kept here",

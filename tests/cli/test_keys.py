@@ -13,6 +13,9 @@ from click.testing import CliRunner
 from tests.cli.terminal import Terminal
 from watchword.bootstrap import Watchword
 from watchword.cli import main
+from watchword.mail.message import Mail, MailPurpose, seal_mail
+from watchword.ports.outbox import Lane
+from watchword.testing.fakes import START
 
 OLD = "the-first-server-secret-0123456789-abcdefgh"
 NEW = "the-second-server-secret-0123456789-abcdefg"
@@ -63,6 +66,38 @@ def test_a_change_of_the_server_secret_is_told_step_by_step(
     left = (may_go - datetime.now(UTC)).total_seconds()
     assert WEEK - 120 < left <= WEEK
     assert len(told(terminal, NEW)) == 1
+
+
+def test_a_secret_stays_as_long_as_mail_waits_under_it(terminal: Terminal) -> None:
+    """A server that starts seals the mail again, and none starts without the secret."""
+
+    async def post(watchword: Watchword) -> str:
+        mail = Mail(purpose=MailPurpose.RESET, at=START, to="ana@example.org")
+        sealing, entropy = watchword.outbox_sealing, watchword.entropy
+        row = seal_mail(mail, sealing, entropy, lane=Lane.CONFIRMED)
+        await watchword.stores.outbox.add([row])
+        return row.sealed[:4].hex()
+
+    async def start(watchword: Watchword) -> None:
+        await watchword.start(reseal=True)
+
+    terminal.data.mkdir()
+    (terminal.data / "secret").write_text(OLD)
+    old = terminal.engine(post)
+    (terminal.data / "secret").write_text(f"{NEW}\n{OLD}\n")
+    terminal.engine(serve)
+    (_, waiting) = told(terminal, NEW, OLD)
+    assert (waiting["mailsSealed"], waiting["mayGoFrom"]) == (1, None)
+    (_, missing) = told(terminal, NEW)
+    assert (missing["fingerprint"], missing["does"]) == (old, "is missing")
+    refused = terminal.run("serve", "--port", "0", code=1).stderr
+    assert f"1 mail waits under the server secret {old}, which is not in" in refused
+    assert "1 mail waits" in terminal.run("check", code=1).stderr
+    (terminal.data / "secret").write_text(f"{NEW}\n{OLD}\n")
+    terminal.engine(start)
+    (first, second) = told(terminal, NEW, OLD)
+    assert (first["mailsSealed"], second["mailsSealed"]) == (1, 0)
+    assert second["mayGoFrom"] is not None
 
 
 def test_the_help_tells_how_to_change_the_server_secret() -> None:

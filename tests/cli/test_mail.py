@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.cli.terminal import Terminal
+from watchword.bootstrap import Watchword
 from watchword.bootstrap.parts import composer_of, transport_of
 from watchword.config import load_settings
 from watchword.core.session import time_ordered_id
-from watchword.mail.message import Mail, MailPurpose
+from watchword.mail.message import Mail, MailPurpose, seal_mail
+from watchword.ports.outbox import Lane
 from watchword.testing.fakes import START
 
 
@@ -19,7 +21,6 @@ def keep(terminal: Terminal, to: str, at: int) -> str:
     """Send a mail as the server does where no mail server is set."""
     settings = load_settings(data=terminal.data)
     transport = transport_of(settings)
-    assert transport is not None
     message_id = time_ordered_id(at, bytes(10))
     mail = Mail(purpose=MailPurpose.RESET, at=at, to=to, token="ww_cf_x", locale="de")
     asyncio.run(transport.send(composer_of(settings).compose(mail, message_id)))
@@ -27,7 +28,7 @@ def keep(terminal: Terminal, to: str, at: int) -> str:
 
 
 def test_a_developer_reads_the_newest_mail(terminal: Terminal) -> None:
-    assert "There is no message" in terminal.run("mail", "list").stdout
+    assert "No message waits" in terminal.run("mail", "list").stdout
     older = keep(terminal, "ana@example.org", START)
     newer = keep(terminal, "ben@example.org", START + 1000)
     rows = terminal.json("mail", "list")
@@ -37,6 +38,9 @@ def test_a_developer_reads_the_newest_mail(terminal: Terminal) -> None:
         "to": "ben@example.org",
         "subject": "Wählen Sie ein neues Passwort",
         "date": "2027-01-15T08:00:01Z",
+        "lane": None,
+        "tries": None,
+        "next": None,
     }
     shown = terminal.run("mail", "show").stdout
     assert "to: ben@example.org" in shown
@@ -44,9 +48,41 @@ def test_a_developer_reads_the_newest_mail(terminal: Terminal) -> None:
     assert terminal.json("mail", "show", older)["to"] == "ana@example.org"
 
 
+def test_an_operator_sees_what_waits_to_be_sent(terminal: Terminal) -> None:
+    """Without a sender nothing leaves; and no command sends."""
+
+    async def post(watchword: Watchword) -> str:
+        mail = Mail(
+            purpose=MailPurpose.RESET, at=START, to="ana@x.example", token="t_1"
+        )
+        sealing, entropy = watchword.outbox_sealing, watchword.entropy
+        row = seal_mail(mail, sealing, entropy, lane=Lane.UNKNOWN)
+        await watchword.stores.outbox.add([row])
+        await watchword.stores.outbox.postpone(row.id, START + 5000, 2)
+        return row.id.hex()
+
+    terminal.add("ana")
+    name = terminal.engine(post)
+    (row,) = terminal.json("mail", "list")
+    assert row == {
+        "id": name,
+        "date": "2027-01-15T08:00:00Z",
+        "to": "ana@x.example",
+        "subject": "(reset)",
+        "lane": "unknown",
+        "tries": 2,
+        "next": "2027-01-15T08:00:05Z",
+    }
+    shown = terminal.run("mail", "show").stdout
+    assert "tries: 2" in shown
+    assert "\nhttp://127.0.0.1:8000/reset#t_1\n" in shown
+    kept = keep(terminal, "ben@example.org", START + 1)
+    assert [row["id"] for row in terminal.json("mail", "list")] == [kept, name]
+
+
 @pytest.mark.parametrize("name", ["newest", "0" * 32, "../secret"])
 def test_a_message_that_is_not_there_is_said(terminal: Terminal, name: str) -> None:
-    assert "no such message" in terminal.run("mail", "show", name, code=1).stderr
+    assert "No such message" in terminal.run("mail", "show", name, code=1).stderr
 
 
 def test_a_test_message_goes_where_mail_goes(
@@ -92,3 +128,8 @@ def test_a_preview_says_what_there_is(
     monkeypatch.setenv("WATCHWORD_TEMPLATES", str(tmp_path))
     wrong = terminal.run("mail", "preview", "reset", code=2).stderr
     assert "mail template reset.txt: it must begin with a line Subject:" in wrong
+    assert "mail template reset.txt" in terminal.run("check", code=1).stderr
+    assert (
+        "mail template reset.txt" in terminal.run("serve", "--port", "0", code=2).stderr
+    )
+    assert not terminal.data.exists(), "a start that cannot send makes nothing"

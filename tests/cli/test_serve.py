@@ -146,6 +146,10 @@ def test_without_a_terminal_the_password_is_in_a_file_of_ours(
     answer = shell(line)
     assert answer["tokenType"] == "Bearer"
 
+    mail = server.wait_for(r"^Mail  kept in (\S+): `watchword (.+)` shows the newest$")
+    assert mail[1] == "watchword-data/outbox"
+    assert mail[2] == "mail show"
+
     docs = server.wait_for(r"^Docs  (\S+)$")[1]
     subprocess.run(["curl", "-sf", docs], capture_output=True, check=True)
     terminal = Terminal(folder)
@@ -159,6 +163,19 @@ def test_without_a_terminal_the_password_is_in_a_file_of_ours(
     assert "status" in shell(again.wait_for(CURL)[1])
     assert "MADE" not in again.printed()
     assert "admin" not in again.printed()
+
+
+def test_the_first_account_has_the_name_that_was_set(
+    start: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "watchword.toml").write_text('admin = "Zo\u00eb O\'Neill "\n')
+    server = start("serve", "--port", "0", "--data", "d")
+    server.wait_for(r"^Made the account zo\u00eb o'neill\. ")
+    server.wait_for(r"`watchword mail show --data d`")
+    assert "accessToken" in shell(server.wait_for(CURL)[1])
+    (made,) = Terminal(tmp_path / "d").json("user", "list")
+    assert made["roles"] == ["admin"]
 
 
 def test_on_a_terminal_the_password_is_shown_once(start: Any, tmp_path: Path) -> None:
@@ -318,14 +335,18 @@ def test_a_start_that_cannot_serve_makes_nothing(
     assert not (tmp_path / "watchword-data").exists()
 
 
-def test_an_admin_password_that_is_refused_makes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("WATCHWORD_ADMIN_PASSWORD", "short"), ("WATCHWORD_ADMIN", "a\u200bb")],
+)
+def test_a_first_account_that_is_refused_makes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, value: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("WATCHWORD_ADMIN_PASSWORD", "short")
+    monkeypatch.setenv(setting, value)
     done = CliRunner().invoke(main, ["serve", "--port", "0"])
     assert done.exit_code == 2
-    assert "WATCHWORD_ADMIN_PASSWORD cannot be used" in done.stderr
+    assert f"{setting} cannot be used" in done.stderr
     assert not list(tmp_path.iterdir())
 
 

@@ -76,7 +76,8 @@ def generation_of(refresh_token: str) -> int:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with Live(tmp_path_factory.mktemp("client") / "data", clock=True) as live:
+    data = tmp_path_factory.mktemp("client") / "data"
+    with Live(data, clock=True, WATCHWORD_REGISTRATION="open") as live:
         yield live
 
 

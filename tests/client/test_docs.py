@@ -14,6 +14,7 @@ from typing import Final
 import pytest
 
 from tests.cli.terminal import Terminal
+from tests.mail.mailbox import Mailbox
 from tests.pages import ROOT, blocks_of, clean_environment, rows_of
 from tests.server.live import Live
 from watchword import errors
@@ -26,22 +27,24 @@ MESSAGE: Final = "API accessed using valid JWT token"
 PROGRAMS: Final = [block.text for block in blocks_of(PAGE) if block.kind == "python"]
 INSTALL, SHELL = [block.text for block in blocks_of(PAGE) if block.kind == "sh"]
 # What each of them prints, in their order.
-PRINTED: Final = (MESSAGE, "", "{200}", MESSAGE, "", "{'jkt': '")
+ASKED: Final = "The code of the mail: "
+PRINTED: Final = (MESSAGE, "", "{200}", MESSAGE, "", ASKED, "", "{'jkt': '")
 
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with Live(tmp_path_factory.mktemp("docs") / "data") as server:
+    data = tmp_path_factory.mktemp("docs") / "data"
+    with Live(data, WATCHWORD_REGISTRATION="open") as server:
         add = "user", "add", "ann", "--password-stdin"
         Terminal(server.data).run(*add, typed=PHRASE)
         yield server
 
 
-def done(command: list[str], home: Path) -> str:
+def done(command: list[str], home: Path, typed: str = "") -> str:
     finished = subprocess.run(
         command,
         env=clean_environment(HOME=str(home), XDG_CONFIG_HOME=""),
-        stdin=subprocess.DEVNULL,
+        input=typed,
         capture_output=True,
         text=True,
         check=False,
@@ -60,9 +63,13 @@ def test_the_programs_run_one_after_the_other_and_go_on_with_one_session(
         if number == 1:  # nobody is there to be asked: the session is
             sign_in = PROGRAMS[0].replace("auth.logout()", "")
             done([*command, sign_in.replace(HERE, live.url)], tmp_path)
-        out = done([*command, PROGRAMS[number].replace(HERE, live.url)], tmp_path)
+        typed = (
+            Mailbox(live.data).token_to("ben@example.org") if printed == ASKED else ""
+        )
+        program = PROGRAMS[number].replace(HERE, live.url)
+        out = done([*command, program], tmp_path, typed)
         assert out.startswith(printed)
-        assert out.count("\n") == (1 if printed else 0)
+        assert out.count("\n") == (0 if printed in {"", ASKED} else 1)
     file = tmp_path / ".config" / "app" / "session.json"
     assert json.loads(file.read_text())["issuer"] == live.url
 

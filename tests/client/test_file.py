@@ -14,6 +14,7 @@ from tests.client.conftest import Stage
 from tests.client.test_session import STORED
 from tests.server.live import PASSWORD
 from watchword.client.file import TokenFile
+from watchword.client.session import StoredSession
 from watchword.errors import SignedOut, TokenFileError
 
 
@@ -22,8 +23,8 @@ def mode_of(path: Path) -> int:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> TokenFile:
-    made = TokenFile(tmp_path / "app" / "session.json")
+def file(tmp_path: Path) -> TokenFile[StoredSession]:
+    made = TokenFile(tmp_path / "app" / "session.json", StoredSession)
     assert made.try_lock()
     made.write(STORED)
     made.unlock()
@@ -46,7 +47,7 @@ def test_file_lock_and_folder_are_the_owners_alone(stage: Stage) -> None:
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o644, 0o666])
 def test_a_file_that_others_may_read_or_write_is_refused(
-    file: TokenFile, mode: int
+    file: TokenFile[StoredSession], mode: int
 ) -> None:
     file.path.chmod(mode)
     with pytest.raises(TokenFileError, match="chmod 600"):
@@ -54,7 +55,7 @@ def test_a_file_that_others_may_read_or_write_is_refused(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_a_file_of_somebody_else_is_refused(file: TokenFile) -> None:
+def test_a_file_of_somebody_else_is_refused(file: TokenFile[StoredSession]) -> None:
     os.chown(file.path, 12345, -1)
     with pytest.raises(TokenFileError, match="another user"):
         file.read()
@@ -86,7 +87,7 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir(0o700)
     for name in ("pipe", "folder"):
         with pytest.raises(TokenFileError, match="not a file"):
-            TokenFile(tmp_path / name).read()
+            TokenFile(tmp_path / name, StoredSession).read()
 
 
 def test_a_link_stays_a_link(stage: Stage) -> None:
@@ -109,11 +110,12 @@ def test_a_session_of_another_server_is_not_sent_anywhere(stage: Stage) -> None:
     assert not stage.middle.refreshes()
 
 
-def test_one_holds_the_lock_until_it_dies(file: TokenFile) -> None:
+def test_one_holds_the_lock_until_it_dies(file: TokenFile[StoredSession]) -> None:
     program = (
         "import os, sys; from pathlib import Path;"
         "from watchword.client.file import TokenFile;"
-        "f = TokenFile(Path(sys.argv[1])); assert f.try_lock();"
+        "from watchword.client.session import StoredSession;"
+        "f = TokenFile(Path(sys.argv[1]), StoredSession); assert f.try_lock();"
         "(f.path.parent / f'{f._new}left').write_text('half');"
         "print(os.getpid(), flush=True); sys.stdin.read()"
     )

@@ -10,16 +10,16 @@ from typing import Any, Final
 import msgspec
 import pytest
 
+from watchword.client.answers import Answer, Outcome
 from watchword.client.auth_flow import SendApiRequest
 from watchword.client.clock import Clocks, Instant, Random
 from watchword.client.session import (
     REFRESH_FROM,
     REFRESH_TO,
     STALE,
-    Answer,
+    Call,
     Issuer,
     Keep,
-    Outcome,
     RefreshSchedule,
     Request,
     Send,
@@ -247,7 +247,7 @@ def test_what_is_no_text_is_refused_before_it_is_sent() -> None:
     """A command line may hold bytes that are no UTF-8."""
     issuer = Issuer(STORED.issuer, Clocks(lambda: 0, lambda: NOW), Random())
     with pytest.raises(InvalidRequest):
-        next(issuer.sign_in("ann\udcff", "password", None, None))
+        next(issuer.begin(Call("login", {"username": "ann\udcff"}), None, None))
 
 
 def test_no_secret_is_in_a_repr() -> None:

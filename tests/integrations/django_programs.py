@@ -62,14 +62,13 @@ def embedded() -> None:
 
 
 def account() -> None:
-    """The pages of an account, and the same calls in an async view."""
+    """The account of a user that has registered, also in an async view."""
     program = example("django_account", keep=True)
     auth = program.auth
-    ann = auth.register(NAME, PASSWORD)
-    account_story(by_wsgi(program.app), "data")
-    found = asyncio.run(auth.acall(auth.accounts.get_by_subject, ann.subject))
-    assert found.id == ann.id
-    assert asyncio.run(auth.aend_all(ann.subject)) == 1
+    subject = account_story(by_wsgi(program.app))
+    found = asyncio.run(auth.acall(auth.accounts.get_by_subject, subject))
+    assert found.subject == subject
+    assert asyncio.run(auth.aend_all(subject)) == 2
 
 
 def imports() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
 from tests.integrations.fakes import FakeIssuer
+from tests.mail.mailbox import Mailbox
 from tests.pages import ROOT
 
 NAME: Final = "ann"
@@ -125,37 +127,29 @@ def one_spelling_story(client: Any) -> None:
         assert client.get(path, follow_redirects=False).status_code == 404
 
 
-def account_story(client: Any, sent: str) -> None:
-    """The pages of an account: its devices, another password, the other sessions.
+def account_story(client: Any) -> str:
+    """A user registers, confirms by mail, and is known to the app's own route.
 
-    `sent` is how the page takes a form: `json` or `data`.
+    Returns the subject of the account.
     """
-    here, there = login(client), login(client)
-    mine = bearer(here["accessToken"])
-    shown = client.get("/account", headers=mine).json()
-    assert shown["name"] == NAME
-    assert {one["id"]: one["here"] for one in shown["devices"]} == {
-        here["sessionId"]: True,
-        there["sessionId"]: False,
+    user = {"email": "ann@example.org", "password": PASSWORD}
+    assert 'autocomplete="new-password"' in client.get("/register").text
+    asked = client.post(f"{BASE}/register", json=user)
+    assert asked.status_code == 202
+    body = {
+        "token": Mailbox(Path()).token_to(user["email"]),
+        "registration": asked.json()["registration"],
     }
-
-    def change(old: str, new: str) -> Any:
-        form: Any = {sent: {"old": old, "new": new}}
-        return client.post("/account/password", headers=mine, **form)
-
-    assert code_of(change("not the password", "five words make it longer")) == (
-        "invalid_credentials"
-    )
-    assert code_of(change(PASSWORD, "short")) == "password_rejected"
-    assert change(PASSWORD, "five words make it longer").json() == 1
-    assert code_of(client.get("/account", headers=bearer(there["accessToken"]))) == (
-        "token_revoked"
-    )
-    third = login(client, password="five words make it longer")
-    assert client.post("/account/sign-out-elsewhere", headers=mine).json() == 1
-    refused = client.get("/account", headers=bearer(third["accessToken"]))
-    assert code_of(refused) == "token_revoked"
-    assert client.get("/account", headers=mine).status_code == 200
+    tokens = client.post(f"{BASE}/register/confirm", json=body).json()
+    access = bearer(tokens["accessToken"])
+    assert client.get("/orders", headers=access).json() == {
+        "of": user["email"],
+        "orders": [],
+    }
+    assert code_of(client.get("/orders")) == "token_missing"
+    login(client, user["email"])
+    assert code_of(client.post(f"{BASE}/password/forgot", json=user)) == "ok"
+    return str(client.get(f"{BASE}/me", headers=access).json()["sub"])
 
 
 def resource_story(client: Any, elsewhere: FakeIssuer) -> None:

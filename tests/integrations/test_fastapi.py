@@ -42,8 +42,7 @@ def test_the_embedded_example_does_its_job() -> None:
 def test_the_account_example_does_its_job() -> None:
     program = example("fastapi_account")
     with TestClient(program.app) as client:
-        call(client, program.auth.register, NAME, PASSWORD)
-        account_story(client, "json")
+        account_story(client)
 
 
 def test_the_api_example_only_verifies(elsewhere: FakeIssuer) -> None:

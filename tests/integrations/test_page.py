@@ -1,4 +1,7 @@
-"""docs/frameworks.md: its programs are the examples, and its commands work."""
+"""docs/frameworks.md: its programs are the examples, and its commands work.
+
+The two about accounts are on docs/accounts.md.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,17 @@ from tests.pages import ROOT, blocks_of, clean_environment
 from tests.servers.process import end, free_port, wait_for
 
 PAGE: Final = ROOT / "docs/frameworks.md"
+ACCOUNTS: Final = ROOT / "docs/accounts.md"
 EXAMPLES: Final = ROOT / "examples"
 
 
 def test_every_program_is_an_example_and_every_example_is_shown() -> None:
     shown = [block.text for block in blocks_of(PAGE) if block.kind == "python"]
+    shown += [
+        block.text.removeprefix("# app.py\n")
+        for block in blocks_of(ACCOUNTS)
+        if block.kind == "python" and "ORDERS" in block.text
+    ]
     assert sorted(shown) == sorted(file.read_text() for file in EXAMPLES.glob("*.py"))
 
 

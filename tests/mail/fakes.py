@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from email.message import EmailMessage
 
 from watchword.core import throttle
@@ -72,8 +72,11 @@ class FakeOutbox:
     async def list(self, *, after: bytes = b"", limit: int) -> list[LeasedMessage]:
         return [row for key, row in sorted(self.rows.items()) if key > after][:limit]
 
-    async def count(self, lane: Lane) -> int:
-        return sum(row.message.lane is lane for row in self.rows.values())
+    async def sealed_under(self) -> Mapping[bytes, int]:
+        raise NotImplementedError
+
+    async def reseal(self, sealed: Mapping[bytes, bytes]) -> None:
+        raise NotImplementedError
 
 
 class FakeThrottle:

@@ -18,13 +18,18 @@ from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
 
 
 class Inbox:
-    """What arrived. `refused` has answers for addresses that get nothing."""
+    """What arrived. `refused` has answers for addresses that get nothing.
+
+    What was taken is answered once `answers` is set, as it is at first.
+    """
 
     def __init__(self) -> None:
         self.envelopes: list[Envelope] = []
         self.refused: dict[str, str] = {}
         self.logins: list[tuple[str, str]] = []
         self.encrypted: list[bool] = []
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     @property
     def messages(self) -> list[EmailMessage]:
@@ -48,6 +53,7 @@ class Inbox:
         self.envelopes.append(envelope)
         encryption = server.transport.get_extra_info("ssl_object")
         self.encrypted.append(encryption is not None)
+        await self.answers.wait()
         return "250 OK"
 
     def authenticate(self, _s: Any, _n: Any, _e: Any, _m: str, data: Any) -> AuthResult:
@@ -63,6 +69,7 @@ async def mail_server(
     *,
     direct: bool = False,
     login: bool = False,
+    port: int = 0,
 ) -> AsyncIterator[int]:
     """The port of a mail server with that inbox: in clear, or with a certificate."""
     context = None
@@ -86,7 +93,7 @@ async def mail_server(
 
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        session, "127.0.0.1", 0, ssl=context if direct else None
+        session, "127.0.0.1", port, ssl=context if direct else None
     )
     try:
         yield server.sockets[0].getsockname()[1]

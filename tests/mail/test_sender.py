@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.mail.fakes import FakeAudit, FakeOutbox, FakeThrottle, FakeTransport
@@ -20,6 +21,7 @@ from watchword.mail.message import Mail, MailPurpose, open_mail, seal_mail
 from watchword.mail.sender import Decided, MailSender
 from watchword.ports.audit import EventType
 from watchword.ports.outbox import Lane
+from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
 
 SECRET = b"the-first-server-secret-0123456789-abcdefgh"
@@ -46,10 +48,10 @@ class Office:
             audit=self.audit,
             sealing=self.sealing,
             decide=self.decide,
-            composer=Composer(
+            composer=lambda: Composer(
                 service="Us", sender="no-reply@id.example", links="https://id.example"
             ),
-            transport=self.transport,
+            transport=lambda: self.transport,
             rate=self.rate,
             clock=self.clock,
         )
@@ -363,17 +365,15 @@ async def test_a_server_that_stops_leaves_what_hangs_to_a_later_lease(
 async def test_the_settings_say_where_a_sender_sends(
     office: Office, tmp_path: Path
 ) -> None:
+    stores = msgspec.structs.replace(
+        await open_stores("memory:", office.entropy),
+        outbox=office.outbox,
+        throttle=office.throttle,
+    )
+
     def made(**given: Any) -> MailSender | None:
-        return sender_of(
-            load_settings(data=tmp_path, **given),
-            [SECRET],
-            outbox=office.outbox,
-            throttle=office.throttle,
-            audit=office.audit,
-            decide=office.decide,
-            clock=office.clock,
-            entropy=office.entropy,
-        )
+        settings = load_settings(data=tmp_path, **given)
+        return sender_of(settings, office.sealing, stores, office.decide, office.clock)
 
     assert made(issuer="https://id.example") is None
     name = await office.post("ana@example.org")

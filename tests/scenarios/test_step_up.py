@@ -195,6 +195,23 @@ async def test_a_token_of_another_client_proves_nothing_here(alice: Alice) -> No
     assert (await alice.row(tokens)) == tokens.session
 
 
+async def test_a_look_at_an_older_row_spends_nothing(
+    alice: Alice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read may lack the latest commits; the batch that would refuse sees them."""
+    tokens = await alice.sign_in()
+    store = alice.engine.stores.sessions
+    load, older = store.load, [[None]]
+
+    async def late(ids: Any) -> Any:
+        return older.pop() if older else await load(ids)
+
+    monkeypatch.setattr(store, "load", late)
+    assert await code_of(alice.step_up(tokens)) == "store_unavailable"
+    assert (await alice.row(tokens)) == tokens.session
+    assert (await alice.step_up(tokens)).session.generation == 1
+
+
 @ON_EVERY_STORE
 @pytest.mark.parametrize("pause", [BROWSER_HOLD_OFF - 1, BROWSER_GRACE - 1])
 async def test_tabs_of_one_browser_do_not_lose_a_proof(

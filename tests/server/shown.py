@@ -121,6 +121,8 @@ STATES: Final[dict[str, View]] = {
     },
     "sign-in, already": SignIn(name="mara", has_register=True, has_forgot=True),
     "signed-out": SignedOut(),
+    "signed-out, not yet": SignedOut(name="mara"),
+    "signed-out, stale": SignedOut(name="mara", faults=_faults(Fault(Reason.STALE))),
     "register": Register(),
     "register, one wrong": Register(
         email=ADDRESS, faults=_faults(Fault(Reason.NAME, "username"))
@@ -148,7 +150,7 @@ STATES: Final[dict[str, View]] = {
         registration="ww_rg_x",
         kept=KeptMail(
             "/home/mara/projects/tide-tables/watchword-data/outbox",
-            "watchword mail show --data /home/mara/projects/tide-tables/watchword-data",
+            ("watchword", "mail", "show", "--data", "/home/mara/projects/tide-tables"),
         ),
     ),
     "check-mail, again": CheckMail(

@@ -214,6 +214,22 @@ def test_each_refresh_has_its_own_retry_key_unless_one_is_typed_in(
     assert docs.retry_keys[2:] == ["typed-in-by-hand-0001"] * 2
 
 
+def test_tokens_of_every_call_are_carried_to_the_next(docs: DocsPage) -> None:
+    """Else the refresh after a step-up would be with a spent token, and end it all."""
+    expect(docs.page.locator("#mail")).to_contain_text("watchword mail show --data")
+    docs.sign_in()
+    docs.go_to_step(4)
+    spent = json.loads(docs.body("refresh").input_value())["refreshToken"]
+    body = {"refreshToken": spent, "method": "password", "password": PASSWORD}
+    docs.operation("step-up").locator(".opblock-summary").click()
+    docs.body("step-up").fill(json.dumps(body))
+    docs.execute("step-up")
+    docs.expect_answer("step-up", 200, "accessToken")
+    expect(docs.body("refresh")).not_to_have_value(re.compile(spent))
+    docs.execute("refresh")
+    docs.expect_answer("refresh", 200, "refreshToken")
+
+
 def test_a_browser_session_is_tried_out_by_its_cookie(docs: DocsPage) -> None:
     """Refresh and logout leave the example in their editors at home."""
     docs.go_to_step(4)

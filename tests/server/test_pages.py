@@ -22,6 +22,7 @@ from tests.server.shown import (
     with_class,
 )
 from watchword import errors
+from watchword.core import limits
 from watchword.passwords.policy import check_new_password
 from watchword.server.csrf import FIELD
 from watchword.server.endpoints.pages.files import FILES
@@ -72,7 +73,8 @@ def test_each_field_has_its_words_and_each_form_its_proof(state: str, tag: str) 
     ids = {one.get("id"): one for one in document.iter() if one.get("id")}
     for form in document.iter("form"):
         assert form.get("method") == "post"
-        assert form.get("action") is None  # to the page itself: Host plays no part
+        # To the page itself, or to another one beside it: Host plays no part.
+        assert form.get("action") in {None, "signed-out"}
         (proof,) = [one for one in form.iter("input") if one.get("name") == FIELD]
         assert proof.get("value") == "a-token"
     for one in document.iter():
@@ -221,6 +223,17 @@ def test_what_a_page_says_of_a_password(password: str, fault: Fault) -> None:
     with pytest.raises(errors.PasswordRejected) as refused:
         check_new_password(password, names=["Mara.Lindqvist.of.harbour"])
     assert fault_of(refused.value, "here", "password") == fault
+
+
+@pytest.mark.parametrize(
+    ("key", "life"),
+    [
+        ("check_mail.follow_register", f"{limits.REGISTRATION_LIFE // limits.HOUR} "),
+        ("check_mail.follow_forgot", f"{limits.RESET_LIFE // limits.MINUTE} "),
+    ],
+)
+def test_a_page_says_how_long_a_link_works(key: str, life: str) -> None:
+    assert all(life in language(tag).sentences[key] for tag in LOCALES)
 
 
 # Languages

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -39,6 +40,9 @@ from watchword.config import Settings
 from watchword.core.session import Policy
 from watchword.errors import KeyRingError
 from watchword.keys.ring import KeyRing
+from watchword.keys.sealing import Sealing
+from watchword.mail.message import SEALED_AS
+from watchword.mail.resealing import seal_again
 from watchword.mail.sender import MailSender
 from watchword.maintenance import Maintenance
 from watchword.passwords import (
@@ -92,6 +96,7 @@ class Watchword:
         self.stores = stores
         self.clock = clock
         self.entropy = entropy
+        self.outbox_sealing = Sealing(server_secrets, SEALED_AS, entropy)
         self.keys = KeyRing(
             keys=stores.keys,
             secrets=server_secrets,
@@ -139,8 +144,7 @@ class Watchword:
         self.hasher = PasswordHasher(
             hashing, workers=cpus() // settings.workers or 1, breached=breached
         )
-        self._wire_sign_in(authenticate, before_registration, server_secrets, entropy)
-        self.mail = self._mail(server_secrets)
+        self._wire_sign_in(authenticate, before_registration, entropy)
         self.maintenance = self._maintenance(monotonic)
         self.checker = self._checker()
 
@@ -196,12 +200,11 @@ class Watchword:
         self,
         authenticate: Authenticate | None,
         before_registration: BeforeRegistration | None,
-        server_secrets: Sequence[bytes],
         entropy: Entropy,
     ) -> None:
         self.mail_writer = mail_writer_of(
             self.settings,
-            server_secrets,
+            self.outbox_sealing,
             entropy,
             own_users=authenticate is not None,
         )
@@ -251,6 +254,7 @@ class Watchword:
             sessions=self.sessions,
         )
         self.self_service: SelfService | None = None
+        self.mail: MailSender | None = None
         if self.subjects is None:
             self.self_service = self_service_of(
                 self.settings,
@@ -269,21 +273,10 @@ class Watchword:
                 clock=self.clock,
                 entropy=entropy,
             )
-
-    def _mail(self, server_secrets: Sequence[bytes]) -> MailSender | None:
-        """What sends mail; None where none can be sent, or where an app has users."""
-        if self.self_service is None:
-            return None
-        return sender_of(
-            self.settings,
-            server_secrets,
-            outbox=self.stores.outbox,
-            throttle=self.stores.throttle,
-            audit=self.stores.audit,
-            decide=self.self_service.decide,
-            clock=self.clock,
-            entropy=self.entropy,
-        )
+            decide, sealing = self.self_service.decide, self.outbox_sealing
+            self.mail = sender_of(
+                self.settings, sealing, self.stores, decide, self.clock
+            )
 
     def _checker(self) -> Checker:
         return Checker(
@@ -305,7 +298,7 @@ class Watchword:
         self.issuer = self.client_tokens.issuer = self.checker.issuer = issuer
         self.sessions.issue_as(issuer)
         if self.mail is not None:
-            self.mail.compose_by(composer_of(self.settings))
+            self.mail.compose_by(partial(composer_of, self.settings))
             can_send = self.settings.effective_mail_url is not None
             self.mail_writer.can_send = can_send
             self.mail_writer.is_local = self.settings.is_local
@@ -313,7 +306,7 @@ class Watchword:
     async def start(self, *, reseal: bool) -> None:
         """Read keys and revocations. Nothing is accepted before that.
 
-        With `reseal`, signing keys that an older secret sealed are sealed anew under
+        With `reseal`, keys and mail that an older secret sealed are sealed anew under
         the first one. Raises SettingsError, KeyRingError, StoreUnavailable.
         """
         try:
@@ -324,6 +317,8 @@ class Watchword:
             # Another machine has made keys meanwhile, under a secret of its own.
             self.made_secret.unlink(missing_ok=True)
             raise lacking_secret(self.settings) from None
+        if reseal:
+            await seal_again(self.stores.outbox, self.outbox_sealing)
         await self.revocations.read()
 
     async def check(self) -> None:
@@ -394,7 +389,7 @@ async def open_watchword(
         breached=breached,
     )
     try:
-        # Only a process that serves seals keys anew: a command may have been given the
+        # Only a process that serves seals anew: a command may have been given the
         # secrets in another order.
         await watchword.start(reseal=background)
         running = (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,14 +23,13 @@ from watchword.core.session import Policy
 from watchword.errors import SettingsError
 from watchword.keys.sealing import Sealing
 from watchword.keys.vault import derive
-from watchword.mail.message import SEALED_AS
+from watchword.mail.locales import locales_of
 from watchword.mail.sender import Decide, MailSender
+from watchword.mail.url import parse_mail_url
 from watchword.mail.writing import MailWriter
 from watchword.passwords import BreachedPasswords
-from watchword.ports.audit import AuditLog
+from watchword.ports import Stores
 from watchword.ports.once import ReplayCache
-from watchword.ports.outbox import Outbox
-from watchword.ports.throttle import Throttle
 from watchword.reasons import reason_of
 from watchword.tokens.dpop import Nonces, Proofs, Signed, Work
 
@@ -78,7 +79,8 @@ def breached_of(settings: Settings) -> BreachedPasswords | None:
 
 def composer_of(settings: Settings) -> Composer:
     """What composes the mails of this server."""
-    from watchword.mail.composing import Composer  # noqa: PLC0415 - jinja2
+    # Loaded with the first mail: it needs jinja2, and three MB.
+    from watchword.mail.composing import Composer  # noqa: PLC0415
 
     return Composer(
         service=settings.effective_service_name,
@@ -90,7 +92,7 @@ def composer_of(settings: Settings) -> Composer:
 
 def mail_writer_of(
     settings: Settings,
-    server_secrets: Sequence[bytes],
+    sealing: Sealing,
     entropy: Entropy,
     *,
     own_users: bool,
@@ -98,20 +100,36 @@ def mail_writer_of(
     """What makes the messages of this server. An app writes to users of its own."""
     can_send = not own_users and settings.effective_mail_url is not None
     return MailWriter(
-        Sealing(server_secrets, SEALED_AS, entropy),
+        sealing,
         entropy,
         can_send=can_send,
         is_local=settings.is_local,
-        locales=composer_of(settings).locales if can_send else (),
+        locales=locales_of(settings.templates) if can_send else (),
     )
 
 
-def transport_of(settings: Settings) -> Transport | None:
-    """What mail leaves by; None where no mail can be sent."""
-    from watchword.mail.transports import open_transport  # noqa: PLC0415 - SMTP
+def transport_of(settings: Settings) -> Transport:
+    """What mail leaves by. Raises SettingsError where no mail can be sent."""
+    from watchword.mail.transports import open_transport  # noqa: PLC0415 - as above
 
     url = settings.effective_mail_url
-    return None if url is None else open_transport(url, settings.outbox_folder)
+    if url is None:
+        raise SettingsError(["no mail can be sent: give WATCHWORD_MAIL_URL"])
+    return open_transport(url, settings.outbox_folder)
+
+
+def mail_destination(settings: Settings) -> str:
+    """Where mail goes, as a sentence for the operator."""
+    url = settings.effective_mail_url
+    if url is None:
+        return "no mail can be sent: give WATCHWORD_MAIL_URL"
+    server = parse_mail_url(url)
+    if server is not None:
+        return f"by the mail server {server.host}:{server.port}"
+    show = "watchword mail show"
+    if "data" in settings.model_fields_set:
+        show += f" --data {quote(str(settings.data))}"
+    return f"kept in {settings.outbox_folder}: `{show}` shows the newest"
 
 
 def registration_rules_of(
@@ -128,27 +146,22 @@ def registration_rules_of(
 
 def sender_of(
     settings: Settings,
-    server_secrets: Sequence[bytes],
-    *,
-    outbox: Outbox,
-    throttle: Throttle,
-    audit: AuditLog,
+    sealing: Sealing,
+    stores: Stores,
     decide: Decide,
     clock: Clock,
-    entropy: Entropy,
 ) -> MailSender | None:
     """What sends the mail of the outbox; None where no mail can be sent."""
-    transport = transport_of(settings)
-    if transport is None:
+    if settings.effective_mail_url is None:
         return None
     return MailSender(
-        outbox=outbox,
-        throttle=throttle,
-        audit=audit,
-        sealing=Sealing(server_secrets, SEALED_AS, entropy),
+        outbox=stores.outbox,
+        throttle=stores.throttle,
+        audit=stores.audit,
+        sealing=sealing,
         decide=decide,
-        composer=composer_of(settings),
-        transport=transport,
+        composer=partial(composer_of, settings),
+        transport=partial(transport_of, settings),
         rate=settings.mail_rate,
         clock=clock,
     )

@@ -83,29 +83,41 @@ def secrets(data: Path | None, as_json: bool) -> None:
     """
 
     async def work(watchword: Watchword) -> list[dict[str, Any]]:
+        under = await watchword.stores.outbox.sealed_under()
+        mails = {name[:4].hex(): count for name, count in under.items()}
         (first, sealed), *others = watchword.keys.secrets
-        rows = [_row(first, "mints and verifies", sealed, None, "")]
+        rows = [_row(first, "mints and verifies", sealed, mails.pop(first, 0))]
         since = await _sealed_again(watchword, first) if others else None
         for name, count in others:
             may_go, note = None, "unknown: no start has sealed the keys under the first"
-            if count:
-                note = "not before a server with this order has sealed the keys again"
+            waiting = mails.pop(name, 0)
+            if count or waiting:
+                note = "not before a server with this order has sealed them again"
             elif since is not None:
                 may_go = since + watchword.settings.refresh_idle * limits.SECOND
                 note = "if every process had this order one idle lifetime before"
-            rows.append(_row(name, "verifies", count, may_go, note))
+            rows.append(_row(name, "verifies", count, waiting, may_go, note))
+        for name, waiting in mails.items():
+            note = "put it back: no server starts without it"
+            rows.append(_row(name, "is missing", 0, waiting, note=note))
         return rows
 
     table(as_json, with_engine(existing(data), work), "There are no secrets.")
 
 
 def _row(
-    name: str, does: str, sealed: int, may_go: int | None, note: str
+    name: str,
+    does: str,
+    keys: int,
+    mails: int,
+    may_go: int | None = None,
+    note: str = "",
 ) -> dict[str, Any]:
     return {
         "fingerprint": name,
         "does": does,
-        "keysSealed": sealed,
+        "keysSealed": keys,
+        "mailsSealed": mails,
         "mayGoFrom": None if may_go is None else utc(may_go),
         "note": note,
     }

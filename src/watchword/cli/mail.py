@@ -1,62 +1,88 @@
-"""`watchword mail`: messages that were kept instead of sent, a test, a preview."""
+"""`watchword mail`: messages that wait or were kept, a test, a preview."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+import msgspec
 
-from watchword.cli.common import options, settings_of
+from watchword.cli.common import (
+    database_of,
+    every_row,
+    existing,
+    options,
+    settings_of,
+    with_engine,
+)
 from watchword.cli.output import facts, table, tell, utc, visible
-from watchword.errors import NotFound, SettingsError
+from watchword.errors import KeyRingError, NotFound, SettingsError
 
 if TYPE_CHECKING:
+    from watchword.bootstrap import Watchword
     from watchword.config import Settings
     from watchword.mail.message import Mail, MailPurpose
+    from watchword.ports.outbox import LeasedMessage
 
 _NEWEST: Final = "newest"
 
 
 @click.group()
 def mail() -> None:
-    """Mail: list and show kept messages, send a test, preview the templates."""
+    """Mail: list and show messages, send a test, preview the templates."""
 
 
 @mail.command("list")
 @options
 def list_(data: Path | None, as_json: bool) -> None:
-    """Show the messages that the folder `outbox` in --data has, the newest first.
+    """Show the messages that wait to be sent, and those kept in --data; newest first.
 
-    They are there where no mail server is set: on a developer's machine.
+    Messages are kept, in the folder `outbox`, where no mail server is set: on a
+    developer's machine. Of one that waits, its lane, the tries so far and the instant
+    of the next one are shown; what becomes of it is decided when it is sent.
     """
     settings = settings_of(data)
+    waits = {"lane": None, "tries": None, "next": None}
     rows = []
     for name in _kept(settings):
         message = _read(settings, name)
-        row = {"id": name} | {key: str(message[key]) for key in ("to", "subject")}
-        rows.append(row | {"date": utc(_instant(message))})
-    table(as_json, rows, f"There is no message in {settings.outbox_folder}.")
+        row = {"id": name, "date": utc(_instant(message))}
+        row |= {key: str(message[key]) for key in ("to", "subject")}
+        rows.append(row | waits)
+    for leased, mail in _waiting(settings):
+        message_id, subject = leased.message.id, f"({mail.purpose})"
+        row = {"id": message_id.hex(), "date": utc(mail.at), "to": mail.to}
+        rows.append(row | {"subject": subject} | _waits(leased))
+    rows.sort(key=itemgetter("id"), reverse=True)
+    table(as_json, rows, f"No message waits, nor is one in {settings.outbox_folder}.")
 
 
 @mail.command()
 @click.argument("message", default=_NEWEST)
 @options
 def show(message: str, data: Path | None, as_json: bool) -> None:
-    """Show a message by its id, or the newest one."""
+    """Show a message by its id, or the newest one: one that waits, or was kept."""
     settings = settings_of(data)
-    names = _kept(settings)
-    name = names[0] if message == _NEWEST and names else message
-    if name not in names:
-        raise NotFound(f"There is no such message in {settings.outbox_folder}.")
-    found = _read(settings, name)
-    body = found.get_body(("plain",))
-    text = "" if body is None else str(body.get_content())
-    head = {key: str(found[key]) for key in ("from", "to", "subject", "date")}
+    kept = _kept(settings)
+    waiting = {
+        leased.message.id.hex(): (leased, mail) for leased, mail in _waiting(settings)
+    }
+    newest = max([*kept, *waiting], default="")
+    name = newest if message == _NEWEST else message
+    if name in waiting:
+        head, text = _draft(settings, *waiting[name])
+    elif name in kept:
+        head, text = _contents(_read(settings, name))
+    else:
+        folder = settings.outbox_folder
+        raise NotFound(f"No such message waits, nor is it in {folder}.")
     if as_json:
         facts(as_json, {"id": name, **head, "text": text})
         return
@@ -77,20 +103,20 @@ def test(address: str, locale: str, data: Path | None, as_json: bool) -> None:
     from watchword.clocks import system_clock
     from watchword.core.session import time_ordered_id
     from watchword.mail.addresses import read_address
+    from watchword.mail.composing import sample
     from watchword.mail.message import MailPurpose
     from watchword.mail.url import OUTBOX
 
     settings = settings_of(data)
     transport = transport_of(settings)
-    if transport is None:
-        raise SettingsError(["no mail can be sent: give WATCHWORD_MAIL_URL"])
     if settings.effective_mail_url == OUTBOX and not settings.data.exists():
         # A mistyped --data must not become a folder.
         missing = f"no data folder at {settings.data}"
         raise SettingsError([f"{missing}: run `watchword serve` first, or give --data"])
     to = read_address(address, local=True).email
-    one = _sample(MailPurpose.TEST, locale, to)
-    message_id = time_ordered_id(system_clock(), secrets.token_bytes(10))
+    now = system_clock()
+    one = sample(MailPurpose.TEST, now, locale=locale, to=to)
+    message_id = time_ordered_id(now, secrets.token_bytes(10))
     asyncio.run(transport.send(composer_of(settings).compose(one, message_id)))
     said = f"The message to {visible(to)} was handed over."
     tell(as_json, said, sent=to, id=message_id.hex())
@@ -106,12 +132,15 @@ def preview(
 ) -> None:
     """Show what a message says: confirm, reset, invitation and others, by PURPOSE."""
     from watchword.bootstrap.parts import composer_of
+    from watchword.clocks import system_clock
+    from watchword.mail.composing import sample
 
     composer = composer_of(settings_of(data))
     if locale not in composer.locales:
         known = ", ".join(composer.locales)
         raise NotFound(f"No template is in {visible(locale)}; there are: {known}.")
-    content = composer.content(_sample(_purpose(purpose), locale, ""))
+    wanted = sample(_purpose(purpose), system_clock(), locale=locale)
+    content = composer.content(wanted)
     if as_json:
         facts(as_json, content._asdict())
         return
@@ -129,31 +158,55 @@ def _purpose(name: str) -> MailPurpose:
     return MailPurpose(name)
 
 
-def _sample(purpose: MailPurpose, locale: str, to: str) -> Mail:
-    """A mail as it would be, with a token that opens nothing."""
-    from watchword.clocks import system_clock
-    from watchword.core import one_time_token
-    from watchword.core.limits import ONE_TIME_BYTES
-    from watchword.mail.addresses import masked
-    from watchword.mail.message import TOKENS, Mail
-
-    kind = TOKENS.get(purpose)
-    return Mail(
-        purpose=purpose,
-        at=system_clock(),
-        locale=locale,
-        to=to,
-        token="" if kind is None else one_time_token.mint(kind, bytes(ONE_TIME_BYTES)),
-        masked=masked("new@example.org"),
-        network="192.0.2.1",
-    )
-
-
 def _kept(settings: Settings) -> list[str]:
     """The ids of the messages in the folder, the newest first."""
     from watchword.mail.transports import OutboxFolder
 
     return OutboxFolder(settings.outbox_folder).names()
+
+
+def _waiting(settings: Settings) -> list[tuple[LeasedMessage, Mail]]:
+    """The messages of the store that wait to be sent, as far as they can be opened."""
+    from watchword.mail.message import open_mail
+
+    file = database_of(settings)
+    if file is not None and not file.exists():
+        return []
+
+    async def work(watchword: Watchword) -> list[tuple[LeasedMessage, Mail]]:
+        found = []
+        rows = await every_row(watchword.stores.outbox.list, lambda row: row.message.id)
+        for row in rows:
+            # `keys secrets` tells of those under a secret that is not here.
+            with contextlib.suppress(KeyRingError, msgspec.ValidationError):
+                found.append((row, open_mail(row.message, watchword.outbox_sealing)))
+        return found
+
+    return with_engine(existing(settings.data), work)
+
+
+def _waits(leased: LeasedMessage) -> dict[str, Any]:
+    due = utc(leased.message.not_before)
+    return {"lane": leased.message.lane, "tries": leased.attempts, "next": due}
+
+
+def _draft(
+    settings: Settings, leased: LeasedMessage, mail: Mail
+) -> tuple[dict[str, Any], str]:
+    """Head and text of a message that waits, as it would say now."""
+    from watchword.bootstrap.parts import composer_of
+
+    content = composer_of(settings).content(mail)
+    head = {"from": settings.effective_mail_from, "to": mail.to}
+    head |= {"subject": content.subject, "date": utc(mail.at)}
+    return head | _waits(leased), content.text
+
+
+def _contents(found: EmailMessage) -> tuple[dict[str, Any], str]:
+    """Head and text of a message that was kept."""
+    body = found.get_body(("plain",))
+    head = {key: str(found[key]) for key in ("from", "to", "subject", "date")}
+    return head, "" if body is None else str(body.get_content())
 
 
 def _read(settings: Settings, name: str) -> EmailMessage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from watchword.cli.common import options, settings_of
-from watchword.cli.output import tell
+from watchword.cli.output import tell, visible
 from watchword.errors import SettingsError
 
 if TYPE_CHECKING:
     from watchword.config import Settings
+    from watchword.first_start import Prepared
 
 
 @click.command()
@@ -38,7 +40,7 @@ def serve(
     behind_proxy: tuple[str, ...],
     **flags: Any,  # noqa: ANN401 - settings, checked as such
 ) -> None:
-    """Run the server. The first start makes a secret, a key and the account admin.
+    """Run the server. The first start makes a secret, a key and the first account.
 
     A port that is in use, or TLS files that do not fit, exit with 2 and make nothing.
     """
@@ -50,8 +52,11 @@ def serve(
 
 
 def _serve(settings: Settings, *, as_json: bool) -> None:
+    # What modules make stays: to look for garbage in it is a tenth of a start.
+    gc.disable()
     from watchword.server import bind, run, tls_faults
 
+    gc.enable()
     if faults := list(tls_faults(settings)):
         raise SettingsError(faults)
     # Bound before anything is made, so that a start that cannot serve leaves nothing
@@ -65,6 +70,7 @@ def _serve(settings: Settings, *, as_json: bool) -> None:
 
 def _prepare(settings: Settings, *, as_json: bool) -> None:
     """Make what a first start needs, and tell the operator what was made."""
+    from watchword.bootstrap.parts import mail_destination
     from watchword.first_start import prepare
     from watchword.secret_files import ADMIN_PASSWORD_FILE
 
@@ -74,14 +80,16 @@ def _prepare(settings: Settings, *, as_json: bool) -> None:
     if prepared.admin_password is not None and (as_json or not sys.stdout.isatty()):
         kept = settings.data / ADMIN_PASSWORD_FILE
     url = _address(settings)
-    lines = _made(prepared.made_secret, prepared.admin_password, kept)
-    lines += [f"API   {url}/api/auth", f"Docs  {url}/docs", "", "Try it:"]
-    lines.append(_curl(settings, url, prepared.admin_password, kept))
+    mail = mail_destination(settings)
+    lines = _made(prepared, kept)
+    lines += [f"API   {url}/api/auth", f"Docs  {url}/docs", f"Mail  {mail}", ""]
+    lines += ["Try it:", _curl(settings, url, prepared, kept)]
     tell(
         as_json,
         "\n".join(lines) + "\n",
         api=f"{url}/api/auth",
         docs=f"{url}/docs",
+        mail=mail,
         madeSecret=None if prepared.made_secret is None else str(prepared.made_secret),
         adminPasswordFile=None if kept is None else str(kept),
     )
@@ -89,9 +97,9 @@ def _prepare(settings: Settings, *, as_json: bool) -> None:
         (settings.data / ADMIN_PASSWORD_FILE).unlink(missing_ok=True)
 
 
-def _made(secret: Path | None, password: str | None, kept: Path | None) -> list[str]:
+def _made(prepared: Prepared, kept: Path | None) -> list[str]:
     """What a first start has made, as lines for the operator."""
-    lines = []
+    lines, secret, name = [], prepared.made_secret, visible(prepared.admin)
     if secret is not None:
         lines.append(
             f"*** MADE A SERVER SECRET in {secret}: back it up, apart from the "
@@ -99,11 +107,14 @@ def _made(secret: Path | None, password: str | None, kept: Path | None) -> list[
         )
     if kept is not None:
         lines.append(
-            f"Made the account admin. Its password is in {kept}: read it, then delete "
-            "the file."
+            f"Made the account {name}. Its password is in {kept}: read it, then "
+            "delete the file."
         )
-    elif password is not None:
-        lines.append(f"Made the account admin. Password, shown only now: {password}")
+    elif prepared.admin_password is not None:
+        lines.append(
+            f"Made the account {name}. Password, shown only now: "
+            f"{prepared.admin_password}"
+        )
     return [*lines, ""] if lines else []
 
 
@@ -118,7 +129,7 @@ def _address(settings: Settings) -> str:
     return settings.model_copy(update={"issuer": None}).effective_issuer
 
 
-def _curl(settings: Settings, url: str, password: str | None, kept: Path | None) -> str:
+def _curl(settings: Settings, url: str, prepared: Prepared, kept: Path | None) -> str:
     """A command line to try the server: a sign-in if the password is known."""
     how = "curl -s"
     if settings.issuer is None and settings.tls_cert is not None:
@@ -126,12 +137,14 @@ def _curl(settings: Settings, url: str, password: str | None, kept: Path | None)
         how += f" --cacert {quote(str(settings.tls_cert))}"
     elif settings.issuer is None and settings.behind_proxy:
         how += " -H 'X-Forwarded-Proto: https'"
-    if password is None:
+    if prepared.admin_password is None:
         return f"  {how} {quote(f'{url}/readyz')}"
-    body = quote(json.dumps({"username": "admin", "password": password}))
+    names = {"username": prepared.admin, "password": prepared.admin_password}
+    body = quote(json.dumps(names))
     if kept is not None:
-        shown = f"$(cat {quote(str(kept.absolute()))})"
-        body = f'"{{\\"username\\":\\"admin\\",\\"password\\":\\"{shown}\\"}}"'
+        # What the shell reads from the file follows the quoted rest.
+        before, after = quote(json.dumps(names | {"password": "\0"})).split(r"\u0000")
+        body = f"""{before}'"$(cat {quote(str(kept.absolute()))})"'{after}"""
     return (
         f"  {how} {quote(f'{url}/api/auth/login')} "
         f"-H 'Content-Type: application/json' \\\n    -d {body}"

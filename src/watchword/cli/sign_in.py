@@ -99,8 +99,9 @@ def logout(file: Path, as_json: bool) -> None:
 
 def _stored(file: Path) -> StoredSession | None:
     from watchword.client.file import TokenFile
+    from watchword.client.session import StoredSession
 
-    return TokenFile(file).read()
+    return TokenFile(file, StoredSession).read()
 
 
 def _password(from_stdin: bool) -> str:

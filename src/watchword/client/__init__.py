@@ -1,13 +1,16 @@
 """For callers of APIs: signs in, sends the access token along, refreshes by itself.
 
-    session    what a client keeps and sends, and what an answer means: pure
-    proof      DPoP proofs and their key
-    refresher  which task refreshes, when, and which tasks wait for it
-    auth_flow  one request to an API, with all its repetitions
-    file       where the session is kept, and the lock that processes share
-    clock      time and randomness
-    runners    run the steps that all of these yield, blocking or on an event loop
-    auth       `Auth`, for httpx2
+    session        what a client keeps and sends: pure
+    answers        what an answer means: pure
+    proof          DPoP proofs and their key
+    refresher      which task refreshes, when, and which tasks wait for it
+    registration   accounts that are asked for, and calls that need no session
+    auth_flow      one request to an API, with all its repetitions
+    file           where the session is kept, and the lock that processes share
+    keeping        the file, read and written as steps
+    clock          time and randomness
+    runners        run the steps that all of these yield, blocking or on an event loop
+    auth           `Auth`, for httpx2
     with_requests  `RequestsAuth`; requests is imported only with it
 
 All decisions are in `session`, `refresher` and `auth_flow`, which yield steps and send

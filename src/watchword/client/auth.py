@@ -21,8 +21,9 @@ from watchword.client.clock import SYSTEM, Clocks, Random
 from watchword.client.file import Memory, TokenFile
 from watchword.client.proof import Key
 from watchword.client.refresher import Refresher
+from watchword.client.registration import Registration
 from watchword.client.runners import arun, arun_step, run, run_step
-from watchword.client.session import Issuer
+from watchword.client.session import Call, Issuer, StoredRegistration, StoredSession
 from watchword.errors import SettingsError
 from watchword.text import trimmed
 
@@ -56,12 +57,19 @@ class Auth(httpx2.Auth):
         url = trimmed(issuer).rstrip("/")
         self._origins = frozenset(map(_secure_origin, (url, *origins)))
         random = Random()
+        asked = f"{file}.registration"
+        issuer_calls = Issuer(url, clocks, random)
         self._refresher = Refresher(
-            Issuer(url, clocks, random),
-            Memory() if file is None else TokenFile(Path(file)),
+            issuer_calls,
+            Memory() if file is None else TokenFile(Path(file), StoredSession),
             dpop=dpop,
             clocks=clocks,
             random=random,
+        )
+        self._registration = Registration(
+            issuer_calls,
+            self._refresher,
+            Memory() if file is None else TokenFile(Path(asked), StoredRegistration),
         )
 
     def login(self, username: str, password: str) -> None:
@@ -70,11 +78,128 @@ class Auth(httpx2.Auth):
         Raises InvalidCredentials, or a TryAgain such as Throttled, with `retry_after`
         in seconds.
         """
-        run(self._refresher.sign_in(username, password))
+        run(self._refresher.begin(_login(username, password)))
 
     async def alogin(self, username: str, password: str) -> None:
         """See `Auth.login`. Does not block the event loop."""
-        await arun(self._refresher.sign_in(username, password))
+        await arun(self._refresher.begin(_login(username, password)))
+
+    def register(
+        self,
+        email: str,
+        password: str,
+        *,
+        username: str | None = None,
+        locale: str | None = None,
+    ) -> None:
+        """Ask for an account. There is none until `confirm` is called.
+
+        Whether the address has an account already is not told. The handle of the
+        registration is kept beside `file`, as FILE.registration. Raises
+        PasswordRejected, EmailInvalid, NameInvalid, NotFound where registration is
+        closed, or a TryAgain.
+        """
+        run(self._registration.ask(email, password, username, locale))
+
+    async def aregister(
+        self,
+        email: str,
+        password: str,
+        *,
+        username: str | None = None,
+        locale: str | None = None,
+    ) -> None:
+        """See `Auth.register`. Does not block the event loop."""
+        await arun(self._registration.ask(email, password, username, locale))
+
+    def resend(self) -> None:
+        """Have the mail of the newest registration sent again.
+
+        Raises InvalidCredentials where none was made here, or a TryAgain.
+        """
+        run(self._registration.resend())
+
+    async def aresend(self) -> None:
+        """See `Auth.resend`. Does not block the event loop."""
+        await arun(self._registration.resend())
+
+    def confirm(
+        self, token: str, *, password: str | None = None, username: str | None = None
+    ) -> None:
+        """Make the account, with the token of the mail, and sign in as `login` does.
+
+        Raises InvalidCredentials where the account was not asked for here: then give
+        the password. NameTaken wants another `username`; nothing was spent. Raises
+        ConfirmationInvalid for a token that was used or has run out.
+        """
+        run(self._registration.confirm(token, password, username))
+
+    async def aconfirm(
+        self, token: str, *, password: str | None = None, username: str | None = None
+    ) -> None:
+        """See `Auth.confirm`. Does not block the event loop."""
+        await arun(self._registration.confirm(token, password, username))
+
+    def accept(self, token: str, password: str, *, username: str | None = None) -> None:
+        """Make the account of an invitation, and sign in as `login` does.
+
+        If its address has an account, `password` is that account's, and it gets the
+        roles of the invitation. Raises as `confirm`; PasswordRejected.
+        """
+        run(self._registration.accept(token, password, username))
+
+    async def aaccept(
+        self, token: str, password: str, *, username: str | None = None
+    ) -> None:
+        """See `Auth.accept`. Does not block the event loop."""
+        await arun(self._registration.accept(token, password, username))
+
+    def forgot(self, email: str) -> None:
+        """Ask for the mail of a forgotten password.
+
+        Whether there is an account is not told. Raises EmailInvalid, NotFound where
+        the server sends no mail, or a TryAgain.
+        """
+        run(self._registration.tell(Call("password/forgot", {"email": email})))
+
+    async def aforgot(self, email: str) -> None:
+        """See `Auth.forgot`. Does not block the event loop."""
+        await arun(self._registration.tell(Call("password/forgot", {"email": email})))
+
+    def reset(self, token: str, password: str) -> None:
+        """Set a new password, with the token of that mail. All sessions end.
+
+        Raises ConfirmationInvalid, PasswordRejected, or a TryAgain.
+        """
+        run(self._registration.reset(token, password))
+
+    async def areset(self, token: str, password: str) -> None:
+        """See `Auth.reset`. Does not block the event loop."""
+        await arun(self._registration.reset(token, password))
+
+    def change_password(self, current: str, password: str) -> None:
+        """Change the password. This session goes on, under new tokens; the others end.
+
+        A lost answer is asked for again, as that of a refresh. Raises
+        InvalidCredentials, PasswordRejected, or a TryAgain such as Throttled.
+        """
+        run(self._refresher.prove(_change(current, password)))
+
+    async def achange_password(self, current: str, password: str) -> None:
+        """See `Auth.change_password`. Does not block the event loop."""
+        await arun(self._refresher.prove(_change(current, password)))
+
+    def step_up(self, password: str) -> None:
+        """Prove the user again, for a call that was refused for want of it.
+
+        Such a refusal is `insufficient_user_authentication`; repeat the call
+        afterwards. Raises InvalidCredentials, or a TryAgain such as Throttled.
+        """
+        run(self._refresher.prove(_step_up(password)))
+
+    async def astep_up(self, password: str) -> None:
+        """See `Auth.step_up`. Does not block the event loop."""
+        await arun(self._refresher.prove(_step_up(password)))
 
     def logout(self) -> None:
         """End the session for every process that shares it.
@@ -161,6 +286,18 @@ class Auth(httpx2.Auth):
         # A stream may be used up when the answer comes, and cannot be sent again.
         repeatable = isinstance(request.stream, httpx2.ByteStream)
         return self.flow_of(request.method, request.url, repeatable=repeatable)
+
+
+def _login(username: str, password: str) -> Call:
+    return Call("login", {"username": username, "password": password})
+
+
+def _change(current: str, password: str) -> Call:
+    return Call("password/change", {"currentPassword": current, "password": password})
+
+
+def _step_up(password: str) -> Call:
+    return Call("step-up", {"method": "password", "password": password})
 
 
 def _reply(

@@ -14,9 +14,10 @@ import re
 from collections.abc import Generator, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
+from watchword.client.answers import problem_code
 from watchword.client.refresher import Refresher
 from watchword.client.runners import Step
-from watchword.client.session import StoredSession, problem_code
+from watchword.client.session import StoredSession
 from watchword.errors import (
     TokenExpired,
     TokenNonceNeeded,

@@ -14,32 +14,31 @@ import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import filelock
 import msgspec
 
-from watchword.client.session import StoredSession
 from watchword.errors import TokenFileError
 
 _SIZE_MAX: Final = 64 * 1024
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-_STORED: Final = msgspec.json.Decoder(StoredSession)
+Stored = TypeVar("Stored", bound=msgspec.Struct)
 
 
-class Memory:
+class Memory(Generic[Stored]):
     """A session in this process only. Processes must not share it by forking."""
 
     on_disk = False
 
     def __init__(self) -> None:
-        self._stored: StoredSession | None = None
+        self._stored: Stored | None = None
 
-    def read(self) -> StoredSession | None:
+    def read(self) -> Stored | None:
         """The session, or None."""
         return self._stored
 
-    def write(self, stored: StoredSession | None) -> None:
+    def write(self, stored: Stored | None) -> None:
         """Keep this session, or none."""
         self._stored = stored
 
@@ -51,18 +50,22 @@ class Memory:
         """Does nothing: no other process shares the session."""
 
 
-class TokenFile:
-    """A session that processes share. Only the process with the lock may write."""
+class TokenFile(Generic[Stored]):
+    """A session that processes share. Only the process with the lock may write.
+
+    `kind` is what the file holds.
+    """
 
     on_disk = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kind: type[Stored]) -> None:
         # Links are resolved: the rename must replace the file, not the link to it.
         self.path = path.expanduser().resolve()
         self._new = f".{self.path.name}.watchword-"
+        self._decoder = msgspec.json.Decoder(kind)
         self._lock: filelock.BaseFileLock | None = None
 
-    def read(self) -> StoredSession | None:
+    def read(self) -> Stored | None:
         """The session; None where there is no file. Raises TokenFileError."""
         try:
             # O_NONBLOCK, because to open a pipe would wait for a process at its other
@@ -79,7 +82,7 @@ class TokenFile:
         finally:
             os.close(descriptor)
         try:
-            return _STORED.decode(raw)
+            return self._decoder.decode(raw)
         except msgspec.MsgspecError:
             # The message must not show content of the file.
             raise self._refused("it is damaged: sign in again") from None
@@ -95,7 +98,7 @@ class TokenFile:
                 "run chmod 600"
             )
 
-    def write(self, stored: StoredSession | None) -> None:
+    def write(self, stored: Stored | None) -> None:
         """Replace the file, durably; None removes it. Raises TokenFileError."""
         try:
             if stored is None:

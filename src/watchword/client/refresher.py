@@ -21,9 +21,11 @@ from typing import Any, Final, TypeVar
 from watchword.client import proof, session
 from watchword.client.clock import Clocks, Instant, Random
 from watchword.client.file import Memory, TokenFile
+from watchword.client.keeping import read, write
 from watchword.client.proof import Prover
-from watchword.client.runners import Disk, Exchange, Flight, Follow
+from watchword.client.runners import Exchange, Flight, Follow
 from watchword.client.session import (
+    Call,
     Conversation,
     Issuer,
     Keep,
@@ -55,7 +57,7 @@ class Refresher:
     def __init__(
         self,
         issuer: Issuer,
-        store: Memory | TokenFile,
+        store: Memory[StoredSession] | TokenFile[StoredSession],
         *,
         dpop: bool | proof.Key,
         clocks: Clocks,
@@ -98,16 +100,23 @@ class Refresher:
             if self._stored and self._works(refused):
                 return self._stored
 
-    def sign_in(self, username: str, password: str) -> Exchange[None]:
-        """Make a new session, in place of the one that is held, and end that one.
+    def begin(self, call: Call) -> Exchange[None]:
+        """Make a new session by a call, in place of the one that is held; end that one.
 
         Raises the error that the server answers with, and TokenFileError.
         """
-        yield from self._alone(self._sign_in(username, password))
+        yield from self.alone(self._begin(call))
+
+    def prove(self, call: Call) -> Exchange[None]:
+        """Rotate the session by a call that proves the user, as a refresh does.
+
+        Raises what `fresh` and `begin` raise.
+        """
+        yield from self.alone(self._prove(call))
 
     def sign_out(self) -> Exchange[None]:
         """End the session. After TryAgain was raised it is still held."""
-        yield from self._alone(self._sign_out())
+        yield from self.alone(self._sign_out())
 
     def age(self) -> float:
         """For how many seconds the access token has been held."""
@@ -182,13 +191,18 @@ class Refresher:
             self._told_to_wait = self._clocks.now(), fault
             raise
 
-    def _refresh(self, stored: StoredSession, attempts: int) -> Exchange[StoredSession]:
+    def _refresh(
+        self, stored: StoredSession, attempts: int, call: Call = session.REFRESH
+    ) -> Exchange[StoredSession]:
         prover = self.prover_of(stored)
-        return (
-            yield from self._converse(self._issuer.refresh(stored, prover, attempts))
-        )
+        conversation = self._issuer.refresh(stored, prover, attempts, call)
+        return (yield from self._converse(conversation))
 
-    def _sign_in(self, username: str, password: str) -> Exchange[None]:
+    def _prove(self, call: Call) -> Exchange[None]:
+        stored = yield from self._look()
+        yield from self._refresh(stored, session.ATTEMPTS, call)
+
+    def _begin(self, call: Call) -> Exchange[None]:
         old: StoredSession | None = None
         # A file that cannot be read is replaced: its error message advises to sign in
         # again.
@@ -200,7 +214,7 @@ class Refresher:
         if self._dpop:
             prover = self._new_prover(pem)
             self._prover = pem, prover
-        yield from self._converse(self._issuer.sign_in(username, password, prover, pem))
+        yield from self._converse(self._issuer.begin(call, prover, pem))
         if old is not None:
             # No process holds the old session any more. If ending it fails, it expires
             # after it has been idle for long enough.
@@ -213,18 +227,10 @@ class Refresher:
         self._stored = None
 
     def _read(self) -> Exchange[StoredSession | None]:
-        stored: StoredSession | None = yield from self._disk(self._store.read)
+        stored: StoredSession | None = yield from read(self._store)
         if stored is not None:
             _check_issuer(stored, self._issuer.url)
         return stored
-
-    def _disk(self, work: Callable[[], Any]) -> Exchange[Any]:
-        if not self._store.on_disk:
-            return work()
-        done, error = yield Disk(partial(_outcome, work))
-        if error is not None:
-            raise error
-        return done
 
     def _converse(self, conversation: Conversation[Result]) -> Exchange[Result]:
         """Run a conversation with the issuer, and store what it says must be kept."""
@@ -234,8 +240,8 @@ class Refresher:
             while True:
                 step = conversation.send(outcome)
                 if isinstance(step, Keep):
-                    write = partial(self._store.write, step.stored)
-                    outcome = yield from self._disk(write)
+                    yield from write(self._store, step.stored)
+                    outcome = None
                     self._remember(step.stored, self._clocks.since(sent))
                     continue
                 if isinstance(step, Send):
@@ -320,7 +326,7 @@ class Refresher:
             raise Unreachable("A refresh in this process does not end.")
         return flight.result()
 
-    def _alone(self, exchange: Exchange[None]) -> Exchange[None]:
+    def alone(self, exchange: Exchange[None]) -> Exchange[None]:
         """Run the exchange with the lock, after any flight that is under way."""
         while True:
             mine, flight = self._join_flight()
@@ -357,11 +363,3 @@ class Refresher:
 def _check_issuer(stored: StoredSession, issuer: str) -> None:
     if stored.issuer != issuer:
         raise SignedOut(f"The session that is kept here is one of {stored.issuer}.")
-
-
-def _outcome(work: Callable[[], Any]) -> tuple[Any, TokenFileError | None]:
-    """The result of the work, and its error: a runner cannot raise into a generator."""
-    try:
-        return work(), None
-    except TokenFileError as error:
-        return None, error

@@ -19,7 +19,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import httpx2
 
-from watchword.client.session import Answer, Outcome, Request, Send, Wait
+from watchword.client.answers import Answer, Outcome
+from watchword.client.session import Request, Send, Wait
 from watchword.errors import SettingsError, Unreachable, WatchwordError
 from watchword.reasons import tls_reason
 

@@ -20,11 +20,19 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from watchword import errors
+from watchword.client.answers import (
+    Answer,
+    Outcome,
+    Tokens,
+    fault_in,
+    problem_code,
+    tokens_in,
+)
 from watchword.client.clock import Clocks, Instant, Random
 from watchword.client.proof import Prover
 from watchword.errors import (
     InvalidRequest,
+    NonceNeeded,
     RefreshError,
     RetryKeyReused,
     TryAgain,
@@ -50,7 +58,22 @@ STALE: Final = 0.95
 # The share to wait after a failed refresh while the access token still works.
 POSTPONED: Final = 0.05
 
-DETAIL_MAX: Final = 500
+
+class StoredRegistration(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """The handle of a registration, which proves that this client has asked for it."""
+
+    version: Literal[1] = 1
+    issuer: str
+    handle: str
+
+    def __repr__(self) -> str:
+        return f"StoredRegistration(issuer={self.issuer!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """What `rich` prints. It would print the handle otherwise."""
+        return [("issuer", self.issuer)]
 
 
 class StoredSession(
@@ -121,21 +144,6 @@ class Request(NamedTuple):
         return f"Request({self.url!r})"
 
 
-class Answer(NamedTuple):
-    """An answer of the issuer. Header names are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def __repr__(self) -> str:
-        return f"Answer({self.status})"
-
-
-Outcome = Answer | Unreachable | None
-"""An answer; None where none came; or Unreachable, which says why none can come."""
-
-
 class Send(NamedTuple):
     """A step: send the request. Its result is an `Outcome`."""
 
@@ -154,6 +162,18 @@ class Wait(NamedTuple):
     seconds: float
 
 
+class Call(NamedTuple):
+    """A call below `/api/auth`, and its JSON. What is None is left out."""
+
+    path: str
+    body: Mapping[str, str | None] = {}
+
+    def __repr__(self) -> str:
+        return f"Call({self.path!r})"
+
+
+REFRESH: Final = Call("refresh")
+
 Conversation = Generator[Send | Keep | Wait, Any, Result]
 
 
@@ -168,30 +188,38 @@ class Issuer:
         self._clocks = clocks
         self._random = random
 
-    def sign_in(
-        self, username: str, password: str, prover: Prover | None, key: str | None
+    def begin(
+        self, call: Call, prover: Prover | None, key: str | None
     ) -> Conversation[StoredSession]:
-        """Sign in, store the new session and return it.
+        """Sign in by that call, store the new session and return it.
 
         Raises the error that the server answered with. Raises InvalidRequest, without
         asking the server, for text that UTF-8 cannot encode.
         """
-        body = {"username": username, "password": password}
-        if any("\ud800" <= char <= "\udfff" for char in username + password):
-            raise InvalidRequest("The name or the password is not Unicode text.")
         started = self._clocks.wall()
-        answer = yield from self._call("login", body, {}, prover)
-        tokens = _tokens(answer)
+        answer = yield from self._call(call, {}, prover)
+        tokens = tokens_in(answer)
         if isinstance(tokens, WatchwordError):
             raise tokens
-        stored = tokens.to_store(self.url, started, key)
+        stored = _to_store(tokens, self.url, started, key)
         yield Keep(stored)
         return stored
 
+    def ask(self, call: Call) -> Generator[Send, Any, Outcome]:
+        """Make a call that needs no session, once. Raises InvalidRequest as `begin`."""
+        return (yield from self._call(call, {}, None))
+
     def refresh(
-        self, stored: StoredSession, prover: Prover | None, attempts: int = ATTEMPTS
+        self,
+        stored: StoredSession,
+        prover: Prover | None,
+        attempts: int = ATTEMPTS,
+        call: Call = REFRESH,
     ) -> Conversation[StoredSession]:
         """Refresh the session, store it with its new tokens and return it.
+
+        `call` may be another one that rotates the session as a refresh does. It may be
+        sent again too: the server does the rest of what it has done before.
 
         Raises RefreshError when the session is over; it has then been deleted. Raises
         TryAgain with everything kept that is needed to ask again. Raises any other
@@ -203,10 +231,10 @@ class Issuer:
         for attempt in range(attempts):
             if attempt and isinstance(fault, TryAgain):
                 yield Wait(self._pause(attempt, fault))
-            result = yield from self._ask(stored, prover)
+            result = yield from self._rotate(stored, prover, call)
             if isinstance(result, RetryKeyReused):
                 stored = yield from self._with_new_key(stored)
-                result = yield from self._ask(stored, prover)
+                result = yield from self._rotate(stored, prover, call)
             if isinstance(result, StoredSession):
                 yield Keep(result)
                 return result
@@ -235,23 +263,23 @@ class Issuer:
 
     def end(self, stored: StoredSession) -> Conversation[WatchwordError | None]:
         """Ask once to end a session. Returns the error, or None where it was ended."""
-        body = {"refreshToken": stored.refresh_token}
-        answer = yield from self._call("logout", body, {}, None)
+        call = Call("logout", {"refreshToken": stored.refresh_token})
+        answer = yield from self._call(call, {}, None)
         done = isinstance(answer, Answer) and answer.status == 200  # noqa: PLR2004 - OK
-        return None if done else _fault(answer)
+        return None if done else fault_in(answer)
 
-    def _ask(
-        self, stored: StoredSession, prover: Prover | None
+    def _rotate(
+        self, stored: StoredSession, prover: Prover | None, call: Call
     ) -> Conversation[StoredSession | WatchwordError]:
-        """Ask once for a refresh: the new session, not stored yet, or the error."""
+        """Ask once for a rotation: the new session, not stored yet, or the error."""
         started = self._clocks.wall()
-        body = {"refreshToken": stored.refresh_token}
+        body = {**call.body, "refreshToken": stored.refresh_token}
         headers = {"Idempotency-Key": str(stored.retry_key)}
-        answer = yield from self._call("refresh", body, headers, prover)
-        tokens = _tokens(answer)
+        answer = yield from self._call(call._replace(body=body), headers, prover)
+        tokens = tokens_in(answer)
         if isinstance(tokens, WatchwordError):
             return tokens
-        return tokens.to_store(stored.issuer, started, stored.key)
+        return _to_store(tokens, stored.issuer, started, stored.key)
 
     def _with_new_key(self, stored: StoredSession) -> Conversation[StoredSession]:
         stored = msgspec.structs.replace(stored, retry_key=self._random.text())
@@ -269,128 +297,38 @@ class Issuer:
         return drawn if isinstance(fault, Unreachable) else fault.retry_after + drawn
 
     def _call(
-        self,
-        call: str,
-        body: dict[str, str],
-        headers: dict[str, str],
-        prover: Prover | None,
-    ) -> Conversation[Outcome]:
+        self, call: Call, headers: dict[str, str], prover: Prover | None
+    ) -> Generator[Send, Any, Outcome]:
         """Call the issuer; once more with a new proof where it asks for its nonce."""
-        url = f"{self.url}/api/auth/{call}"
+        given = {name: text for name, text in call.body.items() if text is not None}
+        if any("\ud800" <= char <= "\udfff" for char in "".join(given.values())):
+            raise InvalidRequest("A name, address or password is not Unicode text.")
+        url = f"{self.url}/api/auth/{call.path}"
         sent = {"Content-Type": "application/json", **headers}
         answer: Outcome = None
         for _ in range(1 if prover is None else 2):
             proof = {} if prover is None else prover.headers("POST", url)
-            request = Request(url, msgspec.json.encode(body), {**sent, **proof})
+            request = Request(url, msgspec.json.encode(given), {**sent, **proof})
             answer = yield Send(request)
             if prover is None or not isinstance(answer, Answer):
                 break
             prover.note(answer.headers.get("dpop-nonce"))
-            if problem_code(answer.body) != errors.NonceNeeded.code:
+            if problem_code(answer.body) != NonceNeeded.code:
                 break
         return answer
 
 
-class _Tokens(msgspec.Struct, frozen=True, rename="camel"):
-    """The answer to a sign-in or a refresh."""
-
-    access_token: str
-    expires_in: int
-    refresh_token: str
-    session_id: str
-    token_type: Scheme
-
-    def __repr__(self) -> str:
-        return f"_Tokens(session_id={self.session_id!r})"
-
-    def to_store(self, issuer: str, started: float, key: str | None) -> StoredSession:
-        return StoredSession(
-            issuer=issuer,
-            session_id=self.session_id,
-            scheme=self.token_type,
-            access_token=self.access_token,
-            # Counted from before the request, because the answer may have been slow.
-            life=self.expires_in,
-            fetched_at=started,
-            refresh_token=self.refresh_token,
-            key=key,
-        )
-
-
-class _Problem(msgspec.Struct, frozen=True):
-    code: str = ""
-    detail: str = ""
-
-
-_TOKENS: Final = msgspec.json.Decoder(_Tokens)
-_PROBLEM: Final = msgspec.json.Decoder(_Problem)
-
-_KNOWN: Final[dict[str, type[WatchwordError]]] = {
-    kind.code: kind
-    for kind in (
-        *(errors.InvalidRequest, errors.InvalidProof, errors.UnauthorizedClient),
-        *(errors.InvalidCredentials, errors.InvalidClient, errors.RetryKeyReused),
-        *(errors.RefreshInvalid, errors.RefreshReused),
-        *(errors.SessionExpired, errors.SessionRevoked),
-        *(errors.Throttled, errors.Overloaded, errors.StoreUnavailable),
+def _to_store(
+    tokens: Tokens, issuer: str, started: float, key: str | None
+) -> StoredSession:
+    return StoredSession(
+        issuer=issuer,
+        session_id=tokens.session_id,
+        scheme=tokens.token_type,
+        access_token=tokens.access_token,
+        # Counted from before the request, because the answer may have been slow.
+        life=tokens.expires_in,
+        fetched_at=started,
+        refresh_token=tokens.refresh_token,
+        key=key,
     )
-}
-
-
-def _tokens(answer: Outcome) -> _Tokens | WatchwordError:
-    """The tokens in an answer, or the error.
-
-    A body that Watchword would not write counts as no answer. A network with a sign-in
-    page of its own answers 200 to every request, and the session must survive that.
-    """
-    if not isinstance(answer, Answer) or answer.status != 200:  # noqa: PLR2004 - OK
-        return _fault(answer)
-    try:
-        tokens = _TOKENS.decode(answer.body)
-    except msgspec.MsgspecError:
-        return Unreachable("The server's answer was not one of Watchword's.")
-    # Tokens go into headers, so other characters would make a request fail or worse.
-    plain = [tokens.access_token, tokens.refresh_token]
-    if tokens.expires_in <= 0 or not all(
-        t.isascii() and t.isprintable() for t in plain
-    ):
-        return Unreachable("The server's answer was not one of Watchword's.")
-    return tokens
-
-
-def _fault(answer: Outcome) -> WatchwordError:
-    """The error that an answer stands for, by its code."""
-    if not isinstance(answer, Answer):
-        return answer or Unreachable()
-    problem = _problem(answer.body)
-    kind = _KNOWN.get(problem.code)
-    message = problem.detail[:DETAIL_MAX] or None
-    if kind is None:
-        return _strange(answer.status, problem)
-    if issubclass(kind, TryAgain):
-        return kind(message, retry_after=_retry_after(answer))
-    return kind(message)
-
-
-def _strange(status: int, problem: _Problem) -> WatchwordError:
-    if status >= 500 or not problem.code:  # noqa: PLR2004 - a server's, or a proxy's
-        return Unreachable(f"The server answered {status}, and not as Watchword does.")
-    return WatchwordError(f"{problem.code}: {problem.detail[:DETAIL_MAX]}")
-
-
-def problem_code(body: bytes) -> str:
-    """The code of Watchword's problem details (RFC 9457); empty for other bodies."""
-    return _problem(body).code
-
-
-def _problem(body: bytes) -> _Problem:
-    try:
-        return _PROBLEM.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return _Problem()
-
-
-def _retry_after(answer: Answer) -> int:
-    """`Retry-After` in seconds; 1 for a date (RFC 9110 §10.2.3) and anything else."""
-    text = answer.headers.get("retry-after", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 1  # noqa: PLR2004

@@ -140,6 +140,9 @@ class Settings(BaseSettings):
         repr=False,
     )
     secret_file: Path | None = Field(None, description="a file", repr=False)
+    admin: str = Field(
+        "admin", min_length=1, description="the user name of the first account"
+    )
     admin_password: SecretStr | None = Field(
         None, min_length=1, description="at least one character", repr=False
     )

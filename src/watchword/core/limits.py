@@ -283,6 +283,8 @@ MAIL_TRIES: Final = 8
 MAIL_BACKOFF: Final = 5 * SECOND
 MAIL_BACKOFF_FACTOR: Final = 3
 MAIL_BACKOFF_MAX: Final = HOUR
+# What stands in front of sealed contents: the name of the server secret.
+SECRET_NAME_BYTES: Final = 8
 # Mails to one address that any caller can cause.
 MAIL_ADDRESS_BURST: Final = 3
 MAIL_ADDRESS_INTERVAL: Final = HOUR

@@ -135,7 +135,7 @@ class Session(msgspec.Struct, frozen=True):
     acr: str = AAL1
     cookie: bool = False
     auth_time: int = 0
-    """When the user last proved who they are: at sign-in, or by a step-up later."""
+    """The instant of the latest proof of the user: the sign-in, or a step-up later."""
 
     @classmethod
     def started(
@@ -228,7 +228,7 @@ class Session(msgspec.Struct, frozen=True):
         )
 
     def proved(self, proof: Authenticated) -> Session:
-        """This session after its user proved again who they are.
+        """This session after another proof of its user.
 
         `auth_time` is the latest proof of the class that `acr` says. So a weaker proof
         changes nothing, nor does one that is older. Methods are added.

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.bootstrap import Watchword, open_watchword
+from watchword.bootstrap.parts import mail_destination
 from watchword.config import ENV_PREFIX, Settings, load_settings
 from watchword.core.access_token import Claims
 from watchword.core.actor import APP, By, EndReason
@@ -119,6 +120,8 @@ class Embedding(Authenticator):
                     "in production give WATCHWORD_SECRET",
                     engine.made_secret,
                 )
+            if engine.mail is not None:
+                _log.info("mail: %s", mail_destination(self.settings))
             self._engine, self._verifier = engine, LocalVerifier(engine)
             # `served_at` may have learned the issuer meanwhile.
             if engine.issuer != self.settings.effective_issuer:

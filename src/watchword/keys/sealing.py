@@ -17,10 +17,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from watchword.clocks import Entropy
+from watchword.core import limits
 from watchword.errors import KeyRingError
 from watchword.keys.vault import derive
 
-_NAME: Final = 8
+_NAME: Final = limits.SECRET_NAME_BYTES
 _NONCE: Final = 12
 
 
@@ -37,6 +38,11 @@ class Sealing:
         }
         self._first = next(iter(self._keys))
         self._entropy = entropy
+
+    @property
+    def names(self) -> Sequence[bytes]:
+        """The names of the secrets, as they stand in front of what they have sealed."""
+        return tuple(self._keys)
 
     def seal(self, plain: bytes, row: bytes) -> bytes:
         """The sealed contents, bound to the id of their row."""

@@ -12,6 +12,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -64,7 +65,10 @@ _log = logging.getLogger("watchword.mail")
 
 
 class MailSender:
-    """Sends the mail of the outbox, at most `rate` a minute over all processes."""
+    """Sends the mail of the outbox, at most `rate` a minute over all processes.
+
+    `composer` and `transport` are made for the first mail.
+    """
 
     def __init__(
         self,
@@ -74,8 +78,8 @@ class MailSender:
         audit: AuditLog,
         sealing: Sealing,
         decide: Decide,
-        composer: Composer,
-        transport: Transport,
+        composer: Callable[[], Composer],
+        transport: Callable[[], Transport],
         rate: int,
         clock: Clock,
     ) -> None:
@@ -84,17 +88,16 @@ class MailSender:
         self._audit = audit
         self._sealing = sealing
         self._decide = decide
-        self._composer = composer
-        self._transport = transport
+        self._composer, self._transport = cache(composer), cache(transport)
         self._rates = _rates(rate)
         self._clock = clock
         self._sending: set[asyncio.Task[None]] = set()
         self._in_lane: Counter[Lane] = Counter()
         self._postponed: Counter[Lane] = Counter()
 
-    def compose_by(self, composer: Composer) -> None:
+    def compose_by(self, composer: Callable[[], Composer]) -> None:
         """Use that composer from now on."""
-        self._composer = composer
+        self._composer = cache(composer)
 
     async def send_due(self) -> None:
         """Begin to send all that is due. Returns when nothing of it is left.
@@ -173,8 +176,8 @@ class MailSender:
             await self._postpone(leased, lane, wait, self._rates[lane][-1].interval)
             return False
         if decided.write is None or await decided.write():
-            message = self._composer.compose(mail, leased.message.id)
-            await self._transport.send(message)
+            message = self._composer().compose(mail, leased.message.id)
+            await self._transport().send(message)
         return True
 
     async def _postpone(

@@ -123,5 +123,8 @@ class Outbox(Protocol):
     async def list(self, *, after: bytes = b"", limit: int) -> list[LeasedMessage]:
         """Messages in order of id, following `after`."""
 
-    async def count(self, lane: Lane) -> int:
-        """How many messages wait in that lane."""
+    async def sealed_under(self) -> Mapping[bytes, int]:
+        """How many messages each server secret has sealed, by its name in front."""
+
+    async def reseal(self, sealed: Mapping[bytes, bytes]) -> None:
+        """Write the sealed contents of messages anew, by id; gone ones stay gone."""

@@ -64,9 +64,10 @@ def notice_in(request: Request, kind: type[Notice]) -> tuple[Notice | None, int]
     return kind(value), int(digits)
 
 
-def drop_notice() -> str:
-    """`Set-Cookie` that deletes the notice, which was shown."""
-    return _set(NOTICE_COOKIE, "", 0)
+def drop_notice(request: Request) -> tuple[str, ...]:
+    """`Set-Cookie` that deletes the notice, which was shown; none for a prefetch."""
+    is_prefetch = request.headers.get("sec-purpose", "").startswith("prefetch")
+    return () if is_prefetch else (_set(NOTICE_COOKIE, "", 0),)
 
 
 def _one(request: Request, name: str) -> str:

@@ -53,7 +53,9 @@ def page_again(
     fault = fault_of(error, *fields, wrong=wrong)
     if fault is None:
         raise error
-    status = problem_of(error).status
+    problem = problem_of(error)
+    status = problem.status
+    request.scope["problem"] = problem.code  # for the access log
     view = msgspec.structs.replace(view, faults=(*view.faults, fault))
     response = page_of(request, view, status=status, account=account)
     for name, value in error_headers(error, status, request.scope).items():

@@ -32,7 +32,11 @@ START_SECONDS: Final = 30
 SERVING: Final = b"."
 """What a worker sends to its parent, once it serves."""
 
-_CHILD: Final = "from watchword.server.serve import work; work()"
+# As the command does, see cli/serve.py.
+_CHILD: Final = (
+    "import gc; gc.disable(); "
+    "from watchword.server.serve import work; gc.enable(); work()"
+)
 _log = logging.getLogger("watchword.server")
 
 

@@ -27,7 +27,7 @@ class PresentedSession(TypedDict, total=False):
 
 
 class StepUp:
-    """Proves users again who have a session.
+    """Proves the users of sessions again.
 
     The token is looked at before the password. So a token that a refresh would not
     honour is answered as there, and does not say whether a password is right.

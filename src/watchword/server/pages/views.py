@@ -85,9 +85,11 @@ class SignIn(View, frozen=True, kw_only=True):
 
 
 class SignedOut(View, frozen=True, kw_only=True):
-    """After a sign-out."""
+    """After a sign-out; with the `name` of the account, before it."""
 
     template = "signed-out.html"
+
+    name: str = ""
 
 
 class Register(View, frozen=True, kw_only=True):
@@ -115,10 +117,10 @@ class MailFor(StrEnum):
 
 
 class KeptMail(msgspec.Struct, frozen=True):
-    """The folder of messages that are kept, and the command that shows the newest."""
+    """The folder of messages that are kept; the words of what shows the newest."""
 
     folder: str
-    command: str
+    command: tuple[str, ...]
 
 
 class CheckMail(View, frozen=True, kw_only=True):
@@ -199,7 +201,6 @@ class AccountForm(StrEnum):
     END_OTHERS = "end_others"
     LOCALE = "locale"
     DELETE = "delete"
-    SIGN_OUT = "sign_out"
 
 
 class AccountNotice(StrEnum):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from watchword.core.limits import SECRET_NAME_BYTES
 from watchword.ports.outbox import (
     Lane,
     LeasedMessage,
@@ -67,8 +68,16 @@ class MemoryOutbox:
         ids = [one.id for one in self._in_order() if one.id > after]
         return [self._leased(message_id) for message_id in ids[:limit]]
 
-    async def count(self, lane: Lane) -> int:
-        return sum(one.lane is lane for one in self._memory.outbox.values())
+    async def sealed_under(self) -> Mapping[bytes, int]:
+        rows = self._memory.outbox.values()
+        return Counter(one.sealed[:SECRET_NAME_BYTES] for one in rows)
+
+    async def reseal(self, sealed: Mapping[bytes, bytes]) -> None:
+        rows = self._memory.outbox
+        for message_id in sealed.keys() & rows.keys():
+            rows[message_id] = msgspec.structs.replace(
+                rows[message_id], sealed=sealed[message_id]
+            )
 
     def _in_order(self) -> Sequence[Message]:
         return sorted(self._memory.outbox.values(), key=lambda one: one.id)

@@ -514,8 +514,12 @@ SELECT
     id, kind, sealed, not_before, account_id, lane, network, attempts
 FROM watchword.outbox WHERE id > $1 ORDER BY id LIMIT $2;
 
--- name: count_messages
-SELECT count(*) FROM watchword.outbox WHERE lane = $1;
+-- name: secrets_of_outbox
+SELECT substring(sealed FROM 1 FOR $1) AS secret, count(*)
+FROM watchword.outbox GROUP BY secret;
+
+-- name: reseal_message
+UPDATE watchword.outbox SET sealed = $1 WHERE id = $2;
 
 -- name: add_client
 INSERT INTO watchword.clients (

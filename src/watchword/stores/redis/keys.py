@@ -5,7 +5,8 @@ PREFIX:{TAG}i        the ids of the bucket's sessions, in order
 PREFIX:{TAG}f        the feed of the bucket's sessions that ended
 PREFIX:{TAG}o        events on their way to the audit log
 PREFIX:{TAG}m        the mark: a revocation writes it to have a write to wait for
-PREFIX:a ACCOUNT     the ids of an account's sessions, in order
+PREFIX:a ACCOUNT     the ids of an account's sessions, in order: some that ended
+                     long ago are left out already
 PREFIX:throttle, PREFIX:once
 PREFIX:life          the incarnation of the store
 """

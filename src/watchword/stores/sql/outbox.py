@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from watchword.core.limits import UNKNOWN_WAITING_MAX
+from watchword.core.limits import SECRET_NAME_BYTES, UNKNOWN_WAITING_MAX
 from watchword.ports.audit import Trail
 from watchword.ports.outbox import (
     Lane,
@@ -63,9 +63,12 @@ class SqlOutbox:
         rows = await self._database.query("list_messages", after, limit)
         return [_message_of(row) for row in rows]
 
-    async def count(self, lane: Lane) -> int:
-        ((count,),) = await self._database.query("count_messages", lane)
-        return int(count)
+    async def sealed_under(self) -> Mapping[bytes, int]:
+        return dict(await self._database.query("secrets_of_outbox", SECRET_NAME_BYTES))
+
+    async def reseal(self, sealed: Mapping[bytes, bytes]) -> None:
+        rows = [(contents, one) for one, contents in sorted(sealed.items())]
+        await self._database.write_many("reseal_message", rows)
 
 
 def send(messages: Sequence[Message]) -> Plan[None]:

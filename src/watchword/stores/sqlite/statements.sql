@@ -368,8 +368,11 @@ SELECT
     id, kind, sealed, not_before, account_id, lane, network, attempts
 FROM outbox WHERE id > ?1 ORDER BY id LIMIT ?2;
 
--- name: count_messages
-SELECT count(*) FROM outbox WHERE lane = ?1;
+-- name: secrets_of_outbox
+SELECT substr(sealed, 1, ?1) AS secret, count(*) FROM outbox GROUP BY secret;
+
+-- name: reseal_message
+UPDATE outbox SET sealed = ?1 WHERE id = ?2;
 
 -- name: add_client
 INSERT INTO clients (

@@ -19,7 +19,7 @@ from watchword.server.endpoints.pages import (
 
 ENDPOINTS: Final = (
     *(sign_in.SHOW, sign_in.SUBMIT),
-    signed_out.SHOW,
+    *(signed_out.SHOW, signed_out.SUBMIT),
     *(register.SHOW, register.SUBMIT),
     *(confirm.SHOW, confirm.SUBMIT),
     *(forgot.SHOW, forgot.SUBMIT),

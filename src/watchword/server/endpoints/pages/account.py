@@ -11,7 +11,7 @@ from watchword.core.limits import LIST_PAGE
 from watchword.core.session import Session, as_text
 from watchword.errors import CsrfRejected
 from watchword.server.csrf import read_page_form
-from watchword.server.endpoints.pages.account_forms import FORMS, sign_out
+from watchword.server.endpoints.pages.account_forms import FORMS
 from watchword.server.endpoints.pages.available import can_send_mail
 from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.visitor import Visitor, visitor_of
@@ -35,7 +35,7 @@ async def show(request: Request) -> Response:
     notice, count = notice_in(request, AccountNotice)
     if notice is not None:
         view = replace(view, notice=notice, count=count)
-    cookies = (drop_notice(),) if notice else ()
+    cookies = drop_notice(request) if notice else ()
     return page_of(request, view, account=visitor.account.locale, cookies=cookies)
 
 
@@ -49,13 +49,11 @@ async def submit(request: Request) -> Response:
             return see_other(request, "sign-in")
         view = await _view(request, visitor)
         return page_again(request, view, error, account=visitor.account.locale)
-    which = form.get("do") or ""
-    if which == AccountForm.SIGN_OUT:
-        return await sign_out(request)
     visitor = await visitor_of(request)
+    which = form.get("do") or ""
     if visitor is None or which not in FORMS:
         return see_other(request, "sign-in" if visitor is None else "account")
-    done = await FORMS[AccountForm(which)](request, form, visitor)
+    done = await FORMS[which](request, form, visitor)
     if isinstance(done, Response):
         return done
     # What the form was refused for, on the page as it is now.
@@ -65,7 +63,13 @@ async def submit(request: Request) -> Response:
         opened=AccountForm(which),
         typed_email=form.get("email") or "",
     )
-    return page_of(request, view, status=done.status, account=visitor.account.locale)
+    locale = visitor.account.locale
+    if done.error is None:
+        return page_of(request, view, status=422, account=locale)
+    fields = ("email", "password")
+    return page_again(
+        request, view, done.error, *fields, wrong=done.wrong, account=locale
+    )
 
 
 async def _view(request: Request, visitor: Visitor) -> Account:
@@ -77,7 +81,8 @@ async def _view(request: Request, visitor: Visitor) -> Account:
         name=account.name,
         username="" if account.name == account.email_key else account.name,
         created_at=account.created_at,
-        email=account.email or "",
+        # One that is not confirmed is the one that waits.
+        email=(account.email_confirmed_at and account.email) or "",
         sessions=(
             replace(_line(visitor.session), is_this=True),
             *map(_line, others),

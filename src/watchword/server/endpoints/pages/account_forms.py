@@ -30,7 +30,7 @@ from watchword.server.endpoints.pages.available import can_send_mail, need
 from watchword.server.endpoints.pages.visitor import Visitor, begin
 from watchword.server.page_cookies import set_notice
 from watchword.server.page_response import missing, see_other
-from watchword.server.pages.faults import fault_of
+from watchword.server.pages.faults import CREDENTIALS
 from watchword.server.pages.language import LOCALES
 from watchword.server.pages.views import (
     AccountForm,
@@ -46,27 +46,22 @@ from watchword.server.parsing import (
     engine_of,
     self_service_of,
 )
-from watchword.server.problems import problem_of
-from watchword.server.sign_in_cookie import drop_sign_in_cookie, sign_in_cookie
+from watchword.server.sign_in_cookie import drop_sign_in_cookie
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """Why a form was not accepted, and the status of the answer."""
+    """Why a form was not accepted: what it lacks, or what the engine says.
 
-    faults: tuple[Fault, ...]
-    status: int = 422
+    `wrong` is what a wrong password says.
+    """
+
+    faults: tuple[Fault, ...] = ()
+    error: WatchwordError | None = None
+    wrong: Fault = CREDENTIALS
 
 
 Done: TypeAlias = Response | Refused
 FormHandler: TypeAlias = Callable[[Request, Form, Visitor], Awaitable[Done]]
-
-
-async def sign_out(request: Request) -> Response:
-    """End the session of this browser, if it has one, and forget its cookie."""
-    await self_service_of(request).browser.end(
-        sign_in_cookie(request), by=by_user(request)
-    )
-    return see_other(request, "signed-out", *_forgotten(request))
 
 
 async def _email(request: Request, form: Form, visitor: Visitor) -> Done:
@@ -147,7 +142,9 @@ async def _delete(request: Request, form: Form, visitor: Visitor) -> Done:
     except (InvalidCredentials, LastAdmin, Throttled) as error:
         return _refused(error, field)
     notice = set_notice(SignInNotice.ACCOUNT_DELETED)
-    return see_other(request, "sign-in", *_forgotten(request), notice)
+    form_cookie = new_form_cookie(engine_of(request).entropy)
+    cookies = (drop_sign_in_cookie(), form_cookie, notice)
+    return see_other(request, "sign-in", *cookies)
 
 
 FORMS: Final[Mapping[str, FormHandler]] = {
@@ -169,18 +166,10 @@ async def _check(request: Request, form: Form, visitor: Visitor) -> None:
 
 
 def _refused(error: WatchwordError, password_field: str) -> Refused:
-    wrong = Fault(Reason.PASSWORD_WRONG, password_field)
-    fault = fault_of(error, "email", "password", wrong=wrong)
-    if fault is None:
-        raise error
-    return Refused((fault,), problem_of(error).status)
+    return Refused(error=error, wrong=Fault(Reason.PASSWORD_WRONG, password_field))
 
 
 def _done(
     request: Request, notice: AccountNotice, *cookies: str, count: int = 0
 ) -> Response:
     return see_other(request, "account", *cookies, set_notice(notice, count))
-
-
-def _forgotten(request: Request) -> tuple[str, str]:
-    return drop_sign_in_cookie(), new_form_cookie(engine_of(request).entropy)

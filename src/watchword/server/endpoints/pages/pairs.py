@@ -13,11 +13,6 @@ def page_operations(
     return _page("GET", path, show), _page("POST", path, submit)
 
 
-def page_operation(path: str, show: Handler) -> Operation:
-    """GET of a page that has no form."""
-    return _page("GET", path, show)
-
-
 def _page(method: str, path: str, handler: Handler) -> Operation:
     return Operation(
         method=method,

@@ -25,7 +25,7 @@ async def show(request: Request) -> Response:
         name="" if visitor is None else visitor.account.name,
     )
     account = None if visitor is None else visitor.account.locale
-    cookies = (drop_notice(),) if notice else ()
+    cookies = drop_notice(request) if notice else ()
     return page_of(request, view, account=account, cookies=cookies)
 
 

@@ -43,10 +43,22 @@ export interface AuthEventMap {
 /** Why a session is over. */
 export interface SignedOut {
   /**
-   * `logout`, `signed_out` (another tab had noticed), or the code of the refusal, such
-   * as `session_revoked`, `session_expired` or `refresh_reused`.
+   * `logout`, `account_deleted`, `signed_out` (another tab had noticed), or the code of
+   * the refusal, such as `session_revoked`, `session_expired` or `refresh_reused`.
    */
   readonly code: string;
+}
+
+/** The account of the user who is signed in. */
+export interface Account {
+  readonly id: string;
+  /** Null where the user signs in by the address. */
+  readonly username: string | null;
+  readonly email: string | null;
+  readonly emailConfirmed: boolean;
+  /** The language of mails and pages, such as `en`. */
+  readonly locale: string;
+  readonly createdAt: string;
 }
 
 /** A client, the same for all tabs of an origin. Made by {@link createClient}. */
@@ -78,6 +90,119 @@ export interface AuthClient {
    * the browser did not answer (`unanswered`).
    */
   logout(): Promise<void>;
+
+  /**
+   * Asks for an account. There is none until `confirm` is called with the token of the
+   * mail; whether the address has one already is not told. The handle of the
+   * registration is kept in IndexedDB.
+   *
+   * @throws {@link AuthError} such as `password_rejected`, `email_invalid`,
+   * `name_invalid`, `throttled`, or `not_found` where registration is closed.
+   */
+  register(
+    email: string,
+    password: string,
+    options?: { username?: string; locale?: string },
+  ): Promise<void>;
+
+  /**
+   * Sends the mail of the newest registration of this browser again.
+   *
+   * @throws {@link AuthError} `invalid_credentials` where this browser has none.
+   */
+  resend(): Promise<void>;
+
+  /**
+   * Makes the account, and signs in as `login` does. It needs the token of the mail, and
+   * that this browser has asked for the account; where another has, `password`.
+   *
+   * @throws {@link AuthError} `invalid_credentials`: ask for the password, and call again
+   * with it. `name_taken`: call again with another `username`; nothing was spent.
+   * `confirmation_invalid`: the token was used or has run out.
+   */
+  confirm(
+    token: string,
+    options?: { password?: string; username?: string },
+  ): Promise<void>;
+
+  /**
+   * Makes the account of an invitation, and signs in as `login` does. If the address has
+   * an account, `password` is that account's, and it gets the roles of the invitation.
+   *
+   * @throws {@link AuthError} as `confirm`; `password_rejected`.
+   */
+  accept(
+    token: string,
+    password: string,
+    options?: { username?: string },
+  ): Promise<void>;
+
+  /** Asks for the mail of a forgotten password. Whether there is an account is not told. */
+  forgot(email: string): Promise<void>;
+
+  /**
+   * Sets a new password by the token of that mail. All sessions end, and none begins.
+   *
+   * @throws {@link AuthError} `confirmation_invalid`, `password_rejected`.
+   */
+  reset(token: string, password: string): Promise<void>;
+
+  /**
+   * Changes the password. This session goes on in all tabs, under new tokens; the others
+   * of the account end.
+   *
+   * @throws {@link AuthError} `invalid_credentials`, `password_rejected`, `throttled`.
+   */
+  changePassword(currentPassword: string, password: string): Promise<void>;
+
+  /**
+   * Proves the user again, for a call that was refused as
+   * `insufficient_user_authentication`. Repeat that call afterwards.
+   *
+   * @throws {@link AuthError} `invalid_credentials`, `throttled`.
+   */
+  stepUp(password: string): Promise<void>;
+
+  /** The account. */
+  account(): Promise<Account>;
+
+  /**
+   * Changes what is given, and returns the account. With `username` null the user signs
+   * in by the address alone.
+   *
+   * @throws {@link AuthError} `name_taken`, `name_invalid`.
+   */
+  updateAccount(changes: {
+    username?: string | null;
+    locale?: string;
+  }): Promise<Account>;
+
+  /**
+   * Deletes the account, and signs out in all tabs. The user has to have been proved in
+   * the last five minutes.
+   *
+   * @throws {@link AuthError} `insufficient_user_authentication`: see `stepUp`.
+   */
+  deleteAccount(): Promise<void>;
+
+  /**
+   * Mails a token to another address; the old one stays until `confirmEmail` is called.
+   *
+   * @throws {@link AuthError} `email_taken`, `email_invalid`,
+   * `insufficient_user_authentication`: see `stepUp`.
+   */
+  changeEmail(email: string): Promise<void>;
+
+  /**
+   * Makes the new address the account's, by the token of the mail. Where the user is not
+   * signed in, it needs the password.
+   *
+   * @throws {@link AuthError} `confirmation_invalid`, `invalid_credentials`.
+   */
+  confirmEmail(token: string, password?: string): Promise<void>;
+
+  /** Takes the old address back, by the token of the notice that was sent to it. */
+  revertEmail(token: string): Promise<void>;
 
   /**
    * `fetch` with the access token, which is refreshed where that is needed.
@@ -122,6 +247,14 @@ export class AuthError extends Error {
   /** Whether the same may work later: a 429, a 5xx or `unanswered`. */
   readonly temporary: boolean;
 }
+
+/**
+ * What the token of a mail is for, so which call takes it: `confirm`, `accept`, `reset`,
+ * `confirmEmail` or `revertEmail`, in this order. Undefined for any other text.
+ */
+export function purposeOf(
+  token: string,
+): "registration" | "invitation" | "reset" | "email" | "revert" | undefined;
 
 /**
  * A client of a Watchword server.

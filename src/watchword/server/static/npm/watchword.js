@@ -5,6 +5,8 @@
 //                  mode "bearer": in IndexedDB, which is worth protecting by `dpop`
 //   retry key      in IndexedDB before a refresh is sent, until its answer is stored: a
 //                  tab that finds it there asks again, and gets the same successor
+//   registrations  their handles in IndexedDB: one and the token of the mail make the
+//                  account
 //   one refresh    at a time in all tabs: a tab that gets the lock first looks whether
 //                  another tab has refreshed already
 //
@@ -33,8 +35,12 @@ const EARLY = 0.7;
 const JITTER = 0.2;
 
 const KEY_BYTES = 24;
+/** How many handles are kept: as many may be tried with one token. */
+const HANDLES = 5;
 const ECDSA = { name: "ECDSA", namedCurve: "P-256" };
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+/** What the tokens of mails are for, by their byte. */
+const PURPOSES = [, "registration", "invitation", "reset", "email", "revert"];
 /** The codes of errors that end the session. Any other error leaves it as it is. */
 const ENDED = /^(refresh|session)_/;
 /** The code of an error where the browser itself did not answer. */
@@ -54,6 +60,13 @@ export class AuthError extends Error {
   get temporary() {
     return this.code === UNANSWERED || this.status === 429 || this.status >= 500;
   }
+}
+
+/** What a token of a mail is for; undefined for any other text. */
+export function purposeOf(token) {
+  // `ww_cf_`, then base64url of a byte for the version, 1, and one for the purpose.
+  const [, letter = ""] = /^ww_cf_AQ([A-Z])/.exec(token) ?? [];
+  return PURPOSES[(letter.charCodeAt(0) - 65) >> 2];
 }
 
 /** A client of the Watchword at `url`; see watchword.d.ts. */
@@ -123,14 +136,19 @@ class Client extends EventTarget {
     return this.#signedIn;
   }
 
-  async login(username, password) {
+  login(username, password) {
+    return this.#begin("login", { username, password });
+  }
+
+  /** Signs in by that call. A session that was there before ends. */
+  async #begin(call, given) {
     await this.#start();
     return this.#alone(async () => {
       const old = await this.#load();
       const key = this.#bindsToKey ? await drawKey() : undefined;
       const transport = this.#mode === "cookie" ? "cookie" : "body";
-      const body = { username, password, transport };
-      await this.#accept({ key }, await this.#post("login", { body, key }), old);
+      const body = { ...given, transport };
+      await this.#accept({ key }, await this.#post(call, { body, key }), old);
       if (old?.refreshToken) {
         // In cookie mode the server ends the old session; in bearer mode this must.
         await this.#post("logout", { body: tokenOf(old) }).catch(() => {});
@@ -149,6 +167,88 @@ class Client extends EventTarget {
         await this.#end("logout");
       }),
     );
+  }
+
+  async register(email, password, { username, locale } = {}) {
+    const body = { email, password, username, locale };
+    const { registration } = await this.#post("register", { body });
+    await this.#alone(async () => {
+      const handles = [registration, ...(await this.#handles())];
+      await this.#save(handles.slice(0, HANDLES), this.#registrations);
+    });
+  }
+
+  async resend() {
+    const [registration] = await this.#handles();
+    if (!registration) throw unknownHere();
+    await this.#post("register/resend", { body: { registration } });
+  }
+
+  async confirm(token, { password, username } = {}) {
+    const call = "register/confirm";
+    if (password) return this.#begin(call, { token, password, username });
+    for (const registration of await this.#handles()) {
+      try {
+        return await this.#begin(call, { token, registration, username });
+      } catch (error) {
+        // This handle may be that of another registration.
+        if (error.code !== "invalid_credentials") throw error;
+      }
+    }
+    throw unknownHere();
+  }
+
+  accept(token, password, { username } = {}) {
+    return this.#begin("invitations/accept", { token, password, username });
+  }
+
+  async forgot(email) {
+    await this.#post("password/forgot", { body: { email } });
+  }
+
+  async reset(token, password) {
+    await this.#post("password/reset", { body: { token, password } });
+  }
+
+  changePassword(currentPassword, password) {
+    return this.#prove("password/change", { currentPassword, password });
+  }
+
+  stepUp(password) {
+    return this.#prove("step-up", { method: "password", password });
+  }
+
+  account() {
+    return this.#ask("GET", "account");
+  }
+
+  updateAccount(changes) {
+    return this.#ask("PATCH", "account", changes);
+  }
+
+  async deleteAccount() {
+    await this.#ask("DELETE", "account");
+    await this.#alone(() => this.#end("account_deleted"));
+  }
+
+  async changeEmail(email) {
+    await this.#ask("POST", "email/change", { email });
+  }
+
+  async confirmEmail(token, password) {
+    if (password) await this.#post("email/confirm", { body: { token, password } });
+    else await this.#ask("POST", "email/confirm", { token });
+  }
+
+  async revertEmail(token) {
+    await this.#post("email/revert", { body: { token } });
+  }
+
+  /** A call with the access token, and its answer. Throws AuthError. */
+  async #ask(method, call, body) {
+    const headers = body && { "Content-Type": "application/json" };
+    const init = { method, headers, body: body && JSON.stringify(body) };
+    return bodyOf(await this.fetch(new URL(`api/auth/${call}`, this.#base), init));
   }
 
   async fetch(input, init) {
@@ -237,6 +337,23 @@ class Client extends EventTarget {
     if (!record) return this.#forget("signed_out");
     if (this.#access !== replaced) return;
     if (await this.#isTold(record)) return;
+    await this.#spend(record, "refresh");
+  }
+
+  /** A call that spends the refresh token, as a refresh does, and may be repeated. */
+  async #prove(call, body) {
+    await this.#start();
+    await patiently(() =>
+      this.#alone(async () => {
+        const record = await this.#load();
+        if (!record) throw signedOut();
+        await this.#spend(record, call, body);
+      }),
+    );
+  }
+
+  /** Called with the lock: sends the refresh token, and keeps its successor. */
+  async #spend(record, call, given) {
     for (let redrawn = false; ; redrawn = true) {
       if (!record.retryKey) {
         record = { ...record, retryKey: base64url(draw(KEY_BYTES)) };
@@ -244,8 +361,9 @@ class Client extends EventTarget {
       }
       try {
         const { retryKey, key } = record;
-        const sent = { body: tokenOf(record), key, retryKey };
-        const answer = await this.#post("refresh", sent);
+        const token = tokenOf(record);
+        const body = given ? { ...token, ...given } : token;
+        const answer = await this.#post(call, { body, key, retryKey });
         return await this.#accept(record, answer, record);
       } catch (error) {
         if (error.status === 401 && ENDED.test(error.code)) await this.#end(error.code);
@@ -353,12 +471,11 @@ class Client extends EventTarget {
       });
       // Kept under another name: nonces of the server's API differ from these.
       this.#keepNonce(this.#name, answer);
-      if (answer.ok) return { ...(await answer.json()), sentAt };
-      const { code, detail } = await answer.json().catch(() => ({}));
-      if (code === "use_dpop_nonce" && !knowsNonce) continue;
-      const retryAfter = Number(answer.headers.get("Retry-After")) || undefined;
-      const message = detail ?? `The server answered ${answer.status}.`;
-      throw new AuthError(code ?? "unknown", message, answer.status, retryAfter);
+      try {
+        return { ...(await bodyOf(answer)), sentAt };
+      } catch (error) {
+        if (error.code !== "use_dpop_nonce" || knowsNonce) throw error;
+      }
     }
   }
 
@@ -380,12 +497,21 @@ class Client extends EventTarget {
   }
 
   /** {n, at, life, refreshToken?, retryKey?, key?}; undefined if signed out. */
-  #load() {
-    return inStore("readonly", (store) => store.get(this.#name));
+  #load(name = this.#name) {
+    return inStore("readonly", (store) => store.get(name));
   }
 
-  #save(record) {
-    return inStore("readwrite", (store) => store.put(record, this.#name));
+  #save(record, name = this.#name) {
+    return inStore("readwrite", (store) => store.put(record, name));
+  }
+
+  get #registrations() {
+    return `${this.#name} registrations`;
+  }
+
+  /** The handles of the registrations of this browser, the newest first. */
+  async #handles() {
+    return (await this.#load(this.#registrations)) ?? [];
   }
 }
 
@@ -409,6 +535,19 @@ async function patiently(work) {
 const pauseOf = (error) => (error.temporary ? (error.retryAfter ?? 0) * SECOND : 0);
 
 const signedOut = () => new AuthError("signed_out", "No user is signed in.");
+
+const unknownHere = () =>
+  new AuthError("invalid_credentials", "This browser did not ask for the account.");
+
+/** What an answer says; {} for one without a body. Throws AuthError for a refusal. */
+async function bodyOf(answer) {
+  if (answer.status === 204) return {};
+  if (answer.ok) return answer.json();
+  const { code, detail } = await answer.json().catch(() => ({}));
+  const retryAfter = Number(answer.headers.get("Retry-After")) || undefined;
+  const message = detail ?? `The server answered ${answer.status}.`;
+  throw new AuthError(code ?? "unknown", message, answer.status, retryAfter);
+}
 
 /** The body with the refresh token; undefined in cookie mode. */
 const tokenOf = (record) =>

@@ -69,7 +69,7 @@ CREATE INDEX outbox_of_lane ON watchword.outbox (lane, id);
 CREATE INDEX outbox_of_account ON watchword.outbox (account_id)
     WHERE account_id IS NOT NULL;
 
--- When the user last proved who they are. Null, as a server of an older version leaves
+-- The instant of the user's latest proof. Null, as a server of an older version leaves
 -- it, stands for the sign-in.
 ALTER TABLE watchword.sessions ADD COLUMN auth_time bigint;
 

@@ -67,7 +67,7 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_of_lane ON outbox (lane, id);
 CREATE INDEX outbox_of_account ON outbox (account_id) WHERE account_id IS NOT NULL;
 
--- When the user last proved who they are. Null, as a server of an older version leaves
+-- The instant of the user's latest proof. Null, as a server of an older version leaves
 -- it, stands for the sign-in.
 ALTER TABLE sessions ADD COLUMN auth_time INTEGER;
 

@@ -1,0 +1,149 @@
+"""What the issuer's answers mean: tokens, a registration's handle, errors. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+
+from watchword import errors
+from watchword.errors import TryAgain, Unreachable, WatchwordError
+from watchword.tokens.headers import Scheme
+
+DETAIL_MAX: Final = 500
+_OK: Final = frozenset({200, 201})
+_ACCEPTED: Final = frozenset({202, 204})
+
+
+class Answer(NamedTuple):
+    """An answer of the issuer. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"Answer({self.status})"
+
+
+Outcome = Answer | Unreachable | None
+"""An answer; None where none came; or Unreachable, which says why none can come."""
+
+
+class Tokens(msgspec.Struct, frozen=True, rename="camel"):
+    """The answer to a sign-in, or to a call that rotates the session."""
+
+    access_token: str
+    expires_in: int
+    refresh_token: str
+    session_id: str
+    token_type: Scheme
+
+    def __repr__(self) -> str:
+        return f"Tokens(session_id={self.session_id!r})"
+
+
+class _Registration(msgspec.Struct, frozen=True):
+    registration: str
+
+
+class _Problem(msgspec.Struct, frozen=True):
+    code: str = ""
+    detail: str = ""
+
+
+_STRANGER: Final = "The server's answer was not one of Watchword's."
+_TOKENS: Final = msgspec.json.Decoder(Tokens)
+_REGISTRATION: Final = msgspec.json.Decoder(_Registration)
+_PROBLEM: Final = msgspec.json.Decoder(_Problem)
+
+_KNOWN: Final[dict[str, type[WatchwordError]]] = {
+    kind.code: kind
+    for kind in (
+        *(errors.InvalidRequest, errors.InvalidProof, errors.UnauthorizedClient),
+        *(errors.InvalidCredentials, errors.InvalidClient, errors.RetryKeyReused),
+        *(errors.EmailInvalid, errors.EmailTaken, errors.NameTaken, errors.NotFound),
+        *(errors.NameInvalid, errors.ConfirmationInvalid, errors.PasswordRejected),
+        errors.RegistrationRefused,
+        *(errors.RefreshInvalid, errors.RefreshReused),
+        *(errors.SessionExpired, errors.SessionRevoked),
+        *(errors.Throttled, errors.Overloaded, errors.StoreUnavailable),
+    )
+}
+
+
+def tokens_in(answer: Outcome) -> Tokens | WatchwordError:
+    """The tokens in an answer, or the error.
+
+    A body that Watchword would not write counts as no answer. A network with a sign-in
+    page of its own answers 200 to every request, and the session must survive that.
+    """
+    if not isinstance(answer, Answer) or answer.status not in _OK:
+        return fault_in(answer)
+    try:
+        tokens = _TOKENS.decode(answer.body)
+    except msgspec.MsgspecError:
+        return Unreachable(_STRANGER)
+    # Tokens go into headers, so other characters would make a request fail or worse.
+    plain = [tokens.access_token, tokens.refresh_token]
+    if tokens.expires_in <= 0 or not all(
+        t.isascii() and t.isprintable() for t in plain
+    ):
+        return Unreachable(_STRANGER)
+    return tokens
+
+
+def handle_in(answer: Outcome) -> str | WatchwordError:
+    """The handle of a registration in an answer, or the error."""
+    if not isinstance(answer, Answer) or answer.status not in _ACCEPTED:
+        return fault_in(answer)
+    try:
+        return _REGISTRATION.decode(answer.body).registration
+    except msgspec.MsgspecError:
+        return Unreachable(_STRANGER)
+
+
+def refusal_in(answer: Outcome) -> WatchwordError | None:
+    """The error, or None where a call that has no other answer was carried out."""
+    if isinstance(answer, Answer) and answer.status in _ACCEPTED:
+        return None
+    return fault_in(answer)
+
+
+def fault_in(answer: Outcome) -> WatchwordError:
+    """The error that an answer stands for, by its code."""
+    if not isinstance(answer, Answer):
+        return answer or Unreachable()
+    problem = _problem(answer.body)
+    kind = _KNOWN.get(problem.code)
+    message = problem.detail[:DETAIL_MAX] or None
+    if kind is None:
+        return _strange(answer.status, problem)
+    if issubclass(kind, TryAgain):
+        return kind(message, retry_after=_retry_after(answer))
+    return kind(message)
+
+
+def _strange(status: int, problem: _Problem) -> WatchwordError:
+    if status >= 500 or not problem.code:  # noqa: PLR2004 - a server's, or a proxy's
+        return Unreachable(f"The server answered {status}, and not as Watchword does.")
+    return WatchwordError(f"{problem.code}: {problem.detail[:DETAIL_MAX]}")
+
+
+def problem_code(body: bytes) -> str:
+    """The code of Watchword's problem details (RFC 9457); empty for other bodies."""
+    return _problem(body).code
+
+
+def _problem(body: bytes) -> _Problem:
+    try:
+        return _PROBLEM.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _Problem()
+
+
+def _retry_after(answer: Answer) -> int:
+    """`Retry-After` in seconds; 1 for a date (RFC 9110 §10.2.3) and anything else."""
+    text = answer.headers.get("retry-after", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 1  # noqa: PLR2004

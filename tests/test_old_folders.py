@@ -1,0 +1,79 @@
+"""Data folders of the versions that were published: today's takes them as they are.
+
+Each was made by that version itself: an operator's account, ann with a session, bob who
+is disabled, and a client.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+
+import jwt
+import pytest
+
+from watchword.bootstrap import open_watchword
+from watchword.config import load_settings
+from watchword.core.actor import SYSTEM
+from watchword.core.limits import SECOND
+from watchword.errors import InvalidCredentials
+from watchword.testing import ManualClock
+
+FOLDERS = Path(__file__).with_name("old_folders")
+PASSWORD = "four words make a phrase"
+NEW = "five other words make one"
+
+
+def restored(version: str, folder: Path) -> dict[str, str]:
+    """The folder as that version left it, and what its users had."""
+    dumped = (FOLDERS / f"{version}.sql").read_text()
+    had = dict(re.findall(r"^-- ([a-z ]+): (\S+)$", dumped, re.MULTILINE))
+    with sqlite3.connect(folder / "watchword.db") as database:
+        database.executescript(dumped)
+    database.close()
+    secret = folder / "secret"
+    secret.touch(mode=0o600)
+    secret.write_text(f"{had['secret']}\n")
+    return had
+
+
+@pytest.mark.parametrize("version", sorted(one.stem for one in FOLDERS.iterdir()))
+async def test_a_folder_of_a_version_before_goes_on(
+    version: str, tmp_path: Path
+) -> None:
+    """All that worked works, and its accounts get what they did not have."""
+    had = restored(version, tmp_path)
+    unverified = jwt.decode(had["access token"], options={"verify_signature": False})
+    clock = ManualClock((unverified["iat"] + 1) * SECOND)
+    settings = load_settings(data=tmp_path, issuer=unverified["iss"])
+    async with open_watchword(settings, clock=clock, background=False) as watchword:
+        await watchword.start(reseal=True)
+        assert watchword.checker.verify(had["access token"]).sid == unverified["sid"]
+        issued = await watchword.sessions.refresh(
+            had["refresh token"], client_id="first-party"
+        )
+        assert watchword.checker.verify(issued.access_token).sid == unverified["sid"]
+        client = await watchword.client_authentication.authenticate(
+            "billing", had["client secret"], address=""
+        )
+        assert client.id == "billing"
+        check = watchword.sign_in.check_password
+        assert (await check("ann", PASSWORD)).roles == ("reader",)
+        with pytest.raises(InvalidCredentials):
+            await check("bob", PASSWORD)
+        service, sender = watchword.self_service, watchword.mail
+        assert service is not None
+        assert sender is not None
+        ann = await watchword.accounts.get("ann")
+        await service.email_changes.assign(
+            ann.id, "ann@example.org", confirmed=True, by=SYSTEM
+        )
+        await service.recovery.ask("ann@example.org")
+        await sender.send_due()
+        await sender.close()
+        (mail,) = settings.outbox_folder.glob("*.eml")
+        found = re.search(r"ww_cf_[\w-]+", mail.read_text())
+        assert found is not None
+        await service.recovery.reset(found[0], NEW)
+        assert (await check("ann@example.org", NEW)).account_id == ann.id
