@@ -6,7 +6,7 @@ session    the calls of the session layer
 account    the calls by which accounts serve themselves
 oauth      what OAuth clients and resource servers call
 operation  health checks, documentation, files
-pages      what users see: so far the files of the pages
+pages      what users see: pages to sign in, register, confirm, reset, and the account
 """
 
 from typing import Final
