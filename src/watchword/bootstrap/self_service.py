@@ -39,6 +39,7 @@ from watchword.sign_in.step_up import StepUp
 class SelfService(msgspec.Struct, frozen=True, kw_only=True):
     """What calls and pages of accounts use, besides `Accounts` and `SignIn`."""
 
+    rules: RegistrationRules
     links: Links
     registrations: Registrations
     invitations: Invitations
@@ -87,8 +88,9 @@ def self_service_of(
         hasher=hasher,
         clock=clock,
     )
+    rules = registration_rules_of(settings, before_registration)
     registrations, invitations = _registrations_of(
-        registration_rules_of(settings, before_registration),
+        rules,
         stores,
         links,
         limits,
@@ -123,6 +125,7 @@ def self_service_of(
         ),
     )
     return SelfService(
+        rules=rules,
         links=links,
         registrations=registrations,
         invitations=invitations,
