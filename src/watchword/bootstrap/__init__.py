@@ -266,12 +266,9 @@ class Watchword:
                 clock=self.clock,
                 entropy=entropy,
             )
+            decide, sealing = self.self_service.decide, self.outbox_sealing
             self.mail = sender_of(
-                self.settings,
-                self.outbox_sealing,
-                self.stores,
-                self.self_service.decide,
-                self.clock,
+                self.settings, sealing, self.stores, decide, self.clock
             )
 
     def _checker(self) -> Checker:

@@ -60,7 +60,7 @@ NOTICES: Final = frozenset(
 )
 """Mails that tell the owner of an account what happened to it.
 
-They are always sent. A thief who has an account's session could otherwise use up the
+They are always sent. A thief that has an account's session could otherwise use up the
 mails to its owner before changing the address.
 """
 

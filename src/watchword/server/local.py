@@ -22,8 +22,8 @@ def kept_mail(request: Request) -> KeptMail | None:
     settings = engine_of(request).settings
     if settings.effective_mail_url != OUTBOX or not is_local_only(request):
         return None
-    data = settings.data.absolute()
-    command = f"watchword mail show --data {shlex.quote(str(data))}"
+    data = shlex.quote(str(settings.data.absolute()))
+    command = ("watchword", "mail", "show", "--data", data)
     return KeptMail(str(settings.outbox_folder.absolute()), command)
 
 

@@ -117,10 +117,10 @@ class MailFor(StrEnum):
 
 
 class KeptMail(msgspec.Struct, frozen=True):
-    """The folder of messages that are kept, and the command that shows the newest."""
+    """The folder of messages that are kept; the words of what shows the newest."""
 
     folder: str
-    command: str
+    command: tuple[str, ...]
 
 
 class CheckMail(View, frozen=True, kw_only=True):
