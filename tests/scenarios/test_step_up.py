@@ -324,7 +324,13 @@ async def test_a_change_that_was_cut_off_is_finished_by_its_retry(
     mine, other = await alice.sign_in(), await alice.sign_in()
     alice.clock.advance(MINUTE)
 
-    async def dies(*_: Any, **__: Any) -> None:
+    real = getattr(alice.engine.sessions, verb)
+    # The others end before the password is written, and once more after it.
+    before = iter([True] if verb == "end_all" else [])
+
+    async def dies(*given: Any, **named: Any) -> Any:
+        if next(before, False):
+            return await real(*given, **named)
         raise SystemError
 
     with monkeypatch.context() as dying:

@@ -13,7 +13,7 @@ from watchword.accounts.registry import password_names
 from watchword.accounts.rows import AccountRows, Change, changed
 from watchword.clocks import Clock
 from watchword.core import limits, one_time_token
-from watchword.core.actor import APP, Actor, By, EndReason
+from watchword.core.actor import APP, Actor, By
 from watchword.core.network import caller_of
 from watchword.core.one_time_token import TokenPurpose
 from watchword.errors import ConfirmationInvalid, NotFound
@@ -183,16 +183,14 @@ class Recovery:
             )
 
         by = By(Actor.USER, address)
-        kind = EventType.PASSWORD_CHANGED
-        try:
-            await self._rows.update(
-                found.account_id, change, kind, "reset", by, spends=found.token_hash
-            )
-        except NotFound:  # deleted meanwhile
-            raise ConfirmationInvalid from None
-        await self._sessions.end_all(
-            found.account_id, EndReason.PASSWORD_CHANGED, by=by
-        )
+        kind, owner = EventType.PASSWORD_CHANGED, found.account_id
+        async with self._rows.ending(owner, by=by):
+            try:
+                await self._rows.update(
+                    owner, change, kind, "reset", by, spends=found.token_hash
+                )
+            except NotFound:  # deleted meanwhile
+                raise ConfirmationInvalid from None
 
 
 def _can_reset(account: Account) -> bool:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
+from watchword.accounts.account_limits import AccountLimits
 from watchword.accounts.names import checked_roles, chosen_name, normalise_name
 from watchword.accounts.notices import Notices
 from watchword.accounts.rows import AccountRows, Change, changed
@@ -51,6 +53,7 @@ class Accounts:
         sessions: Sessions,
         hasher: PasswordHasher,
         rows: AccountRows,
+        account_limits: AccountLimits,
         notices: Notices,
         mail: MailWriter,
         clock: Clock,
@@ -58,6 +61,7 @@ class Accounts:
     ) -> None:
         self._accounts = accounts
         self._rows = rows
+        self._limits = account_limits
         self._notices = notices
         self._mail = mail
         self._sessions = sessions
@@ -206,28 +210,31 @@ class Accounts:
 
         if isinstance(keep_session, str):
             keep_session = from_text(keep_session)
+        if proved is not None:
+            await self._limits.changing(account_id, "password")
         account = await self._rows.current(account_id)
         hashed = await self._hasher.hash(password, names=password_names(account))
-        await self._update(
-            account_id,
-            change,
-            EventType.PASSWORD_CHANGED,
-            "password",
-            by,
-            notice=MailPurpose.PASSWORD_CHANGED,
-        )
-        return await self._sessions.end_all(
-            account_id, EndReason.PASSWORD_CHANGED, but=keep_session, by=by
-        )
+        async with self._rows.ending(account_id, but=keep_session, by=by) as ended:
+            await self._update(
+                account_id,
+                change,
+                EventType.PASSWORD_CHANGED,
+                "password",
+                by,
+                notice=MailPurpose.PASSWORD_CHANGED,
+            )
+        return sum(ended)
 
     async def disable(self, account_id: bytes, *, by: By = APP) -> int:
         """Refuse the account from now on, end its sessions, and return how many.
 
         Raises NotFound, and LastAdmin for the last enabled account of the role admin.
         """
-        return await self._disable(account_id, EndReason.ACCOUNT_DISABLED, by)
+        await self._disable(account_id, by)
+        reason = EndReason.ACCOUNT_DISABLED
+        return await self._sessions.end_all(account_id, reason, by=by)
 
-    async def _disable(self, account_id: bytes, reason: EndReason, by: By) -> int:
+    async def _disable(self, account_id: bytes, by: By) -> None:
         await self._update(
             account_id,
             lambda row: changed(row, disabled=True, epoch=row.epoch + 1),
@@ -235,7 +242,6 @@ class Accounts:
             "disabled",
             by,
         )
-        return await self._sessions.end_all(account_id, reason, by=by)
 
     async def enable(self, account_id: bytes, *, by: By = APP) -> None:
         """Let the account sign in again. Ended sessions stay so. Raises NotFound."""
@@ -259,8 +265,10 @@ class Accounts:
 
         Where there are no mails in that language, they are English. A `username` of ""
         makes the address the name. None leaves either as it is. Raises NotFound,
-        NameInvalid, NameTaken, InvalidRequest.
+        NameInvalid, NameTaken, InvalidRequest; Throttled for a user.
         """
+        if by.actor is Actor.USER:
+            await self._limits.changing(account_id, "profile")
 
         def change(row: Account) -> Account:
             return changed(
@@ -327,7 +335,15 @@ class Accounts:
         # The account is disabled first. If this is cut off half-way, it can be called
         # again and finishes. If the account were deleted first, its sessions could no
         # longer be found by its name.
-        count = await self._disable(account_id, EndReason.ACCOUNT_DELETED, by)
+        await self._disable(account_id, by)
+        remove = partial(self._remove, account_id, by)
+        # A user cannot ask for it again: its sessions end.
+        async with self._rows.finished(remove, "deleting an account"):
+            return await remove()
+
+    async def _remove(self, account_id: bytes, by: By) -> int:
+        reason = EndReason.ACCOUNT_DELETED
+        count = await self._sessions.end_all(account_id, reason, by=by)
         await self._update(
             account_id,
             lambda _: None,

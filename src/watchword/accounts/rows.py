@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import msgspec
 
+from watchword.background import Background
 from watchword.clocks import Clock
 from watchword.core import limits
-from watchword.core.actor import Actor, By
-from watchword.errors import NotFound, StoreUnavailable
+from watchword.core.actor import Actor, By, EndReason
+from watchword.errors import NotFound, StoreUnavailable, TryAgain
 from watchword.ports.accounts import Account, AccountStore
 from watchword.ports.audit import Event, EventType, Trail
 from watchword.ports.confirmations import Confirmation
 from watchword.ports.outbox import Message
+from watchword.sessions import Sessions
 
 ADMIN: Final = "admin"
 """The role of which one enabled account always stays."""
@@ -29,10 +34,19 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountRows:
-    """Reads and changes rows of accounts."""
+    """Reads and changes rows of accounts, and ends sessions with such a change."""
 
-    def __init__(self, accounts: AccountStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        accounts: AccountStore,
+        sessions: Sessions,
+        background: Background,
+        clock: Clock,
+    ) -> None:
         self._accounts = accounts
+        self._sessions = sessions
+        self._background = background
         self._clock = clock
 
     async def current(self, account_id: object) -> Account:
@@ -85,6 +99,49 @@ class AccountRows:
             ):
                 return step.after or before
         raise StoreUnavailable
+
+    @contextlib.asynccontextmanager
+    async def ending(
+        self, account_id: bytes, *, but: bytes | None = None, by: By
+    ) -> AsyncIterator[list[int]]:
+        """A block that changes the password: all sessions of the account end.
+
+        They end before it: if the answer to the write is lost, or this process with it,
+        none of them lives on. Those that began meanwhile end after it. The list has how
+        many have ended.
+        """
+        end = partial(
+            self._sessions.end_all,
+            account_id,
+            EndReason.PASSWORD_CHANGED,
+            but=but,
+            by=by,
+        )
+        ended = [await end()]
+        yield ended
+        with contextlib.suppress(TryAgain):  # the change is written
+            async with self.finished(end, "ending the sessions of an account"):
+                ended.append(await end())
+
+    @contextlib.asynccontextmanager
+    async def finished(
+        self, work: Callable[[], Awaitable[object]], what: str
+    ) -> AsyncIterator[None]:
+        """A block that does work which its caller may not be able to ask for again.
+
+        If it fails because the store is away, or its request is cancelled, the work is
+        tried again without the caller.
+        """
+
+        async def again() -> None:
+            with contextlib.suppress(NotFound):  # the caller has asked again after all
+                await work()
+
+        try:
+            yield
+        except (TryAgain, asyncio.CancelledError):
+            self._background.start(again, what)
+            raise
 
 
 def changed(account: Account, **fields: object) -> Account:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from watchword.accounts.account_limits import AccountLimits
 from watchword.accounts.notices import Notices
 from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.accounts.registry import Accounts
@@ -213,12 +214,18 @@ class Watchword:
             mail=self.mail_writer,
             clock=self.clock,
         )
-        rows = AccountRows(self.stores.accounts, self.clock)
+        rows = AccountRows(
+            accounts=self.stores.accounts,
+            sessions=self.sessions,
+            background=self.background,
+            clock=self.clock,
+        )
         self.accounts = Accounts(
             accounts=self.stores.accounts,
             sessions=self.sessions,
             hasher=self.hasher,
             rows=rows,
+            account_limits=AccountLimits(self.stores.throttle, self.clock),
             notices=notices,
             mail=self.mail_writer,
             clock=self.clock,

@@ -26,8 +26,8 @@ SIGN_IN_ABSOLUTE: Final = 30 * DAY
 SIGN_IN_USE_WRITTEN: Final = 5 * MINUTE
 # Tabs that sign in at the same moment: each may find that another one was faster.
 SIGN_IN_TABS: Final = 32
-# Events and mails about a use from a new network, for each of these sessions: an
-# address may change with every request.
+# Events and mails about a use from a new network, for each account: an address may
+# change with every request.
 NEW_NETWORK_BURST: Final = 5
 NEW_NETWORK_INTERVAL: Final = HOUR
 
@@ -223,6 +223,14 @@ ASK_BURST: Final = 300
 ASK_INTERVAL: Final = MINUTE
 CONFIRM_BURST: Final = 20
 CONFIRM_INTERVAL: Final = 3 * MINUTE
+
+# Changes of one account by its user, of each kind: far more than a user needs, so that
+# the names which a user lets go, and the mails that tell of it, are few.
+ACCOUNT_CHANGE_BURST: Final = 10
+ACCOUNT_CHANGE_INTERVAL: Final = HOUR
+# Addresses that one account may have been moved away from in REVERT_LIFE, besides one
+# that was asked for at the same time. Each gets every notice.
+WAYS_BACK_MAX: Final = 5
 
 # Registrations that wait for one address, so that a stranger's do not crowd out its
 # owner's, nor fill the store.
