@@ -99,7 +99,8 @@ NUMBERS: Final = {
                 (limits.ASK_BURST, limits.ASK_INTERVAL),
             )
         ),
-        f"mails of all kinds | {limits.MAIL_ADDRESS_BURST}, then 1 an hour.",
+        f"asked for | {limits.MAIL_ADDRESS_BURST}, then 1 an hour.",
+        f"of address | {limits.ACCOUNT_CHANGE_BURST} each, then 1 an hour |",
         f"open registrations | {limits.REGISTRATIONS_PER_ADDRESS}.",
         f"| registration | {limits.REGISTRATION_LIFE // limits.HOUR} hours |",
         f"| reset | {limits.RESET_LIFE // limits.MINUTE} minutes |",
