@@ -15,7 +15,7 @@ from watchword.bootstrap.self_service import SelfService
 from watchword.config import Settings
 from watchword.core import limits
 from watchword.core.actor import Actor, By
-from watchword.core.session import SessionOptions, TokenSet
+from watchword.core.session import Authenticated, SessionOptions, TokenSet
 from watchword.errors import (
     ConfirmationInvalid,
     EmailInvalid,
@@ -542,6 +542,60 @@ async def test_address_without_proof_waits(world: World, ada: Account) -> None:
     await world.changes.assign(ada.id, B, confirmed=True, by=OPERATOR)
     with pytest.raises(EmailTaken):
         await world.changes.confirm(token, account_id=bob.id)
+
+
+# How often.
+
+
+@pytest.mark.parametrize("what", ["profile", "password", "address"])
+async def test_a_user_changes_an_account_a_few_times_an_hour(
+    world: World, ada: Account, what: str
+) -> None:
+    """Each kind by itself, and a reset not at all: its owner needs that.
+
+    Otherwise one user takes all names, since those that are let go are held; a user's
+    notices keep the mail of others waiting; and a thief who changes the account all the
+    time keeps every other change of it from being written.
+    """
+    password = iter(range(99))
+
+    async def change(kind: str) -> None:
+        number = next(password)
+        if kind == "profile":
+            name = f"ada-{number}"
+            await world.accounts.update_profile(ada.id, username=name, by=USER)
+        elif kind == "address":
+            await world.changes.ask(ada.id, f"x{number}@x.example", by=USER)
+        else:
+            epoch = (await world.row(ada.id)).epoch
+            proved = Authenticated.by_password(ada.id, ada.roles, epoch, at=0)
+            new = f"{OTHER} {number}"
+            await world.accounts.set_password(ada.id, new, proved=proved, by=USER)
+
+    for _ in range(limits.ACCOUNT_CHANGE_BURST):
+        await change(what)
+    assert await outcome(change(what)) == "throttled"
+    for kind in {"profile", "password", "address"} - {what}:
+        await change(kind)
+    await world.mails()
+    await world.recovery.reset(await world.asked(), OTHER)
+    await world.accounts.update_profile(ada.id, username="by-an-operator", by=OPERATOR)
+    world.clock.advance(limits.ACCOUNT_CHANGE_INTERVAL)
+    await change(what)
+    assert await outcome(change(what)) == "throttled"
+
+
+async def test_an_account_has_few_ways_back(world: World, ada: Account) -> None:
+    """Each of them gets every notice, before the mail of others."""
+    first = await world.move(ada, "x0@x.example")
+    for number in range(1, limits.WAYS_BACK_MAX):
+        await world.move(ada, f"x{number}@x.example")
+    with pytest.raises(Throttled):
+        await world.changes.ask(ada.id, "last@x.example", by=USER)
+    await world.changes.revert(first)
+    await world.mails()
+    assert (await world.row(ada.id)).email == A
+    await world.move(ada, "last@x.example")
 
 
 # Profile, deletion, the last admin.

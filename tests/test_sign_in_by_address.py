@@ -73,11 +73,22 @@ async def test_an_address_that_is_not_confirmed_does_not_sign_in(
     assert await outcome(api, "bob", PASSWORD) == "ok"
 
 
-async def test_a_letter_that_folds_does_not_make_another_domain(api: LocalApi) -> None:
-    """`ß` becomes `ss` in names: strasse.example is another's domain."""
-    await api.engine.accounts.register("bob", PASSWORD)
-    await give_address(api, "bob", "bob@strasse.example")
+@pytest.mark.parametrize("name", ["bob", "bob@strasse.example"])
+async def test_a_letter_that_folds_does_not_make_another_domain(
+    api: LocalApi, name: str
+) -> None:
+    """`ß` becomes `ss` in names: strasse.example is another's domain.
+
+    That other one does not keep the owner of the address out either.
+    """
+    await api.engine.accounts.register(name, PASSWORD)
+    await give_address(api, name, "bob@strasse.example")
     assert await outcome(api, "bob@straße.example", PASSWORD) == "invalid_credentials"
+    other = "another horse battery staple 42"
+    await api.engine.accounts.register("bo", other)
+    await give_address(api, "bo", "bob@straße.example")
+    assert await outcome(api, "bob@straße.example", other) == "ok"
+    assert await outcome(api, "bob@strasse.example", PASSWORD) == "ok"
 
 
 async def test_name_and_address_share_the_tries_of_an_account(api: LocalApi) -> None:

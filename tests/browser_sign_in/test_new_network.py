@@ -93,6 +93,18 @@ async def test_a_cookie_from_everywhere_writes_a_bounded_number_of_events(
     assert events[-1].address == "198.51.100.13"
 
 
+async def test_an_account_with_many_sessions_is_told_of_no_more_networks(
+    browser: Browser,
+) -> None:
+    """It could otherwise keep the mail of all others waiting."""
+    for _ in range(limits.NEW_NETWORK_BURST + 2):
+        browser.cookie = ""
+        await browser.sign_in()
+        assert await browser.session(at=AWAY)
+    events = await browser.events(EventType.NEW_NETWORK)
+    assert len(events) == limits.NEW_NETWORK_BURST
+
+
 @pytest.mark.parametrize("why", ["no address", "no mail", "no network"])
 async def test_where_no_mail_can_be_sent_none_is_written(
     tmp_path: Path, why: str

@@ -71,8 +71,15 @@ class Office:
         purpose: MailPurpose = MailPurpose.RESET,
         lane: Lane = Lane.CONFIRMED,
         network: str = "",
+        account_id: bytes | None = None,
     ) -> bytes:
-        mail = Mail(purpose=purpose, at=self.clock(), to=to, token="ww_cf_t")
+        mail = Mail(
+            purpose=purpose,
+            at=self.clock(),
+            to=to,
+            token="ww_cf_t",
+            account_id=account_id,
+        )
         message = seal_mail(
             mail, self.sealing, self.entropy, lane=lane, network=network
         )
@@ -289,15 +296,32 @@ async def test_one_address_gets_three_mails_and_then_one_an_hour(
     assert not office.outbox.rows, "silently: the rest is dropped"
     assert not office.audit.events
     office.clock.advance(limits.HOUR)
-    await office.post("ana@example.org")
-    await office.post("ana@example.org")
+    await office.post("ana@example.org", MailPurpose.CONFIRM)
+    await office.post("ana@example.org", MailPurpose.ALREADY_REGISTERED)
+    assert await office.turn() == ["ana@example.org"]
+
+
+async def test_nothing_uses_up_the_resets_of_an_account(office: Office) -> None:
+    """Neither a stranger that registers the address, nor what a thief does to it.
+
+    Nor do many resets use up the one that a change of the account granted.
+    """
+    for to in ("ana@example.org", "a.na@example.org", "ana+x@example.org"):
+        await office.post(to, MailPurpose.CONFIRM)
+        await office.post(to, MailPurpose.ALREADY_REGISTERED)
+        await office.post("ana@example.org", MailPurpose.PASSWORD_CHANGED)
+    await office.turn()
+    for _ in range(5):
+        await office.post("ana@example.org")
+    assert await office.turn() == ["ana@example.org"] * 3
+    await office.post("ana@example.org", account_id=bytes(16))
     assert await office.turn() == ["ana@example.org"]
 
 
 async def test_a_notice_is_sent_whatever_else_was(office: Office) -> None:
     """A thief cannot use up the mails of the owner before taking the address."""
     for _ in range(5):
-        await office.post("ana@example.org")
+        await office.post("ana@example.org", MailPurpose.CONFIRM)
     await office.post("ana@example.org", MailPurpose.EMAIL_CHANGED)
     assert await office.turn() == ["ana@example.org"] * 4
     purposes = {str(one["subject"]) for one in office.transport.sent}

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from watchword.accounts.account_limits import AccountLimits
 from watchword.accounts.invitations import CheckPassword
 from watchword.accounts.links import Links
 from watchword.accounts.network_limits import NetworkLimits
@@ -17,7 +18,7 @@ from watchword.accounts.notices import Notices
 from watchword.accounts.recovery import Recovery
 from watchword.accounts.rows import AccountRows, Change, changed
 from watchword.clocks import Clock
-from watchword.core import one_time_token
+from watchword.core import limits, one_time_token
 from watchword.core.actor import Actor, By
 from watchword.core.network import caller_of
 from watchword.core.one_time_token import LIVES, TokenPurpose
@@ -26,6 +27,7 @@ from watchword.errors import (
     EmailTaken,
     InvalidCredentials,
     NotFound,
+    Throttled,
 )
 from watchword.mail.addresses import EmailAddress, masked
 from watchword.mail.message import Mail, MailPurpose
@@ -50,6 +52,7 @@ class EmailChanges:
         confirmations: ConfirmationStore,
         links: Links,
         network_limits: NetworkLimits,
+        account_limits: AccountLimits,
         notices: Notices,
         recovery: Recovery,
         mail: MailWriter,
@@ -62,6 +65,7 @@ class EmailChanges:
         self._confirmations = confirmations
         self._links = links
         self._network_limits = network_limits
+        self._account_limits = account_limits
         self._notices = notices
         self._recovery = recovery
         self._mail = mail
@@ -76,7 +80,17 @@ class EmailChanges:
         """
         if by.actor is Actor.USER:
             await self._network_limits.asking(by.address)
+            await self._account_limits.changing(account_id, "address")
+            await self._check_ways_back(account_id)
         await self._ask(account_id, email, by)
+
+    async def _check_ways_back(self, account_id: bytes) -> None:
+        """Raises Throttled where the address was changed too often in the last week."""
+        open_until = [one.until for one in await self._open(account_id, Purpose.REVERT)]
+        if len(open_until) >= limits.WAYS_BACK_MAX:
+            wait = min(open_until) - self._clock()
+            message = "The address was changed too often: try again later."
+            raise Throttled(message, retry_after=wait // limits.SECOND + 1)
 
     async def _ask(self, account_id: bytes, email: str, by: By) -> None:
         self._mail.require()
@@ -156,12 +170,16 @@ class EmailChanges:
 
     async def waiting(self, account_id: bytes) -> str:
         """The new address, masked, that waits for its confirmation; or ""."""
-        waiting = [
-            one.email
+        waiting = await self._open(account_id, Purpose.EMAIL)
+        return masked(waiting[-1].email) if waiting else ""
+
+    async def _open(self, account_id: bytes, purpose: Purpose) -> list[Confirmation]:
+        """What the account has of that purpose and may still be used."""
+        return [
+            one
             for one in await self._confirmations.of_account(account_id)
-            if one.purpose is Purpose.EMAIL and one.until > self._clock()
+            if one.purpose is purpose and one.until > self._clock()
         ]
-        return masked(waiting[-1]) if waiting else ""
 
     async def confirm(
         self,

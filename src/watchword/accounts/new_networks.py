@@ -71,7 +71,9 @@ class NewNetworks:
             self._known.move_to_end(known)
             return
         rate = limits.NEW_NETWORK_BURST, limits.NEW_NETWORK_INTERVAL
-        costs = [Cost(f"new-network:{session.id.hex()}", *rate)]
+        # By account: a user may begin any number of sessions, and each mail goes before
+        # those that wait to be sent to others.
+        costs = [Cost(f"new-network:{session.account_id.hex()}", *rate)]
         if await self._throttle.take(costs, self._clock()):
             return  # told of later, if it is still used from there
         is_new = await self._learn(session, before, network)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
+from watchword.accounts.account_limits import AccountLimits
 from watchword.accounts.names import checked_roles, chosen_name, normalise_name
 from watchword.accounts.notices import Notices
 from watchword.accounts.rows import AccountRows, Change, changed
@@ -52,6 +53,7 @@ class Accounts:
         sessions: Sessions,
         hasher: PasswordHasher,
         rows: AccountRows,
+        account_limits: AccountLimits,
         notices: Notices,
         mail: MailWriter,
         clock: Clock,
@@ -59,6 +61,7 @@ class Accounts:
     ) -> None:
         self._accounts = accounts
         self._rows = rows
+        self._limits = account_limits
         self._notices = notices
         self._mail = mail
         self._sessions = sessions
@@ -207,6 +210,8 @@ class Accounts:
 
         if isinstance(keep_session, str):
             keep_session = from_text(keep_session)
+        if proved is not None:
+            await self._limits.changing(account_id, "password")
         account = await self._rows.current(account_id)
         hashed = await self._hasher.hash(password, names=password_names(account))
         async with self._rows.ending(account_id, but=keep_session, by=by) as ended:
@@ -260,8 +265,10 @@ class Accounts:
 
         Where there are no mails in that language, they are English. A `username` of ""
         makes the address the name. None leaves either as it is. Raises NotFound,
-        NameInvalid, NameTaken, InvalidRequest.
+        NameInvalid, NameTaken, InvalidRequest; Throttled for a user.
         """
+        if by.actor is Actor.USER:
+            await self._limits.changing(account_id, "profile")
 
         def change(row: Account) -> Account:
             return changed(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from watchword.accounts.account_limits import AccountLimits
 from watchword.accounts.notices import Notices
 from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.accounts.registry import Accounts
@@ -224,6 +225,7 @@ class Watchword:
             sessions=self.sessions,
             hasher=self.hasher,
             rows=rows,
+            account_limits=AccountLimits(self.stores.throttle, self.clock),
             notices=notices,
             mail=self.mail_writer,
             clock=self.clock,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from watchword.accounts.account_limits import AccountLimits
 from watchword.accounts.email_change import EmailChanges
 from watchword.accounts.invitations import Invitations
 from watchword.accounts.links import Links
@@ -170,6 +171,7 @@ def _recovery_of(
         confirmations=stores.confirmations,
         links=links,
         network_limits=limits,
+        account_limits=AccountLimits(stores.throttle, clock),
         notices=notices,
         recovery=recovery,
         mail=mail,

@@ -26,8 +26,8 @@ SIGN_IN_ABSOLUTE: Final = 30 * DAY
 SIGN_IN_USE_WRITTEN: Final = 5 * MINUTE
 # Tabs that sign in at the same moment: each may find that another one was faster.
 SIGN_IN_TABS: Final = 32
-# Events and mails about a use from a new network, for each of these sessions: an
-# address may change with every request.
+# Events and mails about a use from a new network, for each account: an address may
+# change with every request.
 NEW_NETWORK_BURST: Final = 5
 NEW_NETWORK_INTERVAL: Final = HOUR
 
@@ -224,6 +224,14 @@ ASK_INTERVAL: Final = MINUTE
 CONFIRM_BURST: Final = 20
 CONFIRM_INTERVAL: Final = 3 * MINUTE
 
+# Changes of one account by its user, of each kind: far more than a user needs, so that
+# the names which a user lets go, and the mails that tell of it, are few.
+ACCOUNT_CHANGE_BURST: Final = 10
+ACCOUNT_CHANGE_INTERVAL: Final = HOUR
+# Addresses that one account may have been moved away from in REVERT_LIFE, besides one
+# that was asked for at the same time. Each gets every notice.
+WAYS_BACK_MAX: Final = 5
+
 # Registrations that wait for one address, so that a stranger's do not crowd out its
 # owner's, nor fill the store.
 REGISTRATIONS_PER_ADDRESS: Final = 8
@@ -264,12 +272,13 @@ INVITATION_LIFE: Final = 7 * DAY
 # The outbox. The sender looks at it once every MAIL_POLL. It has MAIL_PARALLEL messages
 # under way, of which MAIL_PARALLEL_UNKNOWN may go to unknown addresses. One message may
 # take MAIL_TIMEOUT, for RFC 5321 §4.5.3.2 would wait minutes for each command. The
-# lease is longer, so that no message is sent twice at a time.
+# lease is longer by what two clocks may differ, so that no message is sent twice at a
+# time. After a crash it is how long a message that was being sent has to wait.
 MAIL_POLL: Final = SECOND
 MAIL_PARALLEL: Final = 16
 MAIL_PARALLEL_UNKNOWN: Final = 8
 MAIL_TIMEOUT: Final = 30 * SECOND
-MAIL_LEASE: Final = 2 * MINUTE
+MAIL_LEASE: Final = 45 * SECOND
 # Retries: 5 s, 15 s, 45 s, ... an hour: one and a half hours in all.
 MAIL_TRIES: Final = 8
 MAIL_BACKOFF: Final = 5 * SECOND

@@ -60,8 +60,9 @@ NOTICES: Final = frozenset(
 )
 """Mails that tell the owner of an account what happened to it.
 
-They are always sent. A thief that has an account's session could otherwise use up the
-mails to its owner before changing the address.
+They are always sent, and not counted. A thief that has an account's session could
+otherwise use up the mails to its owner: before changing the address, or so that no
+reset gets through.
 """
 
 

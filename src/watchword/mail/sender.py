@@ -23,7 +23,7 @@ from watchword.core.throttle import Cost
 from watchword.errors import MailNotSent, TryAgain, WatchwordError
 from watchword.keys.sealing import Sealing
 from watchword.mail.addresses import folded
-from watchword.mail.message import NOTICES, Mail, open_mail
+from watchword.mail.message import NOTICES, Mail, MailPurpose, open_mail
 from watchword.ports.audit import AuditLog, Event, EventType
 from watchword.ports.outbox import Lane, LeasedMessage, MessageKind, Outbox
 from watchword.ports.throttle import Throttle
@@ -164,13 +164,11 @@ class MailSender:
 
     async def _send_in_turn(self, leased: LeasedMessage, decided: Decided) -> bool:
         mail, lane, now = decided.mail, decided.lane, self._clock()
-        of_address = _of_address(mail.to)
-        counted = leased.attempts == 0
+        of_address = _of_address(mail)
+        counted = leased.attempts == 0 and _may_any_cause(mail)
         if counted and await self._throttle.take([of_address], now):
-            counted = False
-            if mail.purpose not in NOTICES:
-                # Silently: the caller that asked for it must not learn what came of it.
-                return True
+            # Silently: the caller that asked for it must not learn what came of it.
+            return True
         wait = await self._throttle.take(self._rates[lane], now)
         if wait:
             if counted:  # it is counted when it is sent
@@ -243,8 +241,25 @@ def _rates(rate: int) -> dict[Lane, list[Cost]]:
     return {Lane.CONFIRMED: [every], Lane.UNKNOWN: [every, unknown]}
 
 
-def _of_address(address: str) -> Cost:
-    spelled = hashlib.sha256(folded(address.lower()).encode()).hexdigest()[:32]
+def _may_any_cause(mail: Mail) -> bool:
+    """Whether any caller can cause the mail, so that those to its address are counted.
+
+    Not a notice, nor a reset that was granted with a change of the account.
+    """
+    is_granted = mail.purpose is MailPurpose.RESET and mail.account_id is not None
+    return mail.purpose not in NOTICES and not is_granted
+
+
+def _of_address(mail: Mail) -> Cost:
+    """What a mail counts against, with others to the same address.
+
+    Resets have a count of their own, by the one address: else a stranger could register
+    an address, or spellings of it, so that its owner gets no reset.
+    """
+    kind, address = "mail", folded(mail.to.lower())
+    if mail.purpose is MailPurpose.RESET:
+        kind, address = "reset", mail.to.lower()
+    spelled = hashlib.sha256(address.encode()).hexdigest()[:32]
     return Cost(
-        f"mail:{spelled}", limits.MAIL_ADDRESS_BURST, limits.MAIL_ADDRESS_INTERVAL
+        f"{kind}:{spelled}", limits.MAIL_ADDRESS_BURST, limits.MAIL_ADDRESS_INTERVAL
     )

@@ -74,6 +74,10 @@ class AccountPasswords:
             # Not of the normalised name: that has changed the letters of domains.
             counted_by = read_address(text.strip(), local=True).key
             addressed = await self._accounts.by_email(counted_by)
+            # A name that is an address is no other one, as it would be by its spelling
+            # as a name: `ß` in a domain becomes `ss` there.
+            if account is not None and account.name == account.email_key:
+                account = account if account.name == counted_by else None
             if addressed is not None and addressed.email_confirmed_at is not None:
                 account = account or addressed
         return account, counted_by if account is None else account.subject
