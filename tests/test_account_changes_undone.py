@@ -1,8 +1,8 @@
 """What a change of an account leaves behind where the store fails half-way.
 
-At every call of the store that a verb makes: before the call does its work, and after;
-or the request is cancelled then. The caller asks again, as the answer 503 tells it to. Then all is done that the verb
-promises, and the sessions that it ends have ended.
+At every call of the store that a verb makes: before the call does its work, and after,
+or the request is cancelled then. The caller asks again, as the answer 503 tells it to.
+Then all is done that the verb promises, and the sessions that it ends have ended.
 """
 
 from __future__ import annotations
