@@ -99,8 +99,10 @@ NUMBERS: Final = {
                 (limits.ASK_BURST, limits.ASK_INTERVAL),
             )
         ),
-        f"asked for | {limits.MAIL_ADDRESS_BURST}, then 1 an hour.",
-        f"of address | {limits.ACCOUNT_CHANGE_BURST} each, then 1 an hour |",
+        f"stranger can cause | {limits.MAIL_ADDRESS_BURST}, then 1 an hour;",
+        f"changes by its user | {limits.ACCOUNT_CHANGE_BURST}, then 1 an hour:",
+        f"moved away from | {limits.WAYS_BACK_MAX} in seven days |",
+        f"told of | {limits.NEW_NETWORK_BURST}, then 1 an hour |",
         f"open registrations | {limits.REGISTRATIONS_PER_ADDRESS}.",
         f"| registration | {limits.REGISTRATION_LIFE // limits.HOUR} hours |",
         f"| reset | {limits.RESET_LIFE // limits.MINUTE} minutes |",

@@ -15,8 +15,6 @@ from pathlib import Path
 
 import msgspec
 
-from watchword.accounts.account_limits import AccountLimits
-from watchword.accounts.notices import Notices
 from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.accounts.registry import Accounts
 from watchword.accounts.rows import AccountRows
@@ -25,6 +23,7 @@ from watchword.bootstrap.parts import (
     breached_of,
     composer_of,
     mail_writer_of,
+    notices_of,
     policies_of,
     proofs_of,
     refresh_tokens,
@@ -208,12 +207,7 @@ class Watchword:
             entropy,
             own_users=authenticate is not None,
         )
-        notices = Notices(
-            accounts=self.stores.accounts,
-            confirmations=self.stores.confirmations,
-            mail=self.mail_writer,
-            clock=self.clock,
-        )
+        notices = notices_of(self.stores, self.mail_writer, self.clock)
         rows = AccountRows(
             accounts=self.stores.accounts,
             sessions=self.sessions,
@@ -225,7 +219,7 @@ class Watchword:
             sessions=self.sessions,
             hasher=self.hasher,
             rows=rows,
-            account_limits=AccountLimits(self.stores.throttle, self.clock),
+            throttle=self.stores.throttle,
             notices=notices,
             mail=self.mail_writer,
             clock=self.clock,
