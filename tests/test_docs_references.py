@@ -90,6 +90,27 @@ def text_of(name: str) -> str:
 
 SECONDS: Final = limits.SECOND
 NUMBERS: Final = {
+    "docs/accounts.md": (
+        *(
+            f"{burst}, then {limits.HOUR // interval} an hour |"
+            for burst, interval in (
+                (limits.REGISTER_BURST, limits.REGISTER_INTERVAL),
+                (limits.CONFIRM_BURST, limits.CONFIRM_INTERVAL),
+                (limits.ASK_BURST, limits.ASK_INTERVAL),
+            )
+        ),
+        f"stranger can cause | {limits.MAIL_ADDRESS_BURST}, then 1 an hour;",
+        f"changes by its user | {limits.ACCOUNT_CHANGE_BURST}, then 1 an hour:",
+        f"moved away from | {limits.WAYS_BACK_MAX} in seven days |",
+        f"told of | {limits.NEW_NETWORK_BURST}, then 1 an hour |",
+        f"open registrations | {limits.REGISTRATIONS_PER_ADDRESS}.",
+        f"| registration | {limits.REGISTRATION_LIFE // limits.HOUR} hours |",
+        f"| reset | {limits.RESET_LIFE // limits.MINUTE} minutes |",
+        f"| new address | {limits.ADDRESS_LIFE // limits.HOUR} hours |",
+        f"the old address | {limits.REVERT_LIFE // limits.DAY} days |",
+        f"| invitation | {limits.INVITATION_LIFE // limits.DAY} days |",
+        f"held for {limits.HELD_FOR // limits.DAY} days",
+    ),
     "docs/browser.md": (
         f"a grace of {limits.BROWSER_GRACE // SECONDS} seconds",
         f"for {limits.BROWSER_HOLD_OFF // SECONDS} seconds after a rotation",

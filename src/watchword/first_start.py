@@ -14,7 +14,7 @@ from watchword.accounts.names import normalise_name
 from watchword.accounts.registry import CONTEXT
 from watchword.accounts.rows import ADMIN
 from watchword.bootstrap import Watchword, open_watchword
-from watchword.bootstrap.parts import breached_of
+from watchword.bootstrap.parts import breached_of, composer_of
 from watchword.config import Settings
 from watchword.core.actor import SYSTEM
 from watchword.errors import (
@@ -59,6 +59,8 @@ async def prepare(settings: Settings) -> Prepared:
             given = settings.admin_password.get_secret_value()
             breached = breached_of(settings)
             check_new_password(given, names=(name, *CONTEXT), breached=breached)
+    if settings.templates is not None:  # ours are right
+        composer_of(settings).check()
     for exposed in check_secret_files(settings):
         _log.warning("%s", exposed)
     async with open_watchword(settings, background=False) as watchword:

@@ -19,7 +19,7 @@ import uvicorn
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from tests.mail.mailbox import token_to
+from tests.mail.mailbox import Mailbox
 from tests.patience import PATIENCE, until
 from tests.scenarios.api import BASE, PASSWORD
 from watchword.bootstrap import Watchword
@@ -117,6 +117,7 @@ class Site:
         # Proofs of the browser's own clock have to be of now.
         self.clock = ManualClock(int(time.time() * 1000))
         self.line = Line()
+        self._mail = Mailbox(folder)
         self._listener = socket.socket()
         self._listener.bind(("127.0.0.1", 0))
         port = self._listener.getsockname()[1]
@@ -179,10 +180,10 @@ class Site:
         """In the server's thread."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
 
-    def token_to(self, address: str, number: int = 1) -> str:
-        """The token that came to that address as the `number`th, by mail."""
+    def token_to(self, address: str) -> str:
+        """The next token that came to that address by mail."""
         self.run(self._send_mail())
-        return token_to(self._settings.data, address, number)
+        return self._mail.token_to(address)
 
     async def _send_mail(self) -> None:
         assert self.engine.mail is not None

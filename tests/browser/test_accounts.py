@@ -14,6 +14,7 @@ from tests.pages import ROOT, blocks_of
 from tests.patience import PATIENCE
 from tests.scenarios.api import BASE, PASSWORD
 from watchword.core import one_time_token
+from watchword.core.actor import APP
 from watchword.core.limits import ACCESS_TTL, MINUTE
 from watchword.core.one_time_token import TokenPurpose
 
@@ -63,7 +64,7 @@ def test_another_browser_is_asked_for_the_password(
     tab.do("register", EMAIL, PHRASE)
     visitor.site.token_to(EMAIL)
     tab.do("resend")
-    token = visitor.site.token_to(EMAIL, 2)
+    token = visitor.site.token_to(EMAIL)
     context = chromium.new_context()
     context.set_default_timeout(PATIENCE * 1000)
     elsewhere = Visitor(context, visitor.site).open()
@@ -72,6 +73,18 @@ def test_another_browser_is_asked_for_the_password(
     assert elsewhere.do("confirm", token, {"password": PHRASE}) == "ok"
     assert (elsewhere.call(), tab.call()) == (200, "signed_out")
     context.close()
+
+
+@MODES
+def test_an_invitation_is_accepted_and_signs_in(visitor: Visitor, mode: str) -> None:
+    tab, other = (visitor.open(mode=mode) for _ in range(2))
+    service = visitor.site.engine.self_service
+    assert service is not None
+    visitor.site.run(service.invitations.invite(EMAIL, by=APP))
+    token = visitor.site.token_to(EMAIL)
+    assert tab.do("accept", token, PHRASE, {"username": "ann"}) == "ok"
+    assert (tab.call(), other.call()) == (200, 200)
+    assert other.do("account")["username"] == "ann"
 
 
 @MODES
@@ -111,15 +124,15 @@ def test_another_address_and_the_end_of_an_account(visitor: Visitor, mode: str) 
     token = visitor.site.token_to("ann@example.net")
     assert other.do("confirmEmail", token) == "ok"
     assert tab.do("account")["email"] == "ann@example.net"
-    # To the address before: the registration's token, then the way back.
-    back = visitor.site.token_to(EMAIL, 2)
+    # The way back is mailed to the address before.
+    back = visitor.site.token_to(EMAIL)
     assert visitor.open(mode=mode).do("revertEmail", back) == "ok"
     visitor.site.clock.advance(ACCESS_TTL)
     assert tab.call() == "session_revoked"
     other.wait_for("session_revoked")
 
     assert tab.do("forgot", EMAIL) == "ok"
-    token = visitor.site.token_to(EMAIL, 3)
+    token = visitor.site.token_to(EMAIL)
     assert tab.do("reset", token, OTHER) == "ok"
     assert (tab.signed_in, tab.do("login", EMAIL, OTHER)) == (False, "ok")
     assert tab.do("deleteAccount") == "ok"

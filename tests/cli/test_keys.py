@@ -92,6 +92,7 @@ def test_a_secret_stays_as_long_as_mail_waits_under_it(terminal: Terminal) -> No
     assert (missing["fingerprint"], missing["does"]) == (old, "is missing")
     refused = terminal.run("serve", "--port", "0", code=1).stderr
     assert f"1 mail waits under the server secret {old}, which is not in" in refused
+    assert "1 mail waits" in terminal.run("check", code=1).stderr
     (terminal.data / "secret").write_text(f"{NEW}\n{OLD}\n")
     terminal.engine(start)
     (first, second) = told(terminal, NEW, OLD)

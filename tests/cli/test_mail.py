@@ -128,3 +128,8 @@ def test_a_preview_says_what_there_is(
     monkeypatch.setenv("WATCHWORD_TEMPLATES", str(tmp_path))
     wrong = terminal.run("mail", "preview", "reset", code=2).stderr
     assert "mail template reset.txt: it must begin with a line Subject:" in wrong
+    assert "mail template reset.txt" in terminal.run("check", code=1).stderr
+    assert (
+        "mail template reset.txt" in terminal.run("serve", "--port", "0", code=2).stderr
+    )
+    assert not terminal.data.exists(), "a start that cannot send makes nothing"

@@ -12,10 +12,11 @@ from typing import Any, Final
 import httpx2
 import pytest
 
+from tests.cli.terminal import Terminal
 from tests.client.conftest import SECURE, Stage
 from tests.client.middle import LOST, REFRESH, Given
 from tests.client.test_auth import PLAIN, by_httpx2
-from tests.mail.mailbox import token_to
+from tests.mail.mailbox import Mailbox
 from watchword.client import Auth
 from watchword.client.runners import TIMEOUT
 from watchword.errors import (
@@ -41,12 +42,11 @@ class User:
     def __init__(self, stage: Stage, name: str) -> None:
         self.email = f"{name}@example.org"
         self._stage = stage
-        self._mails = 0
+        self._mail = Mailbox(stage.live.data)
 
     @property
     def token(self) -> str:
-        self._mails += 1
-        return token_to(self._stage.live.data, self.email, self._mails)
+        return self._mail.token_to(self.email)
 
     def signed_up(self, **given: Any) -> Auth:
         auth = self._stage.auth(**given)
@@ -108,6 +108,17 @@ def test_the_calls_of_accounts_await_too(stage: Stage) -> None:
         await auth.atoken()
 
     asyncio.run(story())
+
+
+def test_an_invitation_is_accepted_and_signs_in(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kim = User(stage, "kim")
+    monkeypatch.setenv("WATCHWORD_REGISTRATION", "invited")
+    Terminal(stage.live.data).run("invite", kim.email, "--role", "clerk")
+    auth = stage.auth()
+    auth.accept(kim.token, PHRASE, username="kim")
+    assert claims_of(auth)["roles"] == ["clerk"]
 
 
 @pytest.mark.parametrize(
@@ -234,6 +245,9 @@ def test_a_step_up_is_a_proof_of_now_for_all_that_share_the_session(
 
 
 def auth_time(auth: Auth) -> int:
+    return int(claims_of(auth)["auth_time"])
+
+
+def claims_of(auth: Auth) -> Any:
     payload = auth.token().split(".")[1]
-    claims = json.loads(urlsafe_b64decode(payload + "=="))
-    return int(claims["auth_time"])
+    return json.loads(urlsafe_b64decode(payload + "=="))

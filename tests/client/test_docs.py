@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from tests.cli.terminal import Terminal
-from tests.mail.mailbox import token_to
+from tests.mail.mailbox import Mailbox
 from tests.pages import ROOT, blocks_of, clean_environment, rows_of
 from tests.server.live import Live
 from watchword import errors
@@ -63,7 +63,9 @@ def test_the_programs_run_one_after_the_other_and_go_on_with_one_session(
         if number == 1:  # nobody is there to be asked: the session is
             sign_in = PROGRAMS[0].replace("auth.logout()", "")
             done([*command, sign_in.replace(HERE, live.url)], tmp_path)
-        typed = token_to(live.data, "ben@example.org") if printed == ASKED else ""
+        typed = (
+            Mailbox(live.data).token_to("ben@example.org") if printed == ASKED else ""
+        )
         program = PROGRAMS[number].replace(HERE, live.url)
         out = done([*command, program], tmp_path, typed)
         assert out.startswith(printed)

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from tests.integrations.fakes import FakeIssuer
-from tests.mail.mailbox import token_to
+from tests.mail.mailbox import Mailbox
 from tests.pages import ROOT
 
 NAME: Final = "ann"
@@ -133,10 +133,11 @@ def account_story(client: Any) -> str:
     Returns the subject of the account.
     """
     user = {"email": "ann@example.org", "password": PASSWORD}
+    assert 'autocomplete="new-password"' in client.get("/register").text
     asked = client.post(f"{BASE}/register", json=user)
     assert asked.status_code == 202
     body = {
-        "token": token_to(Path(), user["email"]),
+        "token": Mailbox(Path()).token_to(user["email"]),
         "registration": asked.json()["registration"],
     }
     tokens = client.post(f"{BASE}/register/confirm", json=body).json()

@@ -1,33 +1,51 @@
-"""What a server on loopback has mailed: the files of its outbox folder."""
+"""The folder in which a server on loopback keeps its mail, as a user reads mail."""
 
 from __future__ import annotations
 
-import email
 import re
+from collections.abc import Iterator
+from email import message_from_bytes
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import default
 from pathlib import Path
-from typing import cast
 
 from tests.patience import until
 
 
-def messages(data: Path, address: str = "") -> list[EmailMessage]:
-    """The messages in a data folder, to that address if one is given, oldest first."""
-    written = (data / "outbox").glob("*.eml")
-    # Their names are in order of time by the server's clock, which may stand still.
-    files = sorted(written, key=lambda file: file.stat().st_mtime_ns)
-    found = [email.message_from_bytes(file.read_bytes(), policy=SMTP) for file in files]
-    return [cast("EmailMessage", m) for m in found if address in m["To"]]
+class Mailbox:
+    """The messages to all addresses: each is read once."""
 
+    def __init__(self, data: Path) -> None:
+        self._folder = data / "outbox"
+        self._read: set[str] = set()
 
-def token_to(data: Path, address: str, number: int = 1) -> str:
-    """The token that came to that address as the `number`th, once it has come."""
-    until(lambda: len(_tokens(data, address)) >= number)
-    return _tokens(data, address)[number - 1]
+    def link_to(self, address: str) -> str:
+        """The link of the next message to that address, as soon as there is one."""
+        (link,) = re.findall(r"https?://\S+", self.next_to(address))
+        return str(link)
 
+    def token_to(self, address: str) -> str:
+        """The token of the next message to that address that has one."""
+        text = self.next_to(address, "ww_cf_")
+        return str(re.findall(r"ww_cf_[\w-]+", text)[0])
 
-def _tokens(data: Path, address: str) -> list[str]:
-    bodies = [one.get_body(("plain",)) for one in messages(data, address)]
-    texts = [body.get_content() for body in bodies if body is not None]
-    return [re.findall(r"ww_cf_[\w-]+", t)[0] for t in texts if "ww_cf_" in t]
+    def next_to(self, address: str, text: str = "") -> str:
+        """The next message to that address in which there is that text."""
+        until(lambda: any(self._unread(address, text)))
+        name, body = next(self._unread(address, text))
+        self._read.add(name)
+        return body
+
+    def _unread(self, address: str, text: str) -> Iterator[tuple[str, str]]:
+        written = self._folder.glob("*.eml")
+        # Their names are in order of time by the server's clock, which may stand still.
+        for file in sorted(written, key=lambda one: one.stat().st_mtime_ns):
+            message = message_from_bytes(file.read_bytes(), policy=default)
+            assert isinstance(message, EmailMessage)
+            body = message.get_body(("plain",))
+            assert body is not None
+            content = str(body.get_content())
+            if file.name in self._read or message["to"] != address:
+                continue
+            if text in content:
+                yield file.name, content

@@ -150,7 +150,7 @@ STATES: Final[dict[str, View]] = {
         registration="ww_rg_x",
         kept=KeptMail(
             "/home/mara/projects/tide-tables/watchword-data/outbox",
-            "watchword mail show --data /home/mara/projects/tide-tables/watchword-data",
+            ("watchword", "mail", "show", "--data", "/home/mara/projects/tide-tables"),
         ),
     ),
     "check-mail, again": CheckMail(

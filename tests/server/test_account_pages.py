@@ -27,7 +27,7 @@ MISSING: Final = "Fill in this field"
 WRONG: Final = "Enter the password of this account"
 TOGETHER: Final = "That name and password do not go together."
 SPENT: Final = "This link was used or has run out."
-STALE: Final = "The page was open for too long."
+STALE: Final = "The page was open for too long, or this browser keeps no cookies."
 EVERY: Final = (
     *("/sign-in", "/signed-out", "/register", "/confirm", "/forgot", "/reset"),
     "/account",

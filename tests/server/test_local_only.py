@@ -14,9 +14,11 @@ from typing import Any
 import httpx2
 import pytest
 import pytest_asyncio
+from starlette.requests import Request
 
 from tests.scenarios.api import LocalApi, local_api, settings_for
 from tests.server.live import Live, request
+from watchword.server.local import is_local_only
 from watchword.testing import ManualClock
 
 HERE = {"Host": "127.0.0.1:8000"}
@@ -103,6 +105,20 @@ async def test_nothing_is_shown_by_a_server_for_others(
     async with local_api(settings, clock) as api:
         https = {"X-Forwarded-Proto": "https"} if "behind_proxy" in given else {}
         assert not names_the_folder(await shown(api, **https), api)
+
+
+async def test_an_app_does_not_know_what_its_server_is_bound_to(
+    developer: LocalApi,
+) -> None:
+    scope: dict[str, Any] = {
+        "type": "http",
+        "client": ("127.0.0.1", 1),
+        "headers": [(b"host", b"localhost")],
+        "state": {"watchword": developer.engine, "bound_to": "127.0.0.1"},
+    }
+    assert is_local_only(Request(scope))
+    del scope["state"]["bound_to"]
+    assert not is_local_only(Request(scope))
 
 
 async def test_two_hosts_are_none(developer: LocalApi) -> None:

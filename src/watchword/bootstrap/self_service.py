@@ -15,6 +15,7 @@ from watchword.accounts.network_limits import NetworkLimits
 from watchword.accounts.new_networks import NewNetworks
 from watchword.accounts.recovery import Recovery
 from watchword.accounts.registration import Registrations
+from watchword.accounts.registration_rules import RegistrationRules
 from watchword.bootstrap.accounts import AccountParts
 from watchword.bootstrap.foundation import Foundation
 from watchword.bootstrap.parts import registration_rules_of
@@ -29,6 +30,7 @@ from watchword.sign_in.step_up import StepUp
 class SelfService(msgspec.Struct, frozen=True, kw_only=True):
     """What calls and pages of accounts use, besides `Accounts` and `SignIn`."""
 
+    rules: RegistrationRules
     links: Links
     registrations: Registrations
     invitations: Invitations
@@ -50,7 +52,8 @@ def self_service_of(
         clock=base.clock,
     )
     limits = NetworkLimits(base.stores.throttle, base.clock)
-    registrations, invitations = _registrations_of(base, parts, links, limits)
+    rules = registration_rules_of(base.settings, base.before_registration)
+    registrations, invitations = _registrations_of(base, parts, rules, links, limits)
     recovery, email_changes = _recovery_of(base, parts, links, limits)
     decisions: dict[MailPurpose, Decide] = {
         MailPurpose.CONFIRM: registrations.decide,
@@ -60,6 +63,7 @@ def self_service_of(
         **dict.fromkeys(NOTICES, parts.notices.decide),
     }
     return SelfService(
+        rules=rules,
         links=links,
         registrations=registrations,
         invitations=invitations,
@@ -79,9 +83,12 @@ def self_service_of(
 
 
 def _registrations_of(
-    base: Foundation, parts: AccountParts, links: Links, limits: NetworkLimits
+    base: Foundation,
+    parts: AccountParts,
+    rules: RegistrationRules,
+    links: Links,
+    limits: NetworkLimits,
 ) -> tuple[Registrations, Invitations]:
-    rules = registration_rules_of(base.settings, base.before_registration)
     registrations = Registrations(
         rules=rules,
         registrations=base.stores.registrations,

@@ -27,6 +27,7 @@ def check(data: Path | None, as_json: bool) -> None:
     A folder that --data names has to be there. Without --data, one that the first start
     would make is no fault, and is told.
     """
+    from watchword.bootstrap.parts import composer_of
     from watchword.secret_files import check_secret_files
     from watchword.server import tls_faults
 
@@ -38,6 +39,7 @@ def check(data: Path | None, as_json: bool) -> None:
         # Checked before the store is opened, because opening makes its file private.
         seen += check_secret_files(settings)
         found += [*tls_faults(settings), *_store_faults(settings, data)]
+        composer_of(settings).check()
         file = database_of(settings)
         if file is not None and not file.exists():
             new = f" There is no store at {file} yet: `watchword serve` makes it."
@@ -83,6 +85,9 @@ async def _open_store(settings: Settings) -> None:
 
     from watchword.clocks import system_clock
     from watchword.keys.ring import KeyRing
+    from watchword.keys.sealing import Sealing
+    from watchword.mail.message import SEALED_AS
+    from watchword.mail.resealing import check_seals
     from watchword.server_secret import given_secrets, lacking_secret
     from watchword.stores import migrate_store, open_stores
 
@@ -105,6 +110,8 @@ async def _open_store(settings: Settings) -> None:
             entropy=entropy,
         )
         await ring.refresh()
+        if given is not None:
+            await check_seals(stores.outbox, Sealing(given, SEALED_AS, entropy))
     finally:
         await stores.backend.close()
 

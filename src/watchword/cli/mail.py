@@ -103,6 +103,7 @@ def test(address: str, locale: str, data: Path | None, as_json: bool) -> None:
     from watchword.clocks import system_clock
     from watchword.core.session import time_ordered_id
     from watchword.mail.addresses import read_address
+    from watchword.mail.composing import sample
     from watchword.mail.message import MailPurpose
     from watchword.mail.url import OUTBOX
 
@@ -113,8 +114,9 @@ def test(address: str, locale: str, data: Path | None, as_json: bool) -> None:
         missing = f"no data folder at {settings.data}"
         raise SettingsError([f"{missing}: run `watchword serve` first, or give --data"])
     to = read_address(address, local=True).email
-    one = _sample(MailPurpose.TEST, locale, to)
-    message_id = time_ordered_id(system_clock(), secrets.token_bytes(10))
+    now = system_clock()
+    one = sample(MailPurpose.TEST, now, locale=locale, to=to)
+    message_id = time_ordered_id(now, secrets.token_bytes(10))
     asyncio.run(transport.send(composer_of(settings).compose(one, message_id)))
     said = f"The message to {visible(to)} was handed over."
     tell(as_json, said, sent=to, id=message_id.hex())
@@ -130,12 +132,15 @@ def preview(
 ) -> None:
     """Show what a message says: confirm, reset, invitation and others, by PURPOSE."""
     from watchword.bootstrap.parts import composer_of
+    from watchword.clocks import system_clock
+    from watchword.mail.composing import sample
 
     composer = composer_of(settings_of(data))
     if locale not in composer.locales:
         known = ", ".join(composer.locales)
         raise NotFound(f"No template is in {visible(locale)}; there are: {known}.")
-    content = composer.content(_sample(_purpose(purpose), locale, ""))
+    wanted = sample(_purpose(purpose), system_clock(), locale=locale)
+    content = composer.content(wanted)
     if as_json:
         facts(as_json, content._asdict())
         return
@@ -151,26 +156,6 @@ def _purpose(name: str) -> MailPurpose:
         known = ", ".join(MailPurpose)
         raise NotFound(f"No message is called {visible(name)}; there are: {known}.")
     return MailPurpose(name)
-
-
-def _sample(purpose: MailPurpose, locale: str, to: str) -> Mail:
-    """A mail as it would be, with a token that opens nothing."""
-    from watchword.clocks import system_clock
-    from watchword.core import one_time_token
-    from watchword.core.limits import ONE_TIME_BYTES
-    from watchword.mail.addresses import masked
-    from watchword.mail.message import TOKENS, Mail
-
-    kind = TOKENS.get(purpose)
-    return Mail(
-        purpose=purpose,
-        at=system_clock(),
-        locale=locale,
-        to=to,
-        token="" if kind is None else one_time_token.mint(kind, bytes(ONE_TIME_BYTES)),
-        masked=masked("new@example.org"),
-        network="192.0.2.1",
-    )
 
 
 def _kept(settings: Settings) -> list[str]:

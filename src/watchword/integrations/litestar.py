@@ -7,7 +7,7 @@ server, and needs nothing else of Watchword.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Unpack, cast
+from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 from urllib.parse import unquote
 
 from watchword.extras import needs
@@ -37,6 +37,11 @@ from watchword.integrations.asgi import AuthBase, EmbeddedAuth, RemoteAuth
 from watchword.integrations.authenticator import SECURITY_SCHEME, checked
 from watchword.integrations.websockets import Sockets, note
 from watchword.tokens.checker import Needs
+
+if TYPE_CHECKING:
+    from watchword.accounts.registration_rules import BeforeRegistration
+    from watchword.sessions.claims_hook import ClaimsHook
+    from watchword.sign_in.own_users import Authenticate
 
 __all__ = ["Auth", "ResourceServer"]
 
@@ -110,7 +115,10 @@ class Auth(_AppAuth, EmbeddedAuth):
         database_url: str | None = None,
         *,
         pages: bool | str = True,
-        **options: Any,  # noqa: ANN401 - as `EmbeddedAuth` takes them
+        authenticate: Authenticate | None = None,
+        claims_hook: ClaimsHook | None = None,
+        before_registration: BeforeRegistration | None = None,
+        **settings: Any,  # noqa: ANN401 - checked as settings
     ) -> None:
         """As `EmbeddedAuth`.
 
@@ -118,7 +126,13 @@ class Auth(_AppAuth, EmbeddedAuth):
         paths, such as `/id`. A handler of the app of the same path wins. An app with
         users of its own has none of the pages. Raises ValueError, SettingsError.
         """
-        super().__init__(database_url, **options)
+        super().__init__(
+            database_url,
+            authenticate=authenticate,
+            claims_hook=claims_hook,
+            before_registration=before_registration,
+            **settings,
+        )
         self._authenticator.serve_pages(pages=pages)
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:

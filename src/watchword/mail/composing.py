@@ -18,13 +18,15 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from itertools import product
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from watchword.core import limits
-from watchword.core.one_time_token import LIVES
+from watchword.core.one_time_token import LIVES, mint
 from watchword.errors import SettingsError
 from watchword.extras import needs
+from watchword.mail.addresses import masked
 from watchword.mail.locales import folders_of, locales_of
 from watchword.mail.message import FALLBACK, TOKENS, Mail, MailPurpose
 
@@ -125,6 +127,11 @@ class Composer:
             raise _fault(named, str(error)) from None
         return Content(said["subject"], f"{body}\n", html)
 
+    def check(self) -> None:
+        """Raises SettingsError for a template that is wrong, of any purpose."""
+        for locale, purpose in product(self.locales, MailPurpose):
+            self.content(sample(purpose, 0, locale=locale))
+
     def _values(self, mail: Mail) -> dict[str, Any]:
         kind = TOKENS.get(mail.purpose)
         life = 0 if kind is None else LIVES[kind]
@@ -143,6 +150,20 @@ class Composer:
             "hours": life // limits.HOUR,
             "days": life // limits.DAY,
         }
+
+
+def sample(purpose: MailPurpose, at: int, *, locale: str, to: str = "") -> Mail:
+    """A mail as it would be, with a token that opens nothing."""
+    kind = TOKENS.get(purpose)
+    return Mail(
+        purpose=purpose,
+        at=at,
+        locale=locale,
+        to=to,
+        token="" if kind is None else mint(kind, bytes(limits.ONE_TIME_BYTES)),
+        masked=masked("new@example.org"),
+        network="192.0.2.1",
+    )
 
 
 def _moment(at: int) -> datetime:

@@ -46,6 +46,7 @@ def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
                 "watchword": watchword,
                 "resource_metadata": resource_metadata_url(settings),
                 "openapi": openapi,
+                "bound_to": settings.host,
             }
 
     application: ASGIApp = routed(ENDPOINTS, lifespan=lifespan)

@@ -22,8 +22,9 @@ def kept_mail(request: Request) -> KeptMail | None:
     settings = engine_of(request).settings
     if settings.effective_mail_url != OUTBOX or not is_local_only(request):
         return None
-    command = f"watchword mail show --data {shlex.quote(str(settings.data))}"
-    return KeptMail(str(settings.outbox_folder), command)
+    data = shlex.quote(str(settings.data.absolute()))
+    command = ("watchword", "mail", "show", "--data", data)
+    return KeptMail(str(settings.outbox_folder.absolute()), command)
 
 
 def is_local_only(request: Request) -> bool:
@@ -33,13 +34,12 @@ def is_local_only(request: Request) -> bool:
     on, and a page of any site can have a name of its own resolve to this machine (DNS
     rebinding). So the server must be bound to loopback and have no proxy, the peer and
     the one `Host` must be loopback, and no header may say that the request was passed
-    on.
+    on. Inside an app it is not known what the app's server is bound to.
     """
-    settings = engine_of(request).settings
     client = request.scope["client"]
     return (
-        is_loopback(settings.host)
-        and not settings.behind_proxy
+        is_loopback(request.scope["state"].get("bound_to", ""))
+        and not engine_of(request).settings.behind_proxy
         and client is not None
         and is_loopback(client[0])
         and _is_asked_locally(request.scope["headers"])

@@ -14,6 +14,7 @@ from watchword.server.endpoints.account.fields import (
     OnItsWay,
     TokenField,
     done,
+    need_mail,
 )
 from watchword.server.operation import BASE, Operation
 from watchword.server.parsing import (
@@ -60,6 +61,7 @@ _REVERT = msgspec.json.Decoder(RevertEmail)
 
 
 async def change(request: Request) -> Response:
+    need_mail(request)
     email_changes = self_service_of(request).email_changes
     account_id, _ = await authenticate_owner(request, max_age=RECENT)
     body = parse_json(request, await read_body(request), _CHANGE)

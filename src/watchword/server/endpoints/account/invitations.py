@@ -34,10 +34,11 @@ _BODY = msgspec.json.Decoder(AcceptInvitation)
 
 
 async def accept(request: Request) -> Response:
-    invitations = self_service_of(request).invitations
+    service = self_service_of(request)
+    service.rules.need_invitations()
     body = parse_json(request, await read_body(request), _BODY)
     session = await SessionRequest.of(request, body)
-    authenticated = await invitations.accept(
+    authenticated = await service.invitations.accept(
         body.token,
         body.password,
         username=body.username,

@@ -15,6 +15,7 @@ from watchword.server.endpoints.account.fields import (
     OnItsWay,
     TokenField,
     done,
+    need_mail,
 )
 from watchword.server.operation import BASE, Operation
 from watchword.server.parsing import (
@@ -64,6 +65,7 @@ _CHANGE = msgspec.json.Decoder(ChangePassword)
 
 
 async def forgot(request: Request) -> Response:
+    need_mail(request)
     recovery = self_service_of(request).recovery
     body = parse_json(request, await read_body(request), _FORGOT)
     await recovery.ask(body.email, address=client_address(request))
@@ -105,7 +107,7 @@ RESET = Operation(
     summary="Reset the password",
     description=(
         "Sets the password by the token of the mail, and ends all sessions of the "
-        "account. It signs nobody in."
+        "account. It begins no session."
     ),
     request=Reset,
     example={"token": "ww_cf_…", "password": "five other words make one"},

@@ -21,6 +21,8 @@ from watchword.server.endpoints.account.fields import (
     NameField,
     OnItsWay,
     TokenField,
+    need_mail,
+    need_open,
 )
 from watchword.server.operation import BASE, Operation
 from watchword.server.parsing import (
@@ -79,6 +81,8 @@ _CONFIRM = msgspec.json.Decoder(ConfirmRegistration)
 
 
 async def register(request: Request) -> Response:
+    need_open(request)
+    need_mail(request)
     registrations = self_service_of(request).registrations
     body = parse_json(request, await read_body(request), _REGISTER)
     handle = await registrations.ask(
@@ -117,6 +121,8 @@ REGISTER = Operation(
 
 
 async def resend(request: Request) -> Response:
+    need_open(request)
+    need_mail(request)
     registrations = self_service_of(request).registrations
     body = parse_json(request, await read_body(request), _RESEND)
     await registrations.resend(body.registration, address=client_address(request))
@@ -140,6 +146,7 @@ RESEND = Operation(
 
 
 async def confirm(request: Request) -> Response:
+    need_open(request)
     registrations = self_service_of(request).registrations
     body = parse_json(request, await read_body(request), _CONFIRM)
     if body.registration is None and body.password is None:

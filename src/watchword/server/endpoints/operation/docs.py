@@ -69,7 +69,7 @@ async def docs(request: Request) -> Response:
 
 
 def _where_mail_is(kept: KeptMail) -> str:
-    folder, command = html.escape(kept.folder), html.escape(kept.command)
+    folder, command = html.escape(kept.folder), html.escape(" ".join(kept.command))
     return (
         f'<p id="mail">Mail is kept in <code>{folder}</code>: '
         f"<code>{command}</code></p>"
