@@ -66,9 +66,6 @@ class FakeOutbox:
         self.rows[message_id] = LeasedMessage(later, attempts)
         self.leased_until.pop(message_id)
 
-    async def get(self, message_id: bytes) -> LeasedMessage | None:
-        return self.rows.get(message_id)
-
     async def list(self, *, after: bytes = b"", limit: int) -> list[LeasedMessage]:
         return [row for key, row in sorted(self.rows.items()) if key > after][:limit]
 

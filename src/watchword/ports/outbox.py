@@ -117,11 +117,8 @@ class Outbox(Protocol):
     async def postpone(self, message_id: bytes, not_before: int, attempts: int) -> None:
         """End the lease: the message is due again at `not_before`."""
 
-    async def get(self, message_id: bytes) -> LeasedMessage | None:
-        """The message of that id, leased or not."""
-
     async def list(self, *, after: bytes = b"", limit: int) -> list[LeasedMessage]:
-        """Messages in order of id, following `after`."""
+        """Messages in order of id, following `after`, leased or not."""
 
     async def sealed_under(self) -> Mapping[bytes, int]:
         """How many messages each server secret has sealed, by its name in front."""

@@ -61,9 +61,6 @@ class MemoryOutbox:
             self._memory.attempts[message_id] = attempts
             self._memory.leases.pop(message_id, None)
 
-    async def get(self, message_id: bytes) -> LeasedMessage | None:
-        return self._leased(message_id) if message_id in self._memory.outbox else None
-
     async def list(self, *, after: bytes = b"", limit: int) -> list[LeasedMessage]:
         ids = [one.id for one in self._in_order() if one.id > after]
         return [self._leased(message_id) for message_id in ids[:limit]]

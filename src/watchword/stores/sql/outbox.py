@@ -55,10 +55,6 @@ class SqlOutbox:
         later = (not_before, attempts, message_id)
         await self._database.write_many("postpone_message", [later])
 
-    async def get(self, message_id: bytes) -> LeasedMessage | None:
-        rows = await self._database.read("load_message", message_id)
-        return _message_of(rows[0]) if rows else None
-
     async def list(self, *, after: bytes = b"", limit: int) -> list[LeasedMessage]:
         rows = await self._database.query("list_messages", after, limit)
         return [_message_of(row) for row in rows]

@@ -358,11 +358,6 @@ DELETE FROM outbox WHERE id = ?1;
 -- name: drop_messages_of_account
 DELETE FROM outbox WHERE account_id = ?1;
 
--- name: load_message
-SELECT
-    id, kind, sealed, not_before, account_id, lane, network, attempts
-FROM outbox WHERE id = ?1;
-
 -- name: list_messages
 SELECT
     id, kind, sealed, not_before, account_id, lane, network, attempts

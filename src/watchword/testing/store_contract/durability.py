@@ -108,7 +108,7 @@ class DurabilityContract(OnAStore):
             assert await stores.registrations.by_token(token) == registration
             token = confirmation.token_hash
             assert await stores.confirmations.by_token(token) == confirmation
-            assert await stores.outbox.get(message.id) == LeasedMessage(message, 3)
+            assert await stores.outbox.list(limit=9) == [LeasedMessage(message, 3)]
             assert await stores.clients.load(client.id) == client
             assert await stores.once.use_once([(b"key", START)]) == [False]
             assert await stores.keys.load() == (1, [key])
