@@ -10,8 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from watchword.accounts.names import normalise_name
-from watchword.accounts.registry import CONTEXT
+from watchword.accounts.names import normalise_name, password_names
 from watchword.accounts.rows import ADMIN
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.bootstrap.parts import breached_of, composer_of
@@ -58,7 +57,7 @@ async def prepare(settings: Settings) -> Prepared:
         with _of_admin_password():
             given = settings.admin_password.get_secret_value()
             breached = breached_of(settings)
-            check_new_password(given, names=(name, *CONTEXT), breached=breached)
+            check_new_password(given, names=password_names(name), breached=breached)
     if settings.templates is not None:  # ours are right
         composer_of(settings).check()
     for exposed in check_secret_files(settings):

@@ -1,6 +1,6 @@
 """Accounts: people and programs that sign in with name and password.
 
-names           what a user name and a role may be, and the one spelling of a name
+names           what a user name, a role and a password may be
 rows            their rows, changed as they are at the moment of the write
 registry        accounts: made, imported, changed, listed, deleted
 registration    users register themselves; registration_rules says which ones may

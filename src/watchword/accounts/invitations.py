@@ -8,9 +8,9 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from watchword.accounts.links import Links
-from watchword.accounts.names import checked_roles, chosen_name
+from watchword.accounts.names import checked_roles, chosen_name, password_names
 from watchword.accounts.network_limits import NetworkLimits
-from watchword.accounts.registration import created, new_account, password_names
+from watchword.accounts.registration import created, new_account
 from watchword.accounts.registration_rules import RegistrationRules
 from watchword.accounts.registry import Accounts
 from watchword.accounts.rows import AccountRows, Change, changed
@@ -152,7 +152,7 @@ class Invitations:
     ) -> Authenticated:
         to = EmailAddress(invitation.email, invitation.email_key)
         hashed = await self._hasher.hash(
-            password, names=password_names(to, name), address=caller_of(address)
+            password, names=password_names(name, to.key), address=caller_of(address)
         )
         now = self._clock()
         account = new_account(

@@ -1,4 +1,4 @@
-"""What a user name and a role may be, and the one spelling of a name."""
+"""What a user name and a role may be, and what no password may be."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ _RESERVED: Final = frozenset(
     }
 )
 
+_CONTEXT: Final = "watchword"
+
 
 def normalise_name(name: str) -> str:
     """The one spelling under which a name is stored, looked up and throttled.
@@ -70,6 +72,12 @@ def chosen_name(name: str) -> str:
     ):
         raise NameInvalid
     return normalise_name(name)
+
+
+def password_names(name: str | None, email: str | None = None) -> tuple[str, ...]:
+    """What the password of an account must not equal, whatever its upper case."""
+    before_at = None if email is None else email.partition("@")[0]
+    return (*filter(None, (name, email, before_at)), _CONTEXT)
 
 
 def checked_roles(roles: Iterable[str]) -> tuple[str, ...]:

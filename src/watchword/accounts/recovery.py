@@ -7,9 +7,9 @@ import hashlib
 import msgspec
 
 from watchword.accounts.links import Links
+from watchword.accounts.names import password_names
 from watchword.accounts.network_limits import NetworkLimits
 from watchword.accounts.notices import Notices
-from watchword.accounts.registry import password_names
 from watchword.accounts.rows import AccountRows, Change, changed
 from watchword.clocks import Clock
 from watchword.core import limits, one_time_token
@@ -165,10 +165,10 @@ class Recovery:
         await self._network_limits.confirming(address)
         found = await self._links.confirmation(token, TokenPurpose.RESET)
         assert found.account_id is not None  # noqa: S101 - resets have an account
-        account = await self._accounts.by_id(found.account_id)
+        account = _owned(await self._accounts.by_id(found.account_id), found)
         hashed = await self._hasher.hash(
             password,
-            names=password_names(_owned(account, found)),
+            names=password_names(account.name, account.email),
             address=caller_of(address),
         )
 

@@ -10,17 +10,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
 
 from watchword.accounts.links import Links
-from watchword.accounts.names import chosen_name
+from watchword.accounts.names import chosen_name, password_names
 from watchword.accounts.network_limits import NetworkLimits
 from watchword.accounts.registration_rules import RegistrationRequest, RegistrationRules
-from watchword.accounts.registry import CONTEXT
 from watchword.clocks import Clock, Entropy
 from watchword.core import base64url, limits
 from watchword.core.actor import Actor, By
@@ -97,7 +96,7 @@ class Registrations:
         await self._rules.ask_app(request)
         caller = caller_of(address)
         hashed = await self._hasher.hash(
-            password, names=password_names(to, name), address=caller
+            password, names=password_names(name, to.key), address=caller
         )
         now = self._clock()
         handle = HANDLE + base64url.encode(self._entropy(_HANDLE_BYTES)).decode()
@@ -214,11 +213,6 @@ class Registrations:
         # Only a mail that is sent may take the place of the link that was sent before.
         renew = partial(find.renew, waiting.id_hash, token_hash)
         return Decided(mail, Lane.UNKNOWN, write=renew)
-
-
-def password_names(to: EmailAddress, name: str | None) -> Iterable[str]:
-    """What the password of a new account must not equal."""
-    return (*filter(None, (name, to.key.partition("@")[0], to.key)), *CONTEXT)
 
 
 def new_account(

@@ -10,10 +10,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final
 
 from watchword.accounts.account_limits import AccountLimits
-from watchword.accounts.names import checked_roles, chosen_name, normalise_name
+from watchword.accounts.names import (
+    checked_roles,
+    chosen_name,
+    normalise_name,
+    password_names,
+)
 from watchword.accounts.notices import Notices
 from watchword.accounts.rows import AccountRows, Change, changed
 from watchword.clocks import Clock, Entropy
@@ -33,9 +37,6 @@ from watchword.passwords import UNUSABLE, PasswordHasher, is_unusable, recognise
 from watchword.ports.accounts import Account, AccountStore
 from watchword.ports.audit import Event, EventType, Trail
 from watchword.sessions import Sessions
-
-CONTEXT: Final = ("watchword",)
-"""Words that a password must not be made of, besides the name of its account."""
 
 
 class Accounts:
@@ -78,7 +79,7 @@ class Accounts:
         free for every other actor.
         """
         name = normalise_name(name)
-        hashed = await self._hasher.hash(password, names=(name, *CONTEXT))
+        hashed = await self._hasher.hash(password, names=password_names(name))
         return await self._add(name, hashed, roles, by)
 
     async def import_hash(
@@ -213,7 +214,8 @@ class Accounts:
         if proved is not None:
             await self._limits.changing(account_id, "password")
         account = await self._rows.current(account_id)
-        hashed = await self._hasher.hash(password, names=password_names(account))
+        names = password_names(account.name, account.email)
+        hashed = await self._hasher.hash(password, names=names)
         async with self._rows.ending(account_id, but=keep_session, by=by) as ended:
             await self._update(
                 account_id,
@@ -374,13 +376,6 @@ class Accounts:
             return Change(after=change(before), outbox=told)
 
         return await self._rows.update(account_id, step, kind, what, by)
-
-
-def password_names(account: Account) -> Iterable[str]:
-    """What the password of the account must not equal."""
-    email = account.email or ""
-    found = (account.name, email, email.partition("@")[0])
-    return (*filter(None, found), *CONTEXT)
 
 
 def _renamed(account: Account, username: str, by: By) -> str:
