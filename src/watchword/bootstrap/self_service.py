@@ -77,7 +77,9 @@ def self_service_of(
         clock=clock,
     )
     limits = NetworkLimits(stores.throttle, clock)
+    rules = registration_rules_of(settings, before_registration)
     recovery, email_changes = _recovery_of(
+        rules,
         stores,
         links,
         limits,
@@ -89,7 +91,6 @@ def self_service_of(
         hasher=hasher,
         clock=clock,
     )
-    rules = registration_rules_of(settings, before_registration)
     registrations, invitations = _registrations_of(
         rules,
         stores,
@@ -139,6 +140,7 @@ def self_service_of(
 
 
 def _recovery_of(
+    rules: RegistrationRules,
     stores: Stores,
     links: Links,
     limits: NetworkLimits,
@@ -166,6 +168,7 @@ def _recovery_of(
         clock=clock,
     )
     email_changes = EmailChanges(
+        rules=rules,
         accounts=stores.accounts,
         rows=rows,
         confirmations=stores.confirmations,
