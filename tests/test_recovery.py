@@ -381,6 +381,26 @@ async def test_new_address_is_confirmed_by_session_or_password(
     assert (await world.row(ada.id)).email == B
 
 
+@pytest.mark.parametrize("how", ["reset", "change"])
+async def test_what_a_thief_asked_for_dies_with_the_password(
+    world: World, ada: Account, how: str
+) -> None:
+    """Or the owner, signed in again, could be led to press the button of its link."""
+    await world.changes.ask(ada.id, B, by=USER)
+    pending = (await world.mailed(B, MailPurpose.CONFIRM_EMAIL)).token
+    reset = await world.asked()
+    if how == "reset":
+        await world.recovery.reset(await world.asked(), OTHER)
+    else:
+        await world.accounts.set_password(ada.id, OTHER, by=USER)
+    for call in (
+        world.changes.confirm(pending, account_id=ada.id),
+        world.recovery.reset(reset, PASSWORD),
+    ):
+        assert await outcome(call) == "confirmation_invalid"
+    assert await world.changes.waiting(ada.id) == ""
+
+
 async def test_name_that_is_the_address_moves_with_it(world: World) -> None:
     """There and back again."""
     ada = await world.account(A, A)

@@ -460,6 +460,14 @@ async def test_only_addresses_of_the_domains_that_are_set_register(
         for other in ("bob@sub.example.org", "bob@example.com"):
             with pytest.raises(EmailInvalid):
                 await world.ask(other, PASSWORD)
+        # Nor does an account leave them afterwards, except by an operator's word.
+        await world.mails()
+        account = await world.account(ALICE)
+        change = world.service.email_changes.ask
+        with pytest.raises(EmailInvalid):
+            await change(account.account_id, "alice@example.com", by=By(Actor.USER))
+        await change(account.account_id, "al@example.org", by=By(Actor.USER))
+        await change(account.account_id, "alice@example.com", by=OPERATOR)
 
 
 # Where it is closed, and how often it may be tried.

@@ -16,6 +16,7 @@ from watchword.accounts.links import Links
 from watchword.accounts.network_limits import NetworkLimits
 from watchword.accounts.notices import Notices
 from watchword.accounts.recovery import Recovery
+from watchword.accounts.registration_rules import RegistrationRules
 from watchword.accounts.rows import AccountRows, Change, changed
 from watchword.clocks import Clock
 from watchword.core import limits, one_time_token
@@ -46,6 +47,7 @@ class EmailChanges:
     def __init__(
         self,
         *,
+        rules: RegistrationRules,
         accounts: AccountStore,
         rows: AccountRows,
         confirmations: ConfirmationStore,
@@ -58,6 +60,7 @@ class EmailChanges:
         check_password: CheckPassword,
         clock: Clock,
     ) -> None:
+        self._rules = rules
         self._accounts = accounts
         self._rows = rows
         self._confirmations = confirmations
@@ -76,6 +79,7 @@ class EmailChanges:
         Raises NotFound, EmailInvalid, EmailTaken, Throttled, StoreUnavailable.
         """
         if by.actor is Actor.USER:
+            self._rules.check_domain(self._mail.read_address(email))
             await self._network_limits.asking(by.address)
             await self._account_limits.changing(account_id, "address")
             await self._check_ways_back(account_id)

@@ -6,10 +6,12 @@ import msgspec
 
 from watchword.accounts.account_limits import AccountLimits
 from watchword.accounts.notices import Notices
+from watchword.accounts.registration_rules import RegistrationRules
 from watchword.accounts.registry import Accounts
 from watchword.accounts.rows import AccountRows
 from watchword.background import Background
 from watchword.bootstrap.foundation import Foundation
+from watchword.bootstrap.parts import registration_rules_of
 from watchword.mail.writing import MailWriter
 from watchword.passwords import PasswordHasher
 from watchword.sessions import Sessions
@@ -24,6 +26,7 @@ class AccountParts(msgspec.Struct, frozen=True, kw_only=True):
     background: Background
     hasher: PasswordHasher
     mail: MailWriter
+    rules: RegistrationRules
     notices: Notices
     rows: AccountRows
     account_limits: AccountLimits
@@ -71,6 +74,7 @@ def account_parts_of(
         background=background,
         hasher=hasher,
         mail=mail,
+        rules=registration_rules_of(base.settings, base.before_registration),
         notices=notices,
         rows=rows,
         account_limits=account_limits,

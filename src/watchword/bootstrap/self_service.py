@@ -18,7 +18,6 @@ from watchword.accounts.registration import Registrations
 from watchword.accounts.registration_rules import RegistrationRules
 from watchword.bootstrap.accounts import AccountParts
 from watchword.bootstrap.foundation import Foundation
-from watchword.bootstrap.parts import registration_rules_of
 from watchword.mail.message import NOTICES, MailPurpose
 from watchword.mail.sender import Decide
 from watchword.sessions.browser import BrowserSessions
@@ -52,8 +51,7 @@ def self_service_of(
         clock=base.clock,
     )
     limits = NetworkLimits(base.stores.throttle, base.clock)
-    rules = registration_rules_of(base.settings, base.before_registration)
-    registrations, invitations = _registrations_of(base, parts, rules, links, limits)
+    registrations, invitations = _registrations_of(base, parts, links, limits)
     recovery, email_changes = _recovery_of(base, parts, links, limits)
     decisions: dict[MailPurpose, Decide] = {
         MailPurpose.CONFIRM: registrations.decide,
@@ -63,7 +61,7 @@ def self_service_of(
         **dict.fromkeys(NOTICES, parts.notices.decide),
     }
     return SelfService(
-        rules=rules,
+        rules=parts.rules,
         links=links,
         registrations=registrations,
         invitations=invitations,
@@ -83,14 +81,10 @@ def self_service_of(
 
 
 def _registrations_of(
-    base: Foundation,
-    parts: AccountParts,
-    rules: RegistrationRules,
-    links: Links,
-    limits: NetworkLimits,
+    base: Foundation, parts: AccountParts, links: Links, limits: NetworkLimits
 ) -> tuple[Registrations, Invitations]:
     registrations = Registrations(
-        rules=rules,
+        rules=parts.rules,
         registrations=base.stores.registrations,
         accounts=base.stores.accounts,
         outbox=base.stores.outbox,
@@ -102,7 +96,7 @@ def _registrations_of(
         entropy=base.entropy,
     )
     invitations = Invitations(
-        rules=rules,
+        rules=parts.rules,
         confirmations=base.stores.confirmations,
         accounts=base.stores.accounts,
         registry=parts.registry,
@@ -135,6 +129,7 @@ def _recovery_of(
         clock=base.clock,
     )
     email_changes = EmailChanges(
+        rules=parts.rules,
         accounts=base.stores.accounts,
         rows=parts.rows,
         confirmations=base.stores.confirmations,

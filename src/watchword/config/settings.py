@@ -185,7 +185,7 @@ class Settings(BaseSettings):
     registration_domains: Domains = Field(
         (),
         min_length=1,
-        description="the domains whose addresses may register, such as example.org, "
+        description="the domains whose addresses users may have, such as example.org, "
         "separated by commas or white space",
     )
     breached_passwords: Path | None = Field(

@@ -153,7 +153,8 @@ class AccountStore(Protocol):
         A name or address that the account lets go is held for it, for HELD_FOR from the
         first event of `trail`, which there MUST be then. `grants` are written as by
         `ConfirmationStore.add`. With the row go its confirmations and the messages that
-        wait for it.
+        wait for it; with its epoch those that `void_after_epoch` names, before any is
+        granted.
 
         `keeps_role` says that an enabled account of that role MUST stay, besides this
         one. Of callers that race for the last one, at least one is refused.

@@ -66,6 +66,14 @@ def dying_with(
     ]
 
 
+def void_after_epoch(others: Iterable[Confirmation]) -> list[Confirmation]:
+    """Those of an account that die with its epoch, as a new password raises it.
+
+    A thief with the old password may have asked for them. A way back stays.
+    """
+    return [one for one in others if one.purpose in {Purpose.RESET, Purpose.EMAIL}]
+
+
 def replaced_by(
     added: Confirmation, others: Iterable[Confirmation]
 ) -> list[Confirmation]:

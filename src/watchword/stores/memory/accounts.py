@@ -22,6 +22,7 @@ from watchword.ports.confirmations import (
     Purpose,
     dying_with,
     replaced_by,
+    void_after_epoch,
 )
 from watchword.ports.registrations import Neighbour, Registration, crowded_out
 from watchword.stores.memory.rows import Memory
@@ -91,6 +92,8 @@ class MemoryAccounts:
         if after is not None and after.keys != before.keys:
             refuse_held(after, self._holds(), ignore_holds=ignore_holds)
         self._forget(spent)
+        if after is not None and after.epoch != before.epoch:
+            self._forget(void_after_epoch(memory.of_account(before.id)))
         if after is None:
             self._delete(before.id)
         else:

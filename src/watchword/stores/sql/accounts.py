@@ -14,7 +14,7 @@ from watchword.ports.accounts import (
 )
 from watchword.ports.audit import Trail
 from watchword.ports.confirmations import Confirmation
-from watchword.stores.sql.confirmations import grant, spend
+from watchword.stores.sql.confirmations import end_epoch, grant, spend
 from watchword.stores.sql.database import Database, Plan
 from watchword.stores.sql.outbox import leave
 from watchword.stores.sql.rows import Row, account_of, account_swap_row, as_row
@@ -89,6 +89,7 @@ class SqlAccounts:
                 refuse_last(before.id, [row[0] for row in enabled])
             if spends is not None:
                 yield from spend(spends, before.id)
+            yield from end_epoch(before, after)
             if takes is not None:
                 yield from _take(takes, ignore_holds=ignore_holds)
             if after is None:

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from watchword.errors import ConfirmationInvalid
+from watchword.ports.accounts import Account
 from watchword.ports.audit import Trail
-from watchword.ports.confirmations import Confirmation, dying_with, replaced_by
+from watchword.ports.confirmations import (
+    Confirmation,
+    dying_with,
+    replaced_by,
+    void_after_epoch,
+)
 from watchword.stores.sql.database import Database, Plan
 from watchword.stores.sql.outbox import leave
 from watchword.stores.sql.rows import as_row, confirmation_of
@@ -51,6 +57,14 @@ def spend(token_hash: bytes, account_id: bytes) -> Plan[None]:
     spent = confirmation_of(rows[0])
     rows = yield "confirmations_of_account", [(account_id,)]
     yield from _drop(dying_with(spent, map(confirmation_of, rows)))
+
+
+def end_epoch(before: Account, after: Account | None) -> Plan[None]:
+    """Delete what dies with the epoch of the account, if it has another one now."""
+    if after is None or after.epoch == before.epoch:
+        return
+    rows = yield "confirmations_of_account", [(before.id,)]
+    yield from _drop(void_after_epoch(map(confirmation_of, rows)))
 
 
 def _drop(confirmations: Iterable[Confirmation]) -> Plan[None]:

@@ -223,7 +223,7 @@ class SelfService(OnAStore):
         for row in (others, change, *rows):
             await stores.confirmations.add(row, Trail())
         assert await _live(stores, rows) == rows[1:]
-        after = msgspec.structs.replace(account, version=2, epoch=1)
+        after = msgspec.structs.replace(account, version=2)
         token = rows[2].token_hash
         assert await stores.accounts.swap(account, after, _CHANGED, spends=token)
         assert await _live(stores, [*rows, change, others]) == [change, others]
@@ -237,6 +237,20 @@ class SelfService(OnAStore):
                 )
         assert await stores.accounts.by_id(account.id) == after
         assert await stores.audit.last() == 2
+
+    async def test_new_epoch_voids_all_but_ways_back(self, stores: Stores) -> None:
+        """What a thief has asked for with the old password dies with it."""
+        account = await _with_address(stores)
+        purposes = (Purpose.RESET, Purpose.EMAIL, Purpose.REVERT)
+        rows = [a_confirmation(number, kind) for number, kind in enumerate(purposes)]
+        others = a_confirmation(8, account=2)
+        for row in (*rows, others):
+            await stores.confirmations.add(row, Trail())
+        after = msgspec.structs.replace(account, version=2, epoch=1)
+        granted = a_confirmation(9)
+        assert await stores.accounts.swap(account, after, _CHANGED, grants=[granted])
+        left = [rows[2], granted, others]
+        assert await _live(stores, [*rows, granted, others]) == left
 
     async def test_stale_change_spends_nothing(self, stores: Stores) -> None:
         """Where the account has changed since it was read, the token stays good."""
