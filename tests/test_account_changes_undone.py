@@ -314,3 +314,30 @@ async def test_half_of_a_change_is_not_left(
                 raise AssertionError(at) from error
         number += 1
     assert number > 1
+
+
+@pytest.mark.parametrize("fault", [StoreUnavailable, asyncio.CancelledError])
+async def test_a_sign_in_just_before_a_lost_reset_does_not_outlive_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: type[BaseException]
+) -> None:
+    """The thief signs in after the sessions have ended, and before the write.
+
+    The answer to the write is lost, and the token is spent: the owner cannot ask again.
+    """
+    async with opened(tmp_path) as case:
+        await _asked(case)
+        accounts = case.world.engine.stores.accounts
+        swap, later = accounts.swap, list[TokenSet]()
+
+        async def lost(*given: Any, **named: Any) -> bool:
+            monkeypatch.setattr(accounts, "swap", swap)
+            later.append(await case.world.sign_in())
+            await swap(*given, **named)
+            raise fault
+
+        monkeypatch.setattr(accounts, "swap", lost)
+        with pytest.raises(fault):
+            await _reset(case)
+        await case.world.engine.background.close()
+        assert await case.world.has_ended(case.thief)
+        assert await case.world.has_ended(later[0])

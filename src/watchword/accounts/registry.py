@@ -1,7 +1,7 @@
 """Accounts: register, import, change, list.
 
-A change that must end an account's sessions first commits a new `epoch`, then ends the
-sessions. A sign-in that was under way meanwhile looks at the account again, sees the
+A change that must end an account's sessions commits a new `epoch`, then ends those that
+there are. A sign-in that was under way meanwhile looks at the account again, sees the
 new epoch and ends the session that it has just begun.
 """
 

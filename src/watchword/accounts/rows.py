@@ -106,10 +106,11 @@ class AccountRows:
     ) -> AsyncIterator[list[int]]:
         """A block that changes the password: all sessions of the account end.
 
-        They end before it: if the answer to the write is lost, or this process with it,
-        none of them lives on. Those that began meanwhile end after it. The list has how
-        many have ended.
+        They end before it: if this process is lost with the write, none of them lives
+        on. Those that began meanwhile end after it, also where the answer to the write
+        is lost. The list has how many have ended.
         """
+        what = "ending the sessions of an account"
         end = partial(
             self._sessions.end_all,
             account_id,
@@ -118,9 +119,10 @@ class AccountRows:
             by=by,
         )
         ended = [await end()]
-        yield ended
+        async with self.finished(end, what):
+            yield ended
         with contextlib.suppress(TryAgain):  # the change is written
-            async with self.finished(end, "ending the sessions of an account"):
+            async with self.finished(end, what):
                 ended.append(await end())
 
     @contextlib.asynccontextmanager
