@@ -6,6 +6,7 @@ from pathlib import Path
 
 from watchword.bootstrap import open_watchword
 from watchword.config import load_settings
+from watchword.mail.message import Mail, MailPurpose
 from watchword.passwords import INSECURE_FOR_TESTS
 from watchword.sign_in.own_users import Credentials
 
@@ -40,3 +41,18 @@ async def test_an_app_with_users_of_its_own_sends_nothing(tmp_path: Path) -> Non
         background=False,
     ) as engine:
         assert engine.mail is None
+
+
+async def test_every_mail_has_a_part_that_decides_what_becomes_of_it(
+    tmp_path: Path,
+) -> None:
+    """But for what is not in the outbox: the test, and what a confirmation becomes."""
+    settings = load_settings(data=tmp_path, database_url="memory:")
+    async with open_watchword(settings, background=False) as engine:
+        assert engine.self_service is not None
+        for purpose in {*MailPurpose} - {
+            MailPurpose.TEST,
+            MailPurpose.ALREADY_REGISTERED,
+        }:
+            mail = Mail(purpose=purpose, at=engine.clock(), to="ana@example.org")
+            await engine.self_service.decide(mail)

@@ -11,5 +11,6 @@ notices         mails that tell of a change
 links           what the token of a mail is for
 mail_decisions  what becomes of a mail when its turn comes
 network_limits  how often one network may try
+account_limits  how often a user may change the account
 new_networks    mails that tell of a sign-in from elsewhere
 """

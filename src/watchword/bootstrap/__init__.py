@@ -2,6 +2,11 @@
 
 Each process that serves holds one `Watchword`. The clock and the source of randomness
 enter the engine here.
+
+    foundation    what a Watchword is built on
+    parts         parts that settings and server secrets make, each by itself
+    accounts      parts of accounts that sign-in and self-service share
+    self_service  parts by which accounts serve themselves
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ otherwise.
     policies       the policy of each session, by its client
     refresh_token  the opaque refresh token and its MAC
     access_token   the claims of an access token
+    one_time_token a token that travels by mail, and what it is for
     actor          what caused a change, and why a session ended
     revoked        the set of revoked sessions with tokens that may still be valid
     throttle       GCRA: how many attempts, and how long to wait

@@ -51,9 +51,10 @@
         ├── KeyRingError                    key_ring
         └── TokenFileError                  token_file
 
-Nothing here knows HTTP: ``server/problems.py`` is the one map to the wire. It begins
-with the rows of ``tokens/challenges.py``, which resource servers answer by. Messages
-never hold a token, a password or a retry key.
+They stand in a file for each concern, and are imported from here. Nothing here knows
+HTTP: ``server/problems.py`` is the one map to the wire. It begins with the rows of
+``tokens/challenges.py``, which resource servers answer by. Messages never hold a token,
+a password or a retry key.
 """
 
 # ruff: noqa: F403 - a list by hand would be one more thing to forget

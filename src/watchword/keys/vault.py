@@ -1,4 +1,4 @@
-"""What is sealed at rest: AES-256-GCM under keys derived from the server secret."""
+"""Signing keys at rest: AES-256-GCM under keys derived from the server secret."""
 
 from __future__ import annotations
 

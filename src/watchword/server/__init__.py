@@ -1,4 +1,4 @@
-"""The HTTP surface: native JSON calls, health, keys, documentation.
+"""The HTTP surface: JSON calls, OAuth, pages for users, health, keys, documentation.
 
 Processes and sockets:
     starting, listening    the sockets and the files for TLS, before anything is made
@@ -19,7 +19,15 @@ One request:
     routing                the endpoint of its path
     parsing                bytes to typed values, once
     client_auth, token_auth, cookies   what it proves
+    beginning, presenting  what calls share that begin a session, or rotate one
+    local                  what is shown on the machine of the server alone
     responses, static_files, problems  the answers; the one map from errors to the wire
+
+Pages:
+    csrf                   forms, and that no other site sends them
+    sign_in_cookie, page_cookies   the cookies of a browser
+    page_response          a page, the same with an error, or the next page
+    pages                  what pages show: views, words and markup
 
 Endpoints:
     operation              an endpoint as one declaration, which all else is made from
