@@ -104,3 +104,14 @@ def network_of(address: str) -> str | None:
 def caller_of(address: str) -> str:
     """The key to count a caller by: its network, or the text where it has none."""
     return network_of(address) or address
+
+
+def provided_to(caller: str) -> str:
+    """What a provider may have given to one customer, of which `caller` is a network.
+
+    That is up to a /48 of IPv6 (RFC 6177), so 65,536 callers of `caller_of`.
+    """
+    address = parse_address(caller.partition("/")[0])
+    if not isinstance(address, ipaddress.IPv6Address):
+        return caller
+    return str(ipaddress.ip_network((int(address), 48), strict=False))
