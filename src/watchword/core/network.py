@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Final
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -31,6 +32,8 @@ _TRANSLATED: Final = (
 )
 # The longest form: an IPv6 address of 45 characters, a zone, brackets, port, quotes.
 _LENGTH_MAX: Final = 80
+# Each message that a stranger causes is looked at by its network, again and again.
+_REMEMBERED: Final = 4096
 
 
 def parse_address(text: str) -> Address | None:
@@ -104,3 +107,15 @@ def network_of(address: str) -> str | None:
 def caller_of(address: str) -> str:
     """The key to count a caller by: its network, or the text where it has none."""
     return network_of(address) or address
+
+
+@lru_cache(_REMEMBERED)
+def provided_to(caller: str) -> str:
+    """What a provider may have given to one customer, of which `caller` is a network.
+
+    That is up to a /48 of IPv6 (RFC 6177), so 65,536 callers of `caller_of`.
+    """
+    address = parse_address(caller.partition("/")[0])
+    if not isinstance(address, ipaddress.IPv6Address):
+        return caller
+    return str(ipaddress.ip_network((int(address), 48), strict=False))

@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from watchword.core import limits
+from watchword.core.network import provided_to
 
 
 class MessageKind(StrEnum):
@@ -60,14 +61,19 @@ class Waiting(msgspec.Struct, frozen=True):
 def room_for(network: str, waiting: Sequence[Waiting]) -> Sequence[bytes] | None:
     """What is to be deleted so that another unknown message can wait; None: no room.
 
-    Where all places are taken, the network with the most messages gives one up, unless
-    that is the network that asks.
+    Where all places are taken, the caller with the most messages gives one up, unless
+    that is the caller that asks: all networks that one may have count together.
     """
     if sum(one.count for one in waiting) < limits.UNKNOWN_WAITING_MAX:
         return ()
-    largest = max(waiting, key=lambda one: (one.count, one.newest))
-    own = sum(one.count for one in waiting if one.network == network)
-    return None if largest.count <= own else (largest.newest,)
+    counts = _by_holder({one.network: one.count for one in waiting})
+
+    def size(one: Waiting) -> tuple[int, int, bytes]:
+        return counts[provided_to(one.network)], one.count, one.newest
+
+    largest = max(waiting, key=size)
+    own = counts[provided_to(network)]
+    return None if size(largest)[0] <= own else (largest.newest,)
 
 
 def next_ones(
@@ -78,17 +84,26 @@ def next_ones(
 ) -> list[bytes]:
     """The ids to lease of those that are due; the unknown ones come with their network.
 
-    One of each network in turn, and of networks those with the fewest unknown messages
-    first: `waiting` counts them, due or not. Both are given in order of id.
+    One of each caller in turn, and of callers those with the fewest unknown messages
+    first: `waiting` counts them by network, due or not. Both are given in order of id.
     """
+    counts = _by_holder(waiting)
     seen: Counter[str] = Counter()
     order = []
     for message_id, network in unknown:
-        order.append((seen[network], waiting[network], message_id))
-        seen[network] += 1
+        holder = provided_to(network)
+        order.append((seen[holder], counts[holder], message_id))
+        seen[holder] += 1
     share = -(-limit // limits.MAIL_UNKNOWN_SHARE)
     fair = [message_id for *_, message_id in sorted(order)][:share]
     return [*confirmed, *fair][:limit]
+
+
+def _by_holder(counts: Mapping[str, int]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for network, count in counts.items():
+        found[provided_to(network)] += count
+    return found
 
 
 class Outbox(Protocol):

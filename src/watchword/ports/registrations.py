@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 
 from watchword.core import limits
+from watchword.core.network import provided_to
 from watchword.ports.audit import Trail
 
 
@@ -36,20 +38,30 @@ class Neighbour(msgspec.Struct, frozen=True):
 
     id_hash: bytes
     created_at: int
+    network: str
     of_network: int
 
 
-def crowded_out(neighbours: Iterable[Neighbour]) -> list[bytes]:
+def crowded_out(neighbours: Sequence[Neighbour]) -> list[bytes]:
     """Which of them go when another one joins, by `id_hash`, so that few enough stay.
 
-    A network that has many crowds others out, so its own go first; of equals the
+    Networks that one caller may have crowd others out, so theirs go first: of those
+    with the most for this address, then of the one with the most for any. Of equals the
     oldest.
     """
+    holders = [provided_to(one.network) for one in neighbours]
+    of_holder = Counter(holders)
     order = sorted(
-        neighbours, key=lambda one: (-one.of_network, one.created_at, one.id_hash)
+        zip(holders, neighbours, strict=True),
+        key=lambda pair: (
+            -of_holder[pair[0]],
+            -pair[1].of_network,
+            pair[1].created_at,
+            pair[1].id_hash,
+        ),
     )
     surplus = len(order) + 1 - limits.REGISTRATIONS_PER_ADDRESS
-    return [one.id_hash for one in order[: max(0, surplus)]]
+    return [one.id_hash for _, one in order[: max(0, surplus)]]
 
 
 class RegistrationStore(Protocol):

@@ -188,7 +188,7 @@ class MemoryRegistrations:
         of_network = Counter(row.network for row in rows.values())
         own = [row.id_hash for row in alike if row.network == registration.network]
         neighbours = [
-            Neighbour(row.id_hash, row.created_at, of_network[row.network])
+            Neighbour(row.id_hash, row.created_at, row.network, of_network[row.network])
             for row in alike
             if row.network != registration.network
         ]

@@ -406,7 +406,7 @@ ON CONFLICT (email_key, network) DO UPDATE SET
 
 -- name: neighbours
 SELECT
-    id_hash, created_at,
+    id_hash, created_at, network,
     (SELECT count(*) FROM watchword.registrations AS its WHERE its.network = one.network)
 FROM watchword.registrations AS one WHERE email_key = $1 AND network <> $2;
 

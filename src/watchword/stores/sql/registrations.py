@@ -22,7 +22,7 @@ class SqlRegistrations:
             yield "lock_address", [(key,)]
             yield "put_registration", [as_row(registration)]
             rows = yield "neighbours", [(key, network)]
-            gone = crowded_out(Neighbour(*row) for row in rows)
+            gone = crowded_out([Neighbour(*row) for row in rows])
             yield "drop_registration", [(one,) for one in gone]
             yield from leave(trail)
 

@@ -267,7 +267,7 @@ INSERT OR REPLACE INTO registrations (
 
 -- name: neighbours
 SELECT
-    id_hash, created_at,
+    id_hash, created_at, network,
     (SELECT count(*) FROM registrations AS its WHERE its.network = one.network)
 FROM registrations AS one WHERE email_key = ?1 AND network <> ?2;
 

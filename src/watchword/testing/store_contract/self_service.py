@@ -121,6 +121,22 @@ class SelfService(OnAStore):
         left = await _left(stores, [victims, *rows, ninth])
         assert left == [row if row != busy else None for row in (victims, *rows, ninth)]
 
+    async def test_networks_of_one_provider_crowd_out_each_other(
+        self, stores: Stores
+    ) -> None:
+        """A caller with a /48 has thousands of /64; the owner's network is busy."""
+        victims = a_registration(0, network="192.0.2.1", at=START - DAY)
+        busy = a_registration(90, name="another", network="192.0.2.1")
+        rows = [
+            a_registration(number, network=f"2001:db8:7:{number}::/64", at=START)
+            for number in range(1, REGISTRATIONS_PER_ADDRESS + 9)
+        ]
+        for row in (busy, victims, *rows):
+            await stores.registrations.add(row, Trail())
+        left = await _left(stores, [victims, *rows])
+        assert left[0] == victims
+        assert len([row for row in left if row]) == REGISTRATIONS_PER_ADDRESS
+
     async def test_of_networks_with_as_many_the_oldest_goes(
         self, stores: Stores
     ) -> None:

@@ -134,3 +134,16 @@ class OutboxOfMessages(OnAStore):
         await stores.outbox.add([*flood, late, account])
         waiting = [one.message for one in await stores.outbox.list(limit=9)]
         assert waiting == [*flood[:3], late, account]
+
+    async def test_networks_of_one_provider_are_one_caller(
+        self, stores: Stores, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A caller with a /48 has thousands of /64: they hold up no other's message."""
+        monkeypatch.setattr(limits, "UNKNOWN_WAITING_MAX", 4)
+        flood = [unknown(number, f"2001:db8:7:{number}::/64") for number in range(6)]
+        late = unknown(8, "2001:db8:8:1::/64")
+        await stores.outbox.add([*flood, late, unknown(9, "2001:db8:7:9::/64")])
+        waiting = [one.message for one in await stores.outbox.list(limit=9)]
+        assert waiting == [*flood[:3], late]
+        (first,) = await leased(stores, limit=3)
+        assert first.message == late
