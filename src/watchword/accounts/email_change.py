@@ -300,7 +300,8 @@ class EmailChanges:
         """Give the account an address, for an operator.
 
         Without `confirmed` it waits for its confirmation, and another account may still
-        take it. Raises NotFound, EmailInvalid, EmailTaken.
+        take it. Raises NotFound, also where no mail can ask for that; EmailInvalid,
+        EmailTaken.
         """
         if not confirmed:
             await self._ask(account_id, email, by)

@@ -201,7 +201,8 @@ class Accounts:
         `keep_session` names one session that is not ended: by its id, or by the `sid`
         of its access tokens. Where the change was asked for with what the user has
         `proved`, InvalidCredentials is raised if the account has changed since: a reset
-        by its owner must stand. Raises NotFound, PasswordRejected.
+        by its owner must stand. Raises NotFound, PasswordRejected; Throttled for a user
+        that has `proved` something.
         """
 
         def change(row: Account) -> Account:
