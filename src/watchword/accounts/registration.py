@@ -168,6 +168,7 @@ class Registrations:
         if not _is_among(waiting, handles):
             if not password:
                 raise InvalidCredentials
+            await self._limits.guessing(waiting.id_hash)
             await self._hasher.verify(
                 waiting.password_hash, password, address=caller_of(address)
             )
