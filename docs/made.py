@@ -133,7 +133,7 @@ def _class(thing: griffe.Class) -> str:
     code = thing.members.get("code")
     if isinstance(code, griffe.Attribute):
         return f"class {thing.name}({bases[0]}):\n    code = {_source(code.value)}"
-    if thing.module.path == "watchword.errors" or "BaseSettings" in bases:
+    if thing.module.path.startswith("watchword.errors.") or "BaseSettings" in bases:
         return f"class {thing.name}({bases[0]})"
     if not any(base.endswith(_OF_FIELDS) for base in bases):
         return _call(thing)
@@ -241,7 +241,7 @@ def _unpacked(parameter: griffe.Parameter) -> griffe.Object | None:
 
 def drawn() -> dict[Path, str]:
     """The module of errors with its tree on top, as it should be."""
-    source = ROOT / "src/watchword/errors.py"
+    source = ROOT / "src/watchword/errors/__init__.py"
     return {source: _TREE.sub(f"{tables.tree()}\n", source.read_text(), count=1)}
 
 

@@ -79,7 +79,7 @@ def spelled(seconds: int) -> str:
 
 
 def tree() -> str:
-    """The classes of `errors.py`, below each other, with their codes."""
+    """The classes of `errors/`, below each other, with their codes."""
 
     def lines(kind: type[WatchwordError], before: str) -> Iterator[tuple[str, str]]:
         below = [one for one in kind.__subclasses__() if one.__module__ == here]

@@ -7,12 +7,12 @@ import logging
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from watchword.accounts.names import normalise_name
 from watchword.accounts.registry import CONTEXT
+from watchword.accounts.rows import ADMIN
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.bootstrap.parts import breached_of, composer_of
 from watchword.config import Settings
@@ -33,7 +33,6 @@ from watchword.secret_files import (
 )
 from watchword.stores import file_of
 
-_ROLE: Final = "admin"
 _log = logging.getLogger("watchword")
 
 
@@ -93,7 +92,7 @@ async def _make_admin(
     try:
         with _of_admin_password():
             await watchword.accounts.register(
-                name, chosen or "", roles=[_ROLE], by=SYSTEM
+                name, chosen or "", roles=[ADMIN], by=SYSTEM
             )
     except NameTaken:  # another process that started with us was first
         if drawn is not None:

@@ -25,6 +25,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from tests.mail.mailbox import Mailbox
 from tests.patience import until
 from tests.scenarios.api import (
     BASE,
@@ -49,7 +50,6 @@ from watchword.testing import ManualClock
 ISSUER: Final = "http://127.0.0.1:8000"
 NEW: Final = "five other words make one"
 ANN: Final = "ann@example.org"
-TOKEN: Final = re.compile(r"ww_cf_[\w-]+")
 
 
 class Mails:
@@ -57,7 +57,7 @@ class Mails:
 
     def __init__(self, api: LocalApi) -> None:
         self._api = api
-        self._taken: set[str] = set()
+        self._mailbox = Mailbox(api.engine.settings.data)
 
     async def all(self) -> list[EmailMessage]:
         sender = self._api.engine.mail
@@ -67,26 +67,13 @@ class Mails:
         folder = self._api.engine.settings.outbox_folder
         return [
             message_from_bytes(file.read_bytes(), EmailMessage, policy=SMTP)
-            for file in sorted(folder.glob("*.eml"))
+            for file in folder.glob("*.eml")
         ]
 
     async def token(self, to: str = ANN) -> str:
-        """The one in the mails to that address that was not taken from them yet."""
-        found = {
-            str(token)
-            for mail in await self.all()
-            if str(mail["to"]) == to
-            for token in TOKEN.findall(text_of(mail))
-        }
-        (token,) = found - self._taken
-        self._taken.add(token)
-        return token
-
-
-def text_of(mail: EmailMessage) -> str:
-    body = mail.get_body(("plain",))
-    assert body is not None
-    return str(body.get_content())
+        """That of the next mail to this address that has one."""
+        await self.all()
+        return self._mailbox.token_to(to)
 
 
 def serving(folder: Path, **given: Any) -> Settings:

@@ -29,7 +29,7 @@ TREE = re.compile(r"([A-Z]\w+)\s{2,}([a-z_]+)$", re.MULTILINE)
 
 def all_errors(kind: type[WatchwordError] = WatchwordError) -> Iterator[Any]:
     for child in kind.__subclasses__():
-        if child.__module__ in {errors.__name__, problems.__name__}:
+        if child.__module__.startswith((errors.__name__, problems.__name__)):
             yield child
         yield from all_errors(child)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any, Final
 
 import httpx2
 
+from tests.mail.mailbox import Mailbox
 from tests.scenarios.api import LocalApi, local_api
 from tests.server.shown import parsed, text_of, with_class
 from watchword.config import Settings
@@ -73,25 +73,17 @@ class Pages:
     def __init__(self, api: LocalApi, folder: Path) -> None:
         self.api = api
         self.engine = api.engine
-        self._folder = folder / "outbox"
-        self._read: set[str] = set()
+        self._mail = Mailbox(folder)
 
     def browser(self, address: str = "127.0.0.1") -> Browser:
         return Browser(self.api.application, address)
 
     async def code_to(self, address: str) -> str:
-        """The code of the one new message to that address."""
+        """The code of the next message to that address."""
         assert self.engine.mail is not None
         await self.engine.mail.send_due()
         await self.engine.mail.close()
-        for file in sorted(self._folder.glob("*.eml")):
-            message: Any = message_from_bytes(file.read_bytes(), policy=policy.default)
-            if file.name not in self._read and message["to"] == address:
-                self._read.add(file.name)
-                text = message.get_body(("plain",)).get_content()
-                found = re.search(r"ww_cf_[\w-]+", text)
-                return found[0] if found else ""
-        raise AssertionError(f"no message to {address}")
+        return self._mail.token_to(address)
 
     async def registered(
         self, browser: Browser, address: str = ADDRESS, **fields: str

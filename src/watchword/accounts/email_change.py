@@ -39,7 +39,6 @@ from watchword.ports.accounts import Account, AccountStore
 from watchword.ports.audit import EventType
 from watchword.ports.confirmations import Confirmation, ConfirmationStore, Purpose
 from watchword.ports.outbox import Lane
-from watchword.sessions import Sessions
 
 
 class EmailChanges:
@@ -58,7 +57,6 @@ class EmailChanges:
         notices: Notices,
         recovery: Recovery,
         mail: MailWriter,
-        sessions: Sessions,
         check_password: CheckPassword,
         clock: Clock,
     ) -> None:
@@ -72,7 +70,6 @@ class EmailChanges:
         self._notices = notices
         self._recovery = recovery
         self._mail = mail
-        self._sessions = sessions
         self._check_password = check_password
         self._clock = clock
 

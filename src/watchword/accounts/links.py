@@ -17,9 +17,9 @@ from watchword.ports.registrations import Registration, RegistrationStore
 class Link(msgspec.Struct, frozen=True):
     """What a token is for, as a page shows it before its button is pressed.
 
-    `address` is masked (`m•••@example.org`). `account_id` is the account whose reset or
-    address it is about, or that has the address of an invitation already. `username` is
-    what a registration asked for.
+    `address` is masked (`m•••@example.org`). `account_id` is the account that a reset
+    or an address is for, or that has the address of an invitation already. `username`
+    is what a registration asked for.
     """
 
     purpose: TokenPurpose

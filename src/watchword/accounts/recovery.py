@@ -26,7 +26,6 @@ from watchword.ports.audit import Event, EventType, Trail
 from watchword.ports.confirmations import Confirmation, ConfirmationStore, Purpose
 from watchword.ports.once import ReplayCache
 from watchword.ports.outbox import Lane, Message, Outbox
-from watchword.sessions import Sessions
 
 
 class Recovery:
@@ -44,7 +43,6 @@ class Recovery:
         network_limits: NetworkLimits,
         notices: Notices,
         mail: MailWriter,
-        sessions: Sessions,
         hasher: PasswordHasher,
         clock: Clock,
     ) -> None:
@@ -57,7 +55,6 @@ class Recovery:
         self._network_limits = network_limits
         self._notices = notices
         self._mail = mail
-        self._sessions = sessions
         self._hasher = hasher
         self._clock = clock
 

@@ -210,10 +210,10 @@ class Registrations:
             )
             return Decided(mail, Lane.UNKNOWN)
         mail = replace(mail, to=waiting.email, locale=waiting.locale)
-        if waiting.token_hash == token_hash:
+        if hmac.compare_digest(waiting.token_hash, token_hash):
             return Decided(mail, Lane.UNKNOWN)
         # Only a mail that is sent may take the place of the link that was sent before.
-        renew = partial(find.renew, waiting.id_hash, token_hash, Trail())
+        renew = partial(find.renew, waiting.id_hash, token_hash)
         return Decided(mail, Lane.UNKNOWN, write=renew)
 
 
@@ -232,7 +232,7 @@ def new_account(
     now: int,
     entropy: Entropy,
 ) -> Account:
-    """An account whose mailbox was proved. Without a name it has its address's key."""
+    """An account of a proved mailbox. Without a name it has the key of its address."""
     return Account(
         time_ordered_id(now, entropy(10)),
         name or to.key,

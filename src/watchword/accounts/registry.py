@@ -32,7 +32,6 @@ from watchword.mail.writing import MailWriter
 from watchword.passwords import UNUSABLE, PasswordHasher, is_unusable, recognised
 from watchword.ports.accounts import Account, AccountStore
 from watchword.ports.audit import Event, EventType, Trail
-from watchword.ports.throttle import Throttle
 from watchword.sessions import Sessions
 
 CONTEXT: Final = ("watchword",)
@@ -54,7 +53,7 @@ class Accounts:
         sessions: Sessions,
         hasher: PasswordHasher,
         rows: AccountRows,
-        throttle: Throttle,
+        account_limits: AccountLimits,
         notices: Notices,
         mail: MailWriter,
         clock: Clock,
@@ -62,7 +61,7 @@ class Accounts:
     ) -> None:
         self._accounts = accounts
         self._rows = rows
-        self._limits = AccountLimits(throttle, clock)
+        self._limits = account_limits
         self._notices = notices
         self._mail = mail
         self._sessions = sessions

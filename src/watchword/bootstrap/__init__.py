@@ -9,21 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from functools import partial
-from pathlib import Path
 
 import msgspec
 
 from watchword.accounts.registration_rules import BeforeRegistration
-from watchword.accounts.registry import Accounts
-from watchword.accounts.rows import AccountRows
 from watchword.background import Background
+from watchword.bootstrap.accounts import account_parts_of
+from watchword.bootstrap.foundation import Foundation
 from watchword.bootstrap.parts import (
     breached_of,
     composer_of,
     mail_writer_of,
-    notices_of,
     policies_of,
     proofs_of,
     refresh_tokens,
@@ -36,7 +34,6 @@ from watchword.clients.rules import FIRST_PARTY
 from watchword.clients.tokens import ClientTokens
 from watchword.clocks import Clock, Entropy, monotonic, system_clock
 from watchword.config import Settings
-from watchword.core.session import Policy
 from watchword.errors import KeyRingError
 from watchword.keys.ring import KeyRing
 from watchword.keys.sealing import Sealing
@@ -46,7 +43,6 @@ from watchword.mail.sender import MailSender
 from watchword.maintenance import Maintenance
 from watchword.passwords import (
     OWASP_FLOOR,
-    BreachedPasswords,
     HashParameters,
     PasswordHasher,
     cpus,
@@ -62,7 +58,6 @@ from watchword.sessions.claims_hook import ClaimsHook
 from watchword.sign_in.attempts import Attempts
 from watchword.sign_in.begin import SignIn
 from watchword.sign_in.own_users import Authenticate, Subjects
-from watchword.sign_in.password import AccountPasswords
 from watchword.stores import open_stores
 from watchword.stores.health import Health
 from watchword.tokens.checker import Checker
@@ -71,93 +66,28 @@ from watchword.tokens.checker import Checker
 class Watchword:
     """All parts that a serving process needs, wired. Made by `open_watchword`."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        stores: Stores,
-        server_secrets: Sequence[bytes],
-        *,
-        made_secret: Path | None,
-        clock: Clock,
-        entropy: Entropy,
-        monotonic: Callable[[], int],
-        hashing: HashParameters,
-        claims_hook: ClaimsHook | None,
-        authenticate: Authenticate | None,
-        before_registration: BeforeRegistration | None,
-        breached: BreachedPasswords | None,
-    ) -> None:
-        self.policies = policies_of(settings)
-        tokens = refresh_tokens(server_secrets)
-        self.settings = settings
-        self.made_secret = made_secret
-        self.issuer = settings.effective_issuer
-        self.stores = stores
-        self.clock = clock
-        self.entropy = entropy
-        self.outbox_sealing = Sealing(server_secrets, SEALED_AS, entropy)
-        self.keys = KeyRing(
-            keys=stores.keys,
-            secrets=server_secrets,
-            alg=settings.signing_alg,
-            clock=clock,
-            entropy=entropy,
-        )
-        self.revocation_log = RevocationLog(
-            entropy(16).hex(), monotonic, lambda: self.revocations.complete_as_of
-        )
-        self.health = self._health(monotonic, entropy(16))
-        self.revocations = RevocationTracker(
-            sessions=stores.sessions,
-            clock=clock,
-            monotonic=monotonic,
-            on_new_entries=self.revocation_log.add,
-        )
+    def __init__(self, base: Foundation) -> None:
+        self.settings = base.settings
+        self.made_secret = base.made_secret
+        self.issuer = base.settings.effective_issuer
+        self.stores = base.stores
+        self.clock = base.clock
+        self.entropy = base.entropy
+        self.policies = policies_of(base.settings)
         self.background = Background()
-        self.proofs = proofs_of("token", stores.once, server_secrets, clock)
-        self.resource_proofs = proofs_of("resource", stores.once, server_secrets, clock)
-        self.sessions = Sessions(
-            sessions=stores.sessions,
-            audit=stores.audit,
-            tokens=tokens,
-            keys=self.keys,
-            revocations=self.revocations,
-            background=self.background,
-            policies=self.policies,
-            issuer=self.issuer,
-            clock=clock,
-            entropy=entropy,
-            sessions_max=settings.sessions_max,
-            claims_hook=claims_hook,
-            proofs=self.proofs,
-        )
-        self.browsers = BrowserSessions(
-            store=stores.sessions,
-            sessions=self.sessions,
-            tokens=tokens,
-            revocations=self.revocations,
-            policy=self.policies.pages,
-            clock=clock,
-        )
-        self._wire_clients(self.policies.apps, entropy)
-        self.hasher = PasswordHasher(
-            hashing, workers=cpus() // settings.workers or 1, breached=breached
-        )
-        self._wire_sign_in(authenticate, before_registration, entropy)
-        self.maintenance = self._maintenance(monotonic)
-        self.checker = self._checker()
-
-    def _health(self, monotonic: Callable[[], int], name: bytes) -> Health:
-        return Health(
+        self._wire_keys(base)
+        self._wire_revocations(base)
+        self._wire_sessions(base)
+        self._wire_clients(base)
+        self._wire_sign_in(base)
+        self.health = Health(
             backend=self.stores.backend,
             once=self.stores.once,
             clock=self.clock,
-            monotonic=monotonic,
-            name=name,
+            monotonic=base.monotonic,
+            name=base.entropy(16),
         )
-
-    def _maintenance(self, monotonic: Callable[[], int]) -> Maintenance:
-        return Maintenance(
+        self.maintenance = Maintenance(
             backend=self.stores.backend,
             once=self.stores.once,
             keys=self.keys,
@@ -165,10 +95,71 @@ class Watchword:
             revocation_log=self.revocation_log,
             mail=self.mail,
             clock=self.clock,
-            monotonic=monotonic,
+            monotonic=base.monotonic,
+        )
+        self.checker = Checker(
+            issuer=self.issuer,
+            audience=self.settings.audience,
+            key_of=self.keys.public_key,
+            has_ended=self.revocations.has_ended,
+            clock=self.clock,
+            proofs=self.resource_proofs,
         )
 
-    def _wire_clients(self, policy: Policy, entropy: Entropy) -> None:
+    def _wire_keys(self, base: Foundation) -> None:
+        sealed_by, once = base.server_secrets, self.stores.once
+        self.outbox_sealing = Sealing(sealed_by, SEALED_AS, base.entropy)
+        self.keys = KeyRing(
+            keys=self.stores.keys,
+            secrets=sealed_by,
+            alg=self.settings.signing_alg,
+            clock=self.clock,
+            entropy=base.entropy,
+        )
+        self.proofs = proofs_of("token", once, sealed_by, self.clock)
+        self.resource_proofs = proofs_of("resource", once, sealed_by, self.clock)
+
+    def _wire_revocations(self, base: Foundation) -> None:
+        self.revocation_log = RevocationLog(
+            base.entropy(16).hex(),
+            base.monotonic,
+            lambda: self.revocations.complete_as_of,
+        )
+        self.revocations = RevocationTracker(
+            sessions=self.stores.sessions,
+            clock=self.clock,
+            monotonic=base.monotonic,
+            on_new_entries=self.revocation_log.add,
+        )
+
+    def _wire_sessions(self, base: Foundation) -> None:
+        tokens = refresh_tokens(base.server_secrets)
+        self.sessions = Sessions(
+            sessions=self.stores.sessions,
+            audit=self.stores.audit,
+            tokens=tokens,
+            keys=self.keys,
+            revocations=self.revocations,
+            background=self.background,
+            policies=self.policies,
+            issuer=self.issuer,
+            clock=self.clock,
+            entropy=base.entropy,
+            sessions_max=self.settings.sessions_max,
+            claims_hook=base.claims_hook,
+            proofs=self.proofs,
+        )
+        self.browsers = BrowserSessions(
+            store=self.stores.sessions,
+            sessions=self.sessions,
+            tokens=tokens,
+            revocations=self.revocations,
+            policy=self.policies.pages,
+            clock=self.clock,
+        )
+
+    def _wire_clients(self, base: Foundation) -> None:
+        policy = self.policies.apps
         first_party = msgspec.structs.replace(
             FIRST_PARTY, scope=self.settings.first_party_scope, grace=policy.grace
         )
@@ -185,45 +176,27 @@ class Watchword:
             authentication=self.client_authentication,
             first_party=first_party,
             clock=self.clock,
-            entropy=entropy,
+            entropy=base.entropy,
         )
         self.client_tokens = ClientTokens(
             keys=self.keys,
             policy=policy,
             issuer=self.issuer,
             clock=self.clock,
-            entropy=entropy,
+            entropy=base.entropy,
         )
 
-    def _wire_sign_in(
-        self,
-        authenticate: Authenticate | None,
-        before_registration: BeforeRegistration | None,
-        entropy: Entropy,
-    ) -> None:
+    def _wire_sign_in(self, base: Foundation) -> None:
+        self.hasher = PasswordHasher(
+            base.hashing,
+            workers=cpus() // self.settings.workers or 1,
+            breached=base.breached,
+        )
         self.mail_writer = mail_writer_of(
             self.settings,
             self.outbox_sealing,
-            entropy,
-            own_users=authenticate is not None,
-        )
-        notices = notices_of(self.stores, self.mail_writer, self.clock)
-        rows = AccountRows(
-            accounts=self.stores.accounts,
-            sessions=self.sessions,
-            background=self.background,
-            clock=self.clock,
-        )
-        self.accounts = Accounts(
-            accounts=self.stores.accounts,
-            sessions=self.sessions,
-            hasher=self.hasher,
-            rows=rows,
-            throttle=self.stores.throttle,
-            notices=notices,
-            mail=self.mail_writer,
-            clock=self.clock,
-            entropy=entropy,
+            base.entropy,
+            own_users=base.authenticate is not None,
         )
         attempts = Attempts(
             throttle=self.stores.throttle,
@@ -231,18 +204,24 @@ class Watchword:
             background=self.background,
             clock=self.clock,
         )
-        self.subjects = authenticate and Subjects(
-            authenticate, attempts=attempts, sessions=self.sessions, clock=self.clock
-        )
-        passwords = AccountPasswords(
-            accounts=self.stores.accounts,
-            attempts=attempts,
+        parts = account_parts_of(
+            base,
+            sessions=self.sessions,
+            background=self.background,
             hasher=self.hasher,
+            mail=self.mail_writer,
+            attempts=attempts,
+        )
+        self.accounts = parts.registry
+        self.subjects = base.authenticate and Subjects(
+            base.authenticate,
+            attempts=attempts,
+            sessions=self.sessions,
             clock=self.clock,
         )
         # An app with users of its own signs in those; otherwise accounts sign in.
         self.sign_in = SignIn(
-            passwords=self.subjects or passwords,
+            passwords=self.subjects or parts.passwords,
             users=self.subjects or self.accounts,
             clients=self.clients,
             sessions=self.sessions,
@@ -250,37 +229,15 @@ class Watchword:
         self.self_service: SelfService | None = None
         self.mail: MailSender | None = None
         if self.subjects is None:
-            self.self_service = self_service_of(
-                self.settings,
-                self.stores,
-                mail=self.mail_writer,
-                notices=notices,
-                rows=rows,
-                accounts=self.accounts,
-                passwords=passwords,
-                sessions=self.sessions,
-                browsers=self.browsers,
-                sign_in=self.sign_in,
-                background=self.background,
-                hasher=self.hasher,
-                before_registration=before_registration,
-                clock=self.clock,
-                entropy=entropy,
-            )
-            decide, sealing = self.self_service.decide, self.outbox_sealing
+            service = self_service_of(base, parts, self.sign_in, self.browsers)
+            self.self_service = service
             self.mail = sender_of(
-                self.settings, sealing, self.stores, decide, self.clock
+                self.settings,
+                self.outbox_sealing,
+                self.stores,
+                service.decide,
+                self.clock,
             )
-
-    def _checker(self) -> Checker:
-        return Checker(
-            issuer=self.issuer,
-            audience=self.settings.audience,
-            key_of=self.keys.public_key,
-            has_ended=self.revocations.has_ended,
-            clock=self.clock,
-            proofs=self.resource_proofs,
-        )
 
     def issue_as(self, issuer: str, *, links: str | None = None) -> None:
         """Use that issuer from now on, for an app that learns where it is served.
@@ -368,11 +325,12 @@ async def open_watchword(
     except BaseException:
         await stores.backend.close()
         raise
-    watchword = Watchword(
-        settings,
-        stores,
-        server_secrets,
+    base = Foundation(
+        settings=settings,
+        stores=stores,
+        server_secrets=server_secrets,
         made_secret=made,
+        breached=breached,
         clock=clock,
         entropy=entropy,
         monotonic=monotonic,
@@ -380,8 +338,16 @@ async def open_watchword(
         claims_hook=claims_hook,
         authenticate=authenticate,
         before_registration=before_registration,
-        breached=breached,
     )
+    async with _running(Watchword(base), background=background) as watchword:
+        yield watchword
+
+
+@contextlib.asynccontextmanager
+async def _running(
+    watchword: Watchword, *, background: bool
+) -> AsyncIterator[Watchword]:
+    """It is started, with its work in the background if asked for, and closed."""
     try:
         # Only a process that serves seals anew: a command may have been given the
         # secrets in another order.

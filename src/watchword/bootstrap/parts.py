@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from watchword.accounts.notices import Notices
 from watchword.accounts.registration_rules import (
     BeforeRegistration,
     RegistrationRules,
@@ -106,16 +105,6 @@ def mail_writer_of(
         can_send=can_send,
         is_local=settings.is_local,
         locales=locales_of(settings.templates) if can_send else (),
-    )
-
-
-def notices_of(stores: Stores, mail: MailWriter, clock: Clock) -> Notices:
-    """What tells the owners of accounts of a change, in these stores."""
-    return Notices(
-        accounts=stores.accounts,
-        confirmations=stores.confirmations,
-        mail=mail,
-        clock=clock,
     )
 
 

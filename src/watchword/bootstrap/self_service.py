@@ -7,33 +7,23 @@ from __future__ import annotations
 
 import msgspec
 
-from watchword.accounts.account_limits import AccountLimits
 from watchword.accounts.email_change import EmailChanges
 from watchword.accounts.invitations import Invitations
 from watchword.accounts.links import Links
 from watchword.accounts.mail_decisions import MailDecisions
 from watchword.accounts.network_limits import NetworkLimits
 from watchword.accounts.new_networks import NewNetworks
-from watchword.accounts.notices import Notices
 from watchword.accounts.recovery import Recovery
 from watchword.accounts.registration import Registrations
-from watchword.accounts.registration_rules import BeforeRegistration, RegistrationRules
-from watchword.accounts.registry import Accounts
-from watchword.accounts.rows import AccountRows
-from watchword.background import Background
+from watchword.accounts.registration_rules import RegistrationRules
+from watchword.bootstrap.accounts import AccountParts
+from watchword.bootstrap.foundation import Foundation
 from watchword.bootstrap.parts import registration_rules_of
-from watchword.clocks import Clock, Entropy
-from watchword.config import Settings
 from watchword.mail.message import NOTICES, MailPurpose
 from watchword.mail.sender import Decide
-from watchword.mail.writing import MailWriter
-from watchword.passwords import PasswordHasher
-from watchword.ports import Stores
-from watchword.sessions import Sessions
 from watchword.sessions.browser import BrowserSessions
 from watchword.sign_in.begin import SignIn
 from watchword.sign_in.browser import BrowserSignIn
-from watchword.sign_in.password import AccountPasswords
 from watchword.sign_in.step_up import StepUp
 
 
@@ -52,80 +42,26 @@ class SelfService(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def self_service_of(
-    settings: Settings,
-    stores: Stores,
-    *,
-    mail: MailWriter,
-    notices: Notices,
-    rows: AccountRows,
-    accounts: Accounts,
-    passwords: AccountPasswords,
-    sessions: Sessions,
-    browsers: BrowserSessions,
-    sign_in: SignIn,
-    background: Background,
-    hasher: PasswordHasher,
-    before_registration: BeforeRegistration | None,
-    clock: Clock,
-    entropy: Entropy,
+    base: Foundation, parts: AccountParts, sign_in: SignIn, browsers: BrowserSessions
 ) -> SelfService:
-    """The parts, on these stores."""
+    """The parts, on the stores of `base`."""
     links = Links(
-        registrations=stores.registrations,
-        confirmations=stores.confirmations,
-        accounts=stores.accounts,
-        clock=clock,
+        registrations=base.stores.registrations,
+        confirmations=base.stores.confirmations,
+        accounts=base.stores.accounts,
+        clock=base.clock,
     )
-    limits = NetworkLimits(stores.throttle, clock)
-    rules = registration_rules_of(settings, before_registration)
-    recovery, email_changes = _recovery_of(
-        rules,
-        stores,
-        links,
-        limits,
-        mail=mail,
-        notices=notices,
-        rows=rows,
-        passwords=passwords,
-        sessions=sessions,
-        hasher=hasher,
-        clock=clock,
-    )
-    registrations, invitations = _registrations_of(
-        rules,
-        stores,
-        links,
-        limits,
-        mail=mail,
-        accounts=accounts,
-        rows=rows,
-        passwords=passwords,
-        hasher=hasher,
-        clock=clock,
-        entropy=entropy,
-    )
+    limits = NetworkLimits(base.stores.throttle, base.clock)
+    rules = registration_rules_of(base.settings, base.before_registration)
+    registrations, invitations = _registrations_of(base, parts, rules, links, limits)
+    recovery, email_changes = _recovery_of(base, parts, rules, links, limits)
     decisions: dict[MailPurpose, Decide] = {
         MailPurpose.CONFIRM: registrations.decide,
         MailPurpose.INVITATION: invitations.decide,
         MailPurpose.RESET: recovery.decide,
         MailPurpose.CONFIRM_EMAIL: email_changes.decide,
-        **dict.fromkeys(NOTICES, notices.decide),
+        **dict.fromkeys(NOTICES, parts.notices.decide),
     }
-    browser = BrowserSignIn(
-        sign_in=sign_in,
-        sessions=sessions,
-        browsers=browsers,
-        networks=NewNetworks(
-            once=stores.once,
-            throttle=stores.throttle,
-            audit=stores.audit,
-            accounts=stores.accounts,
-            outbox=stores.outbox,
-            notices=notices,
-            background=background,
-            clock=clock,
-        ),
-    )
     return SelfService(
         rules=rules,
         links=links,
@@ -133,96 +69,100 @@ def self_service_of(
         invitations=invitations,
         recovery=recovery,
         email_changes=email_changes,
-        step_up=StepUp(accounts=accounts, passwords=passwords, sessions=sessions),
-        browser=browser,
+        step_up=StepUp(
+            accounts=parts.registry, passwords=parts.passwords, sessions=parts.sessions
+        ),
+        browser=BrowserSignIn(
+            sign_in=sign_in,
+            sessions=parts.sessions,
+            browsers=browsers,
+            networks=_networks_of(base, parts),
+        ),
         decide=MailDecisions(decisions).decide,
     )
 
 
-def _recovery_of(
+def _registrations_of(
+    base: Foundation,
+    parts: AccountParts,
     rules: RegistrationRules,
-    stores: Stores,
     links: Links,
     limits: NetworkLimits,
-    *,
-    mail: MailWriter,
-    notices: Notices,
-    rows: AccountRows,
-    passwords: AccountPasswords,
-    sessions: Sessions,
-    hasher: PasswordHasher,
-    clock: Clock,
-) -> tuple[Recovery, EmailChanges]:
-    recovery = Recovery(
-        accounts=stores.accounts,
-        rows=rows,
-        confirmations=stores.confirmations,
-        outbox=stores.outbox,
-        once=stores.once,
+) -> tuple[Registrations, Invitations]:
+    registrations = Registrations(
+        rules=rules,
+        registrations=base.stores.registrations,
+        accounts=base.stores.accounts,
+        outbox=base.stores.outbox,
         links=links,
         network_limits=limits,
-        notices=notices,
-        mail=mail,
-        sessions=sessions,
-        hasher=hasher,
-        clock=clock,
+        mail=parts.mail,
+        hasher=parts.hasher,
+        clock=base.clock,
+        entropy=base.entropy,
+    )
+    invitations = Invitations(
+        rules=rules,
+        confirmations=base.stores.confirmations,
+        accounts=base.stores.accounts,
+        registry=parts.registry,
+        rows=parts.rows,
+        check_password=parts.passwords.of_account,
+        links=links,
+        network_limits=limits,
+        mail=parts.mail,
+        hasher=parts.hasher,
+        clock=base.clock,
+        entropy=base.entropy,
+    )
+    return registrations, invitations
+
+
+def _recovery_of(
+    base: Foundation,
+    parts: AccountParts,
+    rules: RegistrationRules,
+    links: Links,
+    limits: NetworkLimits,
+) -> tuple[Recovery, EmailChanges]:
+    recovery = Recovery(
+        accounts=base.stores.accounts,
+        rows=parts.rows,
+        confirmations=base.stores.confirmations,
+        outbox=base.stores.outbox,
+        once=base.stores.once,
+        links=links,
+        network_limits=limits,
+        notices=parts.notices,
+        mail=parts.mail,
+        hasher=parts.hasher,
+        clock=base.clock,
     )
     email_changes = EmailChanges(
         rules=rules,
-        accounts=stores.accounts,
-        rows=rows,
-        confirmations=stores.confirmations,
+        accounts=base.stores.accounts,
+        rows=parts.rows,
+        confirmations=base.stores.confirmations,
         links=links,
         network_limits=limits,
-        account_limits=AccountLimits(stores.throttle, clock),
-        notices=notices,
+        account_limits=parts.account_limits,
+        notices=parts.notices,
         recovery=recovery,
-        mail=mail,
-        sessions=sessions,
-        check_password=passwords.of_account,
-        clock=clock,
+        mail=parts.mail,
+        check_password=parts.passwords.of_account,
+        clock=base.clock,
     )
     return recovery, email_changes
 
 
-def _registrations_of(
-    rules: RegistrationRules,
-    stores: Stores,
-    links: Links,
-    limits: NetworkLimits,
-    *,
-    mail: MailWriter,
-    accounts: Accounts,
-    rows: AccountRows,
-    passwords: AccountPasswords,
-    hasher: PasswordHasher,
-    clock: Clock,
-    entropy: Entropy,
-) -> tuple[Registrations, Invitations]:
-    registrations = Registrations(
-        rules=rules,
-        registrations=stores.registrations,
-        accounts=stores.accounts,
-        outbox=stores.outbox,
-        links=links,
-        network_limits=limits,
-        mail=mail,
-        hasher=hasher,
-        clock=clock,
-        entropy=entropy,
+def _networks_of(base: Foundation, parts: AccountParts) -> NewNetworks:
+    return NewNetworks(
+        once=base.stores.once,
+        throttle=base.stores.throttle,
+        audit=base.stores.audit,
+        accounts=base.stores.accounts,
+        outbox=base.stores.outbox,
+        notices=parts.notices,
+        background=parts.background,
+        clock=base.clock,
     )
-    invitations = Invitations(
-        rules=rules,
-        confirmations=stores.confirmations,
-        accounts=stores.accounts,
-        registry=accounts,
-        rows=rows,
-        check_password=passwords.of_account,
-        links=links,
-        network_limits=limits,
-        mail=mail,
-        hasher=hasher,
-        clock=clock,
-        entropy=entropy,
-    )
-    return registrations, invitations

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from watchword.cli.output import complain
+from watchword.cli.output import complain, visible
 from watchword.core.actor import Actor, By
 from watchword.errors import SettingsError, WatchwordError
 from watchword.reasons import reason_of
@@ -28,6 +28,7 @@ from watchword.text import without_line_ends
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
+    from watchword.bootstrap.self_service import SelfService
     from watchword.config import Settings
     from watchword.core.session import Session
     from watchword.ports.sessions import SessionPage
@@ -177,6 +178,28 @@ def with_engine(
             return await work(watchword)
 
     return asyncio.run(run())
+
+
+def self_service_of(watchword: Watchword) -> SelfService:
+    """What accounts serve themselves by. A command has no users of its own."""
+    service = watchword.self_service
+    assert service is not None  # noqa: S101 - see above
+    return service
+
+
+def way_of_mail(settings: Settings) -> str:
+    """What becomes of a mail that a command has written.
+
+    Only the server sends it: its links need the address that it is served at.
+    """
+    from watchword.mail.url import OUTBOX
+
+    if settings.effective_mail_url == OUTBOX:
+        return (
+            f"The running server puts the mail into {visible(settings.outbox_folder)}: "
+            "see `watchword mail show`."
+        )
+    return "The running server sends the mail."
 
 
 async def every_row(

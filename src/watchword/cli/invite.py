@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from watchword.cli.common import existing, operator, options, with_engine
+from watchword.cli.common import (
+    existing,
+    operator,
+    options,
+    self_service_of,
+    way_of_mail,
+    with_engine,
+)
 from watchword.cli.output import tell, visible
 from watchword.errors import SettingsError
 
@@ -27,8 +34,6 @@ def invite(
 
     An account that has the address already gets the roles. The link works for 7 days.
     """
-    from watchword.mail.url import OUTBOX
-
     settings = existing(data)
     if settings.registration == "closed":
         needed = "set WATCHWORD_REGISTRATION to invited or open"
@@ -37,19 +42,9 @@ def invite(
         raise SettingsError(["no mail can be sent: give WATCHWORD_MAIL_URL"])
 
     async def work(watchword: Watchword) -> None:
-        parts = watchword.self_service
-        assert parts is not None  # noqa: S101 - only apps have users of their own
-        await parts.invitations.invite(
-            address, roles=roles, locale=locale, by=operator()
-        )
+        invitations = self_service_of(watchword).invitations
+        await invitations.invite(address, roles=roles, locale=locale, by=operator())
 
     with_engine(settings, work)
-    # The server sends it, because it knows where it is served: that is in the link.
-    where = "The server sends it."
-    if settings.effective_mail_url == OUTBOX:
-        where = (
-            f"The server puts it into {settings.outbox_folder}, where `watchword mail "
-            "show` shows it."
-        )
-    sentence = f"An invitation for {visible(address)} is on its way. {where}"
+    sentence = f"{visible(address)} gets an invitation. {way_of_mail(settings)}"
     tell(as_json, sentence, invited=address, roles=list(dict.fromkeys(roles)))

@@ -15,7 +15,9 @@ from watchword.cli.common import (
     operator,
     options,
     piped_password,
+    self_service_of,
     settings_of,
+    way_of_mail,
     with_engine,
 )
 from watchword.cli.importing import Import
@@ -27,8 +29,6 @@ from watchword.text import trimmed
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
-    from watchword.bootstrap.self_service import SelfService
-    from watchword.config import Settings
 
 _ROLE = click.option("--role", "roles", multiple=True, help="May be repeated.")
 _STDIN = click.option(
@@ -230,7 +230,7 @@ def email(
     settings = existing(data)
 
     async def work(watchword: Watchword) -> str:
-        service = _self_service(watchword)
+        service = self_service_of(watchword)
         account = await watchword.accounts.find(name)
         await service.email_changes.assign(
             account.id, address, confirmed=confirmed, by=operator()
@@ -241,7 +241,7 @@ def email(
     said = (
         f"{visible(given)} is the address of {visible(name)} now."
         if confirmed
-        else f"{visible(name)} must confirm {visible(given)}. {_way_of(settings)}"
+        else f"{visible(name)} must confirm {visible(given)}. {way_of_mail(settings)}"
     )
     tell(as_json, said, name=name, email=given, confirmed=confirmed)
 
@@ -254,32 +254,14 @@ def send_reset(name: str, data: Path | None, as_json: bool) -> None:
     settings = existing(data)
 
     async def work(watchword: Watchword) -> str:
-        service = _self_service(watchword)
+        service = self_service_of(watchword)
         account = await watchword.accounts.find(name)
         await service.recovery.send(account.id, by=operator())
         return account.email or ""
 
     to = with_engine(settings, work)
-    said = f"{visible(name)} gets a link at {visible(to)}. {_way_of(settings)}"
+    said = f"{visible(name)} gets a link at {visible(to)}. {way_of_mail(settings)}"
     tell(as_json, said, name=name, email=to)
-
-
-def _self_service(watchword: Watchword) -> SelfService:
-    service = watchword.self_service
-    assert service is not None  # noqa: S101 - a command has no users of its own
-    return service
-
-
-def _way_of(settings: Settings) -> str:
-    """What becomes of a mail that a command has written."""
-    from watchword.mail.url import OUTBOX
-
-    if settings.effective_mail_url == OUTBOX:
-        return (
-            f"The running server puts the mail into {visible(settings.outbox_folder)}: "
-            "see `watchword mail show`."
-        )
-    return "The running server sends the mail."
 
 
 @user.command("import")

@@ -235,7 +235,7 @@ WAYS_BACK_MAX: Final = 5
 # Registrations that wait for one address, so that a stranger's do not crowd out its
 # owner's, nor fill the store.
 REGISTRATIONS_PER_ADDRESS: Final = 8
-# Mails to reset one password, or to change one address, whose links work at a time.
+# Links that work at a time to reset one password, or to change one address.
 CONFIRMATIONS_LIVE: Final = 3
 # How long a name or address that an account let go stays its own: applications may
 # still know their users by it.
@@ -272,12 +272,13 @@ INVITATION_LIFE: Final = 7 * DAY
 # The outbox. The sender looks at it once every MAIL_POLL. It has MAIL_PARALLEL messages
 # under way, of which MAIL_PARALLEL_UNKNOWN may go to unknown addresses. One message may
 # take MAIL_TIMEOUT, for RFC 5321 §4.5.3.2 would wait minutes for each command. The
-# lease is longer, so that no message is sent twice at a time.
+# lease is longer by what two clocks may differ, so that no message is sent twice at a
+# time. After a crash it is how long a message that was being sent has to wait.
 MAIL_POLL: Final = SECOND
 MAIL_PARALLEL: Final = 16
 MAIL_PARALLEL_UNKNOWN: Final = 8
 MAIL_TIMEOUT: Final = 30 * SECOND
-MAIL_LEASE: Final = 2 * MINUTE
+MAIL_LEASE: Final = 45 * SECOND
 # Retries: 5 s, 15 s, 45 s, ... an hour: one and a half hours in all.
 MAIL_TRIES: Final = 8
 MAIL_BACKOFF: Final = 5 * SECOND

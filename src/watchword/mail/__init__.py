@@ -1,7 +1,7 @@
 """Mail: what is asked to be sent, what it says, and how it leaves.
 
     addresses   mail addresses: one spelling, the key of their account, their mask
-    message     `Mail`: what is to be told to whom, sealed in the outbox
+    message     `Mail`: what is to be told, and to which address, sealed in the outbox
     composing   templates: a `Mail` as a message of text and HTML
     url         the setting that says where mail goes
     transports  SMTP, and the folder that takes its place on one machine

@@ -1,4 +1,4 @@
-"""`Mail`: what is to be told to whom, as it waits in the outbox.
+"""`Mail`: what is to be told, and to which address, as it waits in the outbox.
 
 It is sealed: a reader of the database finds neither addresses nor tokens. What the
 message says in the end is decided when it is sent.

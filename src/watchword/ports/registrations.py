@@ -80,5 +80,5 @@ class RegistrationStore(Protocol):
     async def by_token(self, token_hash: bytes) -> Registration | None:
         """The registration of that token."""
 
-    async def renew(self, id_hash: bytes, token_hash: bytes, trail: Trail) -> bool:
+    async def renew(self, id_hash: bytes, token_hash: bytes) -> bool:
         """Give it another token, in place of the one that it has. False: it is gone."""

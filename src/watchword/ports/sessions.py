@@ -163,7 +163,7 @@ class SessionStore(Protocol):
     async def create(
         self, session: Session, event: Event, limit: SessionLimit | None = None
     ) -> Sequence[Ended]:
-        """Write a new session, whose id MUST be new.
+        """Write a new session. Its id MUST be new.
 
         Returns the feed entries of the sessions that had to end, in order of id. They
         end in the same step or, where a store cannot do that, after it. Of sign-ins at

@@ -9,9 +9,9 @@ A form is accepted if both of these hold:
 2.  It has a token that belongs to the cookie `__Host-watchword-form`. A page of another
     site can neither read that token nor set that cookie.
 
-The first alone would do for a user who is signed in, whose cookie is SameSite besides.
+The first alone would do for a signed-in user: that cookie is SameSite besides.
 The second is for the pages before that. There no other cookie has to be there, so a
-foreign page could sign the user in as somebody else, register for them or ask for a
+foreign page could sign the user in as another, register for them or ask for a
 reset in their name. And it holds where something on the way strips the headers of the
 first, which a program that is no browser leaves out too.
 

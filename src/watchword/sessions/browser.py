@@ -81,8 +81,8 @@ class BrowserSessions:
                 return None
             if self._ends_soon(row, now):
                 return None
-            # Another tab has signed in while this one did. Both get the same token, or
-            # else the browser would keep the one whose answer comes last.
+            # Another tab may have signed in meanwhile. Both get the same token: of two,
+            # the browser would keep the one that comes last.
             generation = max(row.generation, cookie.generation + 1)
             after = self._used(row, generation, address, now).proved(authenticated)
             by = By(Actor.USER).detail()

@@ -101,7 +101,7 @@ class StepUp:
         keep_session: bytes | None,
         address: str,
     ) -> Authenticated:
-        """Change the password of the user who is signed in on the pages.
+        """Change the password of a user that is signed in on the pages.
 
         Returns the proof for that session to go on with. Raises InvalidCredentials,
         PasswordRejected, Throttled, Overloaded, StoreUnavailable.

@@ -235,7 +235,7 @@ class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Account(View, frozen=True, kw_only=True):
-    """The account of the user who is signed in.
+    """The account of the signed-in user.
 
     `username` is empty where the address is the name. `waiting` is a new address that
     is not confirmed yet. `opened` is the form that the faults belong to. `count` is how
@@ -260,7 +260,7 @@ class Account(View, frozen=True, kw_only=True):
 
 
 class Trouble(StrEnum):
-    """What an error means for the person who sees its page."""
+    """What an error means for the person that sees its page."""
 
     NOT_FOUND = "not_found"
     REFUSED = "refused"

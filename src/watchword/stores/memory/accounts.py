@@ -203,11 +203,10 @@ class MemoryRegistrations:
     async def by_token(self, token_hash: bytes) -> Registration | None:
         return self._memory.registration_of(token_hash)
 
-    async def renew(self, id_hash: bytes, token_hash: bytes, trail: Trail) -> bool:
+    async def renew(self, id_hash: bytes, token_hash: bytes) -> bool:
         row = self._memory.registrations.get(id_hash)
         if row is None:
             return False
         renewed = msgspec.structs.replace(row, token_hash=token_hash)
         self._memory.registrations[id_hash] = renewed
-        self._memory.leave(trail)
         return True

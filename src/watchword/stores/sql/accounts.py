@@ -126,7 +126,7 @@ def _take(account: Account, *, ignore_holds: bool) -> Plan[None]:
     """Raises NameTaken, EmailTaken for a key that is held; no longer holds the others.
 
     Only after the account was written: that write waits for another transaction which
-    lets the same key go, and whose hold is visible then.
+    lets the same key go. The hold of that one is visible then.
     """
     rows = yield "holds", [(account.name, account.email_key)]
     holds = [Hold(row[0], row[1], row[2], row[3] == 1) for row in rows]

@@ -36,11 +36,6 @@ class SqlRegistrations:
         rows = await self._database.read("registration_by_token", token_hash)
         return registration_of(rows[0]) if rows else None
 
-    async def renew(self, id_hash: bytes, token_hash: bytes, trail: Trail) -> bool:
-        def plan() -> Plan[bool]:
-            renewed = yield "renew_registration", [(token_hash, id_hash)]
-            if renewed:
-                yield from leave(trail)
-            return bool(renewed)
-
-        return await self._database.write_plan(plan)
+    async def renew(self, id_hash: bytes, token_hash: bytes) -> bool:
+        row = (token_hash, id_hash)
+        return bool(await self._database.write_many("renew_registration", [row]))

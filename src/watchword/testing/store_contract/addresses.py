@@ -90,7 +90,7 @@ class Addresses(OnAStore):
     async def test_what_was_let_go_is_held_for_its_last_owner(
         self, stores: Stores
     ) -> None:
-        """For HELD_FOR nobody else gets the name or address, but from an operator."""
+        """For HELD_FOR another account gets name or address from an operator alone."""
         ada = await _with_address(stores)
         moved = with_address(
             msgspec.structs.replace(ada, name="lovelace"), "lovelace@example.org"

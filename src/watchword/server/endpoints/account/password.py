@@ -34,7 +34,7 @@ from watchword.server.responses import JSON, Tokens
 
 
 class Forgot(msgspec.Struct, frozen=True):
-    """The address of an account whose password is forgotten."""
+    """The address of an account with a forgotten password."""
 
     email: EmailField
 

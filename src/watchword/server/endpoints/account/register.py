@@ -57,7 +57,7 @@ class Registering(OnItsWay, frozen=True, kw_only=True):
 
 
 class Resend(msgspec.Struct, frozen=True):
-    """The registration whose mail has not come."""
+    """The registration that no mail has come for."""
 
     registration: HandleField
 

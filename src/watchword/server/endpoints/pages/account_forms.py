@@ -1,8 +1,8 @@
 """What the forms of /account do.
 
-A form that changes how the user signs in asks for the password: whoever finds a browser
-that is left open cannot take the account. The others need none, so that a user who sees
-a strange session can end it at once.
+A form that changes how the user signs in asks for the password: a browser that is left
+open does not give the account away. The others need none, so that a strange session can
+be ended at once.
 """
 
 from __future__ import annotations

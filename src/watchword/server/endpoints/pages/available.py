@@ -5,18 +5,17 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from watchword.errors import NotFound
-from watchword.server.parsing import engine_of
+from watchword.server.parsing import engine_of, self_service_of
 
 
 def can_send_mail(request: Request) -> bool:
     """Whether messages leave this server."""
-    return engine_of(request).settings.effective_mail_url is not None
+    return engine_of(request).mail_writer.can_send
 
 
 def can_register(request: Request) -> bool:
     """Whether a user may create an account unasked."""
-    settings = engine_of(request).settings
-    return settings.registration == "open" and can_send_mail(request)
+    return self_service_of(request).rules.is_open and can_send_mail(request)
 
 
 def need(*, available: bool) -> None:

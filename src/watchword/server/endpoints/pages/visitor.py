@@ -1,4 +1,4 @@
-"""The user who is signed in at this browser, for every page that looks."""
+"""The user that is signed in at this browser, for every page that looks."""
 
 from __future__ import annotations
 

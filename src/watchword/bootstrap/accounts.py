@@ -1,0 +1,79 @@
+"""The parts of accounts that their sign-in and their self-service share, wired."""
+
+from __future__ import annotations
+
+import msgspec
+
+from watchword.accounts.account_limits import AccountLimits
+from watchword.accounts.notices import Notices
+from watchword.accounts.registry import Accounts
+from watchword.accounts.rows import AccountRows
+from watchword.background import Background
+from watchword.bootstrap.foundation import Foundation
+from watchword.mail.writing import MailWriter
+from watchword.passwords import PasswordHasher
+from watchword.sessions import Sessions
+from watchword.sign_in.attempts import Attempts
+from watchword.sign_in.password import AccountPasswords
+
+
+class AccountParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What else is wired for accounts is made of these."""
+
+    sessions: Sessions
+    background: Background
+    hasher: PasswordHasher
+    mail: MailWriter
+    notices: Notices
+    rows: AccountRows
+    account_limits: AccountLimits
+    registry: Accounts
+    passwords: AccountPasswords
+
+
+def account_parts_of(
+    base: Foundation,
+    *,
+    sessions: Sessions,
+    background: Background,
+    hasher: PasswordHasher,
+    mail: MailWriter,
+    attempts: Attempts,
+) -> AccountParts:
+    """The parts, on the stores of `base`."""
+    stores, clock = base.stores, base.clock
+    notices = Notices(
+        accounts=stores.accounts,
+        confirmations=stores.confirmations,
+        mail=mail,
+        clock=clock,
+    )
+    rows = AccountRows(
+        accounts=stores.accounts, sessions=sessions, background=background, clock=clock
+    )
+    account_limits = AccountLimits(stores.throttle, clock)
+    registry = Accounts(
+        accounts=stores.accounts,
+        sessions=sessions,
+        hasher=hasher,
+        rows=rows,
+        account_limits=account_limits,
+        notices=notices,
+        mail=mail,
+        clock=clock,
+        entropy=base.entropy,
+    )
+    passwords = AccountPasswords(
+        accounts=stores.accounts, attempts=attempts, hasher=hasher, clock=clock
+    )
+    return AccountParts(
+        sessions=sessions,
+        background=background,
+        hasher=hasher,
+        mail=mail,
+        notices=notices,
+        rows=rows,
+        account_limits=account_limits,
+        registry=registry,
+        passwords=passwords,
+    )

@@ -1,0 +1,136 @@
+"""Errors of identity: of a sign-in, an access token, a refresh token."""
+
+from __future__ import annotations
+
+from watchword.errors.root import WatchwordError
+
+
+class AuthenticationError(WatchwordError):
+    """The caller did not prove its identity."""
+
+
+class InvalidCredentials(AuthenticationError):
+    """Unknown name, wrong password or disabled account: the error never says which."""
+
+    code = "invalid_credentials"
+    message = "The user name or the password is wrong."
+
+
+class InvalidClient(AuthenticationError):
+    """Unknown or disabled client, or a wrong secret: the error never says which."""
+
+    code = "invalid_client"
+    message = "The client is unknown or did not authenticate."
+
+
+class AccessTokenError(AuthenticationError):
+    """An access token was not accepted."""
+
+
+class TokenMissing(AccessTokenError):
+    """No access token came with the request."""
+
+    code = "token_missing"
+    message = "An access token is needed: Authorization: Bearer <accessToken>."
+
+
+class TokenInvalid(AccessTokenError):
+    """Not an access token of this issuer for this audience."""
+
+    code = "token_invalid"
+    message = "The access token is not valid."
+
+
+class TokenExpired(AccessTokenError):
+    """A genuine token past its ``exp``: refresh, without asking the user to sign in."""
+
+    code = "token_expired"
+    message = "The access token has expired: refresh it."
+
+
+class TokenRevoked(AccessTokenError):
+    """A genuine token of a session that has ended: sign in again."""
+
+    code = "token_revoked"
+    message = "The session of this access token has ended: sign in again."
+
+
+class TokenProofInvalid(AccessTokenError):
+    """A DPoP-bound access token came with a proof that is missing or not valid."""
+
+    code = "invalid_dpop_proof"
+    message = "The DPoP proof is not valid."
+
+
+class TokenNonceNeeded(AccessTokenError):
+    """The proof beside a DPoP-bound access token needs the current `nonce`."""
+
+    code = "use_dpop_nonce"
+    message = "The DPoP proof needs the nonce of the DPoP-Nonce header."
+
+    def __init__(self, nonce: str) -> None:
+        super().__init__()
+        self.nonce = nonce
+
+
+class InsufficientAuthentication(AccessTokenError):
+    """A genuine token of a sign-in that is too old or too weak (RFC 9470 §3).
+
+    `acr_values` and `max_age` (seconds) are what is needed; None where any will do.
+    """
+
+    code = "insufficient_user_authentication"
+    message = "A more recent or a stronger sign-in is needed: sign in again."
+
+    def __init__(self, *, acr_values: str | None, max_age: int | None) -> None:
+        super().__init__()
+        self.acr_values = acr_values
+        self.max_age = max_age
+
+
+class RefreshError(AuthenticationError):
+    """A refresh token was not accepted."""
+
+
+class RefreshInvalid(RefreshError):
+    """Not a refresh token of this server, or not this client's, or not sent this way.
+
+    Nothing was revoked and nothing was spent.
+    """
+
+    code = "refresh_invalid"
+    message = "The refresh token is not valid."
+
+
+class RefreshReused(RefreshError):
+    """A spent refresh token came back without proof of a retry.
+
+    It may have been stolen, so its session was ended.
+    """
+
+    code = "refresh_reused"
+    message = (
+        "This refresh token was used before: it may have been copied. "
+        "The session has been ended; sign in again."
+    )
+
+
+class SessionExpired(RefreshError):
+    """The session's idle or absolute lifetime is over."""
+
+    code = "session_expired"
+    message = "The session has expired: sign in again."
+
+
+class SessionRevoked(RefreshError):
+    """The session was ended before its time."""
+
+    code = "session_revoked"
+    message = "The session has ended: sign in again."
+
+
+class SignedOut(RefreshError):
+    """A Watchword client holds no session: there was no sign-in, or it is over."""
+
+    code = "signed_out"
+    message = "There is no session here: sign in."
