@@ -100,6 +100,10 @@ NUMBERS: Final = {
             )
         ),
         f"stranger can cause | {limits.MAIL_ADDRESS_BURST}, then 1 an hour;",
+        (
+            f"passwords tried | {limits.THROTTLE_NAME_BURST}, then "
+            f"{limits.HOUR // limits.THROTTLE_NAME_INTERVAL} an hour |"
+        ),
         f"changes by its user | {limits.ACCOUNT_CHANGE_BURST}, then 1 an hour:",
         f"moved away from | {limits.WAYS_BACK_MAX} in seven days |",
         f"told of | {limits.NEW_NETWORK_BURST}, then 1 an hour |",

@@ -197,6 +197,21 @@ async def test_the_mailbox_alone_proves_nothing(
         assert await world.names() == [ALICE]
 
 
+async def test_the_mailbox_may_guess_the_askers_password_a_few_times(
+    tmp_path: Path,
+) -> None:
+    """From whatever network; the asker's browser needs no password."""
+    async with opened(tmp_path) as world:
+        handle, token = await world.register()
+        for number in range(limits.THROTTLE_NAME_BURST):
+            at = f"198.51.100.{number}"
+            with pytest.raises(InvalidCredentials):
+                await world.confirm(token, password=OTHER, address=at)
+        with pytest.raises(Throttled):
+            await world.confirm(token, password=PASSWORD, address=THIEF)
+        await world.confirm(token, handles=[handle], address=THIEF)
+
+
 @pytest.mark.parametrize("why", ["used", "expired", "renewed", "other", "nonsense"])
 async def test_a_link_that_is_over_has_one_answer(world: World, why: str) -> None:
     handle, token = await world.register()

@@ -43,8 +43,22 @@ class NetworkLimits:
             )
         )
 
+    async def guessing(self, registration: bytes) -> None:
+        """Count a password that was given for a registration. Raises Throttled.
+
+        From whatever network: its mail may have gone to a mailbox that is not the
+        asker's, and a password is often used elsewhere too.
+        """
+        await self._count(
+            Cost(
+                f"registration:{registration.hex()}",
+                limits.THROTTLE_NAME_BURST,
+                limits.THROTTLE_NAME_INTERVAL,
+            )
+        )
+
     async def _count(self, cost: Cost) -> None:
         wait = await self._throttle.take([cost], self._clock())
         if wait:
-            message = "Too many requests from your network: try again later."
+            message = "Too many requests: try again later."
             raise Throttled(message, retry_after=wait // limits.SECOND + 1)

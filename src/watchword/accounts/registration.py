@@ -167,6 +167,7 @@ class Registrations:
         if not _is_among(waiting, handles):
             if not password:
                 raise InvalidCredentials
+            await self._limits.guessing(waiting.id_hash)
             await self._hasher.verify(
                 waiting.password_hash, password, address=caller_of(address)
             )
@@ -208,7 +209,7 @@ class Registrations:
             )
             return Decided(mail, Lane.UNKNOWN)
         mail = replace(mail, to=waiting.email, locale=waiting.locale)
-        if waiting.token_hash == token_hash:
+        if hmac.compare_digest(waiting.token_hash, token_hash):
             return Decided(mail, Lane.UNKNOWN)
         # Only a mail that is sent may take the place of the link that was sent before.
         renew = partial(find.renew, waiting.id_hash, token_hash)

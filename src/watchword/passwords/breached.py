@@ -21,7 +21,7 @@ _SAMPLES: Final = 64
 class _Line(NamedTuple):
     start: int
     end: int
-    digest: bytes
+    sha1: bytes
 
 
 class BreachedPasswords:
@@ -39,21 +39,21 @@ class BreachedPasswords:
             last = b""
             for step in range(_SAMPLES):
                 found = _line_at(file, (size - 1) * step // (_SAMPLES - 1))
-                if found.digest < last:
+                if found.sha1 < last:
                     raise ValueError("the lines are not sorted")
-                last = found.digest
+                last = found.sha1
 
     def has(self, password: str) -> bool:
         """Whether the password is in the file. Raises OSError, ValueError."""
-        wanted = hashlib.sha1(password.encode(), usedforsecurity=False).hexdigest()
-        digest = wanted.upper().encode()
+        digest = hashlib.sha1(password.encode(), usedforsecurity=False).hexdigest()
+        wanted = digest.upper().encode()
         with self._path.open("rb") as file:
             low, high = 0, _size_of(file)
             while low < high:
                 found = _line_at(file, (low + high) // 2)
-                if found.digest == digest:
+                if found.sha1 == wanted:
                     return True
-                if found.digest < digest:
+                if found.sha1 < wanted:
                     low = found.end
                 else:
                     high = found.start
