@@ -113,11 +113,7 @@ def _registrations_of(
 
 
 def _recovery_of(
-    base: Foundation,
-    parts: AccountParts,
-    rules: RegistrationRules,
-    links: Links,
-    limits: NetworkLimits,
+    base: Foundation, parts: AccountParts, links: Links, limits: NetworkLimits
 ) -> tuple[Recovery, EmailChanges]:
     recovery = Recovery(
         accounts=base.stores.accounts,
