@@ -10,7 +10,6 @@ email_change    the mail address is changed, and taken back
 notices         mails that tell of a change
 links           what the token of a mail is for
 mail_decisions  what becomes of a mail when its turn comes
-network_limits  how often one network may try
-account_limits  how often a user may change the account
+account_limits  how often callers may try, and users change their account
 new_networks    mails that tell of a sign-in from elsewhere
 """

@@ -13,7 +13,6 @@ import msgspec
 from watchword.accounts.account_limits import AccountLimits
 from watchword.accounts.invitations import CheckPassword
 from watchword.accounts.links import Links
-from watchword.accounts.network_limits import NetworkLimits
 from watchword.accounts.notices import Notices
 from watchword.accounts.recovery import Recovery
 from watchword.accounts.registration_rules import RegistrationRules
@@ -52,7 +51,6 @@ class EmailChanges:
         rows: AccountRows,
         confirmations: ConfirmationStore,
         links: Links,
-        network_limits: NetworkLimits,
         account_limits: AccountLimits,
         notices: Notices,
         recovery: Recovery,
@@ -65,8 +63,7 @@ class EmailChanges:
         self._rows = rows
         self._confirmations = confirmations
         self._links = links
-        self._network_limits = network_limits
-        self._account_limits = account_limits
+        self._limits = account_limits
         self._notices = notices
         self._recovery = recovery
         self._mail = mail
@@ -80,8 +77,8 @@ class EmailChanges:
         """
         if by.actor is Actor.USER:
             self._rules.check_domain(self._mail.read_address(email))
-            await self._network_limits.asking(by.address)
-            await self._account_limits.changing(account_id, "address")
+            await self._limits.asking(by.address)
+            await self._limits.changing(account_id, "address")
             await self._check_ways_back(account_id)
         await self._ask(account_id, email, by)
 
@@ -196,7 +193,7 @@ class EmailChanges:
         ConfirmationInvalid, also for another account; InvalidCredentials, EmailTaken,
         Throttled, Overloaded, StoreUnavailable.
         """
-        await self._network_limits.confirming(address)
+        await self._limits.confirming(address)
         found = await self._links.confirmation(token, TokenPurpose.EMAIL)
         owner = found.account_id
         if owner is None or account_id not in {None, owner}:
@@ -268,7 +265,7 @@ class EmailChanges:
         The password is gone, and a reset is mailed to the old address. Raises
         ConfirmationInvalid, Throttled, StoreUnavailable.
         """
-        await self._network_limits.confirming(address)
+        await self._limits.confirming(address)
         found = await self._links.confirmation(token, TokenPurpose.REVERT)
         owner, old = found.account_id, _address_of(found)
         if owner is None:

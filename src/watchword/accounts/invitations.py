@@ -7,9 +7,9 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from watchword.accounts.account_limits import AccountLimits
 from watchword.accounts.links import Links
 from watchword.accounts.names import checked_roles, chosen_name, password_names
-from watchword.accounts.network_limits import NetworkLimits
 from watchword.accounts.registration import created, new_account
 from watchword.accounts.registration_rules import RegistrationRules
 from watchword.accounts.registry import Accounts
@@ -54,7 +54,7 @@ class Invitations:
         rows: AccountRows,
         check_password: CheckPassword,
         links: Links,
-        network_limits: NetworkLimits,
+        account_limits: AccountLimits,
         mail: MailWriter,
         hasher: PasswordHasher,
         clock: Clock,
@@ -67,7 +67,7 @@ class Invitations:
         self._rows = rows
         self._check_password = check_password
         self._links = links
-        self._limits = network_limits
+        self._limits = account_limits
         self._mail = mail
         self._hasher = hasher
         self._clock = clock

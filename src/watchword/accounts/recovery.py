@@ -6,9 +6,9 @@ import hashlib
 
 import msgspec
 
+from watchword.accounts.account_limits import AccountLimits
 from watchword.accounts.links import Links
 from watchword.accounts.names import password_names
-from watchword.accounts.network_limits import NetworkLimits
 from watchword.accounts.notices import Notices
 from watchword.accounts.rows import AccountRows, Change, changed
 from watchword.clocks import Clock
@@ -40,7 +40,7 @@ class Recovery:
         outbox: Outbox,
         once: ReplayCache,
         links: Links,
-        network_limits: NetworkLimits,
+        account_limits: AccountLimits,
         notices: Notices,
         mail: MailWriter,
         hasher: PasswordHasher,
@@ -52,7 +52,7 @@ class Recovery:
         self._outbox = outbox
         self._once = once
         self._links = links
-        self._network_limits = network_limits
+        self._limits = account_limits
         self._notices = notices
         self._mail = mail
         self._hasher = hasher
@@ -65,7 +65,7 @@ class Recovery:
         StoreUnavailable.
         """
         self._mail.require()
-        await self._network_limits.asking(address)
+        await self._limits.asking(address)
         mail = Mail(
             purpose=MailPurpose.RESET,
             at=self._clock(),
@@ -162,7 +162,7 @@ class Recovery:
         Raises ConfirmationInvalid; PasswordRejected, Throttled, Overloaded,
         StoreUnavailable, with nothing spent.
         """
-        await self._network_limits.confirming(address)
+        await self._limits.confirming(address)
         found = await self._links.confirmation(token, TokenPurpose.RESET)
         assert found.account_id is not None  # noqa: S101 - resets have an account
         account = _owned(await self._accounts.by_id(found.account_id), found)

@@ -16,9 +16,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from watchword.accounts.account_limits import AccountLimits
 from watchword.accounts.links import Links
 from watchword.accounts.names import chosen_name, password_names
-from watchword.accounts.network_limits import NetworkLimits
 from watchword.accounts.registration_rules import RegistrationRequest, RegistrationRules
 from watchword.clocks import Clock, Entropy
 from watchword.core import base64url, limits
@@ -53,7 +53,7 @@ class Registrations:
         accounts: AccountStore,
         outbox: Outbox,
         links: Links,
-        network_limits: NetworkLimits,
+        account_limits: AccountLimits,
         mail: MailWriter,
         hasher: PasswordHasher,
         clock: Clock,
@@ -64,7 +64,7 @@ class Registrations:
         self._accounts = accounts
         self._outbox = outbox
         self._links = links
-        self._limits = network_limits
+        self._limits = account_limits
         self._mail = mail
         self._hasher = hasher
         self._clock = clock

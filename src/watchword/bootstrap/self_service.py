@@ -11,7 +11,6 @@ from watchword.accounts.email_change import EmailChanges
 from watchword.accounts.invitations import Invitations
 from watchword.accounts.links import Links
 from watchword.accounts.mail_decisions import MailDecisions
-from watchword.accounts.network_limits import NetworkLimits
 from watchword.accounts.new_networks import NewNetworks
 from watchword.accounts.recovery import Recovery
 from watchword.accounts.registration import Registrations
@@ -50,9 +49,8 @@ def self_service_of(
         accounts=base.stores.accounts,
         clock=base.clock,
     )
-    limits = NetworkLimits(base.stores.throttle, base.clock)
-    registrations, invitations = _registrations_of(base, parts, links, limits)
-    recovery, email_changes = _recovery_of(base, parts, links, limits)
+    registrations, invitations = _registrations_of(base, parts, links)
+    recovery, email_changes = _recovery_of(base, parts, links)
     decisions: dict[MailPurpose, Decide] = {
         MailPurpose.CONFIRM: registrations.decide,
         MailPurpose.INVITATION: invitations.decide,
@@ -81,7 +79,7 @@ def self_service_of(
 
 
 def _registrations_of(
-    base: Foundation, parts: AccountParts, links: Links, limits: NetworkLimits
+    base: Foundation, parts: AccountParts, links: Links
 ) -> tuple[Registrations, Invitations]:
     registrations = Registrations(
         rules=parts.rules,
@@ -89,7 +87,7 @@ def _registrations_of(
         accounts=base.stores.accounts,
         outbox=base.stores.outbox,
         links=links,
-        network_limits=limits,
+        account_limits=parts.account_limits,
         mail=parts.mail,
         hasher=parts.hasher,
         clock=base.clock,
@@ -103,7 +101,7 @@ def _registrations_of(
         rows=parts.rows,
         check_password=parts.passwords.of_account,
         links=links,
-        network_limits=limits,
+        account_limits=parts.account_limits,
         mail=parts.mail,
         hasher=parts.hasher,
         clock=base.clock,
@@ -113,7 +111,7 @@ def _registrations_of(
 
 
 def _recovery_of(
-    base: Foundation, parts: AccountParts, links: Links, limits: NetworkLimits
+    base: Foundation, parts: AccountParts, links: Links
 ) -> tuple[Recovery, EmailChanges]:
     recovery = Recovery(
         accounts=base.stores.accounts,
@@ -122,7 +120,7 @@ def _recovery_of(
         outbox=base.stores.outbox,
         once=base.stores.once,
         links=links,
-        network_limits=limits,
+        account_limits=parts.account_limits,
         notices=parts.notices,
         mail=parts.mail,
         hasher=parts.hasher,
@@ -134,7 +132,6 @@ def _recovery_of(
         rows=parts.rows,
         confirmations=base.stores.confirmations,
         links=links,
-        network_limits=limits,
         account_limits=parts.account_limits,
         notices=parts.notices,
         recovery=recovery,
