@@ -198,11 +198,10 @@ class EmailChanges:
         owner = found.account_id
         if owner is None or account_id not in {None, owner}:
             raise ConfirmationInvalid
-        epoch = (
-            await self._epoch_of(owner, password, address)
-            if account_id is None
-            else None
-        )
+        epoch = None
+        if account_id is None:
+            proved = await self._check_password(owner, password, address=address)
+            epoch = proved.epoch
 
         async def change(before: Account) -> Change:
             if before.disabled:
@@ -253,11 +252,6 @@ class EmailChanges:
             )
         except NotFound:  # deleted meanwhile
             raise ConfirmationInvalid from None
-
-    async def _epoch_of(self, account_id: bytes, password: str, address: str) -> int:
-        """The epoch of the account, if this is its password."""
-        proved = await self._check_password(account_id, password, address=address)
-        return proved.epoch
 
     async def revert(self, token: str, *, address: str = "") -> None:
         """Go back to the old address, and take the account from a thief.
