@@ -240,8 +240,8 @@ CONFIRMATIONS_LIVE: Final = 3
 # How long a name or address that an account let go stays its own: applications may
 # still know their users by it.
 HELD_FOR: Final = 90 * DAY
-# Messages to addresses that no account has confirmed: how many wait, and that one in so
-# many of those sent at a time is one of them.
+# Messages to addresses that no account has confirmed: so many may wait, and at most one
+# in MAIL_UNKNOWN_SHARE of those that are sent at a time is one of them.
 UNKNOWN_WAITING_MAX: Final = 1000
 MAIL_UNKNOWN_SHARE: Final = 3
 

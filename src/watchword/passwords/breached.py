@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 _LINE: Final = re.compile(rb"([0-9A-F]{40}):\d{1,18}\r?\Z")
-# More than two lines have, so that a block of it has a whole one on either side.
+# More bytes than two lines have: a block has the whole line around its middle.
 _BLOCK: Final = 256
 _SAMPLES: Final = 64
 
