@@ -37,6 +37,7 @@ from watchword.errors import (
 )
 from watchword.keys.sealing import Sealing
 from watchword.mail.message import SEALED_AS, Mail, MailPurpose, open_mail
+from watchword.mail.sender import Decided
 from watchword.passwords import INSECURE_FOR_TESTS
 from watchword.ports import Stores
 from watchword.ports.accounts import Account
@@ -77,7 +78,7 @@ class World:
                 mail = open_mail(one.message, sealing)
                 decided = await self.service.decide(mail)
                 await outbox.done([one.message.id])
-                if decided is None:
+                if not isinstance(decided, Decided):
                     continue
                 if decided.write is None or await decided.write():
                     sent.append(decided.mail)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from watchword.mail.message import Mail, MailPurpose
-from watchword.mail.sender import Decide, Decided
+from watchword.mail.sender import Decide, Decided, Replaced
 
 
 class MailDecisions:
@@ -14,7 +14,7 @@ class MailDecisions:
     def __init__(self, parts: Mapping[MailPurpose, Decide]) -> None:
         self._parts = parts
 
-    async def decide(self, mail: Mail) -> Decided | None:
+    async def decide(self, mail: Mail) -> Decided | Replaced | None:
         """See `mail.sender.Decide`.
 
         A mail without a part is a fault, and so is kept and tried again: a newer

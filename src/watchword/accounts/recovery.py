@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import msgspec
 
 from watchword.accounts.account_limits import AccountLimits
@@ -18,13 +16,12 @@ from watchword.core.network import caller_of
 from watchword.core.one_time_token import TokenPurpose
 from watchword.errors import ConfirmationInvalid, NotFound
 from watchword.mail.message import Mail, MailPurpose
-from watchword.mail.sender import Decided
+from watchword.mail.sender import Decided, Replaced
 from watchword.mail.writing import MailWriter
 from watchword.passwords import PasswordHasher
 from watchword.ports.accounts import Account, AccountStore
 from watchword.ports.audit import Event, EventType, Trail
 from watchword.ports.confirmations import Confirmation, ConfirmationStore, Purpose
-from watchword.ports.once import ReplayCache
 from watchword.ports.outbox import Lane, Message, Outbox
 
 
@@ -38,7 +35,6 @@ class Recovery:
         rows: AccountRows,
         confirmations: ConfirmationStore,
         outbox: Outbox,
-        once: ReplayCache,
         links: Links,
         account_limits: AccountLimits,
         notices: Notices,
@@ -50,7 +46,6 @@ class Recovery:
         self._rows = rows
         self._confirmations = confirmations
         self._outbox = outbox
-        self._once = once
         self._links = links
         self._limits = account_limits
         self._notices = notices
@@ -70,7 +65,6 @@ class Recovery:
             purpose=MailPurpose.RESET,
             at=self._clock(),
             to=self._mail.read_address(email).email,
-            token=self._mail.token(TokenPurpose.RESET),
         )
         network = caller_of(address)
         await self._outbox.add(
@@ -112,49 +106,43 @@ class Recovery:
         )
         return _confirmation(account, mail), self._mail.message(mail, Lane.CONFIRMED)
 
-    async def decide(self, mail: Mail) -> Decided | None:
+    async def decide(self, mail: Mail) -> Decided | Replaced | None:
         """What becomes of the mail of a reset; None: it is not sent.
 
-        It is sent to the stored address, whatever spelling was asked for.
+        A mail without an account was asked for by an address. It becomes a reset that
+        is granted, and a mail to the stored address, whatever spelling was asked for.
         """
-        account = await self._account_of(mail)
-        if account is None or not _can_reset(account):
-            return None
-        confirmation = _confirmation(account, mail)
-        if confirmation.until <= self._clock():
-            return None
-        found = await self._confirmations.by_token(confirmation.token_hash)
-        # With an account's id it was granted before: for the address of that moment.
-        if mail.account_id is not None and (
-            found is None or found.email_key != account.email_key
+        if mail.account_id is None:
+            return await self._granted_to(mail)
+        account = await self._accounts.by_id(mail.account_id)
+        found = await self._confirmations.by_token(one_time_token.hash_of(mail.token))
+        # It was granted for the address of that moment.
+        if (
+            account is None
+            or found is None
+            or not _can_reset(account)
+            or found.until <= self._clock()
+            or found.email_key != account.email_key
         ):
             return None
+        told = msgspec.structs.replace(mail, to=found.email, locale=account.locale)
+        return Decided(told, Lane.CONFIRMED)
 
-        async def write() -> bool:
-            return found is not None or await self._grant(confirmation)
+    async def _granted_to(self, asked: Mail) -> Replaced | None:
+        key = self._mail.read_address(asked.to).key
+        account = await self._accounts.by_email(key)
+        is_late = asked.at + limits.RESET_LIFE <= self._clock()
+        if account is None or not _can_reset(account) or is_late:
+            return None
 
-        told = msgspec.structs.replace(
-            mail, to=confirmation.email, locale=account.locale
-        )
-        return Decided(told, Lane.CONFIRMED, write)
+        async def write(due: int) -> Message:
+            # In one transaction: a crash leaves either both, or what was asked.
+            confirmation, message = self.granted(account)
+            message = msgspec.structs.replace(message, not_before=due)
+            await self._confirmations.add(confirmation, Trail(outbox=(message,)))
+            return message
 
-    async def _account_of(self, mail: Mail) -> Account | None:
-        if mail.account_id is not None:
-            return await self._accounts.by_id(mail.account_id)
-        return await self._accounts.by_email(self._mail.read_address(mail.to).key)
-
-    async def _grant(self, confirmation: Confirmation) -> bool:
-        """Whether the token works now.
-
-        A mail that is sent again may tell of a token that was used meanwhile: that one
-        must not work a second time.
-        """
-        key = hashlib.sha256(b"reset" + confirmation.token_hash).digest()
-        until = confirmation.until + limits.MAIL_LEASE
-        is_first = (await self._once.use_once([(key, until)]))[0]
-        if is_first:
-            await self._confirmations.add(confirmation, Trail())
-        return is_first
+        return Replaced(msgspec.structs.replace(asked, to=account.email or ""), write)
 
     async def reset(self, token: str, password: str, *, address: str = "") -> None:
         """Give the account a new password, and end all of its sessions.

@@ -118,7 +118,6 @@ def _recovery_of(
         rows=parts.rows,
         confirmations=base.stores.confirmations,
         outbox=base.stores.outbox,
-        once=base.stores.once,
         links=links,
         account_limits=parts.account_limits,
         notices=parts.notices,

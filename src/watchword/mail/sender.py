@@ -25,7 +25,7 @@ from watchword.keys.sealing import Sealing
 from watchword.mail.addresses import folded
 from watchword.mail.message import NOTICES, Mail, MailPurpose, open_mail
 from watchword.ports.audit import AuditLog, Event, EventType
-from watchword.ports.outbox import Lane, LeasedMessage, MessageKind, Outbox
+from watchword.ports.outbox import Lane, LeasedMessage, Message, MessageKind, Outbox
 from watchword.ports.throttle import Throttle
 from watchword.reasons import reason_of
 
@@ -46,7 +46,18 @@ class Decided(msgspec.Struct, frozen=True):
     write: Callable[[], Awaitable[bool]] | None = None
 
 
-Decide = Callable[[Mail], Awaitable[Decided | None]]
+class Replaced(msgspec.Struct, frozen=True):
+    """Another message takes the place of the mail, for what it grants with it.
+
+    `mail` is what was asked for: it is counted for its address. `write` writes the
+    message, due at the instant (ms) that it is given, and returns it.
+    """
+
+    mail: Mail
+    write: Callable[[int], Awaitable[Message]]
+
+
+Decide = Callable[[Mail], Awaitable[Decided | Replaced | None]]
 """What becomes of a mail of the outbox; None: nothing is sent, and its row is deleted.
 
 A request does not look accounts up; this does. It is called at each try, and MUST write
@@ -136,10 +147,13 @@ class MailSender:
             _log.warning(said)
 
     async def _try(self, leased: LeasedMessage) -> None:
-        decided: Decided | None = None
+        decided: Decided | Replaced | None = None
         try:
             mail = open_mail(leased.message, self._sealing)
             decided = await self._decide(mail)
+            if isinstance(decided, Replaced):
+                await self._replace(leased, decided)
+                return
             if decided is not None and not await self._send(leased, decided):
                 return
         except TryAgain:
@@ -148,6 +162,19 @@ class MailSender:
             await self._failed(leased, decided, error)
             return
         await self._outbox.done([leased.message.id])
+
+    async def _replace(self, leased: LeasedMessage, replaced: Replaced) -> None:
+        """Send the message that takes the place of this one.
+
+        It is due once a lease would have run out: if this process dies, another one
+        sends it then.
+        """
+        other: Message | None = None
+        if not await self._is_too_many(leased, replaced.mail):
+            other = await replaced.write(self._clock() + limits.MAIL_LEASE)
+        await self._outbox.done([leased.message.id])
+        if other is not None:
+            await self._try(LeasedMessage(other, 0))
 
     async def _send(self, leased: LeasedMessage, decided: Decided) -> bool:
         """Send the mail, or postpone it: whether its row is to be deleted."""
@@ -162,17 +189,24 @@ class MailSender:
         finally:
             self._in_lane[lane] -= 1
 
+    async def _is_too_many(self, leased: LeasedMessage, mail: Mail) -> bool:
+        """Count the mail for its address: whether there were too many before it.
+
+        Then it is dropped silently: the caller that asked for it must not learn what
+        came of it.
+        """
+        if not _is_counted(leased, mail):
+            return False
+        return await self._throttle.take([_of_address(mail)], self._clock()) > 0
+
     async def _send_in_turn(self, leased: LeasedMessage, decided: Decided) -> bool:
-        mail, lane, now = decided.mail, decided.lane, self._clock()
-        of_address = _of_address(mail)
-        counted = leased.attempts == 0 and _may_any_cause(mail)
-        if counted and await self._throttle.take([of_address], now):
-            # Silently: the caller that asked for it must not learn what came of it.
+        mail, lane = decided.mail, decided.lane
+        if await self._is_too_many(leased, mail):
             return True
-        wait = await self._throttle.take(self._rates[lane], now)
+        wait = await self._throttle.take(self._rates[lane], self._clock())
         if wait:
-            if counted:  # it is counted when it is sent
-                await self._throttle.give_back([of_address])
+            if _is_counted(leased, mail):  # it is counted when it is sent
+                await self._throttle.give_back([_of_address(mail)])
             await self._postpone(leased, lane, wait, self._rates[lane][-1].interval)
             return False
         if decided.write is None or await decided.write():
@@ -192,7 +226,10 @@ class MailSender:
         await self._outbox.postpone(leased.message.id, due, leased.attempts)
 
     async def _failed(
-        self, leased: LeasedMessage, decided: Decided | None, error: Exception
+        self,
+        leased: LeasedMessage,
+        decided: Decided | Replaced | None,
+        error: Exception,
     ) -> None:
         message, attempts = leased.message, leased.attempts + 1
         now = self._clock()
@@ -241,13 +278,13 @@ def _rates(rate: int) -> dict[Lane, list[Cost]]:
     return {Lane.CONFIRMED: [every], Lane.UNKNOWN: [every, unknown]}
 
 
-def _may_any_cause(mail: Mail) -> bool:
-    """Whether any caller can cause the mail, so that those to its address are counted.
+def _is_counted(leased: LeasedMessage, mail: Mail) -> bool:
+    """Whether the mail is counted for its address: at its first try.
 
-    Not a notice, nor a reset that was granted with a change of the account.
+    Not a notice, nor a reset that was granted: those no caller can cause at will.
     """
     is_granted = mail.purpose is MailPurpose.RESET and mail.account_id is not None
-    return mail.purpose not in NOTICES and not is_granted
+    return leased.attempts == 0 and mail.purpose not in NOTICES and not is_granted
 
 
 def _of_address(mail: Mail) -> Cost:
