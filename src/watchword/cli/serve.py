@@ -54,10 +54,10 @@ def serve(
 def _serve(settings: Settings, *, as_json: bool) -> None:
     # What modules make stays: to look for garbage in it is a tenth of a start.
     gc.disable()
-    from watchword.server import bind, run, tls_faults
+    from watchword.server import bind, file_faults, run
 
     gc.enable()
-    if faults := list(tls_faults(settings)):
+    if faults := list(file_faults(settings)):
         raise SettingsError(faults)
     # Bound before anything is made, so that a start that cannot serve leaves nothing
     # behind.
