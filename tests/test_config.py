@@ -461,6 +461,7 @@ def test_tls_files_are_there(folder: Path) -> None:
     [
         ({"access_ttl": "1h", "refresh_idle": "59m"}, "--access-ttl (3600s) must not"),
         ({"refresh_idle": "31d"}, "--refresh-idle (2678400s) must not exceed WATCH"),
+        ({"sign_in_idle": "31d"}, "--sign-in-idle (2678400s) must not exceed WATCH"),
         ({"refresh_absolute": "6d"}, "WATCHWORD_REFRESH_IDLE (604800s) must not exc"),
     ],
 )

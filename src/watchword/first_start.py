@@ -13,7 +13,7 @@ import msgspec
 from watchword.accounts.names import normalise_name, password_names
 from watchword.accounts.rows import ADMIN
 from watchword.bootstrap import Watchword, open_watchword
-from watchword.bootstrap.parts import breached_of, composer_of
+from watchword.bootstrap.parts import breached_of
 from watchword.config import Settings
 from watchword.core.actor import SYSTEM
 from watchword.errors import (
@@ -49,17 +49,7 @@ async def prepare(settings: Settings) -> Prepared:
     Only the parent process calls it. Several servers may do so at the same time. Raises
     SettingsError, KeyRingError, StoreUnavailable.
     """
-    name = _name_of_admin(settings)
-    file = file_of(settings.database_url)
-    if settings.admin_password is not None and file is not None and not file.exists():
-        # It becomes the administrator's password, so a bad one is refused before
-        # anything is made.
-        with _of_admin_password():
-            given = settings.admin_password.get_secret_value()
-            breached = breached_of(settings)
-            check_new_password(given, names=password_names(name), breached=breached)
-    if settings.templates is not None:  # ours are right
-        composer_of(settings).check()
+    name = check_admin(settings)
     for exposed in check_secret_files(settings):
         _log.warning("%s", exposed)
     async with open_watchword(settings, background=False) as watchword:
@@ -70,11 +60,21 @@ async def prepare(settings: Settings) -> Prepared:
         return Prepared(name, watchword.made_secret, password)
 
 
-def _name_of_admin(settings: Settings) -> str:
+def check_admin(settings: Settings) -> str:
+    """The name of the first account. Raises SettingsError for it or its password."""
     try:
-        return normalise_name(settings.admin)
+        name = normalise_name(settings.admin)
     except InvalidRequest as error:
         raise SettingsError([f"WATCHWORD_ADMIN cannot be used: {error}"]) from None
+    file = file_of(settings.database_url)
+    if settings.admin_password is not None and file is not None and not file.exists():
+        # It becomes the administrator's password, so a bad one is refused before
+        # anything is made.
+        with _of_admin_password():
+            given = settings.admin_password.get_secret_value()
+            breached = breached_of(settings)
+            check_new_password(given, names=password_names(name), breached=breached)
+    return name
 
 
 async def _make_admin(

@@ -27,7 +27,7 @@ def test_an_operator_sends_a_reset(terminal: Terminal) -> None:
     folder = terminal.data / "outbox"
     assert said == (
         f"ann@EXAMPLE.org gets a link at {ADDRESS}. The running server puts the mail "
-        f"into {folder}: see `watchword mail show`.\n"
+        f"into {folder}: see `watchword mail show --data {terminal.data}`.\n"
     )
     terminal.engine(send)
     shown = terminal.json("mail", "show")

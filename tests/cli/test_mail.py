@@ -128,8 +128,25 @@ def test_a_preview_says_what_there_is(
     monkeypatch.setenv("WATCHWORD_TEMPLATES", str(tmp_path))
     wrong = terminal.run("mail", "preview", "reset", code=2).stderr
     assert "mail template reset.txt: it must begin with a line Subject:" in wrong
-    assert "mail template reset.txt" in terminal.run("check", code=1).stderr
-    assert (
-        "mail template reset.txt" in terminal.run("serve", "--port", "0", code=2).stderr
-    )
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "sign-in.html").write_text("{{")
+    monkeypatch.setenv("WATCHWORD_BREACHED_PASSWORDS", "away.txt")
+    for command, code in (("check", 1), ("serve --port 0", 2)):
+        told = terminal.run(*command.split(), code=code).stderr
+        assert "mail template reset.txt" in told
+        assert "page template sign-in.html, line 1" in told
+        assert "WATCHWORD_BREACHED_PASSWORDS: away.txt cannot be read" in told
     assert not terminal.data.exists(), "a start that cannot send makes nothing"
+
+
+def test_a_check_names_what_a_first_start_would_refuse_or_lack(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal.data.mkdir()
+    monkeypatch.setenv("WATCHWORD_ISSUER", "https://id.example")
+    monkeypatch.setenv("WATCHWORD_REGISTRATION", "open")
+    (warning,) = terminal.json("check")["warnings"]
+    assert warning.endswith("no mail can be sent; give WATCHWORD_MAIL_URL")
+    monkeypatch.setenv("WATCHWORD_ADMIN_PASSWORD", "short")
+    told = terminal.run("check", code=1).stderr
+    assert "WATCHWORD_ADMIN_PASSWORD cannot be used" in told

@@ -151,7 +151,8 @@ def test_without_a_terminal_the_password_is_in_a_file_of_ours(
     assert mail[2] == "mail show"
 
     docs = server.wait_for(r"^Docs  (\S+)$")[1]
-    subprocess.run(["curl", "-sf", docs], capture_output=True, check=True)
+    pages = server.wait_for(r"^Pages (\S+/sign-in)$")[1]
+    subprocess.run(["curl", "-sf", docs, pages], capture_output=True, check=True)
     terminal = Terminal(folder)
     terminal.run("sessions", "revoke", "--all")
     secure = docs.removesuffix("/docs") + "/api/auth/secure"
@@ -169,10 +170,13 @@ def test_the_first_account_has_the_name_that_was_set(
     start: Any, tmp_path: Path
 ) -> None:
     (tmp_path / "d").mkdir()
-    (tmp_path / "d" / "watchword.toml").write_text('admin = "Zo\u00eb O\'Neill "\n')
+    (tmp_path / "d" / "watchword.toml").write_text(
+        'admin = "Zo\u00eb O\'Neill "\nregistration = "open"\n'
+    )
     server = start("serve", "--port", "0", "--data", "d")
     server.wait_for(r"^Made the account zo\u00eb o'neill\. ")
     server.wait_for(r"`watchword mail show --data d`")
+    server.wait_for(r"^Pages \S+/register$")
     assert "accessToken" in shell(server.wait_for(CURL)[1])
     (made,) = Terminal(tmp_path / "d").json("user", "list")
     assert made["roles"] == ["admin"]

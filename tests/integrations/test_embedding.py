@@ -84,6 +84,13 @@ def test_no_account_is_made_unasked() -> None:
         assert call(client, auth.accounts.is_empty)
 
 
+def test_an_app_with_a_mail_template_that_is_wrong_is_not_made(tmp_path: Path) -> None:
+    (tmp_path / "mail" / "en").mkdir(parents=True)
+    (tmp_path / "mail" / "en" / "reset.txt").write_text("no subject")
+    with pytest.raises(SettingsError, match=r"mail template reset\.txt"):
+        Auth("memory:", templates=str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("given", "named"),
     [

@@ -24,7 +24,7 @@ from watchword.server.sign_in_cookie import SIGN_IN_COOKIE
 from watchword.testing import ManualClock
 
 MISSING: Final = "Fill in this field"
-WRONG: Final = "Enter the password of this account"
+WRONG: Final = "This is not the password of the account"
 TOGETHER: Final = "That name and password do not go together."
 SPENT: Final = "This link was used or has run out."
 STALE: Final = "The page was open for too long, or this browser keeps no cookies."

@@ -6,6 +6,7 @@ or from a page whose own name resolves to it (DNS rebinding).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
 from pathlib import Path
@@ -64,6 +65,16 @@ async def test_a_developer_is_known_by_the_name_that_was_asked_for(
 ) -> None:
     page = await shown(developer, Host=host)
     assert names_the_folder(page, developer) is local
+
+
+async def test_a_command_that_is_not_on_the_path_is_shown_with_its_own(
+    developer: LocalApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    beside = Path(sys.executable).with_name("watchword")
+    assert f"<code>{beside} mail show" in await shown(developer)
+    monkeypatch.setenv("PATH", str(beside.parent))
+    assert "<code>watchword mail show" in await shown(developer)
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,9 @@ def check(data: Path | None, as_json: bool) -> None:
     A folder that --data names has to be there. Without --data, one that the first start
     would make is no fault, and is told.
     """
-    from watchword.bootstrap.parts import composer_of
+    from watchword.first_start import check_admin
     from watchword.secret_files import check_secret_files
-    from watchword.server import tls_faults
+    from watchword.server import file_faults
 
     found: list[str] = []
     seen: list[str] = []
@@ -38,11 +38,13 @@ def check(data: Path | None, as_json: bool) -> None:
         settings = settings_of(data)
         # Checked before the store is opened, because opening makes its file private.
         seen += check_secret_files(settings)
-        found += [*tls_faults(settings), *_store_faults(settings, data)]
-        composer_of(settings).check()
+        found += [*file_faults(settings), *_store_faults(settings, data)]
+        seen += _without_mail(settings)
         file = database_of(settings)
         if file is not None and not file.exists():
             new = f" There is no store at {file} yet: `watchword serve` makes it."
+        if not found:
+            check_admin(settings)
     except SettingsError as error:
         found += error.faults
     if as_json:
@@ -55,6 +57,14 @@ def check(data: Path | None, as_json: bool) -> None:
         click.echo(f"Nothing {'else ' if seen else ''}is wrong.{new}")
     if found:
         sys.exit(1)
+
+
+def _without_mail(settings: Settings) -> Iterator[str]:
+    if settings.registration != "closed" and settings.effective_mail_url is None:
+        yield (
+            f"WATCHWORD_REGISTRATION is {settings.registration}, but nobody can "
+            "register: no mail can be sent; give WATCHWORD_MAIL_URL"
+        )
 
 
 def _store_faults(settings: Settings, named: Path | None) -> Iterator[str]:

@@ -16,6 +16,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -197,9 +198,19 @@ def way_of_mail(settings: Settings) -> str:
     if settings.effective_mail_url == OUTBOX:
         return (
             f"The running server puts the mail into {visible(settings.outbox_folder)}: "
-            "see `watchword mail show`."
+            f"see `watchword mail show{_same_store(settings)}`."
         )
     return "The running server sends the mail."
+
+
+def _same_store(settings: Settings) -> str:
+    """The option by which the next command finds the store of this one."""
+    context = click.get_current_context(silent=True)
+    url = None if context is None else context.meta.get(_DATABASE_URL)
+    if url is not None:
+        return f" --database-url {quote(url)}"
+    given = "data" in settings.model_fields_set
+    return f" --data {quote(str(settings.data))}" if given else ""
 
 
 async def every_row(

@@ -54,10 +54,10 @@ def serve(
 def _serve(settings: Settings, *, as_json: bool) -> None:
     # What modules make stays: to look for garbage in it is a tenth of a start.
     gc.disable()
-    from watchword.server import bind, run, tls_faults
+    from watchword.server import bind, file_faults, run
 
     gc.enable()
-    if faults := list(tls_faults(settings)):
+    if faults := list(file_faults(settings)):
         raise SettingsError(faults)
     # Bound before anything is made, so that a start that cannot serve leaves nothing
     # behind.
@@ -82,13 +82,16 @@ def _prepare(settings: Settings, *, as_json: bool) -> None:
     url = _address(settings)
     mail = mail_destination(settings)
     lines = _made(prepared, kept)
-    lines += [f"API   {url}/api/auth", f"Docs  {url}/docs", f"Mail  {mail}", ""]
+    pages = f"{url}/{_first_page(settings)}"
+    lines += [f"API   {url}/api/auth", f"Docs  {url}/docs", f"Pages {pages}"]
+    lines += [f"Mail  {mail}", ""]
     lines += ["Try it:", _curl(settings, url, prepared, kept)]
     tell(
         as_json,
         "\n".join(lines) + "\n",
         api=f"{url}/api/auth",
         docs=f"{url}/docs",
+        pages=pages,
         mail=mail,
         madeSecret=None if prepared.made_secret is None else str(prepared.made_secret),
         adminPasswordFile=None if kept is None else str(kept),
@@ -127,6 +130,11 @@ def _address(settings: Settings) -> str:
     if settings.tls_cert or settings.behind_proxy:
         return settings.effective_issuer.rstrip("/")
     return settings.model_copy(update={"issuer": None}).effective_issuer
+
+
+def _first_page(settings: Settings) -> str:
+    is_open = settings.registration == "open"
+    return "register" if is_open and settings.effective_mail_url else "sign-in"
 
 
 def _curl(settings: Settings, url: str, prepared: Prepared, kept: Path | None) -> str:

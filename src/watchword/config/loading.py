@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -189,7 +188,11 @@ def _conflicts(
     def name(key: str) -> str:
         return given[key].name if key in given else _variable(key)
 
-    for short, long in pairwise(("access_ttl", "refresh_idle", "refresh_absolute")):
+    for short, long in (
+        ("access_ttl", "refresh_idle"),
+        ("refresh_idle", "refresh_absolute"),
+        ("sign_in_idle", "sign_in_absolute"),
+    ):
         less, more = getattr(settings, short), getattr(settings, long)
         if less > more and not wrong & {short, long}:
             yield f"{name(short)} ({less}s) must not exceed {name(long)} ({more}s)"

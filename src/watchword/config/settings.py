@@ -151,8 +151,9 @@ class Settings(BaseSettings):
     mail_url: MailUrl | None = Field(
         None,
         description="a URL: smtp://user:password@host:587?tls=starttls, "
-        "smtps://user:password@host, smtp://127.0.0.1 (in clear: only on loopback) or "
-        "outbox: (a folder of files: only where the issuer is loopback)",
+        "smtps://user:password@host (in a name or password %23 is #, %40 is @), "
+        "smtp://127.0.0.1 (in clear: only on loopback) or outbox: (a folder of files: "
+        "only where the issuer is loopback)",
         repr=False,
     )
     mail_url_file: Path | None = Field(None, description="a file", repr=False)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.bootstrap import Watchword, open_watchword
-from watchword.bootstrap.parts import mail_destination
+from watchword.bootstrap.parts import composer_of, mail_destination
 from watchword.config import ENV_PREFIX, Settings, load_settings
 from watchword.core.access_token import Claims
 from watchword.core.actor import APP, By, EndReason
@@ -66,6 +66,8 @@ class Embedding(Authenticator):
         before_registration: BeforeRegistration | None,
     ) -> None:
         self.settings = settings_of(database_url, settings)
+        if authenticate is None and self.settings.templates is not None:
+            composer_of(self.settings).check()  # else the first mail finds the fault
         super().__init__(self.settings.effective_issuer)
         self.routes = EmbeddedApp(
             self.settings,

@@ -41,6 +41,6 @@ from watchword.extras import needs
 
 with needs("watchword[server]"):
     from watchword.server.serve import run
-    from watchword.server.starting import bind, tls_faults
+    from watchword.server.starting import bind, file_faults
 
-__all__ = ["bind", "run", "tls_faults"]
+__all__ = ["bind", "file_faults", "run"]

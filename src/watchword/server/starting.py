@@ -1,4 +1,4 @@
-"""What is checked before a start makes anything: its sockets, and the files for TLS.
+"""What is checked before a start makes anything: its sockets, and the files it needs.
 
 Only the operator can mend a fault in them, so each is a sentence that names the
 setting.
@@ -10,12 +10,15 @@ import contextlib
 import errno
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
+from watchword.bootstrap.parts import breached_of, composer_of
 from watchword.config import Settings
 from watchword.errors import SettingsError
 from watchword.server.listening import listen
+from watchword.server.pages.rendering import check_templates
 
 
 @contextlib.contextmanager
@@ -56,7 +59,21 @@ def _why(error: OSError | UnicodeError, host: str, port: int) -> str:
     return f"cannot listen on port {port} of {host}: {error.strerror}"
 
 
-def tls_faults(settings: Settings) -> Iterator[str]:
+def file_faults(settings: Settings) -> Iterator[str]:
+    """What is wrong with the files that settings name, a sentence each."""
+    yield from _tls_faults(settings)
+    checks: list[Callable[[], object]] = [partial(breached_of, settings)]
+    if settings.templates is not None:  # ours are right
+        checks.append(lambda: composer_of(settings).check())
+        checks.append(partial(check_templates, settings.templates))
+    for check in checks:
+        try:
+            check()
+        except SettingsError as error:
+            yield from error.faults
+
+
+def _tls_faults(settings: Settings) -> Iterator[str]:
     """What is wrong with the certificate and its key, a sentence each."""
     certificate, key = settings.tls_cert, settings.tls_key
     if certificate is None or key is None:
