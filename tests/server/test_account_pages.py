@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.scenarios.api import PASSWORD as ALICES
+from tests.server.shown import parsed
 from tests.server.visiting import ADDRESS, PASSWORD, Browser, Pages, pages_of
 from watchword.core.actor import APP, EndReason
 from watchword.core.limits import CONFIRM_BURST, THROTTLE_NAME_BURST
@@ -48,6 +49,7 @@ async def pages(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Pages]:
     ("path", "fields", "status", "faults"),
     [
         ("/sign-in", {}, 422, [("username", MISSING), ("password", MISSING)]),
+        ("/sign-in", {"username": "mara"}, 422, [("password", MISSING)]),
         (
             "/sign-in",
             {"username": "mara", "password": "wrong"},
@@ -95,6 +97,12 @@ async def test_a_form_says_what_is_wrong_with_it(
     assert [field for field, _ in found] == [field for field, _ in faults]
     for (_, words), (_, begin) in zip(found, faults, strict=True):
         assert words.startswith(begin)
+    inputs = list(parsed(answer.text).iter("input"))
+    shown = {one.get("id"): one.get("value") for one in inputs}
+    typed = {"username", "email"} & fields.keys()
+    assert {name: shown[name] for name in typed} == {
+        name: fields[name] for name in typed
+    }
     assert "wrong" not in answer.text.replace("is wrong", "")
     assert PASSWORD not in answer.text
 
@@ -437,6 +445,8 @@ async def test_a_user_ends_sessions_of_their_own_alone(pages: Pages) -> None:
     assert (await other.get("/account")).status_code == 200
     newest, _ = await pages.engine.sessions.list_of_account(account.id)
     await browser.send("/account", do="end", session=as_text(newest.id))
+    await browser.get("/account", **{"Sec-Purpose": "prefetch"})
+    assert browser.notice == "That session has ended."  # it was only fetched ahead
     await browser.get("/account")
     assert browser.notice == "That session has ended."
     assert (await phone.get("/account")).status_code == 303

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from watchword.server.cookies import CSRF_HEADER
+from watchword.server.pages.rendering import HTML
 
 _METHODS: Final = ("GET", "POST", "PATCH", "DELETE")
 _SENT: Final = (
@@ -37,6 +38,7 @@ _EXPOSED: Final = ("DPoP-Nonce", "Retry-After", "WWW-Authenticate")
 _KEPT_SECONDS: Final = 600
 
 _ALLOW_ORIGIN: Final = b"access-control-allow-origin"
+_PAGE: Final = (b"content-type", HTML.encode())
 _GRANTED: Final = (
     (b"access-control-allow-credentials", b"true"),
     (b"access-control-expose-headers", ", ".join(_EXPOSED).encode()),
@@ -51,7 +53,7 @@ _VARY: Final = (b"vary", b"Origin")
 
 
 class CorsHeaders:
-    """Lets the pages of these origins read every answer."""
+    """Lets the pages of these origins read every answer but our own pages."""
 
     def __init__(self, application: ASGIApp, origins: Collection[str]) -> None:
         self._application = application
@@ -66,7 +68,7 @@ class CorsHeaders:
         async def send_readable(message: Any) -> None:  # noqa: ANN401 - any of ASGI's
             if message["type"] == "http.response.start":
                 headers = [*message["headers"], _VARY]
-                if origin is not None:
+                if origin is not None and _PAGE not in headers:
                     # It replaces the `*` of answers that pages of any origin may read.
                     headers = [pair for pair in headers if pair[0] != _ALLOW_ORIGIN]
                     headers += [(_ALLOW_ORIGIN, origin), *_GRANTED]
