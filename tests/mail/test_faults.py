@@ -69,8 +69,11 @@ async def test_a_fault_of_the_mail_server_is_told_to_the_operator_alone(
             await engine.mail.close()
             (row,) = await engine.stores.outbox.list(limit=9)
             assert row.attempts == 1
-            assert said in caplog.text
-            assert TO not in caplog.text
+            # The mail server of the test logs too, as loudly as other tests ask for.
+            ours = [one for one in caplog.records if one.name.startswith("watchword")]
+            told = "\n".join(one.getMessage() for one in ours)
+            assert said in told
+            assert TO not in told
             clock.advance(limits.MAIL_BACKOFF)
             inbox.refused.clear()
             await engine.mail.send_due()
