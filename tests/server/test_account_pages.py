@@ -11,7 +11,6 @@ import pytest
 import pytest_asyncio
 
 from tests.scenarios.api import PASSWORD as ALICES
-from tests.server.shown import parsed
 from tests.server.visiting import ADDRESS, PASSWORD, Browser, Pages, pages_of
 from watchword.core.actor import APP, EndReason
 from watchword.core.limits import CONFIRM_BURST, THROTTLE_NAME_BURST
@@ -97,12 +96,8 @@ async def test_a_form_says_what_is_wrong_with_it(
     assert [field for field, _ in found] == [field for field, _ in faults]
     for (_, words), (_, begin) in zip(found, faults, strict=True):
         assert words.startswith(begin)
-    inputs = list(parsed(answer.text).iter("input"))
-    shown = {one.get("id"): one.get("value") for one in inputs}
-    typed = {"username", "email"} & fields.keys()
-    assert {name: shown[name] for name in typed} == {
-        name: fields[name] for name in typed
-    }
+    for name in {"username", "email"} & fields.keys():
+        assert browser.shown[name] == fields[name]
     assert "wrong" not in answer.text.replace("is wrong", "")
     assert PASSWORD not in answer.text
 
@@ -325,6 +320,12 @@ async def test_a_name_that_was_taken_meanwhile_is_asked_anew(pages: Pages) -> No
     browser = pages.browser()
     code = await pages.registered(browser, username="mara")
     await pages.signed_in("another@example.org", username="mara")
+    elsewhere = pages.browser()
+    for password, status in (("", 422), ("not the one", 401)):
+        fields = {"username": "mia"} | ({"password": password} if password else {})
+        answer = await elsewhere.send("/confirm", token=code, step="confirm", **fields)
+        assert answer.status_code == status
+        assert elsewhere.shown["username"] == "mia"  # in its field, to be sent again
     for username, status in ((None, 409), ("mara", 409), ("a b", 400), ("mia", 303)):
         fields = {} if username is None else {"username": username}
         answer = await browser.send("/confirm", token=code, step="confirm", **fields)
