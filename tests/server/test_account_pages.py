@@ -170,6 +170,13 @@ async def test_an_address_that_is_another_accounts_is_refused_to_a_user(
     assert browser.faults[0][0] == "email"
 
 
+async def test_a_deleted_account_leaves_no_sign_in_behind(pages: Pages) -> None:
+    browser = await pages.signed_in()
+    answer = await browser.send("/account", do="delete", current_password=PASSWORD)
+    assert answer.headers["location"] == "sign-in"
+    assert SIGN_IN_COOKIE not in browser.http.cookies
+
+
 async def test_the_last_admin_is_not_deleted(pages: Pages) -> None:
     browser = await pages.signed_in()
     account = await pages.engine.accounts.get(ADDRESS)
@@ -263,6 +270,25 @@ async def test_a_browser_tries_every_handle_that_it_has(pages: Pages) -> None:
     (cookie,) = [one for one in browser.http.cookies.jar if one.name == HANDLES_COOKIE]
     assert cookie.value is not None
     assert len(cookie.value.split(".")) == HANDLES_MAX
+
+
+async def test_a_code_is_for_one_page_and_is_looked_at_until_its_button_is_pressed(
+    pages: Pages,
+) -> None:
+    """A form that says no step, as a program sends it, spends nothing either."""
+    browser = await pages.signed_in()
+    await browser.send("/forgot", email=ADDRESS)
+    reset = await pages.code_to(ADDRESS)
+    confirm = await pages.registered(browser, "mia@example.org")
+    for path, code, other in (
+        ("/reset", reset, "/confirm"),
+        ("/confirm", confirm, "/reset"),
+    ):
+        for _ in range(2):
+            assert (await browser.send(path, token=code)).status_code == 200
+        answer = await browser.send(other, token=code)
+        assert answer.status_code == 400
+        assert browser.faults[0][1].startswith(SPENT)
 
 
 async def test_a_link_in_another_browser_asks_for_the_password(pages: Pages) -> None:
@@ -453,6 +479,21 @@ async def test_a_user_ends_sessions_of_their_own_alone(pages: Pages) -> None:
     assert (await phone.get("/account")).status_code == 303
     await browser.get("/account")
     assert browser.notice == ""
+
+
+async def test_a_change_of_password_keeps_the_session_of_this_browser_alone(
+    pages: Pages,
+) -> None:
+    browser, phone = await pages.signed_in(), pages.browser()
+    account = await pages.engine.accounts.get(ADDRESS)
+    (before,) = await pages.engine.sessions.list_of_account(account.id)
+    await phone.send("/sign-in", username=ADDRESS, password=PASSWORD)
+    fields = {"current_password": PASSWORD, "password": ALICES}
+    await browser.send("/account", do="password", **fields)
+    (after,) = await pages.engine.sessions.list_of_account(account.id)
+    assert after.id == before.id
+    assert (await browser.get("/account")).status_code == 200
+    assert (await phone.get("/account")).status_code == 303
 
 
 async def test_the_account_speaks_its_owners_language(pages: Pages) -> None:
