@@ -41,8 +41,8 @@ class Town:
 @pytest.fixture
 def town(chromium: Browser, tmp_path: Path) -> Iterator[Town]:
     # Mail to unknown addresses would wait for its turn, three seconds a message.
-    given = {"WATCHWORD_REGISTRATION": "open", "WATCHWORD_MAIL_RATE": "6000"}
-    with Live(tmp_path / "data", **given) as live:
+    given: dict[str, Any] = {"WATCHWORD_MAIL_RATE": "6000"}
+    with Live(tmp_path / "data", WATCHWORD_REGISTRATION="open", **given) as live:
         yield Town(live, chromium)
 
 

@@ -78,8 +78,8 @@ def generation_of(refresh_token: str) -> int:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     data = tmp_path_factory.mktemp("client") / "data"
     # Mail to unknown addresses would wait for its turn, three seconds a message.
-    given = {"WATCHWORD_REGISTRATION": "open", "WATCHWORD_MAIL_RATE": "6000"}
-    with Live(data, clock=True, **given) as live:
+    given: dict[str, Any] = {"WATCHWORD_MAIL_RATE": "6000"}
+    with Live(data, clock=True, WATCHWORD_REGISTRATION="open", **given) as live:
         yield live
 
 

@@ -18,7 +18,7 @@ from watchword.core.session import as_text
 from watchword.errors import SettingsError
 from watchword.server.app import make_app
 from watchword.server.csrf import FORM_COOKIE
-from watchword.server.page_cookies import HANDLES_COOKIE, HANDLES_MAX
+from watchword.server.page_cookies import HANDLES_COOKIE, HANDLES_MAX, NOTICE_COOKIE
 from watchword.server.pages.devices import browser_of, system_of
 from watchword.server.sign_in_cookie import SIGN_IN_COOKIE
 from watchword.testing import ManualClock
@@ -433,6 +433,24 @@ async def test_the_door_says_as_whom_the_browser_is_signed_in(pages: Pages) -> N
     assert "alice" in (await other.get("/account")).text
     other.http.cookies.set(SIGN_IN_COOKIE, first, domain="127.0.0.1")
     assert (await other.get("/account")).status_code == 303
+
+
+async def test_of_two_cookies_of_a_name_neither_is_believed(pages: Pages) -> None:
+    """Another site has set one of them."""
+    notice = f"{NOTICE_COOKIE}=SignInNotice.account_made.0"
+    known = (await pages.signed_in()).http.cookies[SIGN_IN_COOKIE]
+    sign_in = f"{SIGN_IN_COOKIE}={known}"
+    browser = pages.browser()
+    for cookie, path, status, words in (
+        (notice, "/sign-in", 200, "Your account is there."),
+        (f"{notice}; {notice}", "/sign-in", 200, ""),
+        (sign_in, "/account", 200, ""),
+        (f"{sign_in}; {sign_in}", "/account", 400, ""),
+    ):
+        browser.http.cookies.clear()
+        assert (await browser.get(path, Cookie=cookie)).status_code == status
+        assert browser.notice.startswith(words)
+        assert bool(browser.notice) == bool(words)
 
 
 async def test_without_a_session_the_account_is_behind_the_door(pages: Pages) -> None:
