@@ -6,7 +6,8 @@ CorsPreflight  inside of the Edge: answers what browsers ask before they send
 There are two layers, because the Edge answers the hot routes itself, and because the
 answer to a preflight needs the Edge's security headers like any other. An origin that
 is not on the list is answered as if there were no CORS: no header names it, and no
-wildcard is combined with credentials.
+wildcard is combined with credentials. So is a listed origin that asks for a page: with
+the cookies of the user it could read the address and the sessions of an account.
 """
 
 from __future__ import annotations
