@@ -29,10 +29,16 @@ from tests.integrations.page_stories import (
 )
 from tests.integrations.stories import NAME, PASSWORD
 from tests.pages import ROOT, clean_environment
+from watchword.core import limits
 from watchword.integrations import fastapi, flask, litestar, starlette
 
 HERE: Final = ("127.0.0.1", 50000)
 Pages = bool | str
+
+
+@pytest.fixture(autouse=True)
+def mail_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAIL_POLL", 50)
 
 
 async def own(_: Request) -> PlainTextResponse:

@@ -177,7 +177,11 @@ STATES: Final[dict[str, View]] = {
     },
     **{
         f"confirm, {link}": Confirm(
-            link=link, token=TOKEN, address=MASKED, username="mara"
+            link=link,
+            token=TOKEN,
+            address=MASKED,
+            username="mara" if link is Link.REGISTRATION else "",
+            asks_name=link is Link.INVITATION,
         )
         for link in Link
         if link is not Link.RESET

@@ -18,7 +18,7 @@ from watchword.core.session import as_text
 from watchword.errors import SettingsError
 from watchword.server.app import make_app
 from watchword.server.csrf import FORM_COOKIE
-from watchword.server.page_cookies import HANDLES_COOKIE, HANDLES_MAX
+from watchword.server.page_cookies import HANDLES_COOKIE, HANDLES_MAX, NOTICE_COOKIE
 from watchword.server.pages.devices import browser_of, system_of
 from watchword.server.sign_in_cookie import SIGN_IN_COOKIE
 from watchword.testing import ManualClock
@@ -48,6 +48,7 @@ async def pages(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Pages]:
     ("path", "fields", "status", "faults"),
     [
         ("/sign-in", {}, 422, [("username", MISSING), ("password", MISSING)]),
+        ("/sign-in", {"username": "mara"}, 422, [("password", MISSING)]),
         (
             "/sign-in",
             {"username": "mara", "password": "wrong"},
@@ -95,6 +96,8 @@ async def test_a_form_says_what_is_wrong_with_it(
     assert [field for field, _ in found] == [field for field, _ in faults]
     for (_, words), (_, begin) in zip(found, faults, strict=True):
         assert words.startswith(begin)
+    for name in {"username", "email"} & fields.keys():
+        assert browser.shown[name] == fields[name]
     assert "wrong" not in answer.text.replace("is wrong", "")
     assert PASSWORD not in answer.text
 
@@ -165,6 +168,13 @@ async def test_an_address_that_is_another_accounts_is_refused_to_a_user(
     answer = await browser.send("/account", do="email", **fields)
     assert answer.status_code == 409
     assert browser.faults[0][0] == "email"
+
+
+async def test_a_deleted_account_leaves_no_sign_in_behind(pages: Pages) -> None:
+    browser = await pages.signed_in()
+    answer = await browser.send("/account", do="delete", current_password=PASSWORD)
+    assert answer.headers["location"] == "sign-in"
+    assert SIGN_IN_COOKIE not in browser.http.cookies
 
 
 async def test_the_last_admin_is_not_deleted(pages: Pages) -> None:
@@ -262,6 +272,25 @@ async def test_a_browser_tries_every_handle_that_it_has(pages: Pages) -> None:
     assert len(cookie.value.split(".")) == HANDLES_MAX
 
 
+async def test_a_code_is_for_one_page_and_is_looked_at_until_its_button_is_pressed(
+    pages: Pages,
+) -> None:
+    """A form that says no step, as a program sends it, spends nothing either."""
+    browser = await pages.signed_in()
+    await browser.send("/forgot", email=ADDRESS)
+    reset = await pages.code_to(ADDRESS)
+    confirm = await pages.registered(browser, "mia@example.org")
+    for path, code, other in (
+        ("/reset", reset, "/confirm"),
+        ("/confirm", confirm, "/reset"),
+    ):
+        for _ in range(2):
+            assert (await browser.send(path, token=code)).status_code == 200
+        answer = await browser.send(other, token=code)
+        assert answer.status_code == 400
+        assert browser.faults[0][1].startswith(SPENT)
+
+
 async def test_a_link_in_another_browser_asks_for_the_password(pages: Pages) -> None:
     code = await pages.registered(pages.browser())
     other = pages.browser()
@@ -317,6 +346,12 @@ async def test_a_name_that_was_taken_meanwhile_is_asked_anew(pages: Pages) -> No
     browser = pages.browser()
     code = await pages.registered(browser, username="mara")
     await pages.signed_in("another@example.org", username="mara")
+    elsewhere = pages.browser()
+    for password, status in (("", 422), ("not the one", 401)):
+        fields = {"username": "mia"} | ({"password": password} if password else {})
+        answer = await elsewhere.send("/confirm", token=code, step="confirm", **fields)
+        assert answer.status_code == status
+        assert elsewhere.shown["username"] == "mia"  # in its field, to be sent again
     for username, status in ((None, 409), ("mara", 409), ("a b", 400), ("mia", 303)):
         fields = {} if username is None else {"username": username}
         answer = await browser.send("/confirm", token=code, step="confirm", **fields)
@@ -400,6 +435,24 @@ async def test_the_door_says_as_whom_the_browser_is_signed_in(pages: Pages) -> N
     assert (await other.get("/account")).status_code == 303
 
 
+async def test_of_two_cookies_of_a_name_neither_is_believed(pages: Pages) -> None:
+    """Another site has set one of them."""
+    notice = f"{NOTICE_COOKIE}=SignInNotice.account_made.0"
+    known = (await pages.signed_in()).http.cookies[SIGN_IN_COOKIE]
+    sign_in = f"{SIGN_IN_COOKIE}={known}"
+    browser = pages.browser()
+    for cookie, path, status, words in (
+        (notice, "/sign-in", 200, "Your account is there."),
+        (f"{notice}; {notice}", "/sign-in", 200, ""),
+        (sign_in, "/account", 200, ""),
+        (f"{sign_in}; {sign_in}", "/account", 400, ""),
+    ):
+        browser.http.cookies.clear()
+        assert (await browser.get(path, Cookie=cookie)).status_code == status
+        assert browser.notice.startswith(words)
+        assert bool(browser.notice) == bool(words)
+
+
 async def test_without_a_session_the_account_is_behind_the_door(pages: Pages) -> None:
     browser = await pages.signed_in()
     await browser.get("/account")
@@ -437,11 +490,28 @@ async def test_a_user_ends_sessions_of_their_own_alone(pages: Pages) -> None:
     assert (await other.get("/account")).status_code == 200
     newest, _ = await pages.engine.sessions.list_of_account(account.id)
     await browser.send("/account", do="end", session=as_text(newest.id))
+    await browser.get("/account", **{"Sec-Purpose": "prefetch"})
+    assert browser.notice == "That session has ended."  # it was only fetched ahead
     await browser.get("/account")
     assert browser.notice == "That session has ended."
     assert (await phone.get("/account")).status_code == 303
     await browser.get("/account")
     assert browser.notice == ""
+
+
+async def test_a_change_of_password_keeps_the_session_of_this_browser_alone(
+    pages: Pages,
+) -> None:
+    browser, phone = await pages.signed_in(), pages.browser()
+    account = await pages.engine.accounts.get(ADDRESS)
+    (before,) = await pages.engine.sessions.list_of_account(account.id)
+    await phone.send("/sign-in", username=ADDRESS, password=PASSWORD)
+    fields = {"current_password": PASSWORD, "password": ALICES}
+    await browser.send("/account", do="password", **fields)
+    (after,) = await pages.engine.sessions.list_of_account(account.id)
+    assert after.id == before.id
+    assert (await browser.get("/account")).status_code == 200
+    assert (await phone.get("/account")).status_code == 303
 
 
 async def test_the_account_speaks_its_owners_language(pages: Pages) -> None:

@@ -154,6 +154,25 @@ def raising(error: Exception) -> Any:
     return handler
 
 
+async def test_where_a_template_of_an_operator_fails_the_error_page_is_ours(
+    tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it lacks is known when it is rendered, and is told to the log alone."""
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages/gate.html").write_text("{{ canary.found }}")
+    settings = settings_for(tmp_path, "memory", templates=tmp_path)
+    async with (
+        local_api(settings, clock) as api,
+        application_of(api, *PAGES) as client,
+    ):
+        page = await client.get("/sign-in")
+    assert page.status_code == 500
+    assert page.headers.get_list("content-security-policy") == [POLICY]
+    assert "Something went wrong on our side" in text_of(parsed(page.text))
+    assert "canary" not in page.text
+    assert "canary" in caplog.text
+
+
 OURS: Final = {"Sec-Fetch-Site": "same-origin"}
 
 

@@ -63,6 +63,12 @@ class Browser:
         return found
 
     @property
+    def shown(self) -> dict[str, str]:
+        """What stands in each field."""
+        inputs = parsed(self.page.text).iter("input")
+        return {one.get("id", ""): one.get("value", "") for one in inputs}
+
+    @property
     def notice(self) -> str:
         return " ".join(map(text_of, with_class(parsed(self.page.text), "good")))
 

@@ -6,7 +6,8 @@ CorsPreflight  inside of the Edge: answers what browsers ask before they send
 There are two layers, because the Edge answers the hot routes itself, and because the
 answer to a preflight needs the Edge's security headers like any other. An origin that
 is not on the list is answered as if there were no CORS: no header names it, and no
-wildcard is combined with credentials.
+wildcard is combined with credentials. So is a listed origin that asks for a page: with
+the cookies of the user it could read the address and the sessions of an account.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from watchword.server.cookies import CSRF_HEADER
+from watchword.server.pages.rendering import HTML
 
 _METHODS: Final = ("GET", "POST", "PATCH", "DELETE")
 _SENT: Final = (
@@ -37,6 +39,7 @@ _EXPOSED: Final = ("DPoP-Nonce", "Retry-After", "WWW-Authenticate")
 _KEPT_SECONDS: Final = 600
 
 _ALLOW_ORIGIN: Final = b"access-control-allow-origin"
+_PAGE: Final = (b"content-type", HTML.encode())
 _GRANTED: Final = (
     (b"access-control-allow-credentials", b"true"),
     (b"access-control-expose-headers", ", ".join(_EXPOSED).encode()),
@@ -51,7 +54,7 @@ _VARY: Final = (b"vary", b"Origin")
 
 
 class CorsHeaders:
-    """Lets the pages of these origins read every answer."""
+    """Lets the pages of these origins read every answer but our own pages."""
 
     def __init__(self, application: ASGIApp, origins: Collection[str]) -> None:
         self._application = application
@@ -66,7 +69,7 @@ class CorsHeaders:
         async def send_readable(message: Any) -> None:  # noqa: ANN401 - any of ASGI's
             if message["type"] == "http.response.start":
                 headers = [*message["headers"], _VARY]
-                if origin is not None:
+                if origin is not None and _PAGE not in headers:
                     # It replaces the `*` of answers that pages of any origin may read.
                     headers = [pair for pair in headers if pair[0] != _ALLOW_ORIGIN]
                     headers += [(_ALLOW_ORIGIN, origin), *_GRANTED]

@@ -238,7 +238,13 @@ def _page(error: WatchwordError, problem: Problem, scope: Scope) -> bytes:
     view = error_page(problem.code, problem.status, wait, engine.clock())
     settings = engine.settings
     frame = frame_of(Request(scope), settings)
-    return render(view, frame, settings.templates).encode()
+    try:
+        html = render(view, frame, settings.templates)
+    except Exception:  # noqa: BLE001 - whatever a template of the operator raises
+        # What it lacks is known only now, and is often what the error is about.
+        _log.exception("the template of the error page")
+        html = render(view, frame)
+    return html.encode()
 
 
 def error_headers(error: WatchwordError, status: int, scope: Scope) -> dict[str, str]:

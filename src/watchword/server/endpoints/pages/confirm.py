@@ -93,17 +93,19 @@ async def _looked_at(request: Request, token: str) -> Confirm:
 
 
 async def _confirm(request: Request, form: Form, view: Confirm) -> Response:
+    username = form.get("username")
+    if username is not None:  # it stays, in its field
+        view = replace(view, username=username, asks_name=True)
     asks_password = view.asks_password or view.link is Link.INVITATION
     faults = missing(form, password="password") if asks_password else ()  # noqa: S106
     if view.link is Link.REVERT and form.get("sure") is None:
         faults = (Fault(Reason.SURE, "sure"),)
     if faults:
-        view = replace(view, faults=faults, username=_username(form, view))
-        return page_of(request, view, status=422)
+        return page_of(request, replace(view, faults=faults), status=422)
     try:
         return await BUTTONS[view.link](request, form, view)
     except (NameTaken, NameInvalid) as error:
-        view = replace(view, asks_name=True, username=_username(form, view))
+        view = replace(view, asks_name=True)
         return page_again(request, view, error, *_FIELDS)
     except EmailTaken:
         is_change = view.link is Link.EMAIL
@@ -114,12 +116,7 @@ async def _confirm(request: Request, form: Form, view: Confirm) -> Response:
         if isinstance(error, InvalidCredentials):
             # The account of an invitation may have come to be since it was looked at.
             view = replace(view, asks_password=True)
-        view = replace(view, username=_username(form, view))
         return page_again(request, view, error, *_FIELDS, wrong=_WRONG)
-
-
-def _username(form: Form, view: Confirm) -> str:
-    return form.get("username") or view.username
 
 
 SHOW, SUBMIT = page_operations("/confirm", show, submit)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
+from watchword.core.session import Authenticated
 from watchword.errors import CsrfRejected, InvalidCredentials, InvalidRequest, Throttled
 from watchword.server.csrf import read_page_form
 from watchword.server.endpoints.pages.available import can_register, can_send_mail
@@ -38,21 +40,24 @@ async def submit(request: Request) -> Response:
     view = _view(request, username=form.get("username") or "")
     faults = missing(form, username="username", password="password")  # noqa: S106
     if faults:
-        return page_of(request, _view(request, faults=faults), status=422)
+        return page_of(request, replace(view, faults=faults), status=422)
     try:
-        cookies = await _signed_in(request, form)
+        cookies = await begin(request, await _authenticated(request, form))
     except (InvalidCredentials, Throttled) as error:
-        return page_again(request, view, error, "username", "password")
-    except InvalidRequest:  # a name that no account can have
-        return page_again(request, view, InvalidCredentials(), "username")
+        return page_again(request, view, error)
     return see_other(request, "account", *cookies)
 
 
-async def _signed_in(request: Request, form: Form) -> tuple[str, str]:
-    authenticated = await engine_of(request).sign_in.check_password(
-        form.need("username"), form.need("password"), address=client_address(request)
-    )
-    return await begin(request, authenticated)
+async def _authenticated(request: Request, form: Form) -> Authenticated:
+    """The user. Raises InvalidCredentials, Throttled, Overloaded, StoreUnavailable."""
+    try:
+        return await engine_of(request).sign_in.check_password(
+            form.need("username"),
+            form.need("password"),
+            address=client_address(request),
+        )
+    except InvalidRequest:  # a name that no account can have
+        raise InvalidCredentials from None
 
 
 def _view(request: Request, **fields: object) -> SignIn:
