@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from email import message_from_bytes
-from email.message import EmailMessage
-from email.policy import SMTP
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +23,8 @@ from watchword.cli.output import facts, table, tell, utc, visible
 from watchword.errors import KeyRingError, NotFound, SettingsError
 
 if TYPE_CHECKING:
+    from email.message import EmailMessage
+
     from watchword.bootstrap import Watchword
     from watchword.config import Settings
     from watchword.mail.message import Mail, MailPurpose
@@ -210,6 +209,10 @@ def _contents(found: EmailMessage) -> tuple[dict[str, Any], str]:
 
 
 def _read(settings: Settings, name: str) -> EmailMessage:
+    from email import message_from_bytes
+    from email.message import EmailMessage
+    from email.policy import SMTP
+
     raw = (settings.outbox_folder / f"{name}.eml").read_bytes()
     return message_from_bytes(raw, EmailMessage, policy=SMTP)
 
