@@ -13,6 +13,7 @@ from watchword.core.network import (
     parse_address,
     plain_address,
     plain_networks,
+    provided_to,
 )
 
 
@@ -96,6 +97,22 @@ def test_one_customer_is_one_network(address: str, network: str | None) -> None:
 def test_a_network_of_mapped_addresses_is_one_of_ipv4(given: str, plain: str) -> None:
     found = plain_networks(ipaddress.ip_network(given))
     assert " ".join(map(str, found)) == plain
+
+
+@pytest.mark.parametrize(
+    ("caller", "provided"),
+    [
+        ("2001:db8:1:2::/64", "2001:db8:1::/48"),
+        ("2001:db8:1:ffff::/64", "2001:db8:1::/48"),
+        ("2001:db8:2:2::/64", "2001:db8:2::/48"),
+        # Every IPv4 caller behind a translator is a customer of its own.
+        ("64:ff9b::c000:201", "64:ff9b::c000:201"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("unix socket", "unix socket"),
+    ],
+)
+def test_one_customer_may_have_many_networks(caller: str, provided: str) -> None:
+    assert provided_to(caller) == provided
 
 
 @pytest.mark.parametrize(

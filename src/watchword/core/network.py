@@ -97,9 +97,7 @@ def network_of(address: str) -> str | None:
     parsed = parse_address(address)
     if parsed is None or parsed.is_unspecified:
         return None
-    if isinstance(parsed, ipaddress.IPv4Address) or any(
-        parsed in prefix for prefix in _TRANSLATED
-    ):
+    if isinstance(parsed, ipaddress.IPv4Address) or _is_translated(parsed):
         return str(parsed)
     return str(ipaddress.ip_network((int(parsed), 64), strict=False))
 
@@ -116,6 +114,10 @@ def provided_to(caller: str) -> str:
     That is up to a /48 of IPv6 (RFC 6177), so 65,536 callers of `caller_of`.
     """
     address = parse_address(caller.partition("/")[0])
-    if not isinstance(address, ipaddress.IPv6Address):
+    if not isinstance(address, ipaddress.IPv6Address) or _is_translated(address):
         return caller
     return str(ipaddress.ip_network((int(address), 48), strict=False))
+
+
+def _is_translated(address: ipaddress.IPv6Address) -> bool:
+    return any(address in prefix for prefix in _TRANSLATED)
