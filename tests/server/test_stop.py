@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.pages import clean_environment
 from tests.patience import PATIENCE, until
 from tests.server.live import PASSWORD, Answer, Live, read_answer, request
 
@@ -119,3 +122,41 @@ def test_so_do_several_workers(tmp_path: Path, flags: tuple[str, ...]) -> None:
     with Live(tmp_path / "data", *flags) as live:
         live.login()
         assert live.stop() == 0
+
+
+LOST = """
+import signal, sys
+from watchword.__main__ import main
+from watchword.server import serve
+
+class Gone:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+made = serve._configuration
+
+def configuration(settings):
+    Gone()
+    return made(settings)
+
+serve._configuration = configuration
+sys.argv = ["watchword", "serve", "--port", "0"]
+main()
+"""
+
+
+def test_a_signal_of_which_the_exception_is_dropped_ends_the_server(
+    tmp_path: Path,
+) -> None:
+    """It came before the server listened for signals, and within a destructor."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOST],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert "Exception ignored" in done.stderr
+    assert done.returncode == 0

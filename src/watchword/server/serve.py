@@ -10,6 +10,7 @@ import pickle
 import signal
 import socket
 import sys
+import threading
 from functools import partial
 from typing import Any, Final, cast
 
@@ -32,6 +33,8 @@ KEEP_ALIVE_SECONDS: Final = 75
 # that freeing reference cycles may be worth the pause.
 COLLECT_TICKS: Final = 100
 COLLECT_OBJECTS: Final = 5_000
+
+_told_to_end: Final = threading.Event()
 
 
 def run(settings: Settings, listeners: list[socket.socket]) -> None:
@@ -80,6 +83,8 @@ class _Server(uvicorn.Server):
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
+        if _told_to_end.is_set():
+            self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
         if counter % COLLECT_TICKS == 0 and _made_since_collected() > COLLECT_OBJECTS:
@@ -128,8 +133,14 @@ def _log_to_standard_error() -> None:
 def _end_well() -> None:
     # uvicorn finishes its work, then sends the signal to itself again. The process then
     # exits with 0, because it has ended as it should.
+    def end(*_: object) -> None:
+        # Before uvicorn listens for signals, this may run inside a destructor or the
+        # callback of a weak reference, and there Python drops every exception.
+        _told_to_end.set()
+        sys.exit(0)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
+        signal.signal(number, end)
 
 
 def _configuration(settings: Settings) -> uvicorn.Config:
