@@ -9,7 +9,6 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import Tab, Visitor
 from tests.browser.serving import Fault
-from tests.browser.test_one_tab import MODES
 from tests.pages import ROOT, blocks_of
 from tests.patience import PATIENCE
 from tests.scenarios.api import BASE, PASSWORD
@@ -21,6 +20,10 @@ from watchword.core.one_time_token import TokenPurpose
 EMAIL: Final = "ann@example.org"
 PHRASE: Final = "four words make a phrase"
 OTHER: Final = "five other words make one"
+# The other mode of these is the same to the call.
+EITHER: Final = pytest.mark.parametrize(
+    "mode", ["cookie", pytest.param("bearer", marks=pytest.mark.slow)]
+)
 CHANGE: Final = f"{BASE}/password/change"
 
 
@@ -35,8 +38,15 @@ def registered(visitor: Visitor, **options: Any) -> list[Tab]:
     return tabs
 
 
-@MODES
-@pytest.mark.parametrize("dpop", [False, True])
+@pytest.mark.parametrize(
+    ("mode", "dpop"),
+    [
+        ("cookie", False),
+        ("bearer", True),
+        pytest.param("cookie", True, marks=pytest.mark.slow),
+        pytest.param("bearer", False, marks=pytest.mark.slow),
+    ],
+)
 def test_registered_confirmed_and_signed_in_in_every_tab(
     visitor: Visitor, mode: str, *, dpop: bool
 ) -> None:
@@ -75,7 +85,7 @@ def test_another_browser_is_asked_for_the_password(
     context.close()
 
 
-@MODES
+@EITHER
 def test_an_invitation_is_accepted_and_signs_in(visitor: Visitor, mode: str) -> None:
     tab, other = (visitor.open(mode=mode) for _ in range(2))
     service = visitor.site.engine.self_service
@@ -87,22 +97,29 @@ def test_an_invitation_is_accepted_and_signs_in(visitor: Visitor, mode: str) -> 
     assert other.do("account")["username"] == "ann"
 
 
-@MODES
-@pytest.mark.parametrize("fault", ["", "lost", "cut"])
+@pytest.mark.parametrize(
+    ("mode", "fault"),
+    [
+        ("cookie", "cut"),
+        ("bearer", "lost"),
+        pytest.param("cookie", "lost", marks=pytest.mark.slow),
+        pytest.param("bearer", "cut", marks=pytest.mark.slow),
+    ],
+)
 def test_a_change_of_password_keeps_all_tabs_signed_in(
-    visitor: Visitor, mode: str, fault: Fault | None
+    visitor: Visitor, mode: str, fault: Fault
 ) -> None:
     """An answer that is lost, or that broke off, is asked for again; done once."""
     tab, other = registered(visitor, mode=mode)
     visitor.site.clock.advance(ACCESS_TTL)
-    faults = [fault or None]
+    faults = [fault]
     visitor.site.line.fault = lambda path: (
         faults.pop() if path == CHANGE and faults else None
     )
     assert tab.do("changePassword", PHRASE, OTHER) == "ok"
     other.wait_for("refreshed")
     assert (tab.call(), other.call()) == (200, 200)
-    assert visitor.site.line.count(CHANGE) == (2 if fault else 1)
+    assert visitor.site.line.count(CHANGE) == 2
     assert visitor.site.line.count() == 0
     assert tab.do("changePassword", PHRASE, PASSWORD) == "invalid_credentials"
     assert tab.do("changePassword", OTHER, "short") == "password_rejected"
@@ -110,7 +127,7 @@ def test_a_change_of_password_keeps_all_tabs_signed_in(
     assert tab.do("login", EMAIL, OTHER) == "ok"
 
 
-@MODES
+@EITHER
 def test_another_address_and_the_end_of_an_account(visitor: Visitor, mode: str) -> None:
     """Both need a proof of the last five minutes, which `stepUp` is."""
     tab, other = registered(visitor, mode=mode)
