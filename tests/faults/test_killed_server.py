@@ -22,9 +22,11 @@ async def test_killed_servers_lose_nothing(
     draw = random.Random(41)
     place = STORES[store].place(tmp_path)
     async with serving(tmp_path, place) as servers, load(servers, seed=41) as clients:
-        for number in range(kills):
+        number = 0
+        # On a busy machine some of the kills hit no request in flight.
+        while number < kills or clients.healed <= kills:
             await clients.answers(draw.randrange(10, 50))
             servers[number % 2].kill()
             await servers[number % 2].start()
+            number += 1
     assert violations(clients.calls, await rewound(place)) == []
-    assert clients.healed > kills  # the kills did hit requests in flight

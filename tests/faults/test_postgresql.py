@@ -41,12 +41,14 @@ async def test_kills_lose_nothing(
     """Killed and started again, under load: no write is lost, nobody is logged out."""
     draw = random.Random(42)
     async with serving(tmp_path, place) as servers, load(servers, seed=42) as clients:
-        for _ in range(kills):
+        number = 0
+        # On a busy machine some of the kills hit no request in flight.
+        while number < kills or clients.healed <= kills:
             await clients.answers(draw.randrange(10, 50))
             database.kill()
             await asyncio.to_thread(database.start)
+            number += 1
     assert violations(clients.calls, await rewound(place)) == []
-    assert clients.healed > kills
 
 
 async def test_hanging_database_is_given_up_in_time(
