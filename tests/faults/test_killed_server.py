@@ -14,7 +14,10 @@ from tests.servers.stores import STORES
 
 
 @pytest.mark.parametrize("kills", [10, pytest.param(30, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("store", ["sqlite", "postgresql-16"])
+# Kills of the database itself are tests/faults/test_postgresql.py.
+@pytest.mark.parametrize(
+    "store", ["sqlite", pytest.param("postgresql-16", marks=pytest.mark.slow)]
+)
 async def test_killed_servers_lose_nothing(
     store: str, kills: int, tmp_path: Path
 ) -> None:

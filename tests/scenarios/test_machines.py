@@ -129,7 +129,13 @@ async def callers(servers: Sequence[Server]) -> AsyncIterator[list[Caller]]:
         ]
 
 
-@pytest.mark.parametrize("redis", [False, True], ids=["postgresql", "redis beside it"])
+@pytest.mark.parametrize(
+    "redis",
+    [
+        pytest.param(False, id="postgresql", marks=pytest.mark.slow),
+        pytest.param(True, id="redis beside it"),
+    ],
+)
 async def test_an_end_reaches_every_process_on_every_machine(
     tmp_path: Path, url: str, *, redis: bool
 ) -> None:

@@ -200,7 +200,13 @@ def by_curl(url: str, calls: list[Post]) -> list[tuple[int, str]]:
 Send = Callable[[str, list[Post]], list[tuple[int, str]]]
 
 
-@pytest.mark.parametrize("several", [False, True], ids=["one segment", "several"])
+@pytest.mark.parametrize(
+    "several",
+    [
+        pytest.param(False, id="one segment", marks=pytest.mark.slow),
+        pytest.param(True, id="several"),
+    ],
+)
 @pytest.mark.parametrize(
     "send",
     [
