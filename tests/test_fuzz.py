@@ -67,7 +67,10 @@ def document(live: Live) -> Any:
     return schemathesis.openapi.from_url(f"{live.url}/openapi.json")
 
 
-@pytest.mark.parametrize("signed_in", [True, False])
+# What every operation answers without a token is in tests/surfaces, too.
+@pytest.mark.parametrize(
+    "signed_in", [True, pytest.param(False, marks=pytest.mark.slow)]
+)
 def test_every_operation_answers_as_its_document_says(
     live: Live, document: Any, access: str, *, signed_in: bool
 ) -> None:
