@@ -9,6 +9,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.cli.terminal import PASSWORD, Terminal
+from tests.pages import clean_environment
 from tests.patience import PATIENCE, until
 from tests.servers.process import end
 from watchword.cli import main, progress
@@ -146,9 +148,11 @@ def test_without_a_terminal_the_password_is_in_a_file_of_ours(
     answer = shell(line)
     assert answer["tokenType"] == "Bearer"
 
-    mail = server.wait_for(r"^Mail  kept in (\S+): `watchword (.+)` shows the newest$")
+    mail = server.wait_for(r"^Mail  kept in (\S+): `(\S+) (.+)` shows the newest$")
     assert mail[1] == "watchword-data/outbox"
-    assert mail[2] == "mail show"
+    assert (Path(mail[2]).name, mail[3]) == ("watchword", "mail show")
+    # A shell of this user finds it, whether or not a `.venv` is active.
+    assert shutil.which(mail[2], path=clean_environment().get("PATH")) is not None
 
     docs = server.wait_for(r"^Docs  (\S+)$")[1]
     pages = server.wait_for(r"^Pages (\S+/sign-in)$")[1]
@@ -175,7 +179,7 @@ def test_the_first_account_has_the_name_that_was_set(
     )
     server = start("serve", "--port", "0", "--data", "d")
     server.wait_for(r"^Made the account zo\u00eb o'neill\. ")
-    server.wait_for(r"`watchword mail show --data d`")
+    server.wait_for(r"`\S*watchword mail show --data d`")
     server.wait_for(r"^Pages \S+/register$")
     assert "accessToken" in shell(server.wait_for(CURL)[1])
     (made,) = Terminal(tmp_path / "d").json("user", "list")

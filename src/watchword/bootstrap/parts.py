@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -118,6 +121,19 @@ def transport_of(settings: Settings) -> Transport:
     return open_transport(url, settings.outbox_folder)
 
 
+def program_name(*, beside: Path | None = None) -> str:
+    """The command `watchword` as a shell finds it: one in `.venv` may need its path.
+
+    The path is absolute, or relative to the folder `beside` where it lies below that.
+    """
+    program = Path(sys.executable).with_name("watchword")
+    if shutil.which("watchword") is not None or not program.exists():
+        return "watchword"
+    if beside is not None and program.is_relative_to(beside):
+        program = program.relative_to(beside)
+    return quote(str(program))
+
+
 def mail_destination(settings: Settings) -> str:
     """Where mail goes, as a sentence for the operator."""
     url = settings.effective_mail_url
@@ -126,7 +142,7 @@ def mail_destination(settings: Settings) -> str:
     server = parse_mail_url(url)
     if server is not None:
         return f"by the mail server {server.host}:{server.port}"
-    show = "watchword mail show"
+    show = f"{program_name(beside=Path.cwd())} mail show"
     if "data" in settings.model_fields_set:
         show += f" --data {quote(str(settings.data))}"
     return f"kept in {settings.outbox_folder}: `{show}` shows the newest"

@@ -62,8 +62,8 @@ def check(data: Path | None, as_json: bool) -> None:
 def _without_mail(settings: Settings) -> Iterator[str]:
     if settings.registration != "closed" and settings.effective_mail_url is None:
         yield (
-            f"WATCHWORD_REGISTRATION is {settings.registration}, but nobody can "
-            "register: no mail can be sent; give WATCHWORD_MAIL_URL"
+            f"WATCHWORD_REGISTRATION is {settings.registration}, but no user "
+            "can register: no mail can be sent; give WATCHWORD_MAIL_URL"
         )
 
 

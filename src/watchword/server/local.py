@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import shutil
-import sys
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from watchword.bootstrap.parts import program_name
 from watchword.core.network import is_loopback
 from watchword.mail.url import OUTBOX
 from watchword.server.pages.views import KeptMail
@@ -26,16 +24,8 @@ def kept_mail(request: Request) -> KeptMail | None:
     if settings.effective_mail_url != OUTBOX or not is_local_only(request):
         return None
     data = shlex.quote(str(settings.data.absolute()))
-    command = (_program(), "mail", "show", "--data", data)
+    command = (program_name(), "mail", "show", "--data", data)
     return KeptMail(str(settings.outbox_folder.absolute()), command)
-
-
-def _program() -> str:
-    """The command as a shell finds it: one in `.venv` may need its path."""
-    beside = Path(sys.executable).with_name("watchword")
-    if shutil.which("watchword") is not None or not beside.exists():
-        return "watchword"
-    return shlex.quote(str(beside))
 
 
 def is_local_only(request: Request) -> bool:

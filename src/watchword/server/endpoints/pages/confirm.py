@@ -16,16 +16,14 @@ from starlette.responses import Response
 from watchword.core.one_time_token import TokenPurpose
 from watchword.errors import (
     ConfirmationInvalid,
-    CsrfRejected,
     EmailTaken,
     InvalidCredentials,
     NameInvalid,
     NameTaken,
     PasswordRejected,
-    Throttled,
 )
-from watchword.server.csrf import read_page_form
 from watchword.server.endpoints.pages.confirming import BUTTONS
+from watchword.server.endpoints.pages.mailed import submitted
 from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.visitor import visitor_of
 from watchword.server.page_cookies import handles_in
@@ -45,20 +43,7 @@ async def show(request: Request) -> Response:
 
 async def submit(request: Request) -> Response:
     self_service_of(request)
-    try:
-        form = await read_page_form(request)
-    except CsrfRejected as error:
-        return page_again(request, _CODE, error)
-    faults = missing(form, token="token")  # noqa: S106 - an id
-    if faults:
-        return page_of(request, replace(_CODE, faults=faults), status=422)
-    try:
-        view = await _looked_at(request, form.need("token"))
-        if form.get("step") != "confirm":
-            return page_of(request, view)
-        return await _confirm(request, form, view)
-    except (ConfirmationInvalid, Throttled) as error:
-        return page_again(request, _CODE, error, "token")
+    return await submitted(request, _CODE, "confirm", _looked_at, _confirm)
 
 
 async def _looked_at(request: Request, token: str) -> Confirm:

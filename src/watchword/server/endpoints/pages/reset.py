@@ -9,11 +9,10 @@ from starlette.responses import Response
 from watchword.core.one_time_token import TokenPurpose
 from watchword.errors import (
     ConfirmationInvalid,
-    CsrfRejected,
     PasswordRejected,
     Throttled,
 )
-from watchword.server.csrf import read_page_form
+from watchword.server.endpoints.pages.mailed import submitted
 from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.page_cookies import set_notice
 from watchword.server.page_response import missing, page_again, page_of, see_other
@@ -30,20 +29,7 @@ async def show(request: Request) -> Response:
 
 async def submit(request: Request) -> Response:
     self_service_of(request)
-    try:
-        form = await read_page_form(request)
-    except CsrfRejected as error:
-        return page_again(request, _CODE, error)
-    faults = missing(form, token="token")  # noqa: S106 - an id
-    if faults:
-        return page_of(request, replace(_CODE, faults=faults), status=422)
-    try:
-        view = await _looked_at(request, form.need("token"))
-        if form.get("step") != "reset":
-            return page_of(request, view)
-        return await _reset(request, form, view)
-    except (ConfirmationInvalid, Throttled) as error:
-        return page_again(request, _CODE, error, "token")
+    return await submitted(request, _CODE, "reset", _looked_at, _reset)
 
 
 async def _looked_at(request: Request, token: str) -> Reset:
