@@ -294,8 +294,9 @@ def _ending(reason: EndReason, event: Event) -> Callable[[Session], Change | Non
 
 
 def _ended_before(row: Session, instant: int) -> bool:
-    ended = row.idle_expires_at if row.revoked_at is None else row.revoked_at
-    return ended < instant
+    # One that has only expired stays in the list until the sweep: it can still be
+    # ended. Of these there are few, for what was beyond the limit was ended.
+    return row.revoked_at is not None and row.revoked_at < instant
 
 
 def _refreshed(row: Session, new: Session) -> tuple[int, bytes]:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from watchword.core.actor import EndReason
-from watchword.core.limits import FEED_PAGE, SECOND
+from watchword.core.limits import FEED_PAGE, HOUR, SECOND
 from watchword.core.session import STRICT, Ended
 from watchword.ports import Stores
 from watchword.ports.sessions import Before, ByAccount, ByClient, ById, Change, Selector
@@ -203,6 +203,21 @@ class Ends(OnAStore):
         ended = await stores.sessions.create(new, sign_in(new), a_limit(1))
         assert [entry.session_id for entry in ended] == [earlier.id]
         assert await living(stores) == [new]
+
+    async def test_session_that_has_only_expired_is_ended_with_the_others(
+        self, stores: Stores
+    ) -> None:
+        """A sign-in under a limit in between, long afterwards, does not hide it."""
+        now = START + STRICT.refresh_idle + 2 * HOUR
+        expired, new = a_session(1), a_session(2, now=now)
+        await put(stores, expired)
+        ended = await stores.sessions.create(new, sign_in(new), a_limit(2, now=now))
+        assert ended == []
+        everything = ByAccount(new.account_id)
+        ended = await stores.sessions.end(
+            everything, EndReason.LOGOUT_EVERYWHERE, an_event(at=now), 9
+        )
+        assert _ids(ended) == {expired.id, new.id}
 
 
 def _ids(entries: Sequence[Ended]) -> set[bytes]:
