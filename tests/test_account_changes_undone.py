@@ -142,7 +142,7 @@ async def _is_deleted(case: Case) -> None:
 
 
 async def _change(case: Case) -> None:
-    step_up = case.world.service.step_up
+    step_up = case.world.engine.second_factors.step_up
     await step_up.replace_password(
         case.ada.id, PASSWORD, OTHER, keep_session=None, address=HERE
     )

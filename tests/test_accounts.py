@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from watchword.accounts.names import checked_roles, normalise_name
 from watchword.accounts.registry import Accounts
+from watchword.attempts import throttle_costs
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.config import Settings
 from watchword.core.limits import (
@@ -45,7 +46,6 @@ from watchword.errors import (
 )
 from watchword.passwords import INSECURE_FOR_TESTS, PasswordHasher
 from watchword.ports.audit import EventType
-from watchword.sign_in.attempts import throttle_costs
 from watchword.testing import ManualClock, SeededEntropy
 
 PASSWORD = "correct horse battery staple 41"

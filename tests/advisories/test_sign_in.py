@@ -11,9 +11,9 @@ import pytest
 from tests.advisories.conftest import Serve
 from tests.scenarios.api import BASE, PASSWORD, LocalApi, code_of
 from watchword.accounts.names import normalise_name
+from watchword.attempts import throttle_costs
 from watchword.core import limits
 from watchword.errors import InvalidRequest, NameTaken
-from watchword.sign_in.attempts import throttle_costs
 
 LONG = "a long common beginning of more than seventy-two bytes, as bcrypt would cut it"
 

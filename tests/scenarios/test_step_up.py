@@ -48,7 +48,7 @@ class Alice:
         self.engine: Any = api.engine
         self.clock = api.clock
         assert api.engine.self_service is not None
-        self.step_ups: StepUp = api.engine.self_service.step_up
+        self.step_ups: StepUp = api.engine.second_factors.step_up
 
     async def sign_in(self, **options: Any) -> TokenSet:
         asked = SessionOptions(**{"client_id": CLIENT, **options})

@@ -7,7 +7,6 @@ registration    users register themselves; registration_rules says which ones ma
 invitations     an operator invites an address
 recovery        a password is reset by mail
 email_change    the mail address is changed, and taken back
-notices         mails that tell of a change
 links           what the token of a mail is for
 mail_decisions  what becomes of a mail when its turn comes
 account_limits  how often callers may try, and users change their account

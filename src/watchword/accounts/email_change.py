@@ -13,7 +13,6 @@ import msgspec
 from watchword.accounts.account_limits import AccountLimits
 from watchword.accounts.invitations import CheckPassword
 from watchword.accounts.links import Links
-from watchword.accounts.notices import Notices
 from watchword.accounts.recovery import Recovery
 from watchword.accounts.registration_rules import RegistrationRules
 from watchword.accounts.rows import AccountRows, Change, changed
@@ -33,6 +32,7 @@ from watchword.mail.addresses import EmailAddress, masked
 from watchword.mail.message import Mail, MailPurpose
 from watchword.mail.sender import Decided
 from watchword.mail.writing import MailWriter
+from watchword.notices import Notices
 from watchword.passwords import UNUSABLE
 from watchword.ports.accounts import Account, AccountStore
 from watchword.ports.audit import EventType

@@ -11,7 +11,6 @@ from collections import OrderedDict
 from functools import partial
 from typing import Final
 
-from watchword.accounts.notices import Notices
 from watchword.background import Background, wait_briefly
 from watchword.clocks import Clock
 from watchword.core import limits
@@ -20,6 +19,7 @@ from watchword.core.network import network_of
 from watchword.core.session import Session
 from watchword.core.throttle import Cost
 from watchword.mail.message import MailPurpose
+from watchword.notices import Notices
 from watchword.ports.accounts import AccountStore
 from watchword.ports.audit import AuditLog, Event, EventType
 from watchword.ports.once import ReplayCache

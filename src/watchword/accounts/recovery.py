@@ -7,7 +7,6 @@ import msgspec
 from watchword.accounts.account_limits import AccountLimits
 from watchword.accounts.links import Links
 from watchword.accounts.names import password_names
-from watchword.accounts.notices import Notices
 from watchword.accounts.rows import AccountRows, Change, changed
 from watchword.clocks import Clock
 from watchword.core import limits, one_time_token
@@ -18,6 +17,7 @@ from watchword.errors import ConfirmationInvalid, NotFound
 from watchword.mail.message import Mail, MailPurpose
 from watchword.mail.sender import Decided, Replaced
 from watchword.mail.writing import MailWriter
+from watchword.notices import Notices
 from watchword.passwords import PasswordHasher
 from watchword.ports.accounts import Account, AccountStore
 from watchword.ports.audit import Event, EventType, Trail

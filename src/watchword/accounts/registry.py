@@ -18,7 +18,6 @@ from watchword.accounts.names import (
     normalise_name,
     password_names,
 )
-from watchword.accounts.notices import Notices
 from watchword.accounts.rows import AccountRows, Change, changed
 from watchword.clocks import Clock, Entropy
 from watchword.core.actor import APP, Actor, By, EndReason
@@ -33,6 +32,7 @@ from watchword.errors import (
 )
 from watchword.mail.message import MailPurpose
 from watchword.mail.writing import MailWriter
+from watchword.notices import Notices
 from watchword.passwords import UNUSABLE, PasswordHasher, is_unusable, recognised
 from watchword.ports.accounts import Account, AccountStore
 from watchword.ports.audit import Event, EventType, Trail

@@ -20,18 +20,22 @@ from functools import partial
 import msgspec
 
 from watchword.accounts.registration_rules import BeforeRegistration
+from watchword.attempts import Attempts
 from watchword.background import Background
 from watchword.bootstrap.accounts import account_parts_of
+from watchword.bootstrap.factors import factor_parts_of
 from watchword.bootstrap.foundation import Foundation
 from watchword.bootstrap.parts import (
     breached_of,
     composer_of,
+    factor_notices_of,
     mail_writer_of,
     policies_of,
     proofs_of,
     refresh_tokens,
     sender_of,
 )
+from watchword.bootstrap.second_factors import second_factors_of
 from watchword.bootstrap.self_service import SelfService, self_service_of
 from watchword.clients.authentication import ClientAuthentication
 from watchword.clients.registry import Clients
@@ -46,6 +50,7 @@ from watchword.mail.message import SEALED_AS
 from watchword.mail.resealing import seal_again
 from watchword.mail.sender import MailSender
 from watchword.maintenance import Maintenance
+from watchword.notices import Notices, OnSecurityNotice
 from watchword.passwords import (
     OWASP_FLOOR,
     HashParameters,
@@ -60,8 +65,8 @@ from watchword.server_secret import lacking_secret, open_secrets
 from watchword.sessions import Sessions
 from watchword.sessions.browser import BrowserSessions
 from watchword.sessions.claims_hook import ClaimsHook
-from watchword.sign_in.attempts import Attempts
 from watchword.sign_in.begin import SignIn
+from watchword.sign_in.continuation import SecondStepGate
 from watchword.sign_in.own_users import Authenticate, Subjects
 from watchword.stores import open_stores
 from watchword.stores.health import Health
@@ -114,6 +119,7 @@ class Watchword:
     def _wire_keys(self, base: Foundation) -> None:
         sealed_by, once = base.server_secrets, self.stores.once
         self.outbox_sealing = Sealing(sealed_by, SEALED_AS, base.entropy)
+        self.credential_sealing = Sealing(sealed_by, "credentials", base.entropy)
         self.keys = KeyRing(
             keys=self.stores.keys,
             secrets=sealed_by,
@@ -209,6 +215,20 @@ class Watchword:
             background=self.background,
             clock=self.clock,
         )
+        notices = Notices(
+            accounts=self.stores.accounts,
+            confirmations=self.stores.confirmations,
+            mail=self.mail_writer,
+            clock=self.clock,
+        )
+        factors = factor_parts_of(
+            base,
+            sealing=self.credential_sealing,
+            sessions=self.sessions,
+            attempts=attempts,
+            notices=factor_notices_of(base, notices, self.background),
+            background=self.background,
+        )
         parts = account_parts_of(
             base,
             sessions=self.sessions,
@@ -216,6 +236,8 @@ class Watchword:
             hasher=self.hasher,
             mail=self.mail_writer,
             attempts=attempts,
+            notices=notices,
+            factors=factors,
         )
         self.accounts = parts.registry
         self.subjects = base.authenticate and Subjects(
@@ -224,17 +246,19 @@ class Watchword:
             sessions=self.sessions,
             clock=self.clock,
         )
+        gate = SecondStepGate(factors=factors.factors, tickets=factors.tickets)
         # An app with users of its own signs in those; otherwise accounts sign in.
         self.sign_in = SignIn(
             passwords=self.subjects or parts.passwords,
             users=self.subjects or self.accounts,
             clients=self.clients,
             sessions=self.sessions,
+            gate=gate,
         )
         self.self_service: SelfService | None = None
         self.mail: MailSender | None = None
         if self.subjects is None:
-            service = self_service_of(base, parts, self.sign_in, self.browsers)
+            service = self_service_of(base, parts, self.sign_in, self.browsers, gate)
             self.self_service = service
             self.mail = sender_of(
                 self.settings,
@@ -243,6 +267,17 @@ class Watchword:
                 service.decide,
                 self.clock,
             )
+
+        self.second_factors = second_factors_of(
+            base,
+            parts,
+            factors,
+            gate=gate,
+            sign_in=self.sign_in,
+            browser=None if self.self_service is None else self.self_service.browser,
+            subjects=self.subjects,
+            attempts=attempts,
+        )
 
     def issue_as(self, issuer: str, *, links: str | None = None) -> None:
         """Use that issuer from now on, for an app that learns where it is served.
@@ -307,6 +342,7 @@ async def open_watchword(
     claims_hook: ClaimsHook | None = None,
     authenticate: Authenticate | None = None,
     before_registration: BeforeRegistration | None = None,
+    on_security_notice: OnSecurityNotice | None = None,
     background: bool = True,
 ) -> AsyncIterator[Watchword]:
     """A started Watchword on the settings' store, or on `stores`.
@@ -343,6 +379,7 @@ async def open_watchword(
         claims_hook=claims_hook,
         authenticate=authenticate,
         before_registration=before_registration,
+        on_security_notice=on_security_notice,
     )
     async with _running(Watchword(base), background=background) as watchword:
         yield watchword

@@ -5,17 +5,18 @@ from __future__ import annotations
 import msgspec
 
 from watchword.accounts.account_limits import AccountLimits
-from watchword.accounts.notices import Notices
 from watchword.accounts.registration_rules import RegistrationRules
 from watchword.accounts.registry import Accounts
 from watchword.accounts.rows import AccountRows
+from watchword.attempts import Attempts
 from watchword.background import Background
+from watchword.bootstrap.factors import FactorParts
 from watchword.bootstrap.foundation import Foundation
 from watchword.bootstrap.parts import registration_rules_of
 from watchword.mail.writing import MailWriter
+from watchword.notices import Notices
 from watchword.passwords import PasswordHasher
 from watchword.sessions import Sessions
-from watchword.sign_in.attempts import Attempts
 from watchword.sign_in.password import AccountPasswords
 
 
@@ -32,6 +33,7 @@ class AccountParts(msgspec.Struct, frozen=True, kw_only=True):
     account_limits: AccountLimits
     registry: Accounts
     passwords: AccountPasswords
+    factors: FactorParts
 
 
 def account_parts_of(
@@ -42,15 +44,11 @@ def account_parts_of(
     hasher: PasswordHasher,
     mail: MailWriter,
     attempts: Attempts,
+    notices: Notices,
+    factors: FactorParts,
 ) -> AccountParts:
     """The parts, on the stores of `base`."""
     stores, clock = base.stores, base.clock
-    notices = Notices(
-        accounts=stores.accounts,
-        confirmations=stores.confirmations,
-        mail=mail,
-        clock=clock,
-    )
     rows = AccountRows(
         accounts=stores.accounts, sessions=sessions, background=background, clock=clock
     )
@@ -80,4 +78,5 @@ def account_parts_of(
         account_limits=account_limits,
         registry=registry,
         passwords=passwords,
+        factors=factors,
     )

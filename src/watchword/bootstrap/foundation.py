@@ -10,6 +10,7 @@ import msgspec
 from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.clocks import Clock, Entropy
 from watchword.config import Settings
+from watchword.notices import OnSecurityNotice
 from watchword.passwords import BreachedPasswords, HashParameters
 from watchword.ports import Stores
 from watchword.sessions.claims_hook import ClaimsHook
@@ -34,3 +35,4 @@ class Foundation(msgspec.Struct, frozen=True, kw_only=True):
     claims_hook: ClaimsHook | None
     authenticate: Authenticate | None
     before_registration: BeforeRegistration | None
+    on_security_notice: OnSecurityNotice | None

@@ -16,7 +16,9 @@ from watchword.accounts.registration_rules import (
     BeforeRegistration,
     RegistrationRules,
 )
+from watchword.background import Background
 from watchword.batching import Batcher
+from watchword.bootstrap.foundation import Foundation
 from watchword.clocks import Clock, Entropy
 from watchword.config import Settings
 from watchword.core import limits
@@ -30,6 +32,7 @@ from watchword.mail.locales import locales_of
 from watchword.mail.sender import Decide, MailSender
 from watchword.mail.url import parse_mail_url
 from watchword.mail.writing import MailWriter
+from watchword.notices import FactorNotices, HookNotices, MailedNotices, Notices
 from watchword.passwords import BreachedPasswords
 from watchword.ports import Stores
 from watchword.ports.once import ReplayCache
@@ -206,3 +209,12 @@ def proofs_of(
 def _batched(work: Work) -> Callable[[bytes, Signed], Awaitable[None]]:
     """Batches proofs, so that one transaction uses up many of them."""
     return Batcher(work, batch_max=limits.DPOP_BATCH_MAX).submit
+
+
+def factor_notices_of(
+    base: Foundation, notices: Notices, background: Background
+) -> FactorNotices:
+    """How users hear of changes to their factors: by mail, or by the app's hook."""
+    if base.authenticate is not None:
+        return HookNotices(base.on_security_notice, background)
+    return MailedNotices(base.stores.accounts, notices)

@@ -22,7 +22,7 @@ from watchword.mail.sender import Decide
 from watchword.sessions.browser import BrowserSessions
 from watchword.sign_in.begin import SignIn
 from watchword.sign_in.browser import BrowserSignIn
-from watchword.sign_in.step_up import StepUp
+from watchword.sign_in.continuation import SecondStepGate
 
 
 class SelfService(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,13 +34,16 @@ class SelfService(msgspec.Struct, frozen=True, kw_only=True):
     invitations: Invitations
     recovery: Recovery
     email_changes: EmailChanges
-    step_up: StepUp
     browser: BrowserSignIn
     decide: Decide
 
 
 def self_service_of(
-    base: Foundation, parts: AccountParts, sign_in: SignIn, browsers: BrowserSessions
+    base: Foundation,
+    parts: AccountParts,
+    sign_in: SignIn,
+    browsers: BrowserSessions,
+    gate: SecondStepGate,
 ) -> SelfService:
     """The parts, on the stores of `base`."""
     links = Links(
@@ -65,14 +68,12 @@ def self_service_of(
         invitations=invitations,
         recovery=recovery,
         email_changes=email_changes,
-        step_up=StepUp(
-            accounts=parts.registry, passwords=parts.passwords, sessions=parts.sessions
-        ),
         browser=BrowserSignIn(
             sign_in=sign_in,
             sessions=parts.sessions,
             browsers=browsers,
             networks=_networks_of(base, parts),
+            gate=gate,
         ),
         decide=MailDecisions(decisions).decide,
     )

@@ -189,6 +189,27 @@ class Settings(BaseSettings):
         description="the domains whose addresses users may have, such as example.org, "
         "separated by commas or white space",
     )
+    second_factor: str = Field(
+        "optional",
+        description="optional, required, or required: and roles, such as "
+        "required:admin,staff",
+    )
+    passkeys: bool = Field(default=True, description="on or off")
+    rp_id: str | None = Field(
+        None, min_length=1, description="the domain that passkeys are bound to"
+    )
+    rp_name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=limits.SERVICE_NAME_MAX,
+        description=f"a name of at most {limits.SERVICE_NAME_MAX} characters",
+    )
+    passkey_origins: Origins = Field(
+        (),
+        min_length=1,
+        description="the origins of pages that may use passkeys, besides the issuer's",
+    )
+    totp_drift: int = Field(1, ge=0, le=1, description="0 or 1")
     breached_passwords: Path | None = Field(
         None,
         description="a sorted file of SHA-1 hashes and counts, a line each, as the "

@@ -267,6 +267,27 @@ REGISTRATION_LIFE: Final = DAY
 RESET_LIFE: Final = 30 * MINUTE
 ADDRESS_LIFE: Final = DAY
 REVERT_LIFE: Final = 7 * DAY
+# A token to enrol the first factor with: by mail, and from an operator.
+ENROL_LIFE: Final = 30 * MINUTE
+ENROL_CODE_LIFE: Final = DAY
+
+# Second factors. A continuation, and the challenge of a passkey; an authenticator app
+# that is not confirmed yet. Tickets are carried in bodies and forms.
+CONTINUATION_LIFE: Final = 5 * MINUTE
+TOTP_PENDING_LIFE: Final = 10 * MINUTE
+TICKET_MAX: Final = 4096
+FACTORS_MAX: Final = 20
+FACTOR_NAME_MAX: Final = 64
+RECOVERY_CODES: Final = 10
+TOTP_STEP: Final = 30 * SECOND
+# SP 800-63B-4 §3.2.2: at most 100 failures in a row. What comes between is ours.
+FACTOR_ACCOUNT_BURST: Final = 5
+FACTOR_ACCOUNT_INTERVAL: Final = 30 * SECOND
+FACTOR_NETWORK_BURST: Final = 20
+FACTOR_NETWORK_INTERVAL: Final = 30 * SECOND
+FACTOR_FAILURES_MAX: Final = 100
+# A proof of the user that a change of factors, address or account asks for.
+RECENT: Final = 5 * MINUTE
 INVITATION_LIFE: Final = 7 * DAY
 
 # The outbox. The sender looks at it once every MAIL_POLL. It has MAIL_PARALLEL messages

@@ -31,6 +31,7 @@ class TokenPurpose(StrEnum):
     RESET = "reset"
     EMAIL = "email"
     REVERT = "revert"
+    ENROL = "enrol"
 
 
 # The byte in tokens: never given to another purpose.
@@ -40,6 +41,7 @@ _CODES: Final = {
     TokenPurpose.RESET: 3,
     TokenPurpose.EMAIL: 4,
     TokenPurpose.REVERT: 5,
+    TokenPurpose.ENROL: 6,
 }
 LIVES: Final = {
     TokenPurpose.REGISTRATION: limits.REGISTRATION_LIFE,
@@ -47,6 +49,7 @@ LIVES: Final = {
     TokenPurpose.RESET: limits.RESET_LIFE,
     TokenPurpose.EMAIL: limits.ADDRESS_LIFE,
     TokenPurpose.REVERT: limits.REVERT_LIFE,
+    TokenPurpose.ENROL: limits.ENROL_LIFE,
 }
 """How long a token of each purpose works, in milliseconds."""
 

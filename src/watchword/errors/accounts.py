@@ -60,6 +60,13 @@ class LastAdmin(WatchwordError):
     message = "This is the last account with the role admin: make another one first."
 
 
+class LastFactor(WatchwordError):
+    """The last second factor that the policy demands, or the user's last way in."""
+
+    code = "last_factor"
+    message = "This is the last factor that the sign-in needs: add another one first."
+
+
 class ConfirmationInvalid(WatchwordError):
     """A one-time token that is unknown, used, expired or for something else.
 

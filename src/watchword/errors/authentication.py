@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from watchword.errors.root import WatchwordError
 
 
@@ -14,6 +16,52 @@ class InvalidCredentials(AuthenticationError):
 
     code = "invalid_credentials"
     message = "The user name or the password is wrong."
+
+
+class SecondFactorRequired(AuthenticationError):
+    """The first factor was right, and the user has a second one to prove.
+
+    `continuation` is a ticket for the second step, `methods` are those that the user
+    has, `expires_in` is in seconds. No token of any kind exists yet.
+    """
+
+    code = "second_factor_required"
+    message = "The sign-in needs a second factor: go on at /login/continue."
+
+    def __init__(
+        self, continuation: str, methods: Sequence[str], *, expires_in: int
+    ) -> None:
+        super().__init__()
+        self.continuation = continuation
+        self.methods = tuple(methods)
+        self.expires_in = expires_in
+
+
+class SecondFactorEnrolmentRequired(SecondFactorRequired):
+    """The policy demands a second factor, and the user has none yet.
+
+    `methods` are those that may be enrolled.
+    """
+
+    code = "second_factor_enrolment_required"
+    message = "The sign-in needs a second factor, and there is none: enrol one."
+
+
+class SecondFactorInvalid(AuthenticationError):
+    """A wrong code, a used one, or a disabled account: the error never says which."""
+
+    code = "second_factor_invalid"
+    message = "The second factor is wrong, or was used before."
+
+
+class ContinuationExpired(AuthenticationError):
+    """A continuation or challenge that has run out, was used, or is another client's.
+
+    The error never says which. The sign-in has to begin again.
+    """
+
+    code = "continuation_expired"
+    message = "This took too long, or was finished before: begin again."
 
 
 class InvalidClient(AuthenticationError):

@@ -46,6 +46,26 @@ class MailPurpose(StrEnum):
     NEW_NETWORK = "new-network"
     """The sign-in of a browser is used from a network that it was not used from."""
 
+    FACTOR_ADDED = "factor-added"
+    FACTOR_REMOVED = "factor-removed"
+    FACTOR_RENAMED = "factor-renamed"
+    FACTORS_RESET = "factors-reset"
+    """An operator has removed all factors of an account."""
+
+    RECOVERY_CODES_MADE = "recovery-codes-made"
+    RECOVERY_CODE_USED = "recovery-code-used"
+    FACTOR_FAILED = "factor-failed"
+    """The right password, and three wrong factors after it."""
+
+    FACTOR_LOCKED = "factor-locked"
+    """A hundred wrong codes: only passkeys and recovery codes are accepted."""
+
+    PASSKEY_COUNTER = "passkey-counter"
+    """The counter of a passkey went back: it may have been copied."""
+
+    ENROL = "enrol"
+    """A token to enrol the first factor with."""
+
     TEST = "test"
     """From `watchword mail test`."""
 
@@ -56,6 +76,15 @@ NOTICES: Final = frozenset(
         MailPurpose.PASSWORD_CHANGED,
         MailPurpose.ACCOUNT_DELETED,
         MailPurpose.NEW_NETWORK,
+        MailPurpose.FACTOR_ADDED,
+        MailPurpose.FACTOR_REMOVED,
+        MailPurpose.FACTOR_RENAMED,
+        MailPurpose.FACTORS_RESET,
+        MailPurpose.RECOVERY_CODES_MADE,
+        MailPurpose.RECOVERY_CODE_USED,
+        MailPurpose.FACTOR_FAILED,
+        MailPurpose.FACTOR_LOCKED,
+        MailPurpose.PASSKEY_COUNTER,
     }
 )
 """Mails that tell the owner of an account what happened to it.
@@ -72,6 +101,7 @@ TOKENS: Final = {
     MailPurpose.RESET: TokenPurpose.RESET,
     MailPurpose.CONFIRM_EMAIL: TokenPurpose.EMAIL,
     MailPurpose.EMAIL_CHANGED: TokenPurpose.REVERT,
+    MailPurpose.ENROL: TokenPurpose.ENROL,
 }
 """The mails that carry a one-time token, and what it is for."""
 

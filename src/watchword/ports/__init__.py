@@ -18,6 +18,7 @@ from watchword.ports.audit import AuditLog
 from watchword.ports.backend import Backend
 from watchword.ports.clients import ClientStore
 from watchword.ports.confirmations import ConfirmationStore
+from watchword.ports.credentials import CredentialStore
 from watchword.ports.keys import KeyStore
 from watchword.ports.once import ReplayCache
 from watchword.ports.outbox import Outbox
@@ -37,6 +38,7 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     accounts: AccountStore
     registrations: RegistrationStore
     confirmations: ConfirmationStore
+    credentials: CredentialStore = None  # type: ignore[assignment]  # until stores have it
     clients: ClientStore
     keys: KeyStore
     throttle: Throttle

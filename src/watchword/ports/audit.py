@@ -34,6 +34,16 @@ class EventType(StrEnum):
     CLIENT_CHANGED = "client_updated"
     CLIENT_FAILED = "client_authn_fail"
     MAIL_FAILED = "mail_failed"
+    FACTOR_ADDED = "authn_factor_added"
+    FACTOR_CHANGED = "authn_factor_updated"
+    FACTOR_REMOVED = "authn_factor_removed"
+    FACTORS_RESET = "authn_factors_reset"
+    FACTOR_DEMANDED = "authn_factor_demanded"
+    FACTOR_FAILED = "authn_factor_fail"
+    RECOVERY_CODES_MADE = "authn_recovery_codes_created"
+    RECOVERY_CODE_USED = "authn_recovery_code_used"
+    ENROLMENT_ASKED = "authn_enrolment_asked"
+    PASSKEY_COUNTER = "authn_passkey_counter"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,6 @@
 A way in proves something and returns `Authenticated`. Every way counts its tries by
 `attempts`, and every session begins by `begin`: no caller repeats a step.
 
-attempts    one try, whatever the factor: counted before it is made, then recorded
 password    the way in by password of an account, and its name or mail address
 step_up     a new proof by the user of a session
 browser     the session of a browser at this server, which the pages stand on

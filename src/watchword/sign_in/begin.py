@@ -23,6 +23,7 @@ from watchword.core.session import (
 )
 from watchword.errors import InvalidClient
 from watchword.sessions import Sessions
+from watchword.sign_in.continuation import SecondStepGate
 from watchword.sign_in.own_users import Subjects
 from watchword.sign_in.password import AccountPasswords
 
@@ -54,7 +55,9 @@ class SignIn:
         users: Accounts | Subjects,
         clients: Clients,
         sessions: Sessions,
+        gate: SecondStepGate,
     ) -> None:
+        self._gate = gate
         self._passwords = passwords
         self._users = users
         self._clients = clients

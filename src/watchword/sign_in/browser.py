@@ -15,6 +15,7 @@ from watchword.core.session import Authenticated, Session, SessionOptions, Token
 from watchword.sessions import Sessions
 from watchword.sessions.browser import BrowserSessions
 from watchword.sign_in.begin import SignIn
+from watchword.sign_in.continuation import SecondStepGate
 
 _OPTIONS: Final = SessionOptions(client_id=PAGES, cookie=True)
 
@@ -33,7 +34,9 @@ class BrowserSignIn:
         sessions: Sessions,
         browsers: BrowserSessions,
         networks: NewNetworks,
+        gate: SecondStepGate,
     ) -> None:
+        self._gate = gate
         self._sign_in = sign_in
         self._sessions = sessions
         self._browsers = browsers

@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from watchword.accounts.names import checked_roles, normalise_name
+from watchword.attempts import Attempts
 from watchword.clocks import Clock
 from watchword.core.actor import APP, By, EndReason
 from watchword.core.session import Authenticated, from_text
@@ -33,7 +34,6 @@ from watchword.passwords import cpus
 from watchword.passwords.hasher import QUEUE_LIMIT
 from watchword.passwords.pool import FairPool
 from watchword.sessions import Sessions
-from watchword.sign_in.attempts import Attempts
 
 _ID_BITS: Final = 128
 # Checks under way at once. One more would wait too long: it is told to come back.

@@ -10,6 +10,7 @@ import contextlib
 
 from watchword.accounts.names import normalise_name
 from watchword.accounts.rows import changed
+from watchword.attempts import Attempts
 from watchword.clocks import Clock
 from watchword.core.session import Authenticated
 from watchword.errors import EmailInvalid, InvalidCredentials
@@ -17,7 +18,6 @@ from watchword.mail.addresses import read_address
 from watchword.passwords import PasswordHasher
 from watchword.ports.accounts import Account, AccountStore
 from watchword.ports.audit import Trail
-from watchword.sign_in.attempts import Attempts
 
 
 class AccountPasswords:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import msgspec
 
 from watchword.accounts.registry import Accounts
+from watchword.attempts import Attempts
 from watchword.clients.rules import FIRST_PARTY
 from watchword.core.actor import Actor, By, EndReason
 from watchword.core.session import Authenticated, Session, TokenSet
 from watchword.errors import InvalidCredentials, NotFound, RefreshInvalid
+from watchword.factors.passkeys import PasskeyOptions, Passkeys
+from watchword.factors.proof import FactorProof
+from watchword.factors.prove import FactorProofs
+from watchword.factors.registry import Factors
+from watchword.factors.totp import TotpFactors
+from watchword.ports.credentials import Credential
 from watchword.sessions import Sessions
+from watchword.sign_in.own_users import Subjects
 from watchword.sign_in.password import AccountPasswords
 from watchword.tokens.dpop import Signed
 
@@ -34,11 +42,76 @@ class StepUp:
     """
 
     def __init__(
-        self, *, accounts: Accounts, passwords: AccountPasswords, sessions: Sessions
+        self,
+        *,
+        accounts: Accounts,
+        passwords: AccountPasswords,
+        subjects: Subjects | None,
+        sessions: Sessions,
+        factors: Factors,
+        proofs: FactorProofs,
+        totp: TotpFactors,
+        passkeys: Passkeys | None,
+        attempts: Attempts,
     ) -> None:
         self._accounts = accounts
         self._passwords = passwords
+        self._subjects = subjects
         self._sessions = sessions
+        self._factors = factors
+        self._proofs = proofs
+        self._totp = totp
+        self._passkeys = passkeys
+        self._attempts = attempts
+
+    async def by_factor(
+        self, token: str, factor: FactorProof, **presented: Unpack[PresentedSession]
+    ) -> TokenSet:
+        """Rotate the session of a refresh token: at `aal2`, and `auth_time` is now.
+
+        A retry with the same key asks no proof. Raises SecondFactorInvalid,
+        ContinuationExpired, Throttled with the token unspent; otherwise as
+        `Sessions.refresh`.
+        """
+        raise NotImplementedError
+
+    async def check_factor(
+        self, session: Session, proof: FactorProof, *, address: str
+    ) -> Authenticated:
+        """The user of a session of the pages, proved by a second factor.
+
+        It is for `BrowserSignIn.begin`. Raises as `FactorProofs.prove`.
+        """
+        raise NotImplementedError
+
+    async def passkey_options(self, session: Session) -> PasskeyOptions:
+        """Options for a passkey of the session's user, for `by_factor` and that.
+
+        Raises NotFound where passkeys are off.
+        """
+        raise NotImplementedError
+
+    async def add_totp(
+        self, token: str, factor: str, code: str, **presented: Unpack[PresentedSession]
+    ) -> tuple[TokenSet, tuple[str, ...]]:
+        """Add a confirmed authenticator app, and rotate the session, which rises.
+
+        With the tokens come recovery codes, the first time alone. Raises
+        ContinuationExpired, SecondFactorInvalid, Throttled; otherwise as
+        `Sessions.refresh`.
+        """
+        raise NotImplementedError
+
+    async def add_passkey(
+        self,
+        token: str,
+        challenge: str,
+        credential: dict[str, Any],
+        name: str,
+        **presented: Unpack[PresentedSession],
+    ) -> tuple[TokenSet, Credential, tuple[str, ...]]:
+        """Add a passkey, and rotate the session, which rises. As `add_totp`."""
+        raise NotImplementedError
 
     async def by_password(
         self, token: str, password: str, **presented: Unpack[PresentedSession]

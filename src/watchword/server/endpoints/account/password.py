@@ -20,6 +20,7 @@ from watchword.server.endpoints.account.fields import (
 from watchword.server.operation import BASE, Operation
 from watchword.server.parsing import (
     client_address,
+    engine_of,
     parse_json,
     read_body,
     self_service_of,
@@ -117,7 +118,7 @@ RESET = Operation(
 
 
 async def change(request: Request) -> Response:
-    step_up = self_service_of(request).step_up
+    step_up = engine_of(request).second_factors.step_up
     body = parse_json(request, await read_body(request), _CHANGE)
     cookie = body.refresh_token is None
     token = token_of_cookie(request) if cookie else body.refresh_token or ""

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from watchword import errors
 from watchword.clients.rules import FIRST_PARTY
 from watchword.server.operation import BASE, Operation
-from watchword.server.parsing import parse_json, read_body, self_service_of
+from watchword.server.parsing import engine_of, parse_json, read_body
 from watchword.server.presenting import (
     ROTATION_ERRORS,
     presented,
@@ -36,7 +36,7 @@ _BODY = msgspec.json.Decoder(StepUpRequest)
 
 
 async def step_up(request: Request) -> Response:
-    proving = self_service_of(request).step_up
+    proving = engine_of(request).second_factors.step_up
     body = parse_json(request, await read_body(request), _BODY)
     cookie = body.refresh_token is None
     token = token_of_cookie(request) if cookie else body.refresh_token or ""

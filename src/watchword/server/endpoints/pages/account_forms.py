@@ -86,7 +86,9 @@ async def _password(request: Request, form: Form, visitor: Visitor) -> Done:
     if faults:
         return Refused(faults)
     try:
-        authenticated = await self_service_of(request).step_up.replace_password(
+        authenticated = await engine_of(
+            request
+        ).second_factors.step_up.replace_password(
             visitor.account.id,
             form.need("current_password"),
             form.need("password"),
@@ -158,7 +160,7 @@ FORMS: Final[Mapping[str, FormHandler]] = {
 
 
 async def _check(request: Request, form: Form, visitor: Visitor) -> None:
-    await self_service_of(request).step_up.check(
+    await engine_of(request).second_factors.step_up.check(
         visitor.account.id,
         form.need("current_password"),
         address=client_address(request),

@@ -6,12 +6,15 @@ changed the address must not be the only one to hear of what comes next.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
+from typing import Protocol
 
 import msgspec
 
+from watchword.background import Background
 from watchword.clocks import Clock
 from watchword.core import one_time_token
+from watchword.core.session import as_text
 from watchword.mail.message import Mail, MailPurpose
 from watchword.mail.sender import Decided
 from watchword.mail.writing import MailWriter
@@ -98,3 +101,72 @@ class Notices:
     async def _is_open(self, token: str) -> bool:
         found = await self._confirmations.by_token(one_time_token.hash_of(token))
         return found is not None and found.until > self._clock()
+
+
+OnSecurityNotice = Callable[[str, MailPurpose], Awaitable[None] | None]
+"""The app's function that tells a user of its own: `(subject, kind)`.
+
+`subject` is the `sub` of the user's tokens. It may be async; otherwise it runs on a
+thread.
+"""
+
+
+class FactorNotices(Protocol):
+    """Tells users of a change to their second factors: by mail, or by the app's hook.
+
+    A change asks for the messages that it writes with it (`of`), and says when it is
+    written (`told`).
+    """
+
+    async def of(
+        self, account_id: bytes, purpose: MailPurpose, *, network: str = ""
+    ) -> tuple[Message, ...]:
+        """The messages for an account; () for a user of the app's own."""
+
+    def told(self, account_id: bytes, purpose: MailPurpose) -> None:
+        """Call the app's hook in the background; nothing for an account."""
+
+
+class MailedNotices:
+    """Implements `FactorNotices` for accounts."""
+
+    def __init__(self, accounts: AccountStore, notices: Notices) -> None:
+        self._accounts = accounts
+        self._notices = notices
+
+    async def of(
+        self, account_id: bytes, purpose: MailPurpose, *, network: str = ""
+    ) -> tuple[Message, ...]:
+        """See `FactorNotices`."""
+        account = await self._accounts.by_id(account_id)
+        if account is None:
+            return ()
+        return await self._notices.of(account, purpose, network=network)
+
+    def told(self, account_id: bytes, purpose: MailPurpose) -> None:
+        """Nothing: the mail waits in the outbox."""
+
+
+class HookNotices:
+    """Implements `FactorNotices` for an app's own users."""
+
+    def __init__(self, hook: OnSecurityNotice | None, background: Background) -> None:
+        self._hook = hook
+        self._background = background
+
+    async def of(self, *_: object, **_unused: object) -> tuple[Message, ...]:
+        """No messages: the app has the address."""
+        return ()
+
+    def told(self, account_id: bytes, purpose: MailPurpose) -> None:
+        """Call the app's hook in the background. Its faults are logged."""
+        hook = self._hook
+        if hook is None:
+            return
+
+        async def work() -> None:
+            told = hook(as_text(account_id), purpose)
+            if told is not None:
+                await told
+
+        self._background.start(work, "telling an app of a change to a user's factors")

@@ -1,0 +1,124 @@
+"""What users prove themselves by, besides a password: one table for all kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from watchword.ports.audit import Trail
+
+
+class CredentialKind(StrEnum):
+    """What a row is."""
+
+    TOTP = "totp"
+    """A secret that an authenticator app has too. `step` is the last one accepted."""
+
+    PASSKEY = "passkey"
+    """A public key. `key` is its credential id, `step` the authenticator's counter."""
+
+    RECOVERY_CODE = "recovery_code"
+    """A code that works once. `key` is its SHA-256."""
+
+    HANDLE = "handle"
+    """The name by which authenticators know a user: `key`, 32 random bytes."""
+
+    ENROLMENT = "enrolment"
+    """A one-time token to enrol the first factor with. `key` is its SHA-256."""
+
+    DEMAND = "demand"
+    """An operator's word that this user needs a second factor."""
+
+    EPOCH = "epoch"
+    """`step` rises with each end of all sessions of an app's own user."""
+
+
+FACTORS: frozenset[CredentialKind] = frozenset(
+    {CredentialKind.TOTP, CredentialKind.PASSKEY}
+)
+"""The kinds that demand a second step at sign-in."""
+
+
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
+    """One row. Instants in milliseconds.
+
+    `id` has 16 bytes. Of HANDLE, DEMAND and EPOCH an account has one row at most: its
+    id is made of kind and account (`factors/rows.py`). `account_id` is the subject, of
+    an account or of an app's own user. No two rows of a kind have the same `key`, but
+    for the empty one. `sealed` is opened with account and id as associated data. From
+    `until` on the row is as if deleted; None: it stays.
+    """
+
+    id: bytes
+    account_id: bytes
+    kind: CredentialKind
+    created_at: int
+    key: bytes = b""
+    label: str = ""
+    sealed: bytes = b""
+    used_at: int | None = None
+    until: int | None = None
+    step: int = 0
+    version: int = 0
+
+
+class Spending(msgspec.Struct, frozen=True):
+    """A credential that goes with what it grants, and what is told of that."""
+
+    credential: Credential
+    trail: Trail
+
+
+class CredentialStore(Protocol):
+    """Credentials by key and by account."""
+
+    async def add(
+        self,
+        credentials: Sequence[Credential],
+        trail: Trail,
+        *,
+        replaces: Sequence[CredentialKind] = (),
+        spends: Credential | None = None,
+        at_most: int | None = None,
+    ) -> bool:
+        """Write new rows of one account, all or none. Returns whether they are there.
+
+        First all rows of the account of a kind in `replaces` are deleted, and the row
+        `spends` (by id and version). Nothing is written, and False is returned, where
+        that row is gone; where a row of the same id, or of the same kind and non-empty
+        key, exists; and where the account would have more than `at_most` rows of the
+        kinds that are added. Of callers that race for one of these, one succeeds.
+        """
+
+    async def by_key(self, kind: CredentialKind, key: bytes) -> Credential | None:
+        """The row of that kind and non-empty key."""
+
+    async def of_account(self, account_id: bytes) -> list[Credential]:
+        """All rows of the account, in order of `created_at`, then of id."""
+
+    async def swap(
+        self, before: Credential, after: Credential | None, trail: Trail
+    ) -> bool:
+        """Write `after` where the row still has `before.version`; None deletes the row.
+
+        Only `label`, `sealed`, `used_at`, `step` and `version` differ. Returns whether
+        it was written. The trail is written only with it.
+        """
+
+    async def drop(self, account_id: bytes, trail: Trail) -> int:
+        """Delete all factors, recovery codes, enrolments and the handle of the account.
+
+        Demand and epoch stay. Returns how many factors there were.
+        """
+
+    async def sealed_under(self) -> Mapping[bytes, int]:
+        """How many rows each server secret has sealed, by its name (8 bytes)."""
+
+    async def sealed(self, *, after: bytes, limit: int) -> list[Credential]:
+        """Rows with sealed contents, in order of id, following `after`."""
+
+    async def reseal(self, sealed: Mapping[bytes, tuple[bytes, bytes]]) -> None:
+        """Replace sealed contents by id, where they are still the first of the two."""
