@@ -385,7 +385,9 @@ class Factors:
         **more: str | int | bool,
     ) -> Event:
         named: dict[str, str | int | bool] = (
-            {} if factor is None else {"factor": as_text(factor.id), "kind": factor.kind}
+            {}
+            if factor is None
+            else {"factor": as_text(factor.id), "kind": factor.kind}
         )
         return Event(
             type=kind,

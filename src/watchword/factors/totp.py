@@ -87,7 +87,7 @@ class TotpFactors:
         return self._shown(pending, self._tickets.seal(TicketPurpose.TOTP, pending))
 
     def again(self, account_id: bytes, factor: str) -> PendingTotp:
-        """A pending secret once more, for a page that is shown again after a wrong code.
+        """A pending secret once more: a page is shown again after a wrong code.
 
         Raises ContinuationExpired as `confirmed`.
         """
