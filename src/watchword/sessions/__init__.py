@@ -399,23 +399,21 @@ class Sessions:
         account_id: bytes,
         reason: EndReason,
         *,
-        acr: str = AAL2,
         but: bytes | None = None,
         by: By = APP,
     ) -> int:
-        """End the sessions of an account below that level, and return how many.
-
-        The session with the id `but` stays.
-        """
-        count, after = 0, None
+        """End an account's sessions below `aal2`, or all but one. Returns how many."""
+        weak: list[bytes] = []
+        after = None
         while True:
             page = await self.page(account_id, after=after)
-            for session in page.sessions:
-                if session.acr < acr and session.id != but:
-                    count += await self.end_one(session.id, reason, by=by)
+            weak += [
+                one.id for one in page.sessions if one.acr != AAL2 and one.id != but
+            ]
             after = page.onward
             if after is None:
-                return count
+                break
+        return sum([await self.end_one(one, reason, by=by) for one in weak])
 
     async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
         """Give the account's live sessions these roles, from their next refresh on."""
