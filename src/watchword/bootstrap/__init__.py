@@ -279,8 +279,7 @@ class Watchword:
             factors,
             gate=gate,
             sign_in=self.sign_in,
-            browser=None if self.self_service is None else self.self_service.browser,
-            recovery=self.self_service and self.self_service.recovery,
+            service=self.self_service,
             subjects=self.subjects,
             attempts=attempts,
         )
