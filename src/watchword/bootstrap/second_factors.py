@@ -96,6 +96,8 @@ def second_factors_of(
             proofs=factors.proofs,
             totp=factors.totp,
             passkeys=factors.passkeys,
+            credentials=base.stores.credentials,
             attempts=attempts,
+            clock=base.clock,
         ),
     )
