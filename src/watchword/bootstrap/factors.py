@@ -8,6 +8,7 @@ from watchword.attempts import Attempts
 from watchword.background import Background
 from watchword.bootstrap.foundation import Foundation
 from watchword.core.ticket import Tickets
+from watchword.factors.alarms import FactorAlarms
 from watchword.factors.passkeys import Passkeys, RelyingParty
 from watchword.factors.policy import SecondFactorPolicy
 from watchword.factors.prove import FactorProofs
@@ -90,7 +91,13 @@ def factor_parts_of(
         codes=codes,
         passkeys=passkeys,
         factors=factors,
-        notices=notices,
+        alarms=FactorAlarms(
+            throttle=stores.throttle,
+            outbox=stores.outbox,
+            notices=notices,
+            background=background,
+            clock=clock,
+        ),
     )
     return FactorParts(
         tickets=tickets, factors=factors, totp=totp, passkeys=passkeys, proofs=proofs
