@@ -30,6 +30,9 @@ class _Pending(msgspec.Struct, frozen=True):
     name: str
     enrolment: bytes
 
+    def __repr__(self) -> str:
+        return "_Pending(...)"
+
 
 class PendingTotp(msgspec.Struct, frozen=True, kw_only=True):
     """A secret that counts once a code of it has come. `factor` is a ticket.
@@ -41,6 +44,9 @@ class PendingTotp(msgspec.Struct, frozen=True, kw_only=True):
     secret: str
     uri: str
     qr: str
+
+    def __repr__(self) -> str:
+        return "PendingTotp(...)"
 
 
 class TotpFactors:
