@@ -279,11 +279,14 @@ TICKET_MAX: Final = 4096
 FACTORS_MAX: Final = 20
 FACTOR_NAME_MAX: Final = 64
 RECOVERY_CODES: Final = 10
-# Passkeys: an id of 1023 bytes (WebAuthn §4), and what an authenticator sends, in
-# characters of base64url: three fields at most.
+# Passkeys. The name of a user for authenticators (WebAuthn §14.6.1). The id of a passkey
+# has 1023 bytes at most (§4), and what an authenticator sends is in three fields: in
+# characters of base64url.
 PASSKEY_HANDLE_BYTES: Final = 32
 PASSKEY_ID_MAX: Final = 1364
-PASSKEY_FIELD_MAX: Final = 5 * 1024
+PASSKEY_FIELD_MAX: Final = 4096
+# At so many that are left, or fewer, a user is told to make new ones.
+RECOVERY_CODES_FEW: Final = 3
 TOTP_STEP: Final = 30 * SECOND
 # SP 800-63B-4 §3.2.2: at most 100 failures in a row. What comes between is ours.
 FACTOR_ACCOUNT_BURST: Final = 5

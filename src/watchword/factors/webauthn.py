@@ -76,16 +76,16 @@ def is_installed() -> bool:
     return find_spec("webauthn") is not None
 
 
-# The limits are in characters of base64url. What is registered has a certificate at
-# most, what is signed an RSA signature.
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.PASSKEY_ID_MAX)]
 _Field = Annotated[str, msgspec.Meta(max_length=limits.PASSKEY_FIELD_MAX)]
+
+_Transport = Annotated[str, msgspec.Meta(max_length=32)]
 
 
 class _Attestation(msgspec.Struct, frozen=True, rename="camel"):
     client_data: _Field = msgspec.field(name="clientDataJSON")
     attestation_object: _Field
-    transports: Annotated[list[_Field], msgspec.Meta(max_length=16)] = []
+    transports: Annotated[list[_Transport], msgspec.Meta(max_length=16)] = []
 
 
 class _Assertion(msgspec.Struct, frozen=True, rename="camel"):
