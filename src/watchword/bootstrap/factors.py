@@ -80,7 +80,7 @@ def factor_parts_of(
         policy=SecondFactorPolicy(settings.second_factor),
         codes=codes,
         notices=notices,
-        has_passkeys=passkeys is not None,
+        has_passkeys=lambda: passkeys is not None and passkeys.is_on,
         clock=clock,
         entropy=entropy,
     )
