@@ -7,7 +7,7 @@ callers that add a first factor, or remove the last two, one decides anew.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import msgspec
