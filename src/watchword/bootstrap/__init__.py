@@ -227,6 +227,7 @@ class Watchword:
             sessions=self.sessions,
             attempts=attempts,
             notices=factor_notices_of(base, notices, self.background),
+            background=self.background,
         )
         parts = account_parts_of(
             base,

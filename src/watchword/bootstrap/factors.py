@@ -7,10 +7,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from watchword.attempts import Attempts
+from watchword.background import Background
 from watchword.bootstrap.foundation import Foundation
 from watchword.config import Settings
 from watchword.core.ticket import Tickets
 from watchword.factors import webauthn
+from watchword.factors.alarms import FactorAlarms
 from watchword.factors.passkeys import Passkeys
 from watchword.factors.policy import SecondFactorPolicy
 from watchword.factors.prove import FactorProofs
@@ -41,6 +43,7 @@ def factor_parts_of(
     sessions: Sessions,
     attempts: Attempts,
     notices: FactorNotices,
+    background: Background,
 ) -> FactorParts:
     """The parts, on the stores of `base`."""
     settings, stores = base.settings, base.stores
@@ -90,7 +93,13 @@ def factor_parts_of(
         codes=codes,
         passkeys=passkeys,
         factors=factors,
-        notices=notices,
+        alarms=FactorAlarms(
+            throttle=stores.throttle,
+            outbox=stores.outbox,
+            notices=notices,
+            background=background,
+            clock=clock,
+        ),
     )
     return FactorParts(
         tickets=tickets, factors=factors, totp=totp, passkeys=passkeys, proofs=proofs
