@@ -65,6 +65,11 @@ def _without_mail(settings: Settings) -> Iterator[str]:
             f"WATCHWORD_REGISTRATION is {settings.registration}, but no user "
             "can register: no mail can be sent; give WATCHWORD_MAIL_URL"
         )
+    if settings.second_factor != "optional" and settings.effective_mail_url is None:
+        yield (
+            f"WATCHWORD_SECOND_FACTOR is {settings.second_factor}, but no mail can be "
+            "sent: a user without a factor needs `watchword user enrol-code`"
+        )
 
 
 def _store_faults(settings: Settings, named: Path | None) -> Iterator[str]:
