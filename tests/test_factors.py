@@ -28,6 +28,7 @@ from watchword.core.session import (
 from watchword.errors import (
     ConfirmationInvalid,
     ContinuationExpired,
+    InvalidCredentials,
     InvalidRequest,
     LastFactor,
     NotFound,
@@ -44,6 +45,7 @@ from watchword.sign_in.own_users import Credentials
 from watchword.testing import ManualClock, SeededEntropy
 
 SECRET = "s" * 40
+PASSWORD = "four words make a phrase"
 HERE = "192.0.2.1"
 USER = By(Actor.USER, HERE)
 OPERATOR = By(Actor.OPERATOR, name="root")
@@ -63,7 +65,7 @@ class World:
     async def begin(self) -> None:
         service = self.engine.self_service
         assert service is not None
-        ada = await self.engine.accounts.register("ada", "four words make a phrase")
+        ada = await self.engine.accounts.register("ada", PASSWORD)
         self.ada = ada.id
         await service.email_changes.assign(
             ada.id, "ada@a.example", confirmed=True, by=OPERATOR
@@ -339,7 +341,13 @@ async def test_a_reset_takes_all_factors_and_ends_all_sessions(world: World) -> 
     await world.add(world.row(), world.row(PASSKEY))
     await world.session(acr=AAL2)
     await world.mails()
+    under_way = await world.engine.sign_in.check_password("ada", PASSWORD)
     assert await world.factors.reset(world.ada, by=OPERATOR) == 2
+    with pytest.raises(InvalidCredentials):
+        await world.engine.sign_in.begin(
+            msgspec.structs.replace(under_way, acr=AAL2),
+            SessionOptions(client_id="first-party"),
+        )
     assert await world.factors.of(world.ada) == await world.factors.of(bytes(16))
     assert await world.living() == set()
     (mail,) = await world.mails()

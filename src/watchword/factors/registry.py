@@ -26,6 +26,7 @@ from watchword.errors import (
     NotFound,
     StoreUnavailable,
 )
+from watchword.factors.epochs import UserEnds
 from watchword.factors.policy import SecondFactorPolicy
 from watchword.factors.proof import Method
 from watchword.factors.recovery_codes import RecoveryCodes
@@ -92,6 +93,7 @@ class Factors:
         *,
         credentials: CredentialStore,
         sessions: Sessions,
+        ends: UserEnds,
         throttle: Throttle,
         policy: SecondFactorPolicy,
         codes: RecoveryCodes,
@@ -102,6 +104,7 @@ class Factors:
     ) -> None:
         self._credentials = credentials
         self._sessions = sessions
+        self._ends = ends
         self._throttle = throttle
         self._policy = policy
         self._codes = codes
@@ -288,7 +291,7 @@ class Factors:
     async def reset(self, account_id: bytes, *, by: By = APP) -> int:
         """Remove all factors and codes, for an operator. All sessions of the user end.
 
-        Returns how many factors there were.
+        Also those of sign-ins under way. Returns how many factors there were.
         """
         purpose = MailPurpose.FACTORS_RESET
         event = self._trails.event(EventType.FACTORS_RESET, account_id, by)
@@ -296,6 +299,7 @@ class Factors:
         count = await self._credentials.drop(account_id, trail)
         self._trails.told(account_id, purpose)
         await self._throttle.give_back((), forget=factor_counters(account_id))
+        await self._ends.note(account_id)
         await self._sessions.end_all(account_id, EndReason.FACTORS_RESET, by=by)
         return count
 
