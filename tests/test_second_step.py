@@ -1,4 +1,4 @@
-"""The second step of a sign-in: no session before it, and one continuation, one session.
+"""The second step of a sign-in: no session before it, and one for a continuation.
 
 password right        --> a continuation, and nothing else exists
 + a second factor     --> the session, at aal2; the continuation is spent
@@ -108,8 +108,9 @@ async def test_no_way_in_begins_a_session_before_the_second_factor(
 async def test_password_and_code_are_a_session_at_aal2(ada: Door) -> None:
     """As it was asked for at the beginning; the right password is given back."""
     options = SessionOptions(client_id="first-party", scope=("read",), jkt="key")
-    for _ in range(limits.THROTTLE_NAME_BURST + 1):
-        asked = await stopped(ada.sign_in(options))
+    for _ in range(limits.THROTTLE_NAME_BURST):
+        await stopped(ada.sign_in(options))
+    asked = await stopped(ada.sign_in(options))
     tokens = await ada.finish(asked.continuation, binding=replace(OURS, jkt="key"))
     session = tokens.session
     assert (session.acr, session.amr) == (AAL2, ("pwd", "otp", "mfa"))
@@ -359,7 +360,7 @@ async def test_the_root_of_the_pages_goes_through_the_same_gate(ada: Door) -> No
 
     proved = await ada.engine.sign_in.check_password("ada", PASSWORD)
     asked = await stopped(root(ada, proved, cookie=cookie))
-    again = {"binding": PAGES_BINDING, "replaces": cookie}
+    again: dict[str, Any] = {"binding": PAGES_BINDING, "replaces": cookie}
     risen = await ada.finish(asked.continuation, **again)
     assert (risen.session.id, risen.session.generation) == (session.id, 1)
     again["replaces"] = risen.refresh_token

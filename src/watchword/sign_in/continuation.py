@@ -194,9 +194,9 @@ class SecondStepGate:
     ) -> AsyncIterator[None]:
         """A block for the rest of a sign-in whose session took a recovery code along.
 
-        If it fails, the session is ended and its tokens were sent to no caller. So the code is
-        there again: a store that was away for a moment costs the user none. It stays
-        gone where the user has got new codes meanwhile.
+        If it fails, the session is ended, and its tokens were sent to no caller. So the
+        code is there again: a store that was away for a moment costs the user none. It
+        stays gone where the user has got new codes meanwhile.
         """
         try:
             yield
