@@ -155,7 +155,9 @@ def test_no_byte_can_be_changed(place: int, by: int) -> None:
     raw[place % len(raw)] ^= by
     with pytest.raises(TicketInvalid):
         tickets().open(
-            TicketPurpose.LOGIN, CONTINUATION + base64url.encode(raw).decode(), Says
+            TicketPurpose.LOGIN,
+            CONTINUATION + base64url.encode(bytes(raw)).decode(),
+            Says,
         )
 
 
