@@ -247,7 +247,12 @@ class Watchword:
             clock=self.clock,
             load_subject=base.load_subject,
         )
-        gate = SecondStepGate(factors=factors.factors, tickets=factors.tickets)
+        gate = SecondStepGate(
+            factors=factors.factors,
+            tickets=factors.tickets,
+            once=self.stores.once,
+            clock=self.clock,
+        )
         # An app with users of its own signs in those; otherwise accounts sign in.
         self.sign_in = SignIn(
             passwords=self.subjects or parts.passwords,
@@ -275,7 +280,7 @@ class Watchword:
             factors,
             gate=gate,
             sign_in=self.sign_in,
-            browser=None if self.self_service is None else self.self_service.browser,
+            service=self.self_service,
             subjects=self.subjects,
             attempts=attempts,
         )
