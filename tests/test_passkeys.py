@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
@@ -19,25 +18,17 @@ from tests.authenticator import (
 from tests.passkeys import (
     ANN,
     BEN,
-    ENROL,
     LOGIN,
     PARTY,
     STEP,
     Desk,
     open_desk,
 )
-from watchword.core.limits import CONTINUATION_LIFE
-from watchword.core.ticket import Tickets
 from watchword.errors import (
-    ContinuationExpired,
     InvalidRequest,
     NotFound,
-    SecondFactorInvalid,
 )
 from watchword.factors import webauthn
-from watchword.mail.message import MailPurpose
-from watchword.ports.audit import EventType, Trail
-from watchword.ports.credentials import CredentialKind
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -253,7 +254,7 @@ class Passkeys:
         )
         await self._spend(challenge)
         row = await self._moved(row, counter, is_synced=kept.is_synced)
-        return row, ("swk" if kept.is_synced else "hwk", "user", "mfa")
+        return row, self.amr_of(row)
 
     def exclude(self, rows: Sequence[Credential]) -> list[dict[str, Any]]:
         """The descriptors of passkeys that a user has."""
@@ -326,9 +327,11 @@ class Passkeys:
 
     async def _spend(self, challenge: str) -> None:
         """Raises ContinuationExpired for a challenge that was answered before."""
-        name = f"ticket:{self._tickets.id_of(challenge)}".encode()
-        until = self._clock() + 2 * limits.CONTINUATION_LIFE
-        if not all(await self._once.use_once([(name, until)])):
+        name = self._tickets.id_of(challenge).encode()
+        key = hashlib.sha256(b"passkey" + name).digest()
+        until = self._clock() + limits.CONTINUATION_LIFE + limits.FEED_LEEWAY
+        (is_first,) = await self._once.use_once([(key, until)])
+        if not is_first:
             raise ContinuationExpired
 
     async def _moved(
