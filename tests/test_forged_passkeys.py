@@ -489,6 +489,7 @@ _json = st.recursive(
             inner,
         )
     ),
+    max_leaves=6,
 )
 
 
