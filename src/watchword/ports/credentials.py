@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -72,8 +72,44 @@ class Spending(msgspec.Struct, frozen=True):
     trail: Trail
 
 
+def fits(
+    added: Sequence[Credential], stay: Collection[Credential], at_most: int | None
+) -> bool:
+    """Whether these rows may join those that stay, as `CredentialStore.add` says.
+
+    `stay` are rows of the account, and every row that has an id or a key of `added`.
+    """
+    ids = {one.id for one in added}
+    keys = {(one.kind, one.key) for one in added if one.key}
+    if any(row.id in ids or (row.kind, row.key) in keys for row in stay):
+        return False
+    kinds = {one.kind for one in added}
+    alike = sum(row.kind in kinds for row in stay)
+    return at_most is None or len(added) + alike <= at_most
+
+
+def dropped_by_reset(rows: Iterable[Credential]) -> list[Credential]:
+    """Those of an account that `CredentialStore.drop` deletes."""
+    kept = {CredentialKind.DEMAND, CredentialKind.EPOCH}
+    return [row for row in rows if row.kind not in kept]
+
+
+def dropped_after(instant: int, rows: Collection[Credential]) -> list[Credential]:
+    """Those of an account that go with a change which undoes what a thief did.
+
+    They are the factors and the enrolments that are younger than `instant` (ms). Where
+    no factor is left, the recovery codes go too.
+    """
+    kinds = {*FACTORS, CredentialKind.ENROLMENT}
+    gone = [row for row in rows if row.kind in kinds and row.created_at > instant]
+    left = [row for row in rows if row.kind in FACTORS and row not in gone]
+    if not left:
+        gone += [row for row in rows if row.kind is CredentialKind.RECOVERY_CODE]
+    return gone
+
+
 class CredentialStore(Protocol):
-    """Credentials by key and by account."""
+    """Credentials by key and by account. `until` is judged by those that read a row."""
 
     async def add(
         self,
@@ -85,6 +121,8 @@ class CredentialStore(Protocol):
         at_most: int | None = None,
     ) -> bool:
         """Write new rows of one account, all or none. Returns whether they are there.
+
+        There MUST be one at least, and no two of the same id, or kind and key.
 
         First all rows of the account of a kind in `replaces` are deleted, and the row
         `spends` (by id and version). Nothing is written, and False is returned, where
@@ -121,4 +159,8 @@ class CredentialStore(Protocol):
         """Rows with sealed contents, in order of id, following `after`."""
 
     async def reseal(self, sealed: Mapping[bytes, tuple[bytes, bytes]]) -> None:
-        """Replace sealed contents by id, where they are still the first of the two."""
+        """Replace sealed contents by id, where they are still the first of the two.
+
+        It raises the version: a swap of a row that was read before misses, and does not
+        bring the earlier contents back.
+        """
