@@ -114,12 +114,12 @@ async def reset(request: Request) -> Response:
         body.password,
         address=client_address(request),
         continuation=body.continuation,
-        factor=_factor_in(body),
+        proof=_proof_in(body),
     )
     return done()
 
 
-def _factor_in(body: Reset) -> FactorProof | None:
+def _proof_in(body: Reset) -> FactorProof | None:
     if body.method is None:
         return None
     return FactorProof(
