@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 from urllib.parse import unquote_plus
 
 from starlette.requests import Request
@@ -104,13 +103,8 @@ def binding_of(client: Client, proof: Signed | None, browser: str = "") -> Bindi
 
     `browser` is the value of the cookie `__Host-watchword-continuation`.
     """
-    stored = client.secret_hash
-    return Binding(
-        client_id=client.id,
-        client_secret=b"" if stored is None else hashlib.sha256(stored).digest(),
-        jkt="" if proof is None else proof.key.kid,
-        browser=browser,
-    )
+    jkt = "" if proof is None else proof.key.kid
+    return Binding.of_client(client, jkt=jkt, browser=browser)
 
 
 def basic_credentials(request: Request) -> tuple[str, str | None] | None:

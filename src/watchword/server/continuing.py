@@ -6,9 +6,8 @@ session shall be, so the call asks for nothing of it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Annotated, Final, Self, TypedDict
+from typing import Annotated, Final, Self
 
 import msgspec
 from starlette.requests import Request
@@ -29,7 +28,7 @@ from watchword.server.factor_fields import tokens_with
 from watchword.server.parsing import client_address, engine_of, user_agent
 from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
 from watchword.server.responses import JSON, Header
-from watchword.sign_in.continuation import Binding
+from watchword.sign_in.second_step import ContinuedRequest
 from watchword.tokens.dpop import Signed
 
 ContinuationField = Annotated[
@@ -65,16 +64,6 @@ class ContinuationFields(msgspec.Struct, frozen=True, kw_only=True, rename="came
     client_id: str = FIRST_PARTY.id
 
 
-class _Details(TypedDict):
-    """What `SecondStep.finish` and `Enrolment` take of a request."""
-
-    binding: Binding
-    prove: Callable[[], Awaitable[None]] | None
-    replaces: str
-    address: str
-    user_agent: str
-
-
 class ContinuationRequest:
     """A request that goes on with a sign-in, its client authenticated."""
 
@@ -99,12 +88,11 @@ class ContinuationRequest:
             check_origin(request)
         return cls(request, client, proof_of(request, client), browser)
 
-    def details(self) -> _Details:
-        """What the engine is told of the request, besides what was proved."""
+    def details(self) -> ContinuedRequest:
+        """What the engine is told of the request, besides its binding."""
         request, proof = self._request, self._proof
         settle = engine_of(request).proofs.settle_one
         return {
-            "binding": self.binding,
             "prove": None if proof is None else partial(settle, proof),
             "replaces": token_to_replace(request) if self._browser else "",
             "address": client_address(request),

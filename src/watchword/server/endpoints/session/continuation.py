@@ -60,7 +60,10 @@ async def go_on(request: Request) -> Response:
     body = parse_json(request, await read_body(request), _BODY)
     going_on = await ContinuationRequest.of(request, body.client_id)
     tokens = await engine_of(request).second_factors.second_step.finish(
-        body.continuation, _proof_in(body), **going_on.details()
+        body.continuation,
+        _proof_in(body),
+        binding=going_on.binding,
+        **going_on.details(),
     )
     return going_on.answer(tokens)
 

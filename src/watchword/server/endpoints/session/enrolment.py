@@ -136,7 +136,11 @@ async def confirm_totp(request: Request) -> Response:
     body = parse_json(request, await read_body(request), _TOTP)
     going_on = await ContinuationRequest.of(request, body.client_id)
     tokens, codes = await _enrolment(request).confirm_totp(
-        body.continuation, body.factor, body.code, **going_on.details()
+        body.continuation,
+        body.factor,
+        body.code,
+        binding=going_on.binding,
+        **going_on.details(),
     )
     return going_on.answer(tokens, codes)
 
@@ -197,6 +201,7 @@ async def confirm_passkey(request: Request) -> Response:
         body.challenge,
         body.credential,
         body.name,
+        binding=going_on.binding,
         **going_on.details(),
     )
     return going_on.answer(tokens, codes)
