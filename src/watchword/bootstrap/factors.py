@@ -12,6 +12,7 @@ from watchword.config import Settings
 from watchword.core.network import parse_address
 from watchword.core.ticket import Tickets
 from watchword.factors import webauthn
+from watchword.factors.alarms import FactorAlarms
 from watchword.factors.passkeys import Passkeys
 from watchword.factors.policy import SecondFactorPolicy
 from watchword.factors.prove import FactorProofs
@@ -91,7 +92,13 @@ def factor_parts_of(
         codes=codes,
         passkeys=passkeys,
         factors=factors,
-        notices=notices,
+        alarms=FactorAlarms(
+            throttle=stores.throttle,
+            outbox=stores.outbox,
+            notices=notices,
+            background=background,
+            clock=clock,
+        ),
     )
     return FactorParts(
         tickets=tickets, factors=factors, totp=totp, passkeys=passkeys, proofs=proofs
