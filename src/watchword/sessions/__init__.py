@@ -25,7 +25,7 @@ from watchword.core import limits
 from watchword.core.actor import APP, SYSTEM, Actor, By, EndReason
 from watchword.core.policies import PAGES, Policies
 from watchword.core.refresh_token import RefreshTokens, hash_of
-from watchword.core.rotation import Presented
+from watchword.core.rotation import Presented, retry_hash
 from watchword.core.session import (
     AAL2,
     EVERYTHING,
@@ -275,6 +275,17 @@ class Sessions:
     def generation_of(self, token: str) -> int:
         """The generation that a refresh token names. Raises RefreshInvalid."""
         return self._tokens.read(token)[1]
+
+    def is_retry(self, session: Session, token: str, retry_key: str | None) -> bool:
+        """Whether that token of the session was spent before, with this very key.
+
+        Raises RefreshInvalid.
+        """
+        _, generation, secret = self._tokens.read(token)
+        if retry_key is None or generation != session.generation - 1:
+            return False
+        made = retry_hash(secret, generation, retry_key)
+        return hmac.compare_digest(made, session.retry_hash)
 
     def ends_at(self, session: Session) -> int:
         """The instant from which no token of the session works."""
