@@ -258,12 +258,14 @@ class Factors:
     ) -> None:
         """Remove a factor; with the last one go the recovery codes.
 
-        Raises NotFound; LastFactor where the policy demands it of a user with these
-        roles, or where it is the last way in: of an account without a password, a
-        passkey stays.
+        `roles` are those of an app's own user. Raises NotFound; LastFactor where the
+        policy demands it, or where it is the last way in: of an account without a
+        password, a passkey stays.
         """
-        account = await self._accounts.by_id(account_id)
-        has_password = account is None or not is_unusable(account.password_hash)
+        account, has_password = await self._accounts.by_id(account_id), True
+        if account is not None:
+            roles = account.roles
+            has_password = not is_unusable(account.password_hash)
         for _ in range(limits.SWAP_ATTEMPTS):
             rows, row = await self._find(account_id, factor_id)
             others = [one for one in factors_of(rows) if one.id != row.id]
