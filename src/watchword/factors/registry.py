@@ -303,9 +303,12 @@ class Factors:
         """
         purpose = MailPurpose.FACTORS_RESET
         event = self._trails.event(EventType.FACTORS_RESET, account_id, by)
-        trail = await self._trails.of(account_id, purpose, event)
+        trail = Trail((event,))
+        if has_factors := bool((await self.of(account_id)).factors):
+            trail = await self._trails.of(account_id, purpose, event)
         count = await self._credentials.drop(account_id, trail)
-        self._trails.told(account_id, purpose)
+        if has_factors:
+            self._trails.told(account_id, purpose)
         await self._throttle.give_back((), forget=factor_counters(account_id))
         await self._ends.note(account_id)
         await self._sessions.end_all(account_id, EndReason.FACTORS_RESET, by=by)
@@ -319,7 +322,7 @@ class Factors:
         Where it is demanded, sessions of a lower level end: returns how many.
         """
         event = self._trails.event(
-            EventType.FACTOR_DEMANDED, account_id, by, is_required=is_required
+            EventType.FACTOR_DEMANDED, account_id, by, required=is_required
         )
         kind, trail = CredentialKind.DEMAND, Trail((event,))
         demand = Credential(
