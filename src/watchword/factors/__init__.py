@@ -7,5 +7,6 @@ recovery_codes  codes on paper, each of which works once
 passkeys        WebAuthn; the only module that knows its library
 prove           one attempt with any of them, counted
 alarms          what the owner is told of wrong ones
+epochs          numbered ends of the sessions of an app's own users
 registry        factors listed, added, renamed, removed, reset
 """
