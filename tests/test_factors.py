@@ -247,6 +247,7 @@ async def test_what_cannot_be_added(world: World) -> None:
         (msgspec.structs.replace(world.row(), label="a" * 65), here, InvalidRequest),
         (msgspec.structs.replace(world.row(), label="a\nb"), here, InvalidRequest),
         (world.row(), here | {"keep_session": None}, ContinuationExpired),
+        (world.row(), here | {"only_first": True}, ContinuationExpired),
         (world.row(), here | {"enrolment": bytes(16)}, ContinuationExpired),
     ]
     for row, asked, error in refused:

@@ -134,17 +134,18 @@ class Factors:
         credential: Credential,
         *,
         keep_session: bytes | None,
+        only_first: bool = False,
         by: By,
         enrolment: bytes = b"",
     ) -> tuple[str, ...]:
         """Add a factor; recovery codes come with the first one, and only here.
 
         `keep_session` is the id of the session that asks: the user's other sessions of
-        a lower level end. Without a session only the first factor is added; then
-        `enrolment` is the id of the one-time token that is spent with it, if there was
-        one. A factor that is there already (a retry) is no error, and has no codes.
-        Raises ContinuationExpired where the token is gone, or where the user without a
-        session has another factor by now; InvalidRequest where there are too many
+        a lower level end. With `only_first`, or without a session, the user has proved
+        too little to have a factor already. `enrolment` is the id of the one-time token
+        that is spent, if there was one. A factor that is there already (a retry) is no
+        error, and has no codes. Raises ContinuationExpired where the token is gone, or
+        where there is a first factor by now; InvalidRequest where there are too many
         factors, or for a passkey that is in use; StoreUnavailable.
         """
         checked_name(credential.label)
@@ -153,7 +154,7 @@ class Factors:
             codes: tuple[str, ...] = ()
             is_there = any(row.id == credential.id for row in rows)
             if not is_there:
-                if keep_session is None and factors_of(rows):
+                if (only_first or keep_session is None) and factors_of(rows):
                     raise ContinuationExpired
                 codes, is_there = await self._add(rows, credential, enrolment, by)
             if is_there:
