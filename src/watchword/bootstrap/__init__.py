@@ -23,7 +23,7 @@ from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.attempts import Attempts
 from watchword.background import Background
 from watchword.bootstrap.accounts import account_parts_of
-from watchword.bootstrap.factors import factor_parts_of
+from watchword.bootstrap.factors import factor_parts_of, relying_party_of
 from watchword.bootstrap.foundation import Foundation
 from watchword.bootstrap.parts import (
     breached_of,
@@ -33,6 +33,7 @@ from watchword.bootstrap.parts import (
     policies_of,
     proofs_of,
     refresh_tokens,
+    sealed_tables_of,
     sender_of,
 )
 from watchword.bootstrap.second_factors import second_factors_of
@@ -44,10 +45,9 @@ from watchword.clients.tokens import ClientTokens
 from watchword.clocks import Clock, Entropy, monotonic, system_clock
 from watchword.config import Settings
 from watchword.errors import KeyRingError
+from watchword.factors.epochs import Epochs
+from watchword.keys.resealing import seal_again
 from watchword.keys.ring import KeyRing
-from watchword.keys.sealing import Sealing
-from watchword.mail.message import SEALED_AS
-from watchword.mail.resealing import seal_again
 from watchword.mail.sender import MailSender
 from watchword.maintenance import Maintenance
 from watchword.notices import Notices, OnSecurityNotice
@@ -67,7 +67,7 @@ from watchword.sessions.browser import BrowserSessions
 from watchword.sessions.claims_hook import ClaimsHook
 from watchword.sign_in.begin import SignIn
 from watchword.sign_in.continuation import SecondStepGate
-from watchword.sign_in.own_users import Authenticate, Subjects
+from watchword.sign_in.own_users import Authenticate, LoadSubject, Subjects
 from watchword.stores import open_stores
 from watchword.stores.health import Health
 from watchword.tokens.checker import Checker
@@ -118,8 +118,10 @@ class Watchword:
 
     def _wire_keys(self, base: Foundation) -> None:
         sealed_by, once = base.server_secrets, self.stores.once
-        self.outbox_sealing = Sealing(sealed_by, SEALED_AS, base.entropy)
-        self.credential_sealing = Sealing(sealed_by, "credentials", base.entropy)
+        self.sealed_tables = sealed_tables_of(self.stores, sealed_by, base.entropy)
+        mails, credentials = self.sealed_tables
+        self.outbox_sealing = mails.sealing
+        self.credential_sealing = credentials.sealing
         self.keys = KeyRing(
             keys=self.stores.keys,
             secrets=sealed_by,
@@ -244,9 +246,18 @@ class Watchword:
             base.authenticate,
             attempts=attempts,
             sessions=self.sessions,
+            epochs=Epochs(self.stores.credentials, self.clock),
+            clock=self.clock,
+            load_subject=base.load_subject,
+        )
+        gate = SecondStepGate(
+            factors=factors.factors,
+            credentials=self.stores.credentials,
+            tickets=factors.tickets,
+            once=self.stores.once,
+            background=self.background,
             clock=self.clock,
         )
-        gate = SecondStepGate(factors=factors.factors, tickets=factors.tickets)
         # An app with users of its own signs in those; otherwise accounts sign in.
         self.sign_in = SignIn(
             passwords=self.subjects or parts.passwords,
@@ -274,7 +285,7 @@ class Watchword:
             factors,
             gate=gate,
             sign_in=self.sign_in,
-            browser=None if self.self_service is None else self.self_service.browser,
+            service=self.self_service,
             subjects=self.subjects,
             attempts=attempts,
         )
@@ -288,6 +299,8 @@ class Watchword:
         self.settings = self.settings.model_copy(update=update)
         self.issuer = self.client_tokens.issuer = self.checker.issuer = issuer
         self.sessions.issue_as(issuer)
+        if self.second_factors.passkeys is not None:
+            self.second_factors.passkeys.party = relying_party_of(self.settings)
         if self.mail is not None:
             self.mail.compose_by(partial(composer_of, self.settings))
             can_send = self.settings.effective_mail_url is not None
@@ -297,8 +310,8 @@ class Watchword:
     async def start(self, *, reseal: bool) -> None:
         """Read keys and revocations. Nothing is accepted before that.
 
-        With `reseal`, keys and mail that an older secret sealed are sealed anew under
-        the first one. Raises SettingsError, KeyRingError, StoreUnavailable.
+        With `reseal`, keys, mail and factors that an older secret sealed are sealed
+        anew under the first one. Raises SettingsError, KeyRingError, StoreUnavailable.
         """
         try:
             await self.keys.start(reseal=reseal)
@@ -309,7 +322,7 @@ class Watchword:
             self.made_secret.unlink(missing_ok=True)
             raise lacking_secret(self.settings) from None
         if reseal:
-            await seal_again(self.stores.outbox, self.outbox_sealing)
+            await seal_again(self.sealed_tables)
         await self.revocations.read()
 
     async def check(self) -> None:
@@ -343,13 +356,15 @@ async def open_watchword(
     authenticate: Authenticate | None = None,
     before_registration: BeforeRegistration | None = None,
     on_security_notice: OnSecurityNotice | None = None,
+    load_subject: LoadSubject | None = None,
     background: bool = True,
 ) -> AsyncIterator[Watchword]:
     """A started Watchword on the settings' store, or on `stores`.
 
     The server secret comes from the settings or from the data folder. For a store
     without keys it is made there. An app with users of its own gives `authenticate`,
-    which is called at each sign-in; `before_registration` is called before a user is
+    which is called at each sign-in, and `load_subject`, which is called where a user
+    signs in by a passkey alone; `before_registration` is called before a user is
     registered.
     Raises SettingsError, SchemaError, KeyRingError, StoreUnavailable.
     """
@@ -380,6 +395,7 @@ async def open_watchword(
         authenticate=authenticate,
         before_registration=before_registration,
         on_security_notice=on_security_notice,
+        load_subject=load_subject,
     )
     async with _running(Watchword(base), background=background) as watchword:
         yield watchword

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import msgspec
 
 from watchword.attempts import Attempts
 from watchword.background import Background
 from watchword.bootstrap.foundation import Foundation
+from watchword.config import Settings
 from watchword.core.ticket import Tickets
-from watchword.factors.passkeys import Passkeys, RelyingParty
+from watchword.factors import webauthn
+from watchword.factors.alarms import FactorAlarms
+from watchword.factors.epochs import Epochs, UserEnds
+from watchword.factors.passkeys import Passkeys
 from watchword.factors.policy import SecondFactorPolicy
 from watchword.factors.prove import FactorProofs
 from watchword.factors.recovery_codes import RecoveryCodes
 from watchword.factors.registry import Factors
 from watchword.factors.totp import TotpFactors
+from watchword.factors.webauthn import RelyingParty
 from watchword.keys.sealing import Sealing
 from watchword.keys.vault import derive
 from watchword.notices import FactorNotices
@@ -48,18 +55,15 @@ def factor_parts_of(
         entropy=entropy,
     )
     codes = RecoveryCodes(clock=clock, entropy=entropy)
-    party = relying_party_of(base)
     passkeys = None
-    if party is not None:
+    if settings.passkeys and webauthn.is_installed():
         passkeys = Passkeys(
-            party=party,
+            party=relying_party_of(settings),
             credentials=stores.credentials,
             sealing=sealing,
             tickets=tickets,
             once=stores.once,
-            audit=stores.audit,
             notices=notices,
-            background=background,
             clock=clock,
             entropy=entropy,
         )
@@ -74,12 +78,14 @@ def factor_parts_of(
     )
     factors = Factors(
         credentials=stores.credentials,
+        accounts=stores.accounts,
         sessions=sessions,
+        ends=UserEnds(stores.accounts, Epochs(stores.credentials, clock)),
         throttle=stores.throttle,
         policy=SecondFactorPolicy(settings.second_factor),
         codes=codes,
         notices=notices,
-        has_passkeys=passkeys is not None,
+        has_passkeys=lambda: passkeys is not None and passkeys.is_on,
         clock=clock,
         entropy=entropy,
     )
@@ -90,14 +96,47 @@ def factor_parts_of(
         codes=codes,
         passkeys=passkeys,
         factors=factors,
-        notices=notices,
+        alarms=FactorAlarms(
+            throttle=stores.throttle,
+            outbox=stores.outbox,
+            notices=notices,
+            background=background,
+            clock=clock,
+        ),
     )
     return FactorParts(
         tickets=tickets, factors=factors, totp=totp, passkeys=passkeys, proofs=proofs
     )
 
 
-def relying_party_of(base: Foundation) -> RelyingParty | None:
-    """What passkeys are bound to; None where they are off."""
-    del base
-    return None
+def relying_party_of(settings: Settings) -> RelyingParty | None:
+    """What passkeys are bound to; None where the issuer's host is an IP address."""
+    domain = settings.effective_rp_id
+    if domain is None:
+        return None
+    return RelyingParty(
+        id=domain,
+        name=settings.rp_name or settings.effective_service_name,
+        origins=(settings.effective_origin, *settings.passkey_origins),
+    )
+
+
+def passkeys_off(settings: Settings, set_issuer: str = "--issuer ") -> str | None:
+    """Why there are no passkeys though they are wanted, and what to do about it.
+
+    None where there are. `set_issuer` is what sets the issuer, in front of its value.
+    """
+    if not settings.passkeys:
+        return None
+    if not webauthn.is_installed():
+        return f"passkeys are off: install {webauthn.REQUIREMENT}"
+    if settings.effective_rp_id is not None:
+        return None
+    issuer = urlsplit(settings.effective_issuer)
+    named = "https://HOST"
+    if settings.is_local:
+        port = "" if issuer.port is None else f":{issuer.port}"
+        named = f"{issuer.scheme}://localhost{port}"
+    return (
+        f"passkeys are off, because the issuer is an address: use {set_issuer}{named}"
+    )

@@ -279,6 +279,15 @@ TICKET_MAX: Final = 4096
 FACTORS_MAX: Final = 20
 FACTOR_NAME_MAX: Final = 64
 RECOVERY_CODES: Final = 10
+# Passkeys. The name of a user for authenticators (WebAuthn §14.6.1). In characters of
+# base64url: the id of a passkey, 1023 bytes at most (§4), a name for authenticators, 64
+# at most (§5.4.3), and each of the three fields that an authenticator fills.
+PASSKEY_HANDLE_BYTES: Final = 32
+PASSKEY_HANDLE_MAX: Final = 86
+PASSKEY_ID_MAX: Final = 1364
+PASSKEY_FIELD_MAX: Final = 4096
+# At so many that are left, or fewer, a user is told to make new ones.
+RECOVERY_CODES_FEW: Final = 3
 TOTP_STEP: Final = 30 * SECOND
 # SP 800-63B-4 §3.2.2: at most 100 failures in a row. What comes between is ours.
 FACTOR_ACCOUNT_BURST: Final = 5
@@ -286,6 +295,11 @@ FACTOR_ACCOUNT_INTERVAL: Final = 30 * SECOND
 FACTOR_NETWORK_BURST: Final = 20
 FACTOR_NETWORK_INTERVAL: Final = 30 * SECOND
 FACTOR_FAILURES_MAX: Final = 100
+# A counter that runs down as slowly as this counts what comes in a row.
+FACTOR_FAILURES_INTERVAL: Final = 3650 * DAY
+# The owner is told of so many wrong factors in a row, and then once an hour at most.
+FACTOR_FAILURES_TOLD: Final = 3
+FACTOR_TOLD_INTERVAL: Final = HOUR
 # A proof of the user that a change of factors, address or account asks for.
 RECENT: Final = 5 * MINUTE
 INVITATION_LIFE: Final = 7 * DAY

@@ -44,6 +44,9 @@ BROWSER: Final = Policy(grace=limits.BROWSER_GRACE, hold_off=limits.BROWSER_HOLD
 AAL1: Final = "aal1"
 """The `acr` of a sign-in with one factor (NIST SP 800-63B-4 §2.1)."""
 
+AAL2: Final = "aal2"
+"""The `acr` of a sign-in with two factors, or with a passkey that checks its user."""
+
 PASSWORD_ALONE: Final = ("pwd",)
 """The `amr` of a sign-in with a password and nothing else (RFC 8176 §2)."""
 
@@ -211,18 +214,27 @@ class Session(msgspec.Struct, frozen=True):
         return max((self.ends_at(policy) - now) // limits.SECOND, 1)
 
     def rotated(
-        self, generation: int, retry_hash: bytes, address: str, policy: Policy, now: int
+        self,
+        generation: int,
+        retry_hash: bytes,
+        address: str,
+        policy: Policy,
+        now: int,
+        *,
+        early: bool = False,
     ) -> Session:
         """This session after a rotation at `now`.
 
-        The idle lifetime starts anew, the absolute one stays as it was.
+        The idle lifetime starts anew, the absolute one stays as it was. An `early`
+        rotation leaves `rotated_at`: it is the one before that the hold-off and the
+        grace of its tokens are counted from.
         """
         return msgspec.structs.replace(
             self,
             generation=generation,
             version=self.version + 1,
             retry_hash=retry_hash,
-            rotated_at=now,
+            rotated_at=self.rotated_at if early else now,
             idle_expires_at=min(now + policy.refresh_idle, self.expires_at),
             address=address,
         )
