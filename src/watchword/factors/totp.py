@@ -70,7 +70,7 @@ class TotpFactors:
         self._credentials = credentials
         self._sealing = sealing
         self._tickets = tickets
-        self._issuer = issuer
+        self.issuer = issuer
         self._drift = drift
         self._clock = clock
         self._entropy = entropy
@@ -166,7 +166,7 @@ class TotpFactors:
         return pending
 
     def _shown(self, pending: _Pending, factor: str) -> PendingTotp:
-        uri = totp.uri(pending.secret, issuer=self._issuer, name=pending.name)
+        uri = totp.uri(pending.secret, issuer=self.issuer, name=pending.name)
         return PendingTotp(
             factor=factor,
             secret=totp.in_base32(pending.secret),

@@ -1,0 +1,324 @@
+"""`Watchword`: the engine of one process, wired."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import msgspec
+
+from watchword.attempts import Attempts
+from watchword.background import Background
+from watchword.bootstrap.accounts import AccountParts, account_parts_of
+from watchword.bootstrap.factors import FactorParts, factor_parts_of, relying_party_of
+from watchword.bootstrap.foundation import Foundation
+from watchword.bootstrap.parts import (
+    composer_of,
+    factor_notices_of,
+    mail_writer_of,
+    policies_of,
+    proofs_of,
+    refresh_tokens,
+    sealed_tables_of,
+    sender_of,
+)
+from watchword.bootstrap.second_factors import second_factors_of
+from watchword.bootstrap.self_service import SelfService, self_service_of
+from watchword.clients.authentication import ClientAuthentication
+from watchword.clients.registry import Clients
+from watchword.clients.rules import FIRST_PARTY
+from watchword.clients.tokens import ClientTokens
+from watchword.errors import KeyRingError
+from watchword.factors.epochs import Epochs
+from watchword.keys.resealing import seal_again
+from watchword.keys.ring import KeyRing
+from watchword.mail.sender import MailSender
+from watchword.maintenance import Maintenance
+from watchword.notices import Notices
+from watchword.passwords import (
+    PasswordHasher,
+    cpus,
+)
+from watchword.revocation.log import RevocationLog
+from watchword.revocation.tracker import RevocationTracker
+from watchword.server_secret import lacking_secret
+from watchword.sessions import Sessions
+from watchword.sessions.browser import BrowserSessions
+from watchword.sign_in.begin import SignIn
+from watchword.sign_in.continuation import SecondStepGate
+from watchword.sign_in.own_users import Subjects
+from watchword.stores.health import Health
+from watchword.tokens.checker import Checker
+
+
+class Watchword:
+    """All parts that a serving process needs, wired. Made by `open_watchword`."""
+
+    def __init__(self, base: Foundation) -> None:
+        self.settings = base.settings
+        self.made_secret = base.made_secret
+        self.issuer = base.settings.effective_issuer
+        self.stores = base.stores
+        self.clock = base.clock
+        self.entropy = base.entropy
+        self.policies = policies_of(base.settings)
+        self.background = Background()
+        self._wire_keys(base)
+        self._wire_revocations(base)
+        self._wire_sessions(base)
+        self._wire_clients(base)
+        self._wire_sign_in(base)
+        self.health = Health(
+            backend=self.stores.backend,
+            once=self.stores.once,
+            clock=self.clock,
+            monotonic=base.monotonic,
+            name=base.entropy(16),
+        )
+        self.maintenance = Maintenance(
+            backend=self.stores.backend,
+            once=self.stores.once,
+            keys=self.keys,
+            revocations=self.revocations,
+            revocation_log=self.revocation_log,
+            mail=self.mail,
+            clock=self.clock,
+            monotonic=base.monotonic,
+        )
+        self.checker = Checker(
+            issuer=self.issuer,
+            audience=self.settings.audience,
+            key_of=self.keys.public_key,
+            has_ended=self.revocations.has_ended,
+            clock=self.clock,
+            proofs=self.resource_proofs,
+        )
+
+    def _wire_keys(self, base: Foundation) -> None:
+        sealed_by, once = base.server_secrets, self.stores.once
+        self.sealed_tables = sealed_tables_of(self.stores, sealed_by, base.entropy)
+        mails, credentials = self.sealed_tables
+        self.outbox_sealing = mails.sealing
+        self.credential_sealing = credentials.sealing
+        self.keys = KeyRing(
+            keys=self.stores.keys,
+            secrets=sealed_by,
+            alg=self.settings.signing_alg,
+            clock=self.clock,
+            entropy=base.entropy,
+        )
+        self.proofs = proofs_of("token", once, sealed_by, self.clock)
+        self.resource_proofs = proofs_of("resource", once, sealed_by, self.clock)
+
+    def _wire_revocations(self, base: Foundation) -> None:
+        self.revocation_log = RevocationLog(
+            base.entropy(16).hex(),
+            base.monotonic,
+            lambda: self.revocations.complete_as_of,
+        )
+        self.revocations = RevocationTracker(
+            sessions=self.stores.sessions,
+            clock=self.clock,
+            monotonic=base.monotonic,
+            on_new_entries=self.revocation_log.add,
+        )
+
+    def _wire_sessions(self, base: Foundation) -> None:
+        tokens = refresh_tokens(base.server_secrets)
+        self.sessions = Sessions(
+            sessions=self.stores.sessions,
+            audit=self.stores.audit,
+            tokens=tokens,
+            keys=self.keys,
+            revocations=self.revocations,
+            background=self.background,
+            policies=self.policies,
+            issuer=self.issuer,
+            clock=self.clock,
+            entropy=base.entropy,
+            sessions_max=self.settings.sessions_max,
+            claims_hook=base.claims_hook,
+            proofs=self.proofs,
+        )
+        self.browsers = BrowserSessions(
+            store=self.stores.sessions,
+            sessions=self.sessions,
+            tokens=tokens,
+            revocations=self.revocations,
+            policy=self.policies.pages,
+            clock=self.clock,
+        )
+
+    def _wire_clients(self, base: Foundation) -> None:
+        policy = self.policies.apps
+        first_party = msgspec.structs.replace(
+            FIRST_PARTY, scope=self.settings.first_party_scope, grace=policy.grace
+        )
+        self.client_authentication = ClientAuthentication(
+            clients=self.stores.clients,
+            throttle=self.stores.throttle,
+            audit=self.stores.audit,
+            first_party=first_party,
+            clock=self.clock,
+        )
+        self.clients = Clients(
+            clients=self.stores.clients,
+            sessions=self.sessions,
+            authentication=self.client_authentication,
+            first_party=first_party,
+            clock=self.clock,
+            entropy=base.entropy,
+        )
+        self.client_tokens = ClientTokens(
+            keys=self.keys,
+            policy=policy,
+            issuer=self.issuer,
+            clock=self.clock,
+            entropy=base.entropy,
+        )
+
+    def _wire_sign_in(self, base: Foundation) -> None:
+        self.hasher = PasswordHasher(
+            base.hashing,
+            workers=cpus() // self.settings.workers or 1,
+            breached=base.breached,
+        )
+        self.mail_writer = mail_writer_of(
+            self.settings,
+            self.outbox_sealing,
+            base.entropy,
+            own_users=base.authenticate is not None,
+        )
+        self.attempts = Attempts(
+            throttle=self.stores.throttle,
+            audit=self.stores.audit,
+            background=self.background,
+            clock=self.clock,
+        )
+        parts, factors = self._wire_accounts(base)
+        gate = SecondStepGate(
+            factors=factors.factors,
+            credentials=self.stores.credentials,
+            tickets=factors.tickets,
+            once=self.stores.once,
+            background=self.background,
+            clock=self.clock,
+        )
+        # An app with users of its own signs in those; otherwise accounts sign in.
+        self.sign_in = SignIn(
+            passwords=self.subjects or parts.passwords,
+            users=self.subjects or self.accounts,
+            clients=self.clients,
+            sessions=self.sessions,
+            gate=gate,
+        )
+        self.self_service: SelfService | None = None
+        self.mail: MailSender | None = None
+        if self.subjects is None:
+            service = self_service_of(base, parts, self.sign_in, self.browsers, gate)
+            self.self_service = service
+            self.mail = sender_of(
+                self.settings,
+                self.outbox_sealing,
+                self.stores,
+                service.decide,
+                self.clock,
+            )
+        self.second_factors = second_factors_of(
+            base,
+            parts,
+            factors,
+            gate=gate,
+            sign_in=self.sign_in,
+            service=self.self_service,
+            subjects=self.subjects,
+            attempts=self.attempts,
+        )
+
+    def _wire_accounts(self, base: Foundation) -> tuple[AccountParts, FactorParts]:
+        notices = Notices(
+            accounts=self.stores.accounts,
+            confirmations=self.stores.confirmations,
+            mail=self.mail_writer,
+            clock=self.clock,
+        )
+        factors = factor_parts_of(
+            base,
+            sealing=self.credential_sealing,
+            sessions=self.sessions,
+            attempts=self.attempts,
+            notices=factor_notices_of(base, notices, self.background),
+            background=self.background,
+        )
+        parts = account_parts_of(
+            base,
+            sessions=self.sessions,
+            background=self.background,
+            hasher=self.hasher,
+            mail=self.mail_writer,
+            attempts=self.attempts,
+            notices=notices,
+            factors=factors,
+        )
+        self.accounts = parts.registry
+        self.subjects = base.authenticate and Subjects(
+            base.authenticate,
+            attempts=self.attempts,
+            sessions=self.sessions,
+            epochs=Epochs(self.stores.credentials, self.clock),
+            clock=self.clock,
+            load_subject=base.load_subject,
+        )
+        return parts, factors
+
+    def issue_as(self, issuer: str, *, links: str | None = None) -> None:
+        """Use that issuer from now on, for an app that learns where it is served.
+
+        `links` is what the links of mails begin with; the issuer where it is None.
+        """
+        update = {"issuer": issuer, "links": links}
+        self.settings = self.settings.model_copy(update=update)
+        self.issuer = self.client_tokens.issuer = self.checker.issuer = issuer
+        self.sessions.issue_as(issuer)
+        self.second_factors.totp.issuer = self.settings.effective_service_name
+        if self.second_factors.passkeys is not None:
+            self.second_factors.passkeys.party = relying_party_of(self.settings)
+        if self.mail is not None:
+            self.mail.compose_by(partial(composer_of, self.settings))
+            can_send = self.settings.effective_mail_url is not None
+            self.mail_writer.can_send = can_send
+            self.mail_writer.is_local = self.settings.is_local
+
+    async def start(self, *, reseal: bool) -> None:
+        """Read keys and revocations. Nothing is accepted before that.
+
+        With `reseal`, keys, mail and factors that an older secret sealed are sealed
+        anew under the first one. Raises SettingsError, KeyRingError, StoreUnavailable.
+        """
+        try:
+            await self.keys.start(reseal=reseal)
+        except KeyRingError:
+            if self.made_secret is None:
+                raise
+            # Another machine has made keys meanwhile, under a secret of its own.
+            self.made_secret.unlink(missing_ok=True)
+            raise lacking_secret(self.settings) from None
+        if reseal:
+            await seal_again(self.sealed_tables)
+        await self.revocations.read()
+
+    async def check(self) -> None:
+        """Raises StoreUnavailable unless requests can be answered at this moment."""
+        await self.health.check()
+        _ = self.keys.active
+        self.revocations.has_ended("")
+
+    async def close(self) -> None:
+        """Finish what was accepted, then end the threads and close the files."""
+        await self.background.close()
+        await self.revocations.close()
+        if self.mail is not None:
+            await self.mail.close()
+        await self.hasher.close()
+        if self.subjects is not None:
+            await self.subjects.close()
+        await self.stores.backend.close()
