@@ -39,7 +39,7 @@ def check(data: Path | None, as_json: bool) -> None:
         # Checked before the store is opened, because opening makes its file private.
         seen += check_secret_files(settings)
         found += [*file_faults(settings), *_store_faults(settings, data)]
-        seen += _without_mail(settings)
+        seen += [*_without_mail(settings), *without_passkeys(settings)]
         file = database_of(settings)
         if file is not None and not file.exists():
             new = f" There is no store at {file} yet: `watchword serve` makes it."
@@ -70,6 +70,15 @@ def _without_mail(settings: Settings) -> Iterator[str]:
             f"WATCHWORD_SECOND_FACTOR is {settings.second_factor}, but no mail can be "
             "sent: a user without a factor needs `watchword user enrol-code`"
         )
+
+
+def without_passkeys(settings: Settings) -> Iterator[str]:
+    """What has to be installed for passkeys, if they are wanted."""
+    from watchword.bootstrap.factors import passkeys_off
+    from watchword.factors.webauthn import is_installed
+
+    if not is_installed() and (off := passkeys_off(settings)) is not None:
+        yield off
 
 
 def _store_faults(settings: Settings, named: Path | None) -> Iterator[str]:

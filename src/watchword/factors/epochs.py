@@ -12,8 +12,10 @@ from typing import Final
 import msgspec
 
 from watchword.clocks import Clock
+from watchword.core import limits
 from watchword.errors import StoreUnavailable
 from watchword.factors.rows import singleton_id
+from watchword.ports.accounts import AccountStore
 from watchword.ports.audit import Trail
 from watchword.ports.credentials import Credential, CredentialKind, CredentialStore
 
@@ -79,4 +81,25 @@ class Epochs:
                 done = await self._credentials.swap(row, after, Trail())
             if done:
                 return
+        raise StoreUnavailable
+
+
+class UserEnds:
+    """Ends of all sessions of a user, of an account or of an app's own user alike."""
+
+    def __init__(self, accounts: AccountStore, epochs: Epochs) -> None:
+        self._accounts = accounts
+        self._epochs = epochs
+
+    async def note(self, account_id: bytes) -> None:
+        """Raise the user's epoch, before its sessions end. Raises StoreUnavailable."""
+        for _ in range(limits.SWAP_ATTEMPTS):
+            row = await self._accounts.by_id(account_id)
+            if row is None:
+                return await self._epochs.note(account_id)
+            after = msgspec.structs.replace(
+                row, epoch=row.epoch + 1, version=row.version + 1
+            )
+            if await self._accounts.swap(row, after, Trail()):
+                return None
         raise StoreUnavailable

@@ -8,12 +8,13 @@ table of accounts stays empty.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -21,7 +22,7 @@ from watchword.accounts.names import checked_roles, normalise_name
 from watchword.attempts import Attempts
 from watchword.clocks import Clock
 from watchword.core.actor import APP, By, EndReason
-from watchword.core.session import Authenticated, from_text
+from watchword.core.session import Authenticated, as_text, from_text
 from watchword.errors import (
     InvalidCredentials,
     NotFound,
@@ -39,6 +40,8 @@ _ID_BITS: Final = 128
 # Checks under way at once. One more would wait too long: it is told to come back.
 _CHECKS_MAX: Final = 256
 _log = logging.getLogger("watchword.subjects")
+
+Given = TypeVar("Given")
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +77,14 @@ name as for a wrong password. If it raises, the answer is 503 and the attempt is
 counted.
 """
 
+LoadSubject = Callable[[str], Awaitable[Subject | None] | Subject | None]
+"""The app's function that finds a user by the `sub` of tokens.
+
+It returns None for a user that is gone or must not sign in. A passkey alone signs in
+users only where an app gives it, for no check of the app is asked then. It is called as
+`Authenticate` is.
+"""
+
 
 class Subjects:
     """Signs in the users that the app's own check accepts.
@@ -90,8 +101,10 @@ class Subjects:
         sessions: Sessions,
         epochs: Epochs,
         clock: Clock,
+        load_subject: LoadSubject | None = None,
     ) -> None:
         self._authenticate = authenticate
+        self._load_subject = load_subject
         self._attempts = attempts
         self._sessions = sessions
         self._clock = clock
@@ -109,18 +122,15 @@ class Subjects:
         Raises InvalidCredentials, InvalidRequest, Throttled, Overloaded,
         StoreUnavailable.
         """
-        if self._checks >= _CHECKS_MAX:
-            raise Overloaded
         given = Credentials(username=name, password=password, address=address)
-        self._checks += 1
-        try:
+        with self._one_check():
             async with self._attempts.counted(normalise_name(name), address) as attempt:
                 # The app may accept the user just before it ends the user's sessions,
                 # after a change of password, say.
                 epoch = await self.newest_epoch()
-                account_id, roles = await self._ask(given, attempt.caller)
-        finally:
-            self._checks -= 1
+                account_id, roles = await self._ask(
+                    self._authenticate, given, attempt.caller, named="authenticate"
+                )
         return Authenticated.by_password(account_id, roles, epoch, at=self._clock())
 
     async def newest_epoch(self) -> int:
@@ -160,15 +170,55 @@ class Subjects:
         """End the threads, after the checks that are running."""
         await asyncio.to_thread(self._threads.close)
 
+    @property
+    def can_load(self) -> bool:
+        """Whether the app finds its users by their id."""
+        return self._load_subject is not None
+
+    async def standing_of(
+        self, account_id: bytes, caller: str
+    ) -> tuple[tuple[str, ...], int]:
+        """The roles and the epoch of a user, as the app knows it.
+
+        Raises InvalidCredentials for one that must not sign in, Overloaded,
+        StoreUnavailable.
+        """
+        assert self._load_subject is not None  # noqa: S101 - see `can_load`
+        given = as_text(account_id)
+        with self._one_check():
+            epoch = await self.newest_epoch()
+            known, roles = await self._ask(
+                self._load_subject, given, caller, named="load_subject"
+            )
+        if known != account_id:
+            raise InvalidCredentials
+        return roles, epoch
+
+    @contextlib.contextmanager
+    def _one_check(self) -> Iterator[None]:
+        """A block that asks the app. Raises Overloaded where too many are under way."""
+        if self._checks >= _CHECKS_MAX:
+            raise Overloaded
+        self._checks += 1
+        try:
+            yield
+        finally:
+            self._checks -= 1
+
     async def _ask(
-        self, given: Credentials, waiting: str
+        self,
+        check: Callable[[Given], Awaitable[Subject | None] | Subject | None],
+        given: Given,
+        waiting: str,
+        *,
+        named: str,
     ) -> tuple[bytes, tuple[str, ...]]:
         """The id (16 bytes) and the roles of the user that the app's check returns.
 
-        Threads are shared fairly between callers; `waiting` names this one. Raises
+        Threads are shared fairly between callers; `waiting` names this one, and `named`
+        is the check's name in the log. Raises
         InvalidCredentials if the check returns None, StoreUnavailable if it raises.
         """
-        check = self._authenticate
         call = check if inspect.isroutine(check) else type(check).__call__
         try:
             if inspect.iscoroutinefunction(call):
@@ -184,7 +234,7 @@ class Subjects:
         except TryAgain:
             raise
         except Exception as error:
-            _log.exception("the app's authenticate failed")
+            _log.exception("the app's %s failed", named)
             message = "No sign-in can be checked right now: try again shortly."
             raise StoreUnavailable(message) from error
         if known is None:
