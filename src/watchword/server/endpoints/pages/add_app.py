@@ -1,0 +1,79 @@
+"""GET and POST /add-app: a signed-in user adds an authenticator app."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+from starlette.requests import Request
+from starlette.responses import Response
+
+from watchword.errors import (
+    ContinuationExpired,
+    CsrfRejected,
+    SecondFactorInvalid,
+    Throttled,
+)
+from watchword.server.csrf import read_page_form
+from watchword.server.endpoints.pages.adding import added, app_view
+from watchword.server.endpoints.pages.asking import WRONG
+from watchword.server.endpoints.pages.pairs import page_operations
+from watchword.server.endpoints.pages.recent import (
+    enrolled_of,
+    is_recent,
+    prove_first,
+)
+from watchword.server.endpoints.pages.visitor import Visitor, begin, visitor_of
+from watchword.server.page_response import page_again, page_of, see_other
+from watchword.server.pages.step_views import After
+from watchword.server.pages.views import Fault, Reason, Way
+from watchword.server.parsing import Form, client_address, engine_of, self_service_of
+
+
+async def show(request: Request) -> Response:
+    visitor = await visitor_of(request)
+    if visitor is None:
+        return see_other(request, "sign-in")
+    if not is_recent(request, visitor, await enrolled_of(request, visitor)):
+        return prove_first(request, After.ADD_APP)
+    name = visitor.account.name
+    pending = engine_of(request).second_factors.totp.begin(visitor.account.id, name)
+    return page_of(request, app_view(name, pending), account=visitor.account.locale)
+
+
+async def submit(request: Request) -> Response:
+    self_service_of(request)
+    visitor = await visitor_of(request)
+    if visitor is None:
+        return see_other(request, "sign-in")
+    try:
+        form = await read_page_form(request)
+    except CsrfRejected:
+        # Of this browser's earlier sign-in: a new secret, and nothing is lost.
+        return see_other(request, "add-app")
+    if not is_recent(request, visitor, await enrolled_of(request, visitor)):
+        return prove_first(request, After.ADD_APP)
+    try:
+        return await _confirm(request, form, visitor)
+    except ContinuationExpired:  # ten minutes are over
+        return see_other(request, "add-app")
+
+
+async def _confirm(request: Request, form: Form, visitor: Visitor) -> Response:
+    parts, locale = engine_of(request).second_factors, visitor.account.locale
+    factor, code = form.get("factor") or "", form.get("code")
+    pending = parts.totp.again(visitor.account.id, factor)
+    view = app_view(visitor.account.name, pending)
+    if code is None:
+        view = replace(view, faults=(Fault(Reason.MISSING, "code"),))
+        return page_of(request, view, status=422, account=locale)
+    try:
+        authenticated, codes = await parts.step_up.confirm_totp(
+            visitor.session, factor, code, address=client_address(request)
+        )
+    except (SecondFactorInvalid, Throttled) as error:
+        wrong = WRONG[Way.TOTP]
+        return page_again(request, view, error, wrong=wrong, account=locale)
+    cookies = await begin(request, authenticated)
+    return added(request, codes, cookies, account=locale)
+
+
+SHOW, SUBMIT = page_operations("/add-app", show, submit)
