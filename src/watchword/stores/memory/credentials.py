@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -11,10 +11,10 @@ from watchword.core.limits import SECRET_NAME_BYTES
 from watchword.ports.audit import Trail
 from watchword.ports.credentials import (
     FACTORS,
+    Addition,
     Credential,
     CredentialKind,
     dropped_by_reset,
-    fits,
 )
 from watchword.stores.memory.rows import Memory
 
@@ -33,23 +33,25 @@ class MemoryCredentials:
         replaces: Sequence[CredentialKind] = (),
         spends: Credential | None = None,
         at_most: int | None = None,
+        seen: Collection[bytes] | None = None,
     ) -> bool:
-        memory, account_id = self._memory, credentials[0].account_id
-        if spends is not None and not memory.has_still(spends):
-            return False
-        mine = memory.credentials_of(account_id)
-        gone = [row for row in mine if row.kind in replaces]
-        if spends is not None:
-            gone.append(spends)
-        ids = {row.id for row in gone}
+        asked = Addition(
+            added=credentials,
+            replaces=replaces,
+            spends=spends,
+            at_most=at_most,
+            seen=seen,
+        )
+        memory = self._memory
+        ids = {one.id for one in credentials}
         keys = {(one.kind, one.key) for one in credentials if one.key}
-        stay = [
+        alike = [
             row
             for row in memory.credentials.values()
-            if row.id not in ids
-            and (row.account_id == account_id or (row.kind, row.key) in keys)
+            if row.id in ids or (row.kind, row.key) in keys
         ]
-        if not fits(credentials, stay, at_most):
+        gone = asked.settle([*memory.credentials_of(asked.account_id), *alike])
+        if gone is None:
             return False
         memory.drop_credentials(gone)
         memory.credentials.update((one.id, one) for one in credentials)

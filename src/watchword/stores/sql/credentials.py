@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from watchword.core.limits import SECRET_NAME_BYTES
 from watchword.errors import SecondFactorInvalid
@@ -10,12 +10,12 @@ from watchword.ports.accounts import Account
 from watchword.ports.audit import Trail
 from watchword.ports.credentials import (
     FACTORS,
+    Addition,
     Credential,
     CredentialKind,
     Spending,
     dropped_after,
     dropped_by_reset,
-    fits,
 )
 from watchword.stores.sql.database import Database, Plan
 from watchword.stores.sql.outbox import leave
@@ -36,20 +36,22 @@ class SqlCredentials:
         replaces: Sequence[CredentialKind] = (),
         spends: Credential | None = None,
         at_most: int | None = None,
+        seen: Collection[bytes] | None = None,
     ) -> bool:
+        asked = Addition(
+            added=credentials,
+            replaces=replaces,
+            spends=spends,
+            at_most=at_most,
+            seen=seen,
+        )
         alike = [(one.id, one.kind, one.key) for one in credentials]
 
         def plan() -> Plan[bool]:
-            yield "read_committed", [()]
-            rows = yield from _locked(credentials[0].account_id)
-            spent = None if spends is None else spends.id
-            gone = [row for row in rows if row.kind in replaces and row.id != spent]
-            ids = {spent, *(row.id for row in gone)}
-            taken = yield "credentials_like", alike
-            stay = [
-                row for row in [*rows, *map(credential_of, taken)] if row.id not in ids
-            ]
-            if not fits(credentials, stay, at_most):
+            rows = yield from _locked(asked.account_id)
+            found = yield "credentials_like", alike
+            gone = asked.settle([*rows, *map(credential_of, found)])
+            if gone is None:
                 return False
             # First of all writes: nothing is to be undone where it misses.
             if spends is not None and not (yield from _spent(spends)):
@@ -74,6 +76,8 @@ class SqlCredentials:
     ) -> bool:
         def plan() -> Plan[bool]:
             if after is None:
+                # An addition may have been refused, had this row not been there.
+                yield from _lock(before.account_id)
                 return (yield from spend(Spending(before, trail)))
             row = credential_swap_row(before, after)
             written = bool((yield "swap_credential", [row]))
@@ -85,7 +89,6 @@ class SqlCredentials:
 
     async def drop(self, account_id: bytes, trail: Trail) -> int:
         def plan() -> Plan[int]:
-            yield "read_committed", [()]
             gone = dropped_by_reset((yield from _locked(account_id)))
             yield from _drop(gone)
             yield from leave(trail)
@@ -127,16 +130,21 @@ def lose_credentials(
         yield "lock_credentials_of_account", [(account_id,)]
         yield "drop_credentials_of_account", [(account_id,)]
     elif younger_than is not None:
-        rows = yield from _locked(account_id)
-        yield from _drop(dropped_after(younger_than, rows))
+        yield "lock_credentials_of_account", [(account_id,)]
+        rows = yield "credentials_of_account", [(account_id,)]
+        gone = dropped_after(younger_than, [credential_of(row) for row in rows])
+        yield from _drop(gone)
+
+
+def _lock(account_id: bytes) -> Plan[None]:
+    """Begin a transaction. It sees what others added while it waited for the lock."""
+    yield "read_committed", [()]
+    yield "lock_credentials_of_account", [(account_id,)]
 
 
 def _locked(account_id: bytes) -> Plan[list[Credential]]:
-    """The rows of the account. No other transaction adds any before this one is over.
-
-    The transaction is READ COMMITTED: it sees what was added while it waited.
-    """
-    yield "lock_credentials_of_account", [(account_id,)]
+    """The account's rows. No other transaction adds any before this one is over."""
+    yield from _lock(account_id)
     rows = yield "credentials_of_account", [(account_id,)]
     return [credential_of(row) for row in rows]
 
