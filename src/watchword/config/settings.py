@@ -23,6 +23,7 @@ from watchword.config.values import (
     Networks,
     Origins,
     Scope,
+    SecondFactor,
     Seconds,
     Secrets,
     Sender,
@@ -189,10 +190,10 @@ class Settings(BaseSettings):
         description="the domains whose addresses users may have, such as example.org, "
         "separated by commas or white space",
     )
-    second_factor: str = Field(
+    second_factor: SecondFactor = Field(
         "optional",
-        description="optional, required, or required: and roles, such as "
-        "required:admin,staff",
+        description="optional, required, or required: and the roles of which it is "
+        "required, such as required:admin,staff",
     )
     passkeys: bool = Field(default=True, description="on or off")
     rp_id: str | None = Field(

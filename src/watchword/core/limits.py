@@ -279,6 +279,8 @@ TICKET_MAX: Final = 4096
 FACTORS_MAX: Final = 20
 FACTOR_NAME_MAX: Final = 64
 RECOVERY_CODES: Final = 10
+# At so many that are left, or fewer, a user is told to make new ones.
+RECOVERY_CODES_FEW: Final = 3
 TOTP_STEP: Final = 30 * SECOND
 # SP 800-63B-4 §3.2.2: at most 100 failures in a row. What comes between is ours.
 FACTOR_ACCOUNT_BURST: Final = 5

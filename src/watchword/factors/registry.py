@@ -29,7 +29,14 @@ from watchword.errors import (
 from watchword.factors.policy import SecondFactorPolicy
 from watchword.factors.proof import Method
 from watchword.factors.recovery_codes import RecoveryCodes
-from watchword.factors.rows import checked_name, factors_of, singleton_id
+from watchword.factors.rows import (
+    checked_name,
+    codes_left,
+    factors_of,
+    has_passkey,
+    is_open,
+    singleton_id,
+)
 from watchword.mail.message import MailPurpose
 from watchword.notices import FactorNotices
 from watchword.ports.audit import Event, EventType, Trail
@@ -108,7 +115,7 @@ class Factors:
         factors = factors_of(rows)
         return Enrolled(
             factors=tuple(factors),
-            codes_left=_codes_left(rows) if factors else 0,
+            codes_left=codes_left(rows) if factors else 0,
             is_demanded=self._policy.demands(roles, rows),
             has_passkeys=self._has_passkeys,
         )
@@ -183,7 +190,7 @@ class Factors:
     def _token(self, rows: Sequence[Credential], enrolment: bytes) -> Credential:
         """The row of an enrolment token. Raises ContinuationExpired."""
         for row in rows:
-            if row.id == enrolment and _is_open(row, self._clock()):
+            if row.id == enrolment and is_open(row, self._clock()):
                 return row
         raise ContinuationExpired
 
@@ -250,7 +257,7 @@ class Factors:
             others = [one for one in factors_of(rows) if one.id != row.id]
             if not others and self._policy.demands(roles, rows):
                 raise LastFactor
-            if not has_password and not _has_passkey(others):
+            if not has_password and not has_passkey(others):
                 raise LastFactor
             purpose = MailPurpose.FACTOR_REMOVED
             event = self._event(EventType.FACTOR_REMOVED, account_id, by, row)
@@ -349,7 +356,7 @@ class Factors:
             if (
                 row is not None
                 and row.account_id == account_id
-                and _is_open(row, self._clock())
+                and is_open(row, self._clock())
             ):
                 return row.id
         raise ConfirmationInvalid
@@ -358,7 +365,7 @@ class Factors:
         self, account_id: bytes, code: Credential, *, by: By
     ) -> Spending:
         """How a recovery code is spent, with the event and the mail of it."""
-        left = _codes_left(await self._credentials.of_account(account_id)) - 1
+        left = codes_left(await self._credentials.of_account(account_id)) - 1
         purpose = MailPurpose.RECOVERY_CODE_USED
         event = self._event(EventType.RECOVERY_CODE_USED, account_id, by, left=left)
         trail = await self._trail(account_id, purpose, event, left=left)
@@ -385,7 +392,9 @@ class Factors:
         **more: str | int | bool,
     ) -> Event:
         named: dict[str, str | int | bool] = (
-            {} if factor is None else {"factor": as_text(factor.id), "kind": factor.kind}
+            {}
+            if factor is None
+            else {"factor": as_text(factor.id), "kind": factor.kind}
         )
         return Event(
             type=kind,
@@ -398,15 +407,3 @@ class Factors:
 
 def _ids(rows: Sequence[Credential]) -> list[bytes]:
     return [row.id for row in rows]
-
-
-def _codes_left(rows: Sequence[Credential]) -> int:
-    return sum(row.kind is CredentialKind.RECOVERY_CODE for row in rows)
-
-
-def _has_passkey(rows: Sequence[Credential]) -> bool:
-    return any(row.kind is CredentialKind.PASSKEY for row in rows)
-
-
-def _is_open(row: Credential, now: int) -> bool:
-    return row.kind is CredentialKind.ENROLMENT and (row.until or 0) > now

@@ -27,6 +27,21 @@ def factors_of(rows: Iterable[Credential]) -> list[Credential]:
     return [row for row in rows if row.kind in FACTORS]
 
 
+def codes_left(rows: Iterable[Credential]) -> int:
+    """How many recovery codes are among a user's rows."""
+    return sum(row.kind is CredentialKind.RECOVERY_CODE for row in rows)
+
+
+def has_passkey(rows: Iterable[Credential]) -> bool:
+    """Whether a passkey is among a user's rows."""
+    return any(row.kind is CredentialKind.PASSKEY for row in rows)
+
+
+def is_open(row: Credential, now: int) -> bool:
+    """Whether the row is an enrolment token that can be used now (ms)."""
+    return row.kind is CredentialKind.ENROLMENT and (row.until or 0) > now
+
+
 def checked_name(text: str) -> str:
     """A name that a user gave a factor, without blanks around it.
 
