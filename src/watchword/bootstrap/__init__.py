@@ -23,7 +23,7 @@ from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.attempts import Attempts
 from watchword.background import Background
 from watchword.bootstrap.accounts import account_parts_of
-from watchword.bootstrap.factors import factor_parts_of
+from watchword.bootstrap.factors import factor_parts_of, relying_party_of
 from watchword.bootstrap.foundation import Foundation
 from watchword.bootstrap.parts import (
     breached_of,
@@ -227,7 +227,6 @@ class Watchword:
             sessions=self.sessions,
             attempts=attempts,
             notices=factor_notices_of(base, notices, self.background),
-            background=self.background,
         )
         parts = account_parts_of(
             base,
@@ -288,6 +287,8 @@ class Watchword:
         self.settings = self.settings.model_copy(update=update)
         self.issuer = self.client_tokens.issuer = self.checker.issuer = issuer
         self.sessions.issue_as(issuer)
+        if self.second_factors.passkeys is not None:
+            self.second_factors.passkeys.party = relying_party_of(self.settings)
         if self.mail is not None:
             self.mail.compose_by(partial(composer_of, self.settings))
             can_send = self.settings.effective_mail_url is not None

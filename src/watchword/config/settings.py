@@ -236,6 +236,13 @@ class Settings(BaseSettings):
         return f"{'https' if self.tls_cert else 'http'}://{host}:{self.port}"
 
     @property
+    def effective_origin(self) -> str:
+        """The origin of the issuer as browsers write it (RFC 6454 §6.2)."""
+        scheme, host, *_ = urlsplit(self.effective_issuer.lower())
+        usual = {"https": ":443", "http": ":80"}[scheme]
+        return f"{scheme}://{host.removesuffix(usual)}"
+
+    @property
     def effective_mail_url(self) -> str | None:
         """Where mail goes; None where none can be sent.
 

@@ -7,7 +7,7 @@ callers that add a first factor, or remove the last two, one decides anew.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -95,7 +95,7 @@ class Factors:
         policy: SecondFactorPolicy,
         codes: RecoveryCodes,
         notices: FactorNotices,
-        has_passkeys: bool,
+        has_passkeys: Callable[[], bool],
         clock: Clock,
         entropy: Entropy,
     ) -> None:
@@ -117,7 +117,7 @@ class Factors:
             factors=tuple(factors),
             codes_left=codes_left(rows) if factors else 0,
             is_demanded=self._policy.demands(roles, rows),
-            has_passkeys=self._has_passkeys,
+            has_passkeys=self._has_passkeys(),
         )
 
     async def add(
