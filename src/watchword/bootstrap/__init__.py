@@ -245,7 +245,12 @@ class Watchword:
             sessions=self.sessions,
             clock=self.clock,
         )
-        gate = SecondStepGate(factors=factors.factors, tickets=factors.tickets)
+        gate = SecondStepGate(
+            factors=factors.factors,
+            tickets=factors.tickets,
+            once=self.stores.once,
+            clock=self.clock,
+        )
         # An app with users of its own signs in those; otherwise accounts sign in.
         self.sign_in = SignIn(
             passwords=self.subjects or parts.passwords,
@@ -274,6 +279,7 @@ class Watchword:
             gate=gate,
             sign_in=self.sign_in,
             browser=None if self.self_service is None else self.self_service.browser,
+            recovery=self.self_service and self.self_service.recovery,
             subjects=self.subjects,
             attempts=attempts,
         )
