@@ -72,9 +72,7 @@ def missing(form: Form, **fields: str) -> tuple[Fault, ...]:
     )
 
 
-def see_other(
-    request: Request, page: str, *cookies: str, **query: str
-) -> Response:
+def see_other(request: Request, page: str, *cookies: str, **query: str) -> Response:
     """Go on to that page, in the language asked for (RFC 9110 §15.4.4).
 
     The address is relative, as those in the pages are.

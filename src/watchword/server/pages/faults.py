@@ -42,8 +42,8 @@ def fault_of(
 ) -> Fault | None:
     """What the page with these fields says; None for an error with a page of its own.
 
-    `wrong` is for a wrong password or factor. That the page is too old, and that there were too
-    many tries, belongs to no field.
+    `wrong` is for a wrong password or factor. That the page is too old, and that there
+    were too many tries, belongs to no field.
     """
     if isinstance(error, errors.CsrfRejected):
         return Fault(Reason.STALE)

@@ -38,13 +38,12 @@ class After(StrEnum):
 
 
 class Prove(Asked, frozen=True, kw_only=True):
-    """Before a change of the account. `email` is what was typed on that page."""
+    """Before a change of the account, which comes `then`."""
 
     template = "prove.html"
 
     name: str
     then: After
-    email: str = ""
 
 
 class Enrol(View, frozen=True, kw_only=True):

@@ -17,11 +17,12 @@ from watchword.server.endpoints.pages.adding import added, app_view
 from watchword.server.endpoints.pages.asking import WRONG
 from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.recent import (
-    enrolled_of,
+    Owner,
     is_recent,
+    owner_of,
     prove_first,
 )
-from watchword.server.endpoints.pages.visitor import Visitor, begin, visitor_of
+from watchword.server.endpoints.pages.visitor import begin
 from watchword.server.page_response import page_again, page_of, see_other
 from watchword.server.pages.step_views import After
 from watchword.server.pages.views import Fault, Reason, Way
@@ -29,45 +30,45 @@ from watchword.server.parsing import Form, client_address, engine_of, self_servi
 
 
 async def show(request: Request) -> Response:
-    visitor = await visitor_of(request)
-    if visitor is None:
+    owner = await owner_of(request)
+    if owner is None:
         return see_other(request, "sign-in")
-    if not is_recent(request, visitor, await enrolled_of(request, visitor)):
+    if not is_recent(request, owner):
         return prove_first(request, After.ADD_APP)
-    name = visitor.account.name
-    pending = engine_of(request).second_factors.totp.begin(visitor.account.id, name)
-    return page_of(request, app_view(name, pending), account=visitor.account.locale)
+    name = owner.account.name
+    pending = engine_of(request).second_factors.totp.begin(owner.account.id, name)
+    return page_of(request, app_view(name, pending), account=owner.account.locale)
 
 
 async def submit(request: Request) -> Response:
     self_service_of(request)
-    visitor = await visitor_of(request)
-    if visitor is None:
+    owner = await owner_of(request)
+    if owner is None:
         return see_other(request, "sign-in")
     try:
         form = await read_page_form(request)
     except CsrfRejected:
         # Of this browser's earlier sign-in: a new secret, and nothing is lost.
         return see_other(request, "add-app")
-    if not is_recent(request, visitor, await enrolled_of(request, visitor)):
+    if not is_recent(request, owner):
         return prove_first(request, After.ADD_APP)
     try:
-        return await _confirm(request, form, visitor)
+        return await _confirm(request, form, owner)
     except ContinuationExpired:  # ten minutes are over
         return see_other(request, "add-app")
 
 
-async def _confirm(request: Request, form: Form, visitor: Visitor) -> Response:
-    parts, locale = engine_of(request).second_factors, visitor.account.locale
+async def _confirm(request: Request, form: Form, owner: Owner) -> Response:
+    parts, locale = engine_of(request).second_factors, owner.account.locale
     factor, code = form.get("factor") or "", form.get("code")
-    pending = parts.totp.again(visitor.account.id, factor)
-    view = app_view(visitor.account.name, pending)
+    pending = parts.totp.again(owner.account.id, factor)
+    view = app_view(owner.account.name, pending)
     if code is None:
         view = replace(view, faults=(Fault(Reason.MISSING, "code"),))
         return page_of(request, view, status=422, account=locale)
     try:
         authenticated, codes = await parts.step_up.confirm_totp(
-            visitor.session, factor, code, address=client_address(request)
+            owner.session, factor, code, address=client_address(request)
         )
     except (SecondFactorInvalid, Throttled) as error:
         wrong = WRONG[Way.TOTP]

@@ -15,14 +15,15 @@ from watchword.errors import (
 from watchword.server.csrf import read_page_form
 from watchword.server.endpoints.pages.adding import added, label_in, passkey_view
 from watchword.server.endpoints.pages.asking import WRONG, credential_in
-from watchword.server.endpoints.pages.available import need
+from watchword.server.endpoints.pages.available import has_passkeys, need
 from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.recent import (
-    enrolled_of,
+    Owner,
     is_recent,
+    owner_of,
     prove_first,
 )
-from watchword.server.endpoints.pages.visitor import Visitor, begin, visitor_of
+from watchword.server.endpoints.pages.visitor import begin
 from watchword.server.page_response import page_again, page_of, see_other
 from watchword.server.pages.step_views import AddPasskey, After
 from watchword.server.pages.views import Fault, Reason, Way
@@ -30,36 +31,36 @@ from watchword.server.parsing import Form, client_address, engine_of, self_servi
 
 
 async def show(request: Request) -> Response:
-    visitor = await visitor_of(request)
-    need(available=engine_of(request).second_factors.passkeys is not None)
-    if visitor is None:
+    owner = await owner_of(request)
+    need(available=has_passkeys(request))
+    if owner is None:
         return see_other(request, "sign-in")
-    if not is_recent(request, visitor, await enrolled_of(request, visitor)):
+    if not is_recent(request, owner):
         return prove_first(request, After.ADD_PASSKEY)
-    view = await _view(request, visitor)
-    return page_of(request, view, account=visitor.account.locale)
+    view = await _view(request, owner)
+    return page_of(request, view, account=owner.account.locale)
 
 
 async def submit(request: Request) -> Response:
     self_service_of(request)
-    need(available=engine_of(request).second_factors.passkeys is not None)
-    visitor = await visitor_of(request)
-    if visitor is None:
+    need(available=has_passkeys(request))
+    owner = await owner_of(request)
+    if owner is None:
         return see_other(request, "sign-in")
-    locale = visitor.account.locale
+    locale = owner.account.locale
     try:
         form = await read_page_form(request)
     except CsrfRejected as error:
-        view = await _view(request, visitor)
+        view = await _view(request, owner)
         return page_again(request, view, error, account=locale)
-    if not is_recent(request, visitor, await enrolled_of(request, visitor)):
+    if not is_recent(request, owner):
         return prove_first(request, After.ADD_PASSKEY)
-    return await _confirm(request, form, visitor)
+    return await _confirm(request, form, owner)
 
 
-async def _confirm(request: Request, form: Form, visitor: Visitor) -> Response:
-    locale = visitor.account.locale
-    view = replace(await _view(request, visitor), label=label_in(form))
+async def _confirm(request: Request, form: Form, owner: Owner) -> Response:
+    locale = owner.account.locale
+    view = replace(await _view(request, owner), label=label_in(form))
     credential = credential_in(form)
     if isinstance(credential, Fault):
         view = replace(view, faults=(credential,))
@@ -67,7 +68,7 @@ async def _confirm(request: Request, form: Form, visitor: Visitor) -> Response:
     step_up = engine_of(request).second_factors.step_up
     try:
         authenticated, codes = await step_up.confirm_passkey(
-            visitor.session,
+            owner.session,
             form.get("challenge") or "",
             credential,
             view.label,
@@ -83,10 +84,10 @@ async def _confirm(request: Request, form: Form, visitor: Visitor) -> Response:
     return added(request, codes, cookies, account=locale)
 
 
-async def _view(request: Request, visitor: Visitor) -> AddPasskey:
-    name = visitor.account.name
+async def _view(request: Request, owner: Owner) -> AddPasskey:
+    name = owner.account.name
     step_up = engine_of(request).second_factors.step_up
-    options = await step_up.passkey_enrol_options(visitor.session, name)
+    options = await step_up.passkey_enrol_options(owner.session, name)
     return passkey_view(request, name, options)
 
 

@@ -1,4 +1,4 @@
-"""What the pages that ask for a factor share: ways, ceremonies, proofs, what comes next.
+"""What the pages that ask for a factor share: ways, ceremonies, proofs, next steps.
 
 Between the first step of a sign-in and the second, the ticket of it is in a cookie that
 no script can read (`page_cookies.py`). So it is this browser's alone, in no address and
@@ -13,7 +13,6 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from watchword.core.policies import PAGES
 from watchword.errors import SecondFactorEnrolmentRequired, SecondFactorRequired
 from watchword.factors.passkeys import PasskeyOptions
 from watchword.factors.proof import FactorProof, Method
@@ -21,9 +20,9 @@ from watchword.server.page_cookies import drop_step, set_notice, set_step
 from watchword.server.page_response import see_other
 from watchword.server.pages.views import Ceremony, Fault, Reason, SignInNotice, Way
 from watchword.server.parsing import Form
-from watchword.sign_in.continuation import Binding
+from watchword.sign_in.browser import PAGES_BINDING
 
-BINDING: Final = Binding(client_id=PAGES)
+BINDING: Final = PAGES_BINDING
 """What belongs to the pages and to no client. The cookie binds it to the browser."""
 
 WRONG: Final = {

@@ -39,7 +39,7 @@ from watchword.server.endpoints.pages.asking import (
     begin_again,
     credential_in,
 )
-from watchword.server.endpoints.pages.available import can_send_mail
+from watchword.server.endpoints.pages.available import can_send_mail, has_passkeys
 from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.visitor import (
     page_request,
@@ -105,7 +105,7 @@ async def _view(request: Request, opened: Opened, form: Form | None = None) -> E
         asks_token=needs_token,
         token="" if form is None else form.get("token") or "",
         has_mail=can_send_mail(request),
-        has_passkeys=parts.passkeys is not None,
+        has_passkeys=has_passkeys(request),
     )
 
 
@@ -196,9 +196,7 @@ async def _confirm_passkey(request: Request, form: Form, opened: Opened) -> Resp
     return _enrolled(request, tokens, codes)
 
 
-def _enrolled(
-    request: Request, tokens: TokenSet, codes: tuple[str, ...]
-) -> Response:
+def _enrolled(request: Request, tokens: TokenSet, codes: tuple[str, ...]) -> Response:
     return added(request, codes, signed_in(request, tokens))
 
 

@@ -17,6 +17,7 @@ from watchword.errors import (
     SecondFactorRequired,
     Throttled,
 )
+from watchword.factors.proof import FactorProof
 from watchword.server.csrf import read_page_form
 from watchword.server.endpoints.pages.asking import (
     WRONG,
@@ -26,89 +27,86 @@ from watchword.server.endpoints.pages.asking import (
     way_of,
 )
 from watchword.server.endpoints.pages.pairs import page_operations
-from watchword.server.endpoints.pages.recent import enrolled_of, is_recent
-from watchword.server.endpoints.pages.visitor import Visitor, begin, visitor_of
+from watchword.server.endpoints.pages.recent import Owner, is_recent, owner_of
+from watchword.server.endpoints.pages.visitor import begin
 from watchword.server.page_response import page_again, page_of, see_other
 from watchword.server.pages.step_views import After, Prove
 from watchword.server.pages.views import Fault, Reason, Way
-from watchword.server.parsing import Form, client_address, engine_of, self_service_of
+from watchword.server.parsing import Form, client_address, engine_of
 
 _PAGES: Final = (After.ADD_APP, After.ADD_PASSKEY)
-_EXPIRED: Final = Fault(Reason.EXPIRED)
 
 
 async def show(request: Request) -> Response:
-    visitor = await visitor_of(request)
-    if visitor is None:
+    owner = await owner_of(request)
+    if owner is None:
         return see_other(request, "sign-in")
-    enrolled = await enrolled_of(request, visitor)
-    if is_recent(request, visitor, enrolled):
+    if is_recent(request, owner):
         return _then(request)
-    view = await _view(request, visitor)
-    return page_of(request, view, account=visitor.account.locale)
+    view = await _view(request, owner)
+    return page_of(request, view, account=owner.account.locale)
 
 
 async def submit(request: Request) -> Response:
-    self_service_of(request)
-    visitor = await visitor_of(request)
-    if visitor is None:
+    owner = await owner_of(request)
+    if owner is None:
         return see_other(request, "sign-in")
-    locale = visitor.account.locale
+    locale = owner.account.locale
     try:
         form = await read_page_form(request)
     except CsrfRejected as error:
-        view = await _view(request, visitor)
+        view = await _view(request, owner)
         return page_again(request, view, error, account=locale)
-    view = await _view(request, visitor, form)
-    try:
-        proved = await _proved(request, form, visitor, view.way)
-        if isinstance(proved, Fault):
-            view = replace(view, faults=(proved,))
-            return page_of(request, view, status=422, account=locale)
-        cookies = await begin(request, proved)
-    except SecondFactorRequired as error:  # demanded, or added, meanwhile
-        return go_on(request, error)
-    except (InvalidCredentials, SecondFactorInvalid, Throttled) as error:
-        wrong = WRONG[view.way]
-        return page_again(request, view, error, wrong=wrong, account=locale)
-    except ContinuationExpired:
-        view = replace(await _view(request, visitor, form), faults=(_EXPIRED,))
-        return page_of(request, view, status=422, account=locale)
-    return _then(request, *cookies)
+    view = await _view(request, owner, form)
+    fault = _missing(form, view.way)
+    if fault is None:
+        try:
+            proved = await _proved(request, form, owner, view.way)
+            return _then(request, *await begin(request, proved))
+        except SecondFactorRequired as error:  # demanded, or added, meanwhile
+            return go_on(request, error)
+        except (InvalidCredentials, SecondFactorInvalid, Throttled) as error:
+            wrong = WRONG[view.way]
+            return page_again(request, view, error, wrong=wrong, account=locale)
+        except ContinuationExpired:
+            fault = Fault(Reason.EXPIRED)
+    return page_of(request, replace(view, faults=(fault,)), status=422, account=locale)
+
+
+def _missing(form: Form, way: Way) -> Fault | None:
+    """What the form lacks."""
+    if way is Way.PASSWORD:
+        is_there = form.get("password") is not None
+        return None if is_there else Fault(Reason.MISSING, "password")
+    proof = proof_in(form, way)
+    return proof if isinstance(proof, Fault) else None
 
 
 async def _proved(
-    request: Request, form: Form, visitor: Visitor, way: Way
-) -> Authenticated | Fault:
-    """Raises InvalidCredentials, SecondFactorInvalid, ContinuationExpired, Throttled.
+    request: Request, form: Form, owner: Owner, way: Way
+) -> Authenticated:
+    """The user of the session, by what is in a form that is complete.
+
+    Raises InvalidCredentials, SecondFactorInvalid, ContinuationExpired, Throttled.
     """
-    step_up, address = (
-        engine_of(request).second_factors.step_up,
-        client_address(request),
-    )
-    if way is Way.PASSWORD:
-        password = form.get("password")
-        if password is None:
-            return Fault(Reason.MISSING, "password")
-        return await step_up.check(visitor.account.id, password, address=address)
-    proof = proof_in(form, way)
-    if isinstance(proof, Fault):
-        return proof
-    return await step_up.check_factor(visitor.session, proof, address=address)
+    step_up = engine_of(request).second_factors.step_up
+    address = client_address(request)
+    proof = None if way is Way.PASSWORD else proof_in(form, way)
+    if isinstance(proof, FactorProof):
+        return await step_up.check_factor(owner.session, proof, address=address)
+    password = form.need("password")
+    return await step_up.check(owner.account.id, password, address=address)
 
 
-async def _view(
-    request: Request, visitor: Visitor, form: Form | None = None
-) -> Prove:
-    enrolled = await enrolled_of(request, visitor)
-    ways = tuple(map(Way, enrolled.methods)) or (Way.PASSWORD,)
+async def _view(request: Request, owner: Owner, form: Form | None = None) -> Prove:
+    ways = tuple(map(Way, owner.enrolled.methods)) or (Way.PASSWORD,)
     way = way_of(request, ways, form)
     ceremony = None
     if way is Way.PASSKEY:
         step_up = engine_of(request).second_factors.step_up
-        ceremony = ceremony_of(await step_up.passkey_options(visitor.session))
+        ceremony = ceremony_of(await step_up.passkey_options(owner.session))
     return Prove(
-        name=visitor.account.name,
+        name=owner.account.name,
         way=way,
         ways=ways,
         ceremony=ceremony,

@@ -22,7 +22,11 @@ from watchword.server.endpoints.pages.asking import (
     credential_in,
     go_on,
 )
-from watchword.server.endpoints.pages.available import can_register, can_send_mail
+from watchword.server.endpoints.pages.available import (
+    can_register,
+    can_send_mail,
+    has_passkeys,
+)
 from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.visitor import begin, visitor_of
 from watchword.server.page_cookies import drop_notice, notice_in
@@ -106,7 +110,7 @@ async def _view(request: Request, **fields: object) -> SignIn:
 async def _ceremony(request: Request) -> Ceremony | None:
     """What any passkey may answer; None where passkeys are off."""
     by_passkey = engine_of(request).second_factors.passkey_sign_in
-    if by_passkey is None:
+    if by_passkey is None or not has_passkeys(request):
         return None
     return ceremony_of(await by_passkey.options())
 
