@@ -227,6 +227,7 @@ class Watchword:
             sessions=self.sessions,
             attempts=attempts,
             notices=factor_notices_of(base, notices, self.background),
+            background=self.background,
         )
         parts = account_parts_of(
             base,
@@ -278,8 +279,7 @@ class Watchword:
             factors,
             gate=gate,
             sign_in=self.sign_in,
-            browser=None if self.self_service is None else self.self_service.browser,
-            recovery=self.self_service and self.self_service.recovery,
+            service=self.self_service,
             subjects=self.subjects,
             attempts=attempts,
         )

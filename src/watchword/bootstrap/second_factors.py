@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
-from watchword.accounts.recovery import Recovery
 from watchword.attempts import Attempts
 from watchword.bootstrap.accounts import AccountParts
 from watchword.bootstrap.factors import FactorParts
 from watchword.bootstrap.foundation import Foundation
+from watchword.bootstrap.self_service import SelfService
 from watchword.factors.passkeys import Passkeys
 from watchword.factors.prove import FactorProofs
 from watchword.factors.registry import Factors
 from watchword.factors.totp import TotpFactors
 from watchword.sign_in.begin import SignIn
-from watchword.sign_in.browser import BrowserSignIn
 from watchword.sign_in.continuation import SecondStepGate
 from watchword.sign_in.enrolment import Enrolment
 from watchword.sign_in.own_users import Subjects
@@ -47,19 +46,18 @@ def second_factors_of(
     *,
     gate: SecondStepGate,
     sign_in: SignIn,
-    browser: BrowserSignIn | None,
-    recovery: Recovery | None,
+    service: SelfService | None,
     subjects: Subjects | None,
     attempts: Attempts,
 ) -> SecondFactors:
-    """The parts, on the stores of `base`. An app of own users has no `browser`."""
+    """The parts, on the stores of `base`. An app of own users has no `service`."""
     second_step = SecondStep(
         gate=gate,
         proofs=factors.proofs,
         passkeys=factors.passkeys,
         sign_in=sign_in,
-        browser=browser,
-        recovery=recovery,
+        browser=service and service.browser,
+        recovery=service and service.recovery,
         clock=base.clock,
     )
     passkey_sign_in = None
@@ -83,9 +81,9 @@ def second_factors_of(
             totp=factors.totp,
             passkeys=factors.passkeys,
             attempts=attempts,
+            account_limits=parts.account_limits,
             accounts=base.stores.accounts,
-            credentials=base.stores.credentials,
-            mail=parts.mail,
+            mails=service and service.enrolment_mails,
             second_step=second_step,
         ),
         passkey_sign_in=passkey_sign_in,
@@ -98,6 +96,8 @@ def second_factors_of(
             proofs=factors.proofs,
             totp=factors.totp,
             passkeys=factors.passkeys,
+            credentials=base.stores.credentials,
             attempts=attempts,
+            clock=base.clock,
         ),
     )
