@@ -56,8 +56,8 @@ def second_factors_of(
         proofs=factors.proofs,
         passkeys=factors.passkeys,
         sign_in=sign_in,
-        browser=service and service.browser,
-        recovery=service and service.recovery,
+        browser=None if service is None else service.browser,
+        recovery=None if service is None else service.recovery,
         clock=base.clock,
     )
     passkey_sign_in = None
@@ -83,7 +83,7 @@ def second_factors_of(
             attempts=attempts,
             account_limits=parts.account_limits,
             accounts=base.stores.accounts,
-            mails=service and service.enrolment_mails,
+            mails=None if service is None else service.enrolment_mails,
             second_step=second_step,
         ),
         passkey_sign_in=passkey_sign_in,

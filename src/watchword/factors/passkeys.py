@@ -103,6 +103,10 @@ class Passkeys:
         """
         return self._open(row).is_synced
 
+    def amr_of(self, row: Credential) -> tuple[str, ...]:
+        """The methods (RFC 8176 §2) that a proof by this passkey stands for."""
+        return ("swk" if self.is_synced(row) else "hwk", "user", "mfa")
+
     async def options_to_register(
         self, account_id: bytes, name: str, *, bound: str, enrolment: bytes = b""
     ) -> PasskeyOptions:

@@ -118,8 +118,8 @@ class Enrolment:
         account_id = stated.authenticated.account_id
         address = request.get("address", "")
         async with self._attempts.factor(account_id, address, forget=False):
-            row, enrolment = self._totp.confirmed(account_id, factor, code)
-        return await self._begin(stated, ticket, row, enrolment, CODE, request)
+            new = self._totp.confirmed(account_id, factor, code)
+        return await self._begin(stated, ticket, new, CODE, request)
 
     async def confirm_passkey(
         self,
@@ -137,22 +137,22 @@ class Enrolment:
         account_id = stated.authenticated.account_id
         address = request.get("address", "")
         async with self._attempts.factor(account_id, address, forget=False):
-            row, enrolment = await passkeys.registered(
+            new = await passkeys.registered(
                 account_id, challenge, credential, name, bound=ticket
             )
-        amr = passkeys.amr_of(row)
-        return await self._begin(stated, ticket, row, enrolment, amr, request)
+        amr = passkeys.amr_of(new[0])
+        return await self._begin(stated, ticket, new, amr, request)
 
     async def _begin(
         self,
         stated: Continuation,
         ticket: str,
-        row: Credential,
-        enrolment: bytes,
+        new: tuple[Credential, bytes],
         amr: tuple[str, ...],
         request: ContinuedRequest,
     ) -> tuple[TokenSet, tuple[str, ...]]:
         """Add the factor with the session, while that can still be taken back."""
+        row, enrolment = new
         # What a session has begun to enrol shows no mailbox.
         if not (stated.mailbox or enrolment):
             raise ContinuationExpired
@@ -182,9 +182,7 @@ class Enrolment:
             raise NotFound("Passkeys are off.")
         return self._passkeys
 
-    async def _enrolment(
-        self, stated: Continuation, token: str, address: str
-    ) -> bytes:
+    async def _enrolment(self, stated: Continuation, token: str, address: str) -> bytes:
         """The id of the token's row; empty where the mailbox was shown just now."""
         if stated.mailbox:
             return b""

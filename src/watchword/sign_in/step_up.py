@@ -171,8 +171,8 @@ class StepUp:
     ) -> tuple[Authenticated, tuple[str, ...]]:
         """Add an authenticator app to the user of a session of the pages.
 
-        Returns what `BrowserSignIn.begin` raises the session by, and recovery codes, the
-        first time alone. Raises as `add_totp`.
+        Returns what `BrowserSignIn.begin` raises the session by, and recovery codes,
+        the first time alone. Raises as `add_totp`.
         """
         of_pages = await self._of_pages(session)
         codes = await self._add_totp(session, factor, code, address)
@@ -249,9 +249,7 @@ class StepUp:
             )
         return row, await self._add(session, row, enrolment, address)
 
-    async def _added(
-        self, account_id: bytes, credential: dict[str, Any]
-    ) -> Credential:
+    async def _added(self, account_id: bytes, credential: dict[str, Any]) -> Credential:
         """The row of a passkey that an earlier call has added. Raises NotFound."""
         enrolled = await self._factors.of(account_id)
         for row in enrolled.factors:
