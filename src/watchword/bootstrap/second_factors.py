@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
 from watchword.attempts import Attempts
@@ -17,7 +19,7 @@ from watchword.sign_in.begin import SignIn
 from watchword.sign_in.continuation import SecondStepGate
 from watchword.sign_in.enrolment import Enrolment
 from watchword.sign_in.own_users import Subjects
-from watchword.sign_in.passkey import PasskeySignIn
+from watchword.sign_in.passkey import PasskeySignIn, standing_of_account
 from watchword.sign_in.second_step import SecondStep
 from watchword.sign_in.step_up import StepUp
 
@@ -25,7 +27,8 @@ from watchword.sign_in.step_up import StepUp
 class SecondFactors(msgspec.Struct, frozen=True, kw_only=True):
     """What calls, pages, commands and apps use: `engine.second_factors`.
 
-    `passkeys` and `passkey_sign_in` are None where passkeys are off.
+    `passkeys` and `passkey_sign_in` are None where passkeys are off, the latter also in
+    an app that does not find its own users by their id.
     """
 
     factors: Factors
@@ -61,10 +64,11 @@ def second_factors_of(
         clock=base.clock,
     )
     passkey_sign_in = None
-    if factors.passkeys is not None:
+    if factors.passkeys is not None and (subjects is None or subjects.can_load):
+        of_account = partial(standing_of_account, base.stores.accounts)
         passkey_sign_in = PasskeySignIn(
             passkeys=factors.passkeys,
-            users=subjects or parts.registry,
+            standing_of=of_account if subjects is None else subjects.standing_of,
             attempts=attempts,
             clock=base.clock,
         )

@@ -207,8 +207,7 @@ def _conflicts(
     if not is_loopback(settings.host):
         yield from _exposed(f"{name('host')} {settings.host}", given, name)
     yield from _of_mail(settings, name)
-    if settings.passkeys and "issuer" not in wrong:
-        yield from _of_passkeys(settings, name)
+    yield from _of_passkeys(settings, name, wrong)
     from_outside = name("database_url") not in ("database_url", _flag("database_url"))
     if settings.database_url == "memory:" and from_outside:
         yield f"{name('database_url')}: memory: forgets all and is for tests alone"
@@ -227,8 +226,12 @@ def _of_mail(settings: Settings, name: Callable[[str], str]) -> Iterator[str]:
         yield f"{name('templates')}: there is no folder {folder}"
 
 
-def _of_passkeys(settings: Settings, name: Callable[[str], str]) -> Iterator[str]:
+def _of_passkeys(
+    settings: Settings, name: Callable[[str], str], wrong: frozenset[str]
+) -> Iterator[str]:
     """What browsers would refuse of passkeys, a sentence each."""
+    if not settings.passkeys or wrong & {"issuer", "rp_id"}:
+        return
     host = urlsplit(settings.effective_issuer).hostname or ""
     domain = settings.effective_rp_id
     given = settings.rp_id

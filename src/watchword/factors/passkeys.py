@@ -209,6 +209,20 @@ class Passkeys:
         )
         return PasskeyOptions(challenge, options)
 
+    async def owner_of(self, credential: dict[str, Any]) -> bytes | None:
+        """The user that an answer names: nothing of it is checked.
+
+        None where the passkey is not known, or where that is no answer. Raises
+        NotFound where passkeys are off.
+        """
+        self._relying_party()
+        try:
+            named = webauthn.read_answer(credential).id
+        except SecondFactorInvalid:
+            return None
+        row = await self._credentials.by_key(CredentialKind.PASSKEY, named)
+        return None if row is None else row.account_id
+
     async def prove(
         self,
         purpose: TicketPurpose,

@@ -83,8 +83,8 @@ def _where_mail_is(kept: KeptMail) -> str:
 
 
 def _without_passkeys(why: str) -> str:
-    said = html.escape(why.capitalize())
-    return f'<p class="note" id="passkeys">{said}.</p>'
+    said = html.escape(why[0].upper() + why[1:])
+    return f'<p class="note" id="passkeys">{said}</p>'
 
 
 async def docs_file(request: Request) -> Response:
