@@ -18,6 +18,7 @@ _REASONS: Final[dict[type[WatchwordError], tuple[Reason, str]]] = {
     errors.RegistrationRefused: (Reason.REFUSED, ""),
     errors.LastAdmin: (Reason.LAST_ADMIN, ""),
     errors.LastFactor: (Reason.LAST_FACTOR, ""),
+    errors.ContinuationExpired: (Reason.EXPIRED, ""),
     errors.ConfirmationInvalid: (Reason.LINK, "token"),
 }
 """What each error says, and the field that it is usually about."""

@@ -26,7 +26,7 @@ from watchword.server.endpoints.pages.recent import (
 from watchword.server.endpoints.pages.visitor import begin
 from watchword.server.page_response import page_again, page_of, see_other
 from watchword.server.pages.step_views import AddPasskey, After
-from watchword.server.pages.views import Fault, Reason, Way
+from watchword.server.pages.views import Fault, Way
 from watchword.server.parsing import Form, client_address, engine_of, self_service_of
 
 
@@ -74,12 +74,9 @@ async def _confirm(request: Request, form: Form, owner: Owner) -> Response:
             view.label,
             address=client_address(request),
         )
-    except (SecondFactorInvalid, Throttled) as error:
+    except (SecondFactorInvalid, ContinuationExpired, Throttled) as error:
         wrong = WRONG[Way.PASSKEY]
         return page_again(request, view, error, wrong=wrong, account=locale)
-    except ContinuationExpired:
-        view = replace(view, faults=(Fault(Reason.EXPIRED),))
-        return page_of(request, view, status=422, account=locale)
     cookies = await begin(request, authenticated)
     return added(request, codes, cookies, account=locale)
 

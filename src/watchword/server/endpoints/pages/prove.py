@@ -65,11 +65,14 @@ async def submit(request: Request) -> Response:
             return _then(request, *await begin(request, proved))
         except SecondFactorRequired as error:  # demanded, or added, meanwhile
             return go_on(request, error)
-        except (InvalidCredentials, SecondFactorInvalid, Throttled) as error:
+        except (
+            InvalidCredentials,
+            SecondFactorInvalid,
+            ContinuationExpired,
+            Throttled,
+        ) as error:
             wrong = WRONG[view.way]
             return page_again(request, view, error, wrong=wrong, account=locale)
-        except ContinuationExpired:
-            fault = Fault(Reason.EXPIRED)
     return page_of(request, replace(view, faults=(fault,)), status=422, account=locale)
 
 

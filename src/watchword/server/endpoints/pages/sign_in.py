@@ -33,6 +33,7 @@ from watchword.server.page_cookies import drop_notice, notice_in
 from watchword.server.page_response import missing, page_again, page_of, see_other
 from watchword.server.pages.views import Ceremony, Fault, Reason, SignIn, SignInNotice
 from watchword.server.parsing import Form, client_address, engine_of, self_service_of
+from watchword.sign_in.passkey import PasskeySignIn
 
 
 async def show(request: Request) -> Response:
@@ -62,11 +63,10 @@ async def submit(request: Request) -> Response:
         cookies = await begin(request, await _authenticated(request, form))
     except SecondFactorRequired as error:
         return go_on(request, error)
-    except (InvalidCredentials, Throttled) as error:
+    except (InvalidCredentials, ContinuationExpired, Throttled) as error:
         return page_again(request, view, error)
-    except (SecondFactorInvalid, ContinuationExpired) as error:
-        wrong = Fault(Reason.PASSKEY)
-        return page_again(request, view, error, wrong=wrong)
+    except SecondFactorInvalid as error:
+        return page_again(request, view, error, wrong=Fault(Reason.PASSKEY))
     return see_other(request, "account", *cookies)
 
 
@@ -85,7 +85,7 @@ async def _authenticated(request: Request, form: Form) -> Authenticated:
     engine, address = engine_of(request), client_address(request)
     challenge = form.get("challenge")
     if challenge is not None:
-        by_passkey = engine.second_factors.passkey_sign_in
+        by_passkey = _by_passkey(request)
         credential = credential_in(form)
         if by_passkey is None or isinstance(credential, Fault):
             raise SecondFactorInvalid
@@ -109,10 +109,14 @@ async def _view(request: Request, **fields: object) -> SignIn:
 
 async def _ceremony(request: Request) -> Ceremony | None:
     """What any passkey may answer; None where passkeys are off."""
-    by_passkey = engine_of(request).second_factors.passkey_sign_in
-    if by_passkey is None or not has_passkeys(request):
+    by_passkey = _by_passkey(request)
+    return None if by_passkey is None else ceremony_of(await by_passkey.options())
+
+
+def _by_passkey(request: Request) -> PasskeySignIn | None:
+    if not has_passkeys(request):
         return None
-    return ceremony_of(await by_passkey.options())
+    return engine_of(request).second_factors.passkey_sign_in
 
 
 SHOW, SUBMIT = page_operations("/sign-in", show, submit)
