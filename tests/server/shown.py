@@ -187,7 +187,7 @@ STATES: Final[dict[str, View]] = {
     "enrol, sent": Enrol(name=LONG, asks_token=True, is_sent=True),
     "enrol, code": Enrol(name="mara", asks_token=True, token=TOKEN),
     "enrol, wrong": Enrol(
-        name="mara", asks_token=True, faults=_faults(Fault(Reason.LINK, "token"))
+        name="mara", asks_token=True, faults=_faults(Fault(Reason.ENROL_CODE, "token"))
     ),
     "enrol, operator": Enrol(
         name="mara", asks_token=True, has_mail=False, has_passkeys=False

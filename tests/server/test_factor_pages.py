@@ -272,7 +272,7 @@ async def test_where_a_factor_is_demanded_the_first_one_needs_the_mailbox(
         await other.get("/enrol")
         for token, faulty in (
             ("", "Fill in"),
-            ("nonsense", "This link"),
+            ("nonsense", "This code"),
             (code, "This"),
         ):
             await other.post("/enrol", step="app", token=token)

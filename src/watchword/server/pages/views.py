@@ -22,6 +22,7 @@ class Reason(StrEnum):
     CREDENTIALS = "credentials"
     EMAIL = "email"
     EMAIL_TAKEN = "email_taken"
+    ENROL_CODE = "enrol_code"
     EXPIRED = "expired"
     FACTOR_NAME = "factor_name"
     LAST_ADMIN = "last_admin"

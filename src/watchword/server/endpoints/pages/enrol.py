@@ -152,8 +152,11 @@ async def _begin(request: Request, form: Form, opened: Opened) -> Response:
         options = await enrolment.begin_passkey(
             opened.ticket, view.token, binding=BINDING, address=address
         )
-    except (ConfirmationInvalid, Throttled) as error:
-        return page_again(request, view, error, "token")
+    except ConfirmationInvalid:
+        faults = (Fault(Reason.ENROL_CODE, "token"),)
+        return page_of(request, replace(view, token="", faults=faults), status=400)
+    except Throttled as error:
+        return page_again(request, view, error)
     return page_of(request, passkey_view(request, name, options, is_demanded=True))
 
 
