@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import uuid
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
+from watchword import notices
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.config import Settings
 from watchword.core import limits
@@ -25,6 +29,7 @@ from watchword.core.session import (
 from watchword.errors import (
     ConfirmationInvalid,
     ContinuationExpired,
+    InvalidCredentials,
     InvalidRequest,
     LastFactor,
     NotFound,
@@ -34,12 +39,14 @@ from watchword.factors.policy import SecondFactorPolicy
 from watchword.factors.registry import Enrolled, Factors
 from watchword.keys.sealing import Sealing
 from watchword.mail.message import SEALED_AS, Mail, MailPurpose, open_mail
-from watchword.passwords import INSECURE_FOR_TESTS
+from watchword.passwords import INSECURE_FOR_TESTS, UNUSABLE
 from watchword.ports.audit import Event, Trail
 from watchword.ports.credentials import Credential, CredentialKind
+from watchword.sign_in.own_users import Credentials
 from watchword.testing import ManualClock, SeededEntropy
 
 SECRET = "s" * 40
+PASSWORD = "four words make a phrase"
 HERE = "192.0.2.1"
 USER = By(Actor.USER, HERE)
 OPERATOR = By(Actor.OPERATOR, name="root")
@@ -59,11 +66,20 @@ class World:
     async def begin(self) -> None:
         service = self.engine.self_service
         assert service is not None
-        ada = await self.engine.accounts.register("ada", "four words make a phrase")
+        ada = await self.engine.accounts.register("ada", PASSWORD)
         self.ada = ada.id
         await service.email_changes.assign(
             ada.id, "ada@a.example", confirmed=True, by=OPERATOR
         )
+
+    async def lose_password(self) -> None:
+        accounts = self.engine.stores.accounts
+        ada = await accounts.by_id(self.ada)
+        assert ada is not None
+        without = msgspec.structs.replace(
+            ada, password_hash=UNUSABLE, version=ada.version + 1
+        )
+        assert await accounts.swap(ada, without, Trail())
 
     def row(self, kind: CredentialKind = TOTP, *, key: bytes = b"") -> Credential:
         """A factor as its part makes it."""
@@ -184,7 +200,7 @@ async def test_the_first_factor_brings_ten_codes_and_ends_weaker_sessions(
     assert (await world.factors.of(world.ada)).methods == ()
     await world.mails()
     row = world.row()
-    asked = {"keep_session": here.session.id, "by": USER}
+    asked: dict[str, Any] = {"keep_session": here.session.id, "by": USER}
     codes = await world.factors.add(world.ada, row, **asked)
     assert len(set(codes)) == limits.RECOVERY_CODES
     assert await world.living() == {here.session.id, strong.session.id}
@@ -231,6 +247,7 @@ async def test_what_cannot_be_added(world: World) -> None:
         (msgspec.structs.replace(world.row(), label="a" * 65), here, InvalidRequest),
         (msgspec.structs.replace(world.row(), label="a\nb"), here, InvalidRequest),
         (world.row(), here | {"keep_session": None}, ContinuationExpired),
+        (world.row(), here | {"only_first": True}, ContinuationExpired),
         (world.row(), here | {"enrolment": bytes(16)}, ContinuationExpired),
     ]
     for row, asked, error in refused:
@@ -262,7 +279,10 @@ async def test_the_last_factor_of_a_demand_and_the_last_way_in_stay(
     rows = [world.row(kind) for kind in kinds]
     await world.add(*rows)
     await world.mails()
-    asked: dict[str, Any] = {"roles": roles, "has_password": has_password, "by": USER}
+    await world.engine.accounts.set_roles(world.ada, roles)
+    if not has_password:
+        await world.lose_password()
+    asked: dict[str, Any] = {"by": USER}
     if stays:
         with pytest.raises(LastFactor):
             await world.factors.remove(world.ada, rows[0].id, **asked)
@@ -283,10 +303,8 @@ async def test_the_last_factor_of_a_demand_and_the_last_way_in_stay(
 async def test_two_tabs_do_not_remove_the_last_two_factors(world: World) -> None:
     rows = [world.row(), world.row(PASSKEY), world.row()]
     await world.add(*rows)
-    removing = [
-        world.factors.remove(world.ada, row.id, roles=("admin",), by=USER)
-        for row in rows
-    ]
+    await world.factors.require(world.ada)
+    removing = [world.factors.remove(world.ada, row.id, by=USER) for row in rows]
     done = await asyncio.gather(*removing, return_exceptions=True)
     assert sorted(map(repr, done)) == sorted(map(repr, [None, None, LastFactor()]))
     assert len((await world.factors.of(world.ada)).factors) == 1
@@ -335,14 +353,24 @@ async def test_a_reset_takes_all_factors_and_ends_all_sessions(world: World) -> 
     await world.add(world.row(), world.row(PASSKEY))
     await world.session(acr=AAL2)
     await world.mails()
+    under_way = await world.engine.sign_in.check_password("ada", PASSWORD)
     assert await world.factors.reset(world.ada, by=OPERATOR) == 2
+    with pytest.raises(InvalidCredentials):
+        await world.engine.sign_in.begin(
+            msgspec.structs.replace(under_way, acr=AAL2),
+            SessionOptions(client_id="first-party"),
+        )
     assert await world.factors.of(world.ada) == await world.factors.of(bytes(16))
     assert await world.living() == set()
     (mail,) = await world.mails()
     assert mail.purpose is MailPurpose.FACTORS_RESET
     (event,) = [e for e in await world.events() if e.type == "authn_factors_reset"]
     assert (event.detail["by"], event.detail["operator"]) == ("operator", "root")
+    # There was none: sessions end still, and there is nothing to tell.
+    await world.session()
     assert await world.factors.reset(world.ada, by=OPERATOR) == 0
+    assert await world.living() == set()
+    assert await world.mails() == []
 
 
 async def test_an_operator_demands_a_factor_and_takes_it_back(world: World) -> None:
@@ -397,3 +425,62 @@ async def test_factors_go_with_their_account(world: World) -> None:
     await world.engine.accounts.delete(world.ada, by=OPERATOR)
     assert await credentials.of_account(world.ada) == []
     assert await credentials.of_account(bytes(16)) == [other]
+
+
+async def test_an_app_is_told_of_its_own_users_by_its_hook(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a thread where it blocks. What it raises is logged, and fails nothing."""
+    told: list[tuple[str, str, bool]] = []
+
+    def blocking(subject: str, kind: MailPurpose) -> None:
+        main = threading.current_thread() is threading.main_thread()
+        told.append((subject, kind, main))
+
+    async def waiting(subject: str, kind: MailPurpose) -> None:
+        blocking(subject, kind)
+
+    def wrong(subject: str, kind: MailPurpose) -> None:
+        blocking(subject, kind)
+        raise LookupError(subject)
+
+    async def stuck(subject: str, kind: MailPurpose) -> None:
+        blocking(subject, kind)
+        await asyncio.Event().wait()
+
+    async def authenticate(_: Credentials) -> None:
+        return None
+
+    hooks: tuple[tuple[Any, bool], ...] = (
+        (blocking, False),
+        (waiting, True),
+        (partial(waiting), True),
+        (wrong, False),
+        (stuck, True),
+    )
+    seven = uuid.UUID(int=7)
+    for hook, on_the_loop in hooks:
+        if hook is stuck:
+            monkeypatch.setattr(notices, "HOOK_TIMEOUT", 0)
+        async with open_watchword(
+            Settings(database_url="memory:", secret=(SecretStr(SECRET),)),
+            hashing=INSECURE_FOR_TESTS,
+            authenticate=authenticate,
+            on_security_notice=hook,
+            background=False,
+        ) as engine:
+            row = Credential(
+                id=bytes(16), account_id=seven.bytes, kind=TOTP, created_at=0
+            )
+            factors = engine.second_factors.factors
+            await factors.add(seven.bytes, row, keep_session=None, by=USER)
+            await factors.reset(seven.bytes)
+            assert await engine.stores.outbox.list(limit=9) == []
+        assert sorted(told) == [
+            (str(seven), "factor-added", on_the_loop),
+            (str(seven), "factors-reset", on_the_loop),
+        ]
+        told.clear()
+    failed = [one for one in caplog.records if one.name == "watchword.notices"]
+    faults = [type(one.exc_info[1]) for one in failed if one.exc_info]
+    assert faults == 2 * [LookupError] + 2 * [TimeoutError]

@@ -7,6 +7,7 @@ written against, what may go on with what, and that no call goes past the factor
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -35,13 +36,15 @@ from tests.server.factors import (
     verdict,
     with_phone,
 )
-from tests.server.test_account_calls import Mails, confirmed
+from tests.server.test_account_calls import WRONG, Mails, confirmed
 from tests.surfaces.proofs import Prover
 from watchword import Credentials, Subject
 from watchword.config import Settings
-from watchword.core.limits import CONTINUATION_LIFE, RECENT
+from watchword.core.actor import APP
+from watchword.core.limits import CONTINUATION_LIFE, HOUR, RECENT, SECOND
 from watchword.core.session import Authenticated, SessionOptions
-from watchword.server.endpoints import ENDPOINTS
+from watchword.server.endpoints import ENDPOINTS, factors, session
+from watchword.server.endpoints.account import password
 from watchword.server.operation import Operation
 from watchword.testing import ManualClock
 
@@ -50,6 +53,31 @@ NEW: Final = "five other words make one"
 ANN: Final = "ann@example.org"
 PROBLEM: Final = ["type", "title", "status", "detail", "code"]
 BINDS: Final = "__Host-watchword-continuation"
+
+_INNER: Final = ("id", "rawId", "type", "response", "clientExtensionResults")
+CREDENTIALS: Final = (
+    *WRONG,
+    *({name: value} for name in _INNER for value in WRONG),
+    {"id": "AA", "rawId": "AA", "type": "public-key", "response": {}},
+    *(
+        {
+            "id": "AA",
+            "rawId": "AA",
+            "type": "public-key",
+            "response": {
+                "clientDataJSON": "e30",
+                "authenticatorData": "AA",
+                "signature": "AA",
+                "userHandle": "AA",
+                "attestationObject": "oA",
+                name: value,
+            },
+        }
+        for name in ("clientDataJSON", "attestationObject", "authenticatorData")
+        for value in WRONG
+    ),
+    {str(n): n for n in range(40)},
+)
 
 
 def serving(folder: Path, **given: Any) -> Settings:
@@ -257,8 +285,9 @@ async def test_step_up_takes_every_proof_of_the_user(api: LocalApi) -> None:
         refused = await post(api, "/step-up", wrong)
         assert verdict(refused) == "401 second_factor_invalid"
         body = {"refreshToken": before, **proof}
-        lost = await post(api, "/step-up", body, Idempotency_Key="k" * 20)
-        retried = await post(api, "/step-up", body, Idempotency_Key="k" * 20)
+        retry = {"Idempotency-Key": before[-20:]}
+        lost = await post(api, "/step-up", body, **retry)
+        retried = await post(api, "/step-up", body, **retry)
         tokens = good(lost)
         assert good(retried)["refreshToken"] == tokens["refreshToken"] != before
         me = good(await call(api, "GET", "/me", **bearer(tokens["accessToken"])))
@@ -300,7 +329,10 @@ async def test_a_demanded_factor_is_enrolled_with_mailbox_or_operator(
 ) -> None:
     """The thief of a password enrols nothing."""
     api, mails = strict, Mails(strict)
-    await api.engine.accounts.set_email(await api.id_of("alice"), ANN, confirmed=True)
+    service = api.engine.self_service
+    assert service is not None
+    alice = await api.id_of("alice")
+    await service.email_changes.assign(alice, ANN, confirmed=True, by=APP)
     answer = await signed_in(api)
     assert verdict(answer) == "401 second_factor_enrolment_required"
     assert answer.json()["methods"] == ["passkey", "totp"]
@@ -374,9 +406,14 @@ async def test_an_apps_own_user_has_all_of_it(
         assert (await proof_of(api, tokens))[0] == "aal2"
         assert len((await factors_of(api, tokens))["factors"]) == 1
         key, tokens = await with_passkey(api, tokens)
-        good(await post(api, "/login/passkey", await by_passkey(api, key)))
+        proof = await by_passkey(api, key, **bearer(tokens["accessToken"]))
+        body = {"refreshToken": tokens["refreshToken"], "method": "passkey", **proof}
+        tokens = good(await post(api, "/step-up", body))
         body = {"refreshToken": tokens["refreshToken"], "method": "password"}
         body["password"] = "x"
+        # Only the app knows whether the user of a passkey may still sign in.
+        alone = await post(api, "/login/passkey/options", {})
+        assert verdict(alone) == "404 not_found"
         other = await post(api, "/step-up", {**body, "username": "bob"})
         assert verdict(other) == "401 invalid_credentials"
         good(await post(api, "/step-up", {**body, "username": "ann"}))
@@ -585,8 +622,11 @@ async def test_what_a_thief_would_change_needs_the_factor_and_needs_it_now(
     (factor,) = (await factors_of(api, added))["factors"]
     thief = await weak(api)
     before = await api.engine.accounts.get("alice")
-    for tokens, old in ((thief, False), (added, True)):
-        api.clock.advance(RECENT + 1000 if old else 0)
+    for old in (False, True):
+        tokens = thief
+        if old:
+            api.clock.advance(RECENT + SECOND)
+            tokens = good(await api.refresh(added["refreshToken"]))
         for method, path, body in RECENT_CALLS:
             if old and path == "/account" and method == "PATCH":
                 continue  # needs the factor, whenever it was
@@ -635,61 +675,89 @@ async def test_an_invitation_signs_in_nobody_without_the_factor(
 async def test_no_ticket_is_a_token_anywhere(api: LocalApi) -> None:
     """At each call of the product, as the document has them: a new one is covered."""
     tokens = good(await signed_in(api))
-    access = bearer(tokens["accessToken"])
-    pending = good(await post(api, "/factors/totp", **access))
+    pending = good(await post(api, "/factors/totp", **bearer(tokens["accessToken"])))
     _, tokens = await with_phone(api, tokens)
-    access = bearer(tokens["accessToken"])
-    options = "/login/passkey/options"
+    _, tokens = await with_passkey(api, tokens)
+    access, options = bearer(tokens["accessToken"]), "/login/passkey/options"
     tickets = {
         "continuation": await continued(api),
         "open challenge": good(await post(api, options, {}))["challenge"],
         "challenge": good(await post(api, options, {}, **access))["challenge"],
         "pending": pending["factor"],
     }
-    assert {one[:6] for one in tickets.values()} == {"ww_ct_", "ww_wc_"}
-    called = 0
+    assert {one[:6] for one in tickets.values()} == {"ww_ct_", "ww_tf_", "ww_wc_"}
     for one in ENDPOINTS:
-        if not (one.bearer or one.cookie or one.client) or not one.is_documented:
-            continue
-        path = one.path.format(id=tokens["sessionId"])
+        path = one.path.format(id=tokens["sessionId"], name="x")
         for name, ticket in tickets.items():
-            where = (one.method, path, name)
-            if one.bearer:
-                answer = await _bare(api, one, path, bearer(ticket), one.example)
-                assert answer.status_code == 401, (where, answer.text)
-                called += 1
-            if one.cookie:
-                cookie = {
-                    "Cookie": f"__Host-watchword={ticket}",
-                    "X-Requested-With": "x",
-                }
-                kept = {
-                    key: value
-                    for key, value in (one.example or {}).items()
-                    if key != "refreshToken"
-                }
-                answer = await _bare(api, one, path, cookie, kept or None)
-                assert "accessToken" not in answer.text, where
-                assert answer.status_code in (401, 400, 404) or one.path.endswith(
-                    "/logout"
-                ), (where, answer.text)
-            if "refreshToken" in (one.example or {}):
-                body = {**one.example, "refreshToken": ticket}
-                answer = await _bare(api, one, path, {}, body)
-                assert "accessToken" not in answer.text, where
-    assert called > 40
-    assert await api.refresh(tokens["refreshToken"])
+            for answer in await _with(api, one, path, ticket):
+                where = (one.method, path, name, answer.text[:200])
+                assert not re.match(r'\{"access_?[tT]oken"', answer.text), where
+                if one.bearer and "authorization" in answer.request.headers:
+                    assert answer.status_code == 401, where
+    # None of them has ended the session either.
+    assert verdict(await api.refresh(tokens["refreshToken"])) == "200 ok"
+    bearers = [one for one in ENDPOINTS if one.bearer]
+    assert len(bearers) > 15, "the document says less than it did"
 
 
-async def _bare(
-    api: LocalApi, one: Operation, path: str, headers: dict[str, str], body: Any
-) -> httpx2.Response:
-    form = one.request_media_type != "application/json"
-    answer = await api.client.request(
-        one.method,
-        path,
-        headers=headers,
-        **({"data": body} if form else {"json": body} if body is not None else {}),
-    )
-    api.client.cookies.clear()
-    return answer
+async def _with(
+    api: LocalApi, one: Operation, path: str, ticket: str
+) -> list[httpx2.Response]:
+    """That call with the ticket as bearer token, in a cookie, as another token."""
+    example = dict(one.example or {})
+    kept = {key: text for key, text in example.items() if "ww_rt_" not in str(text)}
+    ways: list[tuple[dict[str, str], dict[str, Any]]] = [
+        (bearer(ticket), kept),
+        ({"Cookie": f"__Host-watchword={ticket}", "X-Requested-With": "x"}, kept),
+        ({"Cookie": f"__Host-watchword-sign-in={ticket}"}, kept),
+        *(
+            ({}, {**example, field: ticket})
+            for field in ("refreshToken", "refresh_token", "token")
+            if field in example
+        ),
+    ]
+    kind = "json" if one.request_media_type == "application/json" else "data"
+    answers = []
+    for headers, body in ways:
+        needed = one.request is not None and one.request_required
+        sent: dict[str, Any] = {kind: body} if body or needed else {}
+        call = api.client.request(one.method, path, headers=headers, **sent)
+        answers.append(await call)
+        api.client.cookies.clear()
+    return answers
+
+
+# Whatever is sent
+
+
+async def test_no_value_of_any_field_is_a_fault_of_ours(api: LocalApi) -> None:
+    """At each new call, as the document shows it, with tokens that are good.
+
+    Each is taken or refused with a code. `credential` is an object of anything.
+    """
+    _, tokens = await with_phone(api, good(await signed_in(api)))
+    key, tokens = await with_passkey(api, tokens)
+    holder = good(await post(api, "/login/passkey", await by_passkey(api, key)))
+    asked = await by_passkey(api, key, **bearer(holder["accessToken"]))
+    faults = []
+    for one in (*session.ENDPOINTS, *factors.ENDPOINTS, password.RESET):
+        if one.request is None or not one.example or one.path.endswith("/logout"):
+            continue
+        base = {**one.example, "clientId": "first-party", "method": "passkey"}
+        for name in {*base, "credential", "challenge", "continuation", "code"}:
+            values = CREDENTIALS if name == "credential" else WRONG
+            for value in values:
+                body = base | asked | {"continuation": await continued(api)}
+                api.clock.advance(HOUR)  # throttles are another test's
+                answer = await api.client.request(
+                    one.method,
+                    one.path.format(id=holder["sessionId"]),
+                    content=json.dumps({**body, name: value}),
+                    headers={
+                        "Content-Type": "application/json",
+                        **bearer(holder["accessToken"]),
+                    },
+                )
+                if answer.status_code >= 500:
+                    faults.append((one.path, name, value, answer.text))
+    assert faults == []

@@ -147,15 +147,16 @@ class SignIn:
             spends=spends,
         )
         new = tokens.session.id
-        await self.look_again(tokens.session, authenticated, address=address)
-        # The old session ends only now that the new one stands: the end of the block
-        # above raises a cancellation that has not been raised yet.
-        async with self._sessions.taken_back_on_failure(new, address):
-            if settle is not None:
-                await settle()
-            if replaced is not None:
-                by = By(Actor.USER, address)
-                await self._sessions.end_one(replaced, EndReason.SIGNED_IN_AGAIN, by=by)
+        async with self._gate.given_back_on_failure(spends):
+            await self.look_again(tokens.session, authenticated, address=address)
+            # The old session ends only now that the new one stands: the end of the
+            # block above raises a cancellation that has not been raised yet.
+            async with self._sessions.taken_back_on_failure(new, address):
+                if settle is not None:
+                    await settle()
+                if replaced is not None:
+                    reason, by = EndReason.SIGNED_IN_AGAIN, By(Actor.USER, address)
+                    await self._sessions.end_one(replaced, reason, by=by)
         return tokens
 
     async def as_now(self, authenticated: Authenticated) -> Authenticated:
@@ -175,7 +176,8 @@ class SignIn:
         StoreUnavailable. Whatever is raised, the session is ended.
         """
         async with self._sessions.taken_back_on_failure(session.id, address):
-            await self._users.look_again(authenticated)
-            await self._gate.look_again(authenticated)
+            # With the roles of now: one that was given meanwhile may demand a factor.
+            now = await self._users.look_again(authenticated)
+            await self._gate.look_again(now)
             if not await self._clients.is_enabled(session.client_id):
                 raise InvalidClient
