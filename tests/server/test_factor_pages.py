@@ -182,6 +182,40 @@ async def test_the_second_step_is_for_this_browser_and_for_five_minutes(
         assert answer.status_code in {200, 303}
 
 
+async def test_a_form_of_another_browser_proves_and_adds_nothing(
+    pages: Pages, clock: ManualClock
+) -> None:
+    browser = await pages.signed_in()
+    app, _ = await add_app(browser, clock)
+    await sign_in(browser)
+    ticket = browser.http.cookies[STEP_COOKIE]
+    other = pages.browser()
+    await other.get("/sign-in")
+    for path in ("/second-step", "/prove", "/add-app", "/add-passkey"):
+        browser.page = other.page  # its token, with the cookies of this browser
+        await browser.post(path, way="totp", step="drop", code=app.code())
+        assert browser.page.status_code == (303 if path == "/add-app" else 403)
+    assert browser.http.cookies[STEP_COOKIE] == ticket
+
+
+async def test_too_many_codes_are_a_page_that_says_when_to_go_on(
+    pages: Pages, clock: ManualClock
+) -> None:
+    """Not by continuation: another sign-in gives no other tries."""
+    browser = await pages.signed_in()
+    await add_app(browser, clock)
+    for _ in range(limits.FACTOR_ACCOUNT_BURST):
+        other = pages.browser()
+        await sign_in(other)
+        await other.get("/second-step")
+        await other.post("/second-step", way="totp", code="000000")
+        assert other.faults == WRONG
+    await other.post("/second-step", way="totp", code="000000")
+    assert other.page.status_code == 429
+    assert other.faults == [("", "Too many tries. Try again in 1 minute.")]
+    assert int(other.page.headers["retry-after"]) > 0
+
+
 async def test_with_a_factor_a_change_needs_a_recent_proof_of_it(
     pages: Pages, clock: ManualClock
 ) -> None:
