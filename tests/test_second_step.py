@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from tests.doors import (
     EMAIL,
+    EVERY_STORE,
     HERE,
     OPTIONS,
     OURS,
@@ -284,9 +285,7 @@ async def test_a_wrong_factor_spends_nothing_and_success_spends_all(ada: Door) -
     assert [one.id for one in await ada.alive()] == [session.id]
 
 
-@pytest.mark.parametrize(
-    "ada", [{}, {"kind": "sqlite"}, {"own": True}], ids=str, indirect=True
-)
+@pytest.mark.parametrize("ada", [*EVERY_STORE, {"own": True}], ids=str, indirect=True)
 async def test_two_factors_at_once_make_one_session(ada: Door) -> None:
     """The one that came second is taken back."""
     continuation = await ada.begun()
