@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from watchword.accounts.registration_rules import BeforeRegistration
     from watchword.accounts.registry import Accounts
     from watchword.integrations.embedding import Embedding
+    from watchword.notices import OnSecurityNotice
     from watchword.ports.accounts import Account
     from watchword.sessions import Sessions
     from watchword.sessions.claims_hook import ClaimsHook
@@ -154,7 +155,9 @@ class EmbeddedAuth(AuthBase):
 
     `settings` are those of `watchword.Settings`, by name. An app with its own users
     gives `authenticate`; `claims_hook` adds claims of the app's own;
-    `before_registration` is asked before a user is registered. Raises SettingsError.
+    `before_registration` is asked before a user is registered; `on_security_notice`
+    tells a user of the app's own of a change to the second factors. Raises
+    SettingsError.
     """
 
     _authenticator: Embedding
@@ -166,6 +169,7 @@ class EmbeddedAuth(AuthBase):
         authenticate: Authenticate | None = None,
         claims_hook: ClaimsHook | None = None,
         before_registration: BeforeRegistration | None = None,
+        on_security_notice: OnSecurityNotice | None = None,
         **settings: Any,  # noqa: ANN401 - checked as settings
     ) -> None:
         # Imported here, because an API that only verifies has no server installed.
@@ -178,6 +182,7 @@ class EmbeddedAuth(AuthBase):
                 authenticate=authenticate,
                 claims_hook=claims_hook,
                 before_registration=before_registration,
+                on_security_notice=on_security_notice,
             )
         )
 
@@ -229,3 +234,26 @@ class EmbeddedAuth(AuthBase):
         is the caller, for the audit log.
         """
         return await self._authenticator.end_all(subject_id, but=but, by=by)
+
+    async def enrol_code(self, subject_id: SubjectId, *, by: By = APP) -> str:
+        """A one-time token with which a user enrols the first factor, for 24 hours.
+
+        `subject_id` as for `end_all`. It counts beside the right password alone. Give
+        it to the user by a way that a thief of the password has not.
+        """
+        return await self._authenticator.enrol_code(subject_id, by=by)
+
+    async def require_factor(self, subject_id: SubjectId, *, by: By = APP) -> None:
+        """Demand a second factor of a user, whatever `second_factor` says.
+
+        The user's sessions that were begun without one end. `reset_factors` does not
+        take the demand back.
+        """
+        await self._authenticator.require_factor(subject_id, by=by)
+
+    async def reset_factors(self, subject_id: SubjectId, *, by: By = APP) -> int:
+        """Remove all second factors and recovery codes of a user, and end the sessions.
+
+        For a user that has lost them all. Returns how many factors there were.
+        """
+        return await self._authenticator.reset_factors(subject_id, by=by)

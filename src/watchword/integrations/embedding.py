@@ -20,6 +20,7 @@ from watchword.core.session import from_text
 from watchword.errors import NotFound, SettingsError, TokenNonceNeeded, WatchwordError
 from watchword.integrations import bridge
 from watchword.integrations.authenticator import Authenticator, LocalVerifier
+from watchword.notices import OnSecurityNotice
 from watchword.ports.accounts import Account
 from watchword.secret_files import check_secret_files
 from watchword.server.embedded import EmbeddedApp, prefix_of
@@ -48,6 +49,7 @@ class _Hooks(TypedDict):
     authenticate: Authenticate | None
     claims_hook: ClaimsHook | None
     before_registration: BeforeRegistration | None
+    on_security_notice: OnSecurityNotice | None
 
 
 class Embedding(Authenticator):
@@ -64,6 +66,7 @@ class Embedding(Authenticator):
         authenticate: Authenticate | None,
         claims_hook: ClaimsHook | None,
         before_registration: BeforeRegistration | None,
+        on_security_notice: OnSecurityNotice | None,
     ) -> None:
         self.settings = settings_of(database_url, settings)
         if authenticate is None and self.settings.templates is not None:
@@ -82,6 +85,7 @@ class Embedding(Authenticator):
             "authenticate": authenticate,
             "claims_hook": claims_hook,
             "before_registration": before_registration,
+            "on_security_notice": on_security_notice,
         }
 
     def serve_pages(self, *, pages: bool | str) -> None:
@@ -207,6 +211,21 @@ class Embedding(Authenticator):
             return await subjects.end_all(subject_id, reason, but=kept, by=by)
         account_id = account_id_of(subject_id)
         return await sessions.end_all(account_id, reason, but=kept, by=by)
+
+    async def enrol_code(self, subject_id: SubjectId, *, by: By = APP) -> str:
+        """A token with which a user enrols a factor. See `asgi.EmbeddedAuth`."""
+        factors = self.engine.second_factors.factors
+        return await factors.enrol_code(account_id_of(subject_id), by=by)
+
+    async def require_factor(self, subject_id: SubjectId, *, by: By = APP) -> None:
+        """Demand a second factor of a user. See `asgi.EmbeddedAuth`."""
+        factors = self.engine.second_factors.factors
+        await factors.require(account_id_of(subject_id), by=by)
+
+    async def reset_factors(self, subject_id: SubjectId, *, by: By = APP) -> int:
+        """Remove all second factors of a user. See `asgi.EmbeddedAuth`."""
+        factors = self.engine.second_factors.factors
+        return await factors.reset(account_id_of(subject_id), by=by)
 
     def claims_at_once(self, headers: Headers) -> Claims | None:
         """The claims, if they can be had without I/O, from any thread; else None.

@@ -40,6 +40,7 @@ from watchword.tokens.checker import Needs
 
 if TYPE_CHECKING:
     from watchword.accounts.registration_rules import BeforeRegistration
+    from watchword.notices import OnSecurityNotice
     from watchword.sessions.claims_hook import ClaimsHook
     from watchword.sign_in.own_users import Authenticate
 
@@ -118,6 +119,7 @@ class Auth(_AppAuth, EmbeddedAuth):
         authenticate: Authenticate | None = None,
         claims_hook: ClaimsHook | None = None,
         before_registration: BeforeRegistration | None = None,
+        on_security_notice: OnSecurityNotice | None = None,
         **settings: Any,  # noqa: ANN401 - checked as settings
     ) -> None:
         """As `EmbeddedAuth`.
@@ -131,6 +133,7 @@ class Auth(_AppAuth, EmbeddedAuth):
             authenticate=authenticate,
             claims_hook=claims_hook,
             before_registration=before_registration,
+            on_security_notice=on_security_notice,
             **settings,
         )
         self._authenticator.serve_pages(pages=pages)
