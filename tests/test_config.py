@@ -189,6 +189,9 @@ def test_a_duration_is_whole_seconds(text: object, seconds: int) -> None:
         *[("MAIL_URL", v) for v in ("http://m.example", "smtp://[::1", "outbox:x")],
         *[("MAIL_FROM", v) for v in ("no-reply", "Us <a@b.example>", "a@b@c.example")],
         *[("MAIL_RATE", v) for v in ("0", "60001", "many")],
+        *[("SECOND_FACTOR", v) for v in ("on", "required:", "required: ,", "Required")],
+        *[("SECOND_FACTOR", v) for v in ("optional:a", 'required:"a"', "required:ä")],
+        ("PASSKEYS", "maybe"),
         *[("REGISTRATION", v) for v in ("yes", "OPEN")],
         *[("REGISTRATION_DOMAINS", v) for v in ("a@b.example", "-.example", ",")],
         *[("LINKS", v) for v in ("app.example", "http://app.example", "https://a/?b")],
@@ -606,3 +609,20 @@ def test_origins_are_as_browsers_send_them() -> None:
 def test_scopes_are_a_list_of_words_each_once(given: Any) -> None:
     assert load_settings().first_party_scope == ()
     assert load_settings(first_party_scope=given).first_party_scope == ("a:read", "b")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("required:admin", "required:admin"),
+        (" required: admin, staff,admin ", "required:admin,staff"),
+        ("required", "required"),
+        ("", "optional"),
+    ],
+)
+def test_a_second_factor_is_demanded_of_all_or_of_some_roles(
+    given: str, kept: str, env: Any
+) -> None:
+    env(SECOND_FACTOR=given, PASSKEYS="off")
+    assert load_settings().second_factor == kept
+    assert not load_settings().passkeys

@@ -141,5 +141,11 @@ def throttle_costs(name: str, address: str, account: str = "") -> list[Cost]:
     return [of_network, *(Cost(key, *rate) for key in of_user)]
 
 
+def factor_counters(account_id: bytes) -> list[str]:
+    """The counters of a user's wrong second factors: a success forgets them."""
+    subject = account_id.hex()
+    return [f"factor:{subject}", f"factor-failures:{subject}"]
+
+
 def _hashed(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]

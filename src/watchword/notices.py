@@ -6,8 +6,12 @@ changed the address must not be the only one to hear of what comes next.
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import logging
 from collections.abc import Awaitable, Callable, Collection
-from typing import Protocol
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Protocol
 
 import msgspec
 
@@ -21,6 +25,12 @@ from watchword.mail.writing import MailWriter
 from watchword.ports.accounts import Account, AccountStore
 from watchword.ports.confirmations import ConfirmationStore, Purpose
 from watchword.ports.outbox import Lane, Message
+
+HOOK_TIMEOUT: Final = 30.0
+"""Seconds that an app's `on_security_notice` may take."""
+
+_THREADS: Final = 2
+_log: Final = logging.getLogger("watchword.notices")
 
 
 class Notices:
@@ -46,13 +56,16 @@ class Notices:
         *,
         masked: str = "",
         network: str = "",
+        factor: str = "",
+        left: int = 0,
         but: Collection[str | None] = (),
     ) -> tuple[Message, ...]:
         """One message for each address of the account, but those with a key in `but`.
 
         `masked` is the other address that the notice names, `network` the network
-        address of a request. There is no message where no mail can be sent, or where
-        the account has no confirmed address.
+        address of a request, `factor` the kind of a second factor; `left` is the number
+        of recovery codes that are left. There is no message where no mail can be sent,
+        or where the account has no confirmed address.
         """
         if not self._mail.can_send:
             return ()
@@ -68,6 +81,8 @@ class Notices:
                 account_id=None if deleted else account.id,
                 masked=masked,
                 network=network,
+                factor=factor,
+                left=left,
             )
             for key, email in addresses.items()
             if key not in but
@@ -119,9 +134,18 @@ class FactorNotices(Protocol):
     """
 
     async def of(
-        self, account_id: bytes, purpose: MailPurpose, *, network: str = ""
+        self,
+        account_id: bytes,
+        purpose: MailPurpose,
+        *,
+        network: str = "",
+        factor: str = "",
+        left: int = 0,
     ) -> tuple[Message, ...]:
-        """The messages for an account; () for a user of the app's own."""
+        """The messages for an account; () for a user of the app's own.
+
+        See `Notices.of`.
+        """
 
     def told(self, account_id: bytes, purpose: MailPurpose) -> None:
         """Call the app's hook in the background; nothing for an account."""
@@ -135,13 +159,21 @@ class MailedNotices:
         self._notices = notices
 
     async def of(
-        self, account_id: bytes, purpose: MailPurpose, *, network: str = ""
+        self,
+        account_id: bytes,
+        purpose: MailPurpose,
+        *,
+        network: str = "",
+        factor: str = "",
+        left: int = 0,
     ) -> tuple[Message, ...]:
         """See `FactorNotices`."""
         account = await self._accounts.by_id(account_id)
         if account is None:
             return ()
-        return await self._notices.of(account, purpose, network=network)
+        return await self._notices.of(
+            account, purpose, network=network, factor=factor, left=left
+        )
 
     def told(self, account_id: bytes, purpose: MailPurpose) -> None:
         """Nothing: the mail waits in the outbox."""
@@ -153,20 +185,44 @@ class HookNotices:
     def __init__(self, hook: OnSecurityNotice | None, background: Background) -> None:
         self._hook = hook
         self._background = background
+        self._threads: ThreadPoolExecutor | None = None
 
     async def of(self, *_: object, **_unused: object) -> tuple[Message, ...]:
         """No messages: the app has the address."""
         return ()
 
     def told(self, account_id: bytes, purpose: MailPurpose) -> None:
-        """Call the app's hook in the background. Its faults are logged."""
+        """Call the app's hook in the background. Its faults are logged.
+
+        At most PENDING_MAX calls wait. A hook that takes longer than HOOK_TIMEOUT is
+        waited for no longer.
+        """
         hook = self._hook
         if hook is None:
             return
 
         async def work() -> None:
-            told = hook(as_text(account_id), purpose)
-            if told is not None:
-                await told
+            try:
+                async with asyncio.timeout(HOOK_TIMEOUT):
+                    await self._call(hook, as_text(account_id), purpose)
+            except Exception:  # told once: an app that has failed may have told
+                _log.exception("the app's on_security_notice failed")
 
         self._background.start(work, "telling an app of a change to a user's factors")
+
+    async def _call(
+        self, hook: OnSecurityNotice, subject: str, purpose: MailPurpose
+    ) -> None:
+        call = hook if inspect.isroutine(hook) else type(hook).__call__
+        if inspect.iscoroutinefunction(call):
+            told = hook(subject, purpose)
+        else:
+            # Threads of its own: a hook that hangs must not hold up what others wait
+            # for.
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(_THREADS, "watchword-notices")
+            told = await asyncio.get_running_loop().run_in_executor(
+                self._threads, hook, subject, purpose
+            )
+        if inspect.isawaitable(told):  # a lambda or a partial may return one, too
+            await told

@@ -67,7 +67,8 @@ def test_every_mail_says_the_same_in_text_and_in_html(
         assert said in html or said in " ".join(read.split())
     assert "{{" not in text + html
     if mail.token:
-        path = "reset" if purpose is MailPurpose.RESET else "confirm"
+        paths = {MailPurpose.RESET: "reset", MailPurpose.ENROL: "enrol"}
+        path = paths.get(purpose, "confirm")
         link = f"{LINKS}/{path}#{mail.token}"
         assert f"\n{link}\n" in text
         assert f'href="{link}"' in html

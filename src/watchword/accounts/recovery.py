@@ -1,4 +1,8 @@
-"""A forgotten password: a token by mail, then a new password."""
+"""A forgotten password: a token by mail, then a new password.
+
+An account with a second factor needs that as well, so that a mailbox alone opens no
+account. The token and the factor are spent together, with the new password.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,16 @@ from watchword.core import limits, one_time_token
 from watchword.core.actor import APP, Actor, By
 from watchword.core.network import caller_of
 from watchword.core.one_time_token import TokenPurpose
-from watchword.errors import ConfirmationInvalid, NotFound
+from watchword.core.ticket import TicketInvalid, TicketPurpose, Tickets
+from watchword.errors import (
+    ConfirmationInvalid,
+    ContinuationExpired,
+    NotFound,
+    SecondFactorRequired,
+)
+from watchword.factors.proof import FactorProof, Proved
+from watchword.factors.prove import FactorProofs
+from watchword.factors.registry import Enrolled, Factors
 from watchword.mail.message import Mail, MailPurpose
 from watchword.mail.sender import Decided, Replaced
 from watchword.mail.writing import MailWriter
@@ -23,6 +36,17 @@ from watchword.ports.accounts import Account, AccountStore
 from watchword.ports.audit import Event, EventType, Trail
 from watchword.ports.confirmations import Confirmation, ConfirmationStore, Purpose
 from watchword.ports.outbox import Lane, Message, Outbox
+
+
+class ResetContinuation(msgspec.Struct, frozen=True):
+    """What the ticket of a reset says: its token was shown, and a factor is to come.
+
+    `token_hash` is that of the token, which MUST come again with the factor: so the
+    ticket is of use to no other caller.
+    """
+
+    account_id: bytes
+    token_hash: bytes
 
 
 class Recovery:
@@ -40,8 +64,14 @@ class Recovery:
         notices: Notices,
         mail: MailWriter,
         hasher: PasswordHasher,
+        factors: Factors,
+        proofs: FactorProofs,
+        tickets: Tickets,
         clock: Clock,
     ) -> None:
+        self._factors = factors
+        self._proofs = proofs
+        self._tickets = tickets
         self._accounts = accounts
         self._rows = rows
         self._confirmations = confirmations
@@ -144,38 +174,127 @@ class Recovery:
 
         return Replaced(msgspec.structs.replace(asked, to=account.email or ""), write)
 
-    async def reset(self, token: str, password: str, *, address: str = "") -> None:
-        """Give the account a new password, and end all of its sessions.
+    async def second_step(
+        self, token: str, *, address: str = ""
+    ) -> SecondFactorRequired | None:
+        """What `reset` would ask for besides the token; None: no factor is needed.
 
-        Raises ConfirmationInvalid; PasswordRejected, Throttled, Overloaded,
-        StoreUnavailable, with nothing spent.
+        Nothing is spent. Raises ConfirmationInvalid, Throttled, StoreUnavailable.
         """
         await self._limits.confirming(address)
-        found = await self._links.confirmation(token, TokenPurpose.RESET)
-        assert found.account_id is not None  # noqa: S101 - resets have an account
-        account = _owned(await self._accounts.by_id(found.account_id), found)
+        found, account = await self._opened(token)
+        enrolled = await self._factors.of(account.id)
+        return self._asked(found, enrolled) if enrolled.factors else None
+
+    async def reset(
+        self,
+        token: str,
+        password: str,
+        *,
+        continuation: str = "",
+        proof: FactorProof | None = None,
+        address: str = "",
+    ) -> None:
+        """Give the account a new password, and end all of its sessions.
+
+        An account with a second factor needs its `proof` too, and the `continuation`
+        that an earlier call without them has raised. Raises ConfirmationInvalid;
+        SecondFactorRequired, SecondFactorInvalid, ContinuationExpired,
+        PasswordRejected, Throttled, Overloaded, StoreUnavailable, with nothing spent.
+        """
+        await self._limits.confirming(address)
+        found, account = await self._opened(token)
+        # Before the factor: a password that may not be set spends no code.
         hashed = await self._hasher.hash(
             password,
             names=password_names(account.name, account.email),
             address=caller_of(address),
         )
+        proved = await self._proved(found, account, continuation, proof, address)
 
         async def change(before: Account) -> Change:
             row = _owned(before, found)
+            if proved is None:
+                await self._need_none(found, row)
             return Change(
                 after=changed(row, password_hash=hashed, epoch=row.epoch + 1),
                 outbox=await self._notices.of(row, MailPurpose.PASSWORD_CHANGED),
             )
 
         by = By(Actor.USER, address)
-        kind, owner = EventType.PASSWORD_CHANGED, found.account_id
+        kind, owner = EventType.PASSWORD_CHANGED, account.id
         async with self._rows.ending(owner, by=by):
             try:
                 await self._rows.update(
-                    owner, change, kind, "reset", by, spends=found.token_hash
+                    owner,
+                    change,
+                    kind,
+                    "reset",
+                    by,
+                    spends=found.token_hash,
+                    spends_code=None if proved is None else proved.spends,
                 )
             except NotFound:  # deleted meanwhile
                 raise ConfirmationInvalid from None
+
+    def owner_of(self, continuation: str) -> tuple[bytes, str]:
+        """The account of a reset that waits for a factor, and the name of its ticket.
+
+        A passkey's challenge is bound to that name. Raises ContinuationExpired.
+        """
+        stated, name = self._stated(continuation)
+        return stated.account_id, name
+
+    def _stated(self, continuation: str) -> tuple[ResetContinuation, str]:
+        try:
+            stated = self._tickets.open(
+                TicketPurpose.RESET, continuation, ResetContinuation
+            )
+        except TicketInvalid:
+            raise ContinuationExpired from None
+        return stated, self._tickets.id_of(continuation)
+
+    async def _opened(self, token: str) -> tuple[Confirmation, Account]:
+        """What the token grants, and its account. Raises ConfirmationInvalid."""
+        found = await self._links.confirmation(token, TokenPurpose.RESET)
+        assert found.account_id is not None  # noqa: S101 - resets have an account
+        return found, _owned(await self._accounts.by_id(found.account_id), found)
+
+    async def _proved(
+        self,
+        found: Confirmation,
+        account: Account,
+        continuation: str,
+        proof: FactorProof | None,
+        address: str,
+    ) -> Proved | None:
+        """The factor of the account; None where it has none. Raises as `reset`."""
+        if proof is None:
+            await self._need_none(found, account)
+            return None
+        stated, name = self._stated(continuation)
+        if stated != ResetContinuation(account.id, found.token_hash):
+            raise ContinuationExpired
+        return await self._proofs.prove(
+            account.id,
+            proof,
+            address=address,
+            purpose=TicketPurpose.PASSKEY_STEP,
+            bound=name,
+        )
+
+    async def _need_none(self, found: Confirmation, account: Account) -> None:
+        """Raises SecondFactorRequired where the account has a factor."""
+        enrolled = await self._factors.of(account.id)
+        if enrolled.factors:
+            raise self._asked(found, enrolled)
+
+    def _asked(self, found: Confirmation, enrolled: Enrolled) -> SecondFactorRequired:
+        assert found.account_id is not None  # noqa: S101 - resets have an account
+        stated = ResetContinuation(found.account_id, found.token_hash)
+        ticket = self._tickets.seal(TicketPurpose.RESET, stated)
+        seconds = limits.CONTINUATION_LIFE // limits.SECOND
+        return SecondFactorRequired(ticket, enrolled.methods, expires_in=seconds)
 
 
 def _can_reset(account: Account) -> bool:

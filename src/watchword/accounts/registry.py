@@ -11,6 +11,8 @@ import uuid
 from collections.abc import Callable, Iterable
 from functools import partial
 
+import msgspec
+
 from watchword.accounts.account_limits import AccountLimits
 from watchword.accounts.names import (
     checked_roles,
@@ -300,8 +302,10 @@ class Accounts:
         )
         await self._give_roles(account_id)
 
-    async def look_again(self, authenticated: Authenticated) -> None:
-        """Raises InvalidCredentials if the account has changed since it was proved.
+    async def look_again(self, authenticated: Authenticated) -> Authenticated:
+        """What was proved, with the roles that the account has now.
+
+        Raises InvalidCredentials if the account has changed since it was proved.
 
         It may have been disabled, deleted or given another password. Each of these ends
         the sessions that exist at that moment, and may have missed the session that has
@@ -312,6 +316,7 @@ class Accounts:
             raise InvalidCredentials
         if current.roles != authenticated.roles:
             await self._give_roles(current.id)
+        return msgspec.structs.replace(authenticated, roles=current.roles)
 
     async def _give_roles(self, account_id: bytes) -> None:
         """Give the account's sessions the roles that the account has.

@@ -18,6 +18,7 @@ from watchword.errors import NotFound, StoreUnavailable, TryAgain
 from watchword.ports.accounts import Account, AccountStore
 from watchword.ports.audit import Event, EventType, Trail
 from watchword.ports.confirmations import Confirmation
+from watchword.ports.credentials import Spending
 from watchword.ports.outbox import Message
 from watchword.sessions import Sessions
 
@@ -71,12 +72,14 @@ class AccountRows:
         by: By,
         *,
         spends: bytes | None = None,
+        spends_code: Spending | None = None,
     ) -> Account:
         """Apply `change` to the row, and return the row as it is afterwards.
 
         A row that another caller has changed meanwhile is read and changed again. Where
         the row is deleted, it is returned as it was. Raises NotFound, LastAdmin,
-        NameTaken, EmailTaken, ConfirmationInvalid, StoreUnavailable.
+        NameTaken, EmailTaken, ConfirmationInvalid, StoreUnavailable; SecondFactorInvalid
+        where a recovery code is gone that was to be spent.
         """
         for _ in range(limits.SWAP_ATTEMPTS):
             before = await self.current(account_id)
@@ -88,11 +91,13 @@ class AccountRows:
                 address=by.address,
                 detail=by.detail(change=what),
             )
+            told = Trail() if spends_code is None else spends_code.trail
             if await self._accounts.swap(
                 before,
                 step.after,
-                Trail((event,), step.outbox),
+                Trail((event, *told.events), (*step.outbox, *told.outbox)),
                 spends=spends,
+                spends_code=spends_code and spends_code.credential,
                 grants=step.grants,
                 ignore_holds=by.actor is not Actor.USER,
                 keeps_role=ADMIN if _gives_up_admin(before, step.after) else None,

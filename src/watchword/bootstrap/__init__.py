@@ -23,7 +23,7 @@ from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.attempts import Attempts
 from watchword.background import Background
 from watchword.bootstrap.accounts import account_parts_of
-from watchword.bootstrap.factors import factor_parts_of
+from watchword.bootstrap.factors import factor_parts_of, relying_party_of
 from watchword.bootstrap.foundation import Foundation
 from watchword.bootstrap.parts import (
     breached_of,
@@ -227,7 +227,6 @@ class Watchword:
             sessions=self.sessions,
             attempts=attempts,
             notices=factor_notices_of(base, notices, self.background),
-            background=self.background,
         )
         parts = account_parts_of(
             base,
@@ -246,7 +245,12 @@ class Watchword:
             sessions=self.sessions,
             clock=self.clock,
         )
-        gate = SecondStepGate(factors=factors.factors, tickets=factors.tickets)
+        gate = SecondStepGate(
+            factors=factors.factors,
+            tickets=factors.tickets,
+            once=self.stores.once,
+            clock=self.clock,
+        )
         # An app with users of its own signs in those; otherwise accounts sign in.
         self.sign_in = SignIn(
             passwords=self.subjects or parts.passwords,
@@ -275,6 +279,7 @@ class Watchword:
             gate=gate,
             sign_in=self.sign_in,
             browser=None if self.self_service is None else self.self_service.browser,
+            recovery=self.self_service and self.self_service.recovery,
             subjects=self.subjects,
             attempts=attempts,
         )
@@ -288,6 +293,8 @@ class Watchword:
         self.settings = self.settings.model_copy(update=update)
         self.issuer = self.client_tokens.issuer = self.checker.issuer = issuer
         self.sessions.issue_as(issuer)
+        if self.second_factors.passkeys is not None:
+            self.second_factors.passkeys.party = relying_party_of(self.settings)
         if self.mail is not None:
             self.mail.compose_by(partial(composer_of, self.settings))
             can_send = self.settings.effective_mail_url is not None

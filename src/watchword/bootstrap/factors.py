@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import msgspec
 
 from watchword.attempts import Attempts
-from watchword.background import Background
 from watchword.bootstrap.foundation import Foundation
+from watchword.config import Settings
+from watchword.core.network import parse_address
 from watchword.core.ticket import Tickets
-from watchword.factors.passkeys import Passkeys, RelyingParty
+from watchword.factors import webauthn
+from watchword.factors.passkeys import Passkeys
 from watchword.factors.policy import SecondFactorPolicy
 from watchword.factors.prove import FactorProofs
 from watchword.factors.recovery_codes import RecoveryCodes
 from watchword.factors.registry import Factors
 from watchword.factors.totp import TotpFactors
+from watchword.factors.webauthn import RelyingParty
 from watchword.keys.sealing import Sealing
 from watchword.keys.vault import derive
 from watchword.notices import FactorNotices
@@ -37,7 +42,6 @@ def factor_parts_of(
     sessions: Sessions,
     attempts: Attempts,
     notices: FactorNotices,
-    background: Background,
 ) -> FactorParts:
     """The parts, on the stores of `base`."""
     settings, stores = base.settings, base.stores
@@ -48,18 +52,15 @@ def factor_parts_of(
         entropy=entropy,
     )
     codes = RecoveryCodes(clock=clock, entropy=entropy)
-    party = relying_party_of(base)
     passkeys = None
-    if party is not None:
+    if settings.passkeys and webauthn.is_installed():
         passkeys = Passkeys(
-            party=party,
+            party=relying_party_of(settings),
             credentials=stores.credentials,
             sealing=sealing,
             tickets=tickets,
             once=stores.once,
-            audit=stores.audit,
             notices=notices,
-            background=background,
             clock=clock,
             entropy=entropy,
         )
@@ -79,7 +80,7 @@ def factor_parts_of(
         policy=SecondFactorPolicy(settings.second_factor),
         codes=codes,
         notices=notices,
-        has_passkeys=passkeys is not None,
+        has_passkeys=lambda: passkeys is not None and passkeys.is_on,
         clock=clock,
         entropy=entropy,
     )
@@ -97,7 +98,13 @@ def factor_parts_of(
     )
 
 
-def relying_party_of(base: Foundation) -> RelyingParty | None:
-    """What passkeys are bound to; None where they are off."""
-    del base
-    return None
+def relying_party_of(settings: Settings) -> RelyingParty | None:
+    """What passkeys are bound to; None where the issuer's host is an IP address."""
+    host = urlsplit(settings.effective_issuer).hostname or ""
+    if parse_address(host) is not None:
+        return None
+    return RelyingParty(
+        id=settings.rp_id or host,
+        name=settings.rp_name or settings.effective_service_name,
+        origins=(settings.effective_origin, *settings.passkey_origins),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from watchword.accounts.recovery import Recovery
 from watchword.attempts import Attempts
 from watchword.bootstrap.accounts import AccountParts
 from watchword.bootstrap.factors import FactorParts
@@ -47,18 +48,19 @@ def second_factors_of(
     gate: SecondStepGate,
     sign_in: SignIn,
     browser: BrowserSignIn | None,
+    recovery: Recovery | None,
     subjects: Subjects | None,
     attempts: Attempts,
 ) -> SecondFactors:
-    """The parts, on the stores of `base`. `browser` is None in an app of own users."""
+    """The parts, on the stores of `base`. An app of own users has no `browser`."""
     second_step = SecondStep(
         gate=gate,
         proofs=factors.proofs,
         passkeys=factors.passkeys,
         sign_in=sign_in,
         browser=browser,
-        sessions=parts.sessions,
-        once=base.stores.once,
+        recovery=recovery,
+        clock=base.clock,
     )
     passkey_sign_in = None
     if factors.passkeys is not None:

@@ -124,6 +124,9 @@ def _recovery_of(
         notices=parts.notices,
         mail=parts.mail,
         hasher=parts.hasher,
+        factors=parts.factors.factors,
+        proofs=parts.factors.proofs,
+        tickets=parts.factors.tickets,
         clock=base.clock,
     )
     email_changes = EmailChanges(

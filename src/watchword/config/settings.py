@@ -23,6 +23,7 @@ from watchword.config.values import (
     Networks,
     Origins,
     Scope,
+    SecondFactor,
     Seconds,
     Secrets,
     Sender,
@@ -189,10 +190,10 @@ class Settings(BaseSettings):
         description="the domains whose addresses users may have, such as example.org, "
         "separated by commas or white space",
     )
-    second_factor: str = Field(
+    second_factor: SecondFactor = Field(
         "optional",
-        description="optional, required, or required: and roles, such as "
-        "required:admin,staff",
+        description="optional, required, or required: and the roles of which it is "
+        "required, such as required:admin,staff",
     )
     passkeys: bool = Field(default=True, description="on or off")
     rp_id: str | None = Field(
@@ -233,6 +234,13 @@ class Settings(BaseSettings):
             return self.issuer
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.tls_cert else 'http'}://{host}:{self.port}"
+
+    @property
+    def effective_origin(self) -> str:
+        """The origin of the issuer as browsers write it (RFC 6454 §6.2)."""
+        scheme, host, *_ = urlsplit(self.effective_issuer.lower())
+        usual = {"https": ":443", "http": ":80"}[scheme]
+        return f"{scheme}://{host.removesuffix(usual)}"
 
     @property
     def effective_mail_url(self) -> str | None:

@@ -27,6 +27,8 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "": 1}
 # scheme of its own and sends that as the origin. No other scheme is accepted: a
 # mistyped https must not pass for one.
 APP_SCHEMES: Final = ("capacitor", "ionic", "tauri")
+# What a role may be, but for the characters that separate roles here.
+_ROLE: Final = re.compile(rf"[!#-+\--\[\]-~]{{1,{limits.ROLE_MAX}}}")
 _LABEL: Final = "[a-z0-9_-]+"  # of a host; browsers send other letters as xn--
 
 
@@ -108,6 +110,17 @@ def _mail_url(value: str) -> str:
     return value
 
 
+def _second_factor(value: str) -> str:
+    """The demand in its one spelling, such as `required:admin,staff`."""
+    demand, colon, rest = value.partition(":")
+    roles = tuple(dict.fromkeys(rest.replace(",", " ").split()))
+    if demand not in {"optional", "required"} or (colon and demand == "optional"):
+        raise ValueError
+    if colon and not (roles and all(map(_ROLE.fullmatch, roles))):
+        raise ValueError
+    return demand + colon + ",".join(roles)
+
+
 def _domain(value: str) -> str:
     """The domain of mail addresses in A-labels, as addresses have it."""
     return _sender(f"a@{value}").partition("@")[2]
@@ -160,6 +173,7 @@ SessionStoreUrl = Annotated[
     AfterValidator(_url),
 ]
 MailUrl = Annotated[str, AfterValidator(_mail_url)]
+SecondFactor = Annotated[str, AfterValidator(_second_factor)]
 Sender = Annotated[str, AfterValidator(_sender)]
 Domains = Annotated[
     tuple[Annotated[str, AfterValidator(_domain)], ...],

@@ -73,5 +73,10 @@ class EndReason(StrEnum):
     TAKEN_BACK = "taken back"
     """The sign-in could not be finished, or its account or client had changed."""
 
+    FACTOR_ADDED = "factor added"
+    FACTOR_REQUIRED = "factor required"
+    """Sessions that began without a second factor, now that there is one."""
+
+    FACTORS_RESET = "factors reset"
     REUSE = "reuse"
     RESTORED = "restored"

@@ -279,6 +279,14 @@ TICKET_MAX: Final = 4096
 FACTORS_MAX: Final = 20
 FACTOR_NAME_MAX: Final = 64
 RECOVERY_CODES: Final = 10
+# Passkeys. The name of a user for authenticators (WebAuthn §14.6.1). In characters of
+# base64url: the id of a passkey, 1023 bytes at most (§4), and each of the three fields
+# that an authenticator fills.
+PASSKEY_HANDLE_BYTES: Final = 32
+PASSKEY_ID_MAX: Final = 1364
+PASSKEY_FIELD_MAX: Final = 4096
+# At so many that are left, or fewer, a user is told to make new ones.
+RECOVERY_CODES_FEW: Final = 3
 TOTP_STEP: Final = 30 * SECOND
 # SP 800-63B-4 §3.2.2: at most 100 failures in a row. What comes between is ours.
 FACTOR_ACCOUNT_BURST: Final = 5

@@ -44,6 +44,9 @@ BROWSER: Final = Policy(grace=limits.BROWSER_GRACE, hold_off=limits.BROWSER_HOLD
 AAL1: Final = "aal1"
 """The `acr` of a sign-in with one factor (NIST SP 800-63B-4 §2.1)."""
 
+AAL2: Final = "aal2"
+"""The `acr` of a sign-in with two factors, or with a passkey that checks its user."""
+
 PASSWORD_ALONE: Final = ("pwd",)
 """The `amr` of a sign-in with a password and nothing else (RFC 8176 §2)."""
 

@@ -1,6 +1,6 @@
 """Tickets: sealed, purpose-bound statements that a client carries for a few minutes.
 
-    prefix | base64url( salt 16 | AES-256-GCM( instant 8 | statement ) )
+    prefix | base64url( salt 16 | AES-256-GCM( instant 8 | life 4 | statement ) )
 
 Each ticket has a key of its own: HMAC-SHA-256 of the salt under a key that is derived
 from the server secret. The purpose is the associated data, so a ticket of one purpose
@@ -9,11 +9,23 @@ is none of another. What may serve once is named to `use_once`, by the id of the
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from watchword.core import base64url, limits
+
+_SALT: Final = 16
+_TAG: Final = 16
+_HEAD: Final = 8 + 4
+# A key is used for one ticket alone, so a fixed nonce never comes twice with it.
+_NONCE: Final = bytes(12)
 
 Statement = TypeVar("Statement", bound=msgspec.Struct)
 
@@ -32,6 +44,20 @@ class TicketPurpose(StrEnum):
     PASSKEY_LOGIN = "wc-login"
     PASSKEY_ENROL = "wc-enrol"
     PASSKEY_STEP = "wc-step"
+
+
+_CONTINUATION: Final = "ww_ct_"
+_CEREMONY: Final = "ww_wc_"
+_KINDS: Final = {
+    TicketPurpose.LOGIN: (_CONTINUATION, limits.CONTINUATION_LIFE),
+    TicketPurpose.ENROL: (_CONTINUATION, limits.CONTINUATION_LIFE),
+    TicketPurpose.RESET: (_CONTINUATION, limits.CONTINUATION_LIFE),
+    TicketPurpose.TOTP: ("ww_tf_", limits.TOTP_PENDING_LIFE),
+    TicketPurpose.PASSKEY_LOGIN: (_CEREMONY, limits.CONTINUATION_LIFE),
+    TicketPurpose.PASSKEY_ENROL: (_CEREMONY, limits.CONTINUATION_LIFE),
+    TicketPurpose.PASSKEY_STEP: (_CEREMONY, limits.CONTINUATION_LIFE),
+}
+"""What a ticket of each purpose begins with, and its life in milliseconds."""
 
 
 class TicketInvalid(ValueError):
@@ -61,18 +87,62 @@ class Tickets:
 
         Raises ValueError for a statement that makes it longer than TICKET_MAX.
         """
-        raise NotImplementedError
+        prefix, life = _KINDS[purpose]
+        salt = self._entropy(_SALT)
+        head = self._clock().to_bytes(8) + life.to_bytes(4)
+        plain = head + msgspec.msgpack.encode(statement)
+        sealed = _cipher(self._secrets[0], salt).encrypt(
+            _NONCE, plain, purpose.encode()
+        )
+        text = prefix + base64url.encode(salt + sealed).decode()
+        if len(text) > limits.TICKET_MAX:
+            raise ValueError("the statement is too long for a ticket")
+        return text
 
     def open(
         self, purpose: TicketPurpose, text: str, kind: type[Statement]
     ) -> Statement:
         """The statement in a ticket. Raises TicketInvalid, also where its life is over.
 
-        The life is that of the purpose, in both directions: a ticket from the future
-        is refused too.
+        The life is that which it was sealed with, in both directions: a ticket from the
+        future is refused too.
         """
-        raise NotImplementedError
+        plain = self._unsealed(purpose, text)
+        issued = int.from_bytes(plain[:8])
+        life = int.from_bytes(plain[8:_HEAD])
+        if abs(self._clock() - issued) > life:
+            raise TicketInvalid
+        try:
+            return msgspec.msgpack.decode(plain[_HEAD:], type=kind)
+        except msgspec.MsgspecError:  # another version of Watchword sealed it
+            raise TicketInvalid from None
 
     def id_of(self, text: str) -> str:
-        """The name of a ticket for `use_once`: it says nothing of its contents."""
-        raise NotImplementedError
+        """The name of a ticket for `use_once`: it says nothing of its contents.
+
+        A ticket has one spelling that `open` accepts, and so one name.
+        """
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _unsealed(self, purpose: TicketPurpose, text: str) -> bytes:
+        prefix, _ = _KINDS[purpose]
+        if len(text) > limits.TICKET_MAX or not text.startswith(prefix):
+            raise TicketInvalid
+        shown = text.removeprefix(prefix)
+        try:
+            raw = base64url.decode(shown)
+        except ValueError:
+            raise TicketInvalid from None
+        if base64url.encode(raw).decode() != shown or len(raw) < _SALT + _HEAD + _TAG:
+            raise TicketInvalid
+        for secret in self._secrets:
+            cipher = _cipher(secret, raw[:_SALT])
+            try:
+                return cipher.decrypt(_NONCE, raw[_SALT:], purpose.encode())
+            except InvalidTag:
+                continue
+        raise TicketInvalid
+
+
+def _cipher(secret: bytes, salt: bytes) -> AESGCM:
+    return AESGCM(hmac.digest(secret, salt, "sha256"))

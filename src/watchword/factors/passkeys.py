@@ -1,20 +1,28 @@
-"""Passkeys (WebAuthn level 3): the only module that knows the library."""
+"""Passkeys: registered once, and the use of each looked at."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from watchword.background import Background
 from watchword.clocks import Clock, Entropy
-from watchword.core.ticket import TicketPurpose, Tickets
+from watchword.core import limits
+from watchword.core.session import time_ordered_id
+from watchword.core.ticket import TicketInvalid, TicketPurpose, Tickets
+from watchword.errors import ContinuationExpired, NotFound, SecondFactorInvalid
+from watchword.factors import webauthn
+from watchword.factors.rows import checked_name, singleton_id
+from watchword.factors.webauthn import Answer, RelyingParty
 from watchword.keys.sealing import Sealing
+from watchword.mail.message import MailPurpose
 from watchword.notices import FactorNotices
-from watchword.ports.audit import AuditLog
-from watchword.ports.credentials import Credential, CredentialStore
+from watchword.ports.audit import Event, EventType, Trail
+from watchword.ports.credentials import Credential, CredentialKind, CredentialStore
 from watchword.ports.once import ReplayCache
+
+DEFAULT_NAME: Final = "Passkey"
 
 
 class PasskeyOptions(msgspec.Struct, frozen=True, rename="camel"):
@@ -24,51 +32,104 @@ class PasskeyOptions(msgspec.Struct, frozen=True, rename="camel"):
     public_key: dict[str, Any]
 
 
-class RelyingParty(msgspec.Struct, frozen=True, kw_only=True):
-    """What passkeys are bound to. `origins` are ours, never a request's."""
+class _Creation(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ticket of a registration says. `id` is that of the row to come."""
 
-    id: str
-    name: str
-    origins: tuple[str, ...]
+    account_id: bytes
+    id: bytes
+    handle: bytes
+    bound: str
+    enrolment: bytes
+
+
+class _Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ticket of a proof says."""
+
+    account_id: bytes | None
+    bound: str
+
+
+_OPEN: Final = _Request(account_id=None, bound="")
+
+
+class _Sealed(msgspec.Struct, frozen=True, kw_only=True):
+    """What the row of a passkey keeps sealed: a writer of the database plants none."""
+
+    public_key: bytes
+    transports: tuple[str, ...]
+    is_synced: bool
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(_Sealed).decode
 
 
 class Passkeys:
-    """Registers passkeys, and checks what they sign."""
+    """Registers passkeys, and checks what they sign.
+
+    `party` is None where passkeys are off. Every verb then raises NotFound.
+    """
 
     def __init__(
         self,
         *,
-        party: RelyingParty,
+        party: RelyingParty | None,
         credentials: CredentialStore,
         sealing: Sealing,
         tickets: Tickets,
         once: ReplayCache,
-        audit: AuditLog,
         notices: FactorNotices,
-        background: Background,
         clock: Clock,
         entropy: Entropy,
     ) -> None:
-        self._party = party
+        self.party = party
         self._credentials = credentials
         self._sealing = sealing
         self._tickets = tickets
         self._once = once
-        self._audit = audit
         self._notices = notices
-        self._background = background
         self._clock = clock
         self._entropy = entropy
+
+    @property
+    def is_on(self) -> bool:
+        """Whether passkeys can be used. An app may learn its issuer while it serves."""
+        return self.party is not None
+
+    def is_synced(self, row: Credential) -> bool:
+        """Whether the passkey is one that its owner's devices share.
+
+        Raises KeyRingError for a row that cannot be opened.
+        """
+        return self._open(row).is_synced
 
     async def options_to_register(
         self, account_id: bytes, name: str, *, bound: str, enrolment: bytes = b""
     ) -> PasskeyOptions:
         """Options for `navigator.credentials.create`.
 
-        `bound` is what the ceremony belongs to: a session's `sid`, or the id of a
-        continuation. Makes the user's handle if there is none.
+        `name` is the user's. `bound` is what the ceremony belongs to: a session's
+        `sid`, or the id of a continuation. Makes the user's handle if there is none.
         """
-        raise NotImplementedError
+        party = self._relying_party()
+        rows = await self._credentials.of_account(account_id)
+        handle = _handle_of(rows) or await self._new_handle(account_id)
+        statement = _Creation(
+            account_id=account_id,
+            id=time_ordered_id(self._clock(), self._entropy(10)),
+            handle=handle,
+            bound=bound,
+            enrolment=enrolment,
+        )
+        challenge = self._tickets.seal(TicketPurpose.PASSKEY_ENROL, statement)
+        options = webauthn.creation_options(
+            party,
+            challenge=webauthn.challenge_of(challenge),
+            handle=handle,
+            name=name,
+            exclude=self.exclude(rows),
+        )
+        return PasskeyOptions(challenge, options)
 
     async def registered(
         self,
@@ -81,10 +142,42 @@ class Passkeys:
     ) -> tuple[Credential, bytes]:
         """The row to add for a new passkey, and the id of the enrolment token.
 
-        Raises ContinuationExpired for a challenge that has run out, was used or is
-        bound otherwise; SecondFactorInvalid where the answer does not hold.
+        A retry finds the row that is there. Raises ContinuationExpired for a challenge
+        that has run out, was used or is bound otherwise; SecondFactorInvalid where the
+        answer does not hold; InvalidRequest for a name that no factor can have.
         """
-        raise NotImplementedError
+        party = self._relying_party()
+        label = checked_name(name) or DEFAULT_NAME
+        asked = self._opened(TicketPurpose.PASSKEY_ENROL, challenge, _Creation)
+        if asked.account_id != account_id or asked.bound != bound:
+            raise ContinuationExpired
+        new = webauthn.check_new(credential, webauthn.challenge_of(challenge), party)
+        there = await self._credentials.by_key(CredentialKind.PASSKEY, new.id)
+        if there is not None and there.id == asked.id:
+            return there, asked.enrolment
+        if there is not None:
+            raise SecondFactorInvalid
+        # Since the options were made, an operator may have reset the user's factors.
+        handle = await self._credentials.by_key(CredentialKind.HANDLE, asked.handle)
+        if handle is None or handle.account_id != account_id:
+            raise ContinuationExpired
+        await self._spend(challenge)
+        sealed = _Sealed(
+            public_key=new.public_key,
+            transports=new.transports,
+            is_synced=new.is_synced,
+        )
+        row = Credential(
+            id=asked.id,
+            account_id=account_id,
+            kind=CredentialKind.PASSKEY,
+            key=new.id,
+            label=label,
+            sealed=self._sealing.seal(_encode(sealed), account_id + asked.id),
+            created_at=self._clock(),
+            step=new.counter,
+        )
+        return row, asked.enrolment
 
     async def options_to_prove(
         self,
@@ -96,9 +189,21 @@ class Passkeys:
         """Options for `navigator.credentials.get`.
 
         Without an account, any passkey of this server may answer (a discoverable
-        sign-in): the list of allowed credentials is empty.
+        sign-in): the list of allowed credentials is empty. Raises NotFound for an
+        account without passkeys.
         """
-        raise NotImplementedError
+        party = self._relying_party()
+        allow: list[dict[str, Any]] = []
+        if account_id is not None:
+            allow = self.exclude(await self._credentials.of_account(account_id))
+            if not allow:  # an empty list would allow every passkey
+                raise NotFound
+        statement = _Request(account_id=account_id, bound=bound)
+        challenge = self._tickets.seal(purpose, statement)
+        options = webauthn.request_options(
+            party, challenge=webauthn.challenge_of(challenge), allow=allow
+        )
+        return PasskeyOptions(challenge, options)
 
     async def prove(
         self,
@@ -111,10 +216,150 @@ class Passkeys:
     ) -> tuple[Credential, tuple[str, ...]]:
         """The passkey that answered, with counter and use moved, and its `amr`.
 
-        Raises ContinuationExpired, SecondFactorInvalid, StoreUnavailable.
+        Account and `bound` are those of the options. A step-up takes an answer to open
+        options too. Raises ContinuationExpired, SecondFactorInvalid, StoreUnavailable.
         """
-        raise NotImplementedError
+        party = self._relying_party()
+        self._check_asked(
+            purpose, challenge, _Request(account_id=account_id, bound=bound)
+        )
+        answer = webauthn.read_answer(credential)
+        row = await self._row_of(answer, account_id)
+        kept = self._open(row)
+        counter = webauthn.check_answer(
+            answer,
+            webauthn.challenge_of(challenge),
+            party,
+            public_key=kept.public_key,
+            is_synced=kept.is_synced,
+        )
+        await self._spend(challenge)
+        row = await self._moved(row, counter, is_synced=kept.is_synced)
+        return row, ("swk" if kept.is_synced else "hwk", "user", "mfa")
 
     def exclude(self, rows: Sequence[Credential]) -> list[dict[str, Any]]:
         """The descriptors of passkeys that a user has."""
-        raise NotImplementedError
+        return [
+            webauthn.descriptor(row.key, self._open(row).transports)
+            for row in rows
+            if row.kind is CredentialKind.PASSKEY
+        ]
+
+    def _relying_party(self) -> RelyingParty:
+        if self.party is None:
+            raise NotFound
+        return self.party
+
+    async def _new_handle(self, account_id: bytes) -> bytes:
+        """The user's handle, made by this call or by one at the same time."""
+        kind = CredentialKind.HANDLE
+        made = Credential(
+            id=singleton_id(kind, account_id),
+            account_id=account_id,
+            kind=kind,
+            key=self._entropy(limits.PASSKEY_HANDLE_BYTES),
+            created_at=self._clock(),
+        )
+        if await self._credentials.add([made], Trail()):
+            return made.key
+        handle = _handle_of(await self._credentials.of_account(account_id))
+        if handle is None:  # removed in this moment, by a reset
+            raise ContinuationExpired
+        return handle
+
+    def _check_asked(
+        self, purpose: TicketPurpose, challenge: str, expected: _Request
+    ) -> None:
+        """Raises ContinuationExpired for a challenge that was not made for this."""
+        try:
+            asked = self._opened(purpose, challenge, _Request)
+        except ContinuationExpired:
+            if purpose is not TicketPurpose.PASSKEY_STEP:
+                raise
+            # A user that is known may as well answer what any passkey may answer.
+            purpose, expected = TicketPurpose.PASSKEY_LOGIN, _OPEN
+            asked = self._opened(purpose, challenge, _Request)
+        if asked != expected:
+            raise ContinuationExpired
+
+    def _opened(
+        self, purpose: TicketPurpose, text: str, kind: type[webauthn.Kind]
+    ) -> webauthn.Kind:
+        try:
+            return self._tickets.open(purpose, text, kind)
+        except TicketInvalid:
+            raise ContinuationExpired from None
+
+    async def _row_of(self, answer: Answer, account_id: bytes | None) -> Credential:
+        """The passkey that the answer names. Raises SecondFactorInvalid."""
+        row = await self._credentials.by_key(CredentialKind.PASSKEY, answer.id)
+        if row is None or account_id not in {None, row.account_id}:
+            raise SecondFactorInvalid
+        if answer.user_handle is None:
+            # Authenticators leave it out only where the passkey was named (§6.3.3).
+            if account_id is None:
+                raise SecondFactorInvalid
+            return row
+        key = answer.user_handle
+        handle = await self._credentials.by_key(CredentialKind.HANDLE, key)
+        if handle is None or handle.account_id != row.account_id:
+            raise SecondFactorInvalid
+        return row
+
+    async def _spend(self, challenge: str) -> None:
+        """Raises ContinuationExpired for a challenge that was answered before."""
+        name = f"ticket:{self._tickets.id_of(challenge)}".encode()
+        until = self._clock() + 2 * limits.CONTINUATION_LIFE
+        if not all(await self._once.use_once([(name, until)])):
+            raise ContinuationExpired
+
+    async def _moved(
+        self, row: Credential, counter: int, *, is_synced: bool
+    ) -> Credential:
+        """The row after this use. Raises SecondFactorInvalid.
+
+        A counter that does not rise says that the passkey may have been copied
+        (§6.1.1). A synced passkey is in several places, and few count: the owner is
+        told, no more. One that is bound to its device is refused besides.
+        """
+        while True:
+            is_back = 0 < row.step >= counter
+            is_refused = is_back and not is_synced
+            after = msgspec.structs.replace(
+                row,
+                used_at=row.used_at if is_refused else self._clock(),
+                step=row.step if is_refused else counter,
+                version=row.version + 1,
+            )
+            trail = await self._told_of_copy(row, counter) if is_back else Trail()
+            if await self._credentials.swap(row, after, trail):
+                break
+            found = await self._credentials.by_key(row.kind, row.key)
+            if found is None or found.id != row.id:
+                raise SecondFactorInvalid
+            row = found
+        if is_back:
+            self._notices.told(row.account_id, MailPurpose.PASSKEY_COUNTER)
+        if is_refused:
+            raise SecondFactorInvalid
+        return after
+
+    async def _told_of_copy(self, row: Credential, counter: int) -> Trail:
+        event = Event(
+            type=EventType.PASSKEY_COUNTER,
+            at=self._clock(),
+            account_id=row.account_id,
+            detail={"was": row.step, "is": counter},
+        )
+        mails = await self._notices.of(row.account_id, MailPurpose.PASSKEY_COUNTER)
+        return Trail((event,), mails)
+
+    def _open(self, row: Credential) -> _Sealed:
+        return _decode(self._sealing.open(row.sealed, row.account_id + row.id))
+
+
+def _handle_of(rows: Sequence[Credential]) -> bytes | None:
+    for row in rows:
+        if row.kind is CredentialKind.HANDLE:
+            return row.key
+    return None

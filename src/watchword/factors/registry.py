@@ -1,42 +1,86 @@
 """The second factors of users: listed, added, renamed, removed, reset.
 
-Every change is an event, and is told to the user, in the transaction of it.
+Every change is an event, and is told to the user, in the transaction of it. What is
+decided by the factors that there are is written only while they are the same: of two
+callers that add a first factor, or remove the last two, one decides anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
 
 import msgspec
 
+from watchword.attempts import factor_counters
 from watchword.clocks import Clock, Entropy
-from watchword.core.actor import APP, By
+from watchword.core import limits, one_time_token
+from watchword.core.actor import APP, By, EndReason
+from watchword.core.one_time_token import TokenPurpose
+from watchword.core.session import AAL1, AAL2, as_text, time_ordered_id
+from watchword.errors import (
+    ConfirmationInvalid,
+    ContinuationExpired,
+    InvalidRequest,
+    LastFactor,
+    NotFound,
+    StoreUnavailable,
+)
 from watchword.factors.policy import SecondFactorPolicy
 from watchword.factors.proof import Method
 from watchword.factors.recovery_codes import RecoveryCodes
+from watchword.factors.rows import (
+    checked_name,
+    codes_left,
+    factors_of,
+    has_passkey,
+    is_open,
+    singleton_id,
+)
+from watchword.mail.message import MailPurpose
 from watchword.notices import FactorNotices
-from watchword.ports.credentials import Credential, CredentialStore, Spending
+from watchword.ports.audit import Event, EventType, Trail
+from watchword.ports.credentials import (
+    Credential,
+    CredentialKind,
+    CredentialStore,
+    Spending,
+)
 from watchword.ports.throttle import Throttle
 from watchword.sessions import Sessions
 
+_CODES: Final = (CredentialKind.RECOVERY_CODE,)
+
 
 class Enrolled(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user has. `factors` are rows of TOTP and passkeys, the oldest first."""
+    """What a user has. `factors` are rows of TOTP and passkeys, the oldest first.
+
+    `has_passkeys` says that passkeys are on: those that a user has demand a second
+    step also where they are off.
+    """
 
     factors: tuple[Credential, ...] = ()
     codes_left: int = 0
     is_demanded: bool = False
     """Whether the policy or an operator demands a second factor of this user."""
 
+    has_passkeys: bool = True
+
     @property
     def methods(self) -> tuple[Method, ...]:
         """How the user can prove a second factor, the best first; () without any."""
-        raise NotImplementedError
+        kinds = {factor.kind for factor in self.factors}
+        can = {
+            Method.PASSKEY: self.has_passkeys and CredentialKind.PASSKEY in kinds,
+            Method.TOTP: CredentialKind.TOTP in kinds,
+            Method.RECOVERY_CODE: bool(kinds and self.codes_left),
+        }
+        return tuple(method for method, is_there in can.items() if is_there)
 
     @property
     def acr(self) -> str:
         """The highest level that the user can reach: `aal2` with a factor."""
-        raise NotImplementedError
+        return AAL2 if self.factors else AAL1
 
 
 class Factors:
@@ -51,7 +95,7 @@ class Factors:
         policy: SecondFactorPolicy,
         codes: RecoveryCodes,
         notices: FactorNotices,
-        has_passkeys: bool,
+        has_passkeys: Callable[[], bool],
         clock: Clock,
         entropy: Entropy,
     ) -> None:
@@ -67,7 +111,14 @@ class Factors:
 
     async def of(self, account_id: bytes, roles: Collection[str] = ()) -> Enrolled:
         """What the user has now. Raises StoreUnavailable."""
-        raise NotImplementedError
+        rows = await self._credentials.of_account(account_id)
+        factors = factors_of(rows)
+        return Enrolled(
+            factors=tuple(factors),
+            codes_left=codes_left(rows) if factors else 0,
+            is_demanded=self._policy.demands(roles, rows),
+            has_passkeys=self._has_passkeys(),
+        )
 
     async def add(
         self,
@@ -80,22 +131,112 @@ class Factors:
     ) -> tuple[str, ...]:
         """Add a factor; recovery codes come with the first one, and only here.
 
-        The user's other sessions of a lower level end. `enrolment` is the id of the
-        one-time token that is spent with it. A factor that is there already (a retry)
-        is no error, and has no codes. Raises ContinuationExpired where the token is
-        gone, InvalidRequest where there are too many factors, StoreUnavailable.
+        `keep_session` is the id of the session that asks: the user's other sessions of
+        a lower level end. Without a session only the first factor is added; then
+        `enrolment` is the id of the one-time token that is spent with it, if there was
+        one. A factor that is there already (a retry) is no error, and has no codes.
+        Raises ContinuationExpired where the token is gone, or where the user without a
+        session has another factor by now; InvalidRequest where there are too many
+        factors, or for a passkey that is in use; StoreUnavailable.
         """
-        raise NotImplementedError
+        checked_name(credential.label)
+        for _ in range(limits.SWAP_ATTEMPTS):
+            rows = await self._credentials.of_account(account_id)
+            codes: tuple[str, ...] = ()
+            is_there = any(row.id == credential.id for row in rows)
+            if not is_there:
+                if keep_session is None and factors_of(rows):
+                    raise ContinuationExpired
+                codes, is_there = await self._add(rows, credential, enrolment, by)
+            if is_there:
+                # Also at a retry: the process may have been lost between the two.
+                reason = EndReason.FACTOR_ADDED
+                await self._sessions.end_weaker(
+                    account_id, reason, but=keep_session, by=by
+                )
+                return codes
+            await self._refuse_known(credential)
+        raise StoreUnavailable
+
+    async def _add(
+        self,
+        rows: Sequence[Credential],
+        credential: Credential,
+        enrolment: bytes,
+        by: By,
+    ) -> tuple[tuple[str, ...], bool]:
+        """The recovery codes, and whether the factor was written."""
+        factors = factors_of(rows)
+        if len(factors) >= limits.FACTORS_MAX:
+            message = f"A user has at most {limits.FACTORS_MAX} factors."
+            raise InvalidRequest(message)
+        owner, is_first = credential.account_id, not factors
+        codes, more = self._codes.make(owner) if is_first else ((), [])
+        events = [self._event(EventType.FACTOR_ADDED, owner, by, credential)]
+        if is_first:
+            events.append(self._event(EventType.RECOVERY_CODES_MADE, owner, by))
+        purpose = MailPurpose.FACTOR_ADDED
+        written = await self._credentials.add(
+            [credential, *more],
+            await self._trail(owner, purpose, *events, factor=credential.kind),
+            replaces=(*_CODES, CredentialKind.ENROLMENT) if is_first else (),
+            spends=self._token(rows, enrolment) if enrolment else None,
+            seen=_ids(factors),
+        )
+        if written:
+            self._notices.told(owner, purpose)
+        return codes, written
+
+    def _token(self, rows: Sequence[Credential], enrolment: bytes) -> Credential:
+        """The row of an enrolment token. Raises ContinuationExpired."""
+        for row in rows:
+            if row.id == enrolment and is_open(row, self._clock()):
+                return row
+        raise ContinuationExpired
+
+    async def _refuse_known(self, credential: Credential) -> None:
+        """Raises InvalidRequest for a passkey that any user has added before."""
+        if credential.key:
+            row = await self._credentials.by_key(credential.kind, credential.key)
+            if row is not None and row.id != credential.id:
+                raise InvalidRequest("This passkey was added before.")
 
     async def new_recovery_codes(self, account_id: bytes, *, by: By) -> tuple[str, ...]:
         """Ten new codes; the old ones are gone. Raises NotFound without a factor."""
-        raise NotImplementedError
+        for _ in range(limits.SWAP_ATTEMPTS):
+            factors = factors_of(await self._credentials.of_account(account_id))
+            if not factors:
+                raise NotFound("Recovery codes come with a second factor.")
+            codes, rows = self._codes.make(account_id)
+            purpose = MailPurpose.RECOVERY_CODES_MADE
+            event = self._event(EventType.RECOVERY_CODES_MADE, account_id, by)
+            trail = await self._trail(account_id, purpose, event)
+            if await self._credentials.add(
+                rows, trail, replaces=_CODES, seen=_ids(factors)
+            ):
+                self._notices.told(account_id, purpose)
+                return codes
+        raise StoreUnavailable
 
     async def rename(
         self, account_id: bytes, factor_id: bytes, name: str, *, by: By
     ) -> Credential:
         """Give a factor another name. Raises NotFound, InvalidRequest."""
-        raise NotImplementedError
+        name = checked_name(name)
+        for _ in range(limits.SWAP_ATTEMPTS):
+            _, before = await self._find(account_id, factor_id)
+            if before.label == name:
+                return before
+            after = msgspec.structs.replace(
+                before, label=name, version=before.version + 1
+            )
+            purpose = MailPurpose.FACTOR_RENAMED
+            event = self._event(EventType.FACTOR_CHANGED, account_id, by, before)
+            trail = await self._trail(account_id, purpose, event, factor=before.kind)
+            if await self._credentials.swap(before, after, trail):
+                self._notices.told(account_id, purpose)
+                return after
+        raise StoreUnavailable
 
     async def remove(
         self,
@@ -111,33 +252,158 @@ class Factors:
         Raises NotFound; LastFactor where the policy demands it, or where it is the last
         way in.
         """
-        raise NotImplementedError
+        for _ in range(limits.SWAP_ATTEMPTS):
+            rows, row = await self._find(account_id, factor_id)
+            others = [one for one in factors_of(rows) if one.id != row.id]
+            if not others and self._policy.demands(roles, rows):
+                raise LastFactor
+            if not has_password and not has_passkey(others):
+                raise LastFactor
+            purpose = MailPurpose.FACTOR_REMOVED
+            event = self._event(EventType.FACTOR_REMOVED, account_id, by, row)
+            if await self._credentials.add(
+                (),
+                await self._trail(account_id, purpose, event, factor=row.kind),
+                replaces=() if others else _CODES,
+                spends=row,
+                seen=_ids(factors_of(rows)),
+            ):
+                self._notices.told(account_id, purpose)
+                return
+        raise StoreUnavailable
+
+    async def _find(
+        self, account_id: bytes, factor_id: bytes
+    ) -> tuple[list[Credential], Credential]:
+        """All rows of the user, and the one of that factor. Raises NotFound."""
+        rows = await self._credentials.of_account(account_id)
+        for row in factors_of(rows):
+            if row.id == factor_id:
+                return rows, row
+        raise NotFound("There is no such factor.")
 
     async def reset(self, account_id: bytes, *, by: By = APP) -> int:
         """Remove all factors and codes, for an operator. All sessions of the user end.
 
         Returns how many factors there were.
         """
-        raise NotImplementedError
+        purpose = MailPurpose.FACTORS_RESET
+        event = self._event(EventType.FACTORS_RESET, account_id, by)
+        trail = await self._trail(account_id, purpose, event)
+        count = await self._credentials.drop(account_id, trail)
+        self._notices.told(account_id, purpose)
+        await self._throttle.give_back((), forget=factor_counters(account_id))
+        await self._sessions.end_all(account_id, EndReason.FACTORS_RESET, by=by)
+        return count
 
-    async def require(self, account_id: bytes, *, by: By = APP) -> None:
-        """Demand a second factor of this user, whatever the policy says.
+    async def require(
+        self, account_id: bytes, *, is_required: bool = True, by: By = APP
+    ) -> int:
+        """Demand a second factor of this user, whatever the policy says, or no longer.
 
-        Sessions of a lower level end.
+        Where it is demanded, sessions of a lower level end: returns how many.
         """
-        raise NotImplementedError
+        event = self._event(
+            EventType.FACTOR_DEMANDED, account_id, by, is_required=is_required
+        )
+        kind, trail = CredentialKind.DEMAND, Trail((event,))
+        demand = Credential(
+            id=singleton_id(kind, account_id),
+            account_id=account_id,
+            kind=kind,
+            created_at=self._clock(),
+        )
+        if not is_required:
+            for row in await self._credentials.of_account(account_id):
+                if row.id == demand.id:
+                    await self._credentials.swap(row, None, trail)
+            return 0
+        await self._credentials.add([demand], trail)  # or it is there
+        reason = EndReason.FACTOR_REQUIRED
+        return await self._sessions.end_weaker(account_id, reason, by=by)
 
     async def enrol_code(self, account_id: bytes, *, by: By = APP) -> str:
         """A one-time token with which a user enrols the first factor, for 24 hours.
 
-        Whoever has it and the right password can enrol.
+        With it and the right password a user can enrol; those made before it are gone.
+        Raises InvalidRequest for a user that has a factor.
         """
-        raise NotImplementedError
+        if factors_of(await self._credentials.of_account(account_id)):
+            message = "This user has a second factor. Reset the factors first."
+            raise InvalidRequest(message)
+        now = self._clock()
+        token = one_time_token.mint(
+            TokenPurpose.ENROL, self._entropy(limits.ONE_TIME_BYTES)
+        )
+        row = Credential(
+            id=time_ordered_id(now, self._entropy(10)),
+            account_id=account_id,
+            kind=CredentialKind.ENROLMENT,
+            key=one_time_token.hash_of(token),
+            created_at=now,
+            until=now + limits.ENROL_CODE_LIFE,
+        )
+        event = self._event(EventType.ENROLMENT_ASKED, account_id, by)
+        replaces = (CredentialKind.ENROLMENT,)
+        await self._credentials.add([row], Trail((event,)), replaces=replaces)
+        return token
 
     async def enrolment(self, account_id: bytes, token: str) -> bytes:
         """The id of the row of an enrolment token. Raises ConfirmationInvalid."""
-        raise NotImplementedError
+        read = one_time_token.read(token)
+        if read is not None and read[0] is TokenPurpose.ENROL:
+            row = await self._credentials.by_key(CredentialKind.ENROLMENT, read[1])
+            if (
+                row is not None
+                and row.account_id == account_id
+                and is_open(row, self._clock())
+            ):
+                return row.id
+        raise ConfirmationInvalid
 
-    def code_used(self, account_id: bytes, code: Credential, *, by: By) -> Spending:
+    async def code_used(
+        self, account_id: bytes, code: Credential, *, by: By
+    ) -> Spending:
         """How a recovery code is spent, with the event and the mail of it."""
-        raise NotImplementedError
+        left = codes_left(await self._credentials.of_account(account_id)) - 1
+        purpose = MailPurpose.RECOVERY_CODE_USED
+        event = self._event(EventType.RECOVERY_CODE_USED, account_id, by, left=left)
+        trail = await self._trail(account_id, purpose, event, left=left)
+        self._notices.told(account_id, purpose)
+        return Spending(code, trail)
+
+    async def _trail(
+        self,
+        account_id: bytes,
+        purpose: MailPurpose,
+        *events: Event,
+        factor: str = "",
+        left: int = 0,
+    ) -> Trail:
+        outbox = await self._notices.of(account_id, purpose, factor=factor, left=left)
+        return Trail(events, outbox)
+
+    def _event(
+        self,
+        kind: EventType,
+        account_id: bytes,
+        by: By,
+        factor: Credential | None = None,
+        **more: str | int | bool,
+    ) -> Event:
+        named: dict[str, str | int | bool] = (
+            {}
+            if factor is None
+            else {"factor": as_text(factor.id), "kind": factor.kind}
+        )
+        return Event(
+            type=kind,
+            at=self._clock(),
+            account_id=account_id,
+            address=by.address,
+            detail=by.detail(**named, **more),
+        )
+
+
+def _ids(rows: Sequence[Credential]) -> list[bytes]:
+    return [row.id for row in rows]

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+import segno
 
 from watchword.clocks import Clock, Entropy
-from watchword.core.ticket import Tickets
+from watchword.core import limits, totp
+from watchword.core.ticket import TicketInvalid, TicketPurpose, Tickets
+from watchword.errors import ContinuationExpired, SecondFactorInvalid, StoreUnavailable
 from watchword.keys.sealing import Sealing
-from watchword.ports.credentials import Credential, CredentialStore
+from watchword.ports.audit import Trail
+from watchword.ports.credentials import Credential, CredentialKind, CredentialStore
+
+# RFC 4226 §4: 160 bits are recommended.
+_SECRET: Final = 20
+_ID: Final = 16
+_QR_SCALE: Final = 4
+
+
+class _Pending(msgspec.Struct, frozen=True):
+    """What the ticket of a secret says that is not confirmed yet."""
+
+    account_id: bytes
+    factor_id: bytes
+    secret: bytes
+    name: str
+    enrolment: bytes
 
 
 class PendingTotp(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,10 +73,25 @@ class TotpFactors:
     ) -> PendingTotp:
         """A new secret for that user; nothing is written.
 
-        `enrolment` is the id of the one-time token that was shown for it: it is spent
-        when the factor is added. Tickets are bound to the user.
+        `name` is what the app shows of the user. `enrolment` is the id of the one-time
+        token that was shown for it: it is spent when the factor is added. Tickets are
+        bound to the user.
         """
-        raise NotImplementedError
+        pending = _Pending(
+            account_id,
+            self._entropy(_ID),
+            self._entropy(_SECRET),
+            name,
+            enrolment,
+        )
+        return self._shown(pending, self._tickets.seal(TicketPurpose.TOTP, pending))
+
+    def again(self, account_id: bytes, factor: str) -> PendingTotp:
+        """A pending secret once more, for a page that is shown again after a wrong code.
+
+        Raises ContinuationExpired as `confirmed`.
+        """
+        return self._shown(self._open(account_id, factor), factor)
 
     def confirmed(
         self, account_id: bytes, factor: str, code: str
@@ -66,7 +102,20 @@ class TotpFactors:
         ContinuationExpired for a ticket that has run out or is another user's,
         SecondFactorInvalid for a wrong code. Count attempts around it.
         """
-        raise NotImplementedError
+        pending = self._open(account_id, factor)
+        now = self._clock()
+        step = totp.matching_step(pending.secret, code, now, self._drift)
+        if step is None:
+            raise SecondFactorInvalid
+        row = Credential(
+            id=pending.factor_id,
+            account_id=account_id,
+            kind=CredentialKind.TOTP,
+            created_at=now,
+            sealed=self._sealing.seal(pending.secret, account_id + pending.factor_id),
+            step=step,
+        )
+        return row, pending.enrolment
 
     async def spend(self, rows: list[Credential], code: str) -> Credential:
         """Accept a code once: the row whose step it has moved.
@@ -74,4 +123,55 @@ class TotpFactors:
         `rows` are the TOTP rows of one user. Raises SecondFactorInvalid for a wrong or
         used code, StoreUnavailable.
         """
-        raise NotImplementedError
+        for _ in range(limits.SWAP_ATTEMPTS):
+            now = self._clock()
+            found = [(row, self._step(row, code, now)) for row in rows]
+            unused = [(row, s) for row, s in found if s is not None and s > row.step]
+            if not unused:
+                raise SecondFactorInvalid
+            row, step = unused[0]
+            moved = msgspec.structs.replace(
+                row, step=step, used_at=now, version=row.version + 1
+            )
+            if await self._credentials.swap(row, moved, Trail()):
+                return moved
+            # The row has changed: by a new name, or by this very code.
+            rows = [
+                row
+                for row in await self._credentials.of_account(row.account_id)
+                if row.kind is CredentialKind.TOTP
+            ]
+        raise StoreUnavailable
+
+    def _step(self, row: Credential, code: str, now: int) -> int | None:
+        secret = self._sealing.open(row.sealed, row.account_id + row.id)
+        return totp.matching_step(secret, code, now, self._drift)
+
+    def _open(self, account_id: bytes, factor: str) -> _Pending:
+        try:
+            pending = self._tickets.open(TicketPurpose.TOTP, factor, _Pending)
+        except TicketInvalid:
+            raise ContinuationExpired from None
+        if pending.account_id != account_id:
+            raise ContinuationExpired
+        return pending
+
+    def _shown(self, pending: _Pending, factor: str) -> PendingTotp:
+        uri = totp.uri(pending.secret, issuer=self._issuer, name=pending.name)
+        return PendingTotp(
+            factor=factor,
+            secret=totp.in_base32(pending.secret),
+            uri=uri,
+            qr=_qr(uri),
+        )
+
+
+def _qr(text: str) -> str:
+    """A QR code as an SVG element: without styles, for a page that allows none.
+
+    It has a white ground of its own, for pages on a dark one.
+    """
+    code = segno.make_qr(text, error="m")
+    return code.svg_inline(
+        scale=_QR_SCALE, unit="px", light="#fff", svgclass=None, lineclass=None
+    )

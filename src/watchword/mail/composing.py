@@ -43,6 +43,16 @@ _PAGES: Final = {
     MailPurpose.EMAIL_CHANGED: "/confirm",
     MailPurpose.PASSWORD_CHANGED: "/forgot",
     MailPurpose.NEW_NETWORK: "/account",
+    MailPurpose.FACTOR_ADDED: "/account",
+    MailPurpose.FACTOR_REMOVED: "/account",
+    MailPurpose.FACTOR_RENAMED: "/account",
+    MailPurpose.FACTORS_RESET: "/account",
+    MailPurpose.RECOVERY_CODES_MADE: "/account",
+    MailPurpose.RECOVERY_CODE_USED: "/account",
+    MailPurpose.FACTOR_FAILED: "/forgot",
+    MailPurpose.FACTOR_LOCKED: "/forgot",
+    MailPurpose.PASSKEY_COUNTER: "/account",
+    MailPurpose.ENROL: "/enrol",
 }
 
 
@@ -145,7 +155,10 @@ class Composer:
             "token": mail.token,
             "masked": mail.masked,
             "network": mail.network,
+            "factor": mail.factor,
+            "left": mail.left,
             "at": f"{_moment(mail.at):%Y-%m-%d %H:%M} UTC",
+            "few": limits.RECOVERY_CODES_FEW,
             "minutes": life // limits.MINUTE,
             "hours": life // limits.HOUR,
             "days": life // limits.DAY,
@@ -163,6 +176,8 @@ def sample(purpose: MailPurpose, at: int, *, locale: str, to: str = "") -> Mail:
         token="" if kind is None else mint(kind, bytes(limits.ONE_TIME_BYTES)),
         masked=masked("new@example.org"),
         network="192.0.2.1",
+        factor="totp",
+        left=limits.RECOVERY_CODES_FEW,
     )
 
 

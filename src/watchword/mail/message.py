@@ -110,8 +110,9 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One mail: to an address, or to whatever address an account has by then.
 
     `at` is the instant of what it tells of. `token` is for the link. `masked` is
-    another address that the mail names, `network` the network address of a request. A
-    mail with an `account_id` is deleted with its account: one that tells of the
+    another address that the mail names, `network` the network address of a request,
+    `factor` the kind of a second factor (`totp`, `passkey`); `left` is the number of
+    recovery codes that are left. A mail with an `account_id` is deleted with its account: one that tells of the
     account's end has none. `registration` is the SHA-256 of a registration's handle,
     where its mail is sent again with a new token.
     """
@@ -124,6 +125,8 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     token: str = ""
     masked: str = ""
     network: str = ""
+    factor: str = ""
+    left: int = 0
     registration: bytes = b""
 
 

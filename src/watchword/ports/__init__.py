@@ -38,7 +38,7 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     accounts: AccountStore
     registrations: RegistrationStore
     confirmations: ConfirmationStore
-    credentials: CredentialStore = None  # type: ignore[assignment]  # until stores have it
+    credentials: CredentialStore
     clients: ClientStore
     keys: KeyStore
     throttle: Throttle

@@ -12,6 +12,7 @@ from watchword.core.session import as_text
 from watchword.errors import EmailTaken, LastAdmin, NameTaken
 from watchword.ports.audit import Trail
 from watchword.ports.confirmations import Confirmation
+from watchword.ports.credentials import Credential
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -147,18 +148,25 @@ class AccountStore(Protocol):
         grants: Sequence[Confirmation] = (),
         ignore_holds: bool = False,
         keeps_role: str | None = None,
+        spends_code: Credential | None = None,
+        drops_factors_after: int | None = None,
     ) -> bool:
         """Write `after` where the row still has `before.version`; None deletes the row.
 
         A name or address that the account lets go is held for it, for HELD_FOR from the
         first event of `trail`, which there MUST be then. `grants` are written as by
-        `ConfirmationStore.add`. With the row go its confirmations and the messages that
-        wait for it; with its epoch those that `void_after_epoch` names, before any is
-        granted.
+        `ConfirmationStore.add`. With the row go its confirmations, its credentials and
+        the messages that wait for it; with its epoch those confirmations that
+        `void_after_epoch` names, before any is granted.
+
+        `spends_code` is a credential of the account that is deleted (by id and version)
+        in the same step. Where it is gone, SecondFactorInvalid is raised and nothing is
+        written. With `drops_factors_after`, an instant (ms), go the credentials that
+        `dropped_after` names.
 
         `keeps_role` says that an enabled account of that role MUST stay, besides this
         one. Of callers that race for the last one, at least one is refused.
 
         Returns whether it was written. Raises NameTaken, EmailTaken and
-        ConfirmationInvalid as `add` does, and LastAdmin.
+        ConfirmationInvalid as `add` does, LastAdmin, and SecondFactorInvalid.
         """

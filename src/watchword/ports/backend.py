@@ -16,8 +16,8 @@ class Backend(Protocol):
 
         These are sessions with an idle deadline more than SWEEP_AFTER ago, feed entries
         past `until`, throttle counters that have run down, keys of `use_once` past
-        `until`, registrations, confirmations and held names past `until`, and audit
-        records past retention. MUST NOT touch a live session.
+        `until`, registrations, confirmations, credentials and held names past `until`,
+        and audit records past retention. MUST NOT touch a live session.
         """
 
     async def close(self) -> None:

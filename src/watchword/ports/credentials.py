@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -72,8 +72,78 @@ class Spending(msgspec.Struct, frozen=True):
     trail: Trail
 
 
+class Addition(msgspec.Struct, frozen=True, kw_only=True):
+    """What `CredentialStore.add` is asked for. Of one account."""
+
+    added: Sequence[Credential]
+    replaces: Collection[CredentialKind] = ()
+    spends: Credential | None = None
+    at_most: int | None = None
+    seen: Collection[bytes] | None = None
+
+    @property
+    def account_id(self) -> bytes:
+        """The account. Raises ValueError where there is nothing to add or to spend."""
+        for one in (*self.added, self.spends):
+            if one is not None:
+                return one.account_id
+        raise ValueError("nothing to add, and nothing to spend")
+
+    def settle(self, rows: Iterable[Credential]) -> list[Credential] | None:
+        """Those that go, or None where nothing is to be written.
+
+        `rows` are those of the account, and all that have an id or a key of `added`.
+        """
+        there = {row.id: row for row in rows}
+        mine = [row for row in there.values() if row.account_id == self.account_id]
+        factors = {row.id for row in mine if row.kind in FACTORS}
+        if self.seen is not None and factors != set(self.seen):
+            return None
+        gone = [row for row in mine if row.kind in self.replaces]
+        if self.spends is not None:
+            spent = there.get(self.spends.id)
+            if spent is None or spent.version != self.spends.version:
+                return None
+            gone.append(spent)
+        for row in gone:
+            there.pop(row.id, None)
+        return gone if self._fits(there.values()) else None
+
+    def _fits(self, stay: Collection[Credential]) -> bool:
+        ids = {one.id for one in self.added}
+        keys = {(one.kind, one.key) for one in self.added if one.key}
+        if any(row.id in ids or (row.kind, row.key) in keys for row in stay):
+            return False
+        kinds = {one.kind for one in self.added}
+        alike = sum(row.kind in kinds for row in stay)
+        return self.at_most is None or len(self.added) + alike <= self.at_most
+
+
+def dropped_by_reset(rows: Iterable[Credential]) -> list[Credential]:
+    """Those of an account that `CredentialStore.drop` deletes."""
+    kept = {CredentialKind.DEMAND, CredentialKind.EPOCH}
+    return [row for row in rows if row.kind not in kept]
+
+
+def dropped_after(instant: int, rows: Collection[Credential]) -> list[Credential]:
+    """Those of an account that go with a change which undoes what a thief did.
+
+    They are the factors, recovery codes and enrolments that were made at `instant` (ms)
+    or later. Where no factor is left, all recovery codes go.
+    """
+    late = [row for row in dropped_by_reset(rows) if row.created_at >= instant]
+    left = [row for row in rows if row.kind in FACTORS and row not in late]
+    kinds = {*FACTORS, CredentialKind.ENROLMENT, CredentialKind.RECOVERY_CODE}
+    return [
+        row
+        for row in rows
+        if (row in late and row.kind in kinds)
+        or (not left and row.kind is CredentialKind.RECOVERY_CODE)
+    ]
+
+
 class CredentialStore(Protocol):
-    """Credentials by key and by account."""
+    """Credentials by key and by account. `until` is judged by those that read a row."""
 
     async def add(
         self,
@@ -83,14 +153,19 @@ class CredentialStore(Protocol):
         replaces: Sequence[CredentialKind] = (),
         spends: Credential | None = None,
         at_most: int | None = None,
+        seen: Collection[bytes] | None = None,
     ) -> bool:
         """Write new rows of one account, all or none. Returns whether they are there.
 
-        First all rows of the account of a kind in `replaces` are deleted, and the row
-        `spends` (by id and version). Nothing is written, and False is returned, where
-        that row is gone; where a row of the same id, or of the same kind and non-empty
-        key, exists; and where the account would have more than `at_most` rows of the
-        kinds that are added. Of callers that race for one of these, one succeeds.
+        They MUST differ in id, and in kind and key. There may be none where a row is
+        spent. First the row `spends` is deleted (by id and version), and all rows of
+        the account of a kind in `replaces`.
+
+        Nothing is written, and False is returned, where the row to spend is gone; where
+        a row of the same id, or of the same kind and non-empty key, stays; where the
+        account would have more than `at_most` rows of the kinds that are added; and
+        where its factors (FACTORS) are not exactly those with the ids `seen`. Of
+        callers that race for one of these, one succeeds.
         """
 
     async def by_key(self, kind: CredentialKind, key: bytes) -> Credential | None:
@@ -121,4 +196,8 @@ class CredentialStore(Protocol):
         """Rows with sealed contents, in order of id, following `after`."""
 
     async def reseal(self, sealed: Mapping[bytes, tuple[bytes, bytes]]) -> None:
-        """Replace sealed contents by id, where they are still the first of the two."""
+        """Replace sealed contents by id, where they are still the first of the two.
+
+        It raises the version: a swap of a row that was read before misses, and does not
+        bring the earlier contents back.
+        """

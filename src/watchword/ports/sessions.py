@@ -10,6 +10,7 @@ import msgspec
 from watchword.core.actor import EndReason
 from watchword.core.session import Alive, Ended, Session
 from watchword.ports.audit import Event
+from watchword.ports.credentials import Spending
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -161,9 +162,18 @@ class SessionStore(Protocol):
     """
 
     async def create(
-        self, session: Session, event: Event, limit: SessionLimit | None = None
+        self,
+        session: Session,
+        event: Event,
+        limit: SessionLimit | None = None,
+        spends: Spending | None = None,
     ) -> Sequence[Ended]:
         """Write a new session. Its id MUST be new.
+
+        The credential that it `spends` is deleted (by id and version) in the same step
+        or, where sessions are in a store of their own, before it. Where that row is
+        gone, SecondFactorInvalid is raised and there is no session: of callers that
+        spend one code, one gets in.
 
         Returns the feed entries of the sessions that had to end, in order of id. They
         end in the same step or, where a store cannot do that, after it. Of sign-ins at

@@ -23,7 +23,8 @@ from watchword.core.session import (
 )
 from watchword.errors import InvalidRequest, InvalidScope, InvalidTarget
 from watchword.ports.clients import Client
-from watchword.server.client_auth import native_client, proof_of
+from watchword.server.client_auth import binding_of, native_client, proof_of
+from watchword.server.continuation_cookie import browser_of, set_continuation_cookie
 from watchword.server.cookies import check_origin, set_cookie, token_to_replace
 from watchword.server.parsing import (
     client_address,
@@ -31,8 +32,9 @@ from watchword.server.parsing import (
     scope_of,
     user_agent,
 )
-from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
+from watchword.server.problems import BROWSER, PayloadTooLarge, UnsupportedMediaType
 from watchword.server.responses import JSON, tokens_of
+from watchword.sign_in.begin import SignInRequest
 from watchword.tokens.dpop import Signed
 
 BEGINNING_ERRORS = (
@@ -43,6 +45,8 @@ BEGINNING_ERRORS = (
     errors.InvalidProof,
     errors.NonceNeeded,
     errors.InvalidCredentials,
+    errors.SecondFactorRequired,
+    errors.SecondFactorEnrolmentRequired,
     errors.InvalidClient,
     errors.CsrfRejected,
     PayloadTooLarge,
@@ -72,9 +76,14 @@ class SessionRequest:
     """What a request asks of the session that it is to begin, checked."""
 
     def __init__(
-        self, request: Request, options: SessionOptions, proof: Signed | None
+        self,
+        request: Request,
+        client: Client,
+        options: SessionOptions,
+        proof: Signed | None,
     ) -> None:
         self._request = request
+        self._client = client
         self._options = options
         self._proof = proof
 
@@ -92,34 +101,33 @@ class SessionRequest:
         # client authenticates at each refresh anyway (RFC 9449 §5).
         if proof is not None and client.secret_hash is None:
             options = msgspec.structs.replace(options, jkt=proof.key.kid)
-        return cls(request, options, proof)
+        return cls(request, client, options, proof)
 
     async def by_password(self, name: str, password: str) -> Response:
         """The answer to a sign-in by name and password.
 
         Raises as `SignIn.by_password`; InvalidProof.
         """
-        request, proof = self._request, self._proof
-        engine = engine_of(request)
+        engine, proof = engine_of(self._request), self._proof
         tokens = await engine.sign_in.by_password(
             name,
             password,
             self._options,
             prove=None if proof is None else partial(engine.proofs.settle_one, proof),
             replaces=self._replaces(),
-            requested=self._requested(),
-            address=client_address(request),
-            user_agent=user_agent(request),
+            **self._details(),
         )
         return self._answer(tokens, 200)
 
-    async def begin(self, authenticated: Authenticated) -> Response:
+    async def begin(
+        self, authenticated: Authenticated, *, mailbox: bool = False, status: int = 201
+    ) -> Response:
         """The answer to a call that has made or proved an account by another way.
 
-        Raises as `SignIn.begin`; InvalidProof for a proof that was used before.
+        `mailbox` says that the user has just shown to read the account's mail. Raises
+        as `SignIn.begin`; InvalidProof for a proof that was used before.
         """
-        request = self._request
-        engine = engine_of(request)
+        engine = engine_of(self._request)
         # As for a sign-in: only a caller that has proved its user may cause this write.
         if self._proof is not None:
             await engine.proofs.settle_one(self._proof)
@@ -127,17 +135,27 @@ class SessionRequest:
             authenticated,
             self._options,
             replaces=self._replaces(),
-            requested=self._requested(),
-            address=client_address(request),
-            user_agent=user_agent(request),
+            **self._details(mailbox=mailbox),
         )
-        return self._answer(tokens, 201)
+        return self._answer(tokens, status)
 
     def _replaces(self) -> str:
         return token_to_replace(self._request) if self._options.cookie else ""
 
-    def _requested(self) -> RequestedToken:
-        return RequestedToken(jkt=None if self._proof is None else self._proof.key.kid)
+    def _details(self, *, mailbox: bool = False) -> SignInRequest:
+        request, proof = self._request, self._proof
+        browser = ""
+        if self._options.cookie:
+            # Should a second step follow, its error is answered with this cookie.
+            browser = browser_of(request, engine_of(request).entropy)
+            request.scope[BROWSER] = set_continuation_cookie(browser)
+        return {
+            "requested": RequestedToken(jkt=None if proof is None else proof.key.kid),
+            "address": client_address(request),
+            "user_agent": user_agent(request),
+            "binding": binding_of(self._client, proof, browser),
+            "mailbox": mailbox,
+        }
 
     def _answer(self, tokens: TokenSet, status: int) -> Response:
         headers = []

@@ -23,6 +23,7 @@ from watchword.server.parsing import (
     headers_by_name,
     one_header,
 )
+from watchword.sign_in.continuation import Binding
 from watchword.tokens.dpop import Signed
 from watchword.tokens.headers import proof_in, url_of
 
@@ -95,6 +96,15 @@ async def key_proved_for(request: Request, client: Client) -> str | None:
         return None
     await engine_of(request).proofs.settle_one(proof)
     return proof.key.kid
+
+
+def binding_of(client: Client, proof: Signed | None, browser: str = "") -> Binding:
+    """What the continuation of a sign-in is bound to: this client, its key, a browser.
+
+    `browser` is the value of the cookie `__Host-watchword-continuation`.
+    """
+    jkt = "" if proof is None else proof.key.kid
+    return Binding.of_client(client, jkt=jkt, browser=browser)
 
 
 def basic_credentials(request: Request) -> tuple[str, str | None] | None:

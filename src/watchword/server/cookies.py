@@ -10,7 +10,6 @@ the answer may arrive late, when the browser has a newer cookie already.
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
@@ -92,18 +91,11 @@ def check_origin(request: Request, *, ours_alone: bool = False) -> None:
     if site is None and origin is None:
         return
     settings = engine_of(request).settings
-    allowed = {_origin_of(settings.effective_issuer)}
+    allowed = {settings.effective_origin}
     if not ours_alone:
         allowed.update(settings.cors_origins)
     if origin is None or origin.decode("latin-1") not in allowed:
         raise CsrfRejected
-
-
-def _origin_of(url: str) -> str:
-    """The origin of a URL as browsers write it: lower case, without default port."""
-    scheme, host, *_ = urlsplit(url.lower())
-    usual = {"https": ":443", "http": ":80"}[scheme]
-    return f"{scheme}://{host.removesuffix(usual)}"
 
 
 def set_cookie(tokens: TokenSet) -> str:

@@ -10,10 +10,16 @@ from typing import Annotated, Any, Final, TypeAlias
 import msgspec
 
 from watchword import __version__
-from watchword.errors import WatchwordError
+from watchword.errors import SecondFactorRequired, WatchwordError
 from watchword.server.cookies import COOKIE
 from watchword.server.operation import BASE, Operation
-from watchword.server.problems import STATUS, ErrorFormat, OAuthError, oauth_status
+from watchword.server.problems import (
+    STATUS,
+    ErrorFormat,
+    OAuthError,
+    SecondStepProblem,
+    oauth_status,
+)
 from watchword.tokens.challenges import Problem
 
 RetryKey = Annotated[
@@ -83,7 +89,7 @@ def document(operations: Iterable[Operation], *, prefix: str = "") -> dict[str, 
     another application.
     """
     documented = [one for one in operations if one.is_documented]
-    types: list[Any] = [*_ERROR_BODIES.values(), RetryKey, Proof]
+    types: list[Any] = [*_ERROR_BODIES.values(), SecondStepProblem, RetryKey, Proof]
     types += [one.request for one in documented if one.request is not None]
     types += [one.response for one in documented if one.response is not None]
     types += [kind for one in documented for kind in one.query.values()]
@@ -165,15 +171,22 @@ def _responses(one: Operation, schema_of: _SchemaOf) -> dict[str, Any]:
     for status, when in one.other_answers.items():
         responses[str(status)] = {"description": when}
     by_status: dict[int, list[str]] = {}
+    bodies: dict[int, list[Any]] = {}
     for error in one.errors:
         status, code = _status_and_code(one.error_format, error)
         if code not in by_status.setdefault(status, []):
             by_status[status].append(code)
-    body = {"schema": schema_of[id(_ERROR_BODIES[one.error_format])]}
+        kind: Any = _ERROR_BODIES[one.error_format]
+        if issubclass(error, SecondFactorRequired):
+            kind = SecondStepProblem
+        if schema_of[id(kind)] not in bodies.setdefault(status, []):
+            bodies[status].append(schema_of[id(kind)])
     for status, codes in sorted(by_status.items()):
+        first, *more = bodies[status]
+        schema = {"anyOf": [first, *more]} if more else first
         responses[str(status)] = {
             "description": "Code " + ", ".join(f"`{code}`" for code in codes) + ".",
-            "content": {one.error_format.value: body},
+            "content": {one.error_format.value: {"schema": schema}},
         }
     return responses
 

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
+from watchword import errors
 from watchword.bootstrap import Watchword
 from watchword.bootstrap.self_service import SelfService
 from watchword.core.actor import Actor, By
@@ -32,6 +33,17 @@ Body = TypeVar("Body")
 # The largest legitimate body has a password of 1024 characters of four bytes each, with
 # every byte escaped.
 BODY_MAX: Final = 32 * 1024
+BODY_ERRORS: Final = (
+    errors.InvalidRequest,
+    errors.NotFound,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+    errors.Throttled,
+    errors.Overloaded,
+    errors.StoreUnavailable,
+)
+"""What every call with a body raises."""
+
 _DIGITS_MAX: Final = 20
 FORM: Final = "application/x-www-form-urlencoded"
 _FIELDS_MAX: Final = 64

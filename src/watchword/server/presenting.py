@@ -17,7 +17,7 @@ from watchword.server.client_auth import proof_of
 from watchword.server.cookies import is_by_cookie, set_cookie, token_in_cookie
 from watchword.server.parsing import client_address, retry_key
 from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
-from watchword.server.responses import JSON, tokens_of
+from watchword.server.responses import JSON, Tokens, tokens_of
 from watchword.sign_in.step_up import PresentedSession
 
 ROTATION_ERRORS = (
@@ -52,6 +52,14 @@ def token_of_cookie(request: Request) -> str:
     return token
 
 
+def token_in(request: Request, sent: str | None) -> tuple[str, bool]:
+    """The refresh token, and whether it came in the cookie: where none was sent.
+
+    Raises as `token_of_cookie`.
+    """
+    return (token_of_cookie(request), True) if sent is None else (sent, False)
+
+
 def presented(request: Request, client: Client, *, cookie: bool) -> PresentedSession:
     """How the refresh token of that client came. Raises InvalidRequest, InvalidProof.
 
@@ -66,11 +74,21 @@ def presented(request: Request, client: Client, *, cookie: bool) -> PresentedSes
     }
 
 
-def rotated(tokens: TokenSet, token: str, *, cookie: bool) -> Response:
-    """The answer with what followed that refresh token."""
+def rotated(
+    tokens: TokenSet,
+    token: str,
+    *,
+    cookie: bool,
+    shown: Tokens | None = None,
+    status: int = 200,
+) -> Response:
+    """The answer with what followed that refresh token.
+
+    `shown` is the body where it says more than the tokens.
+    """
     headers = []
     # If the token stays current, the browser has it already. Set again by an answer
     # that arrives late, it could replace a newer one.
     if cookie and tokens.refresh_token != token:
         headers.append((b"set-cookie", set_cookie(tokens).encode()))
-    return JSON(tokens_of(tokens), headers=headers)
+    return JSON(shown or tokens_of(tokens), status, headers)

@@ -20,6 +20,7 @@ from starlette.types import Scope
 
 from watchword import errors
 from watchword.errors import TryAgain, WatchwordError
+from watchword.factors.proof import Method
 from watchword.server.pages.errors import error_page
 from watchword.server.pages.frames import frame_of
 from watchword.server.pages.rendering import HEADERS, HTML, render
@@ -91,9 +92,14 @@ STATUS: Final[dict[type[WatchwordError], int]] = challenges.STATUS | {
     errors.NameTaken: 409,
     errors.EmailTaken: 409,
     errors.LastAdmin: 409,
+    errors.LastFactor: 409,
     errors.ConfirmationInvalid: 400,
     errors.PasswordRejected: 422,
     errors.InvalidCredentials: 401,
+    errors.SecondFactorRequired: 401,
+    errors.SecondFactorEnrolmentRequired: 401,
+    errors.SecondFactorInvalid: 401,
+    errors.ContinuationExpired: 401,
     errors.InvalidClient: 401,
     errors.RefreshInvalid: 401,
     errors.RefreshReused: 401,
@@ -136,11 +142,32 @@ class OAuthError(msgspec.Struct, frozen=True):
     error_description: str
 
 
+class SecondStepProblem(Problem, frozen=True, rename="camel"):
+    """The body of a sign-in that needs a second factor, or one to be enrolled.
+
+    `continuation` goes on where the sign-in stopped, for `expiresIn` seconds. `methods`
+    are those that the user has, or that may be enrolled.
+    """
+
+    continuation: str
+    methods: tuple[Method, ...]
+    expires_in: int
+
+
 class ErrorResponse(Response):
     """The answer to an error, and the code of its problem for the access log."""
 
     code: str
 
+
+_OF_SIGN_INS: Final = (
+    errors.InvalidCredentials,
+    errors.SecondFactorRequired,
+    errors.SecondFactorInvalid,
+    errors.ContinuationExpired,
+)
+BROWSER: Final = "continuation_cookie"
+"""Where a scope has the `Set-Cookie` that goes with a continuation, if there is one."""
 
 # At the OAuth endpoints every refused grant gets the same answer (RFC 6749 §5.2). A
 # client that guesses tokens learns nothing from it, and an honest client can only sign
@@ -169,7 +196,15 @@ def problem_of(error: WatchwordError) -> Problem:
     status = STATUS.get(type(error), 500)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         error = Internal()
-    return challenges.problem(error, status)
+    problem = challenges.problem(error, status)
+    if isinstance(error, errors.SecondFactorRequired):
+        return SecondStepProblem(
+            **msgspec.structs.asdict(problem),
+            continuation=error.continuation,
+            methods=tuple(map(Method, error.methods)),
+            expires_in=error.expires_in,
+        )
+    return problem
 
 
 def answer_to(error: Exception, scope: Scope) -> Response:
@@ -254,6 +289,8 @@ def error_headers(error: WatchwordError, status: int, scope: Scope) -> dict[str,
         headers["retry-after"] = str(max(1, error.retry_after))
     if challenges.is_challenged(error, status):
         headers["www-authenticate"] = _challenge(error, scope)
+    if isinstance(error, errors.SecondFactorRequired) and BROWSER in scope:
+        headers["set-cookie"] = scope[BROWSER]
     return headers
 
 
@@ -261,7 +298,7 @@ def _challenge(error: WatchwordError, scope: Scope) -> str:
     if isinstance(error, errors.InvalidClient):
         return f'Basic realm="{challenges.REALM}"'
     # A wrong password gets no challenge: that would be about tokens.
-    if isinstance(error, errors.InvalidCredentials):
+    if isinstance(error, _OF_SIGN_INS):
         return challenges.by_scheme("Bearer", {})
     if isinstance(error, errors.RefreshError):
         return challenges.by_scheme("Bearer", challenges.error_parameters(error))

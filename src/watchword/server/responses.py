@@ -70,6 +70,11 @@ class JSON(Response):
         self.raw_headers = [*_HEAD, (b"content-length", length), *headers]
 
 
+def done() -> Response:
+    """The answer that says no more than that it was done."""
+    return Response(status_code=204, headers={"cache-control": "no-store"})
+
+
 def cached(
     request: Request, body: bytes, media_type: str, headers: dict[str, str]
 ) -> Response:

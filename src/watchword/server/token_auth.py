@@ -10,7 +10,7 @@ from watchword import errors
 from watchword.clients.rules import FIRST_PARTY
 from watchword.core import limits
 from watchword.core.access_token import Claims
-from watchword.core.session import from_text
+from watchword.core.session import AAL1, from_text
 from watchword.errors import InsufficientScope, TokenInvalid
 from watchword.server.parsing import engine_of
 from watchword.tokens.headers import credentials_in, scheme_of, token_in, url_of
@@ -39,9 +39,12 @@ OWNER_ERRORS: Final = (
     errors.InsufficientScope,
     errors.NotFound,
 )
-"""What a call raises that `authenticate_owner` guards, where accounts are ours."""
+"""What a call raises that `authenticate_owner` guards."""
 
-RECENT: Final = 5 * limits.MINUTE // limits.SECOND
+RECENT_ERRORS: Final = (*OWNER_ERRORS, errors.InsufficientAuthentication)
+"""What a call raises that `recent` or `authenticate_strong` guards."""
+
+RECENT: Final = limits.RECENT // limits.SECOND
 """Seconds since the user proved to be the one, for a step that a thief would take."""
 
 
@@ -91,15 +94,43 @@ async def authenticate_user(request: Request) -> tuple[bytes, str]:
     return account_id, claims.sid
 
 
-async def authenticate_owner(
-    request: Request, *, max_age: int | None = None
-) -> tuple[bytes, str]:
-    """Account id and session (`sid`) of a token that may change the account itself.
+async def authenticate_owner(request: Request) -> tuple[bytes, str]:
+    """Account id and session (`sid`) of a token that may see what is the user's own.
 
-    That is a token of first-party alone: no scope lets another client do it. `max_age`
-    is in seconds since the user's last proof. Raises AccessTokenError, also for a
-    client's own token; InsufficientScope.
+    That is a token of first-party alone: no scope lets another client do it. Raises
+    AccessTokenError, also for a client's own token; InsufficientScope.
     """
+    account_id, claims = await _owner(request)
+    return account_id, claims.sid or ""
+
+
+async def authenticate_strong(
+    request: Request, *, max_age: int | None = None
+) -> tuple[bytes, str, Claims]:
+    """As `authenticate_owner`, where the user has proved all that it can.
+
+    A user with a second factor must have proved one. `max_age` is in seconds since the
+    latest proof. With id and session come the claims. Raises as `authenticate_owner`;
+    InsufficientAuthentication, StoreUnavailable.
+    """
+    account_id, claims = await _owner(request)
+    engine = engine_of(request)
+    highest = (await engine.second_factors.factors.of(account_id)).acr
+    engine.checker.require(
+        claims, max_age=max_age, acr_values=() if highest == AAL1 else (highest,)
+    )
+    return account_id, claims.sid or "", claims
+
+
+async def recent(request: Request) -> tuple[bytes, str, Claims]:
+    """As `authenticate_strong`, where that was in the last RECENT seconds.
+
+    For every step that a thief of a token would take: of factors, address and account.
+    """
+    return await authenticate_strong(request, max_age=RECENT)
+
+
+async def _owner(request: Request) -> tuple[bytes, Claims]:
     claims = await authenticate(request)
     account_id = from_text(claims.sub)
     if account_id is None or claims.sid is None:
@@ -107,5 +138,4 @@ async def authenticate_owner(
     if claims.client_id != FIRST_PARTY.id:
         message = f"Only tokens of the client {FIRST_PARTY.id} are accepted here."
         raise InsufficientScope("", message)
-    engine_of(request).checker.require(claims, max_age=max_age)
-    return account_id, claims.sid
+    return account_id, claims

@@ -27,6 +27,7 @@ from watchword.core.policies import PAGES, Policies
 from watchword.core.refresh_token import RefreshTokens, hash_of
 from watchword.core.rotation import Presented
 from watchword.core.session import (
+    AAL2,
     EVERYTHING,
     Authenticated,
     RequestedToken,
@@ -387,6 +388,27 @@ class Sessions:
     ) -> int:
         """End all sessions of an account, or all but one, and return how many."""
         return await self.revoke(ByAccount(account_id, but), reason, by=by)
+
+    async def end_weaker(
+        self,
+        account_id: bytes,
+        reason: EndReason,
+        *,
+        but: bytes | None = None,
+        by: By = APP,
+    ) -> int:
+        """End an account's sessions below `aal2`, or all but one. Returns how many."""
+        weak: list[bytes] = []
+        after = None
+        while True:
+            page = await self.page(account_id, after=after)
+            weak += [
+                one.id for one in page.sessions if one.acr != AAL2 and one.id != but
+            ]
+            after = page.onward
+            if after is None:
+                break
+        return sum([await self.end_one(one, reason, by=by) for one in weak])
 
     async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
         """Give the account's live sessions these roles, from their next refresh on."""

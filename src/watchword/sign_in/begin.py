@@ -15,6 +15,7 @@ from watchword.accounts.registry import Accounts
 from watchword.clients.registry import Clients
 from watchword.core.actor import Actor, By, EndReason
 from watchword.core.session import (
+    EVERYTHING,
     Authenticated,
     RequestedToken,
     Session,
@@ -22,8 +23,9 @@ from watchword.core.session import (
     TokenSet,
 )
 from watchword.errors import InvalidClient
+from watchword.ports.credentials import Spending
 from watchword.sessions import Sessions
-from watchword.sign_in.continuation import SecondStepGate
+from watchword.sign_in.continuation import Binding, SecondStepGate
 from watchword.sign_in.own_users import Subjects
 from watchword.sign_in.password import AccountPasswords
 
@@ -39,6 +41,12 @@ class SignInRequest(TypedDict, total=False):
 
     user_agent: str
     """The program of the user, for the list of sessions."""
+
+    binding: Binding
+    """The caller, should a second step follow: by default its client and DPoP key."""
+
+    mailbox: bool
+    """Whether the user has just shown to read the mail of the account."""
 
 
 class SignIn:
@@ -103,42 +111,71 @@ class SignIn:
         options: SessionOptions,
         *,
         replaces: str = "",
+        spends: Spending | None = None,
+        settle: Callable[[], Awaitable[None]] | None = None,
         **request: Unpack[SignInRequest],
     ) -> TokenSet:
         """A new session for a user, as a way in has just authenticated it.
 
-        `request` has `requested` (what the first access token is for), `address` and
-        `user_agent`; each may be left out. `replaces` is the refresh token of a cookie:
-        its session ends, because the browser forgets it with the cookie, and it must
-        not live on unseen. Raises InvalidCredentials if the user has changed meanwhile,
-        InvalidClient if the client has, Overloaded, StoreUnavailable. Whatever is
-        raised, the new session is ended.
+        `request` says what else is known of the request; each may be left out.
+        `replaces` is the refresh token of a cookie: its session ends, because the
+        browser forgets it with the cookie, and it must not live on unseen. `spends` is
+        a recovery code that goes with the session. `settle` is called while the session
+        can still be taken back, and may raise.
+
+        Raises SecondFactorRequired, SecondFactorEnrolmentRequired before anything
+        begins; InvalidCredentials if the user has changed meanwhile, InvalidClient if
+        the client has, SecondFactorInvalid if the recovery code is gone, Overloaded,
+        StoreUnavailable. Whatever is raised, the new session is ended.
         """
+        requested = request.get("requested", EVERYTHING)
+        address = request.get("address", "")
+        binding = request.get("binding") or Binding.of_options(options, requested)
+        mailbox = request.get("mailbox", False)
+        await self._gate.check(
+            authenticated, options, requested, binding, mailbox=mailbox
+        )
         old = await self._sessions.session_of(replaces) if replaces else None
         replaced = old.id if old is not None and old.cookie else None
         tokens = await self._sessions.start(
-            authenticated, options, replaced=replaced, **request
+            authenticated,
+            options,
+            requested=requested,
+            address=address,
+            user_agent=request.get("user_agent", ""),
+            replaced=replaced,
+            spends=spends,
         )
-        address = request.get("address", "")
         new = tokens.session.id
         await self.look_again(tokens.session, authenticated, address=address)
         # The old session ends only now that the new one stands: the end of the block
         # above raises a cancellation that has not been raised yet.
         async with self._sessions.taken_back_on_failure(new, address):
+            if settle is not None:
+                await settle()
             if replaced is not None:
                 by = By(Actor.USER, address)
                 await self._sessions.end_one(replaced, EndReason.SIGNED_IN_AGAIN, by=by)
         return tokens
+
+    async def as_now(self, authenticated: Authenticated) -> Authenticated:
+        """What was proved a while ago, with the roles that the user has now.
+
+        Raises InvalidCredentials if the user has changed since, StoreUnavailable.
+        """
+        return await self._users.look_again(authenticated)
 
     async def look_again(
         self, session: Session, authenticated: Authenticated, *, address: str
     ) -> None:
         """Look at the user and the client of a session that has just been written.
 
-        Raises InvalidCredentials if the user has changed meanwhile, InvalidClient if
-        the client has, StoreUnavailable. Whatever is raised, the session is ended.
+        Raises InvalidCredentials if the user has changed meanwhile, or has got a second
+        factor that it has not proved; InvalidClient if the client has changed;
+        StoreUnavailable. Whatever is raised, the session is ended.
         """
         async with self._sessions.taken_back_on_failure(session.id, address):
             await self._users.look_again(authenticated)
+            await self._gate.look_again(authenticated)
             if not await self._clients.is_enabled(session.client_id):
                 raise InvalidClient

@@ -6,16 +6,27 @@ browser loads pages side by side and ahead of time. It is rotated by each sign-i
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from watchword.accounts.new_networks import NewNetworks
 from watchword.core.actor import By, EndReason
 from watchword.core.policies import PAGES
-from watchword.core.session import Authenticated, Session, SessionOptions, TokenSet
+from watchword.core.session import (
+    EVERYTHING,
+    Authenticated,
+    Session,
+    SessionOptions,
+    TokenSet,
+)
+from watchword.ports.credentials import Spending
 from watchword.sessions import Sessions
 from watchword.sessions.browser import BrowserSessions
 from watchword.sign_in.begin import SignIn
-from watchword.sign_in.continuation import SecondStepGate
+from watchword.sign_in.continuation import Binding, SecondStepGate
+
+PAGES_BINDING: Final = Binding(client_id=PAGES)
+"""The binding of continuations of the pages, which keep them in a cookie."""
 
 _OPTIONS: Final = SessionOptions(client_id=PAGES, cookie=True)
 
@@ -47,6 +58,9 @@ class BrowserSignIn:
         authenticated: Authenticated,
         *,
         cookie: str = "",
+        mailbox: bool = False,
+        spends: Spending | None = None,
+        settle: Callable[[], Awaitable[None]] | None = None,
         address: str,
         user_agent: str,
     ) -> TokenSet:
@@ -54,11 +68,22 @@ class BrowserSignIn:
 
         `cookie` is what the browser has. A session of the same account goes on under a
         new token; one of another account ends, and one that would end soon by itself.
-        Raises InvalidCredentials if the account has changed meanwhile, Overloaded,
-        StoreUnavailable. Whatever is raised, the session is ended.
+        For `mailbox`, `spends` and `settle` see `SignIn.begin`, which this raises as.
+        Whatever is raised, the session is ended.
         """
-        again = await self._browsers.sign_in_again(cookie, authenticated, address)
-        if again is not None:
+        await self._gate.check(
+            authenticated, None, EVERYTHING, PAGES_BINDING, mailbox=mailbox
+        )
+        if cookie and settle is not None:
+            # Before the session of the cookie is touched: if a form comes a second
+            # time, that session goes on.
+            await settle()
+            settle = None
+        # A recovery code goes in the transaction that makes a session: none goes on.
+        again = spends is None and await self._browsers.sign_in_again(
+            cookie, authenticated, address
+        )
+        if again:
             tokens, last = again
             session = tokens.session
             await self._sign_in.look_again(session, authenticated, address=address)
@@ -69,6 +94,8 @@ class BrowserSignIn:
             authenticated,
             _OPTIONS,
             replaces=cookie,
+            spends=spends,
+            settle=settle,
             address=address,
             user_agent=user_agent,
         )

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+from collections.abc import Sequence
+from typing import Self
+
 import msgspec
 
-from watchword.core.session import Authenticated, RequestedToken, SessionOptions
-from watchword.core.ticket import TicketPurpose, Tickets
-from watchword.factors.registry import Factors
+from watchword.clocks import Clock
+from watchword.core import limits
+from watchword.core.session import AAL2, Authenticated, RequestedToken, SessionOptions
+from watchword.core.ticket import TicketInvalid, TicketPurpose, Tickets
+from watchword.errors import (
+    ContinuationExpired,
+    InvalidCredentials,
+    InvalidRequest,
+    SecondFactorEnrolmentRequired,
+    SecondFactorRequired,
+)
+from watchword.factors.proof import Method
+from watchword.factors.registry import Enrolled, Factors
+from watchword.ports.clients import Client
+from watchword.ports.once import ReplayCache
 
 
 class Binding(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +39,34 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
     client_secret: bytes = b""
     jkt: str = ""
     browser: str = ""
+
+    @classmethod
+    def of_client(cls, client: Client, *, jkt: str = "", browser: str = "") -> Self:
+        """The binding of a request in which that client has authenticated."""
+        stored = client.secret_hash
+        return cls(
+            client_id=client.id,
+            client_secret=b"" if stored is None else hashlib.sha256(stored).digest(),
+            jkt=jkt,
+            browser=browser,
+        )
+
+    @classmethod
+    def of_options(cls, options: SessionOptions, requested: RequestedToken) -> Self:
+        """The binding of a caller that has no other: client and DPoP key."""
+        jkt = options.jkt or requested.jkt or ""
+        return cls(client_id=options.client_id, jkt=jkt)
+
+    def admits(self, other: Binding) -> bool:
+        """Whether `other` is the same caller.
+
+        A cookie is looked at only where one was asked for: a browser may send a cookie
+        that another tab has got.
+        """
+        if not self.browser:
+            other = msgspec.structs.replace(other, browser="")
+        ours, theirs = (msgspec.msgpack.encode(one) for one in (self, other))
+        return hmac.compare_digest(ours, theirs)
 
 
 class Continuation(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,9 +90,13 @@ class SecondStepGate:
     `check` before they begin, and `look_again` when the session stands.
     """
 
-    def __init__(self, *, factors: Factors, tickets: Tickets) -> None:
+    def __init__(
+        self, *, factors: Factors, tickets: Tickets, once: ReplayCache, clock: Clock
+    ) -> None:
         self._factors = factors
         self._tickets = tickets
+        self._once = once
+        self._clock = clock
 
     async def check(
         self,
@@ -58,12 +107,43 @@ class SecondStepGate:
         *,
         mailbox: bool = False,
     ) -> None:
-        """Raises SecondFactorRequired or SecondFactorEnrolmentRequired."""
-        raise NotImplementedError
+        """Raises SecondFactorRequired or SecondFactorEnrolmentRequired.
+
+        Raises InvalidRequest for a session of which a ticket cannot say so much.
+        """
+        if authenticated.acr == AAL2:
+            return
+        enrolled = await self._enrolled(authenticated)
+        # Also where no method is left, as where passkeys were turned off: a factor that
+        # cannot be used opens no door.
+        stopped = bool(enrolled.factors)
+        if not stopped and not enrolled.is_demanded:
+            return
+        continuation = Continuation(
+            authenticated=authenticated,
+            options=options,
+            requested=requested,
+            binding=binding,
+            mailbox=mailbox,
+        )
+        if stopped:
+            ticket = self._seal(TicketPurpose.LOGIN, continuation)
+            raise SecondFactorRequired(ticket, enrolled.methods, expires_in=_SECONDS)
+        ticket = self._seal(TicketPurpose.ENROL, continuation)
+        methods = _can_be_enrolled(enrolled)
+        raise SecondFactorEnrolmentRequired(ticket, methods, expires_in=_SECONDS)
 
     async def look_again(self, authenticated: Authenticated) -> None:
-        """Raises InvalidCredentials if a factor was added meanwhile."""
-        raise NotImplementedError
+        """Raises InvalidCredentials if a factor was added meanwhile.
+
+        What adds one ends the sessions that there are, and may have missed the one that
+        has just begun.
+        """
+        if authenticated.acr == AAL2:
+            return
+        enrolled = await self._enrolled(authenticated)
+        if enrolled.factors or enrolled.is_demanded:
+            raise InvalidCredentials
 
     def open(
         self, purpose: TicketPurpose, text: str, binding: Binding
@@ -73,4 +153,41 @@ class SecondStepGate:
         Raises ContinuationExpired for every ticket that is not this caller's, or not of
         this purpose.
         """
-        raise NotImplementedError
+        try:
+            stated = self._tickets.open(purpose, text, Continuation)
+        except TicketInvalid:
+            raise ContinuationExpired from None
+        if not stated.binding.admits(binding):
+            raise ContinuationExpired
+        return stated, self._tickets.id_of(text)
+
+    async def spend(self, name: str) -> None:
+        """Spend a continuation, by the name of its ticket.
+
+        Of all callers that spend it one succeeds; the others get ContinuationExpired.
+        It MUST be called while what it granted can still be taken back. Raises
+        StoreUnavailable.
+        """
+        key = hashlib.sha256(b"continuation" + name.encode()).digest()
+        until = self._clock() + limits.CONTINUATION_LIFE + limits.FEED_LEEWAY
+        (is_first,) = await self._once.use_once([(key, until)])
+        if not is_first:
+            raise ContinuationExpired
+
+    async def _enrolled(self, authenticated: Authenticated) -> Enrolled:
+        return await self._factors.of(authenticated.account_id, authenticated.roles)
+
+    def _seal(self, purpose: TicketPurpose, continuation: Continuation) -> str:
+        try:
+            return self._tickets.seal(purpose, continuation)
+        except ValueError:
+            message = "The session has more scopes, resources and roles than fit here."
+            raise InvalidRequest(message) from None
+
+
+_SECONDS = limits.CONTINUATION_LIFE // limits.SECOND
+
+
+def _can_be_enrolled(enrolled: Enrolled) -> Sequence[Method]:
+    passkey = (Method.PASSKEY,) if enrolled.has_passkeys else ()
+    return (*passkey, Method.TOTP)

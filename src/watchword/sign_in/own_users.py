@@ -124,10 +124,14 @@ class Subjects:
             self._checks -= 1
         return Authenticated.by_password(account_id, roles, epoch, at=self._clock())
 
-    async def look_again(self, authenticated: Authenticated) -> None:
-        """Raises InvalidCredentials if the user's sessions were ended meanwhile."""
+    async def look_again(self, authenticated: Authenticated) -> Authenticated:
+        """What was proved: the app alone knows of other roles.
+
+        Raises InvalidCredentials if the user's sessions were ended meanwhile.
+        """
         if self._ends.last_of(authenticated.account_id) > authenticated.epoch:
             raise InvalidCredentials
+        return authenticated
 
     async def end_all(
         self,

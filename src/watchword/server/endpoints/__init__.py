@@ -4,6 +4,7 @@ A file has the function that answers, and its declaration as an `Operation`.
 
 session    the calls of the session layer
 account    the calls by which accounts serve themselves
+factors    the calls about second factors, and step-up
 oauth      what OAuth clients and resource servers call
 operation  health checks, documentation, files
 pages      what users see: pages to sign in, register, confirm, reset, and the account
@@ -11,11 +12,19 @@ pages      what users see: pages to sign in, register, confirm, reset, and the a
 
 from typing import Final
 
-from watchword.server.endpoints import account, oauth, operation, pages, session
+from watchword.server.endpoints import (
+    account,
+    factors,
+    oauth,
+    operation,
+    pages,
+    session,
+)
 
 ENDPOINTS: Final = (
     *session.ENDPOINTS,
     *account.ENDPOINTS,
+    *factors.ENDPOINTS,
     *oauth.ENDPOINTS,
     *operation.ENDPOINTS,
     *pages.ENDPOINTS,

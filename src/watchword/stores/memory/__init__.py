@@ -17,6 +17,7 @@ from watchword.stores.memory.accounts import (
     MemoryConfirmations,
     MemoryRegistrations,
 )
+from watchword.stores.memory.credentials import MemoryCredentials
 from watchword.stores.memory.outbox import MemoryOutbox
 from watchword.stores.memory.records import (
     MemoryAuditLog,
@@ -39,6 +40,7 @@ async def open_stores(url: str, entropy: Entropy) -> Stores:
         accounts=MemoryAccounts(memory),
         registrations=MemoryRegistrations(memory),
         confirmations=MemoryConfirmations(memory),
+        credentials=MemoryCredentials(memory),
         clients=MemoryClients(memory),
         keys=MemoryKeys(memory),
         throttle=MemoryThrottle(memory),
@@ -75,6 +77,7 @@ class MemoryBackend:
         before = self._swept_by_time()
         self._memory.registrations = _left(self._memory.registrations, now)
         self._memory.confirmations = _left(self._memory.confirmations, now)
+        self._memory.credentials = _left(self._memory.credentials, now)
         self._memory.held = _left(self._memory.held, now)
         self._memory.feed = [item for item in self._memory.feed if item[1].until > now]
         self._memory.throttle = {
@@ -93,6 +96,7 @@ class MemoryBackend:
         swept: tuple[Sized, ...] = (
             self._memory.registrations,
             self._memory.confirmations,
+            self._memory.credentials,
             self._memory.held,
             self._memory.feed,
             self._memory.throttle,
@@ -107,7 +111,7 @@ class MemoryBackend:
 
 class _Lasting(Protocol):
     @property
-    def until(self) -> int: ...
+    def until(self) -> int | None: ...
 
 
 Key = TypeVar("Key")
@@ -116,4 +120,6 @@ Row = TypeVar("Row", bound=_Lasting)
 
 def _left(rows: dict[Key, Row], now: int) -> dict[Key, Row]:
     """Those that have not run out."""
-    return {key: row for key, row in rows.items() if row.until > now}
+    return {
+        key: row for key, row in rows.items() if row.until is None or row.until > now
+    }

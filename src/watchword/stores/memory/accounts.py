@@ -24,6 +24,7 @@ from watchword.ports.confirmations import (
     replaced_by,
     void_after_epoch,
 )
+from watchword.ports.credentials import Credential, dropped_after
 from watchword.ports.registrations import Neighbour, Registration, crowded_out
 from watchword.stores.memory.rows import Memory
 
@@ -78,6 +79,8 @@ class MemoryAccounts:
         grants: Sequence[Confirmation] = (),
         ignore_holds: bool = False,
         keeps_role: str | None = None,
+        spends_code: Credential | None = None,
+        drops_factors_after: int | None = None,
     ) -> bool:
         memory = self._memory
         if after is not None and after.keys != before.keys:
@@ -91,6 +94,10 @@ class MemoryAccounts:
         spent = self._spent(spends, before.id)
         if after is not None and after.keys != before.keys:
             refuse_held(after, self._holds(), ignore_holds=ignore_holds)
+        memory.spend(spends_code)
+        if drops_factors_after is not None:
+            rows = memory.credentials_of(before.id)
+            memory.drop_credentials(dropped_after(drops_factors_after, rows))
         self._forget(spent)
         if after is not None and after.epoch != before.epoch:
             self._forget(void_after_epoch(memory.of_account(before.id)))
@@ -139,6 +146,7 @@ class MemoryAccounts:
         memory = self._memory
         del memory.accounts[account_id]
         self._forget(memory.of_account(account_id))
+        memory.drop_credentials(memory.credentials_of(account_id))
         memory.outbox = {
             one.id: one
             for one in memory.outbox.values()

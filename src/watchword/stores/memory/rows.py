@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from watchword.core.session import Ended, Session
+from watchword.errors import SecondFactorInvalid
 from watchword.ports.accounts import Account, Hold
 from watchword.ports.audit import Event, Trail
 from watchword.ports.clients import Client
 from watchword.ports.confirmations import Confirmation
+from watchword.ports.credentials import Credential
 from watchword.ports.keys import SealedKey
 from watchword.ports.outbox import Lane, Message, Waiting, room_for
 from watchword.ports.registrations import Registration
@@ -26,6 +29,7 @@ class Memory:
         self.held: dict[str, Hold] = {}
         self.registrations: dict[bytes, Registration] = {}
         self.confirmations: dict[bytes, Confirmation] = {}
+        self.credentials: dict[bytes, Credential] = {}
         self.outbox: dict[bytes, Message] = {}
         self.attempts: Counter[bytes] = Counter()
         self.leases: dict[bytes, int] = {}
@@ -87,3 +91,27 @@ class Memory:
             if row.account_id == account_id and account_id is not None
         ]
         return sorted(rows, key=lambda row: (row.created_at, row.token_hash))
+
+    def credentials_of(self, account_id: bytes) -> list[Credential]:
+        """The credentials of an account, the oldest first."""
+        rows = [
+            row for row in self.credentials.values() if row.account_id == account_id
+        ]
+        return sorted(rows, key=lambda row: (row.created_at, row.id))
+
+    def has_still(self, credential: Credential) -> bool:
+        """Whether its row is there, and has the version that it had."""
+        row = self.credentials.get(credential.id)
+        return row is not None and row.version == credential.version
+
+    def drop_credentials(self, rows: Iterable[Credential]) -> None:
+        """Delete these rows."""
+        for row in rows:
+            self.credentials.pop(row.id, None)
+
+    def spend(self, credential: Credential | None) -> None:
+        """Delete a credential, if there is one to spend. Raises SecondFactorInvalid."""
+        if credential is not None:
+            if not self.has_still(credential):
+                raise SecondFactorInvalid
+            self.drop_credentials([credential])

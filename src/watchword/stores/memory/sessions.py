@@ -9,6 +9,7 @@ import msgspec
 from watchword.core.actor import EndReason
 from watchword.core.session import Alive, Ended, Session
 from watchword.ports.audit import Event
+from watchword.ports.credentials import Spending
 from watchword.ports.sessions import (
     Change,
     Cursor,
@@ -31,8 +32,15 @@ class MemorySessions:
         self._memory = memory
 
     async def create(
-        self, session: Session, event: Event, limit: SessionLimit | None = None
+        self,
+        session: Session,
+        event: Event,
+        limit: SessionLimit | None = None,
+        spends: Spending | None = None,
     ) -> Sequence[Ended]:
+        if spends is not None:
+            self._memory.spend(spends.credential)
+            self._memory.leave(spends.trail)
         rows = self._memory.sessions
         others = [row for row in rows.values() if row.account_id == session.account_id]
         rows[session.id] = session

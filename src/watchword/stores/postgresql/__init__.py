@@ -23,6 +23,7 @@ from watchword.stores.sql.accounts import SqlAccounts
 from watchword.stores.sql.audit import SqlAuditLog
 from watchword.stores.sql.clients import SqlClients
 from watchword.stores.sql.confirmations import SqlConfirmations
+from watchword.stores.sql.credentials import SqlCredentials
 from watchword.stores.sql.files import Migration
 from watchword.stores.sql.once import SqlReplayCache
 from watchword.stores.sql.outbox import SqlOutbox
@@ -54,6 +55,7 @@ async def open_stores(url: str, entropy: Entropy) -> Stores:
         accounts=SqlAccounts(database),
         registrations=SqlRegistrations(database),
         confirmations=SqlConfirmations(database),
+        credentials=SqlCredentials(database),
         clients=SqlClients(database),
         keys=PostgresqlKeys(database),
         throttle=PostgresqlThrottle(database),

@@ -14,9 +14,12 @@ from typing import Final
 from watchword.core.actor import EndReason
 from watchword.core.limits import SECOND
 from watchword.core.session import Ended, Session, known_until
+from watchword.errors import SecondFactorInvalid
 from watchword.ports.audit import Event
+from watchword.ports.credentials import Spending
 from watchword.ports.sessions import Change, Cursor, FeedPage, SessionLimit
 from watchword.stores.postgresql.connections import NO_EVENT, OVERLAP, Connections
+from watchword.stores.sql.credentials import spend
 from watchword.stores.sql.database import Plan
 from watchword.stores.sql.rows import (
     AFTER_ALL,
@@ -47,22 +50,30 @@ class PostgresqlSessions:
         self.assign_roles: Final = many.assign_roles
 
     async def create(
-        self, session: Session, event: Event, limit: SessionLimit | None = None
+        self,
+        session: Session,
+        event: Event,
+        limit: SessionLimit | None = None,
+        spends: Spending | None = None,
     ) -> Sequence[Ended]:
         created = (*as_row(session), *event_row(event))
-        if limit is None:
+        if limit is None and spends is None:
             await self._database.query("create_session", *created)
             return []
-        at = limit.event.at
 
         def plan() -> Plan[Sequence[Ended]]:
-            yield "read_committed", [()]
-            yield "lock_sessions_of_account", [(session.account_id,)]
+            if limit is not None:
+                yield "read_committed", [()]
+                yield "lock_sessions_of_account", [(session.account_id,)]
+            if spends is not None and not (yield from spend(spends)):
+                raise SecondFactorInvalid
             yield "create_session", [created]
+            if limit is None:
+                return []
             found = yield "too_many_of_account", [others_row(session, limit)]
             ids = sorted(row[0] for row in found)
             rows = yield "end_session", _ending(limit.reason, limit.event, ids)
-            return [Ended(one, at, until) for one, until in rows]
+            return [Ended(one, limit.event.at, until) for one, until in rows]
 
         return await self._database.write_plan(plan)
 

@@ -309,6 +309,13 @@ DELETE FROM watchword.confirmations WHERE token_hash = ANY (ARRAY(
 ))
 RETURNING 1;
 
+-- name: sweep_credentials
+DELETE FROM watchword.credentials WHERE id = ANY (ARRAY(
+    SELECT id FROM watchword.credentials
+    WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+))
+RETURNING 1;
+
 -- name: sweep_held
 DELETE FROM watchword.held WHERE key = ANY (ARRAY(
     SELECT key FROM watchword.held
@@ -470,6 +477,62 @@ DELETE FROM watchword.confirmations WHERE token_hash = $1;
 
 -- name: drop_confirmations_of_account
 DELETE FROM watchword.confirmations WHERE account_id = $1;
+
+-- name: lock_credentials_of_account
+-- Of two transactions that add rows, or delete several, each has to see what the other
+-- one did.
+SELECT pg_advisory_xact_lock(
+    hashtextextended('watchword credentials ' || encode($1, 'hex'), 0)
+);
+
+-- name: add_credential
+INSERT INTO watchword.credentials (
+    id, account_id, kind, created_at, key, label, sealed, used_at, until, step, version
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+
+-- name: credentials_like
+SELECT
+    id, account_id, kind, created_at, key, label, sealed, used_at, until, step, version
+FROM watchword.credentials
+WHERE id = $1 OR (kind = $2 AND key = $3 AND key <> '');
+
+-- name: credential_by_key
+SELECT
+    id, account_id, kind, created_at, key, label, sealed, used_at, until, step, version
+FROM watchword.credentials WHERE kind = $1 AND key = $2 AND key <> '';
+
+-- name: credentials_of_account
+SELECT
+    id, account_id, kind, created_at, key, label, sealed, used_at, until, step, version
+FROM watchword.credentials WHERE account_id = $1 ORDER BY created_at, id;
+
+-- name: swap_credential
+UPDATE watchword.credentials SET
+    label = $1, sealed = $2, used_at = $3, step = $4, version = $5
+WHERE id = $6 AND version = $7
+RETURNING id;
+
+-- name: delete_credential
+DELETE FROM watchword.credentials WHERE id = $1 AND version = $2 RETURNING id;
+
+-- name: drop_credential
+DELETE FROM watchword.credentials WHERE id = $1;
+
+-- name: drop_credentials_of_account
+DELETE FROM watchword.credentials WHERE account_id = $1;
+
+-- name: secrets_of_credentials
+SELECT substring(sealed FROM 1 FOR $1) AS secret, count(*)
+FROM watchword.credentials WHERE sealed <> '' GROUP BY secret;
+
+-- name: sealed_credentials
+SELECT
+    id, account_id, kind, created_at, key, label, sealed, used_at, until, step, version
+FROM watchword.credentials WHERE sealed <> '' AND id > $1 ORDER BY id LIMIT $2;
+
+-- name: reseal_credential
+UPDATE watchword.credentials SET sealed = $1, version = version + 1
+WHERE id = $2 AND sealed = $3;
 
 -- name: add_message
 INSERT INTO watchword.outbox (

@@ -66,7 +66,7 @@ async def open_stores(
     outbox = Outbox(servers, keys, records.audit)
     return msgspec.structs.replace(
         records,
-        sessions=RedisSessions(rows, index, feed),
+        sessions=RedisSessions(rows, index, feed, records.credentials),
         throttle=RedisThrottle(servers, keys),
         once=RedisReplayCache(servers, keys),
         audit=RedisAuditLog(outbox, records.audit),

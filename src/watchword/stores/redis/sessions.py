@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from watchword.core.session import Ended, Session
+from watchword.errors import SecondFactorInvalid
 from watchword.ports.audit import Event
+from watchword.ports.credentials import CredentialStore, Spending
 from watchword.ports.sessions import SessionLimit
 from watchword.stores.redis.feed import Feed
 from watchword.stores.redis.index import Index
@@ -14,11 +16,18 @@ from watchword.stores.redis.session_rows import SessionRows
 
 
 class RedisSessions:
-    """Implements `SessionStore`."""
+    """Implements `SessionStore`. `credentials` are in the store of records."""
 
     is_remote = True
 
-    def __init__(self, rows: SessionRows, index: Index, feed: Feed) -> None:
+    def __init__(
+        self,
+        rows: SessionRows,
+        index: Index,
+        feed: Feed,
+        credentials: CredentialStore,
+    ) -> None:
+        self._credentials = credentials
         self._create = rows.create
         self._make_room = index.make_room
         self.load: Final = rows.load
@@ -29,7 +38,17 @@ class RedisSessions:
         self.ended: Final = feed.ended
 
     async def create(
-        self, session: Session, event: Event, limit: SessionLimit | None = None
+        self,
+        session: Session,
+        event: Event,
+        limit: SessionLimit | None = None,
+        spends: Spending | None = None,
     ) -> Sequence[Ended]:
+        # First: a code that works twice would be worse than one that is lost with the
+        # process.
+        if spends is not None and not await self._credentials.swap(
+            spends.credential, None, spends.trail
+        ):
+            raise SecondFactorInvalid
         await self._create(session, event)
         return [] if limit is None else await self._make_room(session, limit)

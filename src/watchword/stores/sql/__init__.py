@@ -5,6 +5,6 @@ A statement is called by its name in the store's `statements.sql`.
 files      statements and migrations        rows     rows to values and back
 database   what the store does for them
 accounts   registrations   confirmations    the ports
-clients    once    outbox    audit
+credentials   clients    once    outbox    audit
 stretches  many sessions, a stretch of ids at a time
 """

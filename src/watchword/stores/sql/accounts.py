@@ -14,7 +14,9 @@ from watchword.ports.accounts import (
 )
 from watchword.ports.audit import Trail
 from watchword.ports.confirmations import Confirmation
+from watchword.ports.credentials import Credential
 from watchword.stores.sql.confirmations import end_epoch, grant, spend
+from watchword.stores.sql.credentials import lose_credentials
 from watchword.stores.sql.database import Database, Plan
 from watchword.stores.sql.outbox import leave
 from watchword.stores.sql.rows import Row, account_of, account_swap_row, as_row
@@ -72,10 +74,14 @@ class SqlAccounts:
         grants: Sequence[Confirmation] = (),
         ignore_holds: bool = False,
         keeps_role: str | None = None,
+        spends_code: Credential | None = None,
+        drops_factors_after: int | None = None,
     ) -> bool:
         takes = after if after is not None and after.keys != before.keys else None
 
         def plan() -> Plan[bool]:
+            # After a wait, credentials that were added meanwhile have to be seen.
+            yield "read_committed", [()]
             if takes is not None:
                 yield from _look_taken(takes, its_own=True)
             # Before the row is written: two callers would wait for each other's row.
@@ -89,6 +95,9 @@ class SqlAccounts:
                 refuse_last(before.id, [row[0] for row in enabled])
             if spends is not None:
                 yield from spend(spends, before.id)
+            yield from lose_credentials(
+                before.id, after, spends_code, drops_factors_after
+            )
             yield from end_epoch(before, after)
             if takes is not None:
                 yield from _take(takes, ignore_holds=ignore_holds)

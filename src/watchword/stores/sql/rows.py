@@ -13,6 +13,7 @@ from watchword.ports.accounts import Account
 from watchword.ports.audit import Event, EventType
 from watchword.ports.clients import Client
 from watchword.ports.confirmations import Confirmation, Purpose
+from watchword.ports.credentials import Credential, CredentialKind
 from watchword.ports.keys import KeyState, SealedKey
 from watchword.ports.registrations import Registration
 from watchword.ports.sessions import Change, SessionLimit
@@ -137,6 +138,20 @@ def confirmation_of(row: Iterable[Any]) -> Confirmation:
         created_at=created_at,
         until=until,
         roles=words(roles),
+    )
+
+
+def credential_of(row: Iterable[Any]) -> Credential:
+    """The credential in a row of all columns."""
+    values = dict(zip(Credential.__struct_fields__, row, strict=True))
+    return Credential(**{**values, "kind": CredentialKind(values["kind"])})
+
+
+def credential_swap_row(before: Credential, after: Credential) -> Row:
+    """The values that a swap writes, then the id and the version that it looks for."""
+    return (
+        *(after.label, after.sealed, after.used_at, after.step, after.version),
+        *(before.id, before.version),
     )
 
 

@@ -33,6 +33,7 @@ OVER_AT_ONCE: Final = (
     "sweep_used_once",
     "sweep_registrations",
     "sweep_confirmations",
+    "sweep_credentials",
     "sweep_held",
 )
 """The statements that sweep rows which are over at an instant of their own."""

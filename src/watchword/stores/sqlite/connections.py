@@ -91,7 +91,7 @@ class Connections:
         def job(connection: apsw.Connection) -> Result | WatchwordError:
             try:
                 with connection:  # a savepoint: other jobs of the batch stand
-                    result = self._carry_out(connection, plan())
+                    result = self.carry_out(connection, plan())
             except WatchwordError as refused:
                 return refused
             return result
@@ -101,7 +101,8 @@ class Connections:
             raise outcome
         return outcome
 
-    def _carry_out(self, connection: apsw.Connection, plan: Plan[Result]) -> Result:
+    def carry_out(self, connection: apsw.Connection, plan: Plan[Result]) -> Result:
+        """Run the statements of a plan, in a job of the writer; its result."""
         found: list[Row] | None = None
         while True:
             try:

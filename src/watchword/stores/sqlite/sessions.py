@@ -11,9 +11,11 @@ import msgspec
 
 from watchword.core.actor import EndReason
 from watchword.core.session import Ended, Session, known_until
-from watchword.errors import StoreUnavailable
+from watchword.errors import SecondFactorInvalid, StoreUnavailable
 from watchword.ports.audit import Event
+from watchword.ports.credentials import Spending
 from watchword.ports.sessions import Change, Cursor, FeedPage, SessionLimit
+from watchword.stores.sql.credentials import spend
 from watchword.stores.sql.rows import (
     Row,
     as_row,
@@ -42,9 +44,19 @@ class SqliteSessions:
         self.assign_roles: Final = many.assign_roles
 
     async def create(
-        self, session: Session, event: Event, limit: SessionLimit | None = None
+        self,
+        session: Session,
+        event: Event,
+        limit: SessionLimit | None = None,
+        spends: Spending | None = None,
     ) -> Sequence[Ended]:
-        def job(connection: apsw.Connection) -> Sequence[Ended]:
+        def job(connection: apsw.Connection) -> Sequence[Ended] | None:
+            # First of all writes, so there is nothing to undo where it misses. Raised
+            # here, the error would undo the other jobs of the batch too.
+            if spends is not None and not self._file.carry_out(
+                connection, spend(spends)
+            ):
+                return None
             connection.execute(self._sql["create_session"], as_row(session))
             self._file.record(connection, [event])
             if limit is None:
@@ -54,7 +66,10 @@ class SqliteSessions:
             ids = sorted(row[0] for row in found)
             return self._end_in(connection, limit.reason, limit.event, ids)
 
-        return await self._writer.do(job, urgent=limit is not None)
+        ended = await self._writer.do(job, urgent=limit is not None)
+        if ended is None:
+            raise SecondFactorInvalid
+        return ended
 
     async def load(self, ids: Sequence[bytes]) -> Sequence[Session | None]:
         try:

@@ -184,6 +184,11 @@ DELETE FROM confirmations WHERE token_hash IN (
     SELECT token_hash FROM confirmations WHERE until <= ? LIMIT ?
 );
 
+-- name: sweep_credentials
+DELETE FROM credentials WHERE id IN (
+    SELECT id FROM credentials WHERE until <= ? LIMIT ?
+);
+
 -- name: sweep_held
 DELETE FROM held WHERE key IN (
     SELECT key FROM held WHERE until <= ? LIMIT ?
@@ -326,6 +331,63 @@ DELETE FROM confirmations WHERE token_hash = ?1;
 
 -- name: drop_confirmations_of_account
 DELETE FROM confirmations WHERE account_id = ?1;
+
+-- name: read_committed
+-- A writer sees all that was committed before it.
+SELECT 1 LIMIT 0;
+
+-- name: lock_credentials_of_account
+-- There is one writer at a time: nothing has to be locked.
+SELECT ?1 LIMIT 0;
+
+-- name: add_credential
+INSERT INTO credentials (
+    id, account_id, kind, created_at, key, label, sealed, used_at, until, step, version
+) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11);
+
+-- name: credentials_like
+SELECT
+    id, account_id, kind, created_at, key, label, sealed, used_at, until, step, version
+FROM credentials
+WHERE id = ?1 OR (kind = ?2 AND key = ?3 AND key <> x'');
+
+-- name: credential_by_key
+SELECT
+    id, account_id, kind, created_at, key, label, sealed, used_at, until, step, version
+FROM credentials WHERE kind = ?1 AND key = ?2 AND key <> x'';
+
+-- name: credentials_of_account
+SELECT
+    id, account_id, kind, created_at, key, label, sealed, used_at, until, step, version
+FROM credentials WHERE account_id = ?1 ORDER BY created_at, id;
+
+-- name: swap_credential
+UPDATE credentials SET
+    label = ?1, sealed = ?2, used_at = ?3, step = ?4, version = ?5
+WHERE id = ?6 AND version = ?7
+RETURNING id;
+
+-- name: delete_credential
+DELETE FROM credentials WHERE id = ?1 AND version = ?2 RETURNING id;
+
+-- name: drop_credential
+DELETE FROM credentials WHERE id = ?1;
+
+-- name: drop_credentials_of_account
+DELETE FROM credentials WHERE account_id = ?1;
+
+-- name: secrets_of_credentials
+SELECT substr(sealed, 1, ?1) AS secret, count(*)
+FROM credentials WHERE sealed <> x'' GROUP BY secret;
+
+-- name: sealed_credentials
+SELECT
+    id, account_id, kind, created_at, key, label, sealed, used_at, until, step, version
+FROM credentials WHERE sealed <> x'' AND id > ?1 ORDER BY id LIMIT ?2;
+
+-- name: reseal_credential
+UPDATE credentials SET sealed = ?1, version = version + 1
+WHERE id = ?2 AND sealed = ?3;
 
 -- name: add_message
 INSERT INTO outbox (

@@ -8,7 +8,6 @@ from watchword.server.endpoints.account import (
     password,
     profile,
     register,
-    step_up,
 )
 
 ENDPOINTS: Final = (
@@ -19,7 +18,6 @@ ENDPOINTS: Final = (
     password.FORGOT,
     password.RESET,
     password.CHANGE,
-    step_up.OPERATION,
     email.CHANGE,
     email.CONFIRM,
     email.REVERT,

@@ -9,27 +9,28 @@ from starlette.responses import Response
 from watchword import errors
 from watchword.errors import InvalidRequest
 from watchword.server.endpoints.account.fields import (
-    BODY_ERRORS,
     EmailField,
     OnItsWay,
     TokenField,
-    done,
     need_mail,
 )
 from watchword.server.operation import BASE, Operation
 from watchword.server.parsing import (
+    BODY_ERRORS,
     by_user,
     client_address,
     parse_json,
     read_body,
     self_service_of,
 )
-from watchword.server.responses import JSON
+from watchword.server.responses import JSON, done
 from watchword.server.token_auth import (
     OWNER_ERRORS,
     RECENT,
+    RECENT_ERRORS,
     access_token,
     authenticate_owner,
+    recent,
 )
 
 
@@ -63,7 +64,7 @@ _REVERT = msgspec.json.Decoder(RevertEmail)
 async def change(request: Request) -> Response:
     need_mail(request)
     email_changes = self_service_of(request).email_changes
-    account_id, _ = await authenticate_owner(request, max_age=RECENT)
+    account_id, *_ = await recent(request)
     body = parse_json(request, await read_body(request), _CHANGE)
     await email_changes.ask(account_id, body.email, by=by_user(request))
     return JSON(OnItsWay(), 202)
@@ -88,9 +89,8 @@ CHANGE = Operation(
     bearer=True,
     needs_bearer=True,
     errors=(
-        *OWNER_ERRORS,
+        *RECENT_ERRORS,
         *BODY_ERRORS,
-        errors.InsufficientAuthentication,
         errors.EmailInvalid,
         errors.EmailTaken,
     ),

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
 
-from watchword import errors
 from watchword.server.parsing import engine_of, self_service_of
-from watchword.server.problems import PayloadTooLarge, UnsupportedMediaType
 
 # More than any good value: what is longer is refused before any work is done for it.
 EmailField = Annotated[str, msgspec.Meta(max_length=1024)]
@@ -24,17 +21,6 @@ TokenField = Annotated[
 HandleField = Annotated[
     str, msgspec.Meta(max_length=256, description="From /register: `ww_rg_…`.")
 ]
-
-BODY_ERRORS: Final = (
-    errors.InvalidRequest,
-    errors.NotFound,
-    PayloadTooLarge,
-    UnsupportedMediaType,
-    errors.Throttled,
-    errors.Overloaded,
-    errors.StoreUnavailable,
-)
-"""What every call with a body raises."""
 
 
 class OnItsWay(msgspec.Struct, frozen=True):
@@ -52,8 +38,3 @@ def need_mail(request: Request) -> None:
     """Raises NotFound where no mail can be sent, whatever was sent."""
     self_service_of(request)
     engine_of(request).mail_writer.require()
-
-
-def done() -> Response:
-    """The answer that says no more than that it was done."""
-    return Response(status_code=204, headers={"cache-control": "no-store"})

@@ -44,7 +44,7 @@ async def accept(request: Request) -> Response:
         username=body.username,
         address=client_address(request),
     )
-    return await session.begin(authenticated)
+    return await session.begin(authenticated, mailbox=True)
 
 
 OPERATION = Operation(

@@ -8,17 +8,20 @@ from starlette.responses import Response
 
 from watchword import errors
 from watchword.clients.rules import FIRST_PARTY
+from watchword.errors import InvalidRequest
+from watchword.factors.proof import FactorProof, Method
+from watchword.server.continuing import ContinuationField
 from watchword.server.cookies import CLEAR_SITE_DATA, drop_cookie
 from watchword.server.endpoints.account.fields import (
-    BODY_ERRORS,
     EmailField,
     OnItsWay,
     TokenField,
-    done,
     need_mail,
 )
+from watchword.server.factor_fields import ChallengeField, CodeField, CredentialField
 from watchword.server.operation import BASE, Operation
 from watchword.server.parsing import (
+    BODY_ERRORS,
     client_address,
     engine_of,
     parse_json,
@@ -29,9 +32,9 @@ from watchword.server.presenting import (
     ROTATION_ERRORS,
     presented,
     rotated,
-    token_of_cookie,
+    token_in,
 )
-from watchword.server.responses import JSON, Tokens
+from watchword.server.responses import JSON, Tokens, done
 
 
 class Forgot(msgspec.Struct, frozen=True):
@@ -41,10 +44,19 @@ class Forgot(msgspec.Struct, frozen=True):
 
 
 class Reset(msgspec.Struct, frozen=True):
-    """The token of the mail, and the new password."""
+    """The token of the mail, and the new password.
+
+    An account with a second factor proves it too: the same again with `continuation`
+    and `method`, and `code`, or for a passkey `challenge` and `credential`.
+    """
 
     token: TokenField
     password: str
+    continuation: ContinuationField = ""
+    method: Method | None = None
+    code: CodeField = ""
+    challenge: ChallengeField = ""
+    credential: CredentialField = {}
 
 
 class ChangePassword(msgspec.Struct, frozen=True, rename="camel"):
@@ -95,8 +107,27 @@ FORGOT = Operation(
 async def reset(request: Request) -> Response:
     recovery = self_service_of(request).recovery
     body = parse_json(request, await read_body(request), _RESET)
-    await recovery.reset(body.token, body.password, address=client_address(request))
+    if bool(body.continuation) != (body.method is not None):
+        raise InvalidRequest("Send both continuation and method, or neither.")
+    await recovery.reset(
+        body.token,
+        body.password,
+        address=client_address(request),
+        continuation=body.continuation,
+        proof=_proof_in(body),
+    )
     return done()
+
+
+def _proof_in(body: Reset) -> FactorProof | None:
+    if body.method is None:
+        return None
+    return FactorProof(
+        method=body.method,
+        code=body.code,
+        challenge=body.challenge,
+        credential=body.credential,
+    )
 
 
 RESET = Operation(
@@ -108,20 +139,28 @@ RESET = Operation(
     summary="Reset the password",
     description=(
         "Sets the password by the token of the mail, and ends all sessions of the "
-        "account. It begins no session."
+        "account. It begins no session. For an account with a second factor it "
+        "answers `second_factor_required`, and nothing is spent: send it again with "
+        "the continuation and the factor."
     ),
     request=Reset,
     example={"token": "ww_cf_…", "password": "five other words make one"},
     status=204,
-    errors=(*BODY_ERRORS, errors.ConfirmationInvalid, errors.PasswordRejected),
+    errors=(
+        *BODY_ERRORS,
+        errors.ConfirmationInvalid,
+        errors.PasswordRejected,
+        errors.SecondFactorRequired,
+        errors.SecondFactorInvalid,
+        errors.ContinuationExpired,
+    ),
 )
 
 
 async def change(request: Request) -> Response:
     step_up = engine_of(request).second_factors.step_up
     body = parse_json(request, await read_body(request), _CHANGE)
-    cookie = body.refresh_token is None
-    token = token_of_cookie(request) if cookie else body.refresh_token or ""
+    token, cookie = token_in(request, body.refresh_token)
     tokens = await step_up.change_password(
         token,
         body.current_password,

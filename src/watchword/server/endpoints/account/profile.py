@@ -12,21 +12,27 @@ from watchword import errors
 from watchword.core.session import as_text
 from watchword.ports.accounts import Account
 from watchword.server.endpoints.account.fields import (
-    BODY_ERRORS,
     LocaleField,
     NameField,
-    done,
 )
 from watchword.server.operation import BASE, Operation
 from watchword.server.parsing import (
+    BODY_ERRORS,
     by_user,
     engine_of,
     parse_json,
     read_body,
     self_service_of,
 )
-from watchword.server.responses import JSON
-from watchword.server.token_auth import OWNER_ERRORS, RECENT, authenticate_owner
+from watchword.server.responses import JSON, done
+from watchword.server.token_auth import (
+    OWNER_ERRORS,
+    RECENT,
+    RECENT_ERRORS,
+    authenticate_owner,
+    authenticate_strong,
+    recent,
+)
 
 _PATH = f"{BASE}/account"
 
@@ -76,7 +82,7 @@ SHOW = Operation(
 
 async def change(request: Request) -> Response:
     self_service_of(request)
-    account_id, _ = await authenticate_owner(request)
+    account_id, *_ = await authenticate_strong(request)
     body = parse_json(request, await read_body(request), _CHANGE)
     account = await engine_of(request).accounts.update_profile(
         account_id,
@@ -99,13 +105,13 @@ CHANGE = Operation(
     response=Profile,
     bearer=True,
     needs_bearer=True,
-    errors=(*OWNER_ERRORS, *BODY_ERRORS, errors.NameInvalid, errors.NameTaken),
+    errors=(*RECENT_ERRORS, *BODY_ERRORS, errors.NameInvalid, errors.NameTaken),
 )
 
 
 async def delete(request: Request) -> Response:
     self_service_of(request)
-    account_id, _ = await authenticate_owner(request, max_age=RECENT)
+    account_id, *_ = await recent(request)
     await engine_of(request).accounts.delete(account_id, by=by_user(request))
     return done()
 
@@ -125,8 +131,7 @@ DELETE = Operation(
     status=204,
     bearer=True,
     errors=(
-        *OWNER_ERRORS,
-        errors.InsufficientAuthentication,
+        *RECENT_ERRORS,
         errors.LastAdmin,
     ),
 )

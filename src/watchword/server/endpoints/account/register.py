@@ -14,7 +14,6 @@ from watchword import errors
 from watchword.errors import InvalidRequest
 from watchword.server.beginning import BEGINNING_ERRORS, SessionFields, SessionRequest
 from watchword.server.endpoints.account.fields import (
-    BODY_ERRORS,
     EmailField,
     HandleField,
     LocaleField,
@@ -26,6 +25,7 @@ from watchword.server.endpoints.account.fields import (
 )
 from watchword.server.operation import BASE, Operation
 from watchword.server.parsing import (
+    BODY_ERRORS,
     client_address,
     parse_json,
     read_body,
@@ -159,7 +159,7 @@ async def confirm(request: Request) -> Response:
         username=body.username,
         address=client_address(request),
     )
-    return await session.begin(authenticated)
+    return await session.begin(authenticated, mailbox=True)
 
 
 CONFIRM = Operation(

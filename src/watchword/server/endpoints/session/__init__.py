@@ -3,9 +3,12 @@
 from typing import Final
 
 from watchword.server.endpoints.session import (
+    continuation,
+    enrolment,
     login,
     logout,
     me,
+    passkey,
     refresh,
     secure,
     sessions,
@@ -13,6 +16,14 @@ from watchword.server.endpoints.session import (
 
 ENDPOINTS: Final = (
     login.OPERATION,
+    continuation.OPERATION,
+    passkey.OPTIONS,
+    passkey.LOGIN,
+    enrolment.ASK,
+    enrolment.BEGIN_TOTP,
+    enrolment.CONFIRM_TOTP,
+    enrolment.BEGIN_PASSKEY,
+    enrolment.CONFIRM_PASSKEY,
     secure.OPERATION,
     refresh.OPERATION,
     logout.LOGOUT,
