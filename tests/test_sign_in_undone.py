@@ -147,10 +147,10 @@ async def test_new_roles_that_cannot_be_given_end_the_session(
 ) -> None:
     create = way.stores.sessions.create
 
-    async def late(session: Session, *given: Any) -> Any:
+    async def late(session: Session, *given: Any, **named: Any) -> Any:
         await way.api.engine.accounts.set_roles(await way.api.id_of("alice"), ["admin"])
         monkeypatch.setattr(way.stores.sessions, "assign_roles", _away)
-        return await create(session, *given)
+        return await create(session, *given, **named)
 
     monkeypatch.setattr(way.stores.sessions, "create", late)
     with pytest.raises(StoreUnavailable):

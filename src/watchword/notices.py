@@ -205,7 +205,7 @@ class HookNotices:
             try:
                 async with asyncio.timeout(HOOK_TIMEOUT):
                     await self._call(hook, as_text(account_id), purpose)
-            except Exception:  # told once: an app that has failed may have told
+            except Exception:  # noqa: BLE001 - logged; asked again, it might tell twice
                 _log.exception("the app's on_security_notice failed")
 
         self._background.start(work, "telling an app of a change to a user's factors")

@@ -34,7 +34,9 @@ async def call(
     return answer
 
 
-async def post(api: Api, path: str, body: Any = None, **headers: str) -> Any:
+async def post(
+    api: Api, path: str, body: Any = None, **headers: str
+) -> httpx2.Response:
     return await call(api, "POST", path, body, **headers)
 
 
@@ -48,9 +50,11 @@ def good(answer: httpx2.Response) -> Any:
     return answer.json()
 
 
-async def signed_in(api: Api, name: str = "alice", **more: Any) -> httpx2.Response:
+async def signed_in(
+    api: Api, name: str = "alice", cookie: str = "", **more: Any
+) -> httpx2.Response:
     body = {"username": name, "password": PASSWORD, **more}
-    return await post(api, "/login", body)
+    return await post(api, "/login", body, **({"Cookie": cookie} if cookie else {}))
 
 
 async def continued(api: Api, name: str = "alice", **more: Any) -> str:

@@ -6,16 +6,25 @@ written against, what may go on with what, and that no call goes past the factor
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
+import httpx2
 import pytest
 import pytest_asyncio
 
 from tests.authenticator import Authenticator
-from tests.scenarios.api import LocalApi, bearer, local_api, settings_for
+from tests.scenarios.api import (
+    BASE,
+    PASSWORD,
+    LocalApi,
+    bearer,
+    local_api,
+    settings_for,
+)
 from tests.server.factors import (
     Phone,
     call,
@@ -31,6 +40,9 @@ from tests.surfaces.proofs import Prover
 from watchword import Credentials, Subject
 from watchword.config import Settings
 from watchword.core.limits import CONTINUATION_LIFE, RECENT
+from watchword.core.session import Authenticated, SessionOptions
+from watchword.server.endpoints import ENDPOINTS
+from watchword.server.operation import Operation
 from watchword.testing import ManualClock
 
 ISSUER: Final = "http://localhost:8000"
@@ -374,77 +386,310 @@ async def test_an_apps_own_user_has_all_of_it(
 # What a continuation is bound to
 
 
-@pytest.mark.parametrize(
-    ("begun", "changed"),
-    [
-        ("public", {"clientId": "first-party"}),
-        ("public", {"clientId": "other"}),
-        ("secret", {"clientId": "shop", "Authorization": ""}),
-        ("key", {"DPoP": ""}),
-        ("key", {"DPoP": "another"}),
-        ("plain", {"DPoP": "another"}),
-        ("cookie", {"Cookie": ""}),
-        ("cookie", {"Cookie": f"{BINDS}={'A' * 43}"}),
-        ("cookie", {"Origin": "https://evil.example"}),
-        ("plain", {"later": "1"}),
-    ],
-)
-async def test_only_the_caller_that_began_goes_on(
-    begun: str, changed: dict[str, str], api: LocalApi
-) -> None:
-    """Another client, key or browser, or this one too late: nothing is spent by it."""
-    phone, _ = await with_phone(api, good(await signed_in(api)))
-    callers = await _callers(api)
-    body, headers = callers[begun]
+class Caller:
+    """A client as it authenticates, with a key or a browser of its own."""
 
-    def sent(path: str, given: dict[str, str]) -> dict[str, str]:
-        given = {name: value for name, value in given.items() if value}
-        if "DPoP" in given:
-            given["DPoP"] = _proof(api, path, given["DPoP"])
-        return given
+    def __init__(
+        self,
+        api: LocalApi,
+        client_id: str = "first-party",
+        secret: str | None = None,
+        *,
+        prover: Prover | None = None,
+        cookie: str = "",
+    ) -> None:
+        self._api = api
+        self._client_id = client_id
+        self._prover = prover
+        self._cookie = cookie
+        self._secret = secret
 
-    start = sent("/login", headers)
-    answer = await signed_in(api, **body, **{}) if not start else None
-    if answer is None:
-        login = {"username": "alice", "password": PASSWORD, **body}
-        answer = await post(api, "/login", login, **start)
-    assert verdict(answer) == "401 second_factor_required"
-    kept = dict(headers)
-    if begun == "cookie":
-        name, _, rest = answer.headers["set-cookie"].partition("=")
-        assert name == BINDS
-        assert rest.endswith("Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=300")
-        kept["Cookie"] = answer.headers["set-cookie"].partition(";")[0]
-    else:
-        assert "set-cookie" not in answer.headers
-    go_on = {
-        "continuation": answer.json()["continuation"],
-        "clientId": body.get("clientId", "first-party"),
-        "method": "totp",
-    }
-    path = "/login/continue"
-    other = {k: v for k, v in changed.items() if k not in ("clientId", "later")}
-    if "later" in changed:
-        api.clock.advance(CONTINUATION_LIFE + 1)
-    else:
-        bad = {**go_on, "clientId": changed.get("clientId", go_on["clientId"])}
-        bad["code"] = phone.code()
-        refused = await post(api, path, bad, **sent(path, kept | other))
-        assert refused.status_code in (401, 403), refused.text
-        assert verdict(refused) in (
-            "401 continuation_expired",
-            "401 invalid_client",
-            "403 csrf_rejected",
+    async def send(self, path: str, **body: Any) -> httpx2.Response:
+        headers = {}
+        if self._secret is not None:
+            pair = f"{self._client_id}:{self._secret}".encode()
+            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        if self._prover is not None:
+            nonce = self._api.engine.proofs.nonces.current()
+            headers["DPoP"] = self._prover.proof(
+                "POST", f"{ISSUER}{BASE}{path}", self._api.clock.now, nonce=nonce
+            )
+        if self._cookie:
+            headers["Cookie"] = f"{BINDS}={self._cookie}"
+            body |= {"transport": "cookie"} if path == "/login" else {}
+        return await post(
+            self._api, path, {"clientId": self._client_id, **body}, **headers
         )
-    good_body = {**go_on, "code": phone.code()}
-    answer = await post(api, path, good_body, **sent(path, kept))
-    if "later" in changed:
-        assert verdict(answer) == "401 continuation_expired"
-        return
-    tokens = good(answer)
-    cookies = answer.headers.get_list("set-cookie")
-    assert ("refreshToken" in tokens) is (begun != "cookie")
-    assert [one.partition("=")[0] for one in cookies] == (
-        ["__Host-watchword", BINDS] if begun == "cookie" else []
+
+
+async def test_only_the_caller_that_began_goes_on(api: LocalApi) -> None:
+    """Not another client, with another key, or in another browser."""
+    phone, _ = await with_phone(api, good(await signed_in(api)))
+    await api.engine.clients.add("pocket", confidential=False)
+    _, secret = await api.engine.clients.add("shop", confidential=True)
+    callers = {
+        "plain": Caller(api),
+        "pocket": Caller(api, "pocket"),
+        "shop": Caller(api, "shop", secret),
+        "key": Caller(api, prover=Prover()),
+        "another key": Caller(api, prover=Prover(1)),
+        "browser": Caller(api, cookie="A" * 43),
+        "another browser": Caller(api, cookie="B" * 43),
+    }
+    passed = set()
+    for begins, caller in callers.items():
+        for goes_on, other in callers.items():
+            login = {"username": "alice", "password": PASSWORD}
+            begun = await caller.send("/login", **login)
+            assert verdict(begun) == "401 second_factor_required"
+            body = {"continuation": begun.json()["continuation"], "method": "totp"}
+            code = phone.code()
+            answer = await other.send("/login/continue", **body, code=code)
+            if answer.status_code == 200:
+                passed.add((begins, goes_on))
+                continue
+            assert verdict(answer) == "401 continuation_expired", (begins, goes_on)
+            # It has spent nothing.
+            assert (
+                await caller.send("/login/continue", **body, code=code)
+            ).status_code == 200
+    # A browser may send the cookie of another tab.
+    stale = {("plain", "browser"), ("plain", "another browser")}
+    assert passed == {(one, one) for one in callers} | stale
+
+
+async def test_a_continuation_is_void_with_what_it_stands_on(api: LocalApi) -> None:
+    """Its time, its client's secret, its user: each of them ends it."""
+    phone, _ = await with_phone(api, good(await signed_in(api)))
+    _, secret = await api.engine.clients.add("shop", confidential=True)
+    accounts, alice = api.engine.accounts, await api.id_of("alice")
+
+    async def late() -> str | None:
+        api.clock.advance(CONTINUATION_LIFE + 1)
+        return None
+
+    async def new_secret() -> str:
+        return str(await api.engine.clients.rotate_secret("shop"))
+
+    async def disabled() -> None:
+        await accounts.disable(alice)
+        await accounts.enable(alice)
+
+    async def everywhere() -> None:
+        await accounts.set_password(alice, PASSWORD)
+
+    for change in (late, new_secret, disabled, everywhere):
+        login = {"username": "alice", "password": PASSWORD}
+        begun = await Caller(api, "shop", secret).send("/login", **login)
+        body = {"continuation": begun.json()["continuation"], "method": "totp"}
+        secret = await change() or secret
+        answer = await Caller(api, "shop", secret).send(
+            "/login/continue", **body, code=phone.code()
+        )
+        assert verdict(answer) == "401 continuation_expired", change.__name__
+
+
+async def test_the_cookie_of_a_continuation_comes_and_goes(api: LocalApi) -> None:
+    """No script reads it, and no other site causes it to be sent."""
+    phone, _ = await with_phone(api, good(await signed_in(api)))
+    begun = await signed_in(api, transport="cookie")
+    (set_cookie,) = begun.headers.get_list("set-cookie")
+    attributes = "Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=300"
+    assert re.fullmatch(rf"{BINDS}=[\w-]{{43}}; {attributes}", set_cookie)
+    cookie = set_cookie.partition(";")[0]
+    second = await signed_in(api, transport="cookie", cookie=cookie)
+    # Two tabs share it: the second makes nothing void.
+    assert second.headers["set-cookie"] == set_cookie
+    body = {"continuation": begun.json()["continuation"], "method": "totp"}
+    for wrong, code in (
+        ({"Cookie": cookie, "Origin": "https://evil.example"}, "403 csrf_rejected"),
+        ({"Cookie": f"{cookie}; {cookie}"}, "400 invalid_request"),
+        ({}, "401 continuation_expired"),
+    ):
+        answer = await post(api, "/login/continue", {**body, "code": "1"}, **wrong)
+        assert verdict(answer) == code
+    good_body = {**body, "code": phone.code()}
+    answer = await post(api, "/login/continue", good_body, Cookie=cookie)
+    tokens, cookies = good(answer), answer.headers.get_list("set-cookie")
+    assert "refreshToken" not in tokens
+    assert [one.partition("=")[0] for one in cookies] == ["__Host-watchword", BINDS]
+    assert cookies[1] == f"{BINDS}=; {attributes.replace('300', '0')}"
+
+
+# What a lost answer costs
+
+
+@pytest.mark.parametrize("kind", ["totp", "passkey"])
+async def test_a_factor_whose_answer_was_lost_is_asked_for_again(
+    kind: str, api: LocalApi
+) -> None:
+    """By its key: the same tokens, without the codes, which are shown once."""
+    tokens = good(await signed_in(api))
+    access = bearer(tokens["accessToken"])
+    body: dict[str, Any] = {"refreshToken": tokens["refreshToken"]}
+    if kind == "totp":
+        path = "/factors/totp/confirm"
+        pending = good(await post(api, "/factors/totp", **access))
+        code = Phone(pending["secret"], api).code()
+        body |= {"factor": pending["factor"], "code": code}
+    else:
+        path = "/factors/passkeys"
+        options = good(await post(api, f"{path}/options", **access))
+        made = Authenticator(ISSUER).create(options["publicKey"])
+        body |= {"challenge": options["challenge"], "credential": made}
+    first = good(await post(api, path, body, Idempotency_Key="k" * 20))
+    again = good(await post(api, path, body, Idempotency_Key="k" * 20))
+    assert len(first["recoveryCodes"]) == 10
+    assert "recoveryCodes" not in again
+    assert first["refreshToken"] == again["refreshToken"]
+    assert (await proof_of(api, again))[0] == "aal2"
+    shown = await factors_of(api, again)
+    assert (len(shown["factors"]), shown["recoveryCodesLeft"]) == (1, 10)
+
+
+# None gets round the factor
+
+
+async def weak(api: LocalApi, name: str = "alice") -> Any:
+    """The tokens of a session with a password alone, as a fault might leave one."""
+    subject = await api.engine.accounts.get(name)
+    tokens = await api.engine.sessions.start(
+        Authenticated.by_password(
+            subject.id, subject.roles, subject.epoch, at=api.clock.now
+        ),
+        SessionOptions(client_id="first-party"),
     )
-    assert all("Max-Age=0" in one for one in cookies if one.startswith(BINDS))
+    return {
+        "accessToken": tokens.access_token,
+        "refreshToken": tokens.refresh_token,
+    }
+
+
+RECENT_CALLS: Final = (
+    ("POST", "/factors/totp", None),
+    ("POST", "/factors/passkeys/options", None),
+    ("POST", "/factors/recovery-codes", None),
+    ("PATCH", "/factors/{id}", {"name": "Mine"}),
+    ("DELETE", "/factors/{id}", None),
+    ("POST", "/email/change", {"email": "thief@example.net"}),
+    ("PATCH", "/account", {"username": "thief"}),
+    ("DELETE", "/account", None),
+)
+
+
+async def test_what_a_thief_would_change_needs_the_factor_and_needs_it_now(
+    api: LocalApi,
+) -> None:
+    """With a token of a password alone, or of yesterday, nothing is changed."""
+    _, added = await with_phone(api, good(await signed_in(api)))
+    (factor,) = (await factors_of(api, added))["factors"]
+    thief = await weak(api)
+    before = await api.engine.accounts.get("alice")
+    for tokens, old in ((thief, False), (added, True)):
+        api.clock.advance(RECENT + 1000 if old else 0)
+        for method, path, body in RECENT_CALLS:
+            if old and path == "/account" and method == "PATCH":
+                continue  # needs the factor, whenever it was
+            answer = await call(
+                api,
+                method,
+                path.format(id=factor["id"]),
+                body,
+                **bearer(tokens["accessToken"]),
+            )
+            assert verdict(answer) == "401 insufficient_user_authentication", path
+            assert 'acr_values="aal2"' in answer.headers["www-authenticate"]
+    body = {"refreshToken": thief["refreshToken"], "currentPassword": PASSWORD}
+    refused = await post(api, "/password/change", {**body, "password": NEW})
+    assert verdict(refused) == "401 insufficient_user_authentication"
+    body = {"refreshToken": thief["refreshToken"], "method": "password"}
+    risen = good(await post(api, "/step-up", {**body, "password": PASSWORD}))
+    assert (await proof_of(api, risen))[0] == "aal1"
+    answer = await call(api, "DELETE", "/account", **bearer(risen["accessToken"]))
+    assert verdict(answer) == "401 insufficient_user_authentication"
+    after = await api.engine.accounts.get("alice")
+    assert (after.name, after.email, after.password_hash) == (
+        before.name,
+        before.email,
+        before.password_hash,
+    )
+
+
+async def test_an_invitation_signs_in_nobody_without_the_factor(
+    api: LocalApi,
+) -> None:
+    """Its roles are given to the account; the session needs the second step."""
+    mails = Mails(api)
+    await with_phone(api, await confirmed(api, mails))
+    service = api.engine.self_service
+    assert service is not None
+    await service.invitations.invite(ANN, roles=("staff",))
+    body = {"token": await mails.token(), "password": PASSWORD}
+    answer = await post(api, "/invitations/accept", body)
+    assert verdict(answer) == "401 second_factor_required"
+
+
+# In the place of other tokens
+
+
+async def test_no_ticket_is_a_token_anywhere(api: LocalApi) -> None:
+    """At each call of the product, as the document has them: a new one is covered."""
+    tokens = good(await signed_in(api))
+    access = bearer(tokens["accessToken"])
+    pending = good(await post(api, "/factors/totp", **access))
+    _, tokens = await with_phone(api, tokens)
+    access = bearer(tokens["accessToken"])
+    options = "/login/passkey/options"
+    tickets = {
+        "continuation": await continued(api),
+        "open challenge": good(await post(api, options, {}))["challenge"],
+        "challenge": good(await post(api, options, {}, **access))["challenge"],
+        "pending": pending["factor"],
+    }
+    assert {one[:6] for one in tickets.values()} == {"ww_ct_", "ww_wc_"}
+    called = 0
+    for one in ENDPOINTS:
+        if not (one.bearer or one.cookie or one.client) or not one.is_documented:
+            continue
+        path = one.path.format(id=tokens["sessionId"])
+        for name, ticket in tickets.items():
+            where = (one.method, path, name)
+            if one.bearer:
+                answer = await _bare(api, one, path, bearer(ticket), one.example)
+                assert answer.status_code == 401, (where, answer.text)
+                called += 1
+            if one.cookie:
+                cookie = {
+                    "Cookie": f"__Host-watchword={ticket}",
+                    "X-Requested-With": "x",
+                }
+                kept = {
+                    key: value
+                    for key, value in (one.example or {}).items()
+                    if key != "refreshToken"
+                }
+                answer = await _bare(api, one, path, cookie, kept or None)
+                assert "accessToken" not in answer.text, where
+                assert answer.status_code in (401, 400, 404) or one.path.endswith(
+                    "/logout"
+                ), (where, answer.text)
+            if "refreshToken" in (one.example or {}):
+                body = {**one.example, "refreshToken": ticket}
+                answer = await _bare(api, one, path, {}, body)
+                assert "accessToken" not in answer.text, where
+    assert called > 40
+    assert await api.refresh(tokens["refreshToken"])
+
+
+async def _bare(
+    api: LocalApi, one: Operation, path: str, headers: dict[str, str], body: Any
+) -> httpx2.Response:
+    form = one.request_media_type != "application/json"
+    answer = await api.client.request(
+        one.method,
+        path,
+        headers=headers,
+        **({"data": body} if form else {"json": body} if body is not None else {}),
+    )
+    api.client.cookies.clear()
+    return answer

@@ -97,7 +97,7 @@ class AccountRows:
                 step.after,
                 Trail((event, *told.events), (*step.outbox, *told.outbox)),
                 spends=spends,
-                spends_code=spends_code and spends_code.credential,
+                spends_code=None if spends_code is None else spends_code.credential,
                 grants=step.grants,
                 ignore_holds=by.actor is not Actor.USER,
                 keeps_role=ADMIN if _gives_up_admin(before, step.after) else None,

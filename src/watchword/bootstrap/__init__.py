@@ -67,7 +67,7 @@ from watchword.sessions.browser import BrowserSessions
 from watchword.sessions.claims_hook import ClaimsHook
 from watchword.sign_in.begin import SignIn
 from watchword.sign_in.continuation import SecondStepGate
-from watchword.sign_in.own_users import Authenticate, Subjects
+from watchword.sign_in.own_users import Authenticate, LoadSubject, Subjects
 from watchword.stores import open_stores
 from watchword.stores.health import Health
 from watchword.tokens.checker import Checker
@@ -227,6 +227,7 @@ class Watchword:
             sessions=self.sessions,
             attempts=attempts,
             notices=factor_notices_of(base, notices, self.background),
+            background=self.background,
         )
         parts = account_parts_of(
             base,
@@ -244,6 +245,7 @@ class Watchword:
             attempts=attempts,
             sessions=self.sessions,
             clock=self.clock,
+            load_subject=base.load_subject,
         )
         gate = SecondStepGate(
             factors=factors.factors,
@@ -278,8 +280,7 @@ class Watchword:
             factors,
             gate=gate,
             sign_in=self.sign_in,
-            browser=None if self.self_service is None else self.self_service.browser,
-            recovery=self.self_service and self.self_service.recovery,
+            service=self.self_service,
             subjects=self.subjects,
             attempts=attempts,
         )
@@ -350,13 +351,15 @@ async def open_watchword(
     authenticate: Authenticate | None = None,
     before_registration: BeforeRegistration | None = None,
     on_security_notice: OnSecurityNotice | None = None,
+    load_subject: LoadSubject | None = None,
     background: bool = True,
 ) -> AsyncIterator[Watchword]:
     """A started Watchword on the settings' store, or on `stores`.
 
     The server secret comes from the settings or from the data folder. For a store
     without keys it is made there. An app with users of its own gives `authenticate`,
-    which is called at each sign-in; `before_registration` is called before a user is
+    which is called at each sign-in, and `load_subject`, which is called where a user
+    signs in by a passkey alone; `before_registration` is called before a user is
     registered.
     Raises SettingsError, SchemaError, KeyRingError, StoreUnavailable.
     """
@@ -387,6 +390,7 @@ async def open_watchword(
         authenticate=authenticate,
         before_registration=before_registration,
         on_security_notice=on_security_notice,
+        load_subject=load_subject,
     )
     async with _running(Watchword(base), background=background) as watchword:
         yield watchword

@@ -7,11 +7,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from watchword.attempts import Attempts
+from watchword.background import Background
 from watchword.bootstrap.foundation import Foundation
 from watchword.config import Settings
-from watchword.core.network import parse_address
 from watchword.core.ticket import Tickets
 from watchword.factors import webauthn
+from watchword.factors.alarms import FactorAlarms
 from watchword.factors.passkeys import Passkeys
 from watchword.factors.policy import SecondFactorPolicy
 from watchword.factors.prove import FactorProofs
@@ -42,6 +43,7 @@ def factor_parts_of(
     sessions: Sessions,
     attempts: Attempts,
     notices: FactorNotices,
+    background: Background,
 ) -> FactorParts:
     """The parts, on the stores of `base`."""
     settings, stores = base.settings, base.stores
@@ -91,7 +93,13 @@ def factor_parts_of(
         codes=codes,
         passkeys=passkeys,
         factors=factors,
-        notices=notices,
+        alarms=FactorAlarms(
+            throttle=stores.throttle,
+            outbox=stores.outbox,
+            notices=notices,
+            background=background,
+            clock=clock,
+        ),
     )
     return FactorParts(
         tickets=tickets, factors=factors, totp=totp, passkeys=passkeys, proofs=proofs
@@ -100,11 +108,32 @@ def factor_parts_of(
 
 def relying_party_of(settings: Settings) -> RelyingParty | None:
     """What passkeys are bound to; None where the issuer's host is an IP address."""
-    host = urlsplit(settings.effective_issuer).hostname or ""
-    if parse_address(host) is not None:
+    domain = settings.effective_rp_id
+    if domain is None:
         return None
     return RelyingParty(
-        id=settings.rp_id or host,
+        id=domain,
         name=settings.rp_name or settings.effective_service_name,
         origins=(settings.effective_origin, *settings.passkey_origins),
+    )
+
+
+def passkeys_off(settings: Settings, set_issuer: str = "--issuer ") -> str | None:
+    """Why there are no passkeys though they are wanted, and what to do about it.
+
+    None where there are. `set_issuer` is what sets the issuer, in front of its value.
+    """
+    if not settings.passkeys:
+        return None
+    if not webauthn.is_installed():
+        return f"passkeys are off: install {webauthn.REQUIREMENT}"
+    if settings.effective_rp_id is not None:
+        return None
+    issuer = urlsplit(settings.effective_issuer)
+    named = "https://HOST"
+    if settings.is_local:
+        port = "" if issuer.port is None else f":{issuer.port}"
+        named = f"{issuer.scheme}://localhost{port}"
+    return (
+        f"passkeys are off, because the issuer is an address: use {set_issuer}{named}"
     )

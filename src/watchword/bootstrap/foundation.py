@@ -14,7 +14,7 @@ from watchword.notices import OnSecurityNotice
 from watchword.passwords import BreachedPasswords, HashParameters
 from watchword.ports import Stores
 from watchword.sessions.claims_hook import ClaimsHook
-from watchword.sign_in.own_users import Authenticate
+from watchword.sign_in.own_users import Authenticate, LoadSubject
 
 
 class Foundation(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,3 +36,4 @@ class Foundation(msgspec.Struct, frozen=True, kw_only=True):
     authenticate: Authenticate | None
     before_registration: BeforeRegistration | None
     on_security_notice: OnSecurityNotice | None
+    load_subject: LoadSubject | None

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
-from watchword.accounts.recovery import Recovery
 from watchword.attempts import Attempts
 from watchword.bootstrap.accounts import AccountParts
 from watchword.bootstrap.factors import FactorParts
 from watchword.bootstrap.foundation import Foundation
+from watchword.bootstrap.self_service import SelfService
 from watchword.factors.passkeys import Passkeys
 from watchword.factors.prove import FactorProofs
 from watchword.factors.registry import Factors
 from watchword.factors.totp import TotpFactors
 from watchword.sign_in.begin import SignIn
-from watchword.sign_in.browser import BrowserSignIn
 from watchword.sign_in.continuation import SecondStepGate
 from watchword.sign_in.enrolment import Enrolment
 from watchword.sign_in.own_users import Subjects
-from watchword.sign_in.passkey import PasskeySignIn
+from watchword.sign_in.passkey import PasskeySignIn, standing_of_account
 from watchword.sign_in.second_step import SecondStep
 from watchword.sign_in.step_up import StepUp
 
@@ -26,7 +27,8 @@ from watchword.sign_in.step_up import StepUp
 class SecondFactors(msgspec.Struct, frozen=True, kw_only=True):
     """What calls, pages, commands and apps use: `engine.second_factors`.
 
-    `passkeys` and `passkey_sign_in` are None where passkeys are off.
+    `passkeys` and `passkey_sign_in` are None where passkeys are off, the latter also in
+    an app that does not find its own users by their id.
     """
 
     factors: Factors
@@ -47,26 +49,26 @@ def second_factors_of(
     *,
     gate: SecondStepGate,
     sign_in: SignIn,
-    browser: BrowserSignIn | None,
-    recovery: Recovery | None,
+    service: SelfService | None,
     subjects: Subjects | None,
     attempts: Attempts,
 ) -> SecondFactors:
-    """The parts, on the stores of `base`. An app of own users has no `browser`."""
+    """The parts, on the stores of `base`. An app of own users has no `service`."""
     second_step = SecondStep(
         gate=gate,
         proofs=factors.proofs,
         passkeys=factors.passkeys,
         sign_in=sign_in,
-        browser=browser,
-        recovery=recovery,
+        browser=None if service is None else service.browser,
+        recovery=None if service is None else service.recovery,
         clock=base.clock,
     )
     passkey_sign_in = None
-    if factors.passkeys is not None:
+    if factors.passkeys is not None and (subjects is None or subjects.can_load):
+        of_account = partial(standing_of_account, base.stores.accounts)
         passkey_sign_in = PasskeySignIn(
             passkeys=factors.passkeys,
-            users=subjects or parts.registry,
+            standing_of=of_account if subjects is None else subjects.standing_of,
             attempts=attempts,
             clock=base.clock,
         )
@@ -83,9 +85,9 @@ def second_factors_of(
             totp=factors.totp,
             passkeys=factors.passkeys,
             attempts=attempts,
+            account_limits=parts.account_limits,
             accounts=base.stores.accounts,
-            credentials=base.stores.credentials,
-            mail=parts.mail,
+            mails=None if service is None else service.enrolment_mails,
             second_step=second_step,
         ),
         passkey_sign_in=passkey_sign_in,
@@ -98,6 +100,8 @@ def second_factors_of(
             proofs=factors.proofs,
             totp=factors.totp,
             passkeys=factors.passkeys,
+            credentials=base.stores.credentials,
             attempts=attempts,
+            clock=base.clock,
         ),
     )

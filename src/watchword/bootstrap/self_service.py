@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from watchword.accounts.email_change import EmailChanges
+from watchword.accounts.enrolment_mails import EnrolmentMails
 from watchword.accounts.invitations import Invitations
 from watchword.accounts.links import Links
 from watchword.accounts.mail_decisions import MailDecisions
@@ -34,6 +35,7 @@ class SelfService(msgspec.Struct, frozen=True, kw_only=True):
     invitations: Invitations
     recovery: Recovery
     email_changes: EmailChanges
+    enrolment_mails: EnrolmentMails
     browser: BrowserSignIn
     decide: Decide
 
@@ -54,11 +56,18 @@ def self_service_of(
     )
     registrations, invitations = _registrations_of(base, parts, links)
     recovery, email_changes = _recovery_of(base, parts, links)
+    enrolment_mails = EnrolmentMails(
+        accounts=base.stores.accounts,
+        credentials=base.stores.credentials,
+        mail=parts.mail,
+        clock=base.clock,
+    )
     decisions: dict[MailPurpose, Decide] = {
         MailPurpose.CONFIRM: registrations.decide,
         MailPurpose.INVITATION: invitations.decide,
         MailPurpose.RESET: recovery.decide,
         MailPurpose.CONFIRM_EMAIL: email_changes.decide,
+        MailPurpose.ENROL: enrolment_mails.decide,
         **dict.fromkeys(NOTICES, parts.notices.decide),
     }
     return SelfService(
@@ -68,6 +77,7 @@ def self_service_of(
         invitations=invitations,
         recovery=recovery,
         email_changes=email_changes,
+        enrolment_mails=enrolment_mails,
         browser=BrowserSignIn(
             sign_in=sign_in,
             sessions=parts.sessions,

@@ -39,7 +39,7 @@ def check(data: Path | None, as_json: bool) -> None:
         # Checked before the store is opened, because opening makes its file private.
         seen += check_secret_files(settings)
         found += [*file_faults(settings), *_store_faults(settings, data)]
-        seen += _without_mail(settings)
+        seen += [*_without_mail(settings), *_without_passkeys(settings)]
         file = database_of(settings)
         if file is not None and not file.exists():
             new = f" There is no store at {file} yet: `watchword serve` makes it."
@@ -65,6 +65,14 @@ def _without_mail(settings: Settings) -> Iterator[str]:
             f"WATCHWORD_REGISTRATION is {settings.registration}, but no user "
             "can register: no mail can be sent; give WATCHWORD_MAIL_URL"
         )
+
+
+def _without_passkeys(settings: Settings) -> Iterator[str]:
+    from watchword.bootstrap.factors import passkeys_off
+    from watchword.factors.webauthn import is_installed
+
+    if not is_installed() and (off := passkeys_off(settings)) is not None:
+        yield off
 
 
 def _store_faults(settings: Settings, named: Path | None) -> Iterator[str]:

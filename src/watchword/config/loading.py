@@ -41,7 +41,7 @@ _FROM_FILES: Final = (
 _LISTS: Final = frozenset(
     {
         *("secret", "behind_proxy", "cors_origins", "first_party_scope"),
-        "registration_domains",
+        *("registration_domains", "passkey_origins"),
     }
 )
 
@@ -207,6 +207,7 @@ def _conflicts(
     if not is_loopback(settings.host):
         yield from _exposed(f"{name('host')} {settings.host}", given, name)
     yield from _of_mail(settings, name)
+    yield from _of_passkeys(settings, name, wrong)
     from_outside = name("database_url") not in ("database_url", _flag("database_url"))
     if settings.database_url == "memory:" and from_outside:
         yield f"{name('database_url')}: memory: forgets all and is for tests alone"
@@ -223,6 +224,42 @@ def _of_mail(settings: Settings, name: Callable[[str], str]) -> Iterator[str]:
     folder = settings.templates
     if folder is not None and not folder.is_dir():
         yield f"{name('templates')}: there is no folder {folder}"
+
+
+def _of_passkeys(
+    settings: Settings, name: Callable[[str], str], wrong: frozenset[str]
+) -> Iterator[str]:
+    """What browsers would refuse of passkeys, a sentence each."""
+    if not settings.passkeys or wrong & {"issuer", "rp_id"}:
+        return
+    host = urlsplit(settings.effective_issuer).hostname or ""
+    domain = settings.effective_rp_id
+    given = settings.rp_id
+    if domain is None and (given or settings.passkey_origins):
+        key = "rp_id" if given else "passkey_origins"
+        yield (
+            f"{name(key)}: passkeys are bound to a name, and {name('issuer')} is the "
+            f"address {settings.effective_issuer}"
+        )
+        return
+    if given and given != host and not ("." in given and _is_below(host, given)):
+        yield (
+            f"{name('rp_id')} must be the host of the issuer or a domain above it: "
+            f"{name('issuer')} is {settings.effective_issuer}"
+        )
+        return
+    for origin in settings.passkey_origins:
+        url = urlsplit(origin)
+        is_page = url.scheme in {"https", "http"}
+        if not (is_page and _is_below(url.hostname or "", domain or "")):
+            yield (
+                f"{name('passkey_origins')}: no passkey works at {origin}: it is not "
+                f"below {domain}, which passkeys are bound to"
+            )
+
+
+def _is_below(host: str, domain: str) -> bool:
+    return f".{host}".endswith(f".{domain}")
 
 
 def _exposed(

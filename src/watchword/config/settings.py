@@ -17,6 +17,7 @@ from pydantic_settings import (
 from watchword.config.values import (
     APP_SCHEMES,
     DatabaseUrl,
+    Domain,
     Domains,
     Issuer,
     MailUrl,
@@ -196,8 +197,10 @@ class Settings(BaseSettings):
         "required, such as required:admin,staff",
     )
     passkeys: bool = Field(default=True, description="on or off")
-    rp_id: str | None = Field(
-        None, min_length=1, description="the domain that passkeys are bound to"
+    rp_id: Domain | None = Field(
+        None,
+        description="the domain that passkeys are bound to, in lower case: the host of "
+        "the issuer, or a domain above it",
     )
     rp_name: str | None = Field(
         None,
@@ -208,7 +211,9 @@ class Settings(BaseSettings):
     passkey_origins: Origins = Field(
         (),
         min_length=1,
-        description="the origins of pages that may use passkeys, besides the issuer's",
+        description="the origins of pages that may use passkeys, besides the issuer's: "
+        "such as https://app.example, as browsers send them, below the domain that "
+        "passkeys are bound to",
     )
     totp_drift: int = Field(1, ge=0, le=1, description="0 or 1")
     breached_passwords: Path | None = Field(
@@ -264,6 +269,14 @@ class Settings(BaseSettings):
     def effective_service_name(self) -> str:
         """The name that was given, else the issuer's host."""
         return self.service_name or self._issuer_host
+
+    @property
+    def effective_rp_id(self) -> str | None:
+        """The domain that passkeys are bound to; None where it would be an address."""
+        host = self._issuer_host
+        if parse_address(host) is not None:
+            return None
+        return self.rp_id or host
 
     @property
     def effective_links(self) -> str:

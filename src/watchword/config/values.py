@@ -175,6 +175,7 @@ SessionStoreUrl = Annotated[
 MailUrl = Annotated[str, AfterValidator(_mail_url)]
 SecondFactor = Annotated[str, AfterValidator(_second_factor)]
 Sender = Annotated[str, AfterValidator(_sender)]
+Domain = Annotated[str, Field(pattern=rf"^{_LABEL}(\.{_LABEL})*$")]
 Domains = Annotated[
     tuple[Annotated[str, AfterValidator(_domain)], ...],
     NoDecode,

@@ -294,6 +294,11 @@ FACTOR_ACCOUNT_INTERVAL: Final = 30 * SECOND
 FACTOR_NETWORK_BURST: Final = 20
 FACTOR_NETWORK_INTERVAL: Final = 30 * SECOND
 FACTOR_FAILURES_MAX: Final = 100
+# A counter that runs down as slowly as this counts what comes in a row.
+FACTOR_FAILURES_INTERVAL: Final = 3650 * DAY
+# The owner is told of so many wrong factors in a row, and then once an hour at most.
+FACTOR_FAILURES_TOLD: Final = 3
+FACTOR_TOLD_INTERVAL: Final = HOUR
 # A proof of the user that a change of factors, address or account asks for.
 RECENT: Final = 5 * MINUTE
 INVITATION_LIFE: Final = 7 * DAY

@@ -103,6 +103,10 @@ class Passkeys:
         """
         return self._open(row).is_synced
 
+    def amr_of(self, row: Credential) -> tuple[str, ...]:
+        """The methods (RFC 8176 §2) that a proof by this passkey stands for."""
+        return ("swk" if self.is_synced(row) else "hwk", "user", "mfa")
+
     async def options_to_register(
         self, account_id: bytes, name: str, *, bound: str, enrolment: bytes = b""
     ) -> PasskeyOptions:
@@ -204,6 +208,20 @@ class Passkeys:
             party, challenge=webauthn.challenge_of(challenge), allow=allow
         )
         return PasskeyOptions(challenge, options)
+
+    async def owner_of(self, credential: dict[str, Any]) -> bytes | None:
+        """The user that an answer names: nothing of it is checked.
+
+        None where the passkey is not known, or where that is no answer. Raises
+        NotFound where passkeys are off.
+        """
+        self._relying_party()
+        try:
+            named = webauthn.read_answer(credential).id
+        except SecondFactorInvalid:
+            return None
+        row = await self._credentials.by_key(CredentialKind.PASSKEY, named)
+        return None if row is None else row.account_id
 
     async def prove(
         self,

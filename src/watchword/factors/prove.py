@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from watchword.attempts import Attempts
+from watchword.core.actor import Actor, By
 from watchword.core.ticket import TicketPurpose
+from watchword.errors import SecondFactorInvalid
+from watchword.factors.alarms import FactorAlarms
 from watchword.factors.passkeys import Passkeys
-from watchword.factors.proof import FactorProof, Proved
+from watchword.factors.proof import FactorProof, Method, Proved
 from watchword.factors.recovery_codes import RecoveryCodes
 from watchword.factors.registry import Factors
 from watchword.factors.totp import TotpFactors
-from watchword.notices import FactorNotices
-from watchword.ports.credentials import CredentialStore
+from watchword.ports.credentials import CredentialKind, CredentialStore
+
+CODE: Final = ("otp", "mfa")
+"""The `amr` of a code, besides those of the first factor (RFC 8176 §2)."""
 
 
 class FactorProofs:
@@ -25,7 +32,7 @@ class FactorProofs:
         codes: RecoveryCodes,
         passkeys: Passkeys | None,
         factors: Factors,
-        notices: FactorNotices,
+        alarms: FactorAlarms,
     ) -> None:
         self._credentials = credentials
         self._attempts = attempts
@@ -33,7 +40,7 @@ class FactorProofs:
         self._codes = codes
         self._passkeys = passkeys
         self._factors = factors
-        self._notices = notices
+        self._alarms = alarms
 
     async def prove(
         self,
@@ -52,4 +59,51 @@ class FactorProofs:
         ContinuationExpired (a passkey's challenge), Throttled, Overloaded,
         StoreUnavailable.
         """
-        raise NotImplementedError
+        is_locked = False
+        of_code = proof.method is Method.TOTP
+        counted = self._attempts.factor(account_id, address, of_code=of_code)
+        try:
+            async with counted as attempt:
+                is_locked = attempt.is_locked
+                if is_locked:
+                    raise SecondFactorInvalid  # noqa: TRY301 - the attempt has failed
+                return await self._check(account_id, proof, address, purpose, bound)
+        except SecondFactorInvalid:
+            await self._alarms.failed(account_id, address, is_locked=is_locked)
+            raise
+
+    async def _check(
+        self,
+        account_id: bytes,
+        proof: FactorProof,
+        address: str,
+        purpose: TicketPurpose,
+        bound: str,
+    ) -> Proved:
+        spends = None
+        amr: tuple[str, ...] = CODE
+        match proof.method:
+            case Method.TOTP:
+                rows = await self._credentials.of_account(account_id)
+                codes = [row for row in rows if row.kind is CredentialKind.TOTP]
+                await self._totp.spend(codes, proof.code)
+            case Method.RECOVERY_CODE:
+                rows = await self._credentials.of_account(account_id)
+                code = self._codes.find(rows, proof.code)
+                if code is None:
+                    raise SecondFactorInvalid
+                by = By(Actor.USER, address)
+                spends = await self._factors.code_used(account_id, code, by=by)
+            case Method.PASSKEY:
+                if self._passkeys is None:
+                    raise SecondFactorInvalid
+                _, amr = await self._passkeys.prove(
+                    purpose,
+                    proof.challenge,
+                    proof.credential,
+                    account_id=account_id,
+                    bound=bound,
+                )
+        return Proved(
+            account_id=account_id, method=proof.method, amr=amr, spends=spends
+        )

@@ -30,6 +30,9 @@ class _Pending(msgspec.Struct, frozen=True):
     name: str
     enrolment: bytes
 
+    def __repr__(self) -> str:
+        return "_Pending(...)"
+
 
 class PendingTotp(msgspec.Struct, frozen=True, kw_only=True):
     """A secret that counts once a code of it has come. `factor` is a ticket.
@@ -41,6 +44,9 @@ class PendingTotp(msgspec.Struct, frozen=True, kw_only=True):
     secret: str
     uri: str
     qr: str
+
+    def __repr__(self) -> str:
+        return "PendingTotp(...)"
 
 
 class TotpFactors:
@@ -87,7 +93,7 @@ class TotpFactors:
         return self._shown(pending, self._tickets.seal(TicketPurpose.TOTP, pending))
 
     def again(self, account_id: bytes, factor: str) -> PendingTotp:
-        """A pending secret once more, for a page that is shown again after a wrong code.
+        """A pending secret once more: a page is shown again after a wrong code.
 
         Raises ContinuationExpired as `confirmed`.
         """

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.bootstrap import Watchword, open_watchword
+from watchword.bootstrap.factors import passkeys_off
 from watchword.bootstrap.parts import composer_of, mail_destination
 from watchword.config import ENV_PREFIX, Settings, load_settings
 from watchword.core.access_token import Claims
@@ -128,6 +129,8 @@ class Embedding(Authenticator):
                 )
             if engine.mail is not None:
                 _log.info("mail: %s", mail_destination(self.settings))
+            if self.knows_issuer:
+                self._tell_of_passkeys()
             self._engine, self._verifier = engine, LocalVerifier(engine)
             # `served_at` may have learned the issuer meanwhile.
             if engine.issuer != self.settings.effective_issuer:
@@ -158,6 +161,7 @@ class Embedding(Authenticator):
         place = "" if port == {"http": 80, "https": 443}[scheme] else f":{port}"
         issuer = f"{scheme}://{'[::1]' if host == '::1' else '127.0.0.1'}{place}"
         if issuer == self.settings.effective_issuer:
+            self._tell_of_passkeys()
             return
         self.settings = self.settings.model_copy(update={"issuer": issuer})
         self._link_to(issuer)
@@ -166,6 +170,12 @@ class Embedding(Authenticator):
         if self._engine is not None:
             self._engine.issue_as(issuer, links=self.settings.links)
         _log.info("the issuer is %s, where this app is served", issuer)
+        self._tell_of_passkeys()
+
+    def _tell_of_passkeys(self) -> None:
+        off = passkeys_off(self.settings, "WATCHWORD_ISSUER=")
+        if off is not None:
+            _log.info("%s", off)
 
     @property
     def engine(self) -> Watchword:

@@ -112,9 +112,9 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `at` is the instant of what it tells of. `token` is for the link. `masked` is
     another address that the mail names, `network` the network address of a request,
     `factor` the kind of a second factor (`totp`, `passkey`); `left` is the number of
-    recovery codes that are left. A mail with an `account_id` is deleted with its account: one that tells of the
-    account's end has none. `registration` is the SHA-256 of a registration's handle,
-    where its mail is sent again with a new token.
+    recovery codes that are left. A mail with an `account_id` is deleted with its
+    account: one that tells of the account's end has none. `registration` is the SHA-256
+    of a registration's handle, where its mail is sent again with a new token.
     """
 
     purpose: MailPurpose

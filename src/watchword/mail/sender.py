@@ -281,9 +281,11 @@ def _rates(rate: int) -> dict[Lane, list[Cost]]:
 def _is_counted(leased: LeasedMessage, mail: Mail) -> bool:
     """Whether the mail is counted for its address: at its first try.
 
-    Not a notice, nor a reset that was granted: those no caller can cause at will.
+    Not a notice, nor a token that was granted to an account, of which it has few at a
+    time: those no caller can cause at will.
     """
-    is_granted = mail.purpose is MailPurpose.RESET and mail.account_id is not None
+    granted = {MailPurpose.RESET, MailPurpose.ENROL}
+    is_granted = mail.purpose in granted and mail.account_id is not None
     return leased.attempts == 0 and mail.purpose not in NOTICES and not is_granted
 
 

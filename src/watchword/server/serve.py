@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 
 import uvicorn
 
+from watchword.bootstrap.factors import passkeys_off
 from watchword.config import Settings
 from watchword.server.app import make_app
 from watchword.server.connections import Connections, most_connections
@@ -34,6 +35,7 @@ KEEP_ALIVE_SECONDS: Final = 75
 COLLECT_TICKS: Final = 100
 COLLECT_OBJECTS: Final = 5_000
 
+_log = logging.getLogger("watchword")
 _told_to_end: Final = threading.Event()
 
 
@@ -43,6 +45,8 @@ def run(settings: Settings, listeners: list[socket.socket]) -> None:
     `first_start.prepare` must have been called before.
     """
     _log_to_standard_error()
+    if (off := passkeys_off(settings)) is not None:
+        _log.warning("%s", off)
     if settings.workers > 1:
         sys.exit(asyncio.run(_with_workers(settings, listeners)))
     _end_well()

@@ -25,7 +25,7 @@ from watchword.core import limits
 from watchword.core.actor import APP, SYSTEM, Actor, By, EndReason
 from watchword.core.policies import PAGES, Policies
 from watchword.core.refresh_token import RefreshTokens, hash_of
-from watchword.core.rotation import Presented
+from watchword.core.rotation import Presented, retry_hash
 from watchword.core.session import (
     AAL2,
     EVERYTHING,
@@ -38,6 +38,7 @@ from watchword.core.session import (
 from watchword.errors import RefreshError, RefreshInvalid
 from watchword.keys.ring import KeyRing
 from watchword.ports.audit import AuditLog, Event, EventType
+from watchword.ports.credentials import Spending
 from watchword.ports.sessions import (
     ByAccount,
     ByClient,
@@ -114,12 +115,15 @@ class Sessions:
         address: str = "",
         user_agent: str = "",
         replaced: bytes | None = None,
+        spends: Spending | None = None,
     ) -> TokenSet:
         """A new session, with its first tokens, for an authenticated user.
 
         `requested` is for the first access token only. Where a user may have so many
         sessions, those refreshed longest ago end; the one with the id `replaced` does
-        not count, since the caller ends it next. Raises StoreUnavailable, Overloaded.
+        not count, since the caller ends it next. `spends` is a recovery code that
+        goes with it. Raises SecondFactorInvalid where that is gone, StoreUnavailable,
+        Overloaded.
         """
         now = self._clock()
         secret = self._entropy(limits.SECRET_BYTES)
@@ -145,7 +149,8 @@ class Sessions:
         )
         async with self.taken_back_on_failure(session.id, address):
             limit = self._limit(replaced, address, now)
-            self._revocations.add(await self._sessions.create(session, event, limit))
+            ended = await self._sessions.create(session, event, limit, spends=spends)
+            self._revocations.add(ended)
         return issued
 
     def _limit(
@@ -270,6 +275,17 @@ class Sessions:
     def generation_of(self, token: str) -> int:
         """The generation that a refresh token names. Raises RefreshInvalid."""
         return self._tokens.read(token)[1]
+
+    def is_retry(self, session: Session, token: str, retry_key: str | None) -> bool:
+        """Whether that token of the session was spent before, with this very key.
+
+        Raises RefreshInvalid.
+        """
+        _, generation, secret = self._tokens.read(token)
+        if retry_key is None or generation != session.generation - 1:
+            return False
+        made = retry_hash(secret, generation, retry_key)
+        return hmac.compare_digest(made, session.retry_hash)
 
     def ends_at(self, session: Session) -> int:
         """The instant from which no token of the session works."""

@@ -74,7 +74,7 @@ class BrowserSignIn:
         await self._gate.check(
             authenticated, None, EVERYTHING, PAGES_BINDING, mailbox=mailbox
         )
-        if cookie and settle is not None:
+        if settle is not None and await self._has(cookie, authenticated, address):
             # Before the session of the cookie is touched: if a form comes a second
             # time, that session goes on.
             await settle()
@@ -99,6 +99,13 @@ class BrowserSignIn:
             address=address,
             user_agent=user_agent,
         )
+
+    async def _has(
+        self, cookie: str, authenticated: Authenticated, address: str
+    ) -> bool:
+        """Whether the cookie is that of a live session of the same account."""
+        found = await self._browsers.used(cookie, address) if cookie else None
+        return found is not None and found[0].account_id == authenticated.account_id
 
     async def session_of(
         self, cookie: str, *, address: str, user_agent: str = ""

@@ -14,7 +14,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -22,7 +22,7 @@ from watchword.accounts.names import checked_roles, normalise_name
 from watchword.attempts import Attempts
 from watchword.clocks import Clock
 from watchword.core.actor import APP, By, EndReason
-from watchword.core.session import Authenticated, from_text
+from watchword.core.session import Authenticated, as_text, from_text
 from watchword.errors import (
     InvalidCredentials,
     NotFound,
@@ -41,6 +41,8 @@ _CHECKS_MAX: Final = 256
 # More ends than come between the beginning of an attempt and its session.
 _ENDS_KEPT: Final = 10_000
 _log = logging.getLogger("watchword.subjects")
+
+Given = TypeVar("Given")
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +78,14 @@ name as for a wrong password. If it raises, the answer is 503 and the attempt is
 counted.
 """
 
+LoadSubject = Callable[[str], Awaitable[Subject | None] | Subject | None]
+"""The app's function that finds a user by the `sub` of tokens.
+
+It returns None for a user that is gone or must not sign in. A passkey alone signs in
+users only where an app gives it, for no check of the app is asked then. It is called as
+`Authenticate` is.
+"""
+
 
 class Subjects:
     """Signs in the users that the app's own check accepts.
@@ -91,8 +101,10 @@ class Subjects:
         attempts: Attempts,
         sessions: Sessions,
         clock: Clock,
+        load_subject: LoadSubject | None = None,
     ) -> None:
         self._authenticate = authenticate
+        self._load_subject = load_subject
         self._attempts = attempts
         self._sessions = sessions
         self._clock = clock
@@ -119,7 +131,9 @@ class Subjects:
         self._checks += 1
         try:
             async with self._attempts.counted(normalise_name(name), address) as attempt:
-                account_id, roles = await self._ask(given, attempt.caller)
+                account_id, roles = await self._ask(
+                    self._authenticate, given, attempt.caller, named="authenticate"
+                )
         finally:
             self._checks -= 1
         return Authenticated.by_password(account_id, roles, epoch, at=self._clock())
@@ -153,15 +167,42 @@ class Subjects:
         """End the threads, after the checks that are running."""
         await asyncio.to_thread(self._threads.close)
 
+    @property
+    def can_load(self) -> bool:
+        """Whether the app finds its users by their id."""
+        return self._load_subject is not None
+
+    async def standing_of(
+        self, account_id: bytes, caller: str
+    ) -> tuple[tuple[str, ...], int]:
+        """The roles and the epoch of a user, as the app knows it.
+
+        Raises InvalidCredentials for one that must not sign in, StoreUnavailable.
+        """
+        epoch = self._ends.count  # before the app is asked, as above
+        assert self._load_subject is not None  # noqa: S101 - see `can_load`
+        given = as_text(account_id)
+        known, roles = await self._ask(
+            self._load_subject, given, caller, named="load_subject"
+        )
+        if known != account_id:
+            raise InvalidCredentials
+        return roles, epoch
+
     async def _ask(
-        self, given: Credentials, waiting: str
+        self,
+        check: Callable[[Given], Awaitable[Subject | None] | Subject | None],
+        given: Given,
+        waiting: str,
+        *,
+        named: str,
     ) -> tuple[bytes, tuple[str, ...]]:
         """The id (16 bytes) and the roles of the user that the app's check returns.
 
-        Threads are shared fairly between callers; `waiting` names this one. Raises
+        Threads are shared fairly between callers; `waiting` names this one, and `named`
+        is the check's name in the log. Raises
         InvalidCredentials if the check returns None, StoreUnavailable if it raises.
         """
-        check = self._authenticate
         call = check if inspect.isroutine(check) else type(check).__call__
         try:
             if inspect.iscoroutinefunction(call):
@@ -177,7 +218,7 @@ class Subjects:
         except TryAgain:
             raise
         except Exception as error:
-            _log.exception("the app's authenticate failed")
+            _log.exception("the app's %s failed", named)
             message = "No sign-in can be checked right now: try again shortly."
             raise StoreUnavailable(message) from error
         if known is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypedDict, Unpack
 
 import msgspec
@@ -9,15 +10,30 @@ import msgspec
 from watchword.accounts.registry import Accounts
 from watchword.attempts import Attempts
 from watchword.clients.rules import FIRST_PARTY
+from watchword.clocks import Clock
+from watchword.core import base64url, limits
 from watchword.core.actor import Actor, By, EndReason
-from watchword.core.session import Authenticated, Session, TokenSet
-from watchword.errors import InvalidCredentials, NotFound, RefreshInvalid
+from watchword.core.session import (
+    AAL2,
+    Authenticated,
+    Session,
+    TokenSet,
+    as_text,
+)
+from watchword.core.ticket import TicketPurpose
+from watchword.errors import (
+    InsufficientAuthentication,
+    InvalidCredentials,
+    NotFound,
+    RefreshInvalid,
+    SecondFactorInvalid,
+)
 from watchword.factors.passkeys import PasskeyOptions, Passkeys
-from watchword.factors.proof import FactorProof
-from watchword.factors.prove import FactorProofs
+from watchword.factors.proof import FactorProof, Proved
+from watchword.factors.prove import CODE, FactorProofs
 from watchword.factors.registry import Factors
 from watchword.factors.totp import TotpFactors
-from watchword.ports.credentials import Credential
+from watchword.ports.credentials import Credential, CredentialStore
 from watchword.sessions import Sessions
 from watchword.sign_in.own_users import Subjects
 from watchword.sign_in.password import AccountPasswords
@@ -37,8 +53,9 @@ class PresentedSession(TypedDict, total=False):
 class StepUp:
     """Proves the users of sessions again.
 
-    The token is looked at before the password. So a token that a refresh would not
-    honour is answered as there, and does not say whether a password is right.
+    The token is looked at before the proof. So a token that a refresh would not honour
+    is answered as there, and does not say whether a proof is right. A retry with the
+    same key is answered as there too, whatever the proof: it was right before.
     """
 
     def __init__(
@@ -52,7 +69,9 @@ class StepUp:
         proofs: FactorProofs,
         totp: TotpFactors,
         passkeys: Passkeys | None,
+        credentials: CredentialStore,
         attempts: Attempts,
+        clock: Clock,
     ) -> None:
         self._accounts = accounts
         self._passwords = passwords
@@ -62,7 +81,11 @@ class StepUp:
         self._proofs = proofs
         self._totp = totp
         self._passkeys = passkeys
+        self._credentials = credentials
         self._attempts = attempts
+        self._clock = clock
+
+    # By a factor.
 
     async def by_factor(
         self, token: str, factor: FactorProof, **presented: Unpack[PresentedSession]
@@ -73,7 +96,14 @@ class StepUp:
         ContinuationExpired, Throttled with the token unspent; otherwise as
         `Sessions.refresh`.
         """
-        raise NotImplementedError
+        session = await self._look(token, presented)
+        if self._is_retry(session, token, presented):
+            return await self._sessions.refresh(token, **presented)
+        address = presented.get("address", "")
+        proved = await self._prove(session, factor, address)
+        risen = self._risen(session, proved.amr)
+        await self._spend(proved)
+        return await self._sessions.refresh(token, proved=risen, **presented)
 
     async def check_factor(
         self, session: Session, proof: FactorProof, *, address: str
@@ -82,14 +112,41 @@ class StepUp:
 
         It is for `BrowserSignIn.begin`. Raises as `FactorProofs.prove`.
         """
-        raise NotImplementedError
+        of_pages = await self._of_pages(session)
+        proved = await self._prove(session, proof, address)
+        await self._spend(proved)
+        return of_pages(proved.amr)
 
     async def passkey_options(self, session: Session) -> PasskeyOptions:
         """Options for a passkey of the session's user, for `by_factor` and that.
 
-        Raises NotFound where passkeys are off.
+        Raises NotFound where passkeys are off, and without a passkey.
         """
-        raise NotImplementedError
+        return await self._need_passkeys().options_to_prove(
+            TicketPurpose.PASSKEY_STEP,
+            account_id=session.account_id,
+            bound=session.sid,
+        )
+
+    async def _prove(
+        self, session: Session, proof: FactorProof, address: str
+    ) -> Proved:
+        return await self._proofs.prove(
+            session.account_id,
+            proof,
+            address=address,
+            purpose=TicketPurpose.PASSKEY_STEP,
+            bound=session.sid,
+        )
+
+    async def _spend(self, proved: Proved) -> None:
+        """Spend a recovery code, right before what it grants."""
+        if proved.spends is not None:
+            code, trail = proved.spends.credential, proved.spends.trail
+            if not await self._credentials.swap(code, None, trail):
+                raise SecondFactorInvalid
+
+    # A factor more.
 
     async def add_totp(
         self, token: str, factor: str, code: str, **presented: Unpack[PresentedSession]
@@ -97,10 +154,37 @@ class StepUp:
         """Add a confirmed authenticator app, and rotate the session, which rises.
 
         With the tokens come recovery codes, the first time alone. Raises
-        ContinuationExpired, SecondFactorInvalid, Throttled; otherwise as
+        ContinuationExpired, SecondFactorInvalid, Throttled; InsufficientAuthentication
+        where the session's user has not proved enough a moment ago; otherwise as
         `Sessions.refresh`.
         """
-        raise NotImplementedError
+        session = await self._look(token, presented)
+        if self._is_retry(session, token, presented):
+            return await self._sessions.refresh(token, **presented), ()
+        address = presented.get("address", "")
+        codes = await self._add_totp(session, factor, code, address)
+        risen = self._risen(session, CODE)
+        return await self._sessions.refresh(token, proved=risen, **presented), codes
+
+    async def confirm_totp(
+        self, session: Session, factor: str, code: str, *, address: str
+    ) -> tuple[Authenticated, tuple[str, ...]]:
+        """Add an authenticator app to the user of a session of the pages.
+
+        Returns what `BrowserSignIn.begin` raises the session by, and recovery codes,
+        the first time alone. Raises as `add_totp`.
+        """
+        of_pages = await self._of_pages(session)
+        codes = await self._add_totp(session, factor, code, address)
+        return of_pages(CODE), codes
+
+    async def _add_totp(
+        self, session: Session, factor: str, code: str, address: str
+    ) -> tuple[str, ...]:
+        account_id = session.account_id
+        async with self._attempts.factor(account_id, address, forget=False):
+            row, enrolment = self._totp.confirmed(account_id, factor, code)
+        return await self._add(session, row, enrolment, address)
 
     async def add_passkey(
         self,
@@ -111,19 +195,124 @@ class StepUp:
         **presented: Unpack[PresentedSession],
     ) -> tuple[TokenSet, Credential, tuple[str, ...]]:
         """Add a passkey, and rotate the session, which rises. As `add_totp`."""
-        raise NotImplementedError
+        session = await self._look(token, presented)
+        if self._is_retry(session, token, presented):
+            tokens = await self._sessions.refresh(token, **presented)
+            return tokens, await self._added(session.account_id, credential), ()
+        address = presented.get("address", "")
+        row, codes = await self._add_passkey(
+            session, challenge, credential, name, address
+        )
+        risen = self._risen(session, self._need_passkeys().amr_of(row))
+        tokens = await self._sessions.refresh(token, proved=risen, **presented)
+        return tokens, row, codes
+
+    async def confirm_passkey(
+        self,
+        session: Session,
+        challenge: str,
+        credential: dict[str, Any],
+        name: str,
+        *,
+        address: str,
+    ) -> tuple[Authenticated, tuple[str, ...]]:
+        """Add a passkey to the user of a session of the pages. As `confirm_totp`."""
+        of_pages = await self._of_pages(session)
+        row, codes = await self._add_passkey(
+            session, challenge, credential, name, address
+        )
+        return of_pages(self._need_passkeys().amr_of(row)), codes
+
+    async def passkey_enrol_options(
+        self, session: Session, name: str
+    ) -> PasskeyOptions:
+        """Options for a new passkey of the session's user, who is called `name`.
+
+        Raises NotFound where passkeys are off.
+        """
+        return await self._need_passkeys().options_to_register(
+            session.account_id, name, bound=session.sid
+        )
+
+    async def _add_passkey(
+        self,
+        session: Session,
+        challenge: str,
+        credential: dict[str, Any],
+        name: str,
+        address: str,
+    ) -> tuple[Credential, tuple[str, ...]]:
+        account_id = session.account_id
+        async with self._attempts.factor(account_id, address, forget=False):
+            row, enrolment = await self._need_passkeys().registered(
+                account_id, challenge, credential, name, bound=session.sid
+            )
+        return row, await self._add(session, row, enrolment, address)
+
+    async def _added(self, account_id: bytes, credential: dict[str, Any]) -> Credential:
+        """The row of a passkey that an earlier call has added. Raises NotFound."""
+        enrolled = await self._factors.of(account_id)
+        for row in enrolled.factors:
+            if row.key and base64url.encode(row.key).decode() == credential.get("id"):
+                return row
+        raise NotFound("There is no such factor.")
+
+    async def _add(
+        self, session: Session, row: Credential, enrolment: bytes, address: str
+    ) -> tuple[str, ...]:
+        """Add the factor to the session's user, who must have proved enough for it."""
+        enrolled = await self._factors.of(session.account_id)
+        # An earlier call may have added it without coming as far as the rotation.
+        has_other = any(factor.id != row.id for factor in enrolled.factors)
+        self._need(session, acr=AAL2 if has_other else None, max_age=limits.RECENT)
+        return await self._factors.add(
+            session.account_id,
+            row,
+            keep_session=session.id,
+            by=By(Actor.USER, address),
+            enrolment=enrolment,
+        )
+
+    def _need(self, session: Session, *, acr: str | None, max_age: int | None) -> None:
+        """Raises InsufficientAuthentication for a session below that."""
+        is_old = max_age is not None and self._clock() - session.auth_time > max_age
+        if is_old or (acr is not None and session.acr < acr):
+            seconds = None if max_age is None else max_age // limits.SECOND
+            raise InsufficientAuthentication(acr_values=acr, max_age=seconds)
+
+    def _need_passkeys(self) -> Passkeys:
+        if self._passkeys is None:
+            raise NotFound("Passkeys are off.")
+        return self._passkeys
+
+    # By the password.
 
     async def by_password(
-        self, token: str, password: str, **presented: Unpack[PresentedSession]
+        self,
+        token: str,
+        password: str,
+        *,
+        username: str = "",
+        **presented: Unpack[PresentedSession],
     ) -> TokenSet:
         """Rotate the session of a refresh token; its `auth_time` is now.
 
-        Raises InvalidCredentials, Throttled, Overloaded with nothing spent; otherwise
-        as `Sessions.refresh`.
+        A session at `aal2` keeps its `auth_time`: a password proves less. `username` is
+        for an app's own users, whose check needs it. Raises InvalidCredentials,
+        Throttled, Overloaded with nothing spent; otherwise as `Sessions.refresh`.
         """
         session = await self._look(token, presented)
+        if self._is_retry(session, token, presented):
+            return await self._sessions.refresh(token, **presented)
         address = presented.get("address", "")
-        proved = await self.check(session.account_id, password, address=address)
+        if self._subjects is None:
+            proved = await self.check(session.account_id, password, address=address)
+        else:
+            proved = await self._subjects.authenticate(
+                username, password, address=address
+            )
+            if proved.account_id != session.account_id:
+                raise InvalidCredentials
         return await self._rotate(token, presented, proved)
 
     async def change_password(
@@ -138,13 +327,15 @@ class StepUp:
         """Change the password, end the other sessions, and rotate this one.
 
         Without `keep_session` this one ends too, and None is returned. A retry with the
-        same key finds what was done. Raises as `by_password`; PasswordRejected.
+        same key finds what was done. Raises as `by_password`; PasswordRejected;
+        InsufficientAuthentication for a session below the level of its user's factors.
         """
         session = await self._look(token, presented)
+        await self._need_highest(session)
         kept = session.id if keep_session else None
         address = presented.get("address", "")
         try:
-            proved = await self.replace_password(
+            proved = await self._replace(
                 session.account_id, current, new, keep_session=kept, address=address
             )
         except InvalidCredentials:
@@ -176,9 +367,32 @@ class StepUp:
     ) -> Authenticated:
         """Change the password of a user that is signed in on the pages.
 
-        Returns the proof for that session to go on with. Raises InvalidCredentials,
-        PasswordRejected, Throttled, Overloaded, StoreUnavailable.
+        Returns the proof for that session to go on with: at `aal2` where the session
+        is, for a password lowers none. Raises InvalidCredentials, PasswordRejected,
+        InsufficientAuthentication, Throttled, Overloaded, StoreUnavailable.
         """
+        session = keep_session and await self._sessions.get(keep_session)
+        if session:
+            await self._need_highest(session)
+        proved = await self._replace(
+            account_id, current, new, keep_session=keep_session, address=address
+        )
+        if not session or session.acr <= proved.acr:
+            return proved
+        return msgspec.structs.replace(
+            proved, amr=session.amr, acr=session.acr, at=session.auth_time
+        )
+
+    async def _replace(
+        self,
+        account_id: bytes,
+        current: str,
+        new: str,
+        *,
+        keep_session: bytes | None,
+        address: str,
+    ) -> Authenticated:
+        """Change the password. Returns what was proved, under the epoch after it."""
         proved = await self.check(account_id, current, address=address)
         try:
             await self._accounts.set_password(
@@ -192,6 +406,12 @@ class StepUp:
             raise InvalidCredentials from None
         return msgspec.structs.replace(proved, epoch=proved.epoch + 1)
 
+    async def _need_highest(self, session: Session) -> None:
+        """Raises InsufficientAuthentication where its user has a factor unproved."""
+        if session.acr != AAL2:
+            enrolled = await self._factors.of(session.account_id)
+            self._need(session, acr=enrolled.acr, max_age=None)
+
     async def check(
         self, account_id: bytes, password: str, *, address: str
     ) -> Authenticated:
@@ -201,14 +421,47 @@ class StepUp:
         """
         return await self._passwords.of_account(account_id, password, address=address)
 
+    # Sessions.
+
     async def _look(self, token: str, presented: PresentedSession) -> Session:
         if presented.get("client_id") != FIRST_PARTY.id:
             raise RefreshInvalid
         return await self._sessions.look(token, **presented)
 
+    def _is_retry(
+        self, session: Session, token: str, presented: PresentedSession
+    ) -> bool:
+        return self._sessions.is_retry(session, token, presented.get("retry_key"))
+
+    def _risen(
+        self, session: Session, amr: tuple[str, ...], epoch: int = 0
+    ) -> Authenticated:
+        """The user of a session, proved by another factor now.
+
+        The session was looked at a moment ago. Whatever must end it ends it, also where
+        a proof has raised it: so no other look is needed.
+        """
+        return Authenticated(
+            session.account_id, session.roles, epoch, amr, AAL2, self._clock()
+        )
+
+    async def _of_pages(
+        self, session: Session
+    ) -> Callable[[tuple[str, ...]], Authenticated]:
+        """What makes a proof of the session's user, under the epoch of before it."""
+        try:
+            account = await self._accounts.get_by_subject(as_text(session.account_id))
+        except NotFound:
+            raise InvalidCredentials from None
+
+        def proved(amr: tuple[str, ...]) -> Authenticated:
+            return self._risen(session, amr, account.epoch)
+
+        return proved
+
     async def _rotate(
         self, token: str, presented: PresentedSession, proved: Authenticated
     ) -> TokenSet:
-        # Whatever changes the account from here on ends this session after the change.
-        await self._accounts.look_again(proved)
+        # Whatever changes the user from here on ends this session after the change.
+        await (self._subjects or self._accounts).look_again(proved)
         return await self._sessions.refresh(token, proved=proved, **presented)

@@ -12,10 +12,12 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from watchword.bootstrap.factors import passkeys_off
 from watchword.server.local import kept_mail
 from watchword.server.operation import Operation
 from watchword.server.pages.rendering import HTML
 from watchword.server.pages.views import KeptMail
+from watchword.server.parsing import engine_of
 from watchword.server.static_files import (
     SCRIPT,
     STYLE,
@@ -56,14 +58,18 @@ _POLICY: Final = {
 
 
 _PAGE: Final = "index.html"
-_MAIL: Final = "<!-- mail -->"
+_NOTES: Final = "<!-- notes -->"
 
 
 async def docs(request: Request) -> Response:
-    kept = kept_mail(request)
-    if kept is None:
+    kept, off = kept_mail(request), passkeys_off(engine_of(request).settings)
+    notes = [
+        *([] if kept is None else [_where_mail_is(kept)]),
+        *([] if off is None else [_without_passkeys(off)]),
+    ]
+    if not notes:
         return static_file(request, _PAGE, HTML, _POLICY)
-    page = static_text(_PAGE).replace(_MAIL, _where_mail_is(kept))
+    page = static_text(_PAGE).replace(_NOTES, "\n  ".join(notes))
     headers = {"cache-control": "no-store", **_POLICY}
     return Response(page, headers=headers, media_type=HTML)
 
@@ -71,9 +77,14 @@ async def docs(request: Request) -> Response:
 def _where_mail_is(kept: KeptMail) -> str:
     folder, command = html.escape(kept.folder), html.escape(" ".join(kept.command))
     return (
-        f'<p id="mail">Mail is kept in <code>{folder}</code>: '
+        f'<p class="note" id="mail">Mail is kept in <code>{folder}</code>: '
         f"<code>{command}</code></p>"
     )
+
+
+def _without_passkeys(why: str) -> str:
+    said = html.escape(why[0].upper() + why[1:])
+    return f'<p class="note" id="passkeys">{said}</p>'
 
 
 async def docs_file(request: Request) -> Response:
