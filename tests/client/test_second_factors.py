@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, Final
 
 import httpx2
@@ -15,6 +16,8 @@ from tests.client.conftest import SECURE, Stage
 from tests.client.middle import LOST, Given
 from tests.client.test_accounts import PHRASE, STEP_UP, User, claims_of
 from tests.client.test_auth import PLAIN, by_httpx2
+from tests.patience import auntil
+from watchword.bootstrap import Watchword
 from watchword.client import Auth, RequestsAuth
 from watchword.errors import (
     ConfirmationInvalid,
@@ -53,13 +56,20 @@ def with_app(stage: Stage, user: User, **given: Any) -> tuple[Auth, App, list[st
     return auth, app, list(auth.factors.confirm_totp(pending.factor, app.code()))
 
 
+async def demand_of(name: str, watchword: Watchword) -> None:
+    account = await watchword.accounts.get(name)
+    await watchword.second_factors.factors.require(account.id)
+
+
 @pytest.mark.parametrize("dpop", [False, True])
 def test_a_factor_from_its_enrolment_to_its_removal(
     stage: Stage, *, dpop: bool
 ) -> None:
     """Nothing is kept of a sign-in before its second step, not even a session."""
     lena = User(stage, f"lena{dpop:d}")
-    how: dict[str, Any] = {"issuer": stage.live.url, "dpop": True} if dpop else {}
+    how: dict[str, Any] = {"clocks": stage.server_clock()}
+    if dpop:
+        how |= {"issuer": stage.live.url, "dpop": True}
     auth, app, codes = with_app(stage, lena, **how)
     assert len(codes) == 10
     assert claims_of(auth)["acr"] == "aal2"
@@ -141,9 +151,10 @@ def test_a_factor_that_is_demanded_is_enrolled_at_the_sign_in(stage: Stage) -> N
     """By the token of the mail, or of an operator: the password alone is not enough."""
     olga = User(stage, "olga")
     olga.signed_up()
-    terminal = Terminal(stage.live.data)
-    terminal.run("user", "require-factor", olga.email)
-    auth = stage.auth(file=None, issuer=stage.live.url, dpop=True)
+    Terminal(stage.live.data).engine(partial(demand_of, olga.email))
+    auth = stage.auth(
+        file=None, issuer=stage.live.url, dpop=True, clocks=stage.server_clock()
+    )
     with pytest.raises(SecondFactorEnrolmentRequired) as stopped:
         auth.login(olga.email, PHRASE)
     assert "totp" in stopped.value.methods
@@ -164,17 +175,11 @@ def test_a_factor_that_is_demanded_is_enrolled_at_the_sign_in(stage: Stage) -> N
 # An API that wants more
 
 
-WANTS: Final = Given(
-    401,
-    b'{"code": "insufficient_user_authentication"}',
-    (
-        (
-            "WWW-Authenticate",
-            'Bearer error="insufficient_user_authentication", '
-            'error_description="Sign in again.", acr_values="aal2", max_age="300"',
-        ),
-    ),
+CHALLENGE: Final = (
+    'Bearer error="insufficient_user_authentication", error_description="Sign in '
+    'again.", acr_values="aal2", max_age="300"'
 )
+WANTS: Final = Given(401, b"{}", (("WWW-Authenticate", CHALLENGE),))
 
 
 def test_on_step_up_is_asked_once_for_all_that_wait(stage: Stage) -> None:
@@ -185,14 +190,16 @@ def test_on_step_up_is_asked_once_for_all_that_wait(stage: Stage) -> None:
 
     async def step_up(auth: Auth, needed: InsufficientAuthentication) -> None:
         asked.append((needed.acr_values, needed.max_age))
-        while len([one for one in stage.middle.seen if one.path == SECURE]) < 3:
-            await asyncio.sleep(0.01)
+        await auntil(all_have_asked)
         stage.middle.then(SECURE, WANTS)
         async with httpx2.AsyncClient(auth=auth, verify=PLAIN) as http:
             inner.append((await http.get(stage.secure())).status_code)
         await auth.astep_up(PHRASE)
 
     auth = stage.auth(on_step_up=step_up)
+
+    def all_have_asked() -> bool:
+        return len([one for one in stage.middle.seen if one.path == SECURE]) == 3
 
     async def story() -> list[int]:
         async with httpx2.AsyncClient(auth=auth, verify=PLAIN) as http:
