@@ -23,7 +23,7 @@ from watchword.errors import (
     PasswordRejected,
     SettingsError,
 )
-from watchword.mail.resealing import check_seals
+from watchword.keys.resealing import check_seals
 from watchword.passwords import check_new_password
 from watchword.secret_files import (
     ADMIN_PASSWORD_FILE,
@@ -53,7 +53,7 @@ async def prepare(settings: Settings) -> Prepared:
     for exposed in check_secret_files(settings):
         _log.warning("%s", exposed)
     async with open_watchword(settings, background=False) as watchword:
-        await check_seals(watchword.stores.outbox, watchword.outbox_sealing)
+        await check_seals(watchword.sealed_tables)
         password = None
         if await watchword.accounts.is_empty():
             password = await _make_admin(settings, name, watchword)

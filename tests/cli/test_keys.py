@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b32decode
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
@@ -10,15 +11,20 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from tests.cli.terminal import Terminal
+from tests.cli.terminal import PASSWORD, Terminal
 from watchword.bootstrap import Watchword
 from watchword.cli import main
+from watchword.core import limits
+from watchword.core.actor import Actor, By
+from watchword.core.totp import code_at
 from watchword.mail.message import Mail, MailPurpose, seal_mail
 from watchword.ports.outbox import Lane
 from watchword.testing.fakes import START
 
 OLD = "the-first-server-secret-0123456789-abcdefgh"
+LAST = "the-third-server-secret-0123456789-abcdefgh"
 NEW = "the-second-server-secret-0123456789-abcdefg"
+USER = By(Actor.USER, "192.0.2.1")
 WEEK = 7 * 86400
 
 
@@ -98,6 +104,48 @@ def test_a_secret_stays_as_long_as_mail_waits_under_it(terminal: Terminal) -> No
     (first, second) = told(terminal, NEW, OLD)
     assert (first["mailsSealed"], second["mailsSealed"]) == (1, 0)
     assert second["mayGoFrom"] is not None
+
+
+def test_factors_outlive_two_changes_of_the_server_secret(terminal: Terminal) -> None:
+    """Each start seals them again, and none starts without the secret of one."""
+
+    async def add(watchword: Watchword) -> str:
+        ana = await watchword.accounts.register("ana", PASSWORD)
+        parts, now = watchword.second_factors, watchword.clock()
+        pending = parts.totp.begin(ana.id, "ana")
+        code = code_at(b32decode(pending.secret), now // limits.TOTP_STEP)
+        row, _ = parts.totp.confirmed(ana.id, pending.factor, code)
+        await parts.factors.add(ana.id, row, keep_session=None, by=USER)
+        return pending.secret
+
+    async def start(watchword: Watchword) -> None:
+        await watchword.start(reseal=True)
+
+    async def verify(watchword: Watchword) -> None:
+        ana = await watchword.accounts.get("ana")
+        parts, now = watchword.second_factors, watchword.clock()
+        rows = (await parts.factors.of(ana.id)).factors
+        code = code_at(b32decode(secret), now // limits.TOTP_STEP)
+        assert (await parts.totp.spend(list(rows), code)).id == rows[0].id
+
+    def sealed(*secrets: str) -> list[int]:
+        return [row["credentialsSealed"] for row in told(terminal, *secrets)]
+
+    terminal.data.mkdir()
+    (terminal.data / "secret").write_text(OLD)
+    secret = terminal.engine(add, ago=7200)
+    for before, after in ((OLD, NEW), (NEW, LAST)):
+        assert sealed(after, before) == [0, 1]
+        terminal.engine(serve)
+        assert sealed(after) == [0, 1]  # the second row is of the one that is missing
+        for command in (("serve", "--port", "0"), ("check",)):
+            refused = terminal.run(*command, code=1).stderr
+        assert "1 second factor is sealed under the server secret" in refused
+        assert sealed(after, before) == [0, 1]
+        terminal.engine(start)
+        assert sealed(after, before) == [1, 0]
+    (terminal.data / "secret").write_text(LAST)
+    terminal.engine(verify)
 
 
 def test_the_help_tells_how_to_change_the_server_secret() -> None:

@@ -78,8 +78,8 @@ class AccountRows:
 
         A row that another caller has changed meanwhile is read and changed again. Where
         the row is deleted, it is returned as it was. Raises NotFound, LastAdmin,
-        NameTaken, EmailTaken, ConfirmationInvalid, StoreUnavailable; SecondFactorInvalid
-        where a recovery code is gone that was to be spent.
+        NameTaken, EmailTaken, ConfirmationInvalid, StoreUnavailable;
+        SecondFactorInvalid where the recovery code to be spent is gone.
         """
         for _ in range(limits.SWAP_ATTEMPTS):
             before = await self.current(account_id)

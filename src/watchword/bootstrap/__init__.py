@@ -33,6 +33,7 @@ from watchword.bootstrap.parts import (
     policies_of,
     proofs_of,
     refresh_tokens,
+    sealed_tables_of,
     sender_of,
 )
 from watchword.bootstrap.second_factors import second_factors_of
@@ -44,10 +45,8 @@ from watchword.clients.tokens import ClientTokens
 from watchword.clocks import Clock, Entropy, monotonic, system_clock
 from watchword.config import Settings
 from watchword.errors import KeyRingError
+from watchword.keys.resealing import seal_again
 from watchword.keys.ring import KeyRing
-from watchword.keys.sealing import Sealing
-from watchword.mail.message import SEALED_AS
-from watchword.mail.resealing import seal_again
 from watchword.mail.sender import MailSender
 from watchword.maintenance import Maintenance
 from watchword.notices import Notices, OnSecurityNotice
@@ -118,8 +117,10 @@ class Watchword:
 
     def _wire_keys(self, base: Foundation) -> None:
         sealed_by, once = base.server_secrets, self.stores.once
-        self.outbox_sealing = Sealing(sealed_by, SEALED_AS, base.entropy)
-        self.credential_sealing = Sealing(sealed_by, "credentials", base.entropy)
+        self.sealed_tables = sealed_tables_of(self.stores, sealed_by, base.entropy)
+        mails, credentials = self.sealed_tables
+        self.outbox_sealing = mails.sealing
+        self.credential_sealing = credentials.sealing
         self.keys = KeyRing(
             keys=self.stores.keys,
             secrets=sealed_by,
@@ -305,8 +306,8 @@ class Watchword:
     async def start(self, *, reseal: bool) -> None:
         """Read keys and revocations. Nothing is accepted before that.
 
-        With `reseal`, keys and mail that an older secret sealed are sealed anew under
-        the first one. Raises SettingsError, KeyRingError, StoreUnavailable.
+        With `reseal`, keys, mail and factors that an older secret sealed are sealed
+        anew under the first one. Raises SettingsError, KeyRingError, StoreUnavailable.
         """
         try:
             await self.keys.start(reseal=reseal)
@@ -317,7 +318,7 @@ class Watchword:
             self.made_secret.unlink(missing_ok=True)
             raise lacking_secret(self.settings) from None
         if reseal:
-            await seal_again(self.stores.outbox, self.outbox_sealing)
+            await seal_again(self.sealed_tables)
         await self.revocations.read()
 
     async def check(self) -> None:

@@ -26,8 +26,11 @@ from watchword.core.policies import SIGN_IN, Policies
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy
 from watchword.errors import SettingsError
+from watchword.factors import rows as factor_rows
+from watchword.keys.resealing import SealedTable, sealed_credentials, sealed_mails
 from watchword.keys.sealing import Sealing
 from watchword.keys.vault import derive
+from watchword.mail import message as mail_message
 from watchword.mail.locales import locales_of
 from watchword.mail.sender import Decide, MailSender
 from watchword.mail.url import parse_mail_url
@@ -183,6 +186,18 @@ def sender_of(
         transport=partial(transport_of, settings),
         rate=settings.mail_rate,
         clock=clock,
+    )
+
+
+def sealed_tables_of(
+    stores: Stores, server_secrets: Sequence[bytes], entropy: Entropy
+) -> tuple[SealedTable, SealedTable]:
+    """The tables with sealed contents: mail, then credentials."""
+    mails = Sealing(server_secrets, mail_message.SEALED_AS, entropy)
+    factors = Sealing(server_secrets, factor_rows.SEALED_AS, entropy)
+    return (
+        sealed_mails(stores.outbox, mails),
+        sealed_credentials(stores.credentials, factors),
     )
 
 

@@ -18,6 +18,7 @@ from watchword.factors.totp import TotpFactors
 from watchword.sign_in.begin import SignIn
 from watchword.sign_in.continuation import SecondStepGate
 from watchword.sign_in.enrolment import Enrolment
+from watchword.sign_in.new_factors import NewFactors
 from watchword.sign_in.own_users import Subjects
 from watchword.sign_in.passkey import PasskeySignIn, standing_of_account
 from watchword.sign_in.second_step import SecondStep
@@ -96,12 +97,16 @@ def second_factors_of(
             passwords=parts.passwords,
             subjects=subjects,
             sessions=parts.sessions,
-            factors=factors.factors,
+            new_factors=NewFactors(
+                factors=factors.factors,
+                totp=factors.totp,
+                passkeys=factors.passkeys,
+                attempts=attempts,
+                clock=base.clock,
+            ),
             proofs=factors.proofs,
-            totp=factors.totp,
             passkeys=factors.passkeys,
             credentials=base.stores.credentials,
-            attempts=attempts,
             clock=base.clock,
         ),
     )

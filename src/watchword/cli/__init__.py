@@ -13,6 +13,7 @@ from watchword import __version__
 from watchword.cli.audit import audit
 from watchword.cli.check import check
 from watchword.cli.clients import clients
+from watchword.cli.factors import OF_USERS
 from watchword.cli.inspect import inspect
 from watchword.cli.invite import invite
 from watchword.cli.keys import keys
@@ -37,3 +38,5 @@ for command in (
     *(login, token, logout),
 ):
     main.add_command(command)
+for command in OF_USERS:
+    user.add_command(command)

@@ -65,6 +65,11 @@ def _without_mail(settings: Settings) -> Iterator[str]:
             f"WATCHWORD_REGISTRATION is {settings.registration}, but no user "
             "can register: no mail can be sent; give WATCHWORD_MAIL_URL"
         )
+    if settings.second_factor != "optional" and settings.effective_mail_url is None:
+        yield (
+            f"WATCHWORD_SECOND_FACTOR is {settings.second_factor}, but no mail can be "
+            "sent: a user without a factor needs `watchword user enrol-code`"
+        )
 
 
 def _without_passkeys(settings: Settings) -> Iterator[str]:
@@ -101,11 +106,10 @@ async def _open_store(settings: Settings) -> None:
     """
     import secrets
 
+    from watchword.bootstrap.parts import sealed_tables_of
     from watchword.clocks import system_clock
+    from watchword.keys.resealing import check_seals
     from watchword.keys.ring import KeyRing
-    from watchword.keys.sealing import Sealing
-    from watchword.mail.message import SEALED_AS
-    from watchword.mail.resealing import check_seals
     from watchword.server_secret import given_secrets, lacking_secret
     from watchword.stores import migrate_store, open_stores
 
@@ -129,7 +133,7 @@ async def _open_store(settings: Settings) -> None:
         )
         await ring.refresh()
         if given is not None:
-            await check_seals(stores.outbox, Sealing(given, SEALED_AS, entropy))
+            await check_seals(sealed_tables_of(stores, given, entropy))
     finally:
         await stores.backend.close()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,41 +85,51 @@ def secrets(data: Path | None, as_json: bool) -> None:
     """
 
     async def work(watchword: Watchword) -> list[dict[str, Any]]:
-        under = await watchword.stores.outbox.sealed_under()
-        mails = {name[:4].hex(): count for name, count in under.items()}
+        stores = watchword.stores
+        mails = _by_fingerprint(await stores.outbox.sealed_under())
+        factors = _by_fingerprint(await stores.credentials.sealed_under())
+
+        def under(name: str, keys: int = 0) -> tuple[int, int, int]:
+            return keys, mails[name], factors[name]
+
         (first, sealed), *others = watchword.keys.secrets
-        rows = [_row(first, "mints and verifies", sealed, mails.pop(first, 0))]
+        rows = [_row(first, "mints and verifies", under(first, sealed))]
         since = await _sealed_again(watchword, first) if others else None
         for name, count in others:
             may_go, note = None, "unknown: no start has sealed the keys under the first"
-            waiting = mails.pop(name, 0)
-            if count or waiting:
+            if any(under(name, count)):
                 note = "not before a server with this order has sealed them again"
             elif since is not None:
                 may_go = since + watchword.settings.refresh_idle * limits.SECOND
                 note = "if every process had this order one idle lifetime before"
-            rows.append(_row(name, "verifies", count, waiting, may_go, note))
-        for name, waiting in mails.items():
+            rows.append(_row(name, "verifies", under(name, count), may_go, note))
+        here = {name for name, _ in watchword.keys.secrets}
+        for name in sorted((mails.keys() | factors.keys()) - here):
             note = "put it back: no server starts without it"
-            rows.append(_row(name, "is missing", 0, waiting, note=note))
+            rows.append(_row(name, "is missing", under(name), note=note))
         return rows
 
     table(as_json, with_engine(existing(data), work), "There are no secrets.")
 
 
+def _by_fingerprint(sealed_under: Mapping[bytes, int]) -> Counter[str]:
+    return Counter({name[:4].hex(): count for name, count in sealed_under.items()})
+
+
 def _row(
     name: str,
     does: str,
-    keys: int,
-    mails: int,
+    sealed: tuple[int, int, int],
     may_go: int | None = None,
     note: str = "",
 ) -> dict[str, Any]:
+    keys, mails, credentials = sealed
     return {
         "fingerprint": name,
         "does": does,
         "keysSealed": keys,
         "mailsSealed": mails,
+        "credentialsSealed": credentials,
         "mayGoFrom": None if may_go is None else utc(may_go),
         "note": note,
     }

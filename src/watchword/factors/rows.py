@@ -11,6 +11,9 @@ from watchword.errors import InvalidRequest
 from watchword.ports.credentials import FACTORS, Credential, CredentialKind
 from watchword.text import trimmed
 
+SEALED_AS: Final = "credentials"
+"""The label of the `Sealing` for credentials."""
+
 _ID_BYTES: Final = 16
 
 

@@ -8,7 +8,6 @@
     url         the setting that says where mail goes
     transports  SMTP, and the folder that takes its place on one machine
     sender      leases messages from the outbox and sends them, again if need be
-    resealing   the server secrets that waiting mail is sealed under
 
 Nothing is sent inside a request. What a request causes is a row in the outbox, and the
 sender decides afterwards what becomes of it.

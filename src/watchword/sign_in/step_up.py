@@ -8,10 +8,8 @@ from typing import Any, TypedDict, Unpack
 import msgspec
 
 from watchword.accounts.registry import Accounts
-from watchword.attempts import Attempts
 from watchword.clients.rules import FIRST_PARTY
 from watchword.clocks import Clock
-from watchword.core import base64url, limits
 from watchword.core.actor import Actor, By, EndReason
 from watchword.core.session import (
     AAL2,
@@ -22,7 +20,6 @@ from watchword.core.session import (
 )
 from watchword.core.ticket import TicketPurpose
 from watchword.errors import (
-    InsufficientAuthentication,
     InvalidCredentials,
     NotFound,
     RefreshInvalid,
@@ -31,10 +28,9 @@ from watchword.errors import (
 from watchword.factors.passkeys import PasskeyOptions, Passkeys
 from watchword.factors.proof import FactorProof, Proved
 from watchword.factors.prove import CODE, FactorProofs
-from watchword.factors.registry import Factors
-from watchword.factors.totp import TotpFactors
 from watchword.ports.credentials import Credential, CredentialStore
 from watchword.sessions import Sessions
+from watchword.sign_in.new_factors import NewFactors
 from watchword.sign_in.own_users import Subjects
 from watchword.sign_in.password import AccountPasswords
 from watchword.tokens.dpop import Signed
@@ -65,24 +61,20 @@ class StepUp:
         passwords: AccountPasswords,
         subjects: Subjects | None,
         sessions: Sessions,
-        factors: Factors,
+        new_factors: NewFactors,
         proofs: FactorProofs,
-        totp: TotpFactors,
         passkeys: Passkeys | None,
         credentials: CredentialStore,
-        attempts: Attempts,
         clock: Clock,
     ) -> None:
         self._accounts = accounts
         self._passwords = passwords
         self._subjects = subjects
         self._sessions = sessions
-        self._factors = factors
+        self._new = new_factors
         self._proofs = proofs
-        self._totp = totp
         self._passkeys = passkeys
         self._credentials = credentials
-        self._attempts = attempts
         self._clock = clock
 
     # By a factor.
@@ -122,7 +114,9 @@ class StepUp:
 
         Raises NotFound where passkeys are off, and without a passkey.
         """
-        return await self._need_passkeys().options_to_prove(
+        if self._passkeys is None:
+            raise NotFound("Passkeys are off.")
+        return await self._passkeys.options_to_prove(
             TicketPurpose.PASSKEY_STEP,
             account_id=session.account_id,
             bound=session.sid,
@@ -162,7 +156,7 @@ class StepUp:
         if self._is_retry(session, token, presented):
             return await self._sessions.refresh(token, **presented), ()
         address = presented.get("address", "")
-        codes = await self._add_totp(session, factor, code, address)
+        codes = await self._new.add_totp(session, factor, code, address=address)
         risen = self._risen(session, CODE)
         return await self._sessions.refresh(token, proved=risen, **presented), codes
 
@@ -175,16 +169,8 @@ class StepUp:
         the first time alone. Raises as `add_totp`.
         """
         of_pages = await self._of_pages(session)
-        codes = await self._add_totp(session, factor, code, address)
+        codes = await self._new.add_totp(session, factor, code, address=address)
         return of_pages(CODE), codes
-
-    async def _add_totp(
-        self, session: Session, factor: str, code: str, address: str
-    ) -> tuple[str, ...]:
-        account_id = session.account_id
-        async with self._attempts.factor(account_id, address, forget=False):
-            row, enrolment = self._totp.confirmed(account_id, factor, code)
-        return await self._add(session, row, enrolment, address)
 
     async def add_passkey(
         self,
@@ -198,12 +184,13 @@ class StepUp:
         session = await self._look(token, presented)
         if self._is_retry(session, token, presented):
             tokens = await self._sessions.refresh(token, **presented)
-            return tokens, await self._added(session.account_id, credential), ()
+            row = await self._new.added_passkey(session.account_id, credential)
+            return tokens, row, ()
         address = presented.get("address", "")
-        row, codes = await self._add_passkey(
-            session, challenge, credential, name, address
+        row, amr, codes = await self._new.add_passkey(
+            session, challenge, credential, name, address=address
         )
-        risen = self._risen(session, self._need_passkeys().amr_of(row))
+        risen = self._risen(session, amr)
         tokens = await self._sessions.refresh(token, proved=risen, **presented)
         return tokens, row, codes
 
@@ -218,72 +205,19 @@ class StepUp:
     ) -> tuple[Authenticated, tuple[str, ...]]:
         """Add a passkey to the user of a session of the pages. As `confirm_totp`."""
         of_pages = await self._of_pages(session)
-        row, codes = await self._add_passkey(
-            session, challenge, credential, name, address
+        _, amr, codes = await self._new.add_passkey(
+            session, challenge, credential, name, address=address
         )
-        return of_pages(self._need_passkeys().amr_of(row)), codes
+        return of_pages(amr), codes
 
     async def passkey_enrol_options(
         self, session: Session, name: str
     ) -> PasskeyOptions:
-        """Options for a new passkey of the session's user, who is called `name`.
+        """Options for a new passkey, for `add_passkey` and `confirm_passkey`.
 
-        Raises NotFound where passkeys are off.
+        Authenticators show `name`. Raises NotFound where passkeys are off.
         """
-        return await self._need_passkeys().options_to_register(
-            session.account_id, name, bound=session.sid
-        )
-
-    async def _add_passkey(
-        self,
-        session: Session,
-        challenge: str,
-        credential: dict[str, Any],
-        name: str,
-        address: str,
-    ) -> tuple[Credential, tuple[str, ...]]:
-        account_id = session.account_id
-        async with self._attempts.factor(account_id, address, forget=False):
-            row, enrolment = await self._need_passkeys().registered(
-                account_id, challenge, credential, name, bound=session.sid
-            )
-        return row, await self._add(session, row, enrolment, address)
-
-    async def _added(self, account_id: bytes, credential: dict[str, Any]) -> Credential:
-        """The row of a passkey that an earlier call has added. Raises NotFound."""
-        enrolled = await self._factors.of(account_id)
-        for row in enrolled.factors:
-            if row.key and base64url.encode(row.key).decode() == credential.get("id"):
-                return row
-        raise NotFound("There is no such factor.")
-
-    async def _add(
-        self, session: Session, row: Credential, enrolment: bytes, address: str
-    ) -> tuple[str, ...]:
-        """Add the factor to the session's user, who must have proved enough for it."""
-        enrolled = await self._factors.of(session.account_id)
-        # An earlier call may have added it without coming as far as the rotation.
-        has_other = any(factor.id != row.id for factor in enrolled.factors)
-        self._need(session, acr=AAL2 if has_other else None, max_age=limits.RECENT)
-        return await self._factors.add(
-            session.account_id,
-            row,
-            keep_session=session.id,
-            by=By(Actor.USER, address),
-            enrolment=enrolment,
-        )
-
-    def _need(self, session: Session, *, acr: str | None, max_age: int | None) -> None:
-        """Raises InsufficientAuthentication for a session below that."""
-        is_old = max_age is not None and self._clock() - session.auth_time > max_age
-        if is_old or (acr is not None and session.acr < acr):
-            seconds = None if max_age is None else max_age // limits.SECOND
-            raise InsufficientAuthentication(acr_values=acr, max_age=seconds)
-
-    def _need_passkeys(self) -> Passkeys:
-        if self._passkeys is None:
-            raise NotFound("Passkeys are off.")
-        return self._passkeys
+        return await self._new.passkey_options(session, name)
 
     # By the password.
 
@@ -331,7 +265,7 @@ class StepUp:
         InsufficientAuthentication for a session below the level of its user's factors.
         """
         session = await self._look(token, presented)
-        await self._need_highest(session)
+        await self._new.need_highest(session)
         kept = session.id if keep_session else None
         address = presented.get("address", "")
         try:
@@ -373,7 +307,7 @@ class StepUp:
         """
         session = keep_session and await self._sessions.get(keep_session)
         if session:
-            await self._need_highest(session)
+            await self._new.need_highest(session)
         proved = await self._replace(
             account_id, current, new, keep_session=keep_session, address=address
         )
@@ -405,12 +339,6 @@ class StepUp:
         except NotFound:  # deleted since it was checked
             raise InvalidCredentials from None
         return msgspec.structs.replace(proved, epoch=proved.epoch + 1)
-
-    async def _need_highest(self, session: Session) -> None:
-        """Raises InsufficientAuthentication where its user has a factor unproved."""
-        if session.acr != AAL2:
-            enrolled = await self._factors.of(session.account_id)
-            self._need(session, acr=enrolled.acr, max_age=None)
 
     async def check(
         self, account_id: bytes, password: str, *, address: str
