@@ -2,8 +2,9 @@
 
     python runner.py [--die-before-commit FILE | --die-after-commit FILE] -- FLAGS
 
-With FILE there, the next swap of a session kills the process as kill -9 would: before
-its transaction is committed, or after it is on the disk and before anybody hears of it.
+With FILE there, the next swap of a session, or the next new one, kills the process as
+kill -9 would: before its transaction is committed, or after it is on the disk and
+before the caller hears of it.
 A password costs as little as it can, but where workers of their own make the hash.
 """
 
@@ -14,12 +15,22 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Final
 
 from watchword.bootstrap import open_watchword
 from watchword.cli import main
 from watchword.passwords import INSECURE_FOR_TESTS
-from watchword.ports.sessions import Change
+from watchword.stores.postgresql.sessions import PostgresqlSessions
+from watchword.stores.redis.session_rows import SessionRows
 from watchword.stores.sqlite.sessions import SqliteSessions
+
+_WRITES: Final[Sequence[tuple[type, str]]] = (
+    (SqliteSessions, "swap"),
+    (SqliteSessions, "create"),
+    (PostgresqlSessions, "create"),
+    # Here a recovery code is spent before, in the other store.
+    (SessionRows, "create"),
+)
 
 
 def _die(file: Path) -> None:
@@ -28,17 +39,22 @@ def _die(file: Path) -> None:
 
 
 def _arm(when: str, file: Path) -> None:
-    swap = SqliteSessions.swap
+    for store, verb in _WRITES:
+        _make_deadly(store, verb, when, file)
 
-    async def deadly(self: SqliteSessions, changes: Sequence[Change]) -> Sequence[bool]:
+
+def _make_deadly(store: type, verb: str, when: str, file: Path) -> None:
+    write = getattr(store, verb)
+
+    async def deadly(*given: Any, **more: Any) -> Any:
         if when == "--die-before-commit":
             _die(file)
-        swapped = await swap(self, changes)
+        done = await write(*given, **more)
         if when == "--die-after-commit":
             _die(file)
-        return swapped
+        return done
 
-    SqliteSessions.swap = deadly  # type: ignore[method-assign]  # the fault under test
+    setattr(store, verb, deadly)  # the fault under test
 
 
 if __name__ == "__main__":

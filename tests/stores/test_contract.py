@@ -12,6 +12,7 @@ from tests.servers.stores import FURTHER, STORES
 from watchword import stores
 from watchword.testing.store_contract import Backend, DurabilityContract, StoreContract
 from watchword.testing.store_contract.addresses import Addresses
+from watchword.testing.store_contract.credentials import Credentials
 from watchword.testing.store_contract.ends import Ends
 from watchword.testing.store_contract.feed import FeedOfTheEnded
 from watchword.testing.store_contract.lists import Lists
@@ -65,6 +66,7 @@ class TestFurtherVersions(
     Records,
     Addresses,
     SelfService,
+    Credentials,
     OutboxOfMessages,
     FeedOfTheEnded,
     Parallel,

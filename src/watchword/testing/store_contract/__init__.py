@@ -25,9 +25,10 @@ with needs("watchword[store-contract]"):
     import pytest
 
 _GROUPS = (
-    *("account_rules", "addresses", "differential", "durability", "ends", "examples"),
-    *("feed", "lists", "parallel", "races", "records", "record_rules", "reference"),
-    *("self_service", "sessions", "upkeep", "waiting"),
+    *("account_rules", "addresses", "credential_rules", "credentials", "differential"),
+    *("durability", "ends", "examples", "feed", "lists", "parallel", "races"),
+    *("record_rules", "records", "reference", "self_service", "sessions", "upkeep"),
+    "waiting",
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
 
@@ -36,6 +37,7 @@ pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
 with needs("watchword[store-contract]"):
     from watchword.testing.store_contract.addresses import Addresses
     from watchword.testing.store_contract.backend import Backend
+    from watchword.testing.store_contract.credentials import Credentials
     from watchword.testing.store_contract.durability import DurabilityContract
     from watchword.testing.store_contract.ends import Ends
     from watchword.testing.store_contract.feed import FeedOfTheEnded
@@ -60,6 +62,7 @@ class StoreContract(
     Records,
     Addresses,
     SelfService,
+    Credentials,
     OutboxOfMessages,
     FeedOfTheEnded,
     Parallel,

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from watchword.core import limits
-from watchword.errors import ConfirmationInvalid, EmailTaken, LastAdmin, NameTaken
+from watchword.errors import (
+    ConfirmationInvalid,
+    EmailTaken,
+    LastAdmin,
+    NameTaken,
+    SecondFactorInvalid,
+)
 from watchword.ports import Stores
 from watchword.ports.accounts import Account
 from watchword.ports.audit import EventType, Trail
@@ -35,6 +41,11 @@ _addresses = st.none() | _names.map(lambda name: f"{name}@example.org")
 _networks = st.integers(0, 9).map(lambda number: f"network {number}")
 _roles = st.lists(st.sampled_from(["reader", "writer", "admin"]), unique=True)
 
+_REFUSALS = (
+    *(NameTaken, EmailTaken, LastAdmin),
+    *(ConfirmationInvalid, SecondFactorInvalid),
+)
+
 Write = Callable[[Stores], Awaitable[bool | None]]
 
 
@@ -54,7 +65,7 @@ class AccountRules(RecordRules):
         async def told(stores: Stores) -> str:
             try:
                 return str(await write(stores) is not False)
-            except (NameTaken, EmailTaken, LastAdmin, ConfirmationInvalid) as error:
+            except _REFUSALS as error:
                 return error.code
 
         return self.same(told) == str(True)

@@ -27,6 +27,7 @@ from watchword.ports.accounts import Account
 from watchword.ports.audit import Event, EventType, Trail
 from watchword.ports.clients import Client
 from watchword.ports.confirmations import Confirmation, Purpose
+from watchword.ports.credentials import Credential, CredentialKind
 from watchword.ports.keys import KeyState, SealedKey
 from watchword.ports.outbox import Lane, Message, MessageKind
 from watchword.ports.registrations import Registration
@@ -250,6 +251,31 @@ def a_confirmation(
         until=at + DAY,
     )
     return msgspec.structs.replace(confirmation, **fields)
+
+
+_KEYLESS: Final = frozenset(
+    {CredentialKind.TOTP, CredentialKind.DEMAND, CredentialKind.EPOCH}
+)
+
+
+def a_credential(
+    number: int = 1,
+    kind: CredentialKind = CredentialKind.TOTP,
+    *,
+    account: int = 1,
+    **fields: Any,
+) -> Credential:
+    """A credential of an account. Its content is not sealed by any key."""
+    key = hashlib.sha256(f"key{number}".encode()).digest()
+    credential = Credential(
+        id=identifier(number, "credential"),
+        account_id=identifier(account),
+        kind=kind,
+        created_at=START,
+        key=b"" if kind in _KEYLESS else key,
+        step=number,
+    )
+    return msgspec.structs.replace(credential, **fields)
 
 
 def a_message(number: int = 1, **fields: Any) -> Message:

@@ -39,8 +39,8 @@ from watchword.ports.sessions import (
     Cursor,
     Selector,
 )
-from watchword.testing.store_contract.account_rules import AccountRules
 from watchword.testing.store_contract.backend import Backend, Place
+from watchword.testing.store_contract.credential_rules import CredentialRules
 from watchword.testing.store_contract.examples import (
     OPTIONS,
     a_limit,
@@ -93,7 +93,7 @@ class Reference:
         run_state_machine_as_test(Machine, settings=size)
 
 
-class Histories(AccountRules):
+class Histories(CredentialRules):
     """Random calls about sessions; after each, both stores must show the same."""
 
     def __init__(self, place: Place) -> None:
@@ -260,6 +260,7 @@ class Histories(AccountRules):
         self.same(lambda stores: living(stores, now=self.clock()))
         self.same(lambda stores: stores.accounts.list(limit=100))
         self.same(self.all_waiting)
+        self.same(self.all_credentials)
         self.same(lambda stores: stores.clients.list(limit=100))
         self.same(lambda stores: stores.keys.load())
         self.same(lambda stores: stores.audit.last())
