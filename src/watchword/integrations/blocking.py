@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from watchword.sessions import Sessions
     from watchword.sessions.claims_hook import ClaimsHook
     from watchword.sign_in.begin import SignIn
-    from watchword.sign_in.own_users import Authenticate, SubjectId
+    from watchword.sign_in.own_users import Authenticate, LoadSubject, SubjectId
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -118,10 +118,10 @@ class EmbeddedAuth(AuthBase):
     """Watchword inside the app, with a database of its own.
 
     `settings` are those of `watchword.Settings`, by name. An app with its own users
-    gives `authenticate`; `claims_hook` adds claims of the app's own;
-    `before_registration` is asked before a user is registered; `on_security_notice`
-    tells a user of the app's own of a change to the second factors. Raises
-    SettingsError.
+    gives `authenticate`; `load_subject`, where they sign in by passkey alone, too; and
+    `on_security_notice` to tell them of a change to their second factors.
+    `claims_hook` adds claims of the app's own; `before_registration` is asked before a
+    user is registered. Raises SettingsError.
     """
 
     _authenticator: Embedding
@@ -131,6 +131,7 @@ class EmbeddedAuth(AuthBase):
         database_url: str | None = None,
         *,
         authenticate: Authenticate | None = None,
+        load_subject: LoadSubject | None = None,
         claims_hook: ClaimsHook | None = None,
         before_registration: BeforeRegistration | None = None,
         on_security_notice: OnSecurityNotice | None = None,
@@ -143,6 +144,7 @@ class EmbeddedAuth(AuthBase):
             database_url,
             settings,
             authenticate=authenticate,
+            load_subject=load_subject,
             claims_hook=claims_hook,
             before_registration=before_registration,
             on_security_notice=on_security_notice,

@@ -30,7 +30,12 @@ from watchword.server.operation import BASE
 from watchword.server.pages.rendering import check_templates
 from watchword.server.problems import respond
 from watchword.sessions.claims_hook import ClaimsHook
-from watchword.sign_in.own_users import Authenticate, SubjectId, account_id_of
+from watchword.sign_in.own_users import (
+    Authenticate,
+    LoadSubject,
+    SubjectId,
+    account_id_of,
+)
 from watchword.stores import file_of
 from watchword.tokens.challenges import Refusal
 from watchword.tokens.headers import Headers, scheme_of, token_in
@@ -48,6 +53,7 @@ class _Hooks(TypedDict):
     """The functions of the app that the engine calls."""
 
     authenticate: Authenticate | None
+    load_subject: LoadSubject | None
     claims_hook: ClaimsHook | None
     before_registration: BeforeRegistration | None
     on_security_notice: OnSecurityNotice | None
@@ -65,6 +71,7 @@ class Embedding(Authenticator):
         settings: Mapping[str, Any],
         *,
         authenticate: Authenticate | None,
+        load_subject: LoadSubject | None,
         claims_hook: ClaimsHook | None,
         before_registration: BeforeRegistration | None,
         on_security_notice: OnSecurityNotice | None,
@@ -84,6 +91,7 @@ class Embedding(Authenticator):
         self.knows_issuer = bool(_ISSUER_SETTINGS & self.settings.model_fields_set)
         self._hooks: _Hooks = {
             "authenticate": authenticate,
+            "load_subject": load_subject,
             "claims_hook": claims_hook,
             "before_registration": before_registration,
             "on_security_notice": on_security_notice,

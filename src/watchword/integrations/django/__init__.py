@@ -58,7 +58,7 @@ SETTING: Final = "WATCHWORD"
 _lock: Final = threading.Lock()
 # Those that are awaited; the other functions may also block.
 _AWAITED: Final = ("claims_hook", "before_registration")
-_BLOCKING: Final = ("authenticate", "on_security_notice")
+_BLOCKING: Final = ("authenticate", "load_subject", "on_security_notice")
 _HOOKS: Final = (*_BLOCKING, *_AWAITED)
 
 
