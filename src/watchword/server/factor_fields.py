@@ -39,7 +39,8 @@ FactorNameField = Annotated[str, msgspec.Meta(max_length=FACTOR_NAME_MAX)]
 PendingField = Annotated[
     str,
     msgspec.Meta(
-        max_length=TICKET_MAX, description="The `factor` of the call that began it."
+        max_length=TICKET_MAX,
+        description="The `factor` of the call that began it: `ww_tf_…`.",
     ),
 ]
 
@@ -96,7 +97,7 @@ def tokens_with(tokens: TokenSet, codes: tuple[str, ...] = ()) -> TokensAndCodes
 def passkeys_of(request: Request) -> Passkeys:
     """Raises NotFound where passkeys are off."""
     found = engine_of(request).second_factors.passkeys
-    if found is None:
+    if found is None or not found.is_on:
         raise NotFound
     return found
 

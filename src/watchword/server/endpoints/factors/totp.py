@@ -92,7 +92,7 @@ CONFIRM = Operation(
         "Idempotency-Key has the tokens alone."
     ),
     request=ConfirmTotp,
-    example={"factor": "ww_ct_…", "code": "123456", "refreshToken": "ww_rt_…"},
+    example={"factor": "ww_tf_…", "code": "123456", "refreshToken": "ww_rt_…"},
     response=TokensAndCodes,
     cookie=True,
     dpop=True,
