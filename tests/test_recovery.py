@@ -36,6 +36,7 @@ from watchword.mail.sender import Decided, Replaced
 from watchword.passwords import INSECURE_FOR_TESTS
 from watchword.ports.accounts import Account
 from watchword.ports.audit import Event, EventType
+from watchword.ports.credentials import Credential, CredentialKind
 from watchword.ports.outbox import Lane, MessageKind
 from watchword.testing import ManualClock, SeededEntropy
 
@@ -518,6 +519,40 @@ async def test_old_address_takes_the_account_back(
     (token,) = [one.token for one in sent if one.token]
     await world.recovery.reset(token, OTHER)
     await world.sign_in(password=OTHER)
+
+
+async def test_the_way_back_takes_the_factors_of_a_thief_along(
+    world: World, ada: Account
+) -> None:
+    """An older factor stays, and its codes; new codes of the thief do not."""
+    factors = world.engine.second_factors.factors
+
+    async def add(factor_id: bytes) -> None:
+        row = Credential(
+            id=factor_id,
+            account_id=ada.id,
+            kind=CredentialKind.TOTP,
+            created_at=world.clock(),
+        )
+        await factors.add(ada.id, row, keep_session=bytes(16), by=USER)
+
+    await add(b"the owner's     ")
+    world.clock.advance(limits.SECOND)
+    first = await world.move(ada, B)
+    await add(b"the thief's     ")
+    second = await world.move(ada, C)
+    left = await factors.of(ada.id)
+    assert (len(left.factors), left.codes_left) == (2, limits.RECOVERY_CODES)
+    await world.changes.revert(first)
+    left = await factors.of(ada.id)
+    assert [one.id for one in left.factors] == [b"the owner's     "]
+    assert left.codes_left == limits.RECOVERY_CODES
+    assert await outcome(world.changes.revert(second)) == "confirmation_invalid"
+    await factors.reset(ada.id)
+    thief = await world.move(ada, B)
+    await add(b"only the thief's")
+    await world.changes.revert(thief)
+    assert await world.engine.stores.credentials.of_account(ada.id) == []
 
 
 async def test_way_back_is_open_for_a_week(world: World, ada: Account) -> None:

@@ -217,20 +217,42 @@ async def test_a_look_at_an_older_row_spends_nothing(
 async def test_tabs_of_one_browser_do_not_lose_a_proof(
     alice: Alice, pause: int
 ) -> None:
-    """Another tab has just rotated the cookie, or this one's came back late."""
+    """Another tab has just rotated the cookie: a step-up rotates it all the same.
+
+    Where this tab still has the cookie before that, it gets the one that there is.
+    """
     first = await alice.sign_in(cookie=True)
     alice.clock.advance(MINUTE)
     second = await alice.refresh(first)
     alice.clock.advance(pause)
     held_off = pause > BROWSER_GRACE
-    shown = second if held_off else first
-    risen = await alice.step_up(shown)
-    assert risen.refresh_token == second.refresh_token
+    risen = await alice.step_up(second if held_off else first)
+    assert (risen.refresh_token == second.refresh_token) is not held_off
     assert alice.auth_time(risen) == alice.clock.now // SECOND * SECOND
     row = await alice.row(risen)
-    assert (row.generation, row.auth_time) == (1, alice.clock.now)
+    assert (row.generation, row.auth_time) == (1 + held_off, alice.clock.now)
+    again = await alice.refresh(second)
+    assert again.refresh_token == risen.refresh_token
     alice.clock.advance(MINUTE)
-    assert (await alice.refresh(second)).session.auth_time == row.auth_time
+    assert (await alice.refresh(risen)).session.auth_time == row.auth_time
+
+
+@ON_EVERY_STORE
+@pytest.mark.parametrize("late", [0, 1])
+async def test_a_third_tab_may_have_sent_the_cookie_from_before_both(
+    alice: Alice, late: int
+) -> None:
+    """It is answered as long as it would have been, had there been no step-up."""
+    first = await alice.sign_in(cookie=True)
+    alice.clock.advance(MINUTE)
+    second = await alice.refresh(first)
+    alice.clock.advance(SECOND)
+    risen = await alice.step_up(second)
+    alice.clock.advance(BROWSER_GRACE - SECOND - 1 + late)
+    if late:
+        assert await code_of(alice.refresh(first)) == "refresh_reused"
+    else:
+        assert (await alice.refresh(first)).refresh_token == risen.refresh_token
 
 
 async def disables(alice: Alice, _: Session) -> None:

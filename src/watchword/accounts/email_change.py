@@ -256,8 +256,9 @@ class EmailChanges:
     async def revert(self, token: str, *, address: str = "") -> None:
         """Go back to the old address, and take the account from a thief.
 
-        The password is gone, and a reset is mailed to the old address. Raises
-        ConfirmationInvalid, Throttled, StoreUnavailable.
+        The password is gone, and a reset is mailed to the old address. Second factors
+        that were added since the change are gone; the reset asks for older ones.
+        Raises ConfirmationInvalid, Throttled, StoreUnavailable.
         """
         await self._limits.confirming(address)
         found = await self._links.confirmation(token, TokenPurpose.REVERT)
@@ -279,7 +280,13 @@ class EmailChanges:
                 masked=masked(old.email),
                 but={old.key},
             )
-            return Change(after=after, outbox=(mail, *told), grants=(reset,))
+            return Change(
+                after=after,
+                outbox=(mail, *told),
+                grants=(reset,),
+                # When the address was changed: `created_at` may be later.
+                drops_factors_after=found.until - LIVES[TokenPurpose.REVERT],
+            )
 
         by = By(Actor.USER, address)
         async with self._rows.ending(owner, by=by):

@@ -27,11 +27,15 @@ ADMIN: Final = "admin"
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of a row, and what is written with it. `after` None deletes it."""
+    """What becomes of a row, and what is written with it. `after` None deletes it.
+
+    Factors of the account that are not older than `drops_factors_after` (ms) go.
+    """
 
     after: Account | None
     outbox: tuple[Message, ...] = ()
     grants: tuple[Confirmation, ...] = ()
+    drops_factors_after: int | None = None
 
 
 class AccountRows:
@@ -79,7 +83,7 @@ class AccountRows:
         A row that another caller has changed meanwhile is read and changed again. Where
         the row is deleted, it is returned as it was. Raises NotFound, LastAdmin,
         NameTaken, EmailTaken, ConfirmationInvalid, StoreUnavailable;
-        SecondFactorInvalid where the recovery code to be spent is gone.
+        SecondFactorInvalid where a recovery code is gone that was to be spent.
         """
         for _ in range(limits.SWAP_ATTEMPTS):
             before = await self.current(account_id)
@@ -98,6 +102,7 @@ class AccountRows:
                 Trail((event, *told.events), (*step.outbox, *told.outbox)),
                 spends=spends,
                 spends_code=None if spends_code is None else spends_code.credential,
+                drops_factors_after=step.drops_factors_after,
                 grants=step.grants,
                 ignore_holds=by.actor is not Actor.USER,
                 keeps_role=ADMIN if _gives_up_admin(before, step.after) else None,

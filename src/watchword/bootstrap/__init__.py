@@ -250,8 +250,10 @@ class Watchword:
         )
         gate = SecondStepGate(
             factors=factors.factors,
+            credentials=self.stores.credentials,
             tickets=factors.tickets,
             once=self.stores.once,
+            background=self.background,
             clock=self.clock,
         )
         # An app with users of its own signs in those; otherwise accounts sign in.

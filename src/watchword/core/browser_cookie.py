@@ -48,8 +48,9 @@ def judge_cookie(
         # The store has lost its last writes: see `judge`.
         is_near = generation - session.generation <= policy.rewind_limit
         return Rotate(generation, rewound=True) if is_near else End(EndReason.RESTORED)
-    # Requests may have been on their way when the browser got its new cookie. The
-    # distance is absolute, so that a clock set back does not reopen the window.
+    # Requests may have been on their way when the browser got its new cookie: at
+    # `auth_time`, for no other proof makes a generation. The distance is absolute, so
+    # that a clock set back does not reopen the window.
     just = abs(now - session.auth_time) < policy.grace
     accepted = generation == session.generation or (
         generation == session.generation - 1 and just

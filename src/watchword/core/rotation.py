@@ -4,7 +4,7 @@
 
     n < current-1    n == current-1           n == current         n > current
          |            |                        |                    |
-         |            +- its retry key,        +- just rotated:     +- by at most
+         +- (**)      +- its retry key,        +- just rotated (#): +- by at most
          |            |  in the window: RETRY  |  SAME (hold-off)   |  rewind_limit:
          |            +- in the grace, from    +- the key that made |  ROTATE (rewound)
          |            |  the network that made |  `current`: REFUSE |
@@ -12,7 +12,10 @@
          v            v                        v                    v
        END (reuse)   END (reuse)              ROTATE               END (restored)
 
-    (*) from any network, where the token is in a cookie or the session's key is proved
+    (*)  from any network, where the token is in a cookie or the session's key is proved
+    (#)  unless the user has proved more with this request: then ROTATE, early
+    (**) current-2, in a cookie, where `current` was made early: RETRY in the grace of
+         the rotation before, because another tab may have sent it in that time
 
 `judge` is the only place that knows the rule. It is pure: its callers load the row,
 judge, and write the verdict only where the row is still the one that was judged.
@@ -28,7 +31,13 @@ import msgspec
 from watchword.core.actor import EndReason
 from watchword.core.limits import GENERATION_MAX
 from watchword.core.network import network_of
-from watchword.core.session import EVERYTHING, Policy, RequestedToken, Session
+from watchword.core.session import (
+    EVERYTHING,
+    Authenticated,
+    Policy,
+    RequestedToken,
+    Session,
+)
 from watchword.errors import (
     InvalidProof,
     InvalidScope,
@@ -55,13 +64,19 @@ class Presented(msgspec.Struct, frozen=True):
     requested: RequestedToken = EVERYTHING
     cookie: bool = False
     address: str = ""
+    proved: Authenticated | None = None
+    """What the user has proved for this request, besides having the token."""
 
 
 class Rotate(msgspec.Struct, frozen=True):
-    """Spend the presented token. `generation` is that of its successor."""
+    """Spend the presented token. `generation` is that of its successor.
+
+    `early` says that it would have been held off, if the user had proved nothing.
+    """
 
     generation: int
     rewound: bool = False
+    early: bool = False
 
 
 class Retry(msgspec.Struct, frozen=True):
@@ -142,25 +157,54 @@ def _not_theirs(
 
 
 def _current(session: Session, presented: Presented, now: int) -> Verdict:
-    if abs(now - session.rotated_at) < session.hold_off:
+    held_off = _age(session, now) < session.hold_off
+    if held_off and not _rises(session, presented):
         return Same()
     if _made_with(session, presented, session.generation - 1):
         return Refuse(RetryKeyReused)
     if session.generation == GENERATION_MAX:
         return End(EndReason.RESTORED)
-    return Rotate(session.generation + 1)
+    early = abs(now - session.rotated_at) < session.hold_off
+    return Rotate(session.generation + 1, early=early)
 
 
 def _spent(session: Session, presented: Presented, policy: Policy, now: int) -> Verdict:
-    # The absolute distance, so that a clock set back does not reopen a window.
-    age = abs(now - session.rotated_at)
-    if presented.generation == session.generation - 1:
+    behind = session.generation - presented.generation
+    if behind == 1:
+        age = _age(session, now)
         by_key = _made_with(session, presented, presented.generation)
         if by_key and age <= policy.retry_window:
             return Retry()
         if age < session.grace and _from_where_it_was_spent(session, presented):
             return Retry()
+    if behind == 2 and session.cookie and _made_early(session):  # noqa: PLR2004
+        # The rotation before the early one has spent this token.
+        age = abs(now - session.rotated_at)
+        return Retry() if age < session.grace else End(EndReason.REUSE)
     return End(EndReason.REUSE)
+
+
+def _age(session: Session, now: int) -> int:
+    """How long ago (ms) the current generation was made.
+
+    It is the absolute distance, so that a clock set back does not reopen a window.
+    """
+    made = session.auth_time if _made_early(session) else session.rotated_at
+    return abs(now - made)
+
+
+def _made_early(session: Session) -> bool:
+    """Whether the current generation was made in the hold-off of the one before.
+
+    A rotation is as late as the proof that it came with, or later. An early one leaves
+    `rotated_at` as it was, and so does a proof with a retry, which makes no generation.
+    """
+    return 0 < session.auth_time - session.rotated_at < session.hold_off
+
+
+def _rises(session: Session, presented: Presented) -> bool:
+    proved = presented.proved
+    return proved is not None and session.proved(proved) != session
 
 
 def _from_where_it_was_spent(session: Session, presented: Presented) -> bool:
@@ -186,6 +230,15 @@ def _made_with(session: Session, presented: Presented, generation: int) -> bool:
         return False
     shown = retry_hash(presented.secret, generation, presented.retry_key)
     return hmac.compare_digest(shown, session.retry_hash)
+
+
+def is_retry(session: Session, presented: Presented) -> bool:
+    """Whether the presented token and key are those that made the current generation.
+
+    Then the request was answered before: its caller has proved what it asks for.
+    """
+    spent = session.generation - 1
+    return presented.generation == spent and _made_with(session, presented, spent)
 
 
 def retry_hash(secret: bytes, generation: int, key: str) -> bytes:

@@ -214,18 +214,27 @@ class Session(msgspec.Struct, frozen=True):
         return max((self.ends_at(policy) - now) // limits.SECOND, 1)
 
     def rotated(
-        self, generation: int, retry_hash: bytes, address: str, policy: Policy, now: int
+        self,
+        generation: int,
+        retry_hash: bytes,
+        address: str,
+        policy: Policy,
+        now: int,
+        *,
+        early: bool = False,
     ) -> Session:
         """This session after a rotation at `now`.
 
-        The idle lifetime starts anew, the absolute one stays as it was.
+        The idle lifetime starts anew, the absolute one stays as it was. An `early`
+        rotation leaves `rotated_at`: it is the one before that the hold-off and the
+        grace of its tokens are counted from.
         """
         return msgspec.structs.replace(
             self,
             generation=generation,
             version=self.version + 1,
             retry_hash=retry_hash,
-            rotated_at=now,
+            rotated_at=self.rotated_at if early else now,
             idle_expires_at=min(now + policy.refresh_idle, self.expires_at),
             address=address,
         )

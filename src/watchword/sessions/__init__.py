@@ -2,6 +2,8 @@
 
     browser      the sessions of browsers at this server, by their cookie
     issuing      the tokens that a client is given
+    limit        how many sessions a user may have
+    presenting   what a refresh comes with
     refreshing   the refresh, many at a time
     verdicts     what a verdict on a token records
     retries      how many retries of a refresh there are, and which are recorded
@@ -22,10 +24,10 @@ import msgspec
 from watchword.background import Background, wait_briefly
 from watchword.clocks import Clock, Entropy
 from watchword.core import limits
-from watchword.core.actor import APP, SYSTEM, Actor, By, EndReason
+from watchword.core.actor import APP, Actor, By, EndReason
 from watchword.core.policies import PAGES, Policies
 from watchword.core.refresh_token import RefreshTokens, hash_of
-from watchword.core.rotation import Presented, retry_hash
+from watchword.core.rotation import Presented, is_retry
 from watchword.core.session import (
     AAL2,
     EVERYTHING,
@@ -35,7 +37,7 @@ from watchword.core.session import (
     SessionOptions,
     TokenSet,
 )
-from watchword.errors import RefreshError, RefreshInvalid
+from watchword.errors import RefreshError
 from watchword.keys.ring import KeyRing
 from watchword.ports.audit import AuditLog, Event, EventType
 from watchword.ports.credentials import Spending
@@ -44,13 +46,14 @@ from watchword.ports.sessions import (
     ByClient,
     ById,
     Selector,
-    SessionLimit,
     SessionPage,
     SessionStore,
 )
 from watchword.revocation.tracker import RevocationTracker
 from watchword.sessions.claims_hook import ClaimsHook, claims_from
 from watchword.sessions.issuing import TokenIssuer
+from watchword.sessions.limit import limit_of
+from watchword.sessions.presenting import PresentedReader
 from watchword.sessions.refreshing import Refresher
 from watchword.tokens.dpop import Proofs, Signed
 
@@ -77,6 +80,7 @@ class Sessions:
     ) -> None:
         self._sessions = sessions
         self._tokens = tokens
+        self._reader = PresentedReader(tokens, entropy)
         self._revocations = revocations
         self._background = background
         self._policies = policies
@@ -148,29 +152,10 @@ class Sessions:
             EventType.SIGN_IN, session, address, now, **By(Actor.USER).detail()
         )
         async with self.taken_back_on_failure(session.id, address):
-            limit = self._limit(replaced, address, now)
-            ended = await self._sessions.create(session, event, limit, spends=spends)
+            limit = limit_of(self._sessions_max, self._policies, replaced, address, now)
+            ended = await self._sessions.create(session, event, limit, spends)
             self._revocations.add(ended)
         return issued
-
-    def _limit(
-        self, replaced: bytes | None, address: str, now: int
-    ) -> SessionLimit | None:
-        if self._sessions_max is None:
-            return None
-        reason = EndReason.SESSIONS_MAX
-        return SessionLimit(
-            most=self._sessions_max,
-            alive=self._policies.maybe_alive(now),
-            reason=reason,
-            event=Event(
-                type=EventType.SESSION_REVOKED,
-                at=now,
-                address=address,
-                detail=SYSTEM.detail(reason=reason),
-            ),
-            replaced=replaced,
-        )
 
     @contextlib.asynccontextmanager
     async def taken_back_on_failure(
@@ -217,15 +202,22 @@ class Sessions:
 
         `proof` is a DPoP proof that has been read. It is settled with the batch, and
         counts only then. `proved` is what the session's user has just proved: it raises
-        the session, also where the token stays or had its successor already. Raises
-        RefreshInvalid, RefreshReused, SessionExpired, SessionRevoked. Raises
-        InvalidProof, InvalidScope, InvalidTarget, RetryKeyReused, Throttled,
-        Overloaded, StoreUnavailable, with nothing spent.
+        the session, which then rotates in the hold-off too, also where the token had
+        its successor already. Raises RefreshInvalid, RefreshReused, SessionExpired,
+        SessionRevoked. Raises InvalidProof, InvalidScope, InvalidTarget,
+        RetryKeyReused, Throttled, Overloaded, StoreUnavailable, with nothing spent.
         """
-        presented = self._presented(
-            token, client_id, retry_key, address, requested, cookie=cookie, proof=proof
+        presented = self._reader.presented(
+            token,
+            client_id,
+            retry_key,
+            address,
+            requested,
+            cookie=cookie,
+            proof=proof,
+            proved=proved,
         )
-        return await self._refreshes.refresh(presented, proof, proved)
+        return await self._refreshes.refresh(presented, proof)
 
     async def look(
         self,
@@ -242,50 +234,22 @@ class Sessions:
         A token that it would not honour is answered as there: it raises, and ends the
         session where the token was spent before.
         """
-        presented = self._presented(
+        presented = self._reader.presented(
             token, client_id, retry_key, address, EVERYTHING, cookie=cookie, proof=proof
         )
         return await self._refreshes.look(presented, proof)
-
-    def _presented(
-        self,
-        token: str,
-        client_id: str,
-        retry_key: str | None,
-        address: str,
-        requested: RequestedToken,
-        *,
-        cookie: bool,
-        proof: Signed | None,
-    ) -> Presented:
-        """The token and the rest of its request. Raises RefreshInvalid."""
-        if client_id == PAGES:  # its tokens are not refreshed: see `BrowserSessions`
-            raise RefreshInvalid
-        session_id, generation, secret = self._tokens.read(token)
-        # A client that sent no retry key gets one that only this request knows. If the
-        # answer to a commit is lost, this process judges the refresh again and finds
-        # its own rotation by that key.
-        key = self._entropy(16).hex() if retry_key is None else retry_key
-        if proof is not None:
-            requested = msgspec.structs.replace(requested, jkt=proof.key.kid)
-        return Presented(
-            session_id, generation, secret, client_id, key, requested, cookie, address
-        )
 
     def generation_of(self, token: str) -> int:
         """The generation that a refresh token names. Raises RefreshInvalid."""
         return self._tokens.read(token)[1]
 
     def is_retry(self, session: Session, token: str, retry_key: str | None) -> bool:
-        """Whether that token of the session was spent before, with this very key.
+        """Whether this very request has made the session's current generation.
 
-        Raises RefreshInvalid.
+        Its answer was lost, and `refresh` gives it again. Raises RefreshInvalid.
         """
-        _, generation, secret = self._tokens.read(token)
-        if retry_key is None or generation != session.generation - 1:
-            return False
-        made = retry_hash(secret, generation, retry_key)
-        return hmac.compare_digest(made, session.retry_hash)
+        parts = self._tokens.read(token)
+        return is_retry(session, Presented(*parts, session.client_id, retry_key))
 
     def ends_at(self, session: Session) -> int:
         """The instant from which no token of the session works."""

@@ -81,9 +81,12 @@ class BrowserSessions:
                 return None
             if self._ends_soon(row, now):
                 return None
-            # Another tab may have signed in meanwhile. Both get the same token: of two,
-            # the browser would keep the one that comes last.
-            generation = max(row.generation, cookie.generation + 1)
+            generation = row.generation
+            if row.proved(authenticated) is not row:
+                # Another tab may have signed in meanwhile. Both get the same token: of
+                # two, the browser would keep the one that comes last. After a weaker
+                # proof `auth_time` stays, and the cookie with it: see `judge_cookie`.
+                generation = max(generation, cookie.generation + 1)
             after = self._used(row, generation, address, now).proved(authenticated)
             by = By(Actor.USER).detail()
             event = Event.about(EventType.SIGN_IN, after, address, now, **by)

@@ -31,7 +31,7 @@ from watchword.core.rotation import (
     judge,
     retry_hash,
 )
-from watchword.core.session import Authenticated, Policy, Session, TokenSet
+from watchword.core.session import Policy, Session, TokenSet
 from watchword.errors import (
     InvalidProof,
     Overloaded,
@@ -58,9 +58,6 @@ class _Attempt(msgspec.Struct, frozen=True):
     presented: Presented
     claims: Mapping[str, Any]
     proof: Signed | None
-    proved: Authenticated | None = None
-    """What the user has proved for this refresh, besides having the token."""
-
     only_refused: bool = False
     """Whether it may be refused or end its session, but not be answered by tokens."""
 
@@ -105,15 +102,10 @@ class Refresher:
         )
         self._ending: Batcher[_Attempt, TokenSet] = Batcher(self._end_batch)
 
-    async def refresh(
-        self,
-        presented: Presented,
-        proof: Signed | None,
-        proved: Authenticated | None = None,
-    ) -> TokenSet:
+    async def refresh(self, presented: Presented, proof: Signed | None) -> TokenSet:
         """The tokens of the next generation; see `Sessions.refresh`."""
         extra = NONE if self._claims_hook is None else await self._ahead(presented)
-        return await self._answer(_Attempt(presented, extra, proof, proved))
+        return await self._answer(_Attempt(presented, extra, proof))
 
     async def look(self, presented: Presented, proof: Signed | None) -> Session:
         """The session, if a refresh would be answered by tokens. Nothing is spent.
@@ -269,11 +261,11 @@ class Refresher:
             return _Plan(verdict.error())
         after, event = row, None
         match verdict:
-            case Rotate(generation, rewound):
+            case Rotate(generation, rewound, early):
                 key = presented.retry_key or ""
                 spent_with = retry_hash(presented.secret, presented.generation, key)
                 after = row.rotated(
-                    generation, spent_with, presented.address, policy, now
+                    generation, spent_with, presented.address, policy, now, early=early
                 )
                 if rewound:
                     event = rewinding(row, presented, now)
@@ -287,11 +279,9 @@ class Refresher:
                 pass
         if attempt.only_refused:  # the row that `look` has read was an older one
             return _Plan(StoreUnavailable())
-        if attempt.proved is not None and after.proved(attempt.proved) != after:
-            after = msgspec.structs.replace(
-                after.proved(attempt.proved), version=row.version + 1
-            )
-            event = event or _step_up(after, presented.address, now)
+        risen = _risen(after, presented, row.version + 1)
+        if risen is not None:
+            after, event = risen, event or _step_up(risen, presented.address, now)
         tokens = self._token_issuer.issue(
             after, presented.secret, presented.requested, attempt.claims, now
         )
@@ -311,6 +301,14 @@ class Refresher:
         (row,) = await self._sessions.load([presented.session_id])
         verdict = judge(row, presented, self._policy, self._clock())
         return None if isinstance(verdict, Refuse | End) else row
+
+
+def _risen(session: Session, presented: Presented, version: int) -> Session | None:
+    """The session after what its user has proved; None if that changes nothing."""
+    if presented.proved is None:
+        return None
+    risen = session.proved(presented.proved)
+    return None if risen == session else msgspec.structs.replace(risen, version=version)
 
 
 def _step_up(session: Session, address: str, now: int) -> Event:

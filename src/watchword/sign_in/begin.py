@@ -147,15 +147,16 @@ class SignIn:
             spends=spends,
         )
         new = tokens.session.id
-        await self.look_again(tokens.session, authenticated, address=address)
-        # The old session ends only now that the new one stands: the end of the block
-        # above raises a cancellation that has not been raised yet.
-        async with self._sessions.taken_back_on_failure(new, address):
-            if settle is not None:
-                await settle()
-            if replaced is not None:
-                by = By(Actor.USER, address)
-                await self._sessions.end_one(replaced, EndReason.SIGNED_IN_AGAIN, by=by)
+        async with self._gate.given_back_on_failure(spends):
+            await self.look_again(tokens.session, authenticated, address=address)
+            # The old session ends only now that the new one stands: the end of the
+            # block above raises a cancellation that has not been raised yet.
+            async with self._sessions.taken_back_on_failure(new, address):
+                if settle is not None:
+                    await settle()
+                if replaced is not None:
+                    reason, by = EndReason.SIGNED_IN_AGAIN, By(Actor.USER, address)
+                    await self._sessions.end_one(replaced, reason, by=by)
         return tokens
 
     async def as_now(self, authenticated: Authenticated) -> Authenticated:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Self
 
 import msgspec
 
+from watchword.background import Background, wait_briefly
 from watchword.clocks import Clock
 from watchword.core import limits
 from watchword.core.session import AAL2, Authenticated, RequestedToken, SessionOptions
@@ -22,7 +25,9 @@ from watchword.errors import (
 )
 from watchword.factors.proof import Method
 from watchword.factors.registry import Enrolled, Factors
+from watchword.ports.audit import Trail
 from watchword.ports.clients import Client
+from watchword.ports.credentials import CredentialStore, Spending
 from watchword.ports.once import ReplayCache
 
 
@@ -91,9 +96,18 @@ class SecondStepGate:
     """
 
     def __init__(
-        self, *, factors: Factors, tickets: Tickets, once: ReplayCache, clock: Clock
+        self,
+        *,
+        factors: Factors,
+        credentials: CredentialStore,
+        tickets: Tickets,
+        once: ReplayCache,
+        background: Background,
+        clock: Clock,
     ) -> None:
         self._factors = factors
+        self._credentials = credentials
+        self._background = background
         self._tickets = tickets
         self._once = once
         self._clock = clock
@@ -173,6 +187,32 @@ class SecondStepGate:
         (is_first,) = await self._once.use_once([(key, until)])
         if not is_first:
             raise ContinuationExpired
+
+    @contextlib.asynccontextmanager
+    async def given_back_on_failure(
+        self, spent: Spending | None
+    ) -> AsyncIterator[None]:
+        """A block for the rest of a sign-in whose session took a recovery code along.
+
+        If it fails, the session is ended, and its tokens were sent to no caller. So the
+        code is there again: a store that was away for a moment costs the user none. It
+        stays gone where the user has got new codes meanwhile.
+        """
+        try:
+            yield
+        except BaseException as error:
+            if spent is not None:
+                give_back = partial(
+                    self._credentials.add,
+                    [spent.credential],
+                    Trail(),
+                    at_most=limits.RECOVERY_CODES,
+                )
+                what = "giving back a recovery code"
+                tried = self._background.start(give_back, what)
+                if isinstance(error, Exception):  # a cancelled request does not wait
+                    await wait_briefly(tried)
+            raise
 
     async def _enrolled(self, authenticated: Authenticated) -> Enrolled:
         return await self._factors.of(authenticated.account_id, authenticated.roles)

@@ -1,0 +1,503 @@
+"""The second step of a sign-in: no session before it, and one for a continuation.
+
+password right        --> a continuation, and nothing else exists
++ a second factor     --> the session, at aal2; the continuation is spent
+anything that changed --> continuation_expired: begin again
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from tests.doors import (
+    EMAIL,
+    HERE,
+    OPTIONS,
+    OURS,
+    OWN,
+    PASSWORD,
+    USER,
+    Door,
+    door,
+    outcome,
+    stopped,
+    token_of,
+)
+from watchword.core import limits
+from watchword.core.actor import EndReason
+from watchword.core.session import AAL2, SessionOptions
+from watchword.core.ticket import TicketPurpose
+from watchword.errors import (
+    InvalidCredentials,
+    SecondFactorEnrolmentRequired,
+    StoreUnavailable,
+    WatchwordError,
+)
+from watchword.factors.proof import FactorProof, Method
+from watchword.sign_in.browser import PAGES_BINDING
+from watchword.sign_in.continuation import Binding
+
+ACCOUNTS = pytest.mark.parametrize("ada", [{}], indirect=True)
+BOTH = pytest.mark.parametrize(
+    "ada", [{}, {"own": True}], ids=["account", "own user"], indirect=True
+)
+
+
+@pytest.fixture
+async def ada(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Door]:
+    """Ada, who has an authenticator app."""
+    async with door(tmp_path, **getattr(request, "param", {})) as made:
+        await made.has_totp()
+        yield made
+
+
+# The gate.
+
+
+async def by_password(ada: Door) -> object:
+    return await ada.sign_in()
+
+
+async def by_address(ada: Door) -> object:
+    return await ada.engine.sign_in.by_password(EMAIL, PASSWORD, OPTIONS)
+
+
+async def by_pages(ada: Door) -> object:
+    proved = await ada.engine.sign_in.check_password("ada", PASSWORD)
+    return await root(ada, proved)
+
+
+async def by_invitation(ada: Door) -> object:
+    """The mailbox and the password together are one factor less than she has."""
+    assert ada.engine.self_service is not None
+    invitations = ada.engine.self_service.invitations
+    await invitations.invite(EMAIL, roles=["editor"])
+    proved = await invitations.accept(token_of(await ada.mails()), PASSWORD)
+    return await ada.engine.sign_in.begin(proved, OPTIONS, mailbox=True)
+
+
+async def root(ada: Door, proved: Any, **given: Any) -> Any:
+    """The session of the pages in a browser."""
+    assert ada.engine.self_service is not None
+    return await ada.engine.self_service.browser.begin(
+        proved, address=HERE, user_agent="", **given
+    )
+
+
+@pytest.mark.parametrize("way", [by_password, by_address, by_pages, by_invitation])
+async def test_no_way_in_begins_a_session_before_the_second_factor(
+    ada: Door, way: Callable[[Door], Awaitable[object]]
+) -> None:
+    """There is nothing but the continuation: no session, not even one that ended."""
+    asked = await stopped(way(ada))
+    assert not isinstance(asked, SecondFactorEnrolmentRequired)
+    assert asked.methods == ("totp", "recovery_code")
+    assert asked.expires_in == 300
+    assert asked.continuation.startswith("ww_ct_")
+    begun = [e for _, e in await ada.stores.audit.read(0, 99) if e.session_id]
+    assert begun == []
+
+
+@BOTH
+async def test_password_and_code_are_a_session_at_aal2(ada: Door) -> None:
+    """As it was asked for at the beginning; the right password is given back."""
+    options = SessionOptions(client_id="first-party", scope=("read",), jkt="key")
+    for _ in range(limits.THROTTLE_NAME_BURST):
+        await stopped(ada.sign_in(options))
+    asked = await stopped(ada.sign_in(options))
+    tokens = await ada.finish(asked.continuation, binding=replace(OURS, jkt="key"))
+    session = tokens.session
+    assert (session.acr, session.amr) == (AAL2, ("pwd", "otp", "mfa"))
+    assert (session.scope, session.jkt) == (("read",), "key")
+    assert session.auth_time == session.authenticated_at == ada.clock()
+    assert session.account_id == ada.id
+    assert [one.id for one in await ada.alive()] == [session.id]
+
+
+async def test_a_factor_that_cannot_be_used_opens_no_door(tmp_path: Path) -> None:
+    """Passkeys were turned off under a user that has nothing else."""
+    async with door(tmp_path) as ada:
+        await ada.has_passkey()
+        ada.codes.clear()
+        asked = await stopped(ada.sign_in())
+        assert asked.methods == ("passkey", "recovery_code")
+        ada.parts.passkeys.party = None  # type: ignore[union-attr]
+        asked = await stopped(ada.sign_in())
+        assert asked.methods == ("recovery_code",)
+
+
+async def test_a_passkey_and_a_password_are_two_factors(tmp_path: Path) -> None:
+    """Its challenge belongs to the continuation, and is signed for it once."""
+    async with door(tmp_path) as ada:
+        await ada.has_passkey()
+        steps, other = ada.parts.second_step, await ada.begun()
+        continuation = await ada.begun()
+        options = await steps.passkey_options(other, binding=OURS)
+        wrong = ada.finish(continuation, ada.by_passkey(options))
+        assert await outcome(wrong) == "continuation_expired"
+        options = await steps.passkey_options(continuation, binding=OURS)
+        proof = ada.by_passkey(options)
+        tokens = await ada.finish(continuation, proof)
+        assert tokens.session.amr == ("pwd", "swk", "user", "mfa")
+        assert await outcome(ada.finish(other, proof)) == "continuation_expired"
+        assert len(await ada.alive()) == 1
+
+
+# Whose a continuation is.
+
+
+MOBILE = Binding(client_id="app", client_secret=b"s" * 32, jkt="key", browser="cookie")
+
+
+@ACCOUNTS
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"client_id": "other"},
+        {"client_secret": b"t" * 32},
+        {"client_secret": b""},
+        {"jkt": "another"},
+        {"jkt": ""},
+        {"browser": "another"},
+        {"browser": ""},
+    ],
+    ids=str,
+)
+async def test_a_continuation_is_its_callers_alone(
+    ada: Door, given: dict[str, Any]
+) -> None:
+    """Another client, secret, DPoP key or browser cannot go on with it."""
+    await ada.engine.clients.add("app", confidential=False)
+    options = SessionOptions(client_id="app", jkt="key")
+    continuation = (await stopped(ada.sign_in(options, binding=MOBILE))).continuation
+    proof, thief = ada.by_code(), replace(MOBILE, **given)
+    assert await outcome(ada.finish(continuation, proof, thief)) == (
+        "continuation_expired"
+    )
+    look = ada.parts.second_step.passkey_options(continuation, binding=thief)
+    assert await outcome(look) == "continuation_expired"
+    assert (await ada.finish(continuation, proof, MOBILE)).session.client_id == "app"
+
+
+async def test_a_cookie_that_was_not_asked_for_is_not_looked_at(ada: Door) -> None:
+    """Another tab of the browser may have got one meanwhile."""
+    binding = replace(OURS, browser="of another tab")
+    assert (await ada.finish(await ada.begun(), binding=binding)).session.acr == AAL2
+
+
+async def test_a_new_secret_of_a_client_is_another_caller(ada: Door) -> None:
+    client, _ = await ada.engine.clients.add("web", confidential=True)
+    before = Binding.of_client(client, jkt="key")
+    await ada.engine.clients.rotate_secret("web")
+    after = Binding.of_client(await ada.engine.clients.get("web"), jkt="key")
+    assert before.admits(before)
+    assert not before.admits(after)
+
+
+# What ends one.
+
+
+async def disabled(ada: Door) -> None:
+    await ada.engine.accounts.disable(ada.id)
+
+
+async def enabled_again(ada: Door) -> None:
+    await ada.engine.accounts.disable(ada.id)
+    await ada.engine.accounts.enable(ada.id)
+
+
+async def new_password(ada: Door) -> None:
+    await ada.engine.accounts.set_password(ada.id, "another horse battery 42")
+
+
+async def ended_by_app(ada: Door) -> None:
+    assert ada.engine.subjects is not None
+    await ada.engine.subjects.end_all(OWN, EndReason.ENDED_BY_APP)
+
+
+async def time_passes(ada: Door) -> None:
+    ada.clock.advance(limits.CONTINUATION_LIFE - limits.TOTP_STEP + 1)
+
+
+@pytest.mark.parametrize(
+    ("ada", "change"),
+    [
+        ({}, disabled),
+        ({}, enabled_again),
+        ({}, new_password),
+        ({}, time_passes),
+        ({"own": True}, ended_by_app),
+        ({"own": True}, time_passes),
+    ],
+    indirect=["ada"],
+)
+async def test_a_user_that_has_changed_begins_again(
+    ada: Door, change: Callable[[Door], Awaitable[None]]
+) -> None:
+    """A recovery code that came too late is not spent; a wrong one learns nothing."""
+    continuation = await ada.begun()
+    await change(ada)
+    if change is not time_passes:
+        wrong = ada.finish(continuation, ada.wrong())
+        assert await outcome(wrong) == "second_factor_invalid"
+    code = ada.by_code()
+    for proof in (code, ada.by_totp()):
+        assert await outcome(ada.finish(continuation, proof)) == "continuation_expired"
+    assert await ada.alive() == []
+    enrolled = await ada.parts.factors.of(ada.id)
+    assert enrolled.codes_left == limits.RECOVERY_CODES
+
+
+async def test_roles_are_those_of_the_end(ada: Door) -> None:
+    """Also in the first access token: a role that was taken away is not in it."""
+    await ada.engine.accounts.set_roles(ada.id, ["editor"])
+    continuation = await ada.begun()
+    await ada.engine.accounts.set_roles(ada.id, ["reader"])
+    tokens = await ada.finish(continuation)
+    claims = ada.engine.checker.verify(tokens.access_token)
+    assert (claims.roles, (await ada.alive())[0].roles) == (("reader",), ("reader",))
+
+
+@BOTH
+async def test_a_wrong_factor_spends_nothing_and_success_spends_all(ada: Door) -> None:
+    continuation = await ada.begun()
+    for proof in (ada.wrong(), FactorProof(method=Method.TOTP, code="12345")):
+        assert await outcome(ada.finish(continuation, proof)) == "second_factor_invalid"
+    (session,) = [(await ada.finish(continuation)).session]
+    assert await outcome(ada.finish(continuation)) == "continuation_expired"
+    assert [one.id for one in await ada.alive()] == [session.id]
+
+
+@pytest.mark.parametrize(
+    "ada", [{}, {"kind": "sqlite"}, {"own": True}], ids=str, indirect=True
+)
+async def test_two_factors_at_once_make_one_session(ada: Door) -> None:
+    """The one that came second is taken back."""
+    continuation = await ada.begun()
+    totp = ada.by_totp()
+    proofs = (totp, ada.by_code(), ada.by_code())
+    outcomes = await asyncio.gather(
+        *(outcome(ada.finish(continuation, proof)) for proof in proofs)
+    )
+    assert sorted(outcomes) == ["continuation_expired"] * 2 + ["ok"]
+    assert len(await ada.alive()) == 1
+
+
+@pytest.mark.parametrize("purpose", list(TicketPurpose))
+async def test_a_ticket_of_another_purpose_is_no_continuation(
+    tmp_path: Path, purpose: TicketPurpose
+) -> None:
+    """Neither to finish a sign-in nor to enrol, whatever stands in it."""
+    async with door(tmp_path, second_factor="required") as ada:
+        enrol = await ada.begun()
+        stated, _ = ada.parts.gate.open(TicketPurpose.ENROL, enrol, OURS)
+        await ada.has_totp()
+        ticket = ada.parts.gate._tickets.seal(purpose, stated)
+        enrolment = ada.parts.enrolment
+        finishes = await outcome(ada.finish(ticket))
+        enrols = await outcome(enrolment.needs_token(ticket, binding=OURS))
+        assert (finishes == "ok") == (purpose is TicketPurpose.LOGIN)
+        assert (enrols == "ok") == (purpose is TicketPurpose.ENROL)
+        assert {finishes, enrols} <= {"ok", "continuation_expired"}
+
+
+# Changes between the gate and the session.
+
+
+async def adds_a_factor(ada: Door) -> None:
+    await ada.has_totp()
+
+
+async def demands_one(ada: Door) -> None:
+    await ada.parts.factors.require(ada.id)
+
+
+@pytest.mark.parametrize("change", [adds_a_factor, demands_one])
+@pytest.mark.parametrize("own", [False, True], ids=["account", "own user"])
+async def test_a_factor_that_came_with_the_session_takes_it_back(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Door], Awaitable[None]],
+    *,
+    own: bool,
+) -> None:
+    """What adds one ends the sessions that there are: this one was not there yet."""
+    async with door(tmp_path, own=own) as ada:
+        create = ada.stores.sessions.create
+
+        async def late(*given: Any, **named: Any) -> Any:
+            await change(ada)
+            return await create(*given, **named)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(ada.stores.sessions, "create", late)
+            with pytest.raises(InvalidCredentials):
+                await ada.sign_in()
+        assert await ada.alive() == []
+        assert await outcome(ada.sign_in()) in {
+            "second_factor_required",
+            "second_factor_enrolment_required",
+        }
+
+
+# The pages.
+
+
+async def test_the_root_of_the_pages_goes_through_the_same_gate(ada: Door) -> None:
+    """A browser that has it goes on under a new token, whatever came twice."""
+    asked = await stopped(by_pages(ada))
+    assert await outcome(ada.finish(asked.continuation)) == "continuation_expired"
+    tokens = await ada.finish(asked.continuation, binding=PAGES_BINDING)
+    session = tokens.session
+    assert (session.client_id, session.acr, tokens.access_token) == ("_pages", AAL2, "")
+    cookie = tokens.refresh_token
+
+    proved = await ada.engine.sign_in.check_password("ada", PASSWORD)
+    asked = await stopped(root(ada, proved, cookie=cookie))
+    again: dict[str, Any] = {"binding": PAGES_BINDING, "replaces": cookie}
+    risen = await ada.finish(asked.continuation, **again)
+    assert (risen.session.id, risen.session.generation) == (session.id, 1)
+    again["replaces"] = risen.refresh_token
+    twice = ada.finish(asked.continuation, **again)
+    assert await outcome(twice) == "continuation_expired"
+    assert [one.id for one in await ada.alive()] == [session.id]
+
+    # A recovery code goes with a new session, which takes the place of the old one.
+    asked = await stopped(root(ada, proved, cookie=risen.refresh_token))
+    new = await ada.finish(asked.continuation, ada.by_code(), **again)
+    assert [one.id for one in await ada.alive()] == [new.session.id]
+
+
+async def test_a_continuation_of_the_pages_begins_nothing_elsewhere(ada: Door) -> None:
+    """And a refresh token of a body's session replaces no cookie's session."""
+    browser = SessionOptions(client_id="first-party", cookie=True)
+    old = await ada.finish((await stopped(ada.sign_in(browser))).continuation)
+    await ada.finish(await ada.begun(), replaces=old.refresh_token)
+    assert len(await ada.alive()) == 2
+    asked = await stopped(ada.sign_in(browser))
+    new = await ada.finish(asked.continuation, replaces=old.refresh_token)
+    assert old.session.id not in {one.id for one in await ada.alive()}
+    assert new.session.cookie
+
+
+async def test_what_a_passkey_has_proved_passes_the_gate(ada: Door) -> None:
+    """It was two factors at once: there is no second step after it."""
+    proved = await ada.engine.sign_in.check_password("ada", PASSWORD)
+    by_passkey = replace(proved, acr=AAL2, amr=("hwk", "user", "mfa"))
+    tokens = await ada.engine.sign_in.begin(by_passkey, OPTIONS)
+    assert (await root(ada, by_passkey)).session.amr == tokens.session.amr
+
+
+async def test_a_session_too_large_for_a_ticket_is_refused_in_words(ada: Door) -> None:
+    """Its scope, audience and roles have their own limits, which are wider together."""
+    options = SessionOptions(
+        client_id="first-party", scope=("s" * 1024,), audience=("a" * 1024,)
+    )
+    await ada.engine.accounts.set_roles(
+        ada.id, [f"{number:064}" for number in range(limits.ROLES_MAX)]
+    )
+    assert await outcome(ada.sign_in(options)) == "invalid_request"
+
+
+# Faults of the store.
+
+
+class Faults:
+    """Makes one call to the store fail: the one of that number, before or after it."""
+
+    def __init__(self, stores: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: list[str] = []
+        self.failing = -1
+        self.fault: Callable[[], BaseException] = StoreUnavailable
+        self.after = False
+        for port, verbs in {
+            "sessions": ("create", "load", "swap"),
+            "accounts": ("by_id",),
+            "credentials": ("of_account", "swap", "by_key"),
+            "throttle": ("take",),
+            "once": ("use_once",),
+        }.items():
+            for verb in verbs:
+                on = getattr(stores, port)
+                name = f"{port}.{verb}"
+                patched = self._faulty(name, getattr(on, verb))
+                monkeypatch.setattr(on, verb, patched)
+
+    def _faulty(self, name: str, real: Callable[..., Awaitable[Any]]) -> Any:
+        async def call(*given: Any, **named: Any) -> Any:
+            number = len(self.calls)
+            self.calls.append(name)
+            if number == self.failing and not self.after:
+                raise self.fault()
+            answer = await real(*given, **named)
+            if number == self.failing:
+                raise self.fault()
+            return answer
+
+        return call
+
+    async def during(
+        self, call: Awaitable[Any], failing: int = -1, *, after: bool = False
+    ) -> list[str]:
+        """The calls to the store; the one of that number has failed."""
+        self.calls, self.failing, self.after = [], failing, after
+        try:
+            await call
+        except (WatchwordError, asyncio.CancelledError):
+            assert failing >= 0
+        self.failing = -1
+        return [*self.calls]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["unwritten", "written"])
+@pytest.mark.parametrize("fault", [StoreUnavailable, asyncio.CancelledError])
+@pytest.mark.parametrize("how", ["totp", "recovery_code"])
+@pytest.mark.parametrize(
+    "ada", [{}, {"kind": "sqlite"}, {"own": True}], ids=str, indirect=True
+)
+async def test_a_fault_at_any_call_of_the_store_spends_nothing(
+    ada: Door,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+    fault: Callable[[], BaseException],
+    *,
+    after: bool,
+) -> None:
+    """No session stays, and the same continuation goes on with another factor.
+
+    Where a write was done and its answer was lost, what it wrote may be spent.
+    """
+    faults = Faults(ada.stores, monkeypatch)
+    faults.fault = fault
+
+    def proof() -> FactorProof:
+        return ada.by_totp() if how == "totp" else ada.by_code()
+
+    calls = await faults.during(ada.finish(await ada.begun(), proof()))
+    await ada.engine.sessions.end_all(ada.id, EndReason.LOGOUT)
+    for number, name in enumerate(calls):
+        ada.codes = [*await ada.parts.factors.new_recovery_codes(ada.id, by=USER)]
+        continuation, shown = await ada.begun(), proof()
+        await faults.during(ada.finish(continuation, shown), number, after=after)
+        await settled(ada)
+        assert await ada.alive() == [], name
+        left = (await ada.parts.factors.of(ada.id)).codes_left
+        code_is_lost = after and name == "sessions.create" and how == "recovery_code"
+        assert left == limits.RECOVERY_CODES - code_is_lost, name
+        ticket_is_lost = after and name == "once.use_once"
+        reused = how == "recovery_code" and not code_is_lost
+        again = await outcome(ada.finish(continuation, shown if reused else proof()))
+        assert again == ("continuation_expired" if ticket_is_lost else "ok"), name
+        await ada.engine.sessions.end_all(ada.id, EndReason.LOGOUT)
+
+
+async def settled(ada: Door) -> None:
+    """What goes on in the background has come to its end."""
+    while tasks := ada.engine.background._tasks:
+        await asyncio.wait(tasks)
