@@ -64,6 +64,8 @@ def _default(name: str, must: str) -> str:
     value = getattr(Settings() if name == "data" else Settings(data=Path("DATA")), name)
     if value is None or value == ():
         return "none"
+    if isinstance(value, bool):
+        value = "on" if value else "off"
     if isinstance(value, tuple):
         value = ",".join(map(str, value))
     return f"`{spelled(value) if must.startswith('a duration') else value}`"

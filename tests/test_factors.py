@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import uuid
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from watchword.core.session import (
 from watchword.errors import (
     ConfirmationInvalid,
     ContinuationExpired,
+    InvalidCredentials,
     InvalidRequest,
     LastFactor,
     NotFound,
@@ -37,9 +41,11 @@ from watchword.mail.message import SEALED_AS, Mail, MailPurpose, open_mail
 from watchword.passwords import INSECURE_FOR_TESTS
 from watchword.ports.audit import Event, Trail
 from watchword.ports.credentials import Credential, CredentialKind
+from watchword.sign_in.own_users import Credentials
 from watchword.testing import ManualClock, SeededEntropy
 
 SECRET = "s" * 40
+PASSWORD = "four words make a phrase"
 HERE = "192.0.2.1"
 USER = By(Actor.USER, HERE)
 OPERATOR = By(Actor.OPERATOR, name="root")
@@ -59,7 +65,7 @@ class World:
     async def begin(self) -> None:
         service = self.engine.self_service
         assert service is not None
-        ada = await self.engine.accounts.register("ada", "four words make a phrase")
+        ada = await self.engine.accounts.register("ada", PASSWORD)
         self.ada = ada.id
         await service.email_changes.assign(
             ada.id, "ada@a.example", confirmed=True, by=OPERATOR
@@ -184,7 +190,7 @@ async def test_the_first_factor_brings_ten_codes_and_ends_weaker_sessions(
     assert (await world.factors.of(world.ada)).methods == ()
     await world.mails()
     row = world.row()
-    asked = {"keep_session": here.session.id, "by": USER}
+    asked: dict[str, Any] = {"keep_session": here.session.id, "by": USER}
     codes = await world.factors.add(world.ada, row, **asked)
     assert len(set(codes)) == limits.RECOVERY_CODES
     assert await world.living() == {here.session.id, strong.session.id}
@@ -335,7 +341,13 @@ async def test_a_reset_takes_all_factors_and_ends_all_sessions(world: World) -> 
     await world.add(world.row(), world.row(PASSKEY))
     await world.session(acr=AAL2)
     await world.mails()
+    under_way = await world.engine.sign_in.check_password("ada", PASSWORD)
     assert await world.factors.reset(world.ada, by=OPERATOR) == 2
+    with pytest.raises(InvalidCredentials):
+        await world.engine.sign_in.begin(
+            msgspec.structs.replace(under_way, acr=AAL2),
+            SessionOptions(client_id="first-party"),
+        )
     assert await world.factors.of(world.ada) == await world.factors.of(bytes(16))
     assert await world.living() == set()
     (mail,) = await world.mails()
@@ -397,3 +409,55 @@ async def test_factors_go_with_their_account(world: World) -> None:
     await world.engine.accounts.delete(world.ada, by=OPERATOR)
     assert await credentials.of_account(world.ada) == []
     assert await credentials.of_account(bytes(16)) == [other]
+
+
+async def test_an_app_is_told_of_its_own_users_by_its_hook(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """On a thread where it blocks. What it raises is logged, and fails nothing."""
+    told: list[tuple[str, str, bool]] = []
+
+    def blocking(subject: str, kind: MailPurpose) -> None:
+        main = threading.current_thread() is threading.main_thread()
+        told.append((subject, kind, main))
+
+    async def waiting(subject: str, kind: MailPurpose) -> None:
+        blocking(subject, kind)
+
+    def wrong(subject: str, kind: MailPurpose) -> None:
+        blocking(subject, kind)
+        raise LookupError(subject)
+
+    async def authenticate(_: Credentials) -> None:
+        return None
+
+    hooks: tuple[tuple[Any, bool], ...] = (
+        (blocking, False),
+        (waiting, True),
+        (partial(waiting), True),
+        (wrong, False),
+    )
+    seven = uuid.UUID(int=7)
+    for hook, on_the_loop in hooks:
+        async with open_watchword(
+            Settings(database_url="memory:", secret=(SecretStr(SECRET),)),
+            hashing=INSECURE_FOR_TESTS,
+            authenticate=authenticate,
+            on_security_notice=hook,
+            background=False,
+        ) as engine:
+            row = Credential(
+                id=bytes(16), account_id=seven.bytes, kind=TOTP, created_at=0
+            )
+            factors = engine.second_factors.factors
+            await factors.add(seven.bytes, row, keep_session=None, by=USER)
+            await factors.reset(seven.bytes)
+            assert await engine.stores.outbox.list(limit=9) == []
+        assert sorted(told) == [
+            (str(seven), "factor-added", on_the_loop),
+            (str(seven), "factors-reset", on_the_loop),
+        ]
+        told.clear()
+    failed = [one for one in caplog.records if one.name == "watchword.notices"]
+    assert len(failed) == 2
+    assert {type(one.exc_info[1]) for one in failed if one.exc_info} == {LookupError}

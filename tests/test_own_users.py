@@ -18,7 +18,8 @@ from tests.scenarios.api import BASE, LocalApi, code_of, local_api, settings_for
 from watchword import Credentials, Subject
 from watchword.core.actor import EndReason
 from watchword.core.limits import THROTTLE_ADDRESS_BURST, THROTTLE_NAME_BURST
-from watchword.errors import Throttled
+from watchword.core.session import Authenticated
+from watchword.errors import InvalidCredentials, Throttled
 from watchword.ports.audit import EventType
 from watchword.sign_in import own_users
 from watchword.sign_in.own_users import Authenticate, account_id_of
@@ -158,15 +159,16 @@ async def test_a_user_who_is_disabled_loses_every_session(
         assert code_of(await api.try_login(NAME, RIGHT)) == "invalid_credentials"
 
 
-@pytest.mark.parametrize("others", [0, 3])
+@pytest.mark.parametrize("ended", [(7,), (8, 7, 8)])
+@pytest.mark.parametrize("before", [(), (7, 8)])
 async def test_a_sign_in_under_way_does_not_outlive_the_user(
-    shop: Shop, tmp_path: Path, others: int, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, tmp_path: Path, before: tuple[int, ...], ended: tuple[int, ...]
 ) -> None:
     """The check says yes, the app disables the user, and then the session starts.
 
-    Also where the app has ended more users since then than are remembered.
+    The app may do so in another process, and may end other users meanwhile, or have
+    ended this one before. A sign-in that begins after the end is not refused.
     """
-    monkeypatch.setattr(own_users, "_ENDS_KEPT", 2)
     at_the_check, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow(given: Credentials) -> Subject | None:
@@ -175,26 +177,61 @@ async def test_a_sign_in_under_way_does_not_outlive_the_user(
         await go_on.wait()
         return found
 
-    async with api_with(slow, tmp_path) as api:
+    async with api_with(slow, tmp_path) as api, api_with(shop.check, tmp_path) as other:
+        assert other.engine.subjects is not None
+        end_all = other.engine.subjects.end_all
+        for subject in before:
+            await end_all(subject, EndReason.ENDED_BY_APP)
         signing_in = asyncio.create_task(api.try_login(NAME, RIGHT))
         await at_the_check.wait()
-        assert api.engine.subjects is not None
-        for subject in (7, *range(100, 100 + others)):
-            await api.engine.subjects.end_all(subject, EndReason.ENDED_BY_APP)
+        for subject in ended:
+            await end_all(subject, EndReason.ENDED_BY_APP)
         go_on.set()
         assert code_of(await signing_in) == "invalid_credentials"
         assert await api.engine.sessions.list_of_account(account_id_of(7)) == []
+        assert code_of(await api.try_login(NAME, RIGHT)) == "ok"
 
 
-async def test_ends_that_are_forgotten_refuse_no_later_sign_in(
-    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("subject", [0, 8])
+async def test_the_end_of_another_user_refuses_no_sign_in(
+    shop: Shop, tmp_path: Path, subject: int
 ) -> None:
-    monkeypatch.setattr(own_users, "_ENDS_KEPT", 2)
     async with api_with(shop.check, tmp_path) as api:
         assert api.engine.subjects is not None
-        for subject in (7, *range(100, 105)):
-            await api.engine.subjects.end_all(subject, EndReason.ENDED_BY_APP)
+        end_all = api.engine.subjects.end_all
+
+        async def ended_meanwhile(given: Credentials) -> Subject | None:
+            await end_all(subject, EndReason.ENDED_BY_APP)
+            return shop.check(given)
+
+        api.engine.subjects._authenticate = ended_meanwhile
         assert code_of(await api.try_login(NAME, RIGHT)) == "ok"
+
+
+async def test_ends_at_once_are_all_counted(shop: Shop, tmp_path: Path) -> None:
+    """Fifty ends of two users by two processes: none fails, and each is seen."""
+    async with (
+        api_with(shop.check, tmp_path) as api,
+        api_with(shop.check, tmp_path) as b,
+    ):
+        one, other = api.engine.subjects, b.engine.subjects
+        assert one is not None
+        assert other is not None
+        for _ in range(3):
+            epoch = await one.newest_epoch()
+            ends = [
+                (one, other)[number % 2].end_all(user, EndReason.ENDED_BY_APP)
+                for number in range(25)
+                for user in (0, 7)
+            ]
+            await asyncio.gather(*ends)
+            later = await other.newest_epoch()
+            for user in map(account_id_of, (0, 7)):
+                with pytest.raises(InvalidCredentials):
+                    await other.look_again(
+                        Authenticated.by_password(user, (), epoch, at=0)
+                    )
+                await other.look_again(Authenticated.by_password(user, (), later, at=0))
 
 
 async def test_checks_under_way_are_bounded_in_number(

@@ -140,7 +140,7 @@ def test_factors_outlive_two_changes_of_the_server_secret(terminal: Terminal) ->
         assert sealed(after) == [0, 1]  # the second row is of the one that is missing
         for command in (("serve", "--port", "0"), ("check",)):
             refused = terminal.run(*command, code=1).stderr
-        assert "1 second factor is sealed under the server secret" in refused
+            assert "1 second factor is sealed under the server secret" in refused
         assert sealed(after, before) == [0, 1]
         terminal.engine(start)
         assert sealed(after, before) == [1, 0]

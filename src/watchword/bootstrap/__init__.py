@@ -45,6 +45,7 @@ from watchword.clients.tokens import ClientTokens
 from watchword.clocks import Clock, Entropy, monotonic, system_clock
 from watchword.config import Settings
 from watchword.errors import KeyRingError
+from watchword.factors.epochs import Epochs
 from watchword.keys.resealing import seal_again
 from watchword.keys.ring import KeyRing
 from watchword.mail.sender import MailSender
@@ -245,6 +246,7 @@ class Watchword:
             base.authenticate,
             attempts=attempts,
             sessions=self.sessions,
+            epochs=Epochs(self.stores.credentials, self.clock),
             clock=self.clock,
             load_subject=base.load_subject,
         )

@@ -13,6 +13,7 @@ from watchword.config import Settings
 from watchword.core.ticket import Tickets
 from watchword.factors import webauthn
 from watchword.factors.alarms import FactorAlarms
+from watchword.factors.epochs import Epochs, UserEnds
 from watchword.factors.passkeys import Passkeys
 from watchword.factors.policy import SecondFactorPolicy
 from watchword.factors.prove import FactorProofs
@@ -78,6 +79,7 @@ def factor_parts_of(
     factors = Factors(
         credentials=stores.credentials,
         sessions=sessions,
+        ends=UserEnds(stores.accounts, Epochs(stores.credentials, clock)),
         throttle=stores.throttle,
         policy=SecondFactorPolicy(settings.second_factor),
         codes=codes,

@@ -25,7 +25,7 @@ _NAME = click.argument("name", metavar="NAME|SUBJECT")
 def factors(name: str, data: Path | None, as_json: bool) -> None:
     """Show a user's second factors.
 
-    SUBJECT is the id of a user of an app's own: a number, or the `sub` of its tokens.
+    A user of an app's own is named by its subject: a number, or the `sub` of tokens.
     """
 
     async def work(watchword: Watchword) -> dict[str, Any]:

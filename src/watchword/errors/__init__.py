@@ -1,55 +1,60 @@
 """Every error that Watchword raises: one root, a stable ``code`` each.
 
     WatchwordError
-    ├── InvalidRequest                      invalid_request
-    │   ├── RetryKeyReused                  retry_key_reused
-    │   ├── InvalidScope                    invalid_scope
-    │   ├── InvalidTarget                   invalid_target
-    │   ├── UnauthorizedClient              unauthorized_client
-    │   ├── UnsupportedGrantType            unsupported_grant_type
-    │   ├── UnsupportedTokenType            unsupported_token_type
-    │   ├── InvalidProof                    invalid_dpop_proof
-    │   ├── NonceNeeded                     use_dpop_nonce
-    │   ├── EmailInvalid                    email_invalid
-    │   └── NameInvalid                     name_invalid
-    ├── CsrfRejected                        csrf_rejected
-    ├── InsufficientScope                   insufficient_scope
-    ├── InsufficientRole                    insufficient_role
-    ├── NotFound                            not_found
-    ├── RegistrationRefused                 registration_refused
-    ├── NameTaken                           name_taken
-    ├── EmailTaken                          email_taken
-    ├── LastAdmin                           last_admin
-    ├── ConfirmationInvalid                 confirmation_invalid
-    ├── PasswordRejected                    password_rejected
+    ├── InvalidRequest                         invalid_request
+    │   ├── RetryKeyReused                     retry_key_reused
+    │   ├── InvalidScope                       invalid_scope
+    │   ├── InvalidTarget                      invalid_target
+    │   ├── UnauthorizedClient                 unauthorized_client
+    │   ├── UnsupportedGrantType               unsupported_grant_type
+    │   ├── UnsupportedTokenType               unsupported_token_type
+    │   ├── InvalidProof                       invalid_dpop_proof
+    │   ├── NonceNeeded                        use_dpop_nonce
+    │   ├── EmailInvalid                       email_invalid
+    │   └── NameInvalid                        name_invalid
+    ├── CsrfRejected                           csrf_rejected
+    ├── InsufficientScope                      insufficient_scope
+    ├── InsufficientRole                       insufficient_role
+    ├── NotFound                               not_found
+    ├── RegistrationRefused                    registration_refused
+    ├── NameTaken                              name_taken
+    ├── EmailTaken                             email_taken
+    ├── LastAdmin                              last_admin
+    ├── LastFactor                             last_factor
+    ├── ConfirmationInvalid                    confirmation_invalid
+    ├── PasswordRejected                       password_rejected
     ├── AuthenticationError
-    │   ├── InvalidCredentials              invalid_credentials
-    │   ├── InvalidClient                   invalid_client
+    │   ├── InvalidCredentials                 invalid_credentials
+    │   ├── SecondFactorRequired               second_factor_required
+    │   │   └── SecondFactorEnrolmentRequired  second_factor_enrolment_required
+    │   ├── SecondFactorInvalid                second_factor_invalid
+    │   ├── ContinuationExpired                continuation_expired
+    │   ├── InvalidClient                      invalid_client
     │   ├── AccessTokenError
-    │   │   ├── TokenMissing                token_missing
-    │   │   ├── TokenInvalid                token_invalid
-    │   │   ├── TokenExpired                token_expired
-    │   │   ├── TokenRevoked                token_revoked
-    │   │   ├── TokenProofInvalid           invalid_dpop_proof
-    │   │   ├── TokenNonceNeeded            use_dpop_nonce
-    │   │   └── InsufficientAuthentication  insufficient_user_authentication
+    │   │   ├── TokenMissing                   token_missing
+    │   │   ├── TokenInvalid                   token_invalid
+    │   │   ├── TokenExpired                   token_expired
+    │   │   ├── TokenRevoked                   token_revoked
+    │   │   ├── TokenProofInvalid              invalid_dpop_proof
+    │   │   ├── TokenNonceNeeded               use_dpop_nonce
+    │   │   └── InsufficientAuthentication     insufficient_user_authentication
     │   └── RefreshError
-    │       ├── RefreshInvalid              refresh_invalid
-    │       ├── RefreshReused               refresh_reused
-    │       ├── SessionExpired              session_expired
-    │       ├── SessionRevoked              session_revoked
-    │       └── SignedOut                   signed_out
+    │       ├── RefreshInvalid                 refresh_invalid
+    │       ├── RefreshReused                  refresh_reused
+    │       ├── SessionExpired                 session_expired
+    │       ├── SessionRevoked                 session_revoked
+    │       └── SignedOut                      signed_out
     ├── TryAgain
-    │   ├── Throttled                       throttled
-    │   ├── Overloaded                      overloaded
-    │   ├── StoreUnavailable                store_unavailable
-    │   └── Unreachable                     unreachable
-    ├── MailNotSent                         mail_not_sent
+    │   ├── Throttled                          throttled
+    │   ├── Overloaded                         overloaded
+    │   ├── StoreUnavailable                   store_unavailable
+    │   └── Unreachable                        unreachable
+    ├── MailNotSent                            mail_not_sent
     └── ConfigurationError
-        ├── SettingsError                   settings_invalid
-        ├── SchemaError                     schema_mismatch
-        ├── KeyRingError                    key_ring
-        └── TokenFileError                  token_file
+        ├── SettingsError                      settings_invalid
+        ├── SchemaError                        schema_mismatch
+        ├── KeyRingError                       key_ring
+        └── TokenFileError                     token_file
 
 They stand in a file for each concern, and are imported from here. Nothing here knows
 HTTP: ``server/problems.py`` is the one map to the wire. It begins with the rows of

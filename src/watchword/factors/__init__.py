@@ -1,11 +1,13 @@
 """Second factors of users: of accounts, and of an app's own users by their subject.
 
-rows            singletons of the table of credentials, sealed contents
+rows            rows of credentials: ids of singletons, names of factors
 policy          which users need a second factor
 totp            codes of authenticator apps
 recovery_codes  codes on paper, each of which works once
 passkeys        WebAuthn; the only module that knows its library
 prove           one attempt with any of them, counted
 alarms          what the owner is told of wrong ones
+telling         what is recorded of a change, and what the user is told
+epochs          numbered ends of the sessions of an app's own users
 registry        factors listed, added, renamed, removed, reset
 """

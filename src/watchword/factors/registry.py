@@ -17,7 +17,7 @@ from watchword.clocks import Clock, Entropy
 from watchword.core import limits, one_time_token
 from watchword.core.actor import APP, By, EndReason
 from watchword.core.one_time_token import TokenPurpose
-from watchword.core.session import AAL1, AAL2, as_text, time_ordered_id
+from watchword.core.session import AAL1, AAL2, time_ordered_id
 from watchword.errors import (
     ConfirmationInvalid,
     ContinuationExpired,
@@ -26,6 +26,7 @@ from watchword.errors import (
     NotFound,
     StoreUnavailable,
 )
+from watchword.factors.epochs import UserEnds
 from watchword.factors.policy import SecondFactorPolicy
 from watchword.factors.proof import Method
 from watchword.factors.recovery_codes import RecoveryCodes
@@ -37,9 +38,10 @@ from watchword.factors.rows import (
     is_open,
     singleton_id,
 )
+from watchword.factors.telling import FactorTrails
 from watchword.mail.message import MailPurpose
 from watchword.notices import FactorNotices
-from watchword.ports.audit import Event, EventType, Trail
+from watchword.ports.audit import EventType, Trail
 from watchword.ports.credentials import (
     Credential,
     CredentialKind,
@@ -91,6 +93,7 @@ class Factors:
         *,
         credentials: CredentialStore,
         sessions: Sessions,
+        ends: UserEnds,
         throttle: Throttle,
         policy: SecondFactorPolicy,
         codes: RecoveryCodes,
@@ -101,10 +104,11 @@ class Factors:
     ) -> None:
         self._credentials = credentials
         self._sessions = sessions
+        self._ends = ends
         self._throttle = throttle
         self._policy = policy
         self._codes = codes
-        self._notices = notices
+        self._trails = FactorTrails(notices, clock)
         self._has_passkeys = has_passkeys
         self._clock = clock
         self._entropy = entropy
@@ -172,19 +176,19 @@ class Factors:
             raise InvalidRequest(message)
         owner, is_first = credential.account_id, not factors
         codes, more = self._codes.make(owner) if is_first else ((), [])
-        events = [self._event(EventType.FACTOR_ADDED, owner, by, credential)]
+        events = [self._trails.event(EventType.FACTOR_ADDED, owner, by, credential)]
         if is_first:
-            events.append(self._event(EventType.RECOVERY_CODES_MADE, owner, by))
+            events.append(self._trails.event(EventType.RECOVERY_CODES_MADE, owner, by))
         purpose = MailPurpose.FACTOR_ADDED
         written = await self._credentials.add(
             [credential, *more],
-            await self._trail(owner, purpose, *events, factor=credential.kind),
+            await self._trails.of(owner, purpose, *events, factor=credential.kind),
             replaces=(*_CODES, CredentialKind.ENROLMENT) if is_first else (),
             spends=self._token(rows, enrolment) if enrolment else None,
             seen=_ids(factors),
         )
         if written:
-            self._notices.told(owner, purpose)
+            self._trails.told(owner, purpose)
         return codes, written
 
     def _token(self, rows: Sequence[Credential], enrolment: bytes) -> Credential:
@@ -209,12 +213,12 @@ class Factors:
                 raise NotFound("Recovery codes come with a second factor.")
             codes, rows = self._codes.make(account_id)
             purpose = MailPurpose.RECOVERY_CODES_MADE
-            event = self._event(EventType.RECOVERY_CODES_MADE, account_id, by)
-            trail = await self._trail(account_id, purpose, event)
+            event = self._trails.event(EventType.RECOVERY_CODES_MADE, account_id, by)
+            trail = await self._trails.of(account_id, purpose, event)
             if await self._credentials.add(
                 rows, trail, replaces=_CODES, seen=_ids(factors)
             ):
-                self._notices.told(account_id, purpose)
+                self._trails.told(account_id, purpose)
                 return codes
         raise StoreUnavailable
 
@@ -231,10 +235,12 @@ class Factors:
                 before, label=name, version=before.version + 1
             )
             purpose = MailPurpose.FACTOR_RENAMED
-            event = self._event(EventType.FACTOR_CHANGED, account_id, by, before)
-            trail = await self._trail(account_id, purpose, event, factor=before.kind)
+            event = self._trails.event(EventType.FACTOR_CHANGED, account_id, by, before)
+            trail = await self._trails.of(
+                account_id, purpose, event, factor=before.kind
+            )
             if await self._credentials.swap(before, after, trail):
-                self._notices.told(account_id, purpose)
+                self._trails.told(account_id, purpose)
                 return after
         raise StoreUnavailable
 
@@ -260,15 +266,15 @@ class Factors:
             if not has_password and not has_passkey(others):
                 raise LastFactor
             purpose = MailPurpose.FACTOR_REMOVED
-            event = self._event(EventType.FACTOR_REMOVED, account_id, by, row)
+            event = self._trails.event(EventType.FACTOR_REMOVED, account_id, by, row)
             if await self._credentials.add(
                 (),
-                await self._trail(account_id, purpose, event, factor=row.kind),
+                await self._trails.of(account_id, purpose, event, factor=row.kind),
                 replaces=() if others else _CODES,
                 spends=row,
                 seen=_ids(factors_of(rows)),
             ):
-                self._notices.told(account_id, purpose)
+                self._trails.told(account_id, purpose)
                 return
         raise StoreUnavailable
 
@@ -285,14 +291,15 @@ class Factors:
     async def reset(self, account_id: bytes, *, by: By = APP) -> int:
         """Remove all factors and codes, for an operator. All sessions of the user end.
 
-        Returns how many factors there were.
+        Also those of sign-ins under way. Returns how many factors there were.
         """
         purpose = MailPurpose.FACTORS_RESET
-        event = self._event(EventType.FACTORS_RESET, account_id, by)
-        trail = await self._trail(account_id, purpose, event)
+        event = self._trails.event(EventType.FACTORS_RESET, account_id, by)
+        trail = await self._trails.of(account_id, purpose, event)
         count = await self._credentials.drop(account_id, trail)
-        self._notices.told(account_id, purpose)
+        self._trails.told(account_id, purpose)
         await self._throttle.give_back((), forget=factor_counters(account_id))
+        await self._ends.note(account_id)
         await self._sessions.end_all(account_id, EndReason.FACTORS_RESET, by=by)
         return count
 
@@ -303,7 +310,7 @@ class Factors:
 
         Where it is demanded, sessions of a lower level end: returns how many.
         """
-        event = self._event(
+        event = self._trails.event(
             EventType.FACTOR_DEMANDED, account_id, by, is_required=is_required
         )
         kind, trail = CredentialKind.DEMAND, Trail((event,))
@@ -343,7 +350,7 @@ class Factors:
             created_at=now,
             until=now + limits.ENROL_CODE_LIFE,
         )
-        event = self._event(EventType.ENROLMENT_ASKED, account_id, by)
+        event = self._trails.event(EventType.ENROLMENT_ASKED, account_id, by)
         replaces = (CredentialKind.ENROLMENT,)
         await self._credentials.add([row], Trail((event,)), replaces=replaces)
         return token
@@ -367,42 +374,12 @@ class Factors:
         """How a recovery code is spent, with the event and the mail of it."""
         left = codes_left(await self._credentials.of_account(account_id)) - 1
         purpose = MailPurpose.RECOVERY_CODE_USED
-        event = self._event(EventType.RECOVERY_CODE_USED, account_id, by, left=left)
-        trail = await self._trail(account_id, purpose, event, left=left)
-        self._notices.told(account_id, purpose)
+        event = self._trails.event(
+            EventType.RECOVERY_CODE_USED, account_id, by, left=left
+        )
+        trail = await self._trails.of(account_id, purpose, event, left=left)
+        self._trails.told(account_id, purpose)
         return Spending(code, trail)
-
-    async def _trail(
-        self,
-        account_id: bytes,
-        purpose: MailPurpose,
-        *events: Event,
-        factor: str = "",
-        left: int = 0,
-    ) -> Trail:
-        outbox = await self._notices.of(account_id, purpose, factor=factor, left=left)
-        return Trail(events, outbox)
-
-    def _event(
-        self,
-        kind: EventType,
-        account_id: bytes,
-        by: By,
-        factor: Credential | None = None,
-        **more: str | int | bool,
-    ) -> Event:
-        named: dict[str, str | int | bool] = (
-            {}
-            if factor is None
-            else {"factor": as_text(factor.id), "kind": factor.kind}
-        )
-        return Event(
-            type=kind,
-            at=self._clock(),
-            account_id=account_id,
-            address=by.address,
-            detail=by.detail(**named, **more),
-        )
 
 
 def _ids(rows: Sequence[Credential]) -> list[bytes]:

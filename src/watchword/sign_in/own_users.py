@@ -11,7 +11,6 @@ import asyncio
 import inspect
 import logging
 import uuid
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, TypeVar
@@ -30,6 +29,7 @@ from watchword.errors import (
     StoreUnavailable,
     TryAgain,
 )
+from watchword.factors.epochs import Epochs
 from watchword.passwords import cpus
 from watchword.passwords.hasher import QUEUE_LIMIT
 from watchword.passwords.pool import FairPool
@@ -38,8 +38,6 @@ from watchword.sessions import Sessions
 _ID_BITS: Final = 128
 # Checks under way at once. One more would wait too long: it is told to come back.
 _CHECKS_MAX: Final = 256
-# More ends than come between the beginning of an attempt and its session.
-_ENDS_KEPT: Final = 10_000
 _log = logging.getLogger("watchword.subjects")
 
 Given = TypeVar("Given")
@@ -90,8 +88,8 @@ users only where an app gives it, for no check of the app is asked then. It is c
 class Subjects:
     """Signs in the users that the app's own check accepts.
 
-    The epoch of a user is the number of calls of `end_all`, for any user, that this
-    process had seen when the attempt began.
+    The epoch of what was proved is the number of the last end of sessions, of any user,
+    when the attempt began: see `factors/epochs.py`.
     """
 
     def __init__(
@@ -100,6 +98,7 @@ class Subjects:
         *,
         attempts: Attempts,
         sessions: Sessions,
+        epochs: Epochs,
         clock: Clock,
         load_subject: LoadSubject | None = None,
     ) -> None:
@@ -109,7 +108,7 @@ class Subjects:
         self._sessions = sessions
         self._clock = clock
         self._checks = 0
-        self._ends = _Ends()
+        self._epochs = epochs
         # For a check that blocks: threads of low priority, fair between addresses, in
         # bounded number.
         self._threads = FairPool(cpus(), QUEUE_LIMIT)
@@ -124,13 +123,13 @@ class Subjects:
         """
         if self._checks >= _CHECKS_MAX:
             raise Overloaded
-        # The app may accept the user just before it ends the user's sessions, after a
-        # change of password, say. So the epoch is read before the check.
-        epoch = self._ends.count
         given = Credentials(username=name, password=password, address=address)
         self._checks += 1
         try:
             async with self._attempts.counted(normalise_name(name), address) as attempt:
+                # The app may accept the user just before it ends the user's sessions,
+                # after a change of password, say.
+                epoch = await self.newest_epoch()
                 account_id, roles = await self._ask(
                     self._authenticate, given, attempt.caller, named="authenticate"
                 )
@@ -138,12 +137,20 @@ class Subjects:
             self._checks -= 1
         return Authenticated.by_password(account_id, roles, epoch, at=self._clock())
 
+    async def newest_epoch(self) -> int:
+        """The epoch for what a way in is about to prove. To be read before the proof.
+
+        Raises StoreUnavailable.
+        """
+        return await self._epochs.newest()
+
     async def look_again(self, authenticated: Authenticated) -> Authenticated:
         """What was proved: the app alone knows of other roles.
 
         Raises InvalidCredentials if the user's sessions were ended meanwhile.
         """
-        if self._ends.last_of(authenticated.account_id) > authenticated.epoch:
+        last = await self._epochs.last_of(authenticated.account_id)
+        if last > authenticated.epoch:
             raise InvalidCredentials
         return authenticated
 
@@ -160,7 +167,7 @@ class Subjects:
         Raises ValueError for a value that is no id, NotFound for the `sub` of a client.
         """
         account_id = account_id_of(subject_id)
-        self._ends.note(account_id)
+        await self._epochs.note(account_id)
         return await self._sessions.end_all(account_id, reason, but=but, by=by)
 
     async def close(self) -> None:
@@ -179,7 +186,7 @@ class Subjects:
 
         Raises InvalidCredentials for one that must not sign in, StoreUnavailable.
         """
-        epoch = self._ends.count  # before the app is asked, as above
+        epoch = await self.newest_epoch()  # before the app is asked, as above
         assert self._load_subject is not None  # noqa: S101 - see `can_load`
         given = as_text(account_id)
         known, roles = await self._ask(
@@ -224,31 +231,6 @@ class Subjects:
         if known is None:
             raise InvalidCredentials
         return known
-
-
-class _Ends:
-    """Counts the ends of all of a user's sessions, and knows each user's last one.
-
-    Only the users of the latest ends are kept. For any other user the answer is the
-    latest end that was forgotten, so that a sign-in is refused rather than missed.
-    """
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._last: OrderedDict[bytes, int] = OrderedDict()
-        self._forgotten = 0
-
-    def note(self, account_id: bytes) -> None:
-        """Count an end of all sessions of that user."""
-        self.count += 1
-        self._last[account_id] = self.count
-        self._last.move_to_end(account_id)
-        if len(self._last) > _ENDS_KEPT:
-            _, self._forgotten = self._last.popitem(last=False)
-
-    def last_of(self, account_id: bytes) -> int:
-        """The number of that user's last end, or one that is not less."""
-        return self._last.get(account_id, self._forgotten)
 
 
 def account_id_of(subject_id: SubjectId) -> bytes:

@@ -1,0 +1,51 @@
+"""What is recorded of a change to a user's factors, and what the user is told of it."""
+
+from __future__ import annotations
+
+from watchword.clocks import Clock
+from watchword.core.actor import By
+from watchword.core.session import as_text
+from watchword.mail.message import MailPurpose
+from watchword.notices import FactorNotices
+from watchword.ports.audit import Event, EventType, Trail
+from watchword.ports.credentials import Credential
+
+
+class FactorTrails:
+    """Makes the trails of changes. `told` says that one of them is written."""
+
+    def __init__(self, notices: FactorNotices, clock: Clock) -> None:
+        self._notices = notices
+        self._clock = clock
+        self.told = notices.told
+
+    async def of(
+        self,
+        account_id: bytes,
+        purpose: MailPurpose,
+        *events: Event,
+        factor: str = "",
+        left: int = 0,
+    ) -> Trail:
+        """The events, and the messages for that purpose: see `Notices.of`."""
+        outbox = await self._notices.of(account_id, purpose, factor=factor, left=left)
+        return Trail(events, outbox)
+
+    def event(
+        self,
+        kind: EventType,
+        account_id: bytes,
+        by: By,
+        factor: Credential | None = None,
+        **more: str | int | bool,
+    ) -> Event:
+        """An event of that user, with the id and the kind of the factor, if any."""
+        if factor is not None:
+            more |= {"factor": as_text(factor.id), "kind": factor.kind}
+        return Event(
+            type=kind,
+            at=self._clock(),
+            account_id=account_id,
+            address=by.address,
+            detail=by.detail(**more),
+        )
