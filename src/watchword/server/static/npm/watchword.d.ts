@@ -415,11 +415,19 @@ export class AuthError extends Error {
 
 /**
  * What the token of a mail is for, so which call takes it: `confirm`, `accept`, `reset`,
- * `confirmEmail` or `revertEmail`, in this order. Undefined for any other text.
+ * `confirmEmail`, `revertEmail` or `enrolTotp`, in this order. Undefined for any other
+ * text.
  */
 export function purposeOf(
   token: string,
-): "registration" | "invitation" | "reset" | "email" | "revert" | undefined;
+):
+  | "registration"
+  | "invitation"
+  | "reset"
+  | "email"
+  | "revert"
+  | "enrol"
+  | undefined;
 
 /**
  * A client of a Watchword server.

@@ -40,7 +40,7 @@ const HANDLES = 5;
 const ECDSA = { name: "ECDSA", namedCurve: "P-256" };
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 /** What the tokens of mails are for, by their byte. */
-const PURPOSES = [, "registration", "invitation", "reset", "email", "revert"];
+const PURPOSES = [, "registration", "invitation", "reset", "email", "revert", "enrol"];
 /** The codes of errors that end the session. Any other error leaves it as it is. */
 const ENDED = /^(refresh|session)_/;
 /** The code of an error where the browser itself did not answer. */
@@ -267,10 +267,10 @@ class Client extends EventTarget {
 
   async confirm(token, { password, username } = {}) {
     const call = "register/confirm";
-    if (password) return this.#begin(call, { token, password, username });
+    if (password) return void (await this.#begin(call, { token, password, username }));
     for (const registration of await this.#handles()) {
       try {
-        return await this.#begin(call, { token, registration, username });
+        return void (await this.#begin(call, { token, registration, username }));
       } catch (error) {
         // This handle may be that of another registration.
         if (error.code !== "invalid_credentials") throw error;
@@ -279,8 +279,8 @@ class Client extends EventTarget {
     throw unknownHere();
   }
 
-  accept(token, password, { username } = {}) {
-    return this.#begin("invitations/accept", { token, password, username });
+  async accept(token, password, { username } = {}) {
+    await this.#begin("invitations/accept", { token, password, username });
   }
 
   async forgot(email) {
