@@ -19,6 +19,7 @@ from watchword.ports.credentials import Credential, CredentialKind, CredentialSt
 _SECRET: Final = 20
 _ID: Final = 16
 _QR_SCALE: Final = 4
+_QR_MASK: Final = 4
 
 
 class _Pending(msgspec.Struct, frozen=True):
@@ -87,7 +88,9 @@ class TotpFactors:
             account_id,
             self._entropy(_ID),
             self._entropy(_SECRET),
-            name,
+            # A QR code has room for some 2,900 characters, and twelve may be needed for
+            # one of a name.
+            name[: limits.CHOSEN_NAME_MAX],
             enrolment,
         )
         return self._shown(pending, self._tickets.seal(TicketPurpose.TOTP, pending))
@@ -177,7 +180,8 @@ def _qr(text: str) -> str:
 
     It has a white ground of its own, for pages on a dark one.
     """
-    code = segno.make_qr(text, error="m")
+    # To look for the best of the eight masks takes 60 ms of the event loop.
+    code = segno.make_qr(text, mask=_QR_MASK)
     return code.svg_inline(
         scale=_QR_SCALE, unit="px", light="#fff", svgclass=None, lineclass=None
     )
