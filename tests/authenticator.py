@@ -73,10 +73,10 @@ def signed(key: PrivateKey, data: bytes) -> bytes:
 
 
 def client_data(kind: str, challenge: str, origin: str, **more: Any) -> bytes:
-    """What a browser says of the page; a value of None leaves its member out."""
+    """What a browser says of the page; `...` leaves a member out."""
     said: dict[str, Any] = {"type": kind, "challenge": challenge, "origin": origin}
     said |= {"crossOrigin": False, **more}
-    return json.dumps({k: v for k, v in said.items() if v is not None}).encode()
+    return json.dumps({k: v for k, v in said.items() if v is not ...}).encode()
 
 
 def authenticator_data(
@@ -116,7 +116,7 @@ class Authenticator:
         rp_id: str | None = None,
         flags: int | None = None,
         attested: bytes | None = None,
-        fmt: str = "none",
+        fmt: Any = "none",
         statement: Mapping[str, Any] | None = None,
         **response: Any,
     ) -> dict[str, Any]:

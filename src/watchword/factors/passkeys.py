@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -9,9 +11,14 @@ import msgspec
 
 from watchword.clocks import Clock, Entropy
 from watchword.core import limits
-from watchword.core.session import time_ordered_id
+from watchword.core.session import as_text, time_ordered_id
 from watchword.core.ticket import TicketInvalid, TicketPurpose, Tickets
-from watchword.errors import ContinuationExpired, NotFound, SecondFactorInvalid
+from watchword.errors import (
+    ContinuationExpired,
+    KeyRingError,
+    NotFound,
+    SecondFactorInvalid,
+)
 from watchword.factors import webauthn
 from watchword.factors.rows import checked_name, singleton_id
 from watchword.factors.webauthn import Answer, RelyingParty
@@ -23,6 +30,8 @@ from watchword.ports.credentials import Credential, CredentialKind, CredentialSt
 from watchword.ports.once import ReplayCache
 
 DEFAULT_NAME: Final = "Passkey"
+
+_log = logging.getLogger("watchword.passkeys")
 
 
 class PasskeyOptions(msgspec.Struct, frozen=True, rename="camel"):
@@ -243,7 +252,7 @@ class Passkeys:
         )
         answer = webauthn.read_answer(credential)
         row = await self._row_of(answer, account_id)
-        kept = self._open(row)
+        kept = self._opened_for_proof(row)
         counter = webauthn.check_answer(
             answer,
             webauthn.challenge_of(challenge),
@@ -253,7 +262,7 @@ class Passkeys:
         )
         await self._spend(challenge)
         row = await self._moved(row, counter, is_synced=kept.is_synced)
-        return row, ("swk" if kept.is_synced else "hwk", "user", "mfa")
+        return row, self.amr_of(row)
 
     def exclude(self, rows: Sequence[Credential]) -> list[dict[str, Any]]:
         """The descriptors of passkeys that a user has."""
@@ -326,9 +335,11 @@ class Passkeys:
 
     async def _spend(self, challenge: str) -> None:
         """Raises ContinuationExpired for a challenge that was answered before."""
-        name = f"ticket:{self._tickets.id_of(challenge)}".encode()
-        until = self._clock() + 2 * limits.CONTINUATION_LIFE
-        if not all(await self._once.use_once([(name, until)])):
+        name = self._tickets.id_of(challenge).encode()
+        key = hashlib.sha256(b"passkey" + name).digest()
+        until = self._clock() + limits.CONTINUATION_LIFE + limits.FEED_LEEWAY
+        (is_first,) = await self._once.use_once([(key, until)])
+        if not is_first:
             raise ContinuationExpired
 
     async def _moved(
@@ -349,7 +360,9 @@ class Passkeys:
                 step=row.step if is_refused else counter,
                 version=row.version + 1,
             )
-            trail = await self._told_of_copy(row, counter) if is_back else Trail()
+            trail = Trail()
+            if is_back:
+                trail = await self._told_of_copy(row, counter, is_refused=is_refused)
             if await self._credentials.swap(row, after, trail):
                 break
             found = await self._credentials.by_key(row.kind, row.key)
@@ -362,15 +375,25 @@ class Passkeys:
             raise SecondFactorInvalid
         return after
 
-    async def _told_of_copy(self, row: Credential, counter: int) -> Trail:
+    async def _told_of_copy(
+        self, row: Credential, counter: int, *, is_refused: bool
+    ) -> Trail:
         event = Event(
             type=EventType.PASSKEY_COUNTER,
             at=self._clock(),
             account_id=row.account_id,
-            detail={"was": row.step, "is": counter},
+            detail={"was": row.step, "is": counter, "refused": is_refused},
         )
         mails = await self._notices.of(row.account_id, MailPurpose.PASSKEY_COUNTER)
         return Trail((event,), mails)
+
+    def _opened_for_proof(self, row: Credential) -> _Sealed:
+        """Raises SecondFactorInvalid for a row that was altered in the database."""
+        try:
+            return self._open(row)
+        except KeyRingError:
+            _log.exception("the passkey %s cannot be opened", as_text(row.id))
+            raise SecondFactorInvalid from None
 
     def _open(self, row: Credential) -> _Sealed:
         return _decode(self._sealing.open(row.sealed, row.account_id + row.id))

@@ -8,10 +8,11 @@ table of accounts stays empty.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Final, TypeVar
 
@@ -121,11 +122,8 @@ class Subjects:
         Raises InvalidCredentials, InvalidRequest, Throttled, Overloaded,
         StoreUnavailable.
         """
-        if self._checks >= _CHECKS_MAX:
-            raise Overloaded
         given = Credentials(username=name, password=password, address=address)
-        self._checks += 1
-        try:
+        with self._one_check():
             async with self._attempts.counted(normalise_name(name), address) as attempt:
                 # The app may accept the user just before it ends the user's sessions,
                 # after a change of password, say.
@@ -133,8 +131,6 @@ class Subjects:
                 account_id, roles = await self._ask(
                     self._authenticate, given, attempt.caller, named="authenticate"
                 )
-        finally:
-            self._checks -= 1
         return Authenticated.by_password(account_id, roles, epoch, at=self._clock())
 
     async def newest_epoch(self) -> int:
@@ -184,17 +180,30 @@ class Subjects:
     ) -> tuple[tuple[str, ...], int]:
         """The roles and the epoch of a user, as the app knows it.
 
-        Raises InvalidCredentials for one that must not sign in, StoreUnavailable.
+        Raises InvalidCredentials for one that must not sign in, Overloaded,
+        StoreUnavailable.
         """
-        epoch = await self.newest_epoch()  # before the app is asked, as above
         assert self._load_subject is not None  # noqa: S101 - see `can_load`
         given = as_text(account_id)
-        known, roles = await self._ask(
-            self._load_subject, given, caller, named="load_subject"
-        )
+        with self._one_check():
+            epoch = await self.newest_epoch()
+            known, roles = await self._ask(
+                self._load_subject, given, caller, named="load_subject"
+            )
         if known != account_id:
             raise InvalidCredentials
         return roles, epoch
+
+    @contextlib.contextmanager
+    def _one_check(self) -> Iterator[None]:
+        """A block that asks the app. Raises Overloaded where too many are under way."""
+        if self._checks >= _CHECKS_MAX:
+            raise Overloaded
+        self._checks += 1
+        try:
+            yield
+        finally:
+            self._checks -= 1
 
     async def _ask(
         self,

@@ -68,8 +68,8 @@ class PasskeySignIn:
         """The user of that passkey, at `aal2`. Counted by network and account.
 
         A disabled account, and a passkey that is not known, look the same. Raises
-        SecondFactorInvalid, ContinuationExpired, Throttled, StoreUnavailable, NotFound
-        where passkeys are off.
+        SecondFactorInvalid, ContinuationExpired, Throttled, Overloaded,
+        StoreUnavailable, NotFound where passkeys are off.
         """
         # As a password is: the account is looked for first, to count by it.
         account_id = await self._passkeys.owner_of(credential)
