@@ -90,4 +90,4 @@ def test_a_demanded_factor_is_enrolled_by_a_token_of_the_app(running: Any) -> No
         assert post("login", **login)["code"] == "second_factor_enrolment_required"
         until(lambda: len(told) > 1)
     assert {subject for subject, _ in told} == {SUBJECT}
-    assert {"factor_added", "factors_reset"} <= {str(kind) for _, kind in told}
+    assert {"factor-added", "factors-reset"} <= {str(kind) for _, kind in told}

@@ -40,6 +40,7 @@ const HANDLES = 5;
 const ECDSA = { name: "ECDSA", namedCurve: "P-256" };
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 /** What the tokens of mails are for, by their byte. */
+const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZab";
 const PURPOSES = [, "registration", "invitation", "reset", "email", "revert", "enrol"];
 /** The codes of errors that end the session. Any other error leaves it as it is. */
 const ENDED = /^(refresh|session)_/;
@@ -69,8 +70,8 @@ export class AuthError extends Error {
 /** What a token of a mail is for; undefined for any other text. */
 export function purposeOf(token) {
   // `ww_cf_`, then base64url of a byte for the version, 1, and one for the purpose.
-  const [, letter = ""] = /^ww_cf_AQ([A-Z])/.exec(token) ?? [];
-  return PURPOSES[(letter.charCodeAt(0) - 65) >> 2];
+  const [, letter = ""] = /^ww_cf_AQ(.)/.exec(token) ?? [];
+  return PURPOSES[LETTERS.indexOf(letter) >> 2];
 }
 
 /** A client of the Watchword at `url`; see watchword.d.ts. */
