@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from pydantic import ValidationError
@@ -192,6 +192,9 @@ def test_a_duration_is_whole_seconds(text: object, seconds: int) -> None:
         *[("SECOND_FACTOR", v) for v in ("on", "required:", "required: ,", "Required")],
         *[("SECOND_FACTOR", v) for v in ("optional:a", 'required:"a"', "required:ä")],
         ("PASSKEYS", "maybe"),
+        *[("RP_ID", v) for v in ("https://a.example", "A.example", "a.example:1", ".")],
+        ("RP_NAME", "a" * 65),
+        ("PASSKEY_ORIGINS", "https://a.example/"),
         *[("REGISTRATION", v) for v in ("yes", "OPEN")],
         *[("REGISTRATION_DOMAINS", v) for v in ("a@b.example", "-.example", ",")],
         *[("LINKS", v) for v in ("app.example", "http://app.example", "https://a/?b")],
@@ -626,3 +629,41 @@ def test_a_second_factor_is_demanded_of_all_or_of_some_roles(
     env(SECOND_FACTOR=given, PASSKEYS="off")
     assert load_settings().second_factor == kept
     assert not load_settings().passkeys
+
+
+DOMAIN_FAULT: Final = "--rp-id must be the host of the issuer or a domain above it"
+ORIGIN_FAULT: Final = "--passkey-origins: no passkey works at "
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, None),
+        ({"rp_id": "auth.shop.example"}, None),
+        ({"rp_id": "shop.example", "passkey_origins": "https://shop.example"}, None),
+        ({"rp_id": "example"}, DOMAIN_FAULT),
+        ({"rp_id": "op.example"}, DOMAIN_FAULT),
+        ({"rp_id": "a.auth.shop.example"}, DOMAIN_FAULT),
+        ({"passkey_origins": "https://shop.example"}, ORIGIN_FAULT),
+        ({"passkey_origins": "https://xauth.shop.example"}, ORIGIN_FAULT),
+        ({"passkey_origins": "capacitor://auth.shop.example"}, ORIGIN_FAULT),
+        ({"passkey_origins": "https://a.auth.shop.example:8443"}, None),
+        ({"issuer": "http://localhost:8000", "rp_id": "localhost"}, None),
+        ({"issuer": "http://127.0.0.1", "rp_id": "localhost"}, "--rp-id: passkeys are"),
+        ({"issuer": "http://[::1]:80", "rp_id": "1"}, "--rp-id: passkeys are bound"),
+        (
+            {"issuer": "http://[::1]", "passkey_origins": "https://a.example"},
+            "--passkey-origins: passkeys are bound to a name, and --issuer is the a",
+        ),
+        ({"passkeys": "off", "rp_id": "else.example"}, None),
+        ({"issuer": "https://a.example:0", "rp_id": "b"}, "--issuer must be an absol"),
+    ],
+)
+def test_passkeys_are_bound_to_a_domain_that_browsers_take(
+    given: dict[str, str], expected: str | None
+) -> None:
+    settings = {"issuer": "https://auth.shop.example", **given}
+    if expected is None:
+        load_settings(**settings)
+    else:
+        assert fault(**settings).startswith(expected)

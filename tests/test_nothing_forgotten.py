@@ -125,13 +125,19 @@ def test_every_way_in_goes_through_the_front_door() -> None:
     uncounted = {
         way
         for way in ways
-        if ".counted(" not in (home / f"sign_in/{way}.py").read_text()
+        if not re.search(
+            r"attempts\.(counted|factor)\(", (home / f"sign_in/{way}.py").read_text()
+        )
     }
-    # `step_up` checks passwords by `password`, which counts, and no hash by itself.
-    # `browser` proves nothing: it takes what a way in has proved.
-    assert uncounted == {"__init__", "attempts", "begin", "browser", "step_up"}
-    for way in ("browser", "step_up"):
-        assert "hasher" not in (home / f"sign_in/{way}.py").read_text()
+    # `step_up` and `second_step` check passwords by `password` and factors by
+    # `FactorProofs`, which count, and neither by itself. `browser` and `continuation`
+    # prove nothing: they take what a way in has proved.
+    others = {"browser", "continuation", "second_step", "step_up"}
+    assert uncounted == {"__init__", "begin", *others}
+    for way in others:
+        by_itself = re.compile("hasher|_passkeys\\.prove|_totp\\.spend")
+        assert not by_itself.search((home / f"sign_in/{way}.py").read_text())
+    assert "attempts.factor(" in (home / "factors/prove.py").read_text()
     begin = {
         str(file.relative_to(home))
         for file in home.glob("**/*.py")

@@ -25,6 +25,9 @@ from tests.passkeys import ANN, BEN, LOGIN, PARTY, STEP, Desk, open_desk
 from tests.scenarios.api import LocalApi, local_api, settings_for
 from watchword import Subject
 from watchword.bootstrap import Watchword
+from watchword.bootstrap.factors import passkeys_off, relying_party_of
+from watchword.cli.check import without_passkeys
+from watchword.config import load_settings
 from watchword.core.actor import EndReason
 from watchword.core.limits import (
     CONTINUATION_LIFE,
@@ -481,3 +484,87 @@ async def test_an_app_finds_its_own_users_by_their_id(tmp_path: Path) -> None:
     async with door(tmp_path / "c", authenticate=lambda _: None) as api:
         assert api.engine.second_factors.passkeys is not None
         assert api.engine.second_factors.passkey_sign_in is None
+
+
+# Where there are none
+
+
+@pytest.mark.parametrize(
+    ("given", "domain", "origins"),
+    [
+        (
+            {"issuer": "https://Auth.example:443/x"},
+            "auth.example",
+            ["https://auth.example"],
+        ),
+        ({"issuer": "http://localhost:8000"}, "localhost", ["http://localhost:8000"]),
+        (
+            {
+                "issuer": "https://auth.shop.example",
+                "rp_id": "shop.example",
+                "passkey_origins": "https://www.shop.example",
+            },
+            "shop.example",
+            ["https://auth.shop.example", "https://www.shop.example"],
+        ),
+    ],
+)
+def test_passkeys_are_bound_to_what_is_set(
+    given: dict[str, str], domain: str, origins: list[str]
+) -> None:
+    settings = load_settings(**given)
+    party = relying_party_of(settings)
+    assert party is not None
+    assert (party.id, list(party.origins)) == (domain, origins)
+    assert passkeys_off(settings) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "use"),
+    [
+        ({}, "--issuer http://localhost:8000"),
+        ({"port": 9000}, "--issuer http://localhost:9000"),
+        ({"issuer": "http://[::1]"}, "--issuer http://localhost"),
+        ({"issuer": "https://192.0.2.7"}, "--issuer https://HOST"),
+    ],
+)
+def test_an_address_has_no_passkeys_and_it_is_said_what_has(
+    given: dict[str, Any], use: str
+) -> None:
+    settings = load_settings(**given)
+    assert relying_party_of(settings) is None
+    off = "passkeys are off, because the issuer is an address: use "
+    assert passkeys_off(settings) == off + use
+    assert passkeys_off(settings.model_copy(update={"passkeys": False})) is None
+
+
+async def test_docs_say_that_passkeys_are_off(tmp_path: Path) -> None:
+    """They are as soon as an app has learnt an issuer that is a name."""
+    settings = settings_for(tmp_path, "memory")
+    settings = settings.model_copy(update={"issuer": "http://127.0.0.1:8000"})
+    async with local_api(settings, ManualClock()) as api:
+        parts = api.engine.second_factors
+        assert parts.passkeys is not None
+        assert not parts.passkeys.is_on
+        assert not (await parts.factors.of(SUBJECT)).has_passkeys
+        page = (await api.client.get("/docs")).text
+        assert "Passkeys are off" in page
+        assert "--issuer http://localhost:8000" in page
+        api.engine.issue_as("http://localhost:9000")
+        assert (await parts.factors.of(SUBJECT)).has_passkeys
+        await signs_in(api.engine, await enrolled(api.engine, await api.id_of("alice")))
+        assert "Passkeys" not in (await api.client.get("/docs")).text
+
+
+async def test_a_server_without_the_library_starts_and_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webauthn, "find_spec", lambda _: None)
+    told = "passkeys are off: install watchword[passkeys]"
+    async with door(tmp_path) as api:
+        assert api.engine.second_factors.passkeys is None
+        assert api.engine.second_factors.passkey_sign_in is None
+        assert told[1:] in (await api.client.get("/docs")).text
+        assert list(without_passkeys(api.engine.settings)) == [told]
+    monkeypatch.undo()
+    assert list(without_passkeys(load_settings())) == []

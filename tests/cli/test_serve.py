@@ -163,6 +163,7 @@ def test_without_a_terminal_the_password_is_in_a_file_of_ours(
     asking = f"curl -s -H 'Authorization: Bearer {answer['accessToken']}' {secure}"
     until(lambda: shell(asking).get("code") == "token_revoked")
 
+    server.wait_for(r"passkeys are off.*: use --issuer http://localhost:\d+$")
     assert server.stop() == 0
     again = start("serve", "--port", "0")
     assert "status" in shell(again.wait_for(CURL)[1])

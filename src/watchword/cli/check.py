@@ -39,7 +39,7 @@ def check(data: Path | None, as_json: bool) -> None:
         # Checked before the store is opened, because opening makes its file private.
         seen += check_secret_files(settings)
         found += [*file_faults(settings), *_store_faults(settings, data)]
-        seen += [*_without_mail(settings), *_without_passkeys(settings)]
+        seen += [*_without_mail(settings), *without_passkeys(settings)]
         file = database_of(settings)
         if file is not None and not file.exists():
             new = f" There is no store at {file} yet: `watchword serve` makes it."
@@ -72,7 +72,8 @@ def _without_mail(settings: Settings) -> Iterator[str]:
         )
 
 
-def _without_passkeys(settings: Settings) -> Iterator[str]:
+def without_passkeys(settings: Settings) -> Iterator[str]:
+    """What has to be installed for passkeys, if they are wanted."""
     from watchword.bootstrap.factors import passkeys_off
     from watchword.factors.webauthn import is_installed
 

@@ -280,9 +280,10 @@ FACTORS_MAX: Final = 20
 FACTOR_NAME_MAX: Final = 64
 RECOVERY_CODES: Final = 10
 # Passkeys. The name of a user for authenticators (WebAuthn §14.6.1). In characters of
-# base64url: the id of a passkey, 1023 bytes at most (§4), and each of the three fields
-# that an authenticator fills.
+# base64url: the id of a passkey, 1023 bytes at most (§4), a name for authenticators, 64
+# at most (§5.4.3), and each of the three fields that an authenticator fills.
 PASSKEY_HANDLE_BYTES: Final = 32
+PASSKEY_HANDLE_MAX: Final = 86
 PASSKEY_ID_MAX: Final = 1364
 PASSKEY_FIELD_MAX: Final = 4096
 # At so many that are left, or fewer, a user is told to make new ones.

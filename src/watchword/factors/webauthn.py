@@ -79,6 +79,9 @@ def is_installed() -> bool:
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.PASSKEY_ID_MAX)]
 _Field = Annotated[str, msgspec.Meta(max_length=limits.PASSKEY_FIELD_MAX)]
 
+_Handle = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=limits.PASSKEY_HANDLE_MAX)
+]
 _Transport = Annotated[str, msgspec.Meta(max_length=32)]
 
 
@@ -92,7 +95,7 @@ class _Assertion(msgspec.Struct, frozen=True, rename="camel"):
     client_data: _Field = msgspec.field(name="clientDataJSON")
     authenticator_data: _Field
     signature: _Field
-    user_handle: Annotated[_Field, msgspec.Meta(min_length=1)] | None = None
+    user_handle: _Handle | None = None
 
 
 class _Credential(msgspec.Struct, frozen=True, rename="camel"):
