@@ -38,7 +38,7 @@ from watchword.factors.policy import SecondFactorPolicy
 from watchword.factors.registry import Enrolled, Factors
 from watchword.keys.sealing import Sealing
 from watchword.mail.message import SEALED_AS, Mail, MailPurpose, open_mail
-from watchword.passwords import INSECURE_FOR_TESTS
+from watchword.passwords import INSECURE_FOR_TESTS, UNUSABLE
 from watchword.ports.audit import Event, Trail
 from watchword.ports.credentials import Credential, CredentialKind
 from watchword.sign_in.own_users import Credentials
@@ -70,6 +70,15 @@ class World:
         await service.email_changes.assign(
             ada.id, "ada@a.example", confirmed=True, by=OPERATOR
         )
+
+    async def lose_password(self) -> None:
+        accounts = self.engine.stores.accounts
+        ada = await accounts.by_id(self.ada)
+        assert ada is not None
+        without = msgspec.structs.replace(
+            ada, password_hash=UNUSABLE, version=ada.version + 1
+        )
+        assert await accounts.swap(ada, without, Trail())
 
     def row(self, kind: CredentialKind = TOTP, *, key: bytes = b"") -> Credential:
         """A factor as its part makes it."""
@@ -268,7 +277,9 @@ async def test_the_last_factor_of_a_demand_and_the_last_way_in_stay(
     rows = [world.row(kind) for kind in kinds]
     await world.add(*rows)
     await world.mails()
-    asked: dict[str, Any] = {"roles": roles, "has_password": has_password, "by": USER}
+    if not has_password:
+        await world.lose_password()
+    asked: dict[str, Any] = {"roles": roles, "by": USER}
     if stays:
         with pytest.raises(LastFactor):
             await world.factors.remove(world.ada, rows[0].id, **asked)

@@ -6,7 +6,10 @@ forgotten: these, and those that other files have for their own reasons.
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from importlib import import_module
@@ -23,6 +26,8 @@ from watchword import cli, integrations, stores
 from watchword.config import Settings
 from watchword.server import endpoints
 from watchword.server.operation import Operation
+from watchword.sign_in.begin import SignIn
+from watchword.sign_in.browser import BrowserSignIn
 
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SHARED: Final = {"health", "sql"}
@@ -116,34 +121,56 @@ def test_every_driver_of_a_store_is_an_extra() -> None:
 
 
 def test_every_way_in_goes_through_the_front_door() -> None:
-    """It counts each try, and its sessions begin where they are looked at again.
-
-    The fixtures of `testing` sign in a user of whom nothing is proved.
-    """
+    """It counts each try, and its sessions begin where they are looked at again."""
     home = ROOT / "src/watchword"
     ways = {file.stem for file in (home / "sign_in").glob("*.py")}
     uncounted = {
         way
         for way in ways
         if not re.search(
-            r"attempts\.(counted|factor)\(", (home / f"sign_in/{way}.py").read_text()
+            r"\.(counted|factor)\(", (home / f"sign_in/{way}.py").read_text()
         )
     }
-    # `step_up` and `second_step` check passwords by `password` and factors by
-    # `FactorProofs`, which count, and neither by itself. `browser` and `continuation`
-    # prove nothing: they take what a way in has proved.
-    others = {"browser", "continuation", "second_step", "step_up"}
-    assert uncounted == {"__init__", "begin", *others}
-    for way in others:
-        by_itself = re.compile("hasher|_passkeys\\.prove|_totp\\.spend")
-        assert not by_itself.search((home / f"sign_in/{way}.py").read_text())
-    assert "attempts.factor(" in (home / "factors/prove.py").read_text()
-    begin = {
-        str(file.relative_to(home))
-        for file in home.glob("**/*.py")
-        if re.search(r"sessions\.start\(", file.read_text())
+    # `step_up` and `second_step` prove by others, which count, and compare nothing by
+    # themselves. The rest proves nothing: it takes what a way in has proved.
+    proving = {"second_step", "step_up"}
+    assert uncounted == {"__init__", "begin", "browser", "continuation", *proving}
+    for way in uncounted:
+        assert "hasher" not in (home / f"sign_in/{way}.py").read_text()
+
+
+BEGINNINGS: Final = {
+    # What writes a session of a user, or raises one of a browser: where it is called.
+    r"_sessions\.create\(": ["sessions/__init__.py"],
+    r"sessions\.start\(": ["sign_in/begin.py", "testing/login_as.py"],
+    r"\.sign_in_again\(": ["sign_in/browser.py"],
+}
+
+
+def test_no_session_begins_but_behind_the_gate() -> None:
+    """The fixtures of `testing` sign in a user of whom nothing is proved."""
+    home = ROOT / "src/watchword"
+    sources = {
+        str(file.relative_to(home)): file.read_text()
+        for file in sorted(home.glob("**/*.py"))
+        if not file.is_relative_to(home / "testing/store_contract")
     }
-    assert begin == {"sign_in/begin.py", "testing/login_as.py"}
+    for call, files in BEGINNINGS.items():
+        found = [name for name, text in sources.items() if re.search(call, text)]
+        assert found == files, call
+    for way in (SignIn.begin, BrowserSignIn.begin):
+        # First of all: before anything is written, and whatever is asked for.
+        (function,) = ast.parse(textwrap.dedent(inspect.getsource(way))).body
+        assert isinstance(function, ast.AsyncFunctionDef)
+        waits = [
+            ast.unparse(node.value)
+            for statement in function.body
+            for node in ast.walk(statement)
+            if isinstance(node, ast.Await)
+        ]
+        assert waits[0].startswith("self._gate.check(authenticated, ")
+        assert any("look_again(" in wait for wait in waits)
+    assert "self._gate.look_again(" in inspect.getsource(SignIn.look_again)
 
 
 # Frameworks

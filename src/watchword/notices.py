@@ -11,7 +11,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Protocol
+from typing import Final, Protocol, TypedDict, Unpack
 
 import msgspec
 
@@ -31,6 +31,15 @@ HOOK_TIMEOUT: Final = 30.0
 
 _THREADS: Final = 2
 _log: Final = logging.getLogger("watchword.notices")
+
+
+class Said(TypedDict, total=False):
+    """What a notice says besides its purpose: see `Mail`."""
+
+    masked: str
+    network: str
+    factor: str
+    left: int
 
 
 class Notices:
@@ -54,18 +63,13 @@ class Notices:
         account: Account,
         purpose: MailPurpose,
         *,
-        masked: str = "",
-        network: str = "",
-        factor: str = "",
-        left: int = 0,
         but: Collection[str | None] = (),
+        **said: Unpack[Said],
     ) -> tuple[Message, ...]:
         """One message for each address of the account, but those with a key in `but`.
 
-        `masked` is the other address that the notice names, `network` the network
-        address of a request, `factor` the kind of a second factor; `left` is the number
-        of recovery codes that are left. There is no message where no mail can be sent,
-        or where the account has no confirmed address.
+        There is no message where no mail can be sent, or where the account has no
+        confirmed address.
         """
         if not self._mail.can_send:
             return ()
@@ -79,10 +83,7 @@ class Notices:
                 locale=account.locale,
                 to=email,
                 account_id=None if deleted else account.id,
-                masked=masked,
-                network=network,
-                factor=factor,
-                left=left,
+                **said,
             )
             for key, email in addresses.items()
             if key not in but
@@ -134,18 +135,9 @@ class FactorNotices(Protocol):
     """
 
     async def of(
-        self,
-        account_id: bytes,
-        purpose: MailPurpose,
-        *,
-        network: str = "",
-        factor: str = "",
-        left: int = 0,
+        self, account_id: bytes, purpose: MailPurpose, **said: Unpack[Said]
     ) -> tuple[Message, ...]:
-        """The messages for an account; () for a user of the app's own.
-
-        See `Notices.of`.
-        """
+        """The messages for an account; () for a user of the app's own."""
 
     def told(self, account_id: bytes, purpose: MailPurpose) -> None:
         """Call the app's hook in the background; nothing for an account."""
@@ -159,21 +151,13 @@ class MailedNotices:
         self._notices = notices
 
     async def of(
-        self,
-        account_id: bytes,
-        purpose: MailPurpose,
-        *,
-        network: str = "",
-        factor: str = "",
-        left: int = 0,
+        self, account_id: bytes, purpose: MailPurpose, **said: Unpack[Said]
     ) -> tuple[Message, ...]:
         """See `FactorNotices`."""
         account = await self._accounts.by_id(account_id)
         if account is None:
             return ()
-        return await self._notices.of(
-            account, purpose, network=network, factor=factor, left=left
-        )
+        return await self._notices.of(account, purpose, **said)
 
     def told(self, account_id: bytes, purpose: MailPurpose) -> None:
         """Nothing: the mail waits in the outbox."""

@@ -78,6 +78,7 @@ def factor_parts_of(
     )
     factors = Factors(
         credentials=stores.credentials,
+        accounts=stores.accounts,
         sessions=sessions,
         ends=UserEnds(stores.accounts, Epochs(stores.credentials, clock)),
         throttle=stores.throttle,

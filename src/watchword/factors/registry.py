@@ -41,6 +41,8 @@ from watchword.factors.rows import (
 from watchword.factors.telling import FactorTrails
 from watchword.mail.message import MailPurpose
 from watchword.notices import FactorNotices
+from watchword.passwords import is_unusable
+from watchword.ports.accounts import AccountStore
 from watchword.ports.audit import EventType, Trail
 from watchword.ports.credentials import (
     Credential,
@@ -92,6 +94,7 @@ class Factors:
         self,
         *,
         credentials: CredentialStore,
+        accounts: AccountStore,
         sessions: Sessions,
         ends: UserEnds,
         throttle: Throttle,
@@ -103,6 +106,7 @@ class Factors:
         entropy: Entropy,
     ) -> None:
         self._credentials = credentials
+        self._accounts = accounts
         self._sessions = sessions
         self._ends = ends
         self._throttle = throttle
@@ -250,14 +254,16 @@ class Factors:
         factor_id: bytes,
         *,
         roles: Collection[str] = (),
-        has_password: bool = True,
         by: By,
     ) -> None:
         """Remove a factor; with the last one go the recovery codes.
 
-        Raises NotFound; LastFactor where the policy demands it, or where it is the last
-        way in.
+        Raises NotFound; LastFactor where the policy demands it of a user with these
+        roles, or where it is the last way in: of an account without a password, a
+        passkey stays.
         """
+        account = await self._accounts.by_id(account_id)
+        has_password = account is None or not is_unusable(account.password_hash)
         for _ in range(limits.SWAP_ATTEMPTS):
             rows, row = await self._find(account_id, factor_id)
             others = [one for one in factors_of(rows) if one.id != row.id]

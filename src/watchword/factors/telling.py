@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from watchword.clocks import Clock
 from watchword.core.actor import By
 from watchword.core.session import as_text
 from watchword.mail.message import MailPurpose
-from watchword.notices import FactorNotices
+from watchword.notices import FactorNotices, Said
 from watchword.ports.audit import Event, EventType, Trail
 from watchword.ports.credentials import Credential
 
@@ -24,12 +26,10 @@ class FactorTrails:
         account_id: bytes,
         purpose: MailPurpose,
         *events: Event,
-        factor: str = "",
-        left: int = 0,
+        **said: Unpack[Said],
     ) -> Trail:
-        """The events, and the messages for that purpose: see `Notices.of`."""
-        outbox = await self._notices.of(account_id, purpose, factor=factor, left=left)
-        return Trail(events, outbox)
+        """The events, and the messages for that purpose."""
+        return Trail(events, await self._notices.of(account_id, purpose, **said))
 
     def event(
         self,
