@@ -248,8 +248,8 @@ class EmbeddedAuth(AuthBase):
     async def require_factor(self, subject_id: SubjectId, *, by: By = APP) -> None:
         """Demand a second factor of a user, whatever `second_factor` says.
 
-        The user's sessions that were begun without one end. `reset_factors` does not
-        take the demand back.
+        The user's sessions that were begun without one end. `watchword user
+        require-factor --no` takes the demand back.
         """
         await self._authenticator.require_factor(subject_id, by=by)
 
