@@ -33,6 +33,10 @@ from watchword.core.one_time_token import TokenPurpose
 SEED = int(os.environ.get("FUZZ_SEED", "20270115"))
 MANY = int(os.environ.get("FUZZ_REQUESTS", "100000"))
 ONE_TIME = one_time_token.mint(TokenPurpose.RESET, bytes(ONE_TIME_BYTES))
+# A host that passkeys may be bound to.
+SERVED = {"WATCHWORD_REGISTRATION": "open", "WATCHWORD_ISSUER": "http://localhost:8000"}
+# As long as one of ours, and sealed by another server.
+TICKET = b"ww_ct_" + b"A" * 200
 PIPELINE = 24
 RESIDENT_MAX_KIB = 160 * 1024
 GROWTH_MAX_KIB = 48 * 1024
@@ -49,7 +53,7 @@ CHECKS = [
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     data = tmp_path_factory.mktemp("fuzz") / "data"
-    with Live(data, WATCHWORD_REGISTRATION="open") as server:
+    with Live(data, **SERVED) as server:
         pid = server.pid
         yield server
         assert (server.process.poll(), server.pid) == (None, pid)
@@ -145,6 +149,11 @@ class Fuzzer:
         *("account", "step-up", "register", "register/resend", "register/confirm"),
         *("password/forgot", "password/reset", "password/change", "email/change"),
         *("email/confirm", "email/revert", "invitations/accept"),
+        *("login/continue", "login/passkey", "login/passkey/options", "login/enrol"),
+        *("login/enrol/totp", "login/enrol/totp/confirm", "login/enrol/passkey"),
+        *("login/enrol/passkey/options", "factors", "factors/totp"),
+        *("factors/totp/confirm", "factors/passkeys", "factors/passkeys/options"),
+        *("factors/recovery-codes", "factors/00000000-0000-7000-8000-000000000000"),
     )
     GETS = tuple(
         f"/api/auth/{path}".encode()
@@ -214,6 +223,12 @@ class Fuzzer:
                 b'{"token":"%s","registration":"ww_rg_x"}' % ONE_TIME.encode(),
                 b'{"token":"%s","password":"%s"}' % (ONE_TIME.encode(), b"x" * 20),
                 b'{"refreshToken":"%s","method":"password","password":"x"}' % token,
+                b'{"refreshToken":"%s","method":"totp","code":"123456"}' % token,
+                b'{"continuation":"%s","method":"totp","code":"1"}' % TICKET,
+                b'{"continuation":"%s","token":"x","factor":"x","code":"1"}' % TICKET,
+                b'{"challenge":"%s","credential":{"id":"AA","rawId":"AA",'
+                b'"type":"public-key","response":{"clientDataJSON":"e30"}},'
+                b'"continuation":"%s","method":"passkey"}' % (TICKET, TICKET),
             )
         )
         kind = draw.randrange(5)
@@ -336,7 +351,7 @@ def send_alone(live: Live, one: bytes, seen: Counter[int]) -> None:
 @pytest.mark.timeout(1800)
 def test_mutated_requests_are_answered(tmp_path: Path, wanted: int) -> None:
     """No 5xx, every refusal a problem with its code, the process as it was."""
-    with Live(tmp_path / "data", WATCHWORD_REGISTRATION="open") as live:
+    with Live(tmp_path / "data", **SERVED) as live:
         pid = live.pid
         fuzzer = Fuzzer(SEED, [live.login() for _ in range(40)])
         seen: Counter[int] = Counter()

@@ -31,6 +31,7 @@ from watchword.core.rotation import (
     Rotate,
     Same,
     Verdict,
+    is_retry,
     judge,
     retry_hash,
 )
@@ -561,6 +562,12 @@ def test_a_retrys_successor_is_the_rotations_byte_for_byte(
     made_with = retry_hash(secret, generation, KEY)
     after = row.rotated(verdict.generation, made_with, "", STRICT, NOW)
     assert judged(after, shown, now=NOW + HOUR) == Retry()
+    assert is_retry(after, shown)
+    for other in (shown.generation + 1, shown.generation - 1):
+        again = msgspec.structs.replace(shown, generation=other)
+        assert not is_retry(after, again)
+    for key in (None, OTHER_KEY):
+        assert not is_retry(after, msgspec.structs.replace(shown, retry_key=key))
     assert tokens.mint(after.id, after.generation, secret) == first
 
 

@@ -521,11 +521,6 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
         "currentPassword": PASSWORD,
         "password": NEW,
     },
-    "/step-up": {
-        "refreshToken": "ww_rt_x",
-        "method": "password",
-        "password": PASSWORD,
-    },
     "/email/change": {"email": ANN},
     "/email/confirm": {"token": "ww_cf_x", "password": PASSWORD},
     "/email/revert": {"token": "ww_cf_x"},
@@ -596,7 +591,10 @@ async def test_only_sessions_of_first_party_are_proved_anew(
     await api.engine.clients.add("phone", confidential=False)
     login = {"username": "alice", "password": PASSWORD, "clientId": "phone"}
     theirs = (await post(api, "/login", login)).json()
-    body = BODIES[path] | {"refreshToken": theirs["refreshToken"]}
+    body = {
+        "/step-up": {"method": "password", "password": PASSWORD},
+        "/password/change": BODIES["/password/change"],
+    }[path] | {"refreshToken": theirs["refreshToken"]}
     for more in ({}, {"clientId": "phone"}):
         assert verdict(await post(api, path, body | more)) == "401 refresh_invalid"
     refreshed = {"refreshToken": theirs["refreshToken"], "clientId": "phone"}

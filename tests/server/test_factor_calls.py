@@ -7,6 +7,7 @@ written against, what may go on with what, and that no call goes past the factor
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -35,14 +36,15 @@ from tests.server.factors import (
     verdict,
     with_phone,
 )
-from tests.server.test_account_calls import Mails, confirmed
+from tests.server.test_account_calls import WRONG, Mails, confirmed
 from tests.surfaces.proofs import Prover
 from watchword import Credentials, Subject
 from watchword.config import Settings
 from watchword.core.actor import APP
-from watchword.core.limits import CONTINUATION_LIFE, RECENT, SECOND
+from watchword.core.limits import CONTINUATION_LIFE, HOUR, RECENT, SECOND
 from watchword.core.session import Authenticated, SessionOptions
-from watchword.server.endpoints import ENDPOINTS
+from watchword.server.endpoints import ENDPOINTS, factors, session
+from watchword.server.endpoints.account import password
 from watchword.server.operation import Operation
 from watchword.testing import ManualClock
 
@@ -51,6 +53,31 @@ NEW: Final = "five other words make one"
 ANN: Final = "ann@example.org"
 PROBLEM: Final = ["type", "title", "status", "detail", "code"]
 BINDS: Final = "__Host-watchword-continuation"
+
+_INNER: Final = ("id", "rawId", "type", "response", "clientExtensionResults")
+CREDENTIALS: Final = (
+    *WRONG,
+    *({name: value} for name in _INNER for value in WRONG),
+    {"id": "AA", "rawId": "AA", "type": "public-key", "response": {}},
+    *(
+        {
+            "id": "AA",
+            "rawId": "AA",
+            "type": "public-key",
+            "response": {
+                "clientDataJSON": "e30",
+                "authenticatorData": "AA",
+                "signature": "AA",
+                "userHandle": "AA",
+                "attestationObject": "oA",
+                name: value,
+            },
+        }
+        for name in ("clientDataJSON", "attestationObject", "authenticatorData")
+        for value in WRONG
+    ),
+    {str(n): n for n in range(40)},
+)
 
 
 def serving(folder: Path, **given: Any) -> Settings:
@@ -698,3 +725,39 @@ async def _with(
         answers.append(await call)
         api.client.cookies.clear()
     return answers
+
+
+# Whatever is sent
+
+
+async def test_no_value_of_any_field_is_a_fault_of_ours(api: LocalApi) -> None:
+    """At each new call, as the document shows it, with tokens that are good.
+
+    Each is taken or refused with a code. `credential` is an object of anything.
+    """
+    _, tokens = await with_phone(api, good(await signed_in(api)))
+    key, tokens = await with_passkey(api, tokens)
+    holder = good(await post(api, "/login/passkey", await by_passkey(api, key)))
+    asked = await by_passkey(api, key, **bearer(holder["accessToken"]))
+    faults = []
+    for one in (*session.ENDPOINTS, *factors.ENDPOINTS, password.RESET):
+        if one.request is None or not one.example or one.path.endswith("/logout"):
+            continue
+        base = {**one.example, "clientId": "first-party", "method": "passkey"}
+        for name in {*base, "credential", "challenge", "continuation", "code"}:
+            values = CREDENTIALS if name == "credential" else WRONG
+            for value in values:
+                body = base | asked | {"continuation": await continued(api)}
+                api.clock.advance(HOUR)  # throttles are another test's
+                answer = await api.client.request(
+                    one.method,
+                    one.path.format(id=holder["sessionId"]),
+                    content=json.dumps({**body, name: value}),
+                    headers={
+                        "Content-Type": "application/json",
+                        **bearer(holder["accessToken"]),
+                    },
+                )
+                if answer.status_code >= 500:
+                    faults.append((one.path, name, value, answer.text))
+    assert faults == []

@@ -47,6 +47,8 @@ def make(kind: type[WatchwordError]) -> WatchwordError:
             acr_values="aal2", max_age=60
         ),
     }
+    if issubclass(kind, errors.SecondFactorRequired):
+        return kind("ww_ct_x", ["totp"], expires_in=300)
     return given.get(kind) or kind()
 
 

@@ -4,6 +4,7 @@
 //   login, refresh    the access token goes into the Authorize box,
 //                     the refresh token into the bodies of refresh and logout
 //                     (so do other calls that answer with tokens)
+//   login/continue    has the continuation of a sign-in that needs a second factor
 //   refresh           is sent with a fresh Idempotency-Key
 //   logout            empties the Authorize box
 //   padlocks          open until there is a token, also of calls that need none
@@ -16,7 +17,8 @@ const SCHEME = "bearer"; // the security scheme's name in openapi.json
 const OK = 200;
 const EXAMPLE = "ww_rt_…"; // the example of openapi.json: an editor cannot be empty
 
-const ROTATE = ["refresh", "step-up", "change"]; // calls that spend the refresh token
+// Calls that spend the refresh token, and some that ignore the key.
+const ROTATE = ["refresh", "step-up", "change", "confirm", "passkeys"];
 
 const steps = [...document.querySelectorAll("#steps li")];
 let refreshed = false; // since the last sign-in: tells step 5 from step 2
@@ -41,23 +43,31 @@ function tell(message, step) {
   steps[step - 1].classList.add("done");
 }
 
+function fill(call, body) {
+  const pathMethod = find(call)?.pathMethod;
+  if (!pathMethod) return;
+  const value = JSON.stringify(body, null, 2);
+  // An open editor shows the new value. An editor that is opened later would begin
+  // with the example of openapi.json, unless it is told to keep the value.
+  ui.oas3Actions.setRetainRequestBodyValueFlag({ value: true, pathMethod });
+  ui.oas3Actions.setRequestBodyValue({ value, pathMethod });
+}
+
 function carry(tokens) {
   ui.preauthorizeApiKey(SCHEME, tokens.accessToken);
   byCookie = tokens.refreshToken === undefined;
-  const value = JSON.stringify({ refreshToken: tokens.refreshToken ?? EXAMPLE }, null, 2);
-  for (const call of ["refresh", "logout"]) {
-    const pathMethod = find(call)?.pathMethod;
-    if (!pathMethod) continue;
-    // An open editor shows the new value. An editor that is opened later would begin
-    // with the example of openapi.json, unless it is told to keep the value.
-    ui.oas3Actions.setRetainRequestBodyValueFlag({ value: true, pathMethod });
-    ui.oas3Actions.setRequestBodyValue({ value, pathMethod });
-  }
+  const body = { refreshToken: tokens.refreshToken ?? EXAMPLE };
+  for (const call of ["refresh", "logout"]) fill(call, body);
   return new Date(Date.now() + tokens.expiresIn * 1000).toLocaleTimeString();
 }
 
 const answered = {
   login(status, body) {
+    if (body?.code === "second_factor_required") {
+      fill("continue", { continuation: body.continuation, method: "totp", code: "" });
+      document.getElementById("hint").textContent =
+        "The password is right. Now send a code by login/continue, which has the continuation.";
+    }
     if (status !== OK) return;
     refreshed = false;
     for (const step of steps) step.classList.remove("done");
@@ -83,6 +93,9 @@ const answered = {
     if (status !== OK) return;
     ui.authActions.logout([SCHEME]);
     tell("Logged out. The tokens of that session are dead, and this page is no longer authorized.", 6);
+  },
+  continue(status, body) {
+    answered.login(status, body);
   },
   "logout-all"(status) {
     if (status === OK) answered.logout(status);

@@ -158,6 +158,7 @@ RESET = Operation(
 
 
 async def change(request: Request) -> Response:
+    self_service_of(request)
     step_up = engine_of(request).second_factors.step_up
     body = parse_json(request, await read_body(request), _CHANGE)
     token, cookie = token_in(request, body.refresh_token)
@@ -204,6 +205,7 @@ CHANGE = Operation(
         *ROTATION_ERRORS,
         errors.NotFound,
         errors.InvalidCredentials,
+        errors.InsufficientAuthentication,
         errors.PasswordRejected,
     ),
 )
