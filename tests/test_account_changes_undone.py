@@ -41,7 +41,7 @@ from watchword.testing import ManualClock, SeededEntropy
 
 PORTS: Final = (
     *("sessions", "accounts", "registrations", "confirmations", "throttle", "once"),
-    *("outbox", "audit"),
+    *("credentials", "outbox", "audit"),
 )
 
 

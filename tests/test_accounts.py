@@ -344,11 +344,11 @@ async def test_s51_a_sign_in_under_way_is_taken_back(
     create = world.engine.stores.sessions.create
     made: list[bytes] = []
 
-    async def late(session: Any, *given: Any) -> Any:
+    async def late(session: Any, *given: Any, **named: Any) -> Any:
         made.append(session.id)
         if when == "before":
             await CHANGES[change](world)
-        ended = await create(session, *given)
+        ended = await create(session, *given, **named)
         if when == "after":
             await CHANGES[change](world)
         return ended
@@ -489,9 +489,9 @@ async def test_roles_changed_during_a_sign_in_are_in_its_first_refresh(
 ) -> None:
     create = world.engine.stores.sessions.create
 
-    async def late(session: Any, *given: Any) -> Any:
+    async def late(session: Any, *given: Any, **named: Any) -> Any:
         await world.accounts.set_roles(world.alice, [])
-        return await create(session, *given)
+        return await create(session, *given, **named)
 
     monkeypatch.setattr(world.engine.stores.sessions, "create", late)
     refreshed = await world.refresh(await world.sign_in())

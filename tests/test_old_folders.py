@@ -6,6 +6,7 @@ is disabled, and a client.
 
 from __future__ import annotations
 
+import base64
 import re
 import sqlite3
 from pathlib import Path
@@ -13,11 +14,15 @@ from pathlib import Path
 import jwt
 import pytest
 
-from watchword.bootstrap import open_watchword
+from watchword.bootstrap import Watchword, open_watchword
 from watchword.config import load_settings
 from watchword.core.actor import SYSTEM
-from watchword.core.limits import SECOND
-from watchword.errors import InvalidCredentials
+from watchword.core.limits import SECOND, TOTP_STEP
+from watchword.core.session import SessionOptions
+from watchword.core.totp import code_at
+from watchword.errors import InvalidCredentials, SecondFactorRequired
+from watchword.factors.proof import FactorProof, Method
+from watchword.sign_in.continuation import Binding
 from watchword.testing import ManualClock
 
 FOLDERS = Path(__file__).with_name("old_folders")
@@ -77,3 +82,27 @@ async def test_a_folder_of_a_version_before_goes_on(
         assert found is not None
         await service.recovery.reset(found[0], NEW)
         assert (await check("ann@example.org", NEW)).account_id == ann.id
+        await get_a_second_factor(watchword, ann.id, clock)
+
+
+async def get_a_second_factor(
+    watchword: Watchword, account_id: bytes, clock: ManualClock
+) -> None:
+    """An authenticator app: then the password alone does not sign in."""
+    parts = watchword.second_factors
+    pending = parts.totp.begin(account_id, "ann")
+    secret = base64.b32decode(pending.secret)
+    code = code_at(secret, clock() // TOTP_STEP)
+    row, _ = parts.totp.confirmed(account_id, pending.factor, code)
+    await parts.factors.add(account_id, row, keep_session=None, by=SYSTEM)
+    clock.advance(TOTP_STEP)
+    options = SessionOptions(client_id="first-party")
+    with pytest.raises(SecondFactorRequired) as asked:
+        await watchword.sign_in.by_password("ann", NEW, options)
+    later = code_at(secret, clock() // TOTP_STEP)
+    tokens = await parts.second_step.finish(
+        asked.value.continuation,
+        FactorProof(method=Method.TOTP, code=later),
+        binding=Binding(client_id="first-party"),
+    )
+    assert tokens.session.acr == "aal2"

@@ -128,16 +128,26 @@ async def test_a_session_whose_commit_gave_no_answer_is_ended(
     assert len(await way.alive()) == 1
 
 
-@pytest.mark.parametrize("way", ["accounts"], indirect=True)
+@pytest.mark.parametrize("way", ["accounts", "own users"], indirect=True)
 async def test_a_second_look_that_fails_ends_the_session(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = way.stores.accounts.by_id
-    monkeypatch.setattr(way.stores.accounts, "by_id", _away)
-    for _ in range(3):
+    """The look at the account, or at the last end of the app's own user."""
+    create = way.stores.sessions.create
+    on: Any = way.stores.accounts
+    verb = "by_id"
+    if way.api.engine.subjects is not None:
+        on, verb = way.stores.credentials, "by_key"
+
+    async def then_away(*given: Any, **named: Any) -> Any:
+        ended = await create(*given, **named)
+        monkeypatch.setattr(on, verb, _away)
+        return ended
+
+    with monkeypatch.context() as away:
+        away.setattr(way.stores.sessions, "create", then_away)
         with pytest.raises(StoreUnavailable):
             await way.sign_in()
-    monkeypatch.setattr(way.stores.accounts, "by_id", real)
     assert await way.alive() == []
 
 
@@ -161,6 +171,7 @@ async def test_new_roles_that_cannot_be_given_end_the_session(
 VERBS = [
     *(("accounts", "by_name"), ("accounts", "by_email"), ("throttle", "take")),
     *(("throttle", "give_back"), ("sessions", "create"), ("accounts", "by_id")),
+    *(("credentials", "by_key"), ("credentials", "of_account")),
 ]
 
 

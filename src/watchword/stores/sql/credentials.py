@@ -124,13 +124,15 @@ def lose_credentials(
     younger_than: int | None,
 ) -> Plan[None]:
     """Delete what a swap of the account takes along. Raises SecondFactorInvalid."""
+    if after is not None and spends is None and younger_than is None:
+        return
+    # Before any row: an addition locks in this order too.
+    yield "lock_credentials_of_account", [(account_id,)]
     if spends is not None and not (yield from _spent(spends)):
         raise SecondFactorInvalid
     if after is None:
-        yield "lock_credentials_of_account", [(account_id,)]
         yield "drop_credentials_of_account", [(account_id,)]
     elif younger_than is not None:
-        yield "lock_credentials_of_account", [(account_id,)]
         rows = yield "credentials_of_account", [(account_id,)]
         gone = dropped_after(younger_than, [credential_of(row) for row in rows])
         yield from _drop(gone)
