@@ -160,6 +160,7 @@ class Authenticator:
         rp_id: str | None = None,
         flags: int | None = None,
         counter: int | None = None,
+        extensions: bytes = b"",
         **response: Any,
     ) -> dict[str, Any]:
         """The answer to request options, signed. See `create`."""
@@ -175,6 +176,7 @@ class Authenticator:
             options["rpId"] if rp_id is None else rp_id,
             self.flags if flags is None else flags,
             self.counter if counter is None else counter,
+            extensions,
         )
         signature = signed(self.key, data + hashlib.sha256(said_in_bytes).digest())
         answer = {

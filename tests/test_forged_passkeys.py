@@ -142,6 +142,10 @@ def extended(device: Authenticator, asked: Body, tail: bytes) -> Body:
     return device.create(asked, flags=flags, attested=device.attested() + tail)
 
 
+def cbor_array(item: bytes) -> bytes:
+    return b"\x98\xc8" + item * 200
+
+
 def named(size: int) -> Callable[[Authenticator, Body], Body]:
     def forge(device: Authenticator, asked: Body) -> Body:
         device.id = bytes(size)
@@ -153,6 +157,9 @@ def named(size: int) -> Callable[[Authenticator, Body], Body]:
 MEGABYTE: Final = "A" * 1_048_576
 DEEP: Final = b"\x81" * 2000 + b"\x00"
 WIDE: Final = b"\x9b\x7f\xff\xff\xff\xff\xff\xff\xff"
+
+# 2 to the power of 16 million: the parser of the library computes it.
+HEAVY: Final = b"\xc5\x82\x1a\x00\xff\xff\xff\x01"
 
 WRONG_TYPES: Final = {
     "a number": 7,
@@ -207,6 +214,15 @@ REGISTRATIONS: Final = {
     ),
     "nested a thousand deep": Row(lambda device, asked: extended(device, asked, DEEP)),
     "an array of ages": Row(lambda device, asked: extended(device, asked, WIDE)),
+    "numbers that take a minute": Row(
+        lambda device, asked: extended(device, asked, cbor_array(HEAVY))
+    ),
+    "a date": Row(
+        lambda device, asked: extended(device, asked, b"\xa1\x61a\xc1\x00"),
+    ),
+    "of no certain length": Row(
+        lambda device, asked: extended(device, asked, b"\xbf\x61a\x00\xff")
+    ),
     "another algorithm": Row(
         with_key(lambda device: cose(device, alg=-35)), fido2=UNASKED
     ),
@@ -290,6 +306,13 @@ ASSERTIONS: Final = {
     ),
     "the key announced again": Row(getting(flags=SYNCED | Flags.ATTESTED)),
     "extensions that are not there": Row(getting(flags=SYNCED | Flags.EXTENDED)),
+    "extensions that take a minute": Row(
+        getting(flags=SYNCED | Flags.EXTENDED, extensions=cbor_array(HEAVY))
+    ),
+    "with extensions": Row(
+        getting(flags=SYNCED | Flags.EXTENDED, extensions=cbor.encode({"a": True})),
+        is_good=True,
+    ),
     "signed by another key": Row(
         lambda device, asked: Authenticator(id=device.id, handle=device.handle).get(
             asked

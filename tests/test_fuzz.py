@@ -33,8 +33,6 @@ from watchword.core.one_time_token import TokenPurpose
 SEED = int(os.environ.get("FUZZ_SEED", "20270115"))
 MANY = int(os.environ.get("FUZZ_REQUESTS", "100000"))
 ONE_TIME = one_time_token.mint(TokenPurpose.RESET, bytes(ONE_TIME_BYTES))
-# A host that passkeys may be bound to.
-SERVED = {"WATCHWORD_REGISTRATION": "open", "WATCHWORD_ISSUER": "http://localhost:8000"}
 # As long as one of ours, and sealed by another server.
 TICKET = b"ww_ct_" + b"A" * 200
 PIPELINE = 24
@@ -50,10 +48,19 @@ CHECKS = [
 ]
 
 
+def serving(data: Path) -> Live:
+    """From a host that passkeys may be bound to."""
+    return Live(
+        data,
+        WATCHWORD_REGISTRATION="open",
+        WATCHWORD_ISSUER="http://localhost:8000",
+    )
+
+
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     data = tmp_path_factory.mktemp("fuzz") / "data"
-    with Live(data, **SERVED) as server:
+    with serving(data) as server:
         pid = server.pid
         yield server
         assert (server.process.poll(), server.pid) == (None, pid)
@@ -351,7 +358,7 @@ def send_alone(live: Live, one: bytes, seen: Counter[int]) -> None:
 @pytest.mark.timeout(1800)
 def test_mutated_requests_are_answered(tmp_path: Path, wanted: int) -> None:
     """No 5xx, every refusal a problem with its code, the process as it was."""
-    with Live(tmp_path / "data", **SERVED) as live:
+    with serving(tmp_path / "data") as live:
         pid = live.pid
         fuzzer = Fuzzer(SEED, [live.login() for _ in range(40)])
         seen: Counter[int] = Counter()

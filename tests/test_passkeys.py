@@ -34,7 +34,7 @@ from watchword.core.limits import (
     FACTOR_ACCOUNT_BURST,
     FACTOR_NETWORK_BURST,
 )
-from watchword.core.session import Authenticated
+from watchword.core.session import Authenticated, as_text
 from watchword.core.ticket import TicketPurpose, Tickets
 from watchword.errors import (
     ContinuationExpired,
@@ -339,7 +339,12 @@ async def test_a_counter_that_does_not_rise_is_told(
     assert [event.type for event in events] == [EventType.PASSKEY_COUNTER] * is_told
     for event in events:
         assert event.account_id == ANN
-        assert event.detail == {"was": was, "is": comes, "refused": not synced}
+        assert event.detail == {
+            "factor": as_text(row.id),
+            "was": was,
+            "is": comes,
+            "refused": not synced,
+        }
 
 
 async def _passkeys_of(desk: Desk, account: bytes = ANN) -> list[Credential]:

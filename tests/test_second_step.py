@@ -191,6 +191,19 @@ async def test_a_cookie_that_was_not_asked_for_is_not_looked_at(ada: Door) -> No
     assert (await ada.finish(await ada.begun(), binding=binding)).session.acr == AAL2
 
 
+async def test_a_client_that_was_disabled_meanwhile_gets_nothing(ada: Door) -> None:
+    """And the recovery code that it sent is there again."""
+    await ada.engine.clients.add("app", confidential=False)
+    options, binding = SessionOptions(client_id="app"), Binding(client_id="app")
+    continuation = (await stopped(ada.sign_in(options))).continuation
+    await ada.engine.clients.disable("app")
+    finishes = ada.finish(continuation, ada.by_code(), binding)
+    assert await outcome(finishes) == "invalid_client"
+    assert await ada.alive() == []
+    left = (await ada.parts.factors.of(ada.id)).codes_left
+    assert left == limits.RECOVERY_CODES
+
+
 async def test_a_new_secret_of_a_client_is_another_caller(ada: Door) -> None:
     client, _ = await ada.engine.clients.add("web", confidential=True)
     before = Binding.of_client(client, jkt="key")
@@ -318,8 +331,20 @@ async def demands_one(ada: Door) -> None:
     await ada.parts.factors.require(ada.id)
 
 
-@pytest.mark.parametrize("change", [adds_a_factor, demands_one])
-@pytest.mark.parametrize("own", [False, True], ids=["account", "own user"])
+async def gives_a_role(ada: Door) -> None:
+    await ada.engine.accounts.set_roles(ada.id, ["admin"])
+
+
+@pytest.mark.parametrize(
+    ("own", "change"),
+    [
+        (False, adds_a_factor),
+        (False, demands_one),
+        (False, gives_a_role),
+        (True, adds_a_factor),
+        (True, demands_one),
+    ],
+)
 async def test_a_factor_that_came_with_the_session_takes_it_back(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -328,7 +353,7 @@ async def test_a_factor_that_came_with_the_session_takes_it_back(
     own: bool,
 ) -> None:
     """What adds one ends the sessions that there are: this one was not there yet."""
-    async with door(tmp_path, own=own) as ada:
+    async with door(tmp_path, own=own, second_factor="required:admin") as ada:
         create = ada.stores.sessions.create
 
         async def late(*given: Any, **named: Any) -> Any:
@@ -344,6 +369,20 @@ async def test_a_factor_that_came_with_the_session_takes_it_back(
             "second_factor_required",
             "second_factor_enrolment_required",
         }
+
+
+async def test_a_role_that_demands_a_factor_ends_sessions_without_one(
+    tmp_path: Path,
+) -> None:
+    """Else they would have the role at their next refresh, for as long as they live."""
+    async with door(tmp_path, second_factor="required:admin") as ada:
+        await ada.sign_in()
+        await ada.engine.accounts.set_roles(ada.id, ["editor"])
+        assert len(await ada.alive()) == 1
+        await gives_a_role(ada)
+        assert await ada.alive() == []
+        asked = await stopped(ada.sign_in())
+        assert isinstance(asked, SecondFactorEnrolmentRequired)
 
 
 # The pages.

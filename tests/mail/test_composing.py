@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from watchword.core import limits
 from watchword.core.one_time_token import mint
 from watchword.errors import SettingsError
 from watchword.mail.composing import Composer
@@ -117,6 +118,14 @@ def test_lives_are_those_that_tokens_have() -> None:
     assert "n•••@example.net" in said[MailPurpose.EMAIL_CHANGED]
     for notice in NOTICES:
         assert "2027-01-15 08:00 UTC" in said[notice]
+
+
+@pytest.mark.parametrize("left", [0, 1, 3, 4])
+def test_few_recovery_codes_are_told(left: int) -> None:
+    mail = Mail(purpose=MailPurpose.RECOVERY_CODE_USED, at=START, left=left)
+    text = a_composer().content(mail).text
+    assert ("none left" if left == 0 else f" {left} left.") in text
+    assert ("Make new ones now." in text) == (left <= limits.RECOVERY_CODES_FEW)
 
 
 def test_what_an_operator_named_is_escaped() -> None:

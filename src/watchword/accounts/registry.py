@@ -22,7 +22,7 @@ from watchword.accounts.names import (
 )
 from watchword.accounts.rows import AccountRows, Change, changed
 from watchword.clocks import Clock, Entropy
-from watchword.core.actor import APP, Actor, By, EndReason
+from watchword.core.actor import APP, SYSTEM, Actor, By, EndReason
 from watchword.core.session import Authenticated, from_text, time_ordered_id
 from watchword.errors import (
     EmailInvalid,
@@ -32,6 +32,7 @@ from watchword.errors import (
     NotFound,
     PasswordRejected,
 )
+from watchword.factors.registry import Factors
 from watchword.mail.message import MailPurpose
 from watchword.mail.writing import MailWriter
 from watchword.notices import Notices
@@ -57,6 +58,7 @@ class Accounts:
         hasher: PasswordHasher,
         rows: AccountRows,
         account_limits: AccountLimits,
+        factors: Factors,
         notices: Notices,
         mail: MailWriter,
         clock: Clock,
@@ -65,6 +67,7 @@ class Accounts:
         self._accounts = accounts
         self._rows = rows
         self._limits = account_limits
+        self._factors = factors
         self._notices = notices
         self._mail = mail
         self._sessions = sessions
@@ -290,7 +293,8 @@ class Accounts:
     ) -> None:
         """Replace the account's roles. Its sessions get them at their next refresh.
 
-        Raises NotFound, InvalidRequest.
+        Where the roles demand a second factor, sessions below `aal2` end. Raises
+        NotFound, InvalidRequest.
         """
         wanted = checked_roles(roles)
         await self._update(
@@ -306,7 +310,6 @@ class Accounts:
         """What was proved, with the roles that the account has now.
 
         Raises InvalidCredentials if the account has changed since it was proved.
-
         It may have been disabled, deleted or given another password. Each of these ends
         the sessions that exist at that moment, and may have missed the session that has
         just begun. If the account has other roles by now, its sessions get them.
@@ -321,9 +324,9 @@ class Accounts:
     async def _give_roles(self, account_id: bytes) -> None:
         """Give the account's sessions the roles that the account has.
 
-        Two callers may change the roles at once, and the one that wrote the account
-        first may reach the sessions last. So the account is read again afterwards,
-        until its sessions have the roles of the latest account row.
+        Where the roles demand a second factor, sessions that have shown none end. Two
+        callers may change roles at once, and the first to write may reach the sessions
+        last. So the account is read again, until they have the roles of its latest row.
         """
         given = None
         while True:
@@ -331,6 +334,9 @@ class Accounts:
             if account is None or account.roles == given:
                 return
             given = account.roles
+            if (await self._factors.of(account_id, given)).is_demanded:
+                reason = EndReason.FACTOR_REQUIRED
+                await self._sessions.end_weaker(account_id, reason, by=SYSTEM)
             await self._sessions.assign_roles(account_id, given)
 
     async def delete(self, account_id: bytes, *, by: By = APP) -> int:
@@ -386,11 +392,8 @@ class Accounts:
 
 def _renamed(account: Account, username: str, by: By) -> str:
     if username:
-        return (
-            chosen_name(username)
-            if by.actor is Actor.USER
-            else normalise_name(username)
-        )
+        by_user = by.actor is Actor.USER
+        return chosen_name(username) if by_user else normalise_name(username)
     if account.email_key is None:
         message = "An account without a confirmed mail address needs a user name."
         raise InvalidRequest(message)

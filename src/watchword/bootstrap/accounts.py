@@ -59,6 +59,7 @@ def account_parts_of(
         hasher=hasher,
         rows=rows,
         account_limits=account_limits,
+        factors=factors.factors,
         notices=notices,
         mail=mail,
         clock=clock,

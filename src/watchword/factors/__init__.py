@@ -4,7 +4,9 @@ rows            rows of credentials: ids of singletons, names of factors
 policy          which users need a second factor
 totp            codes of authenticator apps
 recovery_codes  codes on paper, each of which works once
-passkeys        WebAuthn; the only module that knows its library
+passkeys        registered and asked for, each challenge once
+passkey_uses    their counters
+webauthn        what they are asked and say; the only module that knows the library
 prove           one attempt with any of them, counted
 alarms          what the owner is told of wrong ones
 telling         what is recorded of a change, and what the user is told

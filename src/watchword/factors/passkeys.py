@@ -20,12 +20,12 @@ from watchword.errors import (
     SecondFactorInvalid,
 )
 from watchword.factors import webauthn
+from watchword.factors.passkey_uses import PasskeyUses
 from watchword.factors.rows import checked_name, singleton_id
 from watchword.factors.webauthn import Answer, RelyingParty
 from watchword.keys.sealing import Sealing
-from watchword.mail.message import MailPurpose
 from watchword.notices import FactorNotices
-from watchword.ports.audit import Event, EventType, Trail
+from watchword.ports.audit import Trail
 from watchword.ports.credentials import Credential, CredentialKind, CredentialStore
 from watchword.ports.once import ReplayCache
 
@@ -96,7 +96,7 @@ class Passkeys:
         self._sealing = sealing
         self._tickets = tickets
         self._once = once
-        self._notices = notices
+        self._uses = PasskeyUses(credentials=credentials, notices=notices, clock=clock)
         self._clock = clock
         self._entropy = entropy
 
@@ -261,7 +261,7 @@ class Passkeys:
             is_synced=kept.is_synced,
         )
         await self._spend(challenge)
-        row = await self._moved(row, counter, is_synced=kept.is_synced)
+        row = await self._uses.moved(row, counter, is_synced=kept.is_synced)
         return row, self.amr_of(row)
 
     def exclude(self, rows: Sequence[Credential]) -> list[dict[str, Any]]:
@@ -341,51 +341,6 @@ class Passkeys:
         (is_first,) = await self._once.use_once([(key, until)])
         if not is_first:
             raise ContinuationExpired
-
-    async def _moved(
-        self, row: Credential, counter: int, *, is_synced: bool
-    ) -> Credential:
-        """The row after this use. Raises SecondFactorInvalid.
-
-        A counter that does not rise says that the passkey may have been copied
-        (§6.1.1). A synced passkey is in several places, and few count: the owner is
-        told, no more. One that is bound to its device is refused besides.
-        """
-        while True:
-            is_back = 0 < row.step >= counter
-            is_refused = is_back and not is_synced
-            after = msgspec.structs.replace(
-                row,
-                used_at=row.used_at if is_refused else self._clock(),
-                step=row.step if is_refused else counter,
-                version=row.version + 1,
-            )
-            trail = Trail()
-            if is_back:
-                trail = await self._told_of_copy(row, counter, is_refused=is_refused)
-            if await self._credentials.swap(row, after, trail):
-                break
-            found = await self._credentials.by_key(row.kind, row.key)
-            if found is None or found.id != row.id:
-                raise SecondFactorInvalid
-            row = found
-        if is_back:
-            self._notices.told(row.account_id, MailPurpose.PASSKEY_COUNTER)
-        if is_refused:
-            raise SecondFactorInvalid
-        return after
-
-    async def _told_of_copy(
-        self, row: Credential, counter: int, *, is_refused: bool
-    ) -> Trail:
-        event = Event(
-            type=EventType.PASSKEY_COUNTER,
-            at=self._clock(),
-            account_id=row.account_id,
-            detail={"was": row.step, "is": counter, "refused": is_refused},
-        )
-        mails = await self._notices.of(row.account_id, MailPurpose.PASSKEY_COUNTER)
-        return Trail((event,), mails)
 
     def _opened_for_proof(self, row: Credential) -> _Sealed:
         """Raises SecondFactorInvalid for a row that was altered in the database."""

@@ -134,17 +134,18 @@ class Factors:
         credential: Credential,
         *,
         keep_session: bytes | None,
+        only_first: bool = False,
         by: By,
         enrolment: bytes = b"",
     ) -> tuple[str, ...]:
         """Add a factor; recovery codes come with the first one, and only here.
 
         `keep_session` is the id of the session that asks: the user's other sessions of
-        a lower level end. Without a session only the first factor is added; then
-        `enrolment` is the id of the one-time token that is spent with it, if there was
-        one. A factor that is there already (a retry) is no error, and has no codes.
-        Raises ContinuationExpired where the token is gone, or where the user without a
-        session has another factor by now; InvalidRequest where there are too many
+        a lower level end. With `only_first`, or without a session, the user has proved
+        too little to have a factor already. `enrolment` is the id of the one-time token
+        that is spent, if there was one. A factor that is there already (a retry) is no
+        error, and has no codes. Raises ContinuationExpired where the token is gone, or
+        where there is a first factor by now; InvalidRequest where there are too many
         factors, or for a passkey that is in use; StoreUnavailable.
         """
         checked_name(credential.label)
@@ -153,7 +154,7 @@ class Factors:
             codes: tuple[str, ...] = ()
             is_there = any(row.id == credential.id for row in rows)
             if not is_there:
-                if keep_session is None and factors_of(rows):
+                if (only_first or keep_session is None) and factors_of(rows):
                     raise ContinuationExpired
                 codes, is_there = await self._add(rows, credential, enrolment, by)
             if is_there:
@@ -258,12 +259,14 @@ class Factors:
     ) -> None:
         """Remove a factor; with the last one go the recovery codes.
 
-        Raises NotFound; LastFactor where the policy demands it of a user with these
-        roles, or where it is the last way in: of an account without a password, a
-        passkey stays.
+        `roles` are those of an app's own user. Raises NotFound; LastFactor where the
+        policy demands it, or where it is the last way in: of an account without a
+        password, a passkey stays.
         """
-        account = await self._accounts.by_id(account_id)
-        has_password = account is None or not is_unusable(account.password_hash)
+        account, has_password = await self._accounts.by_id(account_id), True
+        if account is not None:
+            roles = account.roles
+            has_password = not is_unusable(account.password_hash)
         for _ in range(limits.SWAP_ATTEMPTS):
             rows, row = await self._find(account_id, factor_id)
             others = [one for one in factors_of(rows) if one.id != row.id]
@@ -301,9 +304,12 @@ class Factors:
         """
         purpose = MailPurpose.FACTORS_RESET
         event = self._trails.event(EventType.FACTORS_RESET, account_id, by)
-        trail = await self._trails.of(account_id, purpose, event)
+        trail = Trail((event,))
+        if has_factors := bool((await self.of(account_id)).factors):
+            trail = await self._trails.of(account_id, purpose, event)
         count = await self._credentials.drop(account_id, trail)
-        self._trails.told(account_id, purpose)
+        if has_factors:
+            self._trails.told(account_id, purpose)
         await self._throttle.give_back((), forget=factor_counters(account_id))
         await self._ends.note(account_id)
         await self._sessions.end_all(account_id, EndReason.FACTORS_RESET, by=by)
@@ -317,7 +323,7 @@ class Factors:
         Where it is demanded, sessions of a lower level end: returns how many.
         """
         event = self._trails.event(
-            EventType.FACTOR_DEMANDED, account_id, by, is_required=is_required
+            EventType.FACTOR_DEMANDED, account_id, by, required=is_required
         )
         kind, trail = CredentialKind.DEMAND, Trail((event,))
         demand = Credential(

@@ -40,6 +40,18 @@ _TRANSPORTS: Final = frozenset(
 )
 _RSA_BITS: Final = range(2048, 4097)
 
+# CBOR (RFC 8949 §3): a value from 24 on is in the next 1, 2, 4 or 8 bytes.
+_LONG, _LONGEST = 24, 27
+_TEXTS: Final = (2, 3)
+_TAG: Final = 6
+
+# Authenticator data (§6.1): hash 32, flags 1, counter 4; of what is attested AAGUID 16,
+# length of the id 2, the id.
+_FLAGS: Final = 32
+_ATTESTED: Final = 0x40
+_FIXED: Final = 37
+_ID_LENGTH: Final = 53
+
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 
@@ -177,13 +189,18 @@ def check_new(
     with _refused():
         # The library takes a third of a second to load, with the first passkey.
         from webauthn import verify_registration_response  # noqa: PLC0415
-        from webauthn.helpers import parse_attestation_object  # noqa: PLC0415
+        from webauthn.helpers import (  # noqa: PLC0415
+            parse_attestation_object,
+            parse_cbor,
+        )
         from webauthn.helpers.cose import COSEAlgorithmIdentifier  # noqa: PLC0415
         from webauthn.helpers.structs import (  # noqa: PLC0415
             AuthenticatorAttestationResponse,
             RegistrationCredential,
         )
 
+        _check_cbor(attestation)
+        _check_cbor(_cbor_in(parse_cbor(attestation)["authData"]))
         _check_attestation(parse_attestation_object(attestation))
         verified = verify_registration_response(
             credential=RegistrationCredential(
@@ -244,6 +261,7 @@ def check_answer(
             AuthenticatorAssertionResponse,
         )
 
+        _check_cbor(_cbor_in(answer.authenticator_data))
         verified = verify_authentication_response(
             credential=AuthenticationCredential(
                 id=_text(answer.id),
@@ -289,6 +307,35 @@ def _client_data(text: str) -> bytes:
     if data.cross_origin or data.top_origin is not msgspec.UNSET:
         raise SecondFactorInvalid
     return raw
+
+
+def _check_cbor(data: bytes) -> None:
+    """Raises SecondFactorInvalid for a tag, or a length that is not definite.
+
+    Authenticators send neither (CTAP 2.1 §8). The library's parser gives values to
+    tags, and some of a few bytes cost it a second: a number with a large exponent.
+    """
+    at = 0
+    while at < len(data):
+        kind, size = divmod(data[at], 32)
+        at += 1
+        value = size
+        if size >= _LONG:
+            length = 1 << size - _LONG
+            value = int.from_bytes(data[at : at + length])
+            at += length
+        if kind == _TAG or size > _LONGEST:
+            raise SecondFactorInvalid
+        if kind in _TEXTS:
+            at += value
+
+
+def _cbor_in(data: bytes) -> bytes:
+    """What authenticator data have in CBOR: a key, extensions or both (§6.1)."""
+    if not data[_FLAGS] & _ATTESTED:
+        return data[_FIXED:]
+    before = _ID_LENGTH + 2
+    return data[before + int.from_bytes(data[_ID_LENGTH:before]) :]
 
 
 def _check_attestation(attestation: AttestationObject) -> None:

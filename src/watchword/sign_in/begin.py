@@ -176,7 +176,8 @@ class SignIn:
         StoreUnavailable. Whatever is raised, the session is ended.
         """
         async with self._sessions.taken_back_on_failure(session.id, address):
-            await self._users.look_again(authenticated)
-            await self._gate.look_again(authenticated)
+            # With the roles of now: one that was given meanwhile may demand a factor.
+            now = await self._users.look_again(authenticated)
+            await self._gate.look_again(now)
             if not await self._clients.is_enabled(session.client_id):
                 raise InvalidClient

@@ -114,6 +114,7 @@ class NewFactors:
             session.account_id,
             row,
             keep_session=session.id,
+            only_first=session.acr != AAL2,
             by=By(Actor.USER, address),
             enrolment=enrolment,
         )

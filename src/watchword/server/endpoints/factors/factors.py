@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from watchword import errors
 from watchword.core.limits import FACTOR_NAME_MAX
-from watchword.core.session import as_text, from_text
+from watchword.core.session import from_text
 from watchword.errors import NotFound
 from watchword.server.factor_fields import Factor, shown
 from watchword.server.operation import BASE, Operation
@@ -98,17 +98,8 @@ RENAME = Operation(
 
 async def remove(request: Request) -> Response:
     account_id, _, claims = await recent(request)
-    roles, has_password = claims.roles, True
-    engine = engine_of(request)
-    if engine.subjects is None:
-        account = await engine.accounts.get_by_subject(as_text(account_id))
-        roles, has_password = account.roles, bool(account.password_hash)
-    await engine.second_factors.factors.remove(
-        account_id,
-        _factor_id(request),
-        roles=roles,
-        has_password=has_password,
-        by=by_user(request),
+    await engine_of(request).second_factors.factors.remove(
+        account_id, _factor_id(request), roles=claims.roles, by=by_user(request)
     )
     return done()
 
