@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -43,6 +44,7 @@ from watchword.config import Settings
 from watchword.core.actor import APP
 from watchword.core.limits import CONTINUATION_LIFE, HOUR, RECENT, SECOND
 from watchword.core.session import Authenticated, SessionOptions
+from watchword.server.embedded import operations_for
 from watchword.server.endpoints import ENDPOINTS, factors, session
 from watchword.server.endpoints.account import password
 from watchword.server.operation import Operation
@@ -227,6 +229,31 @@ async def test_recovery_codes_work_once_each_until_there_are_new_ones(
     good(await post(api, "/login/continue", {**body, "code": phone.code()}))
 
 
+async def test_no_code_and_no_ticket_is_in_a_log(
+    api: LocalApi,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Of a flow that works, and of one that is refused."""
+    caplog.set_level(logging.DEBUG)
+    phone, added = await with_phone(api, good(await signed_in(api)))
+    key, tokens = await with_passkey(api, added)
+    continuation, wrong = await continued(api), "ABCD-EFGH-JKMN-PQRS-TVWX-YZ01"
+    body = {"continuation": continuation, "method": "recovery_code"}
+    for text in (wrong, added["recoveryCodes"][0]):
+        await post(api, "/login/continue", {**body, "code": text})
+    proof = await by_passkey(api, key)
+    await post(api, "/login/passkey", proof)
+    await post(api, "/login/passkey", proof)
+    audit = await api.engine.stores.audit.read(0, 100)
+    said = f"{caplog.text}{capfd.readouterr()}{audit!r}"
+    assert "/login/continue" in said
+    secrets = [phone.secret, *added["recoveryCodes"], continuation, wrong]
+    secrets += [proof["challenge"], proof["credential"]["response"]["signature"]]
+    assert [one for one in secrets if one in said] == []
+    assert tokens["refreshToken"] not in said
+
+
 async def test_a_passkey_is_a_second_factor_and_a_sign_in_of_its_own(
     api: LocalApi,
 ) -> None:
@@ -292,6 +319,12 @@ async def test_step_up_takes_every_proof_of_the_user(api: LocalApi) -> None:
         assert good(retried)["refreshToken"] == tokens["refreshToken"] != before
         me = good(await call(api, "GET", "/me", **bearer(tokens["accessToken"])))
         assert (me["auth_time"], me["acr"]) == (api.clock.now // 1000, "aal2")
+    # Another user's passkey may answer an open challenge, and proves nothing here.
+    await api.engine.accounts.register("bob", PASSWORD)
+    theirs, _ = await with_passkey(api, good(await signed_in(api, "bob")))
+    body = {"refreshToken": tokens["refreshToken"], "method": "passkey"}
+    refused = await post(api, "/step-up", body | await by_passkey(api, theirs))
+    assert verdict(refused) == "401 second_factor_invalid"
 
 
 async def test_a_reset_is_no_way_round_the_factor(
@@ -395,6 +428,9 @@ async def test_an_apps_own_user_has_all_of_it(
     async def check(given: Credentials) -> Subject | None:
         return Subject({"ann": 7, "bob": 8}[given.username])
 
+    served = {one.path for one in operations_for(own_users=True, pages=False)}
+    for path in ("/login/continue", "/login/enrol/totp", "/factors", "/step-up"):
+        assert BASE + path in served
     settings = serving(tmp_path, registration="closed", second_factor="required:boss")
     async with local_api(settings, clock, authenticate=check) as api:
         first = good(await signed_in(api, "ann"))
@@ -526,9 +562,32 @@ async def test_a_continuation_is_void_with_what_it_stands_on(api: LocalApi) -> N
         assert verdict(answer) == "401 continuation_expired", change.__name__
 
 
+async def in_a_browser(api: LocalApi) -> Phone:
+    """An authenticator app that was added in a session whose token is in a cookie.
+
+    The session rises at once: with the hold-off of browsers it would not.
+    """
+    answer = await signed_in(api, transport="cookie")
+    cookie = answer.headers["set-cookie"].partition(";")[0]
+    access = bearer(answer.json()["accessToken"])
+    pending = good(await post(api, "/factors/totp", **access))
+    phone = Phone(pending["secret"], api)
+    body = {"factor": pending["factor"], "code": phone.code()}
+    path = "/factors/totp/confirm"
+    forged = await post(api, path, body, Cookie=cookie)
+    assert verdict(forged) == "403 csrf_rejected"
+    answer = await post(api, path, body, Cookie=cookie, X_Requested_With="fetch")
+    assert "refreshToken" not in good(answer)
+    risen = answer.headers["set-cookie"].partition(";")[0]
+    assert risen.startswith("__Host-watchword=ww_rt_")
+    assert risen != cookie
+    assert (await proof_of(api, answer.json()))[0] == "aal2"
+    return phone
+
+
 async def test_the_cookie_of_a_continuation_comes_and_goes(api: LocalApi) -> None:
     """No script reads it, and no other site causes it to be sent."""
-    phone, _ = await with_phone(api, good(await signed_in(api)))
+    phone = await in_a_browser(api)
     begun = await signed_in(api, transport="cookie")
     (set_cookie,) = begun.headers.get_list("set-cookie")
     attributes = "Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=300"
