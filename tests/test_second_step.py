@@ -22,7 +22,6 @@ from tests.doors import (
     OURS,
     OWN,
     PASSWORD,
-    USER,
     Door,
     door,
     outcome,
@@ -36,8 +35,6 @@ from watchword.core.ticket import TicketPurpose
 from watchword.errors import (
     InvalidCredentials,
     SecondFactorEnrolmentRequired,
-    StoreUnavailable,
-    WatchwordError,
 )
 from watchword.factors.proof import FactorProof, Method
 from watchword.sign_in.browser import PAGES_BINDING
@@ -442,101 +439,3 @@ async def test_a_session_too_large_for_a_ticket_is_refused_in_words(ada: Door) -
         ada.id, [f"{number:064}" for number in range(limits.ROLES_MAX)]
     )
     assert await outcome(ada.sign_in(options)) == "invalid_request"
-
-
-# Faults of the store.
-
-
-class Faults:
-    """Makes one call to the store fail: the one of that number, before or after it."""
-
-    def __init__(self, stores: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.calls: list[str] = []
-        self.failing = -1
-        self.fault: Callable[[], BaseException] = StoreUnavailable
-        self.after = False
-        for port, verbs in {
-            "sessions": ("create", "load", "swap"),
-            "accounts": ("by_id",),
-            "credentials": ("of_account", "swap", "by_key"),
-            "throttle": ("take",),
-            "once": ("use_once",),
-        }.items():
-            for verb in verbs:
-                on = getattr(stores, port)
-                name = f"{port}.{verb}"
-                patched = self._faulty(name, getattr(on, verb))
-                monkeypatch.setattr(on, verb, patched)
-
-    def _faulty(self, name: str, real: Callable[..., Awaitable[Any]]) -> Any:
-        async def call(*given: Any, **named: Any) -> Any:
-            number = len(self.calls)
-            self.calls.append(name)
-            if number == self.failing and not self.after:
-                raise self.fault()
-            answer = await real(*given, **named)
-            if number == self.failing:
-                raise self.fault()
-            return answer
-
-        return call
-
-    async def during(
-        self, call: Awaitable[Any], failing: int = -1, *, after: bool = False
-    ) -> list[str]:
-        """The calls to the store; the one of that number has failed."""
-        self.calls, self.failing, self.after = [], failing, after
-        try:
-            await call
-        except (WatchwordError, asyncio.CancelledError):
-            assert failing >= 0
-        self.failing = -1
-        return [*self.calls]
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["unwritten", "written"])
-@pytest.mark.parametrize("fault", [StoreUnavailable, asyncio.CancelledError])
-@pytest.mark.parametrize("how", ["totp", "recovery_code"])
-@pytest.mark.parametrize(
-    "ada", [{}, {"kind": "sqlite"}, {"own": True}], ids=str, indirect=True
-)
-async def test_a_fault_at_any_call_of_the_store_spends_nothing(
-    ada: Door,
-    monkeypatch: pytest.MonkeyPatch,
-    how: str,
-    fault: Callable[[], BaseException],
-    *,
-    after: bool,
-) -> None:
-    """No session stays, and the same continuation goes on with another factor.
-
-    Where a write was done and its answer was lost, what it wrote may be spent.
-    """
-    faults = Faults(ada.stores, monkeypatch)
-    faults.fault = fault
-
-    def proof() -> FactorProof:
-        return ada.by_totp() if how == "totp" else ada.by_code()
-
-    calls = await faults.during(ada.finish(await ada.begun(), proof()))
-    await ada.engine.sessions.end_all(ada.id, EndReason.LOGOUT)
-    for number, name in enumerate(calls):
-        ada.codes = [*await ada.parts.factors.new_recovery_codes(ada.id, by=USER)]
-        continuation, shown = await ada.begun(), proof()
-        await faults.during(ada.finish(continuation, shown), number, after=after)
-        await settled(ada)
-        assert await ada.alive() == [], name
-        left = (await ada.parts.factors.of(ada.id)).codes_left
-        code_is_lost = after and name == "sessions.create" and how == "recovery_code"
-        assert left == limits.RECOVERY_CODES - code_is_lost, name
-        ticket_is_lost = after and name == "once.use_once"
-        reused = how == "recovery_code" and not code_is_lost
-        again = await outcome(ada.finish(continuation, shown if reused else proof()))
-        assert again == ("continuation_expired" if ticket_is_lost else "ok"), name
-        await ada.engine.sessions.end_all(ada.id, EndReason.LOGOUT)
-
-
-async def settled(ada: Door) -> None:
-    """What goes on in the background has come to its end."""
-    while tasks := ada.engine.background._tasks:
-        await asyncio.wait(tasks)

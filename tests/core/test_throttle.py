@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from watchword.core.limits import CLOCK_SKEW
 from watchword.core.throttle import Cost, give_back, take
 
 NOW = 1_800_000_000_000
@@ -94,3 +95,12 @@ def test_a_clock_set_back_locks_nobody_out() -> None:
     """A counter that was made when the clock was a year ahead counts for nothing."""
     counters: dict[str, int | None] = {COST.key: NOW + 365 * 86_400_000}
     assert take(counters, [COST], NOW) == ({COST.key: NOW + COST.interval}, 0)
+
+
+def test_a_server_whose_clock_is_behind_forgets_no_full_counter() -> None:
+    """A caller would have a burst there for each attempt at the other one."""
+    full = {COST.key: NOW + COST.burst * COST.interval}
+    for behind in (1, CLOCK_SKEW):
+        wait = behind + COST.interval
+        assert take(full, [COST], NOW - behind) == ({}, wait)
+    assert take(full, [COST], NOW - CLOCK_SKEW - 1)[1] == 0

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from watchword.core import limits
+
 
 class Cost(msgspec.Struct, frozen=True):
     """A counter's rate: `burst` attempts at once, then one per `interval` (ms)."""
@@ -28,14 +30,16 @@ def take(
 
     One attempt counts against every cost, or against none. A counter further ahead than
     a full one was written by another clock. It is forgotten, so that a clock set back
-    does not lock anyone out.
+    does not lock anyone out; but not where two servers differ by no more than usual, or
+    a caller could empty it at the one that is behind.
     """
     taken: dict[str, int] = {}
     wait = 0
     for cost in costs:
         full = now + cost.burst * cost.interval
+        highest = full + limits.CLOCK_SKEW
         counter = counters.get(cost.key) or 0
-        taken[cost.key] = (counter if now < counter <= full else now) + cost.interval
+        taken[cost.key] = (counter if now < counter <= highest else now) + cost.interval
         wait = max(wait, taken[cost.key] - full)
     return ({}, wait) if wait > 0 else (taken, 0)
 

@@ -29,10 +29,11 @@ function send(form, credential) {
   form.submit();
 }
 
+// Where the page is the answer to a form, its address has no other challenge to give.
 async function renew(form) {
   const page = await (await fetch(location.href)).text();
   const parsed = new DOMParser().parseFromString(page, "text/html");
-  const fresh = parsed.querySelector("form[data-suggested]");
+  const fresh = parsed.querySelector("form[data-passkey]");
   if (!fresh) return;
   asked = Date.now();
   form.dataset.options = fresh.dataset.options;
@@ -49,7 +50,7 @@ async function pressed(event) {
   waiting.abort();
   waiting = new AbortController();
   try {
-    if ("suggested" in form.dataset && Date.now() - asked > FRESH) await renew(form);
+    if (Date.now() - asked > FRESH) await renew(form);
     send(form, await answer(form, waiting.signal));
   } catch (error) {
     if (error.name === "AbortError") return;
