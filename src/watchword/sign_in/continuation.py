@@ -45,6 +45,9 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
     jkt: str = ""
     browser: str = ""
 
+    def __repr__(self) -> str:
+        return f"Binding(client_id={self.client_id!r})"
+
     @classmethod
     def of_client(cls, client: Client, *, jkt: str = "", browser: str = "") -> Self:
         """The binding of a request in which that client has authenticated."""

@@ -1,4 +1,4 @@
-"""A factor more for the user of a session, who has proved enough for it just now."""
+"""A factor more for the user of a session, which has shown enough for it just now."""
 
 from __future__ import annotations
 
