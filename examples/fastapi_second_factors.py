@@ -7,6 +7,7 @@ from fastapi import Depends, FastAPI
 from watchword import Credentials, Subject
 from watchword.integrations.fastapi import Auth
 
+log = logging.getLogger("shop")
 hasher = PasswordHasher()
 NUMBER, STORED = 7, hasher.hash("four words make a phrase")
 NOBODY = hasher.hash("what no user has")
@@ -26,7 +27,7 @@ def load(subject: str) -> Subject | None:
 
 
 def tell(subject: str, kind: str) -> None:
-    logging.warning("mail the user %s about: %s", subject, kind)
+    log.warning("mail the user %s about: %s", subject, kind)
 
 
 auth = Auth(

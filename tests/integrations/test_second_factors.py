@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from flask import Flask
 from starlette.testclient import TestClient
 
-from tests.integrations.stories import BASE, PASSWORD, bearer
+from tests.integrations.stories import BASE, PASSWORD, bearer, example
 from tests.patience import until
 from watchword import Credentials, Subject
 from watchword.core.access_token import Claims
@@ -25,11 +25,6 @@ SUBJECT: Final = "00000000-0000-0000-0000-000000000007"
 
 def check(given: Credentials) -> Subject | None:
     return Subject(NUMBER) if given.password == PASSWORD else None
-
-
-Hooks = dict[str, Any]
-Running = tuple[Any, Callable[..., Any]]
-"""A client of the app, and what calls a method of its `Auth`."""
 
 
 @contextlib.contextmanager
@@ -53,6 +48,24 @@ def on_flask(**hooks: Any) -> Iterator[tuple[Any, Any, Callable[..., Any]]]:
         httpx2.Client(transport=transport, base_url="http://127.0.0.1") as client,
     ):
         yield auth, client, lambda work, *given: work(*given)
+
+
+def test_the_example_of_the_page_does_its_job(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    program = example("fastapi_second_factors")
+    with TestClient(program.app) as http:
+        assert http.portal is not None
+        login = {"username": "ann", "password": PASSWORD}
+        tokens = http.post(f"{BASE}/login", json=login).json()
+        http.portal.call(program.auth.require_factor, NUMBER)
+        refused = http.post(f"{BASE}/login", json=login).json()
+        assert refused["code"] == "second_factor_enrolment_required"
+        headers = bearer(tokens["accessToken"])
+        assert http.post("/users/7/lost", headers=headers).status_code == 401
+        until(lambda: f"{SUBJECT} about: " in caplog.text)
+    assert program.load(SUBJECT) == Subject(NUMBER)
+    assert program.load(SUBJECT.replace("7", "8")) is None
 
 
 @pytest.mark.parametrize("running", [on_fastapi, on_flask])
