@@ -55,15 +55,18 @@ def test_the_example_of_the_page_does_its_job(
 ) -> None:
     program = example("fastapi_second_factors")
     with TestClient(program.app) as http:
-        assert http.portal is not None
         login = {"username": "ann", "password": PASSWORD}
         tokens = http.post(f"{BASE}/login", json=login).json()
-        http.portal.call(program.auth.require_factor, NUMBER)
-        refused = http.post(f"{BASE}/login", json=login).json()
-        assert refused["code"] == "second_factor_enrolment_required"
         headers = bearer(tokens["accessToken"])
-        assert http.post("/users/7/lost", headers=headers).status_code == 401
-        until(lambda: f"{SUBJECT} about: " in caplog.text)
+        pending = http.post(f"{BASE}/factors/totp", headers=headers).json()
+        body = {
+            "factor": pending["factor"],
+            "code": pyotp.TOTP(pending["secret"]).now(),
+            "refreshToken": tokens["refreshToken"],
+        }
+        assert http.post(f"{BASE}/factors/totp/confirm", json=body).status_code == 200
+        assert http.post("/users/7/lost", headers=headers).status_code == 403
+        until(lambda: f"{SUBJECT} about: factor-added" in caplog.text)
     assert program.load(SUBJECT) == Subject(NUMBER)
     assert program.load(SUBJECT.replace("7", "8")) is None
 
