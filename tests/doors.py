@@ -14,6 +14,7 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from tests.authenticator import Authenticator
+from tests.servers.stores import STORES
 from watchword import Credentials, Subject
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.bootstrap.second_factors import SecondFactors
@@ -41,6 +42,10 @@ OPTIONS: Final = SessionOptions(client_id="first-party")
 OURS: Final = Binding(client_id="first-party")
 OWN: Final = 7
 ISSUER: Final = "https://auth.example"
+EVERY_STORE: Final = [
+    {"kind": kind} for kind in ("memory", "sqlite", "postgresql-16", "valkey-9")
+]
+"""What `door` takes for a story whose outcome is decided in the store."""
 
 
 class Door:
@@ -171,10 +176,11 @@ async def door(
     folder: Path, *, kind: str = "memory", own: bool = False, **given: Any
 ) -> AsyncIterator[Door]:
     """The door of a server with Ada, who has no factor yet."""
-    memory = kind == "memory"
+    place = STORES[kind].place(folder)
     settings = Settings(
         data=folder,
-        database_url="memory:" if memory else f"sqlite:///{folder}/a.db",
+        database_url=place.url,
+        session_store_url=place.sessions,
         secret=(SecretStr(SECRET),),
         issuer=ISSUER,
         registration="open",

@@ -284,6 +284,13 @@ def test_the_security_page_has_the_numbers_of_the_throttle() -> None:
         [str(limits.THROTTLE_NAME_BURST), f"every {minutes} minutes"],
         [str(limits.THROTTLE_ADDRESS_BURST), f"every {seconds} seconds"],
     ]
+    of_account, codes, of_network = rows_of(ROOT / "SECURITY.md", "| tries of |")
+    for row, burst, interval in (
+        (of_account, limits.FACTOR_ACCOUNT_BURST, limits.FACTOR_ACCOUNT_INTERVAL),
+        (of_network, limits.FACTOR_NETWORK_BURST, limits.FACTOR_NETWORK_INTERVAL),
+    ):
+        assert row[1:3] == [str(burst), f"every {interval // limits.SECOND} seconds"]
+    assert codes[1] == str(limits.FACTOR_FAILURES_MAX)
     text = " ".join((ROOT / "SECURITY.md").read_text().split())
     a_day = limits.THROTTLE_NAME_BURST + limits.DAY // limits.THROTTLE_NAME_INTERVAL
     for sentence in (

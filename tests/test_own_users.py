@@ -7,7 +7,7 @@ import logging
 import threading
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pytest
 
 from tests.scenarios.api import BASE, LocalApi, code_of, local_api, settings_for
 from watchword import Credentials, Subject
+from watchword.config import Settings
 from watchword.core.actor import EndReason
 from watchword.core.limits import THROTTLE_ADDRESS_BURST, THROTTLE_NAME_BURST
 from watchword.core.session import Authenticated
@@ -46,9 +47,14 @@ class Shop:
 
 @asynccontextmanager
 async def api_with(check: Authenticate, folder: Path) -> AsyncIterator[LocalApi]:
-    settings = settings_for(folder, "sqlite")
-    async with local_api(settings, ManualClock(), authenticate=check) as api:
+    async with api_on(settings_for(folder, "sqlite"), check) as api:
         yield api
+
+
+def api_on(
+    settings: Settings, check: Authenticate
+) -> AbstractAsyncContextManager[LocalApi]:
+    return local_api(settings, ManualClock(), authenticate=check)
 
 
 @pytest.fixture
@@ -159,10 +165,21 @@ async def test_a_user_who_is_disabled_loses_every_session(
         assert code_of(await api.try_login(NAME, RIGHT)) == "invalid_credentials"
 
 
-@pytest.mark.parametrize("ended", [(7,), (8, 7, 8)])
-@pytest.mark.parametrize("before", [(), (7, 8)])
+@pytest.mark.parametrize(
+    ("store", "before", "ended"),
+    [
+        ("sqlite", (), (7,)),
+        ("sqlite", (7, 8), (8, 7, 8)),
+        ("postgresql-16", (8, 7), (7, 8)),
+        ("valkey-9", (7,), (7,)),
+    ],
+)
 async def test_a_sign_in_under_way_does_not_outlive_the_user(
-    shop: Shop, tmp_path: Path, before: tuple[int, ...], ended: tuple[int, ...]
+    shop: Shop,
+    tmp_path: Path,
+    store: str,
+    before: tuple[int, ...],
+    ended: tuple[int, ...],
 ) -> None:
     """The check says yes, the app disables the user, and then the session starts.
 
@@ -177,7 +194,8 @@ async def test_a_sign_in_under_way_does_not_outlive_the_user(
         await go_on.wait()
         return found
 
-    async with api_with(slow, tmp_path) as api, api_with(shop.check, tmp_path) as other:
+    on = settings_for(tmp_path, store)
+    async with api_on(on, slow) as api, api_on(on, shop.check) as other:
         assert other.engine.subjects is not None
         end_all = other.engine.subjects.end_all
         for subject in before:
@@ -208,12 +226,13 @@ async def test_the_end_of_another_user_refuses_no_sign_in(
         assert code_of(await api.try_login(NAME, RIGHT)) == "ok"
 
 
-async def test_ends_at_once_are_all_counted(shop: Shop, tmp_path: Path) -> None:
+@pytest.mark.parametrize("store", ["sqlite", "postgresql-16"])
+async def test_ends_at_once_are_all_counted(
+    shop: Shop, tmp_path: Path, store: str
+) -> None:
     """Fifty ends of two users by two processes: none fails, and each is seen."""
-    async with (
-        api_with(shop.check, tmp_path) as api,
-        api_with(shop.check, tmp_path) as b,
-    ):
+    on, check = settings_for(tmp_path, store), shop.check
+    async with api_on(on, check) as api, api_on(on, check) as b:
         one, other = api.engine.subjects, b.engine.subjects
         assert one is not None
         assert other is not None

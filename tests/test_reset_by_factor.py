@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.doors import (
+    EVERY_STORE,
     HERE,
     NAME,
     OPTIONS,
@@ -68,15 +69,12 @@ class Lost:
 
 @pytest.fixture
 async def lost(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Lost]:
-    async with door(tmp_path, kind=getattr(request, "param", "memory")) as ada:
+    async with door(tmp_path, **getattr(request, "param", {})) as ada:
         await ada.has_totp()
         yield Lost(ada)
 
 
-EVERY = pytest.mark.parametrize("lost", ["memory", "sqlite"], indirect=True)
-
-
-@EVERY
+@pytest.mark.parametrize("lost", EVERY_STORE[:2], ids=str, indirect=True)
 @pytest.mark.parametrize("how", ["totp", "recovery_code"])
 async def test_token_and_factor_set_the_password_together(lost: Lost, how: str) -> None:
     """It signs nobody in, and ends every session."""
@@ -164,7 +162,7 @@ async def test_what_has_run_out_is_asked_for_again(lost: Lost, late: str) -> Non
     await lost.reset(token, await lost.asked(token), ada.by_totp())
 
 
-@EVERY
+@pytest.mark.parametrize("lost", EVERY_STORE, ids=str, indirect=True)
 async def test_resets_that_race_change_the_password_once(lost: Lost) -> None:
     """With one code, with two, and by two tokens: one success, one factor spent."""
     ada = lost.ada

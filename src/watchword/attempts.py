@@ -161,7 +161,11 @@ class Attempts:
             # The name is not recorded, because people sometimes type their password
             # into that field.
             event = Event(
-                type=kind.event, at=now, account_id=attempt.account_id, address=address
+                type=kind.event,
+                at=now,
+                account_id=attempt.account_id,
+                address=address,
+                detail={"is_locked": True} if attempt.is_locked else {},
             )
             await self._events.record(event)
             raise

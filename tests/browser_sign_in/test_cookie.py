@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from starlette.requests import Request
 
-from tests.browser_sign_in.browser import Browser
+from tests.browser_sign_in.browser import HOME, Browser
 from tests.scenarios.api import PASSWORD
 from watchword.core import limits
 from watchword.core.actor import EndReason
@@ -61,6 +61,29 @@ async def test_a_cookie_replaced_a_while_ago_ends_the_session(browser: Browser) 
     assert await browser.session() is None
     (event,) = await browser.events(EventType.TOKEN_REUSE)
     assert event.detail["reason"] == EndReason.REUSE
+
+
+async def test_a_weaker_proof_rotates_the_cookie_and_lowers_nothing(
+    browser: Browser,
+) -> None:
+    """As where a password is changed in a session with two factors: no tab is lost."""
+    proof = await browser.engine.sign_in.check_password("alice", PASSWORD)
+    both = msgspec.structs.replace(proof, acr="aal2", amr=("pwd", "otp", "mfa"))
+    begun = await browser.pages.begin(
+        both, cookie="", address=HOME, user_agent="Firefox"
+    )
+    browser.api.clock.advance(HOUR)
+    old = browser.cookie = begun.refresh_token
+    tokens = await browser.sign_in()
+    assert tokens.refresh_token != old
+    row = await browser.row()
+    assert (row.acr, row.auth_time) == ("aal2", begun.session.auth_time)
+    browser.api.clock.advance(limits.BROWSER_GRACE - 1)
+    assert await browser.session(old)
+    browser.api.clock.advance(1)
+    assert await browser.session()
+    assert await browser.session(old) is None
+    assert await browser.session() is None
 
 
 async def test_signing_in_as_another_account_ends_the_session(browser: Browser) -> None:

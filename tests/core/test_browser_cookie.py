@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from watchword.core.actor import EndReason
-from watchword.core.browser_cookie import judge_cookie
+from watchword.core.browser_cookie import judge_cookie, made_at
 from watchword.core.limits import BROWSER_GRACE, REWIND_LIMIT, SIGN_IN_IDLE
 from watchword.core.policies import PAGES, SIGN_IN, Policies
 from watchword.core.refresh_token import hash_of
@@ -43,7 +43,8 @@ def a_row(**fields: Any) -> Session:
         user_agent="",
         now=NOW,
     )
-    return msgspec.structs.replace(started, generation=4, **fields)
+    made: dict[str, Any] = {"generation": 4, "retry_hash": made_at(NOW)}
+    return msgspec.structs.replace(started, **{**made, **fields})
 
 
 def shown(generation: int, secret: bytes = SECRET) -> Presented:
@@ -72,7 +73,12 @@ REUSE, RESTORED = End(EndReason.REUSE), End(EndReason.RESTORED)
     ],
 )
 def test_the_generation_decides(generation: int, later: int, verdict: Verdict) -> None:
-    assert judge_cookie(a_row(), shown(generation), SIGN_IN, NOW + later) == verdict
+    for row in (
+        a_row(),
+        a_row(auth_time=NOW - SIGN_IN_IDLE),  # the last proof was a weaker one
+        a_row(retry_hash=b"r" * 32),  # an older server made the cookie
+    ):
+        assert judge_cookie(row, shown(generation), SIGN_IN, NOW + later) == verdict
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ from watchword.stores.memory.credentials import MemoryCredentials
 from watchword.stores.memory.rows import Memory
 from watchword.testing import ManualClock, SeededEntropy
 
+OLD, NEW = b"o" * 32, b"n" * 32
 ALICE, BOB = b"a" * 16, b"b" * 16
 ENTROPY = SeededEntropy("codes")
 
@@ -42,16 +43,21 @@ class World:
     def __init__(self, *, drift: int = 1) -> None:
         self.clock = ManualClock()
         self.credentials: Any = MemoryCredentials(Memory(bytes(8)))
+        self.drift = drift
+        self.starts(OLD)
+        self.secret = b""
+
+    def starts(self, *secrets: bytes) -> None:
+        """The server, with these secrets."""
         self.totp = TotpFactors(
             credentials=self.credentials,
-            sealing=Sealing([b"s" * 32], "credentials", ENTROPY),
-            tickets=Tickets([b"t" * 32], clock=self.clock, entropy=ENTROPY),
+            sealing=Sealing(secrets, "credentials", ENTROPY),
+            tickets=Tickets(secrets, clock=self.clock, entropy=ENTROPY),
             issuer="My App",
-            drift=drift,
+            drift=self.drift,
             clock=self.clock,
             entropy=ENTROPY,
         )
-        self.secret = b""
 
     @property
     def step(self) -> int:
@@ -153,6 +159,20 @@ async def test_a_change_meanwhile_is_judged_anew(
         assert await world.outcome(world.code()) == StoreUnavailable.code
     assert await world.credentials.swap(spent, None, Trail())
     assert await world.outcome(world.code(), [spent]) == "second_factor_invalid"
+
+
+async def test_codes_outlive_a_change_of_the_server_secret() -> None:
+    """And so does an app that was not confirmed yet: it is promoted twice."""
+    world = World()
+    await world.enrol()
+    first = world.secret
+    pending = world.begin()
+    for secrets in ((OLD, NEW), (NEW, OLD), (OLD, NEW)):
+        world.starts(*secrets)
+        world.clock.advance(TOTP_STEP)
+        assert await world.outcome(code_at(first, world.step)) == "ok"
+        row, _ = world.totp.confirmed(ALICE, pending.factor, world.code())
+        assert row.step == world.step
 
 
 async def test_each_of_two_apps_has_its_own_codes() -> None:

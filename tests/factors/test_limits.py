@@ -255,6 +255,8 @@ async def test_after_a_hundred_wrong_codes_no_code_is_accepted(world: World) -> 
         assert await world.prove(world.code()) == WRONG
     mails = await world.mails()
     assert mails.count(MailPurpose.FACTOR_LOCKED) == 1
+    events = [event for _, event in await world.engine.stores.audit.read(0, 999)]
+    assert [one.detail for one in events][-2:] == [{"is_locked": True}] * 2
     # It still answers as fast, and as seldom, as before.
     for _ in range(FACTOR_ACCOUNT_BURST - 1):
         assert await world.prove(world.code()) == WRONG

@@ -6,19 +6,21 @@ import hashlib
 import json
 import re
 import shutil
+import time
 import urllib.request
 from collections.abc import Iterator
 from email.message import Message
 from importlib import resources
-from typing import Literal
+from typing import Any, Literal
 from urllib.error import HTTPError
 
+import pyotp
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.patience import PATIENCE
 from tests.server.live import PASSWORD, Live
-from watchword.core.limits import ACCESS_TTL, SECOND
+from watchword.core.limits import ACCESS_TTL, SECOND, TOTP_STEP
 from watchword.server.endpoints.operation.docs import FILES
 
 expect.set_options(timeout=PATIENCE * 1000)
@@ -126,11 +128,14 @@ class DocsPage:
             expect(steps.nth(number - 1)).to_have_class(" ".join(classes))
 
     def sign_in(self, **more: str) -> None:
+        self.send_password(**more)
+        self.expect_answer("login", 200, "accessToken")
+
+    def send_password(self, **more: str) -> None:
         self.go_to_step(1)
         body = {"username": "admin", "password": PASSWORD} | more
         self.body("login").fill(json.dumps(body))
         self.execute("login")
-        self.expect_answer("login", 200, "accessToken")
 
 
 @pytest.fixture
@@ -228,6 +233,39 @@ def test_tokens_of_every_call_are_carried_to_the_next(docs: DocsPage) -> None:
     expect(docs.body("refresh")).not_to_have_value(re.compile(spent))
     docs.execute("refresh")
     docs.expect_answer("refresh", 200, "refreshToken")
+
+
+def test_a_second_factor_is_asked_for_with_the_continuation(
+    docs: DocsPage, live: Live
+) -> None:
+    """The body of the second step has it already; a code is all that is typed."""
+
+    def code(secret: str) -> str:
+        live.advance(TOTP_STEP // SECOND)
+        return pyotp.TOTP(secret).at(int(time.time()) + live.off_by)
+
+    def call(method: str, path: str, body: Any = None, access: str = "") -> Any:
+        answer = live.call(method, f"/api/auth{path}", body, access=access or None)
+        assert answer.status < 300, answer.raw
+        return answer.json() if answer.body else None
+
+    tokens = live.login()
+    pending = call("POST", "/factors/totp", access=tokens["accessToken"])
+    body = {"factor": pending["factor"], "code": code(pending["secret"])}
+    body["refreshToken"] = tokens["refreshToken"]
+    access = call("POST", "/factors/totp/confirm", body)["accessToken"]
+    docs.send_password()
+    docs.expect_answer("login", 401, "second_factor_required")
+    expect(docs.page.locator("#hint")).to_contain_text("login/continue")
+    docs.operation("login/continue").locator(".opblock-summary").click()
+    shown = json.loads(docs.body("login/continue").input_value())
+    shown["code"] = code(pending["secret"])
+    docs.body("login/continue").fill(json.dumps(shown))
+    docs.execute("login/continue")
+    docs.expect_answer("login/continue", 200, "accessToken")
+    docs.expect_done(1)
+    (factor,) = call("GET", "/factors", access=access)["factors"]
+    call("DELETE", f"/factors/{factor['id']}", access=access)
 
 
 def test_a_browser_session_is_tried_out_by_its_cookie(docs: DocsPage) -> None:

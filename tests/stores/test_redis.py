@@ -14,15 +14,18 @@ from tests.servers.redis import Redis, single
 from tests.stores.on_redis import Opener, events_of, put, reuse, rotation, until
 from watchword.core.actor import EndReason
 from watchword.core.limits import SWEEP_AFTER, SWEEP_LIMIT
-from watchword.errors import StoreUnavailable
+from watchword.errors import SecondFactorInvalid, StoreUnavailable
 from watchword.ports import Stores
-from watchword.ports.audit import EventType
+from watchword.ports.audit import EventType, Trail
+from watchword.ports.credentials import CredentialKind, Spending
 from watchword.ports.sessions import ByAccount, ById
 from watchword.stores.redis.rows import session_of
 from watchword.testing.fakes import START
 from watchword.testing.store_contract.examples import (
     a_cost,
+    a_credential,
     a_session,
+    a_trail,
     an_event,
     fed,
     living,
@@ -71,14 +74,26 @@ def test_session_of_an_older_version_was_proved_at_sign_in() -> None:
 async def test_a_server_that_was_away_is_found_again(
     server: Redis, opened: Opener
 ) -> None:
-    """Nobody is asked over a connection to its earlier life."""
+    """Nobody is asked over a connection to its earlier life.
+
+    A recovery code that was spent meanwhile is gone: it must not work twice.
+    """
     stores = await opened(server.url("mine"))
-    row = a_session()
+    row, other = a_session(1), a_session(2)
+    code = a_credential(1, CredentialKind.RECOVERY_CODE)
+    assert await stores.credentials.add([code], Trail())
     await put(stores, row)
     server.process.stop()
     with pytest.raises(StoreUnavailable):
         await stores.backend.check()
+    spending = Spending(code, a_trail(EventType.RECOVERY_CODE_USED))
+    create = stores.sessions.create
+    with pytest.raises(StoreUnavailable):
+        await create(other, sign_in(other), spends=spending)
     server.start()
+    with pytest.raises(SecondFactorInvalid):
+        await create(other, sign_in(other), spends=spending)
+    assert len(await events_of(stores, EventType.RECOVERY_CODE_USED)) == 1
     assert await stores.sessions.swap([rotation(row)]) == [True]
     await stores.backend.check()
 

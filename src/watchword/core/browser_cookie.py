@@ -27,6 +27,15 @@ from watchword.core.session import Policy, Session
 from watchword.errors import RefreshInvalid, SessionExpired, SessionRevoked
 
 
+def made_at(now: int) -> bytes:
+    """What the row has in the place of a retry key's hash: when its cookie was made.
+
+    Not every sign-in moves `auth_time`: a weaker proof than the session has does not.
+    In a session that has just begun there are random bytes, and no cookie before.
+    """
+    return now.to_bytes(32)
+
+
 def judge_cookie(
     session: Session | None, presented: Presented, policy: Policy, now: int
 ) -> Verdict:
@@ -48,10 +57,11 @@ def judge_cookie(
         # The store has lost its last writes: see `judge`.
         is_near = generation - session.generation <= policy.rewind_limit
         return Rotate(generation, rewound=True) if is_near else End(EndReason.RESTORED)
-    # Requests may have been on their way when the browser got its new cookie: at
-    # `auth_time`, for no other proof makes a generation. The distance is absolute, so
-    # that a clock set back does not reopen the window.
-    just = abs(now - session.auth_time) < policy.grace
+    # Requests may have been on their way when the browser got its new cookie. An older
+    # server says by `auth_time` alone when that was. The distance is absolute, so that
+    # a clock set back does not reopen the window.
+    made = (session.auth_time, int.from_bytes(session.retry_hash))
+    just = min(abs(now - instant) for instant in made) < policy.grace
     accepted = generation == session.generation or (
         generation == session.generation - 1 and just
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from watchword.clocks import Clock
 from watchword.core import limits
 from watchword.core.actor import Actor, By
-from watchword.core.browser_cookie import judge_cookie
+from watchword.core.browser_cookie import judge_cookie, made_at
 from watchword.core.policies import PAGES
 from watchword.core.refresh_token import RefreshTokens
 from watchword.core.rotation import End, Presented, Refuse, Rotate
@@ -81,13 +81,12 @@ class BrowserSessions:
                 return None
             if self._ends_soon(row, now):
                 return None
-            generation = row.generation
-            if row.proved(authenticated) is not row:
-                # Another tab may have signed in meanwhile. Both get the same token: of
-                # two, the browser would keep the one that comes last. After a weaker
-                # proof `auth_time` stays, and the cookie with it: see `judge_cookie`.
-                generation = max(generation, cookie.generation + 1)
-            after = self._used(row, generation, address, now).proved(authenticated)
+            # Another tab may have signed in meanwhile. Both get the same token: of two,
+            # the browser would keep the one that comes last.
+            generation = max(row.generation, cookie.generation + 1)
+            after = row.rotated(
+                generation, made_at(now), address, self._policy, now
+            ).proved(authenticated)
             by = By(Actor.USER).detail()
             event = Event.about(EventType.SIGN_IN, after, address, now, **by)
             async with self._sessions.taken_back_on_failure(row.id, address):
