@@ -227,6 +227,7 @@ STATES: Final[dict[str, View]] = {
         faults=_faults(Fault(Reason.CREDENTIALS, "username")),
         has_register=True,
         has_forgot=True,
+        ceremony=CEREMONY,
     ),
     "sign-in, a minute": SignIn(faults=_faults(Fault(Reason.TRY_LATER, count=1))),
     "sign-in, throttled": SignIn(faults=_faults(Fault(Reason.TRY_LATER, count=4))),
@@ -375,7 +376,9 @@ STATES: Final[dict[str, View]] = {
         address=MASKED,
         way=Way.TOTP,
         ways=WAYS,
-        faults=_faults(Fault(Reason.CODE, "code")),
+        faults=_faults(
+            Fault(Reason.PASSWORD_SHORT, "password", 15), Fault(Reason.CODE, "code")
+        ),
     ),
     "account": ACCOUNT,
     "account, factors": _account(factors=FACTORS, codes_left=10, has_passkeys=True),
@@ -418,6 +421,7 @@ STATES: Final[dict[str, View]] = {
     "account, address wrong": _account(
         opened=AccountForm.EMAIL,
         typed_email="mara@",
+        waiting=f"{LONG}@harbour.example.org",
         faults=_faults(
             Fault(Reason.EMAIL, "email"),
             Fault(Reason.PASSWORD_WRONG, "email-password"),

@@ -93,6 +93,16 @@ async def add_app(browser: Browser, clock: ManualClock) -> tuple[App, list[str]]
     return app, codes_on(browser)
 
 
+async def answer(
+    key: Authenticator, browser: Browser, path: str, **fields: str
+) -> None:
+    """Send the form of the page with what a passkey answers to it."""
+    asked = options(browser)
+    made = (key.create if "rp" in asked else key.get)(asked)
+    challenge, credential = hidden(browser, "challenge"), json.dumps(made)
+    await browser.post(path, challenge=challenge, credential=credential, **fields)
+
+
 async def sign_in(browser: Browser, password: str = PASSWORD) -> str:
     """The page that comes after name and password."""
     await browser.send("/sign-in", username=ADDRESS, password=password)
@@ -180,6 +190,41 @@ async def test_the_second_step_is_for_this_browser_and_for_five_minutes(
         other.http.cookies.set(STEP_COOKIE, "ww_ct_nonsense", domain="127.0.0.1")
         answer = await other.get(path)
         assert answer.status_code in {200, 303}
+
+
+async def test_a_form_of_another_browser_proves_and_adds_nothing(
+    pages: Pages, clock: ManualClock
+) -> None:
+    browser = await pages.signed_in()
+    app, _ = await add_app(browser, clock)
+    await sign_in(browser)
+    ticket = browser.http.cookies[STEP_COOKIE]
+    other = pages.browser()
+    await other.get("/sign-in")
+    for path in ("/second-step", "/prove", "/add-app", "/add-passkey"):
+        browser.page = other.page  # its token, with the cookies of this browser
+        await browser.post(path, way="totp", step="drop", code=app.code())
+        assert browser.page.status_code == (303 if path == "/add-app" else 403)
+    assert browser.http.cookies[STEP_COOKIE] == ticket
+
+
+async def test_too_many_codes_are_a_page_that_says_when_to_go_on(
+    pages: Pages, clock: ManualClock
+) -> None:
+    """Not by continuation: another sign-in gives no other tries."""
+    browser = await pages.signed_in()
+    await add_app(browser, clock)
+    other = pages.browser()
+    for _ in range(limits.FACTOR_ACCOUNT_BURST):
+        other = pages.browser()
+        await sign_in(other)
+        await other.get("/second-step")
+        await other.post("/second-step", way="totp", code="000000")
+        assert other.faults == WRONG
+    await other.post("/second-step", way="totp", code="000000")
+    assert other.page.status_code == 429
+    assert other.faults == [("", "Too many tries. Try again in 1 minute.")]
+    assert int(other.page.headers["retry-after"]) > 0
 
 
 async def test_with_a_factor_a_change_needs_a_recent_proof_of_it(
@@ -304,7 +349,30 @@ async def test_where_a_factor_is_demanded_the_first_one_needs_the_mailbox(
         app, factor = App(browser, clock), hidden(browser, "factor")
         await browser.post("/enrol", step="confirm-app", factor=factor, code=app.code())
         assert went_to(browser) == "sign-in"
-        await pages.browser().get("/enrol")
+
+
+async def test_the_first_factor_may_be_a_passkey(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """And the link of the message is of no use where no sign-in has begun."""
+    given = {"issuer": ISSUER, "second_factor": "required"}
+    async with pages_of(tmp_path, clock, **given) as pages:
+        browser, key = pages.browser(), Authenticator(ISSUER)
+        code = await pages.registered(browser)
+        await browser.send("/confirm", token=code, step="confirm")
+        await browser.get("/enrol")
+        for credential in ("", "{}"):
+            await browser.post("/enrol", step="passkey")
+            challenge = hidden(browser, "challenge")
+            sent = {"challenge": challenge, "credential": credential}
+            await browser.post("/enrol", step="confirm-passkey", **sent)
+            assert len(browser.faults) == 1
+        await browser.post("/enrol", step="passkey")
+        await answer(key, browser, "/enrol", step="confirm-passkey", label="Key")
+        assert len(codes_on(browser)) == 10
+        stranger = pages.browser()
+        await stranger.get("/enrol")
+        assert stranger.heading == "Sign in first"
 
 
 async def test_a_reset_asks_for_the_factor_in_the_same_form(
@@ -343,14 +411,6 @@ async def test_a_passkey_signs_in_proves_and_resets(
 ) -> None:
     """What the module of the pages sends is what the platform's `toJSON()` makes."""
     browser, key = await pages.signed_in(), Authenticator(ISSUER)
-
-    async def answer(path: str, at: Browser, **fields: str) -> None:
-        asked = options(at)
-        made = (key.create if "rp" in asked else key.get)(asked)
-        challenge = hidden(at, "challenge")
-        credential = json.dumps(made)
-        await at.post(path, challenge=challenge, credential=credential, **fields)
-
     await browser.get("/add-passkey")
     for credential, words in (
         ("", "Passkeys need JavaScript."),
@@ -364,14 +424,14 @@ async def test_a_passkey_signs_in_proves_and_resets(
         ((_, said),) = browser.faults
         assert said.startswith(words)
     await browser.get("/add-passkey")
-    await answer("/add-passkey", browser, label="Blue\u202e key\n" + "x" * 100)
+    await answer(key, browser, "/add-passkey", label="Blue\u202e key\n" + "x" * 100)
     assert len(codes_on(browser)) == 10
     await browser.get("/account")
     assert "Passkey “Blue key" in listed(browser)[0]
 
     other = pages.browser()
     await other.get("/sign-in")
-    await answer("/sign-in", other)
+    await answer(key, other, "/sign-in")
     assert went_to(other) == "account"
     await other.get("/sign-in")
     fresh = hidden(other, "challenge")
@@ -382,11 +442,11 @@ async def test_a_passkey_signs_in_proves_and_resets(
     await sign_in(other)
     await other.get("/second-step")
     assert other.heading == "Use your passkey"
-    await answer("/second-step", other, way="passkey")
+    await answer(key, other, "/second-step", way="passkey")
     assert went_to(other) == "account"
     clock.advance(LATE)
     await other.get("/prove?then=delete")
-    await answer("/prove?then=delete", other, way="passkey")
+    await answer(key, other, "/prove?then=delete", way="passkey")
     assert went_to(other) == "account?open=delete"
 
     await other.send("/forgot", email=ADDRESS)
@@ -394,7 +454,7 @@ async def test_a_passkey_signs_in_proves_and_resets(
     await other.send("/reset", token=token)
     continuation = hidden(other, "continuation")
     fields = {"step": "reset", "token": token, "password": NEW, "way": "passkey"}
-    await answer("/reset", other, continuation=continuation, **fields)
+    await answer(key, other, "/reset", continuation=continuation, **fields)
     assert went_to(other) == "sign-in"
 
 

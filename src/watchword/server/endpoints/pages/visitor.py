@@ -11,7 +11,7 @@ from watchword.core.session import Authenticated, Session, TokenSet, as_text
 from watchword.errors import NotFound
 from watchword.ports.accounts import Account
 from watchword.server.csrf import new_form_cookie
-from watchword.server.page_cookies import drop_step
+from watchword.server.page_cookies import drop_step, step_in
 from watchword.server.parsing import (
     client_address,
     engine_of,
@@ -89,5 +89,6 @@ async def begin(
 
 def signed_in(request: Request, tokens: TokenSet) -> tuple[str, ...]:
     """The cookies of a session that has begun; the ticket of its sign-in goes."""
-    entropy = engine_of(request).entropy
-    return set_sign_in_cookie(tokens), new_form_cookie(entropy), drop_step()
+    form_cookie = new_form_cookie(engine_of(request).entropy)
+    dropped = (drop_step(),) if step_in(request) else ()
+    return set_sign_in_cookie(tokens), form_cookie, *dropped
