@@ -157,7 +157,7 @@ async def test_cve_2026_43914_every_other_call_that_tries_a_password_is_counted(
     }
     new = {"Register", "Reset"}
     with_token = {"AcceptInvitation", "ConfirmEmail", "ConfirmRegistration"}
-    assert taking == {"Login", "ChangePassword", "StepUpRequest"} | new | with_token
+    assert taking == {"Login", "ChangePassword", "StepUpByPassword"} | new | with_token
     using = [
         path
         for path, methods in document["paths"].items()
