@@ -38,6 +38,8 @@ from watchword.errors import (
     SecondFactorEnrolmentRequired,
 )
 from watchword.factors.proof import FactorProof, Method
+from watchword.ports.audit import Trail
+from watchword.ports.credentials import CredentialKind
 from watchword.sign_in.browser import PAGES_BINDING
 from watchword.sign_in.continuation import Binding
 
@@ -122,12 +124,16 @@ async def test_a_factor_that_cannot_be_used_opens_no_door(tmp_path: Path) -> Non
     """Passkeys were turned off under a user that has nothing else."""
     async with door(tmp_path) as ada:
         await ada.has_passkey()
-        ada.codes.clear()
         asked = await stopped(ada.sign_in())
         assert asked.methods == ("passkey", "recovery_code")
-        ada.parts.passkeys.party = None  # type: ignore[union-attr]
+        assert ada.parts.passkeys is not None
+        ada.parts.passkeys.party = None
+        for row in await ada.stores.credentials.of_account(ada.id):
+            if row.kind is CredentialKind.RECOVERY_CODE:
+                assert await ada.stores.credentials.swap(row, None, Trail())
         asked = await stopped(ada.sign_in())
-        assert asked.methods == ("recovery_code",)
+        assert not isinstance(asked, SecondFactorEnrolmentRequired)
+        assert asked.methods == ()
 
 
 async def test_a_passkey_and_a_password_are_two_factors(tmp_path: Path) -> None:
@@ -406,6 +412,9 @@ async def test_the_root_of_the_pages_goes_through_the_same_gate(ada: Door) -> No
     # A recovery code goes with a new session, which takes the place of the old one.
     asked = await stopped(root(ada, proved, cookie=risen.refresh_token))
     new = await ada.finish(asked.continuation, ada.by_code(), **again)
+    assert new.session.id != session.id
+    left = (await ada.parts.factors.of(ada.id)).codes_left
+    assert left == limits.RECOVERY_CODES - 1
     assert [one.id for one in await ada.alive()] == [new.session.id]
 
 
