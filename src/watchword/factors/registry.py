@@ -144,7 +144,7 @@ class Factors:
         a lower level end. With `only_first`, or without a session, the user has proved
         too little to have a factor already. `enrolment` is the id of the one-time token
         that is spent, if there was one. A factor that is there already (a retry) is no
-        error, and has no codes. Raises ContinuationExpired where the token is gone, or
+        error for a session, and has no codes. Raises ContinuationExpired where the token is gone, or
         where there is a first factor by now; InvalidRequest where there are too many
         factors, or for a passkey that is in use; StoreUnavailable.
         """
@@ -153,9 +153,10 @@ class Factors:
             rows = await self._credentials.of_account(account_id)
             codes: tuple[str, ...] = ()
             is_there = any(row.id == credential.id for row in rows)
+            is_only = keep_session is None or (only_first and not is_there)
+            if is_only and factors_of(rows):
+                raise ContinuationExpired
             if not is_there:
-                if (only_first or keep_session is None) and factors_of(rows):
-                    raise ContinuationExpired
                 codes, is_there = await self._add(rows, credential, enrolment, by)
             if is_there:
                 # Also at a retry: the process may have been lost between the two.
