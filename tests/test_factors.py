@@ -253,7 +253,9 @@ async def test_what_cannot_be_added(world: World) -> None:
     for row, asked, error in refused:
         with pytest.raises(error):
             await world.factors.add(world.ada, row, **asked)
-    await world.add(*(world.row() for _ in range(limits.FACTORS_MAX - 1)))
+    for _ in range(limits.FACTORS_MAX - 1):
+        world.clock.advance(limits.ACCOUNT_CHANGE_INTERVAL)
+        await world.add(world.row())
     with pytest.raises(InvalidRequest):
         await world.add(world.row())
 
