@@ -21,8 +21,11 @@ from tests.doors import (
 )
 from watchword.core import limits
 from watchword.core.actor import Actor, By
+from watchword.core.session import SessionOptions
 from watchword.mail.message import MailPurpose
 from watchword.ports.credentials import CredentialKind
+
+COOKIE = SessionOptions(client_id="first-party", cookie=True)
 
 
 @pytest.fixture(params=[{}, {"kind": "sqlite"}], ids=str)
@@ -196,3 +199,31 @@ async def test_a_code_that_is_gone_with_its_user_does_not_come_back(
     codes = [row for row in rows if row.kind is CredentialKind.RECOVERY_CODE]
     left = limits.RECOVERY_CODES - 1 if change == "password" else 0
     assert len(codes) == left
+
+
+# A cookie that was spent long ago.
+
+
+async def test_a_proof_in_a_tab_that_is_behind_honours_no_older_cookie(
+    ada: Door,
+) -> None:
+    """R0 -> R1 -> R2, and a tab that still has R1 steps up; a thief has R0."""
+    await ada.has_totp()
+    sessions = ada.engine.sessions
+    held = [await ada.finish(await ada.begun(options=COOKIE))]
+    for _ in range(2):
+        ada.clock.advance(limits.BROWSER_HOLD_OFF * 2)
+        code = ada.by_totp()
+        held.append(
+            await sessions.refresh(held[-1].refresh_token, **presented(held[-1]))
+        )
+    stolen, behind, current = (one.refresh_token for one in held)
+    ada.clock.advance(limits.BROWSER_GRACE // 2)
+    risen = await ada.parts.step_up.by_factor(behind, code, **presented(held[-1]))
+    assert risen.session.auth_time == ada.clock()
+    # The other tabs go on, and both get what the first has got.
+    for token in (behind, current):
+        same = await sessions.refresh(token, **presented(held[-1]))
+        assert same.refresh_token == risen.refresh_token
+    again = sessions.refresh(stolen, **presented(held[-1]))
+    assert await outcome(again) == "refresh_reused"
