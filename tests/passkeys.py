@@ -59,6 +59,7 @@ class Desk:
             tickets=self.tickets,
             once=stores.once,
             notices=self.notices,
+            throttle=stores.throttle,
             clock=self.clock,
             entropy=secrets.token_bytes,
         )

@@ -253,7 +253,9 @@ async def test_what_cannot_be_added(world: World) -> None:
     for row, asked, error in refused:
         with pytest.raises(error):
             await world.factors.add(world.ada, row, **asked)
-    await world.add(*(world.row() for _ in range(limits.FACTORS_MAX - 1)))
+    for _ in range(limits.FACTORS_MAX - 1):
+        world.clock.advance(limits.ACCOUNT_CHANGE_INTERVAL)
+        await world.add(world.row())
     with pytest.raises(InvalidRequest):
         await world.add(world.row())
 
@@ -409,9 +411,9 @@ async def test_an_enrolment_token_works_once_for_its_user_and_for_a_day(
     asked["enrolment"] = await factors.enrolment(world.ada, token)
     row = world.row()
     assert len(await factors.add(world.ada, row, **asked)) == limits.RECOVERY_CODES
-    assert await factors.add(world.ada, row, **asked) == ()  # a retry
-    with pytest.raises(ContinuationExpired):
-        await factors.add(world.ada, world.row(), **asked)
+    for other in (row, world.row()):
+        with pytest.raises(ContinuationExpired):
+            await factors.add(world.ada, other, **asked)
     with pytest.raises(InvalidRequest):
         await code(world.ada, by=OPERATOR)
 

@@ -107,6 +107,8 @@ def present(
                 return state._replace(early=0), successor
             return state._replace(rotated=0, early=None), successor
         case Retry() | Same():
+            if proves and state.rotated < OVER:  # the proof is as late as this request
+                state = state._replace(early=0)
             return state, state.generation
         case End():
             return state._replace(ended=True), None

@@ -13,15 +13,14 @@ from watchword.core import limits, one_time_token
 from watchword.core.actor import By
 from watchword.core.one_time_token import TokenPurpose
 from watchword.core.session import Authenticated
+from watchword.factors.rows import enrolment_of
 from watchword.mail.message import Mail, MailPurpose
 from watchword.mail.sender import Decided
 from watchword.mail.writing import MailWriter
 from watchword.ports.accounts import Account, AccountStore
 from watchword.ports.audit import Event, EventType, Trail
-from watchword.ports.credentials import Credential, CredentialKind, CredentialStore
+from watchword.ports.credentials import CredentialKind, CredentialStore
 from watchword.ports.outbox import Lane
-
-_ID_BYTES = 16
 
 
 class EnrolmentMails:
@@ -54,14 +53,8 @@ class EnrolmentMails:
         ):
             return
         token, now = self._mail.token(TokenPurpose.ENROL), self._clock()
-        token_hash = one_time_token.hash_of(token)
-        row = Credential(
-            id=token_hash[:_ID_BYTES],
-            account_id=account.id,
-            kind=CredentialKind.ENROLMENT,
-            key=token_hash,
-            created_at=now,
-            until=now + limits.ENROL_LIFE,
+        row = enrolment_of(
+            account.id, token, now, limits.ENROL_LIFE, address=account.email_key or ""
         )
         mail = Mail(
             purpose=MailPurpose.ENROL,

@@ -64,6 +64,7 @@ def factor_parts_of(
             tickets=tickets,
             once=stores.once,
             notices=notices,
+            throttle=stores.throttle,
             clock=clock,
             entropy=entropy,
         )

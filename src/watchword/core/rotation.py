@@ -13,7 +13,8 @@
        END (reuse)   END (reuse)              ROTATE               END (restored)
 
     (*)  from any network, where the token is in a cookie or the session's key is proved
-    (#)  unless the user has proved more with this request: then ROTATE, early
+    (#)  unless the user has proved more with this request: then ROTATE, early; also
+         by the token that was spent just now
     (**) current-2, in a cookie, where `current` was made early: RETRY in the grace of
          the rotation before, because another tab may have sent it in that time
 
@@ -173,9 +174,13 @@ def _spent(session: Session, presented: Presented, policy: Policy, now: int) -> 
     if behind == 1:
         age = _age(session, now)
         by_key = _made_with(session, presented, presented.generation)
-        if by_key and age <= policy.retry_window:
-            return Retry()
-        if age < session.grace and _from_where_it_was_spent(session, presented):
+        in_grace = age < session.grace and _from_where_it_was_spent(session, presented)
+        if in_grace or (by_key and age <= policy.retry_window):
+            # A proof makes a generation of its own: with this one, the token before
+            # would seem to have been spent a moment ago too.
+            early = abs(now - session.rotated_at) < session.hold_off
+            if early and not _made_early(session) and _rises(session, presented):
+                return Rotate(session.generation + 1, early=True)
             return Retry()
     if behind == 2 and session.cookie and _made_early(session):  # noqa: PLR2004
         # The rotation before the early one has spent this token.
@@ -197,7 +202,7 @@ def _made_early(session: Session) -> bool:
     """Whether the current generation was made in the hold-off of the one before.
 
     A rotation is as late as the proof that it came with, or later. An early one leaves
-    `rotated_at` as it was, and so does a proof with a retry, which makes no generation.
+    `rotated_at` as it was.
     """
     return 0 < session.auth_time - session.rotated_at < session.hold_off
 

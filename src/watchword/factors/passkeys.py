@@ -28,6 +28,7 @@ from watchword.notices import FactorNotices
 from watchword.ports.audit import Trail
 from watchword.ports.credentials import Credential, CredentialKind, CredentialStore
 from watchword.ports.once import ReplayCache
+from watchword.ports.throttle import Throttle
 
 DEFAULT_NAME: Final = "Passkey"
 
@@ -88,6 +89,7 @@ class Passkeys:
         tickets: Tickets,
         once: ReplayCache,
         notices: FactorNotices,
+        throttle: Throttle,
         clock: Clock,
         entropy: Entropy,
     ) -> None:
@@ -96,7 +98,9 @@ class Passkeys:
         self._sealing = sealing
         self._tickets = tickets
         self._once = once
-        self._uses = PasskeyUses(credentials=credentials, notices=notices, clock=clock)
+        self._uses = PasskeyUses(
+            credentials=credentials, notices=notices, throttle=throttle, clock=clock
+        )
         self._clock = clock
         self._entropy = entropy
 

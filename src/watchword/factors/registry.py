@@ -8,6 +8,7 @@ callers that add a first factor, or remove the last two, one decides anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -17,7 +18,7 @@ from watchword.clocks import Clock, Entropy
 from watchword.core import limits, one_time_token
 from watchword.core.actor import APP, By, EndReason
 from watchword.core.one_time_token import TokenPurpose
-from watchword.core.session import AAL1, AAL2, time_ordered_id
+from watchword.core.session import AAL1, AAL2
 from watchword.errors import (
     ConfirmationInvalid,
     ContinuationExpired,
@@ -33,10 +34,11 @@ from watchword.factors.recovery_codes import RecoveryCodes
 from watchword.factors.rows import (
     checked_name,
     codes_left,
+    demand_of,
+    enrolment_of,
     factors_of,
     has_passkey,
     is_open,
-    singleton_id,
 )
 from watchword.factors.telling import FactorTrails
 from watchword.mail.message import MailPurpose
@@ -112,7 +114,7 @@ class Factors:
         self._throttle = throttle
         self._policy = policy
         self._codes = codes
-        self._trails = FactorTrails(notices, clock)
+        self._trails = FactorTrails(notices, throttle, clock)
         self._has_passkeys = has_passkeys
         self._clock = clock
         self._entropy = entropy
@@ -144,18 +146,20 @@ class Factors:
         a lower level end. With `only_first`, or without a session, the user has proved
         too little to have a factor already. `enrolment` is the id of the one-time token
         that is spent, if there was one. A factor that is there already (a retry) is no
-        error, and has no codes. Raises ContinuationExpired where the token is gone, or
-        where there is a first factor by now; InvalidRequest where there are too many
-        factors, or for a passkey that is in use; StoreUnavailable.
+        error for a session, and has no codes. Raises ContinuationExpired where the
+        token is gone, or where there is a first factor by now; InvalidRequest where
+        there are too many factors, or for a passkey that is in use; Throttled,
+        StoreUnavailable.
         """
         checked_name(credential.label)
         for _ in range(limits.SWAP_ATTEMPTS):
             rows = await self._credentials.of_account(account_id)
             codes: tuple[str, ...] = ()
             is_there = any(row.id == credential.id for row in rows)
+            is_only = keep_session is None or (only_first and not is_there)
+            if is_only and factors_of(rows):
+                raise ContinuationExpired
             if not is_there:
-                if (only_first or keep_session is None) and factors_of(rows):
-                    raise ContinuationExpired
                 codes, is_there = await self._add(rows, credential, enrolment, by)
             if is_there:
                 # Also at a retry: the process may have been lost between the two.
@@ -185,9 +189,11 @@ class Factors:
         if is_first:
             events.append(self._trails.event(EventType.RECOVERY_CODES_MADE, owner, by))
         purpose = MailPurpose.FACTOR_ADDED
+        # The first one can come again no more often than the last one is removed.
+        trail_of = self._trails.of if is_first else partial(self._trails.counted, by)
         written = await self._credentials.add(
             [credential, *more],
-            await self._trails.of(owner, purpose, *events, factor=credential.kind),
+            await trail_of(owner, purpose, *events, factor=credential.kind),
             replaces=(*_CODES, CredentialKind.ENROLMENT) if is_first else (),
             spends=self._token(rows, enrolment) if enrolment else None,
             seen=_ids(factors),
@@ -211,7 +217,7 @@ class Factors:
                 raise InvalidRequest("This passkey was added before.")
 
     async def new_recovery_codes(self, account_id: bytes, *, by: By) -> tuple[str, ...]:
-        """Ten new codes; the old ones are gone. Raises NotFound without a factor."""
+        """Ten new codes, in place of the old ones. Raises NotFound, Throttled."""
         for _ in range(limits.SWAP_ATTEMPTS):
             factors = factors_of(await self._credentials.of_account(account_id))
             if not factors:
@@ -219,7 +225,7 @@ class Factors:
             codes, rows = self._codes.make(account_id)
             purpose = MailPurpose.RECOVERY_CODES_MADE
             event = self._trails.event(EventType.RECOVERY_CODES_MADE, account_id, by)
-            trail = await self._trails.of(account_id, purpose, event)
+            trail = await self._trails.counted(by, account_id, purpose, event)
             if await self._credentials.add(
                 rows, trail, replaces=_CODES, seen=_ids(factors)
             ):
@@ -230,7 +236,7 @@ class Factors:
     async def rename(
         self, account_id: bytes, factor_id: bytes, name: str, *, by: By
     ) -> Credential:
-        """Give a factor another name. Raises NotFound, InvalidRequest."""
+        """Give a factor another name. Raises NotFound, InvalidRequest, Throttled."""
         name = checked_name(name)
         for _ in range(limits.SWAP_ATTEMPTS):
             _, before = await self._find(account_id, factor_id)
@@ -241,8 +247,8 @@ class Factors:
             )
             purpose = MailPurpose.FACTOR_RENAMED
             event = self._trails.event(EventType.FACTOR_CHANGED, account_id, by, before)
-            trail = await self._trails.of(
-                account_id, purpose, event, factor=before.kind
+            trail = await self._trails.counted(
+                by, account_id, purpose, event, factor=before.kind
             )
             if await self._credentials.swap(before, after, trail):
                 self._trails.told(account_id, purpose)
@@ -259,9 +265,9 @@ class Factors:
     ) -> None:
         """Remove a factor; with the last one go the recovery codes.
 
-        `roles` are those of an app's own user. Raises NotFound; LastFactor where the
-        policy demands it, or where it is the last way in: of an account without a
-        password, a passkey stays.
+        `roles` are those of an app's own user. Raises NotFound, Throttled; LastFactor
+        where the policy demands it, or where it is the last way in: of an account
+        without a password, a passkey stays.
         """
         account, has_password = await self._accounts.by_id(account_id), True
         if account is not None:
@@ -276,9 +282,12 @@ class Factors:
                 raise LastFactor
             purpose = MailPurpose.FACTOR_REMOVED
             event = self._trails.event(EventType.FACTOR_REMOVED, account_id, by, row)
+            trail = await self._trails.counted(
+                by, account_id, purpose, event, factor=row.kind
+            )
             if await self._credentials.add(
                 (),
-                await self._trails.of(account_id, purpose, event, factor=row.kind),
+                trail,
                 replaces=() if others else _CODES,
                 spends=row,
                 seen=_ids(factors_of(rows)),
@@ -305,15 +314,20 @@ class Factors:
         purpose = MailPurpose.FACTORS_RESET
         event = self._trails.event(EventType.FACTORS_RESET, account_id, by)
         trail = Trail((event,))
+        # Before and after: if this process is lost in between, no session lives on.
+        await self._end_all(account_id, by)
         if has_factors := bool((await self.of(account_id)).factors):
             trail = await self._trails.of(account_id, purpose, event)
         count = await self._credentials.drop(account_id, trail)
         if has_factors:
             self._trails.told(account_id, purpose)
         await self._throttle.give_back((), forget=factor_counters(account_id))
+        await self._end_all(account_id, by)
+        return count
+
+    async def _end_all(self, account_id: bytes, by: By) -> None:
         await self._ends.note(account_id)
         await self._sessions.end_all(account_id, EndReason.FACTORS_RESET, by=by)
-        return count
 
     async def require(
         self, account_id: bytes, *, is_required: bool = True, by: By = APP
@@ -325,13 +339,7 @@ class Factors:
         event = self._trails.event(
             EventType.FACTOR_DEMANDED, account_id, by, required=is_required
         )
-        kind, trail = CredentialKind.DEMAND, Trail((event,))
-        demand = Credential(
-            id=singleton_id(kind, account_id),
-            account_id=account_id,
-            kind=kind,
-            created_at=self._clock(),
-        )
+        demand, trail = demand_of(account_id, self._clock()), Trail((event,))
         if not is_required:
             for row in await self._credentials.of_account(account_id):
                 if row.id == demand.id:
@@ -350,18 +358,10 @@ class Factors:
         if factors_of(await self._credentials.of_account(account_id)):
             message = "This user has a second factor. Reset the factors first."
             raise InvalidRequest(message)
-        now = self._clock()
         token = one_time_token.mint(
             TokenPurpose.ENROL, self._entropy(limits.ONE_TIME_BYTES)
         )
-        row = Credential(
-            id=time_ordered_id(now, self._entropy(10)),
-            account_id=account_id,
-            kind=CredentialKind.ENROLMENT,
-            key=one_time_token.hash_of(token),
-            created_at=now,
-            until=now + limits.ENROL_CODE_LIFE,
-        )
+        row = enrolment_of(account_id, token, self._clock(), limits.ENROL_CODE_LIFE)
         event = self._trails.event(EventType.ENROLMENT_ASKED, account_id, by)
         replaces = (CredentialKind.ENROLMENT,)
         await self._credentials.add([row], Trail((event,)), replaces=replaces)
@@ -372,12 +372,12 @@ class Factors:
         read = one_time_token.read(token)
         if read is not None and read[0] is TokenPurpose.ENROL:
             row = await self._credentials.by_key(CredentialKind.ENROLMENT, read[1])
-            if (
-                row is not None
-                and row.account_id == account_id
-                and is_open(row, self._clock())
-            ):
-                return row.id
+            if row is not None and row.account_id == account_id:
+                account = await self._accounts.by_id(account_id)
+                # As a reset, it is void for an address that the account has no longer.
+                is_void = row.label and (not account or account.email_key != row.label)
+                if is_open(row, self._clock()) and not is_void:
+                    return row.id
         raise ConfirmationInvalid
 
     async def code_used(

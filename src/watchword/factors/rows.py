@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Final
 
-from watchword.core import limits
+from watchword.core import limits, one_time_token
 from watchword.errors import InvalidRequest
 from watchword.ports.credentials import FACTORS, Credential, CredentialKind
 from watchword.text import trimmed
@@ -23,6 +23,37 @@ def singleton_id(kind: CredentialKind, account_id: bytes) -> bytes:
     Two callers that make the row at once make the same row.
     """
     return hashlib.sha256(f"{kind}\0".encode() + account_id).digest()[:_ID_BYTES]
+
+
+def demand_of(account_id: bytes, now: int) -> Credential:
+    """The row of an operator's word that this user needs a second factor."""
+    kind = CredentialKind.DEMAND
+    return Credential(
+        id=singleton_id(kind, account_id),
+        account_id=account_id,
+        kind=kind,
+        created_at=now,
+    )
+
+
+def enrolment_of(
+    account_id: bytes, token: str, now: int, life: int, *, address: str = ""
+) -> Credential:
+    """The row of a token to enrol the first factor with, for `life` milliseconds.
+
+    `address` is the one spelling of that to which it is mailed: it works as long as the
+    account has that.
+    """
+    key = one_time_token.hash_of(token)
+    return Credential(
+        id=key[:_ID_BYTES],
+        account_id=account_id,
+        kind=CredentialKind.ENROLMENT,
+        key=key,
+        label=address,
+        created_at=now,
+        until=now + life,
+    )
 
 
 def factors_of(rows: Iterable[Credential]) -> list[Credential]:

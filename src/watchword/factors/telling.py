@@ -5,21 +5,49 @@ from __future__ import annotations
 from typing import Unpack
 
 from watchword.clocks import Clock
-from watchword.core.actor import By
+from watchword.core import limits
+from watchword.core.actor import Actor, By
 from watchword.core.session import as_text
+from watchword.core.throttle import Cost
+from watchword.errors import Throttled
 from watchword.mail.message import MailPurpose
 from watchword.notices import FactorNotices, Said
 from watchword.ports.audit import Event, EventType, Trail
 from watchword.ports.credentials import Credential
+from watchword.ports.throttle import Throttle
 
 
 class FactorTrails:
     """Makes the trails of changes. `told` says that one of them is written."""
 
-    def __init__(self, notices: FactorNotices, clock: Clock) -> None:
+    def __init__(
+        self, notices: FactorNotices, throttle: Throttle, clock: Clock
+    ) -> None:
         self._notices = notices
+        self._throttle = throttle
         self._clock = clock
         self.told = notices.told
+
+    async def counted(
+        self,
+        by: By,
+        account_id: bytes,
+        purpose: MailPurpose,
+        *events: Event,
+        **said: Unpack[Said],
+    ) -> Trail:
+        """As `of`, of a change that a user makes a few times an hour.
+
+        Or else one user could fill the outbox and keep the mail of all others waiting.
+        Raises Throttled.
+        """
+        if by.actor is Actor.USER:
+            rate = limits.ACCOUNT_CHANGE_BURST, limits.ACCOUNT_CHANGE_INTERVAL
+            cost = Cost(f"change:{purpose}:{account_id.hex()}", *rate)
+            if wait := await self._throttle.take([cost], self._clock()):
+                message = "The factors were changed too often: try again later."
+                raise Throttled(message, retry_after=wait // limits.SECOND + 1)
+        return await self.of(account_id, purpose, *events, **said)
 
     async def of(
         self,

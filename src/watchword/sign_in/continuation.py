@@ -27,7 +27,7 @@ from watchword.factors.proof import Method
 from watchword.factors.registry import Enrolled, Factors
 from watchword.ports.audit import Trail
 from watchword.ports.clients import Client
-from watchword.ports.credentials import CredentialStore, Spending
+from watchword.ports.credentials import Credential, CredentialStore, Spending
 from watchword.ports.once import ReplayCache
 
 
@@ -199,23 +199,28 @@ class SecondStepGate:
 
         If it fails, the session is ended, and its tokens were sent to no caller. So the
         code is there again: a store that was away for a moment costs the user none. It
-        stays gone where the user has got new codes meanwhile.
+        stays gone where the user has changed, or has got new codes meanwhile.
         """
         try:
             yield
         except BaseException as error:
-            if spent is not None:
-                give_back = partial(
-                    self._credentials.add,
-                    [spent.credential],
-                    Trail(),
-                    at_most=limits.RECOVERY_CODES,
-                )
+            if spent is not None and not isinstance(error, InvalidCredentials):
+                give_back = partial(self._give_back, spent.credential)
                 what = "giving back a recovery code"
                 tried = self._background.start(give_back, what)
                 if isinstance(error, Exception):  # a cancelled request does not wait
                     await wait_briefly(tried)
             raise
+
+    async def _give_back(self, code: Credential) -> None:
+        factors = (await self._factors.of(code.account_id)).factors
+        if factors:  # a reset takes the codes, and so does the end of the account
+            await self._credentials.add(
+                [code],
+                Trail(),
+                at_most=limits.RECOVERY_CODES,
+                seen=[row.id for row in factors],
+            )
 
     async def _enrolled(self, authenticated: Authenticated) -> Enrolled:
         return await self._factors.of(authenticated.account_id, authenticated.roles)

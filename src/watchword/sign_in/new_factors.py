@@ -9,7 +9,11 @@ from watchword.clocks import Clock
 from watchword.core import base64url, limits
 from watchword.core.actor import Actor, By
 from watchword.core.session import AAL2, Session
-from watchword.errors import InsufficientAuthentication, NotFound
+from watchword.errors import (
+    InsufficientAuthentication,
+    NotFound,
+    SecondFactorInvalid,
+)
 from watchword.factors.passkeys import PasskeyOptions, Passkeys
 from watchword.factors.registry import Factors
 from watchword.factors.totp import TotpFactors
@@ -102,8 +106,10 @@ class NewFactors:
     ) -> tuple[str, ...]:
         row, enrolment = new
         enrolled = await self._factors.of(session.account_id)
-        # An earlier call may have added it without coming as far as the rotation.
-        has_other = any(factor.id != row.id for factor in enrolled.factors)
+        there = next((one for one in enrolled.factors if one.id == row.id), None)
+        if there is not None and not _is_unfinished(session, there, row):
+            raise SecondFactorInvalid
+        has_other = len(enrolled.factors) > (there is not None)
         is_old = self._clock() - session.auth_time > limits.RECENT
         if is_old or (has_other and session.acr != AAL2):
             raise InsufficientAuthentication(
@@ -123,3 +129,13 @@ class NewFactors:
         if self._passkeys is None:
             raise NotFound("Passkeys are off.")
         return self._passkeys
+
+
+def _is_unfinished(session: Session, there: Credential, again: Credential) -> bool:
+    """Whether the call that added the factor did not come as far as the rotation.
+
+    Then the same call may come again, and finish it. Any other that comes for a factor
+    which is there proves nothing: its code or answer has been used.
+    """
+    is_unused = there.used_at is None and there.step == again.step
+    return is_unused and session.auth_time < there.created_at

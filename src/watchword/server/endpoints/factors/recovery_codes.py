@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from watchword import errors
 from watchword.server.factor_fields import RecoveryCodes
 from watchword.server.operation import BASE, Operation
 from watchword.server.parsing import by_user, engine_of
@@ -32,5 +33,5 @@ OPERATION = Operation(
     ),
     response=RecoveryCodes,
     bearer=True,
-    errors=RECENT_ERRORS,
+    errors=(*RECENT_ERRORS, errors.Throttled),
 )
