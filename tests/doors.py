@@ -109,7 +109,6 @@ class Door:
 
     async def has_passkey(self) -> None:
         passkeys = self.parts.passkeys
-        assert passkeys is not None
         options = await passkeys.options_to_register(self.id, NAME, bound="here")
         answer = self.passkey.create(options.public_key)
         row, _ = await passkeys.registered(

@@ -384,7 +384,6 @@ async def door(folder: Path, **given: Any) -> AsyncIterator[LocalApi]:
 async def enrolled(engine: Watchword, account_id: bytes) -> Authenticator:
     """A device of the user, at the pages of the server."""
     passkeys, device = engine.second_factors.passkeys, Authenticator()
-    assert passkeys is not None
     device.origin = engine.settings.effective_origin
     options = await passkeys.options_to_register(account_id, "ann", bound="s")
     row, _ = await passkeys.registered(
@@ -487,7 +486,7 @@ async def test_an_app_finds_its_own_users_by_their_id(tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailable):
             await signs_in(api.engine, device)
     async with door(tmp_path / "c", authenticate=lambda _: None) as api:
-        assert api.engine.second_factors.passkeys is not None
+        assert api.engine.second_factors.passkeys.is_on
         assert api.engine.second_factors.passkey_sign_in is None
 
 
@@ -549,7 +548,6 @@ async def test_docs_say_that_passkeys_are_off(tmp_path: Path) -> None:
     settings = settings.model_copy(update={"issuer": "http://127.0.0.1:8000"})
     async with local_api(settings, ManualClock()) as api:
         parts = api.engine.second_factors
-        assert parts.passkeys is not None
         assert not parts.passkeys.is_on
         assert not (await parts.factors.of(SUBJECT)).has_passkeys
         page = (await api.client.get("/docs")).text
@@ -567,8 +565,7 @@ async def test_a_server_without_the_library_starts_and_says_what_to_install(
     monkeypatch.setattr(webauthn, "find_spec", lambda _: None)
     told = "passkeys are off: install watchword[passkeys]"
     async with door(tmp_path) as api:
-        assert api.engine.second_factors.passkeys is None
-        assert api.engine.second_factors.passkey_sign_in is None
+        assert not api.engine.second_factors.passkeys.is_on
         assert told[1:] in (await api.client.get("/docs")).text
         assert list(without_passkeys(api.engine.settings)) == [told]
     monkeypatch.undo()

@@ -9,7 +9,7 @@ import msgspec
 from watchword.attempts import Attempts
 from watchword.background import Background
 from watchword.bootstrap.accounts import AccountParts, account_parts_of
-from watchword.bootstrap.factors import FactorParts, factor_parts_of, relying_party_of
+from watchword.bootstrap.factors import factor_parts_of, relying_party_of
 from watchword.bootstrap.foundation import Foundation
 from watchword.bootstrap.parts import (
     composer_of,
@@ -34,10 +34,7 @@ from watchword.keys.ring import KeyRing
 from watchword.mail.sender import MailSender
 from watchword.maintenance import Maintenance
 from watchword.notices import Notices
-from watchword.passwords import (
-    PasswordHasher,
-    cpus,
-)
+from watchword.passwords import PasswordHasher, cpus
 from watchword.revocation.log import RevocationLog
 from watchword.revocation.tracker import RevocationTracker
 from watchword.server_secret import lacking_secret
@@ -194,11 +191,49 @@ class Watchword:
             background=self.background,
             clock=self.clock,
         )
-        parts, factors = self._wire_accounts(base)
+        parts = self._accounts_of(base)
+        self.accounts = parts.registry
+        self.subjects = base.authenticate and Subjects(
+            base.authenticate,
+            attempts=self.attempts,
+            sessions=self.sessions,
+            epochs=Epochs(self.stores.credentials, self.clock),
+            clock=self.clock,
+            load_subject=base.load_subject,
+        )
+        self._wire_front_door(base, parts)
+
+    def _accounts_of(self, base: Foundation) -> AccountParts:
+        notices = Notices(
+            accounts=self.stores.accounts,
+            confirmations=self.stores.confirmations,
+            mail=self.mail_writer,
+            clock=self.clock,
+        )
+        factors = factor_parts_of(
+            base,
+            sealing=self.credential_sealing,
+            sessions=self.sessions,
+            attempts=self.attempts,
+            notices=factor_notices_of(base, notices, self.background),
+            background=self.background,
+        )
+        return account_parts_of(
+            base,
+            sessions=self.sessions,
+            background=self.background,
+            hasher=self.hasher,
+            mail=self.mail_writer,
+            attempts=self.attempts,
+            notices=notices,
+            factors=factors,
+        )
+
+    def _wire_front_door(self, base: Foundation, parts: AccountParts) -> None:
         gate = SecondStepGate(
-            factors=factors.factors,
+            factors=parts.factors.factors,
             credentials=self.stores.credentials,
-            tickets=factors.tickets,
+            tickets=parts.factors.tickets,
             once=self.stores.once,
             background=self.background,
             clock=self.clock,
@@ -226,49 +261,12 @@ class Watchword:
         self.second_factors = second_factors_of(
             base,
             parts,
-            factors,
             gate=gate,
             sign_in=self.sign_in,
             service=self.self_service,
             subjects=self.subjects,
             attempts=self.attempts,
         )
-
-    def _wire_accounts(self, base: Foundation) -> tuple[AccountParts, FactorParts]:
-        notices = Notices(
-            accounts=self.stores.accounts,
-            confirmations=self.stores.confirmations,
-            mail=self.mail_writer,
-            clock=self.clock,
-        )
-        factors = factor_parts_of(
-            base,
-            sealing=self.credential_sealing,
-            sessions=self.sessions,
-            attempts=self.attempts,
-            notices=factor_notices_of(base, notices, self.background),
-            background=self.background,
-        )
-        parts = account_parts_of(
-            base,
-            sessions=self.sessions,
-            background=self.background,
-            hasher=self.hasher,
-            mail=self.mail_writer,
-            attempts=self.attempts,
-            notices=notices,
-            factors=factors,
-        )
-        self.accounts = parts.registry
-        self.subjects = base.authenticate and Subjects(
-            base.authenticate,
-            attempts=self.attempts,
-            sessions=self.sessions,
-            epochs=Epochs(self.stores.credentials, self.clock),
-            clock=self.clock,
-            load_subject=base.load_subject,
-        )
-        return parts, factors
 
     def issue_as(self, issuer: str, *, links: str | None = None) -> None:
         """Use that issuer from now on, for an app that learns where it is served.
@@ -280,8 +278,7 @@ class Watchword:
         self.issuer = self.client_tokens.issuer = self.checker.issuer = issuer
         self.sessions.issue_as(issuer)
         self.second_factors.totp.issuer = self.settings.effective_service_name
-        if self.second_factors.passkeys is not None:
-            self.second_factors.passkeys.party = relying_party_of(self.settings)
+        self.second_factors.passkeys.party = relying_party_of(self.settings)
         if self.mail is not None:
             self.mail.compose_by(partial(composer_of, self.settings))
             can_send = self.settings.effective_mail_url is not None

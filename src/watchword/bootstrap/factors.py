@@ -33,7 +33,7 @@ class FactorParts(msgspec.Struct, frozen=True, kw_only=True):
     tickets: Tickets
     factors: Factors
     totp: TotpFactors
-    passkeys: Passkeys | None
+    passkeys: Passkeys
     proofs: FactorProofs
 
 
@@ -47,73 +47,91 @@ def factor_parts_of(
     background: Background,
 ) -> FactorParts:
     """The parts, on the stores of `base`."""
-    settings, stores = base.settings, base.stores
-    clock, entropy = base.clock, base.entropy
     tickets = Tickets(
         [derive(secret, "tickets") for secret in base.server_secrets],
-        clock=clock,
-        entropy=entropy,
+        clock=base.clock,
+        entropy=base.entropy,
     )
-    codes = RecoveryCodes(clock=clock, entropy=entropy)
-    passkeys = None
-    if settings.passkeys and webauthn.is_installed():
-        passkeys = Passkeys(
-            party=relying_party_of(settings),
-            credentials=stores.credentials,
-            sealing=sealing,
-            tickets=tickets,
-            once=stores.once,
-            notices=notices,
-            throttle=stores.throttle,
-            clock=clock,
-            entropy=entropy,
-        )
-    totp = TotpFactors(
-        credentials=stores.credentials,
-        sealing=sealing,
-        tickets=tickets,
-        issuer=settings.effective_service_name,
-        drift=settings.totp_drift,
-        clock=clock,
-        entropy=entropy,
-    )
-    factors = Factors(
-        credentials=stores.credentials,
-        accounts=stores.accounts,
-        sessions=sessions,
-        ends=UserEnds(stores.accounts, Epochs(stores.credentials, clock)),
-        throttle=stores.throttle,
-        policy=SecondFactorPolicy(settings.second_factor),
-        codes=codes,
+    codes = RecoveryCodes(clock=base.clock, entropy=base.entropy)
+    totp = _totp_of(base, sealing, tickets)
+    passkeys = _passkeys_of(base, sealing, tickets, notices)
+    factors = _factors_of(base, sessions, codes, passkeys, notices)
+    alarms = FactorAlarms(
+        throttle=base.stores.throttle,
+        outbox=base.stores.outbox,
         notices=notices,
-        has_passkeys=lambda: passkeys is not None and passkeys.is_on,
-        clock=clock,
-        entropy=entropy,
+        background=background,
+        clock=base.clock,
     )
     proofs = FactorProofs(
-        credentials=stores.credentials,
+        credentials=base.stores.credentials,
         attempts=attempts,
         totp=totp,
         codes=codes,
         passkeys=passkeys,
         factors=factors,
-        alarms=FactorAlarms(
-            throttle=stores.throttle,
-            outbox=stores.outbox,
-            notices=notices,
-            background=background,
-            clock=clock,
-        ),
+        alarms=alarms,
     )
     return FactorParts(
         tickets=tickets, factors=factors, totp=totp, passkeys=passkeys, proofs=proofs
     )
 
 
+def _totp_of(base: Foundation, sealing: Sealing, tickets: Tickets) -> TotpFactors:
+    return TotpFactors(
+        credentials=base.stores.credentials,
+        sealing=sealing,
+        tickets=tickets,
+        issuer=base.settings.effective_service_name,
+        drift=base.settings.totp_drift,
+        clock=base.clock,
+        entropy=base.entropy,
+    )
+
+
+def _passkeys_of(
+    base: Foundation, sealing: Sealing, tickets: Tickets, notices: FactorNotices
+) -> Passkeys:
+    return Passkeys(
+        party=relying_party_of(base.settings),
+        credentials=base.stores.credentials,
+        sealing=sealing,
+        tickets=tickets,
+        once=base.stores.once,
+        notices=notices,
+        throttle=base.stores.throttle,
+        clock=base.clock,
+        entropy=base.entropy,
+    )
+
+
+def _factors_of(
+    base: Foundation,
+    sessions: Sessions,
+    codes: RecoveryCodes,
+    passkeys: Passkeys,
+    notices: FactorNotices,
+) -> Factors:
+    stores = base.stores
+    return Factors(
+        credentials=stores.credentials,
+        accounts=stores.accounts,
+        sessions=sessions,
+        ends=UserEnds(stores.accounts, Epochs(stores.credentials, base.clock)),
+        throttle=stores.throttle,
+        policy=SecondFactorPolicy(base.settings.second_factor),
+        codes=codes,
+        notices=notices,
+        has_passkeys=lambda: passkeys.is_on,
+        clock=base.clock,
+        entropy=base.entropy,
+    )
+
+
 def relying_party_of(settings: Settings) -> RelyingParty | None:
-    """What passkeys are bound to; None where the issuer's host is an IP address."""
+    """What passkeys are bound to; None where they are off (see `passkeys_off`)."""
     domain = settings.effective_rp_id
-    if domain is None:
+    if domain is None or not (settings.passkeys and webauthn.is_installed()):
         return None
     return RelyingParty(
         id=domain,

@@ -8,7 +8,6 @@ import msgspec
 
 from watchword.attempts import Attempts
 from watchword.bootstrap.accounts import AccountParts
-from watchword.bootstrap.factors import FactorParts
 from watchword.bootstrap.foundation import Foundation
 from watchword.bootstrap.self_service import SelfService
 from watchword.factors.passkeys import Passkeys
@@ -28,14 +27,13 @@ from watchword.sign_in.step_up import StepUp
 class SecondFactors(msgspec.Struct, frozen=True, kw_only=True):
     """What calls, pages, commands and apps use: `engine.second_factors`.
 
-    `passkeys` and `passkey_sign_in` are None where passkeys are off, the latter also in
-    an app that does not find its own users by their id.
+    `passkey_sign_in` is None in an app that does not find its own users by their id.
     """
 
     factors: Factors
     proofs: FactorProofs
     totp: TotpFactors
-    passkeys: Passkeys | None
+    passkeys: Passkeys
     gate: SecondStepGate
     second_step: SecondStep
     enrolment: Enrolment
@@ -46,7 +44,6 @@ class SecondFactors(msgspec.Struct, frozen=True, kw_only=True):
 def second_factors_of(
     base: Foundation,
     parts: AccountParts,
-    factors: FactorParts,
     *,
     gate: SecondStepGate,
     sign_in: SignIn,
@@ -55,6 +52,7 @@ def second_factors_of(
     attempts: Attempts,
 ) -> SecondFactors:
     """The parts, on the stores of `base`. An app of own users has no `service`."""
+    factors = parts.factors
     second_step = SecondStep(
         gate=gate,
         proofs=factors.proofs,
@@ -64,15 +62,17 @@ def second_factors_of(
         recovery=None if service is None else service.recovery,
         clock=base.clock,
     )
-    passkey_sign_in = None
-    if factors.passkeys is not None and (subjects is None or subjects.can_load):
-        of_account = partial(standing_of_account, base.stores.accounts)
-        passkey_sign_in = PasskeySignIn(
-            passkeys=factors.passkeys,
-            standing_of=of_account if subjects is None else subjects.standing_of,
-            attempts=attempts,
-            clock=base.clock,
-        )
+    enrolment = Enrolment(
+        gate=gate,
+        factors=factors.factors,
+        totp=factors.totp,
+        passkeys=factors.passkeys,
+        attempts=attempts,
+        account_limits=parts.account_limits,
+        accounts=base.stores.accounts,
+        mails=None if service is None else service.enrolment_mails,
+        second_step=second_step,
+    )
     return SecondFactors(
         factors=factors.factors,
         proofs=factors.proofs,
@@ -80,33 +80,45 @@ def second_factors_of(
         passkeys=factors.passkeys,
         gate=gate,
         second_step=second_step,
-        enrolment=Enrolment(
-            gate=gate,
-            factors=factors.factors,
-            totp=factors.totp,
-            passkeys=factors.passkeys,
-            attempts=attempts,
-            account_limits=parts.account_limits,
-            accounts=base.stores.accounts,
-            mails=None if service is None else service.enrolment_mails,
-            second_step=second_step,
-        ),
-        passkey_sign_in=passkey_sign_in,
-        step_up=StepUp(
-            accounts=parts.registry,
-            passwords=parts.passwords,
-            subjects=subjects,
-            sessions=parts.sessions,
-            new_factors=NewFactors(
-                factors=factors.factors,
-                totp=factors.totp,
-                passkeys=factors.passkeys,
-                attempts=attempts,
-                clock=base.clock,
-            ),
-            proofs=factors.proofs,
-            passkeys=factors.passkeys,
-            credentials=base.stores.credentials,
-            clock=base.clock,
-        ),
+        enrolment=enrolment,
+        passkey_sign_in=_passkey_sign_in_of(base, factors.passkeys, subjects, attempts),
+        step_up=_step_up_of(base, parts, subjects, attempts),
+    )
+
+
+def _passkey_sign_in_of(
+    base: Foundation, passkeys: Passkeys, subjects: Subjects | None, attempts: Attempts
+) -> PasskeySignIn | None:
+    if subjects is not None and not subjects.can_load:
+        return None
+    of_account = partial(standing_of_account, base.stores.accounts)
+    return PasskeySignIn(
+        passkeys=passkeys,
+        standing_of=of_account if subjects is None else subjects.standing_of,
+        attempts=attempts,
+        clock=base.clock,
+    )
+
+
+def _step_up_of(
+    base: Foundation, parts: AccountParts, subjects: Subjects | None, attempts: Attempts
+) -> StepUp:
+    factors = parts.factors
+    new_factors = NewFactors(
+        factors=factors.factors,
+        totp=factors.totp,
+        passkeys=factors.passkeys,
+        attempts=attempts,
+        clock=base.clock,
+    )
+    return StepUp(
+        accounts=parts.registry,
+        passwords=parts.passwords,
+        subjects=subjects,
+        sessions=parts.sessions,
+        new_factors=new_factors,
+        proofs=factors.proofs,
+        passkeys=factors.passkeys,
+        credentials=base.stores.credentials,
+        clock=base.clock,
     )

@@ -77,7 +77,8 @@ _decode: Final = msgspec.msgpack.Decoder(_Sealed).decode
 class Passkeys:
     """Registers passkeys, and checks what they sign.
 
-    `party` is None where passkeys are off. Every verb then raises NotFound.
+    `party` is None where passkeys are off. Verbs that ask for one, or read an answer,
+    then raise NotFound.
     """
 
     def __init__(
@@ -106,7 +107,10 @@ class Passkeys:
 
     @property
     def is_on(self) -> bool:
-        """Whether passkeys can be used. An app may learn its issuer while it serves."""
+        """Whether passkeys can be used now.
+
+        An app may learn its issuer, which they are bound to, while it serves.
+        """
         return self.party is not None
 
     def is_synced(self, row: Credential) -> bool:
@@ -278,7 +282,7 @@ class Passkeys:
 
     def _relying_party(self) -> RelyingParty:
         if self.party is None:
-            raise NotFound
+            raise NotFound("Passkeys are off.")
         return self.party
 
     async def _new_handle(self, account_id: bytes) -> bytes:

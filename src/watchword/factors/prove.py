@@ -30,7 +30,7 @@ class FactorProofs:
         attempts: Attempts,
         totp: TotpFactors,
         codes: RecoveryCodes,
-        passkeys: Passkeys | None,
+        passkeys: Passkeys,
         factors: Factors,
         alarms: FactorAlarms,
     ) -> None:
@@ -95,7 +95,7 @@ class FactorProofs:
                 by = By(Actor.USER, address)
                 spends = await self._factors.code_used(account_id, code, by=by)
             case Method.PASSKEY:
-                if self._passkeys is None:
+                if not self._passkeys.is_on:
                     raise SecondFactorInvalid
                 _, amr = await self._passkeys.prove(
                     purpose,

@@ -97,7 +97,7 @@ def tokens_with(tokens: TokenSet, codes: tuple[str, ...] = ()) -> TokensAndCodes
 def passkeys_of(request: Request) -> Passkeys:
     """Raises NotFound where passkeys are off."""
     found = engine_of(request).second_factors.passkeys
-    if found is None or not found.is_on:
+    if not found.is_on:
         raise NotFound
     return found
 
@@ -117,9 +117,8 @@ async def name_for(request: Request, account_id: bytes) -> str:
 def shown(request: Request, row: Credential) -> Factor:
     """A factor as its user sees it."""
     synced: bool | msgspec.UnsetType = msgspec.UNSET
-    passkeys = engine_of(request).second_factors.passkeys
-    if row.kind is CredentialKind.PASSKEY and passkeys is not None:
-        synced = passkeys.is_synced(row)
+    if row.kind is CredentialKind.PASSKEY:
+        synced = engine_of(request).second_factors.passkeys.is_synced(row)
     return Factor(
         id=as_text(row.id),
         kind=Method(row.kind),

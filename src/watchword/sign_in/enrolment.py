@@ -14,7 +14,7 @@ from watchword.attempts import Attempts
 from watchword.core.actor import Actor, By
 from watchword.core.session import TokenSet, as_text
 from watchword.core.ticket import TicketPurpose
-from watchword.errors import ContinuationExpired, NotFound
+from watchword.errors import ContinuationExpired
 from watchword.factors.passkeys import PasskeyOptions, Passkeys
 from watchword.factors.prove import CODE
 from watchword.factors.registry import Factors
@@ -37,7 +37,7 @@ class Enrolment:
         gate: SecondStepGate,
         factors: Factors,
         totp: TotpFactors,
-        passkeys: Passkeys | None,
+        passkeys: Passkeys,
         attempts: Attempts,
         account_limits: AccountLimits,
         accounts: AccountStore,
@@ -92,12 +92,11 @@ class Enrolment:
 
         They are for this continuation alone.
         """
-        passkeys = self._need_passkeys()
         stated, ticket = self._opened(continuation, binding)
         account_id = stated.authenticated.account_id
         enrolment = await self._enrolment(stated, token, address)
         name = await self._name_of(account_id)
-        return await passkeys.options_to_register(
+        return await self._passkeys.options_to_register(
             account_id, name, bound=ticket, enrolment=enrolment
         )
 
@@ -132,15 +131,14 @@ class Enrolment:
         **request: Unpack[ContinuedRequest],
     ) -> tuple[TokenSet, tuple[str, ...]]:
         """The session, and the recovery codes. Raises as `SecondStep.finish`."""
-        passkeys = self._need_passkeys()
         stated, ticket = self._opened(continuation, binding)
         account_id = stated.authenticated.account_id
         address = request.get("address", "")
         async with self._attempts.factor(account_id, address, forget=False):
-            new = await passkeys.registered(
+            new = await self._passkeys.registered(
                 account_id, challenge, credential, name, bound=ticket
             )
-        amr = passkeys.amr_of(new[0])
+        amr = self._passkeys.amr_of(new[0])
         return await self._begin(stated, ticket, new, amr, request)
 
     async def _begin(
@@ -176,11 +174,6 @@ class Enrolment:
 
     def _opened(self, text: str, binding: Binding) -> tuple[Continuation, str]:
         return self._gate.open(TicketPurpose.ENROL, text, binding)
-
-    def _need_passkeys(self) -> Passkeys:
-        if self._passkeys is None:
-            raise NotFound("Passkeys are off.")
-        return self._passkeys
 
     async def _enrolment(self, stated: Continuation, token: str, address: str) -> bytes:
         """The id of the token's row; empty where the mailbox was shown just now."""

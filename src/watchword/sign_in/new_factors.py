@@ -32,7 +32,7 @@ class NewFactors:
         *,
         factors: Factors,
         totp: TotpFactors,
-        passkeys: Passkeys | None,
+        passkeys: Passkeys,
         attempts: Attempts,
         clock: Clock,
     ) -> None:
@@ -59,7 +59,7 @@ class NewFactors:
 
         Raises NotFound where passkeys are off.
         """
-        return await self._need_passkeys().options_to_register(
+        return await self._passkeys.options_to_register(
             session.account_id, name, bound=session.sid
         )
 
@@ -76,13 +76,13 @@ class NewFactors:
 
         Raises as that; NotFound where passkeys are off.
         """
-        passkeys, account_id = self._need_passkeys(), session.account_id
+        account_id = session.account_id
         async with self._attempts.factor(account_id, address, forget=False):
-            new = await passkeys.registered(
+            new = await self._passkeys.registered(
                 account_id, challenge, credential, name, bound=session.sid
             )
-        row = new[0]
-        return row, passkeys.amr_of(row), await self._add(session, new, address)
+        row, amr = new[0], self._passkeys.amr_of(new[0])
+        return row, amr, await self._add(session, new, address)
 
     async def added_passkey(
         self, account_id: bytes, credential: dict[str, Any]
@@ -124,11 +124,6 @@ class NewFactors:
             by=By(Actor.USER, address),
             enrolment=enrolment,
         )
-
-    def _need_passkeys(self) -> Passkeys:
-        if self._passkeys is None:
-            raise NotFound("Passkeys are off.")
-        return self._passkeys
 
 
 def _is_unfinished(session: Session, there: Credential, again: Credential) -> bool:

@@ -12,7 +12,7 @@ from watchword.accounts.recovery import Recovery
 from watchword.clocks import Clock
 from watchword.core.session import AAL2, Authenticated, TokenSet
 from watchword.core.ticket import TicketPurpose
-from watchword.errors import ContinuationExpired, InvalidCredentials, NotFound
+from watchword.errors import ContinuationExpired, InvalidCredentials
 from watchword.factors.passkeys import PasskeyOptions, Passkeys
 from watchword.factors.proof import FactorProof
 from watchword.factors.prove import FactorProofs
@@ -47,7 +47,7 @@ class SecondStep:
         *,
         gate: SecondStepGate,
         proofs: FactorProofs,
-        passkeys: Passkeys | None,
+        passkeys: Passkeys,
         sign_in: SignIn,
         browser: BrowserSignIn | None,
         recovery: Recovery | None,
@@ -68,8 +68,6 @@ class SecondStep:
 
         The continuation may also be that of a reset: it has no binding.
         """
-        if self._passkeys is None:
-            raise NotFound("Passkeys are off.")
         account_id, name = self._owner_of(continuation, binding)
         return await self._passkeys.options_to_prove(
             TicketPurpose.PASSKEY_STEP, account_id=account_id, bound=name

@@ -63,7 +63,7 @@ class StepUp:
         sessions: Sessions,
         new_factors: NewFactors,
         proofs: FactorProofs,
-        passkeys: Passkeys | None,
+        passkeys: Passkeys,
         credentials: CredentialStore,
         clock: Clock,
     ) -> None:
@@ -114,8 +114,6 @@ class StepUp:
 
         Raises NotFound where passkeys are off, and without a passkey.
         """
-        if self._passkeys is None:
-            raise NotFound("Passkeys are off.")
         return await self._passkeys.options_to_prove(
             TicketPurpose.PASSKEY_STEP,
             account_id=session.account_id,

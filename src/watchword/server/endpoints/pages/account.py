@@ -129,7 +129,7 @@ def _factor(request: Request, row: Credential) -> FactorLine:
         name=row.label,
         added=row.created_at,
         used=row.used_at,
-        is_synced=is_passkey and passkeys is not None and passkeys.is_synced(row),
+        is_synced=is_passkey and passkeys.is_synced(row),
     )
 
 

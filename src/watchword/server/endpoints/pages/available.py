@@ -20,8 +20,7 @@ def can_register(request: Request) -> bool:
 
 def has_passkeys(request: Request) -> bool:
     """Whether passkeys are on, and the issuer has a name that they can be bound to."""
-    passkeys = engine_of(request).second_factors.passkeys
-    return passkeys is not None and passkeys.is_on
+    return engine_of(request).second_factors.passkeys.is_on
 
 
 def need(*, available: bool) -> None:
