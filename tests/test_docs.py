@@ -170,6 +170,7 @@ SHAPES: Final = {
     "access_token": r"eyJ[\w-]+\.[\w-]+\.[\w-]+",
     "refreshToken": r"ww_rt_[\w-]{76}",
     "refresh_token": r"ww_rt_[\w-]{76}",
+    "continuation": r"ww_ct_[\w-]+",
     "sessionId": r"[0-9a-f-]{36}",
     "subject": r"[0-9a-f-]{36}",
 }

@@ -108,6 +108,15 @@ NUMBERS: Final = {
         f"moved away from | {limits.WAYS_BACK_MAX} in seven days |",
         f"told of | {limits.NEW_NETWORK_BURST}, then 1 an hour |",
         f"open registrations | {limits.REGISTRATIONS_PER_ADDRESS}.",
+        (
+            f"an account has {limits.FACTOR_ACCOUNT_BURST}, then one in "
+            f"{limits.FACTOR_ACCOUNT_INTERVAL // SECONDS} seconds, and "
+            f"{limits.FACTOR_FAILURES_MAX} without a"
+        ),
+        (
+            f"network has {limits.FACTOR_NETWORK_BURST}, then one in "
+            f"{limits.FACTOR_NETWORK_INTERVAL // SECONDS} seconds"
+        ),
         f"| registration | {limits.REGISTRATION_LIFE // limits.HOUR} hours |",
         f"| reset | {limits.RESET_LIFE // limits.MINUTE} minutes |",
         f"| new address | {limits.ADDRESS_LIFE // limits.HOUR} hours |",

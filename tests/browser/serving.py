@@ -111,9 +111,20 @@ class Line:
 
 
 class Site:
-    """The server, its clock, and the account alice. Use it with `with`."""
+    """The server, its clock, and the account alice. Use it with `with`.
 
-    def __init__(self, folder: Path, *, allows_elsewhere: bool = False) -> None:
+    With `has_name` it is called localhost, which passkeys can be bound to. `given` are
+    settings.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        allows_elsewhere: bool = False,
+        has_name: bool = False,
+        **given: Any,
+    ) -> None:
         # Proofs of the browser's own clock have to be of now.
         self.clock = ManualClock(int(time.time() * 1000))
         self.line = Line()
@@ -123,15 +134,16 @@ class Site:
         port = self._listener.getsockname()[1]
         self.origin = f"http://127.0.0.1:{port}"
         self.elsewhere = f"http://localhost:{port}"
-        allowed: dict[str, Any] = {}
         if allows_elsewhere:
-            allowed["cors_origins"] = (self.elsewhere,)
+            given["cors_origins"] = (self.elsewhere,)
+        if has_name:
+            self.origin, self.elsewhere = self.elsewhere, self.origin
         self._settings = Settings(
             data=folder,
             database_url="memory:",
             issuer=self.origin,
             registration="open",
-            **allowed,
+            **given,
         )
 
     def __enter__(self) -> Self:

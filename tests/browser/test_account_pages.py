@@ -165,20 +165,16 @@ def test_an_account_lives_by_clicking(town: Town) -> None:  # noqa: PLR0915 - a 
         expect(page.get_by_role("alert")).to_contain_text("do not go together")
 
 
-def test_without_scripts_an_account_is_made_by_pasting_the_code(town: Town) -> None:
-    with town.browser(java_script_enabled=False) as page:
+def test_without_scripts_on_another_device_code_and_password_are_typed(
+    town: Town,
+) -> None:
+    without = {"java_script_enabled": False}
+    with town.browser(**without) as page, town.browser(**without) as phone:
         link = register(page, town)
-        page.goto(link)
-        heading(page, "Confirm with a code")
-        fill(page, token=link.partition("#")[2])
-        press(page, "Continue")
-        press(page, "Create the account")
-        heading(page, "Your account")
-
-
-def test_on_another_device_the_password_is_asked(town: Town) -> None:
-    with town.browser() as page, town.browser() as phone:
-        phone.goto(register(page, town))
+        phone.goto(link)
+        heading(phone, "Confirm with a code")
+        fill(phone, token=link.partition("#")[2])
+        press(phone, "Continue")
         heading(phone, "Confirm your address")
         expect(phone.get_by_text("on another device")).to_be_visible()
         fill(phone, password="not the one that was chosen")

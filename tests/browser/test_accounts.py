@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import pyotp
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -125,6 +126,28 @@ def test_a_change_of_password_keeps_all_tabs_signed_in(
     assert tab.do("changePassword", OTHER, "short") == "password_rejected"
     assert (tab.call(), other.call()) == (200, 200)
     assert tab.do("login", EMAIL, OTHER) == "ok"
+
+
+def test_a_reset_needs_the_second_factor(visitor: Visitor) -> None:
+    """An answer that is lost is asked for again; the recovery codes came with it."""
+    tab, _ = registered(visitor)
+    pending = tab.do("addTotp")
+    code = pyotp.TOTP(pending["secret"]).at(visitor.site.clock() // 1000)
+    faults: list[Fault] = ["lost"]
+    visitor.site.line.fault = lambda path: (
+        faults.pop() if path == f"{BASE}/factors/totp/confirm" and faults else None
+    )
+    assert tab.do("confirmTotp", pending["factor"], code) == []
+    codes = tab.do("newRecoveryCodes")
+    tab.do("forgot", EMAIL)
+    token = visitor.site.token_to(EMAIL)
+    assert tab.do("reset", token, OTHER) == "second_factor_required"
+    for method, given, said in (
+        ("totp", code, "second_factor_invalid"),
+        ("recovery_code", codes[0], "ok"),
+    ):
+        second = {"method": method, "code": given}
+        assert tab.do("reset", token, OTHER, second) == said
 
 
 @EITHER

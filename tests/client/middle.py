@@ -59,7 +59,7 @@ class Middle:
             def do_GET(self) -> None:
                 middle._handle(self)
 
-            do_POST = do_GET  # noqa: N815 - http.server's name
+            do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815 - http.server's names
 
             def log_message(self, *_: Any) -> None: ...
 

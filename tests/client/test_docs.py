@@ -28,7 +28,7 @@ PROGRAMS: Final = [block.text for block in blocks_of(PAGE) if block.kind == "pyt
 INSTALL, SHELL = [block.text for block in blocks_of(PAGE) if block.kind == "sh"]
 # What each of them prints, in their order.
 ASKED: Final = "The code of the mail: "
-PRINTED: Final = (MESSAGE, "", "{200}", MESSAGE, "", ASKED, "", "{'jkt': '")
+PRINTED: Final = (MESSAGE, "", "{200}", MESSAGE, "", ASKED, "", "", "", "{'jkt': '")
 
 
 @pytest.fixture(scope="module")

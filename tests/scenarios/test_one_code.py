@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import httpx2
 import pytest
 from pydantic import SecretStr
 
-from tests.scenarios.api import BASE, PASSWORD, Api, Server, bearer, code_of
+from tests.scenarios.api import BASE, PASSWORD, Api, Server, code_of
 from tests.servers.stores import STORES
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.config import Settings
@@ -35,6 +36,13 @@ SERVED_FROM: Final = pytest.mark.parametrize(
 )
 REQUESTS: Final = 50
 CONTINUATIONS: Final = 5
+# Python runs it first of all in each worker. With the limits as they are, five of the
+# requests would be looked at, and the race would be over before it has begun.
+UNLIMITED: Final = """
+from watchword.core import limits
+
+limits.FACTOR_ACCOUNT_BURST = limits.FACTOR_NETWORK_BURST = 1000
+"""
 
 
 class Owner(NamedTuple):
@@ -112,35 +120,54 @@ async def go_on(api: Api, continuation: str, method: str, code: str) -> httpx2.R
     return await api.client.post(f"{BASE}/login/continue", json=body)
 
 
+async def at_once(server: Server, bodies: Sequence[dict[str, str]]) -> list[Any]:
+    """The answers to these calls of `/login/continue`, which end at one moment.
+
+    All are sent but for a byte; then come the last bytes, one right after the other. A
+    client that sends one request after another is slower than the server.
+    """
+    streams = [await asyncio.open_connection("127.0.0.1", server.port) for _ in bodies]
+    raw = [json.dumps(body).encode() for body in bodies]
+    for (_, writer), body in zip(streams, raw, strict=True):
+        head = (
+            f"POST {BASE}/login/continue HTTP/1.1\r\nHost: localhost\r\n"
+            "Content-Type: application/json\r\nConnection: close\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        writer.write(head.encode() + body[:-1])
+        await writer.drain()
+    for (_, writer), body in zip(streams, raw, strict=True):
+        writer.write(body[-1:])
+    answers = [await reader.read() for reader, _ in streams]
+    for _, writer in streams:
+        writer.close()
+    return [json.loads(answer.partition(b"\r\n\r\n")[2]) for answer in answers]
+
+
 @pytest.mark.parametrize("method", ["totp", "recovery_code"])
 @SERVED_FROM
 async def test_of_many_with_one_code_one_gets_in(
     kind: str, method: str, tmp_path: Path
 ) -> None:
-    """Over four workers, from several networks, each with a right password."""
+    """Over four workers, each with a right password."""
     place = Place(kind, tmp_path / "data")
     owner = await place.owner("ann")
-    async with place.server(WATCHWORD_WORKERS="4") as server, server.api() as api:
+    (tmp_path / "sitecustomize.py").write_text(UNLIMITED)
+    four = {"WATCHWORD_WORKERS": "4", "PYTHONPATH": str(tmp_path)}
+    async with place.server(**four) as server, server.api() as api:
         begun = [await continued(api, "ann") for _ in range(CONTINUATIONS)]
         code = owner.code() if method == "totp" else owner.codes[0]
-        answers = await asyncio.gather(
-            *(
-                go_on(api, begun[i % CONTINUATIONS], method, code)
-                for i in range(REQUESTS)
-            )
-        )
-        said = [code_of(answer) for answer in answers]
+        bodies = [
+            {"continuation": one, "method": method, "code": code}
+            for _ in range(REQUESTS // CONTINUATIONS)
+            for one in begun
+        ]
+        answers = await at_once(server, bodies)
+        said = [answer.get("code", "ok") for answer in answers]
         assert said.count("ok") == 1, said
-        # No more than five are looked at: the others wait.
-        assert set(said) <= {
-            *("ok", "second_factor_invalid", "throttled", "continuation_expired")
-        }
-        (tokens,) = (one.json() for one in answers if one.status_code == 200)
+        assert set(said) <= {"ok", "second_factor_invalid", "continuation_expired"}
+        (tokens,) = (answer for answer in answers if "accessToken" in answer)
         assert code_of(await api.secure(tokens["accessToken"])) == "ok"
-        shown = await api.client.get(
-            f"{BASE}/sessions", headers=bearer(tokens["accessToken"])
-        )
-        assert len(shown.json()["sessions"]) == 1
     assert await place.sessions_of("ann") == 1
 
 

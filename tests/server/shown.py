@@ -7,18 +7,31 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 import html5lib
+import segno
 from msgspec.structs import replace
 
 from watchword.core.limits import DAY, HOUR, MINUTE
 from watchword.server.pages.rendering import Frame, render
+from watchword.server.pages.step_views import (
+    AddApp,
+    AddPasskey,
+    After,
+    Enrol,
+    EnrolElsewhere,
+    Prove,
+    RecoveryCodes,
+    SecondStep,
+)
 from watchword.server.pages.views import (
     Account,
     AccountForm,
     AccountNotice,
+    Ceremony,
     CheckMail,
     Code,
     Confirm,
     ErrorPage,
+    FactorLine,
     Fault,
     Forgot,
     KeptMail,
@@ -33,6 +46,7 @@ from watchword.server.pages.views import (
     SignInNotice,
     Trouble,
     View,
+    Way,
 )
 
 NOW: Final = 1_795_905_660_000  # 28 Nov 2026, 22:41 UTC
@@ -82,6 +96,29 @@ ACCOUNT: Final = Account(
 )
 
 
+CEREMONY: Final = Ceremony("ww_wc_x", '{"challenge":"eA","allowCredentials":[]}')
+FACTORS: Final = (
+    FactorLine(
+        id="key",
+        is_passkey=True,
+        name=LONG,
+        added=NOW - 300 * DAY,
+        used=NOW - HOUR,
+        is_synced=True,
+    ),
+    FactorLine(id="app", is_passkey=False, name="", added=NOW - 900 * DAY),
+)
+WAYS: Final = tuple(one for one in Way if one is not Way.PASSWORD)
+CODES: Final = tuple(f"7KQ2-M0XD-9RTV-4HB8-WZ1N-C6Y{n}" for n in range(10))
+QR: Final = segno.make_qr("otpauth://totp/Harbour%20Works:mara?secret=GEZD").svg_inline(
+    scale=4, unit="px", light="#fff", svgclass=None, lineclass=None
+)
+
+
+def _ceremony(way: Way) -> Ceremony | None:
+    return CEREMONY if way is Way.PASSKEY else None
+
+
 _account = partial(replace, ACCOUNT)
 
 
@@ -104,12 +141,93 @@ _OF_PASSWORDS: Final = {
 
 STATES: Final[dict[str, View]] = {
     "sign-in": SignIn(),
-    "sign-in, with all": SignIn(has_register=True, has_forgot=True),
+    "sign-in, with all": SignIn(has_register=True, has_forgot=True, ceremony=CEREMONY),
+    "sign-in, passkey wrong": SignIn(
+        ceremony=CEREMONY, faults=_faults(Fault(Reason.PASSKEY))
+    ),
+    **{
+        f"second-step, {way}": SecondStep(
+            name=LONG, way=way, ways=WAYS, ceremony=_ceremony(way)
+        )
+        for way in WAYS
+    },
+    **{
+        f"second-step, {way}, {fault.reason}": SecondStep(
+            name="mara",
+            way=way,
+            ways=WAYS,
+            ceremony=_ceremony(way),
+            faults=_faults(fault),
+        )
+        for way, fault in (
+            (Way.TOTP, Fault(Reason.CODE, "code")),
+            (Way.RECOVERY_CODE, Fault(Reason.RECOVERY_CODE, "code")),
+            (Way.PASSKEY, Fault(Reason.PASSKEY_SCRIPT)),
+        )
+    },
+    **{
+        f"prove, {way}": Prove(
+            name=LONG,
+            way=way,
+            ways=(way,) if way is Way.PASSWORD else WAYS,
+            ceremony=_ceremony(way),
+            then=After.DELETE,
+        )
+        for way in Way
+    },
+    "prove, expired": Prove(
+        name="mara",
+        way=Way.PASSKEY,
+        ways=WAYS,
+        ceremony=CEREMONY,
+        then=After.EMAIL,
+        faults=_faults(Fault(Reason.EXPIRED)),
+    ),
+    "enrol": Enrol(name="mara", asks_token=True),
+    "enrol, sent": Enrol(name=LONG, asks_token=True, is_sent=True),
+    "enrol, code": Enrol(name="mara", asks_token=True, token=TOKEN),
+    "enrol, wrong": Enrol(
+        name="mara", asks_token=True, faults=_faults(Fault(Reason.ENROL_CODE, "token"))
+    ),
+    "enrol, operator": Enrol(
+        name="mara", asks_token=True, has_mail=False, has_passkeys=False
+    ),
+    "enrol, at once": Enrol(name="mara", asks_token=False),
+    "enrol, elsewhere": EnrolElsewhere(),
+    **{
+        f"add-app{name}": AddApp(
+            name=LONG,
+            factor="ww_ct_x",
+            secret="GEZD GNBV GY3T QOJQ GEZD GNBV GY3T QOJQ",
+            qr=QR,
+            is_demanded=bool(faults),
+            faults=faults,
+        )
+        for name, faults in (
+            ("", ()),
+            (", wrong", _faults(Fault(Reason.CODE, "code"))),
+        )
+    },
+    **{
+        f"add-passkey{name}": AddPasskey(
+            name=LONG,
+            ceremony=CEREMONY,
+            label="iPhone",
+            is_demanded=bool(faults),
+            faults=faults,
+        )
+        for name, faults in (
+            ("", ()),
+            (", wrong", _faults(Fault(Reason.PASSKEY))),
+        )
+    },
+    "recovery-codes": RecoveryCodes(codes=CODES),
     "sign-in, wrong": SignIn(
         username=LONG,
         faults=_faults(Fault(Reason.CREDENTIALS, "username")),
         has_register=True,
         has_forgot=True,
+        ceremony=CEREMONY,
     ),
     "sign-in, a minute": SignIn(faults=_faults(Fault(Reason.TRY_LATER, count=1))),
     "sign-in, throttled": SignIn(faults=_faults(Fault(Reason.TRY_LATER, count=4))),
@@ -242,7 +360,48 @@ STATES: Final[dict[str, View]] = {
         for reason, counts in _OF_PASSWORDS.items()
         for count in counts
     },
+    **{
+        f"reset, {way}": Reset(
+            token=TOKEN,
+            address=MASKED,
+            way=way,
+            ways=WAYS,
+            ceremony=_ceremony(way),
+            continuation="ww_ct_x",
+        )
+        for way in WAYS
+    },
+    "reset, code wrong": Reset(
+        token=TOKEN,
+        address=MASKED,
+        way=Way.TOTP,
+        ways=WAYS,
+        faults=_faults(
+            Fault(Reason.PASSWORD_SHORT, "password", 15), Fault(Reason.CODE, "code")
+        ),
+    ),
     "account": ACCOUNT,
+    "account, factors": _account(factors=FACTORS, codes_left=10, has_passkeys=True),
+    **{
+        f"account, codes left {left}": _account(
+            factors=FACTORS[:1], codes_left=left, needs_proof=True, has_passkeys=True
+        )
+        for left in (1, 3, 10)
+    },
+    "account, factor wrong": _account(
+        factors=FACTORS,
+        opened=AccountForm.RENAME,
+        factor="key",
+        renamed=LONG * 2,
+        faults=_faults(Fault(Reason.FACTOR_NAME, "name-key")),
+    ),
+    "account, last factor": _account(
+        factors=FACTORS[1:],
+        codes_left=1,
+        opened=AccountForm.REMOVE,
+        factor="app",
+        faults=_faults(Fault(Reason.LAST_FACTOR)),
+    ),
     "account, alone": _account(sessions=SESSIONS[:1], has_mail=False),
     "account, address as name": _account(name=ADDRESS, username=""),
     "account, without address": _account(email=""),
@@ -262,6 +421,7 @@ STATES: Final[dict[str, View]] = {
     "account, address wrong": _account(
         opened=AccountForm.EMAIL,
         typed_email="mara@",
+        waiting=f"{LONG}@harbour.example.org",
         faults=_faults(
             Fault(Reason.EMAIL, "email"),
             Fault(Reason.PASSWORD_WRONG, "email-password"),

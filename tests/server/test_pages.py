@@ -39,7 +39,11 @@ FIELDS: Final = ("input", "select", "textarea")
 
 
 def test_every_page_is_among_the_states() -> None:
-    assert {type(view) for view in STATES.values()} == set(View.__subclasses__())
+    def views(kind: type[View]) -> set[type[View]]:
+        below = set().union(*map(views, kind.__subclasses__()))
+        return below | ({kind} if "template" in vars(kind) else set())
+
+    assert {type(view) for view in STATES.values()} == views(View)
 
 
 @pytest.mark.parametrize(("state", "tag"), EVERY)
@@ -72,6 +76,9 @@ def test_each_field_has_its_words_and_each_form_its_proof(state: str, tag: str) 
     labels = {one.get("for") for one in document.iter("label")}
     ids = {one.get("id"): one for one in document.iter() if one.get("id")}
     for form in document.iter("form"):
+        if form.get("method") == "get":  # no more than a link
+            assert form.get("action") == "account"
+            continue
         assert form.get("method") == "post"
         # To the page itself, or to another one beside it: Host plays no part.
         assert form.get("action") in {None, "signed-out"}
@@ -155,7 +162,8 @@ def filled(view: Any, value: str) -> Any:
         return value if view else ""
     if not isinstance(view, msgspec.Struct):
         return view
-    kept = {"field"}  # the id of a field comes from a handler, and from no request
+    # The id of a field comes from a handler, and from no request; the code is ours.
+    kept = {"field", "qr"}
     changed = {
         name: filled(getattr(view, name), value)
         for name in view.__struct_fields__
@@ -193,6 +201,8 @@ def test_a_template_of_an_operator_wins_and_may_use_ours(tmp_path: Path) -> None
         (errors.ConfirmationInvalid(), Fault(Reason.LINK)),
         (errors.RegistrationRefused(), Fault(Reason.REFUSED)),
         (errors.LastAdmin(), Fault(Reason.LAST_ADMIN)),
+        (errors.LastFactor(), Fault(Reason.LAST_FACTOR)),
+        (errors.SecondFactorInvalid(), Fault(Reason.CREDENTIALS, "username")),
         (errors.CsrfRejected(), Fault(Reason.STALE)),
         (errors.Throttled(retry_after=0), Fault(Reason.TRY_LATER, count=1)),
         (errors.Throttled(retry_after=60), Fault(Reason.TRY_LATER, count=1)),

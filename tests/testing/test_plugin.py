@@ -35,7 +35,7 @@ def passed(pytester: pytest.Pytester, count: int, *options: str) -> None:
 
 def test_the_tests_of_the_page_pass_and_touch_no_file(page: pytest.Pytester) -> None:
     count = sum(text.count("\ndef test_") for text in FILES.values())
-    assert count == 5
+    assert count == 6
     passed(page, count)
     assert not [*page.path.glob("**/*.db"), *page.path.glob("**/secret")]
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--workers", type=int, help="Server processes (1).")
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="PEM file.")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="PEM file.")
+@click.option("--issuer", help="The URL that callers use (http://127.0.0.1:8000).")
 @click.option(
     "--behind-proxy",
     multiple=True,

@@ -15,7 +15,7 @@ import click
 
 from watchword.cli.common import guarded, piped_password
 from watchword.cli.output import tell, visible
-from watchword.errors import SignedOut, WatchwordError
+from watchword.errors import SecondFactorRequired, SignedOut, WatchwordError
 
 if TYPE_CHECKING:
     from watchword.client.session import StoredSession
@@ -53,17 +53,28 @@ def login(
 ) -> None:
     """Sign in, in place of a session that is there. `watchword token` goes on with it.
 
-    Never give a password as an argument: others on the machine can read those.
+    The code of a second factor is asked for on a terminal. Never give a password as an
+    argument: others on the machine can read those.
     """
+    from watchword.cli.second_step import finish
     from watchword.client import Auth
 
     auth = Auth(url, file=file)
     if name is None:
         _need_terminal("--user")
         name = click.prompt("User", err=True)
-    auth.login(name, _password(password_stdin))
+    codes: tuple[str, ...] = ()
+    try:
+        auth.login(name, _password(password_stdin))
+    except SecondFactorRequired as stopped:
+        codes = finish(auth, stopped)
     sentence = f"Signed in at {url} as {visible(name)}."
-    tell(as_json, sentence, url=url, user=name, file=str(file))
+    more: dict[str, object] = {}
+    if codes:
+        more = {"recoveryCodes": codes}
+        shown = "\n".join(map(visible, codes))
+        sentence += f"\nKeep these recovery codes, which are shown once:\n{shown}"
+    tell(as_json, sentence, url=url, user=name, file=str(file), **more)
 
 
 @click.command()

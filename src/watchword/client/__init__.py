@@ -5,6 +5,10 @@
     proof          DPoP proofs and their key
     refresher      which task refreshes, when, and which tasks wait for it
     registration   accounts that are asked for, and calls that need no session
+    factors        the second factors of the user
+    asking         the program's function that has the user proved again
+    origins        where a token may go
+    flights        work that one task does for all
     auth_flow      one request to an API, with all its repetitions
     file           where the session is kept, and the lock that processes share
     keeping        the file, read and written as steps

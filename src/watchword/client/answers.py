@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypedDict, TypeVar
 
 import msgspec
 
 from watchword import errors
 from watchword.errors import TryAgain, Unreachable, WatchwordError
 from watchword.tokens.headers import Scheme
+
+Content = TypeVar("Content")
 
 DETAIL_MAX: Final = 500
 _OK: Final = frozenset({200, 201})
@@ -32,13 +35,17 @@ Outcome = Answer | Unreachable | None
 
 
 class Tokens(msgspec.Struct, frozen=True, rename="camel"):
-    """The answer to a sign-in, or to a call that rotates the session."""
+    """The answer to a sign-in, or to a call that rotates the session.
+
+    Recovery codes are in it where it has added the first factor.
+    """
 
     access_token: str
     expires_in: int
     refresh_token: str
     session_id: str
     token_type: Scheme
+    recovery_codes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Tokens(session_id={self.session_id!r})"
@@ -48,11 +55,16 @@ class _Registration(msgspec.Struct, frozen=True):
     registration: str
 
 
-class _Problem(msgspec.Struct, frozen=True):
+class _Problem(msgspec.Struct, frozen=True, rename="camel"):
     code: str = ""
     detail: str = ""
+    continuation: str = ""
+    methods: tuple[str, ...] = ()
+    expires_in: int = 0
 
 
+_ACR_VALUES: Final = re.compile(r'\bacr_values="([^"]+)"')
+_MAX_AGE: Final = re.compile(r'\bmax_age="?([0-9]{1,9})\b')
 _STRANGER: Final = "The server's answer was not one of Watchword's."
 _TOKENS: Final = msgspec.json.Decoder(Tokens)
 _REGISTRATION: Final = msgspec.json.Decoder(_Registration)
@@ -66,10 +78,17 @@ _KNOWN: Final[dict[str, type[WatchwordError]]] = {
         *(errors.EmailInvalid, errors.EmailTaken, errors.NameTaken, errors.NotFound),
         *(errors.NameInvalid, errors.ConfirmationInvalid, errors.PasswordRejected),
         errors.RegistrationRefused,
+        *(errors.SecondFactorInvalid, errors.ContinuationExpired, errors.LastFactor),
+        *(errors.TokenExpired, errors.TokenRevoked),
         *(errors.RefreshInvalid, errors.RefreshReused),
         *(errors.SessionExpired, errors.SessionRevoked),
         *(errors.Throttled, errors.Overloaded, errors.StoreUnavailable),
     )
+}
+
+_STOPPED: Final = {
+    kind.code: kind
+    for kind in (errors.SecondFactorRequired, errors.SecondFactorEnrolmentRequired)
 }
 
 
@@ -94,6 +113,16 @@ def tokens_in(answer: Outcome) -> Tokens | WatchwordError:
     return tokens
 
 
+def content_in(answer: Outcome, kind: type[Content]) -> Content | WatchwordError:
+    """What a call answers beside tokens, or the error."""
+    if not isinstance(answer, Answer) or answer.status not in _OK:
+        return fault_in(answer)
+    try:
+        return msgspec.json.decode(answer.body, type=kind)
+    except msgspec.MsgspecError:
+        return Unreachable(_STRANGER)
+
+
 def handle_in(answer: Outcome) -> str | WatchwordError:
     """The handle of a registration in an answer, or the error."""
     if not isinstance(answer, Answer) or answer.status not in _ACCEPTED:
@@ -116,6 +145,14 @@ def fault_in(answer: Outcome) -> WatchwordError:
     if not isinstance(answer, Answer):
         return answer or Unreachable()
     problem = _problem(answer.body)
+    stopped = _STOPPED.get(problem.code)
+    if stopped is not None and problem.continuation:
+        return stopped(
+            problem.continuation, problem.methods, expires_in=problem.expires_in
+        )
+    if problem.code == errors.InsufficientAuthentication.code:
+        needed = needed_in(answer.headers.get("www-authenticate", ""))
+        return errors.InsufficientAuthentication(**needed)
     kind = _KNOWN.get(problem.code)
     message = problem.detail[:DETAIL_MAX] or None
     if kind is None:
@@ -129,6 +166,22 @@ def _strange(status: int, problem: _Problem) -> WatchwordError:
     if status >= 500 or not problem.code:  # noqa: PLR2004 - a server's, or a proxy's
         return Unreachable(f"The server answered {status}, and not as Watchword does.")
     return WatchwordError(f"{problem.code}: {problem.detail[:DETAIL_MAX]}")
+
+
+class Needed(TypedDict):
+    """What a sign-in has to be (RFC 9470 §3); None where any will do."""
+
+    acr_values: str | None
+    max_age: int | None
+
+
+def needed_in(challenge: str) -> Needed:
+    """What a challenge `insufficient_user_authentication` says is needed."""
+    levels, age = _ACR_VALUES.search(challenge), _MAX_AGE.search(challenge)
+    return {
+        "acr_values": levels[1] if levels else None,
+        "max_age": int(age[1]) if age else None,
+    }
 
 
 def problem_code(body: bytes) -> str:

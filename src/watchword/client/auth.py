@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Sequence
-from ipaddress import ip_address
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Generator,
+    Sequence,
+)
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
+from watchword.client.asking import Asking, AskStepUp
 from watchword.client.auth_flow import (
     UNAUTHORIZED,
     ApiRequest,
@@ -18,14 +25,23 @@ from watchword.client.auth_flow import (
     auth_flow,
 )
 from watchword.client.clock import SYSTEM, Clocks, Random
+from watchword.client.factors import Factors, code_of
 from watchword.client.file import Memory, TokenFile
+from watchword.client.origins import origin_of, secure_origin
 from watchword.client.proof import Key
 from watchword.client.refresher import Refresher
 from watchword.client.registration import Registration
 from watchword.client.runners import arun, arun_step, run, run_step
 from watchword.client.session import Call, Issuer, StoredRegistration, StoredSession
-from watchword.errors import SettingsError
+from watchword.errors import InsufficientAuthentication
 from watchword.text import trimmed
+
+OnStepUp = Callable[["Auth", InsufficientAuthentication], Awaitable[None] | None]
+"""What a program does where an API wants a more recent or a stronger sign-in.
+
+`acr_values` (a text) and `max_age` (seconds) of the error say what is needed. The
+request is sent again only if the function has called `step_up`.
+"""
 
 
 class Auth(httpx2.Auth):
@@ -37,7 +53,9 @@ class Auth(httpx2.Auth):
     request to another origin, or redirected to one, goes without it. With `dpop` a
     sign-in binds the session to a key (RFC 9449). True makes a new key, kept beside the
     tokens; or it is a P-256 private key of `cryptography`, which may live in hardware.
-    `clocks` are for tests.
+    `on_step_up` is called with this object and the error, where an API wants a more
+    recent or a stronger sign-in (RFC 9470). It asks the user and calls `step_up`; then
+    the request is sent again. `clocks` are for tests.
 
     Every call raises RefreshError once the session is over, SignedOut where there is no
     session, TokenFileError, and TryAgain where the server could not be asked; the
@@ -52,10 +70,11 @@ class Auth(httpx2.Auth):
         file: str | Path | None = None,
         origins: Sequence[str] = (),
         dpop: bool | Key = False,
+        on_step_up: OnStepUp | None = None,
         clocks: Clocks = SYSTEM,
     ) -> None:
         url = trimmed(issuer).rstrip("/")
-        self._origins = frozenset(map(_secure_origin, (url, *origins)))
+        self._origins = frozenset(map(secure_origin, (url, *origins)))
         random = Random()
         asked = f"{file}.registration"
         issuer_calls = Issuer(url, clocks, random)
@@ -66,6 +85,9 @@ class Auth(httpx2.Auth):
             clocks=clocks,
             random=random,
         )
+        self.factors = Factors(issuer_calls, self._refresher)
+        ask = None if on_step_up is None else partial(on_step_up, self)
+        self.asking = Asking(ask, self._refresher)
         self._registration = Registration(
             issuer_calls,
             self._refresher,
@@ -76,13 +98,28 @@ class Auth(httpx2.Auth):
         """Sign in. A session that is held is replaced and ended.
 
         Raises InvalidCredentials, or a TryAgain such as Throttled, with `retry_after`
-        in seconds.
+        in seconds. Raises SecondFactorRequired where `continue_login` has to follow,
+        and SecondFactorEnrolmentRequired where `factors.enrol_totp` has to.
         """
         run(self._refresher.begin(_login(username, password)))
 
     async def alogin(self, username: str, password: str) -> None:
         """See `Auth.login`. Does not block the event loop."""
         await arun(self._refresher.begin(_login(username, password)))
+
+    def continue_login(self, method: str, code: str) -> None:
+        """Go on where `login`, `confirm` or `accept` raised SecondFactorRequired.
+
+        `method` is `totp` or `recovery_code`, one of those that the error lists. Raises
+        SecondFactorInvalid, and may be called again then. Raises ContinuationExpired
+        where the sign-in has to begin again, InvalidRequest for another method: a
+        passkey needs a browser. Otherwise as `login`.
+        """
+        run(self._refresher.resume(_continue(method, code)))
+
+    async def acontinue_login(self, method: str, code: str) -> None:
+        """See `Auth.continue_login`. Does not block the event loop."""
+        await arun(self._refresher.resume(_continue(method, code)))
 
     def register(
         self,
@@ -166,16 +203,30 @@ class Auth(httpx2.Auth):
         """See `Auth.forgot`. Does not block the event loop."""
         await arun(self._registration.tell(Call("password/forgot", {"email": email})))
 
-    def reset(self, token: str, password: str) -> None:
+    def reset(
+        self,
+        token: str,
+        password: str,
+        *,
+        second: tuple[str, str] | None = None,
+    ) -> None:
         """Set a new password, with the token of that mail. All sessions end.
 
-        Raises ConfirmationInvalid, PasswordRejected, or a TryAgain.
+        Raises SecondFactorRequired where the account has a second factor: then call
+        again with `second`, a method and a code as for `continue_login`. Raises
+        ConfirmationInvalid, PasswordRejected, or a TryAgain.
         """
-        run(self._registration.reset(token, password))
+        run(self._registration.reset(token, password, second))
 
-    async def areset(self, token: str, password: str) -> None:
+    async def areset(
+        self,
+        token: str,
+        password: str,
+        *,
+        second: tuple[str, str] | None = None,
+    ) -> None:
         """See `Auth.reset`. Does not block the event loop."""
-        await arun(self._registration.reset(token, password))
+        await arun(self._registration.reset(token, password, second))
 
     def change_password(self, current: str, password: str) -> None:
         """Change the password. This session goes on, under new tokens; the others end.
@@ -189,17 +240,25 @@ class Auth(httpx2.Auth):
         """See `Auth.change_password`. Does not block the event loop."""
         await arun(self._refresher.prove(_change(current, password)))
 
-    def step_up(self, password: str) -> None:
+    def step_up(
+        self, proof: str, *, method: str = "password", username: str | None = None
+    ) -> None:
         """Prove the user again, for a call that was refused for want of it.
 
         Such a refusal is `insufficient_user_authentication`; repeat the call
-        afterwards. Raises InvalidCredentials, or a TryAgain such as Throttled.
+        afterwards. `proof` is the password, or a code where `method` is `totp` or
+        `recovery_code`. With a password an app that keeps its own users needs
+        `username` too. A lost answer is asked for again, as that of a refresh. Raises
+        InvalidCredentials, SecondFactorInvalid, InvalidRequest for another method, or a
+        TryAgain such as Throttled.
         """
-        run(self._refresher.prove(_step_up(password)))
+        run(self._refresher.prove(_step_up(proof, method, username)))
 
-    async def astep_up(self, password: str) -> None:
+    async def astep_up(
+        self, proof: str, *, method: str = "password", username: str | None = None
+    ) -> None:
         """See `Auth.step_up`. Does not block the event loop."""
-        await arun(self._refresher.prove(_step_up(password)))
+        await arun(self._refresher.prove(_step_up(proof, method, username)))
 
     def logout(self) -> None:
         """End the session for every process that shares it.
@@ -236,6 +295,7 @@ class Auth(httpx2.Auth):
                 allowed=origin in self._origins,
                 repeatable=repeatable,
             ),
+            self.asking,
         )
 
     def sync_auth_flow(
@@ -247,6 +307,10 @@ class Auth(httpx2.Auth):
         try:
             while True:
                 step = flow.send(outcome)
+                if isinstance(step, AskStepUp):
+                    self.asking.call(step.needed)
+                    outcome = None
+                    continue
                 if not isinstance(step, SendApiRequest):
                     outcome = run_step(step)
                     continue
@@ -269,6 +333,10 @@ class Auth(httpx2.Auth):
         try:
             while True:
                 step = flow.send(outcome)
+                if isinstance(step, AskStepUp):
+                    await self.asking.acall(step.needed)
+                    outcome = None
+                    continue
                 if not isinstance(step, SendApiRequest):
                     outcome = await arun_step(step)
                     continue
@@ -296,8 +364,15 @@ def _change(current: str, password: str) -> Call:
     return Call("password/change", {"currentPassword": current, "password": password})
 
 
-def _step_up(password: str) -> Call:
-    return Call("step-up", {"method": "password", "password": password})
+def _continue(method: str, code: str) -> Call:
+    return Call("login/continue", code_of(method, code))
+
+
+def _step_up(proof: str, method: str, username: str | None) -> Call:
+    if method == "password":
+        body = {"method": method, "password": proof, "username": username}
+        return Call("step-up", body)
+    return Call("step-up", code_of(method, proof))
 
 
 def _reply(
@@ -315,38 +390,3 @@ def _reply(
     status = response.status_code
     body = response.content if status == UNAUTHORIZED else b""
     return Reply.of(status, response.headers, body)
-
-
-def origin_of(url: httpx2.URL) -> str:
-    """The origin of a URL: scheme, host and port (RFC 6454 §4)."""
-    port = url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
-    return f"{url.scheme}://{url.host}:{port}"
-
-
-def _secure_origin(address: str) -> str:
-    """The origin of an address. Raises SettingsError where it is not secure.
-
-    A token never leaves the machine unencrypted.
-    """
-    try:
-        url = httpx2.URL(trimmed(address))
-    except (httpx2.InvalidURL, TypeError):
-        raise SettingsError(["an address is not a URL"]) from None
-    if url.userinfo:  # may have a password in it, so the message does not show it
-        raise SettingsError(["the URL of a server has no user name or password"])
-    if not url.host or url.query or url.fragment:
-        raise SettingsError([f"{address!r} is not the URL of a server"])
-    if url.scheme != "https" and not (url.scheme == "http" and _loopback(url.host)):
-        fault = f"{address!r}: give an https URL; plain http is for this machine alone"
-        raise SettingsError([fault])
-    return origin_of(url)
-
-
-def _loopback(host: str) -> bool:
-    # As in `core/network.py`, which is not imported, because the client can be
-    # installed alone. It accepts the usual spellings of loopback and refuses unusual
-    # ones.
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

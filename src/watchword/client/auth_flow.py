@@ -3,6 +3,8 @@
     another origin ............ sent without token and proof
     401 use_dpop_nonce ........ sent again with the nonce, once at most
     401 invalid_token ......... refreshed and sent again, once at most
+    401 insufficient_user_authentication
+        the program's `on_step_up` is called, and the request sent again, once at most
     any other answer .......... returned to the caller
 
 A request is sent again only if its body can be sent twice.
@@ -14,11 +16,13 @@ import re
 from collections.abc import Generator, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
-from watchword.client.answers import problem_code
+from watchword.client.answers import Answer, Outcome, needed_in, problem_code
+from watchword.client.asking import Asking, AskStepUp
 from watchword.client.refresher import Refresher
-from watchword.client.runners import Step
-from watchword.client.session import StoredSession
+from watchword.client.runners import Exchange, Step
+from watchword.client.session import Request, Send, StoredSession
 from watchword.errors import (
+    InsufficientAuthentication,
     TokenExpired,
     TokenNonceNeeded,
     TokenRevoked,
@@ -52,21 +56,27 @@ class ApiRequest(NamedTuple):
 class Reply(NamedTuple):
     """An answer: the `error` of its challenge (RFC 6750 §3), and Watchword's own code.
 
-    Both are empty unless it is a 401 to a request that carried our token.
+    Both are empty unless it is a 401 to a request that carried our token. `needed` is
+    set where the challenge wants a more recent or a stronger sign-in.
     """
 
     error: str = ""
     code: str = ""
     nonce: str | None = None
+    needed: InsufficientAuthentication | None = None
 
     @classmethod
     def of(cls, status: int, headers: Mapping[str, str], body: bytes) -> Reply:
         """The reply in an API's answer. The body is read only where it is a 401."""
-        nonce = headers.get("DPoP-Nonce")
+        nonce = headers.get("dpop-nonce")
         if status != UNAUTHORIZED:
             return cls(nonce=nonce)
-        found = _ERROR.search(headers.get("WWW-Authenticate", ""))
-        return cls(found[1] if found else "", problem_code(body), nonce)
+        challenge = headers.get("www-authenticate", "")
+        found = _ERROR.search(challenge)
+        error, needed = found[1] if found else "", None
+        if error == InsufficientAuthentication.code:
+            needed = InsufficientAuthentication(**needed_in(challenge))
+        return cls(error, problem_code(body), nonce, needed)
 
 
 class SendApiRequest(NamedTuple):
@@ -78,29 +88,32 @@ class SendApiRequest(NamedTuple):
         return f"SendApiRequest({', '.join(self.headers)})"
 
 
-AuthFlow = Generator[Step | SendApiRequest, Any, Result]
+AuthFlow = Generator[Step | SendApiRequest | AskStepUp, Any, Result]
 
 
-def auth_flow(refresher: Refresher, request: ApiRequest) -> AuthFlow[None]:
+def auth_flow(
+    refresher: Refresher, request: ApiRequest, asking: Asking | None = None
+) -> AuthFlow[None]:
     """The steps of one request, until an answer is the caller's.
 
-    Raises what `Refresher.fresh` raises. Raises TokenExpired or TokenNonceNeeded
-    where the body cannot be sent twice: then the caller has to make the request
-    anew.
+    Raises what `Refresher.fresh` and the program's `on_step_up` raise. Raises
+    TokenExpired, TokenNonceNeeded or, after a step-up, InsufficientAuthentication where
+    the body cannot be sent twice: then the caller has to make the request anew.
     """
     if not request.allowed:
         yield SendApiRequest({})
         return
     stored = yield from refresher.fresh()
     reply: Reply = yield SendApiRequest(_headers(refresher, stored, request))
-    proved = refreshed = False
+    proved = refreshed = risen = False
     while True:
         prover = refresher.prover_of(stored)
         if prover is not None:
             prover.note(reply.nonce, request.origin)
+        fault: Exception | None = None
         if reply.error == TokenNonceNeeded.code and reply.nonce and not proved:
             proved = True
-            fault: Exception = TokenNonceNeeded(reply.nonce)
+            fault = TokenNonceNeeded(reply.nonce)
         elif not refreshed and _may_help(refresher, reply):
             refreshed = True
             stored = yield from refresher.fresh(refused=stored.access_token)
@@ -108,11 +121,44 @@ def auth_flow(refresher: Refresher, request: ApiRequest) -> AuthFlow[None]:
                 "The access token had expired, and is refreshed now; but the body of "
                 "this request cannot be sent twice. Make the request anew."
             )
-        else:
+        elif reply.needed and asking and asking.is_open and not risen:
+            risen, refused = True, stored.access_token
+            stored = yield from asking.step_up(reply.needed, refused)
+            if stored.access_token != refused:
+                fault = reply.needed
+        if fault is None:
             return
         if not request.repeatable:
             raise fault
         reply = yield SendApiRequest(_headers(refresher, stored, request))
+
+
+def api_call(
+    refresher: Refresher, request: ApiRequest, body: bytes
+) -> Exchange[Outcome]:
+    """Send a request with the token to the issuer itself, and return its answer.
+
+    Raises as `Refresher.fresh`.
+    """
+    flow = auth_flow(refresher, request)
+    answer: Outcome = None
+    outcome: Any = None
+    json = {"Content-Type": "application/json"}
+    try:
+        while True:
+            step = flow.send(outcome)
+            if isinstance(step, SendApiRequest):
+                headers = {**json, **step.headers}
+                answer = yield Send(Request(request.url, body, headers, request.method))
+                outcome = Reply()
+                if isinstance(answer, Answer):
+                    outcome = Reply.of(answer.status, answer.headers, answer.body)
+            elif not isinstance(step, AskStepUp):
+                outcome = yield step
+    except StopIteration:
+        return answer
+    finally:
+        flow.close()
 
 
 def _may_help(refresher: Refresher, reply: Reply) -> bool:

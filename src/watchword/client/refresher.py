@@ -11,20 +11,21 @@ is a step. Only the lock is tried here, since that costs no more than a system c
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from watchword.client import proof, session
+from watchword.client.answers import Outcome
 from watchword.client.clock import Clocks, Instant, Random
 from watchword.client.file import Memory, TokenFile
+from watchword.client.flights import Flights, follow
 from watchword.client.keeping import read, write
 from watchword.client.proof import Prover
-from watchword.client.runners import Exchange, Flight, Follow
+from watchword.client.runners import Exchange
 from watchword.client.session import (
+    Begun,
     Call,
     Conversation,
     Issuer,
@@ -35,11 +36,12 @@ from watchword.client.session import (
     Wait,
 )
 from watchword.errors import (
+    ContinuationExpired,
+    SecondFactorRequired,
     SettingsError,
     SignedOut,
     TokenFileError,
     TryAgain,
-    Unreachable,
     WatchwordError,
 )
 
@@ -71,9 +73,11 @@ class Refresher:
         self._stored: StoredSession | None = None
         self._schedule = RefreshSchedule(Instant(0, 0), 0, 0)
         self._prover: tuple[str | None, Prover] | None = None
-        self._guard = threading.Lock()
-        self._flight: tuple[int, Flight] | None = None
+        self._flights = Flights()
         self._told_to_wait: tuple[Instant, TryAgain] | None = None
+        # The continuation of a sign-in that wants a second factor, and the key that the
+        # server has bound it to.
+        self._continuation: tuple[str, str | None] | None = None
 
     def fresh(self, refused: str | None = None) -> Exchange[StoredSession]:
         """The session, with an access token that works and is not the `refused` one.
@@ -85,16 +89,17 @@ class Refresher:
         while True:
             if self._stored and self._is_fresh(refused):
                 return self._stored
-            mine, flight = self._join_flight()
+            mine, flight = self._flights.join()
             if mine:
-                yield from self._run_flight(flight, self._renew(refused), shared=True)
+                renewal = self._renew(refused)
+                yield from self._flights.run(flight, renewal, shared=True)
                 # Returned even if it is due again already: the network may be that
                 # slow.
                 if self._stored is None:
                     raise SignedOut
                 return self._stored
             if not self._works(refused):
-                error = yield from self._follow(flight)
+                error = yield from follow(flight, EXCHANGE_TIMEOUT)
                 if error is not None:
                     raise error
             if self._stored and self._works(refused):
@@ -103,16 +108,48 @@ class Refresher:
     def begin(self, call: Call) -> Exchange[None]:
         """Make a new session by a call, in place of the one that is held; end that one.
 
-        Raises the error that the server answers with, and TokenFileError.
+        After SecondFactorRequired was raised `resume` goes on. Raises the error that
+        the server answers with, and TokenFileError.
         """
-        yield from self.alone(self._begin(call))
+        pem = proof.to_pem(proof.new_key()) if self._dpop is True else None
+        yield from self.alone(self._begin(call, pem))
 
-    def prove(self, call: Call) -> Exchange[None]:
+    def resume(self, call: Call) -> Exchange[tuple[str, ...]]:
+        """Make a new session, by a call that goes on where `begin` was stopped.
+
+        Returns the recovery codes that came with it. Raises as `begin`, and
+        ContinuationExpired where no sign-in was stopped here.
+        """
+        continuation, pem = self._stopped()
+        call = call.with_(continuation=continuation)
+        codes = yield from self.alone(self._begin(call, pem))
+        self._continuation = None
+        return codes
+
+    def ask(self, call: Call) -> Generator[Send, Any, Outcome]:
+        """Make a call, once, between `begin` and `resume`. Raises as `resume`."""
+        continuation, pem = self._stopped()
+        prover = self._new_prover(pem) if self._dpop else None
+        call = call.with_(continuation=continuation)
+        return (yield from self._issuer.ask(call, prover))
+
+    def _stopped(self) -> tuple[str, str | None]:
+        if self._continuation is None:
+            raise ContinuationExpired("No sign-in waits for a second factor here.")
+        return self._continuation
+
+    def stop(self, error: WatchwordError, pem: str | None = None) -> None:
+        """Remember the continuation of a call that wants a second factor."""
+        if isinstance(error, SecondFactorRequired):
+            self._continuation = error.continuation, pem
+
+    def prove(self, call: Call) -> Exchange[tuple[str, ...]]:
         """Rotate the session by a call that proves the user, as a refresh does.
 
-        Raises what `fresh` and `begin` raise.
+        Returns the recovery codes that came with it. Raises what `fresh` and `begin`
+        raise.
         """
-        yield from self.alone(self._prove(call))
+        return (yield from self.alone(self._prove(call)))
 
     def sign_out(self) -> Exchange[None]:
         """End the session. After TryAgain was raised it is still held."""
@@ -158,7 +195,13 @@ class Refresher:
             told, fault = self._told_to_wait
             if self._clocks.since(told) < fault.retry_after:
                 raise fault
-        yield from self._locked(self._renew_alone(refused), unless=works)
+        if not (yield from self._lock(unless=works)):
+            self._postpone()
+            return
+        try:
+            yield from self._renew_alone(refused)
+        finally:
+            self._store.unlock()
 
     def _look(self) -> Exchange[StoredSession]:
         """Read the session from the file and hold it. Raises SignedOut."""
@@ -193,32 +236,35 @@ class Refresher:
 
     def _refresh(
         self, stored: StoredSession, attempts: int, call: Call = session.REFRESH
-    ) -> Exchange[StoredSession]:
+    ) -> Exchange[Begun]:
         prover = self.prover_of(stored)
         conversation = self._issuer.refresh(stored, prover, attempts, call)
         return (yield from self._converse(conversation))
 
-    def _prove(self, call: Call) -> Exchange[None]:
+    def _prove(self, call: Call) -> Exchange[tuple[str, ...]]:
         stored = yield from self._look()
-        yield from self._refresh(stored, session.ATTEMPTS, call)
+        return (yield from self._refresh(stored, session.ATTEMPTS, call)).codes
 
-    def _begin(self, call: Call) -> Exchange[None]:
+    def _begin(self, call: Call, pem: str | None) -> Exchange[tuple[str, ...]]:
         old: StoredSession | None = None
         # A file that cannot be read is replaced: its error message advises to sign in
         # again.
         with suppress(WatchwordError):
             old = yield from self._read()
-        prover = pem = None
-        if self._dpop is True:
-            pem = proof.to_pem(proof.new_key())
+        prover = None
         if self._dpop:
             prover = self._new_prover(pem)
             self._prover = pem, prover
-        yield from self._converse(self._issuer.begin(call, prover, pem))
+        try:
+            begun = yield from self._converse(self._issuer.begin(call, prover, pem))
+        except SecondFactorRequired as error:
+            self.stop(error, pem)
+            raise
         if old is not None:
             # No process holds the old session any more. If ending it fails, it expires
             # after it has been idle for long enough.
             yield from self._converse(self._issuer.end(old))
+        return begun.codes
 
     def _sign_out(self) -> Exchange[None]:
         stored = yield from self._read()
@@ -283,81 +329,39 @@ class Refresher:
 
     # Which task goes first
 
-    def _join_flight(self) -> tuple[bool, Flight]:
-        """Whether this task is the one to refresh, and the flight that others wait for.
-
-        If another task refreshes already, the flight is that task's.
-        """
-        with self._guard:
-            # A flight that was under way when this process was forked goes on in the
-            # parent process only.
-            if self._flight is not None and self._flight[0] == os.getpid():
-                return False, self._flight[1]
-            flight: Flight = Flight()
-            flight.set_running_or_notify_cancel()  # so a waiting task cannot cancel it
-            self._flight = os.getpid(), flight
-            return True, flight
-
-    def _run_flight(
-        self, flight: Flight, exchange: Exchange[None], *, shared: bool
-    ) -> Exchange[None]:
-        """Run the exchange as this flight, and end it.
-
-        With `shared` an error is raised in all tasks that wait for the flight too.
-        """
-        error: WatchwordError | None = None
-        try:
-            yield from exchange
-        except WatchwordError as raised:
-            error = raised if shared else None
-            raise
-        finally:
-            with self._guard:
-                self._flight = None
-            flight.set_result(error)
-
-    def _follow(self, flight: Flight) -> Exchange[WatchwordError | None]:
-        """Wait for a flight and return its error, or None.
-
-        Raises Unreachable where it does not end within EXCHANGE_TIMEOUT.
-        """
-        yield Follow(flight, EXCHANGE_TIMEOUT)
-        if not flight.done():
-            raise Unreachable("A refresh in this process does not end.")
-        return flight.result()
-
-    def alone(self, exchange: Exchange[None]) -> Exchange[None]:
+    def alone(self, exchange: Exchange[Result]) -> Exchange[Result]:
         """Run the exchange with the lock, after any flight that is under way."""
         while True:
-            mine, flight = self._join_flight()
+            mine, flight = self._flights.join()
             if mine:
-                yield from self._run_flight(
-                    flight, self._locked(exchange), shared=False
-                )
-                return
-            yield from self._follow(flight)  # its error belongs to that flight only
+                locked = self._locked(exchange)
+                return (yield from self._flights.run(flight, locked, shared=False))
+            # Its error belongs to that flight only.
+            yield from follow(flight, EXCHANGE_TIMEOUT)
 
-    def _locked(
-        self, exchange: Exchange[None], unless: Callable[[], bool] = lambda: False
-    ) -> Exchange[None]:
-        """Run the exchange with the lock of the file.
+    def _locked(self, exchange: Exchange[Result]) -> Exchange[Result]:
+        """Run the exchange with the lock of the file."""
+        yield from self._lock(unless=lambda: False)
+        try:
+            return (yield from exchange)
+        finally:
+            self._store.unlock()
 
-        While another process has the lock, `unless` says whether to give up instead of
+    def _lock(self, unless: Callable[[], bool]) -> Exchange[bool]:
+        """Take the lock of the file, and return whether it was taken.
+
+        While another process has it, `unless` says whether to give up instead of
         waiting. Raises TokenFileError where the lock is not released within
         EXCHANGE_TIMEOUT.
         """
         began = self._clocks.now()
         while not self._store.try_lock():
             if unless():
-                self._postpone()
-                return
+                return False
             if self._clocks.since(began) > EXCHANGE_TIMEOUT:
                 raise TokenFileError("Another process holds the token file's lock.")
             yield Wait(self._random.between(LOOK_FROM, LOOK_TO))
-        try:
-            yield from exchange
-        finally:
-            self._store.unlock()
+        return True
 
 
 def _check_issuer(stored: StoredSession, issuer: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from watchword.client.answers import handle_in, refusal_in
+from watchword.client.factors import code_of
 from watchword.client.file import Memory, TokenFile
 from watchword.client.keeping import read, write
 from watchword.client.refresher import Refresher
@@ -57,11 +58,19 @@ class Registration:
         body = {"token": token, "password": password, "username": username}
         yield from self._refresher.begin(Call("invitations/accept", body))
 
-    def reset(self, token: str, password: str) -> Exchange[None]:
-        """Set a new password."""
-        yield from self.tell(
-            Call("password/reset", {"token": token, "password": password})
-        )
+    def reset(
+        self, token: str, password: str, second: tuple[str, str] | None
+    ) -> Exchange[None]:
+        """Set a new password. `second` are the method and code of a second factor."""
+        call = Call("password/reset", {"token": token, "password": password})
+        if second is None:
+            refusal = refusal_in((yield from self._issuer.ask(call)))
+        else:
+            call = call.with_(**code_of(*second))
+            refusal = refusal_in((yield from self._refresher.ask(call)))
+        if refusal is not None:
+            self._refresher.stop(refusal)
+            raise refusal
 
     def tell(self, call: Call) -> Exchange[None]:
         """Make a call that answers nothing but that it was taken."""

@@ -159,7 +159,12 @@ def _send(request: Request) -> Outcome:
     try:
         with httpx2.Client(**_options(request)) as http:
             return _answer(
-                http.post(request.url, content=request.body, headers=request.headers)
+                http.request(
+                    request.method,
+                    request.url,
+                    content=request.body,
+                    headers=request.headers,
+                )
             )
     except httpx2.RequestError as error:
         return _untrusted(error)
@@ -171,8 +176,11 @@ async def _asend(request: Request) -> Outcome:
     try:
         async with httpx2.AsyncClient(**_options(request)) as http:
             return _answer(
-                await http.post(
-                    request.url, content=request.body, headers=request.headers
+                await http.request(
+                    request.method,
+                    request.url,
+                    content=request.body,
+                    headers=request.headers,
                 )
             )
     except httpx2.RequestError as error:

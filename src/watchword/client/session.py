@@ -134,11 +134,12 @@ class RefreshSchedule(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A call to the issuer: JSON by POST."""
+    """A call to the issuer: JSON."""
 
     url: str
     body: bytes
     headers: dict[str, str]
+    method: str = "POST"
 
     def __repr__(self) -> str:
         return f"Request({self.url!r})"
@@ -168,6 +169,10 @@ class Call(NamedTuple):
     path: str
     body: Mapping[str, str | None] = {}
 
+    def with_(self, **members: str) -> Call:
+        """The same call with more members in its JSON."""
+        return self._replace(body={**self.body, **members})
+
     def __repr__(self) -> str:
         return f"Call({self.path!r})"
 
@@ -175,6 +180,20 @@ class Call(NamedTuple):
 REFRESH: Final = Call("refresh")
 
 Conversation = Generator[Send | Keep | Wait, Any, Result]
+
+
+class Begun(NamedTuple):
+    """A session as a call has begun or rotated it, and what came beside its tokens.
+
+    `codes` are recovery codes. They come once, and an answer that is asked for again
+    has none.
+    """
+
+    stored: StoredSession
+    codes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Begun({self.stored!r})"
 
 
 # The conversations
@@ -190,7 +209,7 @@ class Issuer:
 
     def begin(
         self, call: Call, prover: Prover | None, key: str | None
-    ) -> Conversation[StoredSession]:
+    ) -> Conversation[Begun]:
         """Sign in by that call, store the new session and return it.
 
         Raises the error that the server answered with. Raises InvalidRequest, without
@@ -203,11 +222,13 @@ class Issuer:
             raise tokens
         stored = _to_store(tokens, self.url, started, key)
         yield Keep(stored)
-        return stored
+        return Begun(stored, tokens.recovery_codes)
 
-    def ask(self, call: Call) -> Generator[Send, Any, Outcome]:
+    def ask(
+        self, call: Call, prover: Prover | None = None
+    ) -> Generator[Send, Any, Outcome]:
         """Make a call that needs no session, once. Raises InvalidRequest as `begin`."""
-        return (yield from self._call(call, {}, None))
+        return (yield from self._call(call, {}, prover))
 
     def refresh(
         self,
@@ -215,7 +236,7 @@ class Issuer:
         prover: Prover | None,
         attempts: int = ATTEMPTS,
         call: Call = REFRESH,
-    ) -> Conversation[StoredSession]:
+    ) -> Conversation[Begun]:
         """Refresh the session, store it with its new tokens and return it.
 
         `call` may be another one that rotates the session as a refresh does. It may be
@@ -235,8 +256,8 @@ class Issuer:
             if isinstance(result, RetryKeyReused):
                 stored = yield from self._with_new_key(stored)
                 result = yield from self._rotate(stored, prover, call)
-            if isinstance(result, StoredSession):
-                yield Keep(result)
+            if isinstance(result, Begun):
+                yield Keep(result.stored)
                 return result
             fault = result
             if not isinstance(fault, TryAgain) or fault.retry_after > RETRY_AFTER_MAX:
@@ -270,7 +291,7 @@ class Issuer:
 
     def _rotate(
         self, stored: StoredSession, prover: Prover | None, call: Call
-    ) -> Conversation[StoredSession | WatchwordError]:
+    ) -> Conversation[Begun | WatchwordError]:
         """Ask once for a rotation: the new session, not stored yet, or the error."""
         started = self._clocks.wall()
         body = {**call.body, "refreshToken": stored.refresh_token}
@@ -279,7 +300,8 @@ class Issuer:
         tokens = tokens_in(answer)
         if isinstance(tokens, WatchwordError):
             return tokens
-        return _to_store(tokens, stored.issuer, started, stored.key)
+        rotated = _to_store(tokens, stored.issuer, started, stored.key)
+        return Begun(rotated, tokens.recovery_codes)
 
     def _with_new_key(self, stored: StoredSession) -> Conversation[StoredSession]:
         stored = msgspec.structs.replace(stored, retry_key=self._random.text())

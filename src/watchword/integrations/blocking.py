@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from watchword.accounts.registration_rules import BeforeRegistration
     from watchword.accounts.registry import Accounts
     from watchword.integrations.embedding import Embedding
+    from watchword.notices import OnSecurityNotice
     from watchword.ports.accounts import Account
     from watchword.sessions import Sessions
     from watchword.sessions.claims_hook import ClaimsHook
     from watchword.sign_in.begin import SignIn
-    from watchword.sign_in.own_users import Authenticate, SubjectId
+    from watchword.sign_in.own_users import Authenticate, LoadSubject, SubjectId
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -117,8 +118,10 @@ class EmbeddedAuth(AuthBase):
     """Watchword inside the app, with a database of its own.
 
     `settings` are those of `watchword.Settings`, by name. An app with its own users
-    gives `authenticate`; `claims_hook` adds claims of the app's own;
-    `before_registration` is asked before a user is registered. Raises SettingsError.
+    gives `authenticate`; `load_subject`, where they sign in by passkey alone, too; and
+    `on_security_notice` to tell them of a change to their second factors.
+    `claims_hook` adds claims of the app's own; `before_registration` is asked before a
+    user is registered. Raises SettingsError.
     """
 
     _authenticator: Embedding
@@ -128,8 +131,10 @@ class EmbeddedAuth(AuthBase):
         database_url: str | None = None,
         *,
         authenticate: Authenticate | None = None,
+        load_subject: LoadSubject | None = None,
         claims_hook: ClaimsHook | None = None,
         before_registration: BeforeRegistration | None = None,
+        on_security_notice: OnSecurityNotice | None = None,
         **settings: Any,  # noqa: ANN401 - checked as settings
     ) -> None:
         # Imported here, because an API that only verifies has no server installed.
@@ -139,8 +144,10 @@ class EmbeddedAuth(AuthBase):
             database_url,
             settings,
             authenticate=authenticate,
+            load_subject=load_subject,
             claims_hook=claims_hook,
             before_registration=before_registration,
+            on_security_notice=on_security_notice,
         )
         self._portal = Portal(self._authenticator)
 
@@ -210,6 +217,29 @@ class EmbeddedAuth(AuthBase):
         is the caller, for the audit log.
         """
         return self.call(self._authenticator.end_all, subject_id, but=but, by=by)
+
+    def enrol_code(self, subject_id: SubjectId, *, by: By = APP) -> str:
+        """A one-time token with which a user enrols the first factor, for 24 hours.
+
+        `subject_id` as for `end_all`. It counts beside the right password alone. Give
+        it to the user by a way that a thief of the password has not.
+        """
+        return self.call(self._authenticator.enrol_code, subject_id, by=by)
+
+    def require_factor(self, subject_id: SubjectId, *, by: By = APP) -> None:
+        """Demand a second factor of a user, whatever `second_factor` says.
+
+        The user's sessions that were begun without one end. `watchword user
+        require-factor --no` takes the demand back.
+        """
+        self.call(self._authenticator.require_factor, subject_id, by=by)
+
+    def reset_factors(self, subject_id: SubjectId, *, by: By = APP) -> int:
+        """Remove all second factors and recovery codes of a user, and end the sessions.
+
+        For a user that has lost them all. Returns how many factors there were.
+        """
+        return self.call(self._authenticator.reset_factors, subject_id, by=by)
 
     def _served(self, environ: Mapping[str, Any], scheme: str) -> None:
         if not self._authenticator.knows_issuer:

@@ -21,6 +21,7 @@ from watchword.core.session import from_text
 from watchword.errors import NotFound, SettingsError, TokenNonceNeeded, WatchwordError
 from watchword.integrations import bridge
 from watchword.integrations.authenticator import Authenticator, LocalVerifier
+from watchword.notices import OnSecurityNotice
 from watchword.ports.accounts import Account
 from watchword.secret_files import check_secret_files
 from watchword.server.embedded import EmbeddedApp, prefix_of
@@ -29,7 +30,12 @@ from watchword.server.operation import BASE
 from watchword.server.pages.rendering import check_templates
 from watchword.server.problems import respond
 from watchword.sessions.claims_hook import ClaimsHook
-from watchword.sign_in.own_users import Authenticate, SubjectId, account_id_of
+from watchword.sign_in.own_users import (
+    Authenticate,
+    LoadSubject,
+    SubjectId,
+    account_id_of,
+)
 from watchword.stores import file_of
 from watchword.tokens.challenges import Refusal
 from watchword.tokens.headers import Headers, scheme_of, token_in
@@ -47,8 +53,10 @@ class _Hooks(TypedDict):
     """The functions of the app that the engine calls."""
 
     authenticate: Authenticate | None
+    load_subject: LoadSubject | None
     claims_hook: ClaimsHook | None
     before_registration: BeforeRegistration | None
+    on_security_notice: OnSecurityNotice | None
 
 
 class Embedding(Authenticator):
@@ -63,8 +71,10 @@ class Embedding(Authenticator):
         settings: Mapping[str, Any],
         *,
         authenticate: Authenticate | None,
+        load_subject: LoadSubject | None,
         claims_hook: ClaimsHook | None,
         before_registration: BeforeRegistration | None,
+        on_security_notice: OnSecurityNotice | None,
     ) -> None:
         self.settings = settings_of(database_url, settings)
         if authenticate is None and self.settings.templates is not None:
@@ -81,8 +91,10 @@ class Embedding(Authenticator):
         self.knows_issuer = bool(_ISSUER_SETTINGS & self.settings.model_fields_set)
         self._hooks: _Hooks = {
             "authenticate": authenticate,
+            "load_subject": load_subject,
             "claims_hook": claims_hook,
             "before_registration": before_registration,
+            "on_security_notice": on_security_notice,
         }
 
     def serve_pages(self, *, pages: bool | str) -> None:
@@ -217,6 +229,21 @@ class Embedding(Authenticator):
             return await subjects.end_all(subject_id, reason, but=kept, by=by)
         account_id = account_id_of(subject_id)
         return await sessions.end_all(account_id, reason, but=kept, by=by)
+
+    async def enrol_code(self, subject_id: SubjectId, *, by: By = APP) -> str:
+        """A token with which a user enrols a factor. See `asgi.EmbeddedAuth`."""
+        factors = self.engine.second_factors.factors
+        return await factors.enrol_code(account_id_of(subject_id), by=by)
+
+    async def require_factor(self, subject_id: SubjectId, *, by: By = APP) -> None:
+        """Demand a second factor of a user. See `asgi.EmbeddedAuth`."""
+        factors = self.engine.second_factors.factors
+        await factors.require(account_id_of(subject_id), by=by)
+
+    async def reset_factors(self, subject_id: SubjectId, *, by: By = APP) -> int:
+        """Remove all second factors of a user. See `asgi.EmbeddedAuth`."""
+        factors = self.engine.second_factors.factors
+        return await factors.reset(account_id_of(subject_id), by=by)
 
     def claims_at_once(self, headers: Headers) -> Claims | None:
         """The claims, if they can be had without I/O, from any thread; else None.

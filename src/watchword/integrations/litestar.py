@@ -40,8 +40,9 @@ from watchword.tokens.checker import Needs
 
 if TYPE_CHECKING:
     from watchword.accounts.registration_rules import BeforeRegistration
+    from watchword.notices import OnSecurityNotice
     from watchword.sessions.claims_hook import ClaimsHook
-    from watchword.sign_in.own_users import Authenticate
+    from watchword.sign_in.own_users import Authenticate, LoadSubject
 
 __all__ = ["Auth", "ResourceServer"]
 
@@ -116,8 +117,10 @@ class Auth(_AppAuth, EmbeddedAuth):
         *,
         pages: bool | str = True,
         authenticate: Authenticate | None = None,
+        load_subject: LoadSubject | None = None,
         claims_hook: ClaimsHook | None = None,
         before_registration: BeforeRegistration | None = None,
+        on_security_notice: OnSecurityNotice | None = None,
         **settings: Any,  # noqa: ANN401 - checked as settings
     ) -> None:
         """As `EmbeddedAuth`.
@@ -129,8 +132,10 @@ class Auth(_AppAuth, EmbeddedAuth):
         super().__init__(
             database_url,
             authenticate=authenticate,
+            load_subject=load_subject,
             claims_hook=claims_hook,
             before_registration=before_registration,
+            on_security_notice=on_security_notice,
             **settings,
         )
         self._authenticator.serve_pages(pages=pages)

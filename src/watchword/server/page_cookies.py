@@ -2,6 +2,7 @@
 
 `__Host-watchword-registrations`  the handles of registrations that this browser began
 `__Host-watchword-notice`         what was just done, for the next page to say
+`__Host-watchword-step`           the ticket between the two steps of a sign-in
 
 They are Lax, because a link in a message must find them: with Strict a browser would
 not send them after a click in another site's mailbox.
@@ -15,11 +16,12 @@ from typing import Final, TypeVar
 
 from starlette.requests import Request
 
-from watchword.core.limits import REGISTRATION_LIFE, SECOND
+from watchword.core.limits import CONTINUATION_LIFE, REGISTRATION_LIFE, SECOND
 from watchword.server.cookies import cookies_named
 
 HANDLES_COOKIE: Final = "__Host-watchword-registrations"
 NOTICE_COOKIE: Final = "__Host-watchword-notice"
+STEP_COOKIE: Final = "__Host-watchword-step"
 
 HANDLES_MAX: Final = 8
 """Registrations of one browser: a later one takes the place of the oldest."""
@@ -68,6 +70,21 @@ def drop_notice(request: Request) -> tuple[str, ...]:
     """`Set-Cookie` that deletes the notice, which was shown; none for a prefetch."""
     is_prefetch = request.headers.get("sec-purpose", "").startswith("prefetch")
     return () if is_prefetch else (_set(NOTICE_COOKIE, "", 0),)
+
+
+def set_step(continuation: str) -> str:
+    """`Set-Cookie` that keeps the ticket of a sign-in for as long as it works."""
+    return _set(STEP_COOKIE, continuation, CONTINUATION_LIFE // SECOND)
+
+
+def step_in(request: Request) -> str:
+    """The ticket of the sign-in that this browser has begun, or ""."""
+    return _one(request, STEP_COOKIE)
+
+
+def drop_step() -> str:
+    """`Set-Cookie` that deletes the ticket."""
+    return _set(STEP_COOKIE, "", 0)
 
 
 def _one(request: Request, name: str) -> str:

@@ -72,13 +72,13 @@ def missing(form: Form, **fields: str) -> tuple[Fault, ...]:
     )
 
 
-def see_other(request: Request, page: str, *cookies: str) -> Response:
+def see_other(request: Request, page: str, *cookies: str, **query: str) -> Response:
     """Go on to that page, in the language asked for (RFC 9110 §15.4.4).
 
     The address is relative, as those in the pages are.
     """
     frame = frame_of(request, engine_of(request).settings)
-    headers = HEADERS | {"location": frame.link(page)}
+    headers = HEADERS | {"location": frame.link(page, **query)}
     return _with(Response(status_code=303, headers=headers), cookies)
 
 

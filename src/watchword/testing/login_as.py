@@ -5,11 +5,18 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final, Literal
 
 from watchword.bootstrap import Watchword
 from watchword.clients.rules import FIRST_PARTY
 from watchword.core.actor import Actor, By, EndReason
-from watchword.core.session import Authenticated, SessionOptions, as_text
+from watchword.core.session import (
+    AAL1,
+    PASSWORD_ALONE,
+    Authenticated,
+    SessionOptions,
+    as_text,
+)
 from watchword.errors import NotFound
 from watchword.passwords import INSECURE_FOR_TESTS
 from watchword.ports.accounts import Account
@@ -18,6 +25,9 @@ from watchword.testing.runner_thread import RunnerThread
 
 User = str | uuid.UUID | int | Subject
 """The name of an account of Watchword, or a user that the app itself keeps."""
+
+_METHODS: Final = {AAL1: PASSWORD_ALONE, "aal2": ("pwd", "otp", "mfa")}
+"""The `amr` of a session at each level: a password; a password and a code."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +61,20 @@ class LoginAs:
         *,
         roles: Iterable[str] | None = None,
         scope: Iterable[str] = (),
+        acr: Literal["aal1", "aal2"] = "aal1",
     ) -> SignedIn:
         """A new session of the user. An account that does not exist is made.
 
         `roles` become those of the account. `scope` must be part of what a sign-in
         gets; without `scope` the session has all of that. For a ResourceServer it may
-        be anything, because what its issuer gives is not known here. Raises TypeError
-        for a text in place of a list, and for a name if the app keeps its own users.
-        Raises ValueError for a scope that no sign-in would get.
+        be anything, because what its issuer gives is not known here. With `acr`
+        `"aal2"` the token says that the user proved a second factor, a code; none is
+        enrolled. Raises TypeError for a text in place of a list, and for a name if the
+        app keeps its own users. Raises ValueError for a scope that no sign-in would
+        get, and for another `acr`.
         """
+        if acr not in _METHODS:
+            raise ValueError(f"acr is aal1 or aal2, not {acr!r}")
         for what in (roles, scope):
             if isinstance(what, str):
                 raise TypeError(f"roles and scope are lists: [{what!r}]")
@@ -70,7 +85,7 @@ class LoginAs:
                 f"no sign-in gets the scope {' '.join(wanted)}: WATCHWORD_"
                 f"FIRST_PARTY_SCOPE (first_party_scope of Auth) is {' '.join(given)!r}"
             )
-        return self._runner.run(self._sign_in(user, roles, wanted))
+        return self._runner.run(self._sign_in(user, roles, wanted, acr))
 
     def log_out(self, user: SignedIn) -> None:
         """End the session. Its tokens are refused from now on."""
@@ -80,7 +95,11 @@ class LoginAs:
         self._runner.run(sessions.end_one(session_id, EndReason.LOGOUT, by=by))
 
     async def _sign_in(
-        self, user: User, roles: Iterable[str] | None, scope: tuple[str, ...]
+        self,
+        user: User,
+        roles: Iterable[str] | None,
+        scope: tuple[str, ...],
+        acr: str,
     ) -> SignedIn:
         if isinstance(user, str):
             account = await self._account(user, roles)
@@ -92,8 +111,13 @@ class LoginAs:
         options = SessionOptions(client_id=FIRST_PARTY.id, scope=scope)
         # The test says which user it is: there is nothing to prove, and nothing that
         # may change before the session has begun.
-        authenticated = Authenticated.by_password(
-            account_id, granted, at=self._watchword.clock()
+        authenticated = Authenticated(
+            account_id,
+            granted,
+            epoch=0,
+            amr=_METHODS[acr],
+            acr=acr,
+            at=self._watchword.clock(),
         )
         tokens = await self._watchword.sessions.start(authenticated, options)
         return SignedIn(

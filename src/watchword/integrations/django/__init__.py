@@ -56,9 +56,10 @@ __all__ = ["Auth", "ResourceServer", "auth"]
 View = Callable[..., Any]
 SETTING: Final = "WATCHWORD"
 _lock: Final = threading.Lock()
-# Those that are awaited; a function that checks passwords may also block.
+# Those that are awaited; the other functions may also block.
 _AWAITED: Final = ("claims_hook", "before_registration")
-_HOOKS: Final = ("authenticate", *_AWAITED)
+_BLOCKING: Final = ("authenticate", "load_subject", "on_security_notice")
+_HOOKS: Final = (*_BLOCKING, *_AWAITED)
 
 
 class _AppAuth(AuthBase):
@@ -176,6 +177,18 @@ class Auth(_AppAuth, EmbeddedAuth):
         """As `end_all`, in an async view."""
         return await self.acall(self._authenticator.end_all, subject_id, but=but, by=by)
 
+    async def aenrol_code(self, subject_id: SubjectId, *, by: By = APP) -> str:
+        """As `enrol_code`, in an async view."""
+        return await self.acall(self._authenticator.enrol_code, subject_id, by=by)
+
+    async def arequire_factor(self, subject_id: SubjectId, *, by: By = APP) -> None:
+        """As `require_factor`, in an async view."""
+        await self.acall(self._authenticator.require_factor, subject_id, by=by)
+
+    async def areset_factors(self, subject_id: SubjectId, *, by: By = APP) -> int:
+        """As `reset_factors`, in an async view."""
+        return await self.acall(self._authenticator.reset_factors, subject_id, by=by)
+
     async def acall(
         self,
         work: Callable[Given, Awaitable[Result]],
@@ -279,9 +292,10 @@ def _made() -> Auth | ResourceServer:
         if isinstance(given.get(name), str)
     }
     given |= hooks
-    check = given.get("authenticate")
-    if check is not None and not iscoroutinefunction(check):
-        given["authenticate"] = _with_own_connections(check)
+    for name in _BLOCKING:
+        hook = given.get(name)
+        if hook is not None and not iscoroutinefunction(hook):
+            given[name] = _with_own_connections(hook)
     for name in hooks.keys() & _AWAITED:
         given[name] = hooks[name].awaited
     pages = given.pop("pages", True)
@@ -301,9 +315,9 @@ class _LazyHook:
     def __init__(self, name: str, path: str) -> None:
         self._name = name
         self._path = path
-        self._found: Callable[[Any], Any] | None = None
+        self._found: Callable[..., Any] | None = None
 
-    def found(self) -> Callable[[Any], Any]:
+    def found(self) -> Callable[..., Any]:
         """The function, imported if need be. Raises ImproperlyConfigured."""
         if self._found is None:
             try:
@@ -313,8 +327,8 @@ class _LazyHook:
                 raise ImproperlyConfigured(fault) from error
         return self._found
 
-    def __call__(self, given: object) -> object:
-        return self.found()(given)
+    def __call__(self, *given: object) -> object:
+        return self.found()(*given)
 
     async def load(self) -> None:
         """Import the function once. Raises ImproperlyConfigured."""
@@ -328,20 +342,20 @@ class _LazyHook:
         return await self.found()(given)
 
 
-def _with_own_connections(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The check, with old database connections closed before and after it.
+def _with_own_connections(hook: Callable[..., Any]) -> Callable[..., Any]:
+    """The hook, with old database connections closed before and after it.
 
-    Django does that around each request, but our check runs outside of any request.
+    Django does that around each request, but our hooks run outside of any request.
     """
 
-    def checked_in_thread(credentials: object) -> object:
+    def called_in_thread(*given: object) -> object:
         close_old_connections()
         try:
-            return check(credentials)
+            return hook(*given)
         finally:
             close_old_connections()
 
-    return checked_in_thread
+    return called_in_thread
 
 
 _lazy: Final = SimpleLazyObject(_configured)

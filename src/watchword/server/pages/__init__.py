@@ -4,6 +4,7 @@ Everything here is pure: a view and a frame go in, HTML comes out. Handlers in
 `endpoints/` make views from what the engine says.
 
 views       what each page shows, in each of its states
+step_views  those of second factors
 language    the languages, their sentences, and which one a request gets
 rendering   from a view to HTML, by the templates
 frames      what surrounds the page of a request: its language, whose service it is

@@ -17,6 +17,8 @@ _REASONS: Final[dict[type[WatchwordError], tuple[Reason, str]]] = {
     errors.NameInvalid: (Reason.NAME, "username"),
     errors.RegistrationRefused: (Reason.REFUSED, ""),
     errors.LastAdmin: (Reason.LAST_ADMIN, ""),
+    errors.LastFactor: (Reason.LAST_FACTOR, ""),
+    errors.ContinuationExpired: (Reason.EXPIRED, ""),
     errors.ConfirmationInvalid: (Reason.LINK, "token"),
 }
 """What each error says, and the field that it is usually about."""
@@ -41,14 +43,14 @@ def fault_of(
 ) -> Fault | None:
     """What the page with these fields says; None for an error with a page of its own.
 
-    `wrong` is for a wrong password. That the page is too old, and that there were too
-    many tries, belongs to no field.
+    `wrong` is for a wrong password or factor. That the page is too old, and that there
+    were too many tries, belongs to no field.
     """
     if isinstance(error, errors.CsrfRejected):
         return Fault(Reason.STALE)
     if isinstance(error, errors.Throttled):
         return Fault(Reason.TRY_LATER, count=minutes_of(error.retry_after))
-    if isinstance(error, errors.InvalidCredentials):
+    if isinstance(error, errors.InvalidCredentials | errors.SecondFactorInvalid):
         return wrong
     count = 0
     if isinstance(error, errors.PasswordRejected):

@@ -9,12 +9,13 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
 
 import msgspec
 
 from watchword.errors import SettingsError
 from watchword.passwords.policy import LENGTH_MIN
-from watchword.server.pages import views
+from watchword.server.pages import step_views, views
 from watchword.server.pages.language import LOCALES, language
 from watchword.server.pages.views import View
 
@@ -55,9 +56,11 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     asked: str = ""
     token: str = ""
 
-    def link(self, page: str) -> str:
+    def link(self, page: str, **query: str) -> str:
         """The address of a page, in the language that this page was asked for in."""
-        return f"{page}?ui_locales={self.asked}" if self.asked else page
+        if self.asked:
+            query["ui_locales"] = self.asked
+        return f"{page}?{urlencode(query)}" if query else page
 
 
 def check_templates(folder: Path | None) -> None:
@@ -130,9 +133,11 @@ def environment(folder: Path | None) -> Environment:
             for kind in (
                 views.AccountForm,
                 views.AccountNotice,
+                step_views.After,
                 views.Link,
                 views.MailFor,
                 views.SignInNotice,
+                views.Way,
             )
         }
     )

@@ -18,20 +18,28 @@ class Reason(StrEnum):
     """Why a field was not accepted. Each language has a sentence for each."""
 
     ADDRESS_IN_USE = "address_in_use"
+    CODE = "code"
     CREDENTIALS = "credentials"
     EMAIL = "email"
     EMAIL_TAKEN = "email_taken"
+    ENROL_CODE = "enrol_code"
+    EXPIRED = "expired"
+    FACTOR_NAME = "factor_name"
     LAST_ADMIN = "last_admin"
+    LAST_FACTOR = "last_factor"
     LINK = "link"
     MISSING = "missing"
     NAME = "name"
     NAME_TAKEN = "name_taken"
+    PASSKEY = "passkey"
+    PASSKEY_SCRIPT = "passkey_script"
     PASSWORD_COMMON = "password_common"  # noqa: S105 - a reason
     PASSWORD_IS_NAME = "password_is_name"  # noqa: S105 - a reason
     PASSWORD_LEAKED = "password_leaked"  # noqa: S105 - a reason
     PASSWORD_LONG = "password_long"  # noqa: S105 - a reason
     PASSWORD_SHORT = "password_short"  # noqa: S105 - a reason
     PASSWORD_WRONG = "password_wrong"  # noqa: S105 - a reason
+    RECOVERY_CODE = "recovery_code"
     REFUSED = "refused"
     STALE = "stale"
     SURE = "sure"
@@ -66,22 +74,44 @@ class SignInNotice(StrEnum):
     ACCOUNT_DELETED = "account_deleted"
     ADDRESS_BACK = "address_back"
     EMAIL_CHANGED = "email_changed"
+    EXPIRED = "expired"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a notice
+
+
+class Ceremony(msgspec.Struct, frozen=True):
+    """What a browser asks a passkey with: the `options` are JSON (WebAuthn §5.1).
+
+    `challenge` is sent back with the answer.
+    """
+
+    challenge: str
+    options: str
 
 
 class SignIn(View, frozen=True, kw_only=True):
     """The door. `has_register` and `has_forgot` say whether those pages are there.
 
-    `name` is that of the account by which the browser is signed in already.
+    `name` is that of the account by which the browser is signed in already. There is no
+    `ceremony` where passkeys are off.
     """
 
     template = "sign-in.html"
 
     name: str = ""
     username: str = ""
+    ceremony: Ceremony | None = None
     notice: SignInNotice = SignInNotice.NOTHING
     has_register: bool = False
     has_forgot: bool = False
+
+
+class Way(StrEnum):
+    """How a user proves it on a page: the parameter `way` of its address."""
+
+    PASSKEY = "passkey"
+    TOTP = "totp"
+    RECOVERY_CODE = "recovery_code"
+    PASSWORD = "password"  # noqa: S105 - a way
 
 
 class SignedOut(View, frozen=True, kw_only=True):
@@ -184,12 +214,20 @@ class Confirm(View, frozen=True, kw_only=True):
 
 
 class Reset(View, frozen=True, kw_only=True):
-    """The second step of `/reset`: the new password."""
+    """The second step of `/reset`: the new password, and the factor if there is one.
+
+    `way` and `ways` are as those of `Asked`; None without a factor. `continuation` goes
+    with the ceremony of a passkey.
+    """
 
     template = "reset.html"
 
     token: str
     address: str
+    way: Way | None = None
+    ways: tuple[Way, ...] = ()
+    ceremony: Ceremony | None = None
+    continuation: str = ""
 
 
 class AccountForm(StrEnum):
@@ -200,6 +238,9 @@ class AccountForm(StrEnum):
     END = "end"
     END_OTHERS = "end_others"
     LOCALE = "locale"
+    RENAME = "rename"
+    REMOVE = "remove"
+    NEW_CODES = "new_codes"
     DELETE = "delete"
 
 
@@ -214,6 +255,10 @@ class AccountNotice(StrEnum):
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a notice
     SESSION_ENDED = "session_ended"
     OTHERS_ENDED = "others_ended"
+    FACTOR_ADDED = "factor_added"
+    FACTOR_RENAMED = "factor_renamed"
+    FACTOR_REMOVED = "factor_removed"
+    NEW_CODES = "new_codes"
     LOCALE_SAVED = "locale_saved"
 
 
@@ -234,13 +279,30 @@ class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
     is_this: bool = False
 
 
+class FactorLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A second factor in the list of the account page. Instants in milliseconds.
+
+    `is_passkey`, or else an authenticator app. `name` may be empty. `is_synced`: its
+    maker keeps copies of it.
+    """
+
+    id: str
+    is_passkey: bool
+    name: str
+    added: int
+    used: int | None = None
+    is_synced: bool = False
+
+
 class Account(View, frozen=True, kw_only=True):
     """The account of the signed-in user.
 
     `username` is empty where the address is the name. `waiting` is a new address that
     is not confirmed yet. `opened` is the form that the faults belong to. `count` is how
     many sessions ended with `notice`. `has_mail`: an address can be changed.
-    `has_more`: there are more sessions than are shown.
+    `has_more`: there are more sessions than are shown. `needs_proof`: the user has a
+    factor, and has to prove it anew before something is changed. `factor` is the one
+    that the faults belong to, `renamed` the name that was typed for it.
     """
 
     template = "account.html"
@@ -255,7 +317,13 @@ class Account(View, frozen=True, kw_only=True):
     has_more: bool = False
     notice: AccountNotice = AccountNotice.NOTHING
     count: int = 0
+    factors: tuple[FactorLine, ...] = ()
+    codes_left: int = 0
+    needs_proof: bool = False
+    has_passkeys: bool = False
     opened: AccountForm | None = None
+    factor: str = ""
+    renamed: str = ""
     typed_email: str = ""
 
 

@@ -8,22 +8,32 @@ from typing import Final
 
 from watchword.server.endpoints.pages import (
     account,
+    add_app,
+    add_passkey,
     confirm,
+    enrol,
     files,
     forgot,
+    prove,
     register,
     reset,
+    second_step,
     sign_in,
     signed_out,
 )
 
 ENDPOINTS: Final = (
     *(sign_in.SHOW, sign_in.SUBMIT),
+    *(second_step.SHOW, second_step.SUBMIT),
+    *(enrol.SHOW, enrol.SUBMIT),
     *(signed_out.SHOW, signed_out.SUBMIT),
     *(register.SHOW, register.SUBMIT),
     *(confirm.SHOW, confirm.SUBMIT),
     *(forgot.SHOW, forgot.SUBMIT),
     *(reset.SHOW, reset.SUBMIT),
     *(account.SHOW, account.SUBMIT),
+    *(prove.SHOW, prove.SUBMIT),
+    *(add_app.SHOW, add_app.SUBMIT),
+    *(add_passkey.SHOW, add_passkey.SUBMIT),
     files.OPERATION,
 )

@@ -10,11 +10,17 @@ from watchword.clients.rules import FIRST_PARTY
 from watchword.core.limits import LIST_PAGE
 from watchword.core.session import Session, as_text
 from watchword.errors import CsrfRejected
+from watchword.ports.credentials import Credential, CredentialKind
 from watchword.server.csrf import read_page_form
-from watchword.server.endpoints.pages.account_forms import FORMS
-from watchword.server.endpoints.pages.available import can_send_mail
+from watchword.server.endpoints.pages.account_forms import CHANGES, FORMS, Refused
+from watchword.server.endpoints.pages.available import can_send_mail, has_passkeys
 from watchword.server.endpoints.pages.pairs import page_operations
-from watchword.server.endpoints.pages.visitor import Visitor, visitor_of
+from watchword.server.endpoints.pages.recent import (
+    Owner,
+    is_recent,
+    owner_of,
+    prove_first,
+)
 from watchword.server.page_cookies import drop_notice, notice_in
 from watchword.server.page_response import page_again, page_of, see_other
 from watchword.server.pages.devices import browser_of, system_of
@@ -22,48 +28,58 @@ from watchword.server.pages.views import (
     Account,
     AccountForm,
     AccountNotice,
+    FactorLine,
     SessionLine,
 )
-from watchword.server.parsing import engine_of, self_service_of
+from watchword.server.parsing import Form, engine_of, self_service_of
 
 
 async def show(request: Request) -> Response:
-    visitor = await visitor_of(request)
-    if visitor is None:
+    owner = await owner_of(request)
+    if owner is None:
         return see_other(request, "sign-in")
-    view = await _view(request, visitor)
+    view = replace(await _view(request, owner), opened=_opened(request))
     notice, count = notice_in(request, AccountNotice)
     if notice is not None:
         view = replace(view, notice=notice, count=count)
     cookies = drop_notice(request) if notice else ()
-    return page_of(request, view, account=visitor.account.locale, cookies=cookies)
+    return page_of(request, view, account=owner.account.locale, cookies=cookies)
 
 
 async def submit(request: Request) -> Response:
-    self_service_of(request)
+    owner = await owner_of(request)
+    if owner is None:
+        return see_other(request, "sign-in")
     try:
         form = await read_page_form(request)
     except CsrfRejected as error:
-        visitor = await visitor_of(request)
-        if visitor is None:
-            return see_other(request, "sign-in")
-        view = await _view(request, visitor)
-        return page_again(request, view, error, account=visitor.account.locale)
-    visitor = await visitor_of(request)
+        view = await _view(request, owner)
+        return page_again(request, view, error, account=owner.account.locale)
     which = form.get("do") or ""
-    if visitor is None or which not in FORMS:
-        return see_other(request, "sign-in" if visitor is None else "account")
-    done = await FORMS[which](request, form, visitor)
+    if which not in FORMS:
+        return see_other(request, "account")
+    if which in CHANGES and owner.has_factor and not is_recent(request, owner):
+        return prove_first(request, CHANGES[AccountForm(which)])
+    done = await FORMS[which](request, form, owner)
     if isinstance(done, Response):
         return done
-    # What the form was refused for, on the page as it is now.
+    return await _refused(request, form, done)
+
+
+async def _refused(request: Request, form: Form, done: Refused) -> Response:
+    """What the form was refused for, on the page as it is now."""
+    owner = await owner_of(request)
+    if owner is None:
+        return see_other(request, "sign-in")
     view = replace(
-        await _view(request, visitor),
+        await _view(request, owner),
         faults=done.faults,
-        opened=AccountForm(which),
+        opened=AccountForm(form.need("do")),
         typed_email=form.get("email") or "",
+        factor=form.get("factor") or "",
+        renamed=form.get("name") or "",
     )
-    locale = visitor.account.locale
+    locale = owner.account.locale
     if done.error is None:
         return page_of(request, view, status=422, account=locale)
     fields = ("email", "password")
@@ -72,11 +88,18 @@ async def submit(request: Request) -> Response:
     )
 
 
-async def _view(request: Request, visitor: Visitor) -> Account:
-    account, has_mail = visitor.account, can_send_mail(request)
+def _opened(request: Request) -> AccountForm | None:
+    """The form that the user went to prove something for."""
+    given = request.query_params.get("open")
+    return next((one for one in AccountForm if one == given), None)
+
+
+async def _view(request: Request, owner: Owner) -> Account:
+    enrolled = owner.enrolled
+    account, has_mail = owner.account, can_send_mail(request)
     changes = self_service_of(request).email_changes
     page = await engine_of(request).sessions.page(account.id, limit=LIST_PAGE)
-    others = [one for one in page.sessions if one.id != visitor.session.id]
+    others = [one for one in page.sessions if one.id != owner.session.id]
     return Account(
         name=account.name,
         username="" if account.name == account.email_key else account.name,
@@ -84,12 +107,29 @@ async def _view(request: Request, visitor: Visitor) -> Account:
         # One that is not confirmed is the one that waits.
         email=(account.email_confirmed_at and account.email) or "",
         sessions=(
-            replace(_line(visitor.session), is_this=True),
+            replace(_line(owner.session), is_this=True),
             *map(_line, others),
         ),
         waiting=await changes.waiting(account.id),
         has_mail=has_mail,
+        factors=tuple(_factor(request, one) for one in enrolled.factors),
+        codes_left=enrolled.codes_left,
+        needs_proof=owner.has_factor and not is_recent(request, owner),
+        has_passkeys=has_passkeys(request),
         has_more=page.onward is not None,
+    )
+
+
+def _factor(request: Request, row: Credential) -> FactorLine:
+    passkeys = engine_of(request).second_factors.passkeys
+    is_passkey = row.kind is CredentialKind.PASSKEY
+    return FactorLine(
+        id=as_text(row.id),
+        is_passkey=is_passkey,
+        name=row.label,
+        added=row.created_at,
+        used=row.used_at,
+        is_synced=is_passkey and passkeys is not None and passkeys.is_synced(row),
     )
 
 

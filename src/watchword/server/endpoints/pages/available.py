@@ -18,6 +18,12 @@ def can_register(request: Request) -> bool:
     return self_service_of(request).rules.is_open and can_send_mail(request)
 
 
+def has_passkeys(request: Request) -> bool:
+    """Whether passkeys are on, and the issuer has a name that they can be bound to."""
+    passkeys = engine_of(request).second_factors.passkeys
+    return passkeys is not None and passkeys.is_on
+
+
 def need(*, available: bool) -> None:
     """Raises NotFound for a page that is not there."""
     if not available:

@@ -32,6 +32,9 @@ from watchword.server.pages.views import Code, Confirm, Fault, Link, Reason
 from watchword.server.parsing import Form, self_service_of
 
 _CODE: Final = Code(is_reset=False)
+_ELSEWHERE: Final = {TokenPurpose.RESET, TokenPurpose.ENROL}
+"""Purposes that have a page of their own."""
+
 _FIELDS: Final = ("username", "password")
 _WRONG: Final = Fault(Reason.PASSWORD_WRONG, "password")
 
@@ -46,14 +49,14 @@ async def submit(request: Request) -> Response:
     return await submitted(request, _CODE, "confirm", _looked_at, _confirm)
 
 
-async def _looked_at(request: Request, token: str) -> Confirm:
-    """What the page asks for this token. It spends nothing.
+async def _looked_at(request: Request, form: Form) -> Confirm:
+    """What the page asks for the token of the form. It spends nothing.
 
     Raises ConfirmationInvalid.
     """
-    service = self_service_of(request)
+    service, token = self_service_of(request), form.need("token")
     link = await service.links.look(token)
-    if link.purpose is TokenPurpose.RESET:
+    if link.purpose in _ELSEWHERE:
         raise ConfirmationInvalid
     view = Confirm(
         link=Link(link.purpose),

@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword.core.session import Authenticated
-from watchword.errors import WatchwordError
+from watchword.errors import SecondFactorRequired, WatchwordError
+from watchword.server.endpoints.pages.asking import go_on
 from watchword.server.endpoints.pages.visitor import begin, visitor_of
 from watchword.server.page_cookies import handles_in, set_notice
 from watchword.server.page_response import see_other
@@ -48,9 +49,14 @@ async def _invitation(request: Request, form: Form, view: Confirm) -> Response:
 async def _signed_in(
     request: Request, authenticated: Authenticated, notice: AccountNotice
 ) -> Response:
-    """Sign this browser in. If that fails, say that the account is there anyway."""
+    """Sign this browser in. If that fails, say that the account is there anyway.
+
+    The link has shown the mailbox: a factor that is demanded is enrolled at once.
+    """
     try:
-        cookies = await begin(request, authenticated)
+        cookies = await begin(request, authenticated, mailbox=True)
+    except SecondFactorRequired as error:
+        return go_on(request, error)
     except WatchwordError:
         return see_other(request, "sign-in", set_notice(SignInNotice.ACCOUNT_MADE))
     return see_other(request, "account", *cookies, set_notice(notice))

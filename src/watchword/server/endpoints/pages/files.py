@@ -1,4 +1,4 @@
-"""GET /pages/<name>: the stylesheet, the mark and the script of the pages."""
+"""GET /pages/<name>: the stylesheet, the mark and the scripts of the pages."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ FILES: Final = {
     "watchword.css": ("watchword.css", STYLE),
     "watchword.svg": ("watchword.svg", "image/svg+xml"),
     "watchword-pages.js": ("watchword-pages.js", SCRIPT),
+    "watchword-passkeys.js": ("watchword-passkeys.js", SCRIPT),
 }
 """What `/pages/<name>` serves: the file in `static/`, and its content type."""
 

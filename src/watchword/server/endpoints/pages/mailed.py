@@ -22,14 +22,14 @@ async def submitted(
     request: Request,
     code: Code,
     step: str,
-    look: Callable[[Request, str], Awaitable[Looked]],
+    look: Callable[[Request, Form], Awaitable[Looked]],
     press: Callable[[Request, Form, Looked], Awaitable[Response]],
 ) -> Response:
     """The answer to the form of a page behind a link.
 
-    `look` returns what the page asks for that code, and spends nothing. Only a form
-    that says `step` was sent by the button, and is handed to `press`. Both may raise
-    ConfirmationInvalid and Throttled: then the page begins anew, at `code`.
+    `look` returns what the page asks for the code of the form, and spends nothing. Only
+    a form that says `step` was sent by the button, and is handed to `press`. Both may
+    raise ConfirmationInvalid and Throttled: then the page begins anew, at `code`.
     """
     try:
         form = await read_page_form(request)
@@ -39,7 +39,7 @@ async def submitted(
     if faults:
         return page_of(request, replace(code, faults=faults), status=422)
     try:
-        view = await look(request, form.need("token"))
+        view = await look(request, form)
         if form.get("step") != step:
             return page_of(request, view)
         return await press(request, form, view)

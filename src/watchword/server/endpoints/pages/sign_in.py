@@ -1,4 +1,4 @@
-"""GET and POST /sign-in: the door of the pages."""
+"""GET and POST /sign-in: the door of the pages, by password or by passkey."""
 
 from __future__ import annotations
 
@@ -7,21 +7,39 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword.core.session import Authenticated
-from watchword.errors import CsrfRejected, InvalidCredentials, InvalidRequest, Throttled
+from watchword.errors import (
+    ContinuationExpired,
+    CsrfRejected,
+    InvalidCredentials,
+    InvalidRequest,
+    SecondFactorInvalid,
+    SecondFactorRequired,
+    Throttled,
+)
 from watchword.server.csrf import read_page_form
-from watchword.server.endpoints.pages.available import can_register, can_send_mail
+from watchword.server.endpoints.pages.asking import (
+    ceremony_of,
+    credential_in,
+    go_on,
+)
+from watchword.server.endpoints.pages.available import (
+    can_register,
+    can_send_mail,
+    has_passkeys,
+)
 from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.visitor import begin, visitor_of
 from watchword.server.page_cookies import drop_notice, notice_in
 from watchword.server.page_response import missing, page_again, page_of, see_other
-from watchword.server.pages.views import SignIn, SignInNotice
+from watchword.server.pages.views import Ceremony, Fault, Reason, SignIn, SignInNotice
 from watchword.server.parsing import Form, client_address, engine_of, self_service_of
+from watchword.sign_in.passkey import PasskeySignIn
 
 
 async def show(request: Request) -> Response:
     visitor = await visitor_of(request)
     notice, _ = notice_in(request, SignInNotice)
-    view = _view(
+    view = await _view(
         request,
         notice=notice or SignInNotice.NOTHING,
         name="" if visitor is None else visitor.account.name,
@@ -36,36 +54,69 @@ async def submit(request: Request) -> Response:
     try:
         form = await read_page_form(request)
     except CsrfRejected as error:
-        return page_again(request, _view(request), error)
-    view = _view(request, username=form.get("username") or "")
-    faults = missing(form, username="username", password="password")  # noqa: S106
+        return page_again(request, await _view(request), error)
+    view = await _view(request, username=form.get("username") or "")
+    faults = _missing(form)
     if faults:
         return page_of(request, replace(view, faults=faults), status=422)
     try:
         cookies = await begin(request, await _authenticated(request, form))
-    except (InvalidCredentials, Throttled) as error:
+    except SecondFactorRequired as error:
+        return go_on(request, error)
+    except (InvalidCredentials, ContinuationExpired, Throttled) as error:
         return page_again(request, view, error)
+    except SecondFactorInvalid as error:
+        return page_again(request, view, error, wrong=Fault(Reason.PASSKEY))
     return see_other(request, "account", *cookies)
 
 
+def _missing(form: Form) -> tuple[Fault, ...]:
+    if form.get("challenge") is None:
+        return missing(form, username="username", password="password")  # noqa: S106
+    credential = credential_in(form)
+    return (credential,) if isinstance(credential, Fault) else ()
+
+
 async def _authenticated(request: Request, form: Form) -> Authenticated:
-    """The user. Raises InvalidCredentials, Throttled, Overloaded, StoreUnavailable."""
+    """The user. Raises InvalidCredentials, Throttled, Overloaded, StoreUnavailable.
+
+    For a passkey SecondFactorInvalid and ContinuationExpired.
+    """
+    engine, address = engine_of(request), client_address(request)
+    challenge = form.get("challenge")
+    if challenge is not None:
+        by_passkey = _by_passkey(request)
+        credential = credential_in(form)
+        if by_passkey is None or isinstance(credential, Fault):
+            raise SecondFactorInvalid
+        return await by_passkey.authenticate(challenge, credential, address=address)
     try:
-        return await engine_of(request).sign_in.check_password(
-            form.need("username"),
-            form.need("password"),
-            address=client_address(request),
+        return await engine.sign_in.check_password(
+            form.need("username"), form.need("password"), address=address
         )
     except InvalidRequest:  # a name that no account can have
         raise InvalidCredentials from None
 
 
-def _view(request: Request, **fields: object) -> SignIn:
+async def _view(request: Request, **fields: object) -> SignIn:
     known = {
         "has_register": can_register(request),
         "has_forgot": can_send_mail(request),
+        "ceremony": await _ceremony(request),
     }
     return SignIn(**(known | fields))  # type: ignore[arg-type]  # fields of the view
+
+
+async def _ceremony(request: Request) -> Ceremony | None:
+    """What any passkey may answer; None where passkeys are off."""
+    by_passkey = _by_passkey(request)
+    return None if by_passkey is None else ceremony_of(await by_passkey.options())
+
+
+def _by_passkey(request: Request) -> PasskeySignIn | None:
+    if not has_passkeys(request):
+        return None
+    return engine_of(request).second_factors.passkey_sign_in
 
 
 SHOW, SUBMIT = page_operations("/sign-in", show, submit)

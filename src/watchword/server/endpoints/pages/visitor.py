@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import msgspec
 from starlette.requests import Request
 
-from watchword.core.session import Authenticated, Session, as_text
+from watchword.core.session import Authenticated, Session, TokenSet, as_text
 from watchword.errors import NotFound
 from watchword.ports.accounts import Account
 from watchword.server.csrf import new_form_cookie
+from watchword.server.page_cookies import drop_step, step_in
 from watchword.server.parsing import (
     client_address,
     engine_of,
@@ -16,6 +19,14 @@ from watchword.server.parsing import (
     user_agent,
 )
 from watchword.server.sign_in_cookie import set_sign_in_cookie, sign_in_cookie
+
+
+class PageRequest(TypedDict):
+    """What a request to a page says of the session that it begins."""
+
+    replaces: str
+    address: str
+    user_agent: str
 
 
 class Visitor(msgspec.Struct, frozen=True):
@@ -47,10 +58,23 @@ async def visitor_of(request: Request) -> Visitor | None:
     return Visitor(session, account)
 
 
-async def begin(request: Request, authenticated: Authenticated) -> tuple[str, str]:
+def page_request(request: Request) -> PageRequest:
+    """For what begins a session behind a continuation."""
+    return PageRequest(
+        replaces=sign_in_cookie(request),
+        address=client_address(request),
+        user_agent=user_agent(request),
+    )
+
+
+async def begin(
+    request: Request, authenticated: Authenticated, *, mailbox: bool = False
+) -> tuple[str, ...]:
     """Sign this browser in: the cookies of its session, and of its forms from now on.
 
-    Raises InvalidCredentials if the account has changed meanwhile, Overloaded,
+    `mailbox`: the user has just shown to read the mail of the account. Raises
+    SecondFactorRequired and SecondFactorEnrolmentRequired where more has to be proved,
+    InvalidCredentials if the account has changed meanwhile, Overloaded,
     StoreUnavailable.
     """
     tokens = await self_service_of(request).browser.begin(
@@ -58,5 +82,13 @@ async def begin(request: Request, authenticated: Authenticated) -> tuple[str, st
         cookie=sign_in_cookie(request),
         address=client_address(request),
         user_agent=user_agent(request),
+        mailbox=mailbox,
     )
-    return set_sign_in_cookie(tokens), new_form_cookie(engine_of(request).entropy)
+    return signed_in(request, tokens)
+
+
+def signed_in(request: Request, tokens: TokenSet) -> tuple[str, ...]:
+    """The cookies of a session that has begun; the ticket of its sign-in goes."""
+    form_cookie = new_form_cookie(engine_of(request).entropy)
+    dropped = (drop_step(),) if step_in(request) else ()
+    return set_sign_in_cookie(tokens), form_cookie, *dropped

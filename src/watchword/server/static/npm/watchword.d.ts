@@ -30,6 +30,57 @@ export interface ClientOptions {
   dpop?: boolean;
   /** Origins, besides the server's own, to which the access token may be sent. */
   origins?: readonly (string | URL)[];
+  /**
+   * Called where an API wants a more recent or a stronger sign-in (RFC 9470). It asks the
+   * user, and calls {@link AuthClient.stepUp}; then the request is sent again, once. Of
+   * all requests of a tab that wait for it, one calls it. What it throws is thrown by
+   * that request and by those that wait. It must make no call that wants it too.
+   */
+  onStepUp?: (needed: StepUpNeeded) => unknown;
+}
+
+/** What an API wants of a sign-in. */
+export interface StepUpNeeded {
+  /** Levels of which one is enough, such as `aal2`; empty where any will do. */
+  readonly acrValues: readonly string[];
+  /** How many seconds the proof may be old; undefined where any will do. */
+  readonly maxAge: number | undefined;
+}
+
+/** How a user proves a second factor. */
+export type FactorMethod = "passkey" | "totp" | "recovery_code";
+
+/** A second factor and its proof; the browser asks for a passkey. */
+export type SecondProof =
+  | { method: "totp" | "recovery_code"; code: string }
+  | { method: "passkey" };
+
+/** A second factor of the user. */
+export interface Factor {
+  readonly id: string;
+  readonly kind: "totp" | "passkey";
+  readonly name: string;
+  readonly createdAt: string;
+  readonly usedAt: string | null;
+  /** Of a passkey: whether it is copied to the user's other devices. */
+  readonly synced?: boolean;
+}
+
+/** All second factors of the user. */
+export interface Factors {
+  readonly factors: readonly Factor[];
+  readonly recoveryCodesLeft: number;
+}
+
+/** An authenticator app that is to be confirmed within ten minutes. */
+export interface PendingTotp {
+  /** Stands for it in the call that confirms it. */
+  readonly factor: string;
+  /** For typing, in base32. */
+  readonly secret: string;
+  /** `otpauth:`, for the app; `qr` is the same as an SVG. */
+  readonly uri: string;
+  readonly qr: string;
 }
 
 /** The events of {@link AuthClient}. Every tab gets them, whichever tab caused them. */
@@ -78,10 +129,62 @@ export interface AuthClient {
    * Begins a session, in all tabs; one that was there before ends.
    *
    * @throws {@link AuthError} such as `invalid_credentials`, `throttled` or
-   * `unanswered`.
+   * `unanswered`. `second_factor_required`: nothing has begun, and `continueLogin` goes
+   * on, with one of the error's `methods`. `second_factor_enrolment_required`:
+   * `enrolTotp` or `enrolPasskey` go on.
    * @throws TypeError or a `TimeoutError` where the server could not be reached.
    */
   login(username: string, password: string): Promise<void>;
+
+  /**
+   * Goes on where `login`, `confirm` or `accept` of this page threw
+   * `second_factor_required`. With `passkey` the browser asks the user for one, and
+   * `code` is left out.
+   *
+   * @throws {@link AuthError} `second_factor_invalid`: call again.
+   * `continuation_expired`: the sign-in has to begin again. `throttled`.
+   * @throws DOMException of the browser where the user has given no passkey.
+   */
+  continueLogin(method: FactorMethod, code?: string): Promise<void>;
+
+  /**
+   * Signs in by a passkey alone, which is two factors at once. With `conditional` the
+   * browser offers passkeys in the field of the user name, which has
+   * `autocomplete="username webauthn"`; this then resolves when the user chooses one, and
+   * `signal` ends the wait.
+   *
+   * @throws {@link AuthError} `second_factor_invalid`; `continuation_expired` where the
+   * user took longer than five minutes: call again. `not_found` where passkeys are off,
+   * `unsupported` where the browser has none.
+   * @throws DOMException as `continueLogin`.
+   */
+  passkeyLogin(options?: { conditional?: boolean; signal?: AbortSignal }): Promise<void>;
+
+  /**
+   * After `second_factor_enrolment_required`: mails a token to the account's confirmed
+   * address. The answer is the same where there is none.
+   */
+  askEnrolment(): Promise<void>;
+
+  /**
+   * After `second_factor_enrolment_required`: a secret for an authenticator app, by the
+   * token of the mail or of an operator. Right after `confirm` or `accept` no token is
+   * needed.
+   *
+   * @throws {@link AuthError} `confirmation_invalid`, `continuation_expired`.
+   */
+  enrolTotp(token?: string): Promise<PendingTotp>;
+
+  /**
+   * Adds that authenticator app, and signs in. Resolves to the recovery codes, which are
+   * shown once.
+   *
+   * @throws {@link AuthError} `second_factor_invalid`: call again.
+   */
+  confirmEnrolledTotp(factor: string, code: string): Promise<readonly string[]>;
+
+  /** As `enrolTotp` and `confirmEnrolledTotp`, with a new passkey. */
+  enrolPasskey(name: string, token?: string): Promise<readonly string[]>;
 
   /**
    * Ends the session, at the server and in all tabs.
@@ -144,8 +247,9 @@ export interface AuthClient {
    * Sets a new password by the token of that mail. All sessions end, and none begins.
    *
    * @throws {@link AuthError} `confirmation_invalid`, `password_rejected`.
+   * `second_factor_required`: call again, with the proof of one of the error's `methods`.
    */
-  reset(token: string, password: string): Promise<void>;
+  reset(token: string, password: string, second?: SecondProof): Promise<void>;
 
   /**
    * Changes the password. This session goes on in all tabs, under new tokens; the others
@@ -157,11 +261,63 @@ export interface AuthClient {
 
   /**
    * Proves the user again, for a call that was refused as
-   * `insufficient_user_authentication`. Repeat that call afterwards.
+   * `insufficient_user_authentication`. Repeat that call afterwards. A text is the
+   * password; with a second factor the session rises to `aal2`. An app with users of its
+   * own wants `username` beside the password.
    *
-   * @throws {@link AuthError} `invalid_credentials`, `throttled`.
+   * @throws {@link AuthError} `invalid_credentials`, `second_factor_invalid`,
+   * `continuation_expired`, `throttled`.
+   * @throws DOMException as `continueLogin`.
    */
-  stepUp(password: string): Promise<void>;
+  stepUp(
+    proof:
+      | string
+      | SecondProof
+      | { method: "password"; password: string; username?: string },
+  ): Promise<void>;
+
+  /** The second factors of the user. */
+  factors(): Promise<Factors>;
+
+  /**
+   * A secret for an authenticator app, which counts from `confirmTotp` on.
+   *
+   * This call, and all below that change a factor, want a proof of the last five
+   * minutes, by a second factor where there is one.
+   *
+   * @throws {@link AuthError} `insufficient_user_authentication`: see `stepUp`.
+   */
+  addTotp(): Promise<PendingTotp>;
+
+  /**
+   * Adds that authenticator app; the session rises to `aal2`. With the first factor it
+   * resolves to the recovery codes, which are shown once. It resolves to none where an
+   * answer was lost on its way: `newRecoveryCodes` makes others.
+   *
+   * @throws {@link AuthError} `second_factor_invalid`: call again.
+   * `continuation_expired`: begin again with `addTotp`.
+   */
+  confirmTotp(factor: string, code: string): Promise<readonly string[]>;
+
+  /**
+   * Has the browser make a passkey, and adds it, as `addTotp` and `confirmTotp`.
+   *
+   * @throws DOMException as `continueLogin`.
+   */
+  addPasskey(name: string): Promise<readonly string[]>;
+
+  /** Gives a factor another name, and returns it. */
+  renameFactor(id: string, name: string): Promise<Factor>;
+
+  /**
+   * Removes a factor. With the last one go the recovery codes.
+   *
+   * @throws {@link AuthError} `last_factor` where the user needs it.
+   */
+  removeFactor(id: string): Promise<void>;
+
+  /** Ten new recovery codes. The old ones are gone. */
+  newRecoveryCodes(): Promise<readonly string[]>;
 
   /** The account. */
   account(): Promise<Account>;
@@ -208,7 +364,8 @@ export interface AuthClient {
    * `fetch` with the access token, which is refreshed where that is needed.
    *
    * A 401 for a dead token is followed by one refresh and by the same request once
-   * more, unless `init.body` is a stream: then the 401 is the answer.
+   * more, unless `init.body` is a stream: then the 401 is the answer. So is a 401 for a
+   * sign-in that is too old or too weak followed by `onStepUp`.
    *
    * @throws {@link AuthError} `signed_out`, or the code that ended the session. One
    * that is `temporary` means that the refresh was put off, and the session goes on.
@@ -237,24 +394,40 @@ export class AuthError extends Error {
   /**
    * A code of the server, which stays, or `signed_out`, or `unknown`; or `unanswered`
    * where the browser did not answer for 15 seconds: another tab holds the lock and is
-   * frozen, or IndexedDB hangs.
+   * frozen, or IndexedDB hangs; or `unsupported` where it has no passkeys.
    */
   readonly code: string;
   /** The HTTP status, where there was one. */
   readonly status: number | undefined;
   /** Seconds to wait before the next try, where the server said so. */
   readonly retryAfter: number | undefined;
+  /**
+   * Of `second_factor_required`: what goes on with the call, for `expiresIn` seconds. The
+   * client keeps it, too.
+   */
+  readonly continuation: string | undefined;
+  /** The methods that the user has, or may enrol. */
+  readonly methods: readonly FactorMethod[] | undefined;
+  readonly expiresIn: number | undefined;
   /** Whether the same may work later: a 429, a 5xx or `unanswered`. */
   readonly temporary: boolean;
 }
 
 /**
  * What the token of a mail is for, so which call takes it: `confirm`, `accept`, `reset`,
- * `confirmEmail` or `revertEmail`, in this order. Undefined for any other text.
+ * `confirmEmail`, `revertEmail` or `enrolTotp`, in this order. Undefined for any other
+ * text.
  */
 export function purposeOf(
   token: string,
-): "registration" | "invitation" | "reset" | "email" | "revert" | undefined;
+):
+  | "registration"
+  | "invitation"
+  | "reset"
+  | "email"
+  | "revert"
+  | "enrol"
+  | undefined;
 
 /**
  * A client of a Watchword server.

@@ -40,7 +40,8 @@ const HANDLES = 5;
 const ECDSA = { name: "ECDSA", namedCurve: "P-256" };
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 /** What the tokens of mails are for, by their byte. */
-const PURPOSES = [, "registration", "invitation", "reset", "email", "revert"];
+const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZab";
+const PURPOSES = [, "registration", "invitation", "reset", "email", "revert", "enrol"];
 /** The codes of errors that end the session. Any other error leaves it as it is. */
 const ENDED = /^(refresh|session)_/;
 /** The code of an error where the browser itself did not answer. */
@@ -48,12 +49,16 @@ const UNANSWERED = "unanswered";
 
 /** A refusal. `code` is stable, the message is for people. */
 export class AuthError extends Error {
-  constructor(code, message, status, retryAfter) {
+  constructor(code, message, status, more = {}) {
     super(message);
     this.name = "AuthError";
     this.code = code;
     this.status = status;
-    this.retryAfter = retryAfter;
+    this.retryAfter = more.retryAfter;
+    // Those of a sign-in that wants a second factor.
+    this.continuation = more.continuation;
+    this.methods = more.methods;
+    this.expiresIn = more.expiresIn;
   }
 
   /** Whether the same request may work later. */
@@ -65,8 +70,8 @@ export class AuthError extends Error {
 /** What a token of a mail is for; undefined for any other text. */
 export function purposeOf(token) {
   // `ww_cf_`, then base64url of a byte for the version, 1, and one for the purpose.
-  const [, letter = ""] = /^ww_cf_AQ([A-Z])/.exec(token) ?? [];
-  return PURPOSES[(letter.charCodeAt(0) - 65) >> 2];
+  const [, letter = ""] = /^ww_cf_AQ(.)/.exec(token) ?? [];
+  return PURPOSES[LETTERS.indexOf(letter) >> 2];
 }
 
 /** A client of the Watchword at `url`; see watchword.d.ts. */
@@ -90,9 +95,12 @@ class Client extends EventTarget {
   #timer;
   #refreshing; // the promise of the refresh under way in this tab
   #pause; // {until, error}: the server said when to try again
+  #stopped; // {continuation, key}: of a call that wants a second factor
+  #onStepUp;
+  #asking; // the promise of the onStepUp under way in this tab
   #nonces = new Map();
 
-  constructor({ url = "", mode = "cookie", dpop = false, origins = [] }) {
+  constructor({ url = "", mode = "cookie", dpop = false, origins = [], onStepUp }) {
     super();
     const { location, navigator, crypto, indexedDB } = globalThis;
     if (!location || !navigator?.locks || !crypto?.subtle || !indexedDB) {
@@ -107,6 +115,7 @@ class Client extends EventTarget {
     this.#origins = new Set([this.#base.href, ...origins].map(originOf));
     this.#mode = mode;
     this.#bindsToKey = dpop;
+    this.#onStepUp = onStepUp;
     this.#name = `watchword ${mode} ${this.#base.href}`;
     this.#channel = new BroadcastChannel(this.#name);
     this.#channel.onmessage = ({ data }) => this.#hear(data);
@@ -136,24 +145,97 @@ class Client extends EventTarget {
     return this.#signedIn;
   }
 
-  login(username, password) {
-    return this.#begin("login", { username, password });
+  async login(username, password) {
+    await this.#begin("login", { username, password });
+  }
+
+  async continueLogin(method, code) {
+    const proof = await this.#proof({ method, code }, () =>
+      this.#askStopped("login/passkey/options"),
+    );
+    await this.#resume("login/continue", proof);
+  }
+
+  async passkeyLogin({ conditional = false, signal } = {}) {
+    const options = await this.#post("login/passkey/options", { body: {} });
+    const mediation = conditional ? "conditional" : "optional";
+    const answer = await getPasskey(options, { mediation, signal });
+    await this.#begin("login/passkey", answer);
+  }
+
+  async askEnrolment() {
+    await this.#askStopped("login/enrol");
+  }
+
+  async enrolTotp(token) {
+    const { factor, secret, uri, qr } = await this.#askStopped("login/enrol/totp", {
+      token,
+    });
+    return { factor, secret, uri, qr };
+  }
+
+  async confirmEnrolledTotp(factor, code) {
+    return codesIn(await this.#resume("login/enrol/totp/confirm", { factor, code }));
+  }
+
+  async enrolPasskey(name, token) {
+    const options = await this.#askStopped("login/enrol/passkey/options", { token });
+    const answer = await makePasskey(options);
+    return codesIn(await this.#resume("login/enrol/passkey", { ...answer, name }));
   }
 
   /** Signs in by that call. A session that was there before ends. */
-  async #begin(call, given) {
+  async #begin(call, given, boundTo) {
     await this.#start();
     return this.#alone(async () => {
       const old = await this.#load();
-      const key = this.#bindsToKey ? await drawKey() : undefined;
+      const key = boundTo ?? (this.#bindsToKey ? await drawKey() : undefined);
       const transport = this.#mode === "cookie" ? "cookie" : "body";
       const body = { ...given, transport };
-      await this.#accept({ key }, await this.#post(call, { body, key }), old);
+      const answer = await this.#stopping(key, this.#post(call, { body, key }));
+      await this.#accept({ key }, answer, old);
       if (old?.refreshToken) {
         // In cookie mode the server ends the old session; in bearer mode this must.
         await this.#post("logout", { body: tokenOf(old) }).catch(() => {});
       }
+      return answer;
     });
+  }
+
+  /** Goes on with a sign-in that wants a second factor. */
+  async #resume(call, given) {
+    const { continuation, key } = this.#going();
+    const answer = await this.#begin(call, { ...given, continuation }, key);
+    this.#stopped = undefined;
+    return answer;
+  }
+
+  /** A call between both, by the key that the continuation is bound to. */
+  async #askStopped(call, given) {
+    const { continuation, key } = this.#going();
+    return this.#post(call, { body: { ...given, continuation }, key });
+  }
+
+  #going() {
+    if (this.#stopped) return this.#stopped;
+    throw new AuthError("continuation_expired", "No sign-in waits for a factor here.");
+  }
+
+  /** The answer; keeps the continuation of one that wants a second factor. */
+  async #stopping(key, answer) {
+    try {
+      return await answer;
+    } catch (error) {
+      const { continuation } = error;
+      if (continuation) this.#stopped = { continuation, key };
+      throw error;
+    }
+  }
+
+  /** The members that prove a factor; `options` asks for those of a passkey. */
+  async #proof({ method, ...members }, options) {
+    if (method !== "passkey") return { method, ...members };
+    return { method, ...(await getPasskey(await options())) };
   }
 
   async logout() {
@@ -186,10 +268,10 @@ class Client extends EventTarget {
 
   async confirm(token, { password, username } = {}) {
     const call = "register/confirm";
-    if (password) return this.#begin(call, { token, password, username });
+    if (password) return void (await this.#begin(call, { token, password, username }));
     for (const registration of await this.#handles()) {
       try {
-        return await this.#begin(call, { token, registration, username });
+        return void (await this.#begin(call, { token, registration, username }));
       } catch (error) {
         // This handle may be that of another registration.
         if (error.code !== "invalid_credentials") throw error;
@@ -198,24 +280,67 @@ class Client extends EventTarget {
     throw unknownHere();
   }
 
-  accept(token, password, { username } = {}) {
-    return this.#begin("invitations/accept", { token, password, username });
+  async accept(token, password, { username } = {}) {
+    await this.#begin("invitations/accept", { token, password, username });
   }
 
   async forgot(email) {
     await this.#post("password/forgot", { body: { email } });
   }
 
-  async reset(token, password) {
-    await this.#post("password/reset", { body: { token, password } });
+  async reset(token, password, second) {
+    let body = { token, password };
+    if (second) {
+      const proof = await this.#proof(second, () =>
+        this.#askStopped("login/passkey/options"),
+      );
+      body = { ...body, ...proof, continuation: this.#going().continuation };
+    }
+    await this.#stopping(undefined, this.#post("password/reset", { body }));
+    this.#stopped = undefined;
   }
 
-  changePassword(currentPassword, password) {
-    return this.#prove("password/change", { currentPassword, password });
+  async changePassword(currentPassword, password) {
+    await this.#prove("password/change", { currentPassword, password });
   }
 
-  stepUp(password) {
-    return this.#prove("step-up", { method: "password", password });
+  async stepUp(given) {
+    const chosen =
+      typeof given === "string" ? { method: "password", password: given } : given;
+    const proof = await this.#proof(chosen, () =>
+      this.#ask("POST", "login/passkey/options", {}),
+    );
+    await this.#prove("step-up", proof);
+  }
+
+  factors() {
+    return this.#ask("GET", "factors");
+  }
+
+  addTotp() {
+    return this.#ask("POST", "factors/totp");
+  }
+
+  async confirmTotp(factor, code) {
+    return codesIn(await this.#prove("factors/totp/confirm", { factor, code }));
+  }
+
+  async addPasskey(name) {
+    const options = await this.#ask("POST", "factors/passkeys/options");
+    const answer = await makePasskey(options);
+    return codesIn(await this.#prove("factors/passkeys", { ...answer, name }));
+  }
+
+  renameFactor(id, name) {
+    return this.#ask("PATCH", `factors/${encodeURIComponent(id)}`, { name });
+  }
+
+  async removeFactor(id) {
+    await this.#ask("DELETE", `factors/${encodeURIComponent(id)}`);
+  }
+
+  async newRecoveryCodes() {
+    return codesIn(await this.#ask("POST", "factors/recovery-codes"));
   }
 
   account() {
@@ -261,7 +386,8 @@ class Client extends EventTarget {
     }
     const streams = init?.body instanceof ReadableStream;
     let access = await this.#current();
-    for (let refreshed = false, knowsNonce = false; ; request = make()) {
+    let [refreshed, knowsNonce, risen] = [false, false, false];
+    for (; ; request = make()) {
       const answer = await this.#send(request, access);
       if (answer.status !== 401) return answer;
       // CORS may hide the challenge. Then any 401 may be because of the token.
@@ -269,6 +395,12 @@ class Client extends EventTarget {
       if (challenge.includes("use_dpop_nonce")) {
         if (knowsNonce || streams) return answer;
         knowsNonce = true;
+      } else if (challenge.includes("insufficient_user_authentication")) {
+        if (risen || streams || !this.#onStepUp) return answer;
+        risen = true;
+        const refused = access;
+        access = await this.#risen(challenge, refused);
+        if (access === refused) return answer;
       } else {
         if (refreshed || !challenge.includes("invalid_token")) return answer;
         refreshed = true;
@@ -277,6 +409,19 @@ class Client extends EventTarget {
       }
       answer.body?.cancel().catch(() => {});
     }
+  }
+
+  /** The token after the page's onStepUp, which one call of this tab waits for. */
+  async #risen(challenge, refused) {
+    if (this.#access === refused) {
+      this.#asking ??= Promise.resolve(neededIn(challenge))
+        .then(this.#onStepUp)
+        .finally(() => {
+          this.#asking = undefined;
+        });
+      await this.#asking;
+    }
+    return this.#current();
   }
 
   async #send(request, { token, scheme }) {
@@ -343,11 +488,11 @@ class Client extends EventTarget {
   /** A call that spends the refresh token, as a refresh does, and may be repeated. */
   async #prove(call, body) {
     await this.#start();
-    await patiently(() =>
+    return patiently(() =>
       this.#alone(async () => {
         const record = await this.#load();
         if (!record) throw signedOut();
-        await this.#spend(record, call, body);
+        return this.#spend(record, call, body);
       }),
     );
   }
@@ -364,7 +509,8 @@ class Client extends EventTarget {
         const token = tokenOf(record);
         const body = given ? { ...token, ...given } : token;
         const answer = await this.#post(call, { body, key, retryKey });
-        return await this.#accept(record, answer, record);
+        await this.#accept(record, answer, record);
+        return answer;
       } catch (error) {
         if (error.status === 401 && ENDED.test(error.code)) await this.#end(error.code);
         // An earlier answer's cookie came without its body: its retry key is used up.
@@ -543,10 +689,42 @@ const unknownHere = () =>
 async function bodyOf(answer) {
   if (answer.status === 204) return {};
   if (answer.ok) return answer.json();
-  const { code, detail } = await answer.json().catch(() => ({}));
-  const retryAfter = Number(answer.headers.get("Retry-After")) || undefined;
+  const { code, detail, ...more } = await answer.json().catch(() => ({}));
+  more.retryAfter = Number(answer.headers.get("Retry-After")) || undefined;
   const message = detail ?? `The server answered ${answer.status}.`;
-  throw new AuthError(code ?? "unknown", message, answer.status, retryAfter);
+  throw new AuthError(code ?? "unknown", message, answer.status, more);
+}
+
+/** Recovery codes come once: an answer that is asked for again has none. */
+const codesIn = ({ recoveryCodes = [] }) => recoveryCodes;
+
+/** What a challenge says that a sign-in has to be (RFC 9470). */
+function neededIn(challenge) {
+  const [, levels] = /\bacr_values="([^"]+)"/.exec(challenge) ?? [];
+  const [, age] = /\bmax_age="?(\d{1,9})/.exec(challenge) ?? [];
+  return { acrValues: levels?.split(" ") ?? [], maxAge: age && Number(age) };
+}
+
+// Passkeys (WebAuthn)
+
+/** The body that answers these options by a passkey that is there. */
+async function getPasskey({ challenge, publicKey }, how) {
+  const options = passkeys().parseRequestOptionsFromJSON(publicKey);
+  const credential = await navigator.credentials.get({ publicKey: options, ...how });
+  return { challenge, credential: credential.toJSON() };
+}
+
+/** The body that answers these options by a new passkey. */
+async function makePasskey({ challenge, publicKey }) {
+  const options = passkeys().parseCreationOptionsFromJSON(publicKey);
+  const credential = await navigator.credentials.create({ publicKey: options });
+  return { challenge, credential: credential.toJSON() };
+}
+
+function passkeys() {
+  const { PublicKeyCredential } = globalThis;
+  if (PublicKeyCredential?.parseRequestOptionsFromJSON) return PublicKeyCredential;
+  throw new AuthError("unsupported", "This browser has no passkeys.");
 }
 
 /** The body with the refresh token; undefined in cookie mode. */

@@ -1,0 +1,105 @@
+"""The second step of `watchword login`: a code, or the first factor to be enrolled."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import click
+
+from watchword.cli.output import visible
+from watchword.errors import (
+    SecondFactorEnrolmentRequired,
+    SecondFactorInvalid,
+    SecondFactorRequired,
+    WatchwordError,
+)
+
+if TYPE_CHECKING:
+    from watchword.client import Auth
+
+_TRIES: Final = 3
+_TOTP_DIGITS: Final = 6
+_BROWSER: Final = "This account needs a passkey here: sign in with a browser."
+_QUESTIONS: Final = {
+    "totp": "code of your authenticator app",
+    "recovery_code": "recovery code",
+}
+Result = TypeVar("Result")
+
+
+def finish(auth: Auth, stopped: SecondFactorRequired) -> tuple[str, ...]:
+    """Go on with a sign-in on the terminal. Returns recovery codes, if there are new.
+
+    Raises the error itself where there is no terminal to ask on, and WatchwordError
+    where a browser is needed.
+    """
+    if not sys.stdin.isatty():
+        raise stopped
+    if isinstance(stopped, SecondFactorEnrolmentRequired):
+        return _enrol(auth, stopped)
+    methods = [one for one in ("totp", "recovery_code") if one in stopped.methods]
+    if not methods:
+        raise WatchwordError(_BROWSER)
+    question = " or ".join(_QUESTIONS[one] for one in methods).capitalize()
+
+    def prove() -> None:
+        code = _asked(question)
+        auth.continue_login(_method_of(code, methods), code)
+
+    _patiently(prove)
+    return ()
+
+
+def _method_of(code: str, methods: Sequence[str]) -> str:
+    """Which method a code is of: that of an authenticator app has six digits."""
+    digits = "".join(code.split())
+    is_totp = digits.isdecimal() and len(digits) == _TOTP_DIGITS
+    return methods[0] if is_totp else methods[-1]
+
+
+def _enrol(auth: Auth, stopped: SecondFactorRequired) -> tuple[str, ...]:
+    """Enrol an authenticator app, and sign in."""
+    if "totp" not in stopped.methods:
+        raise WatchwordError(_BROWSER)
+    click.echo("This account needs a second factor, and has none yet.", err=True)
+    token = _asked("Token (empty: have one mailed to you)", default="")
+    if not token:
+        auth.factors.ask_enrolment()
+        click.echo("If the account has an address, a mail is on its way.", err=True)
+        token = _asked("Token of the mail")
+    pending = auth.factors.enrol_totp(token)
+    _show(pending.uri, pending.secret)
+
+    def confirm() -> tuple[str, ...]:
+        code = _asked("Code of your authenticator app")
+        return auth.factors.confirm_enrolment(pending.factor, code)
+
+    return _patiently(confirm)
+
+
+def _show(uri: str, secret: str) -> None:
+    """Show what an authenticator app scans or takes."""
+    import segno
+
+    click.echo("Scan this with an authenticator app, or type the secret:", err=True)
+    segno.make(uri, micro=False).terminal(out=sys.stderr, border=2, compact=True)
+    click.echo(f"Secret: {visible(secret)}\n{visible(uri)}", err=True)
+
+
+def _asked(question: str, default: str | None = None) -> str:
+    answer: str = click.prompt(
+        question, hide_input=True, err=True, default=default, show_default=False
+    )
+    return answer.strip()
+
+
+def _patiently(work: Callable[[], Result]) -> Result:
+    """Do it again after a wrong code, three times in all."""
+    for _ in range(_TRIES - 1):
+        try:
+            return work()
+        except SecondFactorInvalid as error:
+            click.echo(str(error), err=True)
+    return work()

@@ -1,0 +1,80 @@
+"""GET and POST /add-app: a signed-in user adds an authenticator app."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+from starlette.requests import Request
+from starlette.responses import Response
+
+from watchword.errors import (
+    ContinuationExpired,
+    CsrfRejected,
+    SecondFactorInvalid,
+    Throttled,
+)
+from watchword.server.csrf import read_page_form
+from watchword.server.endpoints.pages.adding import added, app_view
+from watchword.server.endpoints.pages.asking import WRONG
+from watchword.server.endpoints.pages.pairs import page_operations
+from watchword.server.endpoints.pages.recent import (
+    Owner,
+    is_recent,
+    owner_of,
+    prove_first,
+)
+from watchword.server.endpoints.pages.visitor import begin
+from watchword.server.page_response import page_again, page_of, see_other
+from watchword.server.pages.step_views import After
+from watchword.server.pages.views import Fault, Reason, Way
+from watchword.server.parsing import Form, client_address, engine_of, self_service_of
+
+
+async def show(request: Request) -> Response:
+    owner = await owner_of(request)
+    if owner is None:
+        return see_other(request, "sign-in")
+    if not is_recent(request, owner):
+        return prove_first(request, After.ADD_APP)
+    name = owner.account.name
+    pending = engine_of(request).second_factors.totp.begin(owner.account.id, name)
+    return page_of(request, app_view(name, pending), account=owner.account.locale)
+
+
+async def submit(request: Request) -> Response:
+    self_service_of(request)
+    owner = await owner_of(request)
+    if owner is None:
+        return see_other(request, "sign-in")
+    try:
+        form = await read_page_form(request)
+    except CsrfRejected:
+        # Of this browser's earlier sign-in: a new secret, and nothing is lost.
+        return see_other(request, "add-app")
+    if not is_recent(request, owner):
+        return prove_first(request, After.ADD_APP)
+    try:
+        return await _confirm(request, form, owner)
+    except ContinuationExpired:  # ten minutes are over
+        return see_other(request, "add-app")
+
+
+async def _confirm(request: Request, form: Form, owner: Owner) -> Response:
+    parts, locale = engine_of(request).second_factors, owner.account.locale
+    factor, code = form.get("factor") or "", form.get("code")
+    pending = parts.totp.again(owner.account.id, factor)
+    view = app_view(owner.account.name, pending)
+    if code is None:
+        view = replace(view, faults=(Fault(Reason.MISSING, "code"),))
+        return page_of(request, view, status=422, account=locale)
+    try:
+        authenticated, codes = await parts.step_up.confirm_totp(
+            owner.session, factor, code, address=client_address(request)
+        )
+    except (SecondFactorInvalid, Throttled) as error:
+        wrong = WRONG[Way.TOTP]
+        return page_again(request, view, error, wrong=wrong, account=locale)
+    cookies = await begin(request, authenticated)
+    return added(request, codes, cookies, account=locale)
+
+
+SHOW, SUBMIT = page_operations("/add-app", show, submit)
