@@ -135,6 +135,21 @@ async def test_a_passkey_that_counts_backwards_is_told_once_an_hour(ada: Door) -
     assert mail.purpose is MailPurpose.PASSKEY_COUNTER
 
 
+async def test_a_challenge_of_a_strangers_invention_makes_no_write(
+    ada: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ada.has_passkey()
+    sign_in = ada.parts.passkey_sign_in
+    assert sign_in is not None
+    options = await sign_in.options()
+    answer = ada.passkey.get(options.public_key)
+    monkeypatch.setattr(ada.stores.throttle, "take", None)
+    ada.clock.advance(limits.CONTINUATION_LIFE + 1)
+    for challenge in ("ww_wc_", options.challenge):
+        call = sign_in.authenticate(challenge, answer, address=HERE)
+        assert await outcome(call) == "continuation_expired"
+
+
 # What a reset and another address take away.
 
 

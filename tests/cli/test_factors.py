@@ -109,6 +109,15 @@ def test_a_code_to_enrol_with_is_for_one_user(terminal: Terminal) -> None:
         assert told == "watchword: there is no account named 'ben'\n"
 
 
+def test_a_stranger_that_is_called_as_her_subject_is_not_taken_for_her(
+    terminal: Terminal,
+) -> None:
+    terminal.add("ann")
+    ann = as_text(terminal.engine(lambda w: subject_of(w, "ann")))
+    terminal.add(ann)
+    assert terminal.json("user", "factors", ann)["subject"] == ann
+
+
 def test_a_demand_that_no_mail_can_help_with_is_told(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

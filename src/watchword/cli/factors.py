@@ -131,22 +131,26 @@ def enrol_code(name: str, data: Path | None, as_json: bool) -> None:
 
 
 async def _user_of(watchword: Watchword, name: str) -> tuple[bytes, tuple[str, ...]]:
-    """The subject and the roles of the account of that name, address or subject.
+    """The subject and the roles of the account of that subject, name or address.
 
-    Where there is none, the subject of a user of an app's own: its roles are not known
-    here. Raises NotFound for a name.
+    The subject comes first: a stranger may have registered under it as a name. Where
+    there is no account, it is the subject of a user of an app's own: its roles are not
+    known here. Raises NotFound for a name.
     """
     from watchword.sign_in.own_users import account_id_of
 
     try:
-        account = await watchword.accounts.find(name)
-    except NotFound as unknown:
+        subject = account_id_of(int(name) if name.isdecimal() else name.lower())
+    except (ValueError, NotFound):
+        subject = None
+    account = subject and await watchword.stores.accounts.by_id(subject)
+    if not account:
         try:
-            subject = account_id_of(int(name) if name.isdecimal() else name.lower())
-        except (ValueError, NotFound):
-            raise unknown from None
-        found = await watchword.stores.accounts.by_id(subject)
-        return subject, () if found is None else found.roles
+            account = await watchword.accounts.find(name)
+        except NotFound:
+            if subject is None:
+                raise
+            return subject, ()
     return account.id, account.roles
 
 

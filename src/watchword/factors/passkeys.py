@@ -255,9 +255,7 @@ class Passkeys:
         options too. Raises ContinuationExpired, SecondFactorInvalid, StoreUnavailable.
         """
         party = self._relying_party()
-        self._check_asked(
-            purpose, challenge, _Request(account_id=account_id, bound=bound)
-        )
+        self.check_asked(purpose, challenge, account_id=account_id, bound=bound)
         answer = webauthn.read_answer(credential)
         row = await self._row_of(answer, account_id)
         kept = self._opened_for_proof(row)
@@ -271,6 +269,32 @@ class Passkeys:
         await self._spend(challenge)
         row = await self._uses.moved(row, counter, is_synced=kept.is_synced)
         return row, self.amr_of(row)
+
+    def check_asked(
+        self,
+        purpose: TicketPurpose,
+        challenge: str,
+        *,
+        account_id: bytes | None = None,
+        bound: str = "",
+    ) -> None:
+        """Raises ContinuationExpired for a challenge that was not made for this.
+
+        Nothing is read or written: whatever a caller invents costs no more than that.
+        Raises NotFound where passkeys are off.
+        """
+        self._relying_party()
+        expected = _Request(account_id=account_id, bound=bound)
+        try:
+            asked = self._opened(purpose, challenge, _Request)
+        except ContinuationExpired:
+            if purpose is not TicketPurpose.PASSKEY_STEP:
+                raise
+            # A user that is known may as well answer what any passkey may answer.
+            purpose, expected = TicketPurpose.PASSKEY_LOGIN, _OPEN
+            asked = self._opened(purpose, challenge, _Request)
+        if asked != expected:
+            raise ContinuationExpired
 
     def exclude(self, rows: Sequence[Credential]) -> list[dict[str, Any]]:
         """The descriptors of passkeys that a user has."""
@@ -301,21 +325,6 @@ class Passkeys:
         if handle is None:  # removed in this moment, by a reset
             raise ContinuationExpired
         return handle
-
-    def _check_asked(
-        self, purpose: TicketPurpose, challenge: str, expected: _Request
-    ) -> None:
-        """Raises ContinuationExpired for a challenge that was not made for this."""
-        try:
-            asked = self._opened(purpose, challenge, _Request)
-        except ContinuationExpired:
-            if purpose is not TicketPurpose.PASSKEY_STEP:
-                raise
-            # A user that is known may as well answer what any passkey may answer.
-            purpose, expected = TicketPurpose.PASSKEY_LOGIN, _OPEN
-            asked = self._opened(purpose, challenge, _Request)
-        if asked != expected:
-            raise ContinuationExpired
 
     def _opened(
         self, purpose: TicketPurpose, text: str, kind: type[webauthn.Kind]

@@ -71,6 +71,9 @@ class PasskeySignIn:
         SecondFactorInvalid, ContinuationExpired, Throttled, Overloaded,
         StoreUnavailable, NotFound where passkeys are off.
         """
+        purpose = TicketPurpose.PASSKEY_LOGIN
+        # Before the count: a challenge of the caller's invention makes it no write.
+        self._passkeys.check_asked(purpose, challenge, bound=bound)
         # As a password is: the account is looked for first, to count by it.
         account_id = await self._passkeys.owner_of(credential)
         async with self._attempts.factor(account_id, address) as attempt:
@@ -79,7 +82,7 @@ class PasskeySignIn:
                 # Read before the proof: a change from here on takes the session back.
                 standing = await self._standing(account_id, attempt.caller)
             row, amr = await self._passkeys.prove(
-                TicketPurpose.PASSKEY_LOGIN, challenge, credential, bound=bound
+                purpose, challenge, credential, bound=bound
             )
             if standing is None or row.account_id != account_id:
                 raise SecondFactorInvalid
