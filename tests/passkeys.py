@@ -85,9 +85,9 @@ class Desk:
     async def sign_in(
         self, device: Authenticator, **forged: Any
     ) -> tuple[Credential, tuple[str, ...]]:
-        options = await self.passkeys.options_to_prove(LOGIN)
+        options = await self.passkeys.options_to_prove()
         body = device.get(options.public_key, **forged)
-        return await self.passkeys.prove(LOGIN, options.challenge, body)
+        return await self.passkeys.prove(options.challenge, body)
 
 
 async def open_desk() -> Desk:

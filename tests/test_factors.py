@@ -33,10 +33,12 @@ from watchword.errors import (
     InvalidRequest,
     LastFactor,
     NotFound,
+    SecondFactorInvalid,
     WatchwordError,
 )
+from watchword.factors.enrolled import Enrolled
 from watchword.factors.policy import SecondFactorPolicy
-from watchword.factors.registry import Enrolled, Factors
+from watchword.factors.registry import Factors
 from watchword.keys.sealing import Sealing
 from watchword.mail.message import SEALED_AS, Mail, MailPurpose, open_mail
 from watchword.passwords import INSECURE_FOR_TESTS, UNUSABLE
@@ -51,6 +53,7 @@ HERE = "192.0.2.1"
 USER = By(Actor.USER, HERE)
 OPERATOR = By(Actor.OPERATOR, name="root")
 TOTP, PASSKEY = CredentialKind.TOTP, CredentialKind.PASSKEY
+RECOVERY_CODE = CredentialKind.RECOVERY_CODE
 
 
 class World:
@@ -342,9 +345,8 @@ async def test_new_codes_are_told_and_a_used_one_says_what_is_left(
     credentials = world.engine.stores.credentials
     for left in reversed(range(limits.RECOVERY_CODES)):
         rows = await credentials.of_account(world.ada)
-        code = next(row for row in rows if row.kind is CredentialKind.RECOVERY_CODE)
-        spent = await world.factors.code_used(world.ada, code, by=USER)
-        assert await credentials.swap(spent.credential, None, spent.trail)
+        code = next(row for row in rows if row.kind is RECOVERY_CODE)
+        await world.factors.spend(await world.factors.spending(code, left, by=USER))
         assert (await world.factors.of(world.ada)).codes_left == left
     told = sorted((mail.purpose, mail.left) for mail in await world.mails())
     used = [(MailPurpose.RECOVERY_CODE_USED, n) for n in range(limits.RECOVERY_CODES)]
@@ -429,6 +431,20 @@ async def test_factors_go_with_their_account(world: World) -> None:
     assert await credentials.of_account(bytes(16)) == [other]
 
 
+async def _add_use_and_reset(engine: Watchword, owner: bytes) -> None:
+    """Two callers come with one recovery code: one of them uses it."""
+    factors = engine.second_factors.factors
+    row = Credential(id=bytes(16), account_id=owner, kind=TOTP, created_at=0)
+    await factors.add(owner, row, keep_session=None, by=USER)
+    rows = await engine.stores.credentials.of_account(owner)
+    code = next(one for one in rows if one.kind is RECOVERY_CODE)
+    first, second = [await factors.spending(code, 9, by=USER) for _ in range(2)]
+    await factors.spend(first)
+    with pytest.raises(SecondFactorInvalid):
+        await factors.spend(second)
+    await factors.reset(owner)
+
+
 async def test_an_app_is_told_of_its_own_users_by_its_hook(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -471,18 +487,14 @@ async def test_an_app_is_told_of_its_own_users_by_its_hook(
             on_security_notice=hook,
             background=False,
         ) as engine:
-            row = Credential(
-                id=bytes(16), account_id=seven.bytes, kind=TOTP, created_at=0
-            )
-            factors = engine.second_factors.factors
-            await factors.add(seven.bytes, row, keep_session=None, by=USER)
-            await factors.reset(seven.bytes)
+            await _add_use_and_reset(engine, seven.bytes)
             assert await engine.stores.outbox.list(limit=9) == []
         assert sorted(told) == [
             (str(seven), "factor-added", on_the_loop),
             (str(seven), "factors-reset", on_the_loop),
+            (str(seven), "recovery-code-used", on_the_loop),
         ]
         told.clear()
     failed = [one for one in caplog.records if one.name == "watchword.notices"]
     faults = [type(one.exc_info[1]) for one in failed if one.exc_info]
-    assert faults == 2 * [LookupError] + 2 * [TimeoutError]
+    assert faults == 3 * [LookupError] + 3 * [TimeoutError]

@@ -28,7 +28,7 @@ from tests.authenticator import (
     signed,
     text,
 )
-from tests.passkeys import ANN, BEN, LOGIN, ORIGIN, PARTY, Body, open_desk
+from tests.passkeys import ANN, BEN, ORIGIN, PARTY, Body, open_desk
 from watchword.errors import SecondFactorInvalid
 from watchword.factors import webauthn
 
@@ -469,10 +469,10 @@ async def test_of_what_is_signed_only_what_holds_is_accepted() -> None:
     known = AttestedCredentialData(device.attested())
     wrong = []
     for name, row in ASSERTIONS.items():
-        options = await desk.passkeys.options_to_prove(LOGIN)
+        options = await desk.passkeys.options_to_prove()
         body = row.forge(device, options.public_key)
         try:
-            proved, _ = await desk.passkeys.prove(LOGIN, options.challenge, body)
+            proved, _ = await desk.passkeys.prove(options.challenge, body)
             ours = proved.account_id == ANN
         except SecondFactorInvalid:
             ours = False

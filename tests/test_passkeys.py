@@ -85,15 +85,15 @@ async def test_options_are_what_browsers_parse(desk: Desk) -> None:
     named = {"type": "public-key", "id": text(device.id), "transports": ["nfc", "usb"]}
     again = await desk.creation()
     assert again.public_key["excludeCredentials"] == [named]
-    proof = await desk.passkeys.options_to_prove(STEP, account_id=ANN, bound="s")
+    proof = await desk.passkeys.options_to_prove(account_id=ANN, bound="s")
     assert proof.public_key["allowCredentials"] == [named]
     assert proof.public_key["userVerification"] == "required"
     assert proof.public_key["rpId"] == "localhost"
-    opened = await desk.passkeys.options_to_prove(LOGIN)
+    opened = await desk.passkeys.options_to_prove()
     assert opened.public_key["allowCredentials"] == []
     # An empty list would let any passkey answer.
     with pytest.raises(NotFound):
-        await desk.passkeys.options_to_prove(STEP, account_id=BEN, bound="s")
+        await desk.passkeys.options_to_prove(account_id=BEN, bound="s")
 
 
 async def test_a_user_has_one_handle_also_when_two_tabs_ask_at_once(desk: Desk) -> None:
@@ -128,18 +128,18 @@ async def test_where_passkeys_are_off_nothing_of_them_is_there(desk: Desk) -> No
     """An app may learn its issuer, and so the domain of passkeys, while it serves."""
     device = Authenticator()
     await desk.register(device)
-    options = await desk.passkeys.options_to_prove(LOGIN)
+    options = await desk.passkeys.options_to_prove()
     desk.passkeys.party = None
     assert not desk.passkeys.is_on
     with pytest.raises(NotFound):
         await desk.creation()
     with pytest.raises(NotFound):
-        await desk.passkeys.options_to_prove(LOGIN)
+        await desk.passkeys.options_to_prove()
     body = device.get(options.public_key)
     with pytest.raises(NotFound):
-        await desk.passkeys.prove(LOGIN, options.challenge, body)
+        await desk.passkeys.prove(options.challenge, body)
     desk.passkeys.party = PARTY
-    await desk.passkeys.prove(LOGIN, options.challenge, body)
+    await desk.passkeys.prove(options.challenge, body)
 
 
 # Challenges
@@ -153,12 +153,12 @@ async def test_a_challenge_serves_once(desk: Desk) -> None:
     another = Authenticator().create(options.public_key)
     with pytest.raises(ContinuationExpired):
         await desk.add(options, another)
-    asked = await desk.passkeys.options_to_prove(LOGIN)
+    asked = await desk.passkeys.options_to_prove()
 
     async def answered() -> bool:
         body = device.get(asked.public_key)
         try:
-            await desk.passkeys.prove(LOGIN, asked.challenge, body)
+            await desk.passkeys.prove(asked.challenge, body)
         except ContinuationExpired:
             return False
         return True
@@ -173,12 +173,12 @@ async def test_a_wrong_answer_does_not_spend_the_challenge(desk: Desk) -> None:
     with pytest.raises(SecondFactorInvalid):
         await desk.add(options, device.create(options.public_key, rp_id="evil"))
     await desk.add(options, device.create(options.public_key))
-    asked = await desk.passkeys.options_to_prove(LOGIN)
+    asked = await desk.passkeys.options_to_prove()
     wrong = device.get(asked.public_key, rp_id="evil")
     with pytest.raises(SecondFactorInvalid):
-        await desk.passkeys.prove(LOGIN, asked.challenge, wrong)
+        await desk.passkeys.prove(asked.challenge, wrong)
     right = device.get(asked.public_key)
-    await desk.passkeys.prove(LOGIN, asked.challenge, right)
+    await desk.passkeys.prove(asked.challenge, right)
 
 
 async def test_a_registration_that_is_sent_again_finds_its_passkey(desk: Desk) -> None:
@@ -199,7 +199,7 @@ async def test_a_registration_that_is_sent_again_finds_its_passkey(desk: Desk) -
 async def _wrong_challenges(desk: Desk) -> dict[str, str]:
     """Tickets that are no open challenge of this server, by what they are."""
     passkeys = desk.passkeys
-    old = (await passkeys.options_to_prove(LOGIN)).challenge
+    old = (await passkeys.options_to_prove()).challenge
     desk.clock.advance(CONTINUATION_LIFE + 1)
     other = Tickets([b"x" * 32], clock=desk.clock, entropy=secrets.token_bytes)
     statement = msgspec.defstruct("S", [("account_id", None), ("bound", str)])
@@ -211,13 +211,13 @@ async def _wrong_challenges(desk: Desk) -> dict[str, str]:
         "too long": "ww_wc_" + "A" * 1_000_000,
         "no ASCII": "ww_wc_\N{SNOWMAN}",
         "to register": (await desk.creation()).challenge,
-        "a step": (await passkeys.options_to_prove(STEP)).challenge,
-        "of a user": (await passkeys.options_to_prove(LOGIN, account_id=ANN)).challenge,
-        "of a browser": (await passkeys.options_to_prove(LOGIN, bound="b")).challenge,
+        "a step": desk.tickets.seal(STEP, statement(None, "")),
+        "of a user": (await passkeys.options_to_prove(account_id=ANN)).challenge,
+        "of a browser": (await passkeys.options_to_prove(bound="b")).challenge,
         "a continuation": desk.tickets.seal(TicketPurpose.LOGIN, statement(None, "")),
     }
     desk.clock.advance(CONTINUATION_LIFE + 1)
-    found["of the future"] = (await passkeys.options_to_prove(LOGIN)).challenge
+    found["of the future"] = (await passkeys.options_to_prove()).challenge
     desk.clock.advance(-CONTINUATION_LIFE - 1)
     return found
 
@@ -236,7 +236,7 @@ async def test_a_challenge_is_of_this_server_this_purpose_and_this_caller(
             (await desk.creation()).public_key | {"challenge": challenge}
         )
         for call in (
-            desk.passkeys.prove(LOGIN, ticket, body),
+            desk.passkeys.prove(ticket, body),
             desk.passkeys.registered(BEN, ticket, made, "", bound="s"),
         ):
             try:
@@ -254,36 +254,33 @@ async def test_a_step_up_takes_what_was_asked_of_its_session_or_of_any(
     await desk.register(ann)
     await desk.register(ben, BEN)
 
-    async def proves(
-        device: Authenticator, purpose: TicketPurpose, **asked: Any
-    ) -> bool:
-        options = await desk.passkeys.options_to_prove(purpose, **asked)
+    async def proves(device: Authenticator, **asked: Any) -> bool:
+        options = await desk.passkeys.options_to_prove(**asked)
         body = device.get(options.public_key)
         try:
             await desk.passkeys.prove(
-                STEP, options.challenge, body, account_id=ANN, bound="s"
+                options.challenge, body, account_id=ANN, bound="s"
             )
         except (ContinuationExpired, SecondFactorInvalid):
             return False
         return True
 
-    assert await proves(ann, STEP, account_id=ANN, bound="s")
-    assert await proves(ann, LOGIN)
-    assert not await proves(ben, LOGIN)
-    assert not await proves(ben, STEP, account_id=ANN, bound="s")
-    assert not await proves(ann, STEP, account_id=ANN, bound="other")
-    assert not await proves(ann, STEP, account_id=BEN, bound="s")
-    assert not await proves(ann, LOGIN, bound="s")
-    assert not await proves(ann, LOGIN, account_id=ANN, bound="s")
+    assert await proves(ann, account_id=ANN, bound="s")
+    assert await proves(ann)
+    assert not await proves(ben)
+    assert not await proves(ben, account_id=ANN, bound="s")
+    assert not await proves(ann, account_id=ANN, bound="other")
+    assert not await proves(ann, account_id=BEN, bound="s")
+    assert not await proves(ann, bound="s")
 
 
 async def test_a_known_user_need_not_be_named_again(desk: Desk) -> None:
     """Authenticators leave the handle out where the passkey was named (§6.3.3)."""
     device = Authenticator()
     await desk.register(device)
-    options = await desk.passkeys.options_to_prove(LOGIN, account_id=ANN, bound="c")
+    options = await desk.passkeys.options_to_prove(account_id=ANN, bound="c")
     body = device.get(options.public_key, userHandle=None)
-    await desk.passkeys.prove(LOGIN, options.challenge, body, account_id=ANN, bound="c")
+    await desk.passkeys.prove(options.challenge, body, account_id=ANN, bound="c")
 
 
 async def test_a_reset_makes_void_what_was_begun_before_it(desk: Desk) -> None:
@@ -356,11 +353,11 @@ async def test_uses_at_once_are_all_counted(desk: Desk) -> None:
     """Each moves the row from where the other left it; only the order may be told."""
     device = Authenticator(synced=False, counter=1)
     await desk.register(device)
-    asked = [await desk.passkeys.options_to_prove(LOGIN) for _ in range(5)]
+    asked = [await desk.passkeys.options_to_prove() for _ in range(5)]
     bodies = [device.get(one.public_key) for one in asked]
     await asyncio.gather(
         *(
-            desk.passkeys.prove(LOGIN, one.challenge, body)
+            desk.passkeys.prove(one.challenge, body)
             for one, body in zip(asked, bodies, strict=True)
         )
     )

@@ -299,7 +299,9 @@ async def test_a_refused_try_says_when_to_come_again(world: World) -> None:
         assert await world.prove(world.wrong()) == WRONG
     proof = FactorProof(method=Method.TOTP, code=world.code())
     with pytest.raises(Throttled) as refused:
-        await world.engine.second_factors.proofs.prove(world.user, proof, address=HERE)
+        await world.engine.second_factors.proofs.prove(
+            world.user, proof, address=HERE, bound=""
+        )
     wait = (refused.value.retry_after - 1) * limits.SECOND
     assert 0 < wait <= FACTOR_ACCOUNT_INTERVAL
     assert world.code() not in repr(proof)

@@ -24,9 +24,10 @@ from watchword.errors import (
     NotFound,
     SecondFactorRequired,
 )
+from watchword.factors.enrolled import Enrolled
 from watchword.factors.proof import FactorProof, Proved
 from watchword.factors.prove import FactorProofs
-from watchword.factors.registry import Enrolled, Factors
+from watchword.factors.registry import Factors
 from watchword.mail.message import Mail, MailPurpose
 from watchword.mail.sender import Decided, Replaced
 from watchword.mail.writing import MailWriter
@@ -279,7 +280,6 @@ class Recovery:
             account.id,
             proof,
             address=address,
-            purpose=TicketPurpose.PASSKEY_STEP,
             bound=name,
         )
 

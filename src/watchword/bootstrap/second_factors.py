@@ -119,6 +119,6 @@ def _step_up_of(
         new_factors=new_factors,
         proofs=factors.proofs,
         passkeys=factors.passkeys,
-        credentials=base.stores.credentials,
+        factors=factors.factors,
         clock=base.clock,
     )

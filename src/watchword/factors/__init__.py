@@ -11,5 +11,6 @@ prove           one attempt with any of them, counted
 alarms          what the owner is told of wrong ones
 telling         what is recorded of a change, and what the user is told
 epochs          numbered ends of the sessions of an app's own users
+enrolled        what a user has
 registry        factors listed, added, renamed, removed, reset
 """

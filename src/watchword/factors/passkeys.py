@@ -201,11 +201,7 @@ class Passkeys:
         return row, asked.enrolment
 
     async def options_to_prove(
-        self,
-        purpose: TicketPurpose,
-        *,
-        account_id: bytes | None = None,
-        bound: str = "",
+        self, *, account_id: bytes | None = None, bound: str = ""
     ) -> PasskeyOptions:
         """Options for `navigator.credentials.get`.
 
@@ -220,7 +216,7 @@ class Passkeys:
             if not allow:  # an empty list would allow every passkey
                 raise NotFound
         statement = _Request(account_id=account_id, bound=bound)
-        challenge = self._tickets.seal(purpose, statement)
+        challenge = self._tickets.seal(_purpose_of(statement), statement)
         options = webauthn.request_options(
             party, challenge=webauthn.challenge_of(challenge), allow=allow
         )
@@ -242,7 +238,6 @@ class Passkeys:
 
     async def prove(
         self,
-        purpose: TicketPurpose,
         challenge: str,
         credential: dict[str, Any],
         *,
@@ -251,11 +246,12 @@ class Passkeys:
     ) -> tuple[Credential, tuple[str, ...]]:
         """The passkey that answered, with counter and use moved, and its `amr`.
 
-        Account and `bound` are those of the options. A step-up takes an answer to open
-        options too. Raises ContinuationExpired, SecondFactorInvalid, StoreUnavailable.
+        Account and `bound` are those of the options. A user that is known may answer
+        open options too. Raises NotFound where passkeys are off, ContinuationExpired,
+        SecondFactorInvalid, StoreUnavailable.
         """
         party = self._relying_party()
-        self.check_asked(purpose, challenge, account_id=account_id, bound=bound)
+        self.check_asked(challenge, account_id=account_id, bound=bound)
         answer = webauthn.read_answer(credential)
         row = await self._row_of(answer, account_id)
         kept = self._opened_for_proof(row)
@@ -271,12 +267,7 @@ class Passkeys:
         return row, self.amr_of(row)
 
     def check_asked(
-        self,
-        purpose: TicketPurpose,
-        challenge: str,
-        *,
-        account_id: bytes | None = None,
-        bound: str = "",
+        self, challenge: str, *, account_id: bytes | None = None, bound: str = ""
     ) -> None:
         """Raises ContinuationExpired for a challenge that was not made for this.
 
@@ -286,13 +277,13 @@ class Passkeys:
         self._relying_party()
         expected = _Request(account_id=account_id, bound=bound)
         try:
-            asked = self._opened(purpose, challenge, _Request)
+            asked = self._opened(_purpose_of(expected), challenge, _Request)
         except ContinuationExpired:
-            if purpose is not TicketPurpose.PASSKEY_STEP:
+            if account_id is None:
                 raise
             # A user that is known may as well answer what any passkey may answer.
-            purpose, expected = TicketPurpose.PASSKEY_LOGIN, _OPEN
-            asked = self._opened(purpose, challenge, _Request)
+            expected = _OPEN
+            asked = self._opened(_purpose_of(expected), challenge, _Request)
         if asked != expected:
             raise ContinuationExpired
 
@@ -369,6 +360,12 @@ class Passkeys:
 
     def _open(self, row: Credential) -> _Sealed:
         return _decode(self._sealing.open(row.sealed, row.account_id + row.id))
+
+
+def _purpose_of(request: _Request) -> TicketPurpose:
+    """The first proof of a sign-in, or one of a user that is known already."""
+    is_open = request.account_id is None
+    return TicketPurpose.PASSKEY_LOGIN if is_open else TicketPurpose.PASSKEY_STEP
 
 
 def _handle_of(rows: Sequence[Credential]) -> bytes | None:

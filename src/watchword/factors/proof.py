@@ -40,7 +40,5 @@ class Proved(msgspec.Struct, frozen=True, kw_only=True):
     session, or with the new password.
     """
 
-    account_id: bytes
-    method: Method
     amr: tuple[str, ...]
     spends: Spending | None = None

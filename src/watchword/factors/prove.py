@@ -6,13 +6,13 @@ from typing import Final
 
 from watchword.attempts import Attempts
 from watchword.core.actor import Actor, By
-from watchword.core.ticket import TicketPurpose
 from watchword.errors import SecondFactorInvalid
 from watchword.factors.alarms import FactorAlarms
 from watchword.factors.passkeys import Passkeys
 from watchword.factors.proof import FactorProof, Method, Proved
 from watchword.factors.recovery_codes import RecoveryCodes
 from watchword.factors.registry import Factors
+from watchword.factors.rows import codes_left
 from watchword.factors.totp import TotpFactors
 from watchword.ports.credentials import CredentialKind, CredentialStore
 
@@ -48,14 +48,13 @@ class FactorProofs:
         proof: FactorProof,
         *,
         address: str,
-        purpose: TicketPurpose = TicketPurpose.PASSKEY_LOGIN,
-        bound: str = "",
+        bound: str,
     ) -> Proved:
         """The factor, if it is right. Counted before it is checked, as a sign-in is.
 
         A TOTP step and a passkey's counter are spent when this returns; a recovery code
-        is in `spends`. `purpose` and `bound` are those of a passkey's challenge. After
-        the third wrong factor in a row the owner is told. Raises SecondFactorInvalid,
+        is in `spends`. `bound` is that of the options of a passkey. After the third
+        wrong factor in a row the owner is told. Raises SecondFactorInvalid,
         ContinuationExpired (a passkey's challenge), Throttled, Overloaded,
         StoreUnavailable.
         """
@@ -67,43 +66,28 @@ class FactorProofs:
                 is_locked = attempt.is_locked
                 if is_locked:
                     raise SecondFactorInvalid  # noqa: TRY301 - the attempt has failed
-                return await self._check(account_id, proof, address, purpose, bound)
+                return await self._check(account_id, proof, address, bound)
         except SecondFactorInvalid:
             await self._alarms.failed(account_id, address, is_locked=is_locked)
             raise
 
     async def _check(
-        self,
-        account_id: bytes,
-        proof: FactorProof,
-        address: str,
-        purpose: TicketPurpose,
-        bound: str,
+        self, account_id: bytes, proof: FactorProof, address: str, bound: str
     ) -> Proved:
-        spends = None
-        amr: tuple[str, ...] = CODE
-        match proof.method:
-            case Method.TOTP:
-                rows = await self._credentials.of_account(account_id)
-                codes = [row for row in rows if row.kind is CredentialKind.TOTP]
-                await self._totp.spend(codes, proof.code)
-            case Method.RECOVERY_CODE:
-                rows = await self._credentials.of_account(account_id)
-                code = self._codes.find(rows, proof.code)
-                if code is None:
-                    raise SecondFactorInvalid
-                by = By(Actor.USER, address)
-                spends = await self._factors.code_used(account_id, code, by=by)
-            case Method.PASSKEY:
-                if not self._passkeys.is_on:
-                    raise SecondFactorInvalid
-                _, amr = await self._passkeys.prove(
-                    purpose,
-                    proof.challenge,
-                    proof.credential,
-                    account_id=account_id,
-                    bound=bound,
-                )
-        return Proved(
-            account_id=account_id, method=proof.method, amr=amr, spends=spends
-        )
+        if proof.method is Method.PASSKEY:
+            if not self._passkeys.is_on:
+                raise SecondFactorInvalid
+            _, amr = await self._passkeys.prove(
+                proof.challenge, proof.credential, account_id=account_id, bound=bound
+            )
+            return Proved(amr=amr)
+        rows = await self._credentials.of_account(account_id)
+        if proof.method is Method.TOTP:
+            codes = [row for row in rows if row.kind is CredentialKind.TOTP]
+            await self._totp.spend(codes, proof.code)
+            return Proved(amr=CODE)
+        code = self._codes.find(rows, proof.code)
+        if code is None:
+            raise SecondFactorInvalid
+        left, by = codes_left(rows) - 1, By(Actor.USER, address)
+        return Proved(amr=CODE, spends=await self._factors.spending(code, left, by=by))

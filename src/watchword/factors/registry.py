@@ -18,18 +18,18 @@ from watchword.clocks import Clock, Entropy
 from watchword.core import limits, one_time_token
 from watchword.core.actor import APP, By, EndReason
 from watchword.core.one_time_token import TokenPurpose
-from watchword.core.session import AAL1, AAL2
 from watchword.errors import (
     ConfirmationInvalid,
     ContinuationExpired,
     InvalidRequest,
     LastFactor,
     NotFound,
+    SecondFactorInvalid,
     StoreUnavailable,
 )
+from watchword.factors.enrolled import Enrolled
 from watchword.factors.epochs import UserEnds
 from watchword.factors.policy import SecondFactorPolicy
-from watchword.factors.proof import Method
 from watchword.factors.recovery_codes import RecoveryCodes
 from watchword.factors.rows import (
     checked_name,
@@ -56,37 +56,6 @@ from watchword.ports.throttle import Throttle
 from watchword.sessions import Sessions
 
 _CODES: Final = (CredentialKind.RECOVERY_CODE,)
-
-
-class Enrolled(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user has. `factors` are rows of TOTP and passkeys, the oldest first.
-
-    `has_passkeys` says that passkeys are on: those that a user has demand a second
-    step also where they are off.
-    """
-
-    factors: tuple[Credential, ...] = ()
-    codes_left: int = 0
-    is_demanded: bool = False
-    """Whether the policy or an operator demands a second factor of this user."""
-
-    has_passkeys: bool = True
-
-    @property
-    def methods(self) -> tuple[Method, ...]:
-        """How the user can prove a second factor, the best first; () without any."""
-        kinds = {factor.kind for factor in self.factors}
-        can = {
-            Method.PASSKEY: self.has_passkeys and CredentialKind.PASSKEY in kinds,
-            Method.TOTP: CredentialKind.TOTP in kinds,
-            Method.RECOVERY_CODE: bool(kinds and self.codes_left),
-        }
-        return tuple(method for method, is_there in can.items() if is_there)
-
-    @property
-    def acr(self) -> str:
-        """The highest level that the user can reach: `aal2` with a factor."""
-        return AAL2 if self.factors else AAL1
 
 
 class Factors:
@@ -380,18 +349,30 @@ class Factors:
                     return row.id
         raise ConfirmationInvalid
 
-    async def code_used(
-        self, account_id: bytes, code: Credential, *, by: By
-    ) -> Spending:
-        """How a recovery code is spent, with the event and the mail of it."""
-        left = codes_left(await self._credentials.of_account(account_id)) - 1
+    async def spending(self, code: Credential, left: int, *, by: By) -> Spending:
+        """How a recovery code is spent, with the event and the mail of it.
+
+        `left` is the number of codes that the user has then. Call `code_spent` once it
+        is spent.
+        """
+        owner = code.account_id
+        event = self._trails.event(EventType.RECOVERY_CODE_USED, owner, by, left=left)
         purpose = MailPurpose.RECOVERY_CODE_USED
-        event = self._trails.event(
-            EventType.RECOVERY_CODE_USED, account_id, by, left=left
-        )
-        trail = await self._trails.of(account_id, purpose, event, left=left)
-        self._trails.told(account_id, purpose)
-        return Spending(code, trail)
+        return Spending(code, await self._trails.of(owner, purpose, event, left=left))
+
+    async def spend(self, spending: Spending) -> None:
+        """Spend a recovery code by itself, right before what it grants.
+
+        Raises SecondFactorInvalid where it is gone, StoreUnavailable.
+        """
+        if not await self._credentials.swap(spending.credential, None, spending.trail):
+            raise SecondFactorInvalid
+        self.code_spent(spending)
+
+    def code_spent(self, spending: Spending) -> None:
+        """Tell an app of the recovery code of a user of its own."""
+        owner = spending.credential.account_id
+        self._trails.told(owner, MailPurpose.RECOVERY_CODE_USED)
 
 
 def _ids(rows: Sequence[Credential]) -> list[bytes]:

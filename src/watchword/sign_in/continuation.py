@@ -23,8 +23,9 @@ from watchword.errors import (
     SecondFactorEnrolmentRequired,
     SecondFactorRequired,
 )
+from watchword.factors.enrolled import Enrolled
 from watchword.factors.proof import Method
-from watchword.factors.registry import Enrolled, Factors
+from watchword.factors.registry import Factors
 from watchword.ports.audit import Trail
 from watchword.ports.clients import Client
 from watchword.ports.credentials import Credential, CredentialStore, Spending
@@ -197,6 +198,7 @@ class SecondStepGate:
     ) -> AsyncIterator[None]:
         """A block for the rest of a sign-in whose session took a recovery code along.
 
+        At its end the code is spent for good, and an app is told of it.
         If it fails, the session is ended, and its tokens were sent to no caller. So the
         code is there again: a store that was away for a moment costs the user none. It
         stays gone where the user has changed, or has got new codes meanwhile.
@@ -211,6 +213,8 @@ class SecondStepGate:
                 if isinstance(error, Exception):  # a cancelled request does not wait
                     await wait_briefly(tried)
             raise
+        if spent is not None:
+            self._factors.code_spent(spent)
 
     async def _give_back(self, code: Credential) -> None:
         factors = (await self._factors.of(code.account_id)).factors

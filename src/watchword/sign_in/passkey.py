@@ -8,7 +8,6 @@ from typing import Any
 from watchword.attempts import Attempts
 from watchword.clocks import Clock
 from watchword.core.session import AAL2, Authenticated
-from watchword.core.ticket import TicketPurpose
 from watchword.errors import InvalidCredentials, SecondFactorInvalid
 from watchword.factors.passkeys import PasskeyOptions, Passkeys
 from watchword.ports.accounts import AccountStore
@@ -53,9 +52,7 @@ class PasskeySignIn:
         Raises NotFound where passkeys are off.
         """
         del address  # nothing is read or written: there is nothing to count
-        return await self._passkeys.options_to_prove(
-            TicketPurpose.PASSKEY_LOGIN, bound=bound
-        )
+        return await self._passkeys.options_to_prove(bound=bound)
 
     async def authenticate(
         self,
@@ -71,9 +68,8 @@ class PasskeySignIn:
         SecondFactorInvalid, ContinuationExpired, Throttled, Overloaded,
         StoreUnavailable, NotFound where passkeys are off.
         """
-        purpose = TicketPurpose.PASSKEY_LOGIN
         # Before the count: a challenge of the caller's invention makes it no write.
-        self._passkeys.check_asked(purpose, challenge, bound=bound)
+        self._passkeys.check_asked(challenge, bound=bound)
         # As a password is: the account is looked for first, to count by it.
         account_id = await self._passkeys.owner_of(credential)
         async with self._attempts.factor(account_id, address) as attempt:
@@ -81,9 +77,7 @@ class PasskeySignIn:
             if account_id is not None:
                 # Read before the proof: a change from here on takes the session back.
                 standing = await self._standing(account_id, attempt.caller)
-            row, amr = await self._passkeys.prove(
-                purpose, challenge, credential, bound=bound
-            )
+            row, amr = await self._passkeys.prove(challenge, credential, bound=bound)
             if standing is None or row.account_id != account_id:
                 raise SecondFactorInvalid
             roles, epoch = standing

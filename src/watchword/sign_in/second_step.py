@@ -69,9 +69,7 @@ class SecondStep:
         The continuation may also be that of a reset: it has no binding.
         """
         account_id, name = self._owner_of(continuation, binding)
-        return await self._passkeys.options_to_prove(
-            TicketPurpose.PASSKEY_STEP, account_id=account_id, bound=name
-        )
+        return await self._passkeys.options_to_prove(account_id=account_id, bound=name)
 
     def _owner_of(self, continuation: str, binding: Binding) -> tuple[bytes, str]:
         """The account of a continuation, and the name of its ticket."""
@@ -103,7 +101,6 @@ class SecondStep:
             stated.authenticated.account_id,
             proof,
             address=request.get("address", ""),
-            purpose=TicketPurpose.PASSKEY_STEP,
             bound=name,
         )
         return await self.begin(

@@ -11,24 +11,13 @@ from watchword.accounts.registry import Accounts
 from watchword.clients.rules import FIRST_PARTY
 from watchword.clocks import Clock
 from watchword.core.actor import Actor, By, EndReason
-from watchword.core.session import (
-    AAL2,
-    Authenticated,
-    Session,
-    TokenSet,
-    as_text,
-)
-from watchword.core.ticket import TicketPurpose
-from watchword.errors import (
-    InvalidCredentials,
-    NotFound,
-    RefreshInvalid,
-    SecondFactorInvalid,
-)
+from watchword.core.session import AAL2, Authenticated, Session, TokenSet, as_text
+from watchword.errors import InvalidCredentials, NotFound, RefreshInvalid
 from watchword.factors.passkeys import PasskeyOptions, Passkeys
 from watchword.factors.proof import FactorProof, Proved
 from watchword.factors.prove import CODE, FactorProofs
-from watchword.ports.credentials import Credential, CredentialStore
+from watchword.factors.registry import Factors
+from watchword.ports.credentials import Credential
 from watchword.sessions import Sessions
 from watchword.sign_in.new_factors import NewFactors
 from watchword.sign_in.own_users import Subjects
@@ -64,7 +53,7 @@ class StepUp:
         new_factors: NewFactors,
         proofs: FactorProofs,
         passkeys: Passkeys,
-        credentials: CredentialStore,
+        factors: Factors,
         clock: Clock,
     ) -> None:
         self._accounts = accounts
@@ -74,7 +63,7 @@ class StepUp:
         self._new = new_factors
         self._proofs = proofs
         self._passkeys = passkeys
-        self._credentials = credentials
+        self._factors = factors
         self._clock = clock
 
     # By a factor.
@@ -94,7 +83,8 @@ class StepUp:
         address = presented.get("address", "")
         proved = await self._prove(session, factor, address)
         risen = self._risen(session, proved.amr)
-        await self._spend(proved)
+        if proved.spends is not None:
+            await self._factors.spend(proved.spends)
         return await self._sessions.refresh(token, proved=risen, **presented)
 
     async def check_factor(
@@ -106,7 +96,8 @@ class StepUp:
         """
         of_pages = await self._of_pages(session)
         proved = await self._prove(session, proof, address)
-        await self._spend(proved)
+        if proved.spends is not None:
+            await self._factors.spend(proved.spends)
         return of_pages(proved.amr)
 
     async def passkey_options(self, session: Session) -> PasskeyOptions:
@@ -115,9 +106,7 @@ class StepUp:
         Raises NotFound where passkeys are off, and without a passkey.
         """
         return await self._passkeys.options_to_prove(
-            TicketPurpose.PASSKEY_STEP,
-            account_id=session.account_id,
-            bound=session.sid,
+            account_id=session.account_id, bound=session.sid
         )
 
     async def _prove(
@@ -127,16 +116,8 @@ class StepUp:
             session.account_id,
             proof,
             address=address,
-            purpose=TicketPurpose.PASSKEY_STEP,
             bound=session.sid,
         )
-
-    async def _spend(self, proved: Proved) -> None:
-        """Spend a recovery code, right before what it grants."""
-        if proved.spends is not None:
-            code, trail = proved.spends.credential, proved.spends.trail
-            if not await self._credentials.swap(code, None, trail):
-                raise SecondFactorInvalid
 
     # A factor more.
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword.core.limits import SECOND
-from watchword.factors.registry import Enrolled
+from watchword.factors.enrolled import Enrolled
 from watchword.server.endpoints.pages.visitor import Visitor, visitor_of
 from watchword.server.page_response import see_other
 from watchword.server.pages.step_views import After
