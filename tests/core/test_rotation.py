@@ -309,6 +309,16 @@ ROWS: dict[str, tuple[Session | None, Presented, Verdict]] = {
         of_tab(),
         Rotate(GENERATION + 1),
     ),
+    "spent just now, proved": (
+        session(**TABS, rotated_at=NOW - SECOND),
+        of_tab(GENERATION - 1, proved=proof()),
+        Rotate(GENERATION + 1, early=True),
+    ),
+    "spent just now, proved, last of all": (
+        session(**TABS, rotated_at=NOW - SECOND, generation=GENERATION_MAX),
+        of_tab(GENERATION_MAX - 1, proved=proof()),
+        End(EndReason.RESTORED),
+    ),
     "spent early": (LATER, of_tab(GENERATION - 1), Retry()),
     "spent early, proved": (LATER, of_tab(GENERATION - 1, proved=proof()), Retry()),
     "spent early, grace over": (

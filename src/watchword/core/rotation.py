@@ -163,30 +163,45 @@ def _current(session: Session, presented: Presented, now: int) -> Verdict:
         return Same()
     if _made_with(session, presented, session.generation - 1):
         return Refuse(RetryKeyReused)
-    if session.generation == GENERATION_MAX:
-        return End(EndReason.RESTORED)
-    early = abs(now - session.rotated_at) < session.hold_off
-    return Rotate(session.generation + 1, early=early)
+    return _next(session, early=_would_be_early(session, now))
 
 
 def _spent(session: Session, presented: Presented, policy: Policy, now: int) -> Verdict:
     behind = session.generation - presented.generation
-    if behind == 1:
-        age = _age(session, now)
-        by_key = _made_with(session, presented, presented.generation)
-        in_grace = age < session.grace and _from_where_it_was_spent(session, presented)
-        if in_grace or (by_key and age <= policy.retry_window):
-            # A proof makes a generation of its own: with this one, the token before
-            # would seem to have been spent a moment ago too.
-            early = abs(now - session.rotated_at) < session.hold_off
-            if early and not _made_early(session) and _rises(session, presented):
-                return Rotate(session.generation + 1, early=True)
-            return Retry()
-    if behind == 2 and session.cookie and _made_early(session):  # noqa: PLR2004
-        # The rotation before the early one has spent this token.
-        age = abs(now - session.rotated_at)
-        return Retry() if age < session.grace else End(EndReason.REUSE)
+    if behind == 1 and _answer_was_lost(session, presented, policy, now):
+        # A proof makes a generation of its own: with this one, the token before would
+        # seem to have been spent a moment ago too.
+        can_be_early = _would_be_early(session, now) and not _made_early(session)
+        if can_be_early and _rises(session, presented):
+            return _next(session, early=True)
+        return Retry()
+    # The rotation before an early one has spent the token of two generations ago.
+    of_tab = behind == 2 and session.cookie and _made_early(session)  # noqa: PLR2004
+    if of_tab and abs(now - session.rotated_at) < session.grace:
+        return Retry()
     return End(EndReason.REUSE)
+
+
+def _next(session: Session, *, early: bool) -> Rotate | End:
+    if session.generation == GENERATION_MAX:
+        return End(EndReason.RESTORED)
+    return Rotate(session.generation + 1, early=early)
+
+
+def _answer_was_lost(
+    session: Session, presented: Presented, policy: Policy, now: int
+) -> bool:
+    """Whether the client that spent this token, one generation ago, sends it again."""
+    age = _age(session, now)
+    if age < session.grace and _from_where_it_was_spent(session, presented):
+        return True
+    by_key = _made_with(session, presented, presented.generation)
+    return by_key and age <= policy.retry_window
+
+
+def _would_be_early(session: Session, now: int) -> bool:
+    """Whether a rotation at `now` comes in the hold-off of one that was not early."""
+    return abs(now - session.rotated_at) < session.hold_off
 
 
 def _age(session: Session, now: int) -> int:

@@ -6,6 +6,7 @@ totp            codes of authenticator apps
 recovery_codes  codes on paper, each of which works once
 passkeys        registered and asked for, each challenge once
 passkey_uses    their counters
+cbor            what authenticators send, before it is parsed
 webauthn        what they are asked and say; the only module that knows the library
 prove           one attempt with any of them, counted
 alarms          what the owner is told of wrong ones

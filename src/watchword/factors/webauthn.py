@@ -13,7 +13,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ec import (
@@ -25,9 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from watchword.core import base64url, limits
 from watchword.errors import SecondFactorInvalid
-
-if TYPE_CHECKING:
-    from webauthn.helpers.structs import AttestationObject
+from watchword.factors import cbor
 
 REQUIREMENT: Final = "watchword[passkeys]"
 """What to install for passkeys."""
@@ -39,18 +37,6 @@ _TRANSPORTS: Final = frozenset(
     {"ble", "hybrid", "internal", "nfc", "smart-card", "usb"}
 )
 _RSA_BITS: Final = range(2048, 4097)
-
-# CBOR (RFC 8949 §3): a value from 24 on is in the next 1, 2, 4 or 8 bytes.
-_LONG, _LONGEST = 24, 27
-_TEXTS: Final = (2, 3)
-_TAG: Final = 6
-
-# Authenticator data (§6.1): hash 32, flags 1, counter 4; of what is attested AAGUID 16,
-# length of the id 2, the id.
-_FLAGS: Final = 32
-_ATTESTED: Final = 0x40
-_FIXED: Final = 37
-_ID_LENGTH: Final = 53
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 
@@ -189,19 +175,13 @@ def check_new(
     with _refused():
         # The library takes a third of a second to load, with the first passkey.
         from webauthn import verify_registration_response  # noqa: PLC0415
-        from webauthn.helpers import (  # noqa: PLC0415
-            parse_attestation_object,
-            parse_cbor,
-        )
         from webauthn.helpers.cose import COSEAlgorithmIdentifier  # noqa: PLC0415
         from webauthn.helpers.structs import (  # noqa: PLC0415
             AuthenticatorAttestationResponse,
             RegistrationCredential,
         )
 
-        _check_cbor(attestation)
-        _check_cbor(_cbor_in(parse_cbor(attestation)["authData"]))
-        _check_attestation(parse_attestation_object(attestation))
+        _check_attestation(attestation)
         verified = verify_registration_response(
             credential=RegistrationCredential(
                 id=made.id,
@@ -261,7 +241,7 @@ def check_answer(
             AuthenticatorAssertionResponse,
         )
 
-        _check_cbor(_cbor_in(answer.authenticator_data))
+        cbor.check(cbor.within(answer.authenticator_data))
         verified = verify_authentication_response(
             credential=AuthenticationCredential(
                 id=_text(answer.id),
@@ -309,43 +289,22 @@ def _client_data(text: str) -> bytes:
     return raw
 
 
-def _check_cbor(data: bytes) -> None:
-    """Raises SecondFactorInvalid for a tag, or a length that is not definite.
-
-    Authenticators send neither (CTAP 2.1 §8). The library's parser gives values to
-    tags, and some of a few bytes cost it a second: a number with a large exponent.
-    """
-    at = 0
-    while at < len(data):
-        kind, size = divmod(data[at], 32)
-        at += 1
-        value = size
-        if size >= _LONG:
-            length = 1 << size - _LONG
-            value = int.from_bytes(data[at : at + length])
-            at += length
-        if kind == _TAG or size > _LONGEST:
-            raise SecondFactorInvalid
-        if kind in _TEXTS:
-            at += value
-
-
-def _cbor_in(data: bytes) -> bytes:
-    """What authenticator data have in CBOR: a key, extensions or both (§6.1)."""
-    if not data[_FLAGS] & _ATTESTED:
-        return data[_FIXED:]
-    before = _ID_LENGTH + 2
-    return data[before + int.from_bytes(data[_ID_LENGTH:before]) :]
-
-
-def _check_attestation(attestation: AttestationObject) -> None:
+def _check_attestation(attestation: bytes) -> None:
     """Raises SecondFactorInvalid for an attestation that was not asked for.
 
     With `none` browsers remove every attestation but one that the passkey has signed
     itself, which says nothing (§5.1.3). Nothing else has to be parsed here.
     """
-    of_itself = attestation.fmt == "packed" and attestation.att_stmt.x5c is None
-    if attestation.fmt != "none" and not of_itself:
+    from webauthn.helpers import (  # noqa: PLC0415 - as above
+        parse_attestation_object,
+        parse_cbor,
+    )
+
+    cbor.check(attestation)
+    cbor.check(cbor.within(parse_cbor(attestation)["authData"]))
+    parsed = parse_attestation_object(attestation)
+    of_itself = parsed.fmt == "packed" and parsed.att_stmt.x5c is None
+    if parsed.fmt != "none" and not of_itself:
         raise SecondFactorInvalid
 
 
