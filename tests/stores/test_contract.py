@@ -12,6 +12,7 @@ from tests.servers.stores import FURTHER, STORES
 from watchword import stores
 from watchword.testing.store_contract import Backend, DurabilityContract, StoreContract
 from watchword.testing.store_contract.addresses import Addresses
+from watchword.testing.store_contract.credential_races import CredentialRaces
 from watchword.testing.store_contract.credentials import Credentials
 from watchword.testing.store_contract.ends import Ends
 from watchword.testing.store_contract.feed import FeedOfTheEnded
@@ -67,6 +68,7 @@ class TestFurtherVersions(
     Addresses,
     SelfService,
     Credentials,
+    CredentialRaces,
     OutboxOfMessages,
     FeedOfTheEnded,
     Parallel,

@@ -25,8 +25,18 @@ with needs("watchword[store-contract]"):
     import pytest
 
 _GROUPS = (
-    *("account_rules", "addresses", "credential_rules", "credentials", "differential"),
-    *("durability", "ends", "examples", "feed", "lists", "parallel", "races"),
+    *("account_rules", "addresses", "credential_races", "credential_rules"),
+    *(
+        "credentials",
+        "differential",
+        "durability",
+        "ends",
+        "examples",
+        "feed",
+        "lists",
+        "parallel",
+        "races",
+    ),
     *("record_rules", "records", "reference", "self_service", "sessions", "upkeep"),
     "waiting",
 )
@@ -37,6 +47,7 @@ pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
 with needs("watchword[store-contract]"):
     from watchword.testing.store_contract.addresses import Addresses
     from watchword.testing.store_contract.backend import Backend
+    from watchword.testing.store_contract.credential_races import CredentialRaces
     from watchword.testing.store_contract.credentials import Credentials
     from watchword.testing.store_contract.durability import DurabilityContract
     from watchword.testing.store_contract.ends import Ends
@@ -63,6 +74,7 @@ class StoreContract(
     Addresses,
     SelfService,
     Credentials,
+    CredentialRaces,
     OutboxOfMessages,
     FeedOfTheEnded,
     Parallel,

@@ -7,8 +7,7 @@ Each test is one promise of the port, or of those that delete its rows.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -20,7 +19,7 @@ from watchword.ports import Stores
 from watchword.ports.audit import EventType, Trail
 from watchword.ports.credentials import Credential, CredentialKind, Spending
 from watchword.testing.fakes import START
-from watchword.testing.store_contract.backend import Crowd, Job, OnAStore
+from watchword.testing.store_contract.backend import OnAStore
 from watchword.testing.store_contract.examples import (
     a_credential,
     a_limit,
@@ -40,11 +39,9 @@ PASSKEY: Final = CredentialKind.PASSKEY
 CODE: Final = CredentialKind.RECOVERY_CODE
 ENROLMENT: Final = CredentialKind.ENROLMENT
 EVERY_KIND: Final = tuple(CredentialKind)
-CALLERS: Final = 5
-SHARE: Final = 10
 ADA: Final = an_account()
-_ADDED: Final = a_trail(EventType.FACTOR_ADDED)
-_REMOVED: Final = a_trail(EventType.FACTOR_REMOVED)
+ADDED: Final = a_trail(EventType.FACTOR_ADDED)
+REMOVED: Final = a_trail(EventType.FACTOR_REMOVED)
 _USED: Final = a_trail(EventType.RECOVERY_CODE_USED)
 
 
@@ -74,23 +71,6 @@ async def entered(stores: Stores, number: int, code: Credential) -> bool:
     except SecondFactorInvalid:
         return False
     return True
-
-
-async def won(
-    crowd: Crowd, verb: Callable[[Stores, int], Awaitable[bool]]
-) -> list[int]:
-    """Which of fifty calls at once returned true, by number."""
-
-    def share(caller: int) -> Job[list[bool]]:
-        async def job(stores: Stores) -> list[bool]:
-            numbers = range(caller * SHARE, (caller + 1) * SHARE)
-            return await asyncio.gather(*(verb(stores, one) for one in numbers))
-
-        return job
-
-    shares = await crowd.run([share(caller) for caller in range(CALLERS)])
-    made = [one for share in shares for one in share]
-    return [number for number, one in enumerate(made) if one]
 
 
 class Credentials(OnAStore):
@@ -135,13 +115,13 @@ class Credentials(OnAStore):
         totp, others = a_credential(30), a_credential(40, CODE, account=2)
         await having(stores, *old, token, others)
         assert await stores.credentials.add(
-            [totp, *new], _ADDED, replaces=[CODE, ENROLMENT], spends=token
+            [totp, *new], ADDED, replaces=[CODE, ENROLMENT], spends=token
         )
         assert await left(stores) == [*new, totp]
         assert await left(stores, 2) == [others]
         # The last factor goes, and the codes with it: nothing is added.
         assert await stores.credentials.add(
-            [], _REMOVED, replaces=[CODE], spends=totp, seen=[totp.id]
+            [], REMOVED, replaces=[CODE], spends=totp, seen=[totp.id]
         )
         assert await left(stores) == []
         assert await stores.audit.last() == 2
@@ -174,13 +154,13 @@ class Credentials(OnAStore):
         for added, options in refused:
             assert not await stores.credentials.add(
                 [a_credential(8), *added] if added else [],
-                _ADDED,
+                ADDED,
                 **{"replaces": [CODE], **options},
             ), options
         assert await left(stores) == rows
         assert await stores.audit.last() == 0
         assert await stores.credentials.add(
-            [free], _ADDED, at_most=2, spends=token, seen=seen
+            [free], ADDED, at_most=2, spends=token, seen=seen
         )
 
     async def test_swap_wants_the_version_that_was_read(self, stores: Stores) -> None:
@@ -188,13 +168,13 @@ class Credentials(OnAStore):
         row, others = a_credential(1, sealed=b"secret"), a_credential(2)
         await having(stores, row, others)
         used = moved(row, label="phone", sealed=b"new", used_at=START, step=7)
-        assert await stores.credentials.swap(row, used, _ADDED)
+        assert await stores.credentials.swap(row, used, ADDED)
         for after in (used, moved(row, step=9), None):
-            assert not await stores.credentials.swap(row, after, _ADDED)
+            assert not await stores.credentials.swap(row, after, ADDED)
         assert await left(stores) == [used, others]
-        assert await stores.credentials.swap(used, None, _REMOVED)
+        assert await stores.credentials.swap(used, None, REMOVED)
         for after in (moved(used), None):
-            assert not await stores.credentials.swap(used, after, _REMOVED)
+            assert not await stores.credentials.swap(used, after, REMOVED)
         assert await left(stores) == [others]
         assert await stores.audit.last() == 2
 
@@ -203,7 +183,7 @@ class Credentials(OnAStore):
         rows = [a_credential(number, kind) for number, kind in enumerate(EVERY_KIND)]
         others = a_credential(99, account=2)
         await having(stores, *rows, others)
-        assert await stores.credentials.drop(identifier(1), _REMOVED) == 2
+        assert await stores.credentials.drop(identifier(1), REMOVED) == 2
         kept = {CredentialKind.DEMAND, CredentialKind.EPOCH}
         assert await left(stores) == [row for row in rows if row.kind in kept]
         assert await left(stores, 2) == [others]
@@ -236,7 +216,7 @@ class Credentials(OnAStore):
             *rows[1:],
             a_credential(9, CODE),
         ]
-        assert not await stores.credentials.swap(rows[0], moved(rows[0]), _ADDED)
+        assert not await stores.credentials.swap(rows[0], moved(rows[0]), ADDED)
 
     async def test_code_that_is_gone_makes_no_session(self, stores: Stores) -> None:
         """Then no other session ends either, and nothing is recorded."""
@@ -299,7 +279,7 @@ class Credentials(OnAStore):
         await having(stores, *before, *late, others)
         back = msgspec.structs.replace(ADA, epoch=1, version=1)
         assert await stores.accounts.swap(
-            ADA, back, _REMOVED, drops_factors_after=START + 1
+            ADA, back, REMOVED, drops_factors_after=START + 1
         )
         stays = {CredentialKind.HANDLE, CredentialKind.DEMAND, CredentialKind.EPOCH}
         kept = [row for row in late if row.kind in stays]
@@ -327,77 +307,3 @@ class Credentials(OnAStore):
         assert await sweep_up(stores, START + DAY - 1) == 0
         assert await sweep_up(stores, START + DAY) == 4
         assert await left(stores) == [lasting]
-
-    async def test_one_of_fifty_uses_a_step(self, stores: Stores, crowd: Crowd) -> None:
-        """Each saw the same row: one swap is made, with one event."""
-        row = a_credential()
-        await having(stores, row)
-        first = await won(
-            crowd,
-            lambda stores, number: stores.credentials.swap(
-                row, moved(row, step=7, used_at=number), _ADDED
-            ),
-        )
-        assert len(first) == 1
-        assert await left(stores) == [moved(row, step=7, used_at=first[0])]
-        assert await stores.audit.last() == 1
-
-    async def test_one_of_fifty_gets_in_by_a_code(
-        self, stores: Stores, crowd: Crowd
-    ) -> None:
-        """One session is made; other codes at the same time make theirs."""
-        codes = {number: a_credential(number, CODE) for number in range(0, 50, 2)}
-        await having(stores, *codes.values())
-
-        def enter(stores: Stores, number: int) -> Awaitable[bool]:
-            return entered(stores, number, codes.get(number, codes[0]))
-
-        first = await won(crowd, enter)
-        assert set(codes) - {0} <= set(first)
-        assert len(first) == len(codes)
-        assert len(await living(stores)) == len(codes)
-        assert await left(stores) == []
-        assert await stores.audit.last() == 2 * len(codes)
-
-    async def test_one_of_fifty_adds_the_first_factor(
-        self, stores: Stores, crowd: Crowd
-    ) -> None:
-        """Each of the bounds holds for callers that add at once."""
-        token, shared = a_credential(90, ENROLMENT), a_credential(91, PASSKEY)
-        await having(stores, token)
-        bounds: Sequence[Callable[[int], tuple[Credential, dict[str, Any]]]] = (
-            lambda n: (a_credential(n), {"seen": []}),
-            lambda n: (a_credential(100 + n, CODE), {"at_most": 1}),
-            lambda n: (a_credential(200 + n), {"spends": token}),
-            # The key is one of all accounts.
-            lambda n: (a_credential(300 + n, PASSKEY, account=n, key=shared.key), {}),
-        )
-        for count, bound in enumerate(bounds, 1):
-
-            async def add(
-                stores: Stores,
-                number: int,
-                bound: Callable[[int], tuple[Credential, dict[str, Any]]] = bound,
-            ) -> bool:
-                row, options = bound(number)
-                return await stores.credentials.add([row], _ADDED, **options)
-
-            assert len(await won(crowd, add)) == 1, count
-            assert await stores.audit.last() == count
-
-    async def test_one_factor_of_two_stays(self, stores: Stores, crowd: Crowd) -> None:
-        """Two tabs that each remove another one, since one is to stay."""
-        rows = [a_credential(1), a_credential(2, PASSKEY)]
-        await having(stores, *rows)
-
-        def remove(number: int) -> Job[bool]:
-            async def job(stores: Stores) -> bool:
-                return await stores.credentials.add(
-                    [], _REMOVED, spends=rows[number], seen=[row.id for row in rows]
-                )
-
-            return job
-
-        removed = await crowd.run([remove(0), remove(1)])
-        assert sorted(removed) == [False, True]
-        assert len(await left(stores)) == 1
