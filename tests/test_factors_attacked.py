@@ -228,13 +228,14 @@ async def test_a_proof_in_a_tab_that_is_behind_honours_no_older_cookie(
     held = [await ada.finish(await ada.begun(options=COOKIE))]
     for _ in range(2):
         ada.clock.advance(limits.BROWSER_HOLD_OFF * 2)
-        code = ada.by_totp()
         held.append(
             await sessions.refresh(held[-1].refresh_token, **presented(held[-1]))
         )
     stolen, behind, current = (one.refresh_token for one in held)
     ada.clock.advance(limits.BROWSER_GRACE // 2)
-    risen = await ada.parts.step_up.by_factor(behind, code, **presented(held[-1]))
+    risen = await ada.parts.step_up.by_factor(
+        behind, ada.by_code(), **presented(held[-1])
+    )
     assert risen.session.auth_time == ada.clock()
     # The other tabs go on, and both get what the first has got.
     for token in (behind, current):
