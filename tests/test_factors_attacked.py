@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.doors import (
+    EMAIL,
     HERE,
     NAME,
     OURS,
@@ -184,6 +185,11 @@ async def test_what_was_mailed_to_an_old_address_enrols_nothing(
         await service.email_changes.assign(ada.id, new, confirmed=True, by=USER)
         shown = enrol.begin_totp(continuation, token, binding=OURS, address=HERE)
         assert await outcome(shown) == "confirmation_invalid"
+        # One that has not been sent yet goes to neither.
+        await enrol.ask(continuation, binding=OURS, address=HERE)
+        await service.email_changes.assign(ada.id, EMAIL, confirmed=True, by=USER)
+        told = [mail.purpose for mail in await ada.mails()]
+        assert MailPurpose.ENROL not in told
 
 
 # A recovery code is given back where the store was away, and in no other case.
