@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.doors import (
+    EMAIL,
     HERE,
     NAME,
     OURS,
@@ -184,6 +185,11 @@ async def test_what_was_mailed_to_an_old_address_enrols_nothing(
         await service.email_changes.assign(ada.id, new, confirmed=True, by=USER)
         shown = enrol.begin_totp(continuation, token, binding=OURS, address=HERE)
         assert await outcome(shown) == "confirmation_invalid"
+        # One that has not been sent yet goes to neither.
+        await enrol.ask(continuation, binding=OURS, address=HERE)
+        await service.email_changes.assign(ada.id, EMAIL, confirmed=True, by=USER)
+        told = [mail.purpose for mail in await ada.mails()]
+        assert MailPurpose.ENROL not in told
 
 
 # A recovery code is given back where the store was away, and in no other case.
@@ -228,13 +234,14 @@ async def test_a_proof_in_a_tab_that_is_behind_honours_no_older_cookie(
     held = [await ada.finish(await ada.begun(options=COOKIE))]
     for _ in range(2):
         ada.clock.advance(limits.BROWSER_HOLD_OFF * 2)
-        code = ada.by_totp()
         held.append(
             await sessions.refresh(held[-1].refresh_token, **presented(held[-1]))
         )
     stolen, behind, current = (one.refresh_token for one in held)
     ada.clock.advance(limits.BROWSER_GRACE // 2)
-    risen = await ada.parts.step_up.by_factor(behind, code, **presented(held[-1]))
+    risen = await ada.parts.step_up.by_factor(
+        behind, ada.by_code(), **presented(held[-1])
+    )
     assert risen.session.auth_time == ada.clock()
     # The other tabs go on, and both get what the first has got.
     for token in (behind, current):

@@ -30,7 +30,7 @@ from tests.doors import (
 )
 from watchword import background
 from watchword.core import limits
-from watchword.core.actor import EndReason
+from watchword.core.actor import APP, EndReason
 from watchword.core.session import Authenticated
 from watchword.errors import StoreUnavailable, WatchwordError
 from watchword.factors.proof import FactorProof
@@ -126,7 +126,7 @@ async def test_a_second_step_that_failed_spends_nothing(
     calls = await faults.during(ada.finish(await ada.begun(), proof()))
     await ada.engine.sessions.end_all(ada.id, EndReason.LOGOUT)
     for number, name in enumerate(calls):
-        ada.codes = [*await ada.parts.factors.new_recovery_codes(ada.id, by=USER)]
+        ada.codes = [*await ada.parts.factors.new_recovery_codes(ada.id, by=APP)]
         continuation, shown = await ada.begun(), proof()
         await faults.during(ada.finish(continuation, shown), number, after=after)
         await settled(ada)
@@ -213,7 +213,7 @@ async def test_a_reset_that_failed_spends_token_and_code_or_neither(
     async def begun() -> Callable[[], Awaitable[None]]:
         """A reset that is still to come, any number of times."""
         ada.clock.advance(4 * limits.CONFIRM_INTERVAL)  # three tries each time
-        ada.codes = [*await ada.parts.factors.new_recovery_codes(ada.id, by=USER)]
+        ada.codes = [*await ada.parts.factors.new_recovery_codes(ada.id, by=APP)]
         await recovery.send(ada.id)
         token, proof = token_of(await ada.mails()), ada.by_code()
         asked = await stopped(recovery.reset(token, NEW))
@@ -253,7 +253,7 @@ async def test_a_step_up_that_failed_leaves_the_token(
     faults.fault = fault
 
     async def begun() -> Any:
-        ada.codes = [*await ada.parts.factors.new_recovery_codes(ada.id, by=USER)]
+        ada.codes = [*await ada.parts.factors.new_recovery_codes(ada.id, by=APP)]
         proved = Authenticated.by_password(ada.id, at=ada.clock())
         return await ada.engine.sessions.start(proved, OPTIONS)
 

@@ -80,7 +80,12 @@ class EnrolmentMails:
         account = await self._accounts.by_id(mail.account_id)
         token_hash = one_time_token.hash_of(mail.token)
         row = await self._credentials.by_key(CredentialKind.ENROLMENT, token_hash)
-        if account is None or row is None or not _can_be_written(account):
+        if (
+            account is None
+            or row is None
+            or not _can_be_written(account)
+            or account.email_key != row.label  # the address of that moment
+        ):
             return None
         told = msgspec.structs.replace(
             mail, to=account.email or "", locale=account.locale

@@ -172,6 +172,8 @@ async def _rename(request: Request, form: Form, owner: Owner) -> Done:
     except InvalidRequest:
         field = f"name-{form.get('factor') or ''}"
         return Refused((Fault(Reason.FACTOR_NAME, field),))
+    except Throttled as error:
+        return Refused(error=error)
     except NotFound:  # removed in another tab
         return see_other(request, "account")
     return _done(request, AccountNotice.FACTOR_RENAMED)
@@ -183,7 +185,7 @@ async def _remove(request: Request, form: Form, owner: Owner) -> Done:
         await engine_of(request).second_factors.factors.remove(
             account.id, _factor_in(form), roles=account.roles, by=by_user(request)
         )
-    except LastFactor as error:
+    except (LastFactor, Throttled) as error:
         return Refused(error=error)
     except NotFound:
         return see_other(request, "account")
@@ -195,6 +197,8 @@ async def _new_codes(request: Request, _: Form, owner: Owner) -> Done:
         codes = await engine_of(request).second_factors.factors.new_recovery_codes(
             owner.account.id, by=by_user(request)
         )
+    except Throttled as error:
+        return Refused(error=error)
     except NotFound:  # the last factor was removed
         return see_other(request, "account")
     locale = owner.account.locale
