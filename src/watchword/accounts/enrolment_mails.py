@@ -24,7 +24,7 @@ from watchword.ports.outbox import Lane
 
 
 class EnrolmentMails:
-    """Writes such mails, and decides later which of them are sent."""
+    """Mails tokens for enrolling, and decides later which of the mails are sent."""
 
     def __init__(
         self,

@@ -110,8 +110,9 @@ def require_factor(
 def enrol_code(name: str, data: Path | None, as_json: bool) -> None:
     """Make a code with which a user adds its first second factor.
 
-    Hand it over yourself, on a way that you trust: with it and the password anyone can
-    add one. It works once, for 24 hours; a new code takes the place of older ones.
+    Hand it over yourself, on a way that you trust: it and the password are all that is
+    needed to add one. It works once, for 24 hours; a new code takes the place of older
+    ones.
     """
 
     async def work(watchword: Watchword) -> tuple[str, int]:

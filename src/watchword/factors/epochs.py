@@ -35,7 +35,7 @@ class Epochs:
         self._clock = clock
 
     async def newest(self) -> int:
-        """The number of the last end, of whichever user; 0 where there was none."""
+        """The number of the last end, of any user; 0 where there was none."""
         return await self._read(_ALL)
 
     async def last_of(self, account_id: bytes) -> int:
@@ -49,8 +49,8 @@ class Epochs:
         ends at once may have the same one. Raises StoreUnavailable.
         """
         number = await self.newest() + 1
-        # In this order: a sign-in that begins in between must not be refused for an end
-        # of before it.
+        # In this order: a sign-in that begins in between has read the new number, and
+        # is not refused for this end.
         await self._raise(_ALL, _ALL_USERS, number)
         await self._raise(account_id, account_id, number)
 
@@ -59,7 +59,10 @@ class Epochs:
         return 0 if row is None else row.step
 
     async def _raise(self, key: bytes, account_id: bytes, number: int) -> None:
-        """See to it that the row has that number, or a greater one."""
+        """Make sure that the row has that number, or a greater one.
+
+        Raises StoreUnavailable where other ends were first again and again.
+        """
         for _ in range(_ATTEMPTS):
             row = await self._credentials.by_key(_KIND, key)
             if row is None:

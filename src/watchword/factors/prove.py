@@ -16,7 +16,7 @@ from watchword.factors.rows import codes_left
 from watchword.factors.totp import TotpFactors
 from watchword.ports.credentials import CredentialKind, CredentialStore
 
-CODE: Final = ("otp", "mfa")
+AMR_OF_CODE: Final = ("otp", "mfa")
 """The `amr` of a code, besides those of the first factor (RFC 8176 §2)."""
 
 
@@ -85,9 +85,11 @@ class FactorProofs:
         if proof.method is Method.TOTP:
             codes = [row for row in rows if row.kind is CredentialKind.TOTP]
             await self._totp.spend(codes, proof.code)
-            return Proved(amr=CODE)
+            return Proved(amr=AMR_OF_CODE)
         code = self._codes.find(rows, proof.code)
         if code is None:
             raise SecondFactorInvalid
         left, by = codes_left(rows) - 1, By(Actor.USER, address)
-        return Proved(amr=CODE, spends=await self._factors.spending(code, left, by=by))
+        return Proved(
+            amr=AMR_OF_CODE, spends=await self._factors.spending(code, left, by=by)
+        )

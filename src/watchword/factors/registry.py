@@ -8,7 +8,6 @@ callers that add a first factor, or remove the last two, one decides anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from functools import partial
 from typing import Final
 
 import msgspec
@@ -159,10 +158,13 @@ class Factors:
             events.append(self._trails.event(EventType.RECOVERY_CODES_MADE, owner, by))
         purpose = MailPurpose.FACTOR_ADDED
         # The first one can come again no more often than the last one is removed.
-        trail_of = self._trails.of if is_first else partial(self._trails.counted, by)
+        counted = None if is_first else by
+        trail = await self._trails.of(
+            owner, purpose, *events, counted=counted, factor=credential.kind
+        )
         written = await self._credentials.add(
             [credential, *more],
-            await trail_of(owner, purpose, *events, factor=credential.kind),
+            trail,
             replaces=(*_CODES, CredentialKind.ENROLMENT) if is_first else (),
             spends=self._token(rows, enrolment) if enrolment else None,
             seen=_ids(factors),
@@ -194,7 +196,7 @@ class Factors:
             codes, rows = self._codes.make(account_id)
             purpose = MailPurpose.RECOVERY_CODES_MADE
             event = self._trails.event(EventType.RECOVERY_CODES_MADE, account_id, by)
-            trail = await self._trails.counted(by, account_id, purpose, event)
+            trail = await self._trails.of(account_id, purpose, event, counted=by)
             if await self._credentials.add(
                 rows, trail, replaces=_CODES, seen=_ids(factors)
             ):
@@ -216,8 +218,8 @@ class Factors:
             )
             purpose = MailPurpose.FACTOR_RENAMED
             event = self._trails.event(EventType.FACTOR_CHANGED, account_id, by, before)
-            trail = await self._trails.counted(
-                by, account_id, purpose, event, factor=before.kind
+            trail = await self._trails.of(
+                account_id, purpose, event, counted=by, factor=before.kind
             )
             if await self._credentials.swap(before, after, trail):
                 self._trails.told(account_id, purpose)
@@ -251,8 +253,8 @@ class Factors:
                 raise LastFactor
             purpose = MailPurpose.FACTOR_REMOVED
             event = self._trails.event(EventType.FACTOR_REMOVED, account_id, by, row)
-            trail = await self._trails.counted(
-                by, account_id, purpose, event, factor=row.kind
+            trail = await self._trails.of(
+                account_id, purpose, event, counted=by, factor=row.kind
             )
             if await self._credentials.add(
                 (),

@@ -125,9 +125,11 @@ class SecondStepGate:
         *,
         mailbox: bool = False,
     ) -> None:
-        """Raises SecondFactorRequired or SecondFactorEnrolmentRequired.
+        """Raises SecondFactorRequired or SecondFactorEnrolmentRequired, or returns.
 
-        Raises InvalidRequest for a session of which a ticket cannot say so much.
+        `options` is None for the session of the pages. `mailbox` says that the user has
+        just shown to read the mail of the account. Raises InvalidRequest for a session
+        with more scopes, resources and roles than a ticket holds; StoreUnavailable.
         """
         if authenticated.acr == AAL2:
             return
@@ -152,7 +154,7 @@ class SecondStepGate:
         raise SecondFactorEnrolmentRequired(ticket, methods, expires_in=_SECONDS)
 
     async def look_again(self, authenticated: Authenticated) -> None:
-        """Raises InvalidCredentials if a factor was added meanwhile.
+        """Raises InvalidCredentials if a factor was added or demanded meanwhile.
 
         What adds one ends the sessions that there are, and may have missed the one that
         has just begun.

@@ -16,7 +16,7 @@ from watchword.core.session import TokenSet, as_text
 from watchword.core.ticket import TicketPurpose
 from watchword.errors import ContinuationExpired
 from watchword.factors.passkeys import PasskeyOptions, Passkeys
-from watchword.factors.prove import CODE
+from watchword.factors.prove import AMR_OF_CODE
 from watchword.factors.registry import Factors
 from watchword.factors.totp import PendingTotp, TotpFactors
 from watchword.ports.accounts import AccountStore
@@ -118,7 +118,7 @@ class Enrolment:
         address = request.get("address", "")
         async with self._attempts.factor(account_id, address, forget=False):
             new = self._totp.confirmed(account_id, factor, code)
-        return await self._begin(stated, ticket, new, CODE, request)
+        return await self._begin(stated, ticket, new, AMR_OF_CODE, request)
 
     async def confirm_passkey(
         self,

@@ -74,7 +74,7 @@ class NewFactors:
     ) -> tuple[Credential, tuple[str, ...], tuple[str, ...]]:
         """Add a passkey. Returns its row, its `amr`, and recovery codes as `add_totp`.
 
-        Raises as that; NotFound where passkeys are off.
+        Raises as `add_totp`; NotFound where passkeys are off.
         """
         account_id = session.account_id
         async with self._attempts.factor(account_id, address, forget=False):
@@ -95,7 +95,10 @@ class NewFactors:
         raise NotFound("There is no such factor.")
 
     async def need_highest(self, session: Session) -> None:
-        """Raises InsufficientAuthentication where the user has a factor unproved."""
+        """Raises InsufficientAuthentication where the user can reach a higher level.
+
+        It can with any factor, and the session has proved none.
+        """
         if session.acr != AAL2:
             enrolled = await self._factors.of(session.account_id)
             if session.acr < enrolled.acr:

@@ -216,8 +216,8 @@ class Subjects:
         """The id (16 bytes) and the roles of the user that the app's check returns.
 
         Threads are shared fairly between callers; `waiting` names this one, and `named`
-        is the check's name in the log. Raises
-        InvalidCredentials if the check returns None, StoreUnavailable if it raises.
+        is the check's name in the log. Raises InvalidCredentials if the check returns
+        None, StoreUnavailable if it raises.
         """
         call = check if inspect.isroutine(check) else type(check).__call__
         try:

@@ -46,21 +46,15 @@ class PasskeySignIn:
         self._attempts = attempts
         self._clock = clock
 
-    async def options(self, *, bound: str = "", address: str = "") -> PasskeyOptions:
-        """Options that any passkey may answer. `bound` is the cookie of a browser.
+    async def options(self) -> PasskeyOptions:
+        """Options that any passkey may answer. Raises NotFound where passkeys are off.
 
-        Raises NotFound where passkeys are off.
+        Nothing is read or written, so there is nothing to count.
         """
-        del address  # nothing is read or written: there is nothing to count
-        return await self._passkeys.options_to_prove(bound=bound)
+        return await self._passkeys.options_to_prove()
 
     async def authenticate(
-        self,
-        challenge: str,
-        credential: dict[str, Any],
-        *,
-        bound: str = "",
-        address: str = "",
+        self, challenge: str, credential: dict[str, Any], *, address: str
     ) -> Authenticated:
         """The user of that passkey, at `aal2`. Counted by network and account.
 
@@ -69,7 +63,7 @@ class PasskeySignIn:
         StoreUnavailable, NotFound where passkeys are off.
         """
         # Before the count: a challenge of the caller's invention makes it no write.
-        self._passkeys.check_asked(challenge, bound=bound)
+        self._passkeys.check_asked(challenge)
         # As a password is: the account is looked for first, to count by it.
         account_id = await self._passkeys.owner_of(credential)
         async with self._attempts.factor(account_id, address) as attempt:
@@ -77,7 +71,7 @@ class PasskeySignIn:
             if account_id is not None:
                 # Read before the proof: a change from here on takes the session back.
                 standing = await self._standing(account_id, attempt.caller)
-            row, amr = await self._passkeys.prove(challenge, credential, bound=bound)
+            row, amr = await self._passkeys.prove(challenge, credential)
             if standing is None or row.account_id != account_id:
                 raise SecondFactorInvalid
             roles, epoch = standing

@@ -15,7 +15,7 @@ from watchword.core.session import AAL2, Authenticated, Session, TokenSet, as_te
 from watchword.errors import InvalidCredentials, NotFound, RefreshInvalid
 from watchword.factors.passkeys import PasskeyOptions, Passkeys
 from watchword.factors.proof import FactorProof, Proved
-from watchword.factors.prove import CODE, FactorProofs
+from watchword.factors.prove import AMR_OF_CODE, FactorProofs
 from watchword.factors.registry import Factors
 from watchword.ports.credentials import Credential
 from watchword.sessions import Sessions
@@ -101,7 +101,7 @@ class StepUp:
         return of_pages(proved.amr)
 
     async def passkey_options(self, session: Session) -> PasskeyOptions:
-        """Options for a passkey of the session's user, for `by_factor` and that.
+        """Options for a passkey of the user, for `by_factor` and `check_factor`.
 
         Raises NotFound where passkeys are off, and without a passkey.
         """
@@ -136,7 +136,7 @@ class StepUp:
             return await self._sessions.refresh(token, **presented), ()
         address = presented.get("address", "")
         codes = await self._new.add_totp(session, factor, code, address=address)
-        risen = self._risen(session, CODE)
+        risen = self._risen(session, AMR_OF_CODE)
         return await self._sessions.refresh(token, proved=risen, **presented), codes
 
     async def confirm_totp(
@@ -149,7 +149,7 @@ class StepUp:
         """
         of_pages = await self._of_pages(session)
         codes = await self._new.add_totp(session, factor, code, address=address)
-        return of_pages(CODE), codes
+        return of_pages(AMR_OF_CODE), codes
 
     async def add_passkey(
         self,
@@ -159,7 +159,11 @@ class StepUp:
         name: str,
         **presented: Unpack[PresentedSession],
     ) -> tuple[TokenSet, Credential, tuple[str, ...]]:
-        """Add a passkey, and rotate the session, which rises. As `add_totp`."""
+        """Add a passkey, and rotate the session, which rises.
+
+        Returns the tokens, the passkey's row, and recovery codes, the first time alone.
+        Raises as `add_totp`; NotFound where passkeys are off.
+        """
         session = await self._look(token, presented)
         if self._is_retry(session, token, presented):
             tokens = await self._sessions.refresh(token, **presented)
@@ -182,7 +186,10 @@ class StepUp:
         *,
         address: str,
     ) -> tuple[Authenticated, tuple[str, ...]]:
-        """Add a passkey to the user of a session of the pages. As `confirm_totp`."""
+        """Add a passkey to the user of a session of the pages.
+
+        Returns as `confirm_totp`. Raises as `add_passkey`.
+        """
         of_pages = await self._of_pages(session)
         _, amr, codes = await self._new.add_passkey(
             session, challenge, credential, name, address=address
@@ -355,7 +362,11 @@ class StepUp:
     async def _of_pages(
         self, session: Session
     ) -> Callable[[tuple[str, ...]], Authenticated]:
-        """What makes a proof of the session's user, under the epoch of before it."""
+        """What turns methods that are proved next into a proof of the session's user.
+
+        The epoch is read before the proof: a change from here on makes it void. Raises
+        InvalidCredentials for an account that is gone.
+        """
         try:
             account = await self._accounts.get_by_subject(as_text(session.account_id))
         except NotFound:

@@ -79,7 +79,7 @@ async def _options(request: Request, body: AskPasskey) -> PasskeyOptions:
             body.continuation, binding=going_on.binding
         )
     if access_token(request) is None:
-        return await _sign_in(request).options(address=client_address(request))
+        return await _sign_in(request).options()
     _, sid = await authenticate_owner(request)
     session = await engine_of(request).sessions.get(from_text(sid) or b"")
     if session is None:
