@@ -14,6 +14,16 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
+from tests.doors import (
+    HERE,
+    NAME,
+    OPTIONS,
+    PASSWORD,
+    SECRET,
+    USER,
+    Door,
+    door,
+)
 from watchword import notices
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.config import Settings
@@ -39,45 +49,29 @@ from watchword.errors import (
 from watchword.factors.enrolled import Enrolled
 from watchword.factors.policy import SecondFactorPolicy
 from watchword.factors.registry import Factors
-from watchword.keys.sealing import Sealing
-from watchword.mail.message import SEALED_AS, Mail, MailPurpose, open_mail
+from watchword.mail.message import MailPurpose
 from watchword.passwords import INSECURE_FOR_TESTS, UNUSABLE
 from watchword.ports.audit import Event, Trail
 from watchword.ports.credentials import Credential, CredentialKind
 from watchword.sign_in.own_users import Credentials
-from watchword.testing import ManualClock, SeededEntropy
 
-SECRET = "s" * 40
-PASSWORD = "four words make a phrase"
-HERE = "192.0.2.1"
-USER = By(Actor.USER, HERE)
 OPERATOR = By(Actor.OPERATOR, name="root")
 TOTP, PASSKEY = CredentialKind.TOTP, CredentialKind.PASSKEY
 RECOVERY_CODE = CredentialKind.RECOVERY_CODE
 
 
-class World:
-    """An engine with the account ada, which has an address."""
+class World(Door):
+    """Ada, whose factors are rows that no authenticator has made."""
 
-    def __init__(self, engine: Watchword, clock: ManualClock) -> None:
-        self.engine = engine
-        self.clock = clock
-        self.factors: Factors = engine.second_factors.factors
-        self.ada = b""
+    def __init__(self, ada: Door) -> None:
+        super().__init__(ada.engine, ada.clock)
+        self.id = ada.id
+        self.factors: Factors = self.parts.factors
         self._made = 0
 
-    async def begin(self) -> None:
-        service = self.engine.self_service
-        assert service is not None
-        ada = await self.engine.accounts.register("ada", PASSWORD)
-        self.ada = ada.id
-        await service.email_changes.assign(
-            ada.id, "ada@a.example", confirmed=True, by=OPERATOR
-        )
-
     async def lose_password(self) -> None:
-        accounts = self.engine.stores.accounts
-        ada = await accounts.by_id(self.ada)
+        accounts = self.stores.accounts
+        ada = await accounts.by_id(self.id)
         assert ada is not None
         without = msgspec.structs.replace(
             ada, password_hash=UNUSABLE, version=ada.version + 1
@@ -89,7 +83,7 @@ class World:
         self._made += 1
         return Credential(
             id=time_ordered_id(self.clock(), self._made.to_bytes(10)),
-            account_id=self.ada,
+            account_id=self.id,
             kind=kind,
             created_at=self.clock(),
             key=key or (self._made.to_bytes(16) if kind is PASSKEY else b""),
@@ -97,56 +91,31 @@ class World:
         )
 
     async def session(self, *, acr: str = "aal1") -> TokenSet:
-        proved = Authenticated.by_password(self.ada, at=self.clock())
+        proved = Authenticated.by_password(self.id, at=self.clock())
         proved = msgspec.structs.replace(proved, acr=acr)
-        options = SessionOptions(client_id="first-party")
-        return await self.engine.sessions.start(proved, options)
+        return await self.engine.sessions.start(proved, OPTIONS)
 
     async def add(self, *rows: Credential) -> tuple[str, ...]:
         """Add factors from a session; the codes of the first one."""
         codes: tuple[str, ...] = ()
         for row in rows:
             here = (await self.session()).session.id
-            codes += await self.factors.add(self.ada, row, keep_session=here, by=USER)
+            codes += await self.factors.add(self.id, row, keep_session=here, by=USER)
         return codes
 
     async def living(self) -> set[bytes]:
-        page = await self.engine.sessions.list_of_account(self.ada)
+        page = await self.engine.sessions.list_of_account(self.id)
         return {one.id for one in page}
 
-    async def mails(self) -> list[Mail]:
-        """What waits to be sent; it is gone then."""
-        sealing = Sealing([SECRET.encode()], SEALED_AS, SeededEntropy("mails"))
-        outbox = self.engine.stores.outbox
-        rows = [one.message for one in await outbox.list(limit=999)]
-        await outbox.done([one.id for one in rows])
-        return [open_mail(one, sealing) for one in rows]
-
     async def events(self) -> list[Event]:
-        return [event for _, event in await self.engine.stores.audit.read(0, 999)]
+        return [event for _, event in await self.stores.audit.read(0, 999)]
 
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    memory = request.param == "memory"
-    settings = Settings(
-        data=tmp_path,
-        database_url="memory:" if memory else f"sqlite:///{tmp_path}/a.db",
-        secret=(SecretStr(SECRET),),
-        second_factor="required:admin",
-    )
-    clock = ManualClock()
-    async with open_watchword(
-        settings,
-        clock=clock,
-        monotonic=ManualClock(0),
-        entropy=SeededEntropy(),
-        hashing=INSECURE_FOR_TESTS,
-        background=False,
-    ) as engine:
-        world = World(engine, clock)
-        await world.begin()
-        yield world
+    asked = {"kind": request.param, "second_factor": "required:admin"}
+    async with door(tmp_path, **asked) as ada:
+        yield World(ada)
 
 
 @pytest.mark.parametrize(
@@ -200,22 +169,22 @@ async def test_the_first_factor_brings_ten_codes_and_ends_weaker_sessions(
     world: World,
 ) -> None:
     here, weak, strong = [await world.session(acr=a) for a in ("aal1", "aal1", AAL2)]
-    assert (await world.factors.of(world.ada)).methods == ()
+    assert (await world.factors.of(world.id)).methods == ()
     await world.mails()
     row = world.row()
     asked: dict[str, Any] = {"keep_session": here.session.id, "by": USER}
-    codes = await world.factors.add(world.ada, row, **asked)
+    codes = await world.factors.add(world.id, row, **asked)
     assert len(set(codes)) == limits.RECOVERY_CODES
     assert await world.living() == {here.session.id, strong.session.id}
     (mail,) = await world.mails()
     assert (mail.purpose, mail.factor) == (MailPurpose.FACTOR_ADDED, "totp")
     # A retry: a process that was lost between row and sessions, or an answer.
     late = await world.session()
-    assert await world.factors.add(world.ada, row, **asked) == ()
+    assert await world.factors.add(world.id, row, **asked) == ()
     assert late.session.id not in await world.living()
     assert await world.mails() == []
     assert await world.add(world.row(PASSKEY)) == ()
-    enrolled = await world.factors.of(world.ada)
+    enrolled = await world.factors.of(world.id)
     assert [one.kind for one in enrolled.factors] == [TOTP, PASSKEY]
     assert (enrolled.acr, enrolled.codes_left) == (AAL2, limits.RECOVERY_CODES)
     ended = await world.engine.sessions.get(weak.session.id)
@@ -233,12 +202,12 @@ async def test_of_two_that_add_the_first_factor_one_gets_the_codes(
 ) -> None:
     here = (await world.session(acr=AAL2)).session.id
     adding = [
-        world.factors.add(world.ada, row, keep_session=here, by=USER)
+        world.factors.add(world.id, row, keep_session=here, by=USER)
         for row in (world.row(), world.row(PASSKEY))
     ]
     codes = sorted(await asyncio.gather(*adding), key=len)
     assert [len(one) for one in codes] == [0, limits.RECOVERY_CODES]
-    assert (await world.factors.of(world.ada)).codes_left == limits.RECOVERY_CODES
+    assert (await world.factors.of(world.id)).codes_left == limits.RECOVERY_CODES
 
 
 async def test_what_cannot_be_added(world: World) -> None:
@@ -255,7 +224,7 @@ async def test_what_cannot_be_added(world: World) -> None:
     ]
     for row, asked, error in refused:
         with pytest.raises(error):
-            await world.factors.add(world.ada, row, **asked)
+            await world.factors.add(world.id, row, **asked)
     for _ in range(limits.FACTORS_MAX - 1):
         world.clock.advance(limits.ACCOUNT_CHANGE_INTERVAL)
         await world.add(world.row())
@@ -284,35 +253,35 @@ async def test_the_last_factor_of_a_demand_and_the_last_way_in_stay(
     rows = [world.row(kind) for kind in kinds]
     await world.add(*rows)
     await world.mails()
-    await world.engine.accounts.set_roles(world.ada, roles)
+    await world.engine.accounts.set_roles(world.id, roles)
     if not has_password:
         await world.lose_password()
     asked: dict[str, Any] = {"by": USER}
     if stays:
         with pytest.raises(LastFactor):
-            await world.factors.remove(world.ada, rows[0].id, **asked)
+            await world.factors.remove(world.id, rows[0].id, **asked)
         assert await world.mails() == []
         return
-    await world.factors.remove(world.ada, rows[0].id, **asked)
-    enrolled = await world.factors.of(world.ada)
+    await world.factors.remove(world.id, rows[0].id, **asked)
+    enrolled = await world.factors.of(world.id)
     left = limits.RECOVERY_CODES if len(kinds) > 1 else 0
     assert (len(enrolled.factors), enrolled.codes_left) == (len(kinds) - 1, left)
     (mail,) = await world.mails()
     assert (mail.purpose, mail.factor) == (MailPurpose.FACTOR_REMOVED, kinds[0])
     with pytest.raises(NotFound):
-        await world.factors.remove(world.ada, rows[0].id, **asked)
-    rows = await world.engine.stores.credentials.of_account(world.ada)
+        await world.factors.remove(world.id, rows[0].id, **asked)
+    rows = await world.engine.stores.credentials.of_account(world.id)
     assert len(rows) == len(kinds) - 1 + left
 
 
 async def test_two_tabs_do_not_remove_the_last_two_factors(world: World) -> None:
     rows = [world.row(), world.row(PASSKEY), world.row()]
     await world.add(*rows)
-    await world.factors.require(world.ada)
-    removing = [world.factors.remove(world.ada, row.id, by=USER) for row in rows]
+    await world.factors.require(world.id)
+    removing = [world.factors.remove(world.id, row.id, by=USER) for row in rows]
     done = await asyncio.gather(*removing, return_exceptions=True)
     assert sorted(map(repr, done)) == sorted(map(repr, [None, None, LastFactor()]))
-    assert len((await world.factors.of(world.ada)).factors) == 1
+    assert len((await world.factors.of(world.id)).factors) == 1
 
 
 async def test_a_factor_has_another_name_and_all_sessions(world: World) -> None:
@@ -321,11 +290,11 @@ async def test_a_factor_has_another_name_and_all_sessions(world: World) -> None:
     here, _ = await world.session(), await world.mails()
     for name, error in (("a" * 65, InvalidRequest), ("a\x07b", InvalidRequest)):
         with pytest.raises(error):
-            await world.factors.rename(world.ada, row.id, name, by=USER)
+            await world.factors.rename(world.id, row.id, name, by=USER)
     with pytest.raises(NotFound):
-        await world.factors.rename(world.ada, bytes(16), "key", by=USER)
+        await world.factors.rename(world.id, bytes(16), "key", by=USER)
     for _ in range(2):  # the second time nothing changes, and nothing is told
-        renamed = await world.factors.rename(world.ada, row.id, " my key ", by=USER)
+        renamed = await world.factors.rename(world.id, row.id, " my key ", by=USER)
         assert renamed.label == "my key"
     assert [mail.purpose for mail in await world.mails()] == [
         MailPurpose.FACTOR_RENAMED
@@ -337,17 +306,17 @@ async def test_new_codes_are_told_and_a_used_one_says_what_is_left(
     world: World,
 ) -> None:
     with pytest.raises(NotFound):
-        await world.factors.new_recovery_codes(world.ada, by=USER)
+        await world.factors.new_recovery_codes(world.id, by=USER)
     old = set(await world.add(world.row()))
     await world.mails()
-    new = await world.factors.new_recovery_codes(world.ada, by=USER)
+    new = await world.factors.new_recovery_codes(world.id, by=USER)
     assert len(old | set(new)) == 2 * limits.RECOVERY_CODES
     credentials = world.engine.stores.credentials
     for left in reversed(range(limits.RECOVERY_CODES)):
-        rows = await credentials.of_account(world.ada)
+        rows = await credentials.of_account(world.id)
         code = next(row for row in rows if row.kind is RECOVERY_CODE)
         await world.factors.spend(await world.factors.spending(code, left, by=USER))
-        assert (await world.factors.of(world.ada)).codes_left == left
+        assert (await world.factors.of(world.id)).codes_left == left
     told = sorted((mail.purpose, mail.left) for mail in await world.mails())
     used = [(MailPurpose.RECOVERY_CODE_USED, n) for n in range(limits.RECOVERY_CODES)]
     assert told == [*used, (MailPurpose.RECOVERY_CODES_MADE, 0)]
@@ -357,14 +326,14 @@ async def test_a_reset_takes_all_factors_and_ends_all_sessions(world: World) -> 
     await world.add(world.row(), world.row(PASSKEY))
     await world.session(acr=AAL2)
     await world.mails()
-    under_way = await world.engine.sign_in.check_password("ada", PASSWORD)
-    assert await world.factors.reset(world.ada, by=OPERATOR) == 2
+    under_way = await world.engine.sign_in.check_password(NAME, PASSWORD)
+    assert await world.factors.reset(world.id, by=OPERATOR) == 2
     with pytest.raises(InvalidCredentials):
         await world.engine.sign_in.begin(
             msgspec.structs.replace(under_way, acr=AAL2),
             SessionOptions(client_id="first-party"),
         )
-    assert await world.factors.of(world.ada) == await world.factors.of(bytes(16))
+    assert await world.factors.of(world.id) == await world.factors.of(bytes(16))
     assert await world.living() == set()
     (mail,) = await world.mails()
     assert mail.purpose is MailPurpose.FACTORS_RESET
@@ -372,7 +341,7 @@ async def test_a_reset_takes_all_factors_and_ends_all_sessions(world: World) -> 
     assert (event.detail["by"], event.detail["operator"]) == ("operator", "root")
     # There was none: sessions end still, and there is nothing to tell.
     await world.session()
-    assert await world.factors.reset(world.ada, by=OPERATOR) == 0
+    assert await world.factors.reset(world.id, by=OPERATOR) == 0
     assert await world.living() == set()
     assert await world.mails() == []
 
@@ -380,44 +349,44 @@ async def test_a_reset_takes_all_factors_and_ends_all_sessions(world: World) -> 
 async def test_an_operator_demands_a_factor_and_takes_it_back(world: World) -> None:
     weak, strong = await world.session(), await world.session(acr=AAL2)
     for ended in (1, 0):
-        assert await world.factors.require(world.ada, by=OPERATOR) == ended
-    assert (await world.factors.of(world.ada)).is_demanded
+        assert await world.factors.require(world.id, by=OPERATOR) == ended
+    assert (await world.factors.of(world.id)).is_demanded
     assert await world.living() == {strong.session.id} != {weak.session.id}
     row = world.row()
     await world.add(row)
     with pytest.raises(LastFactor):
-        await world.factors.remove(world.ada, row.id, by=USER)
+        await world.factors.remove(world.id, row.id, by=USER)
     for _ in range(2):
-        await world.factors.require(world.ada, is_required=False, by=OPERATOR)
-    assert not (await world.factors.of(world.ada)).is_demanded
-    await world.factors.remove(world.ada, row.id, by=USER)
+        await world.factors.require(world.id, is_required=False, by=OPERATOR)
+    assert not (await world.factors.of(world.id)).is_demanded
+    await world.factors.remove(world.id, row.id, by=USER)
 
 
 async def test_an_enrolment_token_works_once_for_its_user_and_for_a_day(
     world: World,
 ) -> None:
     factors, code = world.factors, world.factors.enrol_code
-    old, token = [await code(world.ada, by=OPERATOR) for _ in range(2)]
-    for wrong, owner in ((old, world.ada), (token, bytes(16)), ("ww_cf_", world.ada)):
+    old, token = [await code(world.id, by=OPERATOR) for _ in range(2)]
+    for wrong, owner in ((old, world.id), (token, bytes(16)), ("ww_cf_", world.id)):
         with pytest.raises(ConfirmationInvalid):
             await factors.enrolment(owner, wrong)
     world.clock.advance(limits.ENROL_CODE_LIFE - 1)
-    proof = await factors.enrolment(world.ada, token)
+    proof = await factors.enrolment(world.id, token)
     world.clock.advance(1)
     asked: dict[str, Any] = {"keep_session": None, "by": USER, "enrolment": proof}
     with pytest.raises(ConfirmationInvalid):
-        await factors.enrolment(world.ada, token)
+        await factors.enrolment(world.id, token)
     with pytest.raises(ContinuationExpired):
-        await factors.add(world.ada, world.row(), **asked)
-    token = await code(world.ada, by=OPERATOR)
-    asked["enrolment"] = await factors.enrolment(world.ada, token)
+        await factors.add(world.id, world.row(), **asked)
+    token = await code(world.id, by=OPERATOR)
+    asked["enrolment"] = await factors.enrolment(world.id, token)
     row = world.row()
-    assert len(await factors.add(world.ada, row, **asked)) == limits.RECOVERY_CODES
+    assert len(await factors.add(world.id, row, **asked)) == limits.RECOVERY_CODES
     for other in (row, world.row()):
         with pytest.raises(ContinuationExpired):
-            await factors.add(world.ada, other, **asked)
+            await factors.add(world.id, other, **asked)
     with pytest.raises(InvalidRequest):
-        await code(world.ada, by=OPERATOR)
+        await code(world.id, by=OPERATOR)
 
 
 async def test_factors_go_with_their_account(world: World) -> None:
@@ -426,8 +395,8 @@ async def test_factors_go_with_their_account(world: World) -> None:
     epoch = world.row(CredentialKind.EPOCH)
     other = msgspec.structs.replace(epoch, account_id=bytes(16))
     assert await credentials.add([other], Trail())
-    await world.engine.accounts.delete(world.ada, by=OPERATOR)
-    assert await credentials.of_account(world.ada) == []
+    await world.engine.accounts.delete(world.id, by=OPERATOR)
+    assert await credentials.of_account(world.id) == []
     assert await credentials.of_account(bytes(16)) == [other]
 
 
