@@ -212,6 +212,17 @@ class Recovery:
             address=caller_of(address),
         )
         proved = await self._proved(found, account, continuation, proof, address)
+        await self._set(found, account.id, hashed, proved, By(Actor.USER, address))
+
+    async def _set(
+        self,
+        found: Confirmation,
+        owner: bytes,
+        hashed: str,
+        proved: Proved | None,
+        by: By,
+    ) -> None:
+        """Write the new password, and spend the token and the factor with it."""
 
         async def change(before: Account) -> Change:
             row = _owned(before, found)
@@ -222,14 +233,12 @@ class Recovery:
                 outbox=await self._notices.of(row, MailPurpose.PASSWORD_CHANGED),
             )
 
-        by = By(Actor.USER, address)
-        kind, owner = EventType.PASSWORD_CHANGED, account.id
         async with self._rows.ending(owner, by=by):
             try:
                 await self._rows.update(
                     owner,
                     change,
-                    kind,
+                    EventType.PASSWORD_CHANGED,
                     "reset",
                     by,
                     spends=found.token_hash,

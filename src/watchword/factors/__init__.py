@@ -2,6 +2,7 @@
 
 rows            rows of credentials: ids of singletons, names of factors
 policy          which users need a second factor
+tickets         tickets that serve once
 totp            codes of authenticator apps
 recovery_codes  codes on paper, each of which works once
 passkeys        registered and asked for, each challenge once

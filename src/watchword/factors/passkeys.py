@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from typing import Any, Final
@@ -22,7 +21,8 @@ from watchword.errors import (
 from watchword.factors import webauthn
 from watchword.factors.passkey_uses import PasskeyUses
 from watchword.factors.rows import checked_name, singleton_id
-from watchword.factors.webauthn import Answer, RelyingParty
+from watchword.factors.tickets import spend_ticket
+from watchword.factors.webauthn import Answer, NewPasskey, RelyingParty
 from watchword.keys.sealing import Sealing
 from watchword.notices import FactorNotices
 from watchword.ports.audit import Trail
@@ -183,22 +183,24 @@ class Passkeys:
         if handle is None or handle.account_id != account_id:
             raise ContinuationExpired
         await self._spend(challenge)
+        return self._row_for(new, asked, label), asked.enrolment
+
+    def _row_for(self, new: NewPasskey, asked: _Creation, label: str) -> Credential:
         sealed = _Sealed(
             public_key=new.public_key,
             transports=new.transports,
             is_synced=new.is_synced,
         )
-        row = Credential(
+        return Credential(
             id=asked.id,
-            account_id=account_id,
+            account_id=asked.account_id,
             kind=CredentialKind.PASSKEY,
             key=new.id,
             label=label,
-            sealed=self._sealing.seal(_encode(sealed), account_id + asked.id),
+            sealed=self._sealing.seal(_encode(sealed), asked.account_id + asked.id),
             created_at=self._clock(),
             step=new.counter,
         )
-        return row, asked.enrolment
 
     async def options_to_prove(
         self, *, account_id: bytes | None = None, bound: str = ""
@@ -343,12 +345,8 @@ class Passkeys:
 
     async def _spend(self, challenge: str) -> None:
         """Raises ContinuationExpired for a challenge that was answered before."""
-        name = self._tickets.id_of(challenge).encode()
-        key = hashlib.sha256(b"passkey" + name).digest()
-        until = self._clock() + limits.CONTINUATION_LIFE + limits.FEED_LEEWAY
-        (is_first,) = await self._once.use_once([(key, until)])
-        if not is_first:
-            raise ContinuationExpired
+        name = self._tickets.id_of(challenge)
+        await spend_ticket(self._once, name, self._clock())
 
     def _opened_for_proof(self, row: Credential) -> _Sealed:
         """Raises SecondFactorInvalid for a row that was altered in the database."""

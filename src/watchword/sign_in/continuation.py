@@ -26,6 +26,7 @@ from watchword.errors import (
 from watchword.factors.enrolled import Enrolled
 from watchword.factors.proof import Method
 from watchword.factors.registry import Factors
+from watchword.factors.tickets import spend_ticket
 from watchword.ports.audit import Trail
 from watchword.ports.clients import Client
 from watchword.ports.credentials import Credential, CredentialStore, Spending
@@ -188,11 +189,7 @@ class SecondStepGate:
         It MUST be called while what it granted can still be taken back. Raises
         StoreUnavailable.
         """
-        key = hashlib.sha256(b"continuation" + name.encode()).digest()
-        until = self._clock() + limits.CONTINUATION_LIFE + limits.FEED_LEEWAY
-        (is_first,) = await self._once.use_once([(key, until)])
-        if not is_first:
-            raise ContinuationExpired
+        await spend_ticket(self._once, name, self._clock())
 
     @contextlib.asynccontextmanager
     async def given_back_on_failure(
