@@ -279,3 +279,24 @@ async def test_what_dies_with_the_write_leaves_no_weaker_session(
     alive = {one.id for one in await ada.alive()}
     assert thiefs.session.id not in alive
     assert (mine.session.id in alive) is (change == "add")
+
+
+async def test_an_address_that_was_asked_for_before_a_factor_needs_a_session(
+    ada: Door,
+) -> None:
+    """Or the thief of a password would move the mailbox past a factor of since."""
+    service = ada.engine.self_service
+    assert service is not None
+    changes = service.email_changes
+
+    async def asked(email: str) -> str:
+        ada.clock.advance(limits.HOUR)
+        await changes.ask(ada.id, email, by=USER)
+        return token_of(await ada.mails())
+
+    thiefs = await asked("thief@b.example")
+    await ada.has_totp()
+    call = changes.confirm(thiefs, password=PASSWORD, address=HERE)
+    assert await outcome(call) == "confirmation_invalid"
+    # She has asked for hers by a session at the level of her factor.
+    await changes.confirm(await asked("ada@b.example"), password=PASSWORD, address=HERE)
