@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
 import pytest
@@ -249,3 +249,54 @@ async def test_a_proof_in_a_tab_that_is_behind_honours_no_older_cookie(
         assert same.refresh_token == risen.refresh_token
     again = sessions.refresh(stolen, **presented(held[-1]))
     assert await outcome(again) == "refresh_reused"
+
+
+# A server that dies with the write of a factor leaves no session without one.
+
+
+@pytest.mark.parametrize("change", ["add", "require"])
+async def test_what_dies_with_the_write_leaves_no_weaker_session(
+    ada: Door, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    mine, thiefs = await ada.sign_in(), await ada.sign_in()
+    pending = ada.parts.totp.begin(ada.id, NAME)
+    ada.knows(pending.secret)
+    add = ada.stores.credentials.add
+
+    async def dies(*given: object, **named: object) -> None:
+        await add(*given, **named)
+        raise SystemError
+
+    monkeypatch.setattr(ada.stores.credentials, "add", dies)
+    call: Awaitable[object]
+    if change == "add":
+        shown = mine.refresh_token, pending.factor, ada.code()
+        call = ada.parts.step_up.add_totp(*shown, **presented(mine))
+    else:
+        call = ada.parts.factors.require(ada.id, by=USER)
+    with pytest.raises(SystemError):
+        await call
+    alive = {one.id for one in await ada.alive()}
+    assert thiefs.session.id not in alive
+    assert (mine.session.id in alive) is (change == "add")
+
+
+async def test_an_address_that_was_asked_for_before_a_factor_needs_a_session(
+    ada: Door,
+) -> None:
+    """Or the thief of a password would move the mailbox past a factor of since."""
+    service = ada.engine.self_service
+    assert service is not None
+    changes = service.email_changes
+
+    async def asked(email: str) -> str:
+        ada.clock.advance(limits.HOUR)
+        await changes.ask(ada.id, email, by=USER)
+        return token_of(await ada.mails())
+
+    thiefs = await asked("thief@b.example")
+    await ada.has_totp()
+    call = changes.confirm(thiefs, password=PASSWORD, address=HERE)
+    assert await outcome(call) == "confirmation_invalid"
+    # She has asked for hers by a session at the level of her factor.
+    await changes.confirm(await asked("ada@b.example"), password=PASSWORD, address=HERE)

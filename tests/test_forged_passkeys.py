@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 from fido2 import cbor
 from fido2.server import Fido2Server
 from fido2.webauthn import AttestedCredentialData, PublicKeyCredentialRpEntity
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.authenticator import (
@@ -527,12 +527,18 @@ def _check_answer(body: Body) -> int:
     )
 
 
+# On a busy machine to make a body may take long; what is told of it does not matter.
+UNHURRIED: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@UNHURRIED
 @given(st.dictionaries(st.sampled_from(sorted(MADE)), _json))
 def test_no_body_is_more_than_refused(body: Body) -> None:
     assert _refused(lambda: _check(body))
     assert _refused(lambda: _check_answer(body))
 
 
+@UNHURRIED
 @given(
     field=st.sampled_from(
         ["clientDataJSON", "attestationObject", "authenticatorData", "signature"]

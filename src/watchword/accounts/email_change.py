@@ -28,6 +28,7 @@ from watchword.errors import (
     NotFound,
     Throttled,
 )
+from watchword.factors.registry import Factors
 from watchword.mail.addresses import EmailAddress, masked
 from watchword.mail.message import Mail, MailPurpose
 from watchword.mail.sender import Decided
@@ -56,8 +57,10 @@ class EmailChanges:
         recovery: Recovery,
         mail: MailWriter,
         check_password: CheckPassword,
+        factors: Factors,
         clock: Clock,
     ) -> None:
+        self._factors = factors
         self._rules = rules
         self._accounts = accounts
         self._rows = rows
@@ -189,9 +192,10 @@ class EmailChanges:
     ) -> None:
         """Make the new address the account's, and open a way back to the old one.
 
-        The caller is signed in as `account_id`, or gives the account's password. Raises
-        ConfirmationInvalid, also for another account; InvalidCredentials, EmailTaken,
-        Throttled, Overloaded, StoreUnavailable.
+        The caller is signed in as `account_id`, or gives the account's password. That
+        is not enough where a second factor was added since the address was asked for.
+        Raises ConfirmationInvalid, also for another account; InvalidCredentials,
+        EmailTaken, Throttled, Overloaded, StoreUnavailable.
         """
         await self._limits.confirming(address)
         found = await self._links.confirmation(token, TokenPurpose.EMAIL)
@@ -202,6 +206,9 @@ class EmailChanges:
         if account_id is None:
             proved = await self._check_password(owner, password, address=address)
             epoch = proved.epoch
+            factors = (await self._factors.of(owner)).factors
+            if factors and found.created_at < factors[0].created_at:
+                raise ConfirmationInvalid
 
         async def change(before: Account) -> Change:
             if before.disabled:

@@ -150,6 +150,7 @@ def _recovery_of(
         recovery=recovery,
         mail=parts.mail,
         check_password=parts.passwords.of_account,
+        factors=parts.factors.factors,
         clock=base.clock,
     )
     return recovery, email_changes

@@ -120,6 +120,7 @@ class Factors:
         StoreUnavailable.
         """
         checked_name(credential.label)
+        end = partial(self._sessions.end_weaker, account_id, but=keep_session, by=by)
         for _ in range(limits.SWAP_ATTEMPTS):
             rows = await self._credentials.of_account(account_id)
             codes: tuple[str, ...] = ()
@@ -128,13 +129,12 @@ class Factors:
             if is_only and factors_of(rows):
                 raise ContinuationExpired
             if not is_there:
+                # Before and after: if this process is lost with the write, no session
+                # without a factor lives on.
+                await end(EndReason.FACTOR_ADDED)
                 codes, is_there = await self._add(rows, credential, enrolment, by)
             if is_there:
-                # Also at a retry: the process may have been lost between the two.
-                reason = EndReason.FACTOR_ADDED
-                await self._sessions.end_weaker(
-                    account_id, reason, but=keep_session, by=by
-                )
+                await end(EndReason.FACTOR_ADDED)
                 return codes
             await self._refuse_known(credential)
         raise StoreUnavailable
@@ -316,9 +316,11 @@ class Factors:
                 if row.id == demand.id:
                     await self._credentials.swap(row, None, trail)
             return 0
-        await self._credentials.add([demand], trail)  # or it is there
         reason = EndReason.FACTOR_REQUIRED
-        return await self._sessions.end_weaker(account_id, reason, by=by)
+        end_weaker = partial(self._sessions.end_weaker, account_id, reason, by=by)
+        ended = await end_weaker()  # before and after, as in `add`
+        await self._credentials.add([demand], trail)  # or it is there
+        return ended + await end_weaker()
 
     async def enrol_code(self, account_id: bytes, *, by: By = APP) -> str:
         """A one-time token with which a user enrols the first factor, for 24 hours.
