@@ -8,6 +8,7 @@ callers that add a first factor, or remove the last two, one decides anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
