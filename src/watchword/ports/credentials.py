@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 
 import msgspec
 
@@ -72,8 +72,20 @@ class Spending(msgspec.Struct, frozen=True):
     trail: Trail
 
 
+class AdditionTerms(TypedDict, total=False):
+    """The terms of `CredentialStore.add`, which says what each of them does."""
+
+    replaces: Collection[CredentialKind]
+    spends: Credential | None
+    at_most: int | None
+    seen: Collection[bytes] | None
+
+
 class Addition(msgspec.Struct, frozen=True, kw_only=True):
-    """What `CredentialStore.add` is asked for. Of one account."""
+    """What `CredentialStore.add` is asked for, of one account.
+
+    Each store decides by `settle`, in the transaction of its write.
+    """
 
     added: Sequence[Credential]
     replaces: Collection[CredentialKind] = ()
@@ -90,7 +102,7 @@ class Addition(msgspec.Struct, frozen=True, kw_only=True):
         raise ValueError("nothing to add, and nothing to spend")
 
     def settle(self, rows: Iterable[Credential]) -> list[Credential] | None:
-        """Those that go, or None where nothing is to be written.
+        """The rows to delete first, or None where nothing is to be written.
 
         `rows` are those of the account, and all that have an id or a key of `added`.
         """
@@ -149,11 +161,7 @@ class CredentialStore(Protocol):
         self,
         credentials: Sequence[Credential],
         trail: Trail,
-        *,
-        replaces: Sequence[CredentialKind] = (),
-        spends: Credential | None = None,
-        at_most: int | None = None,
-        seen: Collection[bytes] | None = None,
+        **terms: Unpack[AdditionTerms],
     ) -> bool:
         """Write new rows of one account, all or none. Returns whether they are there.
 

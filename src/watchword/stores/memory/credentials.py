@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Unpack
 
 import msgspec
 
@@ -12,6 +13,7 @@ from watchword.ports.audit import Trail
 from watchword.ports.credentials import (
     FACTORS,
     Addition,
+    AdditionTerms,
     Credential,
     CredentialKind,
     dropped_by_reset,
@@ -29,19 +31,9 @@ class MemoryCredentials:
         self,
         credentials: Sequence[Credential],
         trail: Trail,
-        *,
-        replaces: Sequence[CredentialKind] = (),
-        spends: Credential | None = None,
-        at_most: int | None = None,
-        seen: Collection[bytes] | None = None,
+        **terms: Unpack[AdditionTerms],
     ) -> bool:
-        asked = Addition(
-            added=credentials,
-            replaces=replaces,
-            spends=spends,
-            at_most=at_most,
-            seen=seen,
-        )
+        asked = Addition(added=credentials, **terms)
         memory = self._memory
         ids = {one.id for one in credentials}
         keys = {(one.kind, one.key) for one in credentials if one.key}

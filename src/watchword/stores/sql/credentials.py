@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Unpack
 
 from watchword.core.limits import SECRET_NAME_BYTES
 from watchword.errors import SecondFactorInvalid
@@ -11,6 +12,7 @@ from watchword.ports.audit import Trail
 from watchword.ports.credentials import (
     FACTORS,
     Addition,
+    AdditionTerms,
     Credential,
     CredentialKind,
     Spending,
@@ -32,19 +34,9 @@ class SqlCredentials:
         self,
         credentials: Sequence[Credential],
         trail: Trail,
-        *,
-        replaces: Sequence[CredentialKind] = (),
-        spends: Credential | None = None,
-        at_most: int | None = None,
-        seen: Collection[bytes] | None = None,
+        **terms: Unpack[AdditionTerms],
     ) -> bool:
-        asked = Addition(
-            added=credentials,
-            replaces=replaces,
-            spends=spends,
-            at_most=at_most,
-            seen=seen,
-        )
+        asked = Addition(added=credentials, **terms)
         alike = [(one.id, one.kind, one.key) for one in credentials]
 
         def plan() -> Plan[bool]:
@@ -54,7 +46,7 @@ class SqlCredentials:
             if gone is None:
                 return False
             # First of all writes: nothing is to be undone where it misses.
-            if spends is not None and not (yield from _spent(spends)):
+            if asked.spends is not None and not (yield from _spent(asked.spends)):
                 return False
             yield from _drop(gone)
             yield "add_credential", [as_row(one) for one in credentials]
