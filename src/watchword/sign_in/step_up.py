@@ -14,7 +14,7 @@ from watchword.core.actor import Actor, By, EndReason
 from watchword.core.session import AAL2, Authenticated, Session, TokenSet, as_text
 from watchword.errors import InvalidCredentials, NotFound, RefreshInvalid
 from watchword.factors.passkeys import PasskeyOptions, Passkeys
-from watchword.factors.proof import FactorProof, Proved
+from watchword.factors.proof import FactorProof
 from watchword.factors.prove import AMR_OF_CODE, FactorProofs
 from watchword.factors.registry import Factors
 from watchword.ports.credentials import Credential
@@ -77,14 +77,11 @@ class StepUp:
         ContinuationExpired, Throttled with the token unspent; otherwise as
         `Sessions.refresh`.
         """
-        session = await self._look(token, presented)
-        if self._is_retry(session, token, presented):
+        session, is_retry = await self._look(token, presented)
+        if is_retry:
             return await self._sessions.refresh(token, **presented)
         address = presented.get("address", "")
-        proved = await self._prove(session, factor, address)
-        risen = self._risen(session, proved.amr)
-        if proved.spends is not None:
-            await self._factors.spend(proved.spends)
+        risen = self._risen(session, await self._prove(session, factor, address))
         return await self._sessions.refresh(token, proved=risen, **presented)
 
     async def check_factor(
@@ -95,10 +92,7 @@ class StepUp:
         It is for `BrowserSignIn.begin`. Raises as `FactorProofs.prove`.
         """
         of_pages = await self._of_pages(session)
-        proved = await self._prove(session, proof, address)
-        if proved.spends is not None:
-            await self._factors.spend(proved.spends)
-        return of_pages(proved.amr)
+        return of_pages(await self._prove(session, proof, address))
 
     async def passkey_options(self, session: Session) -> PasskeyOptions:
         """Options for a passkey of the user, for `by_factor` and `check_factor`.
@@ -111,13 +105,14 @@ class StepUp:
 
     async def _prove(
         self, session: Session, proof: FactorProof, address: str
-    ) -> Proved:
-        return await self._proofs.prove(
-            session.account_id,
-            proof,
-            address=address,
-            bound=session.sid,
+    ) -> tuple[str, ...]:
+        """The methods of a right factor. A recovery code is spent when this returns."""
+        proved = await self._proofs.prove(
+            session.account_id, proof, address=address, bound=session.sid
         )
+        if proved.spends is not None:
+            await self._factors.spend(proved.spends)
+        return proved.amr
 
     # A factor more.
 
@@ -131,8 +126,8 @@ class StepUp:
         where the session's user has not proved enough a moment ago; otherwise as
         `Sessions.refresh`.
         """
-        session = await self._look(token, presented)
-        if self._is_retry(session, token, presented):
+        session, is_retry = await self._look(token, presented)
+        if is_retry:
             return await self._sessions.refresh(token, **presented), ()
         address = presented.get("address", "")
         codes = await self._new.add_totp(session, factor, code, address=address)
@@ -164,8 +159,8 @@ class StepUp:
         Returns the tokens, the passkey's row, and recovery codes, the first time alone.
         Raises as `add_totp`; NotFound where passkeys are off.
         """
-        session = await self._look(token, presented)
-        if self._is_retry(session, token, presented):
+        session, is_retry = await self._look(token, presented)
+        if is_retry:
             tokens = await self._sessions.refresh(token, **presented)
             row = await self._new.added_passkey(session.account_id, credential)
             return tokens, row, ()
@@ -221,8 +216,8 @@ class StepUp:
         for an app's own users, whose check needs it. Raises InvalidCredentials,
         Throttled, Overloaded with nothing spent; otherwise as `Sessions.refresh`.
         """
-        session = await self._look(token, presented)
-        if self._is_retry(session, token, presented):
+        session, is_retry = await self._look(token, presented)
+        if is_retry:
             return await self._sessions.refresh(token, **presented)
         address = presented.get("address", "")
         if self._subjects is None:
@@ -250,7 +245,7 @@ class StepUp:
         same key finds what was done. Raises as `by_password`; PasswordRejected;
         InsufficientAuthentication for a session below the level of its user's factors.
         """
-        session = await self._look(token, presented)
+        session, _ = await self._look(token, presented)
         await self._new.need_highest(session)
         kept = session.id if keep_session else None
         address = presented.get("address", "")
@@ -337,15 +332,15 @@ class StepUp:
 
     # Sessions.
 
-    async def _look(self, token: str, presented: PresentedSession) -> Session:
+    async def _look(
+        self, token: str, presented: PresentedSession
+    ) -> tuple[Session, bool]:
+        """The session of a token, and whether this request was answered before."""
         if presented.get("client_id") != FIRST_PARTY.id:
             raise RefreshInvalid
-        return await self._sessions.look(token, **presented)
-
-    def _is_retry(
-        self, session: Session, token: str, presented: PresentedSession
-    ) -> bool:
-        return self._sessions.is_retry(session, token, presented.get("retry_key"))
+        session = await self._sessions.look(token, **presented)
+        retry_key = presented.get("retry_key")
+        return session, self._sessions.is_retry(session, token, retry_key)
 
     def _risen(
         self, session: Session, amr: tuple[str, ...], epoch: int = 0
