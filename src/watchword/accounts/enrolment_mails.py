@@ -43,7 +43,8 @@ class EnrolmentMails:
         """Mail a token to the confirmed address of the account, if there is one.
 
         Nothing is written where the account has changed since it was proved, where no
-        mail can be sent, and where the account has several tokens already.
+        mail can be sent, and where the account has several tokens already. Raises
+        StoreUnavailable.
         """
         account = await self._accounts.by_id(authenticated.account_id)
         if (

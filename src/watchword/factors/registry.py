@@ -189,7 +189,10 @@ class Factors:
                 raise InvalidRequest("This passkey was added before.")
 
     async def new_recovery_codes(self, account_id: bytes, *, by: By) -> tuple[str, ...]:
-        """Ten new codes, in place of the old ones. Raises NotFound, Throttled."""
+        """Ten new codes, in place of the old ones.
+
+        Raises NotFound without a factor, Throttled, StoreUnavailable.
+        """
         for _ in range(limits.SWAP_ATTEMPTS):
             factors = factors_of(await self._credentials.of_account(account_id))
             if not factors:
@@ -208,7 +211,10 @@ class Factors:
     async def rename(
         self, account_id: bytes, factor_id: bytes, name: str, *, by: By
     ) -> Credential:
-        """Give a factor another name. Raises NotFound, InvalidRequest, Throttled."""
+        """Give a factor another name.
+
+        Raises NotFound, InvalidRequest, Throttled, StoreUnavailable.
+        """
         name = checked_name(name)
         for _ in range(limits.SWAP_ATTEMPTS):
             _, before = await self._find(account_id, factor_id)
@@ -237,9 +243,9 @@ class Factors:
     ) -> None:
         """Remove a factor; with the last one go the recovery codes.
 
-        `roles` are those of an app's own user. Raises NotFound, Throttled; LastFactor
-        where the policy demands it, or where it is the last way in: of an account
-        without a password, a passkey stays.
+        `roles` are those of an app's own user. Raises LastFactor where the policy
+        demands it, or where it is the last way in: of an account without a password, a
+        passkey stays. Raises NotFound, Throttled, StoreUnavailable.
         """
         account, has_password = await self._accounts.by_id(account_id), True
         if account is not None:
@@ -281,7 +287,8 @@ class Factors:
     async def reset(self, account_id: bytes, *, by: By = APP) -> int:
         """Remove all factors and codes, for an operator. All sessions of the user end.
 
-        Also those of sign-ins under way. Returns how many factors there were.
+        Sign-ins under way end too. Returns how many factors there were. Raises
+        StoreUnavailable.
         """
         purpose = MailPurpose.FACTORS_RESET
         event = self._trails.event(EventType.FACTORS_RESET, account_id, by)
