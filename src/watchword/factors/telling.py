@@ -28,18 +28,10 @@ class FactorTrails:
         self._clock = clock
         self.told = notices.told
 
-    async def counted(
-        self,
-        by: By,
-        account_id: bytes,
-        purpose: MailPurpose,
-        *events: Event,
-        **said: Unpack[Said],
-    ) -> Trail:
-        """As `of`, of a change that a user makes a few times an hour.
+    async def count(self, by: By, account_id: bytes, purpose: MailPurpose) -> None:
+        """Count a change that a user makes a few times an hour. Raises Throttled.
 
         Or else one user could fill the outbox and keep the mail of all others waiting.
-        Raises Throttled.
         """
         if by.actor is Actor.USER:
             rate = limits.ACCOUNT_CHANGE_BURST, limits.ACCOUNT_CHANGE_INTERVAL
@@ -47,7 +39,6 @@ class FactorTrails:
             if wait := await self._throttle.take([cost], self._clock()):
                 message = "The factors were changed too often: try again later."
                 raise Throttled(message, retry_after=wait // limits.SECOND + 1)
-        return await self.of(account_id, purpose, *events, **said)
 
     async def of(
         self,
