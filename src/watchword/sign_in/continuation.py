@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import hmac
@@ -18,10 +19,12 @@ from watchword.core.session import AAL2, Authenticated, RequestedToken, SessionO
 from watchword.core.ticket import TicketInvalid, TicketPurpose, Tickets
 from watchword.errors import (
     ContinuationExpired,
+    InvalidClient,
     InvalidCredentials,
     InvalidRequest,
     SecondFactorEnrolmentRequired,
     SecondFactorRequired,
+    TryAgain,
 )
 from watchword.factors.proof import Method
 from watchword.factors.registry import Enrolled, Factors
@@ -198,13 +201,15 @@ class SecondStepGate:
         """A block for the rest of a sign-in whose session took a recovery code along.
 
         If it fails, the session is ended, and its tokens were sent to no caller. So the
-        code is there again: a store that was away for a moment costs the user none. It
-        stays gone where the user has changed, or has got new codes meanwhile.
+        code is there again: a store that was away for a moment, or a client that was
+        disabled, costs the user none. It stays gone where the user has changed or has
+        got new codes, and for a continuation that was used: or one code could be tried
+        without end.
         """
         try:
             yield
-        except BaseException as error:
-            if spent is not None and not isinstance(error, InvalidCredentials):
+        except (TryAgain, InvalidClient, asyncio.CancelledError) as error:
+            if spent is not None:
                 give_back = partial(self._give_back, spent.credential)
                 what = "giving back a recovery code"
                 tried = self._background.start(give_back, what)
