@@ -300,3 +300,16 @@ async def test_an_address_that_was_asked_for_before_a_factor_needs_a_session(
     assert await outcome(call) == "confirmation_invalid"
     # She has asked for hers by a session at the level of her factor.
     await changes.confirm(await asked("ada@b.example"), password=PASSWORD, address=HERE)
+
+
+async def test_a_continuation_that_was_used_gives_no_code_back(ada: Door) -> None:
+    """With one code a user could make events and mails as long as it works."""
+    await ada.has_totp()
+    continuation = await ada.begun()
+    await ada.finish(continuation)
+    await ada.mails()
+    proof = ada.by_code()
+    for said in ("continuation_expired", "second_factor_invalid"):
+        assert await outcome(ada.finish(continuation, proof)) == said
+    (mail,) = await ada.mails()
+    assert mail.purpose is MailPurpose.RECOVERY_CODE_USED

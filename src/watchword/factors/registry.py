@@ -122,6 +122,8 @@ class Factors:
         """
         checked_name(credential.label)
         end = partial(self._sessions.end_weaker, account_id, but=keep_session, by=by)
+        if keep_session is not None:  # without one, tokens of mails bound what is added
+            await self._trails.count(by, account_id, MailPurpose.FACTOR_ADDED)
         for _ in range(limits.SWAP_ATTEMPTS):
             rows = await self._credentials.of_account(account_id)
             codes: tuple[str, ...] = ()
@@ -158,14 +160,9 @@ class Factors:
         if is_first:
             events.append(self._trails.event(EventType.RECOVERY_CODES_MADE, owner, by))
         purpose = MailPurpose.FACTOR_ADDED
-        # The first one can come again no more often than the last one is removed.
-        counted = None if is_first else by
-        trail = await self._trails.of(
-            owner, purpose, *events, counted=counted, factor=credential.kind
-        )
         written = await self._credentials.add(
             [credential, *more],
-            trail,
+            await self._trails.of(owner, purpose, *events, factor=credential.kind),
             replaces=(*_CODES, CredentialKind.ENROLMENT) if is_first else (),
             spends=self._token(rows, enrolment) if enrolment else None,
             seen=_ids(factors),
@@ -193,14 +190,15 @@ class Factors:
 
         Raises NotFound without a factor, Throttled, StoreUnavailable.
         """
+        purpose = MailPurpose.RECOVERY_CODES_MADE
+        await self._trails.count(by, account_id, purpose)
         for _ in range(limits.SWAP_ATTEMPTS):
             factors = factors_of(await self._credentials.of_account(account_id))
             if not factors:
                 raise NotFound("Recovery codes come with a second factor.")
             codes, rows = self._codes.make(account_id)
-            purpose = MailPurpose.RECOVERY_CODES_MADE
             event = self._trails.event(EventType.RECOVERY_CODES_MADE, account_id, by)
-            trail = await self._trails.of(account_id, purpose, event, counted=by)
+            trail = await self._trails.of(account_id, purpose, event)
             if await self._credentials.add(
                 rows, trail, replaces=_CODES, seen=_ids(factors)
             ):
@@ -215,7 +213,8 @@ class Factors:
 
         Raises NotFound, InvalidRequest, Throttled, StoreUnavailable.
         """
-        name = checked_name(name)
+        name, purpose = checked_name(name), MailPurpose.FACTOR_RENAMED
+        await self._trails.count(by, account_id, purpose)
         for _ in range(limits.SWAP_ATTEMPTS):
             _, before = await self._find(account_id, factor_id)
             if before.label == name:
@@ -223,10 +222,9 @@ class Factors:
             after = msgspec.structs.replace(
                 before, label=name, version=before.version + 1
             )
-            purpose = MailPurpose.FACTOR_RENAMED
             event = self._trails.event(EventType.FACTOR_CHANGED, account_id, by, before)
             trail = await self._trails.of(
-                account_id, purpose, event, counted=by, factor=before.kind
+                account_id, purpose, event, factor=before.kind
             )
             if await self._credentials.swap(before, after, trail):
                 self._trails.told(account_id, purpose)
@@ -245,7 +243,7 @@ class Factors:
 
         `roles` are those of an app's own user. Raises LastFactor where the policy
         demands it, or where it is the last way in: of an account without a password, a
-        passkey stays. Raises NotFound, Throttled, StoreUnavailable.
+        passkey stays. Raises NotFound, StoreUnavailable.
         """
         account, has_password = await self._accounts.by_id(account_id), True
         if account is not None:
@@ -260,12 +258,11 @@ class Factors:
                 raise LastFactor
             purpose = MailPurpose.FACTOR_REMOVED
             event = self._trails.event(EventType.FACTOR_REMOVED, account_id, by, row)
-            trail = await self._trails.of(
-                account_id, purpose, event, counted=by, factor=row.kind
-            )
+            # Not counted: there are no more removals than additions, and an owner has
+            # to get rid of a thief's factors.
             if await self._credentials.add(
                 (),
-                trail,
+                await self._trails.of(account_id, purpose, event, factor=row.kind),
                 replaces=() if others else _CODES,
                 spends=row,
                 seen=_ids(factors_of(rows)),

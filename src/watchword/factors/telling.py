@@ -28,30 +28,27 @@ class FactorTrails:
         self._clock = clock
         self.told = notices.told
 
+    async def count(self, by: By, account_id: bytes, purpose: MailPurpose) -> None:
+        """Count a change that a user makes a few times an hour. Raises Throttled.
+
+        Or else one user could fill the outbox and keep the mail of all others waiting.
+        """
+        if by.actor is Actor.USER:
+            rate = limits.ACCOUNT_CHANGE_BURST, limits.ACCOUNT_CHANGE_INTERVAL
+            cost = Cost(f"change:{purpose}:{account_id.hex()}", *rate)
+            if wait := await self._throttle.take([cost], self._clock()):
+                message = "The factors were changed too often: try again later."
+                raise Throttled(message, retry_after=wait // limits.SECOND + 1)
+
     async def of(
         self,
         account_id: bytes,
         purpose: MailPurpose,
         *events: Event,
-        counted: By | None = None,
         **said: Unpack[Said],
     ) -> Trail:
-        """The events, and the messages for that purpose.
-
-        A change that is `counted` can be made by a user a few times an hour: or else
-        one user could fill the outbox and keep the mail of all others waiting. Raises
-        Throttled.
-        """
-        if counted is not None and counted.actor is Actor.USER:
-            await self._count(account_id, purpose)
+        """The events, and the messages for that purpose."""
         return Trail(events, await self._notices.of(account_id, purpose, **said))
-
-    async def _count(self, account_id: bytes, purpose: MailPurpose) -> None:
-        rate = limits.ACCOUNT_CHANGE_BURST, limits.ACCOUNT_CHANGE_INTERVAL
-        cost = Cost(f"change:{purpose}:{account_id.hex()}", *rate)
-        if wait := await self._throttle.take([cost], self._clock()):
-            message = "The factors were changed too often: try again later."
-            raise Throttled(message, retry_after=wait // limits.SECOND + 1)
 
     def event(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import hmac
@@ -18,10 +19,12 @@ from watchword.core.session import AAL2, Authenticated, RequestedToken, SessionO
 from watchword.core.ticket import TicketInvalid, TicketPurpose, Tickets
 from watchword.errors import (
     ContinuationExpired,
+    InvalidClient,
     InvalidCredentials,
     InvalidRequest,
     SecondFactorEnrolmentRequired,
     SecondFactorRequired,
+    TryAgain,
 )
 from watchword.factors.enrolled import Enrolled
 from watchword.factors.proof import Method
@@ -197,23 +200,27 @@ class SecondStepGate:
     ) -> AsyncIterator[None]:
         """A block for the rest of a sign-in whose session took a recovery code along.
 
-        At its end the code is spent for good, and an app is told of it.
         If it fails, the session is ended, and its tokens were sent to no caller. So the
-        code is there again: a store that was away for a moment costs the user none. It
-        stays gone where the user has changed, or has got new codes meanwhile.
+        code is there again: a store that was away for a moment, or a client that was
+        disabled, costs the user none. It stays gone where the user has changed or has
+        got new codes, and for a continuation that was used: or one code could be tried
+        without end. Where it stays gone, an app is told of it.
         """
+        is_given_back = False
         try:
             yield
-        except BaseException as error:
-            if spent is not None and not isinstance(error, InvalidCredentials):
+        except (TryAgain, InvalidClient, asyncio.CancelledError) as error:
+            if spent is not None:
+                is_given_back = True
                 give_back = partial(self._give_back, spent.credential)
                 what = "giving back a recovery code"
                 tried = self._background.start(give_back, what)
                 if isinstance(error, Exception):  # a cancelled request does not wait
                     await wait_briefly(tried)
             raise
-        if spent is not None:
-            self._factors.code_spent(spent)
+        finally:
+            if spent is not None and not is_given_back:
+                self._factors.code_spent(spent)
 
     async def _give_back(self, code: Credential) -> None:
         factors = (await self._factors.of(code.account_id)).factors

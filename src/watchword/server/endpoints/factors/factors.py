@@ -116,7 +116,7 @@ REMOVE = Operation(
     ),
     status=204,
     bearer=True,
-    errors=(*RECENT_ERRORS, errors.LastFactor, errors.Throttled),
+    errors=(*RECENT_ERRORS, errors.LastFactor),
 )
 
 

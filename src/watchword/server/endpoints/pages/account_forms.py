@@ -185,7 +185,7 @@ async def _remove(request: Request, form: Form, owner: Owner) -> Done:
         await engine_of(request).second_factors.factors.remove(
             account.id, _factor_in(form), roles=account.roles, by=by_user(request)
         )
-    except (LastFactor, Throttled) as error:
+    except LastFactor as error:
         return Refused(error=error)
     except NotFound:
         return see_other(request, "account")
