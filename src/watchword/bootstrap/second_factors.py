@@ -60,6 +60,7 @@ def second_factors_of(
         sign_in=sign_in,
         browser=None if service is None else service.browser,
         recovery=None if service is None else service.recovery,
+        accounts=base.stores.accounts,
         clock=base.clock,
     )
     enrolment = Enrolment(

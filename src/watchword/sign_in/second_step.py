@@ -12,10 +12,15 @@ from watchword.accounts.recovery import Recovery
 from watchword.clocks import Clock
 from watchword.core.session import AAL2, Authenticated, TokenSet
 from watchword.core.ticket import TicketPurpose
-from watchword.errors import ContinuationExpired, InvalidCredentials
+from watchword.errors import (
+    ContinuationExpired,
+    InvalidCredentials,
+    SecondFactorInvalid,
+)
 from watchword.factors.passkeys import PasskeyOptions, Passkeys
 from watchword.factors.proof import FactorProof
 from watchword.factors.prove import FactorProofs
+from watchword.ports.accounts import AccountStore
 from watchword.ports.credentials import Spending
 from watchword.sign_in.begin import SignIn
 from watchword.sign_in.browser import BrowserSignIn
@@ -51,6 +56,7 @@ class SecondStep:
         sign_in: SignIn,
         browser: BrowserSignIn | None,
         recovery: Recovery | None,
+        accounts: AccountStore,
         clock: Clock,
     ) -> None:
         self._gate = gate
@@ -59,6 +65,7 @@ class SecondStep:
         self._sign_in = sign_in
         self._browser = browser
         self._recovery = recovery
+        self._accounts = accounts
         self._clock = clock
 
     async def passkey_options(
@@ -156,10 +163,18 @@ class SecondStep:
     async def _at_aal2(
         self, stated: Continuation, amr: tuple[str, ...]
     ) -> Authenticated:
-        """What both steps have proved. Raises ContinuationExpired for another epoch."""
+        """What both steps have proved.
+
+        Raises ContinuationExpired for another epoch, and SecondFactorInvalid for an
+        account that is disabled: the answer is that to a wrong code.
+        """
         try:
             now = await self._sign_in.as_now(stated.authenticated)
         except InvalidCredentials:
+            # An app's own users are not in this table.
+            account = await self._accounts.by_id(stated.authenticated.account_id)
+            if account is not None and account.disabled:
+                raise SecondFactorInvalid from None
             raise ContinuationExpired from None
         return at_aal2(now, amr, at=self._clock())
 
