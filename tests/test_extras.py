@@ -203,3 +203,8 @@ def test_a_command_names_the_extra_that_it_needs(told: Any, package: Path) -> No
 
 def test_a_server_brings_the_commands_of_a_client(package: Path) -> None:
     assert installed(package, "client") <= installed(package, "server")
+
+
+def test_a_client_alone_shows_the_code_that_a_phone_scans(package: Path) -> None:
+    """`watchword login` draws it where a first factor has to be enrolled."""
+    assert "segno" in installed(package, "client")

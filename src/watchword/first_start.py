@@ -41,6 +41,8 @@ class Prepared(msgspec.Struct, frozen=True):
     admin: str
     made_secret: Path | None
     admin_password: str | None
+    # Whether the store had no account before: the first one is new.
+    is_first: bool = False
 
 
 async def prepare(settings: Settings) -> Prepared:
@@ -55,9 +57,10 @@ async def prepare(settings: Settings) -> Prepared:
     async with open_watchword(settings, background=False) as watchword:
         await check_seals(watchword.sealed_tables)
         password = None
-        if await watchword.accounts.is_empty():
+        is_first = await watchword.accounts.is_empty()
+        if is_first:
             password = await _make_admin(settings, name, watchword)
-        return Prepared(name, watchword.made_secret, password)
+        return Prepared(name, watchword.made_secret, password, is_first)
 
 
 def check_admin(settings: Settings) -> str:

@@ -129,4 +129,10 @@ def test_a_demand_that_no_mail_can_help_with_is_told(
     monkeypatch.setenv("WATCHWORD_SECOND_FACTOR", "required")
     monkeypatch.setenv("WATCHWORD_ISSUER", "https://id.example.org")
     assert "watchword user enrol-code" in terminal.run("check").stderr
+    monkeypatch.setenv("WATCHWORD_SECOND_FACTOR", "required:clerk")
+    adding = ("user", "add", "--password-stdin")
+    clerk = terminal.run(*adding, "bob", "--role", "clerk", typed=f"{PASSWORD}\n")
+    assert "watchword user enrol-code" in clerk.stderr
+    other = terminal.run(*adding, "carol", typed=f"{PASSWORD}\n")
+    assert other.stderr == ""
     assert PASSWORD not in told

@@ -82,8 +82,9 @@ def test_a_factor_is_enrolled_and_asked_for(live: Live, tmp_path: Path) -> None:
     file = tmp_path / "session.json"
     token = Terminal(live.data).engine(demand)
     person = Person(live, file, "--json")
-    person.answer(b"Token", "")
-    person.answer(b"Token of the mail: ", token)
+    person.answer(b"mailed to you): ", "ww_cf_of-another-mail")
+    person.answer(b"mailed to you): ", "")
+    person.answer(b"Token: ", token)
     shown = person.answer(CODE, "000000")
     (secret,) = SECRET.findall(shown)
     assert b"otpauth://totp/" in shown
@@ -93,6 +94,8 @@ def test_a_factor_is_enrolled_and_asked_for(live: Live, tmp_path: Path) -> None:
     told = json.loads(printed)
     assert (code, len(told["recoveryCodes"])) == (0, 10)
     assert token.encode() not in person.seen
+    assert b"token is wrong" in person.seen
+    assert b"user enrol-code" in person.seen
 
     wrong = Person(live, file)
     for _ in range(3):
@@ -122,5 +125,7 @@ def test_without_a_terminal_the_error_says_what_is_needed(
         env=clean_environment(),
     )
     assert done.returncode == 1
-    assert json.loads(done.stderr)["code"] == "second_factor_enrolment_required"
+    told = json.loads(done.stderr)
+    assert told["code"] == "second_factor_enrolment_required"
+    assert "on a terminal" in told["message"]
     assert not (tmp_path / "session.json").exists()

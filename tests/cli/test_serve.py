@@ -9,6 +9,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -25,7 +26,7 @@ from click.testing import CliRunner
 from tests.cli.terminal import PASSWORD, Terminal
 from tests.pages import clean_environment
 from tests.patience import PATIENCE, until
-from tests.servers.process import end
+from tests.servers.process import end, free_port
 from watchword.cli import main, progress
 from watchword.config import Settings
 from watchword.errors import SettingsError
@@ -187,11 +188,46 @@ def test_the_first_account_has_the_name_that_was_set(
     assert made["roles"] == ["admin"]
 
 
+def test_a_first_account_of_which_a_factor_is_demanded_is_told_its_way_in(
+    start: Any, tmp_path: Path
+) -> None:
+    """It has no mailbox to prove, so an operator's token is the only one."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "watchword.toml").write_text('second_factor = "required:admin"')
+    server = start("serve", "--port", "0", "--data", "d")
+    command = server.wait_for(r"^  (\S*watchword user enrol-code admin --data d)$")[1]
+    stopped = shell(server.wait_for(CURL)[1])
+    assert stopped["code"] == "second_factor_enrolment_required"
+    made = subprocess.run(
+        shlex.split(command), cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    api = server.wait_for(r"^API   (\S+)$")[1]
+    body = {"continuation": stopped["continuation"], "token": made.stdout.strip()}
+    enrolling = (
+        f"curl -s {api}/login/enrol/totp -H 'Content-Type: application/json' "
+        f"-d {shlex.quote(json.dumps(body))}"
+    )
+    assert "secret" in shell(enrolling)
+    assert server.stop() == 0
+    again = start("serve", "--port", "0", "--data", "d")
+    again.wait_for(CURL)
+    assert "enrol-code" not in again.printed()
+
+
+def test_the_printed_address_is_an_issuer_of_this_machine(start: Any) -> None:
+    """A person that opens it by a number instead has no passkeys there."""
+    port = free_port()
+    issuer = f"http://localhost:{port}"
+    server = start("serve", "--port", str(port), "--issuer", issuer)
+    assert server.wait_for(r"^Pages (\S+)/sign-in$")[1] == issuer
+    assert "accessToken" in shell(server.wait_for(CURL)[1])
+
+
 def test_on_a_terminal_the_password_is_shown_once(start: Any, tmp_path: Path) -> None:
     server = start("serve", "--port", "0", "--data", "d", on_terminal=True)
     password = server.wait_for(r"shown only now: (\S+)$")[1]
     assert password in server.wait_for(CURL)[1]
-    assert not (tmp_path / "d" / "admin-password").exists()
+    until(lambda: not (tmp_path / "d" / "admin-password").exists())
     assert "accessToken" in shell(server.wait_for(CURL)[1])
 
 

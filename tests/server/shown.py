@@ -388,6 +388,9 @@ STATES: Final[dict[str, View]] = {
         )
         for left in (1, 3, 10)
     },
+    "account, last factor demanded": _account(
+        factors=FACTORS[:1], codes_left=10, is_demanded=True, has_passkeys=True
+    ),
     "account, factor wrong": _account(
         factors=FACTORS,
         opened=AccountForm.RENAME,

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -16,10 +17,17 @@ from urllib.error import HTTPError
 
 import pyotp
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    Locator,
+    Page,
+    Response,
+    expect,
+    sync_playwright,
+)
 
 from tests.patience import PATIENCE
-from tests.server.live import PASSWORD, Live
+from tests.server.live import PASSWORD, PROGRAM, Live
 from watchword.core.limits import ACCESS_TTL, SECOND, TOTP_STEP
 from watchword.server.endpoints.operation.docs import FILES
 
@@ -108,13 +116,24 @@ class DocsPage:
     def body(self, call: str) -> Locator:
         return self.operation(call).locator("textarea.body-param__text")
 
-    def execute(self, call: str) -> None:
+    def execute(self, call: str) -> Response:
         """Click Execute and wait for the answer, not yet for its display."""
         with self.page.expect_response(f"**/auth/{call}") as answer:
             self.operation(call).get_by_role("button", name="Execute").click()
         request = answer.value.request
         if call == "refresh":
             self.retry_keys.append(request.header_value("idempotency-key"))
+        return answer.value
+
+    def unfold(self, call: str) -> None:
+        self.operation(call).locator(".opblock-summary").click()
+
+    def complete(self, call: str, **more: str) -> Response:
+        """Send the body that the page has prepared, and what only the user knows."""
+        self.unfold(call)
+        body = json.loads(self.body(call).input_value()) | more
+        self.body(call).fill(json.dumps(body))
+        return self.execute(call)
 
     def expect_answer(self, call: str, status: int, text: str) -> None:
         shown = self.operation(call).locator(".live-responses-table .response").first
@@ -238,7 +257,7 @@ def test_tokens_of_every_call_are_carried_to_the_next(docs: DocsPage) -> None:
 def test_a_second_factor_is_asked_for_with_the_continuation(
     docs: DocsPage, live: Live
 ) -> None:
-    """The body of the second step has it already; a code is all that is typed."""
+    """The bodies have what calls before gave; a code is all that is typed."""
 
     def code(secret: str) -> str:
         live.advance(TOTP_STEP // SECOND)
@@ -249,23 +268,48 @@ def test_a_second_factor_is_asked_for_with_the_continuation(
         assert answer.status < 300, answer.raw
         return answer.json() if answer.body else None
 
-    tokens = live.login()
-    pending = call("POST", "/factors/totp", access=tokens["accessToken"])
-    body = {"factor": pending["factor"], "code": code(pending["secret"])}
-    body["refreshToken"] = tokens["refreshToken"]
-    access = call("POST", "/factors/totp/confirm", body)["accessToken"]
+    docs.sign_in()
+    docs.unfold("factors/totp")
+    secret = docs.execute("factors/totp").json()["secret"]
+    expect(docs.page.locator("#hint")).to_contain_text("totp/confirm")
+    docs.complete("factors/totp/confirm", code=code(secret))
+    docs.expect_answer("factors/totp/confirm", 200, "recoveryCodes")
+    docs.complete("step-up", code=code(secret))
+    docs.expect_answer("step-up", 200, "accessToken")
     docs.send_password()
     docs.expect_answer("login", 401, "second_factor_required")
     expect(docs.page.locator("#hint")).to_contain_text("login/continue")
-    docs.operation("login/continue").locator(".opblock-summary").click()
-    shown = json.loads(docs.body("login/continue").input_value())
-    shown["code"] = code(pending["secret"])
-    docs.body("login/continue").fill(json.dumps(shown))
-    docs.execute("login/continue")
+    signed_in = docs.complete("login/continue", code=code(secret)).json()
     docs.expect_answer("login/continue", 200, "accessToken")
+    access = signed_in["accessToken"]
     docs.expect_done(1)
     (factor,) = call("GET", "/factors", access=access)["factors"]
     call("DELETE", f"/factors/{factor['id']}", access=access)
+
+
+def test_a_first_factor_is_enrolled_with_the_continuation(
+    docs: DocsPage, live: Live
+) -> None:
+    """Where one is demanded. The token of an operator is typed, and the code."""
+
+    def run(*words: str) -> str:
+        # A process of its own: Playwright's event loop runs in this thread.
+        command = [str(PROGRAM), "user", *words, "--data", str(live.data)]
+        done = subprocess.run(
+            command, input=PASSWORD, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    run("add", "carol", "--password-stdin")
+    run("require-factor", "carol")
+    token = run("enrol-code", "carol")
+    docs.send_password(username="carol")
+    docs.expect_answer("login", 401, "second_factor_enrolment_required")
+    expect(docs.page.locator("#hint")).to_contain_text("login/enrol/totp")
+    secret = docs.complete("login/enrol/totp", token=token).json()["secret"]
+    code = pyotp.TOTP(secret).at(int(time.time()) + live.off_by)
+    docs.complete("login/enrol/totp/confirm", code=code)
+    docs.expect_answer("login/enrol/totp/confirm", 200, "recoveryCodes")
 
 
 def test_a_browser_session_is_tried_out_by_its_cookie(docs: DocsPage) -> None:

@@ -337,7 +337,9 @@ async def test_where_a_factor_is_demanded_the_first_one_needs_the_mailbox(
         assert len(codes_on(other)) == 10
         await other.get("/account")
         assert other.heading == "Your account"
-        # The last one that is demanded stays.
+        # The last one that is demanded stays, and the page does not say otherwise.
+        assert "needs a second step. Add another" in other.page.text
+        assert 'value="remove"' not in other.page.text
         factor = hidden(other, "factor")
         await other.post("/account", do="remove", factor=factor)
         ((_, words),) = other.faults

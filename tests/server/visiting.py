@@ -65,8 +65,10 @@ class Browser:
     @property
     def shown(self) -> dict[str, str]:
         """What stands in each field."""
-        inputs = parsed(self.page.text).iter("input")
-        return {one.get("id", ""): one.get("value", "") for one in inputs}
+        page = parsed(self.page.text)
+        shown = {one.get("id", ""): one.get("value", "") for one in page.iter("input")}
+        areas = {one.get("id", ""): one.text or "" for one in page.iter("textarea")}
+        return shown | areas
 
     @property
     def notice(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -148,10 +149,16 @@ def mail_destination(settings: Settings) -> str:
     server = parse_mail_url(url)
     if server is not None:
         return f"by the mail server {server.host}:{server.port}"
-    show = f"{program_name(beside=Path.cwd())} mail show"
-    if "data" in settings.model_fields_set:
-        show += f" --data {quote(str(settings.data))}"
+    show = command_line(settings, "mail", "show")
     return f"kept in {settings.outbox_folder}: `{show}` shows the newest"
+
+
+def command_line(settings: Settings, *words: str) -> str:
+    """A command on the store of these settings, as a shell in this folder takes it."""
+    line = f"{program_name(beside=Path.cwd())} {shlex.join(words)}"
+    if "data" in settings.model_fields_set:
+        line += f" --data {quote(str(settings.data))}"
+    return line
 
 
 def registration_rules_of(

@@ -10,6 +10,7 @@ import click
 
 from watchword.cli.output import visible
 from watchword.errors import (
+    ConfirmationInvalid,
     SecondFactorEnrolmentRequired,
     SecondFactorInvalid,
     SecondFactorRequired,
@@ -18,9 +19,19 @@ from watchword.errors import (
 
 if TYPE_CHECKING:
     from watchword.client import Auth
+    from watchword.client.factors import PendingTotp
 
 _TRIES: Final = 3
 _TOTP_DIGITS: Final = 6
+_NO_TERMINAL: Final = (
+    "This account needs a second factor: run `watchword login` on a terminal, where it "
+    "is asked for."
+)
+_MAILED: Final = (
+    "If the account has a confirmed address, a mail is on its way. Without one, an "
+    "operator makes the token by `watchword user enrol-code`."
+)
+_NOT_TAKEN: Final = "The token is wrong, was used or has run out."
 _BROWSER: Final = "This account needs a passkey here: sign in with a browser."
 _QUESTIONS: Final = {
     "totp": "code of your authenticator app",
@@ -36,6 +47,7 @@ def finish(auth: Auth, stopped: SecondFactorRequired) -> tuple[str, ...]:
     where a browser is needed.
     """
     if not sys.stdin.isatty():
+        stopped.args = (_NO_TERMINAL,)  # its own sentence is for a program's author
         raise stopped
     if isinstance(stopped, SecondFactorEnrolmentRequired):
         return _enrol(auth, stopped)
@@ -64,12 +76,17 @@ def _enrol(auth: Auth, stopped: SecondFactorRequired) -> tuple[str, ...]:
     if "totp" not in stopped.methods:
         raise WatchwordError(_BROWSER)
     click.echo("This account needs a second factor, and has none yet.", err=True)
-    token = _asked("Token (empty: have one mailed to you)", default="")
-    if not token:
-        auth.factors.ask_enrolment()
-        click.echo("If the account has an address, a mail is on its way.", err=True)
-        token = _asked("Token of the mail")
-    pending = auth.factors.enrol_totp(token)
+    question = "Token of a mail or an operator (empty: have one mailed to you)"
+
+    def begin() -> PendingTotp:
+        token = _asked(question, default="")
+        if not token:
+            auth.factors.ask_enrolment()
+            click.echo(_MAILED, err=True)
+            token = _asked("Token")
+        return auth.factors.enrol_totp(token)
+
+    pending = _patiently(begin)
     _show(pending.uri, pending.secret)
 
     def confirm() -> tuple[str, ...]:
@@ -96,10 +113,14 @@ def _asked(question: str, default: str | None = None) -> str:
 
 
 def _patiently(work: Callable[[], Result]) -> Result:
-    """Do it again after a wrong code, three times in all."""
-    for _ in range(_TRIES - 1):
+    """Do it again after a wrong code or token, three times in all."""
+    for left in reversed(range(_TRIES)):
         try:
             return work()
-        except SecondFactorInvalid as error:
+        except (SecondFactorInvalid, ConfirmationInvalid) as error:
+            if isinstance(error, ConfirmationInvalid):
+                error.args = (_NOT_TAKEN,)  # its own sentence speaks of a link
+            if not left:
+                raise
             click.echo(str(error), err=True)
-    return work()
+    raise AssertionError

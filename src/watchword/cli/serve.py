@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -85,7 +86,7 @@ def _prepare(settings: Settings, *, as_json: bool) -> None:
     lines = _made(prepared, kept)
     pages = f"{url}/{_first_page(settings)}"
     lines += [f"API   {url}/api/auth", f"Docs  {url}/docs", f"Pages {pages}"]
-    lines += [f"Mail  {mail}", ""]
+    lines += [f"Mail  {mail}", "", *_first_factor(settings, prepared)]
     lines += ["Try it:", _curl(settings, url, prepared, kept)]
     tell(
         as_json,
@@ -122,14 +123,42 @@ def _made(prepared: Prepared, kept: Path | None) -> list[str]:
     return [*lines, ""] if lines else []
 
 
+def _first_factor(settings: Settings, prepared: Prepared) -> list[str]:
+    """What the new first account needs where a second factor is demanded of it.
+
+    It has no mail address, so an operator's token is its only way in.
+    """
+    from watchword.accounts.rows import ADMIN
+    from watchword.bootstrap.parts import command_line
+    from watchword.factors.policy import SecondFactorPolicy
+
+    demands = SecondFactorPolicy(settings.second_factor).demands([ADMIN], [])
+    if not (prepared.is_first and demands):
+        return []
+    name = visible(prepared.admin)
+    command = command_line(settings, "user", "enrol-code", prepared.admin)
+    return [
+        f"{name} needs a second factor, and has no mail address: the first sign-in, on",
+        "the page or by `watchword login`, asks for a token. Make it:",
+        f"  {visible(command)}",
+        "",
+    ]
+
+
 def _address(settings: Settings) -> str:
     """The URL at which callers reach the server.
 
-    That is the issuer if the server has HTTPS or is behind a proxy. In plain HTTP on
-    loopback the issuer may name a later, public address: then it is the local one.
+    That is the issuer if the server has HTTPS, is behind a proxy, or has an issuer of
+    this machine and port, such as http://localhost:8000: passkeys work there alone. In
+    plain HTTP on loopback the issuer may name a later, public address: then it is the
+    local one.
     """
-    if settings.tls_cert or settings.behind_proxy:
-        return settings.effective_issuer.rstrip("/")
+    issuer = settings.effective_issuer.rstrip("/")
+    scheme, at, path, *_ = urlsplit(issuer)
+    is_here = settings.is_local and at.endswith(f":{settings.port}")
+    is_served = scheme == "http" and not path and is_here
+    if settings.tls_cert or settings.behind_proxy or is_served:
+        return issuer
     return settings.model_copy(update={"issuer": None}).effective_issuer
 
 

@@ -55,6 +55,7 @@ def add(
 ) -> None:
     """Make an account, and a store where there is none."""
     from watchword.accounts.names import checked_roles, normalise_name
+    from watchword.factors.policy import SecondFactorPolicy
 
     settings = settings_of(data)
     # Checked before the password is asked for, and before anything is made.
@@ -82,6 +83,13 @@ def add(
             subject=as_text(account.id),
             roles=list(account.roles),
         )
+        if SecondFactorPolicy(settings.second_factor).demands(account.roles, []):
+            click.echo(
+                "It needs a second factor, and has no confirmed mail address: "
+                "`watchword user enrol-code` makes the token that its first sign-in "
+                "asks for.",
+                err=True,
+            )
 
     with_engine(settings, work)
 

@@ -128,7 +128,7 @@ class InsufficientAuthentication(AccessTokenError):
     """
 
     code = "insufficient_user_authentication"
-    message = "A more recent or a stronger sign-in is needed: sign in again."
+    message = "A more recent or stronger sign-in is needed: step up, or sign in again."
 
     def __init__(self, *, acr_values: str | None, max_age: int | None) -> None:
         super().__init__()

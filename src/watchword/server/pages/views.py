@@ -302,7 +302,8 @@ class Account(View, frozen=True, kw_only=True):
     many sessions ended with `notice`. `has_mail`: an address can be changed.
     `has_more`: there are more sessions than are shown. `needs_proof`: the user has a
     factor, and has to prove it anew before something is changed. `factor` is the one
-    that the faults belong to, `renamed` the name that was typed for it.
+    that the faults belong to, `renamed` the name that was typed for it. `is_demanded`:
+    the last factor stays.
     """
 
     template = "account.html"
@@ -320,6 +321,7 @@ class Account(View, frozen=True, kw_only=True):
     factors: tuple[FactorLine, ...] = ()
     codes_left: int = 0
     needs_proof: bool = False
+    is_demanded: bool = False
     has_passkeys: bool = False
     opened: AccountForm | None = None
     factor: str = ""

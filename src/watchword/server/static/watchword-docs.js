@@ -4,7 +4,10 @@
 //   login, refresh    the access token goes into the Authorize box,
 //                     the refresh token into the bodies of refresh and logout
 //                     (so do other calls that answer with tokens)
-//   login/continue    has the continuation of a sign-in that needs a second factor
+//   login/continue    has the continuation of a sign-in that needs a second factor,
+//                     login/enrol and its steps that of one that needs a first one
+//   totp/confirm      has the factor of the call that began it
+//   step-up           has the refresh token
 //   refresh           is sent with a fresh Idempotency-Key
 //   logout            empties the Authorize box
 //   padlocks          open until there is a token, also of calls that need none
@@ -21,25 +24,31 @@ const EXAMPLE = "ww_rt_…"; // the example of openapi.json: an editor cannot be
 const ROTATE = ["refresh", "step-up", "change", "confirm", "passkeys"];
 
 const steps = [...document.querySelectorAll("#steps li")];
+let continuation = ""; // of a sign-in that has to enrol
 let refreshed = false; // since the last sign-in: tells step 5 from step 2
+let refreshToken = EXAMPLE;
 let byCookie = false; // the refresh token is in a cookie, which no script can read
 
 /** The last segment of an address or path: "login", "logout-all", … */
 const callOf = (address) => address.split(/[?#]/)[0].split("/").pop();
 
-/** Where openapi.json has this call: its path, method, and Swagger UI's key for it. */
+/** Where openapi.json has the call that ends so: path, method, Swagger UI's key for it. */
 function find(call) {
   const paths = ui.specSelectors.specJson().get("paths").toJS();
   for (const [path, methods] of Object.entries(paths)) {
-    if (callOf(path) !== call) continue;
+    if (!path.endsWith(`/${call}`)) continue;
     const [method, { tags = ["default"], operationId }] = Object.entries(methods)[0];
     return { pathMethod: [path, method], key: ["operations", tags[0], operationId] };
   }
   return null;
 }
 
-function tell(message, step) {
+function hint(message) {
   document.getElementById("hint").textContent = message;
+}
+
+function tell(message, step) {
+  hint(message);
   steps[step - 1].classList.add("done");
 }
 
@@ -56,17 +65,28 @@ function fill(call, body) {
 function carry(tokens) {
   ui.preauthorizeApiKey(SCHEME, tokens.accessToken);
   byCookie = tokens.refreshToken === undefined;
-  const body = { refreshToken: tokens.refreshToken ?? EXAMPLE };
-  for (const call of ["refresh", "logout"]) fill(call, body);
+  refreshToken = tokens.refreshToken ?? EXAMPLE;
+  for (const call of ["refresh", "logout"]) fill(call, { refreshToken });
+  fill("step-up", { refreshToken, method: "totp", code: "" });
   return new Date(Date.now() + tokens.expiresIn * 1000).toLocaleTimeString();
 }
 
 const answered = {
   login(status, body) {
     if (body?.code === "second_factor_required") {
-      fill("continue", { continuation: body.continuation, method: "totp", code: "" });
-      document.getElementById("hint").textContent =
-        "The password is right. Now send a code by login/continue, which has the continuation.";
+      fill("login/continue", { continuation: body.continuation, method: "totp", code: "" });
+      hint("The password is right. Now send a code by login/continue, which has the continuation.");
+    }
+    if (body?.code === "second_factor_enrolment_required") {
+      continuation = body.continuation;
+      fill("login/enrol", { continuation });
+      for (const call of ["totp", "passkey/options"]) {
+        fill(`login/enrol/${call}`, { continuation, token: "" });
+      }
+      hint(
+        "The password is right, and a second factor is demanded, and there is none. Have a token mailed by login/enrol, " +
+          "or made by an operator, and send it by login/enrol/totp: both have the continuation.",
+      );
     }
     if (status !== OK) return;
     refreshed = false;
@@ -97,6 +117,12 @@ const answered = {
   continue(status, body) {
     answered.login(status, body);
   },
+  totp(status, { factor }, isEnrolment) {
+    if (status !== OK) return;
+    if (isEnrolment) fill("login/enrol/totp/confirm", { continuation, factor, code: "" });
+    else fill("factors/totp/confirm", { factor, code: "", refreshToken });
+    hint("Put the secret into an authenticator app, and send its code by totp/confirm, which has the factor.");
+  },
   "logout-all"(status) {
     if (status === OK) answered.logout(status);
   },
@@ -118,7 +144,8 @@ function requestInterceptor(request) {
 
 function responseInterceptor(response) {
   const call = callOf(response.url);
-  if (Object.hasOwn(answered, call)) answered[call](response.status, response.body);
+  const isEnrolment = response.url.includes("/login/enrol/");
+  if (Object.hasOwn(answered, call)) answered[call](response.status, response.body, isEnrolment);
   else if (response.body?.accessToken) carry(response.body);
   return response;
 }

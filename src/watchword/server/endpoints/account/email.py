@@ -79,8 +79,8 @@ CHANGE = Operation(
     summary="Change the mail address",
     description=(
         "Mails a token to the new address; the old one stays until it comes back. "
-        f"The user must have proved to be the one in the last {RECENT} seconds: see "
-        "/step-up. 404 where no mail can be sent."
+        f"It needs a proof of the last {RECENT} seconds, by a second factor where the "
+        "user has one: see /step-up. 404 where no mail can be sent."
     ),
     request=ChangeEmail,
     example={"email": "ann@example.net"},

@@ -124,9 +124,9 @@ DELETE = Operation(
     tag="account",
     summary="Delete my account",
     description=(
-        "Ends all of its sessions at once. The user must have proved to be the one in "
-        f"the last {RECENT} seconds: see /step-up. The last account with the admin "
-        "role stays."
+        "Ends all of its sessions at once. It needs a proof of the last "
+        f"{RECENT} seconds, by a second factor where the user has one: see /step-up. "
+        "The last account with the admin role stays."
     ),
     status=204,
     bearer=True,

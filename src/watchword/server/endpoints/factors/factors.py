@@ -84,8 +84,8 @@ RENAME = Operation(
     tag="factors",
     summary="Rename a factor",
     description=(
-        f"The user must have proved to be the one in the last {RECENT} seconds, with a "
-        "second factor: see /step-up."
+        f"It needs a proof of the last {RECENT} seconds, by a second factor: see "
+        "/step-up."
     ),
     request=RenameFactor,
     example={"name": "Phone"},

@@ -61,9 +61,9 @@ OPTIONS = Operation(
     summary="Add a passkey: what to ask the browser with",
     description=(
         "`publicKey` is for `navigator.credentials.create`, after "
-        "`PublicKeyCredential.parseCreationOptionsFromJSON`. The user must have proved "
-        f"to be the one in the last {RECENT} seconds: see /step-up. 404 where passkeys "
-        "are off."
+        "`PublicKeyCredential.parseCreationOptionsFromJSON`. It needs a proof of the "
+        f"last {RECENT} seconds, by a second factor where the user has one: see "
+        "/step-up. 404 where passkeys are off."
     ),
     response=PasskeyOptions,
     bearer=True,

@@ -56,8 +56,8 @@ BEGIN = Operation(
     summary="Add an authenticator app",
     description=(
         "Nothing is kept until a code comes to /factors/totp/confirm, within ten "
-        f"minutes. The user must have proved to be the one in the last {RECENT} "
-        "seconds, where there is a second factor with that: see /step-up."
+        f"minutes. It needs a proof of the last {RECENT} seconds, by a second factor "
+        "where the user has one: see /step-up."
     ),
     response=PendingTotp,
     bearer=True,

@@ -115,6 +115,7 @@ async def _view(request: Request, owner: Owner) -> Account:
         factors=tuple(_factor(request, one) for one in enrolled.factors),
         codes_left=enrolled.codes_left,
         needs_proof=owner.has_factor and not is_recent(request, owner),
+        is_demanded=enrolled.is_demanded,
         has_passkeys=has_passkeys(request),
         has_more=page.onward is not None,
     )
