@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -42,11 +43,22 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest makes its own folder
 def pytest_configure(config: pytest.Config) -> None:
+    _hear_interrupts()
     config.stash[_absent] = {}
     if guard.folder() is None:
         config.stash[_guard] = guard.Guard()
         if config.option.basetemp is None:
             config.option.basetemp = f"{guard.folder()}/pytest"
+
+
+def _hear_interrupts() -> None:
+    """What tests start can be interrupted by them.
+
+    A script's shell has what it runs in the background ignore SIGINT, and whatever is
+    started there inherits that: a test that sends one would wait for nothing.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

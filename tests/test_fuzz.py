@@ -80,17 +80,22 @@ def document(live: Live) -> Any:
 
 # What every operation answers without a token is in tests/surfaces, too.
 @pytest.mark.parametrize(
-    "signed_in", [True, pytest.param(False, marks=pytest.mark.slow)]
+    ("signed_in", "most"),
+    [
+        (True, 10),
+        pytest.param(True, 30, marks=pytest.mark.slow),
+        pytest.param(False, 30, marks=pytest.mark.slow),
+    ],
 )
 def test_every_operation_answers_as_its_document_says(
-    live: Live, document: Any, access: str, *, signed_in: bool
+    live: Live, document: Any, access: str, *, signed_in: bool, most: int
 ) -> None:
     headers = {"Authorization": f"Bearer {access}"} if signed_in else {}
     seen = 0
     for result in document.get_all_operations():
         operation = result.ok()
         # It would end the session that the others are asked with.
-        examples = 4 if operation.path.endswith("/login") else 30
+        examples = 4 if operation.path.endswith("/login") else most
         if "account" in (operation.tags or ()):
             examples = 10  # each network has few of most of them
         if signed_in and operation.path.endswith(("/logout", "/logout-all")):

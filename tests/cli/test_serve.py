@@ -46,8 +46,9 @@ class Process:
         on_terminal: bool = False,
         program: str = PROGRAM,
     ) -> None:
-        # Not the settings of outside, nor what `make` tells a `make` below it.
-        ours = ("WATCHWORD_", "MAKE", "MFLAGS")
+        # Not the settings of outside, nor what `make` tells a `make` below it, nor
+        # modules of other folders, that may bear a name of the standard library.
+        ours = ("WATCHWORD_", "MAKE", "MFLAGS", "PYTHONPATH")
         outside = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         self._file = folder / "printed"
         self._seen = b""

@@ -19,8 +19,11 @@ import pyotp
 import pytest
 from playwright.sync_api import (
     Browser,
+    ConsoleMessage,
+    Error,
     Locator,
     Page,
+    Request,
     Response,
     expect,
     sync_playwright,
@@ -84,15 +87,27 @@ class DocsPage:
         self.requested: list[str] = []
         self.retry_keys: list[str | None] = []
         self.faults: list[str] = []
-        page.on("request", lambda request: self.requested.append(request.url))
-        page.on("pageerror", lambda error: self.faults.append(str(error)))
-        page.on("console", lambda message: self._heard(message.text))
+        page.on("request", self._asked)
+        page.on("pageerror", self._failed)
+        page.on("console", self._heard)
         page.goto(f"{origin}/docs")
         page.locator(
             "#steps li a[href]"
         ).first.wait_for()  # before, a click does nothing
 
-    def _heard(self, text: str) -> None:
+    def leave(self) -> None:
+        """What happens in the page from now on is another visit's."""
+        self.page.remove_listener("request", self._asked)
+        self.page.remove_listener("pageerror", self._failed)
+        self.page.remove_listener("console", self._heard)
+
+    def _asked(self, request: Request) -> None:
+        self.requested.append(request.url)
+
+    def _failed(self, error: Error) -> None:
+        self.faults.append(str(error))
+
+    def _heard(self, message: ConsoleMessage) -> None:
         # Nor the browser's advice on the password field of Swagger UI's own form, nor
         # what it says of a logout that had it clear what the page stored.
         expected = (
@@ -100,8 +115,8 @@ class DocsPage:
             "[DOM] Input elements",
             "Clear-Site-Data header",
         )
-        if not any(part in text for part in expected):
-            self.faults.append(text)
+        if not any(part in message.text for part in expected):
+            self.faults.append(message.text)
 
     def operation(self, call: str) -> Locator:
         path = f'.opblock-summary-path[data-path$="/auth/{call}"]'
@@ -157,16 +172,27 @@ class DocsPage:
         self.execute("login")
 
 
-@pytest.fixture
-def docs(browser: Browser, origin: str) -> Iterator[DocsPage]:
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Iterator[Page]:
+    """The tab of all tests: it has compiled the megabyte of Swagger UI already."""
     context = browser.new_context(viewport={"width": 1300, "height": 950})
     context.set_default_timeout(PATIENCE * 1000)
-    docs = DocsPage(context.new_page(), origin)
-    yield docs
-    foreign = [url for url in docs.requested if not url.startswith((origin, "data:"))]
-    kept = docs.page.evaluate("[localStorage.length, sessionStorage.length]")
-    cookies = context.cookies()
+    yield context.new_page()
     context.close()
+
+
+@pytest.fixture
+def docs(page: Page, origin: str) -> Iterator[DocsPage]:
+    """A visit: the page anew. The one before has kept nothing, or its test failed."""
+    docs = DocsPage(page, origin)
+    yield docs
+    docs.leave()
+    foreign = [url for url in docs.requested if not url.startswith((origin, "data:"))]
+    kept = page.evaluate("[localStorage.length, sessionStorage.length]")
+    cookies = page.context.cookies()
+    page.context.clear_cookies()
+    page.emulate_media(color_scheme="null")
+    page.goto("about:blank")
     assert foreign == []
     assert docs.faults == []
     assert (kept, cookies) == ([0, 0], [])

@@ -12,12 +12,15 @@ from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
+from redis import DriverInfo
 from redis.asyncio import Connection, SSLConnection
 
 from watchword.errors import SettingsError
 
 PORT: Final = 6379
 PREFIX: Final = "watchword"
+# Made once: it reads the version of redis-py from the disk, at each connection else.
+_DRIVER: Final = DriverInfo()
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -46,6 +49,7 @@ class Address(msgspec.Struct, frozen=True):
             username=self.user,
             password=self.password,
             protocol=2,
+            driver_info=_DRIVER,
             socket_timeout=None,
             socket_connect_timeout=None,
         )
