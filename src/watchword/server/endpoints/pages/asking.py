@@ -16,6 +16,7 @@ from starlette.responses import Response
 from watchword.errors import SecondFactorEnrolmentRequired, SecondFactorRequired
 from watchword.factors.passkeys import PasskeyOptions
 from watchword.factors.proof import FactorProof, Method
+from watchword.server.factor_fields import signed
 from watchword.server.page_cookies import drop_step, set_notice, set_step
 from watchword.server.page_response import see_other
 from watchword.server.pages.views import Ceremony, Fault, Reason, SignInNotice, Way
@@ -82,8 +83,4 @@ def proof_in(form: Form, way: Way) -> FactorProof | Fault:
     credential = credential_in(form)
     if isinstance(credential, Fault):
         return credential
-    return FactorProof(
-        method=Method.PASSKEY,
-        challenge=form.get("challenge") or "",
-        credential=credential,
-    )
+    return signed(form.get("challenge") or "", credential)
