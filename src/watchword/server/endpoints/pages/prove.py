@@ -1,4 +1,4 @@
-"""GET and POST /prove: a signed-in user proves it anew, and goes on to a change."""
+"""GET and POST /prove: a signed-in user gives a new proof, and goes on to a change."""
 
 from __future__ import annotations
 
