@@ -49,8 +49,6 @@ BEGINNING_ERRORS = (
     errors.InvalidProof,
     errors.NonceNeeded,
     errors.InvalidCredentials,
-    errors.SecondFactorRequired,
-    errors.SecondFactorEnrolmentRequired,
     errors.InvalidClient,
     errors.CsrfRejected,
     PayloadTooLarge,
@@ -60,6 +58,13 @@ BEGINNING_ERRORS = (
     errors.StoreUnavailable,
 )
 """What every call raises that begins a session."""
+
+FIRST_FACTOR_ERRORS = (
+    *BEGINNING_ERRORS,
+    errors.SecondFactorRequired,
+    errors.SecondFactorEnrolmentRequired,
+)
+"""What every call raises that begins a session by one factor."""
 
 
 class SessionFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
