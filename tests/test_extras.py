@@ -203,3 +203,8 @@ def test_a_command_names_the_extra_that_it_needs(told: Any, package: Path) -> No
 
 def test_a_server_brings_the_commands_of_a_client(package: Path) -> None:
     assert installed(package, "client") <= installed(package, "server")
+
+
+def test_a_client_brings_what_an_enrolment_on_a_terminal_shows(package: Path) -> None:
+    """`watchword login` draws a QR code, and imports what draws it only then."""
+    assert "segno" in installed(package, "client")
