@@ -49,8 +49,8 @@ RECENT: Final = limits.RECENT // limits.SECOND
 """
 
 NEEDS_RECENT: Final = (
-    f"The latest proof of the user must be {RECENT} seconds old at most, and by a "
-    "second factor where there is one: see /step-up."
+    f"It needs a proof of the last {RECENT} seconds, by a second factor where the user "
+    "has one: see /step-up."
 )
 """What the document says of a call that `recent` guards."""
 

@@ -301,7 +301,7 @@ class Account(View, frozen=True, kw_only=True):
     is not confirmed yet. `opened` is the form that the faults belong to. `count` is how
     many sessions ended with `notice`. `has_mail`: an address can be changed.
     `has_more`: there are more sessions than are shown. `needs_proof`: the user has a
-    factor, and has to prove it again before something is changed. `factor` is the one
+    factor, and has to prove it anew before something is changed. `factor` is the one
     that the faults belong to, `renamed` the name that was typed for it.
     """
 
