@@ -103,8 +103,8 @@ def test_a_browsers_sign_in_sets_the_cookie_and_shows_no_token(live: Live) -> No
 
 
 def test_the_script_of_the_browser_page_refreshes_once_for_all(tmp_path: Path) -> None:
-    scripts = [block.text for block in blocks_of(BROWSER) if block.kind == "js"]
-    (script,) = [one for one in scripts if "navigator.locks" in one]
+    programs = [block.text for block in blocks_of(BROWSER) if block.kind == "js"]
+    (script,) = [one for one in programs if "navigator.locks" in one]
     program = tmp_path / "tabs.mjs"
     program.write_text(STAND_INS + script + STORY)
     done = subprocess.run([NODE, program], capture_output=True, text=True, check=False)
