@@ -205,6 +205,6 @@ def test_a_server_brings_the_commands_of_a_client(package: Path) -> None:
     assert installed(package, "client") <= installed(package, "server")
 
 
-def test_a_client_brings_what_an_enrolment_on_a_terminal_shows(package: Path) -> None:
-    """`watchword login` draws a QR code, and imports what draws it only then."""
+def test_a_client_alone_shows_the_code_that_a_phone_scans(package: Path) -> None:
+    """`watchword login` draws it where a first factor has to be enrolled."""
     assert "segno" in installed(package, "client")
