@@ -201,5 +201,5 @@ def test_without_scripts_the_first_factor_is_enrolled_and_asked_for(
         heading(page, "Your account")
         sign_out(page)
         sign_in(page)
-        press(page, "Sign in as someone else")
+        press(page, "Sign in as another user")
         heading(page, "Sign in")

@@ -415,7 +415,7 @@ async def test_a_passkey_signs_in_proves_and_resets(
     browser, key = await pages.signed_in(), Authenticator(ISSUER)
     await browser.get("/add-passkey")
     for credential, words in (
-        ("", "Passkeys need JavaScript."),
+        ("", "Passkeys need JavaScript and"),
         ("{", "That passkey"),
         ("[]", "That passkey"),
         ("[" * 9000, "That passkey"),

@@ -120,7 +120,7 @@ class Refresher:
         Returns the recovery codes that came with it. Raises as `begin`, and
         ContinuationExpired where no sign-in was stopped here.
         """
-        continuation, pem = self._stopped()
+        continuation, pem = self._need_continuation()
         call = call.with_(continuation=continuation)
         codes = yield from self.alone(self._begin(call, pem))
         self._continuation = None
@@ -128,18 +128,21 @@ class Refresher:
 
     def ask(self, call: Call) -> Generator[Send, Any, Outcome]:
         """Make a call, once, between `begin` and `resume`. Raises as `resume`."""
-        continuation, pem = self._stopped()
+        continuation, pem = self._need_continuation()
         prover = self._new_prover(pem) if self._dpop else None
         call = call.with_(continuation=continuation)
         return (yield from self._issuer.ask(call, prover))
 
-    def _stopped(self) -> tuple[str, str | None]:
+    def _need_continuation(self) -> tuple[str, str | None]:
         if self._continuation is None:
             raise ContinuationExpired("No sign-in waits for a second factor here.")
         return self._continuation
 
-    def stop(self, error: WatchwordError, pem: str | None = None) -> None:
-        """Remember the continuation of a call that wants a second factor."""
+    def keep_continuation(self, error: WatchwordError, pem: str | None = None) -> None:
+        """Keep what goes on with a call that wants a second factor, if it is one.
+
+        `pem` is the key that the call was made with, if there was one.
+        """
         if isinstance(error, SecondFactorRequired):
             self._continuation = error.continuation, pem
 
@@ -258,7 +261,7 @@ class Refresher:
         try:
             begun = yield from self._converse(self._issuer.begin(call, prover, pem))
         except SecondFactorRequired as error:
-            self.stop(error, pem)
+            self.keep_continuation(error, pem)
             raise
         if old is not None:
             # No process holds the old session any more. If ending it fails, it expires

@@ -69,7 +69,7 @@ class Registration:
             call = call.with_(**code_of(*second))
             refusal = refusal_in((yield from self._refresher.ask(call)))
         if refusal is not None:
-            self._refresher.stop(refusal)
+            self._refresher.keep_continuation(refusal)
             raise refusal
 
     def tell(self, call: Call) -> Exchange[None]:

@@ -32,7 +32,11 @@ from watchword.server.parsing import (
     scope_of,
     user_agent,
 )
-from watchword.server.problems import BROWSER, PayloadTooLarge, UnsupportedMediaType
+from watchword.server.problems import (
+    SET_CONTINUATION,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+)
 from watchword.server.responses import JSON, tokens_of
 from watchword.sign_in.begin import SignInRequest
 from watchword.tokens.dpop import Signed
@@ -45,8 +49,6 @@ BEGINNING_ERRORS = (
     errors.InvalidProof,
     errors.NonceNeeded,
     errors.InvalidCredentials,
-    errors.SecondFactorRequired,
-    errors.SecondFactorEnrolmentRequired,
     errors.InvalidClient,
     errors.CsrfRejected,
     PayloadTooLarge,
@@ -56,6 +58,13 @@ BEGINNING_ERRORS = (
     errors.StoreUnavailable,
 )
 """What every call raises that begins a session."""
+
+FIRST_FACTOR_ERRORS = (
+    *BEGINNING_ERRORS,
+    errors.SecondFactorRequired,
+    errors.SecondFactorEnrolmentRequired,
+)
+"""What every call raises that begins a session by one factor."""
 
 
 class SessionFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -148,7 +157,7 @@ class SessionRequest:
         if self._options.cookie:
             # Should a second step follow, its error is answered with this cookie.
             browser = browser_of(request, engine_of(request).entropy)
-            request.scope[BROWSER] = set_continuation_cookie(browser)
+            request.scope[SET_CONTINUATION] = set_continuation_cookie(browser)
         return {
             "requested": RequestedToken(jkt=None if proof is None else proof.key.kid),
             "address": client_address(request),

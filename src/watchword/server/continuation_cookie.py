@@ -3,6 +3,9 @@
 A continuation that is taken out of the answer of one browser is of no use in another.
 The value is random and stands in the sealed continuation. A browser that has one keeps
 it, so that sign-ins in two tabs do not make void each other's.
+
+It is of the calls in JSON, whose page keeps the continuation itself. Our own pages keep
+it in a cookie (`page_cookies.py`), which is Lax: the link of a mail has to find it.
 """
 
 from __future__ import annotations

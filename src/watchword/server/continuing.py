@@ -43,8 +43,6 @@ CONTINUING_ERRORS: Final = (
     errors.UnauthorizedClient,
     errors.InvalidProof,
     errors.NonceNeeded,
-    errors.InvalidCredentials,
-    errors.SecondFactorInvalid,
     errors.ContinuationExpired,
     errors.InvalidClient,
     errors.CsrfRejected,
@@ -55,6 +53,13 @@ CONTINUING_ERRORS: Final = (
     errors.StoreUnavailable,
 )
 """What every call raises that goes on with a sign-in."""
+
+FINISHING_ERRORS: Final = (
+    *CONTINUING_ERRORS,
+    errors.InvalidCredentials,
+    errors.SecondFactorInvalid,
+)
+"""What every call raises that proves a factor for it, and begins its session."""
 
 
 class ContinuationFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -78,7 +78,7 @@ def set_step(continuation: str) -> str:
 
 
 def step_in(request: Request) -> str:
-    """The ticket of the sign-in that this browser has begun, or ""."""
+    """The ticket of the sign-in that this browser has begun, or ``""``."""
     return _one(request, STEP_COOKIE)
 
 

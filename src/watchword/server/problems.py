@@ -166,7 +166,7 @@ _OF_SIGN_INS: Final = (
     errors.SecondFactorInvalid,
     errors.ContinuationExpired,
 )
-BROWSER: Final = "continuation_cookie"
+SET_CONTINUATION: Final = "set_continuation"
 """Where a scope has the `Set-Cookie` that goes with a continuation, if there is one."""
 
 # At the OAuth endpoints every refused grant gets the same answer (RFC 6749 §5.2). A
@@ -289,8 +289,8 @@ def error_headers(error: WatchwordError, status: int, scope: Scope) -> dict[str,
         headers["retry-after"] = str(max(1, error.retry_after))
     if challenges.is_challenged(error, status):
         headers["www-authenticate"] = _challenge(error, scope)
-    if isinstance(error, errors.SecondFactorRequired) and BROWSER in scope:
-        headers["set-cookie"] = scope[BROWSER]
+    if isinstance(error, errors.SecondFactorRequired) and SET_CONTINUATION in scope:
+        headers["set-cookie"] = scope[SET_CONTINUATION]
     return headers
 
 

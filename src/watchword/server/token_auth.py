@@ -45,7 +45,14 @@ RECENT_ERRORS: Final = (*OWNER_ERRORS, errors.InsufficientAuthentication)
 """What a call raises that `recent` or `authenticate_strong` guards."""
 
 RECENT: Final = limits.RECENT // limits.SECOND
-"""Seconds since the user proved to be the one, for a step that a thief would take."""
+"""How old the latest proof of the user may be (s), for a step that a thief would take.
+"""
+
+NEEDS_RECENT: Final = (
+    f"It needs a proof of the last {RECENT} seconds, by a second factor where the user "
+    "has one: see /step-up."
+)
+"""What the document says of a call that `recent` guards."""
 
 
 def access_token(request: Request) -> str | None:

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from watchword.core.limits import FACTOR_NAME_MAX, RECOVERY_CODES_FEW
 from watchword.errors import SettingsError
 from watchword.passwords.policy import LENGTH_MIN
 from watchword.server.pages import step_views, views
@@ -105,6 +106,8 @@ def render(view: View, frame: Frame, folder: Path | None = None) -> str:
             link=frame.link,
             files=FOLDER,
             password_min=LENGTH_MIN,
+            codes_few=RECOVERY_CODES_FEW,
+            factor_name_max=FACTOR_NAME_MAX,
         )
     )
 

@@ -24,7 +24,7 @@ class SecondStep(Asked, frozen=True, kw_only=True):
 
 
 class After(StrEnum):
-    """Where the user goes on that has proved it anew: the parameter `then`.
+    """Where the user goes on after a new proof: the parameter `then`.
 
     The first ones are forms of the account page, the others pages.
     """

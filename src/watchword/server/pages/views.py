@@ -106,7 +106,7 @@ class SignIn(View, frozen=True, kw_only=True):
 
 
 class Way(StrEnum):
-    """How a user proves it on a page: the parameter `way` of its address."""
+    """How a user gives a proof on a page: the parameter `way` of its address."""
 
     PASSKEY = "passkey"
     TOTP = "totp"

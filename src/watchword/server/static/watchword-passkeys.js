@@ -11,8 +11,15 @@ const { PublicKeyCredential: Passkey } = globalThis;
 const known = Boolean(
   Passkey?.parseRequestOptionsFromJSON && Passkey.parseCreationOptionsFromJSON,
 );
-let waiting = new AbortController();
+let waiting = new AbortController(); // of the question to the browser under way
 let asked = Date.now();
+
+/** Ends the question before, since a browser takes one at a time. */
+function next() {
+  waiting.abort();
+  waiting = new AbortController();
+  return waiting.signal;
+}
 
 function answer(form, signal, mediation) {
   const options = JSON.parse(form.dataset.options);
@@ -29,7 +36,8 @@ function send(form, credential) {
   form.submit();
 }
 
-// Where the page is the answer to a form, its address has no other challenge to give.
+// Takes another challenge from the address of this page. There is none where the page is
+// the answer to a form.
 async function renew(form) {
   const page = await (await fetch(location.href)).text();
   const parsed = new DOMParser().parseFromString(page, "text/html");
@@ -47,13 +55,12 @@ async function pressed(event) {
   const form = event.currentTarget;
   const failed = form.querySelector("[data-failed]");
   failed.hidden = true;
-  waiting.abort();
-  waiting = new AbortController();
+  const signal = next();
   try {
     if (Date.now() - asked > FRESH) await renew(form);
-    send(form, await answer(form, waiting.signal));
-  } catch (error) {
-    if (error.name === "AbortError") return;
+    send(form, await answer(form, signal));
+  } catch {
+    if (signal.aborted) return; // the button was pressed again
     failed.hidden = false;
     if ("suggested" in form.dataset) suggest(form);
   }
@@ -61,12 +68,11 @@ async function pressed(event) {
 
 // It waits until the user picks a passkey, presses the button or leaves.
 async function suggest(form) {
-  if (!(await Passkey.isConditionalMediationAvailable?.())) return;
-  waiting.abort();
-  const { signal } = (waiting = new AbortController());
+  const signal = next();
+  const can = await Passkey.isConditionalMediationAvailable?.();
+  if (!can || signal.aborted) return;
   const again = setTimeout(async () => {
-    if (signal.aborted) return;
-    await renew(form);
+    await renew(form).catch(() => {}); // offline: tried again in four minutes
     if (!signal.aborted) suggest(form);
   }, FRESH);
   signal.addEventListener("abort", () => clearTimeout(again));

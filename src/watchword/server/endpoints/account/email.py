@@ -25,8 +25,8 @@ from watchword.server.parsing import (
 )
 from watchword.server.responses import JSON, done
 from watchword.server.token_auth import (
+    NEEDS_RECENT,
     OWNER_ERRORS,
-    RECENT,
     RECENT_ERRORS,
     access_token,
     authenticate_owner,
@@ -78,9 +78,8 @@ CHANGE = Operation(
     tag="account",
     summary="Change the mail address",
     description=(
-        "Mails a token to the new address; the old one stays until it comes back. "
-        f"It needs a proof of the last {RECENT} seconds, by a second factor where the "
-        "user has one: see /step-up. 404 where no mail can be sent."
+        "Mails a token to the new address; the old one stays until it comes back. 404 "
+        f"where no mail can be sent. {NEEDS_RECENT}"
     ),
     request=ChangeEmail,
     example={"email": "ann@example.net"},

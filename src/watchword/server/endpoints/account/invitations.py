@@ -7,7 +7,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword import errors
-from watchword.server.beginning import BEGINNING_ERRORS, SessionFields, SessionRequest
+from watchword.server.beginning import (
+    FIRST_FACTOR_ERRORS,
+    SessionFields,
+    SessionRequest,
+)
 from watchword.server.endpoints.account.fields import NameField, TokenField
 from watchword.server.operation import BASE, Operation
 from watchword.server.parsing import (
@@ -66,7 +70,7 @@ OPERATION = Operation(
     dpop=True,
     client=True,
     errors=(
-        *BEGINNING_ERRORS,
+        *FIRST_FACTOR_ERRORS,
         errors.ConfirmationInvalid,
         errors.NotFound,
         errors.NameInvalid,

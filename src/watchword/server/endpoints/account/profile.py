@@ -26,8 +26,8 @@ from watchword.server.parsing import (
 )
 from watchword.server.responses import JSON, done
 from watchword.server.token_auth import (
+    NEEDS_RECENT,
     OWNER_ERRORS,
-    RECENT,
     RECENT_ERRORS,
     authenticate_owner,
     authenticate_strong,
@@ -100,6 +100,10 @@ CHANGE = Operation(
     needs_accounts=True,
     tag="account",
     summary="Change my account",
+    description=(
+        "Where the account has a second factor, the session must have proved one: see "
+        "/step-up."
+    ),
     request=ChangeProfile,
     example={"locale": "de"},
     response=Profile,
@@ -124,9 +128,8 @@ DELETE = Operation(
     tag="account",
     summary="Delete my account",
     description=(
-        "Ends all of its sessions at once. It needs a proof of the last "
-        f"{RECENT} seconds, by a second factor where the user has one: see /step-up. "
-        "The last account with the admin role stays."
+        "Ends all of its sessions at once. The last account with the admin role stays. "
+        f"{NEEDS_RECENT}"
     ),
     status=204,
     bearer=True,

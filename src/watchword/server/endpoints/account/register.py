@@ -12,7 +12,11 @@ from starlette.responses import Response
 
 from watchword import errors
 from watchword.errors import InvalidRequest
-from watchword.server.beginning import BEGINNING_ERRORS, SessionFields, SessionRequest
+from watchword.server.beginning import (
+    FIRST_FACTOR_ERRORS,
+    SessionFields,
+    SessionRequest,
+)
 from watchword.server.endpoints.account.fields import (
     EmailField,
     HandleField,
@@ -181,7 +185,7 @@ CONFIRM = Operation(
     dpop=True,
     client=True,
     errors=(
-        *BEGINNING_ERRORS,
+        *FIRST_FACTOR_ERRORS,
         errors.ConfirmationInvalid,
         errors.NotFound,
         errors.NameInvalid,

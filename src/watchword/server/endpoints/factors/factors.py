@@ -23,8 +23,8 @@ from watchword.server.parsing import (
 )
 from watchword.server.responses import JSON, done
 from watchword.server.token_auth import (
+    NEEDS_RECENT,
     OWNER_ERRORS,
-    RECENT,
     RECENT_ERRORS,
     authenticate_owner,
     recent,
@@ -83,10 +83,7 @@ RENAME = Operation(
     handler=rename,
     tag="factors",
     summary="Rename a factor",
-    description=(
-        f"It needs a proof of the last {RECENT} seconds, by a second factor: see "
-        "/step-up."
-    ),
+    description=NEEDS_RECENT,
     request=RenameFactor,
     example={"name": "Phone"},
     response=Factor,
@@ -112,7 +109,7 @@ REMOVE = Operation(
     summary="Remove a factor",
     description=(
         "With the last factor go the recovery codes. The last one that the policy "
-        f"demands stays. As for a new name, the proof is at most {RECENT} seconds old."
+        f"demands stays, and so does the last way in. {NEEDS_RECENT}"
     ),
     status=204,
     bearer=True,

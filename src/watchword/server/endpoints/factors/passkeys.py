@@ -28,7 +28,7 @@ from watchword.server.presenting import (
     token_in,
 )
 from watchword.server.responses import JSON
-from watchword.server.token_auth import RECENT, RECENT_ERRORS, recent
+from watchword.server.token_auth import NEEDS_RECENT, RECENT_ERRORS, recent
 
 
 class AddPasskey(msgspec.Struct, frozen=True, rename="camel"):
@@ -61,9 +61,8 @@ OPTIONS = Operation(
     summary="Add a passkey: what to ask the browser with",
     description=(
         "`publicKey` is for `navigator.credentials.create`, after "
-        "`PublicKeyCredential.parseCreationOptionsFromJSON`. It needs a proof of the "
-        f"last {RECENT} seconds, by a second factor where the user has one: see "
-        "/step-up. 404 where passkeys are off."
+        "`PublicKeyCredential.parseCreationOptionsFromJSON`. 404 where passkeys are "
+        f"off. {NEEDS_RECENT}"
     ),
     response=PasskeyOptions,
     bearer=True,

@@ -10,7 +10,7 @@ from watchword.server.factor_fields import RecoveryCodes
 from watchword.server.operation import BASE, Operation
 from watchword.server.parsing import by_user, engine_of
 from watchword.server.responses import JSON
-from watchword.server.token_auth import RECENT, RECENT_ERRORS, recent
+from watchword.server.token_auth import NEEDS_RECENT, RECENT_ERRORS, recent
 
 
 async def new_codes(request: Request) -> Response:
@@ -28,8 +28,8 @@ OPERATION = Operation(
     tag="factors",
     summary="New recovery codes",
     description=(
-        "The codes of before work no more. The user must have proved a second factor "
-        f"in the last {RECENT} seconds: see /step-up. 404 for a user without one."
+        "The codes of before work no more. 404 for a user without a second factor. "
+        f"{NEEDS_RECENT}"
     ),
     response=RecoveryCodes,
     bearer=True,

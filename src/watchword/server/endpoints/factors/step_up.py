@@ -1,4 +1,4 @@
-"""POST /step-up: the user of a session proves it anew, without another sign-in."""
+"""POST /step-up: a new proof of the user of a session, without another sign-in."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ OPERATION = Operation(
     path=f"{BASE}/step-up",
     handler=step_up,
     tag="factors",
-    summary="Prove the user anew",
+    summary="Prove the user again",
     description=(
         "For a call that answered `insufficient_user_authentication`: spends the "
         "refresh token as /refresh does, and `auth_time` of the new access token is "

@@ -25,7 +25,7 @@ from watchword.server.presenting import (
     token_in,
 )
 from watchword.server.responses import JSON
-from watchword.server.token_auth import RECENT, RECENT_ERRORS, recent
+from watchword.server.token_auth import NEEDS_RECENT, RECENT_ERRORS, recent
 
 
 class ConfirmTotp(msgspec.Struct, frozen=True, rename="camel"):
@@ -56,8 +56,7 @@ BEGIN = Operation(
     summary="Add an authenticator app",
     description=(
         "Nothing is kept until a code comes to /factors/totp/confirm, within ten "
-        f"minutes. It needs a proof of the last {RECENT} seconds, by a second factor "
-        "where the user has one: see /step-up."
+        f"minutes. {NEEDS_RECENT}"
     ),
     response=PendingTotp,
     bearer=True,

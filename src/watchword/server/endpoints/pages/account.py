@@ -17,6 +17,7 @@ from watchword.server.endpoints.pages.available import can_send_mail, has_passke
 from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.recent import (
     Owner,
+    for_owner,
     is_recent,
     owner_of,
     prove_first,
@@ -34,10 +35,8 @@ from watchword.server.pages.views import (
 from watchword.server.parsing import Form, engine_of, self_service_of
 
 
-async def show(request: Request) -> Response:
-    owner = await owner_of(request)
-    if owner is None:
-        return see_other(request, "sign-in")
+@for_owner
+async def show(request: Request, owner: Owner) -> Response:
     view = replace(await _view(request, owner), opened=_opened(request))
     notice, count = notice_in(request, AccountNotice)
     if notice is not None:
@@ -46,10 +45,8 @@ async def show(request: Request) -> Response:
     return page_of(request, view, account=owner.account.locale, cookies=cookies)
 
 
-async def submit(request: Request) -> Response:
-    owner = await owner_of(request)
-    if owner is None:
-        return see_other(request, "sign-in")
+@for_owner
+async def submit(request: Request, owner: Owner) -> Response:
     try:
         form = await read_page_form(request)
     except CsrfRejected as error:

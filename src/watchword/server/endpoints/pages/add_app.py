@@ -18,21 +18,19 @@ from watchword.server.endpoints.pages.asking import WRONG
 from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.recent import (
     Owner,
+    for_owner,
     is_recent,
-    owner_of,
     prove_first,
 )
 from watchword.server.endpoints.pages.visitor import begin
 from watchword.server.page_response import page_again, page_of, see_other
 from watchword.server.pages.step_views import After
 from watchword.server.pages.views import Fault, Reason, Way
-from watchword.server.parsing import Form, client_address, engine_of, self_service_of
+from watchword.server.parsing import Form, client_address, engine_of
 
 
-async def show(request: Request) -> Response:
-    owner = await owner_of(request)
-    if owner is None:
-        return see_other(request, "sign-in")
+@for_owner
+async def show(request: Request, owner: Owner) -> Response:
     if not is_recent(request, owner):
         return prove_first(request, After.ADD_APP)
     name = owner.account.name
@@ -40,11 +38,8 @@ async def show(request: Request) -> Response:
     return page_of(request, app_view(name, pending), account=owner.account.locale)
 
 
-async def submit(request: Request) -> Response:
-    self_service_of(request)
-    owner = await owner_of(request)
-    if owner is None:
-        return see_other(request, "sign-in")
+@for_owner
+async def submit(request: Request, owner: Owner) -> Response:
     try:
         form = await read_page_form(request)
     except CsrfRejected:

@@ -19,34 +19,29 @@ from watchword.server.endpoints.pages.available import has_passkeys, need
 from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.recent import (
     Owner,
+    for_owner,
     is_recent,
-    owner_of,
     prove_first,
 )
 from watchword.server.endpoints.pages.visitor import begin
-from watchword.server.page_response import page_again, page_of, see_other
+from watchword.server.page_response import page_again, page_of
 from watchword.server.pages.step_views import AddPasskey, After
 from watchword.server.pages.views import Fault, Way
-from watchword.server.parsing import Form, client_address, engine_of, self_service_of
+from watchword.server.parsing import Form, client_address, engine_of
 
 
-async def show(request: Request) -> Response:
-    owner = await owner_of(request)
+@for_owner
+async def show(request: Request, owner: Owner) -> Response:
     need(available=has_passkeys(request))
-    if owner is None:
-        return see_other(request, "sign-in")
     if not is_recent(request, owner):
         return prove_first(request, After.ADD_PASSKEY)
     view = await _view(request, owner)
     return page_of(request, view, account=owner.account.locale)
 
 
-async def submit(request: Request) -> Response:
-    self_service_of(request)
+@for_owner
+async def submit(request: Request, owner: Owner) -> Response:
     need(available=has_passkeys(request))
-    owner = await owner_of(request)
-    if owner is None:
-        return see_other(request, "sign-in")
     locale = owner.account.locale
     try:
         form = await read_page_form(request)

@@ -1,8 +1,7 @@
 """What the pages that ask for a factor share: ways, ceremonies, proofs, next steps.
 
-Between the first step of a sign-in and the second, the ticket of it is in a cookie that
-no script can read (`page_cookies.py`). So it is this browser's alone, in no address and
-in no log.
+Between the two steps of a sign-in its ticket is in a cookie that no script can read
+(`page_cookies.py`). So only this browser has it, and it is in no address and in no log.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from starlette.responses import Response
 from watchword.errors import SecondFactorEnrolmentRequired, SecondFactorRequired
 from watchword.factors.passkeys import PasskeyOptions
 from watchword.factors.proof import FactorProof, Method
+from watchword.server.factor_fields import signed
 from watchword.server.page_cookies import drop_step, set_notice, set_step
 from watchword.server.page_response import see_other
 from watchword.server.pages.views import Ceremony, Fault, Reason, SignInNotice, Way
@@ -23,7 +23,7 @@ from watchword.server.parsing import Form
 from watchword.sign_in.browser import PAGES_BINDING
 
 BINDING: Final = PAGES_BINDING
-"""What belongs to the pages and to no client. The cookie binds it to the browser."""
+"""What a ticket of the pages is bound to: to no client. Its cookie is its browser."""
 
 WRONG: Final = {
     Way.PASSKEY: Fault(Reason.PASSKEY),
@@ -82,8 +82,4 @@ def proof_in(form: Form, way: Way) -> FactorProof | Fault:
     credential = credential_in(form)
     if isinstance(credential, Fault):
         return credential
-    return FactorProof(
-        method=Method.PASSKEY,
-        challenge=form.get("challenge") or "",
-        credential=credential,
-    )
+    return signed(form.get("challenge") or "", credential)

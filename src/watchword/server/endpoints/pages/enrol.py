@@ -76,16 +76,20 @@ async def show(request: Request) -> Response:
 async def submit(request: Request) -> Response:
     self_service_of(request)
     try:
-        opened = await _opened(request)
-        try:
-            form = await read_page_form(request)
-        except CsrfRejected as error:
-            return page_again(request, await _view(request, opened), error)
-        return await _STEPS.get(form.get("step") or "", _look)(request, form, opened)
+        return await _submitted(request)
     except (ContinuationExpired, InvalidCredentials, NotFound):
         if not step_in(request):
             return await _elsewhere(request)
         return begin_again(request)
+
+
+async def _submitted(request: Request) -> Response:
+    opened = await _opened(request)
+    try:
+        form = await read_page_form(request)
+    except CsrfRejected as error:
+        return page_again(request, await _view(request, opened), error)
+    return await _STEPS.get(form.get("step") or "", _look)(request, form, opened)
 
 
 async def _opened(request: Request) -> Opened:

@@ -1,4 +1,4 @@
-"""GET and POST /prove: a signed-in user proves it anew, and goes on to a change."""
+"""GET and POST /prove: a signed-in user gives a new proof, and goes on to a change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from watchword.server.endpoints.pages.asking import (
     way_of,
 )
 from watchword.server.endpoints.pages.pairs import page_operations
-from watchword.server.endpoints.pages.recent import Owner, is_recent, owner_of
+from watchword.server.endpoints.pages.recent import Owner, for_owner, is_recent
 from watchword.server.endpoints.pages.visitor import begin
 from watchword.server.page_response import page_again, page_of, see_other
 from watchword.server.pages.step_views import After, Prove
@@ -37,20 +37,16 @@ from watchword.server.parsing import Form, client_address, engine_of
 _PAGES: Final = (After.ADD_APP, After.ADD_PASSKEY)
 
 
-async def show(request: Request) -> Response:
-    owner = await owner_of(request)
-    if owner is None:
-        return see_other(request, "sign-in")
+@for_owner
+async def show(request: Request, owner: Owner) -> Response:
     if is_recent(request, owner):
         return _then(request)
     view = await _view(request, owner)
     return page_of(request, view, account=owner.account.locale)
 
 
-async def submit(request: Request) -> Response:
-    owner = await owner_of(request)
-    if owner is None:
-        return see_other(request, "sign-in")
+@for_owner
+async def submit(request: Request, owner: Owner) -> Response:
     locale = owner.account.locale
     try:
         form = await read_page_form(request)

@@ -6,12 +6,16 @@ alone changes nothing where the account has a second factor.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword.core.limits import SECOND
 from watchword.factors.enrolled import Enrolled
 from watchword.server.endpoints.pages.visitor import Visitor, visitor_of
+from watchword.server.operation import Handler
 from watchword.server.page_response import see_other
 from watchword.server.pages.step_views import After
 from watchword.server.parsing import engine_of
@@ -41,6 +45,21 @@ async def owner_of(request: Request) -> Owner | None:
     factors = engine_of(request).second_factors.factors
     enrolled = await factors.of(account.id, account.roles)
     return Owner(visitor.session, account, enrolled)
+
+
+OwnerHandler: TypeAlias = Callable[[Request, Owner], Awaitable[Response]]
+
+
+def for_owner(handler: OwnerHandler) -> Handler:
+    """The handler of a page for signed-in users; others go to the sign-in page."""
+
+    async def handle(request: Request) -> Response:
+        owner = await owner_of(request)
+        if owner is None:
+            return see_other(request, "sign-in")
+        return await handler(request, owner)
+
+    return handle
 
 
 def is_recent(request: Request, owner: Owner) -> bool:

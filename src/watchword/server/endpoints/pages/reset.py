@@ -87,8 +87,8 @@ async def _reset(request: Request, form: Form, view: Reset) -> Response:
         proof = proof_in(form, view.way)
     faults = missing(form, password="password")  # noqa: S106 - an id
     if isinstance(proof, Fault):
-        faults = (*faults, proof)
-    if faults or isinstance(proof, Fault):
+        faults, proof = (*faults, proof), None
+    if faults:
         return page_of(request, replace(view, faults=faults), status=422)
     try:
         await self_service_of(request).recovery.reset(

@@ -49,15 +49,19 @@ async def show(request: Request) -> Response:
 async def submit(request: Request) -> Response:
     self_service_of(request)
     try:
-        try:
-            form = await read_page_form(request)
-        except CsrfRejected as error:
-            return page_again(request, await _view(request), error)
-        if form.get("step") == "drop":
-            return see_other(request, "sign-in", drop_step())
-        return await _prove(request, form)
+        return await _submitted(request)
     except (ContinuationExpired, InvalidCredentials, NotFound):
         return await _gone(request)
+
+
+async def _submitted(request: Request) -> Response:
+    try:
+        form = await read_page_form(request)
+    except CsrfRejected as error:
+        return page_again(request, await _view(request), error)
+    if form.get("step") == "drop":
+        return see_other(request, "sign-in", drop_step())
+    return await _prove(request, form)
 
 
 async def _prove(request: Request, form: Form) -> Response:

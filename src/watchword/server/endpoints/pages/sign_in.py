@@ -39,8 +39,8 @@ from watchword.sign_in.passkey import PasskeySignIn
 async def show(request: Request) -> Response:
     visitor = await visitor_of(request)
     notice, _ = notice_in(request, SignInNotice)
-    view = await _view(
-        request,
+    view = replace(
+        await _view(request),
         notice=notice or SignInNotice.NOTHING,
         name="" if visitor is None else visitor.account.name,
     )
@@ -55,7 +55,7 @@ async def submit(request: Request) -> Response:
         form = await read_page_form(request)
     except CsrfRejected as error:
         return page_again(request, await _view(request), error)
-    view = await _view(request, username=form.get("username") or "")
+    view = replace(await _view(request), username=form.get("username") or "")
     faults = _missing(form)
     if faults:
         return page_of(request, replace(view, faults=faults), status=422)
@@ -98,13 +98,12 @@ async def _authenticated(request: Request, form: Form) -> Authenticated:
         raise InvalidCredentials from None
 
 
-async def _view(request: Request, **fields: object) -> SignIn:
-    known = {
-        "has_register": can_register(request),
-        "has_forgot": can_send_mail(request),
-        "ceremony": await _ceremony(request),
-    }
-    return SignIn(**(known | fields))  # type: ignore[arg-type]  # fields of the view
+async def _view(request: Request) -> SignIn:
+    return SignIn(
+        has_register=can_register(request),
+        has_forgot=can_send_mail(request),
+        ceremony=await _ceremony(request),
+    )
 
 
 async def _ceremony(request: Request) -> Ceremony | None:

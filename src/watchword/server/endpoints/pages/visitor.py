@@ -59,7 +59,7 @@ async def visitor_of(request: Request) -> Visitor | None:
 
 
 def page_request(request: Request) -> PageRequest:
-    """For what begins a session behind a continuation."""
+    """What this request says of the session that it begins behind a continuation."""
     return PageRequest(
         replaces=sign_in_cookie(request),
         address=client_address(request),

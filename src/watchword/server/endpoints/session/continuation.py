@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from watchword.factors.proof import FactorProof, Method
 from watchword.server.continuing import (
-    CONTINUING_ERRORS,
+    FINISHING_ERRORS,
     ContinuationFields,
     ContinuationRequest,
 )
@@ -85,7 +85,7 @@ OPERATION = Operation(
     response=Tokens,
     dpop=True,
     client=True,
-    errors=CONTINUING_ERRORS,
+    errors=FINISHING_ERRORS,
 )
 
 

@@ -11,6 +11,7 @@ from watchword.factors.passkeys import PasskeyOptions
 from watchword.factors.totp import PendingTotp
 from watchword.server.continuing import (
     CONTINUING_ERRORS,
+    FINISHING_ERRORS,
     ContinuationFields,
     ContinuationRequest,
 )
@@ -156,7 +157,7 @@ CONFIRM_TOTP = Operation(
     response=TokensAndCodes,
     dpop=True,
     client=True,
-    errors=(*CONTINUING_ERRORS, errors.ConfirmationInvalid),
+    errors=(*FINISHING_ERRORS, errors.ConfirmationInvalid),
 )
 
 
@@ -222,5 +223,5 @@ CONFIRM_PASSKEY = Operation(
     response=TokensAndCodes,
     dpop=True,
     client=True,
-    errors=(*CONTINUING_ERRORS, errors.ConfirmationInvalid, errors.NotFound),
+    errors=(*FINISHING_ERRORS, errors.ConfirmationInvalid, errors.NotFound),
 )

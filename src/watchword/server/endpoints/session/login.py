@@ -8,7 +8,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from watchword.server.beginning import BEGINNING_ERRORS, SessionFields, SessionRequest
+from watchword.server.beginning import (
+    FIRST_FACTOR_ERRORS,
+    SessionFields,
+    SessionRequest,
+)
 from watchword.server.operation import BASE, Operation
 from watchword.server.parsing import parse_json, read_body
 from watchword.server.responses import Tokens
@@ -51,5 +55,5 @@ OPERATION = Operation(
     response=Tokens,
     dpop=True,
     client=True,
-    errors=BEGINNING_ERRORS,
+    errors=FIRST_FACTOR_ERRORS,
 )

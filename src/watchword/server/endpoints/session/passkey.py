@@ -25,7 +25,7 @@ from watchword.server.token_auth import OWNER_ERRORS, access_token, authenticate
 from watchword.sign_in.passkey import PasskeySignIn
 
 
-class AskPasskey(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class AskPasskey(msgspec.Struct, frozen=True, rename="camel"):
     """The sign-in or reset that the passkey is to go on with, and its client."""
 
     continuation: ContinuationField | None = None

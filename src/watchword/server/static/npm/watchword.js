@@ -95,7 +95,7 @@ class Client extends EventTarget {
   #timer;
   #refreshing; // the promise of the refresh under way in this tab
   #pause; // {until, error}: the server said when to try again
-  #stopped; // {continuation, key}: of a call that wants a second factor
+  #pending; // {continuation, key} of the call that waits for a second factor
   #onStepUp;
   #asking; // the promise of the onStepUp under way in this tab
   #nonces = new Map();
@@ -151,7 +151,7 @@ class Client extends EventTarget {
 
   async continueLogin(method, code) {
     const proof = await this.#proof({ method, code }, () =>
-      this.#askStopped("login/passkey/options"),
+      this.#askPending("login/passkey/options"),
     );
     await this.#resume("login/continue", proof);
   }
@@ -164,11 +164,11 @@ class Client extends EventTarget {
   }
 
   async askEnrolment() {
-    await this.#askStopped("login/enrol");
+    await this.#askPending("login/enrol");
   }
 
   async enrolTotp(token) {
-    const { factor, secret, uri, qr } = await this.#askStopped("login/enrol/totp", {
+    const { factor, secret, uri, qr } = await this.#askPending("login/enrol/totp", {
       token,
     });
     return { factor, secret, uri, qr };
@@ -179,7 +179,7 @@ class Client extends EventTarget {
   }
 
   async enrolPasskey(name, token) {
-    const options = await this.#askStopped("login/enrol/passkey/options", { token });
+    const options = await this.#askPending("login/enrol/passkey/options", { token });
     const answer = await makePasskey(options);
     return codesIn(await this.#resume("login/enrol/passkey", { ...answer, name }));
   }
@@ -192,7 +192,7 @@ class Client extends EventTarget {
       const key = boundTo ?? (this.#bindsToKey ? await drawKey() : undefined);
       const transport = this.#mode === "cookie" ? "cookie" : "body";
       const body = { ...given, transport };
-      const answer = await this.#stopping(key, this.#post(call, { body, key }));
+      const answer = await this.#keepPending(key, this.#post(call, { body, key }));
       await this.#accept({ key }, answer, old);
       if (old?.refreshToken) {
         // In cookie mode the server ends the old session; in bearer mode this must.
@@ -202,32 +202,32 @@ class Client extends EventTarget {
     });
   }
 
-  /** Goes on with a sign-in that wants a second factor. */
+  /** Finishes the pending sign-in, by the key that it was begun with. */
   async #resume(call, given) {
-    const { continuation, key } = this.#going();
+    const { continuation, key } = this.#needPending();
     const answer = await this.#begin(call, { ...given, continuation }, key);
-    this.#stopped = undefined;
+    this.#pending = undefined;
     return answer;
   }
 
-  /** A call between both, by the key that the continuation is bound to. */
-  async #askStopped(call, given) {
-    const { continuation, key } = this.#going();
+  /** A call about the pending one, which it does not finish. */
+  async #askPending(call, given) {
+    const { continuation, key } = this.#needPending();
     return this.#post(call, { body: { ...given, continuation }, key });
   }
 
-  #going() {
-    if (this.#stopped) return this.#stopped;
+  #needPending() {
+    if (this.#pending) return this.#pending;
     throw new AuthError("continuation_expired", "No sign-in waits for a factor here.");
   }
 
-  /** The answer; keeps the continuation of one that wants a second factor. */
-  async #stopping(key, answer) {
+  /** The answer. If it wants a second factor, its call is pending from now on. */
+  async #keepPending(key, answer) {
     try {
       return await answer;
     } catch (error) {
       const { continuation } = error;
-      if (continuation) this.#stopped = { continuation, key };
+      if (continuation) this.#pending = { continuation, key };
       throw error;
     }
   }
@@ -292,12 +292,12 @@ class Client extends EventTarget {
     let body = { token, password };
     if (second) {
       const proof = await this.#proof(second, () =>
-        this.#askStopped("login/passkey/options"),
+        this.#askPending("login/passkey/options"),
       );
-      body = { ...body, ...proof, continuation: this.#going().continuation };
+      body = { ...body, ...proof, continuation: this.#needPending().continuation };
     }
-    await this.#stopping(undefined, this.#post("password/reset", { body }));
-    this.#stopped = undefined;
+    await this.#keepPending(undefined, this.#post("password/reset", { body }));
+    this.#pending = undefined;
   }
 
   async changePassword(currentPassword, password) {
