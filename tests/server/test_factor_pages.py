@@ -148,7 +148,7 @@ async def test_after_the_password_comes_the_second_step(
     await third.get("/second-step?way=recovery_code")
     assert third.heading == "Use a recovery code"
     typed = codes[0].lower().replace("-", " ")
-    await third.post("/second-step", way="recovery_code", code=typed)
+    await third.post("/second-step", way="recovery_code", recovery_code=typed)
     assert went_to(third) == "account"
     await third.get("/account")
     assert "9 left" in " ".join(listed(third))
@@ -157,7 +157,7 @@ async def test_after_the_password_comes_the_second_step(
     assert {one.acr for one in sessions} == {AAL2}
     await sign_in(third)
     await third.get("/second-step?way=recovery_code")
-    await third.post("/second-step", way="recovery_code", code=typed)
+    await third.post("/second-step", way="recovery_code", recovery_code=typed)
     assert third.page.status_code == 401
 
 
@@ -403,7 +403,7 @@ async def test_a_reset_asks_for_the_factor_in_the_same_form(
     assert browser.faults == EXPIRED
     await browser.post("/reset", step="look", token=token, way="recovery_code")
     assert browser.shown["code"] == ""
-    await send(way="recovery_code", code=codes[0])
+    await send(way="recovery_code", recovery_code=codes[0])
     assert went_to(browser) == "sign-in"
     assert await sign_in(pages.browser(), NEW) == "second-step"
 

@@ -28,7 +28,7 @@ BINDING: Final = PAGES_BINDING
 WRONG: Final = {
     Way.PASSKEY: Fault(Reason.PASSKEY),
     Way.TOTP: Fault(Reason.CODE, "code"),
-    Way.RECOVERY_CODE: Fault(Reason.RECOVERY_CODE, "code"),
+    Way.RECOVERY_CODE: Fault(Reason.RECOVERY_CODE, "recovery-code"),
     Way.PASSWORD: Fault(Reason.PASSWORD_WRONG, "password"),
 }
 """What a wrong factor says: the same for a used one, and for a disabled account."""
@@ -75,9 +75,10 @@ def credential_in(form: Form) -> dict[str, Any] | Fault:
 def proof_in(form: Form, way: Way) -> FactorProof | Fault:
     """The factor in a form, or what it lacks."""
     if way is not Way.PASSKEY:
-        code = form.get("code")
+        name = "recovery_code" if way is Way.RECOVERY_CODE else "code"
+        code = form.get(name)
         if code is None:
-            return Fault(Reason.MISSING, "code")
+            return Fault(Reason.MISSING, name.replace("_", "-"))
         return FactorProof(method=Method(way), code=code)
     credential = credential_in(form)
     if isinstance(credential, Fault):
