@@ -196,7 +196,7 @@ def test_without_scripts_the_first_factor_is_enrolled_and_asked_for(
         sign_out(page)
         sign_in(page)
         page.get_by_role("link", name="Use a recovery code").click()
-        fill(page, code=codes[3].lower())
+        fill(page, recovery_code=codes[3].lower())
         press(page, "Continue")
         heading(page, "Your account")
         sign_out(page)

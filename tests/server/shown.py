@@ -161,7 +161,7 @@ STATES: Final[dict[str, View]] = {
         )
         for way, fault in (
             (Way.TOTP, Fault(Reason.CODE, "code")),
-            (Way.RECOVERY_CODE, Fault(Reason.RECOVERY_CODE, "code")),
+            (Way.RECOVERY_CODE, Fault(Reason.RECOVERY_CODE, "recovery-code")),
             (Way.PASSKEY, Fault(Reason.PASSKEY_SCRIPT)),
         )
     },

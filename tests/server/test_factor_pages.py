@@ -402,7 +402,7 @@ async def test_a_reset_asks_for_the_factor_in_the_same_form(
     await send(continuation="nonsense", code=app.code())
     assert browser.faults == EXPIRED
     await browser.post("/reset", step="look", token=token, way="recovery_code")
-    assert browser.shown["code"] == ""
+    assert browser.shown["recovery-code"] == ""
     await send(way="recovery_code", recovery_code=codes[0])
     assert went_to(browser) == "sign-in"
     assert await sign_in(pages.browser(), NEW) == "second-step"
