@@ -62,6 +62,36 @@ OF_ACCOUNTS: Final = (
     ("email/revert", _NO_ACCOUNT, 400, "confirmation_invalid"),
 )
 
+# The calls of second factors, with tickets that are none. Passkeys are off at an
+# address that is no name.
+_NO_TICKET: Final = {"continuation": "none", "factor": "none", "code": "000000"}
+_NO_PASSKEY: Final[dict[str, Any]] = {
+    "continuation": "none",
+    "challenge": "none",
+    "credential": {},
+}
+_NO_SESSION: Final = {"refreshToken": "none"}
+OF_FACTORS: Final[tuple[tuple[str, dict[str, Any], int, str], ...]] = (
+    ("login/continue", _NO_TICKET | {"method": "totp"}, 401, "continuation_expired"),
+    ("login/passkey/options", {}, 404, "not_found"),
+    ("login/passkey", _NO_PASSKEY, 404, "not_found"),
+    ("login/enrol", _NO_TICKET, 401, "continuation_expired"),
+    ("login/enrol/totp", _NO_TICKET, 401, "continuation_expired"),
+    ("login/enrol/totp/confirm", _NO_TICKET, 401, "continuation_expired"),
+    ("login/enrol/passkey/options", _NO_TICKET, 404, "not_found"),
+    ("login/enrol/passkey", _NO_PASSKEY, 404, "not_found"),
+    ("factors/totp", {}, 401, "token_missing"),
+    (
+        "factors/totp/confirm",
+        _NO_TICKET | _NO_SESSION,
+        401,
+        "refresh_invalid",
+    ),
+    ("factors/passkeys/options", {}, 404, "not_found"),
+    ("factors/passkeys", _NO_PASSKEY | _NO_SESSION, 404, "not_found"),
+    ("factors/recovery-codes", {}, 401, "token_missing"),
+)
+
 
 def posts(site: Site) -> list[Post]:
     """Every call of the API that is a POST."""
@@ -101,7 +131,7 @@ def posts(site: Site) -> list[Post]:
         Post(f"{BASE}/logout-all", "", "", "", f"Bearer {everywhere['accessToken']}"),
         *(
             Post(f"{BASE}/{path}", JSON, json.dumps(body), told, status=status)
-            for path, body, status, told in OF_ACCOUNTS
+            for path, body, status, told in (*OF_ACCOUNTS, *OF_FACTORS)
         ),
     ]
 
