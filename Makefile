@@ -10,10 +10,9 @@ STRANGERS := tests/strangers
 # npm writes this file last.
 PACKAGES := $(STRANGERS)/node_modules/.package-lock.json
 # What pytest makes of the tests is kept for the next run, whatever the shell says.
-# Three at a time keep two processors at work while others wait, for a browser or a
-# time-out of the product say; a fourth costs its own imports, collection and servers.
-# In the order in which they are found: the files that come last are short.
-PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+# Four at a time keep two processors at work while others wait, for a browser or a
+# time-out of the product say. In the order in which they are found: the files that come last are short.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 ARGS ?=
 
 # The first that runs: a name on PATH may be a shim that leads nowhere.

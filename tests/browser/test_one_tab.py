@@ -13,6 +13,10 @@ from tests.scenarios.api import BASE
 from watchword.core.limits import ACCESS_TTL, HOUR, MINUTE
 
 MODES = pytest.mark.parametrize("mode", ["cookie", "bearer"])
+# Where the token is kept decides little of these: the other mode is a repetition.
+COOKIE = pytest.mark.parametrize(
+    "mode", ["cookie", pytest.param("bearer", marks=pytest.mark.slow)]
+)
 
 
 @MODES
@@ -80,7 +84,7 @@ def test_a_stream_is_not_sent_again(visitor: Visitor) -> None:
     assert (len(refusals), visitor.site.line.count()) == (3, 2)
 
 
-@MODES
+@COOKIE
 def test_what_is_no_answer_of_the_server_replaces_nothing(
     visitor: Visitor, mode: str
 ) -> None:

@@ -144,31 +144,32 @@ async def at_once(server: Server, bodies: Sequence[dict[str, str]]) -> list[Any]
     return [json.loads(answer.partition(b"\r\n\r\n")[2]) for answer in answers]
 
 
-@pytest.mark.parametrize("method", ["totp", "recovery_code"])
 @SERVED_FROM
-async def test_of_many_with_one_code_one_gets_in(
-    kind: str, method: str, tmp_path: Path
-) -> None:
-    """Over four workers, each with a right password."""
+async def test_of_many_with_one_code_one_gets_in(kind: str, tmp_path: Path) -> None:
+    """Over four workers, with right passwords: a code of an app, and one of paper.
+
+    Each has an account of its own.
+    """
     place = Place(kind, tmp_path / "data")
-    owner = await place.owner("ann")
+    owners = {name: await place.owner(name) for name in ("totp", "recovery_code")}
     (tmp_path / "sitecustomize.py").write_text(UNLIMITED)
     four = {"WATCHWORD_WORKERS": "4", "PYTHONPATH": str(tmp_path)}
     async with place.server(**four) as server, server.api() as api:
-        begun = [await continued(api, "ann") for _ in range(CONTINUATIONS)]
-        code = owner.code() if method == "totp" else owner.codes[0]
-        bodies = [
-            {"continuation": one, "method": method, "code": code}
-            for _ in range(REQUESTS // CONTINUATIONS)
-            for one in begun
-        ]
-        answers = await at_once(server, bodies)
-        said = [answer.get("code", "ok") for answer in answers]
-        assert said.count("ok") == 1, said
-        assert set(said) <= {"ok", "second_factor_invalid", "continuation_expired"}
-        (tokens,) = (answer for answer in answers if "accessToken" in answer)
-        assert code_of(await api.secure(tokens["accessToken"])) == "ok"
-    assert await place.sessions_of("ann") == 1
+        for method, owner in owners.items():
+            begun = [await continued(api, method) for _ in range(CONTINUATIONS)]
+            code = owner.code() if method == "totp" else owner.codes[0]
+            bodies = [
+                {"continuation": one, "method": method, "code": code}
+                for _ in range(REQUESTS // CONTINUATIONS)
+                for one in begun
+            ]
+            answers = await at_once(server, bodies)
+            said = [answer.get("code", "ok") for answer in answers]
+            assert said.count("ok") == 1, said
+            assert set(said) <= {"ok", "second_factor_invalid", "continuation_expired"}
+            (tokens,) = (answer for answer in answers if "accessToken" in answer)
+            assert code_of(await api.secure(tokens["accessToken"])) == "ok"
+    assert [await place.sessions_of(name) for name in owners] == [1, 1]
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
