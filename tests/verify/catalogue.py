@@ -7,8 +7,9 @@ refuses everything would pass the first table.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from tests.verify.minting import (
@@ -26,6 +27,16 @@ from tests.verify.minting import (
 Make = Callable[[Mint], str]
 
 _DER_OF_ONES: Final = bytes.fromhex("3006020101020101")
+
+
+@contextlib.contextmanager
+def about(name: str) -> Iterator[None]:
+    """A block about that row: what fails in it says so."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(name)
+        raise
 
 
 def _segments(pattern: str) -> Make:
