@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-import segno
 
 from watchword.clocks import Clock, Entropy
 from watchword.core import limits, totp
@@ -180,6 +179,9 @@ def _qr(text: str) -> str:
 
     It has a white ground of its own, for pages on a dark one.
     """
+    # Imported only here: a start is not to wait for it.
+    import segno  # noqa: PLC0415
+
     # To look for the best of the eight masks takes 60 ms of the event loop.
     code = segno.make_qr(text, mask=_QR_MASK)
     return code.svg_inline(
