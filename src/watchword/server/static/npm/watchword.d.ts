@@ -100,7 +100,7 @@ export interface SignedOut {
   readonly code: string;
 }
 
-/** The account of the user who is signed in. */
+/** The account of the signed-in user. */
 export interface Account {
   readonly id: string;
   /** Null where the user signs in by the address. */
