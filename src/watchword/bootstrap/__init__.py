@@ -10,6 +10,7 @@ enter the engine here.
     factors       parts that check and keep second factors
     self_service  parts by which accounts serve themselves
     second_factors  parts of second factors that calls and pages use
+    oauth         parts of the authorization server
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from watchword.background import Background
 from watchword.bootstrap.accounts import AccountParts, account_parts_of
 from watchword.bootstrap.factors import factor_parts_of, relying_party_of
 from watchword.bootstrap.foundation import Foundation
+from watchword.bootstrap.oauth import OAuthParts, oauth_parts_of
 from watchword.bootstrap.parts import (
     composer_of,
     factor_notices_of,
@@ -64,6 +65,7 @@ class Watchword:
         self._wire_sessions(base)
         self._wire_clients(base)
         self._wire_sign_in(base)
+        self._wire_oauth(base)
         self.health = Health(
             backend=self.stores.backend,
             once=self.stores.once,
@@ -230,6 +232,7 @@ class Watchword:
         )
 
     def _wire_front_door(self, base: Foundation, parts: AccountParts) -> None:
+        self.tickets = parts.factors.tickets
         gate = SecondStepGate(
             factors=parts.factors.factors,
             credentials=self.stores.credentials,
@@ -268,6 +271,22 @@ class Watchword:
             attempts=self.attempts,
         )
 
+    def _wire_oauth(self, base: Foundation) -> None:
+        # An app with users of its own has no pages that could ask them.
+        self.oauth: OAuthParts | None = None
+        if self.self_service is not None:
+            self.oauth = oauth_parts_of(
+                base,
+                issuer=self.issuer,
+                clients=self.clients,
+                accounts=self.accounts,
+                sessions=self.sessions,
+                sign_in=self.sign_in,
+                factors=self.second_factors.factors,
+                keys=self.keys,
+                tickets=self.tickets,
+            )
+
     def issue_as(self, issuer: str, *, links: str | None = None) -> None:
         """Use that issuer from now on, for an app that learns where it is served.
 
@@ -277,6 +296,8 @@ class Watchword:
         self.settings = self.settings.model_copy(update=update)
         self.issuer = self.client_tokens.issuer = self.checker.issuer = issuer
         self.sessions.issue_as(issuer)
+        if self.oauth is not None:
+            self.oauth.issue_as(issuer)
         self.second_factors.totp.issuer = self.settings.effective_service_name
         self.second_factors.passkeys.party = relying_party_of(self.settings)
         if self.mail is not None:

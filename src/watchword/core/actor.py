@@ -79,4 +79,14 @@ class EndReason(StrEnum):
 
     FACTORS_RESET = "factors reset"
     REUSE = "reuse"
+    CODE_REUSED = "code_reused"
+    """An authorization code came a second time (RFC 6749 §4.1.2)."""
+
+    CONSENT_WITHDRAWN = "consent withdrawn"
+    GROUP_ENDED = "group ended"
+    """The sign-in that the session comes from had ended."""
+
+    MEMBERS_MAX = "too many of the client"
+    """One sign-in of a browser has so many sessions of a client at most."""
+
     RESTORED = "restored"

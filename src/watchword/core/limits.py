@@ -276,6 +276,15 @@ ENROL_CODE_LIFE: Final = DAY
 CONTINUATION_LIFE: Final = 5 * MINUTE
 TOTP_PENDING_LIFE: Final = 10 * MINUTE
 TICKET_MAX: Final = 4096
+INTERACTION_LIFE: Final = 30 * MINUTE
+PAR_LIFE: Final = MINUTE
+# How long after its issue a code makes a session, and how late a lost answer is asked
+# for again.
+CODE_LIFE: Final = MINUTE
+ID_TOKEN_TTL: Final = 10 * MINUTE
+# Sessions of one client in one group.
+MEMBERS_MAX: Final = 8
+RESOURCES_MAX: Final = 5
 FACTORS_MAX: Final = 20
 FACTOR_NAME_MAX: Final = 64
 RECOVERY_CODES: Final = 10

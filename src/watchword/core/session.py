@@ -80,6 +80,7 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     `access_ttl` and `grace` (ms) are the policy's where None, `audience` is the
     policy's where empty. `jkt` is the thumbprint (RFC 7638) of the key that every
     refresh must prove. With `cookie` the refresh token is accepted from a cookie only.
+    `started_from` is the id of the browser's sign-in that it comes from: its root.
     """
 
     client_id: str
@@ -89,6 +90,7 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     audience: tuple[str, ...] = ()
     jkt: str | None = None
     cookie: bool = False
+    started_from: bytes | None = None
 
 
 class RequestedToken(msgspec.Struct, frozen=True):
@@ -139,6 +141,8 @@ class Session(msgspec.Struct, frozen=True):
     cookie: bool = False
     auth_time: int = 0
     """The instant of the latest proof of the user: the sign-in, or a step-up later."""
+    started_from: bytes | None = None
+    """Its root: the session of the browser at this server that it comes from."""
 
     @classmethod
     def started(
@@ -181,7 +185,13 @@ class Session(msgspec.Struct, frozen=True):
             acr=authenticated.acr,
             cookie=options.cookie,
             auth_time=authenticated.at,
+            started_from=options.started_from,
         )
+
+    @property
+    def group(self) -> bytes:
+        """The id of its group: that of its root, or its own where it has none."""
+        return self.started_from or self.id
 
     @property
     def sid(self) -> str:

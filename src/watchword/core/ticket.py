@@ -1,6 +1,6 @@
 """Tickets: sealed, purpose-bound statements that a client carries for a few minutes.
 
-    prefix | base64url( salt 16 | AES-256-GCM( instant 8 | life 4 | statement ) )
+    prefix | base64url( salt 16 | AES-256-GCM( instant 8 | life 8 | statement ) )
 
 Each ticket has a key of its own: HMAC-SHA-256 of the salt under a key that is derived
 from the server secret. The purpose is the associated data, so a ticket of one purpose
@@ -23,7 +23,7 @@ from watchword.core import base64url, limits
 
 _SALT: Final = 16
 _TAG: Final = 16
-_HEAD: Final = 8 + 4
+_HEAD: Final = 8 + 8
 # A key is used for one ticket alone, so a fixed nonce never comes twice with it.
 _NONCE: Final = bytes(12)
 
@@ -44,6 +44,14 @@ class TicketPurpose(StrEnum):
     PASSKEY_LOGIN = "wc-login"
     PASSKEY_ENROL = "wc-enrol"
     PASSKEY_STEP = "wc-step"
+    INTERACTION = "interaction"
+    """The request of a client, while pages ask the user."""
+    PAR = "par"
+    """A request that a client has pushed, until the browser comes with it."""
+    CODE = "code"
+    """An authorization code."""
+    LOGOUT = "logout"
+    """A request to sign out that came by POST."""
 
 
 _CONTINUATION: Final = "ww_ct_"
@@ -56,6 +64,10 @@ _KINDS: Final = {
     TicketPurpose.PASSKEY_LOGIN: (_CEREMONY, limits.CONTINUATION_LIFE),
     TicketPurpose.PASSKEY_ENROL: (_CEREMONY, limits.CONTINUATION_LIFE),
     TicketPurpose.PASSKEY_STEP: (_CEREMONY, limits.CONTINUATION_LIFE),
+    TicketPurpose.INTERACTION: ("ww_in_", limits.INTERACTION_LIFE),
+    TicketPurpose.PAR: ("ww_par_", limits.PAR_LIFE),
+    TicketPurpose.CODE: ("ww_ac_", limits.REFRESH_ABSOLUTE),
+    TicketPurpose.LOGOUT: ("ww_lo_", limits.PAR_LIFE),
 }
 """What a ticket of each purpose begins with, and its life in milliseconds."""
 
@@ -82,14 +94,22 @@ class Tickets:
         self._clock = clock
         self._entropy = entropy
 
-    def seal(self, purpose: TicketPurpose, statement: msgspec.Struct) -> str:
+    def seal(
+        self,
+        purpose: TicketPurpose,
+        statement: msgspec.Struct,
+        *,
+        life: int | None = None,
+    ) -> str:
         """The ticket with that statement, of this instant.
 
-        Raises ValueError for a statement that makes it longer than TICKET_MAX.
+        `life` (ms) is that of its purpose where None. Raises ValueError for a statement
+        that makes it longer than TICKET_MAX.
         """
-        prefix, life = _KINDS[purpose]
+        prefix, usual = _KINDS[purpose]
+        life = usual if life is None else life
         salt = self._entropy(_SALT)
-        head = self._clock().to_bytes(8) + life.to_bytes(4)
+        head = self._clock().to_bytes(8) + life.to_bytes(8)
         plain = head + msgspec.msgpack.encode(statement)
         sealed = _cipher(self._secrets[0], salt).encrypt(
             _NONCE, plain, purpose.encode()

@@ -29,6 +29,7 @@
     │   │   └── SecondFactorEnrolmentRequired  second_factor_enrolment_required
     │   ├── SecondFactorInvalid                second_factor_invalid
     │   ├── ContinuationExpired                continuation_expired
+    │   ├── InteractionExpired                 interaction_expired
     │   ├── InvalidClient                      invalid_client
     │   ├── AccessTokenError
     │   │   ├── TokenMissing                   token_missing
@@ -43,6 +44,8 @@
     │       ├── RefreshReused                  refresh_reused
     │       ├── SessionExpired                 session_expired
     │       ├── SessionRevoked                 session_revoked
+    │       ├── CodeInvalid                    code_invalid
+    │       ├── CodeReused                     code_reused
     │       └── SignedOut                      signed_out
     ├── TryAgain
     │   ├── Throttled                          throttled

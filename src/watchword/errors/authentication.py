@@ -64,6 +64,16 @@ class ContinuationExpired(AuthenticationError):
     message = "This took too long, or was finished before: begin again."
 
 
+class InteractionExpired(AuthenticationError):
+    """The request of a client has run out, was granted, or began in another browser.
+
+    The error never says which. The user has to begin again at the client.
+    """
+
+    code = "interaction_expired"
+    message = "This took too long, or began in another browser: begin again at the app."
+
+
 class InvalidClient(AuthenticationError):
     """Unknown or disabled client, or a wrong secret: the error never says which."""
 
@@ -175,6 +185,29 @@ class SessionRevoked(RefreshError):
 
     code = "session_revoked"
     message = "The session has ended: sign in again."
+
+
+class CodeInvalid(RefreshError):
+    """Not an authorization code that this client may redeem, or no longer.
+
+    Nothing was ended and nothing was spent.
+    """
+
+    code = "code_invalid"
+    message = "The authorization code is not valid: sign in again."
+
+
+class CodeReused(RefreshError):
+    """An authorization code came a second time without proof of a retry.
+
+    It may have been stolen, so its session was ended (RFC 6749 §4.1.2).
+    """
+
+    code = "code_reused"
+    message = (
+        "This authorization code was used before: it may have been copied. "
+        "The session has been ended; sign in again."
+    )
 
 
 class SignedOut(RefreshError):

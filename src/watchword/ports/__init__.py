@@ -18,6 +18,7 @@ from watchword.ports.audit import AuditLog
 from watchword.ports.backend import Backend
 from watchword.ports.clients import ClientStore
 from watchword.ports.confirmations import ConfirmationStore
+from watchword.ports.consents import ConsentStore
 from watchword.ports.credentials import CredentialStore
 from watchword.ports.keys import KeyStore
 from watchword.ports.once import ReplayCache
@@ -39,6 +40,7 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     registrations: RegistrationStore
     confirmations: ConfirmationStore
     credentials: CredentialStore
+    consents: ConsentStore
     clients: ClientStore
     keys: KeyStore
     throttle: Throttle

@@ -44,6 +44,9 @@ class EventType(StrEnum):
     RECOVERY_CODE_USED = "authn_recovery_code_used"
     ENROLMENT_ASKED = "authn_enrolment_asked"
     PASSKEY_COUNTER = "authn_passkey_counter"
+    CODE_REUSED = "authn_code_reuse"
+    CONSENT_GIVEN = "authz_consent_given"
+    CONSENT_WITHDRAWN = "authz_consent_withdrawn"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,12 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     and `feed`. With `dpop` the client gets no token without a proof (RFC 9449 §5.2,
     `dpop_bound_access_tokens`). `checks_dpop` says that the client itself checks the
     proofs of the tokens that it introspects. `grace` (ms) is that of its sessions.
+
+    For the authorization code: `name` is shown to users, the id where it is empty.
+    `redirect_uris` and `post_logout_redirect_uris` are those that it may name.
+    `id_token_alg` signs its ID tokens. A `trusted` one asks no user for consent. `pkce`
+    says whether it has to send a challenge (a public one always has to), `par` whether
+    it has to push its requests (RFC 9126 §6).
     """
 
     id: str
@@ -33,6 +39,13 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     grace: int = limits.CLIENT_GRACE
     disabled: bool = False
     version: int = 0
+    name: str = ""
+    redirect_uris: tuple[str, ...] = ()
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    id_token_alg: str = "RS256"  # noqa: S105 - an algorithm
+    trusted: bool = False
+    pkce: bool = True
+    par: bool = False
 
 
 class ClientStore(Protocol):

@@ -24,6 +24,15 @@ class KeyState(StrEnum):
     """Published until the last token that it signed has expired."""
 
 
+class KeyUse(StrEnum):
+    """What a key signs. Each use has one active key."""
+
+    ACCESS_TOKEN = "access"  # noqa: S105 - a use
+    ID_TOKEN_RS256 = "id RS256"  # noqa: S105 - a use
+    ID_TOKEN_ES256 = "id ES256"  # noqa: S105 - a use
+    ID_TOKEN_EDDSA = "id EdDSA"  # noqa: S105 - a use
+
+
 class SealedKey(msgspec.Struct, frozen=True):
     """A signing key at rest: the private key under AES-256-GCM.
 
@@ -35,6 +44,7 @@ class SealedKey(msgspec.Struct, frozen=True):
     state: KeyState
     sealed: bytes
     changed_at: int
+    use: KeyUse = KeyUse.ACCESS_TOKEN
 
 
 class KeyStore(Protocol):

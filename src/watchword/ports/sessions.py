@@ -33,11 +33,13 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class SessionLimit(msgspec.Struct, frozen=True, kw_only=True):
-    """How many live sessions an account may have, a new one included.
+    """How many live groups of sessions an account may have, a new one included.
 
-    Those that were refreshed longest ago end for `reason`, each with its `event`, as
-    at `SessionStore.end`. `alive` says which are alive. The session with the id
-    `replaced` is about to end anyway: it neither counts nor ends.
+    A group counts as one, whatever the number of its sessions (`Session.group`), and a
+    session that joins one which lives takes no more room. Those groups that were
+    refreshed longest ago end whole for `reason`, each session with its `event`, as at
+    `SessionStore.end`. `alive` says which are alive. The group `replaced` is about to
+    end anyway: it neither counts nor ends.
     """
 
     most: int
@@ -48,7 +50,11 @@ class SessionLimit(msgspec.Struct, frozen=True, kw_only=True):
 
     def counts(self, session: Session) -> bool:
         """Whether the session is one of those that there may be so many of."""
-        return session.id != self.replaced and self.alive.includes(session)
+        return session.group != self.replaced and self.alive.includes(session)
+
+
+class SessionExists(Exception):
+    """There is a session with that id already: another caller made it."""
 
 
 class ById(msgspec.Struct, frozen=True):
@@ -58,7 +64,9 @@ class ById(msgspec.Struct, frozen=True):
 
 
 class ByAccount(msgspec.Struct, frozen=True):
-    """All sessions of an account, or all but the one with the id `but`, in order of id.
+    """All sessions of an account, in order of id, or all but those of the group `but`.
+
+    `but` is what `Session.group` says of a session that is to stay.
 
     Only ids greater than `after` are meant. A caller that goes on in several steps
     passes the last id of the step before, so that no step looks at the same rows again.
@@ -97,7 +105,7 @@ def selects(selector: Selector, session: Session) -> bool:
         return False
     match selector:
         case ByAccount(account_id, but):
-            return session.account_id == account_id and session.id != but
+            return session.account_id == account_id and session.group != but
         case ByClient(client_id):
             return session.client_id == client_id
         case Before(instant):
@@ -168,7 +176,9 @@ class SessionStore(Protocol):
         limit: SessionLimit | None = None,
         spends: Spending | None = None,
     ) -> Sequence[Ended]:
-        """Write a new session. Its id MUST be new.
+        """Write a new session. Raises SessionExists where one has its id already.
+
+        Of callers that create one id at the same time, one succeeds.
 
         The credential that it `spends` is deleted (by id and version) in the same step
         or, where sessions are in a store of their own, before it. Where that row is
@@ -185,8 +195,10 @@ class SessionStore(Protocol):
     async def load(self, ids: Sequence[bytes]) -> Sequence[Session | None]:
         """The sessions in the order of `ids`, each as some commit left it, or None.
 
-        They may lack recent commits of other processes: `swap` finds that out. Raises
-        PartialResult where some are on a machine that cannot be reached.
+        They may lack recent rotations of other processes: `swap` finds that out. But
+        every session that was created, and every end that was acknowledged, to any
+        process before this call MUST be seen. Raises PartialResult where some are on a
+        machine that cannot be reached.
         """
 
     async def swap(self, changes: Sequence[Change]) -> Sequence[bool]:

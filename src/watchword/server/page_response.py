@@ -25,16 +25,22 @@ def page_of(
     status: int = 200,
     account: str | None = None,
     cookies: Iterable[str] = (),
+    form_action: str = "",
 ) -> Response:
     """The page, in the language of the request or of the account, if it has one.
 
     It sets the cookie that its forms need, where the browser has none, and `cookies`.
+    `form_action` is where its form may end besides: `redirect_uri.source_of`.
     """
     engine = engine_of(request)
     proof = form_token(request, engine.entropy)
     frame = frame_of(request, engine.settings, account=account, token=proof.token)
     html = render(view, frame, engine.settings.templates)
-    response = Response(html, status, HEADERS, HTML)
+    headers = HEADERS
+    if form_action:
+        policy = f"{HEADERS['content-security-policy']} {form_action}"
+        headers = HEADERS | {"content-security-policy": policy}
+    response = Response(html, status, headers, HTML)
     return _with(response, filter(None, (proof.set_cookie, *cookies)))
 
 

@@ -17,6 +17,7 @@ from watchword.stores.memory.accounts import (
     MemoryConfirmations,
     MemoryRegistrations,
 )
+from watchword.stores.memory.consents import MemoryConsents
 from watchword.stores.memory.credentials import MemoryCredentials
 from watchword.stores.memory.outbox import MemoryOutbox
 from watchword.stores.memory.records import (
@@ -41,6 +42,7 @@ async def open_stores(url: str, entropy: Entropy) -> Stores:
         registrations=MemoryRegistrations(memory),
         confirmations=MemoryConfirmations(memory),
         credentials=MemoryCredentials(memory),
+        consents=MemoryConsents(memory),
         clients=MemoryClients(memory),
         keys=MemoryKeys(memory),
         throttle=MemoryThrottle(memory),

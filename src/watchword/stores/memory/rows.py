@@ -11,6 +11,7 @@ from watchword.ports.accounts import Account, Hold
 from watchword.ports.audit import Event, Trail
 from watchword.ports.clients import Client
 from watchword.ports.confirmations import Confirmation
+from watchword.ports.consents import Consent
 from watchword.ports.credentials import Credential
 from watchword.ports.keys import SealedKey
 from watchword.ports.outbox import Lane, Message, Waiting, room_for
@@ -30,6 +31,7 @@ class Memory:
         self.registrations: dict[bytes, Registration] = {}
         self.confirmations: dict[bytes, Confirmation] = {}
         self.credentials: dict[bytes, Credential] = {}
+        self.consents: dict[tuple[bytes, str], Consent] = {}
         self.outbox: dict[bytes, Message] = {}
         self.attempts: Counter[bytes] = Counter()
         self.leases: dict[bytes, int] = {}

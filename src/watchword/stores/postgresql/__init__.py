@@ -23,6 +23,7 @@ from watchword.stores.sql.accounts import SqlAccounts
 from watchword.stores.sql.audit import SqlAuditLog
 from watchword.stores.sql.clients import SqlClients
 from watchword.stores.sql.confirmations import SqlConfirmations
+from watchword.stores.sql.consents import SqlConsents
 from watchword.stores.sql.credentials import SqlCredentials
 from watchword.stores.sql.files import Migration
 from watchword.stores.sql.once import SqlReplayCache
@@ -56,6 +57,7 @@ async def open_stores(url: str, entropy: Entropy) -> Stores:
         registrations=SqlRegistrations(database),
         confirmations=SqlConfirmations(database),
         credentials=SqlCredentials(database),
+        consents=SqlConsents(database),
         clients=SqlClients(database),
         keys=PostgresqlKeys(database),
         throttle=PostgresqlThrottle(database),

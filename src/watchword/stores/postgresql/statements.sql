@@ -41,22 +41,23 @@ WITH created AS (
         id, account_id, client_id, secret_hash, retry_hash, generation, version,
         authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
         hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope,
-        audience, jkt, amr, acr, cookie, auth_time
+        audience, jkt, amr, acr, cookie, auth_time, started_from
     ) VALUES (
         $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-        $18, $19, $20, $21, $22, $23, $24, $25, $26
+        $18, $19, $20, $21, $22, $23, $24, $25, $26, $27
     )
 )
 INSERT INTO watchword.audit (
     type, at, account_id, session_id, client_id, address, detail
-) VALUES ($27, $28, $29, $30, $31, $32, $33);
+) VALUES ($28, $29, $30, $31, $32, $33, $34);
 
 -- name: load_sessions
 SELECT
     id, account_id, client_id, secret_hash, retry_hash, generation, version,
     authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
     hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
-    jkt, amr, acr, cookie, coalesce(auth_time, authenticated_at)
+    jkt, amr, acr, cookie, coalesce(auth_time, authenticated_at),
+    started_from
 FROM watchword.sessions WHERE id = ANY($1::bytea[]);
 
 -- name: swap_session
@@ -104,7 +105,8 @@ SELECT
     id, account_id, client_id, secret_hash, retry_hash, generation, version,
     authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
     hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
-    jkt, amr, acr, cookie, coalesce(auth_time, authenticated_at)
+    jkt, amr, acr, cookie, coalesce(auth_time, authenticated_at),
+    started_from
 FROM watchword.sessions
 WHERE id < $1 AND id >= $2 AND revoked_at IS NULL
     AND idle_expires_at >= $4 AND expires_at >= $4
@@ -116,7 +118,8 @@ SELECT
     id, account_id, client_id, secret_hash, retry_hash, generation, version,
     authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
     hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
-    jkt, amr, acr, cookie, coalesce(auth_time, authenticated_at)
+    jkt, amr, acr, cookie, coalesce(auth_time, authenticated_at),
+    started_from
 FROM watchword.sessions
 WHERE account_id = $7 AND id < $1 AND id >= $2 AND revoked_at IS NULL
     AND idle_expires_at >= $4 AND expires_at >= $4
@@ -582,28 +585,36 @@ UPDATE watchword.outbox SET sealed = $1 WHERE id = $2;
 -- name: add_client
 INSERT INTO watchword.clients (
     id, secret_hash, created_at, scope, audience, access_ttl, grants, rights, dpop,
-    checks_dpop, grace, disabled, version
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    checks_dpop, grace, disabled, version, name, redirect_uris,
+    post_logout_redirect_uris, id_token_alg, trusted, pkce, par
+) VALUES (
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+    $19, $20
+)
 ON CONFLICT (id) DO NOTHING
 RETURNING id;
 
 -- name: load_client
 SELECT
     id, secret_hash, created_at, scope, audience, access_ttl, grants, rights, dpop,
-    checks_dpop, grace, disabled, version
+    checks_dpop, grace, disabled, version, name, redirect_uris,
+    post_logout_redirect_uris, id_token_alg, trusted, pkce, par
 FROM watchword.clients WHERE id = $1;
 
 -- name: list_clients
 SELECT
     id, secret_hash, created_at, scope, audience, access_ttl, grants, rights, dpop,
-    checks_dpop, grace, disabled, version
+    checks_dpop, grace, disabled, version, name, redirect_uris,
+    post_logout_redirect_uris, id_token_alg, trusted, pkce, par
 FROM watchword.clients WHERE id > $1 ORDER BY id LIMIT $2;
 
 -- name: swap_client
 UPDATE watchword.clients SET
     secret_hash = $1, scope = $2, audience = $3, access_ttl = $4, grants = $5,
-    rights = $6, dpop = $7, checks_dpop = $8, grace = $9, disabled = $10, version = $11
-WHERE id = $12 AND version = $13
+    rights = $6, dpop = $7, checks_dpop = $8, grace = $9, disabled = $10, version = $11,
+    name = $12, redirect_uris = $13, post_logout_redirect_uris = $14,
+    id_token_alg = $15, trusted = $16, pkce = $17, par = $18
+WHERE id = $19 AND version = $20
 RETURNING id;
 
 -- name: use_once
@@ -627,7 +638,8 @@ DELETE FROM watchword.throttle WHERE key = $1;
 
 -- name: keys
 SELECT
-    store.key_revision, keys.kid, keys.alg, keys.state, keys.sealed, keys.changed_at
+    store.key_revision, keys.kid, keys.alg, keys.state, keys.sealed, keys.changed_at,
+    keys.use
 FROM watchword.store LEFT JOIN watchword.signing_keys AS keys ON true
 ORDER BY keys.changed_at, keys.kid;
 
@@ -639,8 +651,8 @@ RETURNING key_revision;
 DELETE FROM watchword.signing_keys;
 
 -- name: add_key
-INSERT INTO watchword.signing_keys (kid, alg, state, sealed, changed_at)
-VALUES ($1, $2, $3, $4, $5);
+INSERT INTO watchword.signing_keys (kid, alg, state, sealed, changed_at, use)
+VALUES ($1, $2, $3, $4, $5, $6);
 
 -- name: record
 INSERT INTO watchword.audit (
@@ -670,3 +682,26 @@ SELECT greatest(
 
 -- name: check
 SELECT only_row FROM watchword.store;
+
+-- name: put_consent
+INSERT INTO watchword.consents (account_id, client_id, scope, resource, created_at, used_at)
+SELECT $1, $2, $3, $4, $5, $6 WHERE EXISTS (SELECT 1 FROM watchword.accounts WHERE id = $1)
+ON CONFLICT (account_id, client_id) DO UPDATE SET
+    scope = excluded.scope, resource = excluded.resource,
+    created_at = excluded.created_at, used_at = excluded.used_at
+RETURNING client_id;
+
+-- name: load_consent
+SELECT account_id, client_id, scope, resource, created_at, used_at
+FROM watchword.consents WHERE account_id = $1 AND client_id = $2;
+
+-- name: consents_of_account
+SELECT account_id, client_id, scope, resource, created_at, used_at
+FROM watchword.consents WHERE account_id = $1 ORDER BY client_id;
+
+-- name: drop_consent
+DELETE FROM watchword.consents WHERE account_id = $1 AND client_id = $2
+RETURNING client_id;
+
+-- name: drop_consents_of_account
+DELETE FROM watchword.consents WHERE account_id = $1;

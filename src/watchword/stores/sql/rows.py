@@ -13,8 +13,9 @@ from watchword.ports.accounts import Account
 from watchword.ports.audit import Event, EventType
 from watchword.ports.clients import Client
 from watchword.ports.confirmations import Confirmation, Purpose
+from watchword.ports.consents import Consent
 from watchword.ports.credentials import Credential, CredentialKind
-from watchword.ports.keys import KeyState, SealedKey
+from watchword.ports.keys import KeyState, KeyUse, SealedKey
 from watchword.ports.registrations import Registration
 from watchword.ports.sessions import Change, SessionLimit
 
@@ -155,10 +156,24 @@ def credential_swap_row(before: Credential, after: Credential) -> Row:
     )
 
 
+def consent_of(row: Iterable[Any]) -> Consent:
+    """The consent in a row of all columns."""
+    account_id, client_id, scope, resource, created_at, used_at = row
+    return Consent(
+        account_id=account_id,
+        client_id=client_id,
+        scope=words(scope),
+        resource=words(resource),
+        created_at=created_at,
+        used_at=used_at,
+    )
+
+
 def client_of(row: Iterable[Any]) -> Client:
     """The client in a row of all columns."""
     client_id, secret_hash, created_at, scope, audience, access_ttl, *rest = row
-    grants, rights, dpop, checks_dpop, grace, disabled, version = rest
+    grants, rights, dpop, checks_dpop, grace, disabled, version, *door = rest
+    name, redirect_uris, post_logout, id_token_alg, trusted, pkce, par = door
     return Client(
         id=client_id,
         secret_hash=secret_hash,
@@ -173,6 +188,13 @@ def client_of(row: Iterable[Any]) -> Client:
         grace=grace,
         disabled=disabled == 1,
         version=version,
+        name=name,
+        redirect_uris=words(redirect_uris),
+        post_logout_redirect_uris=words(post_logout),
+        id_token_alg=id_token_alg,
+        trusted=trusted == 1,
+        pkce=pkce == 1,
+        par=par == 1,
     )
 
 
@@ -182,14 +204,16 @@ def client_swap_row(before: Client, after: Client) -> Row:
         *(after.secret_hash, " ".join(after.scope), " ".join(after.audience)),
         *(after.access_ttl, " ".join(after.grants), " ".join(after.rights)),
         *(after.dpop, after.checks_dpop, after.grace, after.disabled),
-        *(after.version, before.id, before.version),
+        *(after.version, after.name, " ".join(after.redirect_uris)),
+        *(" ".join(after.post_logout_redirect_uris), after.id_token_alg),
+        *(after.trusted, after.pkce, after.par, before.id, before.version),
     )
 
 
 def key_of(row: Iterable[Any]) -> SealedKey:
     """The signing key in a row of all columns."""
-    kid, alg, state, sealed, changed_at = row
-    return SealedKey(kid, alg, KeyState(state), sealed, changed_at)
+    kid, alg, state, sealed, changed_at, use = row
+    return SealedKey(kid, alg, KeyState(state), sealed, changed_at, KeyUse(use))
 
 
 def event_row(event: Event) -> Row:

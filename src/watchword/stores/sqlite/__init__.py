@@ -20,6 +20,7 @@ from watchword.stores.sql.accounts import SqlAccounts
 from watchword.stores.sql.audit import SqlAuditLog
 from watchword.stores.sql.clients import SqlClients
 from watchword.stores.sql.confirmations import SqlConfirmations
+from watchword.stores.sql.consents import SqlConsents
 from watchword.stores.sql.credentials import SqlCredentials
 from watchword.stores.sql.files import Migration, path_of
 from watchword.stores.sql.once import SqlReplayCache
@@ -44,6 +45,7 @@ async def open_stores(url: str, entropy: Entropy) -> Stores:
         registrations=SqlRegistrations(file),
         confirmations=SqlConfirmations(file),
         credentials=SqlCredentials(file),
+        consents=SqlConsents(file),
         clients=SqlClients(file),
         keys=SqliteKeys(file),
         throttle=SqliteThrottle(file),

@@ -21,9 +21,9 @@ INSERT INTO sessions (
     id, account_id, client_id, secret_hash, retry_hash, generation, version,
     authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
     hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
-    jkt, amr, acr, cookie, auth_time
+    jkt, amr, acr, cookie, auth_time, started_from
 ) VALUES (
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 );
 
 -- name: load_session
@@ -31,7 +31,8 @@ SELECT
     id, account_id, client_id, secret_hash, retry_hash, generation, version,
     authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
     hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
-    jkt, amr, acr, cookie, coalesce(auth_time, authenticated_at)
+    jkt, amr, acr, cookie, coalesce(auth_time, authenticated_at),
+    started_from
 FROM sessions WHERE id = ?;
 
 -- name: swap_session
@@ -64,7 +65,8 @@ SELECT
     id, account_id, client_id, secret_hash, retry_hash, generation, version,
     authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
     hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
-    jkt, amr, acr, cookie, coalesce(auth_time, authenticated_at)
+    jkt, amr, acr, cookie, coalesce(auth_time, authenticated_at),
+    started_from
 FROM sessions
 WHERE id < ?1 AND id >= ?2 AND revoked_at IS NULL
     AND idle_expires_at >= ?4 AND expires_at >= ?4
@@ -76,7 +78,8 @@ SELECT
     id, account_id, client_id, secret_hash, retry_hash, generation, version,
     authenticated_at, rotated_at, idle_expires_at, expires_at, access_ttl, grace,
     hold_off, roles, address, user_agent, revoked_at, revoked_reason, scope, audience,
-    jkt, amr, acr, cookie, coalesce(auth_time, authenticated_at)
+    jkt, amr, acr, cookie, coalesce(auth_time, authenticated_at),
+    started_from
 FROM sessions
 WHERE account_id = ?7 AND id < ?1 AND id >= ?2 AND revoked_at IS NULL
     AND idle_expires_at >= ?4 AND expires_at >= ?4
@@ -434,27 +437,32 @@ UPDATE outbox SET sealed = ?1 WHERE id = ?2;
 -- name: add_client
 INSERT INTO clients (
     id, secret_hash, created_at, scope, audience, access_ttl, grants, rights, dpop,
-    checks_dpop, grace, disabled, version
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    checks_dpop, grace, disabled, version, name, redirect_uris,
+    post_logout_redirect_uris, id_token_alg, trusted, pkce, par
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO NOTHING
 RETURNING id;
 
 -- name: load_client
 SELECT
     id, secret_hash, created_at, scope, audience, access_ttl, grants, rights, dpop,
-    checks_dpop, grace, disabled, version
+    checks_dpop, grace, disabled, version, name, redirect_uris,
+    post_logout_redirect_uris, id_token_alg, trusted, pkce, par
 FROM clients WHERE id = ?;
 
 -- name: list_clients
 SELECT
     id, secret_hash, created_at, scope, audience, access_ttl, grants, rights, dpop,
-    checks_dpop, grace, disabled, version
+    checks_dpop, grace, disabled, version, name, redirect_uris,
+    post_logout_redirect_uris, id_token_alg, trusted, pkce, par
 FROM clients WHERE id > ? ORDER BY id LIMIT ?;
 
 -- name: swap_client
 UPDATE clients SET
     secret_hash = ?, scope = ?, audience = ?, access_ttl = ?, grants = ?, rights = ?,
-    dpop = ?, checks_dpop = ?, grace = ?, disabled = ?, version = ?
+    dpop = ?, checks_dpop = ?, grace = ?, disabled = ?, version = ?,
+    name = ?, redirect_uris = ?, post_logout_redirect_uris = ?, id_token_alg = ?,
+    trusted = ?, pkce = ?, par = ?
 WHERE id = ? AND version = ?
 RETURNING id;
 
@@ -477,7 +485,8 @@ DELETE FROM throttle WHERE key = ?;
 SELECT key_revision FROM store;
 
 -- name: keys
-SELECT kid, alg, state, sealed, changed_at FROM signing_keys ORDER BY changed_at, kid;
+SELECT kid, alg, state, sealed, changed_at, use
+FROM signing_keys ORDER BY changed_at, kid;
 
 -- name: raise_key_revision
 UPDATE store SET key_revision = key_revision + 1 WHERE key_revision = ?
@@ -487,7 +496,8 @@ RETURNING key_revision;
 DELETE FROM signing_keys;
 
 -- name: add_key
-INSERT INTO signing_keys (kid, alg, state, sealed, changed_at) VALUES (?, ?, ?, ?, ?);
+INSERT INTO signing_keys (kid, alg, state, sealed, changed_at, use)
+VALUES (?, ?, ?, ?, ?, ?);
 
 -- name: record
 INSERT INTO audit (type, at, account_id, session_id, client_id, address, detail)
@@ -507,3 +517,26 @@ SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'audit'), 0);
 
 -- name: check
 SELECT only_row FROM store;
+
+-- name: put_consent
+INSERT INTO consents (account_id, client_id, scope, resource, created_at, used_at)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM accounts WHERE id = ?1)
+ON CONFLICT (account_id, client_id) DO UPDATE SET
+    scope = excluded.scope, resource = excluded.resource,
+    created_at = excluded.created_at, used_at = excluded.used_at
+RETURNING client_id;
+
+-- name: load_consent
+SELECT account_id, client_id, scope, resource, created_at, used_at
+FROM consents WHERE account_id = ?1 AND client_id = ?2;
+
+-- name: consents_of_account
+SELECT account_id, client_id, scope, resource, created_at, used_at
+FROM consents WHERE account_id = ?1 ORDER BY client_id;
+
+-- name: drop_consent
+DELETE FROM consents WHERE account_id = ?1 AND client_id = ?2
+RETURNING client_id;
+
+-- name: drop_consents_of_account
+DELETE FROM consents WHERE account_id = ?1;

@@ -1,0 +1,84 @@
+"""The parts of the authorization server, wired."""
+
+from __future__ import annotations
+
+import msgspec
+
+from watchword.accounts.registry import Accounts
+from watchword.bootstrap.foundation import Foundation
+from watchword.clients.registry import Clients
+from watchword.core.ticket import Tickets
+from watchword.factors.registry import Factors
+from watchword.keys.ring import KeyRing
+from watchword.oauth.authorize import AuthorizationServer
+from watchword.oauth.consents import Consents
+from watchword.oauth.exchange import CodeExchange
+from watchword.oauth.id_tokens import IdTokens
+from watchword.oauth.logout import Logout
+from watchword.oauth.userinfo import UserInfo
+from watchword.sessions import Sessions
+from watchword.sign_in.begin import SignIn
+
+
+class OAuthParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What endpoints and pages use: `engine.oauth`."""
+
+    authorization: AuthorizationServer
+    consents: Consents
+    exchange: CodeExchange
+    id_tokens: IdTokens
+    userinfo: UserInfo
+    logout: Logout
+
+    def issue_as(self, issuer: str) -> None:
+        """Use that issuer from now on."""
+        self.authorization.issuer = self.id_tokens.issuer = issuer
+
+
+def oauth_parts_of(
+    base: Foundation,
+    *,
+    issuer: str,
+    clients: Clients,
+    accounts: Accounts,
+    sessions: Sessions,
+    sign_in: SignIn,
+    factors: Factors,
+    keys: KeyRing,
+    tickets: Tickets,
+) -> OAuthParts:
+    """The parts, on the stores of `base`."""
+    id_tokens = IdTokens(keys=keys, issuer=issuer, clock=base.clock)
+    consents = Consents(
+        consents=base.stores.consents, sessions=sessions, clock=base.clock
+    )
+    return OAuthParts(
+        authorization=AuthorizationServer(
+            clients=clients,
+            accounts=accounts,
+            sessions=sessions,
+            sign_in=sign_in,
+            factors=factors,
+            consents=consents,
+            id_tokens=id_tokens,
+            tickets=tickets,
+            once=base.stores.once,
+            issuer=issuer,
+            clock=base.clock,
+            entropy=base.entropy,
+        ),
+        consents=consents,
+        exchange=CodeExchange(
+            sessions=sessions,
+            sign_in=sign_in,
+            consents=consents,
+            id_tokens=id_tokens,
+            tickets=tickets,
+            clock=base.clock,
+        ),
+        id_tokens=id_tokens,
+        userinfo=UserInfo(accounts),
+        logout=Logout(
+            clients=clients, sessions=sessions, id_tokens=id_tokens, tickets=tickets
+        ),
+    )
