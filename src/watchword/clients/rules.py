@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from watchword.core import limits
-from watchword.core.policies import PAGES
+from watchword.core.policies import FIRST_PARTY_ID, PAGES
 from watchword.core.session import from_text
 from watchword.errors import InvalidRequest
 from watchword.ports.clients import Client
@@ -32,7 +32,7 @@ class Right(StrEnum):
 
 
 FIRST_PARTY: Final = Client(
-    id="first-party", secret_hash=None, created_at=0, grants=(GrantType.REFRESH_TOKEN,)
+    id=FIRST_PARTY_ID, secret_hash=None, created_at=0, grants=(GrantType.REFRESH_TOKEN,)
 )
 """The client of the native login: built in, public, and not kept in any store.
 
