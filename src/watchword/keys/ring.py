@@ -29,17 +29,16 @@ from watchword.errors import KeyRingError, NotFound, StoreUnavailable
 from watchword.keys.signing import Algorithm, SigningKey, generate
 from watchword.keys.vault import Vault
 from watchword.ports.audit import Event, EventType
-from watchword.ports.keys import KeyState, KeyStore, KeyUse, SealedKey
+from watchword.ports.keys import (
+    ID_TOKEN_USES,
+    KeyState,
+    KeyStore,
+    KeyUse,
+    SealedKey,
+)
 from watchword.tokens.jose import PublicKey
 
 _ACCESS: Final = KeyUse.ACCESS_TOKEN
-ID_TOKEN_USES: Final[dict[str, KeyUse]] = {
-    "RS256": KeyUse.ID_TOKEN_RS256,
-    "ES256": KeyUse.ID_TOKEN_ES256,
-    "EdDSA": KeyUse.ID_TOKEN_EDDSA,
-}
-"""The use of a key that signs ID tokens by an algorithm."""
-
 _ALGORITHMS: Final = {use: alg for alg, use in ID_TOKEN_USES.items()}
 _log = logging.getLogger("watchword.keys")
 

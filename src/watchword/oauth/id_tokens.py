@@ -17,9 +17,10 @@ import msgspec
 from watchword.clocks import Clock
 from watchword.core import base64url, limits
 from watchword.core.session import Session, as_text
-from watchword.keys.ring import ID_TOKEN_USES, KeyRing
+from watchword.keys.ring import KeyRing
 from watchword.keys.signing import SigningKey
 from watchword.ports.clients import Client
+from watchword.ports.keys import ID_TOKEN_USES
 from watchword.tokens import jose
 
 TYPE: Final = "JWT"
