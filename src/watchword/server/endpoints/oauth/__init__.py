@@ -5,6 +5,7 @@ from typing import Final
 from watchword.server.endpoints.oauth import (
     introspect,
     jwks,
+    logout,
     metadata,
     revocations,
     revoke,
@@ -20,6 +21,7 @@ ENDPOINTS: Final = (
     userinfo.POSTED,
     revocations.OPERATION,
     jwks.OPERATION,
+    *(logout.SHOW, logout.SUBMIT),
     metadata.SERVER,
     metadata.OPENID,
     metadata.RESOURCE,
