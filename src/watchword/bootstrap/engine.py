@@ -281,6 +281,7 @@ class Watchword:
                 clients=self.clients,
                 accounts=self.accounts,
                 sessions=self.sessions,
+                policies=self.policies,
                 sign_in=self.sign_in,
                 factors=self.second_factors.factors,
                 keys=self.keys,

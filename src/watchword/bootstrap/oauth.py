@@ -7,10 +7,12 @@ import msgspec
 from watchword.accounts.registry import Accounts
 from watchword.bootstrap.foundation import Foundation
 from watchword.clients.registry import Clients
+from watchword.core.policies import Policies
 from watchword.core.ticket import Tickets
 from watchword.factors.registry import Factors
 from watchword.keys.ring import KeyRing
 from watchword.oauth.authorize import AuthorizationServer
+from watchword.oauth.codes import Codes
 from watchword.oauth.consents import Consents
 from watchword.oauth.exchange import CodeExchange
 from watchword.oauth.id_tokens import IdTokens
@@ -42,6 +44,7 @@ def oauth_parts_of(
     clients: Clients,
     accounts: Accounts,
     sessions: Sessions,
+    policies: Policies,
     sign_in: SignIn,
     factors: Factors,
     keys: KeyRing,
@@ -52,20 +55,26 @@ def oauth_parts_of(
     consents = Consents(
         consents=base.stores.consents, sessions=sessions, clock=base.clock
     )
+    codes = Codes(
+        tickets,
+        life=policies.apps.refresh_absolute,
+        clock=base.clock,
+        entropy=base.entropy,
+    )
     return OAuthParts(
         authorization=AuthorizationServer(
             clients=clients,
             accounts=accounts,
             sessions=sessions,
-            sign_in=sign_in,
             factors=factors,
             consents=consents,
+            codes=codes,
             id_tokens=id_tokens,
             tickets=tickets,
             once=base.stores.once,
+            policy=policies.apps,
             issuer=issuer,
             clock=base.clock,
-            entropy=base.entropy,
         ),
         consents=consents,
         exchange=CodeExchange(

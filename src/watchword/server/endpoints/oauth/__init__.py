@@ -3,15 +3,20 @@
 from typing import Final
 
 from watchword.server.endpoints.oauth import (
+    authorize,
     introspect,
     jwks,
     metadata,
+    par,
     revocations,
     revoke,
     token,
 )
 
 ENDPOINTS: Final = (
+    authorize.SHOW,
+    authorize.SUBMIT,
+    par.OPERATION,
     token.OPERATION,
     revoke.OPERATION,
     introspect.OPERATION,
