@@ -56,7 +56,9 @@ def oauth_parts_of(
     tickets: Tickets,
 ) -> OAuthParts:
     """The parts, on the stores of `base`."""
-    id_tokens = IdTokens(keys=keys, issuer=issuer, clock=base.clock)
+    id_tokens = IdTokens(
+        keys=keys, ends_at=sessions.ends_at, issuer=issuer, clock=base.clock
+    )
     consents = Consents(
         consents=base.stores.consents, sessions=sessions, clock=base.clock
     )

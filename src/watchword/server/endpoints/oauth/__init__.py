@@ -9,12 +9,15 @@ from watchword.server.endpoints.oauth import (
     revocations,
     revoke,
     token,
+    userinfo,
 )
 
 ENDPOINTS: Final = (
     token.OPERATION,
     revoke.OPERATION,
     introspect.OPERATION,
+    userinfo.SHOW,
+    userinfo.POSTED,
     revocations.OPERATION,
     jwks.OPERATION,
     metadata.SERVER,
