@@ -18,8 +18,11 @@ from watchword.oauth.exchange import CodeExchange
 from watchword.oauth.id_tokens import IdTokens
 from watchword.oauth.logout import Logout
 from watchword.oauth.userinfo import UserInfo
+from watchword.revocation.tracker import RevocationTracker
 from watchword.sessions import Sessions
+from watchword.sessions.redeeming import Redeemer
 from watchword.sign_in.begin import SignIn
+from watchword.tokens.dpop import Proofs
 
 
 class OAuthParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,14 +47,18 @@ def oauth_parts_of(
     clients: Clients,
     accounts: Accounts,
     sessions: Sessions,
+    revocations: RevocationTracker,
     policies: Policies,
+    proofs: Proofs,
     sign_in: SignIn,
     factors: Factors,
     keys: KeyRing,
     tickets: Tickets,
 ) -> OAuthParts:
     """The parts, on the stores of `base`."""
-    id_tokens = IdTokens(keys=keys, issuer=issuer, clock=base.clock)
+    id_tokens = IdTokens(
+        keys=keys, ends_at=sessions.ends_at, issuer=issuer, clock=base.clock
+    )
     consents = Consents(
         consents=base.stores.consents, sessions=sessions, clock=base.clock
     )
@@ -60,6 +67,16 @@ def oauth_parts_of(
         life=policies.apps.refresh_absolute,
         clock=base.clock,
         entropy=base.entropy,
+    )
+    redeemer = Redeemer(
+        store=base.stores.sessions,
+        audit=base.stores.audit,
+        token_issuer=sessions.token_issuer,
+        revocations=revocations,
+        policies=policies,
+        clock=base.clock,
+        sessions_max=base.settings.sessions_max,
+        claims_hook=base.claims_hook,
     )
     return OAuthParts(
         authorization=AuthorizationServer(
@@ -78,12 +95,17 @@ def oauth_parts_of(
         ),
         consents=consents,
         exchange=CodeExchange(
+            codes=codes,
+            redeemer=redeemer,
+            clients=clients,
             sessions=sessions,
             sign_in=sign_in,
             consents=consents,
             id_tokens=id_tokens,
-            tickets=tickets,
+            proofs=proofs,
+            policies=policies,
             clock=base.clock,
+            entropy=base.entropy,
         ),
         id_tokens=id_tokens,
         userinfo=UserInfo(accounts),

@@ -104,6 +104,9 @@ CLOCK_SKEW: Final = 10 * SECOND
 # least that long before it signs (OpenID Connect Core §10.1.1).
 JWKS_MAX_AGE: Final = 5 * MINUTE
 KEY_ROTATION: Final = 30 * DAY
+# An ID token that expired long ago is still a hint at a sign-out (OpenID Connect
+# RP-Initiated Logout §2): its key is kept for as long as a session may last.
+ID_TOKEN_HINT: Final = REFRESH_ABSOLUTE
 SERVER_SECRET_MIN: Final = 32
 
 # Revocation feed.

@@ -116,8 +116,8 @@ class AuthorizationServer:
         sessions: Sessions,
         factors: Factors,
         consents: Consents,
-        id_tokens: IdTokens,
         codes: Codes,
+        id_tokens: IdTokens,
         tickets: Tickets,
         once: ReplayCache,
         policy: Policy,
@@ -129,8 +129,8 @@ class AuthorizationServer:
         self._sessions = sessions
         self._factors = factors
         self._consents = consents
-        self._id_tokens = id_tokens
         self._codes = codes
+        self._id_tokens = id_tokens
         self._tickets = tickets
         self._once = once
         self._policy = policy

@@ -117,6 +117,11 @@ def parse_json(
     return value
 
 
+def is_form(request: Request) -> bool:
+    """Whether the body was sent as a form."""
+    return _media_type(request) == FORM.encode()
+
+
 def _media_type(request: Request) -> bytes:
     declared = one_header(request, b"content-type") or b""
     return declared.split(b";")[0].strip().lower()
@@ -217,7 +222,7 @@ async def read_pairs(request: Request) -> list[tuple[str, str]]:
     Raises as `read_form`.
     """
     body = await read_body(request)
-    if _media_type(request) != FORM.encode():
+    if not is_form(request):
         raise UnsupportedMediaType(f"The body must be a form, sent as {FORM}.")
     return pairs_in(body)
 

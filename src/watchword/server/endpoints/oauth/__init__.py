@@ -11,6 +11,7 @@ from watchword.server.endpoints.oauth import (
     revocations,
     revoke,
     token,
+    userinfo,
 )
 
 ENDPOINTS: Final = (
@@ -20,6 +21,8 @@ ENDPOINTS: Final = (
     token.OPERATION,
     revoke.OPERATION,
     introspect.OPERATION,
+    userinfo.SHOW,
+    userinfo.POSTED,
     revocations.OPERATION,
     jwks.OPERATION,
     metadata.SERVER,
