@@ -134,9 +134,7 @@ class Logout:
         if session is not None:
             await self._sessions.end_one(session.id, EndReason.LOGOUT, by=by)
         try:
-            destination = self._tickets.open(
-                TicketPurpose.LOGOUT, ticket, _Destination
-            )
+            destination = self._tickets.open(TicketPurpose.LOGOUT, ticket, _Destination)
         except TicketInvalid:
             destination = _Destination()
         return await self._outcome(destination)

@@ -3,10 +3,12 @@
 from typing import Final
 
 from watchword.server.endpoints.oauth import (
+    authorize,
     introspect,
     jwks,
     logout,
     metadata,
+    par,
     revocations,
     revoke,
     token,
@@ -14,6 +16,9 @@ from watchword.server.endpoints.oauth import (
 )
 
 ENDPOINTS: Final = (
+    authorize.SHOW,
+    authorize.SUBMIT,
+    par.OPERATION,
     token.OPERATION,
     revoke.OPERATION,
     introspect.OPERATION,

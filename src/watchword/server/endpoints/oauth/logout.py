@@ -13,7 +13,8 @@ from starlette.responses import Response
 
 from watchword.core.session import Session, as_text
 from watchword.errors import NotFound
-from watchword.oauth.logout import REQUEST, Logout
+from watchword.oauth.logout import REQUEST
+from watchword.server.interacting import oauth_of
 from watchword.server.operation import Operation
 from watchword.server.page_response import redirect
 from watchword.server.parsing import (
@@ -38,7 +39,7 @@ async def show(request: Request) -> Response:
         headers = {"retry-after": "1", "cache-control": "no-store"}
         return Response(status_code=503, headers=headers)
     session, lapsed = await _sign_in_of(request)
-    outcome = await _logout_of(request).look(
+    outcome = await oauth_of(request).logout.look(
         query_of(request), session, lapsed=lapsed, by=by_user(request)
     )
     if not outcome.asks or session is None:
@@ -64,7 +65,7 @@ SHOW: Final = Operation(
 
 async def submit(request: Request) -> Response:
     """To the same by GET: a browser sends no cookie with a POST of another site."""
-    ticket = _logout_of(request).keep((await read_form(request)).fields)
+    ticket = oauth_of(request).logout.keep((await read_form(request)).fields)
     return redirect(f"logout?{REQUEST}={ticket}")
 
 
@@ -77,13 +78,6 @@ SUBMIT: Final = Operation(
     is_documented=False,
     needs_accounts=True,
 )
-
-
-def _logout_of(request: Request) -> Logout:
-    parts = engine_of(request).oauth
-    if parts is None:
-        raise NotFound
-    return parts.logout
 
 
 async def _sign_in_of(request: Request) -> tuple[Session | None, Session | None]:
