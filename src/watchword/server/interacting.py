@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -24,6 +25,7 @@ from watchword.server.cookies import cookies_named
 from watchword.server.page_response import page_of, redirect, see_other
 from watchword.server.pages.errors import error_page
 from watchword.server.parsing import by_user, engine_of
+from watchword.server.waiting import name_of
 
 INTERACTION: Final = "interaction"
 """The parameter of the pages, and of their forms' addresses."""
@@ -97,12 +99,14 @@ def answer_of(request: Request, outcome: Outcome, *cookies: str) -> Response:
         return redirect(outcome.location, *cookies)
     verdict = outcome.verdict
     if isinstance(verdict, ShowError):
-        return _page(request, verdict.fault.value, *cookies)
+        name = "" if outcome.client is None else name_of(outcome.client)
+        return _page(request, verdict.fault.value, *cookies, client=name)
     query = {INTERACTION: outcome.interaction}
     return see_other(request, _PAGES[type(verdict)], *cookies, **query)
 
 
-def _page(request: Request, code: str, *cookies: str) -> Response:
+def _page(request: Request, code: str, *cookies: str, client: str = "") -> Response:
     request.scope["problem"] = code  # for the access log
     view = error_page(code, 400, 0, engine_of(request).clock())
+    view = replace(view, client=client)
     return page_of(request, view, status=400, cookies=cookies)

@@ -15,8 +15,8 @@ from watchword.oauth.logout import LogoutOutcome
 from watchword.server.csrf import new_form_cookie, read_page_form
 from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.visitor import visitor_of
-from watchword.server.page_response import page_again, page_of, see_other
-from watchword.server.pages.rendering import HEADERS
+from watchword.server.interacting import oauth_of
+from watchword.server.page_response import page_again, page_of, redirect, see_other
 from watchword.server.pages.views import SignedOut
 from watchword.server.parsing import Form, by_user, engine_of, self_service_of
 from watchword.server.sign_in_cookie import drop_sign_in_cookie, sign_in_cookie
@@ -49,9 +49,8 @@ async def submit(request: Request) -> Response:
 
 
 async def _confirmed(request: Request, form: Form) -> Response:
-    parts, visitor = engine_of(request).oauth, await visitor_of(request)
-    assert parts is not None  # noqa: S101 - it is there where accounts are
-    outcome = await parts.logout.confirmed(
+    visitor = await visitor_of(request)
+    outcome = await oauth_of(request).logout.confirmed(
         form.need("logout"),
         None if visitor is None else visitor.session,
         by=by_user(request),
@@ -77,11 +76,7 @@ def after_sign_out(request: Request, outcome: LogoutOutcome) -> Response:
     """Back to the client, if it may say so; otherwise the page that it is done."""
     cookies = _cookies(request)
     if outcome.location:
-        headers = HEADERS | {"location": outcome.location}
-        response = Response(status_code=303, headers=headers)
-        for cookie in cookies:
-            response.headers.append("set-cookie", cookie)
-        return response
+        return redirect(outcome.location, *cookies)
     client = outcome.client
     uris = () if client is None else client.redirect_uris
     view = SignedOut(
