@@ -1,9 +1,9 @@
 """RP-initiated logout: what a client's request ends, and where the user goes on to.
 
-    hint of this browser's group   it ends, without a question
-    any other request              a page asks: a link on any site could be one
-    no sign-in here                the session of the hint ends
-    anything wrong in it           a page, never a redirect
+hint of this browser's group   it ends, without a question
+any other request              a page asks: a link on any site could be one
+no sign-in here                the session of the hint ends
+anything wrong in it           a page, never a redirect
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest_asyncio
 
-from tests.codes import APP, BACK, SECRET, SHOP, App, an_app
+from tests.codes import APP, SHOP, App, an_app
 from tests.groups import Group
 from tests.scenarios.api import PASSWORD
+from tests.server.shown import parsed
 from watchword.core import limits
 from watchword.core.actor import EndReason
 from watchword.server.sign_in_cookie import SIGN_IN_COOKIE
@@ -167,6 +168,12 @@ async def test_the_group_ends_where_the_sign_in_of_the_browser_has_run_out(
 ) -> None:
     """Its clients are signed in for longer than the browser is at this server."""
     site.app.clock.advance(limits.SIGN_IN_IDLE + 1)
+    # A request that any site can make ends nothing, and the browser keeps its cookie:
+    # by that, a later sign-in ends what is left.
+    answer = await site.get(client_id=APP)
+    assert answered(answer) == "page"
+    assert SIGN_IN_COOKIE not in str(answer.headers)
+    assert await site.group.alive() == ALL - {"root"}
     answer = await site.get(id_token_hint=site.hints["here"], **GOES_BACK)
     assert answered(answer) == BACK_AT_CLIENT
     assert await site.group.alive() == {"offline"}
@@ -256,8 +263,6 @@ async def confirm(
     site: Site, asked: httpx2.Response, *, proof: bool = True
 ) -> httpx2.Response:
     """Press the button of the question."""
-    from tests.server.shown import parsed
-
     fields: dict[str, Any] = {}
     for field in parsed(asked.text).iter("input"):
         fields[field.get("name", "")] = field.get("value", "")
@@ -266,7 +271,7 @@ async def confirm(
     cookies = [one.split(";")[0] for one in asked.headers.get_list("set-cookie")]
     cookie = "; ".join([site.cookie()["cookie"], *cookies])
     if not proof:
-        fields = {name: "x" for name in fields}
+        fields = dict.fromkeys(fields, "x")
     action = form.get("action") or PATH
     url = action if action.startswith("/") else f"{place}{action}"
     headers = {"cookie": cookie, "sec-fetch-site": "same-origin"}
