@@ -18,7 +18,7 @@ import pytest
 import pytest_asyncio
 
 from tests.codes import APP, HOME, OTHER_KEY, App, an_app, outcome
-from tests.groups import USER, Group, member_of
+from tests.groups import USER, Group
 from tests.scenarios.api import PASSWORD
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.core import limits
@@ -269,22 +269,25 @@ async def test_a_client_has_eight_sessions_in_a_group_and_the_stalest_ends(
     assert await other.alive() == ALL
 
 
-@STORES
-async def test_a_group_counts_as_one_session(tmp_path: Path, app: App) -> None:
-    """SESSIONS_MAX: a member takes no room, and the stalest group ends whole."""
-    app.engine.sessions._sessions_max = 2
-    one, two = await Group(app).begin(), None
-    app.clock.advance(limits.SECOND)
-    two = await Group(app).begin()
-    assert (await one.alive(), await two.alive()) == (ALL, ALL)
-    app.clock.advance(limits.SECOND)
-    # It was used last: its member was refreshed.
-    await member_of(app, one["root"])
-    app.clock.advance(limits.SECOND)
-    # The session that another one takes the place of does not count.
-    await one.sign_in("bob")
-    three = await Group(app).begin()
-    assert (await two.alive(), await three.alive()) == (ALL, ALL)
+async def test_a_group_counts_as_one_session(tmp_path: Path) -> None:
+    """A member takes no room, and the group that was refreshed longest ago ends."""
+    async with an_app(tmp_path, sessions_max=3) as app:
+        await app.engine.accounts.register("bob", PASSWORD)
+
+        async def another() -> Group:
+            app.clock.advance(limits.SECOND)
+            return await Group(app, "bob").begin()
+
+        one, two, three = [await another() for _ in range(3)]
+        assert await one.alive() == await two.alive() == ALL
+        app.clock.advance(limits.SECOND)
+        app.root = one["root"]
+        assert outcome(await app.redeem(await app.code())) == "ok"
+        four = await another()
+        groups = (one, two, three, four)
+        assert [await each.alive() for each in groups] == [ALL, NONE, ALL, ALL]
+        await sign_in_anew(three, one)  # prompt=login: it needs no room
+        assert [await each.alive() for each in groups] == [ALL, NONE, ALL, ALL]
 
 
 def another_process(app: App) -> AbstractAsyncContextManager[Watchword]:
