@@ -36,6 +36,7 @@ from watchword.errors import (
     CodeInvalid,
     InvalidCredentials,
     NotFound,
+    StoreUnavailable,
 )
 from watchword.oauth.codes import Codes
 from watchword.oauth.consents import Consents
@@ -211,7 +212,7 @@ class CodeExchange:
             if not await self._redeemer.create(session):
                 return None
             # What ends sessions may have missed this one.
-            await self._looked_at(redemption)
+            await self._looked_at_for_sure(redemption)
         return answer
 
     async def _again(self, redemption: _Redemption, session: Session) -> Exchanged:
@@ -258,6 +259,13 @@ class CodeExchange:
             )
         except InvalidCredentials:
             raise CodeInvalid from None
+
+    async def _looked_at_for_sure(self, redemption: _Redemption) -> None:
+        """Look, and once more if the store fails: the code is spent if this fails."""
+        try:
+            await self._looked_at(redemption)
+        except StoreUnavailable:
+            await self._looked_at(redemption)
 
     def _is_alive(self, root: Session, account_id: bytes) -> bool:
         return (
