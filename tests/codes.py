@@ -111,6 +111,7 @@ class App:
     async def redeem(
         self,
         code: str,
+        /,
         key: str | None = KEY,
         prover: Prover | None = None,
         **form: Any,
