@@ -65,6 +65,7 @@ class App:
             "grants": (GrantType.AUTHORIZATION_CODE, GrantType.REFRESH_TOKEN),
             "redirect_uris": (BACK,),
             "trusted": True,
+            "id_token_alg": "ES256",  # its key is made in no time
         } | given
         event = Event(type=EventType.CLIENT_CREATED, at=self.clock())
         await self.stores.clients.add(Client(**made), event)
@@ -147,10 +148,15 @@ class App:
         return await self.api.client.post("/oauth/token", data=fields, headers=headers)
 
     async def refresh(
-        self, token: str, key: str | None = None, client: str = APP, **form: Any
+        self,
+        token: str,
+        key: str | None = None,
+        client: str = APP,
+        prover: Prover | None = None,
+        **form: Any,
     ) -> httpx2.Response:
         fields = {"grant_type": "refresh_token", "refresh_token": token}
-        return await self.post({**fields, "client_id": client, **form}, key)
+        return await self.post({**fields, "client_id": client, **form}, key, prover)
 
     async def alive(self) -> list[Session]:
         """The live sessions but those of browsers."""

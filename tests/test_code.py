@@ -285,14 +285,16 @@ async def test_a_replay_is_refused_and_ends_the_session(
     app: App, after: int, request_: dict[str, Any]
 ) -> None:
     code = await app.code()
-    told = await redeemed(app, code, prover=OURS if "prover" in request_ else None)
+    prover = OURS if "prover" in request_ else None
+    told = await redeemed(app, code, prover=prover)
     app.clock.advance(after)
     answer = await app.redeem(code, **request_)
     assert (answer.status_code, outcome(answer)) == (400, "invalid_grant")
     row = await row_of(app, code)
     assert row.revoked_reason == "code_reused"
     assert app.engine.revocations.has_ended(row.sid)
-    assert outcome(await app.refresh(told["refresh_token"])) == "invalid_grant"
+    refused = await app.refresh(told["refresh_token"], prover=prover)
+    assert outcome(refused) == "invalid_grant"
     (event,) = await app.events(EventType.CODE_REUSED)
     assert event.session_id == row.id
     assert await app.alive() == []

@@ -100,9 +100,7 @@ def made(
     return msgspec.structs.replace(session, **fields)
 
 
-def judged(
-    row: Session, presented: Presented | None = None, now: int = NOW
-) -> Verdict:
+def judged(row: Session, presented: Presented | None = None, now: int = NOW) -> Verdict:
     return judge_code(row, presented or shown(), STRICT, now)
 
 
