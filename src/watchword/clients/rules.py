@@ -17,6 +17,7 @@ from watchword.ports.clients import Client
 class GrantType(StrEnum):
     """For what a client may get tokens at `/oauth/token` (RFC 6749 §1.3)."""
 
+    AUTHORIZATION_CODE = "authorization_code"
     REFRESH_TOKEN = "refresh_token"  # noqa: S105 - a grant type
     CLIENT_CREDENTIALS = "client_credentials"
 

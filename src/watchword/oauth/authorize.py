@@ -18,6 +18,7 @@ from watchword.core.authorize import AuthorizationRequest, Verdict
 from watchword.core.session import Session
 from watchword.core.ticket import Tickets
 from watchword.factors.registry import Factors
+from watchword.oauth.codes import Codes
 from watchword.oauth.consents import Consents
 from watchword.oauth.id_tokens import IdTokens
 from watchword.ports.clients import Client
@@ -75,6 +76,7 @@ class AuthorizationServer:
         sign_in: SignIn,
         factors: Factors,
         consents: Consents,
+        codes: Codes,
         id_tokens: IdTokens,
         tickets: Tickets,
         once: ReplayCache,
@@ -88,6 +90,7 @@ class AuthorizationServer:
         self._sign_in = sign_in
         self._factors = factors
         self._consents = consents
+        self._codes = codes
         self._id_tokens = id_tokens
         self._tickets = tickets
         self._once = once
