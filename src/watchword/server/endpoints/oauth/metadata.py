@@ -17,7 +17,6 @@ from watchword.config import Settings
 from watchword.core.limits import JWKS_MAX_AGE
 from watchword.core.session import AAL1, AAL2
 from watchword.errors import NotFound
-from watchword.mail.locales import LOCALES
 from watchword.ports.keys import ID_TOKEN_USES
 from watchword.server.endpoints.oauth import (
     introspect,
@@ -28,6 +27,7 @@ from watchword.server.endpoints.oauth import (
     userinfo,
 )
 from watchword.server.operation import BASE, Operation
+from watchword.server.pages.language import LOCALES
 from watchword.server.parsing import engine_of
 from watchword.server.responses import cached
 from watchword.tokens.dpop import DPOP_ALGORITHMS
