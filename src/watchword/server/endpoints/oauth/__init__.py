@@ -3,9 +3,11 @@
 from typing import Final
 
 from watchword.server.endpoints.oauth import (
+    authorize,
     introspect,
     jwks,
     metadata,
+    par,
     revocations,
     revoke,
     token,
@@ -13,6 +15,9 @@ from watchword.server.endpoints.oauth import (
 )
 
 ENDPOINTS: Final = (
+    authorize.SHOW,
+    authorize.SUBMIT,
+    par.OPERATION,
     token.OPERATION,
     revoke.OPERATION,
     introspect.OPERATION,
