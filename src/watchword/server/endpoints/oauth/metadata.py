@@ -19,8 +19,10 @@ from watchword.core.session import AAL1, AAL2
 from watchword.errors import NotFound
 from watchword.ports.keys import ID_TOKEN_USES
 from watchword.server.endpoints.oauth import (
+    authorize,
     introspect,
     jwks,
+    par,
     revocations,
     revoke,
     token,
@@ -171,8 +173,8 @@ def _of_server(issuer: str, algorithms: tuple[str, ...], pages: str | None) -> b
 def _by_code(issuer: str, pages: str) -> dict[str, Any]:
     """What goes with an authorization endpoint. Its own path is one of the pages."""
     return {
-        "authorization_endpoint": url_of(issuer, f"{pages}/oauth/authorize"),
-        "pushed_authorization_request_endpoint": url_of(issuer, "/oauth/par"),
+        "authorization_endpoint": url_of(issuer, pages + authorize.SHOW.path),
+        "pushed_authorization_request_endpoint": url_of(issuer, par.OPERATION.path),
         "userinfo_endpoint": url_of(issuer, userinfo.SHOW.path),
         "end_session_endpoint": url_of(issuer, f"{pages}/oauth/logout"),
         "response_types_supported": ["code"],
