@@ -272,7 +272,9 @@ def update(
     if pkce is not None:
         given["pkce"] = pkce == "required"
     if not given:
-        raise click.UsageError("Give what to change, such as --redirect or --grace: see --help.")
+        raise click.UsageError(
+            "Give what to change, such as --redirect or --grace (see --help)."
+        )
 
     async def work(watchword: Watchword) -> None:
         await watchword.clients.update(client_id, by=operator(), **given)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from watchword import errors
 from watchword.clients.rules import is_client_id
 from watchword.errors import NotFound
 from watchword.ports.consents import Consent
 from watchword.server.interacting import oauth_of
 from watchword.server.operation import BASE, Operation
 from watchword.server.parsing import by_user, engine_of
-from watchword.server.responses import JSON, done
+from watchword.server.responses import JSON, done, utc
 from watchword.server.token_auth import OWNER_ERRORS, authenticate_owner
 
 
@@ -62,9 +61,32 @@ LIST = Operation(
 )
 
 
+async def show(request: Request) -> Response:
+    account_id, _ = await authenticate_owner(request)
+    client_id = request.path_params["clientId"]
+    for row in await oauth_of(request).consents.of_account(account_id):
+        if row.client_id == client_id:
+            return JSON(await _shown(request, row))
+    raise NotFound
+
+
+SHOW = Operation(
+    method="GET",
+    path=f"{BASE}/consents/{{clientId}}",
+    handler=show,
+    summary="What I let one client have",
+    tag="account",
+    response=AllowedClient,
+    bearer=True,
+    needs_bearer=True,
+    needs_accounts=True,
+    errors=OWNER_ERRORS,
+)
+
+
 async def withdraw(request: Request) -> Response:
     account_id, _ = await authenticate_owner(request)
-    client_id = request.path_params["client_id"]
+    client_id = request.path_params["clientId"]
     if not is_client_id(client_id):
         raise NotFound
     consents = oauth_of(request).consents
@@ -76,7 +98,7 @@ async def withdraw(request: Request) -> Response:
 # went wrong can be shut out at once.
 WITHDRAW = Operation(
     method="DELETE",
-    path=f"{BASE}/consents/{{client_id}}",
+    path=f"{BASE}/consents/{{clientId}}",
     handler=withdraw,
     summary="Let a client have nothing any more",
     description=(
@@ -103,13 +125,6 @@ async def _shown(request: Request, row: Consent) -> AllowedClient:
         name=name,
         scope=" ".join(row.scope),
         resources=row.resource,
-        allowed_at=_utc(row.created_at),
-        last_allowed_at=_utc(row.used_at),
+        allowed_at=utc(row.created_at),
+        last_allowed_at=utc(row.used_at),
     )
-
-
-def _utc(instant: int) -> datetime:
-    return datetime.fromtimestamp(instant // 1000, UTC)
-
-
-__all__ = ["LIST", "WITHDRAW", "errors"]
