@@ -18,8 +18,9 @@ from watchword.clients.authentication import hash_of
 from watchword.clients.rules import GrantType
 from watchword.core.code import CodeGrant
 from watchword.core.policies import PAGES
-from watchword.core.session import Authenticated, Session
+from watchword.core.session import EVERYTHING, Authenticated, Session
 from watchword.core.ticket import TicketPurpose
+from watchword.oauth.exchange import Exchanged
 from watchword.ports.audit import Event, EventType
 from watchword.ports.clients import Client
 from watchword.testing import ManualClock
@@ -127,6 +128,22 @@ class App:
         } | form
         sent = {name: value for name, value in fields.items() if value is not ...}
         return await self.post(sent, key, prover)
+
+    async def exchanged(self, code: str, key: str | None = KEY) -> Exchanged:
+        """What the engine answers, without HTTP and its client authentication."""
+        client = await self.engine.clients.get(APP)
+        return await self.oauth.exchange.redeem(
+            code,
+            client,
+            redirect_uri=BACK,
+            code_verifier=VERIFIER,
+            client_secret="",
+            retry_key=key,
+            requested=EVERYTHING,
+            proof=None,
+            address=HOME,
+            user_agent="",
+        )
 
     async def post(
         self,

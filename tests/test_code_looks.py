@@ -139,8 +139,10 @@ async def test_a_change_before_the_exchange_refuses_the_code(
     # This process remembers its clients for a moment.
     app.clock.advance(2000)
     refused = outcome(await app.redeem(code))
-    clients = {_client_disabled: "invalid_client", _grant: "unauthorized_client"}
-    assert refused == clients.get(change, "invalid_grant")  # type: ignore[call-overload]
+    clients: dict[Change, str] = {}
+    clients[_client_disabled] = "invalid_client"
+    clients[_grant] = "unauthorized_client"
+    assert refused == clients.get(change, "invalid_grant")
     assert await app.row(code) is None
 
 

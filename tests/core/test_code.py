@@ -38,6 +38,7 @@ from watchword.errors import (
     InvalidScope,
     InvalidTarget,
     RefreshInvalid,
+    WatchwordError,
 )
 
 NOW: Final = 1_700_000_000_000
@@ -148,7 +149,7 @@ def test_the_same_request_is_answered_again_and_any_other_ends_the_session(
     ],
 )
 def test_a_replay_cannot_hide_behind_what_it_asks_for(
-    requested: RequestedToken, error: type[Exception] | None
+    requested: RequestedToken, error: type[WatchwordError] | None
 ) -> None:
     """Only the request that made the session is told that it asks for too much."""
     asked = shown(requested=requested)
