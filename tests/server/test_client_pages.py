@@ -79,7 +79,9 @@ async def signed_out(pages: Pages) -> Browser:
     return browser
 
 
-async def test_from_the_client_by_the_pages_back_to_it(pages: Pages) -> None:
+async def test_from_the_client_by_the_pages_back_to_it(
+    pages: Pages, clock: ManualClock
+) -> None:
     """A wrong password, a reload and another language go on; each form may end there.
 
     The pages say which client asks, for which user, and where it leads.
@@ -116,9 +118,14 @@ async def test_from_the_client_by_the_pages_back_to_it(pages: Pages) -> None:
         assert browser.heading == EXPIRED
         home = link(browser, "Begin again at Tide Tables")
         assert home == "https://tides.example.org/"
-    # Another request needs no page any more; more than was allowed asks again.
+    # Another request needs no page any more; more than was allowed asks again, and
+    # a session that is not new proves it first.
     assert is_code(await ask(browser))
-    assert await ask(browser, scope="openid tides:read") == "/consent"
+    clock.advance(limits.HOUR)
+    assert await ask(browser, scope="openid tides:read") == "/prove"
+    assert "To continue to Tide Tables" in card(browser)
+    assert await press(browser, password="wrong") == "/prove"
+    assert await press(browser, password=PASSWORD) == "/consent"
     assert "have the permission tides:read" in card(browser)
 
 
@@ -280,7 +287,7 @@ async def test_a_session_by_the_password_alone_proves_its_factor(
     await parts.factors.add(account.id, row, keep_session=root.id, by=APP)
 
     assert await ask(browser, "vault", acr_values="aal2") == "/prove"
-    assert "Tide Tables asks for your second step" in card(browser)
+    assert "To continue to Tide Tables" in card(browser)
     await browser.get(link(browser, "Use a recovery code"))
     await browser.get(link(browser, "Use a code from your app"))
     assert await press(browser, way="totp", code="000000") == "/prove"
@@ -289,6 +296,7 @@ async def test_a_session_by_the_password_alone_proves_its_factor(
     await browser.get(at_prove)
     await follow(browser)
     assert browser.heading == EXPIRED
+    clock.advance(limits.MINUTE)
     await ask(browser, "vault", acr_values="aal2", prompt="login")
     assert is_no(await press(browser, step="cancel"))
 
