@@ -1,0 +1,54 @@
+"""The pages of a sign-out that a client has asked for: the question, and the end.
+
+They are shown at `/oauth/logout`. The form of the question is sent to `/signed-out`,
+with the request of the client in the field `logout`.
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from watchword.core import redirect_uri
+from watchword.oauth.logout import LogoutOutcome
+from watchword.ports.accounts import Account
+from watchword.server.csrf import new_form_cookie
+from watchword.server.page_response import page_of, redirect
+from watchword.server.pages.views import SignedOut
+from watchword.server.parsing import engine_of
+from watchword.server.sign_in_cookie import drop_sign_in_cookie
+from watchword.server.waiting import home_of, name_of
+
+
+def ask_to_sign_out(
+    request: Request, outcome: LogoutOutcome, account: Account
+) -> Response:
+    """The page that asks the user of this account, who may not have wanted it."""
+    client = outcome.client
+    view = SignedOut(
+        name=account.name,
+        client="" if client is None else name_of(client),
+        ticket=outcome.ticket,
+    )
+    source = redirect_uri.source_of(outcome.location) if outcome.location else ""
+    return page_of(request, view, account=account.locale, form_action=source)
+
+
+def after_sign_out(request: Request, outcome: LogoutOutcome) -> Response:
+    """Back to the client, if it may say so; otherwise the page that it is done."""
+    cookies = signed_out_cookies(request)
+    if outcome.location:
+        return redirect(outcome.location, *cookies)
+    client = outcome.client
+    uris = () if client is None else client.redirect_uris
+    view = SignedOut(
+        client="" if client is None else name_of(client),
+        home=next(filter(None, map(home_of, uris)), ""),
+        is_faulty=outcome.is_faulty,
+    )
+    return page_of(request, view, cookies=cookies)
+
+
+def signed_out_cookies(request: Request) -> tuple[str, str]:
+    """`Set-Cookie` of a browser that is signed out: its open forms end, too."""
+    return drop_sign_in_cookie(), new_form_cookie(engine_of(request).entropy)
