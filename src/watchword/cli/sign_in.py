@@ -18,7 +18,7 @@ from watchword.cli.output import tell, visible
 from watchword.errors import SecondFactorRequired, SignedOut, WatchwordError
 
 if TYPE_CHECKING:
-    from watchword.client.session import StoredSession
+    from watchword.client.stored import StoredSession
 
 HERE: Final = "http://127.0.0.1:8000"
 
@@ -110,7 +110,7 @@ def logout(file: Path, as_json: bool) -> None:
 
 def _stored(file: Path) -> StoredSession | None:
     from watchword.client.file import TokenFile
-    from watchword.client.session import StoredSession
+    from watchword.client.stored import StoredSession
 
     return TokenFile(file, StoredSession).read()
 
