@@ -7,17 +7,22 @@ import msgspec
 from watchword.accounts.registry import Accounts
 from watchword.bootstrap.foundation import Foundation
 from watchword.clients.registry import Clients
+from watchword.core.policies import Policies
 from watchword.core.ticket import Tickets
 from watchword.factors.registry import Factors
 from watchword.keys.ring import KeyRing
 from watchword.oauth.authorize import AuthorizationServer
+from watchword.oauth.codes import Codes
 from watchword.oauth.consents import Consents
 from watchword.oauth.exchange import CodeExchange
 from watchword.oauth.id_tokens import IdTokens
 from watchword.oauth.logout import Logout
 from watchword.oauth.userinfo import UserInfo
+from watchword.revocation.tracker import RevocationTracker
 from watchword.sessions import Sessions
+from watchword.sessions.redeeming import Redeemer
 from watchword.sign_in.begin import SignIn
+from watchword.tokens.dpop import Proofs
 
 
 class OAuthParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,39 +47,65 @@ def oauth_parts_of(
     clients: Clients,
     accounts: Accounts,
     sessions: Sessions,
+    revocations: RevocationTracker,
+    policies: Policies,
+    proofs: Proofs,
     sign_in: SignIn,
     factors: Factors,
     keys: KeyRing,
     tickets: Tickets,
 ) -> OAuthParts:
     """The parts, on the stores of `base`."""
-    id_tokens = IdTokens(keys=keys, issuer=issuer, clock=base.clock)
+    id_tokens = IdTokens(
+        keys=keys, ends_at=sessions.ends_at, issuer=issuer, clock=base.clock
+    )
     consents = Consents(
         consents=base.stores.consents, sessions=sessions, clock=base.clock
+    )
+    codes = Codes(
+        tickets,
+        life=policies.apps.refresh_absolute,
+        clock=base.clock,
+        entropy=base.entropy,
+    )
+    redeemer = Redeemer(
+        store=base.stores.sessions,
+        audit=base.stores.audit,
+        token_issuer=sessions.token_issuer,
+        revocations=revocations,
+        policies=policies,
+        clock=base.clock,
+        sessions_max=base.settings.sessions_max,
+        claims_hook=base.claims_hook,
     )
     return OAuthParts(
         authorization=AuthorizationServer(
             clients=clients,
             accounts=accounts,
             sessions=sessions,
-            sign_in=sign_in,
             factors=factors,
             consents=consents,
+            codes=codes,
             id_tokens=id_tokens,
             tickets=tickets,
             once=base.stores.once,
+            policy=policies.apps,
             issuer=issuer,
             clock=base.clock,
-            entropy=base.entropy,
         ),
         consents=consents,
         exchange=CodeExchange(
+            codes=codes,
+            redeemer=redeemer,
+            clients=clients,
             sessions=sessions,
             sign_in=sign_in,
             consents=consents,
             id_tokens=id_tokens,
-            tickets=tickets,
+            proofs=proofs,
+            policies=policies,
             clock=base.clock,
+            entropy=base.entropy,
         ),
         id_tokens=id_tokens,
         userinfo=UserInfo(accounts),

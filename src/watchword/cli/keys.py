@@ -1,4 +1,4 @@
-"""`watchword keys`: keys that sign access tokens, and the secrets that seal them."""
+"""`watchword keys`: keys that sign tokens, and the secrets that seal them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 from watchword.cli.common import existing, operator, options, with_engine
 from watchword.cli.output import table, tell, utc, visible
 from watchword.core import limits
+from watchword.ports.keys import ID_TOKEN_USES, KeyUse
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
@@ -39,12 +40,16 @@ def keys() -> None:
 @keys.command("list")
 @options
 def list_(data: Path | None, as_json: bool) -> None:
-    """Show the keys: next is published, active signs, retired still verifies."""
+    """Show the keys: next is published, active signs, retired still verifies.
+
+    Access tokens and ID tokens of each algorithm have keys of their own.
+    """
 
     async def work(watchword: Watchword) -> list[dict[str, Any]]:
         return [
             {
                 "kid": row.kid,
+                "use": row.use,
                 "alg": row.alg,
                 "state": row.state,
                 "since": utc(row.changed_at),
@@ -56,10 +61,16 @@ def list_(data: Path | None, as_json: bool) -> None:
 
 
 @keys.command()
+@click.option(
+    "--id-tokens",
+    type=click.Choice(list(ID_TOKEN_USES)),
+    help="The key of ID tokens by this algorithm, not that of access tokens.",
+)
 @options
-def rotate(data: Path | None, as_json: bool) -> None:
+def rotate(id_tokens: str | None, data: Path | None, as_json: bool) -> None:
     """Sign with the next key from now on; tokens of the old one stay good."""
-    kid = with_engine(existing(data), lambda w: w.keys.rotate(by=operator()))
+    use = KeyUse.ACCESS_TOKEN if id_tokens is None else ID_TOKEN_USES[id_tokens]
+    kid = with_engine(existing(data), lambda w: w.keys.rotate(use, by=operator()))
     tell(as_json, f"{kid} signs from now on.", active=kid)
 
 

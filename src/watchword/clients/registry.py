@@ -14,6 +14,7 @@ from watchword.clients.authentication import ClientAuthentication, hash_of, new_
 from watchword.clients.rules import (
     BUILT_IN,
     FIRST_PARTY,
+    ID_TOKEN_ALG,
     PAGES_CLIENT,
     GrantType,
     check,
@@ -71,6 +72,13 @@ class Clients:
         dpop: bool = False,
         checks_dpop: bool = False,
         grace: int = limits.CLIENT_GRACE,
+        name: str = "",
+        redirect_uris: Iterable[str] = (),
+        post_logout_redirect_uris: Iterable[str] = (),
+        id_token_alg: str = ID_TOKEN_ALG,
+        trusted: bool = False,
+        pkce: bool = True,
+        par: bool = False,
         by: By = APP,
     ) -> tuple[Client, str | None]:
         """A new client and, if it is confidential, its secret.
@@ -79,11 +87,9 @@ class Clients:
         and `grace` are in milliseconds. Raises InvalidRequest, NameTaken.
         """
         rights = tuple(dict.fromkeys(rights))
+        redirect_uris = tuple(dict.fromkeys(redirect_uris))
         if grants is None:
-            # The credentials of a resource server are for introspection alone (RFC 9701
-            # §3): a client with rights gets no grants by default.
-            given = GrantType if confidential else (GrantType.REFRESH_TOKEN,)
-            grants = () if rights else tuple(given)
+            grants = _usual_grants(confidential, redirect_uris, rights)
         secret = new_secret(self._entropy) if confidential else None
         client = Client(
             id=client_id,
@@ -97,6 +103,13 @@ class Clients:
             dpop=dpop,
             checks_dpop=checks_dpop,
             grace=grace,
+            name=name,
+            redirect_uris=redirect_uris,
+            post_logout_redirect_uris=tuple(dict.fromkeys(post_logout_redirect_uris)),
+            id_token_alg=id_token_alg,
+            trusted=trusted,
+            pkce=pkce,
+            par=par,
         )
         check(client)
         event = Event(
@@ -226,6 +239,23 @@ class Clients:
                 self._authentication.forget(client_id)
                 return after
         raise StoreUnavailable
+
+
+def _usual_grants(
+    confidential: bool,  # noqa: FBT001 - a fact of the client
+    redirect_uris: tuple[str, ...],
+    rights: tuple[str, ...],
+) -> tuple[str, ...]:
+    """The grants of a client that is made without naming any."""
+    if redirect_uris:
+        return (GrantType.AUTHORIZATION_CODE, GrantType.REFRESH_TOKEN)
+    if rights:
+        # The credentials of a resource server are for introspection alone (RFC 9701
+        # §3).
+        return ()
+    if confidential:
+        return (GrantType.REFRESH_TOKEN, GrantType.CLIENT_CREDENTIALS)
+    return (GrantType.REFRESH_TOKEN,)
 
 
 def _changed(client: Client, **fields: object) -> Client:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Final
 
-from watchword.core import limits
+from watchword.core import limits, redirect_uri
 from watchword.core.policies import PAGES
 from watchword.core.session import from_text
 from watchword.errors import InvalidRequest
@@ -17,6 +17,7 @@ from watchword.ports.clients import Client
 class GrantType(StrEnum):
     """For what a client may get tokens at `/oauth/token` (RFC 6749 §1.3)."""
 
+    AUTHORIZATION_CODE = "authorization_code"
     REFRESH_TOKEN = "refresh_token"  # noqa: S105 - a grant type
     CLIENT_CREDENTIALS = "client_credentials"
 
@@ -32,11 +33,17 @@ class Right(StrEnum):
 
 
 FIRST_PARTY: Final = Client(
-    id="first-party", secret_hash=None, created_at=0, grants=(GrantType.REFRESH_TOKEN,)
+    id="first-party",
+    secret_hash=None,
+    created_at=0,
+    grants=(GrantType.AUTHORIZATION_CODE, GrantType.REFRESH_TOKEN),
+    redirect_uris=redirect_uri.LOOPBACK,
+    trusted=True,
 )
 """The client of the native login: built in, public, and not kept in any store.
 
-Its scope and grace come from settings; here it has neither.
+Its scope and grace come from settings; here it has neither. By code it serves programs
+on the machine of the user: the redirect to them always shows a page.
 """
 
 PAGES_CLIENT: Final = Client(id=PAGES, secret_hash=None, created_at=0)
@@ -44,6 +51,10 @@ PAGES_CLIENT: Final = Client(id=PAGES, secret_hash=None, created_at=0)
 
 It cannot authenticate: nothing that a client sends can be in its name.
 """
+
+ID_TOKEN_ALGS: Final = ("RS256", "ES256", "EdDSA")
+ID_TOKEN_ALG: Final = ID_TOKEN_ALGS[0]
+"""What signs ID tokens unless a client says otherwise (OpenID Connect Core §15.1)."""
 
 BUILT_IN: Final = frozenset({FIRST_PARTY.id, PAGES_CLIENT.id})
 

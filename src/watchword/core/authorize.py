@@ -1,22 +1,57 @@
 """The rule of an authorization request: one table on one screen.
 
+The first line that fits decides. What concerns the request alone is above the rule, the
+browser's sign-in (the root) is below it.
+
+    client or redirect URI unknown                            SHOW  (sent nowhere)
+    malformed, not supported, not allowed to this client      SEND  the fault
+    ---------------------------------------------------------------------------------
+                                                              prompt=none   otherwise
+    no root; its session would end at once;
+        max_age or prompt=login not met since the request     SEND login    SIGN IN
+    another user than the hint names
+        - and has signed in since the request                 SEND login    SEND login
+        - before that                                         SEND login    SIGN IN
+    acr_values asks for a second factor
+        - and the account has one                             SEND inter.   STEP UP
+        - and the account has none                            SEND inter.   ENROL
+    the user has just allowed it                              ISSUE         ISSUE
+    the redirect is one that any local program can use        SEND inter.   CONSENT
+    not allowed before, and the last proof is old             SEND consent  STEP UP
+    not allowed before; prompt=consent                        SEND consent  CONSENT
+    allowed before, or a trusted client                       ISSUE         ISSUE
+
 `judge_authorization` is pure, as `judge` is for a refresh.
 """
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+from typing import Final
 
 import msgspec
+
+from watchword.core import limits, redirect_uri
+from watchword.core.session import AAL1, AAL2
+
+ALWAYS: Final = ("openid", "profile", "email", "offline_access")
+"""Scopes that every client may ask for."""
+
+PROMPTS: Final = ("none", "login", "consent", "select_account")
+"""What `prompt` may say (OpenID Connect Core §3.1.2.1)."""
+
+_HASH: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)  # SHA-256 in base64url
+_SECONDS: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 class AuthorizationRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters of a request, as they came. "" for one that did not come.
 
-    `at` is the instant (ms) at which the server first saw it. `jkt` is that of the
+    `at` is the instant (ms) at which a browser first came with it. `jkt` is that of the
     proof that it was pushed with, or of `dpop_jkt`. `hinted` is the subject of a
     genuine `id_token_hint`. `repeated` are parameters that came twice, and `refused`
-    is the name of one that is not supported.
+    is the name of one that is not supported, or is not genuine.
     """
 
     at: int
@@ -46,26 +81,28 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
     """A client that is enabled, as far as the rule looks at it.
 
     `uses_code` says whether it has the grant. `scope` and `resources` are what it may
-    have; `pkce`, `par` and `dpop` what it has to send.
+    have; `audience` is what its tokens are for where it names no resource. `pkce` and
+    `par` say what it has to send. A `trusted` one asks no user for consent.
     """
 
-    id: str
     is_public: bool
     uses_code: bool
     redirect_uris: tuple[str, ...]
     scope: tuple[str, ...]
     resources: tuple[str, ...]
+    audience: tuple[str, ...]
     pkce: bool
     par: bool
-    dpop: bool
+    trusted: bool
 
 
 class Root(msgspec.Struct, frozen=True, kw_only=True):
     """The browser's sign-in at this server, as far as the rule looks at it.
 
     Instants in ms. `until` is when a session that begins now would end. `has_factor`
-    says whether the account has a second factor. `consented` says which request the
-    user has allowed: what is remembered, or what the page has just been told.
+    says whether the account has a second factor. `remembered` is what the user has
+    allowed the client before, None for nothing. `says_yes` is whether the user has just
+    allowed this request, on the page.
     """
 
     subject: str
@@ -73,7 +110,20 @@ class Root(msgspec.Struct, frozen=True, kw_only=True):
     acr: str
     until: int
     has_factor: bool
-    consented: bool
+    remembered: Granted | None
+    says_yes: bool = False
+
+
+class Granted(msgspec.Struct, frozen=True):
+    """Scopes, and the resources that they are for."""
+
+    scope: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+
+    def covers(self, wanted: Granted) -> bool:
+        """Whether that is no more than this."""
+        has_scope = set(wanted.scope) <= set(self.scope)
+        return has_scope and set(wanted.resources) <= set(self.resources)
 
 
 class OAuthFault(StrEnum):
@@ -116,7 +166,7 @@ class SendError(msgspec.Struct, frozen=True):
 
 
 class SignIn(msgspec.Struct, frozen=True):
-    """The user has to sign in, or anew."""
+    """The user has to sign in, or to sign in again."""
 
 
 class EnrolFactor(msgspec.Struct, frozen=True):
@@ -124,7 +174,7 @@ class EnrolFactor(msgspec.Struct, frozen=True):
 
 
 class StepUp(msgspec.Struct, frozen=True):
-    """The user has to prove its second factor."""
+    """The user has to give another proof: of the second factor, where it has one."""
 
 
 class AskConsent(msgspec.Struct, frozen=True):
@@ -150,5 +200,163 @@ def judge_authorization(
     root: Root | None,
     now: int,
 ) -> Verdict:
-    """The verdict on a request. The first check that fails decides."""
-    raise NotImplementedError
+    """The verdict on a request. The first line that fits decides.
+
+    `now` is in milliseconds. Nothing is raised: a refusal is a verdict too.
+    """
+    if client is None:
+        return ShowError(PageFault.CLIENT)
+    if (fault := fault_of(request, client)) is not None:
+        return fault
+    prompts = _words(request.prompt)
+    silent = "none" in prompts
+    if root is None:
+        return _LOGIN if silent else SignIn()
+    is_other = request.hinted not in ("", root.subject)
+    is_anew = root.auth_time >= request.at
+    is_weak = _needs_factor(request) and root.acr != AAL2
+    is_old = now - root.auth_time > limits.CONSENT_RECENT
+    # RFC 8252 §8.6: any program may have asked in the name of this client.
+    is_local = client.is_public and redirect_uri.is_local(request.redirect_uri)
+    scope, resources = wanted = _wanted(request, client)
+    is_more = not (client.trusted or _is_remembered(root, wanted))
+    asks, issue = AskConsent(scope, resources), Issue(scope, resources)
+    for fits, with_prompt_none, otherwise in (
+        (_must_sign_in(request, root, now), _LOGIN, SignIn()),
+        (is_other and is_anew, _OTHER_USER, _OTHER_USER),
+        (is_other, _OTHER_USER, SignIn()),
+        (is_weak and root.has_factor, _FACTOR, StepUp()),
+        (is_weak, _FACTOR, EnrolFactor()),
+        (root.says_yes, issue, issue),
+        (is_local, _LOCAL, asks),
+        (is_more and is_old, _CONSENT, StepUp()),
+        (is_more or "consent" in prompts, _CONSENT, asks),
+    ):
+        if fits:
+            return with_prompt_none if silent else otherwise
+    return issue
+
+
+def fault_of(
+    request: AuthorizationRequest, client: Registered
+) -> ShowError | SendError | None:
+    """What is wrong with a request, before it is looked at for which user it is."""
+    prompts, uri = _words(request.prompt), request.redirect_uri
+    challenge, method = request.code_challenge, request.code_challenge_method
+    must_challenge = client.pkce or client.is_public
+    for is_wrong, fault in (
+        ("client_id" in request.repeated, ShowError(PageFault.CLIENT)),
+        ("redirect_uri" in request.repeated, _REDIRECT_URI),
+        (not redirect_uri.is_registered(uri, client.redirect_uris), _REDIRECT_URI),
+        (not client.uses_code, _GRANT),
+        (request.refused, _REFUSED.get(request.refused)),
+        (request.repeated, _malformed("A parameter came twice.")),
+        (client.par and not request.pushed, _malformed("Push it first: RFC 9126.")),
+        (not request.response_type, _malformed("response_type is missing.")),
+        (request.response_type != "code", _RESPONSE_TYPE),
+        (request.response_mode not in ("", "query"), _MODE),
+        (not set(request.resource) <= set(client.resources), _RESOURCE),
+        (len(request.resource) > limits.RESOURCES_MAX, _RESOURCES),
+        # RFC 7636 §4.3: without a method it is plain, which protects nothing.
+        ((challenge or method) and method != "S256", _METHOD),
+        ((challenge or method) and not _HASH.fullmatch(challenge), _CHALLENGE),
+        (must_challenge and not challenge, _malformed("code_challenge is missing.")),
+        (request.jkt and not _HASH.fullmatch(request.jkt), _JKT),
+        (not set(prompts) <= set(PROMPTS), _PROMPT),
+        ("none" in prompts and len(prompts) > 1, _malformed("prompt: none is alone.")),
+        (not _SECONDS.fullmatch(request.max_age or "0"), _MAX_AGE),
+    ):
+        if is_wrong:
+            return fault
+    return None
+
+
+def _malformed(text: str) -> SendError:
+    return SendError(OAuthFault.INVALID_REQUEST, text)
+
+
+_REDIRECT_URI: Final = ShowError(PageFault.REDIRECT_URI)
+_GRANT: Final = SendError(
+    OAuthFault.UNAUTHORIZED_CLIENT, "This client has not the grant authorization_code."
+)
+_RESPONSE_TYPE: Final = SendError(
+    OAuthFault.UNSUPPORTED_RESPONSE_TYPE, "response_type has to be code."
+)
+_RESOURCE: Final = SendError(
+    OAuthFault.INVALID_TARGET, "The resource is not one of this client."
+)
+_RESOURCES: Final = SendError(
+    OAuthFault.INVALID_TARGET, f"resource: {limits.RESOURCES_MAX} at most."
+)
+_MODE: Final = _malformed("response_mode has to be query.")
+_METHOD: Final = _malformed("code_challenge_method has to be S256.")
+_CHALLENGE: Final = _malformed("code_challenge has to be a SHA-256 in base64url.")
+_JKT: Final = _malformed("dpop_jkt has to be a SHA-256 in base64url.")
+_PROMPT: Final = _malformed(f"prompt has to be of: {' '.join(PROMPTS)}.")
+_MAX_AGE: Final = _malformed("max_age has to be a number of seconds.")
+NOT_SUPPORTED: Final = {
+    "request": OAuthFault.REQUEST_NOT_SUPPORTED,
+    "request_uri": OAuthFault.REQUEST_URI_NOT_SUPPORTED,
+    "registration": OAuthFault.REGISTRATION_NOT_SUPPORTED,
+}
+"""Parameters that are refused by their names (OpenID Connect Core §6, §7.2.1)."""
+
+_REFUSED: Final = {
+    **{
+        name: SendError(fault, f"{name} is not supported.")
+        for name, fault in NOT_SUPPORTED.items()
+    },
+    "id_token_hint": _malformed("id_token_hint is no ID token of this server."),
+}
+_LOGIN: Final = SendError(OAuthFault.LOGIN_REQUIRED, "The user has to sign in.")
+_OTHER_USER: Final = SendError(
+    OAuthFault.LOGIN_REQUIRED, "Another user is signed in than id_token_hint names."
+)
+_FACTOR: Final = SendError(
+    OAuthFault.INTERACTION_REQUIRED, "The user has to prove a second factor."
+)
+_CONSENT: Final = SendError(
+    OAuthFault.CONSENT_REQUIRED, "The user has not allowed this client to have that."
+)
+_LOCAL: Final = SendError(
+    OAuthFault.INTERACTION_REQUIRED,
+    "A redirect to a program on the machine of the user always needs a page.",
+)
+
+
+def _must_sign_in(request: AuthorizationRequest, root: Root, now: int) -> bool:
+    if root.until - now < limits.SESSION_LEAST:
+        return True
+    # A sign-in since then meets both, or the pages would ask again and again.
+    if root.auth_time >= request.at:
+        return False
+    if not {"login", "select_account"}.isdisjoint(_words(request.prompt)):
+        return True
+    # Whole seconds, as APIs compare `auth_time` (RFC 9470 §4).
+    age = now // limits.SECOND - root.auth_time // limits.SECOND
+    return bool(request.max_age) and age > int(request.max_age)
+
+
+def _needs_factor(request: AuthorizationRequest) -> bool:
+    """Whether `acr_values` has `aal2` and no weaker one: any of the list will do."""
+    asked = _words(request.acr_values)
+    return AAL2 in asked and AAL1 not in asked
+
+
+def _wanted(
+    request: AuthorizationRequest, client: Registered
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Scopes and resources: a scope that the client may not have is left out."""
+    asked = _words(request.scope)
+    scope = tuple(one for one in dict.fromkeys(asked) if one in client.scope)
+    if not asked:  # what it may have besides the scopes of every client
+        scope = tuple(one for one in client.scope if one not in ALWAYS)
+    return scope, tuple(dict.fromkeys(request.resource)) or client.audience
+
+
+def _is_remembered(root: Root, wanted: tuple[tuple[str, ...], tuple[str, ...]]) -> bool:
+    return root.remembered is not None and root.remembered.covers(Granted(*wanted))
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(" ") if word]

@@ -6,12 +6,23 @@ The rule for a code whose session is there already is `judge_code`, beside `judg
 from __future__ import annotations
 
 import hashlib
+import hmac
 
 import msgspec
 
 from watchword.core import limits
-from watchword.core.rotation import Presented, Verdict
-from watchword.core.session import Authenticated, Policy, Session
+from watchword.core.actor import EndReason
+from watchword.core.rotation import (
+    End,
+    Presented,
+    Refuse,
+    Retry,
+    Verdict,
+    retry_hash,
+    too_wide,
+)
+from watchword.core.session import Authenticated, Policy, Session, SessionOptions
+from watchword.errors import CodeInvalid
 
 
 class CodeGrant(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +59,43 @@ def secret_of(seed: bytes, shown: str) -> bytes:
     return mixed[: limits.SECRET_BYTES]
 
 
+def session_of(
+    grant: CodeGrant,
+    authenticated: Authenticated,
+    options: SessionOptions,
+    policy: Policy,
+    presented: Presented,
+    *,
+    user_agent: str,
+    now: int,
+) -> Session:
+    """The session that a code makes at `now`: at generation 1, its first refresh token.
+
+    `authenticated` is what the code says, with the roles of now. The absolute lifetime
+    counts from the user's sign-in: of a code that is as old as its sign-in, as of one
+    that single sign-on has made much later.
+    """
+    started = Session.started(
+        authenticated,
+        options,
+        policy,
+        randomness=bytes(10),
+        secret_hash=hashlib.sha256(presented.secret).digest(),
+        retry_hash=_made_by(presented, options.jkt),
+        address=presented.address,
+        user_agent=user_agent,
+        now=now,
+    )
+    expires_at = min(started.expires_at, authenticated.at + policy.refresh_absolute)
+    return msgspec.structs.replace(
+        started,
+        id=grant.session_id,
+        generation=1,
+        expires_at=expires_at,
+        idle_expires_at=min(started.idle_expires_at, expires_at),
+    )
+
+
 def judge_code(
     session: Session, presented: Presented, policy: Policy, now: int
 ) -> Verdict:
@@ -55,5 +103,27 @@ def judge_code(
 
     It is `Retry` for the same key (and DPoP key) within CODE_LIFE while the session is
     at generation 1. Otherwise the session ends: `CODE_REUSED`.
+
+    Unlike `judge` it knows no grace, for a code is redeemed by one request. What the
+    caller lacks besides is looked at last: a thief must not be able to hide that the
+    code came twice.
     """
-    raise NotImplementedError
+    if session.revoked_at is not None or now >= session.ends_at(policy):
+        return Refuse(CodeInvalid)
+    made = hmac.compare_digest(_made_by(presented, session.jkt), session.retry_hash)
+    age = abs(now - session.rotated_at)
+    if session.generation == 1 and made and age <= limits.CODE_LIFE:
+        return too_wide(session, presented, policy) or Retry()
+    return End(EndReason.CODE_REUSED)
+
+
+def _made_by(presented: Presented, jkt: str | None) -> bytes:
+    """What the row keeps of the request that made its session, whose key is `jkt`.
+
+    It is the hash that `judge` knows, of the retry key. A proof of another key than the
+    session's is part of it: so the request is the same only with the same proof.
+    """
+    key, proved = presented.retry_key or "", presented.requested.jkt
+    # No retry key has a blank in it.
+    shown = key if proved == jkt else f"{key} {proved}"
+    return retry_hash(presented.secret, presented.generation, shown)

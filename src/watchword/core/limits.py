@@ -104,6 +104,9 @@ CLOCK_SKEW: Final = 10 * SECOND
 # least that long before it signs (OpenID Connect Core §10.1.1).
 JWKS_MAX_AGE: Final = 5 * MINUTE
 KEY_ROTATION: Final = 30 * DAY
+# An ID token that expired long ago is still a hint at a sign-out (OpenID Connect
+# RP-Initiated Logout §2): its key is kept for as long as a session may last.
+ID_TOKEN_HINT: Final = REFRESH_ABSOLUTE
 SERVER_SECRET_MIN: Final = 32
 
 # Revocation feed.
@@ -282,6 +285,17 @@ PAR_LIFE: Final = MINUTE
 # for again.
 CODE_LIFE: Final = MINUTE
 ID_TOKEN_TTL: Final = 10 * MINUTE
+# A request of a client, in characters of its query: common servers and proxies take 8
+# KiB of a request line. It has to fit a ticket besides.
+AUTHORIZATION_MAX: Final = 8 * 1024
+# What a client may have registered, and how long each address may be.
+REDIRECT_URIS_MAX: Final = 32
+REDIRECT_URI_MAX: Final = 512
+CLIENT_NAME_MAX: Final = 64
+# How old the latest proof of a user may be that lets a client have more.
+CONSENT_RECENT: Final = 15 * MINUTE
+# Where a session would end this soon, the user signs in first.
+SESSION_LEAST: Final = MINUTE
 # Sessions of one client in one group.
 MEMBERS_MAX: Final = 8
 RESOURCES_MAX: Final = 5

@@ -149,6 +149,12 @@ def _not_theirs(
     requested = presented.requested
     if session.jkt is not None and requested.jkt != session.jkt:
         return Refuse(InvalidProof)
+    return too_wide(session, presented, policy)
+
+
+def too_wide(session: Session, presented: Presented, policy: Policy) -> Refuse | None:
+    """The refusal of a request for more than the session may have; or None."""
+    requested = presented.requested
     if not set(requested.scope or ()) <= set(session.scope):
         return Refuse(InvalidScope)
     granted = session.audience or (policy.audience,)

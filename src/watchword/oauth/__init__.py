@@ -1,6 +1,7 @@
 """The authorization server: from the request of a client to a code, and to tokens.
 
 authorize   the request, what pages have to ask, and the code
+codes       codes, sealed and read
 consents    what users have allowed clients to have
 exchange    the code, and the session that it makes
 id_tokens   ID tokens, and hints made of them

@@ -1,20 +1,55 @@
-"""From a code to a session (RFC 6749 §4.1.3), and again where the answer was lost."""
+"""From a code to a session (RFC 6749 §4.1.3), and again where the answer was lost.
+
+A code names the session that it makes. So whether it was redeemed before is whether
+that session is there, and there is no other memory of it:
+
+    no session yet    look, write it, look again; take it back if anything has changed
+    the same request  its answer was lost: the same refresh token, if all is as it was
+    any other         the code was stolen: its session ends (RFC 6749 §4.1.2)
+"""
 
 from __future__ import annotations
 
-from typing import TypedDict, Unpack
+import hashlib
+import hmac
+import re
+from typing import Final, TypedDict, Unpack
 
 import msgspec
 
-from watchword.clocks import Clock
-from watchword.core.session import RequestedToken, TokenSet
-from watchword.core.ticket import Tickets
+from watchword.clients.registry import Clients
+from watchword.clients.rules import GrantType
+from watchword.clocks import Clock, Entropy
+from watchword.core import base64url, limits, redirect_uri
+from watchword.core.actor import SYSTEM, EndReason
+from watchword.core.code import CodeGrant, secret_of, session_of
+from watchword.core.policies import Policies
+from watchword.core.rotation import Presented, Refuse, too_wide
+from watchword.core.session import (
+    Authenticated,
+    RequestedToken,
+    Session,
+    SessionOptions,
+    TokenSet,
+)
+from watchword.errors import (
+    CodeInvalid,
+    InvalidCredentials,
+    NotFound,
+)
+from watchword.oauth.codes import Codes
 from watchword.oauth.consents import Consents
 from watchword.oauth.id_tokens import IdTokens
 from watchword.ports.clients import Client
 from watchword.sessions import Sessions
+from watchword.sessions.redeeming import Redeemer
 from watchword.sign_in.begin import SignIn
-from watchword.tokens.dpop import Signed
+from watchword.tokens.dpop import Proofs, Signed
+
+_VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")
+"""RFC 7636 §4.1."""
+
+OPENID: Final = "openid"
 
 
 class CodeRequest(TypedDict):
@@ -37,33 +72,228 @@ class Exchanged(msgspec.Struct, frozen=True):
     id_token: str
 
 
+class _Redemption(msgspec.Struct, frozen=True):
+    """A code that its client may redeem, and the request that it came with."""
+
+    grant: CodeGrant
+    client: Client
+    redirect_uri: str
+    options: SessionOptions
+    presented: Presented
+    user_agent: str
+
+
 class CodeExchange:
     """Redeems codes."""
 
     def __init__(
         self,
         *,
+        codes: Codes,
+        redeemer: Redeemer,
+        clients: Clients,
         sessions: Sessions,
         sign_in: SignIn,
         consents: Consents,
         id_tokens: IdTokens,
-        tickets: Tickets,
+        proofs: Proofs,
+        policies: Policies,
         clock: Clock,
+        entropy: Entropy,
     ) -> None:
+        self._codes = codes
+        self._redeemer = redeemer
+        self._clients = clients
         self._sessions = sessions
         self._sign_in = sign_in
         self._consents = consents
         self._id_tokens = id_tokens
-        self._tickets = tickets
+        self._proofs = proofs
+        self._policies = policies
         self._clock = clock
+        self._entropy = entropy
 
     async def redeem(
         self, code: str, client: Client, **request: Unpack[CodeRequest]
     ) -> Exchanged:
         """The session of a code: made, or given again to the caller that made it.
 
-        Raises CodeInvalid, with nothing ended; CodeReused, with the session ended.
-        Raises InvalidProof, InvalidScope, InvalidTarget, Overloaded, Throttled,
-        StoreUnavailable with nothing spent.
+        `client` has authenticated. Raises CodeInvalid, with nothing ended; CodeReused,
+        with the session ended. Raises InvalidProof, InvalidScope, InvalidTarget,
+        Overloaded, Throttled, StoreUnavailable with nothing spent. A session that was
+        written before the store failed is taken back: then its code is spent.
         """
-        raise NotImplementedError
+        redemption = self._checked(self._codes.read(code), client, request)
+        if request["proof"] is not None:
+            await self._proofs.settle_one(request["proof"])
+        if OPENID in redemption.grant.scope:
+            await self._id_tokens.prepare(client)
+        row = await self._redeemer.find(redemption.presented)
+        if row is None:
+            made = await self._made(redemption)
+            if made is not None:
+                return made
+            row = await self._redeemer.find(redemption.presented)
+            if row is None:  # it was there a moment ago
+                raise CodeInvalid
+        return await self._again(redemption, row)
+
+    def _checked(
+        self, grant: CodeGrant, client: Client, request: CodeRequest
+    ) -> _Redemption:
+        """The redemption of that code. Raises CodeInvalid where it is not the client's.
+
+        Nothing is loaded before that: a caller that cannot show all of it can end
+        nothing.
+        """
+        proof = request["proof"]
+        jkt = None if proof is None else proof.key.kid
+        uri = hashlib.sha256(request["redirect_uri"].encode()).digest()
+        if (
+            grant.client_id != client.id
+            or not hmac.compare_digest(grant.redirect_hash, uri)
+            or (grant.jkt and grant.jkt != jkt)
+        ):
+            raise CodeInvalid
+        key = request["retry_key"]
+        presented = Presented(
+            grant.session_id,
+            0,
+            secret_of(grant.seed, _shown(grant, request)),
+            client.id,
+            # Without a key of the client's there is one that only this request knows.
+            self._entropy(16).hex() if key is None else key,
+            msgspec.structs.replace(request["requested"], jkt=jkt),
+            address=request["address"],
+        )
+        # A confidential client authenticates at each refresh anyway (RFC 9449 §5),
+        # unless it has asked for a key.
+        binds = client.secret_hash is None or grant.jkt
+        options = SessionOptions(
+            client_id=client.id,
+            access_ttl=client.access_ttl,
+            grace=client.grace,
+            scope=grant.scope,
+            audience=grant.resources or client.audience,
+            jkt=jkt if binds else None,
+            started_from=grant.root,
+        )
+        return _Redemption(
+            grant,
+            client,
+            request["redirect_uri"],
+            options,
+            presented,
+            request["user_agent"],
+        )
+
+    async def _made(self, redemption: _Redemption) -> Exchanged | None:
+        """The session made, and its tokens; None if another request was faster."""
+        grant, presented = redemption.grant, redemption.presented
+        now, policy = self._clock(), self._policies.apps
+        if abs(now - grant.at) > limits.CODE_LIFE:
+            raise CodeInvalid
+        authenticated = await self._looked_at(redemption)
+        session = session_of(
+            grant,
+            authenticated,
+            redemption.options,
+            policy,
+            presented,
+            user_agent=redemption.user_agent,
+            now=now,
+        )
+        if isinstance(refused := too_wide(session, presented, policy), Refuse):
+            raise refused.error
+        # Made before the session is written: afterwards, no answer may fail.
+        answer = await self._answer(redemption, session)
+        async with self._sessions.taken_back_on_failure(session.id, session.address):
+            if not await self._redeemer.create(session):
+                return None
+            # What ends sessions may have missed this one.
+            await self._looked_at(redemption)
+        return answer
+
+    async def _again(self, redemption: _Redemption, session: Session) -> Exchanged:
+        """The tokens of a session that this very request has made before."""
+        try:
+            await self._looked_at(redemption)
+        except CodeInvalid:
+            # The process that made it may have died before it looked.
+            await self._sessions.end_one(session.id, EndReason.TAKEN_BACK, by=SYSTEM)
+            raise
+        return await self._answer(redemption, session)
+
+    async def _looked_at(self, redemption: _Redemption) -> Authenticated:
+        """What the user has proved, with its roles of now, if the code holds still.
+
+        Raises CodeInvalid if the client, the consent, the browser's sign-in or the
+        account have changed since the code was made; StoreUnavailable.
+        """
+        grant = redemption.grant
+        proved = grant.authenticated
+        try:
+            client = await self._clients.get(grant.client_id)
+        except NotFound:
+            raise CodeInvalid from None
+        if (
+            client.disabled
+            or GrantType.AUTHORIZATION_CODE not in client.grants
+            or not redirect_uri.is_registered(
+                redemption.redirect_uri, client.redirect_uris
+            )
+        ):
+            raise CodeInvalid
+        if not await self._consents.covers(
+            proved.account_id, client, grant.scope, grant.resources
+        ):
+            raise CodeInvalid
+        root = await self._sessions.get(grant.root)
+        if root is None or not self._is_alive(root, proved.account_id):
+            raise CodeInvalid
+        try:
+            return await self._sign_in.admitted(
+                # The root has the roles of now: so none have to be given again.
+                msgspec.structs.replace(proved, roles=root.roles)
+            )
+        except InvalidCredentials:
+            raise CodeInvalid from None
+
+    def _is_alive(self, root: Session, account_id: bytes) -> bool:
+        return (
+            root.revoked_at is None
+            and root.account_id == account_id
+            and self._clock() < self._sessions.ends_at(root)
+        )
+
+    async def _answer(self, redemption: _Redemption, session: Session) -> Exchanged:
+        tokens = await self._redeemer.tokens_of(session, redemption.presented)
+        if OPENID not in session.scope:
+            return Exchanged(tokens, "")
+        id_token = await self._id_tokens.make(
+            session,
+            redemption.client,
+            tokens.access_token,
+            nonce=redemption.grant.nonce,
+        )
+        return Exchanged(tokens, id_token)
+
+
+def _shown(grant: CodeGrant, request: CodeRequest) -> str:
+    """The verifier, or the client's secret where there was no challenge (RFC 7636).
+
+    Raises CodeInvalid for a wrong verifier, and for one without the other: a code
+    without a challenge was asked for by a request that was not this client's
+    (RFC 9700 §4.8.2).
+    """
+    verifier = request["code_verifier"]
+    if not grant.challenge:
+        if verifier or not request["client_secret"]:
+            raise CodeInvalid
+        return request["client_secret"]
+    if _VERIFIER.fullmatch(verifier) is None:
+        raise CodeInvalid
+    digest = base64url.encode(hashlib.sha256(verifier.encode()).digest())
+    if not hmac.compare_digest(digest, grant.challenge.encode()):
+        raise CodeInvalid
+    return verifier

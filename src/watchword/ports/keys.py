@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -18,7 +18,7 @@ class KeyState(StrEnum):
     """Published, and not signing yet."""
 
     ACTIVE = "active"
-    """Signs access tokens."""
+    """Signs what its use says."""
 
     RETIRED = "retired"
     """Published until the last token that it signed has expired."""
@@ -31,6 +31,14 @@ class KeyUse(StrEnum):
     ID_TOKEN_RS256 = "id RS256"  # noqa: S105 - a use
     ID_TOKEN_ES256 = "id ES256"  # noqa: S105 - a use
     ID_TOKEN_EDDSA = "id EdDSA"  # noqa: S105 - a use
+
+
+ID_TOKEN_USES: Final[Mapping[str, KeyUse]] = {
+    "RS256": KeyUse.ID_TOKEN_RS256,
+    "ES256": KeyUse.ID_TOKEN_ES256,
+    "EdDSA": KeyUse.ID_TOKEN_EDDSA,
+}
+"""What a key that signs ID tokens by an algorithm is for."""
 
 
 class SealedKey(msgspec.Struct, frozen=True):

@@ -84,7 +84,12 @@ def see_other(request: Request, page: str, *cookies: str, **query: str) -> Respo
     The address is relative, as those in the pages are.
     """
     frame = frame_of(request, engine_of(request).settings)
-    headers = HEADERS | {"location": frame.link(page, **query)}
+    return redirect(frame.link(page, **query), *cookies)
+
+
+def redirect(location: str, *cookies: str) -> Response:
+    """Go on there by GET, whatever the method was (RFC 9110 §15.4.4)."""
+    headers = HEADERS | {"location": location}
     return _with(Response(status_code=303, headers=headers), cookies)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl
 
@@ -117,6 +117,11 @@ def parse_json(
     return value
 
 
+def is_form(request: Request) -> bool:
+    """Whether the body was sent as a form."""
+    return _media_type(request) == FORM.encode()
+
+
 def _media_type(request: Request) -> bytes:
     declared = one_header(request, b"content-type") or b""
     return declared.split(b";")[0].strip().lower()
@@ -199,20 +204,40 @@ async def read_form(request: Request) -> Form:
     Parameters of the query are never read, because queries end up in logs. Raises
     InvalidRequest, UnsupportedMediaType, PayloadTooLarge.
     """
-    body = await read_body(request)
-    if _media_type(request) != FORM.encode():
-        raise UnsupportedMediaType(f"The body must be a form, sent as {FORM}.")
-    try:
-        pairs = parse_qsl(
-            body.decode("ascii"), errors="strict", max_num_fields=_FIELDS_MAX
-        )
-    except ValueError:
-        raise InvalidRequest("The body is not a form in UTF-8.") from None
+    return form_of(await read_pairs(request))
+
+
+def form_of(pairs: Sequence[tuple[str, str]]) -> Form:
+    """The form of these parameters. Raises InvalidRequest for repeated ones."""
     fields = {name: value for name, value in pairs if name != _REPEATABLE}
     resources = tuple(value for name, value in pairs if name == _REPEATABLE)
     if len(fields) + len(resources) != len(pairs):
         raise InvalidRequest("A parameter came twice.")
     return Form(fields, tuple(dict.fromkeys(resources)))
+
+
+async def read_pairs(request: Request) -> list[tuple[str, str]]:
+    """The parameters of a form as they came, without the empty ones.
+
+    Raises as `read_form`.
+    """
+    body = await read_body(request)
+    if not is_form(request):
+        raise UnsupportedMediaType(f"The body must be a form, sent as {FORM}.")
+    return pairs_in(body)
+
+
+def pairs_in(encoded: bytes) -> list[tuple[str, str]]:
+    """The parameters of a form or a query, without the empty ones.
+
+    Raises InvalidRequest for what is not UTF-8, or too many.
+    """
+    try:
+        return parse_qsl(
+            encoded.decode("ascii"), errors="strict", max_num_fields=_FIELDS_MAX
+        )
+    except ValueError:
+        raise InvalidRequest("The parameters are not a form in UTF-8.") from None
 
 
 def retry_key(request: Request) -> str | None:

@@ -4,6 +4,7 @@
     issuing      the tokens that a client is given
     limit        how many sessions a user may have
     presenting   what a refresh comes with
+    redeeming    the session of an authorization code
     refreshing   the refresh, many at a time
     verdicts     what a verdict on a token records
     retries      how many retries of a refresh there are, and which are recorded
@@ -88,7 +89,7 @@ class Sessions:
         self._entropy = entropy
         self._sessions_max = sessions_max
         self._claims_hook = claims_hook
-        self._token_issuer = TokenIssuer(
+        self.token_issuer = TokenIssuer(
             tokens=tokens,
             keys=keys,
             policies=policies,
@@ -98,7 +99,7 @@ class Sessions:
         self._refreshes = Refresher(
             sessions=sessions,
             audit=audit,
-            token_issuer=self._token_issuer,
+            token_issuer=self.token_issuer,
             revocations=revocations,
             policy=policies.apps,
             clock=clock,
@@ -108,7 +109,7 @@ class Sessions:
 
     def issue_as(self, issuer: str) -> None:
         """Put that issuer into access tokens from now on."""
-        self._token_issuer.issuer = issuer
+        self.token_issuer.issuer = issuer
 
     async def start(
         self,
@@ -147,7 +148,7 @@ class Sessions:
         # An app has no say where no access token is made.
         hook = None if session.client_id == PAGES else self._claims_hook
         extra = await claims_from(hook, session)
-        issued = self._token_issuer.issue(session, secret, requested, extra, now)
+        issued = self.token_issuer.issue(session, secret, requested, extra, now)
         event = Event.about(
             EventType.SIGN_IN, session, address, now, **By(Actor.USER).detail()
         )

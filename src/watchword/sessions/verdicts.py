@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from watchword.core.actor import SYSTEM, EndReason
 from watchword.core.rotation import Presented
 from watchword.core.session import Session
 from watchword.ports.audit import Event, EventType
 from watchword.ports.sessions import Change
 
+_EVENTS: Final = {
+    EndReason.REUSE: EventType.TOKEN_REUSE,
+    EndReason.CODE_REUSED: EventType.CODE_REUSED,
+}
+
 
 def ending(row: Session, presented: Presented, reason: EndReason, now: int) -> Change:
     """The end of the session for that reason, with its event."""
-    reuse = reason is EndReason.REUSE
     event = Event.about(
-        EventType.TOKEN_REUSE if reuse else EventType.SESSION_REVOKED,
+        _EVENTS.get(reason, EventType.SESSION_REVOKED),
         row,
         presented.address,
         now,

@@ -166,6 +166,17 @@ class SignIn:
         """
         return await self._users.look_again(authenticated)
 
+    async def admitted(self, authenticated: Authenticated) -> Authenticated:
+        """What was proved a while ago, if it lets the user in now, with today's roles.
+
+        Raises InvalidCredentials if the user has changed since, or has got a second
+        factor that it has not proved; StoreUnavailable.
+        """
+        now = await self.as_now(authenticated)
+        # With the roles of now: one that was given meanwhile may demand a factor.
+        await self._gate.look_again(now)
+        return now
+
     async def look_again(
         self, session: Session, authenticated: Authenticated, *, address: str
     ) -> None:
@@ -176,8 +187,6 @@ class SignIn:
         StoreUnavailable. Whatever is raised, the session is ended.
         """
         async with self._sessions.taken_back_on_failure(session.id, address):
-            # With the roles of now: one that was given meanwhile may demand a factor.
-            now = await self._users.look_again(authenticated)
-            await self._gate.look_again(now)
+            await self.admitted(authenticated)
             if not await self._clients.is_enabled(session.client_id):
                 raise InvalidClient

@@ -3,18 +3,26 @@
 from typing import Final
 
 from watchword.server.endpoints.oauth import (
+    authorize,
     introspect,
     jwks,
     metadata,
+    par,
     revocations,
     revoke,
     token,
+    userinfo,
 )
 
 ENDPOINTS: Final = (
+    authorize.SHOW,
+    authorize.SUBMIT,
+    par.OPERATION,
     token.OPERATION,
     revoke.OPERATION,
     introspect.OPERATION,
+    userinfo.SHOW,
+    userinfo.POSTED,
     revocations.OPERATION,
     jwks.OPERATION,
     metadata.SERVER,

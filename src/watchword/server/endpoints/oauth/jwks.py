@@ -1,4 +1,4 @@
-"""GET /.well-known/jwks.json: the keys that access tokens are verified with."""
+"""GET /.well-known/jwks.json: the keys that tokens of all kinds are verified with."""
 
 from __future__ import annotations
 
