@@ -30,6 +30,8 @@ from watchword.server.pages.views import (
     CheckMail,
     Code,
     Confirm,
+    Consent,
+    ConsentLine,
     ErrorPage,
     FactorLine,
     Fault,
@@ -53,6 +55,7 @@ NOW: Final = 1_795_905_660_000  # 28 Nov 2026, 22:41 UTC
 ADDRESS: Final = "mara@example.org"
 MASKED: Final = "m•••@example.org"
 TOKEN: Final = "ww_cf_AbX1q7u0Zk3mVt9sYh2cLr8dPn5wEo6gTi4fQa"
+HOME: Final = "https://tides.example.org/"
 LONG: Final = "maximiliane.wiesenhuetter-von-hohenfels-40"
 SESSIONS: Final = (
     SessionLine(
@@ -97,6 +100,28 @@ ACCOUNT: Final = Account(
 
 
 CEREMONY: Final = Ceremony("ww_wc_x", '{"challenge":"eA","allowCredentials":[]}')
+EVERY_SCOPE: Final = (
+    *("openid", "profile", "email", "offline_access", "roles", "account"),
+    "tides:read",
+)
+CONSENTS: Final = (
+    ConsentLine(
+        client="tides",
+        name="Tide Tables",
+        scope=EVERY_SCOPE,
+        resources=("https://harbour.example.org/api/tides/" + "9" * 40,),
+        since=NOW - 24 * DAY,
+        used=NOW - HOUR,
+    ),
+    ConsentLine(
+        client="nothing",
+        name=LONG,
+        scope=(),
+        resources=(),
+        since=NOW - DAY,
+        used=NOW - DAY,
+    ),
+)
 FACTORS: Final = (
     FactorLine(
         id="key",
@@ -238,6 +263,44 @@ STATES: Final[dict[str, View]] = {
         if notice is not SignInNotice.NOTHING
     },
     "sign-in, already": SignIn(name="mara", has_register=True, has_forgot=True),
+    "sign-in, for a client": SignIn(
+        username=ADDRESS, has_register=True, has_forgot=True, ceremony=CEREMONY
+    ),
+    "sign-in, for a client, as another": SignIn(name=LONG),
+    "sign-in, for a client, again": SignIn(name=LONG, username=LONG, is_again=True),
+    "second-step, for a client": SecondStep(name=LONG, way=Way.TOTP, ways=WAYS),
+    "enrol, for a client": Enrol(name=LONG, asks_token=True),
+    "prove, for a client": Prove(name=LONG, way=Way.TOTP, ways=WAYS, then=None),
+    "add-app, for a client": AddApp(
+        name=LONG, factor="ww_ct_x", secret="GEZD GNBV GY3T QOJQ", qr=QR
+    ),
+    "add-passkey, for a client": AddPasskey(
+        name=LONG, ceremony=CEREMONY, label="iPhone"
+    ),
+    "recovery-codes, for a client": RecoveryCodes(codes=CODES),
+    "consent, for a client": Consent(
+        name=LONG,
+        scope=EVERY_SCOPE,
+        resources=("https://harbour.example.org/api/tides/" + "9" * 40,),
+        email=f"{LONG}@harbour.example.org",
+        roles=("harbour-pilot", LONG),
+    ),
+    "consent, for a client, stale": Consent(
+        name="mara",
+        scope=("openid", "email", "roles"),
+        faults=_faults(Fault(Reason.STALE)),
+    ),
+    "consent, for a client, local": Consent(name="mara", scope=(), is_local=True),
+    "error, for a client": ErrorPage(
+        trouble=Trouble.INTERACTION, code="interaction_expired", at=NOW
+    ),
+    "error, redirect URI": ErrorPage(
+        trouble=Trouble.REDIRECT_URI, code="redirect_uri", at=NOW, client=LONG
+    ),
+    "signed-out, client asks": SignedOut(name=LONG, client=LONG, ticket="ww_lo_x"),
+    "signed-out, back": SignedOut(client=LONG, home=HOME),
+    "signed-out, faulty": SignedOut(client=LONG, is_faulty=True),
+    "account, apps": _account(consents=CONSENTS),
     "signed-out": SignedOut(),
     "signed-out, not yet": SignedOut(name="mara"),
     "signed-out, stale": SignedOut(name="mara", faults=_faults(Fault(Reason.STALE))),
@@ -458,14 +521,28 @@ STATES: Final[dict[str, View]] = {
 """Together they have every sentence and every part of every template in them."""
 
 
-def frame(tag: str = "en") -> Frame:
+_CLIENT: Final = {
+    "interaction": "ww_in_x",
+    "client": "Tide Tables of the Harbour",
+    "returns_to": "tides.example.org",
+    "home": HOME,
+}
+
+
+def frame(tag: str = "en", state: str = "") -> Frame:
+    """The frame of that state: of some, a client waits."""
+    of_client = _CLIENT if "for a client" in state else {}
     return Frame(
-        service="Harbour Works", host="id.example.org", locale=tag, token="a-token"
+        service="Harbour Works",
+        host="id.example.org",
+        locale=tag,
+        token="a-token",
+        **of_client,
     )
 
 
 def shown(state: str, tag: str = "en") -> str:
-    return render(STATES[state], frame(tag))
+    return render(STATES[state], frame(tag, state))
 
 
 def parsed(html: str) -> Element:

@@ -3,6 +3,7 @@
 `__Host-watchword-registrations`  the handles of registrations that this browser began
 `__Host-watchword-notice`         what was just done, for the next page to say
 `__Host-watchword-step`           the ticket between the two steps of a sign-in
+`__Host-watchword-waiting`        the interaction that a message leads back to
 
 They are Lax, because a link in a message must find them: with Strict a browser would
 not send them after a click in another site's mailbox.
@@ -16,18 +17,25 @@ from typing import Final, TypeVar
 
 from starlette.requests import Request
 
-from watchword.core.limits import CONTINUATION_LIFE, REGISTRATION_LIFE, SECOND
+from watchword.core.limits import (
+    CONTINUATION_LIFE,
+    INTERACTION_LIFE,
+    REGISTRATION_LIFE,
+    SECOND,
+)
 from watchword.server.cookies import cookies_named
 
 HANDLES_COOKIE: Final = "__Host-watchword-registrations"
 NOTICE_COOKIE: Final = "__Host-watchword-notice"
 STEP_COOKIE: Final = "__Host-watchword-step"
+WAITING_COOKIE: Final = "__Host-watchword-waiting"
 
 HANDLES_MAX: Final = 8
 """Registrations of one browser: a later one takes the place of the oldest."""
 
 _ATTRIBUTES: Final = "Path=/; Secure; HttpOnly; SameSite=Lax"
 _HANDLE: Final = re.compile(r"ww_rg_[A-Za-z0-9_-]{1,64}", re.ASCII)
+_WAITING_MAX: Final = 2_000  # characters: a cookie goes with every request
 _NOTICE_SECONDS: Final = 60
 _COUNT_MAX: Final = 6  # digits
 
@@ -85,6 +93,26 @@ def step_in(request: Request) -> str:
 def drop_step() -> str:
     """`Set-Cookie` that deletes the ticket."""
     return _set(STEP_COOKIE, "", 0)
+
+
+def keep_interaction(ticket: str) -> tuple[str, ...]:
+    """`Set-Cookie` for a user that goes on by a message: its link has no interaction.
+
+    A long one is not kept; then the user ends at the account page.
+    """
+    if len(ticket) > _WAITING_MAX:
+        return ()
+    return (_set(WAITING_COOKIE, ticket, INTERACTION_LIFE // SECOND),)
+
+
+def kept_interaction(request: Request) -> str:
+    """The interaction that a message leads back to, or ``""``."""
+    return _one(request, WAITING_COOKIE)
+
+
+def drop_interaction() -> str:
+    """`Set-Cookie` that forgets it."""
+    return _set(WAITING_COOKIE, "", 0)
 
 
 def _one(request: Request, name: str) -> str:

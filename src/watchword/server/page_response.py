@@ -16,6 +16,7 @@ from watchword.server.pages.rendering import HEADERS, HTML, render
 from watchword.server.pages.views import Fault, Reason, View
 from watchword.server.parsing import Form, engine_of
 from watchword.server.problems import error_headers, problem_of
+from watchword.server.waiting import waiting_in
 
 
 def page_of(
@@ -30,9 +31,12 @@ def page_of(
     """The page, in the language of the request or of the account, if it has one.
 
     It sets the cookie that its forms need, where the browser has none, and `cookies`.
-    `form_action` is where its form may end besides: `redirect_uri.source_of`.
+    `form_action` is where its form may end besides: `redirect_uri.source_of`. Where a
+    client waits, that is known.
     """
-    engine = engine_of(request)
+    engine, waiting = engine_of(request), waiting_in(request)
+    if waiting is not None:
+        form_action = form_action or waiting.source
     proof = form_token(request, engine.entropy)
     frame = frame_of(request, engine.settings, account=account, token=proof.token)
     html = render(view, frame, engine.settings.templates)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Final
 
+from watchword.core.authorize import PageFault
+from watchword.errors import InteractionExpired
 from watchword.server.pages.faults import SECONDS_PER_MINUTE, minutes_of
 from watchword.server.pages.views import ErrorPage, Trouble
 
@@ -24,9 +26,20 @@ def error_page(code: str, status: int, retry_after: int, now: int) -> ErrorPage:
     """
     is_ours = status >= HTTPStatus.INTERNAL_SERVER_ERROR
     usual = Trouble.INTERNAL if is_ours else Trouble.MALFORMED
+    if code == InteractionExpired.code:
+        usual = Trouble.INTERACTION
     return ErrorPage(
         trouble=_TROUBLES.get(status, usual),
         code=code,
         at=now,
         minutes=0 if retry_after < SECONDS_PER_MINUTE else minutes_of(retry_after),
     )
+
+
+def authorization_error(fault: PageFault, client: str, now: int) -> ErrorPage:
+    """The page for a request that is wrong, and is sent nowhere (RFC 9700 §4.11.2).
+
+    `client` is the name of the app, or "" where there is none of that id.
+    """
+    trouble = Trouble(fault.value)
+    return ErrorPage(trouble=trouble, code=f"{fault}_unknown", at=now, client=client)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -9,6 +10,10 @@ from starlette.requests import Request
 from watchword.config import Settings
 from watchword.server.pages.language import asked_for, chosen
 from watchword.server.pages.rendering import Frame
+from watchword.server.waiting import name_of, waiting_in
+
+_BELOW: Final = ("/oauth/authorize", "/oauth/logout")
+"""Endpoints that show pages and are themselves one segment below the pages."""
 
 
 def frame_of(
@@ -22,12 +27,26 @@ def frame_of(
     """
     host = urlsplit(settings.effective_issuer).netloc
     locale = locale_of(request, account=account)
+    asked = request.query_params.get("ui_locales", "")
+    waiting = waiting_in(request)
+    of_client = (
+        {}
+        if waiting is None
+        else {
+            "interaction": waiting.ticket,
+            "client": name_of(waiting.client),
+            "returns_to": waiting.host,
+            "home": waiting.home,
+        }
+    )
     return Frame(
         service=settings.effective_service_name,
         host=host,
         locale=locale,
-        asked=locale if asked_for(_ui_locales(request)) == locale else "",
+        asked=locale if asked_for(asked) == locale else "",
         token=token,
+        up="../" if request.scope["path"].endswith(_BELOW) else "",
+        **of_client,
     )
 
 
@@ -41,4 +60,7 @@ def locale_of(request: Request, *, account: str | None = None) -> str:
 
 
 def _ui_locales(request: Request) -> str:
-    return request.query_params.get("ui_locales", "")
+    """Those of the address, or else of the client that waits."""
+    waiting = waiting_in(request)
+    of_client = "" if waiting is None else waiting.request.ui_locales
+    return request.query_params.get("ui_locales", "") or of_client

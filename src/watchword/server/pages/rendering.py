@@ -41,6 +41,15 @@ HEADERS: Final = {
 """What every page is sent with. The Edge adds the headers of every answer."""
 
 
+ON_THE_WAY: Final = frozenset(
+    (
+        *("sign-in", "second-step", "enrol", "prove", "add-app", "add-passkey"),
+        *("consent", "register", "forgot"),
+    )
+)
+"""The pages that a client may wait for: links to them keep its interaction."""
+
+
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
     """What surrounds a page: whose it is, where, and in which language.
 
@@ -49,6 +58,14 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     locale   the language, one of `LOCALES`
     asked    the language that the address of the page asks for, or "": links keep it
     token    what a form is sent with, against forged requests (`server/csrf.py`)
+    up       what leads from the address of this page to where the pages are
+
+    Where a client waits for the user:
+
+    interaction  the ticket of its request
+    client       its name
+    returns_to   where the user is sent back to: the host, or the scheme of an app
+    home         the front page of its site, or ""
     """
 
     service: str
@@ -56,12 +73,24 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     locale: str
     asked: str = ""
     token: str = ""
+    up: str = ""
+    interaction: str = ""
+    client: str = ""
+    returns_to: str = ""
+    home: str = ""
 
     def link(self, page: str, **query: str) -> str:
         """The address of a page, in the language that this page was asked for in."""
+        if self.interaction and page in ON_THE_WAY:
+            query.setdefault("interaction", self.interaction)
         if self.asked:
             query["ui_locales"] = self.asked
-        return f"{page}?{urlencode(query)}" if query else page
+        return f"{self.up}{page}?{urlencode(query)}" if query else f"{self.up}{page}"
+
+    def in_language(self, locale: str) -> str:
+        """The address of this page in another language."""
+        query = {"interaction": self.interaction} if self.interaction else {}
+        return f"?{urlencode(query | {'ui_locales': locale})}"
 
 
 def check_templates(folder: Path | None) -> None:
@@ -104,7 +133,7 @@ def render(view: View, frame: Frame, folder: Path | None = None) -> str:
             others=others,
             t=spoken.say,
             link=frame.link,
-            files=FOLDER,
+            files=f"{frame.up}{FOLDER}",
             password_min=LENGTH_MIN,
             codes_few=RECOVERY_CODES_FEW,
             factor_name_max=FACTOR_NAME_MAX,
@@ -140,6 +169,7 @@ def environment(folder: Path | None) -> Environment:
                 views.Link,
                 views.MailFor,
                 views.SignInNotice,
+                views.Trouble,
                 views.Way,
             )
         }

@@ -38,12 +38,15 @@ class After(StrEnum):
 
 
 class Prove(Asked, frozen=True, kw_only=True):
-    """Before a change of the account, which comes `then`."""
+    """Before a change of the account, which comes `then`.
+
+    `then` is None where the client that waits asks for it.
+    """
 
     template = "prove.html"
 
     name: str
-    then: After
+    then: After | None
 
 
 class Enrol(View, frozen=True, kw_only=True):

@@ -92,7 +92,8 @@ class SignIn(View, frozen=True, kw_only=True):
     """The door. `has_register` and `has_forgot` say whether those pages are there.
 
     `name` is that of the account by which the browser is signed in already. There is no
-    `ceremony` where passkeys are off.
+    `ceremony` where passkeys are off. `is_again`: the client that waits wants the user
+    of that account to sign in once more.
     """
 
     template = "sign-in.html"
@@ -103,6 +104,7 @@ class SignIn(View, frozen=True, kw_only=True):
     notice: SignInNotice = SignInNotice.NOTHING
     has_register: bool = False
     has_forgot: bool = False
+    is_again: bool = False
 
 
 class Way(StrEnum):
@@ -115,11 +117,37 @@ class Way(StrEnum):
 
 
 class SignedOut(View, frozen=True, kw_only=True):
-    """After a sign-out; with the `name` of the account, before it."""
+    """After a sign-out; with the `name` of the account, before it.
+
+    `client` has asked for the sign-out, `ticket` is its request. After it `home` is the
+    front page of its site, if it has one. `is_faulty`: it may not say where the user
+    goes.
+    """
 
     template = "signed-out.html"
 
     name: str = ""
+    client: str = ""
+    ticket: str = ""
+    home: str = ""
+    is_faulty: bool = False
+
+
+class Consent(View, frozen=True, kw_only=True):
+    """Whether the client that waits may have these scopes and resources.
+
+    `name` is that of the account, `email` and `roles` what the client would learn.
+    `is_local`: any program of this device may be what asks, so it is asked each time.
+    """
+
+    template = "consent.html"
+
+    name: str
+    scope: tuple[str, ...]
+    resources: tuple[str, ...] = ()
+    email: str = ""
+    roles: tuple[str, ...] = ()
+    is_local: bool = False
 
 
 class Register(View, frozen=True, kw_only=True):
@@ -241,6 +269,7 @@ class AccountForm(StrEnum):
     RENAME = "rename"
     REMOVE = "remove"
     NEW_CODES = "new_codes"
+    WITHDRAW = "withdraw"
     DELETE = "delete"
 
 
@@ -260,6 +289,7 @@ class AccountNotice(StrEnum):
     FACTOR_REMOVED = "factor_removed"
     NEW_CODES = "new_codes"
     LOCALE_SAVED = "locale_saved"
+    WITHDRAWN = "withdrawn"
 
 
 class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -294,6 +324,20 @@ class FactorLine(msgspec.Struct, frozen=True, kw_only=True):
     is_synced: bool = False
 
 
+class ConsentLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user has allowed an app, in the list of the account page.
+
+    `client` is its id. Instants in milliseconds.
+    """
+
+    client: str
+    name: str
+    scope: tuple[str, ...]
+    resources: tuple[str, ...]
+    since: int
+    used: int
+
+
 class Account(View, frozen=True, kw_only=True):
     """The account of the signed-in user.
 
@@ -323,6 +367,7 @@ class Account(View, frozen=True, kw_only=True):
     needs_proof: bool = False
     is_demanded: bool = False
     has_passkeys: bool = False
+    consents: tuple[ConsentLine, ...] = ()
     opened: AccountForm | None = None
     factor: str = ""
     renamed: str = ""
@@ -338,10 +383,16 @@ class Trouble(StrEnum):
     UNAVAILABLE = "unavailable"
     MALFORMED = "malformed"
     INTERNAL = "internal"
+    INTERACTION = "interaction"
+    CLIENT = "client"
+    REDIRECT_URI = "redirect_uri"
 
 
 class ErrorPage(View, frozen=True, kw_only=True):
-    """The page for an error: its stable code, and when (ms) it was."""
+    """The page for an error: its stable code, and when (ms) it was.
+
+    `client` is the app that sent the user here with a request that is wrong.
+    """
 
     template = "error.html"
 
@@ -349,3 +400,4 @@ class ErrorPage(View, frozen=True, kw_only=True):
     code: str
     at: int
     minutes: int = 0
+    client: str = ""

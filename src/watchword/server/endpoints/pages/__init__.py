@@ -11,7 +11,9 @@ from watchword.server.endpoints.pages import (
     add_app,
     add_passkey,
     confirm,
+    consent,
     enrol,
+    error,
     files,
     forgot,
     prove,
@@ -35,5 +37,7 @@ ENDPOINTS: Final = (
     *(prove.SHOW, prove.SUBMIT),
     *(add_app.SHOW, add_app.SUBMIT),
     *(add_passkey.SHOW, add_passkey.SUBMIT),
+    *(consent.SHOW, consent.SUBMIT),
+    *(error.SHOW, error.SUBMIT),
     files.OPERATION,
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,7 +11,8 @@ from starlette.responses import Response
 from watchword.clients.rules import FIRST_PARTY
 from watchword.core.limits import LIST_PAGE
 from watchword.core.session import Session, as_text
-from watchword.errors import CsrfRejected
+from watchword.errors import CsrfRejected, NotFound
+from watchword.ports.consents import Consent
 from watchword.ports.credentials import Credential, CredentialKind
 from watchword.server.csrf import read_page_form
 from watchword.server.endpoints.pages.account_forms import CHANGES, FORMS, Refused
@@ -29,10 +32,12 @@ from watchword.server.pages.views import (
     Account,
     AccountForm,
     AccountNotice,
+    ConsentLine,
     FactorLine,
     SessionLine,
 )
 from watchword.server.parsing import Form, engine_of, self_service_of
+from watchword.server.waiting import name_of
 
 
 @for_owner
@@ -94,9 +99,13 @@ def _opened(request: Request) -> AccountForm | None:
 async def _view(request: Request, owner: Owner) -> Account:
     enrolled = owner.enrolled
     account, has_mail = owner.account, can_send_mail(request)
+    consents = await _consents(request, owner)
     changes = self_service_of(request).email_changes
     page = await engine_of(request).sessions.page(account.id, limit=LIST_PAGE)
     others = [one for one in page.sessions if one.id != owner.session.id]
+    ids = [one.client_id for one in consents]
+    ids += [one.client_id for one in page.sessions]
+    names = await _names(request, ids)
     return Account(
         name=account.name,
         username="" if account.name == account.email_key else account.name,
@@ -104,8 +113,8 @@ async def _view(request: Request, owner: Owner) -> Account:
         # One that is not confirmed is the one that waits.
         email=(account.email_confirmed_at and account.email) or "",
         sessions=(
-            replace(_line(owner.session), is_this=True),
-            *map(_line, others),
+            replace(_line(owner.session, names), is_this=True),
+            *(_line(one, names) for one in others),
         ),
         waiting=await changes.waiting(account.id),
         has_mail=has_mail,
@@ -115,6 +124,7 @@ async def _view(request: Request, owner: Owner) -> Account:
         is_demanded=enrolled.is_demanded,
         has_passkeys=has_passkeys(request),
         has_more=page.onward is not None,
+        consents=tuple(_consent(one, names) for one in consents),
     )
 
 
@@ -131,11 +141,42 @@ def _factor(request: Request, row: Credential) -> FactorLine:
     )
 
 
-def _line(session: Session) -> SessionLine:
-    ours = session.client_id == FIRST_PARTY.id or session.client_id.startswith("_")
+async def _consents(request: Request, owner: Owner) -> list[Consent]:
+    parts = engine_of(request).oauth
+    return [] if parts is None else await parts.consents.of_account(owner.account.id)
+
+
+async def _names(request: Request, ids: Iterable[str]) -> dict[str, str]:
+    """What users know these clients by; nothing for what is ours."""
+    names = {}
+    for client_id in dict.fromkeys(ids):
+        if client_id == FIRST_PARTY.id or client_id.startswith("_"):
+            names[client_id] = ""
+            continue
+        try:
+            client = await engine_of(request).clients.get(client_id)
+        except NotFound:
+            names[client_id] = client_id
+        else:
+            names[client_id] = name_of(client)
+    return names
+
+
+def _consent(consent: Consent, names: Mapping[str, str]) -> ConsentLine:
+    return ConsentLine(
+        client=consent.client_id,
+        name=names[consent.client_id] or consent.client_id,
+        scope=consent.scope,
+        resources=consent.resource,
+        since=consent.created_at,
+        used=consent.used_at,
+    )
+
+
+def _line(session: Session, names: Mapping[str, str]) -> SessionLine:
     return SessionLine(
         id=as_text(session.id),
-        client="" if ours else session.client_id,
+        client=names.get(session.client_id, ""),
         browser=browser_of(session.user_agent),
         system=system_of(session.user_agent),
         address=session.address,

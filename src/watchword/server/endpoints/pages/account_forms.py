@@ -7,6 +7,7 @@ away. The others need none, so that a strange session can be ended at once.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
 
@@ -30,7 +31,7 @@ from watchword.errors import (
     WatchwordError,
 )
 from watchword.server.csrf import new_form_cookie
-from watchword.server.endpoints.pages.adding import added
+from watchword.server.endpoints.pages.adding import codes_page
 from watchword.server.endpoints.pages.available import can_send_mail, need
 from watchword.server.endpoints.pages.recent import Owner
 from watchword.server.endpoints.pages.visitor import begin
@@ -112,8 +113,8 @@ async def _password(request: Request, form: Form, owner: Owner) -> Done:
             authenticated, amr=amr, acr=session.acr, at=session.auth_time
         )
     # The session goes on under a new cookie.
-    cookies = await begin(request, authenticated)
-    return _done(request, AccountNotice.PASSWORD_CHANGED, *cookies)
+    begun = await begin(request, authenticated)
+    return _done(request, AccountNotice.PASSWORD_CHANGED, *begun.cookies)
 
 
 async def _end(request: Request, form: Form, owner: Owner) -> Done:
@@ -202,7 +203,19 @@ async def _new_codes(request: Request, _: Form, owner: Owner) -> Done:
     except NotFound:  # the last factor was removed
         return see_other(request, "account")
     locale = owner.account.locale
-    return added(request, codes, (), account=locale, notice=AccountNotice.NEW_CODES)
+    return codes_page(request, codes, AccountNotice.NEW_CODES, account=locale)
+
+
+async def _withdraw(request: Request, form: Form, owner: Owner) -> Done:
+    """An app loses what it was allowed, and its sessions end."""
+    parts = engine_of(request).oauth
+    if parts is not None:
+        # Withdrawn by another tab meanwhile: then it is so.
+        with contextlib.suppress(NotFound):
+            await parts.consents.withdraw(
+                owner.account.id, form.get("client") or "", by=by_user(request)
+            )
+    return _done(request, AccountNotice.WITHDRAWN)
 
 
 def _factor_in(form: Form) -> bytes:
@@ -222,6 +235,7 @@ FORMS: Final[Mapping[str, FormHandler]] = {
     AccountForm.RENAME: _rename,
     AccountForm.REMOVE: _remove,
     AccountForm.NEW_CODES: _new_codes,
+    AccountForm.WITHDRAW: _withdraw,
     AccountForm.DELETE: _delete,
 }
 

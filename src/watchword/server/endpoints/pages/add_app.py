@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
+from watchword.core.authorize import EnrolFactor
 from watchword.errors import (
     ContinuationExpired,
     CsrfRejected,
@@ -15,6 +16,7 @@ from watchword.errors import (
 from watchword.server.csrf import read_page_form
 from watchword.server.endpoints.pages.adding import added, app_view
 from watchword.server.endpoints.pages.asking import WRONG
+from watchword.server.endpoints.pages.on_the_way import leaves, on_the_way
 from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.recent import (
     Owner,
@@ -29,8 +31,12 @@ from watchword.server.pages.views import Fault, Reason, Way
 from watchword.server.parsing import Form, client_address, engine_of
 
 
+@on_the_way
 @for_owner
 async def show(request: Request, owner: Owner) -> Response:
+    answer = await leaves(request, owner.session, EnrolFactor)
+    if answer is not None:
+        return answer
     if not is_recent(request, owner):
         return prove_first(request, After.ADD_APP)
     name = owner.account.name
@@ -38,6 +44,7 @@ async def show(request: Request, owner: Owner) -> Response:
     return page_of(request, app_view(name, pending), account=owner.account.locale)
 
 
+@on_the_way
 @for_owner
 async def submit(request: Request, owner: Owner) -> Response:
     try:
@@ -68,8 +75,8 @@ async def _confirm(request: Request, form: Form, owner: Owner) -> Response:
     except (SecondFactorInvalid, Throttled) as error:
         wrong = WRONG[Way.TOTP]
         return page_again(request, view, error, wrong=wrong, account=locale)
-    cookies = await begin(request, authenticated)
-    return added(request, codes, cookies, account=locale)
+    begun = await begin(request, authenticated)
+    return await added(request, codes, begun, account=locale)
 
 
 SHOW, SUBMIT = page_operations("/add-app", show, submit)

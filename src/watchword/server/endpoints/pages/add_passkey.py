@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
+from watchword.core.authorize import EnrolFactor
 from watchword.errors import (
     ContinuationExpired,
     CsrfRejected,
@@ -16,6 +17,7 @@ from watchword.server.csrf import read_page_form
 from watchword.server.endpoints.pages.adding import added, label_in, passkey_view
 from watchword.server.endpoints.pages.asking import WRONG, credential_in
 from watchword.server.endpoints.pages.available import has_passkeys, need
+from watchword.server.endpoints.pages.on_the_way import leaves, on_the_way
 from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.recent import (
     Owner,
@@ -30,15 +32,20 @@ from watchword.server.pages.views import Fault, Way
 from watchword.server.parsing import Form, client_address, engine_of
 
 
+@on_the_way
 @for_owner
 async def show(request: Request, owner: Owner) -> Response:
     need(available=has_passkeys(request))
+    answer = await leaves(request, owner.session, EnrolFactor)
+    if answer is not None:
+        return answer
     if not is_recent(request, owner):
         return prove_first(request, After.ADD_PASSKEY)
     view = await _view(request, owner)
     return page_of(request, view, account=owner.account.locale)
 
 
+@on_the_way
 @for_owner
 async def submit(request: Request, owner: Owner) -> Response:
     need(available=has_passkeys(request))
@@ -72,8 +79,8 @@ async def _confirm(request: Request, form: Form, owner: Owner) -> Response:
     except (SecondFactorInvalid, ContinuationExpired, Throttled) as error:
         wrong = WRONG[Way.PASSKEY]
         return page_again(request, view, error, wrong=wrong, account=locale)
-    cookies = await begin(request, authenticated)
-    return added(request, codes, cookies, account=locale)
+    begun = await begin(request, authenticated)
+    return await added(request, codes, begun, account=locale)
 
 
 async def _view(request: Request, owner: Owner) -> AddPasskey:

@@ -9,8 +9,10 @@ from watchword.core.limits import FACTOR_NAME_MAX
 from watchword.factors.passkeys import PasskeyOptions
 from watchword.factors.totp import PendingTotp
 from watchword.server.endpoints.pages.asking import ceremony_of
+from watchword.server.endpoints.pages.on_the_way import finish
+from watchword.server.endpoints.pages.visitor import Begun
 from watchword.server.page_cookies import set_notice
-from watchword.server.page_response import page_of, see_other
+from watchword.server.page_response import page_of
 from watchword.server.pages.devices import browser_of, system_of
 from watchword.server.pages.step_views import AddApp, AddPasskey, RecoveryCodes
 from watchword.server.pages.views import AccountNotice
@@ -51,17 +53,27 @@ def label_in(form: Form) -> str:
     return text.strip()[:FACTOR_NAME_MAX].strip()
 
 
-def added(
+async def added(
     request: Request,
     codes: tuple[str, ...],
-    cookies: tuple[str, ...],
+    begun: Begun,
     *,
     account: str | None = None,
-    notice: AccountNotice = AccountNotice.FACTOR_ADDED,
 ) -> Response:
-    """The recovery codes, in this one answer alone; without any, the account page."""
-    cookies = (*cookies, set_notice(notice))
+    """The recovery codes, if there are any; otherwise where the user goes on."""
+    notice = AccountNotice.FACTOR_ADDED
     if not codes:
-        return see_other(request, "account", *cookies)
-    view = RecoveryCodes(codes=codes)
+        return await finish(request, begun, set_notice(notice))
+    return codes_page(request, codes, notice, *begun.cookies, account=account)
+
+
+def codes_page(
+    request: Request,
+    codes: tuple[str, ...],
+    notice: AccountNotice,
+    *cookies: str,
+    account: str | None = None,
+) -> Response:
+    """The recovery codes, in this one answer alone."""
+    view, cookies = RecoveryCodes(codes=codes), (*cookies, set_notice(notice))
     return page_of(request, view, account=account, cookies=cookies)

@@ -24,6 +24,7 @@ from watchword.errors import (
 )
 from watchword.server.endpoints.pages.confirming import BUTTONS
 from watchword.server.endpoints.pages.mailed import submitted
+from watchword.server.endpoints.pages.on_the_way import beside_the_way
 from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.visitor import visitor_of
 from watchword.server.page_cookies import handles_in
@@ -39,11 +40,13 @@ _FIELDS: Final = ("username", "password")
 _WRONG: Final = Fault(Reason.PASSWORD_WRONG, "password")
 
 
+@beside_the_way
 async def show(request: Request) -> Response:
     self_service_of(request)
     return page_of(request, _CODE)
 
 
+@beside_the_way
 async def submit(request: Request) -> Response:
     self_service_of(request)
     return await submitted(request, _CODE, "confirm", _looked_at, _confirm)

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from watchword.core.session import Authenticated
 from watchword.errors import SecondFactorRequired, WatchwordError
 from watchword.server.endpoints.pages.asking import go_on
+from watchword.server.endpoints.pages.on_the_way import signed_in_page
 from watchword.server.endpoints.pages.visitor import begin, visitor_of
 from watchword.server.page_cookies import handles_in, set_notice
 from watchword.server.page_response import see_other
@@ -54,12 +55,13 @@ async def _signed_in(
     The link has shown the mailbox: a factor that is demanded is enrolled at once.
     """
     try:
-        cookies = await begin(request, authenticated, mailbox=True)
+        begun = await begin(request, authenticated, mailbox=True)
     except SecondFactorRequired as error:
         return go_on(request, error)
     except WatchwordError:
         return see_other(request, "sign-in", set_notice(SignInNotice.ACCOUNT_MADE))
-    return see_other(request, "account", *cookies, set_notice(notice))
+    page = signed_in_page(request)
+    return see_other(request, page, *begun.cookies, set_notice(notice))
 
 
 async def _email(request: Request, form: Form, view: Confirm) -> Response:

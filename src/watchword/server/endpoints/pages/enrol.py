@@ -40,6 +40,12 @@ from watchword.server.endpoints.pages.asking import (
     credential_in,
 )
 from watchword.server.endpoints.pages.available import can_send_mail, has_passkeys
+from watchword.server.endpoints.pages.on_the_way import (
+    beside_the_way,
+    keep_waiting,
+    on_the_way,
+    signed_in_page,
+)
 from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.visitor import (
     page_request,
@@ -63,6 +69,8 @@ class Opened(msgspec.Struct, frozen=True):
 Step: TypeAlias = Callable[[Request, Form, Opened], Awaitable[Response]]
 
 
+@on_the_way
+@beside_the_way
 async def show(request: Request) -> Response:
     self_service_of(request)
     try:
@@ -73,6 +81,8 @@ async def show(request: Request) -> Response:
         return await _elsewhere(request)
 
 
+@on_the_way
+@beside_the_way
 async def submit(request: Request) -> Response:
     self_service_of(request)
     try:
@@ -115,7 +125,7 @@ async def _view(request: Request, opened: Opened, form: Form | None = None) -> E
 
 async def _elsewhere(request: Request) -> Response:
     if await visitor_of(request) is not None:
-        return see_other(request, "account")
+        return see_other(request, signed_in_page(request))
     return page_of(request, EnrolElsewhere())
 
 
@@ -136,7 +146,9 @@ async def _send(request: Request, _: Form, opened: Opened) -> Response:
         )
     except Throttled as error:
         return page_again(request, view, error)
-    return page_of(request, replace(view, is_sent=True))
+    # Its link opens this page without the interaction.
+    view = replace(view, is_sent=True)
+    return page_of(request, view, cookies=keep_waiting(request))
 
 
 async def _begin(request: Request, form: Form, opened: Opened) -> Response:
@@ -178,7 +190,7 @@ async def _confirm_app(request: Request, form: Form, opened: Opened) -> Response
         )
     except (SecondFactorInvalid, Throttled) as error:
         return page_again(request, view, error, wrong=WRONG[Way.TOTP])
-    return _enrolled(request, tokens, codes)
+    return await _enrolled(request, tokens, codes)
 
 
 async def _confirm_passkey(request: Request, form: Form, opened: Opened) -> Response:
@@ -200,11 +212,13 @@ async def _confirm_passkey(request: Request, form: Form, opened: Opened) -> Resp
         # Its challenge is spent: the choice is made anew.
         view = await _view(request, opened)
         return page_again(request, view, error, wrong=WRONG[Way.PASSKEY])
-    return _enrolled(request, tokens, codes)
+    return await _enrolled(request, tokens, codes)
 
 
-def _enrolled(request: Request, tokens: TokenSet, codes: tuple[str, ...]) -> Response:
-    return added(request, codes, signed_in(request, tokens))
+async def _enrolled(
+    request: Request, tokens: TokenSet, codes: tuple[str, ...]
+) -> Response:
+    return await added(request, codes, signed_in(request, tokens))
 
 
 _STEPS: Final[Mapping[str, Step]] = {

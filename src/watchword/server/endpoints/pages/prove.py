@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
+from watchword.core.authorize import StepUp
 from watchword.core.session import Authenticated
 from watchword.errors import (
     ContinuationExpired,
@@ -26,25 +27,33 @@ from watchword.server.endpoints.pages.asking import (
     proof_in,
     way_of,
 )
+from watchword.server.endpoints.pages.on_the_way import finish, leaves, on_the_way
 from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.recent import Owner, for_owner, is_recent
-from watchword.server.endpoints.pages.visitor import begin
+from watchword.server.endpoints.pages.visitor import Begun, begin
 from watchword.server.page_response import page_again, page_of, see_other
 from watchword.server.pages.step_views import After, Prove
 from watchword.server.pages.views import Fault, Reason, Way
 from watchword.server.parsing import Form, client_address, engine_of
+from watchword.server.waiting import waiting_in
 
 _PAGES: Final = (After.ADD_APP, After.ADD_PASSKEY)
 
 
+@on_the_way
 @for_owner
 async def show(request: Request, owner: Owner) -> Response:
-    if is_recent(request, owner):
-        return _then(request)
+    if _after(request) is None:
+        answer = await leaves(request, owner.session, StepUp)
+        if answer is not None:
+            return answer
+    elif is_recent(request, owner):
+        return await _then(request, Begun(owner.session, ()))
     view = await _view(request, owner)
     return page_of(request, view, account=owner.account.locale)
 
 
+@on_the_way
 @for_owner
 async def submit(request: Request, owner: Owner) -> Response:
     locale = owner.account.locale
@@ -58,7 +67,7 @@ async def submit(request: Request, owner: Owner) -> Response:
     if fault is None:
         try:
             proved = await _proved(request, form, owner, view.way)
-            return _then(request, *await begin(request, proved))
+            return await _then(request, await begin(request, proved))
         except SecondFactorRequired as error:  # demanded, or added, meanwhile
             return go_on(request, error)
         except (
@@ -113,16 +122,21 @@ async def _view(request: Request, owner: Owner, form: Form | None = None) -> Pro
     )
 
 
-def _after(request: Request) -> After:
+def _after(request: Request) -> After | None:
+    """Where the user goes on; None for the client that waits for the proof itself."""
     given = request.query_params.get("then")
+    if given is None and waiting_in(request) is not None:
+        return None
     return next((one for one in After if one == given), After.FACTORS)
 
 
-def _then(request: Request, *cookies: str) -> Response:
+async def _then(request: Request, begun: Begun) -> Response:
     after = _after(request)
+    if after is None:
+        return await finish(request, begun)
     if after in _PAGES:
-        return see_other(request, after.value, *cookies)
-    return see_other(request, "account", *cookies, open=after.value)
+        return see_other(request, after.value, *begun.cookies)
+    return see_other(request, "account", *begun.cookies, open=after.value)
 
 
 SHOW, SUBMIT = page_operations("/prove", show, submit)

@@ -16,6 +16,7 @@ from watchword.errors import (
 )
 from watchword.server.csrf import read_page_form
 from watchword.server.endpoints.pages.available import can_register, need
+from watchword.server.endpoints.pages.on_the_way import beside_the_way, keep_waiting
 from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.local import kept_mail
 from watchword.server.page_cookies import add_handle
@@ -27,12 +28,14 @@ from watchword.server.parsing import Form, client_address, self_service_of
 _FIELDS = ("email", "username", "password")
 
 
+@beside_the_way
 async def show(request: Request) -> Response:
     self_service_of(request)
     need(available=can_register(request))
     return page_of(request, Register())
 
 
+@beside_the_way
 async def submit(request: Request) -> Response:
     self_service_of(request)
     need(available=can_register(request))
@@ -70,7 +73,7 @@ async def _register(request: Request, form: Form) -> Response:
     return page_of(
         request,
         _check_mail(request, email, handle),
-        cookies=(add_handle(request, handle),),
+        cookies=(add_handle(request, handle), *keep_waiting(request)),
     )
 
 

@@ -30,6 +30,7 @@ from watchword.server.endpoints.pages.asking import (
     way_of,
 )
 from watchword.server.endpoints.pages.mailed import submitted
+from watchword.server.endpoints.pages.on_the_way import beside_the_way
 from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.page_cookies import set_notice
 from watchword.server.page_response import missing, page_again, page_of, see_other
@@ -48,11 +49,13 @@ _CODE = Code(is_reset=True)
 _EXPIRED: Final = Fault(Reason.EXPIRED)
 
 
+@beside_the_way
 async def show(request: Request) -> Response:
     self_service_of(request)
     return page_of(request, _CODE)
 
 
+@beside_the_way
 async def submit(request: Request) -> Response:
     self_service_of(request)
     return await submitted(request, _CODE, "reset", _looked_at, _reset)

@@ -25,6 +25,11 @@ from watchword.server.endpoints.pages.asking import (
     proof_in,
     way_of,
 )
+from watchword.server.endpoints.pages.on_the_way import (
+    finish,
+    on_the_way,
+    signed_in_page,
+)
 from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.visitor import (
     page_request,
@@ -38,6 +43,7 @@ from watchword.server.pages.views import Fault, Way
 from watchword.server.parsing import Form, engine_of, self_service_of
 
 
+@on_the_way
 async def show(request: Request) -> Response:
     self_service_of(request)
     try:
@@ -46,6 +52,7 @@ async def show(request: Request) -> Response:
         return await _gone(request)
 
 
+@on_the_way
 async def submit(request: Request) -> Response:
     self_service_of(request)
     try:
@@ -75,7 +82,7 @@ async def _prove(request: Request, form: Form) -> Response:
         )
     except (SecondFactorInvalid, Throttled) as error:
         return page_again(request, view, error, wrong=WRONG[view.way])
-    return see_other(request, "account", *signed_in(request, tokens))
+    return await finish(request, signed_in(request, tokens))
 
 
 async def _view(request: Request, form: Form | None = None) -> SecondStep:
@@ -100,7 +107,7 @@ async def _view(request: Request, form: Form | None = None) -> SecondStep:
 async def _gone(request: Request) -> Response:
     """Nothing to go on with: it has run out, or another tab has finished it."""
     if not step_in(request) and await visitor_of(request) is not None:
-        return see_other(request, "account")
+        return see_other(request, signed_in_page(request))
     return begin_again(request)
 
 

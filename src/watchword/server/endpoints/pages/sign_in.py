@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
+from watchword.core import authorize
 from watchword.core.session import Authenticated
 from watchword.errors import (
     ContinuationExpired,
@@ -27,47 +30,80 @@ from watchword.server.endpoints.pages.available import (
     can_send_mail,
     has_passkeys,
 )
+from watchword.server.endpoints.pages.on_the_way import (
+    cancel,
+    finish,
+    leaves,
+    on_the_way,
+)
 from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.visitor import begin, visitor_of
 from watchword.server.page_cookies import drop_notice, notice_in
-from watchword.server.page_response import missing, page_again, page_of, see_other
+from watchword.server.page_response import missing, page_again, page_of
 from watchword.server.pages.views import Ceremony, Fault, Reason, SignIn, SignInNotice
 from watchword.server.parsing import Form, client_address, engine_of, self_service_of
+from watchword.server.waiting import waiting_in
 from watchword.sign_in.passkey import PasskeySignIn
 
+_HINT_MAX: Final = 254  # characters: an address has no more
 
+
+@on_the_way
 async def show(request: Request) -> Response:
     visitor = await visitor_of(request)
+    is_again = False
+    if visitor is not None and request.query_params.get("as") != "another":
+        answer = await leaves(request, visitor.session, authorize.SignIn)
+        if answer is not None:
+            return answer
+        is_again = waiting_in(request) is not None
     notice, _ = notice_in(request, SignInNotice)
+    name = "" if visitor is None else visitor.account.name
     view = replace(
         await _view(request),
         notice=notice or SignInNotice.NOTHING,
-        name="" if visitor is None else visitor.account.name,
+        name=name,
+        username=name if is_again else _hint(request),
+        is_again=is_again,
     )
     account = None if visitor is None else visitor.account.locale
     cookies = drop_notice(request) if notice else ()
     return page_of(request, view, account=account, cookies=cookies)
 
 
+def _hint(request: Request) -> str:
+    """What the client says of the user (OpenID Connect Core §3.1.2.1)."""
+    waiting = waiting_in(request)
+    hint = "" if waiting is None else waiting.request.login_hint
+    return hint if hint.isprintable() and len(hint) <= _HINT_MAX else ""
+
+
+@on_the_way
 async def submit(request: Request) -> Response:
     self_service_of(request)
     try:
         form = await read_page_form(request)
     except CsrfRejected as error:
         return page_again(request, await _view(request), error)
+    if form.get("step") == "cancel":
+        return await cancel(request)
     view = replace(await _view(request), username=form.get("username") or "")
     faults = _missing(form)
     if faults:
         return page_of(request, replace(view, faults=faults), status=422)
+    return await _signed_in(request, form, view)
+
+
+async def _signed_in(request: Request, form: Form, view: SignIn) -> Response:
     try:
-        cookies = await begin(request, await _authenticated(request, form))
+        begun = await begin(request, await _authenticated(request, form))
     except SecondFactorRequired as error:
         return go_on(request, error)
     except (InvalidCredentials, ContinuationExpired, Throttled) as error:
         return page_again(request, view, error)
     except SecondFactorInvalid as error:
         return page_again(request, view, error, wrong=Fault(Reason.PASSKEY))
-    return see_other(request, "account", *cookies)
+    return await finish(request, begun)
 
 
 def _missing(form: Form) -> tuple[Fault, ...]:

@@ -11,7 +11,12 @@ from watchword.core.session import Authenticated, Session, TokenSet, as_text
 from watchword.errors import NotFound
 from watchword.ports.accounts import Account
 from watchword.server.csrf import new_form_cookie
-from watchword.server.page_cookies import drop_step, step_in
+from watchword.server.page_cookies import (
+    drop_interaction,
+    drop_step,
+    kept_interaction,
+    step_in,
+)
 from watchword.server.parsing import (
     client_address,
     engine_of,
@@ -27,6 +32,13 @@ class PageRequest(TypedDict):
     replaces: str
     address: str
     user_agent: str
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """A session of this browser that has begun, and the cookies that go with it."""
+
+    session: Session
+    cookies: tuple[str, ...]
 
 
 class Visitor(msgspec.Struct, frozen=True):
@@ -69,8 +81,8 @@ def page_request(request: Request) -> PageRequest:
 
 async def begin(
     request: Request, authenticated: Authenticated, *, mailbox: bool = False
-) -> tuple[str, ...]:
-    """Sign this browser in: the cookies of its session, and of its forms from now on.
+) -> Begun:
+    """Sign this browser in.
 
     `mailbox`: the user has just shown to read the mail of the account. Raises
     SecondFactorRequired and SecondFactorEnrolmentRequired where more has to be proved,
@@ -87,8 +99,17 @@ async def begin(
     return signed_in(request, tokens)
 
 
-def signed_in(request: Request, tokens: TokenSet) -> tuple[str, ...]:
-    """The cookies of a session that has begun; the ticket of its sign-in goes."""
-    form_cookie = new_form_cookie(engine_of(request).entropy)
-    dropped = (drop_step(),) if step_in(request) else ()
-    return set_sign_in_cookie(tokens), form_cookie, *dropped
+def signed_in(request: Request, tokens: TokenSet) -> Begun:
+    """The session and its cookies, also that of its forms from now on.
+
+    What the browser kept on the way to it goes.
+    """
+    cookies = [
+        set_sign_in_cookie(tokens),
+        new_form_cookie(engine_of(request).entropy),
+    ]
+    if step_in(request):
+        cookies.append(drop_step())
+    if kept_interaction(request):
+        cookies.append(drop_interaction())
+    return Begun(tokens.session, tuple(cookies))

@@ -1,0 +1,84 @@
+"""GET and POST /consent: whether a client may have what it asks for.
+
+The answer holds for what was shown. A form of another user of this browser, or of one
+that has signed in anew since, is not accepted (`server/csrf.py`), and no other site can
+show this page in a frame or send its form.
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from watchword.core.authorize import AskConsent
+from watchword.errors import CsrfRejected, InteractionExpired
+from watchword.server.csrf import read_page_form
+from watchword.server.endpoints.pages.on_the_way import (
+    answer,
+    on_the_way,
+    outcome_of,
+)
+from watchword.server.endpoints.pages.pairs import page_operations
+from watchword.server.endpoints.pages.visitor import Visitor, visitor_of
+from watchword.server.interacting import answer_of
+from watchword.server.page_response import page_again, page_of, see_other
+from watchword.server.pages.views import Consent
+from watchword.server.waiting import Waiting, waiting_in
+
+
+@on_the_way
+async def show(request: Request) -> Response:
+    waiting, visitor = _waiting(request), await visitor_of(request)
+    if visitor is None:
+        return see_other(request, "sign-in")
+    return await _ask(request, waiting, visitor)
+
+
+@on_the_way
+async def submit(request: Request) -> Response:
+    waiting, visitor = _waiting(request), await visitor_of(request)
+    if visitor is None:
+        return see_other(request, "sign-in")
+    try:
+        form = await read_page_form(request)
+    except CsrfRejected as error:
+        return await _ask(request, waiting, visitor, error)
+    decision = form.get("decision")
+    if decision not in {"allow", "deny"}:
+        return await _ask(request, waiting, visitor)
+    return await answer(request, visitor.session, is_granted=decision == "allow")
+
+
+async def _ask(
+    request: Request,
+    waiting: Waiting,
+    visitor: Visitor,
+    error: CsrfRejected | None = None,
+) -> Response:
+    """The page, or where the browser goes that has nothing to be asked any more."""
+    outcome = await outcome_of(request, waiting, visitor.session)
+    if not isinstance(outcome.verdict, AskConsent):
+        return answer_of(request, outcome)
+    account, scope = visitor.account, outcome.verdict.scope
+    view = Consent(
+        name=account.name,
+        scope=scope,
+        resources=outcome.verdict.resources,
+        email=(account.email_confirmed_at and account.email) or "",
+        roles=account.roles,
+        is_local=waiting.is_local,
+    )
+    if error is not None:
+        return page_again(request, view, error, account=account.locale)
+    return page_of(request, view, account=account.locale)
+
+
+def _waiting(request: Request) -> Waiting:
+    """Raises InteractionExpired where the address names none."""
+    waiting = waiting_in(request)
+    if waiting is None:
+        raise InteractionExpired
+    return waiting
+
+
+SHOW, SUBMIT = page_operations("/consent", show, submit)

@@ -1,0 +1,160 @@
+"""Pages that a client waits for: what it wants is looked at before the page is.
+
+A page is on the way where its address names an interaction: one that has run out, or
+was begun in another browser, gets an error page, and nothing that its form says is done
+(login CSRF). The pages beside the way go on without it. Behind the link of a message
+the interaction is in a cookie.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from watchword.bootstrap.oauth import OAuthParts
+from watchword.core.authorize import Verdict
+from watchword.core.session import Session
+from watchword.errors import InteractionExpired, WatchwordError
+from watchword.oauth.authorize import Outcome
+from watchword.server.endpoints.pages.visitor import Begun
+from watchword.server.interacting import (
+    answer_of,
+    browser_of,
+    go_on_with,
+    interaction_in,
+)
+from watchword.server.operation import Handler
+from watchword.server.page_cookies import keep_interaction, kept_interaction
+from watchword.server.page_response import see_other
+from watchword.server.pages.rendering import HEADERS
+from watchword.server.parsing import by_user, engine_of, self_service_of
+from watchword.server.problems import answer_to
+from watchword.server.waiting import Waiting, set_waiting, waiting_in
+
+_PREFETCHED: Final = {"retry-after": "1"}
+
+
+def on_the_way(handler: Handler) -> Handler:
+    """The handler of a page that a client may wait for.
+
+    Nothing is prefetched: to look at such a page may make a code.
+    """
+
+    @functools.wraps(handler)
+    async def handle(request: Request) -> Response:
+        ticket = interaction_in(request)
+        if ticket and request.headers.get("sec-purpose", "").startswith("prefetch"):
+            return Response(status_code=503, headers=HEADERS | _PREFETCHED)
+        if ticket:
+            await _look(request, ticket)
+        return await handler(request)
+
+    return handle
+
+
+def beside_the_way(handler: Handler) -> Handler:
+    """The handler of a page that helps a user who cannot sign in yet.
+
+    It works as well without the client, which may have waited for too long.
+    """
+
+    @functools.wraps(handler)
+    async def handle(request: Request) -> Response:
+        ticket = interaction_in(request) or kept_interaction(request)
+        if ticket and waiting_in(request) is None:
+            with contextlib.suppress(InteractionExpired):
+                await _look(request, ticket)
+        return await handler(request)
+
+    return handle
+
+
+async def _look(request: Request, ticket: str) -> None:
+    asked = await _oauth(request).authorization.asked(
+        ticket, browser=browser_of(request)
+    )
+    set_waiting(request, Waiting(ticket, asked.request, asked.client))
+
+
+def _oauth(request: Request) -> OAuthParts:
+    """Raises NotFound in an app with own users."""
+    self_service_of(request)
+    parts = engine_of(request).oauth
+    assert parts is not None  # noqa: S101 - it is there where accounts are
+    return parts
+
+
+def keep_waiting(request: Request) -> tuple[str, ...]:
+    """`Set-Cookie` so that the link of a message leads back to the client."""
+    waiting = waiting_in(request)
+    return () if waiting is None else keep_interaction(waiting.ticket)
+
+
+def signed_in_page(request: Request) -> str:
+    """The page that a browser goes to which is signed in already."""
+    # That page goes on to the client.
+    return "account" if waiting_in(request) is None else "sign-in"
+
+
+async def leaves(
+    request: Request, session: Session, stay: type[Verdict]
+) -> Response | None:
+    """Where a signed-in browser goes that has nothing to do here.
+
+    None where the page is what has to be asked, and where no client waits.
+    """
+    waiting = waiting_in(request)
+    if waiting is None:
+        return None
+    outcome = await outcome_of(request, waiting, session)
+    return None if isinstance(outcome.verdict, stay) else answer_of(request, outcome)
+
+
+async def outcome_of(request: Request, waiting: Waiting, session: Session) -> Outcome:
+    """What comes next for a signed-in browser. Raises InteractionExpired."""
+    return await _oauth(request).authorization.go_on(
+        waiting.ticket, session, browser=browser_of(request), by=by_user(request)
+    )
+
+
+async def answer(request: Request, session: Session, *, is_granted: bool) -> Response:
+    """Where the browser goes after the user's answer. Raises InteractionExpired."""
+    outcome = await _oauth(request).authorization.consent(
+        interaction_in(request),
+        session,
+        is_granted=is_granted,
+        browser=browser_of(request),
+        by=by_user(request),
+    )
+    return answer_of(request, outcome)
+
+
+async def finish(request: Request, begun: Begun, *cookies: str) -> Response:
+    """On to the client that waits, or to the account page, now that more is proved.
+
+    The cookies are set whatever comes of it: the ones that the browser has would soon
+    end its session.
+    """
+    given = (*begun.cookies, *cookies)
+    try:
+        return await go_on_with(request, begun.session, *given)
+    except WatchwordError as error:
+        response = answer_to(error, request.scope)
+        for cookie in given:
+            response.headers.append("set-cookie", cookie)
+        return response
+
+
+async def cancel(request: Request) -> Response:
+    """Back to the client, which is told that the user does not want to."""
+    waiting = waiting_in(request)
+    if waiting is None:
+        return see_other(request, "sign-in")
+    location = await _oauth(request).authorization.cancel(
+        waiting.ticket, browser=browser_of(request)
+    )
+    return Response(status_code=303, headers=HEADERS | {"location": location})
