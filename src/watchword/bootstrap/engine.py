@@ -38,6 +38,7 @@ from watchword.mail.sender import MailSender
 from watchword.maintenance import Maintenance
 from watchword.notices import Notices
 from watchword.passwords import PasswordHasher, cpus
+from watchword.ports.keys import ID_TOKEN_USES
 from watchword.revocation.log import RevocationLog
 from watchword.revocation.tracker import RevocationTracker
 from watchword.server_secret import lacking_secret
@@ -173,6 +174,7 @@ class Watchword:
             first_party=first_party,
             clock=self.clock,
             entropy=base.entropy,
+            prepare=lambda alg: self.keys.ensure(ID_TOKEN_USES[alg]),
         )
         self.client_tokens = ClientTokens(
             keys=self.keys,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -21,7 +21,7 @@ from watchword.server.parsing import (
     engine_of,
     query_of,
 )
-from watchword.server.responses import JSON
+from watchword.server.responses import JSON, utc
 from watchword.server.token_auth import ACCESS_ERRORS, authenticate_user
 
 
@@ -134,13 +134,9 @@ def _device(row: Session, ends_at: int, current: str) -> Device:
         sid,
         row.client_id,
         sid == current,
-        _utc(row.authenticated_at),
-        _utc(row.rotated_at),
-        _utc(ends_at),
+        utc(row.authenticated_at),
+        utc(row.rotated_at),
+        utc(ends_at),
         row.address,
         row.user_agent,
     )
-
-
-def _utc(instant: int) -> datetime:
-    return datetime.fromtimestamp(instant // 1000, UTC)
