@@ -640,7 +640,12 @@ DELETE FROM watchword.throttle WHERE key = $1;
 SELECT
     store.key_revision, keys.kid, keys.alg, keys.state, keys.sealed, keys.changed_at,
     keys.use
-FROM watchword.store LEFT JOIN watchword.signing_keys AS keys ON true
+FROM watchword.store LEFT JOIN (
+    SELECT kid, alg, state, sealed, changed_at, 'access' AS use
+    FROM watchword.signing_keys
+    UNION ALL
+    SELECT kid, alg, state, sealed, changed_at, use FROM watchword.id_token_keys
+) AS keys ON true
 ORDER BY keys.changed_at, keys.kid;
 
 -- name: raise_key_revision
@@ -650,8 +655,15 @@ RETURNING key_revision;
 -- name: drop_keys
 DELETE FROM watchword.signing_keys;
 
+-- name: drop_id_token_keys
+DELETE FROM watchword.id_token_keys;
+
 -- name: add_key
-INSERT INTO watchword.signing_keys (kid, alg, state, sealed, changed_at, use)
+INSERT INTO watchword.signing_keys (kid, alg, state, sealed, changed_at)
+VALUES ($1, $2, $3, $4, $5);
+
+-- name: add_id_token_key
+INSERT INTO watchword.id_token_keys (kid, alg, state, sealed, changed_at, use)
 VALUES ($1, $2, $3, $4, $5, $6);
 
 -- name: record

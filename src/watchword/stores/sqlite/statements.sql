@@ -481,12 +481,16 @@ ON CONFLICT (key) DO UPDATE SET runs_down = excluded.runs_down;
 -- name: throttle_forget
 DELETE FROM throttle WHERE key = ?;
 
--- name: key_revision
-SELECT key_revision FROM store;
-
 -- name: keys
-SELECT kid, alg, state, sealed, changed_at, use
-FROM signing_keys ORDER BY changed_at, kid;
+SELECT
+    store.key_revision, keys.kid, keys.alg, keys.state, keys.sealed, keys.changed_at,
+    keys.use
+FROM store LEFT JOIN (
+    SELECT kid, alg, state, sealed, changed_at, 'access' AS use FROM signing_keys
+    UNION ALL
+    SELECT kid, alg, state, sealed, changed_at, use FROM id_token_keys
+) AS keys ON true
+ORDER BY keys.changed_at, keys.kid;
 
 -- name: raise_key_revision
 UPDATE store SET key_revision = key_revision + 1 WHERE key_revision = ?
@@ -495,8 +499,15 @@ RETURNING key_revision;
 -- name: drop_keys
 DELETE FROM signing_keys;
 
+-- name: drop_id_token_keys
+DELETE FROM id_token_keys;
+
 -- name: add_key
-INSERT INTO signing_keys (kid, alg, state, sealed, changed_at, use)
+INSERT INTO signing_keys (kid, alg, state, sealed, changed_at)
+VALUES (?, ?, ?, ?, ?);
+
+-- name: add_id_token_key
+INSERT INTO id_token_keys (kid, alg, state, sealed, changed_at, use)
 VALUES (?, ?, ?, ?, ?, ?);
 
 -- name: record
