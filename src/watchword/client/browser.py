@@ -6,11 +6,19 @@ import webbrowser
 from collections.abc import Callable
 from typing import Final, Unpack
 
+from watchword.client.answers import Outcome
 from watchword.client.clock import Random
-from watchword.client.code_flow import AuthorizationRequest, Wanted, new_request
+from watchword.client.code_flow import (
+    AuthorizationRequest,
+    Wanted,
+    endpoint_in,
+    metadata_of,
+    new_request,
+)
 from watchword.client.loopback import Loopback
 from watchword.client.refresher import Refresher
 from watchword.client.runners import Exchange, Follow, arun, run
+from watchword.client.session import Send
 from watchword.errors import Unreachable
 
 SECONDS: Final = 300.0
@@ -44,8 +52,8 @@ class BrowserLogin:
         port of 127.0.0.1, so the client needs the redirect URI
         `http://127.0.0.1/callback`; `first-party` has it. Raises Unreachable where the
         browser does not come back within so many seconds, WatchwordError where the user
-        says no, InvalidRequest where the answer is of another issuer, and what a
-        refresh raises.
+        says no or the server has no pages, InvalidRequest where its issuer has another
+        name, and what a refresh raises.
         """
         run(self._login(show, seconds, wanted))
 
@@ -65,18 +73,15 @@ class BrowserLogin:
         """A sign-in whose answer the program receives itself: at a scheme of its own.
 
         Have the user open its `url`; then call `finish` with the address that the
-        browser was sent to.
+        browser was sent to. Raises as `login`.
         """
-        key, jkt = self._refresher.key_for_code()
-        return new_request(
-            self._issuer,
-            self._client_id,
-            redirect_uri,
-            self._random,
-            key=key,
-            jkt=jkt,
-            **wanted,
-        )
+        return run(self._request(redirect_uri, wanted))
+
+    async def arequest(
+        self, redirect_uri: str, **wanted: Unpack[Wanted]
+    ) -> AuthorizationRequest:
+        """See `BrowserLogin.request`. Does not block the event loop."""
+        return await arun(self._request(redirect_uri, wanted))
 
     def finish(self, request: AuthorizationRequest, address: str) -> None:
         """Sign in by the answer to a request. Raises as `login`."""
@@ -86,13 +91,10 @@ class BrowserLogin:
         """See `BrowserLogin.finish`. Does not block the event loop."""
         await arun(self._finish(request, address))
 
-    def _finish(self, request: AuthorizationRequest, address: str) -> Exchange[None]:
-        yield from self._refresher.redeem(request.code_in(address), request.key)
-
     def _login(self, show: Show, seconds: float, wanted: Wanted) -> Exchange[None]:
         loopback = Loopback()
         try:
-            request = self.request(loopback.redirect_uri, **wanted)
+            request = yield from self._request(loopback.redirect_uri, wanted)
             loopback.listen(request.is_answered_by)
             show(request.url)
             yield Follow(loopback.arrived, seconds)
@@ -103,3 +105,23 @@ class BrowserLogin:
                 f"The browser did not come back within {seconds:.0f} seconds."
             )
         yield from self._finish(request, loopback.address)
+
+    def _request(
+        self, redirect_uri: str, wanted: Wanted
+    ) -> Exchange[AuthorizationRequest]:
+        # First of all: a user is not to sign in for nothing.
+        answer: Outcome = yield Send(metadata_of(self._issuer))
+        key, jkt = self._refresher.key_for_code()
+        return new_request(
+            endpoint_in(answer, self._issuer),
+            self._issuer,
+            self._client_id,
+            redirect_uri,
+            self._random,
+            key=key,
+            jkt=jkt,
+            **wanted,
+        )
+
+    def _finish(self, request: AuthorizationRequest, address: str) -> Exchange[None]:
+        yield from self._refresher.redeem(request.code_in(address), request.key)

@@ -16,9 +16,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import msgspec
 
-from watchword.client.answers import DETAIL_MAX
+from watchword.client.answers import DETAIL_MAX, Outcome, content_in
 from watchword.client.clock import Random
-from watchword.client.session import CodeCall
+from watchword.client.session import CodeCall, Request
 from watchword.errors import InvalidRequest, WatchwordError
 
 
@@ -37,6 +37,11 @@ class Wanted(TypedDict, total=False):
     max_age: int | None
     login_hint: str | None
     prompt: str | None
+
+
+class _Metadata(msgspec.Struct, frozen=True):
+    issuer: str
+    authorization_endpoint: str = ""
 
 
 class AuthorizationRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +96,7 @@ class AuthorizationRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_request(
+    endpoint: str,
     issuer: str,
     client_id: str,
     redirect_uri: str,
@@ -100,9 +106,10 @@ def new_request(
     jkt: str | None = None,
     **wanted: Unpack[Wanted],
 ) -> AuthorizationRequest:
-    """A new request. `key` (PEM) is what the session is to be bound to, `jkt` names it.
+    """A new request at that endpoint of the issuer.
 
-    With `jkt` a code is of no use without the key (RFC 9449 §10).
+    `key` (PEM) is what the session is to be bound to, and `jkt` names it: a code is of
+    no use without the key (RFC 9449 §10).
     """
     state, verifier = random.text(), random.text() + random.text()
     digest = hashlib.sha256(verifier.encode()).digest()
@@ -123,7 +130,7 @@ def new_request(
     }
     given = {name: value for name, value in sent.items() if value is not None}
     return AuthorizationRequest(
-        url=f"{issuer}/oauth/authorize?{urlencode(given, doseq=True)}",
+        url=f"{endpoint}?{urlencode(given, doseq=True)}",
         redirect_uri=redirect_uri,
         issuer=issuer,
         client_id=client_id,
@@ -132,6 +139,31 @@ def new_request(
         retry_key=random.text(),
         key=key,
     )
+
+
+def metadata_of(issuer: str) -> Request:
+    """The request for what an issuer says of itself (OpenID Connect Discovery §4)."""
+    return Request(f"{issuer}/.well-known/openid-configuration", b"", {}, "GET")
+
+
+def endpoint_in(answer: Outcome, issuer: str) -> str:
+    """Where the users of an issuer sign in, from what it says of itself.
+
+    Raises InvalidRequest where the server has another name for itself: its answer could
+    not be told from that of another server (RFC 9207 §2.4). Raises WatchwordError where
+    it has no pages, and what it answered otherwise.
+    """
+    found = content_in(answer, _Metadata)
+    if isinstance(found, WatchwordError):
+        raise found
+    if found.issuer != issuer:
+        raise InvalidRequest(
+            f"The server at {issuer} is {found.issuer[:DETAIL_MAX]} by its own name: "
+            "give that address."
+        )
+    if not found.authorization_endpoint:
+        raise WatchwordError(f"Users do not sign in by browser at {issuer}.")
+    return found.authorization_endpoint
 
 
 def _parameters(address: str) -> dict[str, str]:

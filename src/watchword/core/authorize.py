@@ -35,7 +35,9 @@ import msgspec
 from watchword.core import limits, redirect_uri
 from watchword.core.session import AAL1, AAL2
 
-ALWAYS: Final = ("openid", "profile", "email", "offline_access")
+_OFFLINE: Final = "offline_access"
+"""How long the tokens are good. It says nothing of what they are good for."""
+ALWAYS: Final = ("openid", "profile", "email", _OFFLINE)
 """Scopes that every client may ask for."""
 
 PROMPTS: Final = ("none", "login", "consent", "select_account")
@@ -349,8 +351,8 @@ def _wanted(
     """Scopes and resources: a scope that the client may not have is left out."""
     asked = _words(request.scope)
     scope = tuple(one for one in dict.fromkeys(asked) if one in client.scope)
-    if not asked:  # what it may have besides the scopes of every client
-        scope = tuple(one for one in client.scope if one not in ALWAYS)
+    if set(asked) <= {_OFFLINE}:  # not said: all that it may have besides ALWAYS
+        scope = (*(one for one in client.scope if one not in ALWAYS), *scope)
     return scope, tuple(dict.fromkeys(request.resource)) or client.audience
 
 
