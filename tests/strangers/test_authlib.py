@@ -176,7 +176,7 @@ async def test_of_many_requests_at_once_one_refreshes(site: Site) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 async def test_its_user_signs_in_by_browser(site: Site, method: str) -> None:
-    """From the issuer alone: its own validation of the ID token, and the user's name."""
+    """From the issuer alone: it validates the ID token, and asks for the user."""
     known = site.phone if method == "none" else site.portal
     registry = OAuth()
     app = registry.register(

@@ -56,7 +56,7 @@ def test_it_verifies_a_default_token_from_the_issuer_alone(
 
 
 def test_its_user_signs_in_by_browser(site: Site, program: Path) -> None:
-    """PKCE, state, nonce, `at_hash`, userinfo, and a refresh that it makes by itself."""
+    """PKCE, nonce, `at_hash`, userinfo, and a refresh that it makes by itself."""
     portal = site.portal
     command = [program, "sign-in", site.issuer, portal.id, str(portal.secret), BACK]
     pipe = subprocess.PIPE

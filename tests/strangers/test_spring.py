@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,9 @@ pytestmark = pytest.mark.needs("java", "mvn")
 
 HERE: Final = Path(__file__).parent / "spring"
 SECONDS: Final = 300  # the first run fetches the libraries
+SHORT: Final = (
+    "-XX:TieredStopAtLevel=1"  # nothing here runs long enough to be optimised
+)
 
 
 def test_its_user_signs_in_by_browser(site: Site, tmp_path: Path) -> None:
@@ -23,9 +27,18 @@ def test_its_user_signs_in_by_browser(site: Site, tmp_path: Path) -> None:
     listed = tmp_path / "classpath"
     maven = [tool("mvn"), "-B", "-q", "-f", str(HERE / "pom.xml")]
     maven += ["dependency:build-classpath", f"-Dmdep.outputFile={listed}"]
-    subprocess.run(maven, check=True, timeout=SECONDS, capture_output=True)
+    environment = os.environ | {"MAVEN_OPTS": SHORT}
+    subprocess.run(
+        maven, check=True, timeout=SECONDS, capture_output=True, env=environment
+    )
     portal = site.portal
-    command = [tool("java"), "-cp", listed.read_text(), str(HERE / "SignIn.java")]
+    command = [
+        tool("java"),
+        SHORT,
+        "-cp",
+        listed.read_text(),
+        str(HERE / "SignIn.java"),
+    ]
     command += [site.issuer, portal.id, str(portal.secret), BACK]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
