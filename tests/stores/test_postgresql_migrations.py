@@ -133,14 +133,14 @@ async def test_sessions_of_an_old_database_go_on(
         known = sql_files.migrations("postgresql")
         older.setattr(sql_files, "migrations", lambda _: known[:3])
         await migrate_store(url, apply=True)
-    fields = Session.__struct_fields__[:-1]
+    fields = Session.__struct_fields__[:-2]
     places = ", ".join(f"${number + 1}" for number in range(len(fields)))
     add = f"INSERT INTO watchword.sessions ({', '.join(fields)}) VALUES ({places})"
     before, beside = a_session(1), a_session(2)
     async with somebody(url) as other:
-        await other.execute(add, *as_row(before)[:-1])
+        await other.execute(add, *as_row(before)[:-2])
         assert await migrate_store(url, apply=True) == known[3:]
-        await other.execute(add, *as_row(beside)[:-1])
+        await other.execute(add, *as_row(beside)[:-2])
     async with opened(url) as stores:
         assert await living(stores) == [beside, before]
         after = rotated(before).proved(a_proof(of=before, at=START + 1000))

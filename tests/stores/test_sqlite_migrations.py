@@ -143,10 +143,10 @@ async def test_clients_and_sessions_of_an_old_folder_go_on(
     migrations.migrate(connect(path))
     sql(path, OLD_CLIENT, ("before",))
     session = a_session(client_id="before", grace=0)
-    fields = Session.__struct_fields__[:-1]  # those that version had
+    fields = Session.__struct_fields__[:-2]  # those that version had
     places = ", ".join("?" * len(fields))
     add = f"INSERT INTO sessions ({', '.join(fields)}) VALUES ({places})"
-    sql(path, add, as_row(session)[:-1])
+    sql(path, add, as_row(session)[:-2])
     monkeypatch.undo()
     stores = await opened(path)
     sql(path, OLD_CLIENT, ("beside",))  # by a server of that version that still runs
