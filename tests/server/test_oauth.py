@@ -330,7 +330,7 @@ async def test_a_clients_own_token(oauth: OAuth) -> None:
         ("", "invalid_request"),
         *(
             (kind, "unsupported_grant_type")
-            for kind in ("password", "implicit", "authorization_code", "REFRESH_TOKEN")
+            for kind in ("password", "implicit", "device_code", "REFRESH_TOKEN")
         ),
     ],
 )
