@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from watchword.core import limits, redirect_uri
-from watchword.core.policies import PAGES
+from watchword.core.policies import FIRST_PARTY_ID, PAGES
 from watchword.core.session import from_text
 from watchword.errors import InvalidRequest
 from watchword.ports.clients import Client
@@ -34,7 +34,7 @@ class Right(StrEnum):
 
 
 FIRST_PARTY: Final = Client(
-    id="first-party",
+    id=FIRST_PARTY_ID,
     secret_hash=None,
     created_at=0,
     grants=(GrantType.AUTHORIZATION_CODE, GrantType.REFRESH_TOKEN),

@@ -21,7 +21,7 @@ from watchword.clients.registry import Clients
 from watchword.clients.rules import GrantType
 from watchword.clocks import Clock, Entropy
 from watchword.core import base64url, limits, redirect_uri
-from watchword.core.actor import SYSTEM, EndReason
+from watchword.core.actor import SYSTEM, Actor, By, EndReason
 from watchword.core.code import CodeGrant, secret_of, session_of
 from watchword.core.policies import Policies
 from watchword.core.rotation import Presented, Refuse, too_wide
@@ -213,6 +213,8 @@ class CodeExchange:
                 return None
             # What ends sessions may have missed this one.
             await self._looked_at_for_sure(redemption, session)
+            by = By(Actor.SYSTEM, session.address)
+            await self._sessions.groups.make_room(session, by=by)
         return answer
 
     async def _again(self, redemption: _Redemption, session: Session) -> Exchanged:
