@@ -11,7 +11,7 @@ import pytest
 
 from watchword.clients.authentication import ClientAuthentication
 from watchword.clients.registry import Clients
-from watchword.clients.rules import FIRST_PARTY, GrantType
+from watchword.clients.rules import FIRST_PARTY
 from watchword.clients.tokens import ClientTokens
 from watchword.core.actor import APP, Actor, By, EndReason
 from watchword.core.limits import (
@@ -150,7 +150,7 @@ async def test_a_secret_is_shown_once_and_only_its_hash_is_kept(world: World) ->
     ("options", "grants"),
     [
         ({"confidential": False}, ("refresh_token",)),
-        ({"confidential": True}, tuple(GrantType)),
+        ({"confidential": True}, ("refresh_token", "client_credentials")),
         ({"confidential": True, "rights": ["introspect"]}, ()),
         (
             {"confidential": True, "rights": ["feed"], "grants": ["refresh_token"]},
@@ -266,7 +266,8 @@ async def test_the_first_party_client_needs_no_store(
     found = await world.authentication.authenticate("first-party", None, address=HERE)
     assert found == await world.clients.get("first-party")
     assert (found.id, found.scope) == (FIRST_PARTY.id, ("profile",))
-    assert (found.grace, found.grants) == (7 * SECOND, ("refresh_token",))
+    assert found.grace == 7 * SECOND
+    assert found.grants == ("authorization_code", "refresh_token")
 
 
 async def test_a_flood_of_failures_never_locks_the_client_out(world: World) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import apsw
 import msgspec
 import pytest
 
 from tests.patience import PATIENCE
+from tests.stores.older import goes_on_beside
 from tests.stores.on_file import opened, sql
 from watchword.core.actor import EndReason
 from watchword.core.limits import CLIENT_GRACE
@@ -188,6 +190,17 @@ async def test_accounts_of_an_old_folder_go_on(
     addressed = with_address(before)
     assert await stores.accounts.swap(before, addressed, Trail())
     assert await stores.accounts.by_email("ada@example.org") == addressed
+    await stores.backend.close()
+
+
+async def test_a_server_of_the_version_before_goes_on_beside(path: Path) -> None:
+    """Until it is stopped. It is not started again: the schema is too new for it."""
+    stores = await opened(path)
+
+    async def run(statement: str) -> list[Any]:
+        return sql(path, statement.format(at="", bytes="BLOB"))
+
+    await goes_on_beside(stores, run)
     await stores.backend.close()
 
 

@@ -36,6 +36,7 @@ from watchword.errors import (
     CodeInvalid,
     InvalidCredentials,
     NotFound,
+    StoreUnavailable,
 )
 from watchword.oauth.codes import Codes
 from watchword.oauth.consents import Consents
@@ -211,7 +212,7 @@ class CodeExchange:
             if not await self._redeemer.create(session):
                 return None
             # What ends sessions may have missed this one.
-            await self._looked_at(redemption)
+            await self._looked_at_for_sure(redemption, session)
             by = By(Actor.SYSTEM, session.address)
             await self._sessions.groups.make_room(session, by=by)
         return answer
@@ -219,16 +220,19 @@ class CodeExchange:
     async def _again(self, redemption: _Redemption, session: Session) -> Exchanged:
         """The tokens of a session that this very request has made before."""
         try:
-            await self._looked_at(redemption)
+            await self._looked_at(redemption, session)
         except CodeInvalid:
             # The process that made it may have died before it looked.
             await self._sessions.end_one(session.id, EndReason.TAKEN_BACK, by=SYSTEM)
             raise
         return await self._answer(redemption, session)
 
-    async def _looked_at(self, redemption: _Redemption) -> Authenticated:
+    async def _looked_at(
+        self, redemption: _Redemption, session: Session | None = None
+    ) -> Authenticated:
         """What the user has proved, with its roles of now, if the code holds still.
 
+        `session` is what the code has made: it gets these roles, if it has others.
         Raises CodeInvalid if the client, the consent, the browser's sign-in or the
         account have changed since the code was made; StoreUnavailable.
         """
@@ -254,12 +258,21 @@ class CodeExchange:
         if root is None or not self._is_alive(root, proved.account_id):
             raise CodeInvalid
         try:
-            return await self._sign_in.admitted(
-                # The root has the roles of now: so none have to be given again.
-                msgspec.structs.replace(proved, roles=root.roles)
-            )
+            # Without a session those of the root: no other session is to get them.
+            roles = (session or root).roles
+            proved = msgspec.structs.replace(proved, roles=roles)
+            return await self._sign_in.admitted(proved)
         except InvalidCredentials:
             raise CodeInvalid from None
+
+    async def _looked_at_for_sure(
+        self, redemption: _Redemption, session: Session
+    ) -> None:
+        """Look, and once more if the store fails: the code is spent if this fails."""
+        try:
+            await self._looked_at(redemption, session)
+        except StoreUnavailable:
+            await self._looked_at(redemption, session)
 
     def _is_alive(self, root: Session, account_id: bytes) -> bool:
         return (
