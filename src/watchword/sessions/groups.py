@@ -35,6 +35,7 @@ user, the operator or this server no longer trusts what was begun there.
 """
 
 OFFLINE: Final = "offline_access"
+_PAUSE: Final = 0.05
 
 
 class Groups:
@@ -120,7 +121,8 @@ class Groups:
                 if row is not None:
                     await self.end_members(row, by=SYSTEM)
                 self._noted.pop(session_id, None)
-            await asyncio.sleep(0)  # lets refreshes pass
+            if len(noted) > len(batch):
+                await asyncio.sleep(_PAUSE)  # lets refreshes pass
         if missing:
             raise StoreUnavailable
 
