@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.codes import APP, HOME, OTHER_KEY, App, an_app, outcome
+from tests.codes import APP, HOME, OTHER_KEY, SHOP, App, an_app, outcome
 from tests.groups import USER, Group
-from tests.scenarios.api import PASSWORD
+from tests.scenarios.api import PASSWORD, bearer
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.core import limits
 from watchword.core.actor import EndReason
@@ -290,6 +290,29 @@ async def test_of_codes_and_a_sign_out_at_the_same_time_no_session_is_left(
         assert await group.alive() == STAYS
 
 
+async def test_the_list_says_what_ends_with_a_browser(app: App) -> None:
+    """And ending the browser there ends it."""
+    group = await Group(app).begin()
+    token = (await app.api.login())["accessToken"]
+    listed = await app.api.client.get("/api/auth/sessions", headers=bearer(token))
+    ids = {row.sid: name for name, row in group}
+    found = {
+        ids[one["id"]]: (one["clientId"], ids.get(one["startedFrom"]))
+        for one in listed.json()["sessions"]
+        if one["id"] in ids
+    }
+    assert found == {
+        "root": ("_pages", None),
+        "app": (APP, "root"),
+        "shop": (SHOP, "root"),
+        "offline": (APP, "root"),
+    }
+    place = f"/api/auth/sessions/{group['root'].sid}"
+    ended = await app.api.client.delete(place, headers=bearer(token))
+    assert ended.status_code == 204
+    assert await group.alive() == STAYS
+
+
 async def test_a_client_has_eight_sessions_in_a_group_and_the_stalest_ends(
     app: App,
 ) -> None:
@@ -298,16 +321,14 @@ async def test_a_client_has_eight_sessions_in_a_group_and_the_stalest_ends(
     app.root = group["root"]
     for row in (group["app"], group["offline"]):
         await app.engine.sessions.end_one(row.id, EndReason.REVOKED_BY_CLIENT)
-    codes = []
-    for number in range(limits.MEMBERS_MAX):
+    codes, tokens = [], []
+    for _ in range(limits.MEMBERS_MAX):
         app.clock.advance(limits.SECOND)
         codes.append(await app.code())
         answer = await app.redeem(codes[-1])
-        assert outcome(answer) == "ok", answer.text
-        if number == 0:
-            first = answer.json()["refresh_token"]
+        tokens.append(answer.json()["refresh_token"])
     app.clock.advance(limits.SECOND)
-    assert outcome(await app.refresh(first, OTHER_KEY)) == "ok"
+    assert outcome(await app.refresh(tokens[0], OTHER_KEY)) == "ok"
     more = [await app.code() for _ in range(2)]
     await asyncio.gather(*(app.redeem(code) for code in more))
     rows = [await app.row(code) for code in (*codes, *more)]

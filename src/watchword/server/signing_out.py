@@ -40,7 +40,8 @@ async def sign_in_of(request: Request) -> tuple[Session | None, Session | None]:
     )
     if session is not None:
         return session, None
-    return None, await engine_of(request).sessions.session_of(cookie)
+    row = await engine_of(request).sessions.session_of(cookie)
+    return None, None if row is None or row.revoked_at is not None else row
 
 
 def ask_to_sign_out(

@@ -69,8 +69,8 @@ class BrowserSignIn:
         `cookie` is what the browser has. A session of the same account goes on under a
         new token, and nothing ends. One of another account ends with its group, as does
         one that has run out or would do so soon, and one in the place of which a
-        recovery code makes another. For `mailbox`, `spends` and `settle` see `SignIn.begin`, which this raises as.
-        Whatever is raised, the session is ended.
+        recovery code makes another. For `mailbox`, `spends` and `settle` see
+        `SignIn.begin`, which this raises as. Whatever is raised, the session is ended.
         """
         await self._gate.check(
             authenticated, None, EVERYTHING, PAGES_BINDING, mailbox=mailbox
