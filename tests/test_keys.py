@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections import Counter
@@ -15,7 +16,13 @@ from joserfc.jwk import KeySet, OKPKey, RSAKey
 
 from watchword.core.access_token import Claims
 from watchword.core.actor import SYSTEM
-from watchword.core.limits import ACCESS_TTL_MAX, DAY, JWKS_MAX_AGE, KEY_ROTATION
+from watchword.core.limits import (
+    ACCESS_TTL_MAX,
+    DAY,
+    ID_TOKEN_HINT,
+    JWKS_MAX_AGE,
+    KEY_ROTATION,
+)
 from watchword.errors import (
     KeyRingError,
     NotFound,
@@ -28,7 +35,7 @@ from watchword.keys.signing import Algorithm, SigningKey, generate
 from watchword.keys.vault import Vault, derive
 from watchword.ports import Stores
 from watchword.ports.audit import EventType
-from watchword.ports.keys import KeyState
+from watchword.ports.keys import KeyState, KeyUse
 from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
 from watchword.verify import Checker
@@ -461,6 +468,109 @@ async def test_the_jwks_shows_no_private_member(rings: Rings, alg: Algorithm) ->
         if alg == "RS256":
             modulus = base64.urlsafe_b64decode(key["n"] + "==")
             assert len(modulus) * 8 == 3072
+
+
+ID_USES = [use for use in KeyUse if use is not KeyUse.ACCESS_TOKEN]
+
+
+def of_use(ring: KeyRing, use: KeyUse) -> dict[str, list[str]]:
+    """The ids of the keys of that use, by state."""
+    found: dict[str, list[str]] = {}
+    for row in ring.rows:
+        if row.use is use:
+            found.setdefault(row.state, []).append(row.kid)
+    return found
+
+
+async def test_each_use_has_a_key_of_its_own_once_it_is_needed(rings: Rings) -> None:
+    """Made by one of the processes that need it at once, and followed by a next one."""
+    one, two = await rings.open(), await rings.open()
+    access = of_use(one, KeyUse.ACCESS_TOKEN)
+    for use, alg in zip(ID_USES, ("RS256", "ES256", "EdDSA"), strict=True):
+        made = await asyncio.gather(*(r.ensure(use) for r in (one, two, one, two)))
+        assert len({key.kid for key in made}) == 1
+        assert made[0].alg == alg
+        assert set(of_use(two, use)) == {"active"}
+    await one.maintain()
+    await two.maintain()
+    await one.refresh()
+    assert all(set(of_use(one, use)) == {"active", "next"} for use in KeyUse)
+    assert of_use(one, KeyUse.ACCESS_TOKEN) == access
+    assert one.jwks == two.jwks
+    assert [key["alg"] for key in published(one)].count("RS256") == 2
+    assert len(published(one)) == 8
+    # None of them is a key of access tokens.
+    assert one.algorithms == ["ES256"]
+    for row in one.rows:
+        found = (one.public_key(row.kid), one.id_token_key(row.kid))
+        of_access = row.use is KeyUse.ACCESS_TOKEN
+        assert [key is not None for key in found] == [of_access, not of_access]
+    events = [event for _, event in await rings.stores.audit.read(0, 100)]
+    told = Counter((event.detail["change"], event.detail["use"]) for event in events)
+    assert set(told.values()) == {1}
+    assert set(told) == {
+        ("created", "access"),
+        *(("created", use) for use in ID_USES),
+        *(("next one published", use) for use in ID_USES),
+    }
+
+
+async def test_uses_rotate_each_for_itself(rings: Rings) -> None:
+    use, ring = KeyUse.ID_TOKEN_ES256, await rings.open()
+    with pytest.raises(NotFound):
+        await ring.rotate(use)
+    first = (await ring.ensure(use)).kid
+    with pytest.raises(KeyRingError, match="not published yet"):
+        await ring.rotate(use)
+    await ring.maintain()
+    with pytest.raises(KeyRingError, match="try again in 301 s"):
+        await ring.rotate(use)
+    access = of_use(ring, KeyUse.ACCESS_TOKEN)
+    rings.clock.advance(JWKS_MAX_AGE)
+    assert await ring.rotate(use) == (await ring.ensure(use)).kid != first
+    assert of_use(ring, use)["retired"] == [first]
+    assert of_use(ring, KeyUse.ACCESS_TOKEN) == access
+    # Its tokens are hints for as long as a session lasts.
+    rings.clock.advance(ID_TOKEN_HINT - 1)
+    await ring.maintain()
+    assert ring.id_token_key(first) is not None
+    assert of_use(ring, KeyUse.ACCESS_TOKEN)["active"] == access["next"]
+    rings.clock.advance(1)
+    await ring.maintain()
+    assert ring.id_token_key(first) is None
+
+
+@pytest.mark.parametrize("with_next", [False, True])
+async def test_in_an_emergency_a_key_of_id_tokens_goes_at_once(
+    rings: Rings, *, with_next: bool
+) -> None:
+    use, ring = KeyUse.ID_TOKEN_EDDSA, await rings.open()
+    first = (await ring.ensure(use)).kid
+    if with_next:
+        await ring.maintain()
+    before, access = of_use(ring, use), of_use(ring, KeyUse.ACCESS_TOKEN)
+    await ring.retire(first)
+    after = of_use(ring, use)
+    assert {state: len(kids) for state, kids in after.items()} == {
+        "active": 1,
+        "next": 1,
+    }
+    assert first not in [key["kid"] for key in published(ring)]
+    if with_next:
+        assert after["active"] == before["next"]
+    assert of_use(ring, KeyUse.ACCESS_TOKEN) == access
+
+
+async def test_a_new_server_secret_seals_keys_of_all_uses(rings: Rings) -> None:
+    ring = await rings.open(OLD)
+    await ring.ensure(KeyUse.ID_TOKEN_RS256)
+    await rings.open(NEW, OLD)
+    alone = await rings.open(NEW)
+    assert [(r.kid, r.use, r.state) for r in alone.rows] == [
+        (r.kid, r.use, r.state) for r in ring.rows
+    ]
+    assert (await alone.ensure(KeyUse.ID_TOKEN_RS256)).alg == "RS256"
+    assert alone.jwks == ring.jwks
 
 
 # standards.md, section 19.

@@ -16,6 +16,7 @@ from watchword.ports.backend import Backend
 from watchword.ports.once import ReplayCache
 from watchword.revocation.log import RevocationLog
 from watchword.revocation.tracker import RevocationTracker
+from watchword.sessions.groups import Groups
 
 _LOG_EVERY: Final = 100_000
 _log = logging.getLogger("watchword")
@@ -32,6 +33,7 @@ class Maintenance:
         keys: KeyRing,
         revocations: RevocationTracker,
         revocation_log: RevocationLog,
+        groups: Groups,
         mail: MailSender | None,
         clock: Clock,
         monotonic: Callable[[], int],
@@ -41,6 +43,7 @@ class Maintenance:
         self._keys = keys
         self._revocations = revocations
         self._revocation_log = revocation_log
+        self._groups = groups
         self._mail = mail
         self._clock = clock
         self._monotonic = monotonic
@@ -50,6 +53,7 @@ class Maintenance:
         """Follow feed and keys, rotate keys, sweep and send mail, until cancelled."""
         tasks: list[tuple[int, Callable[[], Awaitable[None]], str]] = [
             (limits.FEED_POLL, self._revocations.follow, "feed"),
+            (limits.FEED_POLL, self._groups.finish, "groups"),
             (limits.KEY_POLL, self._keys.refresh, "keys"),
             (limits.SWEEP_EVERY, self._keys.maintain, "rotation"),
             (limits.SWEEP_EVERY, self.sweep, "sweep"),

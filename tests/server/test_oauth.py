@@ -41,6 +41,32 @@ from watchword.testing import ManualClock
 ISSUER: Final = "https://auth.example"
 ORDERS: Final = "https://orders.example"
 BILLS: Final = "https://bills.example"
+DISCOVERY: Final = {
+    "response_types_supported": ["code"],
+    "response_modes_supported": ["query"],
+    "grant_types_supported": [
+        "authorization_code",
+        "refresh_token",
+        "client_credentials",
+    ],
+    "code_challenge_methods_supported": ["S256"],
+    "subject_types_supported": ["public"],
+    "id_token_signing_alg_values_supported": ["RS256", "ES256", "EdDSA"],
+    "scopes_supported": ["openid", "profile", "email", "offline_access"],
+    "claims_supported": [
+        *("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr"),
+        *("sid", "at_hash", "preferred_username", "updated_at", "email"),
+        *("email_verified", "roles", "groups"),
+    ],
+    "acr_values_supported": ["aal1", "aal2"],
+    "prompt_values_supported": ["none", "login", "consent", "select_account"],
+    "ui_locales_supported": ["en", "de"],
+    "authorization_response_iss_parameter_supported": True,
+    "request_parameter_supported": False,
+    "request_uri_parameter_supported": False,
+    "claims_parameter_supported": False,
+}
+"""What OpenID Connect Discovery §3, RFC 8414, 9126 and 9207 want to be said."""
 
 
 class OAuth:
@@ -304,7 +330,7 @@ async def test_a_clients_own_token(oauth: OAuth) -> None:
         ("", "invalid_request"),
         *(
             (kind, "unsupported_grant_type")
-            for kind in ("password", "implicit", "authorization_code", "REFRESH_TOKEN")
+            for kind in ("password", "implicit", "authorization-code", "REFRESH_TOKEN")
         ),
     ],
 )
@@ -382,6 +408,25 @@ async def test_introspection_tells_what_a_token_is_worth_to_the_asker(
     await oauth.api.logout(login["refreshToken"])
     answer = await oauth.post("introspect", "api", token=access)
     assert answer.json() == {"active": False}
+
+
+async def test_a_client_learns_the_roles_of_its_user_by_the_scope_roles_alone(
+    oauth: OAuth,
+) -> None:
+    """In the token, and where an API asks about it; `first-party` needs no scope."""
+    engine = oauth.api.engine
+    await engine.accounts.set_roles(await oauth.api.id_of("alice"), ["admin"])
+    await oauth.add("api", rights=["introspect"])
+    await oauth.add("app", confidential=False, scope=["read", "roles"])
+    for given, expected in (
+        ({}, ["admin"]),
+        ({"clientId": "app", "scope": "read"}, None),
+        ({"clientId": "app"}, ["admin"]),
+    ):
+        token = (await oauth.login(**given))["accessToken"]
+        found = (await oauth.post("introspect", "api", token=token)).json()
+        said = oauth.claims(token).get("roles")
+        assert (said, found.get("roles")) == (expected, expected)
 
 
 async def test_a_refresh_token_is_introspected_by_its_own_client(oauth: OAuth) -> None:
@@ -604,17 +649,16 @@ async def test_the_metadata_is_found_from_the_issuer_alone(
         assert document == (await get("/.well-known/openid-configuration")).json()
         assert document["issuer"] == issuer
         assert "password" not in document["grant_types_supported"]
-        # OpenID Connect Discovery §3, for libraries that insist on it.
-        assert document["id_token_signing_alg_values_supported"] == ["ES256"]
-        assert document["subject_types_supported"] == ["public"]
-        assert all(value for value in document.values())  # MD-04: none is empty
         base = issuer.rstrip("/")
+        wrong = {m: v for m, v in DISCOVERY.items() if document[m] != v}
+        assert not wrong
+        assert not [m for m, v in document.items() if v in ([], "", None)]  # MD-04
         urls = {k: v for k, v in document.items() if isinstance(v, str)}
         assert all(url.startswith(base) for url in urls.values())
         for member, url in urls.items():
             if member != "issuer":
                 answer = await get(url.removeprefix(base))
-                assert answer.status_code in {200, 401, 405}
+                assert answer.status_code in {200, 400, 401, 405}
         missing = await get("/api/auth/secure")
         challenge = missing.headers["www-authenticate"]
         where = challenge.partition('resource_metadata="')[2].partition('"')[0]
@@ -626,6 +670,32 @@ async def test_the_metadata_is_found_from_the_issuer_alone(
             resource = (await get(address)).json()
             assert resource["resource"] == named
             assert resource["authorization_servers"] == [issuer]
+
+
+async def test_an_app_with_users_of_its_own_publishes_no_door(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """None of its endpoints, none of its members, and the keys as they are."""
+
+    async def check(_: object) -> Subject | None:
+        return None
+
+    settings = settings_for(tmp_path, "memory")
+    async with local_api(settings, clock, authenticate=check) as api:
+        found = await api.client.get("/.well-known/openid-configuration")
+        document = found.json()
+        members = set(DISCOVERY) - {"subject_types_supported"}
+        assert members & set(document) == {
+            "grant_types_supported",
+            "id_token_signing_alg_values_supported",
+        }
+        assert document["id_token_signing_alg_values_supported"] == ["ES256"]
+        assert "authorization_code" not in document["grant_types_supported"]
+        assert not [
+            m for m in document if m.startswith(("auth", "user", "end", "push"))
+        ]
+        for path in ("/oauth/userinfo", "/oauth/authorize"):
+            assert (await api.client.get(path)).status_code == 404
 
 
 async def test_the_metadata_names_every_algorithm_that_the_ring_signs_with(
@@ -641,12 +711,9 @@ async def test_the_metadata_names_every_algorithm_that_the_ring_signs_with(
         async def named() -> list[Any]:
             found = await api.client.get("/.well-known/openid-configuration")
             keys = (await api.client.get("/.well-known/jwks.json")).json()["keys"]
-            document = found.json()
-            members = ("id_token", "introspection")
-            lists = [document[f"{m}_signing_alg_values_supported"] for m in members]
-            assert lists[0] == lists[1]
-            assert set(lists[0]) == {key["alg"] for key in keys}
-            return list(lists[0])
+            named = found.json()["introspection_signing_alg_values_supported"]
+            assert set(named) == {key["alg"] for key in keys}
+            return list(named)
 
         assert await named() == ["ES256"]
         await api.engine.keys.maintain()  # the next key is of the new one

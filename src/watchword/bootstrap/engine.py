@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import msgspec
@@ -28,6 +29,7 @@ from watchword.clients.authentication import ClientAuthentication
 from watchword.clients.registry import Clients
 from watchword.clients.rules import FIRST_PARTY
 from watchword.clients.tokens import ClientTokens
+from watchword.core.session import Ended
 from watchword.errors import KeyRingError
 from watchword.factors.epochs import Epochs
 from watchword.keys.resealing import seal_again
@@ -36,6 +38,7 @@ from watchword.mail.sender import MailSender
 from watchword.maintenance import Maintenance
 from watchword.notices import Notices
 from watchword.passwords import PasswordHasher, cpus
+from watchword.ports.keys import ID_TOKEN_USES
 from watchword.revocation.log import RevocationLog
 from watchword.revocation.tracker import RevocationTracker
 from watchword.server_secret import lacking_secret
@@ -79,6 +82,7 @@ class Watchword:
             keys=self.keys,
             revocations=self.revocations,
             revocation_log=self.revocation_log,
+            groups=self.sessions.groups,
             mail=self.mail,
             clock=self.clock,
             monotonic=base.monotonic,
@@ -118,8 +122,13 @@ class Watchword:
             sessions=self.stores.sessions,
             clock=self.clock,
             monotonic=base.monotonic,
-            on_new_entries=self.revocation_log.add,
+            on_new_entries=self._note_ended,
         )
+
+    def _note_ended(self, entries: Sequence[Ended]) -> None:
+        self.revocation_log.add(entries)
+        if self.self_service is not None:  # an app with own users has no browsers here
+            self.sessions.groups.note(entries)
 
     def _wire_sessions(self, base: Foundation) -> None:
         tokens = refresh_tokens(base.server_secrets)
@@ -166,6 +175,7 @@ class Watchword:
             first_party=first_party,
             clock=self.clock,
             entropy=base.entropy,
+            prepare=lambda alg: self.keys.ensure(ID_TOKEN_USES[alg]),
         )
         self.client_tokens = ClientTokens(
             keys=self.keys,

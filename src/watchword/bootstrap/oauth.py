@@ -30,6 +30,7 @@ class OAuthParts(msgspec.Struct, frozen=True, kw_only=True):
 
     authorization: AuthorizationServer
     consents: Consents
+    codes: Codes
     exchange: CodeExchange
     id_tokens: IdTokens
     userinfo: UserInfo
@@ -94,6 +95,7 @@ def oauth_parts_of(
             clock=base.clock,
         ),
         consents=consents,
+        codes=codes,
         exchange=CodeExchange(
             codes=codes,
             redeemer=redeemer,

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from watchword.cli.common import every_row, existing, operator, options, with_engine
-from watchword.cli.output import counted, table, tell, utc, visible
+from watchword.cli.output import counted, facts, table, tell, utc, visible
 from watchword.cli.progress import elapsing
 from watchword.core import limits
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
+    from watchword.ports.clients import Client
 
 
 _GRACE: Final = (
@@ -24,15 +25,48 @@ _GRACE: Final = (
 
 @click.group()
 def clients() -> None:
-    """OAuth clients: add, list, update, rotate-secret, disable, enable.
+    """OAuth clients: add, list, show, update, rotate-secret, disable, enable.
 
     The native login needs none: its sessions are of the built-in client first-party.
     """
 
 
+_PKCE: Final = ("required", "optional")
+_NAME: Final = "What users are shown, instead of its id."
+_ALG_HELP: Final = "What signs its ID tokens: RS256 (the default), ES256, EdDSA."
+_PKCE_HELP: Final = (
+    "Whether it has to send a PKCE challenge. Optional is for a confidential client "
+    "that cannot: only its nonce then protects it from an injected code."
+)
+
+
 @clients.command()
-@click.argument("name")
-@click.option("--confidential", is_flag=True, help="Give it a secret.")
+@click.argument("client_id", metavar="NAME")
+@click.option(
+    "--confidential/--public",
+    default=None,
+    help="Whether it gets a secret: a server can keep one, an app on a device or in a "
+    "browser cannot. Public if left out, but for --pkce optional.",
+)
+@click.option(
+    "--redirect",
+    "redirect_uris",
+    multiple=True,
+    metavar="URI",
+    help="Where users come back to after a sign-in; repeatable.",
+)
+@click.option(
+    "--post-logout",
+    "post_logout_redirect_uris",
+    multiple=True,
+    metavar="URI",
+    help="Where users may come back to after a sign-out; repeatable.",
+)
+@click.option("--name", help=_NAME)
+@click.option("--trusted", is_flag=True, help="Users are not asked for consent.")
+@click.option("--pkce", type=click.Choice(_PKCE), help=_PKCE_HELP)
+@click.option("--par", is_flag=True, help="It has to push its requests (RFC 9126).")
+@click.option("--id-token-alg", metavar="ALG", help=_ALG_HELP)
 @click.option("--scope", multiple=True, help="A scope it may ask for; repeatable.")
 @click.option(
     "--audience", multiple=True, help="An API its tokens are for; repeatable."
@@ -42,8 +76,9 @@ def clients() -> None:
     "--grant",
     "grants",
     multiple=True,
-    help="refresh_token or client_credentials, instead of what it would get: both if "
-    "confidential, none with --right; repeatable.",
+    help="authorization_code, refresh_token or client_credentials, instead of what it "
+    "would get: the first two with --redirect, otherwise none with --right, the last "
+    "two if confidential, refresh_token if public; repeatable.",
 )
 @click.option(
     "--right", "rights", multiple=True, help="introspect or feed; repeatable."
@@ -63,32 +98,45 @@ def clients() -> None:
 )
 @options
 def add(
-    name: str,
+    client_id: str,
+    confidential: bool | None,
     access_ttl: str | None,
     grace: str,
     grants: tuple[str, ...],
+    name: str | None,
+    pkce: str | None,
+    id_token_alg: str | None,
     data: Path | None,
     as_json: bool,
     **given: Any,  # noqa: ANN401 - Clients.add's, by their names
 ) -> None:
     """Make a client with the id NAME. Its secret is shown once, and kept nowhere."""
-    life = None if access_ttl is None else _milliseconds("--access-ttl", access_ttl)
-    lenient = _milliseconds("--grace", grace)
+    is_optional = pkce == "optional"
+    if id_token_alg is not None:
+        given["id_token_alg"] = id_token_alg
 
-    async def work(watchword: Watchword) -> str | None:
+    async def work(watchword: Watchword) -> tuple[str | None, str]:
         _, secret = await watchword.clients.add(
-            name,
+            client_id,
+            confidential=is_optional if confidential is None else confidential,
             access_ttl=life,
             grace=lenient,
             grants=grants or None,
+            name=name or "",
+            pkce=not is_optional,
             by=operator(),
             **given,
         )
-        return secret
+        return secret, watchword.issuer
 
-    secret = with_engine(existing(data), work)
+    life = None if access_ttl is None else _milliseconds("--access-ttl", access_ttl)
+    lenient = _milliseconds("--grace", grace)
+    secret, issuer = with_engine(existing(data), work)
     kind = "public" if secret is None else "confidential"
-    _show_secret(as_json, f"Made the {kind} client {visible(name)}.", name, secret)
+    done = f"Made the {kind} client {visible(client_id)}."
+    if given["redirect_uris"]:
+        done += f" It finds all that it needs at the issuer {issuer}."
+    _show_secret(as_json, done, client_id, secret)
 
 
 def _milliseconds(option: str, text: str) -> int:
@@ -115,23 +163,9 @@ def list_(data: Path | None, as_json: bool) -> None:
     """Show all clients that were added."""
 
     async def work(watchword: Watchword) -> list[dict[str, Any]]:
-        rows = await every_row(watchword.clients.list, lambda row: row.id)
         return [
-            {
-                "clientId": row.id,
-                "type": "public" if row.secret_hash is None else "confidential",
-                "state": "disabled" if row.disabled else "enabled",
-                "grants": list(row.grants),
-                "rights": list(row.rights),
-                "scope": list(row.scope),
-                "audience": list(row.audience),
-                "accessTtl": row.access_ttl and f"{row.access_ttl // 1000}s",
-                "dpop": row.dpop,
-                "checksDpop": row.checks_dpop,
-                "grace": f"{row.grace // 1000}s",
-                "createdAt": utc(row.created_at),
-            }
-            for row in rows
+            _row(one)
+            for one in await every_row(watchword.clients.list, lambda row: row.id)
         ]
 
     table(as_json, with_engine(existing(data), work), "There are no clients.")
@@ -139,32 +173,114 @@ def list_(data: Path | None, as_json: bool) -> None:
 
 @clients.command()
 @click.argument("name")
+@options
+def show(name: str, data: Path | None, as_json: bool) -> None:
+    """Show all that is known of a client, but for its secret."""
+    client = with_engine(existing(data), lambda w: w.clients.get(name))
+    facts(
+        as_json,
+        {
+            **_row(client),
+            "name": client.name,
+            "redirectUris": list(client.redirect_uris),
+            "postLogoutRedirectUris": list(client.post_logout_redirect_uris),
+            "idTokenAlg": client.id_token_alg,
+            "trusted": client.trusted,
+            "pkce": _PKCE[not client.pkce and client.secret_hash is not None],
+            "par": client.par,
+        },
+    )
+
+
+def _row(client: Client) -> dict[str, Any]:
+    return {
+        "clientId": client.id,
+        "type": "public" if client.secret_hash is None else "confidential",
+        "state": "disabled" if client.disabled else "enabled",
+        "grants": list(client.grants),
+        "rights": list(client.rights),
+        "scope": list(client.scope),
+        "audience": list(client.audience),
+        "accessTtl": client.access_ttl and f"{client.access_ttl // 1000}s",
+        "dpop": client.dpop,
+        "checksDpop": client.checks_dpop,
+        "grace": f"{client.grace // 1000}s",
+        "createdAt": utc(client.created_at),
+    }
+
+
+@clients.command()
+@click.argument("client_id", metavar="NAME")
 @click.option("--grace", metavar="TIME", help=_GRACE)
 @click.option(
     "--checks-dpop/--no-checks-dpop",
     default=None,
     help="Whether it checks the proofs of bound tokens that it introspects.",
 )
+@click.option("--name", help=_NAME)
+@click.option(
+    "--redirect",
+    "add_redirect_uris",
+    multiple=True,
+    metavar="URI",
+    help="One more redirect URI; repeatable.",
+)
+@click.option(
+    "--remove-redirect",
+    "remove_redirect_uris",
+    multiple=True,
+    metavar="URI",
+    help="A redirect URI to forget; repeatable.",
+)
+@click.option(
+    "--post-logout",
+    "add_post_logout_redirect_uris",
+    multiple=True,
+    metavar="URI",
+    help="One more URI for after a sign-out; repeatable.",
+)
+@click.option(
+    "--remove-post-logout",
+    "remove_post_logout_redirect_uris",
+    multiple=True,
+    metavar="URI",
+    help="A URI for after a sign-out to forget; repeatable.",
+)
+@click.option(
+    "--trusted/--no-trusted",
+    default=None,
+    help="Whether users are not asked for consent.",
+)
+@click.option("--pkce", type=click.Choice(_PKCE), help=_PKCE_HELP)
+@click.option(
+    "--par/--no-par", default=None, help="Whether it has to push its requests."
+)
+@click.option("--id-token-alg", metavar="ALG", help=_ALG_HELP)
 @options
 def update(
-    name: str,
+    client_id: str,
     grace: str | None,
-    checks_dpop: bool | None,
+    pkce: str | None,
     data: Path | None,
     as_json: bool,
+    **given: Any,  # noqa: ANN401 - Clients.update's, by their names
 ) -> None:
     """Change a client. A new grace is for sessions that begin from now on."""
-    if grace is None and checks_dpop is None:
-        raise click.UsageError("Give --grace, --checks-dpop or --no-checks-dpop.")
-    lenient = None if grace is None else _milliseconds("--grace", grace)
-
-    async def work(watchword: Watchword) -> None:
-        await watchword.clients.update(
-            name, grace=lenient, checks_dpop=checks_dpop, by=operator()
+    given = {name: value for name, value in given.items() if value not in (None, ())}
+    if grace is not None:
+        given["grace"] = _milliseconds("--grace", grace)
+    if pkce is not None:
+        given["pkce"] = pkce == "required"
+    if not given:
+        raise click.UsageError(
+            "Give what to change, such as --redirect or --grace (see --help)."
         )
 
+    async def work(watchword: Watchword) -> None:
+        await watchword.clients.update(client_id, by=operator(), **given)
+
     with_engine(existing(data), work)
-    tell(as_json, f"Changed the client {visible(name)}.", clientId=name)
+    tell(as_json, f"Changed the client {visible(client_id)}.", clientId=client_id)
 
 
 @clients.command("rotate-secret")

@@ -6,11 +6,13 @@ that was under way meanwhile looks at the client again when its session has begu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Unpack
 
 import msgspec
 
 from watchword.clients.authentication import ClientAuthentication, hash_of, new_secret
+from watchword.clients.changes import DoorChanges, fields_after
 from watchword.clients.rules import (
     BUILT_IN,
     FIRST_PARTY,
@@ -39,7 +41,8 @@ class Clients:
     """The OAuth clients that there are. Methods that change one take its id.
 
     `first_party` is the client that is built in. `by` is the caller, for the audit log;
-    an application may leave it out.
+    an application may leave it out. `prepare` makes the key for ID tokens by an
+    algorithm.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Clients:
         first_party: Client,
         clock: Clock,
         entropy: Entropy,
+        prepare: Callable[[str], Awaitable[object]] | None = None,
     ) -> None:
         self._clients = clients
         self._sessions = sessions
@@ -58,6 +62,7 @@ class Clients:
         self._first_party = first_party
         self._clock = clock
         self._entropy = entropy
+        self._prepare_key = prepare
 
     async def add(
         self,
@@ -83,8 +88,10 @@ class Clients:
     ) -> tuple[Client, str | None]:
         """A new client and, if it is confidential, its secret.
 
-        Only a hash of the secret is kept: it cannot be shown again. `access_ttl`
-        and `grace` are in milliseconds. Raises InvalidRequest, NameTaken.
+        Only a hash of the secret is kept: it cannot be shown again. `access_ttl` and
+        `grace` are in milliseconds. With `redirect_uris` it can send users here to sign
+        in; then `name` is shown to them, a `trusted` one asks for no consent, and
+        `pkce` and `par` say what it has to send. Raises InvalidRequest, NameTaken.
         """
         rights = tuple(dict.fromkeys(rights))
         redirect_uris = tuple(dict.fromkeys(redirect_uris))
@@ -124,7 +131,13 @@ class Clients:
         except NameTaken:
             message = f"there is a client named {client_id!r} already"
             raise NameTaken(message) from None
+        await self._prepare(client)
         return client, secret
+
+    async def _prepare(self, client: Client) -> None:
+        """Have the key that its ID tokens need, so that no sign-in waits for it."""
+        if client.redirect_uris and self._prepare_key is not None:
+            await self._prepare_key(client.id_token_alg)
 
     async def get(self, client_id: str) -> Client:
         """The client of that id, also a built-in one. Raises NotFound."""
@@ -174,23 +187,27 @@ class Clients:
         grace: int | None = None,
         checks_dpop: bool | None = None,
         by: By = APP,
+        **door: Unpack[DoorChanges],
     ) -> Client:
         """Change what is given, and return the client.
 
-        `grace` (milliseconds) is for sessions that begin from now on. Raises NotFound,
-        InvalidRequest.
+        `grace` (milliseconds) is for sessions that begin from now on. For the rest see
+        `DoorChanges`. Sessions that began by a redirect URI which is removed stay; a
+        code that is on its way there is refused. Raises NotFound, InvalidRequest.
         """
-        given = {"grace": grace, "checks_dpop": checks_dpop}
-        wanted = {field: value for field, value in given.items() if value is not None}
+        given = {"grace": grace, "checks_dpop": checks_dpop, **door}
+        wanted = {name: value for name, value in given.items() if value is not None}
         if not wanted:  # no change, so no event
             return await self.get(client_id)
 
         def change(client: Client) -> Client:
-            after = _changed(client, **wanted)
+            after = _changed(client, **fields_after(client, wanted))
             check(after)
             return after
 
-        return await self._update(client_id, change, " ".join(wanted), by)
+        after = await self._update(client_id, change, " ".join(wanted), by)
+        await self._prepare(after)
+        return after
 
     async def disable(self, client_id: str, *, by: By = APP) -> int:
         """Refuse the client from now on, end its sessions, and return how many.

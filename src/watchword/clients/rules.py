@@ -8,10 +8,11 @@ from enum import StrEnum
 from typing import Final
 
 from watchword.core import limits, redirect_uri
-from watchword.core.policies import PAGES
+from watchword.core.policies import FIRST_PARTY_ID, PAGES
 from watchword.core.session import from_text
 from watchword.errors import InvalidRequest
 from watchword.ports.clients import Client
+from watchword.ports.keys import ID_TOKEN_USES
 
 
 class GrantType(StrEnum):
@@ -33,7 +34,7 @@ class Right(StrEnum):
 
 
 FIRST_PARTY: Final = Client(
-    id="first-party",
+    id=FIRST_PARTY_ID,
     secret_hash=None,
     created_at=0,
     grants=(GrantType.AUTHORIZATION_CODE, GrantType.REFRESH_TOKEN),
@@ -52,7 +53,7 @@ PAGES_CLIENT: Final = Client(id=PAGES, secret_hash=None, created_at=0)
 It cannot authenticate: nothing that a client sends can be in its name.
 """
 
-ID_TOKEN_ALGS: Final = ("RS256", "ES256", "EdDSA")
+ID_TOKEN_ALGS: Final = tuple(ID_TOKEN_USES)
 ID_TOKEN_ALG: Final = ID_TOKEN_ALGS[0]
 """What signs ID tokens unless a client says otherwise (OpenID Connect Core §15.1)."""
 
@@ -110,9 +111,35 @@ def _faults(client: Client) -> Iterator[str]:
             "A public client proves nothing: it may have neither rights nor the grant "
             f"{GrantType.CLIENT_CREDENTIALS}. Make it confidential."
         )
+    yield from _faults_of_sign_in(client)
     if client.checks_dpop and Right.INTROSPECT not in client.rights:
         right = Right.INTROSPECT
         yield f"Only a client with the right {right} can be one that checks DPoP."
+
+
+def _faults_of_sign_in(client: Client) -> Iterator[str]:
+    """What is wrong with what a client has for sending users here to sign in."""
+    name = client.name
+    if len(name) > limits.CLIENT_NAME_MAX or not name.isprintable():
+        yield f"A name for users is {limits.CLIENT_NAME_MAX} visible characters."
+    for uris in (client.redirect_uris, client.post_logout_redirect_uris):
+        if len(uris) > limits.REDIRECT_URIS_MAX:
+            yield f"A client has {limits.REDIRECT_URIS_MAX} redirect URIs at most."
+        for uri in uris:
+            if fault := redirect_uri.fault_of(uri):
+                yield f"{uri}: {fault}"
+    if (GrantType.AUTHORIZATION_CODE in client.grants) != bool(client.redirect_uris):
+        yield (
+            f"The grant {GrantType.AUTHORIZATION_CODE} and redirect URIs go together: "
+            "name at least one URI, or leave the grant out."
+        )
+    if client.id_token_alg not in ID_TOKEN_ALGS:
+        yield f"ID tokens are signed by one of: {', '.join(ID_TOKEN_ALGS)}."
+    if client.secret_hash is None and not client.pkce:
+        yield (
+            "A public client always has to send a PKCE challenge: that is all that "
+            "protects its code. Make it confidential, or leave PKCE required."
+        )
 
 
 def _too_wide(scope: tuple[str, ...], audience: tuple[str, ...]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from watchword.core import limits
+from watchword.core.policies import FIRST_PARTY_ID
 from watchword.core.session import Policy, RequestedToken, Session, as_text
 from watchword.errors import TokenExpired, TokenInvalid
 
@@ -27,6 +28,9 @@ RESERVED: Final = frozenset(
 Watchword alone says of which user a token is, and for how long, for which API and with
 which rights it is good.
 """
+
+ROLES: Final = "roles"
+"""The scope with which another client than `first-party` learns the user's roles."""
 
 _YEAR_10000: Final = 253_402_300_800
 
@@ -74,6 +78,9 @@ def claims_of(
 ) -> Claims:
     """The claims of an access token issued now. It never outlives its session.
 
+    It has the user's roles where it is the user's own app's, or where its scope has
+    `roles`: an app that acts for an admin is no admin.
+
     Nothing is checked here: `judge` has already refused a request for more scope or
     resources than the session has. `now` is in milliseconds.
     """
@@ -82,6 +89,7 @@ def claims_of(
     scope = session.scope if requested.scope is None else requested.scope
     audience = requested.resources or session.audience or (policy.audience,)
     jkt = requested.jkt or session.jkt
+    has_roles = session.client_id == FIRST_PARTY_ID or ROLES in scope
     return Claims(
         iss=issuer,
         sub=as_text(session.account_id),
@@ -96,7 +104,7 @@ def claims_of(
         amr=session.amr,
         cnf=None if jkt is None else Confirmation(jkt),
         scope=" ".join(scope) or None,
-        roles=session.roles,
+        roles=session.roles if has_roles else (),
     )
 
 

@@ -298,6 +298,8 @@ CONSENT_RECENT: Final = 15 * MINUTE
 SESSION_LEAST: Final = MINUTE
 # Sessions of one client in one group.
 MEMBERS_MAX: Final = 8
+# Ended sessions that one step looks at for roots: a few ms of the store's time.
+GROUPS_BATCH: Final = 500
 RESOURCES_MAX: Final = 5
 FACTORS_MAX: Final = 20
 FACTOR_NAME_MAX: Final = 64

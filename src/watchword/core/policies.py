@@ -20,6 +20,9 @@ The id of no other client begins with `_`. No token but the one in the cookie of
 browser is ever issued to it.
 """
 
+FIRST_PARTY_ID: Final = "first-party"
+"""The client of the user's own app, which signs in by name and password: built in."""
+
 SIGN_IN: Final = Policy(
     refresh_idle=limits.SIGN_IN_IDLE,
     refresh_absolute=limits.SIGN_IN_ABSOLUTE,

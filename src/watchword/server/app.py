@@ -46,6 +46,7 @@ def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
                 "watchword": watchword,
                 "resource_metadata": resource_metadata_url(settings),
                 "openapi": openapi,
+                "pages": "",
                 "bound_to": settings.host,
             }
 

@@ -162,6 +162,7 @@ class EmbeddedApp:
     def serve_pages(self, *, pages: bool | str) -> None:
         """Have our pages among the paths, or have them no more. Raises ValueError."""
         settings = self._settings
+        self._pages = prefix_of(pages)
         operations = operations_for(own_users=self._own_users, pages=pages)
         self.operations = operations
         self.paths = paths_of(operations)
@@ -188,6 +189,7 @@ class EmbeddedApp:
             "state": {
                 "watchword": self._engine(),
                 "resource_metadata": self.metadata,
+                "pages": self._pages,
             },
         }
         await self._application(inside, receive, send)

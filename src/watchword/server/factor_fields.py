@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -15,7 +15,7 @@ from watchword.factors.passkeys import Passkeys
 from watchword.factors.proof import FactorProof, Method
 from watchword.ports.credentials import Credential, CredentialKind
 from watchword.server.parsing import engine_of
-from watchword.server.responses import Tokens, tokens_of
+from watchword.server.responses import Tokens, tokens_of, utc
 
 _MEMBERS_MAX: Final = 16
 # Longer than a recovery code with any spaces: such text is refused without work.
@@ -123,11 +123,7 @@ def shown(request: Request, row: Credential) -> Factor:
         id=as_text(row.id),
         kind=Method(row.kind),
         name=row.label,
-        created_at=_utc(row.created_at),
-        used_at=None if row.used_at is None else _utc(row.used_at),
+        created_at=utc(row.created_at),
+        used_at=None if row.used_at is None else utc(row.used_at),
         synced=synced,
     )
-
-
-def _utc(instant: int) -> datetime:
-    return datetime.fromtimestamp(instant // 1000, UTC)

@@ -145,10 +145,11 @@ def _operation(one: Operation, schema_of: _SchemaOf) -> dict[str, Any]:
 
 def _parameters(one: Operation, schema_of: _SchemaOf) -> Iterator[dict[str, Any]]:
     """The parameters in the path, the query and the headers."""
-    identifier = {"type": "string", "format": "uuid"}
     for part in one.path.split("/"):
         if part.startswith("{"):
-            yield _parameter("path", part[1:-1], identifier)
+            is_ours = part == "{id}"
+            schema = {"type": "string"} | ({"format": "uuid"} if is_ours else {})
+            yield _parameter("path", part[1:-1], schema)
     for name, kind in one.query.items():
         yield _parameter("query", name, schema_of[id(kind)])
     if one.retry_key:

@@ -166,16 +166,16 @@ class Form:
     """The parameters of a request. Empty ones count as omitted (RFC 6749 §3.2)."""
 
     def __init__(self, fields: Mapping[str, str], resources: tuple[str, ...]) -> None:
-        self._fields = fields
+        self.fields = fields
         self.resources = resources
 
     def get(self, name: str) -> str | None:
         """The parameter, if it was given."""
-        return self._fields.get(name)
+        return self.fields.get(name)
 
     def need(self, name: str) -> str:
         """The parameter. Raises InvalidRequest where it is missing."""
-        value = self._fields.get(name)
+        value = self.fields.get(name)
         if value is None:
             raise InvalidRequest(f"The parameter {name} is missing.")
         return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, Literal
 
@@ -73,6 +74,11 @@ class JSON(Response):
 def done() -> Response:
     """The answer that says no more than that it was done."""
     return Response(status_code=204, headers={"cache-control": "no-store"})
+
+
+def utc(instant: int) -> datetime:
+    """An instant (ms) as answers show it: in whole seconds, UTC."""
+    return datetime.fromtimestamp(instant // 1000, UTC)
 
 
 def cached(

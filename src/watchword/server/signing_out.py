@@ -10,20 +10,44 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword.core import redirect_uri
+from watchword.core.session import Session
 from watchword.oauth.logout import LogoutOutcome
 from watchword.ports.accounts import Account
 from watchword.server.csrf import new_form_cookie
 from watchword.server.page_response import page_of, redirect
 from watchword.server.pages.views import SignedOut
-from watchword.server.parsing import engine_of
-from watchword.server.sign_in_cookie import drop_sign_in_cookie
+from watchword.server.parsing import (
+    client_address,
+    engine_of,
+    self_service_of,
+    user_agent,
+)
+from watchword.server.sign_in_cookie import drop_sign_in_cookie, sign_in_cookie
 from watchword.server.waiting import home_of, name_of
+
+
+async def sign_in_of(request: Request) -> tuple[Session | None, Session | None]:
+    """The browser's sign-in, if it lives; or else one that has run out.
+
+    Raises InvalidRequest for two cookies, StoreUnavailable; NotFound in an app that has
+    users of its own.
+    """
+    browser, cookie = self_service_of(request).browser, sign_in_cookie(request)
+    if not cookie:
+        return None, None
+    session = await browser.session_of(
+        cookie, address=client_address(request), user_agent=user_agent(request)
+    )
+    if session is not None:
+        return session, None
+    row = await engine_of(request).sessions.session_of(cookie)
+    return None, None if row is None or row.revoked_at is not None else row
 
 
 def ask_to_sign_out(
     request: Request, outcome: LogoutOutcome, account: Account
 ) -> Response:
-    """The page that asks the user of this account, who may not have wanted it."""
+    """The page that asks whether the user wants what a client has asked for."""
     client = outcome.client
     view = SignedOut(
         name=account.name,
@@ -36,7 +60,7 @@ def ask_to_sign_out(
 
 def after_sign_out(request: Request, outcome: LogoutOutcome) -> Response:
     """Back to the client, if it may say so; otherwise the page that it is done."""
-    cookies = signed_out_cookies(request)
+    cookies = () if outcome.is_kept else signed_out_cookies(request)
     if outcome.location:
         return redirect(outcome.location, *cookies)
     client = outcome.client

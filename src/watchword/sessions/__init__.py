@@ -1,6 +1,8 @@
 """Sessions as the API sees them: start, refresh, revoke, list.
 
     browser      the sessions of browsers at this server, by their cookie
+    ending       the end of sessions, one or many
+    groups       what ends with the sign-in of a browser
     issuing      the tokens that a client is given
     limit        how many sessions a user may have
     presenting   what a refresh comes with
@@ -19,8 +21,6 @@ import asyncio
 import contextlib
 import hmac
 from collections.abc import AsyncIterator
-
-import msgspec
 
 from watchword.background import Background, wait_briefly
 from watchword.clocks import Clock, Entropy
@@ -44,7 +44,6 @@ from watchword.ports.audit import AuditLog, Event, EventType
 from watchword.ports.credentials import Spending
 from watchword.ports.sessions import (
     ByAccount,
-    ByClient,
     ById,
     Selector,
     SessionPage,
@@ -52,6 +51,8 @@ from watchword.ports.sessions import (
 )
 from watchword.revocation.tracker import RevocationTracker
 from watchword.sessions.claims_hook import ClaimsHook, claims_from
+from watchword.sessions.ending import SessionEnds
+from watchword.sessions.groups import Groups
 from watchword.sessions.issuing import TokenIssuer
 from watchword.sessions.limit import limit_of
 from watchword.sessions.presenting import PresentedReader
@@ -83,6 +84,15 @@ class Sessions:
         self._tokens = tokens
         self._reader = PresentedReader(tokens, entropy)
         self._revocations = revocations
+        self.groups = Groups(
+            sessions=sessions, revocations=revocations, policies=policies, clock=clock
+        )
+        self._ends = SessionEnds(
+            sessions=sessions,
+            groups=self.groups,
+            revocations=revocations,
+            clock=clock,
+        )
         self._background = background
         self._policies = policies
         self._clock = clock
@@ -125,9 +135,9 @@ class Sessions:
         """A new session, with its first tokens, for an authenticated user.
 
         `requested` is for the first access token only. Where a user may have so many
-        sessions, those refreshed longest ago end; the one with the id `replaced` does
-        not count, since the caller ends it next. `spends` is a recovery code that
-        goes with it. Raises SecondFactorInvalid where that is gone, StoreUnavailable,
+        groups of sessions, those refreshed longest ago end; the group `replaced` does
+        not count, since the caller ends it next. `spends` is a recovery code that goes
+        with it. Raises SecondFactorInvalid where that is gone, StoreUnavailable,
         Overloaded.
         """
         now = self._clock()
@@ -288,39 +298,11 @@ class Sessions:
     ) -> int:
         """End sessions, and return how many were alive.
 
-        This process refuses their access tokens at once, every other process within a
-        second. Idempotent.
+        With the sign-in of a browser goes what it let in (`groups.py`). This process
+        refuses their access tokens at once, every other process within a second.
+        Idempotent. Raises StoreUnavailable.
         """
-        count = 0
-        while True:
-            event = Event(
-                type=EventType.SESSION_REVOKED,
-                at=self._clock(),  # read in each step: many sessions take a while
-                address=by.address,
-                detail=by.detail(reason=reason),
-            )
-            ended = await self._sessions.end(selector, reason, event, limits.END_LIMIT)
-            self._revocations.add(ended)
-            count += len(ended)
-            if len(ended) < limits.END_LIMIT:
-                await self._note_ended_elsewhere(selector, count)
-                return count
-            if not isinstance(selector, ById):
-                last = max(entry.session_id for entry in ended)
-                selector = msgspec.structs.replace(selector, after=last)
-
-    async def _note_ended_elsewhere(self, selector: Selector, count: int) -> None:
-        """Note the sessions that an earlier call, or another process, has ended.
-
-        The caller is told that they have ended: this process must then refuse their
-        access tokens.
-        """
-        if isinstance(selector, ByAccount | ByClient):
-            await self._revocations.read()
-        elif isinstance(selector, ById) and not count:
-            row = await self.get(selector.session_id)
-            if row is not None:
-                self._revocations.note_revoked(row)
+        return await self._ends.end(selector, reason, by)
 
     async def get(self, session_id: bytes) -> Session | None:
         """The session of that id, ended or not; None if there is none."""
@@ -356,7 +338,7 @@ class Sessions:
     async def end_one(
         self, session_id: bytes, reason: EndReason, *, by: By = APP
     ) -> int:
-        """End one session. Returns 1 if it was alive, else 0."""
+        """End one session, and what goes with it. Returns how many were alive."""
         return await self.revoke(ById(session_id), reason, by=by)
 
     async def end_all(
@@ -367,8 +349,12 @@ class Sessions:
         but: bytes | None = None,
         by: By = APP,
     ) -> int:
-        """End all sessions of an account, or all but one, and return how many."""
-        return await self.revoke(ByAccount(account_id, but), reason, by=by)
+        """End all sessions of an account, or all but the group of the session `but`.
+
+        Returns how many.
+        """
+        kept = await self._group_of(but)
+        return await self.revoke(ByAccount(account_id, kept), reason, by=by)
 
     async def end_weaker(
         self,
@@ -378,18 +364,23 @@ class Sessions:
         but: bytes | None = None,
         by: By = APP,
     ) -> int:
-        """End an account's sessions below `aal2`, or all but one. Returns how many."""
+        """End an account's sessions below `aal2`; `but` as in `end_all`. How many."""
+        kept = await self._group_of(but)
         weak: list[bytes] = []
         after = None
         while True:
             page = await self.page(account_id, after=after)
             weak += [
-                one.id for one in page.sessions if one.acr != AAL2 and one.id != but
+                one.id for one in page.sessions if one.acr != AAL2 and one.group != kept
             ]
             after = page.onward
             if after is None:
                 break
         return sum([await self.end_one(one, reason, by=by) for one in weak])
+
+    async def _group_of(self, session_id: bytes | None) -> bytes | None:
+        row = None if session_id is None else await self.get(session_id)
+        return session_id if row is None else row.group
 
     async def assign_roles(self, account_id: bytes, roles: tuple[str, ...]) -> None:
         """Give the account's live sessions these roles, from their next refresh on."""

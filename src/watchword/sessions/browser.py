@@ -121,7 +121,10 @@ class BrowserSessions:
                 return None
             match verdict:
                 case End(reason):
-                    if await self._swap(ending(row, cookie, reason, now)):
+                    change = ending(row, cookie, reason, now)
+                    if await self._swap(change):
+                        by = By(Actor.SYSTEM, cookie.address)
+                        await self._sessions.groups.end_members(change.after, by=by)
                         return None
                 case Rotate(generation):
                     after = self._used(row, generation, row.address, now)

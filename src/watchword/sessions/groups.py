@@ -2,19 +2,40 @@
 
 The sign-in is the root, the sessions of clients that it let in are its members. They
 are found in the list of the account's sessions, by `started_from`.
+
+Whatever ends a root ends its members next. The process that does so may die in between.
+So each process that serves looks at the roots in the feed of ended sessions, and ends
+the members that are left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Final
 
-from watchword.background import Background
 from watchword.clocks import Clock
-from watchword.core.actor import By
-from watchword.core.policies import Policies
+from watchword.core import limits
+from watchword.core.actor import SYSTEM, By, EndReason
+from watchword.core.policies import PAGES, Policies
 from watchword.core.session import Ended, Session
-from watchword.ports.sessions import SessionStore
+from watchword.errors import StoreUnavailable
+from watchword.ports.audit import Event, EventType
+from watchword.ports.batches import outcomes_of
+from watchword.ports.sessions import ById, SessionStore
 from watchword.revocation.tracker import RevocationTracker
+
+KEEPS_OFFLINE: Final = frozenset(
+    {EndReason.LOGOUT, EndReason.ENDED_BY_USER, EndReason.SIGNED_IN_AGAIN}
+)
+"""Ends of a root that its members with the scope `offline_access` survive.
+
+The user has left this browser, or has come back to it. All other ends say that the
+user, the operator or this server no longer trusts what was begun there.
+"""
+
+OFFLINE: Final = "offline_access"
+_PAUSE: Final = 0.05
 
 
 class Groups:
@@ -25,38 +46,118 @@ class Groups:
         *,
         sessions: SessionStore,
         revocations: RevocationTracker,
-        background: Background,
         policies: Policies,
         clock: Clock,
     ) -> None:
         self._sessions = sessions
         self._revocations = revocations
-        self._background = background
         self._policies = policies
         self._clock = clock
+        # Ended sessions that may be roots, in order. A dict, so that none is in it
+        # twice.
+        self._noted: dict[bytes, None] = {}
 
     async def members_of(self, root: Session) -> list[Session]:
-        """The live sessions that were started from this root."""
-        raise NotImplementedError
+        """The live sessions that were started from this root, newest first."""
+        return [
+            row
+            async for row in self._living(root.account_id)
+            if row.started_from == root.id
+        ]
 
     async def end_members(self, root: Session, *, by: By) -> int:
         """End what goes with a root that has ended. Returns how many were alive.
 
-        Members with the scope `offline_access` stay, where the root ended by a
-        sign-out, or because another sign-in took its place.
+        Members with the scope `offline_access` stay where the user has signed out, or
+        where another sign-in took the root's place. Nothing ends with a session that is
+        no root, or that is alive. Raises StoreUnavailable.
         """
-        raise NotImplementedError
+        if root.client_id != PAGES or root.revoked_at is None:
+            return 0
+        leaving = [
+            member.id
+            for member in await self.members_of(root)
+            if root.revoked_reason not in KEEPS_OFFLINE or OFFLINE not in member.scope
+        ]
+        return await self._end(leaving, EndReason.GROUP_ENDED, by)
 
     async def make_room(self, member: Session, *, by: By) -> None:
-        """End the member of the same client that was refreshed longest ago.
+        """End the members of the same client that were refreshed longest ago.
 
-        Only where there are more than MEMBERS_MAX of them.
+        As many as there are more than MEMBERS_MAX; this one stays.
         """
-        raise NotImplementedError
+        if member.started_from is None:
+            return
+        others = [
+            row
+            async for row in self._living(member.account_id)
+            if row.started_from == member.started_from
+            and row.client_id == member.client_id
+            and row.id != member.id
+        ]
+        others.sort(key=lambda row: (row.rotated_at, row.id), reverse=True)
+        leaving = [row.id for row in others[limits.MEMBERS_MAX - 1 :]]
+        await self._end(leaving, EndReason.MEMBERS_MAX, by)
 
-    async def follow(self, entries: Sequence[Ended]) -> None:
-        """End the members of those roots among the entries of the feed.
+    def note(self, entries: Iterable[Ended]) -> None:
+        """Have `finish` look at these entries of the feed: each may be of a root."""
+        self._noted.update(dict.fromkeys(entry.session_id for entry in entries))
 
-        A process that has ended a root may have died before it ended the members.
+    async def finish(self) -> None:
+        """End the members of the roots that were noted: a process may have left some.
+
+        What could not be looked at is looked at in the next call. Raises
+        StoreUnavailable.
         """
-        raise NotImplementedError
+        missing = 0
+        noted = list(self._noted)
+        for start in range(0, len(noted), limits.GROUPS_BATCH):
+            batch = noted[start : start + limits.GROUPS_BATCH]
+            rows = await outcomes_of(self._sessions.load(batch))
+            for session_id, row in zip(batch, rows, strict=True):
+                try:
+                    await self._finish(row)
+                except StoreUnavailable:  # the others are not to wait for this one
+                    missing += 1
+                else:
+                    self._noted.pop(session_id, None)
+            if len(noted) > len(batch):
+                await asyncio.sleep(_PAUSE)  # lets refreshes pass
+        if missing:
+            raise StoreUnavailable
+
+    async def _finish(self, row: Session | StoreUnavailable | None) -> None:
+        if isinstance(row, StoreUnavailable):
+            raise row
+        if row is not None:
+            await self.end_members(row, by=SYSTEM)
+
+    async def _living(self, account_id: bytes) -> AsyncIterator[Session]:
+        alive, after = self._policies.maybe_alive(self._clock()), None
+        while True:
+            page = await self._sessions.list(
+                account_id,
+                alive,
+                after=after,
+                limit=limits.LIST_LIMIT,
+                look=limits.LIST_LOOK,
+            )
+            for row in page.sessions:
+                yield row
+            after = page.onward
+            if after is None:
+                return
+
+    async def _end(self, ids: Sequence[bytes], reason: EndReason, by: By) -> int:
+        count = 0
+        for session_id in ids:
+            event = Event(
+                type=EventType.SESSION_REVOKED,
+                at=self._clock(),
+                address=by.address,
+                detail=by.detail(reason=reason),
+            )
+            ended = await self._sessions.end(ById(session_id), reason, event, 1)
+            self._revocations.add(ended)
+            count += len(ended)
+        return count

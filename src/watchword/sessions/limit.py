@@ -17,7 +17,7 @@ def limit_of(
 ) -> SessionLimit | None:
     """The limit for a sign-in at `now` (ms) from `address`; None where there is none.
 
-    `replaced` is the id of a session that does not count.
+    `replaced` is the id of a group that does not count.
     """
     if most is None:
         return None

@@ -15,7 +15,6 @@ from watchword.stores.postgresql.audit import event_rows
 from watchword.stores.postgresql.backend import PostgresqlBackend
 from watchword.stores.postgresql.connection import FAULTS, Connection, Servers
 from watchword.stores.postgresql.connections import Connections
-from watchword.stores.postgresql.keys import PostgresqlKeys
 from watchword.stores.postgresql.pool import Pool
 from watchword.stores.postgresql.sessions import PostgresqlSessions
 from watchword.stores.postgresql.throttle import PostgresqlThrottle
@@ -26,6 +25,7 @@ from watchword.stores.sql.confirmations import SqlConfirmations
 from watchword.stores.sql.consents import SqlConsents
 from watchword.stores.sql.credentials import SqlCredentials
 from watchword.stores.sql.files import Migration
+from watchword.stores.sql.keys import SqlKeys
 from watchword.stores.sql.once import SqlReplayCache
 from watchword.stores.sql.outbox import SqlOutbox
 from watchword.stores.sql.registrations import SqlRegistrations
@@ -59,7 +59,7 @@ async def open_stores(url: str, entropy: Entropy) -> Stores:
         credentials=SqlCredentials(database),
         consents=SqlConsents(database),
         clients=SqlClients(database),
-        keys=PostgresqlKeys(database),
+        keys=SqlKeys(database),
         throttle=PostgresqlThrottle(database),
         once=SqlReplayCache(database),
         outbox=SqlOutbox(database),

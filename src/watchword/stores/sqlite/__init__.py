@@ -23,6 +23,7 @@ from watchword.stores.sql.confirmations import SqlConfirmations
 from watchword.stores.sql.consents import SqlConsents
 from watchword.stores.sql.credentials import SqlCredentials
 from watchword.stores.sql.files import Migration, path_of
+from watchword.stores.sql.keys import SqlKeys
 from watchword.stores.sql.once import SqlReplayCache
 from watchword.stores.sql.outbox import SqlOutbox
 from watchword.stores.sql.registrations import SqlRegistrations
@@ -30,7 +31,6 @@ from watchword.stores.sqlite import migrations
 from watchword.stores.sqlite.backend import SqliteBackend
 from watchword.stores.sqlite.connection import connect
 from watchword.stores.sqlite.connections import Connections
-from watchword.stores.sqlite.keys import SqliteKeys
 from watchword.stores.sqlite.sessions import SqliteSessions
 from watchword.stores.sqlite.throttle import SqliteThrottle
 
@@ -47,7 +47,7 @@ async def open_stores(url: str, entropy: Entropy) -> Stores:
         credentials=SqlCredentials(file),
         consents=SqlConsents(file),
         clients=SqlClients(file),
-        keys=SqliteKeys(file),
+        keys=SqlKeys(file),
         throttle=SqliteThrottle(file),
         once=SqlReplayCache(file),
         outbox=SqlOutbox(file),

@@ -24,7 +24,8 @@ INSERT INTO sessions (
     jkt, amr, acr, cookie, auth_time, started_from
 ) VALUES (
     ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
-);
+)
+ON CONFLICT (id) DO NOTHING;
 
 -- name: load_session
 SELECT
@@ -92,18 +93,26 @@ WHERE id = ?3 AND revoked_at IS NULL
 RETURNING id, account_id, rotated_at, access_ttl;
 
 -- name: too_many_of_account
-SELECT id FROM sessions
-WHERE account_id = ?1 AND revoked_at IS NULL AND id != ?2 AND id IS NOT ?3
-    AND idle_expires_at >= ?4 AND expires_at >= ?4
-    AND rotated_at >= ?5 AND authenticated_at >= ?6
-ORDER BY rotated_at DESC, id DESC LIMIT -1 OFFSET ?7;
+-- The live sessions of all groups but those that were refreshed latest.
+WITH live AS MATERIALIZED (
+    SELECT id, coalesce(started_from, id) AS root, rotated_at FROM sessions
+    WHERE account_id = ?1 AND revoked_at IS NULL
+        AND coalesce(started_from, id) NOT IN (?2, ?3)
+        AND idle_expires_at >= ?4 AND expires_at >= ?4
+        AND rotated_at >= ?5 AND authenticated_at >= ?6
+)
+SELECT id FROM live WHERE root IN (
+    SELECT root FROM live
+    GROUP BY root ORDER BY max(rotated_at) DESC, root DESC LIMIT -1 OFFSET ?7
+);
 
 -- name: find_of_account
 -- Each `find` looks at a stretch of rows and returns the ids that match, and also the
 -- last id of the stretch, from which the caller goes on. This runs on the connection of
 -- the reading thread, so that the writer gets only the ids to write.
 WITH stretch AS MATERIALIZED (
-    SELECT id, id IS NOT ?2 AND revoked_at IS NULL AS meant
+    SELECT
+        id, coalesce(started_from, id) IS NOT ?2 AND revoked_at IS NULL AS meant
     FROM sessions WHERE account_id = ?1 AND id > ?3 ORDER BY id LIMIT ?4
 )
 SELECT id, meant FROM stretch
@@ -481,12 +490,16 @@ ON CONFLICT (key) DO UPDATE SET runs_down = excluded.runs_down;
 -- name: throttle_forget
 DELETE FROM throttle WHERE key = ?;
 
--- name: key_revision
-SELECT key_revision FROM store;
-
 -- name: keys
-SELECT kid, alg, state, sealed, changed_at, use
-FROM signing_keys ORDER BY changed_at, kid;
+SELECT
+    store.key_revision, keys.kid, keys.alg, keys.state, keys.sealed, keys.changed_at,
+    keys.use
+FROM store LEFT JOIN (
+    SELECT kid, alg, state, sealed, changed_at, 'access' AS use FROM signing_keys
+    UNION ALL
+    SELECT kid, alg, state, sealed, changed_at, use FROM id_token_keys
+) AS keys ON true
+ORDER BY keys.changed_at, keys.kid;
 
 -- name: raise_key_revision
 UPDATE store SET key_revision = key_revision + 1 WHERE key_revision = ?
@@ -495,8 +508,15 @@ RETURNING key_revision;
 -- name: drop_keys
 DELETE FROM signing_keys;
 
+-- name: drop_id_token_keys
+DELETE FROM id_token_keys;
+
 -- name: add_key
-INSERT INTO signing_keys (kid, alg, state, sealed, changed_at, use)
+INSERT INTO signing_keys (kid, alg, state, sealed, changed_at)
+VALUES (?, ?, ?, ?, ?);
+
+-- name: add_id_token_key
+INSERT INTO id_token_keys (kid, alg, state, sealed, changed_at, use)
 VALUES (?, ?, ?, ?, ?, ?);
 
 -- name: record
@@ -537,6 +557,3 @@ FROM consents WHERE account_id = ?1 ORDER BY client_id;
 -- name: drop_consent
 DELETE FROM consents WHERE account_id = ?1 AND client_id = ?2
 RETURNING client_id;
-
--- name: drop_consents_of_account
-DELETE FROM consents WHERE account_id = ?1;

@@ -3,6 +3,7 @@
 from typing import Final
 
 from watchword.server.endpoints.account import (
+    consents,
     email,
     invitations,
     password,
@@ -24,4 +25,7 @@ ENDPOINTS: Final = (
     profile.SHOW,
     profile.CHANGE,
     profile.DELETE,
+    consents.LIST,
+    consents.SHOW,
+    consents.WITHDRAW,
 )

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import UNSET
+from msgspec import UnsetType as Unset
 from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword.clients.rules import GrantType
 from watchword.config import Settings
 from watchword.core.limits import JWKS_MAX_AGE
+from watchword.core.session import AAL1, AAL2
 from watchword.errors import NotFound
+from watchword.ports.keys import ID_TOKEN_USES
 from watchword.server.endpoints.oauth import (
+    authorize,
     introspect,
     jwks,
+    par,
     revocations,
     revoke,
     token,
+    userinfo,
 )
 from watchword.server.operation import BASE, Operation
+from watchword.server.pages.language import LOCALES
 from watchword.server.parsing import engine_of
 from watchword.server.responses import cached
 from watchword.tokens.dpop import DPOP_ALGORITHMS
@@ -33,23 +41,45 @@ RESOURCE_PATH: Final = "/.well-known/oauth-protected-resource"
 # The issuer's path comes after the well-known one (RFC 8414 §3.1, RFC 9728 §3.1).
 _ISSUER_PATH: Final = "/{path:path}"
 _SECRETS: Final = ["client_secret_basic", "client_secret_post"]
+_CLAIMS: Final = [
+    *("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid"),
+    *("at_hash", "preferred_username", "updated_at", "email", "email_verified"),
+    *("roles", "groups"),
+]
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True):
-    """The authorization server (RFC 8414 §2).
+    """The server (RFC 8414 §2, OpenID Connect Discovery §3, and others).
 
-    There is no authorization endpoint, hence no `response_types_supported`: an empty
-    list may not be published (§3.2), and any other would not be true. The two members
-    of OpenID Connect Discovery §3 are read by libraries that verify access tokens as
-    they would ID tokens: by the algorithms in the first.
+    An application without our pages, or with users of its own, has no authorization
+    endpoint. It publishes nothing of what would belong to it: an empty list may not be
+    published (§3.2), and any other would not be true. The two members about ID tokens
+    stay. They are read by libraries that verify access tokens as they would ID tokens:
+    by the algorithms in the first.
     """
 
     issuer: str
+    authorization_endpoint: str | Unset = UNSET
     token_endpoint: str
+    pushed_authorization_request_endpoint: str | Unset = UNSET
+    userinfo_endpoint: str | Unset = UNSET
+    end_session_endpoint: str | Unset = UNSET
     jwks_uri: str
     revocation_endpoint: str
     introspection_endpoint: str
+    response_types_supported: list[str] | Unset = UNSET
+    response_modes_supported: list[str] | Unset = UNSET
     grant_types_supported: list[str]
+    code_challenge_methods_supported: list[str] | Unset = UNSET
+    scopes_supported: list[str] | Unset = UNSET
+    claims_supported: list[str] | Unset = UNSET
+    acr_values_supported: list[str] | Unset = UNSET
+    prompt_values_supported: list[str] | Unset = UNSET
+    ui_locales_supported: list[str] | Unset = UNSET
+    authorization_response_iss_parameter_supported: bool | Unset = UNSET
+    request_parameter_supported: bool | Unset = UNSET
+    request_uri_parameter_supported: bool | Unset = UNSET
+    claims_parameter_supported: bool | Unset = UNSET
     token_endpoint_auth_methods_supported: list[str]
     revocation_endpoint_auth_methods_supported: list[str]
     introspection_endpoint_auth_methods_supported: list[str]
@@ -86,7 +116,8 @@ async def server(request: Request) -> Response:
     # The request's path ends with the issuer's path, or a proxy has cut that off.
     if _behind(request) not in ("", _path_of(issuer)):
         raise NotFound
-    return _published(request, _of_server(issuer, algorithms))
+    pages = None if engine.oauth is None else request.scope["state"]["pages"]
+    return _published(request, _of_server(issuer, algorithms, pages))
 
 
 SERVER = Operation(
@@ -112,24 +143,54 @@ OPENID = Operation(
 
 # A process has one issuer; tests have many.
 @lru_cache(maxsize=16)
-def _of_server(issuer: str, algorithms: tuple[str, ...]) -> bytes:
+def _of_server(issuer: str, algorithms: tuple[str, ...], pages: str | None) -> bytes:
+    """The document. `pages` is what their paths begin with; None without them."""
+    by_code = {} if pages is None else _by_code(issuer, pages)
     document = Metadata(
+        **by_code,
         issuer=issuer,
         token_endpoint=url_of(issuer, token.OPERATION.path),
         jwks_uri=url_of(issuer, jwks.OPERATION.path),
         revocation_endpoint=url_of(issuer, revoke.OPERATION.path),
         introspection_endpoint=url_of(issuer, introspect.OPERATION.path),
-        grant_types_supported=list(GrantType),
+        grant_types_supported=[
+            one for one in GrantType if by_code or one != GrantType.AUTHORIZATION_CODE
+        ],
         token_endpoint_auth_methods_supported=[*_SECRETS, "none"],
         revocation_endpoint_auth_methods_supported=[*_SECRETS, "none"],
         introspection_endpoint_auth_methods_supported=_SECRETS,
         introspection_signing_alg_values_supported=list(algorithms),
         dpop_signing_alg_values_supported=list(DPOP_ALGORITHMS),
-        id_token_signing_alg_values_supported=list(algorithms),
+        id_token_signing_alg_values_supported=list(
+            ID_TOKEN_USES if by_code else algorithms
+        ),
         subject_types_supported=["public"],
         watchword_revocations_endpoint=url_of(issuer, revocations.OPERATION.path),
     )
     return msgspec.json.encode(document)
+
+
+def _by_code(issuer: str, pages: str) -> dict[str, Any]:
+    """What goes with an authorization endpoint. Its own path is one of the pages."""
+    return {
+        "authorization_endpoint": url_of(issuer, pages + authorize.SHOW.path),
+        "pushed_authorization_request_endpoint": url_of(issuer, par.OPERATION.path),
+        "userinfo_endpoint": url_of(issuer, userinfo.SHOW.path),
+        "end_session_endpoint": url_of(issuer, f"{pages}/oauth/logout"),
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "code_challenge_methods_supported": ["S256"],
+        # Those that every client may ask for. A client may have more of its own.
+        "scopes_supported": ["openid", "profile", "email", "offline_access"],
+        "claims_supported": _CLAIMS,
+        "acr_values_supported": [AAL1, AAL2],
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "ui_locales_supported": list(LOCALES),
+        "authorization_response_iss_parameter_supported": True,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
+        "claims_parameter_supported": False,
+    }
 
 
 async def resource(request: Request) -> Response:

@@ -7,9 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword import errors
-from watchword.core.access_token import Claims
-from watchword.errors import InvalidRequest, NotFound
+from watchword.errors import InvalidRequest
 from watchword.oauth.userinfo import UserClaims
+from watchword.server.interacting import oauth_of
 from watchword.server.operation import Operation
 from watchword.server.parsing import FORM, engine_of, is_form, one_header, read_form
 from watchword.server.problems import PayloadTooLarge
@@ -27,7 +27,8 @@ class UserInfoForm(msgspec.Struct, frozen=True):
 
 
 async def show(request: Request) -> Response:
-    return await _answer(request, await authenticate(request))
+    userinfo = oauth_of(request).userinfo
+    return JSON(await userinfo.of(await authenticate(request)))
 
 
 SHOW = Operation(
@@ -50,14 +51,15 @@ SHOW = Operation(
 
 
 async def show_posted(request: Request) -> Response:
-    in_header = one_header(request, b"authorization") is not None
+    userinfo = oauth_of(request).userinfo
     form = await read_form(request) if is_form(request) else None
     token = None if form is None else form.get("access_token")
     if token is None:
-        return await _answer(request, await authenticate(request))
-    if in_header:  # RFC 6750 §2: one method to send a token, not two
+        return JSON(await userinfo.of(await authenticate(request)))
+    if one_header(request, b"authorization") is not None:
+        # RFC 6750 §2: by one of the methods, not by two.
         raise InvalidRequest("The access token came twice.")
-    return await _answer(request, engine_of(request).checker.verify(token))
+    return JSON(await userinfo.of(engine_of(request).checker.verify(token)))
 
 
 POSTED = Operation(
@@ -78,10 +80,3 @@ POSTED = Operation(
     dpop=True,
     errors=(*_ERRORS, PayloadTooLarge),
 )
-
-
-async def _answer(request: Request, claims: Claims) -> Response:
-    oauth = engine_of(request).oauth
-    if oauth is None:
-        raise NotFound
-    return JSON(await oauth.userinfo.of(claims))

@@ -18,7 +18,7 @@ from watchword.server.page_response import page_again, page_of, see_other
 from watchword.server.pages.views import SignedOut
 from watchword.server.parsing import Form, by_user, self_service_of
 from watchword.server.sign_in_cookie import sign_in_cookie
-from watchword.server.signing_out import after_sign_out, signed_out_cookies
+from watchword.server.signing_out import after_sign_out, sign_in_of, signed_out_cookies
 
 
 async def show(request: Request) -> Response:
@@ -47,11 +47,9 @@ async def submit(request: Request) -> Response:
 
 
 async def _confirmed(request: Request, form: Form) -> Response:
-    visitor = await visitor_of(request)
+    session, lapsed = await sign_in_of(request)
     outcome = await oauth_of(request).logout.confirmed(
-        form.need("logout"),
-        None if visitor is None else visitor.session,
-        by=by_user(request),
+        form.need("logout"), session or lapsed, by=by_user(request)
     )
     return after_sign_out(request, outcome)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -21,12 +21,16 @@ from watchword.server.parsing import (
     engine_of,
     query_of,
 )
-from watchword.server.responses import JSON
+from watchword.server.responses import JSON, utc
 from watchword.server.token_auth import ACCESS_ERRORS, authenticate_user
 
 
 class Device(msgspec.Struct, frozen=True, rename="camel"):
-    """One session. Times are UTC; `address` is that of the last refresh."""
+    """One session. Times are UTC; `address` is that of the last refresh.
+
+    The client `_pages` is a browser that is signed in at this server. `startedFrom` is
+    the id of that session where a browser's sign-in let this one in: it ends with it.
+    """
 
     id: str
     client_id: str
@@ -36,6 +40,7 @@ class Device(msgspec.Struct, frozen=True, rename="camel"):
     expires_at: datetime
     address: str
     user_agent: str
+    started_from: str | None
 
 
 class Devices(msgspec.Struct, frozen=True):
@@ -122,6 +127,11 @@ END = Operation(
     path=f"{BASE}/sessions/{{id}}",
     handler=end_session,
     summary="End one of my sessions",
+    description=(
+        "With the sign-in of a browser (`clientId` is `_pages`) the sessions end that "
+        "it let in, but for those with the scope `offline_access`. Any other session "
+        "ends alone."
+    ),
     status=204,
     bearer=True,
     errors=(*ACCESS_ERRORS, errors.InsufficientScope, errors.NotFound),
@@ -134,13 +144,10 @@ def _device(row: Session, ends_at: int, current: str) -> Device:
         sid,
         row.client_id,
         sid == current,
-        _utc(row.authenticated_at),
-        _utc(row.rotated_at),
-        _utc(ends_at),
+        utc(row.authenticated_at),
+        utc(row.rotated_at),
+        utc(ends_at),
         row.address,
         row.user_agent,
+        None if row.started_from is None else as_text(row.started_from),
     )
-
-
-def _utc(instant: int) -> datetime:
-    return datetime.fromtimestamp(instant // 1000, UTC)

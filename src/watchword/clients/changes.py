@@ -1,0 +1,69 @@
+"""Changes of what a client has for sending users here to sign in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypedDict
+
+from watchword.clients.rules import GrantType
+from watchword.errors import InvalidRequest
+from watchword.ports.clients import Client
+
+
+class DoorChanges(TypedDict, total=False):
+    """What of a client can be changed for sign-ins by code. None leaves it as it is."""
+
+    name: str | None
+    """What users are shown; "" for its id."""
+
+    add_redirect_uris: Iterable[str] | None
+    remove_redirect_uris: Iterable[str] | None
+    """With the first one comes the grant for codes, and it goes with the last."""
+
+    add_post_logout_redirect_uris: Iterable[str] | None
+    remove_post_logout_redirect_uris: Iterable[str] | None
+    id_token_alg: str | None
+    """RS256, ES256 or EdDSA."""
+
+    trusted: bool | None
+    """Whether users are not asked for consent."""
+
+    pkce: bool | None
+    """Whether it has to send a challenge (RFC 7636); a public one always has to."""
+
+    par: bool | None
+    """Whether it has to push its requests (RFC 9126)."""
+
+
+_LISTS: Final = ("redirect_uris", "post_logout_redirect_uris")
+
+
+def fields_after(client: Client, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that a client has after these changes, for those that change.
+
+    Raises InvalidRequest for a URI to remove that it has not.
+    """
+    fields = dict(wanted)
+    for name in _LISTS:
+        added = tuple(fields.pop(f"add_{name}", ()))
+        removed = tuple(fields.pop(f"remove_{name}", ()))
+        if not (added or removed):
+            continue
+        before: tuple[str, ...] = getattr(client, name)
+        for uri in removed:
+            if uri not in before:
+                message = f"{client.id} has no such URI: {uri}"
+                raise InvalidRequest(message)
+        kept = [uri for uri in before if uri not in removed]
+        fields[name] = tuple(dict.fromkeys((*kept, *added)))
+    if "redirect_uris" in fields:
+        fields["grants"] = _grants(client, has_uris=bool(fields["redirect_uris"]))
+    return fields
+
+
+def _grants(client: Client, *, has_uris: bool) -> tuple[str, ...]:
+    by_code = GrantType.AUTHORIZATION_CODE
+    others = tuple(one for one in client.grants if one != by_code)
+    if not has_uris:
+        return others
+    return client.grants if by_code in client.grants else (by_code, *others)
