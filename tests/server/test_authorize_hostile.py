@@ -13,7 +13,7 @@ import pytest_asyncio
 from tests.server.relying import Party, party, signed_in
 from tests.server.visiting import Pages, pages_of
 from watchword.core.ticket import TicketPurpose
-from watchword.oauth.authorize import Interaction
+from watchword.oauth.interactions import Interaction
 from watchword.testing import ManualClock
 
 FORM = "application/x-www-form-urlencoded"
