@@ -171,10 +171,11 @@ def test_no_session_begins_but_behind_the_gate() -> None:
 
 def test_a_code_makes_no_session_but_behind_the_gate_of_its_browser() -> None:
     """The user passed it when the root began, and is looked at twice more."""
-    look, _, create, look_again = waits_of(CodeExchange._made)
+    look, _, create, *afterwards = waits_of(CodeExchange._made)
     assert look.startswith("self._looked_at(")
     assert create.startswith("self._redeemer.create(")
-    assert look_again.startswith("self._looked_at_for_sure(")
+    assert set(afterwards) == {"self._settle(redemption, session)"}
+    assert waits_of(CodeExchange._settle)[0].startswith("self._looked_at(")
     assert waits_of(CodeExchange._again)[0].startswith("self._looked_at(")
     assert "self._sign_in.admitted(" in inspect.getsource(CodeExchange._looked_at)
 

@@ -8,6 +8,7 @@ others. All commands for one master are one exchange.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -35,6 +36,9 @@ UNCONFIRMED_MAX: Final = 60.0
 Less than FEED_LEEWAY, so that the revocation's entry in the feed also covers an access
 token that was issued in these seconds.
 """
+
+CONFIRM_TIMEOUT: Final = 2.0
+"""Seconds that a `load` of one session waits until its revocation is safe."""
 
 
 class SessionRows:
@@ -76,8 +80,14 @@ class SessionRows:
         # A session with a revocation that is not safe yet is not returned at all. A
         # caller that reads of it would tell its client, and the revocation could still
         # be lost. As it was before it would be wrong too: another process may have
-        # acknowledged the end meanwhile. The others of the batch need not wait.
+        # acknowledged the end meanwhile. The others of a batch need not wait, but a
+        # caller that asks for this one alone can, for example to end it again.
         skipped = self._find_unconfirmed(ids)
+        if skipped and len(ids) == 1:
+            with contextlib.suppress(StoreUnavailable, TimeoutError):
+                async with asyncio.timeout(CONFIRM_TIMEOUT):
+                    await self.assure(ids)
+            skipped = self._find_unconfirmed(ids)
         rows = await self._load_each(ids)
         skipped |= self._find_unconfirmed(ids)
         if skipped:
