@@ -23,7 +23,7 @@ from tests.client.crowd import crowd
 from tests.client.middle import LOST, REFRESH, Middle
 from tests.server.live import PASSWORD, Live
 from watchword.client import Auth
-from watchword.client.session import StoredSession
+from watchword.client.stored import StoredSession
 from watchword.core import limits
 
 LIFE: Final = limits.ACCESS_TTL // limits.SECOND

@@ -29,7 +29,7 @@ from tests.composition import build_wheel
 # announcement stays where only its modules are hidden.
 EXTRAS = [
     *("", "sqlite", "accounts", "server", "testing", "postgres", "redis", "verify"),
-    *("client", "starlette", "fastapi", "litestar", "django", "flask"),
+    *("client", "starlette", "fastapi", "litestar", "django", "flask", "mcp"),
 ]
 # What a program imports, and the extra that it is told of.
 PUBLIC = {
@@ -56,6 +56,7 @@ PUBLIC = {
     "watchword.integrations.litestar": "litestar",
     "watchword.integrations.django": "django",
     "watchword.integrations.flask": "flask",
+    "watchword.integrations.mcp": "mcp",
 }
 COMMANDS = (
     "--help",

@@ -11,15 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from click.testing import CliRunner, Result
 
 from tests.pages import COMMAND, clean_environment
 from tests.server.live import PASSWORD, Live
+from tests.walking import Walker
 from watchword.cli import main
 from watchword.client import Auth
 
 SECURE = "/api/auth/secure"
+NO_BROWSER = {"DISPLAY": "", "WAYLAND_DISPLAY": "", "BROWSER": ""}
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +124,7 @@ def test_on_a_terminal_name_and_password_are_asked_for(
 ) -> None:
     """The password is not shown."""
     terminal, other_end = pty.openpty()
-    environment = clean_environment(XDG_CONFIG_HOME=str(config))
+    environment = clean_environment(XDG_CONFIG_HOME=str(config), **NO_BROWSER)
     with subprocess.Popen(
         [COMMAND, "login", "--url", live.url],
         stdin=other_end,
@@ -140,6 +143,46 @@ def test_on_a_terminal_name_and_password_are_asked_for(
     os.close(other_end)
     os.close(terminal)
     assert PASSWORD.encode() not in shown
+
+
+@pytest.mark.parametrize("opened", [True, False])
+def test_in_a_browser_the_user_signs_in_at_the_pages(
+    live: Live, config: Path, *, opened: bool
+) -> None:
+    """The session that is made outlives the sign-in of the browser."""
+    terminal, other_end = pty.openpty()
+    told = config.parent / "told"
+    browser = config.parent / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {told}\n')
+    browser.chmod(0o700)
+    given = NO_BROWSER | ({"BROWSER": str(browser)} if opened else {})
+    with subprocess.Popen(
+        [COMMAND, "login", "--url", live.url, *([] if opened else ["--no-browser"])],
+        stdin=other_end,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=clean_environment(XDG_CONFIG_HOME=str(config), **given),
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        assert "this address on this machine" in process.stderr.readline()
+        address = process.stderr.readline().strip()
+        walker = Walker(live.url)
+        page = httpx2.get(walker.walk(address))
+        assert "close this window" in page.text
+        assert process.stdout.read() == f"Signed in at {live.url} as admin.\n"
+    os.close(other_end)
+    os.close(terminal)
+    assert not opened or told.read_text() == address
+    walker.sign_out()
+    access = run("token").stdout.strip()
+    assert live.call("GET", SECURE, access=access).status == 200
+
+
+def test_a_browser_is_not_for_a_password(live: Live, config: Path) -> None:
+    given = "login", "--url", live.url, "--no-browser", "--user", "admin"
+    assert "--no-browser" in run(*given, code=2).stderr
 
 
 def test_a_bound_sessions_token_is_not_printed(live: Live, config: Path) -> None:

@@ -18,7 +18,7 @@ from tests.mail.mailbox import Mailbox
 from tests.pages import ROOT, blocks_of, clean_environment, rows_of
 from tests.server.live import Live
 from watchword import errors
-from watchword.client import auth_flow, session
+from watchword.client import auth_flow, session, stored
 
 PAGE: Final = ROOT / "docs/client.md"
 HERE: Final = "http://127.0.0.1:8000"
@@ -100,7 +100,7 @@ def test_numbers_are_those_of_the_program() -> None:
     words = {5: "five", 6: "six", 10: "ten"}
     text = " ".join(PAGE.read_text().split())
     for sentence in (
-        f"{session.REFRESH_FROM * 100:.0f} to {session.REFRESH_TO * 100:.0f} %",
+        f"{stored.REFRESH_FROM * 100:.0f} to {stored.REFRESH_TO * 100:.0f} %",
         f"up to {words[session.RETRY_AFTER_MAX]} seconds",
         f"asks up to {words[session.ATTEMPTS]} times",
         f"less than {words[int(auth_flow.YOUNG)]} seconds",

@@ -14,7 +14,7 @@ from tests.client.conftest import Stage
 from tests.client.test_session import STORED
 from tests.server.live import PASSWORD
 from watchword.client.file import TokenFile
-from watchword.client.session import StoredSession
+from watchword.client.stored import StoredSession
 from watchword.errors import SignedOut, TokenFileError
 
 
@@ -114,7 +114,7 @@ def test_one_holds_the_lock_until_it_dies(file: TokenFile[StoredSession]) -> Non
     program = (
         "import os, sys; from pathlib import Path;"
         "from watchword.client.file import TokenFile;"
-        "from watchword.client.session import StoredSession;"
+        "from watchword.client.stored import StoredSession;"
         "f = TokenFile(Path(sys.argv[1]), StoredSession); assert f.try_lock();"
         "(f.path.parent / f'{f._new}left').write_text('half');"
         "print(os.getpid(), flush=True); sys.stdin.read()"

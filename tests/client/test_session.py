@@ -14,17 +14,19 @@ from watchword.client.answers import Answer, Outcome
 from watchword.client.auth_flow import SendApiRequest
 from watchword.client.clock import Clocks, Instant, Random
 from watchword.client.session import (
-    REFRESH_FROM,
-    REFRESH_TO,
-    STALE,
     Call,
     Issuer,
     Keep,
-    RefreshSchedule,
     Request,
     Send,
-    StoredSession,
     Wait,
+)
+from watchword.client.stored import (
+    REFRESH_FROM,
+    REFRESH_TO,
+    STALE,
+    RefreshSchedule,
+    StoredSession,
 )
 from watchword.errors import InvalidRequest, RefreshError, TryAgain, Unreachable
 from watchword.testing import SeededEntropy

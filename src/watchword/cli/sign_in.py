@@ -18,7 +18,7 @@ from watchword.cli.output import tell, visible
 from watchword.errors import SecondFactorRequired, SignedOut, WatchwordError
 
 if TYPE_CHECKING:
-    from watchword.client.session import StoredSession
+    from watchword.client.stored import StoredSession
 
 HERE: Final = "http://127.0.0.1:8000"
 
@@ -43,19 +43,51 @@ def _usual_file() -> Path:
 
 @click.command()
 @click.option("--url", default=HERE, show_default=True, help="The server's address.")
-@click.option("--user", "name", help="Asked for on a terminal, unless it is given.")
+@click.option("--user", "name", help="Sign in by this name and its password.")
+@click.option(
+    "--password", "by_password", is_flag=True, help="Ask for a name and a password."
+)
 @click.option(
     "--password-stdin", is_flag=True, help="Read the password from standard input."
 )
+@click.option(
+    "--no-browser",
+    is_flag=True,
+    help="Print the address to sign in at, for a browser on this machine.",
+)
 @_options
 def login(
-    url: str, name: str | None, password_stdin: bool, file: Path, as_json: bool
+    url: str,
+    name: str | None,
+    by_password: bool,
+    password_stdin: bool,
+    no_browser: bool,
+    file: Path,
+    as_json: bool,
 ) -> None:
     """Sign in, in place of a session that is there. `watchword token` goes on with it.
 
-    The code of a second factor is asked for on a terminal. Never give a password as an
-    argument: others on the machine can read those.
+    On a terminal with a browser beside it, you sign in at the server's pages. Else, and
+    with --user or one of the options for a password, by a name and a password; the code
+    of a second factor is asked for on a terminal. Never give a password as an argument:
+    others on the machine can read those.
     """
+    from watchword.cli.browser import browser_here, sign_in_by_browser
+
+    wants_password = by_password or password_stdin or name is not None
+    if no_browser and wants_password:
+        raise click.UsageError("--no-browser is for a sign-in without a password here.")
+    if no_browser:
+        sign_in_by_browser(url, file, None, as_json=as_json)
+    elif wants_password or not sys.stdin.isatty() or not (show := browser_here()):
+        _by_password(url, name, file, password_stdin=password_stdin, as_json=as_json)
+    else:
+        sign_in_by_browser(url, file, show, as_json=as_json)
+
+
+def _by_password(
+    url: str, name: str | None, file: Path, *, password_stdin: bool, as_json: bool
+) -> None:
     from watchword.cli.second_step import finish
     from watchword.client import Auth
 
@@ -110,7 +142,7 @@ def logout(file: Path, as_json: bool) -> None:
 
 def _stored(file: Path) -> StoredSession | None:
     from watchword.client.file import TokenFile
-    from watchword.client.session import StoredSession
+    from watchword.client.stored import StoredSession
 
     return TokenFile(file, StoredSession).read()
 

@@ -1,11 +1,16 @@
 """For callers of APIs: signs in, sends the access token along, refreshes by itself.
 
-    session        what a client keeps and sends: pure
+    stored         what a client keeps of its session: pure
+    session        what it sends: pure
     answers        what an answer means: pure
     proof          DPoP proofs and their key
     refresher      which task refreshes, when, and which tasks wait for it
     registration   accounts that are asked for, and calls that need no session
     factors        the second factors of the user
+    calls          the calls of accounts that `Auth` makes: pure
+    code_flow      the authorization code flow: pure
+    browser        sign-in by it, in a browser
+    loopback       where the browser comes back to a program
     asking         the program's function that has the user proved again
     origins        where a token may go
     flights        work that one task does for all
@@ -29,11 +34,12 @@ from watchword.extras import needs
 
 with needs("watchword[client]"):
     from watchword.client.auth import Auth
+    from watchword.client.code_flow import AuthorizationRequest
 
 if TYPE_CHECKING:
     from watchword.client.with_requests import RequestsAuth
 
-__all__ = ["Auth", "RequestsAuth"]
+__all__ = ["Auth", "AuthorizationRequest", "RequestsAuth"]
 
 
 def __getattr__(name: str) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from typing import Final, NamedTuple, TypedDict, TypeVar
 
@@ -51,12 +52,29 @@ class Tokens(msgspec.Struct, frozen=True, rename="camel"):
         return f"Tokens(session_id={self.session_id!r})"
 
 
+class _OAuthTokens(msgspec.Struct, frozen=True):
+    """RFC 6749 §5.1. A client without a refresh token could not keep its session."""
+
+    access_token: str
+    token_type: Scheme
+    expires_in: int
+    refresh_token: str
+
+
+class _Sid(msgspec.Struct, frozen=True):
+    sid: str
+
+
 class _Registration(msgspec.Struct, frozen=True):
     registration: str
 
 
 class _Problem(msgspec.Struct, frozen=True, rename="camel"):
+    """Problem details (RFC 9457), or the error of an OAuth endpoint (RFC 6749 §5.2)."""
+
     code: str = ""
+    error: str = ""
+    error_description: str = msgspec.field(default="", name="error_description")
     detail: str = ""
     continuation: str = ""
     methods: tuple[str, ...] = ()
@@ -67,6 +85,8 @@ _ACR_VALUES: Final = re.compile(r'\bacr_values="([^"]+)"')
 _MAX_AGE: Final = re.compile(r'\bmax_age="?([0-9]{1,9})\b')
 _STRANGER: Final = "The server's answer was not one of Watchword's."
 _TOKENS: Final = msgspec.json.Decoder(Tokens)
+_OAUTH_TOKENS: Final = msgspec.json.Decoder(_OAuthTokens)
+_SID: Final = msgspec.json.Decoder(_Sid)
 _REGISTRATION: Final = msgspec.json.Decoder(_Registration)
 _PROBLEM: Final = msgspec.json.Decoder(_Problem)
 
@@ -75,6 +95,7 @@ _KNOWN: Final[dict[str, type[WatchwordError]]] = {
     for kind in (
         *(errors.InvalidRequest, errors.InvalidProof, errors.UnauthorizedClient),
         *(errors.InvalidCredentials, errors.InvalidClient, errors.RetryKeyReused),
+        *(errors.InvalidScope, errors.InvalidTarget),
         *(errors.EmailInvalid, errors.EmailTaken, errors.NameTaken, errors.NotFound),
         *(errors.NameInvalid, errors.ConfirmationInvalid, errors.PasswordRejected),
         errors.RegistrationRefused,
@@ -101,9 +122,33 @@ def tokens_in(answer: Outcome) -> Tokens | WatchwordError:
     if not isinstance(answer, Answer) or answer.status not in _OK:
         return fault_in(answer)
     try:
-        tokens = _TOKENS.decode(answer.body)
+        return _plain(_TOKENS.decode(answer.body))
     except msgspec.MsgspecError:
         return Unreachable(_STRANGER)
+
+
+def oauth_tokens_in(answer: Outcome) -> Tokens | WatchwordError:
+    """The same for an answer of `/oauth/token`."""
+    if not isinstance(answer, Answer) or answer.status not in _OK:
+        return _oauth_fault(answer)
+    try:
+        found = _OAUTH_TOKENS.decode(answer.body)
+        payload = found.access_token.split(".")[1].encode()
+        sid = _SID.decode(urlsafe_b64decode(payload + b"=="[: -len(payload) % 4])).sid
+    except (msgspec.MsgspecError, ValueError, IndexError):
+        return Unreachable(_STRANGER)
+    return _plain(
+        Tokens(
+            found.access_token,
+            found.expires_in,
+            found.refresh_token,
+            sid,
+            found.token_type,
+        )
+    )
+
+
+def _plain(tokens: Tokens) -> Tokens | WatchwordError:
     # Tokens go into headers, so other characters would make a request fail or worse.
     plain = [tokens.access_token, tokens.refresh_token]
     if tokens.expires_in <= 0 or not all(
@@ -162,6 +207,26 @@ def fault_in(answer: Outcome) -> WatchwordError:
     return kind(message)
 
 
+def _oauth_fault(answer: Outcome) -> WatchwordError:
+    """The error of an OAuth endpoint, whose codes are those of its standards."""
+    if not isinstance(answer, Answer):
+        return answer or Unreachable()
+    problem = _problem(answer.body)
+    if not problem.error:
+        return fault_in(answer)
+    message = problem.error_description[:DETAIL_MAX] or None
+    by_status = {429: errors.Throttled, 503: errors.StoreUnavailable}
+    later = by_status.get(answer.status)
+    if later is not None:
+        return later(message, retry_after=_retry_after(answer))
+    if problem.error == "invalid_grant":
+        return errors.CodeInvalid(message)
+    kind = _KNOWN.get(problem.error)
+    if kind is None:
+        return WatchwordError(f"{problem.error}: {message or ''}")
+    return kind(message)
+
+
 def _strange(status: int, problem: _Problem) -> WatchwordError:
     if status >= 500 or not problem.code:  # noqa: PLR2004 - a server's, or a proxy's
         return Unreachable(f"The server answered {status}, and not as Watchword does.")
@@ -185,8 +250,9 @@ def needed_in(challenge: str) -> Needed:
 
 
 def problem_code(body: bytes) -> str:
-    """The code of Watchword's problem details (RFC 9457); empty for other bodies."""
-    return _problem(body).code
+    """The code of an error of Watchword; empty for other bodies."""
+    problem = _problem(body)
+    return problem.code or problem.error
 
 
 def _problem(body: bytes) -> _Problem:

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from watchword.client.flights import Flights, follow
 from watchword.client.refresher import EXCHANGE_TIMEOUT, Refresher
 from watchword.client.runners import Step
-from watchword.client.session import StoredSession
+from watchword.client.stored import StoredSession
 from watchword.errors import InsufficientAuthentication
 
 Ask = Callable[[InsufficientAuthentication], Awaitable[None] | None]

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx2
 
+from watchword.client import calls
 from watchword.client.asking import Asking, AskStepUp
 from watchword.client.auth_flow import (
     UNAUTHORIZED,
@@ -24,15 +25,17 @@ from watchword.client.auth_flow import (
     SendApiRequest,
     auth_flow,
 )
+from watchword.client.browser import BrowserLogin
 from watchword.client.clock import SYSTEM, Clocks, Random
-from watchword.client.factors import Factors, code_of
+from watchword.client.factors import Factors
 from watchword.client.file import Memory, TokenFile
 from watchword.client.origins import origin_of, secure_origin
 from watchword.client.proof import Key
 from watchword.client.refresher import Refresher
 from watchword.client.registration import Registration
 from watchword.client.runners import arun, arun_step, run, run_step
-from watchword.client.session import Call, Issuer, StoredRegistration, StoredSession
+from watchword.client.session import FIRST_PARTY, Call, Issuer
+from watchword.client.stored import StoredRegistration, StoredSession
 from watchword.errors import InsufficientAuthentication
 from watchword.text import trimmed
 
@@ -55,7 +58,8 @@ class Auth(httpx2.Auth):
     tokens; or it is a P-256 private key of `cryptography`, which may live in hardware.
     `on_step_up` is called with this object and the error, where an API wants a more
     recent or a stronger sign-in (RFC 9470). It asks the user and calls `step_up`; then
-    the request is sent again. `clocks` are for tests.
+    the request is sent again. `client_id` is the public client that the program is;
+    give the same one each time. `clocks` are for tests.
 
     Every call raises RefreshError once the session is over, SignedOut where there is no
     session, TokenFileError, and TryAgain where the server could not be asked; the
@@ -71,13 +75,14 @@ class Auth(httpx2.Auth):
         origins: Sequence[str] = (),
         dpop: bool | Key = False,
         on_step_up: OnStepUp | None = None,
+        client_id: str = FIRST_PARTY,
         clocks: Clocks = SYSTEM,
     ) -> None:
         url = trimmed(issuer).rstrip("/")
         self._origins = frozenset(map(secure_origin, (url, *origins)))
         random = Random()
         asked = f"{file}.registration"
-        issuer_calls = Issuer(url, clocks, random)
+        issuer_calls = Issuer(url, clocks, random, client_id)
         self._refresher = Refresher(
             issuer_calls,
             Memory() if file is None else TokenFile(Path(file), StoredSession),
@@ -86,6 +91,7 @@ class Auth(httpx2.Auth):
             random=random,
         )
         self.factors = Factors(issuer_calls, self._refresher)
+        self.browser = BrowserLogin(url, client_id, self._refresher, random)
         ask = None if on_step_up is None else partial(on_step_up, self)
         self.asking = Asking(ask, self._refresher)
         self._registration = Registration(
@@ -101,11 +107,11 @@ class Auth(httpx2.Auth):
         in seconds. Raises SecondFactorRequired where `continue_login` has to follow,
         and SecondFactorEnrolmentRequired where `factors.enrol_totp` has to.
         """
-        run(self._refresher.begin(_login(username, password)))
+        run(self._refresher.begin(calls.login(username, password)))
 
     async def alogin(self, username: str, password: str) -> None:
         """See `Auth.login`. Does not block the event loop."""
-        await arun(self._refresher.begin(_login(username, password)))
+        await arun(self._refresher.begin(calls.login(username, password)))
 
     def continue_login(self, method: str, code: str) -> None:
         """Go on where `login`, `confirm` or `accept` raised SecondFactorRequired.
@@ -115,11 +121,11 @@ class Auth(httpx2.Auth):
         where the sign-in has to begin again, InvalidRequest for another method: a
         passkey needs a browser. Otherwise as `login`.
         """
-        run(self._refresher.resume(_continue(method, code)))
+        run(self._refresher.resume(calls.continue_login(method, code)))
 
     async def acontinue_login(self, method: str, code: str) -> None:
         """See `Auth.continue_login`. Does not block the event loop."""
-        await arun(self._refresher.resume(_continue(method, code)))
+        await arun(self._refresher.resume(calls.continue_login(method, code)))
 
     def register(
         self,
@@ -234,11 +240,11 @@ class Auth(httpx2.Auth):
         A lost answer is asked for again, as that of a refresh. Raises
         InvalidCredentials, PasswordRejected, or a TryAgain such as Throttled.
         """
-        run(self._refresher.prove(_change(current, password)))
+        run(self._refresher.prove(calls.change_password(current, password)))
 
     async def achange_password(self, current: str, password: str) -> None:
         """See `Auth.change_password`. Does not block the event loop."""
-        await arun(self._refresher.prove(_change(current, password)))
+        await arun(self._refresher.prove(calls.change_password(current, password)))
 
     def step_up(
         self, proof: str, *, method: str = "password", username: str | None = None
@@ -252,13 +258,13 @@ class Auth(httpx2.Auth):
         InvalidCredentials, SecondFactorInvalid, InvalidRequest for another method, or a
         TryAgain such as Throttled.
         """
-        run(self._refresher.prove(_step_up(proof, method, username)))
+        run(self._refresher.prove(calls.step_up(proof, method, username)))
 
     async def astep_up(
         self, proof: str, *, method: str = "password", username: str | None = None
     ) -> None:
         """See `Auth.step_up`. Does not block the event loop."""
-        await arun(self._refresher.prove(_step_up(proof, method, username)))
+        await arun(self._refresher.prove(calls.step_up(proof, method, username)))
 
     def logout(self) -> None:
         """End the session for every process that shares it.
@@ -354,25 +360,6 @@ class Auth(httpx2.Auth):
         # A stream may be used up when the answer comes, and cannot be sent again.
         repeatable = isinstance(request.stream, httpx2.ByteStream)
         return self.flow_of(request.method, request.url, repeatable=repeatable)
-
-
-def _login(username: str, password: str) -> Call:
-    return Call("login", {"username": username, "password": password})
-
-
-def _change(current: str, password: str) -> Call:
-    return Call("password/change", {"currentPassword": current, "password": password})
-
-
-def _continue(method: str, code: str) -> Call:
-    return Call("login/continue", code_of(method, code))
-
-
-def _step_up(proof: str, method: str, username: str | None) -> Call:
-    if method == "password":
-        body = {"method": method, "password": proof, "username": username}
-        return Call("step-up", body)
-    return Call("step-up", code_of(method, proof))
 
 
 def _reply(

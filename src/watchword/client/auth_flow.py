@@ -20,7 +20,8 @@ from watchword.client.answers import Answer, Outcome, needed_in, problem_code
 from watchword.client.asking import Asking, AskStepUp
 from watchword.client.refresher import Refresher
 from watchword.client.runners import Exchange, Step
-from watchword.client.session import Request, Send, StoredSession
+from watchword.client.session import Request, Send
+from watchword.client.stored import StoredSession
 from watchword.errors import (
     InsufficientAuthentication,
     TokenExpired,

@@ -44,6 +44,9 @@ class Prover:
             "y": _b64(numbers.y.to_bytes(_P256_BYTES)),
         }
         self._head = _part({"typ": "dpop+jwt", "alg": "ES256", "jwk": jwk})
+        # RFC 7638 §3: the required members, in order of their names.
+        members = json.dumps(jwk, separators=(",", ":"), sort_keys=True)
+        self.thumbprint: Final = _b64(hashlib.sha256(members.encode()).digest())
 
     def headers(
         self,

@@ -27,14 +27,14 @@ from watchword.client.runners import Exchange
 from watchword.client.session import (
     Begun,
     Call,
+    CodeCall,
     Conversation,
     Issuer,
     Keep,
-    RefreshSchedule,
     Send,
-    StoredSession,
     Wait,
 )
+from watchword.client.stored import RefreshSchedule, StoredSession
 from watchword.errors import (
     ContinuationExpired,
     SecondFactorRequired,
@@ -111,8 +111,23 @@ class Refresher:
         After SecondFactorRequired was raised `resume` goes on. Raises the error that
         the server answers with, and TokenFileError.
         """
-        pem = proof.to_pem(proof.new_key()) if self._dpop is True else None
+        yield from self.alone(self._begin(call, self._new_pem()))
+
+    def key_for_code(self) -> tuple[str | None, str | None]:
+        """The key for a session that begins by a code, if it is to be kept; its name.
+
+        The name is the thumbprint that a code is bound to. Both are None without DPoP.
+        """
+        pem = self._new_pem()
+        prover = self._new_prover(pem) if self._dpop else None
+        return pem, None if prover is None else prover.thumbprint
+
+    def redeem(self, call: CodeCall, pem: str | None) -> Exchange[None]:
+        """Make a new session by a code, with the key of `key_for_code`, as `begin`."""
         yield from self.alone(self._begin(call, pem))
+
+    def _new_pem(self) -> str | None:
+        return proof.to_pem(proof.new_key()) if self._dpop is True else None
 
     def resume(self, call: Call) -> Exchange[tuple[str, ...]]:
         """Make a new session, by a call that goes on where `begin` was stopped.
@@ -248,7 +263,9 @@ class Refresher:
         stored = yield from self._look()
         return (yield from self._refresh(stored, session.ATTEMPTS, call)).codes
 
-    def _begin(self, call: Call, pem: str | None) -> Exchange[tuple[str, ...]]:
+    def _begin(
+        self, call: Call | CodeCall, pem: str | None
+    ) -> Exchange[tuple[str, ...]]:
         old: StoredSession | None = None
         # A file that cannot be read is replaced: its error message advises to sign in
         # again.

@@ -10,7 +10,8 @@ from watchword.client.file import Memory, TokenFile
 from watchword.client.keeping import read, write
 from watchword.client.refresher import Refresher
 from watchword.client.runners import Exchange
-from watchword.client.session import Call, Issuer, StoredRegistration
+from watchword.client.session import Call, Issuer
+from watchword.client.stored import StoredRegistration
 from watchword.errors import InvalidCredentials, WatchwordError
 
 

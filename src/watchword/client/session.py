@@ -15,8 +15,9 @@ what the earlier steps stored remains, and its next start goes on from there.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, Final, NamedTuple, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -25,11 +26,13 @@ from watchword.client.answers import (
     Outcome,
     Tokens,
     fault_in,
+    oauth_tokens_in,
     problem_code,
     tokens_in,
 )
-from watchword.client.clock import Clocks, Instant, Random
+from watchword.client.clock import Clocks, Random
 from watchword.client.proof import Prover
+from watchword.client.stored import StoredSession
 from watchword.errors import (
     InvalidRequest,
     NonceNeeded,
@@ -39,9 +42,12 @@ from watchword.errors import (
     Unreachable,
     WatchwordError,
 )
-from watchword.tokens.headers import Scheme
 
 Result = TypeVar("Result")
+
+FIRST_PARTY: Final = "first-party"
+"""The client that is built in: a program that has none of its own."""
+_FORM: Final = "application/x-www-form-urlencoded"
 
 ATTEMPTS: Final = 6
 """How many times one refresh is sent at most, while the caller waits for it."""
@@ -50,84 +56,8 @@ BACKOFF, BACKOFF_MAX = 0.2, 5.0
 # decide how to wait.
 RETRY_AFTER_MAX: Final = 10
 
-# Shares of an access token's life. When to refresh is drawn anew for each token, so
-# that clients which signed in together do not all come back together.
-REFRESH_FROM, REFRESH_TO = 0.8, 0.9
-# From this share on the token is not sent any more: it might expire on its way.
-STALE: Final = 0.95
 # The share to wait after a failed refresh while the access token still works.
 POSTPONED: Final = 0.05
-
-
-class StoredRegistration(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
-):
-    """The handle of a registration, which proves that this client has asked for it."""
-
-    version: Literal[1] = 1
-    issuer: str
-    handle: str
-
-    def __repr__(self) -> str:
-        return f"StoredRegistration(issuer={self.issuer!r})"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """What `rich` prints. It would print the handle otherwise."""
-        return [("issuer", self.issuer)]
-
-
-class StoredSession(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
-):
-    """All that a client keeps of its session, and the content of the token file.
-
-    `life` is how many seconds the access token lives. `fetched_at` is when it was asked
-    for, in seconds since the epoch. `retry_key` is set while a refresh is under way.
-    `key` (PKCS #8 in PEM) is set where the session is bound to a key that is kept here.
-    """
-
-    version: Literal[1] = 1
-    issuer: str
-    session_id: str
-    scheme: Scheme
-    access_token: str
-    life: float
-    fetched_at: float
-    refresh_token: str
-    retry_key: str | None = None
-    key: str | None = None
-
-    def __repr__(self) -> str:
-        return f"StoredSession(issuer={self.issuer!r}, session_id={self.session_id!r})"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """What `rich` prints. It would print all members otherwise, tokens included."""
-        return [("issuer", self.issuer), ("session_id", self.session_id)]
-
-
-class RefreshSchedule(NamedTuple):
-    """When an access token was issued, and its ages (s) to refresh and to drop it."""
-
-    since: Instant
-    refresh: float
-    stale: float
-
-    @classmethod
-    def of(
-        cls, stored: StoredSession, age: float, now: Instant, random: Random
-    ) -> RefreshSchedule:
-        """The plan for a token of `age` seconds.
-
-        A token that seems to come from the future is treated as expired.
-        """
-        if not 0 <= age < stored.life:
-            age = stored.life
-        share = random.between(REFRESH_FROM, REFRESH_TO)
-        # A refresh that was under way when a process died is finished at once, because
-        # its retry key is good for a day only.
-        refresh = 0 if stored.retry_key else share * stored.life
-        since = Instant(now.steady - age, now.wall - age)
-        return cls(since, refresh, STALE * stored.life)
 
 
 # The steps that a runner takes
@@ -177,6 +107,19 @@ class Call(NamedTuple):
         return f"Call({self.path!r})"
 
 
+class CodeCall(NamedTuple):
+    """The exchange of an authorization code at `/oauth/token`, and its form.
+
+    It is sent again with the same key where the answer was lost.
+    """
+
+    form: Mapping[str, str]
+    retry_key: str
+
+    def __repr__(self) -> str:
+        return "CodeCall()"
+
+
 REFRESH: Final = Call("refresh")
 
 Conversation = Generator[Send | Keep | Wait, Any, Result]
@@ -200,29 +143,35 @@ class Begun(NamedTuple):
 
 
 class Issuer:
-    """The conversations with one issuer. `url` has no slash at its end."""
+    """The conversations with one issuer. `url` has no slash at its end.
 
-    def __init__(self, url: str, clocks: Clocks, random: Random) -> None:
+    `client_id` is the client that the program is.
+    """
+
+    def __init__(
+        self, url: str, clocks: Clocks, random: Random, client_id: str = FIRST_PARTY
+    ) -> None:
         self.url = url
+        self.client_id = client_id
         self._clocks = clocks
         self._random = random
 
     def begin(
-        self, call: Call, prover: Prover | None, key: str | None
+        self, call: Call | CodeCall, prover: Prover | None, key: str | None
     ) -> Conversation[Begun]:
         """Sign in by that call, store the new session and return it.
 
         Raises the error that the server answered with. Raises InvalidRequest, without
         asking the server, for text that UTF-8 cannot encode.
         """
-        started = self._clocks.wall()
-        answer = yield from self._call(call, {}, prover)
-        tokens = tokens_in(answer)
-        if isinstance(tokens, WatchwordError):
-            raise tokens
-        stored = _to_store(tokens, self.url, started, key)
-        yield Keep(stored)
-        return Begun(stored, tokens.recovery_codes)
+        if isinstance(call, CodeCall):
+            begun = yield from self._patiently(lambda: self._redeem(call, prover, key))
+        else:
+            begun = yield from self._sign_in(call, prover, key)
+        if isinstance(begun, WatchwordError):
+            raise begun
+        yield Keep(begun.stored)
+        return begun
 
     def ask(
         self, call: Call, prover: Prover | None = None
@@ -271,13 +220,7 @@ class Issuer:
 
         Raises the error that the server answered with, TryAgain in particular.
         """
-        fault: WatchwordError | None = Unreachable()
-        for attempt in range(ATTEMPTS):
-            if attempt and isinstance(fault, TryAgain):
-                yield Wait(self._pause(attempt, fault))
-            fault = yield from self.end(stored)
-            if not isinstance(fault, TryAgain) or fault.retry_after > RETRY_AFTER_MAX:
-                break
+        fault = yield from self._patiently(lambda: self.end(stored))
         if fault is not None:
             raise fault
         yield Keep(None)
@@ -288,6 +231,45 @@ class Issuer:
         answer = yield from self._call(call, {}, None)
         done = isinstance(answer, Answer) and answer.status == 200  # noqa: PLR2004 - OK
         return None if done else fault_in(answer)
+
+    def _patiently(
+        self, ask: Callable[[], Conversation[Result | WatchwordError]]
+    ) -> Conversation[Result | WatchwordError]:
+        """What `ask` returns, asked again while that may help."""
+        result: Result | WatchwordError = Unreachable()
+        for attempt in range(ATTEMPTS):
+            if attempt and isinstance(result, TryAgain):
+                yield Wait(self._pause(attempt, result))
+            result = yield from ask()
+            if not isinstance(result, TryAgain) or result.retry_after > RETRY_AFTER_MAX:
+                break
+        return result
+
+    def _sign_in(
+        self, call: Call, prover: Prover | None, key: str | None
+    ) -> Conversation[Begun | WatchwordError]:
+        """Ask once for a session: what began, not stored yet, or the error."""
+        started = self._clocks.wall()
+        answer = yield from self._call(call, {}, prover)
+        tokens = tokens_in(answer)
+        if isinstance(tokens, WatchwordError):
+            return tokens
+        stored = _to_store(tokens, self.url, started, key)
+        return Begun(stored, tokens.recovery_codes)
+
+    def _redeem(
+        self, call: CodeCall, prover: Prover | None, key: str | None
+    ) -> Conversation[Begun | WatchwordError]:
+        """Ask once for the session of a code."""
+        started = self._clocks.wall()
+        headers = {"Content-Type": _FORM, "Idempotency-Key": call.retry_key}
+        body = urlencode(call.form).encode()
+        url = f"{self.url}/oauth/token"
+        answer = yield from self._send(url, body, headers, prover)
+        tokens = oauth_tokens_in(answer)
+        if isinstance(tokens, WatchwordError):
+            return tokens
+        return Begun(_to_store(tokens, self.url, started, key))
 
     def _rotate(
         self, stored: StoredSession, prover: Prover | None, call: Call
@@ -321,16 +303,25 @@ class Issuer:
     def _call(
         self, call: Call, headers: dict[str, str], prover: Prover | None
     ) -> Generator[Send, Any, Outcome]:
-        """Call the issuer; once more with a new proof where it asks for its nonce."""
+        """Call the issuer, in JSON."""
+        if self.client_id != FIRST_PARTY:
+            call = call.with_(clientId=self.client_id)
         given = {name: text for name, text in call.body.items() if text is not None}
         if any("\ud800" <= char <= "\udfff" for char in "".join(given.values())):
             raise InvalidRequest("A name, address or password is not Unicode text.")
         url = f"{self.url}/api/auth/{call.path}"
         sent = {"Content-Type": "application/json", **headers}
+        body = msgspec.json.encode(given)
+        return (yield from self._send(url, body, sent, prover))
+
+    def _send(
+        self, url: str, body: bytes, headers: dict[str, str], prover: Prover | None
+    ) -> Generator[Send, Any, Outcome]:
+        """Send that; once more with a new proof where the issuer asks for its nonce."""
         answer: Outcome = None
         for _ in range(1 if prover is None else 2):
             proof = {} if prover is None else prover.headers("POST", url)
-            request = Request(url, msgspec.json.encode(given), {**sent, **proof})
+            request = Request(url, body, {**headers, **proof})
             answer = yield Send(request)
             if prover is None or not isinstance(answer, Answer):
                 break

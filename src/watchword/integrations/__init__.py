@@ -3,6 +3,7 @@
     fastapi, starlette, litestar, django, flask
                    `Auth`: an app that signs its users in, with Watchword inside
                    `ResourceServer`: an API that only verifies another server's tokens
+    mcp            `Tokens`: a server of the Model Context Protocol that verifies
     asgi           what the asynchronous frameworks share: their base classes
     blocking       the same for the synchronous ones, Django and Flask
     authenticator  headers in, claims out; the refusals that all frameworks share
