@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,14 @@ async def test_a_request_that_two_tabs_bring_grants_once(
     assert outcome_of(await sign_in(browser)) == "code"
     browser.page = first
     assert (await follow(browser)).status_code == 400
+
+
+async def test_of_twenty_at_once_one_gets_the_code(pages: Pages, app: Party) -> None:
+    browser, uri = await signed_in(pages), await pushed(app)
+    query = urlencode({"client_id": "app", "request_uri": uri})
+    address = f"/oauth/authorize?{query}"
+    answers = await asyncio.gather(*(browser.http.get(address) for _ in range(20)))
+    assert sorted(map(outcome_of, answers)) == ["400"] * 19 + ["code"]
 
 
 @pytest.mark.parametrize(
