@@ -175,16 +175,14 @@ async def test_a_proof_binds_the_code_to_its_key(pages: Pages, app: Party) -> No
     api = pages.api
 
     async def post(path: str, by: Prover, form: dict[str, Any]) -> httpx2.Response:
-        headers: dict[str, str] = {}
-        for _ in range(2):
-            nonce = headers.get("nonce", ...)
+        nonce: Any = ...
+        while True:  # the first answer says which nonce is wanted
             proof = by.proof("POST", ISSUER + path, api.clock.now, nonce=nonce)
             body = {"client_id": "app", "client_secret": app.secret, **form}
             answer = await api.client.post(path, data=body, headers={"DPoP": proof})
             if answer.json().get("error") != "use_dpop_nonce":
-                break
-            headers["nonce"] = answer.headers["dpop-nonce"]
-        return answer
+                return answer
+            nonce = answer.headers["dpop-nonce"]
 
     uneven = app.request(dpop_jkt=other.jkt)
     answer = await post("/oauth/par", prover, uneven)
