@@ -399,14 +399,15 @@ async def test_the_account_page_shows_and_withdraws_what_apps_may(
 async def test_a_wrong_request_is_shown_below_the_right_path(pages: Pages) -> None:
     """Nothing goes to the address; the app is named where it is known."""
     browser = pages.browser()
-    for given, names in (
-        ({"redirect_uri": "https://evil.example.org/"}, True),
-        ({"client_id": "nobody"}, False),
+    for given, code, names in (
+        ({"redirect_uri": "https://evil.example.org/"}, "redirect_uri_unknown", True),
+        ({"client_id": "nobody"}, "client_unknown", False),
     ):
         await ask(browser, **given)
         assert browser.page.status_code == 400
         assert browser.heading == EXPIRED
         assert ("Tide Tables" in card(browser)) is names
+        assert code in card(browser)
         assert "evil" not in browser.page.text
         assert link(browser, "Go to your account").endswith("127.0.0.1/account")
         assert INTERACTION_COOKIE not in browser.http.cookies
