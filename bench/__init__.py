@@ -14,6 +14,7 @@ stores     refresh on each store: bare, unbatched, with two workers
 curves     more sessions, more connections
 storage    what a session costs in each store
 protocols  OAuth and DPoP against the native call
+exchanging codes against refreshes, and ID tokens beside them
 clients    a thousand clients with one session file
 verifying  access-token verification, in process
 rows       the other rows, and the list of all

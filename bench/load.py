@@ -18,6 +18,7 @@ import time
 from array import array
 from collections import Counter, deque
 from typing import Final, Literal, cast
+from urllib.parse import quote
 
 import msgspec
 import uvloop
@@ -37,7 +38,15 @@ PATHS: Final[dict[Kind, str]] = {
     "secure": "/api/auth/secure",
     "oauth-refresh": "/oauth/token",
     "introspect": "/oauth/introspect",
+    "exchange": "/oauth/token",
 }
+# Of the codes that `exchanging` makes.
+REDIRECT: Final = "https://app.example/back"
+VERIFIER: Final = "v" * 43
+_EXCHANGE: Final = (
+    "grant_type=authorization_code&client_id=bench&redirect_uri="
+    f"{quote(REDIRECT, safe='')}&code_verifier={VERIFIER}&code="
+).encode()
 RESEND_AFTER: Final = 0.01
 # More than a server answers; where it is not enough, the rest is made on the way.
 PROOFS_PER_SECOND: Final = 4000
@@ -47,7 +56,7 @@ USER_AGENT: Final = (
     b"Chrome/140.0.0.0 Safari/537.36"
 )
 
-Kind = Literal["refresh", "secure", "login", "oauth-refresh", "introspect"]
+Kind = Literal["refresh", "secure", "login", "oauth-refresh", "introspect", "exchange"]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +67,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     (for `login`: for each connection), however long it takes; without, the clock
     decides. With `proofs`, requests prove the key of their token's number, by a nonce
     of the server's: `nonce` is the last one known. `basic` is a client's credentials.
+    The tokens of `exchange` are codes. A connection waits `pause` seconds before each
+    request but its first.
     """
 
     kind: Kind
@@ -73,6 +84,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     proofs: bool = False
     nonce: str = ""
     basic: str = ""
+    pause: float = 0
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,6 +168,8 @@ class Requests:
                 )
             case "introspect":
                 return b"token=%s" % token
+            case "exchange":
+                return _EXCHANGE + token
             case _:
                 return b'{"refreshToken":"%s"}' % token
 
@@ -168,7 +182,8 @@ class Load:
         self.tokens = [token.encode() for token in plan.tokens]
         # A key goes with a token's number: then each answer has its own place.
         self.follow = plan.kind != "login" or plan.proofs
-        self.takes_key = plan.retry_key and plan.kind in {"refresh", "oauth-refresh"}
+        with_key = {"refresh", "oauth-refresh", "exchange"}
+        self.takes_key = plan.retry_key and plan.kind in with_key
         if plan.kind == "login" and not plan.tokens:
             self.tokens = [b""] * plan.connections
         self.requests = Requests(plan, len(self.tokens))
@@ -264,6 +279,10 @@ class Connection(asyncio.Protocol):
                 load.signed_in.append(found[1])
         if left != 1:
             self.turns.append((index, left - 1))
+        if load.plan.pause:
+            self.waiting = False
+            asyncio.get_running_loop().call_later(load.plan.pause, self.send)
+            return
         self.send()
 
     def refused(self, answer: bytes) -> None:

@@ -18,6 +18,7 @@ from bench import curves, servers, stores
 from bench.asking import PATHS, asking
 from bench.backends import StoreName, backend
 from bench.clients import client_storm
+from bench.exchanging import exchange, exchange_storm
 from bench.load import Kind, Plan, Report
 from bench.measuring import (
     CONNECTIONS,
@@ -218,6 +219,9 @@ ROWS: Final[dict[str, Callable[[Path, Effort], Row]]] = {
     "oauth-refresh": oauth_refresh,
     "dpop-refresh": dpop_refresh,
     "introspect": introspect,
+    "exchange": partial(exchange, openid=False),
+    "exchange-openid": partial(exchange, openid=True),
+    "exchange-storm": exchange_storm,
     "secure": secure,
     "start": start,
     "memory": memory,

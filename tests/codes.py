@@ -18,8 +18,9 @@ from watchword.clients.authentication import hash_of
 from watchword.clients.rules import GrantType
 from watchword.core.code import CodeGrant
 from watchword.core.policies import PAGES
-from watchword.core.session import Authenticated, Session
+from watchword.core.session import EVERYTHING, Authenticated, Session
 from watchword.core.ticket import TicketPurpose
+from watchword.oauth.exchange import Exchanged
 from watchword.ports.audit import Event, EventType
 from watchword.ports.clients import Client
 from watchword.testing import ManualClock
@@ -65,6 +66,7 @@ class App:
             "grants": (GrantType.AUTHORIZATION_CODE, GrantType.REFRESH_TOKEN),
             "redirect_uris": (BACK,),
             "trusted": True,
+            "id_token_alg": "ES256",  # its key is made in no time
         } | given
         event = Event(type=EventType.CLIENT_CREATED, at=self.clock())
         await self.stores.clients.add(Client(**made), event)
@@ -111,6 +113,7 @@ class App:
     async def redeem(
         self,
         code: str,
+        /,
         key: str | None = KEY,
         prover: Prover | None = None,
         **form: Any,
@@ -125,6 +128,22 @@ class App:
         } | form
         sent = {name: value for name, value in fields.items() if value is not ...}
         return await self.post(sent, key, prover)
+
+    async def exchanged(self, code: str, key: str | None = KEY) -> Exchanged:
+        """What the engine answers, without HTTP and its client authentication."""
+        client = await self.engine.clients.get(APP)
+        return await self.oauth.exchange.redeem(
+            code,
+            client,
+            redirect_uri=BACK,
+            code_verifier=VERIFIER,
+            client_secret="",
+            retry_key=key,
+            requested=EVERYTHING,
+            proof=None,
+            address=HOME,
+            user_agent="",
+        )
 
     async def post(
         self,
@@ -146,10 +165,15 @@ class App:
         return await self.api.client.post("/oauth/token", data=fields, headers=headers)
 
     async def refresh(
-        self, token: str, key: str | None = None, client: str = APP, **form: Any
+        self,
+        token: str,
+        key: str | None = None,
+        client: str = APP,
+        prover: Prover | None = None,
+        **form: Any,
     ) -> httpx2.Response:
         fields = {"grant_type": "refresh_token", "refresh_token": token}
-        return await self.post({**fields, "client_id": client, **form}, key)
+        return await self.post({**fields, "client_id": client, **form}, key, prover)
 
     async def alive(self) -> list[Session]:
         """The live sessions but those of browsers."""

@@ -7,7 +7,6 @@ she has: a continuation and a recovery code are spent by a success alone.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -28,18 +27,14 @@ from tests.doors import (
     stopped,
     token_of,
 )
-from watchword import background
+from tests.store_faults import AFTER, FAULTS, Faults, settled
 from watchword.core import limits
 from watchword.core.actor import APP, EndReason
 from watchword.core.session import Authenticated
-from watchword.errors import StoreUnavailable, WatchwordError
 from watchword.factors.proof import FactorProof
 
 NEW = "another horse battery staple 42"
 KEY = "a-key-of-the-client-0001"
-
-FAULTS = pytest.mark.parametrize("fault", [StoreUnavailable, asyncio.CancelledError])
-AFTER = pytest.mark.parametrize("after", [False, True], ids=["unwritten", "written"])
 
 
 @pytest.fixture
@@ -48,55 +43,6 @@ async def ada(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[D
     async with door(tmp_path, **getattr(request, "param", {})) as made:
         await made.has_totp()
         yield made
-
-
-class Faults:
-    """Makes one call to the store fail: the one of that number, before or after it."""
-
-    def __init__(self, stores: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.calls: list[str] = []
-        self.failing = -1
-        self.fault: Callable[[], BaseException] = StoreUnavailable
-        self.after = False
-        monkeypatch.setattr(background, "PAUSES", (0, 0, 0))
-        for port, verbs in {
-            "sessions": ("create", "load", "swap", "end"),
-            "accounts": ("by_id", "swap"),
-            "confirmations": ("by_token",),
-            "credentials": ("of_account", "swap", "by_key", "add"),
-            "throttle": ("take",),
-            "once": ("use_once",),
-        }.items():
-            for verb in verbs:
-                on = getattr(stores, port)
-                name = f"{port}.{verb}"
-                patched = self._faulty(name, getattr(on, verb))
-                monkeypatch.setattr(on, verb, patched)
-
-    def _faulty(self, name: str, real: Callable[..., Awaitable[Any]]) -> Any:
-        async def call(*given: Any, **named: Any) -> Any:
-            number = len(self.calls)
-            self.calls.append(name)
-            if number == self.failing and not self.after:
-                raise self.fault()
-            answer = await real(*given, **named)
-            if number == self.failing:
-                raise self.fault()
-            return answer
-
-        return call
-
-    async def during(
-        self, call: Awaitable[Any], failing: int = -1, *, after: bool = False
-    ) -> list[str]:
-        """The calls to the store; the one of that number has failed."""
-        self.calls, self.failing, self.after = [], failing, after
-        try:
-            await call
-        except (WatchwordError, asyncio.CancelledError):
-            assert failing >= 0
-        self.failing = -1
-        return [*self.calls]
 
 
 @AFTER
@@ -129,7 +75,7 @@ async def test_a_second_step_that_failed_spends_nothing(
         ada.codes = [*await ada.parts.factors.new_recovery_codes(ada.id, by=APP)]
         continuation, shown = await ada.begun(), proof()
         await faults.during(ada.finish(continuation, shown), number, after=after)
-        await settled(ada)
+        await settled(ada.engine)
         assert await ada.alive() == [], name
         left = (await ada.parts.factors.of(ada.id)).codes_left
         code_is_lost = after and name == "sessions.create" and how == "recovery_code"
@@ -139,12 +85,6 @@ async def test_a_second_step_that_failed_spends_nothing(
         again = await outcome(ada.finish(continuation, shown if reused else proof()))
         assert again == ("continuation_expired" if ticket_is_lost else "ok"), name
         await ada.engine.sessions.end_all(ada.id, EndReason.LOGOUT)
-
-
-async def settled(ada: Door) -> None:
-    """What goes on in the background has come to its end."""
-    while tasks := ada.engine.background._tasks:
-        await asyncio.wait(tasks)
 
 
 @AFTER
@@ -181,7 +121,7 @@ async def test_an_enrolment_that_failed_lets_her_in_by_what_she_has(
     for number, name in enumerate(calls):
         token, confirm = await begun()
         await faults.during(confirm, number, after=after)
-        await settled(ada)
+        await settled(ada.engine)
         assert await ada.alive() == [], name
         if (await ada.parts.factors.of(ada.id)).factors:
             assert name in {"credentials.add", *AFTER_THE_FACTOR}, name
@@ -229,7 +169,7 @@ async def test_a_reset_that_failed_spends_token_and_code_or_neither(
         await ada.engine.accounts.set_password(ada.id, PASSWORD)
         reset = await begun()
         await faults.during(reset(), number, after=after)
-        await settled(ada)
+        await settled(ada.engine)
         check = ada.engine.sign_in.check_password(NAME, NEW)
         is_done = await outcome(check) == "ok"
         left = (await ada.parts.factors.of(ada.id)).codes_left
@@ -267,7 +207,7 @@ async def test_a_step_up_that_failed_leaves_the_token(
     for number, name in enumerate(calls):
         tokens = await begun()
         await faults.during(step_up(tokens), number, after=after)
-        await settled(ada)
+        await settled(ada.engine)
         left = (await ada.parts.factors.of(ada.id)).codes_left
         assert left >= limits.RECOVERY_CODES - (number >= spent), name
         risen = await step_up(tokens)

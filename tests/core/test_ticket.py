@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watchword.core import base64url
-from watchword.core.limits import CONTINUATION_LIFE, TICKET_MAX, TOTP_PENDING_LIFE
+from watchword.core.limits import (
+    CONTINUATION_LIFE,
+    INTERACTION_LIFE,
+    PAR_LIFE,
+    REFRESH_ABSOLUTE,
+    TICKET_MAX,
+    TOTP_PENDING_LIFE,
+)
 from watchword.core.ticket import TicketInvalid, TicketPurpose, Tickets
 from watchword.testing import ManualClock, SeededEntropy
 
@@ -24,6 +31,10 @@ PREFIXES = {
     TicketPurpose.PASSKEY_LOGIN: CEREMONY,
     TicketPurpose.PASSKEY_ENROL: CEREMONY,
     TicketPurpose.PASSKEY_STEP: CEREMONY,
+    TicketPurpose.INTERACTION: "ww_in_",
+    TicketPurpose.PAR: "ww_par_",
+    TicketPurpose.CODE: "ww_ac_",
+    TicketPurpose.LOGOUT: "ww_lo_",
 }
 TRANSLATED = str.maketrans("-_", "+/")
 
@@ -68,9 +79,13 @@ def test_a_ticket_says_what_was_sealed_and_only_for_its_purpose() -> None:
     [
         (TicketPurpose.LOGIN, CONTINUATION_LIFE),
         (TicketPurpose.TOTP, TOTP_PENDING_LIFE),
+        (TicketPurpose.INTERACTION, INTERACTION_LIFE),
+        (TicketPurpose.PAR, PAR_LIFE),
+        (TicketPurpose.CODE, REFRESH_ABSOLUTE),
+        (TicketPurpose.LOGOUT, PAR_LIFE),
     ],
 )
-def test_a_ticket_lives_for_minutes_in_both_directions(
+def test_a_ticket_has_the_life_of_its_purpose_in_both_directions(
     purpose: TicketPurpose, life: int
 ) -> None:
     clock = ManualClock()

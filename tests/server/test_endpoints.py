@@ -16,7 +16,7 @@ from watchword.errors import StoreUnavailable
 from watchword.server import app as applications
 from watchword.server.app import make_app
 from watchword.server.embedded import EmbeddedApp
-from watchword.server.endpoints import ENDPOINTS, pages
+from watchword.server.endpoints import ENDPOINTS
 from watchword.server.endpoints.oauth import metadata
 from watchword.server.endpoints.oauth.metadata import (
     OPENID_PATH,
@@ -363,7 +363,9 @@ async def test_the_document_is_of_the_routes_and_of_nothing_else(
     for route in app._application.routes:
         routed |= {(m, route.path) for m in route.methods if m != "HEAD"}
     about = {("GET", path) for path in ("/", "/openapi.json", "/docs", "/docs/{name}")}
-    about |= {(one.method, path) for one in pages.ENDPOINTS for path in one.paths}
+    about |= {
+        (one.method, path) for one in ENDPOINTS if one.is_page for path in one.paths
+    }
     about |= {("GET", f"/watchword.{kind}") for kind in ("js", "d.ts")}
     # The same documents, for an issuer that has a path.
     known = (SERVER_PATH, OPENID_PATH, RESOURCE_PATH)

@@ -72,10 +72,10 @@ def listed(browser: Browser) -> list[str]:
 
 
 class App:
-    """An authenticator app: it has copied the secret of the page that is shown."""
+    """An authenticator app with a secret, as a page shows it."""
 
-    def __init__(self, browser: Browser, clock: ManualClock) -> None:
-        self._totp = pyotp.TOTP(browser.shown["secret"].replace(" ", ""))
+    def __init__(self, secret: str, clock: ManualClock) -> None:
+        self._totp = pyotp.TOTP(secret.replace(" ", ""))
         self._clock = clock
 
     def code(self) -> str:
@@ -87,7 +87,7 @@ class App:
 async def add_app(browser: Browser, clock: ManualClock) -> tuple[App, list[str]]:
     """Set up an app; with it come the recovery codes, the first time alone."""
     await browser.get("/add-app")
-    app = App(browser, clock)
+    app = App(browser.shown["secret"], clock)
     factor = hidden(browser, "factor")
     await browser.post("/add-app", factor=factor, code=app.code())
     return app, codes_on(browser)
@@ -115,7 +115,7 @@ async def test_after_the_password_comes_the_second_step(
     """No session before it; by a code that works once, or by a recovery code."""
     browser = await pages.signed_in()
     await browser.get("/add-app")
-    app, secret = App(browser, clock), browser.shown["secret"]
+    app, secret = App(browser.shown["secret"], clock), browser.shown["secret"]
     factor = hidden(browser, "factor")
     for code, status, faults in (("", 422, MISSING), ("000000", 401, WRONG)):
         await browser.post("/add-app", factor=factor, code=code)
@@ -329,7 +329,7 @@ async def test_where_a_factor_is_demanded_the_first_one_needs_the_mailbox(
         await other.post("/enrol", token=token)  # what the script of the page sends
         assert other.shown["token"] == token
         await other.post("/enrol", step="app", token=token)
-        app, factor = App(other, clock), hidden(other, "factor")
+        app, factor = App(other.shown["secret"], clock), hidden(other, "factor")
         for code, faults in (("", MISSING), ("000000", WRONG)):
             await other.post("/enrol", step="confirm-app", factor=factor, code=code)
             assert other.faults == faults
@@ -348,7 +348,7 @@ async def test_where_a_factor_is_demanded_the_first_one_needs_the_mailbox(
         # The other browser comes too late with what it has begun.
         await browser.get("/enrol")
         await browser.post("/enrol", step="app")
-        app, factor = App(browser, clock), hidden(browser, "factor")
+        app, factor = App(browser.shown["secret"], clock), hidden(browser, "factor")
         await browser.post("/enrol", step="confirm-app", factor=factor, code=app.code())
         assert went_to(browser) == "sign-in"
 

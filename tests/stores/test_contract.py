@@ -12,10 +12,12 @@ from tests.servers.stores import FURTHER, STORES
 from watchword import stores
 from watchword.testing.store_contract import Backend, DurabilityContract, StoreContract
 from watchword.testing.store_contract.addresses import Addresses
+from watchword.testing.store_contract.consents import Consents
 from watchword.testing.store_contract.credential_races import CredentialRaces
 from watchword.testing.store_contract.credentials import Credentials
 from watchword.testing.store_contract.ends import Ends
 from watchword.testing.store_contract.feed import FeedOfTheEnded
+from watchword.testing.store_contract.groups import Groups
 from watchword.testing.store_contract.lists import Lists
 from watchword.testing.store_contract.parallel import Parallel
 from watchword.testing.store_contract.races import Races
@@ -63,12 +65,14 @@ class TestFurtherVersions(
     Sessions,
     Lists,
     Ends,
+    Groups,
     Upkeep,
     Records,
     Addresses,
     SelfService,
     Credentials,
     CredentialRaces,
+    Consents,
     OutboxOfMessages,
     FeedOfTheEnded,
     Parallel,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from tests.servers.postgresql import postgresql
+from tests.stores.older import goes_on_beside
 from tests.stores.on_postgresql import opened, somebody
 from watchword.core.limits import CLIENT_GRACE
 from watchword.core.session import Session
@@ -133,19 +135,31 @@ async def test_sessions_of_an_old_database_go_on(
         known = sql_files.migrations("postgresql")
         older.setattr(sql_files, "migrations", lambda _: known[:3])
         await migrate_store(url, apply=True)
-    fields = Session.__struct_fields__[:-1]
+    fields = Session.__struct_fields__[:-2]
     places = ", ".join(f"${number + 1}" for number in range(len(fields)))
     add = f"INSERT INTO watchword.sessions ({', '.join(fields)}) VALUES ({places})"
     before, beside = a_session(1), a_session(2)
     async with somebody(url) as other:
-        await other.execute(add, *as_row(before)[:-1])
+        await other.execute(add, *as_row(before)[:-2])
         assert await migrate_store(url, apply=True) == known[3:]
-        await other.execute(add, *as_row(beside)[:-1])
+        await other.execute(add, *as_row(beside)[:-2])
     async with opened(url) as stores:
         assert await living(stores) == [beside, before]
         after = rotated(before).proved(a_proof(of=before, at=START + 1000))
         assert await stores.sessions.swap([Change(before, after)]) == [True]
         assert await stores.sessions.load([before.id]) == [after]
+
+
+async def test_a_server_of_the_version_before_goes_on_beside(url: str) -> None:
+    """`watchword migrate` comes first, and servers are replaced one by one."""
+    await migrate_store(url, apply=True)
+    async with opened(url) as stores, somebody(url) as other:
+
+        async def run(statement: str) -> list[Any]:
+            text = statement.format(at="watchword.", bytes="bytea")
+            return list(await other.fetch(text))
+
+        await goes_on_beside(stores, run)
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,13 @@ from tests.servers.redis import Redis, single
 from tests.stores.on_redis import Opener, events_of, put, reuse, rotation, until
 from watchword.core.actor import EndReason
 from watchword.core.limits import SWEEP_AFTER, SWEEP_LIMIT
+from watchword.core.session import Session
 from watchword.errors import SecondFactorInvalid, StoreUnavailable
 from watchword.ports import Stores
 from watchword.ports.audit import EventType, Trail
 from watchword.ports.credentials import CredentialKind, Spending
 from watchword.ports.sessions import ByAccount, ById
-from watchword.stores.redis.rows import session_of
+from watchword.stores.redis.rows import session_of, value_of
 from watchword.testing.fakes import START
 from watchword.testing.store_contract.examples import (
     a_cost,
@@ -61,13 +62,21 @@ async def test_forgotten_scripts_are_sent_again(opened: Opener) -> None:
     assert await forgetful().backend.sweep(START + 100 * SWEEP_AFTER, SWEEP_LIMIT) >= 4
 
 
-def test_session_of_an_older_version_was_proved_at_sign_in() -> None:
-    """The value that a server of that version writes has no `auth_time`."""
+@pytest.mark.parametrize("lacks", [1, 2], ids=["started_from", "and auth_time"])
+def test_sessions_of_an_older_version_are_read_and_its_servers_read_ours(
+    lacks: int,
+) -> None:
+    """Without `auth_time` it was proved at sign-in; a field at the end is skipped."""
     row = a_session(version=3)
     older = row.version.to_bytes(8) + msgspec.msgpack.encode(
-        msgspec.structs.astuple(row)[1:-1]
+        msgspec.structs.astuple(row)[1:-lacks]
     )
     assert session_of(row.id, older) == row
+    ours = value_of(a_session(version=3, started_from=row.id))
+    names = [(one.name, one.type) for one in msgspec.structs.fields(Session)[1:-lacks]]
+    theirs = msgspec.defstruct("Fields", names, array_like=True)
+    known = msgspec.msgpack.decode(ours[8:], type=theirs)
+    assert msgspec.structs.astuple(known) == msgspec.structs.astuple(row)[1:-lacks]
 
 
 @both

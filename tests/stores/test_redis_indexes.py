@@ -15,7 +15,7 @@ from watchword.core.actor import EndReason
 from watchword.core.limits import FEED_PAGE, HOUR, SWEEP_AFTER, SWEEP_LIMIT
 from watchword.core.session import Session
 from watchword.errors import StoreUnavailable
-from watchword.ports.sessions import ByAccount, ByClient, ById
+from watchword.ports.sessions import ByAccount, ByClient, ById, SessionExists
 from watchword.stores.redis import index
 from watchword.stores.redis.rows import entry_at_rest
 from watchword.stores.redis.scripts import Request
@@ -117,7 +117,7 @@ async def test_a_creation_is_repeated_and_replaces_nothing(opened: Opener) -> No
     stores = await opened(single().url())
     row = a_session()
     await put(stores, row, row)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(SessionExists):
         await put(stores, a_session(user_agent="somebody else's"))
     assert await stores.sessions.load([row.id]) == [row]
     assert len(await stores.audit.read(0, 9)) == 1

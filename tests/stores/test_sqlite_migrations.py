@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import apsw
 import msgspec
 import pytest
 
 from tests.patience import PATIENCE
+from tests.stores.older import goes_on_beside
 from tests.stores.on_file import opened, sql
 from watchword.core.actor import EndReason
 from watchword.core.limits import CLIENT_GRACE
@@ -143,10 +145,10 @@ async def test_clients_and_sessions_of_an_old_folder_go_on(
     migrations.migrate(connect(path))
     sql(path, OLD_CLIENT, ("before",))
     session = a_session(client_id="before", grace=0)
-    fields = Session.__struct_fields__[:-1]  # those that version had
+    fields = Session.__struct_fields__[:-2]  # those that version had
     places = ", ".join("?" * len(fields))
     add = f"INSERT INTO sessions ({', '.join(fields)}) VALUES ({places})"
-    sql(path, add, as_row(session)[:-1])
+    sql(path, add, as_row(session)[:-2])
     monkeypatch.undo()
     stores = await opened(path)
     sql(path, OLD_CLIENT, ("beside",))  # by a server of that version that still runs
@@ -188,6 +190,17 @@ async def test_accounts_of_an_old_folder_go_on(
     addressed = with_address(before)
     assert await stores.accounts.swap(before, addressed, Trail())
     assert await stores.accounts.by_email("ada@example.org") == addressed
+    await stores.backend.close()
+
+
+async def test_a_server_of_the_version_before_goes_on_beside(path: Path) -> None:
+    """Until it is stopped. It is not started again: the schema is too new for it."""
+    stores = await opened(path)
+
+    async def run(statement: str) -> list[Any]:
+        return sql(path, statement.format(at="", bytes="BLOB"))
+
+    await goes_on_beside(stores, run)
     await stores.backend.close()
 
 

@@ -140,7 +140,9 @@ async def test_a_sign_in_reads_only_sessions_that_have_not_ended(
     statements = load_statements("sqlite")
     bare = re.sub(r"--.*", "", statements["too_many_of_account"]).strip()
     plan = sql(path, f"EXPLAIN QUERY PLAN {bare}", (None,) * _parameters(bare))
-    assert "INDEX sessions_live_of_account" in plan[0][3]
+    reads = [row[3] for row in plan if " sessions " in row[3]]
+    assert len(reads) == 1
+    assert "INDEX sessions_live_of_account" in reads[0]
     written = re.sub(r"--.*", "", statements["swap_session"]).partition("WHERE")[0]
     (index,) = sql(
         path, "SELECT sql FROM sqlite_schema WHERE name = 'sessions_live_of_account'"

@@ -15,11 +15,13 @@ browser's sign-in (the root) is below it.
     acr_values asks for a second factor
         - and the account has one                             SEND inter.   STEP UP
         - and the account has none                            SEND inter.   ENROL
-    the user has just allowed it                              ISSUE         ISSUE
-    the redirect is one that any local program can use        SEND inter.   CONSENT
-    not allowed before, and the last proof is old             SEND consent  STEP UP
-    not allowed before; prompt=consent                        SEND consent  CONSENT
+    not allowed before, and the last proof is old             SEND (*)      STEP UP
+    the user has just said yes                                              ISSUE
+    not allowed before; prompt=consent; a redirect that any
+        local program can use, of a public client             SEND (*)      CONSENT
     allowed before, or a trusted client                       ISSUE         ISSUE
+
+    (*) interaction_required for such a redirect, otherwise consent_required
 
 `judge_authorization` is pure, as `judge` is for a refresh.
 """
@@ -37,6 +39,7 @@ from watchword.core.session import AAL1, AAL2
 
 _OFFLINE: Final = "offline_access"
 """How long the tokens are good. It says nothing of what they are good for."""
+
 ALWAYS: Final = ("openid", "profile", "email", _OFFLINE)
 """Scopes that every client may ask for."""
 
@@ -223,16 +226,16 @@ def judge_authorization(
     scope, resources = wanted = _wanted(request, client)
     is_more = not (client.trusted or _is_remembered(root, wanted))
     asks, issue = AskConsent(scope, resources), Issue(scope, resources)
+    unasked = _LOCAL if is_local else _CONSENT
     for fits, with_prompt_none, otherwise in (
         (_must_sign_in(request, root, now), _LOGIN, SignIn()),
         (is_other and is_anew, _OTHER_USER, _OTHER_USER),
         (is_other, _OTHER_USER, SignIn()),
         (is_weak and root.has_factor, _FACTOR, StepUp()),
         (is_weak, _FACTOR, EnrolFactor()),
+        (is_more and is_old, unasked, StepUp()),
         (root.says_yes, issue, issue),
-        (is_local, _LOCAL, asks),
-        (is_more and is_old, _CONSENT, StepUp()),
-        (is_more or "consent" in prompts, _CONSENT, asks),
+        (is_more or is_local or "consent" in prompts, unasked, asks),
     ):
         if fits:
             return with_prompt_none if silent else otherwise
@@ -252,9 +255,9 @@ def fault_of(
         (not redirect_uri.is_registered(uri, client.redirect_uris), _REDIRECT_URI),
         (not client.uses_code, _GRANT),
         (request.refused, _REFUSED.get(request.refused)),
-        (request.repeated, _malformed("A parameter came twice.")),
-        (client.par and not request.pushed, _malformed("Push it first: RFC 9126.")),
-        (not request.response_type, _malformed("response_type is missing.")),
+        (request.repeated, _TWICE),
+        (client.par and not request.pushed, _PUSH),
+        (not request.response_type, _NO_TYPE),
         (request.response_type != "code", _RESPONSE_TYPE),
         (request.response_mode not in ("", "query"), _MODE),
         (not set(request.resource) <= set(client.resources), _RESOURCE),
@@ -262,10 +265,10 @@ def fault_of(
         # RFC 7636 §4.3: without a method it is plain, which protects nothing.
         ((challenge or method) and method != "S256", _METHOD),
         ((challenge or method) and not _HASH.fullmatch(challenge), _CHALLENGE),
-        (must_challenge and not challenge, _malformed("code_challenge is missing.")),
+        (must_challenge and not challenge, _NO_CHALLENGE),
         (request.jkt and not _HASH.fullmatch(request.jkt), _JKT),
         (not set(prompts) <= set(PROMPTS), _PROMPT),
-        ("none" in prompts and len(prompts) > 1, _malformed("prompt: none is alone.")),
+        ("none" in prompts and len(prompts) > 1, _NONE_ALONE),
         (not _SECONDS.fullmatch(request.max_age or "0"), _MAX_AGE),
     ):
         if is_wrong:
@@ -290,11 +293,16 @@ _RESOURCE: Final = SendError(
 _RESOURCES: Final = SendError(
     OAuthFault.INVALID_TARGET, f"resource: {limits.RESOURCES_MAX} at most."
 )
+_TWICE: Final = _malformed("A parameter came twice.")
+_PUSH: Final = _malformed("This client has to push its requests (RFC 9126).")
+_NO_TYPE: Final = _malformed("response_type is missing: it has to be code.")
 _MODE: Final = _malformed("response_mode has to be query.")
 _METHOD: Final = _malformed("code_challenge_method has to be S256.")
 _CHALLENGE: Final = _malformed("code_challenge has to be a SHA-256 in base64url.")
+_NO_CHALLENGE: Final = _malformed("code_challenge is missing (RFC 7636).")
 _JKT: Final = _malformed("dpop_jkt has to be a SHA-256 in base64url.")
 _PROMPT: Final = _malformed(f"prompt has to be of: {' '.join(PROMPTS)}.")
+_NONE_ALONE: Final = _malformed("prompt: none goes with no other.")
 _MAX_AGE: Final = _malformed("max_age has to be a number of seconds.")
 NOT_SUPPORTED: Final = {
     "request": OAuthFault.REQUEST_NOT_SUPPORTED,

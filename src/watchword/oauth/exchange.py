@@ -36,6 +36,7 @@ from watchword.errors import (
     CodeInvalid,
     InvalidCredentials,
     NotFound,
+    StoreUnavailable,
 )
 from watchword.oauth.codes import Codes
 from watchword.oauth.consents import Consents
@@ -210,25 +211,36 @@ class CodeExchange:
         async with self._sessions.taken_back_on_failure(session.id, session.address):
             if not await self._redeemer.create(session):
                 return None
-            # What ends sessions may have missed this one.
-            await self._looked_at(redemption)
-            by = By(Actor.SYSTEM, session.address)
-            await self._sessions.groups.make_room(session, by=by)
+            try:
+                await self._settle(redemption, session)
+            except StoreUnavailable:
+                # Once more: if this fails, the code is spent.
+                await self._settle(redemption, session)
         return answer
+
+    async def _settle(self, redemption: _Redemption, session: Session) -> None:
+        """Look at a session that has just been written, and make room for it."""
+        # What ends sessions may have missed this one.
+        await self._looked_at(redemption, session)
+        by = By(Actor.SYSTEM, session.address)
+        await self._sessions.groups.make_room(session, by=by)
 
     async def _again(self, redemption: _Redemption, session: Session) -> Exchanged:
         """The tokens of a session that this very request has made before."""
         try:
-            await self._looked_at(redemption)
+            await self._looked_at(redemption, session)
         except CodeInvalid:
             # The process that made it may have died before it looked.
             await self._sessions.end_one(session.id, EndReason.TAKEN_BACK, by=SYSTEM)
             raise
         return await self._answer(redemption, session)
 
-    async def _looked_at(self, redemption: _Redemption) -> Authenticated:
+    async def _looked_at(
+        self, redemption: _Redemption, session: Session | None = None
+    ) -> Authenticated:
         """What the user has proved, with its roles of now, if the code holds still.
 
+        `session` is what the code has made: it gets these roles, if it has others.
         Raises CodeInvalid if the client, the consent, the browser's sign-in or the
         account have changed since the code was made; StoreUnavailable.
         """
@@ -254,10 +266,10 @@ class CodeExchange:
         if root is None or not self._is_alive(root, proved.account_id):
             raise CodeInvalid
         try:
-            return await self._sign_in.admitted(
-                # The root has the roles of now: so none have to be given again.
-                msgspec.structs.replace(proved, roles=root.roles)
-            )
+            # Without a session those of the root: no other session is to get them.
+            roles = (session or root).roles
+            proved = msgspec.structs.replace(proved, roles=roles)
+            return await self._sign_in.admitted(proved)
         except InvalidCredentials:
             raise CodeInvalid from None
 

@@ -33,7 +33,9 @@ class LogoutOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What comes of a request to sign out.
 
     With `asks` nothing has ended: a page asks first, and brings `ticket` back. `client`
-    and `location` are where the user goes on to, if the request may say so.
+    and `location` are where the user goes on to, if the request may say so. With
+    `is_kept` this browser has a sign-in which has run out, and what ended was another:
+    so its cookie stays, by which a later sign-in here ends it.
     """
 
     asks: bool
@@ -41,6 +43,7 @@ class LogoutOutcome(msgspec.Struct, frozen=True, kw_only=True):
     client: Client | None = None
     location: str = ""
     is_faulty: bool = False
+    is_kept: bool = False
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -117,12 +120,13 @@ class Logout:
         browser = session or lapsed
         if row is not None and browser is not None and row.group == browser.id:
             await self._sessions.end_one(browser.id, EndReason.LOGOUT, by=by)
-        elif session is not None:
+            return await self._outcome(destination)
+        if session is not None:
             ticket = self._seal(destination, life=limits.INTERACTION_LIFE)
             return await self._outcome(destination, ticket=ticket)
-        elif row is not None:
+        if row is not None:
             await self._sessions.end_one(row.id, EndReason.LOGOUT, by=by)
-        return await self._outcome(destination)
+        return await self._outcome(destination, is_kept=lapsed is not None)
 
     async def confirmed(
         self, ticket: str, session: Session | None, *, by: By
@@ -162,7 +166,7 @@ class Logout:
         return row
 
     async def _outcome(
-        self, destination: _Destination, *, ticket: str = ""
+        self, destination: _Destination, *, ticket: str = "", is_kept: bool = False
     ) -> LogoutOutcome:
         """Where to go on to. A request with a fault ends at a page, never elsewhere."""
         client, uri = await self._client(destination), destination.uri
@@ -177,6 +181,7 @@ class Logout:
             client=client,
             location="" if is_faulty else _with_state(uri, destination.state),
             is_faulty=is_faulty,
+            is_kept=is_kept,
         )
 
     async def _client(self, destination: _Destination) -> Client | None:

@@ -18,6 +18,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     and `feed`. With `dpop` the client gets no token without a proof (RFC 9449 §5.2,
     `dpop_bound_access_tokens`). `checks_dpop` says that the client itself checks the
     proofs of the tokens that it introspects. `grace` (ms) is that of its sessions.
+    Lists are of words: none of them has a space in it.
 
     For the authorization code: `name` is shown to users, the id where it is empty.
     `redirect_uris` and `post_logout_redirect_uris` are those that it may name.

@@ -10,7 +10,10 @@ from watchword.ports.audit import Event
 
 
 class Consent(msgspec.Struct, frozen=True, kw_only=True):
-    """A user lets a client have these scopes and resources. Instants in ms."""
+    """A user lets a client have these scopes and resources. Instants in ms.
+
+    Scopes and resources are words: none of them has a space in it.
+    """
 
     account_id: bytes
     client_id: str

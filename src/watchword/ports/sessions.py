@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -55,6 +55,23 @@ class SessionLimit(msgspec.Struct, frozen=True, kw_only=True):
 
 class SessionExists(Exception):
     """There is a session with that id already: another caller made it."""
+
+
+def beyond(
+    most: int, sessions: Sequence[Session], refreshed: Callable[[Session], int]
+) -> list[Session]:
+    """The sessions of all groups but the `most` that were refreshed latest, by id.
+
+    `refreshed` says when a session was.
+    """
+    latest: dict[bytes, int] = {}
+    for one in sessions:
+        latest[one.group] = max(refreshed(one), latest.get(one.group, 0))
+    order = sorted(latest, key=lambda group: (latest[group], group), reverse=True)
+    over = set(order[most:])
+    return sorted(
+        (one for one in sessions if one.group in over), key=lambda one: one.id
+    )
 
 
 class ById(msgspec.Struct, frozen=True):
@@ -178,7 +195,9 @@ class SessionStore(Protocol):
     ) -> Sequence[Ended]:
         """Write a new session. Raises SessionExists where one has its id already.
 
-        Of callers that create one id at the same time, one succeeds.
+        Of callers that create one id at the same time, one succeeds, and the others
+        MUST NOT write anything. A store that asks again by itself where an answer was
+        lost may take the very same session for its own: then both succeed with it.
 
         The credential that it `spends` is deleted (by id and version) in the same step
         or, where sessions are in a store of their own, before it. Where that row is
@@ -188,7 +207,7 @@ class SessionStore(Protocol):
         Returns the feed entries of the sessions that had to end, in order of id. They
         end in the same step or, where a store cannot do that, after it. Of sign-ins at
         the same time the last one that returns MUST leave at most `limit.most` live
-        sessions, and at least one. The work MUST NOT grow with the number of sessions
+        groups, and at least one. The work MUST NOT grow with the number of sessions
         that ended long ago.
         """
 
@@ -198,7 +217,7 @@ class SessionStore(Protocol):
         They may lack recent rotations of other processes: `swap` finds that out. But
         every session that was created, and every end that was acknowledged, to any
         process before this call MUST be seen. Raises PartialResult where some are on a
-        machine that cannot be reached.
+        machine that cannot be reached, or where it is not known whether they ended.
         """
 
     async def swap(self, changes: Sequence[Change]) -> Sequence[bool]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,11 +19,11 @@ from watchword.core import base64url
 from watchword.core.authorize import AskConsent, EnrolFactor, ShowError, SignIn, StepUp
 from watchword.core.limits import INTERACTION_LIFE, SECOND
 from watchword.core.session import Session
-from watchword.errors import NotFound
+from watchword.errors import InteractionExpired, NotFound
 from watchword.oauth.authorize import Outcome
 from watchword.server.cookies import cookies_named
 from watchword.server.page_response import page_of, redirect, see_other
-from watchword.server.pages.errors import authorization_error
+from watchword.server.pages.errors import error_page
 from watchword.server.parsing import by_user, engine_of
 from watchword.server.waiting import name_of
 
@@ -78,15 +79,17 @@ async def go_on_with(request: Request, session: Session, *cookies: str) -> Respo
     """Where a browser goes that has signed in, or has proved more.
 
     To the client that waits for it, or to the next page on the way there; without an
-    interaction to /account. `cookies` are set with the answer. Raises
-    InteractionExpired, StoreUnavailable.
+    interaction to /account. `cookies` are set with the answer, whatever it is.
     """
     interaction = interaction_in(request)
     if not interaction:
         return see_other(request, "account", *cookies)
-    outcome = await oauth_of(request).authorization.go_on(
-        interaction, session, browser=browser_of(request), by=by_user(request)
-    )
+    try:
+        outcome = await oauth_of(request).authorization.go_on(
+            interaction, session, browser=browser_of(request), by=by_user(request)
+        )
+    except InteractionExpired as error:
+        return _page(request, error.code, *cookies)
     return answer_of(request, outcome, *cookies)
 
 
@@ -96,10 +99,14 @@ def answer_of(request: Request, outcome: Outcome, *cookies: str) -> Response:
         return redirect(outcome.location, *cookies)
     verdict = outcome.verdict
     if isinstance(verdict, ShowError):
-        client = "" if outcome.client is None else name_of(outcome.client)
-        now = engine_of(request).clock()
-        view = authorization_error(verdict.fault, client, now)
-        request.scope["problem"] = view.code  # for the access log
-        return page_of(request, view, status=400, cookies=cookies)
+        name = "" if outcome.client is None else name_of(outcome.client)
+        return _page(request, verdict.fault.value, *cookies, client=name)
     query = {INTERACTION: outcome.interaction}
     return see_other(request, _PAGES[type(verdict)], *cookies, **query)
+
+
+def _page(request: Request, code: str, *cookies: str, client: str = "") -> Response:
+    request.scope["problem"] = code  # for the access log
+    view = error_page(code, 400, 0, engine_of(request).clock())
+    view = replace(view, client=client)
+    return page_of(request, view, status=400, cookies=cookies)

@@ -1,34 +1,78 @@
-"""The pages at the end of a session of a browser, also where a client asks for it."""
+"""The pages of a sign-out that a client has asked for: the question, and the end.
+
+They are shown at `/oauth/logout`. The form of the question is sent to `/signed-out`,
+with the request of the client in the field `logout`.
+"""
 
 from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from watchword.core import redirect_uri
+from watchword.core.session import Session
 from watchword.oauth.logout import LogoutOutcome
 from watchword.ports.accounts import Account
 from watchword.server.csrf import new_form_cookie
-from watchword.server.page_response import page_of
-from watchword.server.pages.rendering import HEADERS
+from watchword.server.page_response import page_of, redirect
 from watchword.server.pages.views import SignedOut
-from watchword.server.parsing import engine_of
-from watchword.server.sign_in_cookie import drop_sign_in_cookie
+from watchword.server.parsing import (
+    client_address,
+    engine_of,
+    self_service_of,
+    user_agent,
+)
+from watchword.server.sign_in_cookie import drop_sign_in_cookie, sign_in_cookie
+from watchword.server.waiting import home_of, name_of
+
+
+async def sign_in_of(request: Request) -> tuple[Session | None, Session | None]:
+    """The browser's sign-in, if it lives; or else one that has run out.
+
+    Raises InvalidRequest for two cookies, StoreUnavailable; NotFound in an app that has
+    users of its own.
+    """
+    browser, cookie = self_service_of(request).browser, sign_in_cookie(request)
+    if not cookie:
+        return None, None
+    session = await browser.session_of(
+        cookie, address=client_address(request), user_agent=user_agent(request)
+    )
+    if session is not None:
+        return session, None
+    row = await engine_of(request).sessions.session_of(cookie)
+    return None, None if row is None or row.revoked_at is not None else row
 
 
 def ask_to_sign_out(
     request: Request, outcome: LogoutOutcome, account: Account
 ) -> Response:
     """The page that asks whether the user wants what a client has asked for."""
-    return page_of(request, SignedOut(name=account.name), account=account.locale)
+    client = outcome.client
+    view = SignedOut(
+        name=account.name,
+        client="" if client is None else name_of(client),
+        ticket=outcome.ticket,
+    )
+    source = redirect_uri.source_of(outcome.location) if outcome.location else ""
+    return page_of(request, view, account=account.locale, form_action=source)
 
 
 def after_sign_out(request: Request, outcome: LogoutOutcome) -> Response:
     """Back to the client, if it may say so; otherwise the page that it is done."""
-    cookies = drop_sign_in_cookie(), new_form_cookie(engine_of(request).entropy)
-    if not outcome.location:
-        return page_of(request, SignedOut(), cookies=cookies)
-    headers = HEADERS | {"location": outcome.location}
-    response = Response(status_code=303, headers=headers)
-    for cookie in cookies:
-        response.headers.append("set-cookie", cookie)
-    return response
+    cookies = () if outcome.is_kept else signed_out_cookies(request)
+    if outcome.location:
+        return redirect(outcome.location, *cookies)
+    client = outcome.client
+    uris = () if client is None else client.redirect_uris
+    view = SignedOut(
+        client="" if client is None else name_of(client),
+        home=next(filter(None, map(home_of, uris)), ""),
+        is_faulty=outcome.is_faulty,
+    )
+    return page_of(request, view, cookies=cookies)
+
+
+def signed_out_cookies(request: Request) -> tuple[str, str]:
+    """`Set-Cookie` of a browser that is signed out: its open forms end, too."""
+    return drop_sign_in_cookie(), new_form_cookie(engine_of(request).entropy)

@@ -74,20 +74,33 @@ class Redeemer:
         raise StoreUnavailable
 
     async def create(self, session: Session) -> bool:
-        """Write the session of a code; whether this call did. Raises StoreUnavailable.
+        """Write the session of a code; whether this request did.
 
-        False means that another request had written it before.
+        False means that another request had written it before. A store that gave no
+        answer is asked again: otherwise a user would have to sign in anew. Raises
+        Overloaded, StoreUnavailable.
         """
         now, address = session.rotated_at, session.address
         by = By(Actor.USER).detail()
         event = Event.about(EventType.SIGN_IN, session, address, now, **by)
         limit = limit_of(self._sessions_max, self._policies, None, address, now)
-        try:
-            ended = await self._store.create(session, event, limit)
-        except SessionExists:
-            return False
-        self._revocations.add(ended)
-        return True
+        is_in_doubt = False
+        for _ in range(limits.SWAP_ATTEMPTS):
+            try:
+                ended = await self._store.create(session, event, limit)
+            except SessionExists:
+                return is_in_doubt and await self._is_there(session)
+            except StoreUnavailable:
+                is_in_doubt = True
+            else:
+                self._revocations.add(ended)
+                return True
+        raise StoreUnavailable
+
+    async def _is_there(self, session: Session) -> bool:
+        """Whether the row is the one that this request has written, as it wrote it."""
+        (row,) = await self._store.load([session.id])
+        return row == session
 
     async def tokens_of(self, session: Session, presented: Presented) -> TokenSet:
         """The tokens of the session's current generation. Raises StoreUnavailable."""

@@ -16,6 +16,11 @@ _TROUBLES: Final[dict[int, Trouble]] = {
     HTTPStatus.TOO_MANY_REQUESTS: Trouble.TOO_MANY,
     HTTPStatus.SERVICE_UNAVAILABLE: Trouble.UNAVAILABLE,
 }
+_OF_CODES: Final[dict[str, Trouble]] = {
+    InteractionExpired.code: Trouble.INTERACTION,
+    PageFault.CLIENT: Trouble.CLIENT,
+    PageFault.REDIRECT_URI: Trouble.REDIRECT_URI,
+}
 
 
 def error_page(code: str, status: int, retry_after: int, now: int) -> ErrorPage:
@@ -26,20 +31,10 @@ def error_page(code: str, status: int, retry_after: int, now: int) -> ErrorPage:
     """
     is_ours = status >= HTTPStatus.INTERNAL_SERVER_ERROR
     usual = Trouble.INTERNAL if is_ours else Trouble.MALFORMED
-    if code == InteractionExpired.code:
-        usual = Trouble.INTERACTION
+    trouble = _OF_CODES.get(code) or _TROUBLES.get(status, usual)
     return ErrorPage(
-        trouble=_TROUBLES.get(status, usual),
+        trouble=trouble,
         code=code,
         at=now,
         minutes=0 if retry_after < SECONDS_PER_MINUTE else minutes_of(retry_after),
     )
-
-
-def authorization_error(fault: PageFault, client: str, now: int) -> ErrorPage:
-    """The page for a request that is wrong, and is sent nowhere (RFC 9700 §4.11.2).
-
-    `client` is the name of the app, or "" where there is none of that id.
-    """
-    trouble = Trouble(fault.value)
-    return ErrorPage(trouble=trouble, code=f"{fault}_unknown", at=now, client=client)

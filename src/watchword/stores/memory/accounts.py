@@ -147,6 +147,9 @@ class MemoryAccounts:
         del memory.accounts[account_id]
         self._forget(memory.of_account(account_id))
         memory.drop_credentials(memory.credentials_of(account_id))
+        memory.consents = {
+            key: row for key, row in memory.consents.items() if key[0] != account_id
+        }
         memory.outbox = {
             one.id: one
             for one in memory.outbox.values()

@@ -15,8 +15,10 @@ from watchword.ports.sessions import (
     Cursor,
     FeedPage,
     Selector,
+    SessionExists,
     SessionLimit,
     SessionPage,
+    beyond,
     page_of,
     selects,
 )
@@ -38,18 +40,24 @@ class MemorySessions:
         limit: SessionLimit | None = None,
         spends: Spending | None = None,
     ) -> Sequence[Ended]:
+        rows = self._memory.sessions
+        if session.id in rows:
+            raise SessionExists
         if spends is not None:
             self._memory.spend(spends.credential)
             self._memory.leave(spends.trail)
-        rows = self._memory.sessions
-        others = [row for row in rows.values() if row.account_id == session.account_id]
         rows[session.id] = session
         self._memory.record(event)
         if limit is None:
             return []
-        live = [row for row in others if limit.counts(row)]
-        live.sort(key=lambda row: (row.rotated_at, row.id), reverse=True)
-        over = sorted(live[limit.most - 1 :], key=lambda row: row.id)
+        live = [
+            row
+            for row in rows.values()
+            if row.account_id == session.account_id
+            and row.group != session.group
+            and limit.counts(row)
+        ]
+        over = beyond(limit.most - 1, live, lambda row: row.rotated_at)
         return [self._end(row, limit.reason, limit.event) for row in over]
 
     async def load(self, ids: Sequence[bytes]) -> Sequence[Session | None]:

@@ -16,8 +16,9 @@ import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 from asyncpg.prepared_stmt import PreparedStatement
 
-from watchword.errors import SettingsError, WatchwordError
+from watchword.errors import SettingsError
 from watchword.reasons import reason_of
+from watchword.stores.sql.database import REFUSALS
 from watchword.stores.sql.files import load_statements
 
 SQL: Final = load_statements("postgresql")
@@ -80,7 +81,7 @@ class Connection:
         await self.raw.execute("BEGIN", timeout=self._checked())
         try:
             result = await work(self)
-        except (asyncpg.PostgresError, WatchwordError):
+        except (asyncpg.PostgresError, *REFUSALS):
             await self.raw.execute("ROLLBACK", timeout=self._checked())
             raise
         await self.raw.execute("COMMIT", timeout=self._checked())

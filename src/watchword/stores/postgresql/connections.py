@@ -14,10 +14,10 @@ import asyncpg
 
 from watchword.clocks import Entropy
 from watchword.core import limits
-from watchword.errors import ConfigurationError, StoreUnavailable, WatchwordError
+from watchword.errors import ConfigurationError, StoreUnavailable
 from watchword.stores.postgresql.connection import FAULTS, Connection, Rows
 from watchword.stores.postgresql.pool import Pool
-from watchword.stores.sql.database import Plan
+from watchword.stores.sql.database import REFUSALS, Plan
 from watchword.stores.sql.rows import Row
 
 Result = TypeVar("Result")
@@ -106,7 +106,7 @@ class Connections:
                 self._pool.discard(connection)
                 self._pool.close_idle()
                 raise StoreUnavailable from error
-            except WatchwordError:  # of a plan, and undone
+            except REFUSALS:  # of a plan, and undone
                 self._pool.release(connection)
                 raise
             except BaseException:

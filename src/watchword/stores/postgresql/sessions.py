@@ -17,7 +17,13 @@ from watchword.core.session import Ended, Session, known_until
 from watchword.errors import SecondFactorInvalid
 from watchword.ports.audit import Event
 from watchword.ports.credentials import Spending
-from watchword.ports.sessions import Change, Cursor, FeedPage, SessionLimit
+from watchword.ports.sessions import (
+    Change,
+    Cursor,
+    FeedPage,
+    SessionExists,
+    SessionLimit,
+)
 from watchword.stores.postgresql.connections import NO_EVENT, OVERLAP, Connections
 from watchword.stores.sql.credentials import spend
 from watchword.stores.sql.database import Plan
@@ -58,7 +64,8 @@ class PostgresqlSessions:
     ) -> Sequence[Ended]:
         created = (*as_row(session), *event_row(event))
         if limit is None and spends is None:
-            await self._database.query("create_session", *created)
+            if not await self._database.query("create_session", *created):
+                raise SessionExists
             return []
 
         def plan() -> Plan[Sequence[Ended]]:
@@ -67,7 +74,8 @@ class PostgresqlSessions:
                 yield "lock_sessions_of_account", [(session.account_id,)]
             if spends is not None and not (yield from spend(spends)):
                 raise SecondFactorInvalid
-            yield "create_session", [created]
+            if not (yield "create_session", [created]):
+                raise SessionExists
             if limit is None:
                 return []
             found = yield "too_many_of_account", [others_row(session, limit)]

@@ -46,10 +46,17 @@ WITH created AS (
         $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
         $18, $19, $20, $21, $22, $23, $24, $25, $26, $27
     )
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id
+), told AS (
+    INSERT INTO watchword.audit (
+        type, at, account_id, session_id, client_id, address, detail
+    )
+    SELECT
+        $28::text, $29::bigint, $30::bytea, $31::bytea, $32::text, $33::text, $34::text
+    FROM created
 )
-INSERT INTO watchword.audit (
-    type, at, account_id, session_id, client_id, address, detail
-) VALUES ($28, $29, $30, $31, $32, $33, $34);
+SELECT id FROM created;
 
 -- name: load_sessions
 SELECT
@@ -138,11 +145,18 @@ SELECT pg_advisory_xact_lock(
 );
 
 -- name: too_many_of_account
-SELECT id FROM watchword.sessions
-WHERE account_id = $1 AND revoked_at IS NULL AND id <> $2 AND id IS DISTINCT FROM $3
-    AND idle_expires_at >= $4 AND expires_at >= $4
-    AND rotated_at >= $5 AND authenticated_at >= $6
-ORDER BY rotated_at DESC, id DESC OFFSET $7;
+-- The live sessions of all groups but those that were refreshed latest.
+WITH live AS (
+    SELECT id, coalesce(started_from, id) AS root, rotated_at FROM watchword.sessions
+    WHERE account_id = $1 AND revoked_at IS NULL
+        AND coalesce(started_from, id) NOT IN ($2, $3)
+        AND idle_expires_at >= $4 AND expires_at >= $4
+        AND rotated_at >= $5 AND authenticated_at >= $6
+)
+SELECT id FROM live WHERE root IN (
+    SELECT root FROM live
+    GROUP BY root ORDER BY max(rotated_at) DESC, root DESC OFFSET $7
+);
 
 -- name: end_session
 -- `until` is computed as by `known_until` in core/session.py.
@@ -173,7 +187,7 @@ RETURNING session_id;
 
 -- name: find_of_account
 WITH stretch AS (
-    SELECT id, id IS DISTINCT FROM $2 AND (
+    SELECT id, coalesce(started_from, id) IS DISTINCT FROM $2 AND (
         revoked_at IS NULL
         OR EXISTS (SELECT FROM watchword.ended WHERE session_id = id)
     ) AS meant
@@ -696,8 +710,12 @@ SELECT greatest(
 SELECT only_row FROM watchword.store;
 
 -- name: put_consent
-INSERT INTO watchword.consents (account_id, client_id, scope, resource, created_at, used_at)
-SELECT $1, $2, $3, $4, $5, $6 WHERE EXISTS (SELECT 1 FROM watchword.accounts WHERE id = $1)
+-- The account's row first, as its deletion does.
+INSERT INTO watchword.consents (
+    account_id, client_id, scope, resource, created_at, used_at
+)
+SELECT id, $2::text, $3::text, $4::text, $5::bigint, $6::bigint
+FROM watchword.accounts WHERE id = $1 FOR KEY SHARE
 ON CONFLICT (account_id, client_id) DO UPDATE SET
     scope = excluded.scope, resource = excluded.resource,
     created_at = excluded.created_at, used_at = excluded.used_at
@@ -714,6 +732,3 @@ FROM watchword.consents WHERE account_id = $1 ORDER BY client_id;
 -- name: drop_consent
 DELETE FROM watchword.consents WHERE account_id = $1 AND client_id = $2
 RETURNING client_id;
-
--- name: drop_consents_of_account
-DELETE FROM watchword.consents WHERE account_id = $1;

@@ -24,6 +24,7 @@ from watchword.ports.sessions import (
     Selector,
     SessionLimit,
     SessionPage,
+    beyond,
     page_of,
     selects,
 )
@@ -74,7 +75,7 @@ class Index:
         return page_of(found, onward, limit)
 
     async def make_room(self, session: Session, limit: SessionLimit) -> Sequence[Ended]:
-        """End the sessions of the account that are too many with this new one.
+        """End the groups of the account that are too many with this new session.
 
         Each of several new ones finds all that were written before its own search, and
         each ends the same ones. So it may be one that has just begun, this one too.
@@ -93,8 +94,7 @@ class Index:
             # undone by a failover.
             account = self._keys.account(session.account_id)
             await self._servers.ask(self._keys.request("ZREM", account, *gone))
-        order = sorted(live, key=lambda row: _refreshed(row, session), reverse=True)
-        over = sorted(order[limit.most :], key=lambda row: row.id)
+        over = beyond(limit.most, live, lambda row: _refreshed(row, session))
         done, _ = await self._change(over, _ending(limit.reason, limit.event))
         return sorted(
             (row.feed_entry() for row in done), key=lambda one: one.session_id
@@ -299,11 +299,11 @@ def _ended_before(row: Session, instant: int) -> bool:
     return row.revoked_at is not None and row.revoked_at < instant
 
 
-def _refreshed(row: Session, new: Session) -> tuple[int, bytes]:
-    """The place of a session in the order of their latest refreshes.
+def _refreshed(row: Session, new: Session) -> int:
+    """When the session was refreshed, for the order of groups.
 
     A session from far in the future is not later than the new one: the clock was set
     back since.
     """
     later = row.rotated_at > new.rotated_at + _AT_ONCE
-    return 0 if later else row.rotated_at, row.id
+    return 0 if later else row.rotated_at

@@ -8,6 +8,7 @@ others. All commands for one master are one exchange.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -15,7 +16,7 @@ from watchword.core.session import Session
 from watchword.errors import StoreUnavailable
 from watchword.ports.audit import Event
 from watchword.ports.batches import PartialResult
-from watchword.ports.sessions import Change
+from watchword.ports.sessions import Change, SessionExists
 from watchword.stores.redis.keys import Keys, bucket_of
 from watchword.stores.redis.rows import (
     entry_at_rest,
@@ -36,6 +37,9 @@ Less than FEED_LEEWAY, so that the revocation's entry in the feed also covers an
 token that was issued in these seconds.
 """
 
+CONFIRM_TIMEOUT: Final = 2.0
+"""Seconds that a `load` of one session waits until its revocation is safe."""
+
 
 class SessionRows:
     """Implements `create`, `load` and `swap` of `SessionStore`.
@@ -47,13 +51,16 @@ class SessionRows:
         self._servers = servers
         self._keys = keys
         self.waits: Final = waits
-        # Sessions that this process tried to revoke without a certain answer: each as
-        # it was before, and when that was. The revocation was written or not; if it
-        # was, it could still be lost.
-        self._unconfirmed: dict[bytes, tuple[Session, float]] = {}
+        # Sessions that this process tried to revoke without a certain answer, and when
+        # that was. The revocation was written or not; if it was, it could be lost.
+        self._unconfirmed: dict[bytes, float] = {}
         self._confirming: asyncio.Future[Any] | None = None
 
     async def create(self, session: Session, event: Event) -> None:
+        """Write a new session. Raises SessionExists where another one has its id.
+
+        A call with the very same session counts as a repetition of the first.
+        """
         bucket, keys = bucket_of(session.id), self._keys
         # The account's list comes first: a call that ends all sessions of the account
         # must find this one. If the second step fails, an id without a session is left
@@ -67,18 +74,27 @@ class SessionRows:
             repeatable=True,
         )
         if await self._servers.ask(made) != [1]:
-            raise StoreUnavailable
+            raise SessionExists
 
     async def load(self, ids: Sequence[bytes]) -> list[Session | None]:
-        # A caller that reads of a session that it is revoked will tell its client. So a
-        # session with a revocation that is not safe yet is returned as it was before. A
-        # `swap` of it then fails and its client is told to try again. The other
-        # sessions of the batch need not wait.
-        before = self._find_unconfirmed(ids)
+        # A session with a revocation that is not safe yet is not returned at all. A
+        # caller that reads of it would tell its client, and the revocation could still
+        # be lost. As it was before it would be wrong too: another process may have
+        # acknowledged the end meanwhile. The others of a batch need not wait, but a
+        # caller that asks for this one alone can, for example to end it again.
+        skipped = self._find_unconfirmed(ids)
+        if skipped and len(ids) == 1:
+            with contextlib.suppress(StoreUnavailable, TimeoutError):
+                async with asyncio.timeout(CONFIRM_TIMEOUT):
+                    await self.assure(ids)
+            skipped = self._find_unconfirmed(ids)
         rows = await self._load_each(ids)
-        before |= self._find_unconfirmed(ids)
-        if before:
-            rows = [before.get(one, row) for one, row in zip(ids, rows, strict=True)]
+        skipped |= self._find_unconfirmed(ids)
+        if skipped:
+            rows = [
+                StoreUnavailable() if one in skipped else row
+                for one, row in zip(ids, rows, strict=True)
+            ]
         return _all_or_partly(rows)
 
     async def load_all(self, ids: Sequence[bytes]) -> list[Session | None]:
@@ -135,13 +151,13 @@ class SessionRows:
         try:
             answers = await self._servers.ask_each(*requests)
         except BaseException:  # cancelled
-            self._note_unconfirmed([changes[place].before for place in ending])
+            self._note_unconfirmed(changes[place].before.id for place in ending)
             raise
         for share, done in zip(shares, answers, strict=True):
             if isinstance(done, StoreUnavailable):
                 if is_unknown(done.__cause__):
                     ended = set(share).intersection(ending)
-                    self._note_unconfirmed([changes[place].before for place in ended])
+                    self._note_unconfirmed(changes[place].before.id for place in ended)
                 for place in share:
                     swapped[place] = done
                 continue
@@ -173,24 +189,22 @@ class SessionRows:
             keys.slots[bucket], names, (*values, *noted), durable=durable
         )
 
-    def _note_unconfirmed(self, rows: Iterable[Session]) -> None:
+    def _note_unconfirmed(self, ids: Iterable[bytes]) -> None:
         if self.waits:
-            now = asyncio.get_running_loop().time()
-            self._unconfirmed.update((row.id, (row, now)) for row in rows)
+            self._unconfirmed |= dict.fromkeys(ids, asyncio.get_running_loop().time())
 
-    def _find_unconfirmed(self, ids: Iterable[bytes]) -> dict[bytes, Session]:
-        """Those of the sessions with an unconfirmed revocation, as they were before it.
+    def _find_unconfirmed(self, ids: Iterable[bytes]) -> set[bytes]:
+        """Those of the sessions that have an unconfirmed revocation.
 
         Also starts a task that confirms these revocations, where none is running.
         """
         if not self._unconfirmed:
-            return {}
+            return set()
         since = asyncio.get_running_loop().time() - UNCONFIRMED_MAX
         self._unconfirmed = {
-            one: (row, at) for one, (row, at) in self._unconfirmed.items() if at > since
+            one: at for one, at in self._unconfirmed.items() if at > since
         }
-        known = self._unconfirmed
-        found = {one: known[one][0] for one in ids if one in known}
+        found = self._unconfirmed.keys() & ids
         if found and (self._confirming is None or self._confirming.done()):
             confirming = (self.assure([one]) for one in self._unconfirmed)
             self._confirming = asyncio.gather(*confirming, return_exceptions=True)

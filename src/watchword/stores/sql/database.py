@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
+from watchword.errors import WatchwordError
+from watchword.ports.sessions import SessionExists
 from watchword.stores.sql.rows import Row
 
 Result = TypeVar("Result")
@@ -14,6 +16,9 @@ Plan: TypeAlias = Generator[tuple[str, Sequence[Row]], Sequence[Any], Result]
 A plan yields the name of a statement and the rows to run it with, once each. It is sent
 all rows that these return.
 """
+
+REFUSALS: Final = (WatchwordError, SessionExists)
+"""What a plan raises so that nothing of it is written."""
 
 
 class Database(Protocol):
@@ -31,6 +36,6 @@ class Database(Protocol):
     async def write_plan(self, plan: Callable[[], Plan[Result]]) -> Result:
         """Run the statements of a plan as one transaction, and return its result.
 
-        Where the plan raises a WatchwordError, nothing is written. `plan` is called
+        Where the plan raises one of REFUSALS, nothing is written. `plan` is called
         anew where the transaction is repeated, so it MUST have no effect of its own.
         """

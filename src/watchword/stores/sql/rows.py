@@ -88,11 +88,12 @@ def whole_swap_row(change: Change) -> Row:
 def others_row(session: Session, limit: SessionLimit) -> Row:
     """The values by which a new session finds those that there are too many of.
 
-    They are the account, the two sessions that do not count, the least instants of one
-    that is alive, and how many others there may be.
+    They are the account, the two groups that do not count, the least instants of a
+    session that is alive, and how many other groups there may be.
     """
     alive = msgspec.structs.astuple(limit.alive)
-    return (session.account_id, session.id, limit.replaced, *alive, limit.most - 1)
+    group = session.group
+    return (session.account_id, group, limit.replaced or group, *alive, limit.most - 1)
 
 
 def account_of(row: Iterable[Any]) -> Account:

@@ -12,8 +12,9 @@ import apsw
 
 from watchword.errors import StoreUnavailable, WatchwordError
 from watchword.ports.audit import Event
+from watchword.ports.sessions import SessionExists
 from watchword.reasons import reason_of
-from watchword.stores.sql.database import Plan
+from watchword.stores.sql.database import REFUSALS, Plan
 from watchword.stores.sql.files import load_statements
 from watchword.stores.sql.rows import Row, event_row
 from watchword.stores.sqlite.connection import connect
@@ -87,17 +88,25 @@ class Connections:
 
         Raises what the plan raises, with nothing written.
         """
+        return await self.write(lambda connection: self.carry_out(connection, plan()))
 
-        def job(connection: apsw.Connection) -> Result | WatchwordError:
+    async def write(
+        self, job: Callable[[apsw.Connection], Result], *, urgent: bool = False
+    ) -> Result:
+        """The result of a job that may raise one of REFUSALS, with nothing written."""
+
+        def undone_alone(
+            connection: apsw.Connection,
+        ) -> Result | WatchwordError | SessionExists:
             try:
                 with connection:  # a savepoint: other jobs of the batch stand
-                    result = self.carry_out(connection, plan())
-            except WatchwordError as refused:
+                    result = job(connection)
+            except REFUSALS as refused:
                 return refused
             return result
 
-        outcome = await self.writer.do(job)
-        if isinstance(outcome, WatchwordError):
+        outcome = await self.writer.do(undone_alone, urgent=urgent)
+        if isinstance(outcome, REFUSALS):
             raise outcome
         return outcome
 

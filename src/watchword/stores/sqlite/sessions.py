@@ -14,7 +14,13 @@ from watchword.core.session import Ended, Session, known_until
 from watchword.errors import SecondFactorInvalid, StoreUnavailable
 from watchword.ports.audit import Event
 from watchword.ports.credentials import Spending
-from watchword.ports.sessions import Change, Cursor, FeedPage, SessionLimit
+from watchword.ports.sessions import (
+    Change,
+    Cursor,
+    FeedPage,
+    SessionExists,
+    SessionLimit,
+)
 from watchword.stores.sql.credentials import spend
 from watchword.stores.sql.rows import (
     Row,
@@ -50,14 +56,14 @@ class SqliteSessions:
         limit: SessionLimit | None = None,
         spends: Spending | None = None,
     ) -> Sequence[Ended]:
-        def job(connection: apsw.Connection) -> Sequence[Ended] | None:
-            # First of all writes, so there is nothing to undo where it misses. Raised
-            # here, the error would undo the other jobs of the batch too.
+        def job(connection: apsw.Connection) -> Sequence[Ended]:
             if spends is not None and not self._file.carry_out(
                 connection, spend(spends)
             ):
-                return None
+                raise SecondFactorInvalid
             connection.execute(self._sql["create_session"], as_row(session))
+            if connection.changes() == 0:
+                raise SessionExists
             self._file.record(connection, [event])
             if limit is None:
                 return []
@@ -66,10 +72,7 @@ class SqliteSessions:
             ids = sorted(row[0] for row in found)
             return self._end_in(connection, limit.reason, limit.event, ids)
 
-        ended = await self._writer.do(job, urgent=limit is not None)
-        if ended is None:
-            raise SecondFactorInvalid
-        return ended
+        return await self._file.write(job, urgent=limit is not None)
 
     async def load(self, ids: Sequence[bytes]) -> Sequence[Session | None]:
         try:

@@ -24,7 +24,8 @@ INSERT INTO sessions (
     jkt, amr, acr, cookie, auth_time, started_from
 ) VALUES (
     ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
-);
+)
+ON CONFLICT (id) DO NOTHING;
 
 -- name: load_session
 SELECT
@@ -92,18 +93,26 @@ WHERE id = ?3 AND revoked_at IS NULL
 RETURNING id, account_id, rotated_at, access_ttl;
 
 -- name: too_many_of_account
-SELECT id FROM sessions
-WHERE account_id = ?1 AND revoked_at IS NULL AND id != ?2 AND id IS NOT ?3
-    AND idle_expires_at >= ?4 AND expires_at >= ?4
-    AND rotated_at >= ?5 AND authenticated_at >= ?6
-ORDER BY rotated_at DESC, id DESC LIMIT -1 OFFSET ?7;
+-- The live sessions of all groups but those that were refreshed latest.
+WITH live AS MATERIALIZED (
+    SELECT id, coalesce(started_from, id) AS root, rotated_at FROM sessions
+    WHERE account_id = ?1 AND revoked_at IS NULL
+        AND coalesce(started_from, id) NOT IN (?2, ?3)
+        AND idle_expires_at >= ?4 AND expires_at >= ?4
+        AND rotated_at >= ?5 AND authenticated_at >= ?6
+)
+SELECT id FROM live WHERE root IN (
+    SELECT root FROM live
+    GROUP BY root ORDER BY max(rotated_at) DESC, root DESC LIMIT -1 OFFSET ?7
+);
 
 -- name: find_of_account
 -- Each `find` looks at a stretch of rows and returns the ids that match, and also the
 -- last id of the stretch, from which the caller goes on. This runs on the connection of
 -- the reading thread, so that the writer gets only the ids to write.
 WITH stretch AS MATERIALIZED (
-    SELECT id, id IS NOT ?2 AND revoked_at IS NULL AS meant
+    SELECT
+        id, coalesce(started_from, id) IS NOT ?2 AND revoked_at IS NULL AS meant
     FROM sessions WHERE account_id = ?1 AND id > ?3 ORDER BY id LIMIT ?4
 )
 SELECT id, meant FROM stretch
@@ -548,6 +557,3 @@ FROM consents WHERE account_id = ?1 ORDER BY client_id;
 -- name: drop_consent
 DELETE FROM consents WHERE account_id = ?1 AND client_id = ?2
 RETURNING client_id;
-
--- name: drop_consents_of_account
-DELETE FROM consents WHERE account_id = ?1;

@@ -27,12 +27,14 @@ with needs("watchword[store-contract]"):
 _GROUPS = (
     *("account_rules", "addresses", "credential_races", "credential_rules"),
     *(
+        "consents",
         "credentials",
         "differential",
         "durability",
         "ends",
         "examples",
         "feed",
+        "groups",
         "lists",
         "parallel",
         "races",
@@ -47,11 +49,13 @@ pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
 with needs("watchword[store-contract]"):
     from watchword.testing.store_contract.addresses import Addresses
     from watchword.testing.store_contract.backend import Backend
+    from watchword.testing.store_contract.consents import Consents
     from watchword.testing.store_contract.credential_races import CredentialRaces
     from watchword.testing.store_contract.credentials import Credentials
     from watchword.testing.store_contract.durability import DurabilityContract
     from watchword.testing.store_contract.ends import Ends
     from watchword.testing.store_contract.feed import FeedOfTheEnded
+    from watchword.testing.store_contract.groups import Groups
     from watchword.testing.store_contract.lists import Lists
     from watchword.testing.store_contract.parallel import Parallel
     from watchword.testing.store_contract.races import Races
@@ -69,12 +73,14 @@ class StoreContract(
     Sessions,
     Lists,
     Ends,
+    Groups,
     Upkeep,
     Records,
     Addresses,
     SelfService,
     Credentials,
     CredentialRaces,
+    Consents,
     OutboxOfMessages,
     FeedOfTheEnded,
     Parallel,

@@ -28,10 +28,12 @@ from watchword.ports.registrations import Registration
 from watchword.testing.store_contract.backend import Place
 from watchword.testing.store_contract.examples import (
     a_confirmation,
+    a_consent,
     a_message,
     a_registration,
     a_trail,
     an_account,
+    an_event,
 )
 from watchword.testing.store_contract.record_rules import RecordRules
 
@@ -167,6 +169,20 @@ class AccountRules(RecordRules):
             if not delete:
                 self.accounts.append(after)
 
+    @precondition(lambda self: self.accounts)
+    @rule(number=_picks, client=st.sampled_from(["app", "wiki"]), gives=st.booleans())
+    def consent(self, number: int, client: str, gives: bool) -> None:
+        """A user lets a client have something, or no longer."""
+        account, now = self.accounts[number % len(self.accounts)], self.clock()
+        given = a_consent(client, account_id=account.id, created_at=now, used_at=now)
+        kind = EventType.CONSENT_GIVEN if gives else EventType.CONSENT_WITHDRAWN
+        event = an_event(kind, at=now)
+        if gives:
+            told = event if number % 2 else None
+            self.same(lambda stores: stores.consents.put(given, told))
+        else:
+            self.same(lambda stores: stores.consents.drop(account.id, client, event))
+
     @rule(name=_names, network=_networks)
     def register(self, name: str, network: str) -> None:
         """A stranger asks for an account."""
@@ -226,3 +242,8 @@ class AccountRules(RecordRules):
             for row in self.confirmations
         ]
         return [registrations, confirmations, await stores.outbox.list(limit=1000)]
+
+    async def all_consents(self, stores: Stores) -> list[Any]:
+        """What the users let clients have."""
+        ids = sorted({account.id for account in self.accounts})
+        return [await stores.consents.of_account(one) for one in ids]

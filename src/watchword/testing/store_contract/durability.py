@@ -30,6 +30,7 @@ from watchword.testing.store_contract.backend import OnAStore, Place
 from watchword.testing.store_contract.examples import (
     a_client,
     a_confirmation,
+    a_consent,
     a_cost,
     a_key,
     a_message,
@@ -86,7 +87,8 @@ class DurabilityContract(OnAStore):
         cursor = (await stores.sessions.ended(None, START, FEED_PAGE)).cursor
         account, key = an_account(), a_key()
         await stores.accounts.add(account, a_trail(EventType.ACCOUNT_CREATED))
-        client = a_client()
+        client, consent = a_client(), a_consent()
+        await stores.consents.put(consent, None)
         await stores.clients.add(client, an_event(EventType.CLIENT_CREATED))
         assert await stores.once.use_once([(b"key", START)]) == [True]
         registration, confirmation = a_registration(), a_confirmation()
@@ -110,6 +112,7 @@ class DurabilityContract(OnAStore):
             assert await stores.confirmations.by_token(token) == confirmation
             assert await stores.outbox.list(limit=9) == [LeasedMessage(message, 3)]
             assert await stores.clients.load(client.id) == client
+            assert await stores.consents.of_account(account.id) == [consent]
             assert await stores.once.use_once([(b"key", START)]) == [False]
             assert await stores.keys.load() == (1, [key])
             assert await stores.throttle.take([a_cost(burst=1)], START) > 0

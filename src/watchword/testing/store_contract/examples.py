@@ -27,8 +27,9 @@ from watchword.ports.accounts import Account
 from watchword.ports.audit import Event, EventType, Trail
 from watchword.ports.clients import Client
 from watchword.ports.confirmations import Confirmation, Purpose
+from watchword.ports.consents import Consent
 from watchword.ports.credentials import Credential, CredentialKind
-from watchword.ports.keys import KeyState, SealedKey
+from watchword.ports.keys import KeyState, KeyUse, SealedKey
 from watchword.ports.outbox import Lane, Message, MessageKind
 from watchword.ports.registrations import Registration
 from watchword.ports.sessions import SessionLimit
@@ -292,6 +293,19 @@ def a_message(number: int = 1, **fields: Any) -> Message:
     return msgspec.structs.replace(message, **fields)
 
 
+def a_consent(client_id: str = "app", *, account: int = 1, **fields: Any) -> Consent:
+    """What a user lets a client have."""
+    consent = Consent(
+        account_id=identifier(account),
+        client_id=client_id,
+        scope=("openid", "offline_access"),
+        resource=OPTIONS.audience,
+        created_at=START,
+        used_at=START,
+    )
+    return msgspec.structs.replace(consent, **fields)
+
+
 def a_client(client_id: str = "billing", **fields: Any) -> Client:
     """A confidential client as `clients add` makes it."""
     secret_hash = hashlib.sha256(client_id.encode()).digest()
@@ -305,8 +319,12 @@ def a_cost(key: str = "name:ada", *, burst: int = 3, interval: int = 60_000) -> 
 
 
 def a_key(
-    number: int = 1, state: KeyState = KeyState.ACTIVE, *, now: int = START
+    number: int = 1,
+    state: KeyState = KeyState.ACTIVE,
+    *,
+    now: int = START,
+    use: KeyUse = KeyUse.ACCESS_TOKEN,
 ) -> SealedKey:
     """A sealed signing key. Its content is no real key, because no test unseals it."""
     sealed = hashlib.shake_256(f"key{number}".encode()).digest(166)
-    return SealedKey(f"kid-{number}", "ES256", state, sealed, now)
+    return SealedKey(f"kid-{number}", "ES256", state, sealed, now, use)

@@ -11,7 +11,7 @@ from watchword.errors import NameTaken
 from watchword.ports import Stores
 from watchword.ports.audit import EventType
 from watchword.ports.clients import Client
-from watchword.ports.keys import KeyState
+from watchword.ports.keys import KeyState, KeyUse
 from watchword.testing.store_contract.backend import Place
 from watchword.testing.store_contract.differential import Pair
 from watchword.testing.store_contract.examples import (
@@ -80,6 +80,13 @@ class RecordRules(Pair):
             dpop=full,
             checks_dpop=full,
             grace=limits.MINUTE if full else 0,
+            name="The shop" if full else "",
+            redirect_uris=OPTIONS.audience if full else (),
+            post_logout_redirect_uris=OPTIONS.audience[1:] if full else (),
+            id_token_alg="EdDSA" if full else "RS256",
+            trusted=full,
+            pkce=not full,
+            par=full,
             disabled=not before.disabled,
             version=before.version + 1,
         )
@@ -111,7 +118,11 @@ class RecordRules(Pair):
     def swap_keys(self, stale: bool, size: int) -> None:  # noqa: FBT001
         """A change of the key ring, of the revision that was read or of a stale one."""
         revision, _ = self.same(lambda stores: stores.keys.load())
-        keys = [a_key(n, KeyState.RETIRED, now=self.clock() + n) for n in range(size)]
+        uses = list(KeyUse)
+        keys = [
+            a_key(n, KeyState.RETIRED, now=self.clock() + n, use=uses[n % 2])
+            for n in range(size)
+        ]
         event = an_event(EventType.KEY_CHANGED, at=self.clock())
         expected = revision - 1 if stale else revision
         self.same(lambda stores: stores.keys.swap(expected, keys, event))

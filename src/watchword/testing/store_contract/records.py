@@ -18,7 +18,7 @@ from watchword.errors import NameTaken
 from watchword.ports import Stores
 from watchword.ports.audit import Event, EventType, Trail
 from watchword.ports.clients import Client
-from watchword.ports.keys import KeyState
+from watchword.ports.keys import KeyState, KeyUse
 from watchword.testing.fakes import START
 from watchword.testing.store_contract.backend import OnAStore
 from watchword.testing.store_contract.examples import (
@@ -47,6 +47,13 @@ _FULL: dict[str, Any] = {
     "checks_dpop": True,
     "grace": 60_000,
     "disabled": True,
+    "name": "The shop",
+    "redirect_uris": ("https://shop.example/back?x=1", "app.example:/back"),
+    "post_logout_redirect_uris": ("https://shop.example/",),
+    "id_token_alg": "EdDSA",
+    "trusted": True,
+    "pkce": False,
+    "par": True,
 }
 
 
@@ -253,6 +260,18 @@ class Records(OnAStore):
         second = [a_key(1, KeyState.RETIRED), a_key(2, KeyState.ACTIVE, now=START + 2)]
         assert await stores.keys.swap(1, second, event)
         assert await stores.keys.load() == (2, second)
+
+    async def test_keys_of_all_uses_are_one_ring(self, stores: Stores) -> None:
+        """They are replaced together, and come in the order of their changes."""
+        event = an_event(EventType.KEY_CHANGED)
+        ring = [a_key(n, now=START + n, use=use) for n, use in enumerate(KeyUse)]
+        ring.append(a_key(9, KeyState.NEXT, now=START + 9))
+        assert await stores.keys.swap(0, ring, event)
+        assert await stores.keys.load() == (1, ring)
+        assert await stores.keys.swap(1, ring[2:], event)
+        assert await stores.keys.load() == (2, ring[2:])
+        assert await stores.keys.swap(2, [], event)
+        assert await stores.keys.load() == (3, [])
 
     async def test_events_come_back_whole_and_in_order(self, stores: Stores) -> None:
         """Events are read as they were recorded, oldest first, page by page."""

@@ -38,6 +38,7 @@ from watchword.ports.sessions import (
     Change,
     Cursor,
     Selector,
+    SessionExists,
 )
 from watchword.testing.store_contract.backend import Backend, Place
 from watchword.testing.store_contract.credential_rules import CredentialRules
@@ -116,13 +117,25 @@ class Histories(CredentialRules):
         account=_accounts,
         plain=st.booleans(),
         most=st.none() | st.integers(1, 3),
+        joins=st.none() | _picks,
     )
-    def create(self, account: int, plain: bool, most: int | None) -> None:  # noqa: FBT001
-        """A sign-in, plain or with every option, perhaps with a limit."""
+    def create(
+        self,
+        account: int,
+        plain: bool,  # noqa: FBT001 - what is drawn is passed by name
+        most: int | None,
+        joins: int | None,
+    ) -> None:
+        """A sign-in, plain or with every option, alone or from another, limited."""
         number = len(self.sessions)
         session = a_session(number, account=account, now=self.clock())
         if not plain:
             session = with_options(session)
+        if joins is not None and self.sessions:
+            root = self.pick(joins, newest=False)
+            session = msgspec.structs.replace(
+                session, account_id=root.account_id, started_from=root.group
+            )
         limit = None if most is None else a_limit(most, now=self.clock())
         self.same(
             lambda stores: stores.sessions.create(session, sign_in(session), limit)
@@ -187,9 +200,28 @@ class Histories(CredentialRules):
     @precondition(lambda self: self.sessions)
     @rule(number=_picks)
     def end_all_but(self, number: int) -> None:
-        """A logout everywhere else: one session of the account is kept."""
+        """A logout everywhere else: one group of the account is kept."""
         kept = self.pick(number, newest=False)
-        self.end(ByAccount(kept.account_id, kept.id))
+        self.end(ByAccount(kept.account_id, kept.group))
+
+    @precondition(lambda self: self.sessions)
+    @rule(number=_picks, limited=st.booleans())
+    def create_again(self, number: int, limited: bool) -> None:  # noqa: FBT001
+        """A code is redeemed for the second time."""
+        row = self.pick(number, newest=False)
+        again = a_session(0, id=row.id, account_id=row.account_id)
+        limit = a_limit(1, now=self.clock()) if limited else None
+        if self.same(lambda stores: stores.sessions.load([row.id])) == [None]:
+            return  # swept meanwhile
+
+        async def create(stores: Stores) -> bool:
+            try:
+                await stores.sessions.create(again, sign_in(again), limit)
+            except SessionExists:
+                return False
+            return True
+
+        assert not self.same(create)
 
     @rule(ago=st.integers(0, 2 * limits.SECOND))
     def end_before(self, ago: int) -> None:
@@ -261,6 +293,7 @@ class Histories(CredentialRules):
         self.same(lambda stores: stores.accounts.list(limit=100))
         self.same(self.all_waiting)
         self.same(self.all_credentials)
+        self.same(self.all_consents)
         self.same(lambda stores: stores.clients.list(limit=100))
         self.same(lambda stores: stores.keys.load())
         self.same(lambda stores: stores.audit.last())

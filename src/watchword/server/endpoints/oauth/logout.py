@@ -11,7 +11,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from watchword.core.session import Session, as_text
+from watchword.core.session import as_text
 from watchword.errors import NotFound
 from watchword.oauth.logout import REQUEST
 from watchword.server.interacting import oauth_of
@@ -19,16 +19,12 @@ from watchword.server.operation import Operation
 from watchword.server.page_response import redirect
 from watchword.server.parsing import (
     by_user,
-    client_address,
     engine_of,
     query_of,
     read_form,
-    self_service_of,
-    user_agent,
 )
 from watchword.server.problems import ErrorFormat
-from watchword.server.sign_in_cookie import sign_in_cookie
-from watchword.server.signing_out import after_sign_out, ask_to_sign_out
+from watchword.server.signing_out import after_sign_out, ask_to_sign_out, sign_in_of
 
 PATH: Final = "/oauth/logout"
 
@@ -38,7 +34,7 @@ async def show(request: Request) -> Response:
         # A browser that looks ahead must not sign its user out.
         headers = {"retry-after": "1", "cache-control": "no-store"}
         return Response(status_code=503, headers=headers)
-    session, lapsed = await _sign_in_of(request)
+    session, lapsed = await sign_in_of(request)
     outcome = await oauth_of(request).logout.look(
         query_of(request), session, lapsed=lapsed, by=by_user(request)
     )
@@ -78,19 +74,3 @@ SUBMIT: Final = Operation(
     is_documented=False,
     needs_accounts=True,
 )
-
-
-async def _sign_in_of(request: Request) -> tuple[Session | None, Session | None]:
-    """The browser's sign-in, if it lives; or one that has run out.
-
-    Raises InvalidRequest for two cookies, StoreUnavailable.
-    """
-    cookie = sign_in_cookie(request)
-    if not cookie:
-        return None, None
-    session = await self_service_of(request).browser.session_of(
-        cookie, address=client_address(request), user_agent=user_agent(request)
-    )
-    if session is not None:
-        return session, None
-    return None, await engine_of(request).sessions.session_of(cookie)

@@ -25,6 +25,7 @@ from watchword.server.endpoints.pages.recent import (
     owner_of,
     prove_first,
 )
+from watchword.server.interacting import oauth_of
 from watchword.server.page_cookies import drop_notice, notice_in
 from watchword.server.page_response import page_again, page_of, see_other
 from watchword.server.pages.devices import browser_of, system_of
@@ -142,8 +143,7 @@ def _factor(request: Request, row: Credential) -> FactorLine:
 
 
 async def _consents(request: Request, owner: Owner) -> list[Consent]:
-    parts = engine_of(request).oauth
-    return [] if parts is None else await parts.consents.of_account(owner.account.id)
+    return await oauth_of(request).consents.of_account(owner.account.id)
 
 
 async def _names(request: Request, ids: Iterable[str]) -> dict[str, str]:

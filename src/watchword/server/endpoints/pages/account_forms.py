@@ -35,6 +35,7 @@ from watchword.server.endpoints.pages.adding import codes_page
 from watchword.server.endpoints.pages.available import can_send_mail, need
 from watchword.server.endpoints.pages.recent import Owner
 from watchword.server.endpoints.pages.visitor import begin
+from watchword.server.interacting import oauth_of
 from watchword.server.page_cookies import set_notice
 from watchword.server.page_response import missing, see_other
 from watchword.server.pages.faults import CREDENTIALS
@@ -208,13 +209,11 @@ async def _new_codes(request: Request, _: Form, owner: Owner) -> Done:
 
 async def _withdraw(request: Request, form: Form, owner: Owner) -> Done:
     """An app loses what it was allowed, and its sessions end."""
-    parts = engine_of(request).oauth
-    if parts is not None:
-        # Withdrawn by another tab meanwhile: then it is so.
-        with contextlib.suppress(NotFound):
-            await parts.consents.withdraw(
-                owner.account.id, form.get("client") or "", by=by_user(request)
-            )
+    # Withdrawn by another tab meanwhile: then it is so.
+    with contextlib.suppress(NotFound):
+        await oauth_of(request).consents.withdraw(
+            owner.account.id, form.get("client") or "", by=by_user(request)
+        )
     return _done(request, AccountNotice.WITHDRAWN)
 
 

@@ -15,7 +15,6 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from watchword.bootstrap.oauth import OAuthParts
 from watchword.core.authorize import Verdict
 from watchword.core.session import Session
 from watchword.errors import InteractionExpired, WatchwordError
@@ -26,12 +25,13 @@ from watchword.server.interacting import (
     browser_of,
     go_on_with,
     interaction_in,
+    oauth_of,
 )
 from watchword.server.operation import Handler
 from watchword.server.page_cookies import keep_interaction, kept_interaction
-from watchword.server.page_response import see_other
+from watchword.server.page_response import redirect, see_other
 from watchword.server.pages.rendering import HEADERS
-from watchword.server.parsing import by_user, engine_of, self_service_of
+from watchword.server.parsing import by_user
 from watchword.server.problems import answer_to
 from watchword.server.waiting import Waiting, set_waiting, waiting_in
 
@@ -74,18 +74,10 @@ def beside_the_way(handler: Handler) -> Handler:
 
 
 async def _look(request: Request, ticket: str) -> None:
-    asked = await _oauth(request).authorization.asked(
+    asked = await oauth_of(request).authorization.asked(
         ticket, browser=browser_of(request)
     )
     set_waiting(request, Waiting(ticket, asked.request, asked.client))
-
-
-def _oauth(request: Request) -> OAuthParts:
-    """Raises NotFound in an app with own users."""
-    self_service_of(request)
-    parts = engine_of(request).oauth
-    assert parts is not None  # noqa: S101 - it is there where accounts are
-    return parts
 
 
 def keep_waiting(request: Request) -> tuple[str, ...]:
@@ -116,14 +108,14 @@ async def leaves(
 
 async def outcome_of(request: Request, waiting: Waiting, session: Session) -> Outcome:
     """What comes next for a signed-in browser. Raises InteractionExpired."""
-    return await _oauth(request).authorization.go_on(
+    return await oauth_of(request).authorization.go_on(
         waiting.ticket, session, browser=browser_of(request), by=by_user(request)
     )
 
 
 async def answer(request: Request, session: Session, *, is_granted: bool) -> Response:
     """Where the browser goes after the user's answer. Raises InteractionExpired."""
-    outcome = await _oauth(request).authorization.consent(
+    outcome = await oauth_of(request).authorization.consent(
         interaction_in(request),
         session,
         is_granted=is_granted,
@@ -154,7 +146,7 @@ async def cancel(request: Request) -> Response:
     waiting = waiting_in(request)
     if waiting is None:
         return see_other(request, "sign-in")
-    location = await _oauth(request).authorization.cancel(
+    location = await oauth_of(request).authorization.cancel(
         waiting.ticket, browser=browser_of(request)
     )
-    return Response(status_code=303, headers=HEADERS | {"location": location})
+    return redirect(location)

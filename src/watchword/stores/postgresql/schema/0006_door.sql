@@ -21,10 +21,11 @@ CREATE TABLE watchword.id_token_keys (
     changed_at bigint NOT NULL
 );
 
+-- Rows go with their account, also where a program from before this migration deletes it.
 CREATE TABLE watchword.consents (
     created_at bigint NOT NULL,
     used_at    bigint NOT NULL,
-    account_id bytea  NOT NULL,
+    account_id bytea  NOT NULL REFERENCES watchword.accounts ON DELETE CASCADE,
     client_id  text   COLLATE "C" NOT NULL,
     scope      text   NOT NULL,
     resource   text   NOT NULL,

@@ -29,3 +29,9 @@ CREATE TABLE consents (
     used_at    INTEGER NOT NULL,
     PRIMARY KEY (account_id, client_id)
 ) STRICT, WITHOUT ROWID;
+
+-- Also where a program from before this migration deletes the account. A foreign key
+-- would need a pragma on its connection.
+CREATE TRIGGER consents_go_with_their_account AFTER DELETE ON accounts BEGIN
+    DELETE FROM consents WHERE account_id = OLD.id;
+END;
