@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+import httpx2
 import pyotp
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
@@ -19,7 +20,7 @@ from tests.browser.test_account_pages import fill, heading, press
 from tests.browser.test_factor_pages import Key
 from tests.patience import PATIENCE
 from tests.scenarios.api import PASSWORD
-from tests.server.clients_at import CHALLENGE
+from tests.server.clients_at import CHALLENGE, VERIFIER
 from watchword.core import limits
 from watchword.core.actor import APP
 from watchword.server.sign_in_cookie import SIGN_IN_COOKIE
@@ -92,6 +93,28 @@ class Town:
         assert f"{address.scheme}://{address.netloc}" == self.site.elsewhere
         return {k: one for k, (one,) in parse_qs(address.query).items()}
 
+    def redeems(self, told: dict[str, str], client_id: str = "tides") -> str:
+        """The refresh token that the client gets for its code."""
+        given = {
+            "grant_type": "authorization_code",
+            "redirect_uri": f"{self.site.elsewhere}/{client_id}",
+            "code_verifier": VERIFIER,
+        }
+        answer = self._token(client_id, code=told["code"], **given)
+        assert answer.status_code == 200, answer.text
+        token: str = answer.json()["refresh_token"]
+        return token
+
+    def refuses(self, token: str, client_id: str) -> bool:
+        """Whether the client's session is over."""
+        given = {"grant_type": "refresh_token", "refresh_token": token}
+        answer = self._token(client_id, **given)
+        return answer.status_code == 400
+
+    def _token(self, client_id: str, **given: str) -> httpx2.Response:
+        own = (client_id, self.secrets[client_id])
+        return httpx2.post(f"{self.site.origin}/oauth/token", data=given, auth=own)
+
     def is_signed_in(self) -> bool:
         cookies: list[Any] = self.context.cookies(self.site.origin)
         return SIGN_IN_COOKIE in {one["name"] for one in cookies}
@@ -123,7 +146,7 @@ def sign_in(page: Page, name: str = "alice", password: str = PASSWORD) -> None:
     press(page, "Sign in")
 
 
-def test_a_user_goes_through_all_pages_to_the_client_and_is_known_to_the_next(
+def test_a_user_goes_through_all_pages_and_is_known_to_the_next_client(  # noqa: PLR0915
     town: Town,
 ) -> None:
     """Wrong password, reload, back and a second tab go on; a trusted one asks nothing.
@@ -173,14 +196,32 @@ def test_a_user_goes_through_all_pages_to_the_client_and_is_known_to_the_next(
     assert told["state"] == "a-state"
     assert told["iss"] == site.origin
     assert "code" in told
+    tokens = {"tides": town.redeems(told)}
     second_tab.reload()
     heading(second_tab, "This sign-in cannot continue")
 
     town.sends(second_tab, "pilots")
-    assert "code" in town.arrives(second_tab, "pilots")
+    tokens["pilots"] = town.redeems(town.arrives(second_tab, "pilots"), "pilots")
     town.sends(second_tab, "berths")
     press(second_tab, "Do not allow")
     assert town.arrives(second_tab, "berths")["error"] == "access_denied"
+    town.sends(second_tab, "berths")
+    press(second_tab, "Allow")
+    tokens["berths"] = town.redeems(town.arrives(second_tab, "berths"), "berths")
+
+    # One signs the user out, from all of them.
+    query = {
+        "client_id": "pilots",
+        "post_logout_redirect_uri": f"{site.elsewhere}/pilots",
+        "state": "bye",
+    }
+    page.goto(f"{site.origin}/oauth/logout?{urlencode(query)}")
+    heading(page, "Sign out?")
+    expect(page.get_by_text("Pilots asks for it.")).to_be_visible()
+    press(page, "Sign out")
+    assert town.arrives(page, "pilots") == {"state": "bye"}
+    assert not town.is_signed_in()
+    assert all(town.refuses(token, client_id) for client_id, token in tokens.items())
 
 
 def test_consent_is_not_framed_not_sent_by_others_and_not_given_elsewhere(

@@ -12,6 +12,7 @@ REDIRECT: Final = "https://tides.example.org/callback"
 SOURCE: Final = "https://tides.example.org"
 LOCAL: Final = "http://127.0.0.1/callback"
 CHALLENGE: Final = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"  # RFC 7636, appendix B
+VERIFIER: Final = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 SCOPE: Final = "openid profile email"
 
 

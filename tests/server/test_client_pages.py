@@ -410,3 +410,35 @@ async def test_a_wrong_request_is_shown_below_the_right_path(pages: Pages) -> No
         assert "evil" not in browser.page.text
         assert link(browser, "Go to your account").endswith("127.0.0.1/account")
         assert INTERACTION_COOKIE not in browser.http.cookies
+
+
+async def test_a_client_asks_to_sign_its_user_out(pages: Pages) -> None:
+    """The page asks; after it comes the address of the client, or a link to its site.
+
+    A request with a fault ends at a page, and the user is signed out all the same.
+    """
+    bye = "https://tides.example.org/bye"
+    await add_client(pages, "bye", post_logout_redirect_uris=(bye,))
+    browser = await signed_out(pages)
+    for given, location, says in (
+        (f"client_id=bye&post_logout_redirect_uri={bye}&state=s", f"{bye}?state=s", ""),
+        ("client_id=bye", "", "Back to Tide Tables"),
+        ("", "", "Sign in again"),
+        (f"client_id=bye&post_logout_redirect_uri={bye}/else", "", "had a fault"),
+    ):
+        await browser.send("/sign-in", **GOOD)
+        await browser.get(f"/oauth/logout?{given}")
+        assert browser.heading == "Sign out?"
+        assert ("Tide Tables asks for it." in card(browser)) is bool(given)
+        policy = browser.page.headers["content-security-policy"]
+        assert policy.endswith(SOURCE if location else "'self'")
+        stay = link(browser, "Stay signed in")
+        ticket = hidden(browser, "logout")
+        await browser.post("/signed-out", logout=ticket)
+        if location:
+            assert browser.page.headers["location"] == location
+        else:
+            assert browser.heading == "You are signed out"
+            assert says in card(browser)
+        await browser.get(stay)
+        assert await follow(browser) == "/sign-in"
