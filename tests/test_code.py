@@ -32,6 +32,7 @@ from tests.codes import (
     VERIFIER,
     App,
     an_app,
+    challenge_of,
     claims_of,
     outcome,
 )
@@ -189,6 +190,14 @@ async def test_a_verifier_without_a_challenge_is_refused(app: App) -> None:
     code = await app.code(SHOP, challenge="")
     assert outcome(await app.redeem(code, **shop)) == "invalid_grant"
     await redeemed(app, code, **shop, code_verifier=...)
+
+
+async def test_a_verifier_is_as_long_as_the_standard_has_it(app: App) -> None:
+    """A shorter one could be guessed from its challenge (RFC 7636 §4.1, §7.1)."""
+    for verifier in ("v" * 42, "v" * 129, "v" * 42 + "!"):
+        code = await app.code(challenge=challenge_of(verifier))
+        refused = await app.redeem(code, code_verifier=verifier)
+        assert outcome(refused) == "invalid_grant"
 
 
 @pytest.mark.parametrize(

@@ -192,23 +192,36 @@ def waits_of(function: Callable[..., object]) -> list[str]:
 # Frameworks
 
 
-def test_every_framework_has_its_extra_its_place_and_its_programs() -> None:
-    made = {
-        module.__name__
+def test_every_framework_has_its_programs() -> None:
+    made = [
+        module.__name__.rpartition(".")[2]
         for module in modules_of(integrations)
         if getattr(vars(module).get("Auth"), "__module__", "") == module.__name__
-    }
-    contracts = PROJECT["tool"]["importlinter"]["contracts"]
-    (apart,) = [one["modules"] for one in contracts if one["id"] == "frameworks"]
-    assert set(apart) == made
-    extras = PROJECT["project"]["optional-dependencies"]
-    (whole,) = extras["all"]
-    for name in (one.rpartition(".")[2] for one in made):
-        assert name in extras
-        # Starlette is what the others stand on.
-        assert name == "starlette" or re.search(rf"\b{name}\b", whole), name
+    ]
+    assert made
+    for name in made:
         programs = [ROOT / f"examples/{name}_{side}.py" for side in SIDES]
         assert all(program.exists() for program in programs), name
+
+
+def test_every_integration_has_its_extra_its_place_and_a_program() -> None:
+    contracts = PROJECT["tool"]["importlinter"]["contracts"]
+    (apart,) = [one["modules"] for one in contracts if one["id"] == "frameworks"]
+    extras = PROJECT["project"]["optional-dependencies"]
+    (whole,) = extras["all"]
+    wanted = {
+        module.__name__: set(re.findall(r"watchword\[([a-z]+)\]\"", text))
+        for module in modules_of(integrations)
+        if (text := Path(str(module.__file__)).read_text())
+        and 'needs("watchword[' in text
+    }
+    assert set(apart) == set(wanted)
+    for module, asked in wanted.items():
+        name = module.rpartition(".")[2]
+        assert asked == {name}
+        assert name == "starlette" or re.search(rf"\b{name}\b", whole), name
+        assert name in extras
+        assert list((ROOT / "examples").glob(f"{name}_*.py")), name
 
 
 # Commands

@@ -97,7 +97,8 @@ def test_a_program_of_its_own_signs_in_and_stays(server: Live, stage: Stage) -> 
     add = "clients", "add", "desk", "--redirect", "http://127.0.0.1/callback"
     Terminal(server.data).run(*add)
     auth = stage.auth(server.url, client_id="desk", dpop=True)
-    walker, answers = Walker(server.url), []
+    walker = Walker(server.url)
+    answers: list[int] = []
 
     def sign_in(address: str) -> None:
         there = walker.walk(address)
