@@ -45,6 +45,7 @@ from watchword.testing import ManualClock, SeededEntropy
 from watchword.verify import Checker
 
 ISSUER = "https://auth.example"
+WEB = "https://app.example/cb"
 HERE = "192.0.2.7"
 ELSEWHERE = "198.51.100.1"
 OPERATOR = By(Actor.OPERATOR, name="root")
@@ -187,6 +188,15 @@ async def test_a_resource_servers_credentials_are_for_that_alone(
         ("app", {"rights": ["admin"]}),
         ("app", {"confidential": False, "rights": ["introspect"]}),
         ("app", {"confidential": False, "grants": ["client_credentials"]}),
+        ("app", {"redirect_uris": ["https://app.example/#x"]}),
+        ("app", {"redirect_uris": [f"{WEB}{number}" for number in range(33)]}),
+        ("app", {"post_logout_redirect_uris": ["http://app.example/"]}),
+        ("app", {"redirect_uris": [WEB], "grants": ["refresh_token"]}),
+        ("app", {"grants": ["authorization_code"]}),
+        ("app", {"confidential": False, "redirect_uris": [WEB], "pkce": False}),
+        ("app", {"id_token_alg": "HS256"}),
+        ("app", {"id_token_alg": "none"}),
+        *[("app", {"name": name}) for name in ("a\nb", "a\u202eb", "a" * 65)],
     ],
 )
 async def test_what_no_client_may_be_is_refused_with_a_sentence(
@@ -214,6 +224,42 @@ async def test_what_a_client_may_be(world: World) -> None:
     await world.clients.add("A.b_c-d", confidential=False, access_ttl=SECOND, dpop=True)
     assert [row.id for row in await world.clients.list()] == ["0" * 64, "A.b_c-d"]
     assert await world.clients.list(after="0" * 64, limit=1) != []
+
+
+async def test_a_client_gets_what_goes_with_its_redirect_uris(world: World) -> None:
+    """The grant for codes comes with the first URI, and goes with the last."""
+    clients, both = world.clients, ("authorization_code", "refresh_token")
+    for confidential in (True, False):
+        made, _ = await clients.add(
+            f"app{confidential}", confidential=confidential, redirect_uris=[WEB, WEB]
+        )
+        assert (made.redirect_uris, made.grants, made.pkce) == ((WEB,), both, True)
+    machine, _ = await clients.add("machine", confidential=True)
+    before = machine.grants
+    local = "http://127.0.0.1/cb"
+    for changes, uris, grants in (
+        ({"add_redirect_uris": [WEB]}, (WEB,), ("authorization_code", *before)),
+        (
+            {"add_redirect_uris": [local, WEB]},
+            (WEB, local),
+            ("authorization_code", *before),
+        ),
+        ({"name": "The machine"}, (WEB, local), ("authorization_code", *before)),
+        ({"remove_redirect_uris": [WEB, local]}, (), before),
+    ):
+        given: Any = changes
+        after = await clients.update("machine", **given)
+        assert (after.redirect_uris, after.grants) == (uris, grants)
+    assert (await clients.get("machine")).name == "The machine"
+    for wrong in ({"remove_redirect_uris": [WEB]}, {"add_redirect_uris": ["app:/"]}):
+        given = wrong
+        with pytest.raises(InvalidRequest):
+            await clients.update("machine", **given)
+    after = await clients.update(
+        "machine", pkce=False, par=True, trusted=True, id_token_alg="EdDSA"
+    )
+    assert (after.pkce, after.par, after.trusted) == (False, True, True)
+    assert await clients.get("machine") == after
 
 
 # proving

@@ -32,10 +32,13 @@ from tests.codes import (
     VERIFIER,
     App,
     an_app,
+    challenge_of,
     claims_of,
     outcome,
 )
+from tests.scenarios.api import local_api, settings_for
 from tests.verify.proving import Prover
+from watchword import Credentials, Subject
 from watchword.clients.authentication import hash_of
 from watchword.clients.rules import GrantType
 from watchword.core.code import secret_of
@@ -43,6 +46,7 @@ from watchword.core.limits import CODE_LIFE, DAY, RETRIES_PER_MINUTE, SECOND, TI
 from watchword.core.session import Session
 from watchword.ports.audit import EventType
 from watchword.server.parsing import BODY_MAX
+from watchword.testing import ManualClock
 
 OURS, OTHERS = Prover(), Prover(number=1)
 
@@ -188,6 +192,14 @@ async def test_a_verifier_without_a_challenge_is_refused(app: App) -> None:
     await redeemed(app, code, **shop, code_verifier=...)
 
 
+async def test_a_verifier_is_as_long_as_the_standard_has_it(app: App) -> None:
+    """A shorter one could be guessed from its challenge (RFC 7636 §4.1, §7.1)."""
+    for verifier in ("v" * 42, "v" * 129, "v" * 42 + "!"):
+        code = await app.code(challenge=challenge_of(verifier))
+        refused = await app.redeem(code, code_verifier=verifier)
+        assert outcome(refused) == "invalid_grant"
+
+
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
@@ -208,6 +220,20 @@ async def test_a_request_that_is_none_is_refused_by_name(
     assert outcome(answer) == error
     assert answer.status_code < 500
     assert await app.alive() == []
+
+
+async def test_an_app_with_users_of_its_own_has_no_codes(tmp_path: Path) -> None:
+    """It has no pages that could ask them; nor is a code of another server's good."""
+
+    async def check(_: Credentials) -> Subject | None:
+        return None
+
+    settings, clock = settings_for(tmp_path, "memory"), ManualClock()
+    async with local_api(settings, clock, authenticate=check) as api:
+        await api.engine.clients.add(APP, confidential=False, redirect_uris=[BACK])
+        form = {"grant_type": "authorization_code", "client_id": APP, "code": "ww_ac_"}
+        answer = await api.client.post("/oauth/token", data=form)
+    assert outcome(answer) == "unsupported_grant_type"
 
 
 # DPoP.

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.codes import App, an_app, outcome
-from tests.scenarios.api import local_api, settings_for
+from tests.scenarios.api import local_api
 from watchword.core.limits import CODE_LIFE, SECOND
 from watchword.errors import CodeInvalid, CodeReused, WatchwordError
 from watchword.ports.audit import EventType
@@ -38,7 +38,7 @@ async def served(folder: Path, kind: str) -> AsyncIterator[list[App]]:
         app = await stack.enter_async_context(an_app(folder, kind))
         apps = [app]
         if kind != "memory":
-            other = local_api(settings_for(folder, kind), app.clock, seed="other")
+            other = local_api(app.engine.settings, app.clock, seed="other")
             apps.append(App(await stack.enter_async_context(other)))
         yield apps
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.codes import APP, HOME, OTHER_KEY, SCOPE, App, an_app
+from tests.codes import APP, HOME, KEY, OTHER_KEY, SCOPE, App, an_app
 from tests.doors import outcome
 from tests.store_faults import AFTER, FAULTS, Faults, settled
 from watchword.core.actor import Actor, By, EndReason
@@ -70,6 +70,34 @@ async def test_an_exchange_that_failed_leaves_no_session(
         assert not is_spent or fault is asyncio.CancelledError, name
         again = await outcome(app.exchanged(code))
         assert again == ("code_invalid" if is_spent else "ok"), name
+
+
+async def test_a_process_that_is_killed_costs_no_code(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had written the session, and took nothing back: the retry has its tokens.
+
+    A request that cannot show the key ends it: none has its tokens.
+    """
+    for key, expected in ((KEY, "ok"), (OTHER_KEY, "code_reused")):
+        code = await app.code()
+        with monkeypatch.context() as killed:
+            killed.setattr(app.oauth.exchange, "_settle", _killed)
+            killed.setattr(app.engine.background, "start", _never)
+            with pytest.raises(asyncio.CancelledError):
+                await app.exchanged(code)
+        (left,) = await app.alive()
+        assert left.id == app.grant(code).session_id
+        assert await outcome(app.exchanged(code, key)) == expected
+        await app.engine.sessions.end_one(left.id, EndReason.LOGOUT)
+
+
+async def _killed(*_: object) -> None:
+    raise asyncio.CancelledError
+
+
+def _never(*_: object) -> asyncio.Future[None]:
+    return asyncio.get_running_loop().create_future()
 
 
 @AFTER

@@ -17,16 +17,19 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.codes import APP, HOME, OTHER_KEY, App, an_app, outcome
+from tests.codes import APP, HOME, OTHER_KEY, SHOP, App, an_app, outcome
 from tests.groups import USER, Group
-from tests.scenarios.api import PASSWORD
+from tests.scenarios.api import PASSWORD, bearer
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.core import limits
 from watchword.core.actor import EndReason
+from watchword.core.session import SessionOptions
 from watchword.errors import StoreUnavailable
 from watchword.passwords import INSECURE_FOR_TESTS
 from watchword.ports.audit import Event, EventType
 from watchword.ports.sessions import Before, ById
+from watchword.server.cookies import COOKIE
+from watchword.server.sign_in_cookie import SIGN_IN_COOKIE
 from watchword.testing import ManualClock, SeededEntropy
 
 STORES = pytest.mark.parametrize(
@@ -49,6 +52,21 @@ async def app(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[A
 
 async def sign_out(group: Group, _: Group) -> None:
     await group.browser.end(group.cookie, by=USER)
+
+
+async def log_out_of_an_app(group: Group, _: Group) -> None:
+    """`/logout` by a cookie: the browser is told to wipe that of the root as well."""
+    alone = await group.engine.sign_in.by_password(
+        group.name, PASSWORD, SessionOptions(client_id="first-party", cookie=True)
+    )
+    cookies = (
+        f"{COOKIE}={alone.refresh_token}",
+        f"{SIGN_IN_COOKIE}={group.cookie}",
+    )
+    headers = {"cookie": "; ".join(cookies), "x-requested-with": "app"}
+    client = group.app.api.client
+    answer = await client.post("/api/auth/logout", headers=headers)
+    assert "clear-site-data" in answer.headers, answer.text
 
 
 async def end_in_the_list(group: Group, _: Group) -> None:
@@ -129,6 +147,15 @@ async def disable_the_account(group: Group, _: Group) -> None:
     await group.engine.accounts.disable(group["root"].account_id)
 
 
+async def reset_the_factors(group: Group, _: Group) -> None:
+    factors = group.engine.second_factors.factors
+    await factors.reset(group["root"].account_id, by=USER)
+
+
+async def delete_the_account(group: Group, _: Group) -> None:
+    await group.engine.accounts.delete(group["root"].account_id)
+
+
 async def end_a_member(group: Group, _: Group) -> None:
     reason = EndReason.REVOKED_BY_CLIENT
     assert await group.engine.sessions.end_one(group["app"].id, reason) == 1
@@ -145,6 +172,7 @@ async def ended(group: Group, reason: EndReason) -> None:
 Way = Callable[[Group, Group], Awaitable[None]]
 WAYS: list[tuple[Way, set[str], set[str]]] = [
     (sign_out, STAYS, ALL),
+    (log_out_of_an_app, STAYS, ALL),
     (end_in_the_list, STAYS, ALL),
     (another_account_signs_in, STAYS, ALL),
     (sign_in_anew, ALL, ALL),
@@ -160,7 +188,9 @@ WAYS: list[tuple[Way, set[str], set[str]]] = [
     (end_a_member, ALL - {"app"}, ALL),
     (disable_a_client, {"root", "shop"}, {"root", "shop"}),
     (password_changed_on_the_pages, ALL, NONE),
+    (reset_the_factors, NONE, NONE),
     (disable_the_account, NONE, NONE),
+    (delete_the_account, NONE, NONE),
 ]
 """The way, and what is alive then: of its group, and of another one of the account."""
 
@@ -241,6 +271,48 @@ async def test_a_code_on_its_way_makes_no_session_after_the_sign_out(app: App) -
     assert await app.row(early) is None
 
 
+@STORES
+async def test_of_codes_and_a_sign_out_at_the_same_time_no_session_is_left(
+    app: App,
+) -> None:
+    """Whichever comes second sees the first."""
+    for _ in range(4):
+        group = await Group(app).begin()
+        app.root = group["root"]
+        codes = [await app.code() for _ in range(6)]
+        await asyncio.gather(
+            *map(app.redeem, codes[:3]),
+            sign_out(group, group),
+            *map(app.redeem, codes[3:]),
+        )
+        rows = [await app.row(code) for code in codes]
+        assert not [row for row in rows if row and row.revoked_at is None]
+        assert await group.alive() == STAYS
+
+
+async def test_the_list_says_what_ends_with_a_browser(app: App) -> None:
+    """And ending the browser there ends it."""
+    group = await Group(app).begin()
+    token = (await app.api.login())["accessToken"]
+    listed = await app.api.client.get("/api/auth/sessions", headers=bearer(token))
+    ids = {row.sid: name for name, row in group}
+    found = {
+        ids[one["id"]]: (one["clientId"], ids.get(one["startedFrom"]))
+        for one in listed.json()["sessions"]
+        if one["id"] in ids
+    }
+    assert found == {
+        "root": ("_pages", None),
+        "app": (APP, "root"),
+        "shop": (SHOP, "root"),
+        "offline": (APP, "root"),
+    }
+    place = f"/api/auth/sessions/{group['root'].sid}"
+    ended = await app.api.client.delete(place, headers=bearer(token))
+    assert ended.status_code == 204
+    assert await group.alive() == STAYS
+
+
 async def test_a_client_has_eight_sessions_in_a_group_and_the_stalest_ends(
     app: App,
 ) -> None:
@@ -249,16 +321,14 @@ async def test_a_client_has_eight_sessions_in_a_group_and_the_stalest_ends(
     app.root = group["root"]
     for row in (group["app"], group["offline"]):
         await app.engine.sessions.end_one(row.id, EndReason.REVOKED_BY_CLIENT)
-    codes = []
-    for number in range(limits.MEMBERS_MAX):
+    codes, tokens = [], []
+    for _ in range(limits.MEMBERS_MAX):
         app.clock.advance(limits.SECOND)
         codes.append(await app.code())
         answer = await app.redeem(codes[-1])
-        assert outcome(answer) == "ok", answer.text
-        if number == 0:
-            first = answer.json()["refresh_token"]
+        tokens.append(answer.json()["refresh_token"])
     app.clock.advance(limits.SECOND)
-    assert outcome(await app.refresh(first, OTHER_KEY)) == "ok"
+    assert outcome(await app.refresh(tokens[0], OTHER_KEY)) == "ok"
     more = [await app.code() for _ in range(2)]
     await asyncio.gather(*(app.redeem(code) for code in more))
     rows = [await app.row(code) for code in (*codes, *more)]

@@ -23,6 +23,7 @@ from watchword.oauth.id_tokens import IdTokens
 from watchword.ports.clients import Client
 from watchword.ports.keys import ID_TOKEN_USES
 from watchword.tokens.jose import ALGORITHMS
+from watchword.verify import Checker
 
 
 class World:
@@ -149,19 +150,32 @@ async def test_no_id_token_is_an_access_token(tmp_path: Path, signing_alg: str) 
     """Nor is a token with all claims of one, of a type or by a key of ID tokens."""
     async with door(tmp_path, signing_alg=signing_alg) as opened:
         world = World(opened)
-        token, checker = await world.token(signing_alg), opened.engine.checker
+        token, here = await world.token(signing_alg), opened.engine.checker
         access = world.read(world.access).claims
         key = await world.keys.ensure(ID_TOKEN_USES[signing_alg])
-        assert checker.verify(world.access).sid == access["sid"]
-        for fake in (
+        active = world.keys.active
+        # A verifier elsewhere sees all published keys alike: there the type decides.
+        published = {one.kid: one.public for one in (key, active)}
+        elsewhere = Checker(
+            issuer=ISSUER,
+            audience="api",
+            key_of=published.get,
+            has_ended=lambda _: False,
+            clock=opened.clock,
+        )
+        fakes = [
             token,
             key.sign_as("JWT", access),
-            key.sign_as("at+jwt", access),
-            world.keys.active.sign_as("JWT", access),
-        ):
-            with pytest.raises(TokenInvalid):
-                checker.verify(fake)
-            with pytest.raises(TokenInvalid):
-                checker.verify_for(fake, ("api", "app"))
-            with pytest.raises(TokenInvalid):
-                checker.verify_signature(fake)
+            active.sign_as("JWT", access),
+            key.sign_as("JWT", {**access, "aud": "api"}),
+        ]
+        for checker in (here, elsewhere):
+            assert checker.verify(world.access).sid == access["sid"]
+            own = [key.sign_as("at+jwt", access)] if checker is here else []
+            for fake in (*fakes, *own):
+                with pytest.raises(TokenInvalid):
+                    checker.verify(fake)
+                with pytest.raises(TokenInvalid):
+                    checker.verify_for(fake, ("api", "app"))
+                with pytest.raises(TokenInvalid):
+                    checker.verify_signature(fake)

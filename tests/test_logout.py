@@ -55,14 +55,17 @@ class Site:
             assert row is not None
             group.rows["app"] = row
 
-    async def get(self, *, signed_in: bool = True, **fields: str) -> httpx2.Response:
-        return await self.app.api.client.get(
-            PATH, params=fields, headers=self.cookie(signed_in=signed_in)
-        )
+    async def get(self, **fields: str) -> httpx2.Response:
+        """The answer to the browser that is signed in here."""
+        client = self.app.api.client
+        return await client.get(PATH, params=fields, headers=self.cookie())
 
-    def cookie(self, *, signed_in: bool = True) -> dict[str, str]:
-        cookie = f"{SIGN_IN_COOKIE}={self.group.cookie}"
-        return {"cookie": cookie} if signed_in else {}
+    async def get_elsewhere(self, **fields: str) -> httpx2.Response:
+        """The answer to one that is not."""
+        return await self.app.api.client.get(PATH, params=fields)
+
+    def cookie(self) -> dict[str, str]:
+        return {"cookie": f"{SIGN_IN_COOKIE}={self.group.cookie}"}
 
 
 @pytest_asyncio.fixture
@@ -145,7 +148,7 @@ async def test_without_a_sign_in_the_session_of_the_hint_ends_alone(site: Site) 
     for hint, fields, expected, ends in SIGNED_OUT:
         await site.begin()
         sent = fields | ({"id_token_hint": hint_of(site, hint)} if hint else {})
-        answer = await site.get(signed_in=False, **sent)
+        answer = await site.get_elsewhere(**sent)
         alive = ALL - {"app"} if ends else ALL
         assert (answered(answer), await site.group.alive()) == (expected, alive), fields
 
@@ -188,7 +191,7 @@ async def test_a_client_that_is_disabled_or_has_changed_gets_no_user_back(
     await site.app.change(APP, post_logout_redirect_uris=())
     assert answered(await confirm(site, asked)) == "page"
     await site.app.change(APP, post_logout_redirect_uris=(BYE,), disabled=True)
-    answer = await site.get(signed_in=False, client_id=APP, **GOES_BACK)
+    answer = await site.get_elsewhere(client_id=APP, **GOES_BACK)
     assert answered(answer) == "page"
 
 

@@ -11,7 +11,7 @@ import inspect
 import re
 import textwrap
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -24,6 +24,7 @@ from tests.pages import ROOT
 from tests.servers.stores import STORES as TESTED
 from watchword import cli, integrations, stores
 from watchword.config import Settings
+from watchword.oauth.exchange import CodeExchange
 from watchword.server import endpoints
 from watchword.server.operation import Operation
 from watchword.sign_in.begin import SignIn
@@ -141,8 +142,9 @@ def test_every_way_in_goes_through_the_front_door() -> None:
 
 BEGINNINGS: Final = {
     # What writes a session of a user, or raises one of a browser: where it is called.
-    r"_sessions\.create\(": ["sessions/__init__.py"],
+    r"_(sessions|store)\.create\(": ["sessions/__init__.py", "sessions/redeeming.py"],
     r"sessions\.start\(": ["sign_in/begin.py", "testing/login_as.py"],
+    r"_redeemer\.create\(": ["oauth/exchange.py"],
     r"\.sign_in_again\(": ["sign_in/browser.py"],
 }
 
@@ -160,39 +162,66 @@ def test_no_session_begins_but_behind_the_gate() -> None:
         assert found == files, call
     for way in (SignIn.begin, BrowserSignIn.begin):
         # First of all: before anything is written, and whatever is asked for.
-        (function,) = ast.parse(textwrap.dedent(inspect.getsource(way))).body
-        assert isinstance(function, ast.AsyncFunctionDef)
-        waits = [
-            ast.unparse(node.value)
-            for statement in function.body
-            for node in ast.walk(statement)
-            if isinstance(node, ast.Await)
-        ]
+        waits = waits_of(way)
         assert waits[0].startswith("self._gate.check(authenticated, ")
         assert any("look_again(" in wait for wait in waits)
-    assert "self._gate.look_again(" in inspect.getsource(SignIn.look_again)
+    assert "self.admitted(" in inspect.getsource(SignIn.look_again)
+    assert "self._gate.look_again(" in inspect.getsource(SignIn.admitted)
+
+
+def test_a_code_makes_no_session_but_behind_the_gate_of_its_browser() -> None:
+    """The user passed it when the root began, and is looked at twice more."""
+    look, _, create, *afterwards = waits_of(CodeExchange._made)
+    assert look.startswith("self._looked_at(")
+    assert create.startswith("self._redeemer.create(")
+    assert set(afterwards) == {"self._settle(redemption, session)"}
+    assert waits_of(CodeExchange._settle)[0].startswith("self._looked_at(")
+    assert waits_of(CodeExchange._again)[0].startswith("self._looked_at(")
+    assert "self._sign_in.admitted(" in inspect.getsource(CodeExchange._looked_at)
+
+
+def waits_of(function: Callable[..., object]) -> list[str]:
+    """What it awaits, in order."""
+    (parsed,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+    assert isinstance(parsed, ast.AsyncFunctionDef)
+    waits = [node for node in ast.walk(parsed) if isinstance(node, ast.Await)]
+    waits.sort(key=lambda node: (node.lineno, node.col_offset))
+    return [ast.unparse(node.value) for node in waits]
 
 
 # Frameworks
 
 
-def test_every_framework_has_its_extra_its_place_and_its_programs() -> None:
-    made = {
-        module.__name__
+def test_every_framework_has_its_programs() -> None:
+    made = [
+        module.__name__.rpartition(".")[2]
         for module in modules_of(integrations)
         if getattr(vars(module).get("Auth"), "__module__", "") == module.__name__
-    }
-    contracts = PROJECT["tool"]["importlinter"]["contracts"]
-    (apart,) = [one["modules"] for one in contracts if one["id"] == "frameworks"]
-    assert set(apart) == made
-    extras = PROJECT["project"]["optional-dependencies"]
-    (whole,) = extras["all"]
-    for name in (one.rpartition(".")[2] for one in made):
-        assert name in extras
-        # Starlette is what the others stand on.
-        assert name == "starlette" or re.search(rf"\b{name}\b", whole), name
+    ]
+    assert made
+    for name in made:
         programs = [ROOT / f"examples/{name}_{side}.py" for side in SIDES]
         assert all(program.exists() for program in programs), name
+
+
+def test_every_integration_has_its_extra_its_place_and_a_program() -> None:
+    contracts = PROJECT["tool"]["importlinter"]["contracts"]
+    (apart,) = [one["modules"] for one in contracts if one["id"] == "frameworks"]
+    extras = PROJECT["project"]["optional-dependencies"]
+    (whole,) = extras["all"]
+    wanted = {
+        module.__name__: set(re.findall(r"watchword\[([a-z]+)\]\"", text))
+        for module in modules_of(integrations)
+        if (text := Path(str(module.__file__)).read_text())
+        and 'needs("watchword[' in text
+    }
+    assert set(apart) == set(wanted)
+    for module, asked in wanted.items():
+        name = module.rpartition(".")[2]
+        assert asked == {name}
+        assert name == "starlette" or re.search(rf"\b{name}\b", whole), name
+        assert name in extras
+        assert list((ROOT / "examples").glob(f"{name}_*.py")), name
 
 
 # Commands

@@ -96,7 +96,7 @@ class Line:
             await send(body)
             connection.transport.close()
         else:
-            connection.transport.abort()
+            connection.transport._transport.abort()  # below our `Outgoing`
         while (await receive())["type"] != "http.disconnect":
             pass  # the end of the body: that has been read
 

@@ -79,6 +79,41 @@ def test_a_client_from_its_making_to_its_end(there: Terminal) -> None:
         assert secret not in audit + there.run("clients", "list").stdout
 
 
+def test_a_client_that_sends_users_here(there: Terminal) -> None:
+    uri, other, after = (
+        "https://g.example/cb",
+        "http://localhost/cb",
+        "https://g.example",
+    )
+    words = ("clients", "add", "grafana", "--redirect", uri, "--post-logout", after)
+    more = ("--pkce", "optional", "--trusted", "--name", "Our Grafana", "--par")
+    told = there.run(*words, *more, "--id-token-alg", "ES256").stdout
+    # Without PKCE it has to have a secret.
+    assert "Made the confidential client grafana." in told
+    assert "at the issuer http://127.0.0.1:8000." in told
+    shown = there.json("clients", "show", "grafana")
+    assert shown["grants"] == ["authorization_code", "refresh_token"]
+    assert {name: shown[name] for name in list(shown)[-7:]} == {
+        "name": "Our Grafana",
+        "redirectUris": [uri],
+        "postLogoutRedirectUris": [after],
+        "idTokenAlg": "ES256",
+        "trusted": True,
+        "pkce": "optional",
+        "par": True,
+    }
+    there.run(
+        *("clients", "update", "grafana", "--redirect", other, "--no-trusted"),
+        *("--remove-redirect", uri, "--remove-post-logout", after, "--no-par"),
+        *("--pkce", "required", "--name", "G"),
+    )
+    shown = there.json("clients", "show", "grafana")
+    assert (shown["redirectUris"], shown["postLogoutRedirectUris"]) == ([other], [])
+    assert (shown["trusted"], shown["pkce"], shown["par"]) == (False, "required", False)
+    assert f"redirect uris: {other}\n" in there.run("clients", "show", "grafana").stdout
+    assert there.json("clients", "show", "first-party")["trusted"] is True
+
+
 def test_a_client_is_added_with_a_grace_and_may_check_dpop(there: Terminal) -> None:
     words = ("--confidential", "--right", "introspect", "--checks-dpop")
     there.run("clients", "add", "orders", *words, "--grace", "1m")
@@ -131,6 +166,9 @@ def test_clients_are_listed_to_the_last_page(
         (["add", "web", "--grace", "soon"], 2, "--grace"),
         (["add", "web", "--grace", "61s"], 1, "60 seconds"),
         (["add", "web", "--checks-dpop"], 1, "right introspect"),
+        (["add", "web", "--redirect", "http://web.example/"], 1, "https://HOST/PATH"),
+        (["add", "web", "--public", "--pkce", "optional"], 1, "Make it confidential"),
+        (["show", "web"], 1, "there is no client named 'web'"),
         (["update", "web"], 2, "--grace"),
         (["update", "web", "--grace", "1s"], 1, "there is no client named 'web'"),
         (["update", "first-party", "--grace", "1s"], 1, "built in"),

@@ -187,7 +187,12 @@ def test_keys_rotate_and_retire_whatever_their_id_begins_with(
     early = json.loads(terminal.run("keys", "rotate", "--json", code=1).stderr)
     assert early["code"] == "key_ring"
     assert terminal.json("keys", "retire", before["active"])
-    assert len(terminal.json("keys", "list")) == 2
+    rows = terminal.json("keys", "list")
+    assert [row["use"] for row in rows] == ["access"] * 2
+    # No client has needed a key of ID tokens yet.
+    of_id_tokens = ("keys", "rotate", "--id-tokens", "RS256", "--json")
+    none = json.loads(terminal.run(*of_id_tokens, code=1).stderr)
+    assert none["code"] == "not_found"
     for kid in ("-habc", "--abc"):
         refused = terminal.run("keys", "retire", kid, code=1).stderr
         assert refused == f"watchword: no key has the id {kid}\n"

@@ -20,6 +20,7 @@ from watchword.core.access_token import (
     client_claims,
     read_claims,
 )
+from watchword.core.policies import FIRST_PARTY_ID
 from watchword.core.session import (
     AAL1,
     EVERYTHING,
@@ -128,6 +129,17 @@ def test_a_token_has_what_was_asked_for_or_all_that_the_session_has(name: str) -
     made = claims(requested=requested, **fields)
     assert {claim: getattr(made, claim) for claim in expected} == expected
     assert read_claims(payload(made), ISSUER) == made
+
+
+def test_another_clients_token_has_the_roles_with_the_scope_roles_alone() -> None:
+    """The app of an admin must not pass as the admin."""
+    theirs: dict[str, Any] = {"client_id": "app", "roles": ("admin",)}
+    both, narrowed = ("orders", "roles"), RequestedToken(scope=("orders",))
+    assert claims(**theirs, scope=("orders",)).roles == ()
+    assert claims(**theirs, scope=both).roles == ("admin",)
+    assert claims(**theirs, scope=both, requested=narrowed).roles == ()
+    own = theirs | {"client_id": FIRST_PARTY_ID}
+    assert claims(**own, scope=()).roles == ("admin",)
 
 
 def test_a_clients_own_token_has_no_session_and_no_sign_in() -> None:

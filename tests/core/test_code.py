@@ -78,9 +78,16 @@ def shown(jkt: str | None = None, **fields: Any) -> Presented:
 
 
 def made(
-    jkt: str | None = None, *, proved: str | None = None, **fields: Any
+    jkt: str | None = None,
+    *,
+    proved: str | None = None,
+    at: int = SIGNED_IN,
+    **fields: Any,
 ) -> Session:
-    """A session that a code has just made, of the key `jkt`, by a proof of `proved`."""
+    """A session that a code has just made, of the key `jkt`, by a proof of `proved`.
+
+    Its user has signed in `at` that instant.
+    """
     options = SessionOptions(
         client_id="app",
         grace=BROWSER_GRACE,
@@ -91,7 +98,7 @@ def made(
     )
     session = session_of(
         GRANT,
-        GRANT.authenticated,
+        msgspec.structs.replace(GRANT.authenticated, at=at),
         options,
         STRICT,
         shown(jkt or proved),
@@ -163,6 +170,8 @@ def test_a_session_lives_from_its_users_sign_in() -> None:
     assert row.id == GRANT.session_id
     assert row.expires_at == SIGNED_IN + REFRESH_ABSOLUTE
     assert row.idle_expires_at == NOW + REFRESH_IDLE
+    late = made(at=NOW - REFRESH_ABSOLUTE + DAY)
+    assert late.idle_expires_at == late.expires_at == NOW + DAY
     # A policy that is longer later does not make it longer.
     longer = msgspec.structs.replace(STRICT, refresh_absolute=2 * REFRESH_ABSOLUTE)
     assert row.ends_at(longer) <= SIGNED_IN + REFRESH_ABSOLUTE

@@ -36,12 +36,17 @@ def pages_story(client: Any, place: str | None) -> None:
     if place is None:
         assert client.get("/sign-in").status_code == 404
         assert client.get("/pages/watchword.css").status_code == 404
+        assert client.get("/oauth/authorize").status_code == 404
         return
     assert client.get(f"{place}/pages/watchword.css").status_code == 200
     assert client.get(f"{place}/sign-in/").status_code == 404
     refused = client.post(f"{place}/sign-in", data={"username": NAME})
     assert refused.status_code == 403
     assert refused.headers["content-type"] == "text/html; charset=utf-8"
+
+    unknown = client.get(f"{place}/oauth/authorize?client_id=unknown")
+    assert unknown.status_code == 400
+    assert 'href="../pages/watchword.css"' in unknown.text
 
     door = client.get(f"{place}/sign-in")
     assert door.status_code == 200

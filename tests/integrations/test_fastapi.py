@@ -1,6 +1,7 @@
 """FastAPI: the examples as printed, and what its users expect of a dependency."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from tests.integrations.stories import (
     login,
     resource_story,
 )
+from watchword.core.redirect_uri import LOOPBACK
 from watchword.integrations.fastapi import Auth, ResourceServer
 from watchword.verify import Claims
 
@@ -201,12 +203,14 @@ def references(part: Any) -> set[str]:
     return here.union(*map(references, part.values()))
 
 
+SHOP: Any = {
+    "issuer": "https://shop.example/v1",
+    "secret": "a-secret-of-these-tests-0123456789-abcdef",
+}
+
+
 def test_an_app_below_a_path_is_where_its_issuer_says() -> None:
-    auth = Auth(
-        "memory:",
-        issuer="https://shop.example/v1",
-        secret="a-secret-of-these-tests-0123456789-abcdef",
-    )
+    auth = Auth("memory:", **SHOP)
     site = FastAPI(lifespan=auth.lifespan)
     inner = FastAPI()
     auth.mount(inner)
@@ -223,6 +227,46 @@ def test_an_app_below_a_path_is_where_its_issuer_says() -> None:
         place = "/v1/.well-known/oauth-authorization-server"
         metadata = client.get(place).json()
         assert metadata["token_endpoint"] == "https://shop.example/v1/oauth/token"
+
+
+@pytest.mark.parametrize("pages", [True, "/id", False])
+def test_an_app_with_pages_of_ours_has_the_whole_door_below_its_path(
+    pages: bool | str,  # noqa: FBT001 - as `mount` takes it
+) -> None:
+    """And publishes no door without them: then it could not ask its users."""
+    site = FastAPI(lifespan=(auth := Auth("memory:", **SHOP)).lifespan)
+    auth.mount(inner := FastAPI(), pages=pages)
+    site.mount("/v1", inner)
+    prefix = pages if isinstance(pages, str) else ""
+    with TestClient(site, base_url="https://shop.example") as client:
+        found = client.get("/v1/.well-known/openid-configuration").json()
+        place = "/v1/.well-known/oauth-authorization-server"
+        assert client.get(place).json() == found
+        assert ("authorization_code" in found["grant_types_supported"]) == bool(pages)
+        for name, path in (
+            ("authorization", f"{prefix}/oauth/authorize"),
+            ("end_session", f"{prefix}/oauth/logout"),
+            ("userinfo", "/oauth/userinfo"),
+        ):
+            url = found.get(f"{name}_endpoint")
+            assert url == (f"https://shop.example/v1{path}" if pages else None)
+            if url is not None:
+                assert client.get(url).status_code in {200, 400, 401}
+        if not pages:
+            return
+        asked = {
+            "client_id": "first-party",
+            "redirect_uri": LOOPBACK[0],
+            "response_type": "code",
+            "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+            "code_challenge_method": "S256",
+        }
+        authorize = f"/v1{prefix}/oauth/authorize"
+        wrong, page = client.get(authorize), client.get(authorize, params=asked)
+        assert page.url.path == f"/v1{prefix}/sign-in"
+        for shown in (wrong, page):
+            (style,) = re.findall(r'href="([^"]+\.css)"', shown.text)
+            assert client.get(shown.url.join(style)).status_code == 200
 
 
 def test_a_forgotten_lifespan_is_said_in_so_many_words() -> None:

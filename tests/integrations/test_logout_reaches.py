@@ -26,7 +26,7 @@ from tests.test_docs_references import commands_in
 APIS: Final = sorted(ROOT.glob("examples/*_api.py"))
 # A signature in the reference is no program.
 VERIFIES: Final = re.compile(
-    r"(?<!class )\b(?:ResourceServer|\w*Verifier)\(|\"issuer\":"
+    r"(?<!class )\b(?:ResourceServer|Tokens|\w*Verifier)\(|\"issuer\":"
 )
 
 

@@ -1,6 +1,6 @@
 """docs/frameworks.md: its programs are the examples, and its commands work.
 
-The two about accounts are on docs/accounts.md.
+The two about accounts are on docs/accounts.md, the one for MCP on docs/mcp.md.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tests.servers.process import end, free_port, wait_for
 
 PAGE: Final = ROOT / "docs/frameworks.md"
 ACCOUNTS: Final = ROOT / "docs/accounts.md"
+MCP: Final = ROOT / "docs/mcp.md"
 EXAMPLES: Final = ROOT / "examples"
 
 
@@ -34,6 +35,7 @@ def test_every_program_is_an_example_and_every_example_is_shown() -> None:
         for block in blocks_of(ACCOUNTS)
         if block.kind == "python" and "ORDERS" in block.text
     ]
+    shown += [block.text for block in blocks_of(MCP) if "Tokens(" in block.text]
     assert sorted(shown) == sorted(file.read_text() for file in EXAMPLES.glob("*.py"))
 
 

@@ -12,11 +12,12 @@ REDIRECT: Final = "https://tides.example.org/callback"
 SOURCE: Final = "https://tides.example.org"
 LOCAL: Final = "http://127.0.0.1/callback"
 CHALLENGE: Final = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"  # RFC 7636, appendix B
+VERIFIER: Final = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 SCOPE: Final = "openid profile email"
 
 
 async def add_client(pages: Pages, client_id: str = "tides", **given: Any) -> Client:
-    usual = {
+    usual: dict[str, Any] = {
         "confidential": False,
         "redirect_uris": (REDIRECT,),
         "name": "Tide Tables",

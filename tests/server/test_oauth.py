@@ -330,7 +330,7 @@ async def test_a_clients_own_token(oauth: OAuth) -> None:
         ("", "invalid_request"),
         *(
             (kind, "unsupported_grant_type")
-            for kind in ("password", "implicit", "device_code", "REFRESH_TOKEN")
+            for kind in ("password", "implicit", "authorization-code", "REFRESH_TOKEN")
         ),
     ],
 )
@@ -408,6 +408,25 @@ async def test_introspection_tells_what_a_token_is_worth_to_the_asker(
     await oauth.api.logout(login["refreshToken"])
     answer = await oauth.post("introspect", "api", token=access)
     assert answer.json() == {"active": False}
+
+
+async def test_a_client_learns_the_roles_of_its_user_by_the_scope_roles_alone(
+    oauth: OAuth,
+) -> None:
+    """In the token, and where an API asks about it; `first-party` needs no scope."""
+    engine = oauth.api.engine
+    await engine.accounts.set_roles(await oauth.api.id_of("alice"), ["admin"])
+    await oauth.add("api", rights=["introspect"])
+    await oauth.add("app", confidential=False, scope=["read", "roles"])
+    for given, expected in (
+        ({}, ["admin"]),
+        ({"clientId": "app", "scope": "read"}, None),
+        ({"clientId": "app"}, ["admin"]),
+    ):
+        token = (await oauth.login(**given))["accessToken"]
+        found = (await oauth.post("introspect", "api", token=token)).json()
+        said = oauth.claims(token).get("roles")
+        assert (said, found.get("roles")) == (expected, expected)
 
 
 async def test_a_refresh_token_is_introspected_by_its_own_client(oauth: OAuth) -> None:

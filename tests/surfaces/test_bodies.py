@@ -165,7 +165,7 @@ async def test_nothing_is_read_from_the_query(path: str, stage: Stage) -> None:
 @pytest.mark.parametrize(
     "grant_type",
     [
-        *("password", "authorization_code", "implicit", "token", "REFRESH_TOKEN"),
+        *("password", "authorization-code", "implicit", "token", "REFRESH_TOKEN"),
         *("refresh_token ", " refresh_token", "refresh_token\0", "none", "*"),
         "urn:ietf:params:oauth:grant-type:device_code",
         "urn:ietf:params:oauth:grant-type:jwt-bearer",

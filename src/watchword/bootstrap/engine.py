@@ -127,7 +127,8 @@ class Watchword:
 
     def _note_ended(self, entries: Sequence[Ended]) -> None:
         self.revocation_log.add(entries)
-        self.sessions.groups.note(entries)
+        if self.self_service is not None:  # an app with own users has no browsers here
+            self.sessions.groups.note(entries)
 
     def _wire_sessions(self, base: Foundation) -> None:
         tokens = refresh_tokens(base.server_secrets)

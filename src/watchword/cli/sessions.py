@@ -57,7 +57,7 @@ def list_(name: str | None, data: Path | None, as_json: bool) -> None:
         ]
 
     rows = with_engine(settings, work)
-    hidden = ("subject", "expiresAt")
+    hidden = ("subject", "expiresAt", "startedFrom")
     table(as_json, rows, "There are no sessions.", leave_out=hidden)
 
 
@@ -87,6 +87,7 @@ def _row(row: Session, name: str | None, ends_at: int) -> dict[str, Any]:
         "refreshes": row.generation,
         "address": row.address,
         "userAgent": row.user_agent,
+        "startedFrom": None if row.started_from is None else as_text(row.started_from),
     }
 
 
@@ -106,8 +107,9 @@ def revoke(
 ) -> None:
     """End one session, an account's, those signed in before a time, or all.
 
-    A running server refuses their access tokens within a second. An id that the store
-    does not know exits with 1.
+    With the sign-in of a browser (_pages) the sessions end that it let in. A running
+    server refuses their access tokens within a second. An id that the store does not
+    know exits with 1.
     """
     chosen = [session_id is not None, name is not None, everything, before is not None]
     if sum(chosen) != 1:

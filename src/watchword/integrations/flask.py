@@ -28,6 +28,7 @@ from watchword.tokens.checker import Needs
 __all__ = ["Auth", "ResourceServer"]
 
 _PAGE: Final = "watchword_page"
+_NAMED: Final = re.compile(r"\{\w+\}")  # a part of a path, such as {id}
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
@@ -97,7 +98,7 @@ class Auth(_AppAuth, EmbeddedAuth):
         self._authenticator.serve_pages(pages=pages)
         routes = self._authenticator.routes
         places = [
-            path.replace("{path:path}", "<path:rest>").replace("{id}", "<name>")
+            _NAMED.sub("<name>", path.replace("{path:path}", "<path:rest>"))
             for path in routes.paths
             if path not in routes.page_paths
         ]

@@ -6,6 +6,7 @@ server, and needs nothing else of Watchword.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 from urllib.parse import unquote
@@ -49,6 +50,7 @@ __all__ = ["Auth", "ResourceServer"]
 Connection = ASGIConnection[Any, Any, Any, Any]
 Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 _OURS: Final = "watchword"
+_NAMED: Final = re.compile(r"\{(\w+)\}")  # a part of a path, such as {id}
 # Marks our own routes. An app may use the same option, but not this object.
 _MARK: Final = object()
 
@@ -162,7 +164,7 @@ class Auth(_AppAuth, EmbeddedAuth):
             return serve
 
         return route(
-            path.replace("{id}", "{id:str}"),
+            _NAMED.sub(r"{\1:str}", path),
             http_method=list(HttpMethod),
             opt={_OURS: _MARK},
             include_in_schema=False,

@@ -1,13 +1,10 @@
 """A client's request for its user: what has to be asked, and then the code.
 
-A request waits in an interaction: a ticket that belongs to one browser, by the cookie
-`__Host-watchword-interaction`. It is spent when it grants, not when it is shown.
+While pages ask, the request waits in an interaction: see `interactions`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Sequence
 
 import msgspec
@@ -32,8 +29,9 @@ from watchword.core.authorize import (
     fault_of,
     judge_authorization,
 )
+from watchword.core.policies import PAGES
 from watchword.core.session import Authenticated, Policy, Session, as_text
-from watchword.core.ticket import TicketInvalid, TicketPurpose, Tickets
+from watchword.core.ticket import Tickets
 from watchword.errors import (
     InteractionExpired,
     InvalidRequest,
@@ -45,6 +43,7 @@ from watchword.factors.registry import Factors
 from watchword.oauth.codes import Codes
 from watchword.oauth.consents import Consents
 from watchword.oauth.id_tokens import IdTokens
+from watchword.oauth.interactions import Interaction, Interactions
 from watchword.oauth.parameters import (
     REQUEST_URI,
     answer_with_code,
@@ -55,17 +54,6 @@ from watchword.oauth.parameters import (
 from watchword.ports.clients import Client
 from watchword.ports.once import ReplayCache
 from watchword.sessions import Sessions
-
-
-class Interaction(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that waits for its user. `browser` is the SHA-256 of the cookie.
-
-    `pushed` is the name of the ticket that it was pushed as, or "".
-    """
-
-    request: AuthorizationRequest
-    browser: bytes
-    pushed: str = ""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,8 +119,7 @@ class AuthorizationServer:
         self._consents = consents
         self._codes = codes
         self._id_tokens = id_tokens
-        self._tickets = tickets
-        self._once = once
+        self._interactions = Interactions(tickets=tickets, once=once, clock=clock)
         self._policy = policy
         self.issuer = issuer
         self._clock = clock
@@ -154,10 +141,8 @@ class AuthorizationServer:
         fault = fault_of(request, self._registered(client))
         if fault is not None:
             raise _refusal(fault)
-        # It has to fit the interaction that it becomes, which is longer.
-        self._kept(Interaction(request=request, browser=bytes(32), pushed="0" * 64))
-        ticket = self._tickets.seal(TicketPurpose.PAR, request)
-        return REQUEST_URI + ticket, limits.PAR_LIFE // limits.SECOND
+        request_uri = self._interactions.push(request)
+        return request_uri, limits.PAR_LIFE // limits.SECOND
 
     async def begin(
         self,
@@ -172,18 +157,14 @@ class AuthorizationServer:
         Raises InvalidRequest for one that is too long to be kept, InteractionExpired
         for one that was pushed too long ago, or granted before; StoreUnavailable.
         """
-        pushed = value_of(parameters, "request_uri").removeprefix(REQUEST_URI)
-        is_pushed = pushed != value_of(parameters, "request_uri")
-        if is_pushed:
+        request_uri = value_of(parameters, "request_uri")
+        if request_uri.startswith(REQUEST_URI):
             # Only client and ticket count (RFC 9126 §4).
-            request = self._pushed(pushed, value_of(parameters, "client_id"))
+            client_id = value_of(parameters, "client_id")
+            interaction = self._interactions.of_pushed(request_uri, client_id, browser)
         else:
             request = self._read(parameters)
-        interaction = Interaction(
-            request=request,
-            browser=_digest(browser),
-            pushed=self._tickets.id_of(pushed) if is_pushed else "",
-        )
+            interaction = self._interactions.of_request(request, browser)
         return await self._next(interaction, "", session, by=by)
 
     async def asked(self, interaction: str, *, browser: str) -> Asked:
@@ -192,7 +173,7 @@ class AuthorizationServer:
         Raises InteractionExpired also for one that was begun in another browser, and
         for one of a client that is disabled or has changed its redirect URIs.
         """
-        request = self._opened(interaction, browser).request
+        request = self._interactions.open(interaction, browser).request
         client = await self._client(request.client_id)
         if client is None or fault_of(request, self._registered(client)) is not None:
             raise InteractionExpired
@@ -205,7 +186,7 @@ class AuthorizationServer:
 
         Raises InteractionExpired, StoreUnavailable.
         """
-        opened = self._opened(interaction, browser)
+        opened = self._interactions.open(interaction, browser)
         return await self._next(opened, interaction, session, by=by)
 
     async def consent(
@@ -222,7 +203,7 @@ class AuthorizationServer:
         It is remembered, and the code made, if nothing else is lacking; or the client
         is told `access_denied`. Raises as `go_on`.
         """
-        opened = self._opened(interaction, browser)
+        opened = self._interactions.open(interaction, browser)
         if is_granted:
             return await self._next(opened, interaction, session, by=by, says_yes=True)
         return await self._denied(opened.request)
@@ -232,7 +213,7 @@ class AuthorizationServer:
 
         Raises InteractionExpired.
         """
-        opened = self._opened(interaction, browser)
+        opened = self._interactions.open(interaction, browser)
         return (await self._denied(opened.request)).location
 
     async def _next(
@@ -252,29 +233,28 @@ class AuthorizationServer:
         root = None if signed_in is None else signed_in.root
         verdict = judge_authorization(request, registered, root, self._clock())
         outcome = Outcome(verdict=verdict, request=request, client=client)
-        match verdict:
-            case ShowError():
-                return outcome
-            case SendError():
-                return self._sent(outcome, verdict)
-            case Issue() if client is not None and signed_in is not None:
-                try:
-                    code = self._code(request, signed_in, verdict)
-                except ValueError:
-                    return self._sent(outcome, _TOO_LONG)
-                if says_yes:
-                    await self._consents.remember(
-                        signed_in.proved.account_id,
-                        client,
-                        verdict.scope,
-                        verdict.resources,
-                        by=by,
-                    )
-                await self._spend(interaction, ticket)
-                location = answer_with_code(request, code, self.issuer)
-                return replace(outcome, location=location)
-            case _:
-                return replace(outcome, interaction=ticket or self._kept(interaction))
+        if isinstance(verdict, ShowError):
+            return outcome
+        if isinstance(verdict, SendError):
+            return self._sent(outcome, verdict)
+        if isinstance(verdict, Issue) and client is not None and signed_in is not None:
+            try:
+                code = self._code(request, signed_in, verdict)
+            except ValueError:
+                return self._sent(outcome, _TOO_LONG)
+            await self._interactions.spend(interaction, ticket)
+            if says_yes and not client.trusted:
+                await self._consents.remember(
+                    signed_in.proved.account_id,
+                    client,
+                    verdict.scope,
+                    verdict.resources,
+                    by=by,
+                )
+            location = answer_with_code(request, code, self.issuer)
+            return replace(outcome, location=location)
+        ticket = ticket or self._interactions.seal(interaction)
+        return replace(outcome, interaction=ticket)
 
     async def _denied(self, request: AuthorizationRequest) -> Outcome:
         """The user has said no. A client that is unknown by now is told nothing."""
@@ -297,25 +277,13 @@ class AuthorizationServer:
 
         return request_of(parameters, at=self._clock(), subject_of=subject_of)
 
-    def _pushed(self, ticket: str, client_id: str) -> AuthorizationRequest:
-        """The request that was pushed. Raises InteractionExpired."""
-        try:
-            request = self._tickets.open(
-                TicketPurpose.PAR, ticket, AuthorizationRequest
-            )
-        except TicketInvalid:
-            raise InteractionExpired from None
-        if request.client_id != client_id:
-            raise InteractionExpired
-        return replace(request, at=self._clock())
-
     async def _client(self, client_id: str) -> Client | None:
-        """The client, if there is one of that id and it is enabled."""
+        """The client, if there is one of that id that users are sent by."""
         try:
             client = await self._clients.get(client_id)
         except NotFound:
             return None
-        return None if client.disabled else client
+        return None if client.disabled or client_id == PAGES else client
 
     def _registered(self, client: Client) -> Registered:
         always: tuple[str, ...] = ALWAYS
@@ -391,43 +359,9 @@ class AuthorizationServer:
             jkt=request.jkt,
         )
 
-    # Tickets.
-
-    def _kept(self, interaction: Interaction) -> str:
-        try:
-            return self._tickets.seal(TicketPurpose.INTERACTION, interaction)
-        except ValueError:
-            raise InvalidRequest("The request is too long.") from None
-
-    def _opened(self, ticket: str, browser: str) -> Interaction:
-        """The interaction, if this browser has begun it. Raises InteractionExpired."""
-        try:
-            found = self._tickets.open(TicketPurpose.INTERACTION, ticket, Interaction)
-        except TicketInvalid:
-            raise InteractionExpired from None
-        if not hmac.compare_digest(found.browser, _digest(browser)):
-            raise InteractionExpired
-        return found
-
-    async def _spend(self, interaction: Interaction, ticket: str) -> None:
-        """Name it as granted, and what it was pushed as. Raises InteractionExpired."""
-        names = [interaction.pushed, self._tickets.id_of(ticket) if ticket else ""]
-        until = self._clock() + limits.INTERACTION_LIFE + limits.FEED_LEEWAY
-        uses = [(_spent(name), until) for name in names if name]
-        if uses and not all(await self._once.use_once(uses)):
-            raise InteractionExpired
-
 
 _DENIED = SendError(OAuthFault.ACCESS_DENIED, "The user has said no.")
 _TOO_LONG = SendError(OAuthFault.INVALID_REQUEST, "The request is too long.")
-
-
-def _digest(browser: str) -> bytes:
-    return hashlib.sha256(browser.encode("utf-8", "surrogatepass")).digest()
-
-
-def _spent(name: str) -> bytes:
-    return hashlib.sha256(b"interaction" + name.encode()).digest()
 
 
 def _refusal(fault: ShowError | SendError) -> InvalidRequest:

@@ -211,11 +211,19 @@ class CodeExchange:
         async with self._sessions.taken_back_on_failure(session.id, session.address):
             if not await self._redeemer.create(session):
                 return None
-            # What ends sessions may have missed this one.
-            await self._looked_at_for_sure(redemption, session)
-            by = By(Actor.SYSTEM, session.address)
-            await self._sessions.groups.make_room(session, by=by)
+            try:
+                await self._settle(redemption, session)
+            except StoreUnavailable:
+                # Once more: if this fails, the code is spent.
+                await self._settle(redemption, session)
         return answer
+
+    async def _settle(self, redemption: _Redemption, session: Session) -> None:
+        """Look at a session that has just been written, and make room for it."""
+        # What ends sessions may have missed this one.
+        await self._looked_at(redemption, session)
+        by = By(Actor.SYSTEM, session.address)
+        await self._sessions.groups.make_room(session, by=by)
 
     async def _again(self, redemption: _Redemption, session: Session) -> Exchanged:
         """The tokens of a session that this very request has made before."""
@@ -264,15 +272,6 @@ class CodeExchange:
             return await self._sign_in.admitted(proved)
         except InvalidCredentials:
             raise CodeInvalid from None
-
-    async def _looked_at_for_sure(
-        self, redemption: _Redemption, session: Session
-    ) -> None:
-        """Look, and once more if the store fails: the code is spent if this fails."""
-        try:
-            await self._looked_at(redemption, session)
-        except StoreUnavailable:
-            await self._looked_at(redemption, session)
 
     def _is_alive(self, root: Session, account_id: bytes) -> bool:
         return (

@@ -1,4 +1,8 @@
-"""The pages at the end of a session of a browser, also where a client asks for it."""
+"""The pages of a sign-out that a client has asked for: the question, and the end.
+
+They are shown at `/oauth/logout`. The form of the question is sent to `/signed-out`,
+with the request of the client in the field `logout`.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +40,8 @@ async def sign_in_of(request: Request) -> tuple[Session | None, Session | None]:
     )
     if session is not None:
         return session, None
-    return None, await engine_of(request).sessions.session_of(cookie)
+    row = await engine_of(request).sessions.session_of(cookie)
+    return None, None if row is None or row.revoked_at is not None else row
 
 
 def ask_to_sign_out(
@@ -55,7 +60,7 @@ def ask_to_sign_out(
 
 def after_sign_out(request: Request, outcome: LogoutOutcome) -> Response:
     """Back to the client, if it may say so; otherwise the page that it is done."""
-    cookies = () if outcome.is_kept else signed_out(request)
+    cookies = () if outcome.is_kept else signed_out_cookies(request)
     if outcome.location:
         return redirect(outcome.location, *cookies)
     client = outcome.client
@@ -68,6 +73,6 @@ def after_sign_out(request: Request, outcome: LogoutOutcome) -> Response:
     return page_of(request, view, cookies=cookies)
 
 
-def signed_out(request: Request) -> tuple[str, str]:
-    """The cookies that end the sign-in of the browser, and the forms that are open."""
+def signed_out_cookies(request: Request) -> tuple[str, str]:
+    """`Set-Cookie` of a browser that is signed out: its open forms end, too."""
     return drop_sign_in_cookie(), new_form_cookie(engine_of(request).entropy)

@@ -35,6 +35,7 @@ user, the operator or this server no longer trusts what was begun there.
 """
 
 OFFLINE: Final = "offline_access"
+_PAUSE: Final = 0.05
 
 
 class Groups:
@@ -114,15 +115,22 @@ class Groups:
             batch = noted[start : start + limits.GROUPS_BATCH]
             rows = await outcomes_of(self._sessions.load(batch))
             for session_id, row in zip(batch, rows, strict=True):
-                if isinstance(row, StoreUnavailable):
+                try:
+                    await self._finish(row)
+                except StoreUnavailable:  # the others are not to wait for this one
                     missing += 1
-                    continue
-                if row is not None:
-                    await self.end_members(row, by=SYSTEM)
-                self._noted.pop(session_id, None)
-            await asyncio.sleep(0)  # lets refreshes pass
+                else:
+                    self._noted.pop(session_id, None)
+            if len(noted) > len(batch):
+                await asyncio.sleep(_PAUSE)  # lets refreshes pass
         if missing:
             raise StoreUnavailable
+
+    async def _finish(self, row: Session | StoreUnavailable | None) -> None:
+        if isinstance(row, StoreUnavailable):
+            raise row
+        if row is not None:
+            await self.end_members(row, by=SYSTEM)
 
     async def _living(self, account_id: bytes) -> AsyncIterator[Session]:
         alive, after = self._policies.maybe_alive(self._clock()), None

@@ -67,9 +67,10 @@ class BrowserSignIn:
         """The session of this browser, signed in now.
 
         `cookie` is what the browser has. A session of the same account goes on under a
-        new token; one of another account ends, and one that would end soon by itself.
-        For `mailbox`, `spends` and `settle` see `SignIn.begin`, which this raises as.
-        Whatever is raised, the session is ended.
+        new token, and nothing ends. One of another account ends with its group, as does
+        one that has run out or would do so soon, and one in the place of which a
+        recovery code makes another. For `mailbox`, `spends` and `settle` see
+        `SignIn.begin`, which this raises as. Whatever is raised, the session is ended.
         """
         await self._gate.check(
             authenticated, None, EVERYTHING, PAGES_BINDING, mailbox=mailbox

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
@@ -21,7 +23,7 @@ async def serve(request: HttpRequest, **_: str) -> HttpResponse:
 
 def _route(place: str) -> str:
     place = place.removeprefix("/").replace("{path:path}", "<path:rest>")
-    return place.replace("{id}", "<str:name>")
+    return re.sub(r"\{\w+\}", "<str:name>", place)
 
 
 # Read from the setting, because `auth` is made when it is first used and no earlier.

@@ -18,7 +18,7 @@ from watchword.server.page_response import page_again, page_of, see_other
 from watchword.server.pages.views import SignedOut
 from watchword.server.parsing import Form, by_user, self_service_of
 from watchword.server.sign_in_cookie import sign_in_cookie
-from watchword.server.signing_out import after_sign_out, sign_in_of, signed_out
+from watchword.server.signing_out import after_sign_out, sign_in_of, signed_out_cookies
 
 
 async def show(request: Request) -> Response:
@@ -43,7 +43,7 @@ async def submit(request: Request) -> Response:
     if form.get("logout") is not None:
         return await _confirmed(request, form)
     await browser.end(sign_in_cookie(request), by=by_user(request))
-    return see_other(request, "signed-out", *signed_out(request))
+    return see_other(request, "signed-out", *signed_out_cookies(request))
 
 
 async def _confirmed(request: Request, form: Form) -> Response:

@@ -26,7 +26,11 @@ from watchword.server.token_auth import ACCESS_ERRORS, authenticate_user
 
 
 class Device(msgspec.Struct, frozen=True, rename="camel"):
-    """One session. Times are UTC; `address` is that of the last refresh."""
+    """One session. Times are UTC; `address` is that of the last refresh.
+
+    The client `_pages` is a browser that is signed in at this server. `startedFrom` is
+    the id of that session where a browser's sign-in let this one in: it ends with it.
+    """
 
     id: str
     client_id: str
@@ -36,6 +40,7 @@ class Device(msgspec.Struct, frozen=True, rename="camel"):
     expires_at: datetime
     address: str
     user_agent: str
+    started_from: str | None
 
 
 class Devices(msgspec.Struct, frozen=True):
@@ -122,6 +127,11 @@ END = Operation(
     path=f"{BASE}/sessions/{{id}}",
     handler=end_session,
     summary="End one of my sessions",
+    description=(
+        "With the sign-in of a browser (`clientId` is `_pages`) the sessions end that "
+        "it let in, but for those with the scope `offline_access`. Any other session "
+        "ends alone."
+    ),
     status=204,
     bearer=True,
     errors=(*ACCESS_ERRORS, errors.InsufficientScope, errors.NotFound),
@@ -139,4 +149,5 @@ def _device(row: Session, ends_at: int, current: str) -> Device:
         utc(ends_at),
         row.address,
         row.user_agent,
+        None if row.started_from is None else as_text(row.started_from),
     )

@@ -28,15 +28,67 @@ export interface ClientOptions {
    * Default: false.
    */
   dpop?: boolean;
+  /**
+   * The public client that the page is (`watchword clients add`), with mode `"bearer"`:
+   * for {@link AuthClient.redirectLogin}. Default: the built-in `first-party`.
+   */
+  clientId?: string;
   /** Origins, besides the server's own, to which the access token may be sent. */
   origins?: readonly (string | URL)[];
   /**
    * Called where an API wants a more recent or a stronger sign-in (RFC 9470). It asks the
-   * user, and calls {@link AuthClient.stepUp}; then the request is sent again, once. Of
+   * user, and calls {@link AuthClient.stepUp}, or `redirectLogin` with the same needs, by
+   * which the page goes away; then the request is sent again, once. Of
    * all requests of a tab that wait for it, one calls it. What it throws is thrown by
    * that request and by those that wait. It must make no call that wants it too.
    */
   onStepUp?: (needed: StepUpNeeded) => unknown;
+}
+
+/** What a sign-in by redirect shall be. What is left out is for the server to say. */
+export interface RedirectOptions {
+  /**
+   * Where the user comes back to; exactly as it was registered. Default: the address of
+   * the page, without query and fragment.
+   */
+  redirectUri?: string;
+  /** Scopes, with blanks between. Default: `openid`, for which there is an ID token. */
+  scope?: string;
+  /** The APIs that the access tokens are for (RFC 8707). */
+  resource?: readonly string[];
+  /** Levels of which one is enough, such as `aal2`. */
+  acrValues?: readonly string[];
+  /** How many seconds the proof of the user may be old. */
+  maxAge?: number;
+  /** `none` shows no page: it fails where the user would be asked anything. */
+  prompt?: "none" | "login" | "consent" | "select_account";
+  /** A name or an address to begin with. */
+  loginHint?: string;
+  /** Languages of the pages, such as `de`. */
+  uiLocales?: readonly string[];
+  /** What `handleRedirect` gives back; anything that JSON can say. */
+  appState?: unknown;
+}
+
+/** What came of a sign-in by redirect. */
+export interface RedirectResult {
+  /** Of the ID token, which has been checked; undefined without the scope `openid`. */
+  readonly claims: IdTokenClaims | undefined;
+  readonly appState: unknown;
+}
+
+/** Who has signed in, when and how (OpenID Connect Core §2). */
+export interface IdTokenClaims {
+  readonly sub: string;
+  readonly iss: string;
+  readonly aud: string;
+  readonly sid: string;
+  readonly exp: number;
+  readonly iat: number;
+  readonly auth_time: number;
+  readonly acr?: string;
+  readonly amr?: readonly string[];
+  readonly [name: string]: unknown;
 }
 
 /** What an API wants of a sign-in. */
@@ -159,6 +211,39 @@ export interface AuthClient {
    * @throws DOMException as `continueLogin`.
    */
   passkeyLogin(options?: { conditional?: boolean; signal?: AbortSignal }): Promise<void>;
+
+  /**
+   * Signs in at the pages of the server: the browser goes there, and comes back to
+   * `redirectUri`, where `handleRedirect` goes on. The client needs a `clientId`. This
+   * promise never resolves, because the page goes away.
+   *
+   * @throws {@link AuthError} `wrong_issuer` where `url` is not the server's issuer.
+   */
+  redirectLogin(options?: RedirectOptions): Promise<never>;
+
+  /**
+   * To be called when a page is loaded that the user may come back to. Takes the code out
+   * of the address and redeems it, in all tabs; one session that was there before ends.
+   * Undefined where no sign-in of this tab has come back. An answer that gets lost is
+   * asked for again, also after a reload.
+   *
+   * @throws {@link AuthError} `access_denied` where the user said no; `login_required` and
+   * the like after `prompt: "none"`; `wrong_issuer`, `id_token_invalid`; `invalid_grant`
+   * where it took too long. One that is `temporary`: call again.
+   */
+  handleRedirect(): Promise<RedirectResult | undefined>;
+
+  /**
+   * Ends the session in all tabs, and then the sign-in at the server, with what else was
+   * begun by it. The browser goes there, and comes back to `postLogoutRedirectUri`, if
+   * the client has it. This promise never resolves.
+   *
+   * @throws As `logout`, where the user is still signed in.
+   */
+  redirectLogout(options?: {
+    postLogoutRedirectUri?: string;
+    state?: string;
+  }): Promise<never>;
 
   /**
    * After `second_factor_enrolment_required`: mails a token to the account's confirmed
@@ -392,7 +477,7 @@ export interface AuthClient {
 export class AuthError extends Error {
   private constructor();
   /**
-   * A code of the server, which stays, or `signed_out`, or `unknown`; or `unanswered`
+   * A code of the server, which stays (those of OAuth after a redirect), or `signed_out`, or `unknown`; or `unanswered`
    * where the browser did not answer for 15 seconds: another tab holds the lock and is
    * frozen, or IndexedDB hangs; or `unsupported` where it has no passkeys.
    */

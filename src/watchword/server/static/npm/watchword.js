@@ -7,6 +7,8 @@
 //                  tab that finds it there asks again, and gets the same successor
 //   registrations  their handles in IndexedDB: one and the token of the mail make the
 //                  account
+//   redirect       what waits for the user to come back is in sessionStorage: state,
+//                  verifier, nonce, retry key; then the code, until it is redeemed
 //   one refresh    at a time in all tabs: a tab that gets the lock first looks whether
 //                  another tab has refreshed already
 //
@@ -37,6 +39,8 @@ const JITTER = 0.2;
 const KEY_BYTES = 24;
 /** How many handles are kept: as many may be tried with one token. */
 const HANDLES = 5;
+/** By how much the clocks of page and server may differ. */
+const LEEWAY = 300 * SECOND;
 const ECDSA = { name: "ECDSA", namedCurve: "P-256" };
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 /** What the tokens of mails are for, by their byte. */
@@ -44,6 +48,9 @@ const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZab";
 const PURPOSES = [, "registration", "invitation", "reset", "email", "revert", "enrol"];
 /** The codes of errors that end the session. Any other error leaves it as it is. */
 const ENDED = /^(refresh|session)_/;
+/** The codes of errors after which another proof of the key may do, and how many do. */
+const BAD_PROOF = /^(use_dpop_nonce|invalid_dpop_proof)$/;
+const PROOFS = 3;
 /** The code of an error where the browser itself did not answer. */
 const UNANSWERED = "unanswered";
 
@@ -96,12 +103,16 @@ class Client extends EventTarget {
   #refreshing; // the promise of the refresh under way in this tab
   #pause; // {until, error}: the server said when to try again
   #pending; // {continuation, key} of the call that waits for a second factor
+  #clientId; // of a page that is a client of its own
+  #metadata; // the promise of what the server says of itself
+  #returning; // the promise of the handleRedirect under way
   #onStepUp;
   #asking; // the promise of the onStepUp under way in this tab
   #nonces = new Map();
 
-  constructor({ url = "", mode = "cookie", dpop = false, origins = [], onStepUp }) {
+  constructor({ url = "", mode = "cookie", clientId, ...options }) {
     super();
+    const { dpop = false, origins = [], onStepUp } = options;
     const { location, navigator, crypto, indexedDB } = globalThis;
     if (!location || !navigator?.locks || !crypto?.subtle || !indexedDB) {
       throw new Error(
@@ -111,12 +122,17 @@ class Client extends EventTarget {
     if (mode !== "cookie" && mode !== "bearer") {
       throw new TypeError('mode is "cookie" or "bearer".');
     }
+    if (clientId && mode !== "bearer") {
+      throw new TypeError('A client with a clientId has mode "bearer".');
+    }
     this.#base = new URL(`${String(url).replace(/\/+$/, "")}/`, location.href);
     this.#origins = new Set([this.#base.href, ...origins].map(originOf));
     this.#mode = mode;
     this.#bindsToKey = dpop;
     this.#onStepUp = onStepUp;
-    this.#name = `watchword ${mode} ${this.#base.href}`;
+    this.#clientId = clientId;
+    const whose = clientId ? ` ${clientId}` : "";
+    this.#name = `watchword ${mode} ${this.#base.href}${whose}`;
     this.#channel = new BroadcastChannel(this.#name);
     this.#channel.onmessage = ({ data }) => this.#hear(data);
     this.#start().catch(() => {}); // a failure is thrown by the calls that need it
@@ -193,13 +209,18 @@ class Client extends EventTarget {
       const transport = this.#mode === "cookie" ? "cookie" : "body";
       const body = { ...given, transport };
       const answer = await this.#keepPending(key, this.#post(call, { body, key }));
-      await this.#accept({ key }, answer, old);
-      if (old?.refreshToken) {
-        // In cookie mode the server ends the old session; in bearer mode this must.
-        await this.#post("logout", { body: tokenOf(old) }).catch(() => {});
-      }
+      await this.#replace(old, { key }, answer);
       return answer;
     });
+  }
+
+  /** Keeps a new session, and ends the one that was there. */
+  async #replace(old, kept, answer) {
+    await this.#accept(kept, answer, old);
+    if (old?.refreshToken) {
+      // In cookie mode the server ends the old session; in bearer mode this must.
+      await this.#post("logout", { body: tokenOf(old) }).catch(() => {});
+    }
   }
 
   /** Finishes the pending sign-in, by the key that it was begun with. */
@@ -236,6 +257,152 @@ class Client extends EventTarget {
   async #proof({ method, ...members }, options) {
     if (method !== "passkey") return { method, ...members };
     return { method, ...(await getPasskey(await options())) };
+  }
+
+  // Sign-in at the server's pages: the authorization code flow (RFC 6749 §4.1)
+
+  async redirectLogin(options = {}) {
+    const { redirectUri = location.origin + location.pathname, appState } = options;
+    if (!this.#clientId) throw new TypeError("A sign-in by redirect needs a clientId.");
+    const { authorization_endpoint: page } = await this.#described();
+    const key = this.#bindsToKey ? await drawKey() : undefined;
+    const [state, nonce, retryKey] = [drawText(), drawText(), drawText()];
+    const verifier = drawText() + drawText();
+    if (key) await this.#keepKey(state, key);
+    const { scope = "openid" } = options;
+    const wantsId = scope.split(" ").includes("openid");
+    const sent = {
+      response_type: "code",
+      client_id: this.#clientId,
+      redirect_uri: redirectUri,
+      scope,
+      state,
+      nonce: wantsId ? nonce : undefined,
+      code_challenge: await digest(verifier),
+      code_challenge_method: "S256",
+      dpop_jkt: key && (await thumbprint(key)),
+      acr_values: options.acrValues?.join(" ") || undefined,
+      max_age: options.maxAge,
+      prompt: options.prompt,
+      login_hint: options.loginHint,
+      ui_locales: options.uiLocales?.join(" ") || undefined,
+    };
+    const address = withQuery(page, sent);
+    for (const one of options.resource ?? []) {
+      address.searchParams.append("resource", one);
+    }
+    const waiting = { state, verifier, retryKey, redirectUri, appState };
+    this.#wait(wantsId ? { ...waiting, nonce } : waiting);
+    location.assign(address);
+    return new Promise(() => {}); // the page goes away
+  }
+
+  /** Once for all calls of this page that come meanwhile. */
+  async handleRedirect() {
+    this.#returning ??= this.#comeBack().finally(() => {
+      this.#returning = undefined;
+    });
+    return this.#returning;
+  }
+
+  async #comeBack() {
+    const waiting = JSON.parse(sessionStorage.getItem(this.#name) ?? "null");
+    const here = new URL(location.href);
+    const given = Object.fromEntries(here.searchParams);
+    if (waiting && !waiting.code && given.state === waiting.state) {
+      const { issuer } = await this.#described();
+      for (const name of ["code", "state", "iss", "error", "error_description"]) {
+        here.searchParams.delete(name);
+      }
+      // Neither the history nor a link of this page shall have the code in it.
+      history.replaceState(history.state, "", here);
+      this.#wait(undefined);
+      if (given.iss !== issuer) throw new AuthError("wrong_issuer", "Not our server.");
+      if (!given.code) throw new AuthError(given.error, given.error_description ?? "");
+      waiting.code = given.code;
+      this.#wait(waiting);
+    }
+    if (!waiting?.code) return undefined;
+    try {
+      const claims = await patiently(() => this.#redeem(waiting));
+      this.#wait(undefined);
+      return { claims, appState: waiting.appState };
+    } catch (error) {
+      // After any other error the page may be loaded anew, and asks again.
+      if (error instanceof AuthError && !error.temporary) this.#wait(undefined);
+      throw error;
+    }
+  }
+
+  /** The session of a code, in all tabs, and the claims of its ID token. */
+  async #redeem({ state, code, verifier, retryKey, redirectUri, nonce }) {
+    await this.#start();
+    const { issuer } = await this.#described();
+    return this.#alone(async () => {
+      const old = await this.#load();
+      const keys = await this.#keys();
+      const key = keys.find((one) => one.state === state)?.key;
+      if (this.#bindsToKey && !key) throw signedOut();
+      const body = new URLSearchParams({
+        grant_type: "authorization_code",
+        client_id: this.#clientId,
+        redirect_uri: redirectUri,
+        code_verifier: verifier,
+        code,
+      });
+      const answer = await this.#post("oauth/token", { body, key, retryKey });
+      const idToken = answer.id_token;
+      const wanted = { iss: issuer, aud: this.#clientId, nonce };
+      const claims = nonce && claimsIn(idToken, wanted);
+      await this.#replace(old, { key, idToken }, {
+        accessToken: answer.access_token,
+        tokenType: answer.token_type,
+        expiresIn: answer.expires_in,
+        refreshToken: answer.refresh_token,
+        sentAt: answer.sentAt,
+      });
+      if (key) await this.#save(keys.filter((one) => one.key !== key), this.#keysName);
+      return claims;
+    });
+  }
+
+  async redirectLogout({ postLogoutRedirectUri, state } = {}) {
+    const { end_session_endpoint: page } = await this.#described();
+    const { idToken } = (await this.#load()) ?? {};
+    await this.logout(); // also one that would outlive the sign-in of the browser
+    const sent = {
+      id_token_hint: idToken,
+      client_id: this.#clientId,
+      post_logout_redirect_uri: postLogoutRedirectUri,
+      state,
+    };
+    location.assign(withQuery(page, sent));
+    return new Promise(() => {});
+  }
+
+  /** What waits for the user to come back to this tab. */
+  #wait(waiting) {
+    if (waiting) sessionStorage.setItem(this.#name, JSON.stringify(waiting));
+    else sessionStorage.removeItem(this.#name);
+  }
+
+  /** What the server says of itself. If that fails, the next call asks again. */
+  #described() {
+    const url = new URL(".well-known/openid-configuration", this.#base);
+    const ours = this.#base.href.replace(/\/$/, "");
+    this.#metadata ??= fetch(url, { signal: AbortSignal.timeout(ANSWER_TIME) })
+      .then(bodyOf)
+      .then((found) => {
+        // An answer of this server could not be told from one of another server.
+        if (found.issuer === ours && found.authorization_endpoint) return found;
+        const text = `No sign-in by redirect here: it is for ${found.issuer}.`;
+        throw new AuthError("wrong_issuer", text);
+      })
+      .catch((error) => {
+        this.#metadata = undefined;
+        throw error;
+      });
+    return this.#metadata;
   }
 
   async logout() {
@@ -501,7 +668,7 @@ class Client extends EventTarget {
   async #spend(record, call, given) {
     for (let redrawn = false; ; redrawn = true) {
       if (!record.retryKey) {
-        record = { ...record, retryKey: base64url(draw(KEY_BYTES)) };
+        record = { ...record, retryKey: drawText() };
         await this.#save(record);
       }
       try {
@@ -536,7 +703,7 @@ class Client extends EventTarget {
   }
 
   /** Keeps the tokens of an answer. Storing them first also deletes the retry key. */
-  async #accept({ key }, answer, old) {
+  async #accept({ key, idToken }, answer, old) {
     // JSON with status 200 from another server must not replace what is stored.
     const texts = ["accessToken", "tokenType"];
     if (this.#mode === "bearer") texts.push("refreshToken");
@@ -547,7 +714,7 @@ class Client extends EventTarget {
     const at = answer.sentAt;
     const life = answer.expiresIn * SECOND;
     const n = Math.max(Date.now(), (old?.n ?? 0) + 1);
-    await this.#save({ n, at, life, refreshToken: answer.refreshToken, key });
+    await this.#save({ n, at, life, refreshToken: answer.refreshToken, key, idToken });
     const access = { n, token: answer.accessToken, scheme: answer.tokenType, at, life };
     this.#channel.postMessage({ access });
     this.#adopt(access);
@@ -593,23 +760,27 @@ class Client extends EventTarget {
   }
 
   /**
-   * Sends one call to the server: once, or twice for a nonce. Throws AuthError.
-   * @param {{ body?: object, key?: CryptoKeyPair, retryKey?: string }} sent
+   * Sends one call to the server: again for a nonce, or with a new proof where the last
+   * one came twice, as where a connection breaks and the browser sends the same bytes
+   * again by itself. Throws AuthError.
+   * @param {{ body?: object, key?: CryptoKeyPair, retryKey?: string }} sent A body is a
+   * form of OAuth, or sent as JSON.
    */
   async #post(call, sent) {
     const { body, key, retryKey } = sent;
-    const url = new URL(`api/auth/${call}`, this.#base);
+    const isForm = body instanceof URLSearchParams;
+    const url = new URL(isForm ? call : `api/auth/${call}`, this.#base);
     const headers = { "X-Requested-With": "watchword.js" };
-    if (body) headers["Content-Type"] = "application/json";
+    if (body && !isForm) headers["Content-Type"] = "application/json";
     if (retryKey) headers["Idempotency-Key"] = retryKey;
-    for (let knowsNonce = false; ; knowsNonce = true) {
+    for (let proofs = 1; ; proofs += 1) {
       const nonce = this.#nonces.get(this.#name);
       if (key) headers.DPoP = await prove(key, { method: "POST", url }, { nonce });
       const sentAt = Date.now();
       const answer = await fetch(url, {
         method: "POST",
         headers,
-        body: body && JSON.stringify(body),
+        body: isForm ? body : body && JSON.stringify({ ...this.#ours, ...body }),
         cache: "no-store",
         credentials: this.#mode === "cookie" ? "include" : "omit",
         redirect: "error",
@@ -620,7 +791,7 @@ class Client extends EventTarget {
       try {
         return { ...(await bodyOf(answer)), sentAt };
       } catch (error) {
-        if (error.code !== "use_dpop_nonce" || knowsNonce) throw error;
+        if (!BAD_PROOF.test(error.code) || proofs === PROOFS) throw error;
       }
     }
   }
@@ -642,7 +813,12 @@ class Client extends EventTarget {
     });
   }
 
-  /** {n, at, life, refreshToken?, retryKey?, key?}; undefined if signed out. */
+  /** The member that names a client of its own. */
+  get #ours() {
+    return this.#clientId && { clientId: this.#clientId };
+  }
+
+  /** {n, at, life, refreshToken?, retryKey?, key?, idToken?}; undefined: signed out. */
   #load(name = this.#name) {
     return inStore("readonly", (store) => store.get(name));
   }
@@ -653,6 +829,22 @@ class Client extends EventTarget {
 
   get #registrations() {
     return `${this.#name} registrations`;
+  }
+
+  get #keysName() {
+    return `${this.#name} keys`;
+  }
+
+  /** The keys of sign-ins by redirect that are not finished, the newest first. */
+  async #keys() {
+    return (await this.#load(this.#keysName)) ?? [];
+  }
+
+  async #keepKey(state, key) {
+    await this.#alone(async () => {
+      const keys = [{ state, key }, ...(await this.#keys())];
+      await this.#save(keys.slice(0, HANDLES), this.#keysName);
+    });
   }
 
   /** The handles of the registrations of this browser, the newest first. */
@@ -691,8 +883,33 @@ async function bodyOf(answer) {
   if (answer.ok) return answer.json();
   const { code, detail, ...more } = await answer.json().catch(() => ({}));
   more.retryAfter = Number(answer.headers.get("Retry-After")) || undefined;
-  const message = detail ?? `The server answered ${answer.status}.`;
-  throw new AuthError(code ?? "unknown", message, answer.status, more);
+  // The endpoints of OAuth have other names for the same (RFC 6749 §5.2).
+  const text = detail ?? more.error_description;
+  const message = text ?? `The server answered ${answer.status}.`;
+  throw new AuthError(code ?? more.error ?? "unknown", message, answer.status, more);
+}
+
+/** An address with those parameters that have a value. */
+function withQuery(address, parameters) {
+  const url = new URL(address);
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== undefined) url.searchParams.set(name, value);
+  }
+  return url;
+}
+
+/**
+ * The claims of an ID token. That it came from the server itself vouches for it (OpenID
+ * Connect Core §3.1.3.7). Throws AuthError unless it is for this sign-in, and new.
+ */
+function claimsIn(idToken, wanted) {
+  const payload = String(idToken).split(".")[1] ?? "";
+  const binary = atob(payload.replaceAll("-", "+").replaceAll("_", "/"));
+  const bytes = Uint8Array.from(binary, (char) => char.charCodeAt(0));
+  const claims = JSON.parse(new TextDecoder().decode(bytes) || "{}");
+  const are = Object.entries(wanted).every(([name, value]) => claims[name] === value);
+  if (are && claims.sub && claims.exp * SECOND > Date.now() - LEEWAY) return claims;
+  throw new AuthError("id_token_invalid", "The ID token is not for this sign-in.");
 }
 
 /** Recovery codes come once: an answer that is asked for again has none. */
@@ -785,12 +1002,20 @@ function inTime(answer, what, giveUp) {
 /** The private key can be used by this origin, and cannot be exported. */
 const drawKey = () => crypto.subtle.generateKey(ECDSA, false, ["sign"]);
 
+const publicOf = ({ publicKey }) => crypto.subtle.exportKey("jwk", publicKey);
+
+/** The name of a key (RFC 7638): its members in order. */
+async function thumbprint(key) {
+  const { kty, crv, x, y } = await publicOf(key);
+  return digest(JSON.stringify({ crv, kty, x, y }));
+}
+
 async function prove(key, { method, url }, claims) {
-  const { kty, crv, x, y } = await crypto.subtle.exportKey("jwk", key.publicKey);
+  const { kty, crv, x, y } = await publicOf(key);
   const header = { typ: "dpop+jwt", alg: "ES256", jwk: { kty, crv, x, y } };
   const htu = String(url).split(/[?#]/)[0];
   const iat = Math.floor(Date.now() / SECOND);
-  const payload = { jti: base64url(draw(KEY_BYTES)), htm: method, htu, iat, ...claims };
+  const payload = { jti: drawText(), htm: method, htu, iat, ...claims };
   const parts = [header, payload].map((part) => utf8(JSON.stringify(part)));
   const signed = parts.map(base64url).join(".");
   const signature = await crypto.subtle.sign(
@@ -806,6 +1031,9 @@ async function digest(text) {
 }
 
 const draw = (bytes) => crypto.getRandomValues(new Uint8Array(bytes));
+
+/** 192 bits, as 32 characters. */
+const drawText = () => base64url(draw(KEY_BYTES));
 
 const utf8 = (text) => new TextEncoder().encode(text);
 
