@@ -17,9 +17,7 @@ pytestmark = pytest.mark.needs("java", "mvn")
 
 HERE: Final = Path(__file__).parent / "spring"
 SECONDS: Final = 300  # the first run fetches the libraries
-SHORT: Final = (
-    "-XX:TieredStopAtLevel=1"  # nothing here runs long enough to be optimised
-)
+SHORT: Final = "-XX:TieredStopAtLevel=1"  # no program here runs for long
 
 
 def test_its_user_signs_in_by_browser(site: Site, tmp_path: Path) -> None:
@@ -39,7 +37,8 @@ def test_its_user_signs_in_by_browser(site: Site, tmp_path: Path) -> None:
         listed.read_text(),
         str(HERE / "SignIn.java"),
     ]
-    command += [site.issuer, portal.id, str(portal.secret), BACK]
+    command += [str(HERE / "SignIn.java"), site.issuer, portal.id]
+    command += [str(portal.secret), BACK]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdin is not None
