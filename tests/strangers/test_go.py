@@ -58,7 +58,8 @@ def test_it_verifies_a_default_token_from_the_issuer_alone(
 def test_its_user_signs_in_by_browser(site: Site, program: Path) -> None:
     """PKCE, nonce, `at_hash`, userinfo, and a refresh that it makes by itself."""
     portal = site.portal
-    command = [program, "sign-in", site.issuer, portal.id, str(portal.secret), BACK]
+    command = [str(program), "sign-in", site.issuer, portal.id]
+    command += [str(portal.secret), BACK]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdin is not None
