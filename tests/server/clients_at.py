@@ -17,7 +17,7 @@ SCOPE: Final = "openid profile email"
 
 
 async def add_client(pages: Pages, client_id: str = "tides", **given: Any) -> Client:
-    usual = {
+    usual: dict[str, Any] = {
         "confidential": False,
         "redirect_uris": (REDIRECT,),
         "name": "Tide Tables",

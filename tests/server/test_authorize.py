@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.core.redirect_uris import VARIANTS
+from tests.scenarios.api import PASSWORD
 from tests.server.relying import (
     Party,
     answer_in,
@@ -199,7 +200,7 @@ async def test_an_interaction_belongs_to_the_browser_that_began_it(
     # A form of its own page, sent to the address of the other's.
     await victim.get(app.address())
     await follow(victim)
-    fields = {"username": "alice", "password": "correct horse battery staple 41"}
+    fields = {"username": "alice", "password": PASSWORD}
     answer = await victim.post(link, **fields)
     assert (answer.status_code, "location" in answer.headers) == (400, False)
     assert "__Host-watchword-sign-in" not in victim.http.cookies
@@ -332,11 +333,11 @@ async def test_a_hint_is_of_the_user_that_is_wanted(pages: Pages, app: Party) ->
     browser = await signed_in(pages)
     hint = (await app.tokens(browser))["id_token"]
     assert outcome_of(await browser.get(app.address(id_token_hint=hint))) == "code"
-    await pages.engine.accounts.register("bob", "correct horse battery staple 41")
+    await pages.engine.accounts.register("bob", PASSWORD)
     other = pages.browser("127.0.0.2")
     await other.get(app.address(id_token_hint=hint))
     await follow(other)
-    fields = {"username": "bob", "password": "correct horse battery staple 41"}
+    fields = {"username": "bob", "password": PASSWORD}
     answer = await other.post(str(other.page.url), **fields)
     assert outcome_of(answer) == "login_required"
     pages.api.clock.advance(SECOND)
@@ -370,6 +371,13 @@ async def test_consent_is_asked_for_once_and_again_for_more(
     clock.advance(15 * MINUTE + SECOND)
     assert outcome_of(await browser.get(app.address())) == "code"
     assert outcome_of(await browser.get(wider)) == "prove"
+    await follow(browser)
+    await browser.post(str(browser.page.url), password=PASSWORD)
+    assert outcome_of(browser.page) == "consent"
+    await follow(browser)
+    await browser.post(str(browser.page.url), decision="allow")
+    granted = (await app.redeem(code_in(browser.page))).json()["scope"]
+    assert granted == "openid notes"
 
 
 async def test_a_consent_is_shown_and_withdrawn_with_its_sessions(pages: Pages) -> None:

@@ -68,10 +68,10 @@ async def test_no_parameter_makes_the_server_fail(pages: Pages, app: Party) -> N
         chosen = drawn.sample(names, drawn.randint(1, len(names)))
         bodies.append(encoded({**good, **{one: drawn.choice(ODD) for one in chosen}}))
     for _ in range(100):
-        body = bytearray(encoded(good))
+        broken = bytearray(encoded(good))
         for _ in range(drawn.randint(1, 8)):
-            body[drawn.randrange(len(body))] = drawn.randrange(0x21, 0x7F)
-        bodies.append(bytes(body))
+            broken[drawn.randrange(len(broken))] = drawn.randrange(0x21, 0x7F)
+        bodies.append(bytes(broken))
     headers = {"content-type": FORM}
     for body in bodies:
         query = body.decode().replace("#", "%23")

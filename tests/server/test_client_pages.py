@@ -13,6 +13,7 @@ from tests.server.clients_at import (
     LOCAL,
     REDIRECT,
     SOURCE,
+    VERIFIER,
     add_client,
     ask,
     follow,
@@ -48,6 +49,13 @@ async def pages(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Pages]:
 def card(browser: Browser) -> str:
     (found,) = with_class(parsed(browser.page.text), "card")
     return text_of(found)
+
+
+def card_of(browser: Browser, title: str) -> str:
+    """The card of the account page with this heading."""
+    cards = map(text_of, with_class(parsed(browser.page.text), "card"))
+    (found,) = [one for one in cards if one.startswith(title)]
+    return found
 
 
 def link(browser: Browser, text: str) -> str:
@@ -383,30 +391,47 @@ async def test_the_account_page_shows_and_withdraws_what_apps_may(
 ) -> None:
     browser = await pages.signed_in()
     await ask(browser)
-    await press(browser, decision="allow")
+    given = {
+        "grant_type": "authorization_code",
+        "client_id": "tides",
+        "code": told(await press(browser, decision="allow"))["code"],
+        "redirect_uri": REDIRECT,
+        "code_verifier": VERIFIER,
+    }
+    answer = await browser.http.post("/oauth/token", data=given)
+    tokens = answer.json()
     await browser.get("/account")
-    apps = [one for one in parsed(browser.page.text).iter() if one.get("id") == "apps"]
-    assert "Tide Tables" in text_of(apps[0])
-    assert "see your e-mail address" in text_of(apps[0])
+    assert "Tide Tables on" in card_of(browser, "Where you are signed in")
+    apps = card_of(browser, "Apps that you have allowed")
+    assert "Tide Tables" in apps
+    assert "see your e-mail address" in apps
     for _ in range(2):  # once more by another tab
         await browser.send("/account", do="withdraw", client="tides")
         await follow(browser)
         assert "may no longer have anything" in browser.notice
     assert "Tide Tables" not in browser.page.text
+    given = {
+        "grant_type": "refresh_token",
+        "client_id": "tides",
+        "refresh_token": tokens["refresh_token"],
+    }
+    answer = await browser.http.post("/oauth/token", data=given)
+    assert answer.json()["error"] == "invalid_grant"
     assert await ask(browser) == "/consent"
 
 
 async def test_a_wrong_request_is_shown_below_the_right_path(pages: Pages) -> None:
     """Nothing goes to the address; the app is named where it is known."""
     browser = pages.browser()
-    for given, names in (
-        ({"redirect_uri": "https://evil.example.org/"}, True),
-        ({"client_id": "nobody"}, False),
+    for given, code, names in (
+        ({"redirect_uri": "https://evil.example.org/"}, "redirect_uri_unknown", True),
+        ({"client_id": "nobody"}, "client_unknown", False),
     ):
         await ask(browser, **given)
         assert browser.page.status_code == 400
         assert browser.heading == EXPIRED
         assert ("Tide Tables" in card(browser)) is names
+        assert code in card(browser)
         assert "evil" not in browser.page.text
         assert link(browser, "Go to your account").endswith("127.0.0.1/account")
         assert INTERACTION_COOKIE not in browser.http.cookies

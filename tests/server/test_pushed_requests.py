@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,14 @@ async def test_a_request_that_two_tabs_bring_grants_once(
     assert (await follow(browser)).status_code == 400
 
 
+async def test_of_twenty_at_once_one_gets_the_code(pages: Pages, app: Party) -> None:
+    browser, uri = await signed_in(pages), await pushed(app)
+    query = urlencode({"client_id": "app", "request_uri": uri})
+    address = f"/oauth/authorize?{query}"
+    answers = await asyncio.gather(*(browser.http.get(address) for _ in range(20)))
+    assert sorted(map(outcome_of, answers)) == ["400"] * 19 + ["code"]
+
+
 @pytest.mark.parametrize(
     ("changed", "status", "error"),
     [
@@ -166,16 +175,14 @@ async def test_a_proof_binds_the_code_to_its_key(pages: Pages, app: Party) -> No
     api = pages.api
 
     async def post(path: str, by: Prover, form: dict[str, Any]) -> httpx2.Response:
-        headers: dict[str, str] = {}
-        for _ in range(2):
-            nonce = headers.get("nonce", ...)
+        nonce: Any = ...
+        while True:  # the first answer says which nonce is wanted
             proof = by.proof("POST", ISSUER + path, api.clock.now, nonce=nonce)
             body = {"client_id": "app", "client_secret": app.secret, **form}
             answer = await api.client.post(path, data=body, headers={"DPoP": proof})
             if answer.json().get("error") != "use_dpop_nonce":
-                break
-            headers["nonce"] = answer.headers["dpop-nonce"]
-        return answer
+                return answer
+            nonce = answer.headers["dpop-nonce"]
 
     uneven = app.request(dpop_jkt=other.jkt)
     answer = await post("/oauth/par", prover, uneven)

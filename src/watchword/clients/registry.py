@@ -191,9 +191,10 @@ class Clients:
     ) -> Client:
         """Change what is given, and return the client.
 
-        `grace` (milliseconds) is for sessions that begin from now on. For the rest see
-        `DoorChanges`. Sessions that began by a redirect URI which is removed stay; a
-        code that is on its way there is refused. Raises NotFound, InvalidRequest.
+        `grace` (milliseconds) is for sessions that begin from now on. With the first
+        redirect URI comes the grant for codes, and it goes with the last. Sessions that
+        began by one that is removed stay; a code that is on its way there is refused.
+        Raises NotFound, and InvalidRequest, also for a URI to remove that is not there.
         """
         given = {"grace": grace, "checks_dpop": checks_dpop, **door}
         wanted = {name: value for name, value in given.items() if value is not None}

@@ -153,8 +153,8 @@ class OAuthFault(StrEnum):
 class PageFault(StrEnum):
     """Why a request is shown to the user, and sent nowhere (RFC 9700 §4.11.2)."""
 
-    CLIENT = "client"
-    REDIRECT_URI = "redirect_uri"
+    CLIENT = "client_unknown"
+    REDIRECT_URI = "redirect_uri_unknown"
 
 
 class ShowError(msgspec.Struct, frozen=True):

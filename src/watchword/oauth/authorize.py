@@ -29,6 +29,7 @@ from watchword.core.authorize import (
     fault_of,
     judge_authorization,
 )
+from watchword.core.policies import PAGES
 from watchword.core.session import Authenticated, Policy, Session, as_text
 from watchword.core.ticket import Tickets
 from watchword.errors import (
@@ -277,12 +278,12 @@ class AuthorizationServer:
         return request_of(parameters, at=self._clock(), subject_of=subject_of)
 
     async def _client(self, client_id: str) -> Client | None:
-        """The client, if there is one of that id and it is enabled."""
+        """The client, if there is one of that id that users are sent by."""
         try:
             client = await self._clients.get(client_id)
         except NotFound:
             return None
-        return None if client.disabled else client
+        return None if client.disabled or client_id == PAGES else client
 
     def _registered(self, client: Client) -> Registered:
         always: tuple[str, ...] = ALWAYS

@@ -279,5 +279,8 @@ def user_agent(request: Request) -> str:
     """The `User-Agent` of the request, for the list of sessions: visible ASCII only."""
     for name, value in request.scope["headers"]:
         if name == b"user-agent":
-            return "".join(c for c in value.decode("latin-1") if " " <= c <= "~")
+            text: str = value.decode("latin-1")
+            if text.isascii() and text.isprintable():  # as that of every browser
+                return text
+            return "".join(c for c in text if " " <= c <= "~")
     return ""
