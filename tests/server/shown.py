@@ -272,7 +272,11 @@ STATES: Final[dict[str, View]] = {
     "enrol, for a client": Enrol(name=LONG, asks_token=True),
     "prove, for a client": Prove(name=LONG, way=Way.TOTP, ways=WAYS, then=None),
     "add-app, for a client": AddApp(
-        name=LONG, factor="ww_ct_x", secret="GEZD GNBV GY3T QOJQ", qr=QR
+        name=LONG,
+        factor="ww_ct_x",
+        secret="GEZD GNBV GY3T QOJQ",
+        qr=QR,
+        has_passkeys=True,
     ),
     "add-passkey, for a client": AddPasskey(
         name=LONG, ceremony=CEREMONY, label="iPhone"
