@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests import rewriting
 from tests.patience import PATIENCE
 from tests.servers import guard, process
 from tests.tools import find
@@ -49,6 +50,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_guard] = guard.Guard()
         if config.option.basetemp is None:
             config.option.basetemp = f"{guard.folder()}/pytest"
+        if getattr(config.option, "tx", None):  # there will be workers
+            rewriting.rewrite_all(config)
 
 
 def _hear_interrupts() -> None:

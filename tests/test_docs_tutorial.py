@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyotp
 import pytest
@@ -24,15 +24,10 @@ from tests.pages import (
     script_of,
 )
 from tests.servers.process import end, wait_for
-from tests.test_docs import ADDRESS, SHAPES, assert_alike, steps_of
+from tests.test_docs import ADDRESS, SHAPES, Step, assert_alike, steps_of
 from watchword.client import Auth
 
 PAGES: Final = ("tutorial", "second-factor")
-ANSWERS: Final = [
-    (page, place)
-    for page in PAGES
-    for place in range(len(steps_of(ROOT / f"docs/{page}.md")))
-]
 STARTED: Final = ["app:app", "--http", "h11"]
 PASSWORD: Final = "four words make a phrase"
 ADD_BOB: Final = "user add bob --password-stdin --database-url sqlite:///app.db"
@@ -86,25 +81,32 @@ def test_every_command_is_that_of_the_readers_environment(page: Path) -> None:
     assert [text for text in commands if BARE.search(text)] == []
 
 
-@pytest.mark.parametrize(("page", "place"), ANSWERS, indirect=["page"])
 def test_every_answer_of_the_tutorial_is_the_apps(
-    page: Path, printed: list[str], place: int
+    page: Path, printed: list[str]
 ) -> None:
-    expected, got = steps_of(page)[place].expected, printed[place].strip()
+    for step, got in zip(steps_of(page), printed, strict=True):
+        assert_answered(step, got.strip())
+
+
+def assert_answered(step: Step, got: str) -> None:
+    expected = step.expected
     if expected is None:
-        assert got == ""
-        return
-    if expected.kind == "text":
-        assert got == expected.text.strip()
-        return
-    wanted, answered = json.loads(expected.text), json.loads(got)
-    if isinstance(wanted, list | str):
-        assert answered == wanted
-    elif "hello" in wanted:
-        assert list(answered) == ["hello"]
-        assert re.fullmatch(SHAPES["subject"], answered["hello"])
+        assert got == "", step
+    elif expected.kind == "text":
+        assert got == expected.text.strip(), step
     else:
-        assert wanted.pop("expiresIn", 0) == answered.pop("expiresIn", 0)
+        assert_meant(step, json.loads(expected.text), json.loads(got))
+
+
+def assert_meant(step: Step, wanted: Any, answered: Any) -> None:
+    if isinstance(wanted, list | str):
+        assert answered == wanted, step
+    elif "hello" in wanted:
+        assert list(answered) == ["hello"], step
+        assert re.fullmatch(SHAPES["subject"], answered["hello"]), step
+    else:
+        lives = wanted.pop("expiresIn", 0)
+        assert lives == answered.pop("expiresIn", 0), step
         assert_alike(wanted, answered)
 
 

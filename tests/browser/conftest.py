@@ -1,4 +1,4 @@
-"""A Chromium for each file; a new server, jar and storage for each test."""
+"""A Chromium for all files; a new server, an empty jar and storage for each test."""
 
 from __future__ import annotations
 
@@ -123,13 +123,17 @@ class Visitor:
     def __init__(self, context: BrowserContext, site: Site) -> None:
         self.context = context
         self.site = site
+        self._blank = context.pages
+        self._is_changed = False
 
     def let_tabs_tell(self) -> None:
         """From now on a tab waits to be told, unless its `window.alone` is set."""
+        self._is_changed = True
         self.context.add_init_script(TOLD)
 
     def open(self, **options: Any) -> Tab:
-        tab = Tab(self.context.new_page(), self.site, options)
+        page = self._blank.pop() if self._blank else self.context.new_page()
+        tab = Tab(page, self.site, options)
         tab.load()
         return tab
 
@@ -146,8 +150,31 @@ class Visitor:
         (session,) = self.site.sessions()
         return session.generation
 
+    def leave(self) -> bool:
+        """Leave nothing behind; whether the next visitor may have the same browser.
 
-@pytest.fixture(scope="module")
+        A renderer costs more than most tests: what can be emptied is used again. What a
+        script of every page has changed, as the page's own clock, cannot.
+        """
+        self.context.unroute_all()
+        self.context.set_offline(offline=False)
+        self.context.clear_cookies()
+        for page in self.context.pages:
+            page.unroute_all()
+            page.goto("about:blank")
+            self._is_changed |= page.evaluate("'__pwClock' in window")
+        if self._is_changed or not self.context.pages:
+            return False
+        # Another server may get the same port.
+        devices = self.context.new_cdp_session(self.context.pages[0])
+        for origin in (self.site.origin, self.site.elsewhere):
+            all_of_it = {"origin": origin, "storageTypes": "all"}
+            devices.send("Storage.clearDataForOrigin", all_of_it)
+        devices.detach()
+        return True
+
+
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium here: apt-get install chromium")
@@ -163,9 +190,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield opened
 
 
+@pytest.fixture(scope="package")
+def left() -> list[BrowserContext]:
+    """What the visitor before has left, empty."""
+    return []
+
+
 @pytest.fixture
-def visitor(chromium: Browser, site: Site) -> Iterator[Visitor]:
-    context = chromium.new_context()
+def visitor(
+    chromium: Browser, site: Site, left: list[BrowserContext]
+) -> Iterator[Visitor]:
+    context = left.pop() if left else chromium.new_context()
     context.set_default_timeout(PATIENCE * 1000)
-    yield Visitor(context, site)
-    context.close()
+    visitor = Visitor(context, site)
+    yield visitor
+    if visitor.leave():
+        left.append(context)
+    else:
+        context.close()

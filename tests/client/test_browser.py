@@ -96,7 +96,8 @@ def test_a_program_of_its_own_signs_in_and_stays(server: Live, stage: Stage) -> 
     """With a key, a name as a client, and a page on the web that disturbs."""
     add = "clients", "add", "desk", "--redirect", "http://127.0.0.1/callback"
     Terminal(server.data).run(*add)
-    auth = stage.auth(server.url, client_id="desk", dpop=True)
+    given: Any = {"client_id": "desk", "dpop": True, "clocks": stage.server_clock()}
+    auth = stage.auth(server.url, **given)
     walker = Walker(server.url)
     answers: list[int] = []
 
@@ -111,10 +112,8 @@ def test_a_program_of_its_own_signs_in_and_stays(server: Live, stage: Stage) -> 
     )
     assert walker.shown == ["/sign-in", "/consent"]
     assert answers == [404, 200]
-    stage.later()  # its access token has expired
-    with httpx2.Client(
-        auth=stage.auth(server.url, client_id="desk", dpop=True)
-    ) as http:
+    stage.expire()
+    with httpx2.Client(auth=stage.auth(server.url, **given)) as http:
         me = http.get(f"{server.url}/api/auth/me").json()
     assert (me["client_id"], me["scope"]) == ("desk", "offline_access")
     assert "cnf" in me

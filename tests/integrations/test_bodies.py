@@ -6,8 +6,9 @@ By the servers that Flask and Django run under; each request goes over a connect
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -32,13 +33,23 @@ SERVERS: Final = {
 }
 
 
-@pytest.fixture(scope="module", params=SERVERS)
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("served")
-    with serving(SERVERS[request.param], folder) as served:
-        yield served
+@pytest.fixture(scope="module")
+def started(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[str], Served]]:
+    """Each server once, whichever of them a test is about."""
+    with contextlib.ExitStack() as servers:
+
+        def start(name: str) -> Served:
+            folder = tmp_path_factory.mktemp("served")
+            return servers.enter_context(serving(SERVERS[name], folder))
+
+        yield functools.cache(start)
+
+
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest, started: Callable[[str], Served]) -> Served:
+    return started(request.param)
 
 
 def tokens(served: Served, **more: Any) -> Any:

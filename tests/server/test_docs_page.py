@@ -25,6 +25,7 @@ from playwright.sync_api import (
     Page,
     Request,
     Response,
+    ViewportSize,
     expect,
     sync_playwright,
 )
@@ -36,6 +37,7 @@ from watchword.server.endpoints.operation.docs import FILES
 
 expect.set_options(timeout=PATIENCE * 1000)
 
+SIZE: ViewportSize = {"width": 1300, "height": 950}
 LOCKED = "authorization button locked"
 UNLOCKED = "authorization button unlocked"
 GROUND: dict[Literal["light", "dark"], str] = {
@@ -175,7 +177,7 @@ class DocsPage:
 @pytest.fixture(scope="module")
 def page(browser: Browser) -> Iterator[Page]:
     """The tab of all tests: it has compiled the megabyte of Swagger UI already."""
-    context = browser.new_context(viewport={"width": 1300, "height": 950})
+    context = browser.new_context(viewport=SIZE)
     context.set_default_timeout(PATIENCE * 1000)
     yield context.new_page()
     context.close()
@@ -192,21 +194,36 @@ def docs(page: Page, origin: str) -> Iterator[DocsPage]:
     cookies = page.context.cookies()
     page.context.clear_cookies()
     page.emulate_media(color_scheme="null")
+    page.set_viewport_size(SIZE)
     page.goto("about:blank")
     assert foreign == []
     assert docs.faults == []
     assert (kept, cookies) == ([0, 0], [])
 
 
+def padlocks(docs: DocsPage) -> set[str | None]:
+    """What the padlocks of all calls say that are shown."""
+    buttons = docs.page.locator(".authorization__btn")
+    expect(buttons.first).to_be_visible()
+    return {button.get_attribute("aria-label") for button in buttons.all()}
+
+
 def test_the_six_steps_are_clicked_through_without_copying_a_token(
     docs: DocsPage, live: Live
 ) -> None:
-    """Open editors and closed ones get the tokens; logout takes the authorization."""
+    """Open editors and closed ones get the tokens; logout takes the authorization.
+
+    No padlock is closed before the sign-in, not where a call could do without a token
+    either; after it that one is.
+    """
+    assert padlocks(docs) == {UNLOCKED}
     docs.go_to_step(4)
     expect(docs.body("refresh")).to_have_value(re.compile("ww_rt_…"))
     docs.sign_in()
     expect(docs.body("refresh")).to_have_value(re.compile(r'"ww_rt_[\w-]{76}"'))
     first = docs.body("refresh").input_value()
+    for call in ("secure", "logout"):
+        expect(docs.padlock(call)).to_have_attribute("aria-label", LOCKED)
 
     docs.go_to_step(2)
     docs.execute("secure")
@@ -232,6 +249,7 @@ def test_the_six_steps_are_clicked_through_without_copying_a_token(
     docs.execute("logout")
     docs.expect_answer("logout", 200, "Logged out successfully")
     docs.expect_done(1, 2, 3, 4, 5, 6)
+    assert padlocks(docs) == {UNLOCKED}
 
     docs.execute("secure")
     docs.expect_answer("secure", 401, "token_missing")
@@ -239,13 +257,29 @@ def test_the_six_steps_are_clicked_through_without_copying_a_token(
     docs.expect_answer("refresh", 401, "session_revoked")
 
 
-def test_each_refresh_has_its_own_retry_key_unless_one_is_typed_in(
-    docs: DocsPage,
-) -> None:
-    """A fresh key each time; a key of the user's own is how a retry is tried out."""
+def test_tokens_of_every_call_are_carried_to_the_next(docs: DocsPage) -> None:
+    """Else the refresh after a step-up would be with a spent token, and end it all.
+
+    Each refresh has a fresh retry key, unless one is typed in: that is how a retry is
+    tried out. All of it on a small screen, where an open operation fits.
+    """
+    docs.page.set_viewport_size({"width": 320, "height": 600})
+    expect(docs.page.locator("#mail")).to_contain_text("watchword mail show --data")
     docs.sign_in()
+    shown = ".try-out *, .responses-table td"
+    for part in docs.operation("login").locator(shown).all():
+        box = part.bounding_box()
+        assert box is None or box["x"] + box["width"] <= 320
     docs.go_to_step(4)
+    spent = json.loads(docs.body("refresh").input_value())["refreshToken"]
+    body = {"refreshToken": spent, "method": "password", "password": PASSWORD}
+    docs.unfold("step-up")
+    docs.body("step-up").fill(json.dumps(body))
+    docs.execute("step-up")
+    docs.expect_answer("step-up", 200, "accessToken")
+    expect(docs.body("refresh")).not_to_have_value(re.compile(spent))
     docs.execute("refresh")
+    docs.expect_answer("refresh", 200, "refreshToken")
     docs.execute("refresh")
     drawn = docs.retry_keys[:]
     assert len(set(drawn)) == 2
@@ -262,22 +296,6 @@ def test_each_refresh_has_its_own_retry_key_unless_one_is_typed_in(
     docs.expect_answer("refresh", 200, "refreshToken")
     expect(docs.body("refresh")).to_have_value(successor)
     assert docs.retry_keys[2:] == ["typed-in-by-hand-0001"] * 2
-
-
-def test_tokens_of_every_call_are_carried_to_the_next(docs: DocsPage) -> None:
-    """Else the refresh after a step-up would be with a spent token, and end it all."""
-    expect(docs.page.locator("#mail")).to_contain_text("watchword mail show --data")
-    docs.sign_in()
-    docs.go_to_step(4)
-    spent = json.loads(docs.body("refresh").input_value())["refreshToken"]
-    body = {"refreshToken": spent, "method": "password", "password": PASSWORD}
-    docs.operation("step-up").locator(".opblock-summary").click()
-    docs.body("step-up").fill(json.dumps(body))
-    docs.execute("step-up")
-    docs.expect_answer("step-up", 200, "accessToken")
-    expect(docs.body("refresh")).not_to_have_value(re.compile(spent))
-    docs.execute("refresh")
-    docs.expect_answer("refresh", 200, "refreshToken")
 
 
 def test_a_second_factor_is_asked_for_with_the_continuation(
@@ -354,7 +372,15 @@ def test_a_browser_session_is_tried_out_by_its_cookie(docs: DocsPage) -> None:
 
 
 def test_a_token_put_in_by_hand_stays_in_memory_too(docs: DocsPage) -> None:
-    """The Authorize box works as ever, and keeps nothing (see the fixture)."""
+    """The Authorize box works as ever, and keeps nothing (see the fixture).
+
+    The page follows the theme of the system, also when that changes while it is open.
+    """
+    for theme, ground in GROUND.items():
+        docs.page.emulate_media(color_scheme=theme)
+        expect(docs.page.locator("html")).to_have_css("background-color", ground)
+        text = docs.page.locator(".swagger-ui .info .title")
+        expect(text).to_have_css("color", TITLE[theme])
     docs.page.locator(".auth-wrapper .authorize").click()
     scheme = docs.page.locator(".modal-ux form", has_text="bearer (http, Bearer)")
     scheme.locator("input").fill("not.a.token")
@@ -389,34 +415,6 @@ def test_the_page_may_load_nothing_but_its_own_files(origin: str) -> None:
     assert not re.search(r"<script(?![^>]*\ssrc=)|\son\w+=", page)
     referred = set(re.findall(r'(?:src|href)="([^"]+)"', page))
     assert referred <= {f"docs/{name}" for name in FILES} | {"openapi.json", "./"}
-
-
-def padlocks(docs: DocsPage) -> set[str | None]:
-    """What the padlocks of all calls say that are shown."""
-    buttons = docs.page.locator(".authorization__btn")
-    expect(buttons.first).to_be_visible()
-    return {button.get_attribute("aria-label") for button in buttons.all()}
-
-
-def test_no_padlock_is_closed_before_the_sign_in(docs: DocsPage) -> None:
-    """Not where a call could do without a token either; and after it that one is."""
-    assert padlocks(docs) == {UNLOCKED}
-    docs.sign_in()
-    expect(docs.padlock("secure")).to_have_attribute("aria-label", LOCKED)
-    expect(docs.padlock("logout")).to_have_attribute("aria-label", LOCKED)
-    docs.go_to_step(6)
-    docs.execute("logout")
-    docs.expect_answer("logout", 200, "Logged out successfully")
-    assert padlocks(docs) == {UNLOCKED}
-
-
-def test_the_page_follows_the_theme_of_the_system(docs: DocsPage) -> None:
-    """At the start, and when it changes while the page is open."""
-    for scheme, ground in GROUND.items():
-        docs.page.emulate_media(color_scheme=scheme)
-        expect(docs.page.locator("html")).to_have_css("background-color", ground)
-        text = docs.page.locator(".swagger-ui .info .title")
-        expect(text).to_have_css("color", TITLE[scheme])
 
 
 def tokens_of(name: str) -> dict[str, str]:
@@ -504,39 +502,23 @@ def test_the_home_page_has_no_script_and_every_link_of_it_works(origin: str) -> 
     assert _get(f"{origin}/", **{"If-None-Match": headers["etag"]})[0] == 304
 
 
-def test_an_open_operation_with_its_answer_fits_a_small_screen(
-    browser: Browser, origin: str
-) -> None:
-    context = browser.new_context(viewport={"width": 320, "height": 600})
-    context.set_default_timeout(PATIENCE * 1000)
-    docs = DocsPage(context.new_page(), origin)
-    docs.sign_in()
-    for part in (
-        docs.operation("login").locator(".try-out *, .responses-table td").all()
-    ):
-        box = part.bounding_box()
-        assert box is None or box["x"] + box["width"] <= 320
-    context.close()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_home_page_fits_a_small_screen_in_either_theme(
-    browser: Browser, origin: str, scheme: Literal["light", "dark"]
+    browser: Browser, origin: str
 ) -> None:
     """The same page without JavaScript, for it has none."""
     context = browser.new_context(
-        viewport={"width": 320, "height": 600},
-        color_scheme=scheme,
-        java_script_enabled=False,
+        viewport={"width": 320, "height": 600}, java_script_enabled=False
     )
     page = context.new_page()
     requested: list[str] = []
     page.on("request", lambda request: requested.append(request.url))
     page.goto(f"{origin}/")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
-    expect(page.locator("body")).to_have_css("background-color", GROUND[scheme])
-    for part in page.locator("main *").all():
-        box = part.bounding_box()
-        assert box is None or box["x"] + box["width"] <= 320
+    for theme, ground in GROUND.items():
+        page.emulate_media(color_scheme=theme)
+        expect(page.locator("body")).to_have_css("background-color", ground)
+        for part in page.locator("main *").all():
+            box = part.bounding_box()
+            assert box is None or box["x"] + box["width"] <= 320
     context.close()
     assert all(url.startswith(origin) for url in requested)

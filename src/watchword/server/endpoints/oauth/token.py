@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
 import msgspec
@@ -70,15 +71,19 @@ class OAuthTokens(msgspec.Struct, frozen=True):
     id_token: str | msgspec.UnsetType = msgspec.UNSET
 
 
+_Grant = Callable[[Request, Form, Client], Awaitable[OAuthTokens]]
+
+
 async def token(request: Request) -> Response:
     form = await read_form(request)
     grant_type = form.need("grant_type")
-    if grant_type not in list(GrantType):
+    by = _GRANTS.get(grant_type)
+    if by is None:
         raise UnsupportedGrantType
     client = await authenticate_client(request, form)
     if grant_type not in client.grants:
         raise UnauthorizedClient
-    tokens = await _GRANTS[GrantType(grant_type)](request, form, client)
+    tokens = await by(request, form, client)
     return JSON(tokens, headers=[PRAGMA])
 
 
@@ -203,7 +208,7 @@ async def _client_credentials(
     )
 
 
-_GRANTS: Final = {
+_GRANTS: Final[dict[str, _Grant]] = {
     GrantType.AUTHORIZATION_CODE: _code,
     GrantType.REFRESH_TOKEN: _refresh,
     GrantType.CLIENT_CREDENTIALS: _client_credentials,

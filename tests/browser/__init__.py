@@ -1,0 +1,1 @@
+"""A package: its Chromium is one for all of it."""
