@@ -11,6 +11,7 @@ import segno
 from msgspec.structs import replace
 
 from watchword.core.limits import DAY, HOUR, MINUTE
+from watchword.server.pages.client_views import Consent, SignedOut
 from watchword.server.pages.rendering import Frame, render
 from watchword.server.pages.step_views import (
     AddApp,
@@ -30,7 +31,6 @@ from watchword.server.pages.views import (
     CheckMail,
     Code,
     Confirm,
-    Consent,
     ConsentLine,
     ErrorPage,
     FactorLine,
@@ -43,7 +43,6 @@ from watchword.server.pages.views import (
     Register,
     Reset,
     SessionLine,
-    SignedOut,
     SignIn,
     SignInNotice,
     Trouble,
