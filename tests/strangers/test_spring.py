@@ -30,13 +30,7 @@ def test_its_user_signs_in_by_browser(site: Site, tmp_path: Path) -> None:
         maven, check=True, timeout=SECONDS, capture_output=True, env=environment
     )
     portal = site.portal
-    command = [
-        tool("java"),
-        SHORT,
-        "-cp",
-        listed.read_text(),
-        str(HERE / "SignIn.java"),
-    ]
+    command = [tool("java"), SHORT, "-cp", listed.read_text()]
     command += [str(HERE / "SignIn.java"), site.issuer, portal.id]
     command += [str(portal.secret), BACK]
     pipe = subprocess.PIPE
