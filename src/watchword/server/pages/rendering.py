@@ -59,6 +59,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     asked    the language that the address of the page asks for, or "": links keep it
     token    what a form is sent with, against forged requests (`server/csrf.py`)
     up       what leads from the address of this page to where the pages are
+    query    that of the address of this page
 
     Where a client waits for the user:
 
@@ -74,6 +75,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     asked: str = ""
     token: str = ""
     up: str = ""
+    query: tuple[tuple[str, str], ...] = ()
     interaction: str = ""
     client: str = ""
     returns_to: str = ""
@@ -89,8 +91,8 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 
     def in_language(self, locale: str) -> str:
         """The address of this page in another language."""
-        query = {"interaction": self.interaction} if self.interaction else {}
-        return f"?{urlencode(query | {'ui_locales': locale})}"
+        kept = [(name, value) for name, value in self.query if name != "ui_locales"]
+        return f"?{urlencode([*kept, ('ui_locales', locale)])}"
 
 
 def check_templates(folder: Path | None) -> None:
