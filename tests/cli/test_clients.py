@@ -107,10 +107,12 @@ def test_a_client_that_sends_users_here(there: Terminal) -> None:
     )
     shown = there.json("clients", "show", "grafana")
     assert (shown["scope"], shown["audience"]) == (["roles"], ["api"])
-    told = there.run("clients", "update", "grafana", "--remove-scope", "a", code=1)
-    assert told.stderr == "watchword: grafana has no such scope: a\n"
-    told = there.run("clients", "add", "grafana", "--redirect", uri, code=1)
-    assert "named 'grafana' already: `watchword clients update` changes" in told.stderr
+    told = there.run(
+        *("clients", "update", "grafana", "--remove-scope", "a"), code=1
+    ).stderr
+    assert told == "watchword: grafana has no such scope: a\n"
+    told = there.run("clients", "add", "grafana", "--redirect", uri, code=1).stderr
+    assert "named 'grafana' already: `watchword clients update` changes" in told
     there.run(
         *("clients", "update", "grafana", "--redirect", other, "--no-trusted"),
         *("--remove-scope", "roles", "--remove-audience", "api"),

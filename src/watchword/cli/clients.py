@@ -227,9 +227,7 @@ def _row(client: Client) -> dict[str, Any]:
     help="Whether it checks the proofs of bound tokens that it introspects.",
 )
 @click.option("--name", help=_NAME)
-@click.option(
-    "--scope", "add_scope", multiple=True, help="One more scope; repeatable."
-)
+@click.option("--scope", "add_scope", multiple=True, help="One more scope; repeatable.")
 @click.option(
     "--remove-scope",
     "remove_scope",

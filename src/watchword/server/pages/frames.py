@@ -53,7 +53,7 @@ def frame_of(
         asked=locale if asked_for(asked) == locale else "",
         token=token,
         up="../" if is_below else "",
-        query=() if is_below and not keeps else tuple(request.query_params.multi_items()),
+        query=str(request.query_params) if keeps or not is_below else "",
         **of_client,
     )
 

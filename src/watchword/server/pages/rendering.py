@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
@@ -75,7 +75,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     asked: str = ""
     token: str = ""
     up: str = ""
-    query: tuple[tuple[str, str], ...] = ()
+    query: str = ""
     interaction: str = ""
     client: str = ""
     returns_to: str = ""
@@ -91,8 +91,10 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 
     def in_language(self, locale: str) -> str:
         """The address of this page in another language."""
-        kept = [(name, value) for name, value in self.query if name != "ui_locales"]
-        return f"?{urlencode([*kept, ('ui_locales', locale)])}"
+        query = dict(parse_qsl(self.query, keep_blank_values=True))
+        if self.interaction:
+            query["interaction"] = self.interaction
+        return f"?{urlencode(query | {'ui_locales': locale})}"
 
 
 def check_templates(folder: Path | None) -> None:
