@@ -70,7 +70,7 @@ async def test_a_pushed_request_needs_the_signature_of_its_key(
     pages: Pages, app: Party
 ) -> None:
     prover, url = Prover(), f"{ISSUER}/oauth/par"
-    signatures = {201: None, 400: lambda text: Prover(1).key._signature(text)}
+    signatures = {201: None, 400: Prover(1).key._signature}
     nonce = pages.engine.proofs.nonces.current()
     for status, sign in signatures.items():
         proof = prover.proof("POST", url, pages.api.clock.now, nonce=nonce, sign=sign)
