@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import pytest_asyncio
 
-from tests.server.relying import Party, party
+from tests.server.relying import Party, answer_in, outcome_of, party, signed_in
 from tests.server.visiting import Pages, pages_of
 from tests.surfaces.proofs import Prover
+from watchword.core.limits import CODES_BURST, SECOND
 from watchword.testing import ManualClock
 
 ISSUER: Final = "https://auth.example"
@@ -78,3 +79,18 @@ async def test_a_pushed_request_needs_the_signature_of_its_key(
             "/oauth/par", data=app.request(), headers={"DPoP": proof}
         )
         assert answer.status_code == status, answer.text
+
+
+async def test_a_browser_gets_so_many_codes_and_then_one_a_second(
+    pages: Pages, app: Party
+) -> None:
+    """Each becomes a session: its row and its events stay for long."""
+    browser, other = await signed_in(pages), await signed_in(pages)
+    for _ in range(CODES_BURST):
+        assert outcome_of(await browser.get(app.address())) == "code"
+    late = answer_in(await browser.get(app.address()))
+    assert (late["error"], late["iss"]) == ("temporarily_unavailable", ISSUER)
+    assert outcome_of(await other.get(app.address())) == "code"
+    pages.api.clock.advance(SECOND)
+    assert outcome_of(await browser.get(app.address())) == "code"
+    assert outcome_of(await browser.get(app.address())) == "temporarily_unavailable"
