@@ -32,8 +32,8 @@ async def app(pages: Pages) -> Party:
 def rows(pages: Pages) -> dict[str, Any]:
     """How much there is in each table of the store."""
     memory: Any = pages.engine.stores.once
-    tables = vars(memory._memory).items()
-    return {name: len(rows) for name, rows in tables if hasattr(rows, "__len__")}
+    tables = vars(memory._memory) | {"ring": memory._memory.ring[1]}
+    return {n: len(rows) for n, rows in tables.items() if hasattr(rows, "__len__")}
 
 
 async def test_what_anyone_can_send_leaves_nothing_in_the_store(
@@ -64,6 +64,9 @@ async def test_what_anyone_can_send_leaves_nothing_in_the_store(
         assert (await browser.get(path)).status_code < 500
         await browser.http.post(path.partition("?")[0], content="a=b", headers=FORM)
     assert (await app.redeem("ww_ac_" + "A" * 99)).status_code == 400
+    openid = {"grant_type": "refresh_token", "client_id": "first-party"}
+    openid |= {"scope": "openid", "refresh_token": "ww_rt_x"}
+    assert (await client.post("/oauth/token", data=openid)).status_code == 400
     assert rows(pages) == before
 
 
