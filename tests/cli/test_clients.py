@@ -124,7 +124,8 @@ def test_a_client_that_sends_users_here(there: Terminal) -> None:
     assert (shown["scope"], shown["audience"]) == ([], [])
     assert (shown["trusted"], shown["pkce"], shown["par"]) == (False, "required", False)
     assert f"redirect uris: {other}\n" in there.run("clients", "show", "grafana").stdout
-    assert there.json("clients", "show", "first-party")["trusted"] is True
+    ours = there.json("clients", "show", "first-party")
+    assert (ours["trusted"], ours["name"]) == (True, "watchword")
     told = there.run("clients", "add", "no-way-back", "--post-logout", after).stdout
     assert "It cannot send users here to sign in: it has no --redirect." in told
 
