@@ -164,6 +164,10 @@ async def test_who_is_somebody_else_says_so(pages: Pages) -> None:
     stale = dict(re.findall(r'name="(form_token)" value="([^"]+)"', browser.page.text))
     at_consent = str(browser.page.url)
     await browser.get(link(browser, "Not you?"))
+    # Which session ends stands below the form, and not below "Go on as".
+    assert card(browser).index("Another name may be used") > card(browser).index(
+        "Password"
+    )
     assert browser.heading == "Sign in"
     assert f"You are signed in here as {ADDRESS}." in card(browser)
     assert browser.shown["username"] == ""
