@@ -128,18 +128,19 @@ class Groups:
     ) -> AsyncIterator[Session]:
         """The live sessions that were started from that root, newest first."""
         alive, after = self._policies.maybe_alive(self._clock()), None
+        look = limits.LIST_LOOK_FEW
         while True:
             page = await self._sessions.list(
                 account_id,
                 alive,
                 after=after,
                 limit=limits.LIST_LIMIT,
-                look=limits.LIST_LOOK,
+                look=look,
             )
             for row in page.sessions:
                 if row.started_from == root_id:
                     yield row
-            after = page.onward
+            after, look = page.onward, limits.LIST_LOOK
             if after is None:
                 return
 
