@@ -154,8 +154,8 @@ class AuthorizationServer:
     ) -> Outcome:
         """What comes of a request that a browser brings to `/oauth/authorize`.
 
-        Raises InvalidRequest for one that is too long to be kept, InteractionExpired
-        for one that was pushed too long ago, or granted before; StoreUnavailable.
+        Raises InteractionExpired for one that was pushed too long ago, or granted
+        before; StoreUnavailable.
         """
         request_uri = value_of(parameters, "request_uri")
         if request_uri.startswith(REQUEST_URI):
@@ -250,7 +250,10 @@ class AuthorizationServer:
                 )
             location = answer_with_code(request, code, self.issuer)
             return replace(outcome, location=location)
-        ticket = ticket or self._interactions.seal(interaction)
+        try:
+            ticket = ticket or self._interactions.seal(interaction)
+        except InvalidRequest:
+            return self._sent(outcome, _TOO_LONG)
         return replace(outcome, interaction=ticket)
 
     async def _denied(self, request: AuthorizationRequest) -> Outcome:

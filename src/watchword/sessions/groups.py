@@ -6,6 +6,10 @@ are found in the list of the account's sessions, by `started_from`.
 Whatever ends a root ends its members next. The process that does so may die in between.
 So each process that serves looks at the roots in the feed of ended sessions, and ends
 the members that are left.
+
+A root that runs out ends none of them. If the browser signs in again, it then ends, and
+they with it; but not once its row has been swept, SWEEP_AFTER later. Its members stay
+in the list of the account, and end as sessions without a root do.
 """
 
 from __future__ import annotations
