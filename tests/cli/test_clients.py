@@ -102,9 +102,11 @@ def test_a_client_that_sends_users_here(there: Terminal) -> None:
         "pkce": "optional",
         "par": True,
     }
-    words = ("clients", "update", "grafana", "--redirect", other, "--no-trusted")
-    more = ("--remove-redirect", uri, "--remove-post-logout", after, "--no-par")
-    there.run(*words, *more, "--pkce", "required", "--name", "G")
+    there.run(
+        *("clients", "update", "grafana", "--redirect", other, "--no-trusted"),
+        *("--remove-redirect", uri, "--remove-post-logout", after, "--no-par"),
+        *("--pkce", "required", "--name", "G"),
+    )
     shown = there.json("clients", "show", "grafana")
     assert (shown["redirectUris"], shown["postLogoutRedirectUris"]) == ([other], [])
     assert (shown["trusted"], shown["pkce"], shown["par"]) == (False, "required", False)

@@ -1,6 +1,7 @@
 """FastAPI: the examples as printed, and what its users expect of a dependency."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from tests.integrations.stories import (
     login,
     resource_story,
 )
+from watchword.core.redirect_uri import LOOPBACK
 from watchword.integrations.fastapi import Auth, ResourceServer
 from watchword.verify import Claims
 
@@ -250,6 +252,21 @@ def test_an_app_with_pages_of_ours_has_the_whole_door_below_its_path(
             assert url == (f"https://shop.example/v1{path}" if pages else None)
             if url is not None:
                 assert client.get(url).status_code in {200, 400, 401}
+        if not pages:
+            return
+        asked = {
+            "client_id": "first-party",
+            "redirect_uri": LOOPBACK[0],
+            "response_type": "code",
+            "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+            "code_challenge_method": "S256",
+        }
+        authorize = f"/v1{prefix}/oauth/authorize"
+        wrong, page = client.get(authorize), client.get(authorize, params=asked)
+        assert page.url.path == f"/v1{prefix}/sign-in"
+        for shown in (wrong, page):
+            (style,) = re.findall(r'href="([^"]+\.css)"', shown.text)
+            assert client.get(shown.url.join(style)).status_code == 200
 
 
 def test_a_forgotten_lifespan_is_said_in_so_many_words() -> None:

@@ -84,8 +84,12 @@ async def test_a_user_signs_in_calls_a_tool_and_logs_out_everywhere(
     assert tokens is not None
     assert tokens.scope == "orders offline_access"
     assert tokens.refresh_token is not None
-    await orders(url, auth)  # and nobody is asked again
+    auth.context.token_expiry_time = 1  # it refreshes, and nobody is asked again
+    await orders(url, auth)
     assert len(person.asked) == 1
+    spent, tokens = tokens, held.tokens
+    assert tokens is not None
+    assert tokens.refresh_token not in (None, spent.refresh_token)
 
     access = bearer(tokens.access_token)
     with httpx2.Client() as http:

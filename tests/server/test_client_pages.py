@@ -13,6 +13,7 @@ from tests.server.clients_at import (
     LOCAL,
     REDIRECT,
     SOURCE,
+    VERIFIER,
     add_client,
     ask,
     follow,
@@ -48,6 +49,13 @@ async def pages(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Pages]:
 def card(browser: Browser) -> str:
     (found,) = with_class(parsed(browser.page.text), "card")
     return text_of(found)
+
+
+def card_of(browser: Browser, title: str) -> str:
+    """The card of the account page with this heading."""
+    cards = map(text_of, with_class(parsed(browser.page.text), "card"))
+    (found,) = [one for one in cards if one.startswith(title)]
+    return found
 
 
 def link(browser: Browser, text: str) -> str:
@@ -246,7 +254,9 @@ async def test_a_client_gets_the_second_step_that_it_asks_for(
     await add_client(pages, "vault", trusted=True)
     browser = await pages.signed_in()
     aal2 = {"acr_values": "aal2"}
-    assert await ask(browser, "vault", **aal2) == "/add-app"
+    clock.advance(6 * limits.MINUTE)
+    assert await ask(browser, "vault", **aal2) == "/prove"
+    assert await press(browser, password=PASSWORD) == "/add-app"
     assert "Tide Tables asks for a second step" in card(browser)
     app = App(browser.shown["secret"], clock)
     factor = hidden(browser, "factor")
@@ -383,16 +393,32 @@ async def test_the_account_page_shows_and_withdraws_what_apps_may(
 ) -> None:
     browser = await pages.signed_in()
     await ask(browser)
-    await press(browser, decision="allow")
+    given = {
+        "grant_type": "authorization_code",
+        "client_id": "tides",
+        "code": told(await press(browser, decision="allow"))["code"],
+        "redirect_uri": REDIRECT,
+        "code_verifier": VERIFIER,
+    }
+    answer = await browser.http.post("/oauth/token", data=given)
+    tokens = answer.json()
     await browser.get("/account")
-    apps = [one for one in parsed(browser.page.text).iter() if one.get("id") == "apps"]
-    assert "Tide Tables" in text_of(apps[0])
-    assert "see your e-mail address" in text_of(apps[0])
+    assert "Tide Tables on" in card_of(browser, "Where you are signed in")
+    apps = card_of(browser, "Apps that you have allowed")
+    assert "Tide Tables" in apps
+    assert "see your e-mail address" in apps
     for _ in range(2):  # once more by another tab
         await browser.send("/account", do="withdraw", client="tides")
         await follow(browser)
         assert "may no longer have anything" in browser.notice
     assert "Tide Tables" not in browser.page.text
+    given = {
+        "grant_type": "refresh_token",
+        "client_id": "tides",
+        "refresh_token": tokens["refresh_token"],
+    }
+    answer = await browser.http.post("/oauth/token", data=given)
+    assert answer.json()["error"] == "invalid_grant"
     assert await ask(browser) == "/consent"
 
 

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import msgspec
@@ -61,6 +61,10 @@ class AuthorizationRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"AuthorizationRequest(issuer={self.issuer!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """What `rich` prints. It would print the verifier otherwise."""
+        return [("issuer", self.issuer)]
 
     def is_answered_by(self, address: str) -> bool:
         """Whether a request to the redirect URI is the answer to this one."""

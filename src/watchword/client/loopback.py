@@ -37,7 +37,7 @@ class Loopback:
 
     def __init__(self) -> None:
         self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.found = self._found
+        self._server.takes, self._server.came = self._takes, self._came
         self._server.timeout = _LOOK
         port = self._server.server_address[1]
         self.redirect_uri: Final = f"http://127.0.0.1:{port}{PATH}"
@@ -68,21 +68,22 @@ class Loopback:
             while not self.arrived.done():
                 self._server.handle_request()
 
-    def _found(self, path: str) -> bool:
+    def _takes(self, path: str) -> bool:
         assert self._is_answer is not None  # noqa: S101 - set before the thread runs
-        if path.partition("?")[0] != PATH or not self._is_answer(path):
-            return False
+        return path.partition("?")[0] == PATH and self._is_answer(path)
+
+    def _came(self, path: str) -> None:
         with self._guard:
             if not self.arrived.done():
                 self.address = path
                 self.arrived.set_result(None)
-        return True
 
 
 class _Server(ThreadingTCPServer):
     # The server of `http.server` would look up the name of the address first.
     daemon_threads = True
-    found: Callable[[str], bool]
+    takes: Callable[[str], bool]
+    came: Callable[[str], None]
 
     def handle_error(self, *_: Any) -> None:  # noqa: ANN401 - socketserver's own
         """A browser that hangs up is no fault of the program."""
@@ -94,8 +95,15 @@ class _Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "watchword", ""
 
     def do_GET(self) -> None:
-        """Answer with a page."""
-        is_answer = self.server.found(self.path)
+        """Answer with a page, before the program goes on and perhaps ends."""
+        is_answer = self.server.takes(self.path)
+        try:
+            self._show(is_answer=is_answer)
+        finally:
+            if is_answer:
+                self.server.came(self.path)
+
+    def _show(self, *, is_answer: bool) -> None:
         body = _PAGE.format(*(_DONE if is_answer else _OTHER)).encode()
         self.send_response(HTTPStatus.OK if is_answer else HTTPStatus.NOT_FOUND)
         self.send_header("Content-Type", "text/html; charset=utf-8")

@@ -65,7 +65,7 @@ class Tokens:
 
         `subject` is the user's id, and `claims` are those of the token, with `sid` and
         `roles`. Raises StoreUnavailable where that is not known: `mount` has it
-        answered by 503. Raises it also where `lifespan` was not entered.
+        answered by 503. Raises it also where the app's lifespan does not run.
         """
         try:
             claims = await self._verifier.verify(token)
@@ -88,20 +88,16 @@ class Tokens:
             },
         )
 
-    @contextlib.asynccontextmanager
-    async def lifespan(self, app: object) -> AsyncIterator[None]:
-        """Follows the issuer. An app that mounts the MCP app enters this in its own."""
-        del app
-        async with self._verifier:
-            yield
-
     def mount(self, app: Starlette) -> None:
-        """Follow the issuer while the app runs, and answer 503 where it has to be."""
+        """Follow the issuer while the app runs, and answer 503 where it has to be.
+
+        An app that has this one as a part of it enters the part's lifespan in its own.
+        """
         inner = app.router.lifespan_context
 
         @contextlib.asynccontextmanager
         async def lifespan(running: Starlette) -> AsyncIterator[Any]:
-            async with self.lifespan(running), inner(running) as state:
+            async with self._verifier, inner(running) as state:
                 yield state
 
         app.router.lifespan_context = lifespan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
 import msgspec
@@ -70,15 +71,19 @@ class OAuthTokens(msgspec.Struct, frozen=True):
     id_token: str | msgspec.UnsetType = msgspec.UNSET
 
 
+_Grant = Callable[[Request, Form, Client], Awaitable[OAuthTokens]]
+
+
 async def token(request: Request) -> Response:
     form = await read_form(request)
     grant_type = form.need("grant_type")
-    if grant_type not in list(GrantType):
+    by = _GRANTS.get(grant_type)
+    if by is None:
         raise UnsupportedGrantType
     client = await authenticate_client(request, form)
     if grant_type not in client.grants:
         raise UnauthorizedClient
-    tokens = await _GRANTS[GrantType(grant_type)](request, form, client)
+    tokens = await by(request, form, client)
     return JSON(tokens, headers=[PRAGMA])
 
 
@@ -159,13 +164,16 @@ def _secret_in(request: Request, form: Form) -> str:
 
 async def _refresh(request: Request, form: Form, client: Client) -> OAuthTokens:
     engine = engine_of(request)
-    requested = form.requested(None)
+    token, requested = form.need("refresh_token"), form.requested(None)
     id_tokens = None
     if engine.oauth is not None and OPENID in (requested.scope or ()):
-        id_tokens = engine.oauth.id_tokens
-        await id_tokens.prepare(client)
+        session = await engine.sessions.session_of(token)
+        # Any caller can ask for it, and a key is not made for any caller.
+        if session is not None and OPENID in session.scope:
+            id_tokens = engine.oauth.id_tokens
+            await id_tokens.prepare(client)
     issued = await engine.sessions.refresh(
-        form.need("refresh_token"),
+        token,
         client_id=client.id,
         retry_key=retry_key(request),
         address=client_address(request),
@@ -203,7 +211,7 @@ async def _client_credentials(
     )
 
 
-_GRANTS: Final = {
+_GRANTS: Final[dict[str, _Grant]] = {
     GrantType.AUTHORIZATION_CODE: _code,
     GrantType.REFRESH_TOKEN: _refresh,
     GrantType.CLIENT_CREDENTIALS: _client_credentials,

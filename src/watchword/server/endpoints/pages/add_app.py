@@ -16,6 +16,7 @@ from watchword.errors import (
 from watchword.server.csrf import read_page_form
 from watchword.server.endpoints.pages.adding import added, app_view
 from watchword.server.endpoints.pages.asking import WRONG
+from watchword.server.endpoints.pages.available import has_passkeys
 from watchword.server.endpoints.pages.on_the_way import leaves, on_the_way
 from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.recent import (
@@ -29,6 +30,7 @@ from watchword.server.page_response import page_again, page_of, see_other
 from watchword.server.pages.step_views import After
 from watchword.server.pages.views import Fault, Reason, Way
 from watchword.server.parsing import Form, client_address, engine_of
+from watchword.server.waiting import waiting_in
 
 
 @on_the_way
@@ -41,7 +43,10 @@ async def show(request: Request, owner: Owner) -> Response:
         return prove_first(request, After.ADD_APP)
     name = owner.account.name
     pending = engine_of(request).second_factors.totp.begin(owner.account.id, name)
-    return page_of(request, app_view(name, pending), account=owner.account.locale)
+    view = app_view(name, pending)
+    if waiting_in(request) is not None:  # no page has offered the choice
+        view = replace(view, has_passkeys=has_passkeys(request))
+    return page_of(request, view, account=owner.account.locale)
 
 
 @on_the_way

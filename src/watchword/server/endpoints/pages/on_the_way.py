@@ -57,7 +57,7 @@ def on_the_way(handler: Handler) -> Handler:
 
 
 def beside_the_way(handler: Handler) -> Handler:
-    """The handler of a page that helps a user who cannot sign in yet.
+    """The handler of a page that helps a user that cannot sign in yet.
 
     It works as well without the client, which may have waited for too long.
     """

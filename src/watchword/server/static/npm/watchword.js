@@ -105,6 +105,7 @@ class Client extends EventTarget {
   #pending; // {continuation, key} of the call that waits for a second factor
   #clientId; // of a page that is a client of its own
   #metadata; // the promise of what the server says of itself
+  #returning; // the promise of the handleRedirect under way
   #onStepUp;
   #asking; // the promise of the onStepUp under way in this tab
   #nonces = new Map();
@@ -296,18 +297,26 @@ class Client extends EventTarget {
     return new Promise(() => {}); // the page goes away
   }
 
+  /** Once for all calls of this page that come meanwhile. */
   async handleRedirect() {
+    this.#returning ??= this.#comeBack().finally(() => {
+      this.#returning = undefined;
+    });
+    return this.#returning;
+  }
+
+  async #comeBack() {
     const waiting = JSON.parse(sessionStorage.getItem(this.#name) ?? "null");
     const here = new URL(location.href);
     const given = Object.fromEntries(here.searchParams);
     if (waiting && !waiting.code && given.state === waiting.state) {
+      const { issuer } = await this.#described();
       for (const name of ["code", "state", "iss", "error", "error_description"]) {
         here.searchParams.delete(name);
       }
       // Neither the history nor a link of this page shall have the code in it.
       history.replaceState(history.state, "", here);
       this.#wait(undefined);
-      const issuer = (await this.#described()).issuer;
       if (given.iss !== issuer) throw new AuthError("wrong_issuer", "Not our server.");
       if (!given.code) throw new AuthError(given.error, given.error_description ?? "");
       waiting.code = given.code;
