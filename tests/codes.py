@@ -92,7 +92,7 @@ class App:
         account = await self.stores.accounts.by_id(self.root.account_id)
         root = self.root
         made = {
-            "root": root.id,
+            "root": root,
             "client_id": client,
             "redirect_uri": BACK,
             "challenge": challenge_of(VERIFIER),

@@ -22,7 +22,7 @@ from watchword.clients.rules import GrantType
 from watchword.clocks import Clock, Entropy
 from watchword.core import base64url, limits, redirect_uri
 from watchword.core.actor import SYSTEM, Actor, By, EndReason
-from watchword.core.code import CodeGrant, secret_of, session_of
+from watchword.core.code import CodeGrant, mark_of, secret_of, session_of
 from watchword.core.policies import Policies
 from watchword.core.rotation import Presented, Refuse, too_wide
 from watchword.core.scopes import OPENID
@@ -244,7 +244,7 @@ class CodeExchange:
             ):
                 raise CodeInvalid
             root = await self._sessions.get(grant.root)
-            if root is None or not self._is_alive(root, proved.account_id):
+            if root is None or not self._is_alive(root, grant):
                 raise CodeInvalid
             # Without a session those of the root: no other session is to get them.
             roles = (session or root).roles
@@ -253,10 +253,11 @@ class CodeExchange:
         except (NotFound, InvalidCredentials):
             raise CodeInvalid from None
 
-    def _is_alive(self, root: Session, account_id: bytes) -> bool:
+    def _is_alive(self, root: Session, grant: CodeGrant) -> bool:
         return (
             root.revoked_at is None
-            and root.account_id == account_id
+            and root.account_id == grant.authenticated.account_id
+            and hmac.compare_digest(mark_of(root), grant.root_mark)
             and self._clock() < self._sessions.ends_at(root)
         )
 
