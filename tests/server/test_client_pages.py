@@ -25,7 +25,7 @@ from tests.server.test_factor_pages import App, codes_on, hidden
 from tests.server.visiting import ADDRESS, PASSWORD, Browser, Pages, pages_of
 from watchword.core import limits
 from watchword.core.actor import APP
-from watchword.server.interacting import INTERACTION_COOKIE
+from watchword.server.page_cookies import INTERACTION_COOKIE
 from watchword.server.sign_in_cookie import SIGN_IN_COOKIE
 from watchword.testing import ManualClock
 

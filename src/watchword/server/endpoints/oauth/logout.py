@@ -14,12 +14,12 @@ from starlette.responses import Response
 from watchword.core.session import as_text
 from watchword.errors import NotFound
 from watchword.oauth.logout import REQUEST
-from watchword.server.interacting import oauth_of
 from watchword.server.operation import Operation
-from watchword.server.page_response import redirect
+from watchword.server.page_response import look_ahead, redirect
 from watchword.server.parsing import (
     by_user,
     engine_of,
+    oauth_of,
     query_of,
     read_form,
 )
@@ -30,10 +30,9 @@ PATH: Final = "/oauth/logout"
 
 
 async def show(request: Request) -> Response:
-    if request.headers.get("sec-purpose", "").startswith("prefetch"):
-        # A browser that looks ahead must not sign its user out.
-        headers = {"retry-after": "1", "cache-control": "no-store"}
-        return Response(status_code=503, headers=headers)
+    # A browser that looks ahead must not sign its user out.
+    if (ahead := look_ahead(request)) is not None:
+        return ahead
     session, lapsed = await sign_in_of(request)
     outcome = await oauth_of(request).logout.look(
         query_of(request), session, lapsed=lapsed, by=by_user(request)

@@ -11,9 +11,8 @@ from starlette.responses import Response
 from watchword import errors
 from watchword.server.client_auth import authenticate_client, key_proved_for
 from watchword.server.endpoints.oauth.authorize import AuthorizationParameters
-from watchword.server.interacting import oauth_of
 from watchword.server.operation import Operation
-from watchword.server.parsing import FORM, form_of, one_header, read_pairs
+from watchword.server.parsing import FORM, form_of, oauth_of, one_header, read_pairs
 from watchword.server.problems import ErrorFormat, PayloadTooLarge
 from watchword.server.responses import JSON, PRAGMA
 

@@ -46,7 +46,9 @@ async def submit(request: Request) -> Response:
     decision = form.get("decision")
     if decision not in {"allow", "deny"}:
         return await _ask(request, waiting, visitor)
-    return await answer(request, visitor.session, is_granted=decision == "allow")
+    return await answer(
+        request, waiting, visitor.session, is_granted=decision == "allow"
+    )
 
 
 async def _ask(
