@@ -75,6 +75,8 @@ OPERATION: Final = Operation(
         errors.InvalidClient,
         errors.InvalidTarget,
         errors.UnauthorizedClient,
+        errors.UnsupportedResponseType,
+        errors.RequestNotSupported,
         errors.InvalidProof,
         errors.NonceNeeded,
         PayloadTooLarge,
