@@ -408,7 +408,7 @@ async def test_the_account_page_shows_and_withdraws_what_apps_may(
     for _ in range(2):  # once more by another tab
         await browser.send("/account", do="withdraw", client="tides")
         await follow(browser)
-        assert "may no longer have anything" in browser.notice
+        assert "has lost what you allowed" in browser.notice
     assert "Tide Tables" not in browser.page.text
     given = {
         "grant_type": "refresh_token",

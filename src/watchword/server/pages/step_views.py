@@ -76,6 +76,7 @@ class AddApp(View, frozen=True, kw_only=True):
     """The secret for an authenticator app. `factor` is the ticket of it.
 
     `is_demanded`: the user cannot go on without. `qr` is an SVG element of ours.
+    `has_passkeys`: a passkey would do as well.
     """
 
     template = "add-app.html"
@@ -85,6 +86,7 @@ class AddApp(View, frozen=True, kw_only=True):
     secret: str
     qr: str
     is_demanded: bool = False
+    has_passkeys: bool = False
 
 
 class AddPasskey(View, frozen=True, kw_only=True):
