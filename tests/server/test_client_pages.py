@@ -454,7 +454,7 @@ async def test_a_client_asks_to_sign_its_user_out(pages: Pages) -> None:
         await browser.send("/sign-in", **GOOD)
         await browser.get(f"/oauth/logout?{given}")
         assert browser.heading == "Sign out?"
-        assert ("Tide Tables asks for it." in card(browser)) is bool(given)
+        assert ("Tide Tables sent you here" in card(browser)) is bool(given)
         policy = browser.page.headers["content-security-policy"]
         assert policy.endswith(SOURCE if location else "'self'")
         stay = link(browser, "Stay signed in")
