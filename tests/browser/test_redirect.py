@@ -13,6 +13,13 @@ from tests.scenarios.api import PASSWORD
 from watchword.core.policies import PAGES
 
 TOKEN: Final = "/oauth/token"
+OTHER_NONCE: Final = """
+() => {
+  const name = sessionStorage.key(0);
+  const waiting = JSON.parse(sessionStorage[name]);
+  sessionStorage[name] = JSON.stringify({ ...waiting, nonce: "another" });
+}
+"""
 BACK: Final = """
 () => auth.handleRedirect().then((back) => back ?? "nothing", (error) => error.code)
 """
@@ -116,9 +123,13 @@ def test_an_answer_that_this_tab_has_not_asked_for_signs_nobody_in(shop: Shop) -
     shop.goes("redirectLogin({ prompt: 'none' })")
     assert shop.come_back() == "login_required"
     assert shop.page.url == f"{site.elsewhere}/page"
-    state = shop.page.evaluate(
-        "() => { const w = JSON.parse(sessionStorage.getItem(sessionStorage.key(0)));"
-        " return w && w.state; }"
-    )
-    assert state is None
+    assert shop.page.evaluate("() => sessionStorage.length") == 0
+    # A code of another sign-in of this client, as somebody would slip it in.
+    assert not shop.open()
+    shop.goes("redirectLogin()")
+    shop.sign_in()
+    shop.press()
+    shop.page.wait_for_url(f"{site.elsewhere}/page**")
+    shop.page.evaluate(OTHER_NONCE)
+    assert shop.come_back() == "id_token_invalid"
     assert not shop.open()

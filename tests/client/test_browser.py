@@ -20,7 +20,13 @@ from watchword.client.answers import Answer
 from watchword.client.clock import Clocks, Random
 from watchword.client.code_flow import new_request
 from watchword.client.session import Issuer, Keep, Send, Wait
-from watchword.errors import CodeInvalid, InvalidRequest, Unreachable, WatchwordError
+from watchword.errors import (
+    CodeInvalid,
+    InsufficientAuthentication,
+    InvalidRequest,
+    Unreachable,
+    WatchwordError,
+)
 from watchword.testing import SeededEntropy
 
 ISSUER: Final = "https://auth.example"
@@ -119,6 +125,33 @@ def test_a_program_of_its_own_signs_in_and_stays(server: Live, stage: Stage) -> 
     assert "cnf" in me
     auth.logout()
     assert not stage.file.exists()
+
+
+def test_what_wants_a_newer_proof_sends_the_user_to_the_browser(
+    server: Live, stage: Stage
+) -> None:
+    """RFC 9470, from the challenge of an API to a token that passes."""
+    walker = Walker(server.url)
+
+    def go(address: str) -> None:
+        def walk() -> None:
+            httpx2.get(walker.walk(address))
+
+        threading.Thread(target=walk).start()
+
+    def again(auth: Auth, needed: InsufficientAuthentication) -> None:
+        auth.browser.login(
+            show=go, acr_values=needed.acr_values, max_age=needed.max_age
+        )
+
+    auth = stage.auth(server.url, clocks=stage.server_clock(), on_step_up=again)
+    auth.browser.login(show=go)
+    server.advance(600)
+    with httpx2.Client(auth=auth) as http:
+        answer = http.post(f"{server.url}/api/auth/factors/totp")
+    assert answer.status_code == 200, answer.text
+    assert walker.shown[0] == "/sign-in"
+    auth.logout()
 
 
 async def test_what_does_not_come_of_a_sign_in_is_said(server: Live) -> None:

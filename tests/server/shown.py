@@ -11,6 +11,7 @@ import segno
 from msgspec.structs import replace
 
 from watchword.core.limits import DAY, HOUR, MINUTE
+from watchword.server.pages.client_views import Consent, SignedOut
 from watchword.server.pages.rendering import Frame, render
 from watchword.server.pages.step_views import (
     AddApp,
@@ -30,7 +31,6 @@ from watchword.server.pages.views import (
     CheckMail,
     Code,
     Confirm,
-    Consent,
     ConsentLine,
     ErrorPage,
     FactorLine,
@@ -43,7 +43,6 @@ from watchword.server.pages.views import (
     Register,
     Reset,
     SessionLine,
-    SignedOut,
     SignIn,
     SignInNotice,
     Trouble,
@@ -272,7 +271,11 @@ STATES: Final[dict[str, View]] = {
     "enrol, for a client": Enrol(name=LONG, asks_token=True),
     "prove, for a client": Prove(name=LONG, way=Way.TOTP, ways=WAYS, then=None),
     "add-app, for a client": AddApp(
-        name=LONG, factor="ww_ct_x", secret="GEZD GNBV GY3T QOJQ", qr=QR
+        name=LONG,
+        factor="ww_ct_x",
+        secret="GEZD GNBV GY3T QOJQ",
+        qr=QR,
+        has_passkeys=True,
     ),
     "add-passkey, for a client": AddPasskey(
         name=LONG, ceremony=CEREMONY, label="iPhone"

@@ -254,7 +254,9 @@ async def test_a_client_gets_the_second_step_that_it_asks_for(
     await add_client(pages, "vault", trusted=True)
     browser = await pages.signed_in()
     aal2 = {"acr_values": "aal2"}
-    assert await ask(browser, "vault", **aal2) == "/add-app"
+    clock.advance(6 * limits.MINUTE)
+    assert await ask(browser, "vault", **aal2) == "/prove"
+    assert await press(browser, password=PASSWORD) == "/add-app"
     assert "Tide Tables asks for a second step" in card(browser)
     app = App(browser.shown["secret"], clock)
     factor = hidden(browser, "factor")

@@ -200,6 +200,9 @@ LIST_LIMIT: Final = 1000
 # Rows that the store looks at for one page, expired and revoked ones included: some 20
 # ms of its time.
 LIST_LOOK: Final = 10_000
+# As many rows as a store may read in the event loop. Few accounts have more sessions;
+# measured, a list of them in a thread costs an exchange of a code a third of its time.
+LIST_LOOK_FEW: Final = 64
 AUDIT_RETENTION: Final = 400 * DAY
 # Audit events that any caller can cause, for each type of event and process: ten a
 # second for a minute, then one a second. That is some 15 MB a day.

@@ -15,7 +15,7 @@ from watchword.oauth.logout import LogoutOutcome
 from watchword.ports.accounts import Account
 from watchword.server.csrf import new_form_cookie
 from watchword.server.page_response import page_of, redirect
-from watchword.server.pages.views import SignedOut
+from watchword.server.pages.client_views import SignedOut
 from watchword.server.parsing import engine_of
 from watchword.server.sign_in_cookie import (
     browser_session,

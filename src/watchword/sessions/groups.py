@@ -134,17 +134,18 @@ class Groups:
 
     async def _living(self, account_id: bytes) -> AsyncIterator[Session]:
         alive, after = self._policies.maybe_alive(self._clock()), None
+        look = limits.LIST_LOOK_FEW
         while True:
             page = await self._sessions.list(
                 account_id,
                 alive,
                 after=after,
                 limit=limits.LIST_LIMIT,
-                look=limits.LIST_LOOK,
+                look=look,
             )
             for row in page.sessions:
                 yield row
-            after = page.onward
+            after, look = page.onward, limits.LIST_LOOK
             if after is None:
                 return
 

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from watchword.core.actor import EndReason
-from watchword.core.limits import END_LIMIT, SWEEP_LOOK
+from watchword.core.limits import END_LIMIT, LIST_LOOK_FEW, SWEEP_LOOK
 from watchword.core.session import Alive, Ended
 from watchword.ports.audit import Event
 from watchword.ports.sessions import (
@@ -73,7 +73,8 @@ class Stretches:
         limit: int,
         look: int,
     ) -> SessionPage:
-        query = self._database.query
+        is_short = look <= LIST_LOOK_FEW
+        query = self._database.read if is_short else self._database.query
         begin = AFTER_ALL if after is None else after
         suffix, mine = (
             ("", ()) if account_id is None else ("_of_account", (account_id,))

@@ -13,7 +13,6 @@ from watchword.errors import (
     SecondFactorInvalid,
     Throttled,
 )
-from watchword.factors.totp import PendingTotp
 from watchword.server.csrf import read_page_form
 from watchword.server.endpoints.pages.adding import added, app_view
 from watchword.server.endpoints.pages.asking import WRONG
@@ -28,9 +27,10 @@ from watchword.server.endpoints.pages.recent import (
 )
 from watchword.server.endpoints.pages.visitor import begin
 from watchword.server.page_response import page_again, page_of, see_other
-from watchword.server.pages.step_views import AddApp, After
+from watchword.server.pages.step_views import After
 from watchword.server.pages.views import Fault, Reason, Way
 from watchword.server.parsing import Form, client_address, engine_of
+from watchword.server.waiting import waiting_in
 
 
 @on_the_way
@@ -41,9 +41,11 @@ async def show(request: Request, owner: Owner) -> Response:
         return answer
     if not is_recent(request, owner):
         return prove_first(request, After.ADD_APP)
-    totp = engine_of(request).second_factors.totp
-    pending = totp.begin(owner.account.id, owner.account.name)
-    view = _view(request, owner, pending)
+    name = owner.account.name
+    pending = engine_of(request).second_factors.totp.begin(owner.account.id, name)
+    view = app_view(name, pending)
+    if waiting_in(request) is not None:  # no page has offered the choice
+        view = replace(view, has_passkeys=has_passkeys(request))
     return page_of(request, view, account=owner.account.locale)
 
 
@@ -67,7 +69,7 @@ async def _confirm(request: Request, form: Form, owner: Owner) -> Response:
     parts, locale = engine_of(request).second_factors, owner.account.locale
     factor, code = form.get("factor") or "", form.get("code")
     pending = parts.totp.again(owner.account.id, factor)
-    view = _view(request, owner, pending)
+    view = app_view(owner.account.name, pending)
     if code is None:
         view = replace(view, faults=(Fault(Reason.MISSING, "code"),))
         return page_of(request, view, status=422, account=locale)
@@ -80,11 +82,6 @@ async def _confirm(request: Request, form: Form, owner: Owner) -> Response:
         return page_again(request, view, error, wrong=wrong, account=locale)
     begun = await begin(request, authenticated)
     return await added(request, codes, begun, account=locale)
-
-
-def _view(request: Request, owner: Owner, pending: PendingTotp) -> AddApp:
-    view = app_view(owner.account.name, pending)
-    return replace(view, has_passkeys=has_passkeys(request))
 
 
 SHOW, SUBMIT = page_operations("/add-app", show, submit)
