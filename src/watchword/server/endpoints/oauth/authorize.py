@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
 from urllib.parse import urlencode
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword.core.limits import AUTHORIZATION_MAX
 from watchword.errors import InvalidRequest
 from watchword.server.interacting import answer_of
-from watchword.server.operation import Operation
+from watchword.server.operation import page_operations
 from watchword.server.page_cookies import browser_in, keep_browser, new_browser
 from watchword.server.page_response import look_ahead, redirect
 from watchword.server.parsing import (
@@ -22,33 +20,7 @@ from watchword.server.parsing import (
     pairs_in,
     read_pairs,
 )
-from watchword.server.problems import ErrorFormat
 from watchword.server.sign_in_cookie import browser_session
-
-PATH: Final = "/oauth/authorize"
-
-
-class AuthorizationParameters(msgspec.Struct, frozen=True, kw_only=True):
-    """The parameters of RFC 6749 §4.1.1 and of its extensions; others are ignored."""
-
-    client_id: str
-    redirect_uri: str = ""
-    response_type: str = ""
-    scope: str = ""
-    state: str = ""
-    code_challenge: str = ""
-    code_challenge_method: str = ""
-    nonce: str = ""
-    resource: str = ""
-    prompt: str = ""
-    max_age: str = ""
-    acr_values: str = ""
-    login_hint: str = ""
-    ui_locales: str = ""
-    id_token_hint: str = ""
-    dpop_jkt: str = ""
-    response_mode: str = ""
-    request_uri: str = ""
 
 
 async def show(request: Request) -> Response:
@@ -68,17 +40,6 @@ async def show(request: Request) -> Response:
     return answer_of(request, outcome, *cookies)
 
 
-SHOW: Final = Operation(
-    method="GET",
-    path=PATH,
-    handler=show,
-    error_format=ErrorFormat.PAGE,
-    is_page=True,
-    is_documented=False,
-    needs_accounts=True,
-)
-
-
 async def submit(request: Request) -> Response:
     """To the same by GET: a browser sends no cookie with a POST of another site."""
     oauth_of(request)
@@ -88,16 +49,8 @@ async def submit(request: Request) -> Response:
     return redirect(f"authorize?{query}")
 
 
-SUBMIT: Final = Operation(
-    method="POST",
-    path=PATH,
-    handler=submit,
-    error_format=ErrorFormat.PAGE,
-    is_page=True,
-    is_documented=False,
-    needs_accounts=True,
-)
-
-
 def _too_long() -> InvalidRequest:
     return InvalidRequest("The request is too long.")
+
+
+SHOW, SUBMIT = page_operations("/oauth/authorize", show, submit)

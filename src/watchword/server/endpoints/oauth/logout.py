@@ -6,15 +6,13 @@ those of all clients that it let in.
 
 from __future__ import annotations
 
-from typing import Final
-
 from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword.core.session import as_text
 from watchword.errors import NotFound
 from watchword.oauth.logout import REQUEST
-from watchword.server.operation import Operation
+from watchword.server.operation import page_operations
 from watchword.server.page_response import look_ahead, redirect
 from watchword.server.parsing import (
     by_user,
@@ -23,10 +21,7 @@ from watchword.server.parsing import (
     query_of,
     read_form,
 )
-from watchword.server.problems import ErrorFormat
 from watchword.server.signing_out import after_sign_out, ask_to_sign_out, sign_in_of
-
-PATH: Final = "/oauth/logout"
 
 
 async def show(request: Request) -> Response:
@@ -47,29 +42,10 @@ async def show(request: Request) -> Response:
     return ask_to_sign_out(request, outcome, account)
 
 
-SHOW: Final = Operation(
-    method="GET",
-    path=PATH,
-    handler=show,
-    error_format=ErrorFormat.PAGE,
-    is_page=True,
-    is_documented=False,
-    needs_accounts=True,
-)
-
-
 async def submit(request: Request) -> Response:
     """To the same by GET: a browser sends no cookie with a POST of another site."""
     ticket = oauth_of(request).logout.keep((await read_form(request)).fields)
     return redirect(f"logout?{REQUEST}={ticket}")
 
 
-SUBMIT: Final = Operation(
-    method="POST",
-    path=PATH,
-    handler=submit,
-    error_format=ErrorFormat.PAGE,
-    is_page=True,
-    is_documented=False,
-    needs_accounts=True,
-)
+SHOW, SUBMIT = page_operations("/oauth/logout", show, submit)
