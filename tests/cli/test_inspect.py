@@ -216,7 +216,8 @@ def test_the_sign_in_of_a_browser_is_listed_shown_and_ended(alice: Terminal) -> 
     (row,) = alice.json("sessions", "list")
     assert row["clientId"] == "_pages"
     begun, ends = map(datetime.fromisoformat, (row["signedInAt"], row["expiresAt"]))
-    assert ends - begun == timedelta(hours=12)
+    # From the last of the three sign-ins on: a busy machine takes a while for them.
+    assert timedelta(hours=12) <= ends - begun < timedelta(hours=12, minutes=30)
     found = look(alice, newest, 0)
     assert (found["state"], found["session"]) == ("live", "live")
     assert (found["client"], found["carriedIn"]) == ("_pages, public", "a cookie")

@@ -6,6 +6,7 @@ import { generateKeyPair } from "jose";
 import * as oauth from "oauth4webapi";
 
 import { given, login, opens, promise, secure } from "./promises.mjs";
+import { Walker } from "./walking.mjs";
 
 const { shop, app, catalogue } = given;
 // Plain HTTP, which the library allows for tests only.
@@ -297,4 +298,109 @@ await promise("Client credentials with DPoP give a bound token", async () => {
   assert.equal(grant.token_type, "dpop");
   const bound = await introspect(grant.access_token);
   assert.equal(bound.cnf.jkt, await DPoP.calculateThumbprint());
+});
+
+// By browser.
+
+const { portal, phone, back } = given;
+const browser = new Walker();
+const rp = { client_id: portal.id };
+const native = { client_id: phone.id, id_token_signed_response_alg: "ES256" };
+const secret = oauth.ClientSecretBasic(portal.secret);
+
+// The parameters of a request that is good, and its verifier.
+async function request(client, asked = {}) {
+  const verifier = oauth.generateRandomCodeVerifier();
+  const parameters = {
+    client_id: client.client_id,
+    redirect_uri: back,
+    response_type: "code",
+    scope: "openid email",
+    code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
+    code_challenge_method: "S256",
+    state: oauth.generateRandomState(),
+    nonce: oauth.generateRandomNonce(),
+    ...asked,
+  };
+  return { verifier, parameters };
+}
+
+function address(parameters) {
+  const url = new URL(as.authorization_endpoint);
+  url.search = new URLSearchParams(parameters);
+  return url;
+}
+
+async function exchange(client, auth, callback, verifier, options = {}) {
+  const answer = await oauth.authorizationCodeGrantRequest(
+    as, client, auth, callback, back, verifier, { ...http, ...options },
+  );
+  const nonce = options.nonce ?? oauth.expectNoNonce;
+  const how = { expectedNonce: nonce, requireIdToken: true };
+  const tokens = await oauth.processAuthorizationCodeResponse(as, client, answer, how);
+  await oauth.validateApplicationLevelSignature(as, answer, http);
+  return tokens;
+}
+
+await promise("The metadata says what may be asked for, and it is so", async () => {
+  assert.deepEqual(as.response_types_supported, ["code"]);
+  assert.deepEqual(as.code_challenge_methods_supported, ["S256"]);
+  assert.equal(as.authorization_response_iss_parameter_supported, true);
+  for (const name of ["request", "request_uri", "claims"]) {
+    assert.equal(as[`${name}_parameter_supported`], false);
+  }
+});
+
+await promise("The code flow passes every check of the library", async () => {
+  const clients = [[rp, secret], [native, oauth.None()]];
+  for (const [client, auth] of clients) {
+    const { verifier, parameters } = await request(client);
+    const landed = await browser.walk(address(parameters));
+    const { state, nonce } = parameters;
+    const callback = oauth.validateAuthResponse(as, client, landed, state);
+    const tokens = await exchange(client, auth, callback, verifier, { nonce });
+    const { sub } = oauth.getValidatedIdTokenClaims(tokens);
+    const claims = await accept(tokens.access_token);
+    assert.deepEqual([claims.sub, claims.client_id], [sub, client.client_id]);
+    const answer = await oauth.userInfoRequest(as, client, tokens.access_token, http);
+    const user = await oauth.processUserInfoResponse(as, client, sub, answer);
+    assert.deepEqual(Object.keys(user), ["sub"]); // The user has no address.
+  }
+});
+
+await promise("A request is pushed, and a second look at it is too late", async () => {
+  const { verifier, parameters } = await request(rp);
+  const answer = await oauth.pushedAuthorizationRequest(
+    as, rp, secret, parameters, http,
+  );
+  const pushed = await oauth.processPushedAuthorizationResponse(as, rp, answer);
+  assert.equal(pushed.expires_in, 60);
+  const { request_uri } = pushed;
+  const short = address({ client_id: rp.client_id, request_uri });
+  const landed = await browser.walk(short);
+  const callback = oauth.validateAuthResponse(as, rp, landed, parameters.state);
+  const { nonce } = parameters;
+  await exchange(rp, secret, callback, verifier, { nonce });
+  await assert.rejects(browser.walk(short));
+});
+
+await promise("Another verifier is invalid_grant, and spends nothing", async () => {
+  const { verifier, parameters } = await request(native, { nonce: "n" });
+  const landed = await browser.walk(address(parameters));
+  const callback = oauth.validateAuthResponse(as, native, landed, parameters.state);
+  const other = oauth.generateRandomCodeVerifier();
+  const refused = exchange(native, oauth.None(), callback, other);
+  await assert.rejects(refused, isInvalidGrant);
+  await exchange(native, oauth.None(), callback, verifier, { nonce: "n" });
+});
+
+await promise("A lost answer to a code is asked for again by its key", async () => {
+  const { verifier, parameters } = await request(rp, { nonce: "n" });
+  const landed = await browser.walk(address(parameters));
+  const callback = oauth.validateAuthResponse(as, rp, landed, parameters.state);
+  const again = { nonce: "n", headers: { "Idempotency-Key": crypto.randomUUID() } };
+  const lost = await exchange(rp, secret, callback, verifier, again);
+  const second = await exchange(rp, secret, callback, verifier, again);
+  assert.equal(second.refresh_token, lost.refresh_token);
+  await refresh(rp, secret, second.refresh_token);
 });

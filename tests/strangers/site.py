@@ -19,6 +19,8 @@ from watchword.bootstrap import Watchword
 
 USER = {"username": "admin", "password": PASSWORD}
 BASE = "/api/auth"
+BACK = "https://stranger.example/callback"
+BYE = "https://stranger.example/goodbye"
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -32,7 +34,8 @@ class Site(msgspec.Struct, frozen=True):
     """One server; `app` is public, `shop` confidential, `catalogue` an API.
 
     `office` is a public client as `clients add` makes it; the two others have no grace,
-    so that a spent token is seen to be refused.
+    so that a spent token is seen to be refused. Users sign in by browser at `portal`,
+    which is confidential, and at `phone`, which is public.
     """
 
     live: Live
@@ -41,6 +44,8 @@ class Site(msgspec.Struct, frozen=True):
     shop: Known
     office: Known
     catalogue: Known
+    portal: Known
+    phone: Known
 
     @property
     def issuer(self) -> str:
@@ -87,9 +92,10 @@ class Site(msgspec.Struct, frozen=True):
         """What a script of this folder is given."""
         clients = {
             name: msgspec.to_builtins(getattr(self, name))
-            for name in ("app", "shop", "catalogue")
+            for name in ("app", "shop", "catalogue", "portal", "phone")
         }
-        return {"issuer": self.issuer, "user": USER, **clients}
+        places = {"back": BACK, "bye": BYE}
+        return {"issuer": self.issuer, "user": USER, **places, **clients}
 
 
 def basic(client: Known) -> str:
@@ -122,8 +128,11 @@ def open_site(data: Path, alg: str = "ES256") -> Iterator[Site]:
         office = _client(terminal, "office-app")
         rights = ("--confidential", "--right", "introspect", "--checks-dpop")
         catalogue = _client(terminal, "catalogue-api", *rights)
+        door = ("--redirect", BACK, "--post-logout", BYE, "--trusted", *strict)
+        portal = _client(terminal, "portal", "--confidential", *door)
+        phone = _client(terminal, "phone", "--id-token-alg", "ES256", *door)
     with Live(data, WATCHWORD_SIGNING_ALG=alg) as live:
-        yield Site(live, terminal, app, shop, office, catalogue)
+        yield Site(live, terminal, app, shop, office, catalogue, portal, phone)
 
 
 async def _nothing(_: Watchword) -> None: ...

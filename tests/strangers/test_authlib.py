@@ -1,4 +1,4 @@
-"""Authlib: its sessions over requests and httpx2 refresh by themselves."""
+"""Authlib: sessions that refresh by themselves, and sign-ins by browser."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from authlib.integrations.base_client import (  # type: ignore[import-untyped]
@@ -18,8 +19,13 @@ from authlib.integrations.httpx_client import (  # type: ignore[import-untyped]
 from authlib.integrations.requests_client import (  # type: ignore[import-untyped]
     OAuth2Session,
 )
+from authlib.integrations.starlette_client import (  # type: ignore[import-untyped]
+    OAuth,
+)
+from starlette.requests import Request
 
-from tests.strangers.site import Known, Site
+from tests.strangers.site import BACK, Known, Site
+from tests.walking import Walker
 
 LIBRARIES = (OAuth2Session, OAuth2Client)
 METHODS = ("none", "client_secret_basic", "client_secret_post")
@@ -166,3 +172,35 @@ async def test_of_many_requests_at_once_one_refreshes(site: Site) -> None:
         assert [answer.status_code for answer in answers] == [200] * 8
         session.token = {**session.token, "expires_at": 1}
         assert (await session.get(site.secure)).status_code == 200
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_its_user_signs_in_by_browser(site: Site, method: str) -> None:
+    """From the issuer alone: it validates the ID token, and asks for the user."""
+    known = site.phone if method == "none" else site.portal
+    registry = OAuth()
+    app = registry.register(
+        "watchword",
+        client_id=known.id,
+        client_secret=known.secret,
+        server_metadata_url=f"{site.issuer}/.well-known/openid-configuration",
+        client_kwargs={
+            "scope": "openid profile",
+            "code_challenge_method": "S256",
+            "token_endpoint_auth_method": method,
+        },
+    )
+    session: dict[str, Any] = {}
+
+    def request(query: str = "") -> Request:
+        scope = {"type": "http", "query_string": query.encode(), "session": session}
+        return Request(scope)
+
+    leaves = await app.authorize_redirect(request(), BACK)
+    address = leaves.headers["location"]
+    landed = await asyncio.to_thread(Walker(site.issuer).walk, address)
+    token = await app.authorize_access_token(request(urlsplit(landed).query))
+    claims = token["userinfo"]
+    assert claims["nonce"] in address
+    user = await app.userinfo(token=token)
+    assert (user["sub"], user["preferred_username"]) == (claims["sub"], "admin")

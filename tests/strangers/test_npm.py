@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import pytest
 
 from tests.strangers.node import HERE, Report, promises
 from tests.strangers.site import Site
 
-SCRIPTS = ("oauth4webapi.mjs", "openid-client.mjs")
+SCRIPTS = ("oauth4webapi.mjs", "oidc-provider.mjs", "openid-client.mjs")
 
 
 @pytest.fixture(scope="module")
 def reports(site: Site) -> dict[str, Report]:
     assert (HERE / "node_modules").is_dir(), "`make test` fetches the npm packages"
-    return {script: Report(script, site.facts()) for script in SCRIPTS}
+    with ThreadPoolExecutor(len(SCRIPTS)) as side_by_side:
+        run = partial(Report, given=site.facts())
+        return dict(zip(SCRIPTS, side_by_side.map(run, SCRIPTS), strict=True))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.server.live import Answer, read_answer
-from tests.strangers.site import BASE, USER, Site, basic
+from tests.strangers.site import BACK, BASE, USER, Site, basic
 from tests.tools import tool
 
 JSON: Final = "application/json"
@@ -95,7 +95,7 @@ OF_FACTORS: Final[tuple[tuple[str, dict[str, Any], int, str], ...]] = (
 
 def posts(site: Site) -> list[Post]:
     """Every call of the API that is a POST."""
-    spent, over, everywhere = (site.login() for _ in range(3))
+    spent, over, everywhere, userinfo = (site.login() for _ in range(4))
     app = [site.token(site.app) for _ in range(2)]
     catalogue = basic(site.catalogue)
 
@@ -128,6 +128,18 @@ def posts(site: Site) -> list[Post]:
             token=app[1]["refresh_token"],
             client_id=site.app.id,
         ),
+        form(
+            "/oauth/par",
+            "code_challenge is missing",
+            client_id=site.phone.id,
+            redirect_uri=BACK,
+            response_type="code",
+        )._replace(status=400),
+        form(
+            "/oauth/userinfo",
+            "insufficient_scope",
+            access_token=userinfo["accessToken"],
+        )._replace(status=403),
         Post(f"{BASE}/logout-all", "", "", "", f"Bearer {everywhere['accessToken']}"),
         *(
             Post(f"{BASE}/{path}", JSON, json.dumps(body), told, status=status)
