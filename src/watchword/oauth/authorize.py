@@ -241,6 +241,8 @@ class AuthorizationServer:
         if isinstance(verdict, SendError):
             return self._sent(outcome, verdict)
         if isinstance(verdict, Issue) and client is not None and signed_in is not None:
+            if not self._codes.has_room(signed_in.session.id):
+                return self._sent(outcome, _TOO_MANY)
             try:
                 code = self._code(request, signed_in, verdict)
             except ValueError:
@@ -364,6 +366,9 @@ class AuthorizationServer:
 
 
 _DENIED = SendError(OAuthFault.ACCESS_DENIED, "The user has said no.")
+_TOO_MANY = SendError(
+    OAuthFault.TEMPORARILY_UNAVAILABLE, "Too many requests of this browser."
+)
 _TOO_LONG = SendError(OAuthFault.INVALID_REQUEST, "The request is too long.")
 
 
