@@ -91,7 +91,7 @@ class App:
         """A code for that client, as `/oauth/authorize` makes it."""
         account = await self.stores.accounts.by_id(self.root.account_id)
         root = self.root
-        made = {
+        made: dict[str, Any] = {
             "root": root,
             "client_id": client,
             "redirect_uri": BACK,
