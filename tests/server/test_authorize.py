@@ -100,7 +100,8 @@ async def test_a_user_signs_in_on_the_way_and_the_next_app_asks_nothing(
         ({"prompt": "login"}, "sign-in"),
         ({"prompt": "consent"}, "consent"),
         ({"state": "s" * 9000}, "400"),
-        ({"prompt": "login", "state": "s" * 4000}, "400"),
+        ({"prompt": "login", "state": "s" * 4000}, "invalid_request"),
+        ({"state": "s" * 4000}, "code"),
         ({"state": "\x00\r\n\x7f\u2028"}, "code"),
     ],
 )
@@ -169,7 +170,7 @@ async def test_a_post_comes_back_by_get_and_nothing_is_redirected_by_host(
     assert (await browser.http.post("/oauth/authorize")).status_code == 415
 
 
-async def test_a_prefetch_spends_nothing(pages: Pages, app: Party) -> None:
+async def test_a_look_ahead_spends_nothing(pages: Pages, app: Party) -> None:
     browser = await signed_in(pages)
     pushed = (await app.push()).json()["request_uri"]
     address = f"/oauth/authorize?client_id=app&request_uri={quote(pushed)}"
@@ -178,6 +179,8 @@ async def test_a_prefetch_spends_nothing(pages: Pages, app: Party) -> None:
         assert answer.status_code == 503
         assert answer.headers["retry-after"] == "1"
         assert "set-cookie" not in answer.headers
+    answer = await browser.http.head(address)
+    assert (answer.status_code, "location" in answer.headers) == (204, False)
     assert outcome_of(await browser.get(address)) == "code"
 
 

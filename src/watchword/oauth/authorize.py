@@ -6,6 +6,7 @@ While pages ask, the request waits in an interaction: see `interactions`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -17,7 +18,6 @@ from watchword.clocks import Clock
 from watchword.core import limits
 from watchword.core.actor import By
 from watchword.core.authorize import (
-    ALWAYS,
     AuthorizationRequest,
     Issue,
     OAuthFault,
@@ -30,6 +30,7 @@ from watchword.core.authorize import (
     judge_authorization,
 )
 from watchword.core.policies import PAGES
+from watchword.core.scopes import ALWAYS, OFFLINE_ACCESS
 from watchword.core.session import Authenticated, Policy, Session, as_text
 from watchword.core.ticket import Tickets
 from watchword.errors import (
@@ -37,7 +38,9 @@ from watchword.errors import (
     InvalidRequest,
     InvalidTarget,
     NotFound,
+    RequestNotSupported,
     UnauthorizedClient,
+    UnsupportedResponseType,
 )
 from watchword.factors.registry import Factors
 from watchword.oauth.codes import Codes
@@ -154,8 +157,8 @@ class AuthorizationServer:
     ) -> Outcome:
         """What comes of a request that a browser brings to `/oauth/authorize`.
 
-        Raises InvalidRequest for one that is too long to be kept, InteractionExpired
-        for one that was pushed too long ago, or granted before; StoreUnavailable.
+        Raises InteractionExpired for one that was pushed too long ago, or granted
+        before; StoreUnavailable.
         """
         request_uri = value_of(parameters, "request_uri")
         if request_uri.startswith(REQUEST_URI):
@@ -174,10 +177,7 @@ class AuthorizationServer:
         for one of a client that is disabled or has changed its redirect URIs.
         """
         request = self._interactions.open(interaction, browser).request
-        client = await self._client(request.client_id)
-        if client is None or fault_of(request, self._registered(client)) is not None:
-            raise InteractionExpired
-        return Asked(request=request, client=client)
+        return Asked(request=request, client=await self._still_client_of(request))
 
     async def go_on(
         self, interaction: str, session: Session | None, *, browser: str, by: By
@@ -238,31 +238,26 @@ class AuthorizationServer:
         if isinstance(verdict, SendError):
             return self._sent(outcome, verdict)
         if isinstance(verdict, Issue) and client is not None and signed_in is not None:
-            if not self._codes.has_room(signed_in.session.id):
-                return self._sent(outcome, _TOO_MANY)
-            try:
-                code = self._code(request, signed_in, verdict)
-            except ValueError:
-                return self._sent(outcome, _TOO_LONG)
+            code = self._code(request, signed_in, verdict)
+            if isinstance(code, SendError):
+                return self._sent(outcome, code)
             await self._interactions.spend(interaction, ticket)
             if says_yes and not client.trusted:
+                account_id, scope = signed_in.proved.account_id, verdict.scope
                 await self._consents.remember(
-                    signed_in.proved.account_id,
-                    client,
-                    verdict.scope,
-                    verdict.resources,
-                    by=by,
+                    account_id, client, scope, verdict.resources, by=by
                 )
             location = answer_with_code(request, code, self.issuer)
             return replace(outcome, location=location)
-        ticket = ticket or self._interactions.seal(interaction)
+        try:
+            ticket = ticket or self._interactions.seal(interaction)
+        except InvalidRequest:
+            return self._sent(outcome, _TOO_LONG)
         return replace(outcome, interaction=ticket)
 
     async def _denied(self, request: AuthorizationRequest) -> Outcome:
-        """The user has said no. A client that is unknown by now is told nothing."""
-        client = await self._client(request.client_id)
-        if client is None or fault_of(request, self._registered(client)) is not None:
-            raise InteractionExpired
+        """The user has said no. A client that may not be sent to by now is not told."""
+        client = await self._still_client_of(request)
         outcome = Outcome(verdict=_DENIED, request=request, client=client)
         return self._sent(outcome, _DENIED)
 
@@ -287,10 +282,20 @@ class AuthorizationServer:
             return None
         return None if client.disabled or client_id == PAGES else client
 
+    async def _still_client_of(self, request: AuthorizationRequest) -> Client:
+        """The client of a request that has waited. Raises InteractionExpired.
+
+        It may have been disabled meanwhile, or have other redirect URIs.
+        """
+        client = await self._client(request.client_id)
+        if client is None or fault_of(request, self._registered(client)) is not None:
+            raise InteractionExpired
+        return client
+
     def _registered(self, client: Client) -> Registered:
         always: tuple[str, ...] = ALWAYS
         if GrantType.REFRESH_TOKEN not in client.grants:
-            always = tuple(one for one in ALWAYS if one != "offline_access")
+            always = tuple(one for one in ALWAYS if one != OFFLINE_ACCESS)
         return Registered(
             is_public=client.secret_hash is None,
             uses_code=GrantType.AUTHORIZATION_CODE in client.grants,
@@ -347,19 +352,25 @@ class AuthorizationServer:
 
     def _code(
         self, request: AuthorizationRequest, signed_in: _SignedIn, issue: Issue
-    ) -> str:
-        """The code. Raises ValueError where it would be too long."""
-        return self._codes.make(
-            signed_in.proved,
-            root=signed_in.session.id,
-            client_id=request.client_id,
-            redirect_uri=request.redirect_uri,
-            challenge=request.code_challenge,
-            nonce=request.nonce,
-            scope=issue.scope,
-            resources=issue.resources,
-            jkt=request.jkt,
-        )
+    ) -> str | SendError:
+        """The code; or what the client is told in its place."""
+        root = signed_in.session
+        if not self._codes.has_room(root.id):
+            return _TOO_MANY
+        try:
+            return self._codes.make(
+                signed_in.proved,
+                root=root,
+                client_id=request.client_id,
+                redirect_uri=request.redirect_uri,
+                challenge=request.code_challenge,
+                nonce=request.nonce,
+                scope=issue.scope,
+                resources=issue.resources,
+                jkt=request.jkt,
+            )
+        except ValueError:
+            return _TOO_LONG
 
 
 _DENIED = SendError(OAuthFault.ACCESS_DENIED, "The user has said no.")
@@ -373,8 +384,12 @@ def _refusal(fault: ShowError | SendError) -> InvalidRequest:
     """The error of a push (RFC 9126 §2.3)."""
     if isinstance(fault, ShowError):
         return InvalidRequest("The redirect URI is not one of this client.")
-    kind = {
-        OAuthFault.UNAUTHORIZED_CLIENT: UnauthorizedClient,
-        OAuthFault.INVALID_TARGET: InvalidTarget,
-    }.get(fault.fault, InvalidRequest)
-    return kind(fault.text)
+    return _REFUSALS.get(fault.fault, InvalidRequest)(fault.text)
+
+
+_REFUSALS: Final = {
+    OAuthFault.UNAUTHORIZED_CLIENT: UnauthorizedClient,
+    OAuthFault.UNSUPPORTED_RESPONSE_TYPE: UnsupportedResponseType,
+    OAuthFault.REQUEST_NOT_SUPPORTED: RequestNotSupported,
+    OAuthFault.INVALID_TARGET: InvalidTarget,
+}

@@ -7,6 +7,7 @@ browser loads pages side by side and ahead of time. It is rotated by each sign-i
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from watchword.accounts.new_networks import NewNetworks
@@ -68,28 +69,54 @@ class BrowserSignIn:
 
         `cookie` is what the browser has. A session of the same account goes on under a
         new token, and nothing ends. One of another account ends with its group, as does
-        one that has run out or would do so soon, and one in the place of which a
-        recovery code makes another. For `mailbox`, `spends` and `settle` see
-        `SignIn.begin`, which this raises as. Whatever is raised, the session is ended.
+        one that has run out or would do so soon. For `mailbox`, `spends` and `settle`
+        see `SignIn.begin`, which this raises as. Whatever is raised, the session is
+        ended.
         """
         await self._gate.check(
             authenticated, None, EVERYTHING, PAGES_BINDING, mailbox=mailbox
         )
-        if settle is not None and await self._has(cookie, authenticated, address):
-            # Before the session of the cookie is touched: if a form comes a second
-            # time, that session goes on.
-            await settle()
-            settle = None
-        # A recovery code goes in the transaction that makes a session: none goes on.
-        again = spends is None and await self._browsers.sign_in_again(
-            cookie, authenticated, address
-        )
-        if again:
-            tokens, last = again
+        begun = partial(self._begun, cookie, authenticated, address, user_agent)
+        last = None
+        if spends is not None or settle is not None:
+            last = await self._last_seen(cookie, authenticated, address)
+        if last is None:
+            return await begun(spends=spends, settle=settle)
+        # What serves once is spent before the session of the cookie is touched: if a
+        # form comes a second time, that session goes on.
+        if spends is not None:
+            await self._gate.spend_code(spends)
+        async with self._gate.given_back_on_failure(spends):
+            if settle is not None:
+                await settle()
+            return await begun(last=last)
+
+    async def _begun(
+        self,
+        cookie: str,
+        authenticated: Authenticated,
+        address: str,
+        user_agent: str,
+        *,
+        spends: Spending | None = None,
+        settle: Callable[[], Awaitable[None]] | None = None,
+        last: str | None = None,
+    ) -> TokenSet:
+        """The session of the cookie, rotated, or another one in its place.
+
+        A session that goes on takes nothing along: with `spends` or `settle` there is
+        another one. `last` is where it was seen before this request, if that is known.
+        """
+        again = None
+        if spends is None and settle is None:
+            again = await self._browsers.sign_in_again(cookie, authenticated, address)
+        if again is not None:
+            tokens, seen = again
             session = tokens.session
             await self._sign_in.look_again(session, authenticated, address=address)
             async with self._sessions.taken_back_on_failure(session.id, address):
-                await self._networks.signed_in_at(session, last, address)
+                before = seen if last is None else last
+                await self._networks.signed_in_at(session, before, address)
             return tokens
         return await self._sign_in.begin(
             authenticated,
@@ -101,12 +128,17 @@ class BrowserSignIn:
             user_agent=user_agent,
         )
 
-    async def _has(
+    async def _last_seen(
         self, cookie: str, authenticated: Authenticated, address: str
-    ) -> bool:
-        """Whether the cookie is that of a live session of the same account."""
+    ) -> str | None:
+        """Where the cookie's live session of the same account was seen before.
+
+        None where there is no such session. The use is written, as that of a page is.
+        """
         found = await self._browsers.used(cookie, address) if cookie else None
-        return found is not None and found[0].account_id == authenticated.account_id
+        if found is None or found[0].account_id != authenticated.account_id:
+            return None
+        return found[1]
 
     async def session_of(
         self, cookie: str, *, address: str, user_agent: str = ""

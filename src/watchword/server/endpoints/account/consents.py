@@ -11,11 +11,11 @@ from starlette.responses import Response
 from watchword.clients.rules import is_client_id
 from watchword.errors import NotFound
 from watchword.ports.consents import Consent
-from watchword.server.interacting import oauth_of
 from watchword.server.operation import BASE, Operation
-from watchword.server.parsing import by_user, engine_of
+from watchword.server.parsing import by_user, engine_of, oauth_of
 from watchword.server.responses import JSON, done, utc
 from watchword.server.token_auth import OWNER_ERRORS, authenticate_owner
+from watchword.server.waiting import name_of
 
 
 class AllowedClient(msgspec.Struct, frozen=True, rename="camel"):
@@ -39,8 +39,9 @@ class AllowedClients(msgspec.Struct, frozen=True):
 
 
 async def list_consents(request: Request) -> Response:
+    consents = oauth_of(request).consents
     account_id, _ = await authenticate_owner(request)
-    rows = await oauth_of(request).consents.of_account(account_id)
+    rows = await consents.of_account(account_id)
     return JSON(AllowedClients([await _shown(request, row) for row in rows]))
 
 
@@ -62,9 +63,10 @@ LIST = Operation(
 
 
 async def show(request: Request) -> Response:
+    consents = oauth_of(request).consents
     account_id, _ = await authenticate_owner(request)
     client_id = request.path_params["clientId"]
-    for row in await oauth_of(request).consents.of_account(account_id):
+    for row in await consents.of_account(account_id):
         if row.client_id == client_id:
             return JSON(await _shown(request, row))
     raise NotFound
@@ -85,11 +87,11 @@ SHOW = Operation(
 
 
 async def withdraw(request: Request) -> Response:
+    consents = oauth_of(request).consents
     account_id, _ = await authenticate_owner(request)
     client_id = request.path_params["clientId"]
     if not is_client_id(client_id):
         raise NotFound
-    consents = oauth_of(request).consents
     await consents.withdraw(account_id, client_id, by=by_user(request))
     return done()
 
@@ -119,7 +121,7 @@ async def _shown(request: Request, row: Consent) -> AllowedClient:
     except NotFound:  # no client is ever deleted, but rows may be restored apart
         name = row.client_id
     else:
-        name = client.name or client.id
+        name = name_of(client)
     return AllowedClient(
         client_id=row.client_id,
         name=name,

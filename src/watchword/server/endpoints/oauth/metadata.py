@@ -15,6 +15,7 @@ from starlette.responses import Response
 from watchword.clients.rules import GrantType
 from watchword.config import Settings
 from watchword.core.limits import JWKS_MAX_AGE
+from watchword.core.scopes import ALWAYS
 from watchword.core.session import AAL1, AAL2
 from watchword.errors import NotFound
 from watchword.ports.keys import ID_TOKEN_USES
@@ -22,6 +23,7 @@ from watchword.server.endpoints.oauth import (
     authorize,
     introspect,
     jwks,
+    logout,
     par,
     revocations,
     revoke,
@@ -171,17 +173,17 @@ def _of_server(issuer: str, algorithms: tuple[str, ...], pages: str | None) -> b
 
 
 def _by_code(issuer: str, pages: str) -> dict[str, Any]:
-    """What goes with an authorization endpoint. Its own path is one of the pages."""
+    """What goes with an authorization endpoint. Its path begins with `pages`."""
     return {
         "authorization_endpoint": url_of(issuer, pages + authorize.SHOW.path),
         "pushed_authorization_request_endpoint": url_of(issuer, par.OPERATION.path),
         "userinfo_endpoint": url_of(issuer, userinfo.SHOW.path),
-        "end_session_endpoint": url_of(issuer, f"{pages}/oauth/logout"),
+        "end_session_endpoint": url_of(issuer, pages + logout.SHOW.path),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "code_challenge_methods_supported": ["S256"],
         # Those that every client may ask for. A client may have more of its own.
-        "scopes_supported": ["openid", "profile", "email", "offline_access"],
+        "scopes_supported": list(ALWAYS),
         "claims_supported": _CLAIMS,
         "acr_values_supported": [AAL1, AAL2],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
