@@ -408,13 +408,17 @@ async def test_the_root_of_the_pages_goes_through_the_same_gate(ada: Door) -> No
     assert await outcome(twice) == "continuation_expired"
     assert [one.id for one in await ada.alive()] == [session.id]
 
-    # A recovery code goes with a new session, which takes the place of the old one.
+    # By a recovery code too: what the browser has let in must not end by it.
     asked = await stopped(root(ada, proved, cookie=risen.refresh_token))
-    new = await ada.finish(asked.continuation, ada.by_code(), **again)
-    assert new.session.id != session.id
+    code = ada.by_code()
+    again["replaces"] = risen.refresh_token
+    by_code = await ada.finish(asked.continuation, code, **again)
+    assert (by_code.session.id, by_code.session.generation) == (session.id, 2)
     left = (await ada.parts.factors.of(ada.id)).codes_left
     assert left == limits.RECOVERY_CODES - 1
-    assert [one.id for one in await ada.alive()] == [new.session.id]
+    twice = ada.finish((await stopped(root(ada, proved))).continuation, code, **again)
+    assert await outcome(twice) == "second_factor_invalid"
+    assert [one.id for one in await ada.alive()] == [session.id]
 
 
 async def test_a_continuation_of_the_pages_begins_nothing_elsewhere(ada: Door) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -199,3 +200,23 @@ def test_a_proof_raises_a_session_and_never_lowers_it(
     after = row.proved(Authenticated(row.account_id, (), 0, (method,), level, at))
     assert (after.amr, after.acr, after.auth_time - row.auth_time) == proved
     assert after.authenticated_at == row.authenticated_at
+
+
+@pytest.mark.parametrize(
+    ("level", "later", "proved"),
+    [
+        ("aal2", MINUTE, (("pwd", "otp", "mca"), "aal2", MINUTE)),
+        ("aal1", MINUTE, (("mca",), "aal1", MINUTE)),
+        ("aal2", -1, (("pwd", "otp"), "aal2", 0)),
+    ],
+    ids=["as strong", "weaker", "older"],
+)
+def test_another_sign_in_says_what_was_proved_by_it(
+    level: str, later: int, proved: tuple[tuple[str, ...], str, int]
+) -> None:
+    row = msgspec.structs.replace(session(), acr="aal2", amr=("pwd", "otp"))
+    at = row.auth_time + later
+    after = row.signed_in_anew(
+        Authenticated(row.account_id, (), 0, ("mca",), level, at)
+    )
+    assert (after.amr, after.acr, after.auth_time - row.auth_time) == proved

@@ -100,7 +100,8 @@ async def test_a_user_signs_in_on_the_way_and_the_next_app_asks_nothing(
         ({"prompt": "login"}, "sign-in"),
         ({"prompt": "consent"}, "consent"),
         ({"state": "s" * 9000}, "400"),
-        ({"prompt": "login", "state": "s" * 4000}, "400"),
+        ({"prompt": "login", "state": "s" * 4000}, "invalid_request"),
+        ({"state": "s" * 4000}, "code"),
         ({"state": "\x00\r\n\x7f\u2028"}, "code"),
     ],
 )

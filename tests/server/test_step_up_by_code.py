@@ -16,7 +16,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from tests.server.relying import (
+    NAME,
     Party,
+    claims_in,
     code_in,
     follow,
     outcome_of,
@@ -26,6 +28,7 @@ from tests.server.relying import (
 )
 from tests.server.test_factor_pages import add_app
 from tests.server.visiting import Pages, pages_of
+from watchword.core.actor import SYSTEM
 from watchword.core.limits import HOUR, SECOND
 from watchword.integrations.starlette import ResourceServer
 from watchword.testing import ManualClock
@@ -121,3 +124,25 @@ async def test_a_second_factor_is_proved_where_there_is_one(
     done = await weak.post(str(weak.page.url), code=phone.code())
     strong = (await app.redeem(code_in(done))).json()
     assert (await called(api, "/strong", strong)).text == "/strong"
+
+
+async def test_a_user_that_has_no_factor_any_more_signs_in_by_the_password(
+    pages: Pages, clock: ManualClock
+) -> None:
+    """Else the pages would ask again and again: nothing would be as strong as before.
+
+    What the app is told then is what was proved.
+    """
+    app = await party(pages)
+    browser = await signed_in(pages)
+    await add_app(browser, clock)
+    account_id = await pages.api.id_of(NAME)
+    factors = pages.engine.second_factors.factors
+    (factor,) = (await factors.of(account_id)).factors
+    await factors.remove(account_id, factor.id, by=SYSTEM)
+    clock.advance(HOUR)
+    assert outcome_of(await browser.get(app.address(prompt="login"))) == "sign-in"
+    tokens = (await app.redeem(code_in(await sign_in(browser)))).json()
+    told = claims_in(tokens["id_token"])
+    assert (told["acr"], told["amr"]) == ("aal1", ["pwd"])
+    assert told["auth_time"] == clock() // SECOND

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import apsw
 import msgspec
@@ -89,6 +90,22 @@ async def test_answers_leave_after_the_disk_has_them(stores: Stores) -> None:
     """The writer commits to a WAL, with an fsync for each transaction."""
     assert writing(stores).pragma("journal_mode") == "wal"
     assert writing(stores).pragma("synchronous") == 2
+
+
+async def test_a_statement_is_prepared_once(stores: Any) -> None:
+    """Also one whose plan SQLite would choose anew by the values that are bound."""
+    prepared: list[object] = []
+    connection = stores.sessions._file.loop_reader
+
+    def authorise(*what: object) -> int:
+        prepared.append(what)
+        return apsw.SQLITE_OK
+
+    connection.authorizer = authorise
+    for turn in range(3):
+        await stores.credentials.of_account(bytes([turn]) * 16)
+        assert prepared if turn == 0 else not prepared
+        prepared.clear()
 
 
 async def test_foreign_file_is_refused(tmp_path: Path) -> None:

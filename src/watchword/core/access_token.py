@@ -13,6 +13,7 @@ import msgspec
 
 from watchword.core import limits
 from watchword.core.policies import FIRST_PARTY_ID
+from watchword.core.scopes import ROLES
 from watchword.core.session import Policy, RequestedToken, Session, as_text
 from watchword.errors import TokenExpired, TokenInvalid
 
@@ -28,9 +29,6 @@ RESERVED: Final = frozenset(
 Watchword alone says of which user a token is, and for how long, for which API and with
 which rights it is good.
 """
-
-ROLES: Final = "roles"
-"""The scope with which another client than `first-party` learns the user's roles."""
 
 _YEAR_10000: Final = 253_402_300_800
 

@@ -35,13 +35,8 @@ from typing import Final
 import msgspec
 
 from watchword.core import limits, redirect_uri
+from watchword.core.scopes import ALWAYS, OFFLINE_ACCESS
 from watchword.core.session import AAL1, AAL2
-
-_OFFLINE: Final = "offline_access"
-"""How long the tokens are good. It says nothing of what they are good for."""
-
-ALWAYS: Final = ("openid", "profile", "email", _OFFLINE)
-"""Scopes that every client may ask for."""
 
 PROMPTS: Final = ("none", "login", "consent", "select_account")
 """What `prompt` may say (OpenID Connect Core §3.1.2.1)."""
@@ -138,7 +133,6 @@ class OAuthFault(StrEnum):
     UNAUTHORIZED_CLIENT = "unauthorized_client"
     ACCESS_DENIED = "access_denied"
     UNSUPPORTED_RESPONSE_TYPE = "unsupported_response_type"
-    INVALID_SCOPE = "invalid_scope"
     INVALID_TARGET = "invalid_target"
     REQUEST_NOT_SUPPORTED = "request_not_supported"
     REQUEST_URI_NOT_SUPPORTED = "request_uri_not_supported"
@@ -146,8 +140,6 @@ class OAuthFault(StrEnum):
     LOGIN_REQUIRED = "login_required"
     CONSENT_REQUIRED = "consent_required"
     INTERACTION_REQUIRED = "interaction_required"
-    SERVER_ERROR = "server_error"
-    TEMPORARILY_UNAVAILABLE = "temporarily_unavailable"
 
 
 class PageFault(StrEnum):
@@ -359,7 +351,7 @@ def _wanted(
     """Scopes and resources: a scope that the client may not have is left out."""
     asked = _words(request.scope)
     scope = tuple(one for one in dict.fromkeys(asked) if one in client.scope)
-    if set(asked) <= {_OFFLINE}:  # not said: all that it may have besides ALWAYS
+    if set(asked) <= {OFFLINE_ACCESS}:  # not said: all that it may have besides ALWAYS
         scope = (*(one for one in client.scope if one not in ALWAYS), *scope)
     return scope, tuple(dict.fromkeys(request.resource)) or client.audience
 

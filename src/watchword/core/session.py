@@ -264,6 +264,19 @@ class Session(msgspec.Struct, frozen=True):
             acr=proof.acr,
         )
 
+    def signed_in_anew(self, proof: Authenticated) -> Session:
+        """This session of a browser after another sign-in of its user.
+
+        It is as after `proved`, unless the proof is a weaker one. Such a proof is let
+        in only where the user has no second factor any more: it is all that the user
+        can prove, and would otherwise never count as recent.
+        """
+        if proof.acr >= self.acr:
+            return self.proved(proof)
+        return msgspec.structs.replace(
+            self, auth_time=proof.at, amr=proof.amr, acr=proof.acr
+        )
+
     def ended(self, reason: EndReason, now: int) -> Session:
         """This session, revoked at `now` for that reason."""
         return msgspec.structs.replace(

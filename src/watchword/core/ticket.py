@@ -51,7 +51,7 @@ class TicketPurpose(StrEnum):
     CODE = "code"
     """An authorization code."""
     LOGOUT = "logout"
-    """A request to sign out that came by POST."""
+    """A request to sign out: one that came by POST, or that the user is asked about."""
 
 
 _CONTINUATION: Final = "ww_ct_"

@@ -374,9 +374,13 @@ class Factors:
 
         Raises SecondFactorInvalid where it is gone, StoreUnavailable.
         """
+        await self.take_code(spending)
+        self.code_spent(spending)
+
+    async def take_code(self, spending: Spending) -> None:
+        """Spend a recovery code that may still be given back. Raises as `spend`."""
         if not await self._credentials.swap(spending.credential, None, spending.trail):
             raise SecondFactorInvalid
-        self.code_spent(spending)
 
     def code_spent(self, spending: Spending) -> None:
         """Tell an app of the recovery code of a user of its own."""

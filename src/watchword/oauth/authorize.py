@@ -17,7 +17,6 @@ from watchword.clocks import Clock
 from watchword.core import limits
 from watchword.core.actor import By
 from watchword.core.authorize import (
-    ALWAYS,
     AuthorizationRequest,
     Issue,
     OAuthFault,
@@ -30,6 +29,7 @@ from watchword.core.authorize import (
     judge_authorization,
 )
 from watchword.core.policies import PAGES
+from watchword.core.scopes import ALWAYS, OFFLINE_ACCESS
 from watchword.core.session import Authenticated, Policy, Session, as_text
 from watchword.core.ticket import Tickets
 from watchword.errors import (
@@ -154,8 +154,8 @@ class AuthorizationServer:
     ) -> Outcome:
         """What comes of a request that a browser brings to `/oauth/authorize`.
 
-        Raises InvalidRequest for one that is too long to be kept, InteractionExpired
-        for one that was pushed too long ago, or granted before; StoreUnavailable.
+        Raises InteractionExpired for one that was pushed too long ago, or granted
+        before; StoreUnavailable.
         """
         request_uri = value_of(parameters, "request_uri")
         if request_uri.startswith(REQUEST_URI):
@@ -174,10 +174,7 @@ class AuthorizationServer:
         for one of a client that is disabled or has changed its redirect URIs.
         """
         request = self._interactions.open(interaction, browser).request
-        client = await self._client(request.client_id)
-        if client is None or fault_of(request, self._registered(client)) is not None:
-            raise InteractionExpired
-        return Asked(request=request, client=client)
+        return Asked(request=request, client=await self._still_client_of(request))
 
     async def go_on(
         self, interaction: str, session: Session | None, *, browser: str, by: By
@@ -253,14 +250,15 @@ class AuthorizationServer:
                 )
             location = answer_with_code(request, code, self.issuer)
             return replace(outcome, location=location)
-        ticket = ticket or self._interactions.seal(interaction)
+        try:
+            ticket = ticket or self._interactions.seal(interaction)
+        except InvalidRequest:
+            return self._sent(outcome, _TOO_LONG)
         return replace(outcome, interaction=ticket)
 
     async def _denied(self, request: AuthorizationRequest) -> Outcome:
-        """The user has said no. A client that is unknown by now is told nothing."""
-        client = await self._client(request.client_id)
-        if client is None or fault_of(request, self._registered(client)) is not None:
-            raise InteractionExpired
+        """The user has said no. A client that may not be sent to by now is not told."""
+        client = await self._still_client_of(request)
         outcome = Outcome(verdict=_DENIED, request=request, client=client)
         return self._sent(outcome, _DENIED)
 
@@ -285,10 +283,20 @@ class AuthorizationServer:
             return None
         return None if client.disabled or client_id == PAGES else client
 
+    async def _still_client_of(self, request: AuthorizationRequest) -> Client:
+        """The client of a request that has waited. Raises InteractionExpired.
+
+        It may have been disabled meanwhile, or have other redirect URIs.
+        """
+        client = await self._client(request.client_id)
+        if client is None or fault_of(request, self._registered(client)) is not None:
+            raise InteractionExpired
+        return client
+
     def _registered(self, client: Client) -> Registered:
         always: tuple[str, ...] = ALWAYS
         if GrantType.REFRESH_TOKEN not in client.grants:
-            always = tuple(one for one in ALWAYS if one != "offline_access")
+            always = tuple(one for one in ALWAYS if one != OFFLINE_ACCESS)
         return Registered(
             is_public=client.secret_hash is None,
             uses_code=GrantType.AUTHORIZATION_CODE in client.grants,

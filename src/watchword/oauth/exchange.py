@@ -25,6 +25,7 @@ from watchword.core.actor import SYSTEM, Actor, By, EndReason
 from watchword.core.code import CodeGrant, secret_of, session_of
 from watchword.core.policies import Policies
 from watchword.core.rotation import Presented, Refuse, too_wide
+from watchword.core.scopes import OPENID
 from watchword.core.session import (
     Authenticated,
     RequestedToken,
@@ -49,8 +50,6 @@ from watchword.tokens.dpop import Proofs, Signed
 
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 """RFC 7636 §4.1."""
-
-OPENID: Final = "openid"
 
 
 class CodeRequest(TypedDict):
@@ -167,23 +166,11 @@ class CodeExchange:
             msgspec.structs.replace(request["requested"], jkt=jkt),
             address=request["address"],
         )
-        # A confidential client authenticates at each refresh anyway (RFC 9449 §5),
-        # unless it has asked for a key.
-        binds = client.secret_hash is None or grant.jkt
-        options = SessionOptions(
-            client_id=client.id,
-            access_ttl=client.access_ttl,
-            grace=client.grace,
-            scope=grant.scope,
-            audience=grant.resources or client.audience,
-            jkt=jkt if binds else None,
-            started_from=grant.root,
-        )
         return _Redemption(
             grant,
             client,
             request["redirect_uri"],
-            options,
+            _options_of(grant, client, jkt),
             presented,
             request["user_agent"],
         )
@@ -241,36 +228,29 @@ class CodeExchange:
         """What the user has proved, with its roles of now, if the code holds still.
 
         `session` is what the code has made: it gets these roles, if it has others.
-        Raises CodeInvalid if the client, the consent, the browser's sign-in or the
-        account have changed since the code was made; StoreUnavailable.
+        Before there is one, the client counts as it has just authenticated. Raises
+        CodeInvalid if the client, the consent, the browser's sign-in or the account
+        have changed since the code was made; StoreUnavailable.
         """
-        grant = redemption.grant
+        grant, client = redemption.grant, redemption.client
         proved = grant.authenticated
         try:
-            client = await self._clients.get(grant.client_id)
-        except NotFound:
-            raise CodeInvalid from None
-        if (
-            client.disabled
-            or GrantType.AUTHORIZATION_CODE not in client.grants
-            or not redirect_uri.is_registered(
-                redemption.redirect_uri, client.redirect_uris
-            )
-        ):
-            raise CodeInvalid
-        if not await self._consents.covers(
-            proved.account_id, client, grant.scope, grant.resources
-        ):
-            raise CodeInvalid
-        root = await self._sessions.get(grant.root)
-        if root is None or not self._is_alive(root, proved.account_id):
-            raise CodeInvalid
-        try:
+            if session is not None:
+                client = await self._clients.get(client.id)
+            if not _may_redeem(client, redemption.redirect_uri):
+                raise CodeInvalid
+            if not await self._consents.covers(
+                proved.account_id, client, grant.scope, grant.resources
+            ):
+                raise CodeInvalid
+            root = await self._sessions.get(grant.root)
+            if root is None or not self._is_alive(root, proved.account_id):
+                raise CodeInvalid
             # Without a session those of the root: no other session is to get them.
             roles = (session or root).roles
             proved = msgspec.structs.replace(proved, roles=roles)
             return await self._sign_in.admitted(proved)
-        except InvalidCredentials:
+        except (NotFound, InvalidCredentials):
             raise CodeInvalid from None
 
     def _is_alive(self, root: Session, account_id: bytes) -> bool:
@@ -291,6 +271,28 @@ class CodeExchange:
             nonce=redemption.grant.nonce,
         )
         return Exchanged(tokens, id_token)
+
+
+def _may_redeem(client: Client, uri: str) -> bool:
+    """Whether the client still has the grant, and the redirect URI of its request."""
+    has_grant = GrantType.AUTHORIZATION_CODE in client.grants and not client.disabled
+    return has_grant and redirect_uri.is_registered(uri, client.redirect_uris)
+
+
+def _options_of(grant: CodeGrant, client: Client, jkt: str | None) -> SessionOptions:
+    """The options of the session. `jkt` is the key that this request has proved."""
+    # A confidential client authenticates at each refresh anyway (RFC 9449 §5), unless
+    # it has asked for a key.
+    binds = client.secret_hash is None or grant.jkt
+    return SessionOptions(
+        client_id=client.id,
+        access_ttl=client.access_ttl,
+        grace=client.grace,
+        scope=grant.scope,
+        audience=grant.resources or client.audience,
+        jkt=jkt if binds else None,
+        started_from=grant.root,
+    )
 
 
 def _shown(grant: CodeGrant, request: CodeRequest) -> str:

@@ -6,6 +6,7 @@ import msgspec
 
 from watchword.accounts.registry import Accounts
 from watchword.core.access_token import Claims
+from watchword.core.scopes import OPENID, ROLES
 from watchword.errors import InsufficientScope, NotFound, TokenRevoked
 from watchword.ports.accounts import Account
 
@@ -40,8 +41,8 @@ class UserInfo:
         `openid`, TokenRevoked where the account is gone or disabled.
         """
         scope = (claims.scope or "").split(" ")
-        if "openid" not in scope:
-            raise InsufficientScope("openid")
+        if OPENID not in scope:
+            raise InsufficientScope(OPENID)
         try:
             account = await self._accounts.get_by_subject(claims.sub)
         except NotFound:
@@ -57,7 +58,7 @@ def claims_for(account: Account, scope: list[str]) -> UserClaims:
     with_name = "profile" in scope and ("@" not in account.name or "email" in scope)
     confirmed = account.email_confirmed_at
     updated = max(account.created_at, confirmed or 0) // 1000
-    roles = account.roles if "roles" in scope else None
+    roles = account.roles if ROLES in scope else None
     return UserClaims(
         sub=account.subject,
         # A name may be an address, which is told by its own scope alone.

@@ -86,7 +86,7 @@ class BrowserSessions:
             generation = max(row.generation, cookie.generation + 1)
             after = row.rotated(
                 generation, made_at(now), address, self._policy, now
-            ).proved(authenticated)
+            ).signed_in_anew(authenticated)
             by = By(Actor.USER).detail()
             event = Event.about(EventType.SIGN_IN, after, address, now, **by)
             async with self._sessions.taken_back_on_failure(row.id, address):

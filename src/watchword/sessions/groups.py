@@ -6,6 +6,10 @@ are found in the list of the account's sessions, by `started_from`.
 Whatever ends a root ends its members next. The process that does so may die in between.
 So each process that serves looks at the roots in the feed of ended sessions, and ends
 the members that are left.
+
+A root that runs out ends none of them. If the browser signs in again, it then ends, and
+they with it; but not once its row has been swept, SWEEP_AFTER later. Its members stay
+in the list of the account, and end as sessions without a root do.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from watchword.clocks import Clock
 from watchword.core import limits
 from watchword.core.actor import SYSTEM, By, EndReason
 from watchword.core.policies import PAGES, Policies
+from watchword.core.scopes import OFFLINE_ACCESS
 from watchword.core.session import Ended, Session
 from watchword.errors import StoreUnavailable
 from watchword.ports.audit import Event, EventType
@@ -34,7 +39,6 @@ The user has left this browser, or has come back to it. All other ends say that 
 user, the operator or this server no longer trusts what was begun there.
 """
 
-OFFLINE: Final = "offline_access"
 _PAUSE: Final = 0.05
 
 
@@ -57,14 +61,6 @@ class Groups:
         # twice.
         self._noted: dict[bytes, None] = {}
 
-    async def members_of(self, root: Session) -> list[Session]:
-        """The live sessions that were started from this root, newest first."""
-        return [
-            row
-            async for row in self._living(root.account_id)
-            if row.started_from == root.id
-        ]
-
     async def end_members(self, root: Session, *, by: By) -> int:
         """End what goes with a root that has ended. Returns how many were alive.
 
@@ -74,10 +70,11 @@ class Groups:
         """
         if root.client_id != PAGES or root.revoked_at is None:
             return 0
+        keeps_offline = root.revoked_reason in KEEPS_OFFLINE
         leaving = [
-            member.id
-            for member in await self.members_of(root)
-            if root.revoked_reason not in KEEPS_OFFLINE or OFFLINE not in member.scope
+            row.id
+            async for row in self._members(root.account_id, root.id)
+            if not (keeps_offline and OFFLINE_ACCESS in row.scope)
         ]
         return await self._end(leaving, EndReason.GROUP_ENDED, by)
 
@@ -90,10 +87,8 @@ class Groups:
             return
         others = [
             row
-            async for row in self._living(member.account_id)
-            if row.started_from == member.started_from
-            and row.client_id == member.client_id
-            and row.id != member.id
+            async for row in self._members(member.account_id, member.started_from)
+            if row.client_id == member.client_id and row.id != member.id
         ]
         others.sort(key=lambda row: (row.rotated_at, row.id), reverse=True)
         leaving = [row.id for row in others[limits.MEMBERS_MAX - 1 :]]
@@ -132,7 +127,10 @@ class Groups:
         if row is not None:
             await self.end_members(row, by=SYSTEM)
 
-    async def _living(self, account_id: bytes) -> AsyncIterator[Session]:
+    async def _members(
+        self, account_id: bytes, root_id: bytes
+    ) -> AsyncIterator[Session]:
+        """The live sessions that were started from that root, newest first."""
         alive, after = self._policies.maybe_alive(self._clock()), None
         look = limits.LIST_LOOK_FEW
         while True:
@@ -144,7 +142,8 @@ class Groups:
                 look=look,
             )
             for row in page.sessions:
-                yield row
+                if row.started_from == root_id:
+                    yield row
             after, look = page.onward, limits.LIST_LOOK
             if after is None:
                 return

@@ -7,6 +7,7 @@ browser loads pages side by side and ahead of time. It is rotated by each sign-i
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from watchword.accounts.new_networks import NewNetworks
@@ -68,23 +69,45 @@ class BrowserSignIn:
 
         `cookie` is what the browser has. A session of the same account goes on under a
         new token, and nothing ends. One of another account ends with its group, as does
-        one that has run out or would do so soon, and one in the place of which a
-        recovery code makes another. For `mailbox`, `spends` and `settle` see
-        `SignIn.begin`, which this raises as. Whatever is raised, the session is ended.
+        one that has run out or would do so soon. For `mailbox`, `spends` and `settle`
+        see `SignIn.begin`, which this raises as. Whatever is raised, the session is
+        ended.
         """
         await self._gate.check(
             authenticated, None, EVERYTHING, PAGES_BINDING, mailbox=mailbox
         )
-        if settle is not None and await self._has(cookie, authenticated, address):
-            # Before the session of the cookie is touched: if a form comes a second
-            # time, that session goes on.
-            await settle()
-            settle = None
-        # A recovery code goes in the transaction that makes a session: none goes on.
-        again = spends is None and await self._browsers.sign_in_again(
-            cookie, authenticated, address
-        )
-        if again:
+        begun = partial(self._begun, cookie, authenticated, address, user_agent)
+        serves_once = spends is not None or settle is not None
+        if not serves_once or not await self._has(cookie, authenticated, address):
+            return await begun(spends=spends, settle=settle)
+        # What serves once is spent before the session of the cookie is touched: if a
+        # form comes a second time, that session goes on.
+        if spends is not None:
+            await self._gate.spend_code(spends)
+        async with self._gate.given_back_on_failure(spends):
+            if settle is not None:
+                await settle()
+            return await begun()
+
+    async def _begun(
+        self,
+        cookie: str,
+        authenticated: Authenticated,
+        address: str,
+        user_agent: str,
+        *,
+        spends: Spending | None = None,
+        settle: Callable[[], Awaitable[None]] | None = None,
+    ) -> TokenSet:
+        """The session of the cookie, rotated, or another one in its place.
+
+        A session that goes on takes nothing along: with `spends` or `settle` there is
+        another one.
+        """
+        again = None
+        if spends is None and settle is None:
+            again = await self._browsers.sign_in_again(cookie, authenticated, address)
+        if again is not None:
             tokens, last = again
             session = tokens.session
             await self._sign_in.look_again(session, authenticated, address=address)

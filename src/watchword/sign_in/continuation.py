@@ -194,11 +194,19 @@ class SecondStepGate:
         """
         await spend_ticket(self._once, name, self._clock())
 
+    async def spend_code(self, spending: Spending) -> None:
+        """Spend a recovery code by itself, where no session is made to take it along.
+
+        The rest of the sign-in MUST be in `given_back_on_failure`. Raises
+        SecondFactorInvalid where the code is gone, StoreUnavailable.
+        """
+        await self._factors.take_code(spending)
+
     @contextlib.asynccontextmanager
     async def given_back_on_failure(
         self, spent: Spending | None
     ) -> AsyncIterator[None]:
-        """A block for the rest of a sign-in whose session took a recovery code along.
+        """A block for the rest of a sign-in, after its recovery code was spent.
 
         If it fails, the session is ended, and its tokens were sent to no caller. So the
         code is there again: a store that was away for a moment, or a client that was

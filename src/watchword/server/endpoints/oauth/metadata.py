@@ -15,6 +15,7 @@ from starlette.responses import Response
 from watchword.clients.rules import GrantType
 from watchword.config import Settings
 from watchword.core.limits import JWKS_MAX_AGE
+from watchword.core.scopes import ALWAYS
 from watchword.core.session import AAL1, AAL2
 from watchword.errors import NotFound
 from watchword.ports.keys import ID_TOKEN_USES
@@ -181,7 +182,7 @@ def _by_code(issuer: str, pages: str) -> dict[str, Any]:
         "response_modes_supported": ["query"],
         "code_challenge_methods_supported": ["S256"],
         # Those that every client may ask for. A client may have more of its own.
-        "scopes_supported": ["openid", "profile", "email", "offline_access"],
+        "scopes_supported": list(ALWAYS),
         "claims_supported": _CLAIMS,
         "acr_values_supported": [AAL1, AAL2],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],

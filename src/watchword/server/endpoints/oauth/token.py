@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from watchword import errors
 from watchword.clients.rules import GrantType
+from watchword.core.scopes import OPENID
 from watchword.core.session import TokenSet
 from watchword.errors import UnauthorizedClient, UnsupportedGrantType
-from watchword.oauth.exchange import OPENID
 from watchword.ports.clients import Client
 from watchword.server.client_auth import (
     authenticate_client,
