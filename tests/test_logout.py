@@ -259,6 +259,9 @@ async def test_a_browser_that_looks_ahead_is_not_signed_out(site: Site) -> None:
         assert answer.status_code == 503
         assert "retry-after" in answer.headers
         assert "set-cookie" not in answer.headers
+    headers, params = site.cookie(), {"id_token_hint": site.hints["here"]}
+    answer = await site.app.api.client.head(PATH, params=params, headers=headers)
+    assert (answer.status_code, "set-cookie" in answer.headers) == (204, False)
     assert await site.group.alive() == ALL
 
 

@@ -521,6 +521,11 @@ async def test_the_account_speaks_its_owners_language(pages: Pages) -> None:
     await browser.send("/account", do="locale", locale="de")
     page = await browser.get("/account", **{"Accept-Language": "en"})
     assert '<html lang="de"' in page.text
+    # A link to another language would lead to the same.
+    assert "hreflang" in (await pages.browser().get("/signed-out")).text
+    page = await browser.get("/signed-out?ui_locales=en")
+    assert '<html lang="de"' in page.text
+    assert "hreflang" not in page.text
 
 
 async def test_a_reset_ends_all_sessions_and_signs_in_nowhere(pages: Pages) -> None:

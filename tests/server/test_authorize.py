@@ -170,7 +170,7 @@ async def test_a_post_comes_back_by_get_and_nothing_is_redirected_by_host(
     assert (await browser.http.post("/oauth/authorize")).status_code == 415
 
 
-async def test_a_prefetch_spends_nothing(pages: Pages, app: Party) -> None:
+async def test_a_look_ahead_spends_nothing(pages: Pages, app: Party) -> None:
     browser = await signed_in(pages)
     pushed = (await app.push()).json()["request_uri"]
     address = f"/oauth/authorize?client_id=app&request_uri={quote(pushed)}"
@@ -179,6 +179,8 @@ async def test_a_prefetch_spends_nothing(pages: Pages, app: Party) -> None:
         assert answer.status_code == 503
         assert answer.headers["retry-after"] == "1"
         assert "set-cookie" not in answer.headers
+    answer = await browser.http.head(address)
+    assert (answer.status_code, "location" in answer.headers) == (204, False)
     assert outcome_of(await browser.get(address)) == "code"
 
 

@@ -25,7 +25,7 @@ from tests.server.test_factor_pages import App, codes_on, hidden
 from tests.server.visiting import ADDRESS, PASSWORD, Browser, Pages, pages_of
 from watchword.core import limits
 from watchword.core.actor import APP
-from watchword.server.interacting import INTERACTION_COOKIE
+from watchword.server.page_cookies import INTERACTION_COOKIE
 from watchword.server.sign_in_cookie import SIGN_IN_COOKIE
 from watchword.testing import ManualClock
 
@@ -410,7 +410,7 @@ async def test_the_account_page_shows_and_withdraws_what_apps_may(
     for _ in range(2):  # once more by another tab
         await browser.send("/account", do="withdraw", client="tides")
         await follow(browser)
-        assert "may no longer have anything" in browser.notice
+        assert "has lost what you allowed" in browser.notice
     assert "Tide Tables" not in browser.page.text
     given = {
         "grant_type": "refresh_token",
@@ -456,7 +456,7 @@ async def test_a_client_asks_to_sign_its_user_out(pages: Pages) -> None:
         await browser.send("/sign-in", **GOOD)
         await browser.get(f"/oauth/logout?{given}")
         assert browser.heading == "Sign out?"
-        assert ("Tide Tables asks for it." in card(browser)) is bool(given)
+        assert ("Tide Tables sent you here" in card(browser)) is bool(given)
         policy = browser.page.headers["content-security-policy"]
         assert policy.endswith(SOURCE if location else "'self'")
         stay = link(browser, "Stay signed in")

@@ -33,6 +33,10 @@ def clients() -> None:
 
 _PKCE: Final = ("required", "optional")
 _NAME: Final = "What users are shown, instead of its id."
+_TRUSTED: Final = (
+    "Users are not asked for consent. They are where it is public and gets its answer "
+    "on their own machine: any program there could be it."
+)
 _ALG_HELP: Final = "What signs its ID tokens: RS256 (the default), ES256, EdDSA."
 _PKCE_HELP: Final = (
     "Whether it has to send a PKCE challenge. Optional is for a confidential client "
@@ -63,7 +67,7 @@ _PKCE_HELP: Final = (
     help="Where users may come back to after a sign-out; repeatable.",
 )
 @click.option("--name", help=_NAME)
-@click.option("--trusted", is_flag=True, help="Users are not asked for consent.")
+@click.option("--trusted", is_flag=True, help=_TRUSTED)
 @click.option("--pkce", type=click.Choice(_PKCE), help=_PKCE_HELP)
 @click.option("--par", is_flag=True, help="It has to push its requests (RFC 9126).")
 @click.option("--id-token-alg", metavar="ALG", help=_ALG_HELP)
@@ -249,7 +253,7 @@ def _row(client: Client) -> dict[str, Any]:
 @click.option(
     "--trusted/--no-trusted",
     default=None,
-    help="Whether users are not asked for consent.",
+    help=_TRUSTED,
 )
 @click.option("--pkce", type=click.Choice(_PKCE), help=_PKCE_HELP)
 @click.option(

@@ -7,6 +7,8 @@
     │   ├── InvalidTarget                      invalid_target
     │   ├── UnauthorizedClient                 unauthorized_client
     │   ├── UnsupportedGrantType               unsupported_grant_type
+    │   ├── UnsupportedResponseType            unsupported_response_type
+    │   ├── RequestNotSupported                request_not_supported
     │   ├── UnsupportedTokenType               unsupported_token_type
     │   ├── InvalidProof                       invalid_dpop_proof
     │   ├── NonceNeeded                        use_dpop_nonce

@@ -48,7 +48,23 @@ class UnsupportedGrantType(InvalidRequest):
     """A grant type that this server does not have, such as the password grant."""
 
     code = "unsupported_grant_type"
-    message = "Supported grant types: refresh_token, client_credentials."
+    message = (
+        "Supported grant types: authorization_code, refresh_token, client_credentials."
+    )
+
+
+class UnsupportedResponseType(InvalidRequest):
+    """A pushed request for something else than a code (RFC 6749 §4.1.2.1)."""
+
+    code = "unsupported_response_type"
+    message = "response_type has to be code."
+
+
+class RequestNotSupported(InvalidRequest):
+    """A pushed request with a request object (OpenID Connect Core §3.1.2.6)."""
+
+    code = "request_not_supported"
+    message = "request is not supported."
 
 
 class UnsupportedTokenType(InvalidRequest):

@@ -6,6 +6,7 @@ While pages ask, the request waits in an interaction: see `interactions`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -37,7 +38,9 @@ from watchword.errors import (
     InvalidRequest,
     InvalidTarget,
     NotFound,
+    RequestNotSupported,
     UnauthorizedClient,
+    UnsupportedResponseType,
 )
 from watchword.factors.registry import Factors
 from watchword.oauth.codes import Codes
@@ -376,8 +379,12 @@ def _refusal(fault: ShowError | SendError) -> InvalidRequest:
     """The error of a push (RFC 9126 §2.3)."""
     if isinstance(fault, ShowError):
         return InvalidRequest("The redirect URI is not one of this client.")
-    kind = {
-        OAuthFault.UNAUTHORIZED_CLIENT: UnauthorizedClient,
-        OAuthFault.INVALID_TARGET: InvalidTarget,
-    }.get(fault.fault, InvalidRequest)
-    return kind(fault.text)
+    return _REFUSALS.get(fault.fault, InvalidRequest)(fault.text)
+
+
+_REFUSALS: Final = {
+    OAuthFault.UNAUTHORIZED_CLIENT: UnauthorizedClient,
+    OAuthFault.UNSUPPORTED_RESPONSE_TYPE: UnsupportedResponseType,
+    OAuthFault.REQUEST_NOT_SUPPORTED: RequestNotSupported,
+    OAuthFault.INVALID_TARGET: InvalidTarget,
+}

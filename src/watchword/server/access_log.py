@@ -25,7 +25,7 @@ PATH_PLAIN: Final = 40
 _UNRESERVED: Final = re.compile(
     r"%(2[DE]|3[0-9]|[46][1-9A-F]|[57][0-9A]|5F|7E)", re.IGNORECASE
 )
-_TOKEN: Final = re.compile(r"ww_(?:rt|cs)_[\w-]+|eyJ[\w.-]+", re.ASCII)
+_TOKEN: Final = re.compile(r"ww_[a-z]{2,3}_[\w-]+|eyJ[\w.-]+", re.ASCII)
 
 
 class AccessLog:

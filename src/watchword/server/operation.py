@@ -69,3 +69,22 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def paths(self) -> tuple[str, ...]:
         """Every path that the handler answers."""
         return (self.path, *self.more_paths)
+
+
+def page_operations(
+    path: str, show: Handler, submit: Handler
+) -> tuple[Operation, Operation]:
+    """GET and POST of a page for users: what shows it, and what takes its form."""
+    return _page("GET", path, show), _page("POST", path, submit)
+
+
+def _page(method: str, path: str, handler: Handler) -> Operation:
+    return Operation(
+        method=method,
+        path=path,
+        handler=handler,
+        error_format=ErrorFormat.PAGE,
+        is_page=True,
+        needs_accounts=True,
+        is_documented=False,
+    )

@@ -3,6 +3,7 @@
 `__Host-watchword-registrations`  the handles of registrations that this browser began
 `__Host-watchword-notice`         what was just done, for the next page to say
 `__Host-watchword-step`           the ticket between the two steps of a sign-in
+`__Host-watchword-interaction`    the browser that a client's request belongs to
 `__Host-watchword-waiting`        the interaction that a message leads back to
 
 They are Lax, because a link in a message must find them: with Strict a browser would
@@ -17,6 +18,8 @@ from typing import Final, TypeVar
 
 from starlette.requests import Request
 
+from watchword.clocks import Entropy
+from watchword.core import base64url
 from watchword.core.limits import (
     CONTINUATION_LIFE,
     INTERACTION_LIFE,
@@ -24,10 +27,12 @@ from watchword.core.limits import (
     SECOND,
 )
 from watchword.server.cookies import cookies_named
+from watchword.server.parsing import only_looks
 
 HANDLES_COOKIE: Final = "__Host-watchword-registrations"
 NOTICE_COOKIE: Final = "__Host-watchword-notice"
 STEP_COOKIE: Final = "__Host-watchword-step"
+INTERACTION_COOKIE: Final = "__Host-watchword-interaction"
 WAITING_COOKIE: Final = "__Host-watchword-waiting"
 
 HANDLES_MAX: Final = 8
@@ -35,6 +40,8 @@ HANDLES_MAX: Final = 8
 
 _ATTRIBUTES: Final = "Path=/; Secure; HttpOnly; SameSite=Lax"
 _HANDLE: Final = re.compile(r"ww_rg_[A-Za-z0-9_-]{1,64}", re.ASCII)
+_BROWSER: Final = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)  # base64url
+_BROWSER_BYTES: Final = 16
 _WAITING_MAX: Final = 2_000  # characters: a cookie goes with every request
 _NOTICE_SECONDS: Final = 60
 _COUNT_MAX: Final = 6  # digits
@@ -76,8 +83,7 @@ def notice_in(request: Request, kind: type[Notice]) -> tuple[Notice | None, int]
 
 def drop_notice(request: Request) -> tuple[str, ...]:
     """`Set-Cookie` that deletes the notice, which was shown; none for a prefetch."""
-    is_prefetch = request.headers.get("sec-purpose", "").startswith("prefetch")
-    return () if is_prefetch else (_set(NOTICE_COOKIE, "", 0),)
+    return () if only_looks(request) else (_set(NOTICE_COOKIE, "", 0),)
 
 
 def set_step(continuation: str) -> str:
@@ -93,6 +99,25 @@ def step_in(request: Request) -> str:
 def drop_step() -> str:
     """`Set-Cookie` that deletes the ticket."""
     return _set(STEP_COOKIE, "", 0)
+
+
+def browser_in(request: Request) -> str:
+    """What the interactions of this browser are bound to, or ``""``."""
+    found = _one(request, INTERACTION_COOKIE)
+    return found if _BROWSER.fullmatch(found) else ""
+
+
+def new_browser(entropy: Entropy) -> str:
+    """The value for a browser that has none."""
+    return base64url.encode(entropy(_BROWSER_BYTES)).decode()
+
+
+def keep_browser(value: str) -> str:
+    """`Set-Cookie` that keeps it for as long as an interaction lasts.
+
+    A later interaction sets the same again: a second tab keeps the first one alive.
+    """
+    return _set(INTERACTION_COOKIE, value, INTERACTION_LIFE // SECOND)
 
 
 def keep_interaction(ticket: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from watchword.server.pages.faults import CREDENTIALS, fault_of
 from watchword.server.pages.frames import frame_of
 from watchword.server.pages.rendering import HEADERS, HTML, render
 from watchword.server.pages.views import Fault, Reason, View
-from watchword.server.parsing import Form, engine_of
+from watchword.server.parsing import Form, engine_of, only_looks
 from watchword.server.problems import error_headers, problem_of
 from watchword.server.waiting import waiting_in
 
@@ -89,6 +89,18 @@ def see_other(request: Request, page: str, *cookies: str, **query: str) -> Respo
     """
     frame = frame_of(request, engine_of(request).settings)
     return redirect(frame.link(page, **query), *cookies)
+
+
+def look_ahead(request: Request) -> Response | None:
+    """The answer where nothing may be done or spent yet; None where the user is there.
+
+    A prefetch is told to come again (503): what it gets a browser might keep.
+    """
+    if not only_looks(request):
+        return None
+    if request.method == "HEAD":
+        return Response(status_code=204, headers=HEADERS)
+    return Response(status_code=503, headers=HEADERS | {"retry-after": "1"})
 
 
 def redirect(location: str, *cookies: str) -> Response:

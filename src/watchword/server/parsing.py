@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from watchword import errors
 from watchword.bootstrap import Watchword
+from watchword.bootstrap.oauth import OAuthParts
 from watchword.bootstrap.self_service import SelfService
 from watchword.core.actor import Actor, By
 from watchword.core.limits import RETRY_KEY_MAX, RETRY_KEY_MIN, SCOPE_MAX
@@ -66,6 +67,23 @@ def self_service_of(request: Request) -> SelfService:
     if found is None:
         raise NotFound
     return found
+
+
+def oauth_of(request: Request) -> OAuthParts:
+    """The authorization server. Raises NotFound in an app with users of its own."""
+    found = engine_of(request).oauth
+    if found is None:
+        raise NotFound
+    return found
+
+
+def only_looks(request: Request) -> bool:
+    """Whether a page is only looked at: by HEAD, or ahead of a user that may not come.
+
+    Nothing may be done or spent then.
+    """
+    purpose = request.headers.get("sec-purpose", "")
+    return request.method == "HEAD" or purpose.startswith("prefetch")
 
 
 async def read_body(request: Request) -> bytes:

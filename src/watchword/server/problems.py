@@ -81,6 +81,8 @@ STATUS: Final[dict[type[WatchwordError], int]] = challenges.STATUS | {
     errors.InvalidTarget: 400,
     errors.UnauthorizedClient: 400,
     errors.UnsupportedGrantType: 400,
+    errors.UnsupportedResponseType: 400,
+    errors.RequestNotSupported: 400,
     errors.UnsupportedTokenType: 400,
     errors.InvalidProof: 400,
     errors.NonceNeeded: 400,
@@ -176,8 +178,8 @@ SET_CONTINUATION: Final = "set_continuation"
 # client that guesses tokens learns nothing from it, and an honest client can only sign
 # in again, whatever the reason was.
 _GRANT_REFUSED: Final = "The token is not valid for this client, or no more."
-# The error codes of RFC 6749, 7009, 8707 and 9449. At the OAuth endpoints every other
-# code becomes invalid_request.
+# The error codes of RFC 6749, 7009, 8707 and 9449, and of OpenID Connect. At the OAuth
+# endpoints every other code becomes invalid_request.
 _OAUTH_CODES: Final = frozenset(
     error.code
     for error in (
@@ -187,6 +189,8 @@ _OAUTH_CODES: Final = frozenset(
         errors.InvalidTarget,
         errors.UnauthorizedClient,
         errors.UnsupportedGrantType,
+        errors.UnsupportedResponseType,
+        errors.RequestNotSupported,
         errors.UnsupportedTokenType,
         errors.InvalidProof,
         errors.NonceNeeded,

@@ -12,9 +12,10 @@ from typing import Final
 from starlette.requests import Request
 
 from watchword.core.limits import COOKIE_MAX_AGE
-from watchword.core.session import TokenSet
+from watchword.core.session import Session, TokenSet
 from watchword.errors import InvalidRequest
 from watchword.server.cookies import cookies_named
+from watchword.server.parsing import client_address, self_service_of, user_agent
 
 SIGN_IN_COOKIE: Final = "__Host-watchword-sign-in"
 
@@ -37,6 +38,20 @@ def sign_in_cookie(request: Request) -> str:
     if len(found) > 1:
         raise InvalidRequest(f"The cookie {SIGN_IN_COOKIE} came twice.")
     return found[0] if found else ""
+
+
+async def browser_session(request: Request) -> Session | None:
+    """The browser's sign-in at this server; None where there is none that lives.
+
+    Raises NotFound in an app that has users of its own, InvalidRequest as
+    `sign_in_cookie`, StoreUnavailable.
+    """
+    browser, cookie = self_service_of(request).browser, sign_in_cookie(request)
+    if not cookie:
+        return None
+    return await browser.session_of(
+        cookie, address=client_address(request), user_agent=user_agent(request)
+    )
 
 
 def set_sign_in_cookie(tokens: TokenSet) -> str:

@@ -16,13 +16,12 @@ from watchword.ports.accounts import Account
 from watchword.server.csrf import new_form_cookie
 from watchword.server.page_response import page_of, redirect
 from watchword.server.pages.client_views import SignedOut
-from watchword.server.parsing import (
-    client_address,
-    engine_of,
-    self_service_of,
-    user_agent,
+from watchword.server.parsing import engine_of
+from watchword.server.sign_in_cookie import (
+    browser_session,
+    drop_sign_in_cookie,
+    sign_in_cookie,
 )
-from watchword.server.sign_in_cookie import drop_sign_in_cookie, sign_in_cookie
 from watchword.server.waiting import home_of, name_of
 
 
@@ -32,13 +31,8 @@ async def sign_in_of(request: Request) -> tuple[Session | None, Session | None]:
     Raises InvalidRequest for two cookies, StoreUnavailable; NotFound in an app that has
     users of its own.
     """
-    browser, cookie = self_service_of(request).browser, sign_in_cookie(request)
-    if not cookie:
-        return None, None
-    session = await browser.session_of(
-        cookie, address=client_address(request), user_agent=user_agent(request)
-    )
-    if session is not None:
+    session, cookie = await browser_session(request), sign_in_cookie(request)
+    if session is not None or not cookie:
         return session, None
     row = await engine_of(request).sessions.session_of(cookie)
     return None, None if row is None or row.revoked_at is not None else row

@@ -17,6 +17,9 @@ from watchword.core import redirect_uri
 from watchword.core.authorize import AuthorizationRequest
 from watchword.ports.clients import Client
 
+INTERACTION: Final = "interaction"
+"""The parameter of the pages, and of their forms' addresses, with the ticket."""
+
 _WAITING: Final = "waiting"
 
 

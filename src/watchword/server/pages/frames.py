@@ -44,6 +44,7 @@ def frame_of(
         host=host,
         locale=locale,
         asked=locale if asked_for(asked) == locale else "",
+        settled=locale == account,
         token=token,
         up="../" if request.scope["path"].endswith(_BELOW) else "",
         **of_client,

@@ -57,6 +57,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     host     where the user is, from the issuer and never from the request
     locale   the language, one of `LOCALES`
     asked    the language that the address of the page asks for, or "": links keep it
+    settled  whether the account says the language, so that no link changes it
     token    what a form is sent with, against forged requests (`server/csrf.py`)
     up       what leads from the address of this page to where the pages are
 
@@ -72,6 +73,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     locale: str
     asked: str = ""
+    settled: bool = False
     token: str = ""
     up: str = ""
     interaction: str = ""

@@ -11,11 +11,11 @@ from starlette.responses import Response
 from watchword.clients.rules import is_client_id
 from watchword.errors import NotFound
 from watchword.ports.consents import Consent
-from watchword.server.interacting import oauth_of
 from watchword.server.operation import BASE, Operation
-from watchword.server.parsing import by_user, engine_of
+from watchword.server.parsing import by_user, engine_of, oauth_of
 from watchword.server.responses import JSON, done, utc
 from watchword.server.token_auth import OWNER_ERRORS, authenticate_owner
+from watchword.server.waiting import name_of
 
 
 class AllowedClient(msgspec.Struct, frozen=True, rename="camel"):
@@ -119,7 +119,7 @@ async def _shown(request: Request, row: Consent) -> AllowedClient:
     except NotFound:  # no client is ever deleted, but rows may be restored apart
         name = row.client_id
     else:
-        name = client.name or client.id
+        name = name_of(client)
     return AllowedClient(
         client_id=row.client_id,
         name=name,

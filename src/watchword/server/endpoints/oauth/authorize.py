@@ -2,88 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Final
 from urllib.parse import urlencode
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword.core.limits import AUTHORIZATION_MAX
-from watchword.core.session import Session
 from watchword.errors import InvalidRequest
-from watchword.server.interacting import (
-    answer_of,
-    browser_of,
-    new_browser,
-    oauth_of,
-    set_browser,
-)
-from watchword.server.operation import Operation
-from watchword.server.page_response import redirect
+from watchword.server.interacting import answer_of
+from watchword.server.operation import page_operations
+from watchword.server.page_cookies import browser_in, keep_browser, new_browser
+from watchword.server.page_response import look_ahead, redirect
 from watchword.server.parsing import (
     by_user,
-    client_address,
+    engine_of,
+    oauth_of,
     pairs_in,
     read_pairs,
-    self_service_of,
-    user_agent,
 )
-from watchword.server.problems import ErrorFormat
-from watchword.server.sign_in_cookie import sign_in_cookie
-
-PATH: Final = "/oauth/authorize"
-
-
-class AuthorizationParameters(msgspec.Struct, frozen=True, kw_only=True):
-    """The parameters of RFC 6749 §4.1.1 and of its extensions; others are ignored."""
-
-    client_id: str
-    redirect_uri: str = ""
-    response_type: str = ""
-    scope: str = ""
-    state: str = ""
-    code_challenge: str = ""
-    code_challenge_method: str = ""
-    nonce: str = ""
-    resource: str = ""
-    prompt: str = ""
-    max_age: str = ""
-    acr_values: str = ""
-    login_hint: str = ""
-    ui_locales: str = ""
-    id_token_hint: str = ""
-    dpop_jkt: str = ""
-    response_mode: str = ""
-    request_uri: str = ""
+from watchword.server.sign_in_cookie import browser_session
 
 
 async def show(request: Request) -> Response:
     server = oauth_of(request).authorization
-    if request.headers.get("sec-purpose", "").startswith("prefetch"):
-        # A code is for a user that has come, not for one that might come.
-        headers = {"retry-after": "1", "cache-control": "no-store"}
-        return Response(status_code=503, headers=headers)
+    # A code is for a user that has come, not for one that might come.
+    if (ahead := look_ahead(request)) is not None:
+        return ahead
     query: bytes = request.scope["query_string"]
     if len(query) > AUTHORIZATION_MAX:
         raise _too_long()
-    browser = browser_of(request) or new_browser(request)
+    session = await browser_session(request)
+    browser = browser_in(request) or new_browser(engine_of(request).entropy)
     outcome = await server.begin(
-        pairs_in(query), await _session(request), browser=browser, by=by_user(request)
+        pairs_in(query), session, browser=browser, by=by_user(request)
     )
-    cookies = (set_browser(browser),) if outcome.interaction else ()
+    cookies = (keep_browser(browser),) if outcome.interaction else ()
     return answer_of(request, outcome, *cookies)
-
-
-SHOW: Final = Operation(
-    method="GET",
-    path=PATH,
-    handler=show,
-    error_format=ErrorFormat.PAGE,
-    is_page=True,
-    is_documented=False,
-    needs_accounts=True,
-)
 
 
 async def submit(request: Request) -> Response:
@@ -95,26 +49,8 @@ async def submit(request: Request) -> Response:
     return redirect(f"authorize?{query}")
 
 
-SUBMIT: Final = Operation(
-    method="POST",
-    path=PATH,
-    handler=submit,
-    error_format=ErrorFormat.PAGE,
-    is_page=True,
-    is_documented=False,
-    needs_accounts=True,
-)
-
-
 def _too_long() -> InvalidRequest:
     return InvalidRequest("The request is too long.")
 
 
-async def _session(request: Request) -> Session | None:
-    """The browser's sign-in at this server, or None. Raises StoreUnavailable."""
-    cookie = sign_in_cookie(request)
-    if not cookie:
-        return None
-    return await self_service_of(request).browser.session_of(
-        cookie, address=client_address(request), user_agent=user_agent(request)
-    )
+SHOW, SUBMIT = page_operations("/oauth/authorize", show, submit)

@@ -6,34 +6,28 @@ those of all clients that it let in.
 
 from __future__ import annotations
 
-from typing import Final
-
 from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword.core.session import as_text
 from watchword.errors import NotFound
 from watchword.oauth.logout import REQUEST
-from watchword.server.interacting import oauth_of
-from watchword.server.operation import Operation
-from watchword.server.page_response import redirect
+from watchword.server.operation import page_operations
+from watchword.server.page_response import look_ahead, redirect
 from watchword.server.parsing import (
     by_user,
     engine_of,
+    oauth_of,
     query_of,
     read_form,
 )
-from watchword.server.problems import ErrorFormat
 from watchword.server.signing_out import after_sign_out, ask_to_sign_out, sign_in_of
-
-PATH: Final = "/oauth/logout"
 
 
 async def show(request: Request) -> Response:
-    if request.headers.get("sec-purpose", "").startswith("prefetch"):
-        # A browser that looks ahead must not sign its user out.
-        headers = {"retry-after": "1", "cache-control": "no-store"}
-        return Response(status_code=503, headers=headers)
+    # A browser that looks ahead must not sign its user out.
+    if (ahead := look_ahead(request)) is not None:
+        return ahead
     session, lapsed = await sign_in_of(request)
     outcome = await oauth_of(request).logout.look(
         query_of(request), session, lapsed=lapsed, by=by_user(request)
@@ -48,29 +42,10 @@ async def show(request: Request) -> Response:
     return ask_to_sign_out(request, outcome, account)
 
 
-SHOW: Final = Operation(
-    method="GET",
-    path=PATH,
-    handler=show,
-    error_format=ErrorFormat.PAGE,
-    is_page=True,
-    is_documented=False,
-    needs_accounts=True,
-)
-
-
 async def submit(request: Request) -> Response:
     """To the same by GET: a browser sends no cookie with a POST of another site."""
     ticket = oauth_of(request).logout.keep((await read_form(request)).fields)
     return redirect(f"logout?{REQUEST}={ticket}")
 
 
-SUBMIT: Final = Operation(
-    method="POST",
-    path=PATH,
-    handler=submit,
-    error_format=ErrorFormat.PAGE,
-    is_page=True,
-    is_documented=False,
-    needs_accounts=True,
-)
+SHOW, SUBMIT = page_operations("/oauth/logout", show, submit)

@@ -23,6 +23,7 @@ from watchword.server.endpoints.oauth import (
     authorize,
     introspect,
     jwks,
+    logout,
     par,
     revocations,
     revoke,
@@ -172,12 +173,12 @@ def _of_server(issuer: str, algorithms: tuple[str, ...], pages: str | None) -> b
 
 
 def _by_code(issuer: str, pages: str) -> dict[str, Any]:
-    """What goes with an authorization endpoint. Its own path is one of the pages."""
+    """What goes with an authorization endpoint. Its path begins with `pages`."""
     return {
         "authorization_endpoint": url_of(issuer, pages + authorize.SHOW.path),
         "pushed_authorization_request_endpoint": url_of(issuer, par.OPERATION.path),
         "userinfo_endpoint": url_of(issuer, userinfo.SHOW.path),
-        "end_session_endpoint": url_of(issuer, f"{pages}/oauth/logout"),
+        "end_session_endpoint": url_of(issuer, pages + logout.SHOW.path),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "code_challenge_methods_supported": ["S256"],

@@ -10,18 +10,36 @@ from starlette.responses import Response
 
 from watchword import errors
 from watchword.server.client_auth import authenticate_client, key_proved_for
-from watchword.server.endpoints.oauth.authorize import AuthorizationParameters
-from watchword.server.interacting import oauth_of
 from watchword.server.operation import Operation
-from watchword.server.parsing import FORM, form_of, one_header, read_pairs
+from watchword.server.parsing import FORM, form_of, oauth_of, one_header, read_pairs
 from watchword.server.problems import ErrorFormat, PayloadTooLarge
 from watchword.server.responses import JSON, PRAGMA
 
 
-class PushedRequest(AuthorizationParameters, frozen=True, kw_only=True):
-    """The parameters of `/oauth/authorize`, and what authenticates the client."""
+class PushedRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The parameters of RFC 6749 §4.1.1 and of its extensions; others are ignored.
 
+    With them comes what authenticates the client. `resource` may be repeated.
+    """
+
+    client_id: str
     client_secret: str = ""
+    redirect_uri: str = ""
+    response_type: str = ""
+    scope: str = ""
+    state: str = ""
+    code_challenge: str = ""
+    code_challenge_method: str = ""
+    nonce: str = ""
+    resource: str = ""
+    prompt: str = ""
+    max_age: str = ""
+    acr_values: str = ""
+    login_hint: str = ""
+    ui_locales: str = ""
+    id_token_hint: str = ""
+    dpop_jkt: str = ""
+    response_mode: str = ""
 
 
 class Pushed(msgspec.Struct, frozen=True):
@@ -76,6 +94,8 @@ OPERATION: Final = Operation(
         errors.InvalidClient,
         errors.InvalidTarget,
         errors.UnauthorizedClient,
+        errors.UnsupportedResponseType,
+        errors.RequestNotSupported,
         errors.InvalidProof,
         errors.NonceNeeded,
         PayloadTooLarge,

@@ -9,9 +9,15 @@ from starlette.responses import Response
 from watchword import errors
 from watchword.errors import InvalidRequest
 from watchword.oauth.userinfo import UserClaims
-from watchword.server.interacting import oauth_of
 from watchword.server.operation import Operation
-from watchword.server.parsing import FORM, engine_of, is_form, one_header, read_form
+from watchword.server.parsing import (
+    FORM,
+    engine_of,
+    is_form,
+    oauth_of,
+    one_header,
+    read_form,
+)
 from watchword.server.problems import PayloadTooLarge
 from watchword.server.responses import JSON
 from watchword.server.token_auth import ACCESS_ERRORS, authenticate

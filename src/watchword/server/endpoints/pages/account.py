@@ -17,7 +17,6 @@ from watchword.ports.credentials import Credential, CredentialKind
 from watchword.server.csrf import read_page_form
 from watchword.server.endpoints.pages.account_forms import CHANGES, FORMS, Refused
 from watchword.server.endpoints.pages.available import can_send_mail, has_passkeys
-from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.recent import (
     Owner,
     for_owner,
@@ -25,7 +24,7 @@ from watchword.server.endpoints.pages.recent import (
     owner_of,
     prove_first,
 )
-from watchword.server.interacting import oauth_of
+from watchword.server.operation import page_operations
 from watchword.server.page_cookies import drop_notice, notice_in
 from watchword.server.page_response import page_again, page_of, see_other
 from watchword.server.pages.devices import browser_of, system_of
@@ -37,7 +36,7 @@ from watchword.server.pages.views import (
     FactorLine,
     SessionLine,
 )
-from watchword.server.parsing import Form, engine_of, self_service_of
+from watchword.server.parsing import Form, engine_of, oauth_of, self_service_of
 from watchword.server.waiting import name_of
 
 

@@ -35,7 +35,6 @@ from watchword.server.endpoints.pages.adding import codes_page
 from watchword.server.endpoints.pages.available import can_send_mail, need
 from watchword.server.endpoints.pages.recent import Owner
 from watchword.server.endpoints.pages.visitor import begin
-from watchword.server.interacting import oauth_of
 from watchword.server.page_cookies import set_notice
 from watchword.server.page_response import missing, see_other
 from watchword.server.pages.faults import CREDENTIALS
@@ -53,6 +52,7 @@ from watchword.server.parsing import (
     by_user,
     client_address,
     engine_of,
+    oauth_of,
     self_service_of,
 )
 from watchword.server.sign_in_cookie import drop_sign_in_cookie

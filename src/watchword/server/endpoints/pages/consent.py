@@ -18,9 +18,9 @@ from watchword.server.endpoints.pages.on_the_way import (
     on_the_way,
     outcome_of,
 )
-from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.visitor import Visitor, visitor_of
 from watchword.server.interacting import answer_of
+from watchword.server.operation import page_operations
 from watchword.server.page_response import page_again, page_of, see_other
 from watchword.server.pages.client_views import Consent
 from watchword.server.waiting import Waiting, waiting_in
@@ -46,7 +46,9 @@ async def submit(request: Request) -> Response:
     decision = form.get("decision")
     if decision not in {"allow", "deny"}:
         return await _ask(request, waiting, visitor)
-    return await answer(request, visitor.session, is_granted=decision == "allow")
+    return await answer(
+        request, waiting, visitor.session, is_granted=decision == "allow"
+    )
 
 
 async def _ask(

@@ -10,7 +10,7 @@ from typing import NoReturn
 from starlette.requests import Request
 
 from watchword.errors import InteractionExpired
-from watchword.server.endpoints.pages.pairs import page_operations
+from watchword.server.operation import page_operations
 from watchword.server.parsing import self_service_of
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,36 +19,31 @@ from watchword.core.session import Session
 from watchword.errors import InteractionExpired, WatchwordError
 from watchword.oauth.authorize import Outcome
 from watchword.server.endpoints.pages.visitor import Begun
-from watchword.server.interacting import (
-    answer_of,
-    browser_of,
-    go_on_with,
-    interaction_in,
-    oauth_of,
-)
+from watchword.server.interacting import answer_of
 from watchword.server.operation import Handler
-from watchword.server.page_cookies import keep_interaction, kept_interaction
-from watchword.server.page_response import redirect, see_other
-from watchword.server.pages.rendering import HEADERS
-from watchword.server.parsing import by_user
+from watchword.server.page_cookies import (
+    browser_in,
+    keep_interaction,
+    kept_interaction,
+)
+from watchword.server.page_response import look_ahead, redirect, see_other
+from watchword.server.parsing import by_user, oauth_of
 from watchword.server.problems import answer_to
-from watchword.server.waiting import Waiting, set_waiting, waiting_in
-
-_PREFETCHED: Final = {"retry-after": "1"}
+from watchword.server.waiting import INTERACTION, Waiting, set_waiting, waiting_in
 
 
 def on_the_way(handler: Handler) -> Handler:
     """The handler of a page that a client may wait for.
 
-    Nothing is prefetched: to look at such a page may make a code.
+    It is not looked at ahead: that may make a code.
     """
 
     @functools.wraps(handler)
     async def handle(request: Request) -> Response:
-        ticket = interaction_in(request)
-        if ticket and request.headers.get("sec-purpose", "").startswith("prefetch"):
-            return Response(status_code=503, headers=HEADERS | _PREFETCHED)
+        ticket = _ticket_in(request)
         if ticket:
+            if (ahead := look_ahead(request)) is not None:
+                return ahead
             await _look(request, ticket)
         return await handler(request)
 
@@ -64,7 +58,7 @@ def beside_the_way(handler: Handler) -> Handler:
 
     @functools.wraps(handler)
     async def handle(request: Request) -> Response:
-        ticket = interaction_in(request) or kept_interaction(request)
+        ticket = _ticket_in(request) or kept_interaction(request)
         if ticket and waiting_in(request) is None:
             with contextlib.suppress(InteractionExpired):
                 await _look(request, ticket)
@@ -73,9 +67,13 @@ def beside_the_way(handler: Handler) -> Handler:
     return handle
 
 
+def _ticket_in(request: Request) -> str:
+    return request.query_params.get(INTERACTION, "")
+
+
 async def _look(request: Request, ticket: str) -> None:
     asked = await oauth_of(request).authorization.asked(
-        ticket, browser=browser_of(request)
+        ticket, browser=browser_in(request)
     )
     set_waiting(request, Waiting(ticket, asked.request, asked.client))
 
@@ -109,17 +107,19 @@ async def leaves(
 async def outcome_of(request: Request, waiting: Waiting, session: Session) -> Outcome:
     """What comes next for a signed-in browser. Raises InteractionExpired."""
     return await oauth_of(request).authorization.go_on(
-        waiting.ticket, session, browser=browser_of(request), by=by_user(request)
+        waiting.ticket, session, browser=browser_in(request), by=by_user(request)
     )
 
 
-async def answer(request: Request, session: Session, *, is_granted: bool) -> Response:
+async def answer(
+    request: Request, waiting: Waiting, session: Session, *, is_granted: bool
+) -> Response:
     """Where the browser goes after the user's answer. Raises InteractionExpired."""
     outcome = await oauth_of(request).authorization.consent(
-        interaction_in(request),
+        waiting.ticket,
         session,
         is_granted=is_granted,
-        browser=browser_of(request),
+        browser=browser_in(request),
         by=by_user(request),
     )
     return answer_of(request, outcome)
@@ -131,9 +131,12 @@ async def finish(request: Request, begun: Begun, *cookies: str) -> Response:
     The cookies are set whatever comes of it: the ones that the browser has would soon
     end its session.
     """
-    given = (*begun.cookies, *cookies)
+    given, waiting = (*begun.cookies, *cookies), waiting_in(request)
+    if waiting is None:
+        return see_other(request, "account", *given)
     try:
-        return await go_on_with(request, begun.session, *given)
+        outcome = await outcome_of(request, waiting, begun.session)
+        return answer_of(request, outcome, *given)
     except WatchwordError as error:
         response = answer_to(error, request.scope)
         for cookie in given:
@@ -147,6 +150,6 @@ async def cancel(request: Request) -> Response:
     if waiting is None:
         return see_other(request, "sign-in")
     location = await oauth_of(request).authorization.cancel(
-        waiting.ticket, browser=browser_of(request)
+        waiting.ticket, browser=browser_in(request)
     )
     return redirect(location)

@@ -28,9 +28,9 @@ from watchword.server.endpoints.pages.asking import (
     way_of,
 )
 from watchword.server.endpoints.pages.on_the_way import finish, leaves, on_the_way
-from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.recent import Owner, for_owner, is_recent
 from watchword.server.endpoints.pages.visitor import Begun, begin
+from watchword.server.operation import page_operations
 from watchword.server.page_response import page_again, page_of, see_other
 from watchword.server.pages.step_views import After, Prove
 from watchword.server.pages.views import Fault, Reason, Way

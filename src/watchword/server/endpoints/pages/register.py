@@ -17,8 +17,8 @@ from watchword.errors import (
 from watchword.server.csrf import read_page_form
 from watchword.server.endpoints.pages.available import can_register, need
 from watchword.server.endpoints.pages.on_the_way import beside_the_way, keep_waiting
-from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.local import kept_mail
+from watchword.server.operation import page_operations
 from watchword.server.page_cookies import add_handle
 from watchword.server.page_response import missing, page_again, page_of
 from watchword.server.pages.frames import locale_of

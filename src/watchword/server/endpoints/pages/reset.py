@@ -31,7 +31,7 @@ from watchword.server.endpoints.pages.asking import (
 )
 from watchword.server.endpoints.pages.mailed import submitted
 from watchword.server.endpoints.pages.on_the_way import beside_the_way
-from watchword.server.endpoints.pages.pairs import page_operations
+from watchword.server.operation import page_operations
 from watchword.server.page_cookies import set_notice
 from watchword.server.page_response import missing, page_again, page_of, see_other
 from watchword.server.pages.faults import CREDENTIALS

@@ -11,12 +11,11 @@ from starlette.responses import Response
 
 from watchword.errors import CsrfRejected
 from watchword.server.csrf import read_page_form
-from watchword.server.endpoints.pages.pairs import page_operations
 from watchword.server.endpoints.pages.visitor import visitor_of
-from watchword.server.interacting import oauth_of
+from watchword.server.operation import page_operations
 from watchword.server.page_response import page_again, page_of, see_other
 from watchword.server.pages.client_views import SignedOut
-from watchword.server.parsing import Form, by_user, self_service_of
+from watchword.server.parsing import Form, by_user, oauth_of, self_service_of
 from watchword.server.sign_in_cookie import sign_in_cookie
 from watchword.server.signing_out import after_sign_out, sign_in_of, signed_out_cookies
 

@@ -23,7 +23,11 @@ from watchword.server.parsing import (
     self_service_of,
     user_agent,
 )
-from watchword.server.sign_in_cookie import set_sign_in_cookie, sign_in_cookie
+from watchword.server.sign_in_cookie import (
+    browser_session,
+    set_sign_in_cookie,
+    sign_in_cookie,
+)
 
 
 class PageRequest(TypedDict):
@@ -53,13 +57,7 @@ async def visitor_of(request: Request) -> Visitor | None:
 
     Raises NotFound in an app that has users of its own, StoreUnavailable.
     """
-    browser = self_service_of(request).browser
-    cookie = sign_in_cookie(request)
-    if not cookie:
-        return None
-    session = await browser.session_of(
-        cookie, address=client_address(request), user_agent=user_agent(request)
-    )
+    session = await browser_session(request)
     if session is None:
         return None
     subject = as_text(session.account_id)

@@ -77,7 +77,7 @@ export interface RedirectResult {
   readonly appState: unknown;
 }
 
-/** Who has signed in, when and how (OpenID Connect Core §2). */
+/** Which user has signed in, when and how (OpenID Connect Core §2). */
 export interface IdTokenClaims {
   readonly sub: string;
   readonly iss: string;
@@ -477,9 +477,10 @@ export interface AuthClient {
 export class AuthError extends Error {
   private constructor();
   /**
-   * A code of the server, which stays (those of OAuth after a redirect), or `signed_out`, or `unknown`; or `unanswered`
-   * where the browser did not answer for 15 seconds: another tab holds the lock and is
-   * frozen, or IndexedDB hangs; or `unsupported` where it has no passkeys.
+   * A code of the server, which stays; after a redirect one of OAuth. Or `signed_out`, or
+   * `unknown`; or `unanswered` where the browser did not answer for 15 seconds: another
+   * tab holds the lock and is frozen, or IndexedDB hangs; or `unsupported` where it has
+   * no passkeys.
    */
   readonly code: string;
   /** The HTTP status, where there was one. */
