@@ -30,8 +30,9 @@ from tests.doors import (
 from tests.store_faults import AFTER, FAULTS, Faults, settled
 from watchword.core import limits
 from watchword.core.actor import APP, EndReason
-from watchword.core.session import Authenticated
+from watchword.core.session import Authenticated, TokenSet
 from watchword.factors.proof import FactorProof
+from watchword.sign_in.browser import PAGES_BINDING
 
 NEW = "another horse battery staple 42"
 KEY = "a-key-of-the-client-0001"
@@ -85,6 +86,52 @@ async def test_a_second_step_that_failed_spends_nothing(
         again = await outcome(ada.finish(continuation, shown if reused else proof()))
         assert again == ("continuation_expired" if ticket_is_lost else "ok"), name
         await ada.engine.sessions.end_all(ada.id, EndReason.LOGOUT)
+
+
+@AFTER
+@FAULTS
+async def test_a_code_that_did_not_sign_a_browser_in_anew_is_there_again(
+    ada: Door,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Callable[[], BaseException],
+    *,
+    after: bool,
+) -> None:
+    """The browser has a session, which goes on or ends: no other one is made."""
+    assert ada.engine.self_service is not None
+    browser, faults = ada.engine.self_service.browser, Faults(ada.stores, monkeypatch)
+    faults.fault = fault
+
+    async def begun(answered: list[TokenSet]) -> Any:
+        """A sign-in by a recovery code that is still to come, where there is a root."""
+        ada.codes = [*await ada.parts.factors.new_recovery_codes(ada.id, by=APP)]
+        proved, cookie = await ada.engine.sign_in.check_password(NAME, PASSWORD), ""
+        for proof in (ada.by_totp(), ada.by_code()):
+            begins = browser.begin(proved, cookie=cookie, address=HERE, user_agent="")
+            finish = ada.finish(
+                (await stopped(begins)).continuation,
+                proof,
+                binding=PAGES_BINDING,
+                replaces=cookie,
+            )
+            if not cookie:
+                cookie = (await finish).refresh_token
+
+        async def call() -> None:
+            answered.append(await finish)
+
+        return call()
+
+    calls = await faults.during(await begun([]))
+    for number, name in enumerate(calls):
+        await ada.engine.sessions.end_all(ada.id, EndReason.LOGOUT)
+        answered: list[TokenSet] = []
+        await faults.during(await begun(answered), number, after=after)
+        await settled(ada.engine)
+        left = (await ada.parts.factors.of(ada.id)).codes_left
+        is_lost = after and name == "credentials.swap"
+        assert left == limits.RECOVERY_CODES - bool(answered or is_lost), name
+        assert len(await ada.alive()) <= 1, name
 
 
 @AFTER

@@ -32,13 +32,18 @@ class Browser:
         self.sealing = Sealing(secrets, SEALED_AS, SeededEntropy())
 
     async def sign_in(
-        self, name: str = "alice", *, cookie: str | None = None, at: str = HOME
+        self,
+        name: str = "alice",
+        *,
+        cookie: str | None = None,
+        at: str = HOME,
+        **more: Any,
     ) -> TokenSet:
         """Sign in, with the cookie that the browser has, and keep the new one."""
         proof = await self.engine.sign_in.check_password(name, PASSWORD)
         held = self.cookie if cookie is None else cookie
         tokens = await self.pages.begin(
-            proof, cookie=held, address=at, user_agent="Firefox"
+            proof, cookie=held, address=at, user_agent="Firefox", **more
         )
         self.cookie = tokens.refresh_token
         return tokens

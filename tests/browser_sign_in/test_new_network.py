@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -54,13 +55,18 @@ async def test_a_use_from_a_new_network_is_told_once(
     ]
 
 
+async def _nothing() -> None:
+    """What a second step settles."""
+
+
+@pytest.mark.parametrize("settle", [None, _nothing], ids=["one step", "two steps"])
 async def test_a_network_that_the_user_signed_in_at_is_not_told_of(
-    browser: Browser,
+    browser: Browser, settle: Any
 ) -> None:
     """Nor the one that the session began at, when the browser comes back."""
     await browser.sign_in()
     browser.api.clock.advance(HOUR)
-    await browser.sign_in(at=AWAY)
+    await browser.sign_in(at=AWAY, settle=settle)
     for at in (AWAY, HOME, AWAY):
         browser.api.clock.advance(HOUR)
         assert await browser.session(at=at)

@@ -75,7 +75,7 @@ REUSE, RESTORED = End(EndReason.REUSE), End(EndReason.RESTORED)
 def test_the_generation_decides(generation: int, later: int, verdict: Verdict) -> None:
     for row in (
         a_row(),
-        a_row(auth_time=NOW - SIGN_IN_IDLE),  # the last proof was a weaker one
+        a_row(auth_time=NOW - SIGN_IN_IDLE),  # the last proof moved nothing
         a_row(retry_hash=b"r" * 32),  # an older server made the cookie
     ):
         assert judge_cookie(row, shown(generation), SIGN_IN, NOW + later) == verdict

@@ -30,7 +30,7 @@ from watchword.errors import RefreshInvalid, SessionExpired, SessionRevoked
 def made_at(now: int) -> bytes:
     """What the row has in the place of a retry key's hash: when its cookie was made.
 
-    Not every sign-in moves `auth_time`: a weaker proof than the session has does not.
+    Not every proof moves `auth_time`: after a change of the password it stays.
     In a session that has just begun there are random bytes, and no cookie before.
     """
     return now.to_bytes(32)

@@ -77,8 +77,10 @@ class BrowserSignIn:
             authenticated, None, EVERYTHING, PAGES_BINDING, mailbox=mailbox
         )
         begun = partial(self._begun, cookie, authenticated, address, user_agent)
-        serves_once = spends is not None or settle is not None
-        if not serves_once or not await self._has(cookie, authenticated, address):
+        last = None
+        if spends is not None or settle is not None:
+            last = await self._last_seen(cookie, authenticated, address)
+        if last is None:
             return await begun(spends=spends, settle=settle)
         # What serves once is spent before the session of the cookie is touched: if a
         # form comes a second time, that session goes on.
@@ -87,7 +89,7 @@ class BrowserSignIn:
         async with self._gate.given_back_on_failure(spends):
             if settle is not None:
                 await settle()
-            return await begun()
+            return await begun(last=last)
 
     async def _begun(
         self,
@@ -98,21 +100,23 @@ class BrowserSignIn:
         *,
         spends: Spending | None = None,
         settle: Callable[[], Awaitable[None]] | None = None,
+        last: str | None = None,
     ) -> TokenSet:
         """The session of the cookie, rotated, or another one in its place.
 
         A session that goes on takes nothing along: with `spends` or `settle` there is
-        another one.
+        another one. `last` is where it was seen before this request, if that is known.
         """
         again = None
         if spends is None and settle is None:
             again = await self._browsers.sign_in_again(cookie, authenticated, address)
         if again is not None:
-            tokens, last = again
+            tokens, seen = again
             session = tokens.session
             await self._sign_in.look_again(session, authenticated, address=address)
             async with self._sessions.taken_back_on_failure(session.id, address):
-                await self._networks.signed_in_at(session, last, address)
+                before = seen if last is None else last
+                await self._networks.signed_in_at(session, before, address)
             return tokens
         return await self._sign_in.begin(
             authenticated,
@@ -124,12 +128,17 @@ class BrowserSignIn:
             user_agent=user_agent,
         )
 
-    async def _has(
+    async def _last_seen(
         self, cookie: str, authenticated: Authenticated, address: str
-    ) -> bool:
-        """Whether the cookie is that of a live session of the same account."""
+    ) -> str | None:
+        """Where the cookie's live session of the same account was seen before.
+
+        None where there is no such session. The use is written, as that of a page is.
+        """
         found = await self._browsers.used(cookie, address) if cookie else None
-        return found is not None and found[0].account_id == authenticated.account_id
+        if found is None or found[0].account_id != authenticated.account_id:
+            return None
+        return found[1]
 
     async def session_of(
         self, cookie: str, *, address: str, user_agent: str = ""
