@@ -42,6 +42,16 @@ user, the operator or this server no longer trusts what was begun there.
 _PAUSE: Final = 0.05
 
 
+def outlives(member: Session, root: Session) -> bool:
+    """Whether a member goes on though its root is not alive any more.
+
+    A root that has run out ends none.
+    """
+    if root.revoked_at is None:
+        return True
+    return root.revoked_reason in KEEPS_OFFLINE and OFFLINE_ACCESS in member.scope
+
+
 class Groups:
     """Ends members with their root, and keeps their number small."""
 
@@ -70,11 +80,10 @@ class Groups:
         """
         if root.client_id != PAGES or root.revoked_at is None:
             return 0
-        keeps_offline = root.revoked_reason in KEEPS_OFFLINE
         leaving = [
             row.id
             async for row in self._members(root.account_id, root.id)
-            if not (keeps_offline and OFFLINE_ACCESS in row.scope)
+            if not outlives(row, root)
         ]
         return await self._end(leaving, EndReason.GROUP_ENDED, by)
 
