@@ -11,10 +11,11 @@ from starlette.responses import Response
 
 from watchword.core import redirect_uri
 from watchword.core.session import Session
+from watchword.errors import WatchwordError
 from watchword.oauth.logout import LogoutOutcome
 from watchword.ports.accounts import Account
 from watchword.server.csrf import new_form_cookie
-from watchword.server.page_response import page_of, redirect
+from watchword.server.page_response import page_again, page_of, redirect
 from watchword.server.pages.client_views import SignedOut
 from watchword.server.parsing import engine_of
 from watchword.server.sign_in_cookie import (
@@ -39,9 +40,15 @@ async def sign_in_of(request: Request) -> tuple[Session | None, Session | None]:
 
 
 def ask_to_sign_out(
-    request: Request, outcome: LogoutOutcome, account: Account
+    request: Request,
+    outcome: LogoutOutcome,
+    account: Account,
+    error: WatchwordError | None = None,
 ) -> Response:
-    """The page that asks whether the user wants what a client has asked for."""
+    """The page that asks whether the user wants what a client has asked for.
+
+    `error` is what was wrong with the answer to such a page.
+    """
     client = outcome.client
     view = SignedOut(
         name=account.name,
@@ -49,7 +56,10 @@ def ask_to_sign_out(
         ticket=outcome.ticket,
     )
     source = redirect_uri.source_of(outcome.location) if outcome.location else ""
-    return page_of(request, view, account=account.locale, form_action=source)
+    locale = account.locale
+    if error is not None:
+        return page_again(request, view, error, account=locale, form_action=source)
+    return page_of(request, view, account=locale, form_action=source)
 
 
 def after_sign_out(request: Request, outcome: LogoutOutcome) -> Response:
