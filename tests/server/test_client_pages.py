@@ -377,9 +377,12 @@ async def test_where_a_second_step_is_demanded_a_new_account_ends_at_the_client(
 
 
 async def test_a_message_leads_back_to_the_client(pages: Pages) -> None:
-    """A new account, and a new password: in this browser the client still waits."""
+    """A new account, and a new password: in this browser the client still waits.
+
+    Also with a long request, as long as a code holds its nonce.
+    """
     browser = pages.browser()
-    await ask(browser)
+    await ask(browser, nonce="n" * 2_200)
     await browser.get(link(browser, "Create one"))
     assert await press(browser, email=ADDRESS, password=PASSWORD) == "/register"
     code = await pages.code_to(ADDRESS)
