@@ -244,10 +244,13 @@ class AuthorizationServer:
                 code = self._code(request, signed_in, verdict)
             except ValueError:
                 return self._sent(outcome, _TOO_LONG)
+            account_id = signed_in.proved.account_id
+            if allows is None and not client.trusted:
+                await self._consents.used(account_id, client.id)
             await self._interactions.spend(interaction, ticket)
             if allows is not None and not client.trusted:
                 await self._consents.remember(
-                    signed_in.proved.account_id,
+                    account_id,
                     client,
                     verdict.scope,
                     verdict.resources,
