@@ -87,6 +87,13 @@ class Groups:
         ]
         return await self._end(leaving, EndReason.GROUP_ENDED, by)
 
+    async def leaves_some(self, account_id: bytes, root_id: bytes) -> bool:
+        """Whether members of that root go on where another sign-in takes its place."""
+        async for row in self._members(account_id, root_id):
+            if OFFLINE_ACCESS in row.scope:
+                return True
+        return False
+
     async def make_room(self, member: Session, *, by: By) -> None:
         """End the members of the same client that were refreshed longest ago.
 
