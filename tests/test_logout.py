@@ -19,7 +19,7 @@ import pytest_asyncio
 from tests.codes import APP, SHOP, App, an_app
 from tests.groups import Group
 from tests.scenarios.api import PASSWORD
-from tests.server.shown import parsed
+from tests.server.shown import parsed, text_of
 from watchword.core import limits
 from watchword.core.actor import EndReason
 from watchword.server.csrf import FIELD
@@ -202,6 +202,8 @@ async def test_the_page_asks_and_the_answer_ends_the_group(site: Site) -> None:
     Then it asks once more, for the same client.
     """
     asked = await site.get(client_id=APP, **GOES_BACK)
+    (apps,) = parsed(asked.text).iter("ul")
+    assert set(text_of(apps).split()) == {APP, SHOP}
     once_more = await confirm(site, asked, proof=False)
     assert once_more.status_code == 403
     assert await site.group.alive() == ALL

@@ -87,6 +87,15 @@ class Groups:
         ]
         return await self._end(leaving, EndReason.GROUP_ENDED, by)
 
+    async def leaving(self, root: Session) -> list[str]:
+        """The ids of the clients that lose a session if the user signs out there."""
+        found = [
+            row.client_id
+            async for row in self._members(root.account_id, root.id)
+            if OFFLINE_ACCESS not in row.scope
+        ]
+        return list(dict.fromkeys(found))
+
     async def leaves_some(self, account_id: bytes, root_id: bytes) -> bool:
         """Whether members of that root go on where another sign-in takes its place."""
         async for row in self._members(account_id, root_id):

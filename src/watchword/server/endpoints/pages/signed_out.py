@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword.errors import CsrfRejected
+from watchword.oauth.logout import LogoutOutcome
 from watchword.server.csrf import check_page_form
 from watchword.server.endpoints.pages.visitor import visitor_of
 from watchword.server.operation import page_operations
@@ -36,8 +37,8 @@ async def show(request: Request) -> Response:
     if visitor is None:
         return page_of(request, SignedOut())
     # It would not be true yet: so the page asks.
-    view = SignedOut(name=visitor.account.name)
-    return page_of(request, view, account=visitor.account.locale)
+    outcome = LogoutOutcome(asks=True)
+    return await ask_to_sign_out(request, outcome, visitor.session, visitor.account)
 
 
 async def submit(request: Request) -> Response:
@@ -51,7 +52,9 @@ async def submit(request: Request) -> Response:
             return page_of(request, SignedOut())
         # The next answer still leads to the client.
         outcome = await oauth_of(request).logout.asked(form.get("logout") or "")
-        return ask_to_sign_out(request, outcome, visitor.account, error)
+        return await ask_to_sign_out(
+            request, outcome, visitor.session, visitor.account, error
+        )
     if form.get("logout") is not None:
         return await _confirmed(request, form)
     await browser.end(sign_in_cookie(request), by=by_user(request))
