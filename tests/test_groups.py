@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -337,6 +338,26 @@ async def test_a_client_has_eight_sessions_in_a_group_and_the_stalest_ends(
     assert reasons == [None, *gone, *[None] * (limits.MEMBERS_MAX - 1)]
     assert await group.alive() == {"root", "shop"}
     assert await other.alive() == ALL
+
+
+async def test_an_exchange_costs_the_same_however_many_sessions_there_were(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An app may ask for codes without end, and each leaves a row of an account."""
+    for limit in ("LIST_LOOK_FEW", "LIST_LOOK"):
+        monkeypatch.setattr(limits, limit, limits.MEMBERS_MAX)
+    sessions, pages = type(app.stores.sessions), []
+    looked = sessions.list
+
+    async def counted(*given: Any, **more: Any) -> Any:
+        pages.append(more)
+        return await looked(*given, **more)
+
+    monkeypatch.setattr(sessions, "list", counted)
+    codes = [await app.code() for _ in range(4 * limits.MEMBERS_MAX)]
+    for code in codes:
+        assert (await app.redeem(code)).status_code == 200
+    assert len(pages) <= 2 * len(codes)
 
 
 async def test_a_group_counts_as_one_session(tmp_path: Path) -> None:

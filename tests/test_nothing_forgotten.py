@@ -164,7 +164,8 @@ def test_no_session_begins_but_behind_the_gate() -> None:
         # First of all: before anything is written, and whatever is asked for.
         waits = waits_of(way)
         assert waits[0].startswith("self._gate.check(authenticated, ")
-        assert any("look_again(" in wait for wait in waits)
+    for rest in (SignIn.begin, BrowserSignIn._begun):
+        assert any("look_again(" in wait for wait in waits_of(rest))
     assert "self.admitted(" in inspect.getsource(SignIn.look_again)
     assert "self._gate.look_again(" in inspect.getsource(SignIn.admitted)
 

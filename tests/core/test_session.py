@@ -220,3 +220,9 @@ def test_another_sign_in_says_what_was_proved_by_it(
         Authenticated(row.account_id, (), 0, ("mca",), level, at)
     )
     assert (after.amr, after.acr, after.auth_time - row.auth_time) == proved
+
+
+def test_a_group_is_named_by_its_root() -> None:
+    root = session()
+    member = msgspec.structs.replace(root, id=b"m" * 16, started_from=root.id)
+    assert root.group == member.group == root.id

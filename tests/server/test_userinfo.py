@@ -9,9 +9,11 @@ import pytest_asyncio
 
 from tests.scenarios.api import BASE, PASSWORD, LocalApi, bearer, code_of
 from tests.verify.proving import Prover, ath_of
-from watchword.core.actor import APP
+from watchword.core.actor import APP, EndReason
 from watchword.core.session import SessionOptions, TokenSet
+from watchword.ports.audit import Event, EventType
 from watchword.ports.clients import Client
+from watchword.ports.sessions import ById
 
 PATH: Final = "/oauth/userinfo"
 ADDRESS: Final = "alice@a.example"
@@ -153,6 +155,17 @@ async def test_what_is_no_token_for_it_is_refused_with_a_challenge(
     await alice.api.client.post(
         f"{BASE}/logout", json={"refreshToken": tokens.refresh_token}
     )
+    ended = await alice.get(tokens.access_token)
+    assert (ended.status_code, code_of(ended)) == (401, "token_revoked")
+
+
+async def test_a_session_that_another_process_has_ended_is_over_at_once(
+    alice: Asking,
+) -> None:
+    tokens = await alice.tokens("openid")
+    clock, store = alice.api.clock, alice.api.engine.stores.sessions
+    event = Event(type=EventType.SESSION_REVOKED, at=clock())
+    await store.end(ById(tokens.session.id), EndReason.LOGOUT, event, 1)
     ended = await alice.get(tokens.access_token)
     assert (ended.status_code, code_of(ended)) == (401, "token_revoked")
 

@@ -110,7 +110,7 @@ def oauth_parts_of(
             entropy=base.entropy,
         ),
         id_tokens=id_tokens,
-        userinfo=UserInfo(accounts),
+        userinfo=UserInfo(accounts, sessions),
         logout=Logout(
             clients=clients, sessions=sessions, id_tokens=id_tokens, tickets=tickets
         ),

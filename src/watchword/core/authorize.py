@@ -137,6 +137,7 @@ class OAuthFault(StrEnum):
     REQUEST_NOT_SUPPORTED = "request_not_supported"
     REQUEST_URI_NOT_SUPPORTED = "request_uri_not_supported"
     REGISTRATION_NOT_SUPPORTED = "registration_not_supported"
+    TEMPORARILY_UNAVAILABLE = "temporarily_unavailable"
     LOGIN_REQUIRED = "login_required"
     CONSENT_REQUIRED = "consent_required"
     INTERACTION_REQUIRED = "interaction_required"

@@ -208,6 +208,10 @@ AUDIT_RETENTION: Final = 400 * DAY
 # second for a minute, then one a second. That is some 15 MB a day.
 EVENT_BURST: Final = 600
 EVENT_INTERVAL: Final = SECOND
+# Codes of one browser, for each process. Each may become a session, whose row and
+# events stay for long: without a limit one user leaves some hundred of them a second.
+CODES_BURST: Final = 60
+CODES_INTERVAL: Final = SECOND
 
 # Readiness tries a write at most this often. In between, the result of the last try
 # stands, whether it worked or failed.

@@ -267,9 +267,8 @@ class Session(msgspec.Struct, frozen=True):
     def signed_in_anew(self, proof: Authenticated) -> Session:
         """This session of a browser after another sign-in of its user.
 
-        It is as after `proved`, unless the proof is a weaker one. Such a proof is let
-        in only where the user has no second factor any more: it is all that the user
-        can prove, and would otherwise never count as recent.
+        As after `proved`, but a weaker proof takes the place of all. It is let in only
+        where the user has no second factor any more, and has to count as recent.
         """
         if proof.acr >= self.acr:
             return self.proved(proof)

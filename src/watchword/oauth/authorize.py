@@ -240,21 +240,16 @@ class AuthorizationServer:
         if isinstance(verdict, SendError):
             return self._sent(outcome, verdict)
         if isinstance(verdict, Issue) and client is not None and signed_in is not None:
-            try:
-                code = self._code(request, signed_in, verdict)
-            except ValueError:
-                return self._sent(outcome, _TOO_LONG)
-            account_id = signed_in.proved.account_id
+            code = self._code(request, signed_in, verdict)
+            if isinstance(code, SendError):
+                return self._sent(outcome, code)
+            account_id, scope = signed_in.proved.account_id, verdict.scope
             if allows is None and not client.trusted:
                 await self._consents.used(account_id, client.id)
             await self._interactions.spend(interaction, ticket)
             if allows is not None and not client.trusted:
                 await self._consents.remember(
-                    account_id,
-                    client,
-                    verdict.scope,
-                    verdict.resources,
-                    by=by,
+                    account_id, client, scope, verdict.resources, by=by
                 )
             location = answer_with_code(request, code, self.issuer)
             return replace(outcome, location=location)
@@ -361,22 +356,31 @@ class AuthorizationServer:
 
     def _code(
         self, request: AuthorizationRequest, signed_in: _SignedIn, issue: Issue
-    ) -> str:
-        """The code. Raises ValueError where it would be too long."""
-        return self._codes.make(
-            signed_in.proved,
-            root=signed_in.session.id,
-            client_id=request.client_id,
-            redirect_uri=request.redirect_uri,
-            challenge=request.code_challenge,
-            nonce=request.nonce,
-            scope=issue.scope,
-            resources=issue.resources,
-            jkt=request.jkt,
-        )
+    ) -> str | SendError:
+        """The code; or what the client is told in its place."""
+        root = signed_in.session.id
+        if not self._codes.has_room(root):
+            return _TOO_MANY
+        try:
+            return self._codes.make(
+                signed_in.proved,
+                root=root,
+                client_id=request.client_id,
+                redirect_uri=request.redirect_uri,
+                challenge=request.code_challenge,
+                nonce=request.nonce,
+                scope=issue.scope,
+                resources=issue.resources,
+                jkt=request.jkt,
+            )
+        except ValueError:
+            return _TOO_LONG
 
 
 _DENIED = SendError(OAuthFault.ACCESS_DENIED, "The user has said no.")
+_TOO_MANY = SendError(
+    OAuthFault.TEMPORARILY_UNAVAILABLE, "Too many requests of this browser."
+)
 _TOO_LONG = SendError(OAuthFault.INVALID_REQUEST, "The request is too long.")
 
 

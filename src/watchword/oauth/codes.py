@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -11,8 +12,11 @@ from watchword.clocks import Clock, Entropy
 from watchword.core import limits
 from watchword.core.code import CodeGrant
 from watchword.core.session import Authenticated, time_ordered_id
+from watchword.core.throttle import Cost, take
 from watchword.core.ticket import TicketInvalid, TicketPurpose, Tickets
 from watchword.errors import CodeInvalid
+
+_KEPT: Final = 10_000
 
 
 class Codes:
@@ -29,6 +33,19 @@ class Codes:
         self._life = life
         self._clock = clock
         self._entropy = entropy
+        self._counters: dict[str, int] = {}
+
+    def has_room(self, root: bytes) -> bool:
+        """Whether a browser may have another code now, by its sign-in; counts it.
+
+        It counts in this process alone, and forgets all when there are too many.
+        """
+        cost = Cost(root.hex(), limits.CODES_BURST, limits.CODES_INTERVAL)
+        counters, wait = take(self._counters, [cost], self._clock())
+        if len(self._counters) >= _KEPT:
+            self._counters.clear()
+        self._counters |= counters
+        return not wait
 
     def make(
         self,

@@ -7,8 +7,10 @@ import msgspec
 from watchword.accounts.registry import Accounts
 from watchword.core.access_token import Claims
 from watchword.core.scopes import OPENID, ROLES
+from watchword.core.session import from_text
 from watchword.errors import InsufficientScope, NotFound, TokenRevoked
 from watchword.ports.accounts import Account
+from watchword.sessions import Sessions
 
 
 class UserClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -31,14 +33,17 @@ class UserClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class UserInfo:
     """Answers what a client may know of a user."""
 
-    def __init__(self, accounts: Accounts) -> None:
+    def __init__(self, accounts: Accounts, sessions: Sessions) -> None:
         self._accounts = accounts
+        self._sessions = sessions
 
     async def of(self, claims: Claims) -> UserClaims:
         """The claims for an access token that has been checked.
 
-        They are those of now, not of the sign-in. Raises InsufficientScope without
-        `openid`, TokenRevoked where the account is gone or disabled.
+        They are those of now, not of the sign-in. So is the session: another process
+        may have ended it a moment ago, which this one learns within a second. Raises
+        InsufficientScope without `openid`; TokenRevoked where session or account has
+        ended; StoreUnavailable.
         """
         scope = (claims.scope or "").split(" ")
         if OPENID not in scope:
@@ -47,7 +52,9 @@ class UserInfo:
             account = await self._accounts.get_by_subject(claims.sub)
         except NotFound:
             raise TokenRevoked from None
-        if account.disabled:
+        session_id = from_text(claims.sid or "")
+        session = None if session_id is None else await self._sessions.get(session_id)
+        if account.disabled or session is None or session.revoked_at is not None:
             raise TokenRevoked
         return claims_for(account, scope)
 

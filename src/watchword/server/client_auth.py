@@ -98,6 +98,19 @@ async def key_proved_for(request: Request, client: Client) -> str | None:
     return proof.key.kid
 
 
+def key_shown_by(request: Request, client: Client) -> str:
+    """The thumbprint of the key that has signed the request's proof; "" without one.
+
+    Nothing is written: the proof may come again. Raises InvalidProof, NonceNeeded.
+    """
+    is_there = one_header(request, b"dpop") is not None
+    proof = proof_of(request, client) if is_there else None
+    if proof is None:
+        return ""
+    engine_of(request).proofs.verify(proof)
+    return proof.key.kid
+
+
 def binding_of(client: Client, proof: Signed | None, browser: str = "") -> Binding:
     """What the continuation of a sign-in is bound to: this client, its key, a browser.
 

@@ -7,7 +7,8 @@ There are two layers, because the Edge answers the hot routes itself, and becaus
 answer to a preflight needs the Edge's security headers like any other. An origin that
 is not on the list is answered as if there were no CORS: no header names it, and no
 wildcard is combined with credentials. So is a listed origin that asks for a page: with
-the cookies of the user it could read the address and the sessions of an account.
+the cookies of the user it could read the address and the sessions of an account. Where
+a page redirects, it could follow to a client and read the code (RFC 9700 §2.6).
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class CorsHeaders:
         async def send_readable(message: Any) -> None:  # noqa: ANN401 - any of ASGI's
             if message["type"] == "http.response.start":
                 headers = [*message["headers"], _VARY]
-                if origin is not None and _PAGE not in headers:
+                if origin is not None and not _is_of_page(headers):
                     # It replaces the `*` of answers that pages of any origin may read.
                     headers = [pair for pair in headers if pair[0] != _ALLOW_ORIGIN]
                     headers += [(_ALLOW_ORIGIN, origin), *_GRANTED]
@@ -96,6 +97,11 @@ class CorsPreflight:
         ):
             application = Response(status_code=204, headers=_ALLOWED)
         await application(scope, receive, send)
+
+
+def _is_of_page(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether it is a page, or leads to one: no call of the API redirects."""
+    return _PAGE in headers or any(name == b"location" for name, _ in headers)
 
 
 def _allowed_origin(scope: Scope, origins: Collection[bytes]) -> bytes | None:

@@ -148,6 +148,16 @@ class Proofs:
         await self.settle_one(read)
         return read.key.kid
 
+    @staticmethod
+    def verify(proof: Signed) -> None:
+        """Verify the signature alone: the same proof may come again.
+
+        It is for a call that any caller may make and that grants nothing: recording the
+        use would be a write for each request. Raises InvalidProof.
+        """
+        if not proof.key.verifies(proof.text, proof.signature):
+            raise _refused(_NOT_THE_KEYS)
+
     async def settle_one(self, proof: Signed) -> None:
         """Verify the signature and record the use, in a batch with other proofs.
 
@@ -202,7 +212,7 @@ class Proofs:
         faults: list[Exception | None] = []
         for one, ok in zip(proofs, verified, strict=True):
             if not ok:
-                faults.append(_refused("the signature is not the key's"))
+                faults.append(_refused(_NOT_THE_KEYS))
             elif one.once not in unused:
                 faults.append(_refused("it was used before"))
             else:
@@ -280,6 +290,7 @@ _URL: Final = re.compile(
 _ESCAPE: Final = re.compile("%[0-9a-fA-F]{2}")
 _UNRESERVED: Final = re.compile(r"[\w.~-]\Z", re.ASCII)
 _PORTS: Final = {"http": "80", "https": "443"}
+_NOT_THE_KEYS: Final = "the signature is not the key's"
 
 
 def _normal(url: str) -> tuple[str, str, str, str]:

@@ -39,8 +39,9 @@ class AllowedClients(msgspec.Struct, frozen=True):
 
 
 async def list_consents(request: Request) -> Response:
+    consents = oauth_of(request).consents
     account_id, _ = await authenticate_owner(request)
-    rows = await oauth_of(request).consents.of_account(account_id)
+    rows = await consents.of_account(account_id)
     return JSON(AllowedClients([await _shown(request, row) for row in rows]))
 
 
@@ -62,9 +63,10 @@ LIST = Operation(
 
 
 async def show(request: Request) -> Response:
+    consents = oauth_of(request).consents
     account_id, _ = await authenticate_owner(request)
     client_id = request.path_params["clientId"]
-    for row in await oauth_of(request).consents.of_account(account_id):
+    for row in await consents.of_account(account_id):
         if row.client_id == client_id:
             return JSON(await _shown(request, row))
     raise NotFound
@@ -85,11 +87,11 @@ SHOW = Operation(
 
 
 async def withdraw(request: Request) -> Response:
+    consents = oauth_of(request).consents
     account_id, _ = await authenticate_owner(request)
     client_id = request.path_params["clientId"]
     if not is_client_id(client_id):
         raise NotFound
-    consents = oauth_of(request).consents
     await consents.withdraw(account_id, client_id, by=by_user(request))
     return done()
 

@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword import errors
-from watchword.server.client_auth import authenticate_client, key_proved_for
+from watchword.server.client_auth import authenticate_client, key_shown_by
 from watchword.server.operation import Operation
-from watchword.server.parsing import FORM, form_of, oauth_of, one_header, read_pairs
+from watchword.server.parsing import FORM, form_of, oauth_of, read_pairs
 from watchword.server.problems import ErrorFormat, PayloadTooLarge
 from watchword.server.responses import JSON, PRAGMA
 
@@ -53,10 +53,9 @@ async def push(request: Request) -> Response:
     server = oauth_of(request).authorization
     pairs = await read_pairs(request)
     client = await authenticate_client(request, form_of(pairs))
-    jkt = None
-    if one_header(request, b"dpop") is not None:
-        jkt = await key_proved_for(request, client)
-    found = await server.push(pairs, client, jkt=jkt or "")
+    # Any caller can name a public client, so the proof is not recorded as used. Sent
+    # again, it makes a request for a key that its sender does not have.
+    found = await server.push(pairs, client, jkt=key_shown_by(request, client))
     return JSON(Pushed(*found), status_code=201, headers=[PRAGMA])
 
 

@@ -164,13 +164,16 @@ def _secret_in(request: Request, form: Form) -> str:
 
 async def _refresh(request: Request, form: Form, client: Client) -> OAuthTokens:
     engine = engine_of(request)
-    requested = form.requested(None)
+    token, requested = form.need("refresh_token"), form.requested(None)
     id_tokens = None
     if engine.oauth is not None and OPENID in (requested.scope or ()):
-        id_tokens = engine.oauth.id_tokens
-        await id_tokens.prepare(client)
+        session = await engine.sessions.session_of(token)
+        # Any caller can ask for it, and a key is not made for any caller.
+        if session is not None and OPENID in session.scope:
+            id_tokens = engine.oauth.id_tokens
+            await id_tokens.prepare(client)
     issued = await engine.sessions.refresh(
-        form.need("refresh_token"),
+        token,
         client_id=client.id,
         retry_key=retry_key(request),
         address=client_address(request),
