@@ -217,7 +217,7 @@ def test_a_user_goes_through_all_pages_and_is_known_to_the_next_client(  # noqa:
     }
     page.goto(f"{site.origin}/oauth/logout?{urlencode(query)}")
     heading(page, "Sign out?")
-    expect(page.get_by_text("Pilots asks for it.")).to_be_visible()
+    expect(page.get_by_text("Pilots sent you here to sign out.")).to_be_visible()
     press(page, "Sign out")
     assert town.arrives(page, "pilots") == {"state": "bye"}
     assert not town.is_signed_in()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from xml.etree.ElementTree import Element
 
 import html5lib
@@ -526,7 +526,7 @@ STATES: Final[dict[str, View]] = {
 """Together they have every sentence and every part of every template in them."""
 
 
-_CLIENT: Final = {
+_CLIENT: Final[dict[str, Any]] = {
     "interaction": "ww_in_x",
     "client": "Tide Tables of the Harbour",
     "returns_to": "tides.example.org",
