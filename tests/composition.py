@@ -7,6 +7,7 @@ machines, folders and ports are replaced.
 
 from __future__ import annotations
 
+import compileall
 import http.client
 import json
 import os
@@ -115,6 +116,7 @@ class Composition:
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(self._package)
         (self._package / "sitecustomize.py").write_text(WATCHING)
+        compileall.compile_dir(self._package, quiet=1)  # as in the image
         self._ports = {name: free_port() for name in (*SERVERS, "proxy", "valkey")}
         self._database = postgresql()
         self._valkey = self._process("valkey", self._valkey_command(), self._pings)

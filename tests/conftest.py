@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import ssl
+import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -32,6 +34,31 @@ def _patient_stores() -> Iterator[None]:
         patched.setattr(f"{path}.postgresql.connections.QUERY_TIMEOUT", PATIENCE)
         for module in _REDIS:
             patched.setattr(f"{path}.{module}.ANSWER_TIMEOUT", PATIENCE)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _authorities_read_once() -> Iterator[None]:
+    """Each client of HTTP reads all authorities, which takes longer than most tests.
+
+    Where a test names others, by the environment, those are read.
+    """
+    http = sys.modules.get("httpcore2")  # what the tests import is imported by now
+    if http is None:
+        yield
+        return
+    reading = http.default_ssl_context
+    contexts: dict[object, ssl.SSLContext] = {}
+
+    def read(**given: bool) -> ssl.SSLContext:
+        named = map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+        key = (*given.items(), *named)
+        if key not in contexts:
+            contexts[key] = reading(**given)
+        return contexts[key]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(http, "default_ssl_context", read)
         yield
 
 

@@ -239,11 +239,6 @@ def test_a_program_reads_where_the_server_is(start: Any) -> None:
     assert told["adminPasswordFile"] == "watchword-data/admin-password"
 
 
-def test_behind_a_proxy_the_line_to_try_says_https(start: Any) -> None:
-    server = start("serve", "--port", "0", "--behind-proxy", "127.0.0.1")
-    assert "accessToken" in shell(server.wait_for(CURL)[1])
-
-
 def test_a_server_that_others_reach_names_all_that_it_lacks(start: Any) -> None:
     server = start("serve", "--host", "0.0.0.0")
     assert server.process.wait(PATIENCE) == 2
@@ -436,10 +431,17 @@ def only_the_access_log(said: str) -> bool:
     return all("POST /api/auth/login 200" in line for line in said.splitlines())
 
 
-@pytest.mark.parametrize("workers", ["1", "3"])
-def test_ctrl_c_is_a_good_end(start: Any, workers: str) -> None:
-    server = start("serve", "--port", "0", "--workers", workers)
-    shell(server.wait_for(CURL)[1])
+@pytest.mark.parametrize(
+    "words",
+    [
+        # Behind a proxy, the line to try says https.
+        ("--behind-proxy", "127.0.0.1"),
+        ("--workers", "2"),
+    ],
+)
+def test_ctrl_c_is_a_good_end(start: Any, words: tuple[str, str]) -> None:
+    server = start("serve", "--port", "0", *words)
+    assert "accessToken" in shell(server.wait_for(CURL)[1])
     before = server.printed()
     assert server.interrupt() == 0
     assert only_the_access_log(server.printed().removeprefix(before))

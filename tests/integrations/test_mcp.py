@@ -10,23 +10,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from typing import Final
 
-import anyio
 import httpx2
 import pytest
-from mcp import Client
-from mcp.client.auth import OAuthClientProvider
-from mcp.client.streamable_http import streamable_http_client
-from mcp.server.mcpserver import MCPServer
-from mcp.shared.auth import (
-    AuthorizationCodeResult,
-    OAuthClientInformationFull,
-    OAuthClientMetadata,
-    OAuthToken,
-)
-from pydantic import AnyUrl
 from starlette.testclient import TestClient
 
 from tests.cli.terminal import Terminal
@@ -37,63 +24,10 @@ from tests.patience import until
 from tests.server.live import Live
 from tests.servers.process import end, free_port, wait_for
 from tests.verify.minting import Bench
-from tests.walking import Walker
-from watchword.integrations.mcp import Tokens
 
 PAGE: Final = ROOT / "docs/mcp.md"
 EXAMPLE: Final = ROOT / "examples/mcp_server.py"
 PRINTED: Final = "127.0.0.1:9000"
-BACK: Final = "http://127.0.0.1:5555/callback"
-
-
-class Held:
-    """What a client of the SDK keeps: it was made by an operator."""
-
-    def __init__(self, client_id: str) -> None:
-        self.client = OAuthClientInformationFull(
-            client_id=client_id, redirect_uris=[AnyUrl(BACK)]
-        )
-        self.tokens: OAuthToken | None = None
-
-    async def get_tokens(self) -> OAuthToken | None:
-        return self.tokens
-
-    async def set_tokens(self, tokens: OAuthToken) -> None:
-        self.tokens = tokens
-
-    async def get_client_info(self) -> OAuthClientInformationFull:
-        return self.client
-
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        raise AssertionError(client_info)
-
-
-class Person:
-    """The user of the client, with a browser."""
-
-    def __init__(self, issuer: str) -> None:
-        self.browser = Walker(issuer)
-        self.asked: list[dict[str, list[str]]] = []
-        self._answer: dict[str, str] = {}
-
-    async def open(self, address: str) -> None:
-        self.asked.append(parse_qs(urlsplit(address).query))
-        there = await anyio.to_thread.run_sync(self.browser.walk, address)
-        assert there.startswith(f"{BACK}?")
-        found = parse_qs(urlsplit(there).query)
-        self._answer = {name: values[0] for name, values in found.items()}
-
-    async def come_back(self) -> AuthorizationCodeResult:
-        return AuthorizationCodeResult(**self._answer)
-
-    def client_of(self, url: str, held: Held) -> OAuthClientProvider:
-        return OAuthClientProvider(
-            url,
-            OAuthClientMetadata(redirect_uris=[AnyUrl(BACK)]),
-            held,
-            redirect_handler=self.open,
-            callback_handler=self.come_back,
-        )
 
 
 @pytest.fixture(scope="module")
@@ -132,18 +66,13 @@ def url(live: Live, folder: Path) -> Iterator[str]:
         end(server)
 
 
-async def orders(url: str, auth: httpx2.Auth) -> Any:
-    async with (
-        httpx2.AsyncClient(auth=auth) as http,
-        Client(streamable_http_client(url, http_client=http)) as client,
-    ):
-        return (await client.call_tool("orders")).content
-
-
 async def test_a_user_signs_in_calls_a_tool_and_logs_out_everywhere(
     live: Live, url: str
 ) -> None:
-    held, person = Held("notebook"), Person(live.url)
+    from tests.integrations import mcp_client  # noqa: PLC0415 - see there
+
+    orders = mcp_client.orders
+    held, person = mcp_client.Held("notebook"), mcp_client.Person(live.url)
     auth = person.client_of(url, held)
     (said,) = await orders(url, auth)
     assert said.text.startswith("The orders of 0")
@@ -178,10 +107,9 @@ async def test_a_user_signs_in_calls_a_tool_and_logs_out_everywhere(
 
 
 def test_where_it_is_not_known_whether_a_session_has_ended_the_answer_is_503() -> None:
-    tokens = Tokens("http://127.0.0.1:1", resource="http://127.0.0.1:9000/mcp")
-    server = MCPServer("orders", token_verifier=tokens, auth=tokens.settings())
-    app = server.streamable_http_app()
-    tokens.mount(app)
+    from tests.integrations import mcp_client  # noqa: PLC0415 - see there
+
+    app = mcp_client.app_of("http://127.0.0.1:1", "http://127.0.0.1:9000/mcp")
     with TestClient(app, base_url="http://127.0.0.1:9000") as http:
         answer = http.post("/mcp", headers=bearer(Bench("ES256").mint.token()))
     assert answer.status_code == 503

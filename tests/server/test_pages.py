@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from markupsafe import Markup
 
+from tests.rows import each
 from tests.server.shown import (
     HOME,
     NOW,
@@ -47,115 +48,129 @@ def test_every_page_is_among_the_states() -> None:
     assert {type(view) for view in STATES.values()} == views(View)
 
 
-@pytest.mark.parametrize(("state", "tag"), EVERY)
-def test_a_page_is_valid_and_nothing_in_it_is_inline(state: str, tag: str) -> None:
-    document = parsed(shown(state, tag))
-    assert document.get("lang") == tag
-    assert document.get("dir") == "ltr"
-    assert len(list(document.iter("h1"))) == 1
-    ids = [one.get("id") for one in document.iter() if one.get("id")]
-    assert len(ids) == len(set(ids))
-    for one in document.iter():
-        assert one.tag != "style"
-        inline = [name for name in one.attrib if name == "style" or name[:2] == "on"]
-        assert inline == []
-        if one.tag == "script":
-            assert one.get("src")
-            assert not one.text
-        for name in ("src", "href"):
-            address = one.get(name, "")
-            if address == HOME and one.tag == "a":  # of a client that is registered
-                continue
-            # Relative, so that it works below a path prefix; a file that is served.
-            assert not re.match(r"\w+:|/", address), address
-            folder, _, file = address.rpartition("/")
-            assert not folder or (folder == FOLDER and file in FILES)
+def test_a_page_is_valid_and_nothing_in_it_is_inline() -> None:
+    for checks, (state, tag) in each(EVERY):
+        with checks:
+            document = parsed(shown(state, tag))
+            assert document.get("lang") == tag
+            assert document.get("dir") == "ltr"
+            assert len(list(document.iter("h1"))) == 1
+            ids = [one.get("id") for one in document.iter() if one.get("id")]
+            assert len(ids) == len(set(ids))
+            for one in document.iter():
+                assert one.tag != "style"
+                inline = [
+                    name for name in one.attrib if name == "style" or name[:2] == "on"
+                ]
+                assert inline == []
+                if one.tag == "script":
+                    assert one.get("src")
+                    assert not one.text
+                for name in ("src", "href"):
+                    address = one.get(name, "")
+                    # Of a client that is registered.
+                    if address == HOME and one.tag == "a":
+                        continue
+                    # Relative, so that it works below a path prefix; a file of ours.
+                    assert not re.match(r"\w+:|/", address), address
+                    folder, _, file = address.rpartition("/")
+                    assert not folder or (folder == FOLDER and file in FILES)
 
 
-@pytest.mark.parametrize(("state", "tag"), EVERY)
-def test_each_field_has_its_words_and_each_form_its_proof(state: str, tag: str) -> None:
+def test_each_field_has_its_words_and_each_form_its_proof() -> None:
     """Labels, hints and errors belong to their fields; no password comes back."""
-    document = parsed(shown(state, tag))
-    labels = {one.get("for") for one in document.iter("label")}
-    ids = {one.get("id"): one for one in document.iter() if one.get("id")}
-    for form in document.iter("form"):
-        if form.get("method") == "get":  # no more than a link
-            assert form.get("action") in {"account", "sign-in"}
-            continue
-        assert form.get("method") == "post"
-        # To the page itself, or to another one beside it: Host plays no part.
-        to = (form.get("action") or "").partition("?")[0]
-        assert to in {"", "signed-out", "sign-in"}
-        (proof,) = [one for one in form.iter("input") if one.get("name") == FIELD]
-        assert proof.get("value") == "a-token"
-    for one in document.iter():
-        if one.tag not in FIELDS or one.get("type") == "hidden":
-            continue
-        if one.get("hidden") is None:
-            assert one.get("id") in labels
-        assert one.get("autocomplete")
-        for described in one.get("aria-describedby", "").split():
-            assert described in ids
-        if one.get("type") == "password":
-            assert one.get("value") is None
+    for checks, (state, tag) in each(EVERY):
+        with checks:
+            document = parsed(shown(state, tag))
+            labels = {one.get("for") for one in document.iter("label")}
+            ids = {one.get("id"): one for one in document.iter() if one.get("id")}
+            for form in document.iter("form"):
+                if form.get("method") == "get":  # no more than a link
+                    assert form.get("action") in {"account", "sign-in"}
+                    continue
+                assert form.get("method") == "post"
+                # To the page itself, or to another one beside it: Host plays no part.
+                to = (form.get("action") or "").partition("?")[0]
+                assert to in {"", "signed-out", "sign-in"}
+                (proof,) = [
+                    one for one in form.iter("input") if one.get("name") == FIELD
+                ]
+                assert proof.get("value") == "a-token"
+            for one in document.iter():
+                if one.tag not in FIELDS or one.get("type") == "hidden":
+                    continue
+                if one.get("hidden") is None:
+                    assert one.get("id") in labels
+                assert one.get("autocomplete")
+                for described in one.get("aria-describedby", "").split():
+                    assert described in ids
+                if one.get("type") == "password":
+                    assert one.get("value") is None
 
 
-@pytest.mark.parametrize("tag", LOCALES)
-@pytest.mark.parametrize("state", [name for name in STATES if STATES[name].faults])
-def test_an_error_is_at_the_top_and_at_its_field_in_the_same_words(
-    state: str, tag: str
-) -> None:
-    document = parsed(shown(state, tag))
-    ids = {one.get("id"): one for one in document.iter() if one.get("id")}
-    (summary,) = with_class(document, "summary")
-    assert summary.get("role") == "alert"
-    assert summary.get("tabindex") == "-1"
-    assert summary.get("autofocus") is not None
-    word = language(tag).sentences["page.error"]
-    (title,) = document.iter("title")
-    assert text_of(title).startswith(f"{word}: ")
-    for fault, line in zip(STATES[state].faults, summary.iter("li"), strict=True):
-        if not fault.field:
-            assert text_of(line)
-            continue
-        (link,) = line.iter("a")
-        assert link.get("href") == f"#{fault.field}"
-        field = ids[fault.field]
-        assert field.tag == "input"
-        assert field.get("aria-invalid") == "true"
-        assert f"{fault.field}-error" in field.get("aria-describedby", "").split()
-        there = ids[f"{fault.field}-error"]
-        assert text_of(there) == f"{word}: {text_of(link)}"
-    # A form that is folded away opens where its field is wrong.
-    for details in document.iter("details"):
-        if any(one.get("aria-invalid") for one in details.iter("input")):
-            assert details.get("open") is not None
+def test_an_error_is_at_the_top_and_at_its_field_in_the_same_words() -> None:
+    with_faults = [row for row in EVERY if STATES[row[0]].faults]
+    for checks, (state, tag) in each(with_faults):
+        with checks:
+            document = parsed(shown(state, tag))
+            ids = {one.get("id"): one for one in document.iter() if one.get("id")}
+            (summary,) = with_class(document, "summary")
+            assert summary.get("role") == "alert"
+            assert summary.get("tabindex") == "-1"
+            assert summary.get("autofocus") is not None
+            word = language(tag).sentences["page.error"]
+            (title,) = document.iter("title")
+            assert text_of(title).startswith(f"{word}: ")
+            for fault, line in zip(
+                STATES[state].faults, summary.iter("li"), strict=True
+            ):
+                if not fault.field:
+                    assert text_of(line)
+                    continue
+                (link,) = line.iter("a")
+                assert link.get("href") == f"#{fault.field}"
+                field = ids[fault.field]
+                assert field.tag == "input"
+                assert field.get("aria-invalid") == "true"
+                assert (
+                    f"{fault.field}-error" in field.get("aria-describedby", "").split()
+                )
+                there = ids[f"{fault.field}-error"]
+                assert text_of(there) == f"{word}: {text_of(link)}"
+            # A form that is folded away opens where its field is wrong.
+            for details in document.iter("details"):
+                if any(one.get("aria-invalid") for one in details.iter("input")):
+                    assert details.get("open") is not None
 
 
-@pytest.mark.parametrize("state", STATES)
-def test_a_page_without_errors_has_no_summary_and_one_primary_button(
-    state: str,
-) -> None:
-    document = parsed(shown(state))
-    if not STATES[state].faults:
-        assert with_class(document, "summary") == []
-    folded = {one for details in document.iter("details") for one in details.iter()}
-    primary = [one for one in with_class(document, "primary") if one not in folded]
-    assert len(primary) <= 1
+def test_a_page_without_errors_has_no_summary_and_one_primary_button() -> None:
+    for checks, state in each(STATES):
+        with checks:
+            document = parsed(shown(state))
+            if not STATES[state].faults:
+                assert with_class(document, "summary") == []
+            folded = {
+                one for details in document.iter("details") for one in details.iter()
+            }
+            primary = [
+                one for one in with_class(document, "primary") if one not in folded
+            ]
+            assert len(primary) <= 1
 
 
-@pytest.mark.parametrize("state", STATES)
-def test_what_is_shown_is_text_whatever_is_in_it(state: str) -> None:
+def test_what_is_shown_is_text_whatever_is_in_it() -> None:
     """No value of a view or frame makes an element or an attribute."""
-    hostile = "\"'><script>alert(1)</script>{{ 7 * 7 }}{0}&#60;b>"
-    outlines = []
-    for value in ("benign", hostile):
-        around = msgspec.structs.replace(
-            frame(state=state), service=value, host=value, token=value
-        )
-        html = render(filled(STATES[state], value), around)
-        outlines.append(outline(parsed(html)))
-    assert outlines[0] == outlines[1]
+    for checks, state in each(STATES):
+        with checks:
+            hostile = "\"'><script>alert(1)</script>{{ 7 * 7 }}{0}&#60;b>"
+            outlines = []
+            for value in ("benign", hostile):
+                around = msgspec.structs.replace(
+                    frame(state=state), service=value, host=value, token=value
+                )
+                html = render(filled(STATES[state], value), around)
+                outlines.append(outline(parsed(html)))
+            assert outlines[0] == outlines[1]
 
 
 def filled(view: Any, value: str) -> Any:
@@ -284,17 +299,18 @@ def test_every_sentence_is_on_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
     assert said | of_rules | unsaid == set(language("en").sentences)
 
 
-@pytest.mark.parametrize("state", STATES)
-def test_a_german_page_is_german(state: str) -> None:
+def test_a_german_page_is_german() -> None:
     """No sentence of the English catalogue is in it that is another one in German."""
-    english, german = language("en").sentences, language("de").sentences
-    page = parsed(shown(state, "de"))
-    texts = {
-        " ".join(text.split())
-        for one in page.iter()
-        for text in (one.text or "", one.tail or "")
-    }
-    assert texts & (set(english.values()) - set(german.values())) <= {"English"}
+    for checks, state in each(STATES):
+        with checks:
+            english, german = language("en").sentences, language("de").sentences
+            page = parsed(shown(state, "de"))
+            texts = {
+                " ".join(text.split())
+                for one in page.iter()
+                for text in (one.text or "", one.tail or "")
+            }
+            assert texts & (set(english.values()) - set(german.values())) <= {"English"}
 
 
 def test_numbers_and_instants_are_written_as_the_language_writes_them() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -43,7 +43,7 @@ def test_the_tests_of_the_page_pass_and_touch_no_file(page: pytest.Pytester) -> 
 ASYNCHRONOUS: Final = """
 import pytest
 
-{mark}
+@pytest.mark.{mark}
 async def test_asynchronously(watchword, login_as, frozen_clock):
     account = await watchword.accounts.register("ann", "four words make a phrase")
     ann = login_as("ann", roles=["clerk"], scope=["orders"])
@@ -57,20 +57,6 @@ async def test_asynchronously(watchword, login_as, frozen_clock):
     )
     assert watchword.checker.verify(fresh.access_token).roles == ("clerk",)
 """
-
-
-@pytest.mark.parametrize(
-    ("mark", "options"),
-    [
-        ("asyncio", ["-oasyncio_default_fixture_loop_scope=function"]),
-        ("anyio", ["-k", "[asyncio]"]),
-    ],
-)
-def test_login_as_works_in_a_running_loop(
-    pytester: pytest.Pytester, mark: str, options: list[str]
-) -> None:
-    pytester.makepyfile(ASYNCHRONOUS.format(mark=f"@pytest.mark.{mark}"))
-    passed(pytester, 1, f"-p{mark}", *options)
 
 
 OWN_USERS: Final = """
@@ -106,13 +92,6 @@ def test_text_is_no_list(login_as, given):
     with pytest.raises(TypeError, match="lists"):
         login_as(7, **given)
 """
-
-
-def test_an_app_with_its_own_users(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(OWN_USERS)
-    passed(pytester, 4)
-
-
 SCOPES: Final = """
 import pytest
 from watchword.integrations.starlette import Auth
@@ -132,29 +111,13 @@ def test_a_sign_in_gets_no_other(login_as, wanted):
     with pytest.raises(ValueError, match="WATCHWORD_FIRST_PARTY_SCOPE"):
         login_as("ann", scope=wanted)
 """
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {
-            "given": "first_party_scope='orders bills'",
-            "sign_ins": [[], ["bills"], ["orders", "bills"]],
-            "every": ["orders", "bills"],
-            "none_gets": [["admin"], ["orders", "admin"], ["orders bills"]],
-        },
-        {"given": "", "sign_ins": [[]], "every": [], "none_gets": [["orders"]]},
-    ],
-    ids=["some", "none"],
-)
-def test_a_scope_is_one_that_the_app_would_give(
-    pytester: pytest.Pytester, values: dict[str, Any]
-) -> None:
-    """A test does not pass by a scope that no sign-in of the app ever has."""
-    pytester.makepyfile(SCOPES.format(**values))
-    passed(pytester, len(values["sign_ins"]) + len(values["none_gets"]))
-
-
+SOME: Final = {
+    "given": "first_party_scope='orders bills'",
+    "sign_ins": [[], ["bills"], ["orders", "bills"]],
+    "every": ["orders", "bills"],
+    "none_gets": [["admin"], ["orders", "admin"], ["orders bills"]],
+}
+NONE: Final = {"given": "", "sign_ins": [[]], "every": [], "none_gets": [["orders"]]}
 FLASK: Final = """
 import pytest
 from flask import Flask
@@ -227,21 +190,6 @@ def test_the_app_itself_has_nobody():
     assert auth.call(auth.accounts.is_empty)
     auth.close()
 """
-
-
-@pytest.mark.parametrize(
-    ("program", "body"),
-    [(FLASK, "data=json.dumps(body)"), (DJANGO, "json.dumps(body)")],
-    ids=["flask", "django"],
-)
-def test_frameworks_without_an_event_loop(
-    pytester: pytest.Pytester, program: str, body: str
-) -> None:
-    """Each test has an engine of its own, and after them the app has its own again."""
-    pytester.makepyfile("import json\n" + program + BLOCKING.format(body=body))
-    passed(pytester, 3)
-
-
 VERIFYING: Final = """
 @pytest.mark.parametrize("turn", [1, 2])
 def test_an_api(client, login_as, frozen_clock, turn):
@@ -257,15 +205,47 @@ def test_an_api(client, login_as, frozen_clock, turn):
 """
 
 
-def test_an_api_without_an_event_loop_that_only_verifies(
-    pytester: pytest.Pytester,
-) -> None:
-    """No issuer is asked, and a logout counts at once."""
+def blocking(program: str, body: str) -> str:
+    return "import json\n" + program + BLOCKING.format(body=body)
+
+
+def only_verifying() -> str:
     made = 'ResourceServer("https://auth.example", feed=("shop", ""))'
     program = FLASK.replace('Auth("sqlite:///app.db")', made)
-    program = program.replace("import Auth", "import ResourceServer")
-    pytester.makepyfile(program + VERIFYING)
-    passed(pytester, 2)
+    return program.replace("import Auth", "import ResourceServer") + VERIFYING
+
+
+APPS: Final = {
+    # In a loop that runs, of either plugin.
+    "asyncio": (1, ASYNCHRONOUS.format(mark="asyncio")),
+    "anyio": (1, ASYNCHRONOUS.format(mark="anyio")),
+    "own_users": (4, OWN_USERS),
+    # A test does not pass by a scope that no sign-in of the app ever has.
+    "scopes": (6, SCOPES.format(**SOME)),
+    "no_scopes": (2, SCOPES.format(**NONE)),
+    # Without a loop. Each test has an engine of its own, and after them the app has
+    # its own again.
+    "flask": (3, blocking(FLASK, "data=json.dumps(body)")),
+    "django": (3, blocking(DJANGO, "json.dumps(body)")),
+    # An API that only verifies: no issuer is asked, and a logout counts at once.
+    "verifying": (2, only_verifying()),
+}
+BACKEND: Final = """
+import pytest
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+"""
+
+
+def test_apps_of_every_kind(pytester: pytest.Pytester) -> None:
+    """Each with an `Auth` of its own, in one pytest, which names what fails."""
+    pytester.makeconftest(BACKEND)
+    pytester.makepyfile(**{f"test_{name}": text for name, (_, text) in APPS.items()})
+    loop = "-oasyncio_default_fixture_loop_scope=function"
+    count = sum(count for count, _ in APPS.values())
+    passed(pytester, count, "-pasyncio", "-panyio", loop)
 
 
 BYSTANDER: Final = """
