@@ -24,7 +24,8 @@ from watchword.core.policies import PAGES
 from watchword.core.session import Session
 from watchword.errors import InvalidCredentials
 from watchword.factors.rows import demand_of
-from watchword.ports.audit import Trail
+from watchword.ports.audit import Event, EventType, Trail
+from watchword.ports.sessions import ById
 
 USER: Final = By(Actor.USER, "192.0.2.1")
 Change = Callable[[App], Awaitable[object]]
@@ -170,6 +171,34 @@ async def test_a_retry_looks_too(app: App, change: Change) -> None:
     await change(app)
     assert outcome(await app.redeem(code)) == "invalid_grant"
     assert await app.alive() == []
+
+
+async def test_a_retry_finds_a_session_that_has_outlived_the_sign_in(app: App) -> None:
+    """As after its answer: by `offline_access`, or where the browser's has run out."""
+    offline = (*SCOPE, "offline_access")
+    client = await app.engine.clients.get(APP)
+    await app.oauth.consents.remember(app.root.account_id, client, offline, (), by=USER)
+    for scope, reason, expected in (
+        (offline, EndReason.LOGOUT, "ok"),
+        (offline, EndReason.SIGNED_IN_AGAIN, "ok"),
+        (offline, EndReason.REUSE, "invalid_grant"),
+        (SCOPE, EndReason.LOGOUT, "invalid_grant"),
+        (SCOPE, None, "ok"),
+    ):
+        await app.sign_in()
+        code = await app.code(scope=scope)
+        event = Event(type=EventType.SESSION_REVOKED, at=app.clock())
+        assert outcome(await app.redeem(code)) == "ok"
+        if reason is None:
+            rows, root = app.stores.sessions._memory.sessions, app.root
+            ended = msgspec.structs.replace(root, idle_expires_at=app.clock())
+            rows[root.id] = ended
+        else:  # by a process that dies before it looks at the members
+            await app.stores.sessions.end(ById(app.root.id), reason, event, 1)
+        assert outcome(await app.redeem(code)) == expected, (scope, reason)
+        row = await app.row(code)
+        assert row is not None
+        assert (row.revoked_at is None) == (expected == "ok")
 
 
 async def test_roles_are_those_of_the_exchange(

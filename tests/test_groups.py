@@ -381,6 +381,19 @@ async def test_a_group_counts_as_one_session(tmp_path: Path) -> None:
         assert [await each.alive() for each in groups] == [ALL, NONE, ALL, ALL]
 
 
+async def test_what_is_left_of_a_group_counts_where_the_browser_signs_in_anew(
+    tmp_path: Path,
+) -> None:
+    """Otherwise a user would have one more than there may be, from the second day."""
+    async with an_app(tmp_path, sessions_max=2) as app:
+        here, there = await Group(app).begin(), await Group(app).begin()
+        app.clock.advance(limits.SIGN_IN_IDLE + 1)
+        for one in (here, there):
+            await one.sign_in()
+            page = await app.engine.sessions.page(None)
+            assert len({row.group for row in page.sessions}) == 2
+
+
 def another_process(app: App) -> AbstractAsyncContextManager[Watchword]:
     """An engine on the same stores; those in memory are shared as they are."""
     in_memory = app.engine.settings.database_url.startswith("memory")

@@ -19,9 +19,10 @@ import pytest_asyncio
 from tests.codes import APP, SHOP, App, an_app
 from tests.groups import Group
 from tests.scenarios.api import PASSWORD
-from tests.server.shown import parsed
+from tests.server.shown import parsed, text_of
 from watchword.core import limits
 from watchword.core.actor import EndReason
+from watchword.server.csrf import FIELD
 from watchword.server.sign_in_cookie import SIGN_IN_COOKIE
 
 BYE: Final = "https://app.example/bye?from=us"
@@ -196,14 +197,20 @@ async def test_a_client_that_is_disabled_or_has_changed_gets_no_user_back(
 
 
 async def test_the_page_asks_and_the_answer_ends_the_group(site: Site) -> None:
-    """Its form may end at the client, and without its token it ends nothing."""
+    """Its form may end at the client, and without its token it ends nothing.
+
+    Then it asks once more, for the same client.
+    """
     asked = await site.get(client_id=APP, **GOES_BACK)
-    policy = asked.headers["content-security-policy"]
-    assert "form-action 'self' https://app.example" in policy
-    forged = await confirm(site, asked, proof=False)
-    assert forged.status_code == 403
+    (apps,) = parsed(asked.text).iter("ul")
+    assert set(text_of(apps).split()) == {APP, SHOP}
+    once_more = await confirm(site, asked, proof=False)
+    assert once_more.status_code == 403
     assert await site.group.alive() == ALL
-    answer = await confirm(site, asked)
+    for page in (asked, once_more):
+        policy = page.headers["content-security-policy"]
+        assert "form-action 'self' https://app.example" in policy
+    answer = await confirm(site, once_more)
     assert answered(answer) == BACK_AT_CLIENT
     assert await site.group.alive() == {"offline"}
 
@@ -275,9 +282,9 @@ async def confirm(
     form = next(one for one in parsed(asked.text).iter("form"))
     place = urlsplit(str(asked.url)).path.rsplit("/", 1)[0] + "/"
     cookies = [one.split(";")[0] for one in asked.headers.get_list("set-cookie")]
-    cookie = "; ".join([site.cookie()["cookie"], *cookies])
+    cookie = "; ".join([asked.request.headers["cookie"], *cookies])
     if not proof:
-        fields = dict.fromkeys(fields, "x")
+        fields[FIELD] = "x"
     action = form.get("action") or PATH
     url = action if action.startswith("/") else f"{place}{action}"
     headers = {"cookie": cookie, "sec-fetch-site": "same-origin"}

@@ -212,18 +212,20 @@ def test_all_lines_together() -> None:
         is_user = is_signed_in and hint != "eve"
         is_strong = is_user and (asked != "aal2" or acr == "aal2")
         for remembered, (trusted, uri), says in itertools.product(
-            REMEMBERED, CLIENTS, (False, True)
+            REMEMBERED, CLIENTS, REMEMBERED
         ):
             verdict = judge_authorization(
                 replace(request, redirect_uri=uri),
                 replace(CLIENT, trusted=trusted),
-                replace(root, remembered=remembered, says_yes=says),
+                replace(root, remembered=remembered, allows=says),
                 NOW,
             )
             kind = type(verdict)
             seen.add(kind)
             is_allowed = trusted or remembered is ROOT.remembered
-            asks = not says and (uri == LOCAL or not is_allowed or "consent" in prompt)
+            asks = says is not ROOT.remembered and (
+                uri == LOCAL or not is_allowed or "consent" in prompt
+            )
             is_late = not is_allowed and age > 15 * MINUTE
             assert (kind is Issue) == (is_strong and not asks and not is_late)
             assert kind is not ShowError

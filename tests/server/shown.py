@@ -300,7 +300,9 @@ STATES: Final[dict[str, View]] = {
     "error, redirect URI": ErrorPage(
         trouble=Trouble.REDIRECT_URI, code="redirect_uri", at=NOW, client=LONG
     ),
-    "signed-out, client asks": SignedOut(name=LONG, client=LONG, ticket="ww_lo_x"),
+    "signed-out, client asks": SignedOut(
+        name=LONG, client=LONG, ticket="ww_lo_x", apps=(LONG, "wiki")
+    ),
     "signed-out, back": SignedOut(client=LONG, home=HOME),
     "signed-out, faulty": SignedOut(client=LONG, is_faulty=True),
     "account, apps": _account(consents=CONSENTS),

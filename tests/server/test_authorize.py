@@ -383,6 +383,24 @@ async def test_consent_is_asked_for_once_and_again_for_more(
     assert granted == "openid notes"
 
 
+async def test_a_use_of_a_consent_is_written_once_an_hour(
+    pages: Pages, clock: ManualClock
+) -> None:
+    app = await party(pages, trusted=False)
+    browser = await signed_in(pages)
+    await browser.get(app.address())
+    await follow(browser)
+    await browser.post(str(browser.page.url), decision="allow")
+    ages = []
+    for _ in range(3):
+        clock.advance(40 * MINUTE)
+        assert outcome_of(await browser.get(app.address())) == "code"
+        account = await pages.engine.accounts.get("alice")
+        (row,) = await pages.engine.stores.consents.of_account(account.id)
+        ages.append((clock() - row.used_at) // MINUTE)
+    assert ages == [40, 0, 40]
+
+
 async def test_a_consent_is_shown_and_withdrawn_with_its_sessions(pages: Pages) -> None:
     app = await party(pages, trusted=False, name="The App")
     browser = await signed_in(pages)

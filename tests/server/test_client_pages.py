@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest_asyncio
+from msgspec.structs import replace
 
 from tests.server.clients_at import (
     LOCAL,
@@ -25,6 +26,7 @@ from tests.server.test_factor_pages import App, codes_on, hidden
 from tests.server.visiting import ADDRESS, PASSWORD, Browser, Pages, pages_of
 from watchword.core import limits
 from watchword.core.actor import APP
+from watchword.ports.audit import Event, EventType
 from watchword.server.page_cookies import INTERACTION_COOKIE
 from watchword.server.sign_in_cookie import SIGN_IN_COOKIE
 from watchword.testing import ManualClock
@@ -154,6 +156,30 @@ async def test_a_user_that_does_not_want_to_goes_back_and_nothing_ends(
     # What is no answer of the form is none.
     assert await press(browser, decision="maybe") == "/consent"
     assert browser.heading == "Allow Tide Tables?"
+
+
+async def test_the_answer_is_for_what_the_page_has_shown(pages: Pages) -> None:
+    """A client that may have more by the time of the click is asked about once more."""
+    browser = await pages.signed_in()
+    clients = pages.engine.stores.clients
+    assert await ask(browser, scope="openid tides:read tides:write") == "/consent"
+    assert "tides:write" not in card(browser)
+    before = await clients.load("tides")
+    assert before is not None
+    after = replace(
+        before, scope=("tides:read", "tides:write"), version=before.version + 1
+    )
+    event = Event(type=EventType.CLIENT_CHANGED, at=pages.api.clock())
+    assert await clients.swap(before, after, event)
+    assert await press(browser, decision="allow") == "/consent"
+    assert "have the permission tides:write" in card(browser)
+    # A form that does not say what it has shown allows nothing.
+    assert await press(browser, decision="allow", scope="") == "/consent"
+    address = await press(browser, decision="allow")
+    assert is_code(address)
+    account = await pages.engine.accounts.get(ADDRESS)
+    (consent,) = await pages.engine.stores.consents.of_account(account.id)
+    assert consent.scope == ("openid", "tides:read", "tides:write")
 
 
 async def test_who_is_somebody_else_says_so(pages: Pages) -> None:
@@ -359,9 +385,12 @@ async def test_where_a_second_step_is_demanded_a_new_account_ends_at_the_client(
 
 
 async def test_a_message_leads_back_to_the_client(pages: Pages) -> None:
-    """A new account, and a new password: in this browser the client still waits."""
+    """A new account, and a new password: in this browser the client still waits.
+
+    Also with a long request, as long as a code holds its nonce.
+    """
     browser = pages.browser()
-    await ask(browser)
+    await ask(browser, nonce="n" * 2_200)
     await browser.get(link(browser, "Create one"))
     assert await press(browser, email=ADDRESS, password=PASSWORD) == "/register"
     code = await pages.code_to(ADDRESS)

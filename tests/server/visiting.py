@@ -19,6 +19,7 @@ from watchword.testing import ManualClock
 
 ADDRESS: Final = "mara@example.org"
 PASSWORD: Final = "a boat for each of the seas 41"
+_BROUGHT_BACK: Final = rf'name="({FIELD}|scope|resources)" value="([^"]*)"'
 OURS: Final = {"Sec-Fetch-Site": "same-origin"}
 
 
@@ -43,9 +44,8 @@ class Browser:
 
     async def post(self, path: str, **fields: str) -> httpx2.Response:
         """A form of the page that is shown."""
-        token = re.search(rf'name="{FIELD}" value="([^"]+)"', self.page.text)
-        proof = {FIELD: token[1]} if token else {}
-        self.page = await self.http.post(path, data=proof | fields)
+        hidden = re.findall(_BROUGHT_BACK, self.page.text)
+        self.page = await self.http.post(path, data=dict(hidden) | fields)
         return self.page
 
     @property

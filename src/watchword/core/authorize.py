@@ -16,7 +16,7 @@ browser's sign-in (the root) is below it.
         - and the account has one                             SEND inter.   STEP UP
         - and the account has none                            SEND inter.   ENROL
     not allowed before, and the last proof is old             SEND (*)      STEP UP
-    the user has just said yes                                              ISSUE
+    the user has just said yes to all of it                                 ISSUE
     not allowed before; prompt=consent; a redirect that any
         local program can use, of a public client             SEND (*)      CONSENT
     allowed before, or a trusted client                       ISSUE         ISSUE
@@ -101,8 +101,8 @@ class Root(msgspec.Struct, frozen=True, kw_only=True):
 
     Instants in ms. `until` is when a session that begins now would end. `has_factor`
     says whether the account has a second factor. `remembered` is what the user has
-    allowed the client before, None for nothing. `says_yes` is whether the user has just
-    allowed this request, on the page.
+    allowed the client before, None for nothing. `allows` is what the user has just
+    allowed, on the page that showed it.
     """
 
     subject: str
@@ -111,7 +111,7 @@ class Root(msgspec.Struct, frozen=True, kw_only=True):
     until: int
     has_factor: bool
     remembered: Granted | None
-    says_yes: bool = False
+    allows: Granted | None = None
 
 
 class Granted(msgspec.Struct, frozen=True):
@@ -217,7 +217,7 @@ def judge_authorization(
     # RFC 8252 §8.6: any program may have asked in the name of this client.
     is_local = client.is_public and redirect_uri.is_local(request.redirect_uri)
     scope, resources = wanted = _wanted(request, client)
-    is_more = not (client.trusted or _is_remembered(root, wanted))
+    is_more = not (client.trusted or _has(root.remembered, wanted))
     asks, issue = AskConsent(scope, resources), Issue(scope, resources)
     unasked = _LOCAL if is_local else _CONSENT
     for fits, with_prompt_none, otherwise in (
@@ -227,7 +227,7 @@ def judge_authorization(
         (is_weak and root.has_factor, _FACTOR, StepUp()),
         (is_weak, _FACTOR, EnrolFactor()),
         (is_more and is_old, unasked, StepUp()),
-        (root.says_yes, issue, issue),
+        (_has(root.allows, wanted), issue, issue),
         (is_more or is_local or "consent" in prompts, unasked, asks),
     ):
         if fits:
@@ -357,8 +357,10 @@ def _wanted(
     return scope, tuple(dict.fromkeys(request.resource)) or client.audience
 
 
-def _is_remembered(root: Root, wanted: tuple[tuple[str, ...], tuple[str, ...]]) -> bool:
-    return root.remembered is not None and root.remembered.covers(Granted(*wanted))
+def _has(
+    allowed: Granted | None, wanted: tuple[tuple[str, ...], tuple[str, ...]]
+) -> bool:
+    return allowed is not None and allowed.covers(Granted(*wanted))
 
 
 def _words(text: str) -> list[str]:

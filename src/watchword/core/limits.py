@@ -301,6 +301,8 @@ REDIRECT_URI_MAX: Final = 512
 CLIENT_NAME_MAX: Final = 64
 # How old the latest proof of a user may be that lets a client have more.
 CONSENT_RECENT: Final = 15 * MINUTE
+# How often it is written that a code was made by what a user has allowed.
+CONSENT_USE_WRITTEN: Final = HOUR
 # Where a session would end this soon, the user signs in first.
 SESSION_LEAST: Final = MINUTE
 # Sessions of one client in one group.

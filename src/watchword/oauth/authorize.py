@@ -19,6 +19,7 @@ from watchword.core import limits
 from watchword.core.actor import By
 from watchword.core.authorize import (
     AuthorizationRequest,
+    Granted,
     Issue,
     OAuthFault,
     Registered,
@@ -194,19 +195,20 @@ class AuthorizationServer:
         interaction: str,
         session: Session,
         *,
-        is_granted: bool,
+        allows: Granted | None,
         browser: str,
         by: By,
     ) -> Outcome:
         """What comes of the user's answer on the page `/consent`.
 
-        It is remembered, and the code made, if nothing else is lacking; or the client
-        is told `access_denied`. Raises as `go_on`.
+        `allows` is what the page has shown. It is remembered, and the code made, if
+        nothing else is lacking; None is a no, and the client is told `access_denied`.
+        Raises as `go_on`.
         """
         opened = self._interactions.open(interaction, browser)
-        if is_granted:
-            return await self._next(opened, interaction, session, by=by, says_yes=True)
-        return await self._denied(opened.request)
+        if allows is None:
+            return await self._denied(opened.request)
+        return await self._next(opened, interaction, session, by=by, allows=allows)
 
     async def cancel(self, interaction: str, *, browser: str) -> str:
         """Where the browser goes if the user does not want to sign in: `access_denied`.
@@ -223,13 +225,13 @@ class AuthorizationServer:
         session: Session | None,
         *,
         by: By,
-        says_yes: bool = False,
+        allows: Granted | None = None,
     ) -> Outcome:
         """The verdict, and what it comes to. `ticket` is that of the interaction."""
         request = interaction.request
         client = await self._client(request.client_id)
         registered = None if client is None else self._registered(client)
-        signed_in = await self._signed_in(session, client, says_yes=says_yes)
+        signed_in = await self._signed_in(session, client, allows)
         root = None if signed_in is None else signed_in.root
         verdict = judge_authorization(request, registered, root, self._clock())
         outcome = Outcome(verdict=verdict, request=request, client=client)
@@ -241,9 +243,11 @@ class AuthorizationServer:
             code = self._code(request, signed_in, verdict)
             if isinstance(code, SendError):
                 return self._sent(outcome, code)
+            account_id, scope = signed_in.proved.account_id, verdict.scope
+            if allows is None and not client.trusted:
+                await self._consents.used(account_id, client.id)
             await self._interactions.spend(interaction, ticket)
-            if says_yes and not client.trusted:
-                account_id, scope = signed_in.proved.account_id, verdict.scope
+            if allows is not None and not client.trusted:
                 await self._consents.remember(
                     account_id, client, scope, verdict.resources, by=by
                 )
@@ -311,7 +315,7 @@ class AuthorizationServer:
     # The browser's sign-in.
 
     async def _signed_in(
-        self, session: Session | None, client: Client | None, *, says_yes: bool
+        self, session: Session | None, client: Client | None, allows: Granted | None
     ) -> _SignedIn | None:
         """The sign-in as it is now; None where it has ended, or its account is no more.
 
@@ -343,7 +347,7 @@ class AuthorizationServer:
             ),
             has_factor=bool(enrolled.factors),
             remembered=remembered,
-            says_yes=says_yes,
+            allows=allows,
         )
         proved = Authenticated(
             account.id, (), account.epoch, row.amr, row.acr, row.auth_time

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from watchword.clocks import Clock
+from watchword.core import limits
 from watchword.core.actor import By, EndReason
 from watchword.core.authorize import Granted
 from watchword.errors import InvalidCredentials, NotFound
@@ -85,6 +86,12 @@ class Consents:
             )
         if not await self._consents.put(after, event):
             raise InvalidCredentials
+
+    async def used(self, account_id: bytes, client_id: str) -> None:
+        """A code is made by what the user has allowed: note when, once an hour."""
+        row, now = await self._consents.load(account_id, client_id), self._clock()
+        if row is not None and now - row.used_at >= limits.CONSENT_USE_WRITTEN:
+            await self._consents.used(account_id, client_id, now)
 
     async def of_account(self, account_id: bytes) -> list[Consent]:
         """What the user has allowed, in order of client id."""

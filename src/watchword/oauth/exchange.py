@@ -44,6 +44,7 @@ from watchword.oauth.consents import Consents
 from watchword.oauth.id_tokens import IdTokens
 from watchword.ports.clients import Client
 from watchword.sessions import Sessions
+from watchword.sessions.groups import outlives
 from watchword.sessions.redeeming import Redeemer
 from watchword.sign_in.begin import SignIn
 from watchword.tokens.dpop import Proofs, Signed
@@ -215,7 +216,7 @@ class CodeExchange:
     async def _again(self, redemption: _Redemption, session: Session) -> Exchanged:
         """The tokens of a session that this very request has made before."""
         try:
-            await self._looked_at(redemption, session)
+            await self._looked_at(redemption, session, again=True)
         except CodeInvalid:
             # The process that made it may have died before it looked.
             await self._sessions.end_one(session.id, EndReason.TAKEN_BACK, by=SYSTEM)
@@ -223,12 +224,17 @@ class CodeExchange:
         return await self._answer(redemption, session)
 
     async def _looked_at(
-        self, redemption: _Redemption, session: Session | None = None
+        self,
+        redemption: _Redemption,
+        session: Session | None = None,
+        *,
+        again: bool = False,
     ) -> Authenticated:
         """What the user has proved, with its roles of now, if the code holds still.
 
         `session` is what the code has made: it gets these roles, if it has others.
-        Before there is one, the client counts as it has just authenticated. Raises
+        Before there is one, the client counts as it has just authenticated. `again`: it
+        may outlive the browser's sign-in, as it would have after its answer. Raises
         CodeInvalid if the client, the consent, the browser's sign-in or the account
         have changed since the code was made; StoreUnavailable.
         """
@@ -244,7 +250,10 @@ class CodeExchange:
             ):
                 raise CodeInvalid
             root = await self._sessions.get(grant.root)
-            if root is None or not self._is_alive(root, grant):
+            if root is None or not _is_of(root, grant):
+                raise CodeInvalid
+            may_outlive = again and session is not None and outlives(session, root)
+            if not (may_outlive or self._is_alive(root)):
                 raise CodeInvalid
             # Without a session those of the root: no other session is to get them.
             roles = (session or root).roles
@@ -253,13 +262,9 @@ class CodeExchange:
         except (NotFound, InvalidCredentials):
             raise CodeInvalid from None
 
-    def _is_alive(self, root: Session, grant: CodeGrant) -> bool:
-        return (
-            root.revoked_at is None
-            and root.account_id == grant.authenticated.account_id
-            and hmac.compare_digest(mark_of(root), grant.root_mark)
-            and self._clock() < self._sessions.ends_at(root)
-        )
+    def _is_alive(self, root: Session) -> bool:
+        ends_at = self._sessions.ends_at(root)
+        return root.revoked_at is None and self._clock() < ends_at
 
     async def _answer(self, redemption: _Redemption, session: Session) -> Exchanged:
         tokens = await self._redeemer.tokens_of(session, redemption.presented)
@@ -272,6 +277,12 @@ class CodeExchange:
             nonce=redemption.grant.nonce,
         )
         return Exchanged(tokens, id_token)
+
+
+def _is_of(root: Session, grant: CodeGrant) -> bool:
+    """Whether that session of a browser is the one which the code was made for."""
+    is_theirs = root.account_id == grant.authenticated.account_id
+    return is_theirs and hmac.compare_digest(mark_of(root), grant.root_mark)
 
 
 def _may_redeem(client: Client, uri: str) -> bool:

@@ -137,11 +137,17 @@ class Logout:
         """
         if session is not None:
             await self._sessions.end_one(session.id, EndReason.LOGOUT, by=by)
+        return await self._outcome(self._destination(ticket))
+
+    async def asked(self, ticket: str) -> LogoutOutcome:
+        """The question that had this ticket, once more. Nothing ends."""
+        return await self._outcome(self._destination(ticket), ticket=ticket)
+
+    def _destination(self, ticket: str) -> _Destination:
         try:
-            destination = self._tickets.open(TicketPurpose.LOGOUT, ticket, _Destination)
+            return self._tickets.open(TicketPurpose.LOGOUT, ticket, _Destination)
         except TicketInvalid:
-            destination = _Destination()
-        return await self._outcome(destination)
+            return _Destination()
 
     def _unpacked(self, parameters: Mapping[str, str]) -> Mapping[str, str]:
         text = parameters.get(REQUEST)

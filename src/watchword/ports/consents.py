@@ -35,5 +35,11 @@ class ConsentStore(Protocol):
     async def of_account(self, account_id: bytes) -> list[Consent]:
         """All rows of an account, in order of client id."""
 
+    async def used(self, account_id: bytes, client_id: str, at: int) -> None:
+        """Write `used_at` into the row, if there is one that was used before `at`.
+
+        It MUST NOT bring back a row that another caller has dropped meanwhile.
+        """
+
     async def drop(self, account_id: bytes, client_id: str, event: Event) -> bool:
         """Delete the row; whether there was one. Otherwise no event is written."""

@@ -82,12 +82,17 @@ async def read_page_form(request: Request) -> Form:
     Raises CsrfRejected for every other; InvalidRequest, UnsupportedMediaType,
     PayloadTooLarge as `read_form`.
     """
-    check_origin(request, ours_alone=True)
     form = await read_form(request)
+    check_page_form(request, form)
+    return form
+
+
+def check_page_form(request: Request, form: Form) -> None:
+    """Raise CsrfRejected if it is not of one of our pages."""
+    check_origin(request, ours_alone=True)
     cookie, token = _cookie_of(request), form.get(FIELD)
     if cookie is None or token is None or not _belongs(token, cookie):
         raise CsrfRejected
-    return form
 
 
 def _belongs(token: str, cookie: str) -> bool:

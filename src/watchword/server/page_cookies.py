@@ -42,7 +42,7 @@ _ATTRIBUTES: Final = "Path=/; Secure; HttpOnly; SameSite=Lax"
 _HANDLE: Final = re.compile(r"ww_rg_[A-Za-z0-9_-]{1,64}", re.ASCII)
 _BROWSER: Final = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)  # base64url
 _BROWSER_BYTES: Final = 16
-_WAITING_MAX: Final = 2_000  # characters: a cookie goes with every request
+_WAITING_MAX: Final = 4_000  # of 4,096 with the name (RFC 6265bis)
 _NOTICE_SECONDS: Final = 60
 _COUNT_MAX: Final = 6  # digits
 
@@ -123,7 +123,7 @@ def keep_browser(value: str) -> str:
 def keep_interaction(ticket: str) -> tuple[str, ...]:
     """`Set-Cookie` for a user that goes on by a message: its link has no interaction.
 
-    A long one is not kept; then the user ends at the account page.
+    The longest ones fit in no cookie; then the user ends at the account page.
     """
     if len(ticket) > _WAITING_MAX:
         return ()

@@ -61,10 +61,12 @@ def page_again(
     *fields: str,
     wrong: Fault = CREDENTIALS,
     account: str | None = None,
+    form_action: str = "",
 ) -> Response:
     """The page with these fields once more, and what was wrong.
 
-    Raises the error where a page of its own is about it.
+    `form_action` is as at `page_of`. Raises the error where a page of its own is about
+    it.
     """
     fault = fault_of(error, *fields, wrong=wrong)
     if fault is None:
@@ -73,7 +75,9 @@ def page_again(
     status = problem.status
     request.scope["problem"] = problem.code  # for the access log
     view = msgspec.structs.replace(view, faults=(*view.faults, fault))
-    response = page_of(request, view, status=status, account=account)
+    response = page_of(
+        request, view, status=status, account=account, form_action=form_action
+    )
     for name, value in error_headers(error, status, request.scope).items():
         response.headers[name] = value
     return response

@@ -6,15 +6,19 @@ with the request of the client in the field `logout`.
 
 from __future__ import annotations
 
+import contextlib
+
 from starlette.requests import Request
 from starlette.responses import Response
 
+from watchword.clients.rules import FIRST_PARTY
 from watchword.core import redirect_uri
 from watchword.core.session import Session
+from watchword.errors import NotFound, WatchwordError
 from watchword.oauth.logout import LogoutOutcome
 from watchword.ports.accounts import Account
 from watchword.server.csrf import new_form_cookie
-from watchword.server.page_response import page_of, redirect
+from watchword.server.page_response import page_again, page_of, redirect
 from watchword.server.pages.client_views import SignedOut
 from watchword.server.parsing import engine_of
 from watchword.server.sign_in_cookie import (
@@ -38,18 +42,40 @@ async def sign_in_of(request: Request) -> tuple[Session | None, Session | None]:
     return None, None if row is None or row.revoked_at is not None else row
 
 
-def ask_to_sign_out(
-    request: Request, outcome: LogoutOutcome, account: Account
+async def ask_to_sign_out(
+    request: Request,
+    outcome: LogoutOutcome,
+    session: Session,
+    account: Account,
+    error: WatchwordError | None = None,
 ) -> Response:
-    """The page that asks whether the user wants what a client has asked for."""
+    """The page that asks whether the user wants what a client has asked for.
+
+    `error` is what was wrong with the answer to such a page.
+    """
     client = outcome.client
     view = SignedOut(
         name=account.name,
         client="" if client is None else name_of(client),
         ticket=outcome.ticket,
+        apps=await _apps(request, session),
     )
     source = redirect_uri.source_of(outcome.location) if outcome.location else ""
-    return page_of(request, view, account=account.locale, form_action=source)
+    locale = account.locale
+    if error is not None:
+        return page_again(request, view, error, account=locale, form_action=source)
+    return page_of(request, view, account=locale, form_action=source)
+
+
+async def _apps(request: Request, session: Session) -> tuple[str, ...]:
+    """What users know the apps by that are signed out with that session."""
+    engine, names = engine_of(request), []
+    for client_id in await engine.sessions.groups.leaving(session):
+        if client_id == FIRST_PARTY.id:  # a program of ours, and no app
+            continue
+        with contextlib.suppress(NotFound):
+            names.append(name_of(await engine.clients.get(client_id)))
+    return tuple(names)
 
 
 def after_sign_out(request: Request, outcome: LogoutOutcome) -> Response:

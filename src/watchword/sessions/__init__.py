@@ -136,9 +136,9 @@ class Sessions:
 
         `requested` is for the first access token only. Where a user may have so many
         groups of sessions, those refreshed longest ago end; the group `replaced` does
-        not count, since the caller ends it next. `spends` is a recovery code that goes
-        with it. Raises SecondFactorInvalid where that is gone, StoreUnavailable,
-        Overloaded.
+        not count, as far as the caller ends all of it next. `spends` is a recovery code
+        that goes with it. Raises SecondFactorInvalid where that is gone,
+        StoreUnavailable, Overloaded.
         """
         now = self._clock()
         secret = self._entropy(limits.SECRET_BYTES)
@@ -162,11 +162,19 @@ class Sessions:
         event = Event.about(
             EventType.SIGN_IN, session, address, now, **By(Actor.USER).detail()
         )
+        if await self._is_kept(replaced, session):
+            replaced = None
         async with self.taken_back_on_failure(session.id, address):
             limit = limit_of(self._sessions_max, self._policies, replaced, address, now)
             ended = await self._sessions.create(session, event, limit, spends)
             self._revocations.add(ended)
         return issued
+
+    async def _is_kept(self, replaced: bytes | None, session: Session) -> bool:
+        """Whether a part of that group goes on, which then counts as one."""
+        if replaced is None or self._sessions_max is None or session.client_id != PAGES:
+            return False
+        return await self.groups.leaves_some(session.account_id, replaced)
 
     @contextlib.asynccontextmanager
     async def taken_back_on_failure(

@@ -43,6 +43,16 @@ user, the operator or this server no longer trusts what was begun there.
 _PAUSE: Final = 0.05
 
 
+def outlives(member: Session, root: Session) -> bool:
+    """Whether a member goes on though its root is not alive any more.
+
+    A root that has run out ends none.
+    """
+    if root.revoked_at is None:
+        return True
+    return root.revoked_reason in KEEPS_OFFLINE and OFFLINE_ACCESS in member.scope
+
+
 class Groups:
     """Ends members with their root, and keeps their number small."""
 
@@ -71,13 +81,28 @@ class Groups:
         """
         if root.client_id != PAGES or root.revoked_at is None:
             return 0
-        keeps_offline = root.revoked_reason in KEEPS_OFFLINE
         leaving = [
             row.id
             async for row in self._members(root.account_id, root.id)
-            if not (keeps_offline and OFFLINE_ACCESS in row.scope)
+            if not outlives(row, root)
         ]
         return await self._end(leaving, EndReason.GROUP_ENDED, by)
+
+    async def leaving(self, root: Session) -> list[str]:
+        """The ids of the clients that lose a session if the user signs out there."""
+        found = [
+            row.client_id
+            async for row in self._members(root.account_id, root.id)
+            if OFFLINE_ACCESS not in row.scope
+        ]
+        return list(dict.fromkeys(found))
+
+    async def leaves_some(self, account_id: bytes, root_id: bytes) -> bool:
+        """Whether members of that root go on where another sign-in takes its place."""
+        async for row in self._members(account_id, root_id):
+            if OFFLINE_ACCESS in row.scope:
+                return True
+        return False
 
     async def make_room(self, member: Session, *, by: By) -> None:
         """End the members of the same client that were refreshed longest ago.

@@ -25,9 +25,9 @@ class Consent(View, frozen=True, kw_only=True):
 class SignedOut(View, frozen=True, kw_only=True):
     """After a sign-out; with the `name` of the account, before it.
 
-    `client` has asked for the sign-out, `ticket` is its request. After it `home` is the
-    front page of its site, if it has one. `is_faulty`: it may not say where the user
-    goes.
+    `client` has asked for the sign-out, `ticket` is its request. `apps` are the names
+    of those that are signed out too. After it `home` is the front page of its site, if
+    it has one. `is_faulty`: it may not say where the user goes.
     """
 
     template = "signed-out.html"
@@ -35,5 +35,6 @@ class SignedOut(View, frozen=True, kw_only=True):
     name: str = ""
     client: str = ""
     ticket: str = ""
+    apps: tuple[str, ...] = ()
     home: str = ""
     is_faulty: bool = False

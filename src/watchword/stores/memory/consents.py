@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from watchword.ports.audit import Event
 from watchword.ports.consents import Consent
 from watchword.stores.memory.rows import Memory
@@ -27,6 +29,12 @@ class MemoryConsents:
     async def of_account(self, account_id: bytes) -> list[Consent]:
         rows = self._memory.consents
         return [rows[key] for key in sorted(rows) if key[0] == account_id]
+
+    async def used(self, account_id: bytes, client_id: str, at: int) -> None:
+        rows, key = self._memory.consents, (account_id, client_id)
+        row = rows.get(key)
+        if row is not None and row.used_at < at:
+            rows[key] = replace(row, used_at=at)
 
     async def drop(self, account_id: bytes, client_id: str, event: Event) -> bool:
         if self._memory.consents.pop((account_id, client_id), None) is None:

@@ -729,6 +729,11 @@ FROM watchword.consents WHERE account_id = $1 AND client_id = $2;
 SELECT account_id, client_id, scope, resource, created_at, used_at
 FROM watchword.consents WHERE account_id = $1 ORDER BY client_id;
 
+-- name: use_consent
+UPDATE watchword.consents SET used_at = $3
+WHERE account_id = $1 AND client_id = $2 AND used_at < $3
+RETURNING client_id;
+
 -- name: drop_consent
 DELETE FROM watchword.consents WHERE account_id = $1 AND client_id = $2
 RETURNING client_id;

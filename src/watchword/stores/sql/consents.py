@@ -26,6 +26,9 @@ class SqlConsents:
         rows = await self._database.query("consents_of_account", account_id)
         return [consent_of(row) for row in rows]
 
+    async def used(self, account_id: bytes, client_id: str, at: int) -> None:
+        await self._written("use_consent", (account_id, client_id, at), None)
+
     async def drop(self, account_id: bytes, client_id: str, event: Event) -> bool:
         return await self._written("drop_consent", (account_id, client_id), event)
 

@@ -177,6 +177,7 @@ class AccountRules(RecordRules):
         given = a_consent(client, account_id=account.id, created_at=now, used_at=now)
         kind = EventType.CONSENT_GIVEN if gives else EventType.CONSENT_WITHDRAWN
         event = an_event(kind, at=now)
+        self.same(lambda stores: stores.consents.used(account.id, client, now))
         if gives:
             told = event if number % 2 else None
             self.same(lambda stores: stores.consents.put(given, told))

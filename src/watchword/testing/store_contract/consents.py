@@ -35,7 +35,10 @@ class Consents(OnAStore):
     async def test_consent_is_put_in_place_of_an_older_one(
         self, stores: Stores
     ) -> None:
-        """It comes back as it was put; an event is recorded where there is one."""
+        """It comes back as it was put; an event is recorded where there is one.
+
+        A use changes its instant alone, and only where the row is there.
+        """
         ada, bob = an_account(), an_account("bob", 2)
         for account in (ada, bob):
             await stores.accounts.add(account, Trail())
@@ -49,10 +52,17 @@ class Consents(OnAStore):
         )
         assert await stores.consents.put(wider, None)
         assert await stores.consents.load(ada.id, "app") == wider
+        for at in (START + 4, START + 3):  # the later one stays
+            await stores.consents.used(ada.id, "app", at)
+        used = msgspec.structs.replace(wider, used_at=START + 4)
+        assert await stores.consents.load(ada.id, "app") == used
+        (others,) = await stores.consents.of_account(bob.id)
+        assert others.used_at == a_consent("app").used_at
         assert await stores.consents.load(bob.id, "wiki") is None
         assert await stores.audit.read(0, 9) == [(1, GIVEN)]
         assert await stores.consents.drop(ada.id, "app", WITHDRAWN)
         assert not await stores.consents.drop(ada.id, "app", WITHDRAWN)
+        await stores.consents.used(ada.id, "app", START + 5)  # nothing comes back
         assert await stores.consents.load(ada.id, "app") is None
         assert await stores.consents.of_account(ada.id) == [bare]
         assert len(await stores.consents.of_account(bob.id)) == 1

@@ -127,6 +127,9 @@ class Histories(CredentialRules):
         joins: int | None,
     ) -> None:
         """A sign-in, plain or with every option, alone or from another, limited."""
+        if most is not None:
+            # Of groups refreshed at one instant, stores may end the new one or another.
+            self.clock.advance(1)
         number = len(self.sessions)
         session = a_session(number, account=account, now=self.clock())
         if not plain:

@@ -29,7 +29,7 @@ class AllowedClient(msgspec.Struct, frozen=True, rename="camel"):
     scope: str
     resources: tuple[str, ...]
     allowed_at: datetime
-    last_allowed_at: datetime
+    last_used_at: datetime
 
 
 class AllowedClients(msgspec.Struct, frozen=True):
@@ -128,5 +128,5 @@ async def _shown(request: Request, row: Consent) -> AllowedClient:
         scope=" ".join(row.scope),
         resources=row.resource,
         allowed_at=utc(row.created_at),
-        last_allowed_at=utc(row.used_at),
+        last_used_at=utc(row.used_at),
     )

@@ -39,7 +39,7 @@ async def show(request: Request) -> Response:
         account = await accounts.get_by_subject(as_text(session.account_id))
     except NotFound:  # deleted a moment ago
         return after_sign_out(request, outcome)
-    return ask_to_sign_out(request, outcome, account)
+    return await ask_to_sign_out(request, outcome, session, account)
 
 
 async def submit(request: Request) -> Response:

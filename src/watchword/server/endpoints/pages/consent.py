@@ -1,8 +1,9 @@
 """GET and POST /consent: whether a client may have what it asks for.
 
-The answer holds for what was shown. A form of another user of this browser, or of one
-that has signed in anew since, is not accepted (`server/csrf.py`), and no other site can
-show this page in a frame or send its form.
+The answer holds for what was shown, which the form brings back: if the client wants or
+may have more by now, the page comes again. A form of another user of this browser, or
+of one that has signed in anew since, is not accepted (`server/csrf.py`), and no other
+site can show this page in a frame or send its form.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from watchword.core.authorize import AskConsent
+from watchword.core.authorize import AskConsent, Granted
 from watchword.errors import CsrfRejected, InteractionExpired
 from watchword.server.csrf import read_page_form
 from watchword.server.endpoints.pages.on_the_way import (
@@ -23,6 +24,7 @@ from watchword.server.interacting import answer_of
 from watchword.server.operation import page_operations
 from watchword.server.page_response import page_again, page_of, see_other
 from watchword.server.pages.client_views import Consent
+from watchword.server.parsing import Form
 from watchword.server.waiting import Waiting, waiting_in
 
 
@@ -46,9 +48,8 @@ async def submit(request: Request) -> Response:
     decision = form.get("decision")
     if decision not in {"allow", "deny"}:
         return await _ask(request, waiting, visitor)
-    return await answer(
-        request, waiting, visitor.session, is_granted=decision == "allow"
-    )
+    allows = _shown_by(form) if decision == "allow" else None
+    return await answer(request, waiting, visitor.session, allows)
 
 
 async def _ask(
@@ -73,6 +74,12 @@ async def _ask(
     if error is not None:
         return page_again(request, view, error, account=account.locale)
     return page_of(request, view, account=account.locale)
+
+
+def _shown_by(form: Form) -> Granted:
+    """What the page has shown. The form is one of ours, so its user has seen that."""
+    scope, resources = (form.get(name) or "" for name in ("scope", "resources"))
+    return Granted(tuple(scope.split()), tuple(resources.split()))
 
 
 def _waiting(request: Request) -> Waiting:

@@ -14,7 +14,7 @@ import functools
 from starlette.requests import Request
 from starlette.responses import Response
 
-from watchword.core.authorize import Verdict
+from watchword.core.authorize import Granted, Verdict
 from watchword.core.session import Session
 from watchword.errors import InteractionExpired, WatchwordError
 from watchword.oauth.authorize import Outcome
@@ -112,13 +112,13 @@ async def outcome_of(request: Request, waiting: Waiting, session: Session) -> Ou
 
 
 async def answer(
-    request: Request, waiting: Waiting, session: Session, *, is_granted: bool
+    request: Request, waiting: Waiting, session: Session, allows: Granted | None
 ) -> Response:
     """Where the browser goes after the user's answer. Raises InteractionExpired."""
     outcome = await oauth_of(request).authorization.consent(
         waiting.ticket,
         session,
-        is_granted=is_granted,
+        allows=allows,
         browser=browser_in(request),
         by=by_user(request),
     )

@@ -10,14 +10,26 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword.errors import CsrfRejected
-from watchword.server.csrf import read_page_form
+from watchword.oauth.logout import LogoutOutcome
+from watchword.server.csrf import check_page_form
 from watchword.server.endpoints.pages.visitor import visitor_of
 from watchword.server.operation import page_operations
-from watchword.server.page_response import page_again, page_of, see_other
+from watchword.server.page_response import page_of, see_other
 from watchword.server.pages.client_views import SignedOut
-from watchword.server.parsing import Form, by_user, oauth_of, self_service_of
+from watchword.server.parsing import (
+    Form,
+    by_user,
+    oauth_of,
+    read_form,
+    self_service_of,
+)
 from watchword.server.sign_in_cookie import sign_in_cookie
-from watchword.server.signing_out import after_sign_out, sign_in_of, signed_out_cookies
+from watchword.server.signing_out import (
+    after_sign_out,
+    ask_to_sign_out,
+    sign_in_of,
+    signed_out_cookies,
+)
 
 
 async def show(request: Request) -> Response:
@@ -25,20 +37,24 @@ async def show(request: Request) -> Response:
     if visitor is None:
         return page_of(request, SignedOut())
     # It would not be true yet: so the page asks.
-    view = SignedOut(name=visitor.account.name)
-    return page_of(request, view, account=visitor.account.locale)
+    outcome = LogoutOutcome(asks=True)
+    return await ask_to_sign_out(request, outcome, visitor.session, visitor.account)
 
 
 async def submit(request: Request) -> Response:
     browser = self_service_of(request).browser
+    form = await read_form(request)
     try:
-        form = await read_page_form(request)
+        check_page_form(request, form)
     except CsrfRejected as error:
         visitor = await visitor_of(request)
         if visitor is None:
             return page_of(request, SignedOut())
-        view = SignedOut(name=visitor.account.name)
-        return page_again(request, view, error, account=visitor.account.locale)
+        # The next answer still leads to the client.
+        outcome = await oauth_of(request).logout.asked(form.get("logout") or "")
+        return await ask_to_sign_out(
+            request, outcome, visitor.session, visitor.account, error
+        )
     if form.get("logout") is not None:
         return await _confirmed(request, form)
     await browser.end(sign_in_cookie(request), by=by_user(request))
