@@ -212,7 +212,8 @@ class Histories(CredentialRules):
     def create_again(self, number: int, limited: bool) -> None:  # noqa: FBT001
         """A code is redeemed for the second time."""
         row = self.pick(number, newest=False)
-        again = a_session(0, id=row.id, account_id=row.account_id)
+        # Not the very same row: a store may take that for a repeat of its own write.
+        again = a_session(0, id=row.id, account_id=row.account_id, version=7)
         limit = a_limit(1, now=self.clock()) if limited else None
         if self.same(lambda stores: stores.sessions.load([row.id])) == [None]:
             return  # swept meanwhile
