@@ -63,7 +63,7 @@ class Browsers:
                 Authenticated(
                     root.account_id, (), 0, root.amr, root.acr, root.auth_time
                 ),
-                root=root.id,
+                root=root,
                 client_id=CLIENT,
                 redirect_uri=REDIRECT,
                 challenge=self._challenge,

@@ -91,8 +91,8 @@ class App:
         """A code for that client, as `/oauth/authorize` makes it."""
         account = await self.stores.accounts.by_id(self.root.account_id)
         root = self.root
-        made = {
-            "root": root.id,
+        made: dict[str, Any] = {
+            "root": root,
             "client_id": client,
             "redirect_uri": BACK,
             "challenge": challenge_of(VERIFIER),

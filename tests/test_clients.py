@@ -226,6 +226,26 @@ async def test_what_a_client_may_be(world: World) -> None:
     assert await world.clients.list(after="0" * 64, limit=1) != []
 
 
+async def test_scopes_and_audiences_are_added_and_removed(world: World) -> None:
+    """As the store has it, too. What a new client may not have, no change gives."""
+    clients = world.clients
+    await clients.add("app", confidential=False, scope=["a"])
+    after = await clients.update("app", add_scope=["b", "a"], add_audience=["api"])
+    assert (after.scope, after.audience) == (("a", "b"), ("api",))
+    await clients.update("app", add_scope=["c"], remove_scope=["a", "b"])
+    for wrong in (
+        {"remove_scope": ["a"]},
+        {"remove_audience": ["other"]},
+        {"add_scope": ["a b"]},
+        {"add_audience": ["https://api.example/#"]},
+    ):
+        given: Any = wrong
+        with pytest.raises(InvalidRequest):
+            await clients.update("app", **given)
+    found = await clients.get("app")
+    assert (found.scope, found.audience) == (("c",), ("api",))
+
+
 async def test_a_client_gets_what_goes_with_its_redirect_uris(world: World) -> None:
     """The grant for codes comes with the first URI, and goes with the last."""
     clients, both = world.clients, ("authorization_code", "refresh_token")

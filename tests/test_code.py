@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -44,6 +45,7 @@ from watchword.clients.rules import GrantType
 from watchword.core.code import secret_of
 from watchword.core.limits import CODE_LIFE, DAY, RETRIES_PER_MINUTE, SECOND, TICKET_MAX
 from watchword.core.session import Session
+from watchword.core.ticket import TicketPurpose
 from watchword.ports.audit import EventType
 from watchword.server.parsing import BODY_MAX
 from watchword.testing import ManualClock
@@ -445,6 +447,19 @@ async def test_a_log_of_codes_and_the_server_secret_make_no_token(app: App) -> N
     # Nor is the code answered once more: that takes what is in no log.
     assert outcome(await app.redeem(code, code_verifier=...)) == "invalid_grant"
     assert len(await app.alive()) == 2
+
+
+async def test_the_server_secret_and_an_id_make_no_code(app: App) -> None:
+    """A user sees the ids of its sessions, but not what else a code says of one."""
+    replace = msgspec.structs.replace
+    grant = app.grant(await app.code())
+    for mark in (b"", bytes(32), hash_of("guessed")):
+        made = replace(grant, root_mark=mark)
+        forged = app.engine.tickets.seal(TicketPurpose.CODE, made)
+        assert outcome(await app.redeem(forged)) == "invalid_grant"
+    assert await app.alive() == []
+    genuine = app.engine.tickets.seal(TicketPurpose.CODE, grant)
+    assert outcome(await app.redeem(genuine)) == "ok"
 
 
 async def test_a_refresh_token_of_generation_zero_needs_the_verifier(

@@ -90,7 +90,7 @@ def test_a_client_that_sends_users_here(there: Terminal) -> None:
     told = there.run(*words, *more, "--id-token-alg", "ES256").stdout
     # Without PKCE it has to have a secret.
     assert "Made the confidential client grafana." in told
-    assert "at the issuer http://127.0.0.1:8000." in told
+    assert "at the issuer http://127.0.0.1:8000. A server that was started" in told
     shown = there.json("clients", "show", "grafana")
     assert shown["grants"] == ["authorization_code", "refresh_token"]
     assert {name: shown[name] for name in list(shown)[-7:]} == {
@@ -103,15 +103,31 @@ def test_a_client_that_sends_users_here(there: Terminal) -> None:
         "par": True,
     }
     there.run(
+        *("clients", "update", "grafana", "--scope", "roles", "--audience", "api"),
+    )
+    shown = there.json("clients", "show", "grafana")
+    assert (shown["scope"], shown["audience"]) == (["roles"], ["api"])
+    told = there.run(
+        *("clients", "update", "grafana", "--remove-scope", "a"), code=1
+    ).stderr
+    assert told == "watchword: grafana has no such scope: a\n"
+    told = there.run("clients", "add", "grafana", "--redirect", uri, code=1).stderr
+    assert "named 'grafana' already: `watchword clients update` changes" in told
+    there.run(
         *("clients", "update", "grafana", "--redirect", other, "--no-trusted"),
+        *("--remove-scope", "roles", "--remove-audience", "api"),
         *("--remove-redirect", uri, "--remove-post-logout", after, "--no-par"),
         *("--pkce", "required", "--name", "G"),
     )
     shown = there.json("clients", "show", "grafana")
     assert (shown["redirectUris"], shown["postLogoutRedirectUris"]) == ([other], [])
+    assert (shown["scope"], shown["audience"]) == ([], [])
     assert (shown["trusted"], shown["pkce"], shown["par"]) == (False, "required", False)
     assert f"redirect uris: {other}\n" in there.run("clients", "show", "grafana").stdout
-    assert there.json("clients", "show", "first-party")["trusted"] is True
+    ours = there.json("clients", "show", "first-party")
+    assert (ours["trusted"], ours["name"]) == (True, "watchword")
+    told = there.run("clients", "add", "no-way-back", "--post-logout", after).stdout
+    assert "It cannot send users here to sign in: it has no --redirect." in told
 
 
 def test_a_client_is_added_with_a_grace_and_may_check_dpop(there: Terminal) -> None:

@@ -47,7 +47,7 @@ def test_nothing_is_made_where_there_is_no_store(
     terminal: Terminal, command: str
 ) -> None:
     told = terminal.run(*command.split(), typed="x", code=2).stderr
-    hint = "run `watchword serve` first, or give --data"
+    hint = "run `watchword serve` first, or give --data or --database-url"
     assert told == f"watchword: no data folder at {terminal.data}: {hint}\n"
     assert not terminal.data.exists()
     terminal.data.mkdir()

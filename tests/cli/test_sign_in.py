@@ -122,7 +122,7 @@ def test_without_a_terminal_nobody_is_asked(live: Live, config: Path) -> None:
 def test_on_a_terminal_name_and_password_are_asked_for(
     live: Live, config: Path
 ) -> None:
-    """The password is not shown."""
+    """The password is not shown. A browser, where there is one, was not found."""
     terminal, other_end = pty.openpty()
     environment = clean_environment(XDG_CONFIG_HOME=str(config), **NO_BROWSER)
     with subprocess.Popen(
@@ -143,6 +143,17 @@ def test_on_a_terminal_name_and_password_are_asked_for(
     os.close(other_end)
     os.close(terminal)
     assert PASSWORD.encode() not in shown
+    assert shown.startswith(b"No browser is found here (see --no-browser).")
+
+
+@pytest.mark.parametrize(
+    "how", [["--user", "ann", "--password-stdin"], ["--no-browser"]]
+)
+def test_a_server_that_does_not_answer_is_named(config: Path, how: list[str]) -> None:
+    told = run("login", "--url", "http://127.0.0.1:1", *how, typed="x\n", code=1)
+    assert told.stderr == (
+        "watchword: There is no answer from http://127.0.0.1:1 (see --url).\n"
+    )
 
 
 @pytest.mark.parametrize("opened", [True, False])

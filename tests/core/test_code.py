@@ -53,6 +53,7 @@ GRANT: Final = CodeGrant(
     at=NOW - CODE_LIFE,
     authenticated=Authenticated(b"a" * 16, (), 0, ("pwd",), "aal1", SIGNED_IN),
     root=b"b" * 16,
+    root_mark=b"m" * 32,
     client_id="app",
     redirect_hash=b"h" * 32,
     challenge="c" * 43,

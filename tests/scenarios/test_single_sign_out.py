@@ -67,7 +67,7 @@ class Site:
                 session.acr,
                 session.auth_time,
             ),
-            root=session.id,
+            root=session,
             client_id=client,
             redirect_uri=BACK,
             challenge=challenge_of(VERIFIER),

@@ -117,6 +117,10 @@ async def test_from_the_client_by_the_pages_back_to_it(
         assert f"see your e-mail address, {ADDRESS}" in text
         assert browser.page.headers["content-security-policy"].endswith(SOURCE)
         await browser.get(str(browser.page.url))
+    # A link at the foot holds for a user that is signed in too.
+    await browser.get(link(browser, "Deutsch"))
+    assert browser.heading == "Tide Tables Zugriff erlauben?"
+    await browser.get(link(browser, "English"))
     at_consent = str(browser.page.url)
     assert is_code(await press(browser, decision="allow"))
 
@@ -186,6 +190,10 @@ async def test_who_is_somebody_else_says_so(pages: Pages) -> None:
     stale = dict(re.findall(r'name="(form_token)" value="([^"]+)"', browser.page.text))
     at_consent = str(browser.page.url)
     await browser.get(link(browser, "Not you?"))
+    # Which session ends stands below the form, and not below "Go on as".
+    assert card(browser).index("You may use another name") > card(browser).index(
+        "Password"
+    )
     assert browser.heading == "Sign in"
     assert f"You are signed in here as {ADDRESS}." in card(browser)
     assert browser.shown["username"] == ""
@@ -488,6 +496,11 @@ async def test_a_client_asks_to_sign_its_user_out(pages: Pages) -> None:
         assert ("Tide Tables sent you here" in card(browser)) is bool(given)
         policy = browser.page.headers["content-security-policy"]
         assert policy.endswith(SOURCE if location else "'self'")
+        await browser.get(link(browser, "Deutsch"))
+        assert browser.heading == "Abmelden?"
+        assert ("Tide Tables" in card(browser)) is bool(location)
+        await browser.get(link(browser, "English"))
+        await browser.get(f"/oauth/logout?{given}")
         stay = link(browser, "Stay signed in")
         ticket = hidden(browser, "logout")
         await browser.post("/signed-out", logout=ticket)

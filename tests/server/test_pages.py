@@ -348,8 +348,12 @@ def test_numbers_and_instants_are_written_as_the_language_writes_them() -> None:
 def test_which_language_a_page_is_in(
     account: str | None, ui_locales: str, accept_language: str, tag: str
 ) -> None:
-    """The account's, then what an app or the page's foot asks for, then the header."""
-    found = chosen(
-        account=account, ui_locales=ui_locales, accept_language=accept_language
-    )
-    assert found == tag
+    """That of a link at the foot, the account's, what an app asks for, the header's."""
+    others: dict[str, Any] = {
+        "account": account,
+        "ui_locales": ui_locales,
+        "accept_language": accept_language,
+    }
+    assert chosen(**others) == tag
+    for address, found in (("de", "de"), ("en", "en"), ("fr", tag), ("\0", tag)):
+        assert chosen(address=address, **others) == found

@@ -44,6 +44,10 @@ _PKCE_HELP: Final = (
 )
 
 
+_BY_BROWSER: Final = ("post_logout_redirect_uris", "trusted", "par")
+"""What is of use to a client that sends users here, and to no other."""
+
+
 @clients.command()
 @click.argument("client_id", metavar="NAME")
 @click.option(
@@ -135,11 +139,16 @@ def add(
 
     life = None if access_ttl is None else _milliseconds("--access-ttl", access_ttl)
     lenient = _milliseconds("--grace", grace)
-    secret, issuer = with_engine(existing(data), work)
+    settings = existing(data)
+    secret, issuer = with_engine(settings, work)
     kind = "public" if secret is None else "confidential"
     done = f"Made the {kind} client {visible(client_id)}."
     if given["redirect_uris"]:
         done += f" It finds all that it needs at the issuer {issuer}."
+        if settings.issuer is None:  # nor are the flags of the server known here
+            done += " A server that was started with another --port has another one."
+    elif any(given[name] for name in _BY_BROWSER):
+        done += " It cannot send users here to sign in: it has no --redirect."
     _show_secret(as_json, done, client_id, secret)
 
 
@@ -222,6 +231,22 @@ def _row(client: Client) -> dict[str, Any]:
     help="Whether it checks the proofs of bound tokens that it introspects.",
 )
 @click.option("--name", help=_NAME)
+@click.option("--scope", "add_scope", multiple=True, help="One more scope; repeatable.")
+@click.option(
+    "--remove-scope",
+    "remove_scope",
+    multiple=True,
+    help="A scope to ask for no more; repeatable.",
+)
+@click.option(
+    "--audience", "add_audience", multiple=True, help="One more API; repeatable."
+)
+@click.option(
+    "--remove-audience",
+    "remove_audience",
+    multiple=True,
+    help="An API to have no tokens for; repeatable.",
+)
 @click.option(
     "--redirect",
     "add_redirect_uris",
@@ -269,7 +294,10 @@ def update(
     as_json: bool,
     **given: Any,  # noqa: ANN401 - Clients.update's, by their names
 ) -> None:
-    """Change a client. A new grace is for sessions that begin from now on."""
+    """Change a client.
+
+    Grace, scopes and audiences are for sessions that begin from now on.
+    """
     given = {name: value for name, value in given.items() if value not in (None, ())}
     if grace is not None:
         given["grace"] = _milliseconds("--grace", grace)

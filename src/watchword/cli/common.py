@@ -150,9 +150,8 @@ def existing(data: Path | None, *, secret: bool = True) -> Settings:
         inside = file.is_relative_to(settings.data)
         gone = inside and not settings.data.exists()
         missing = f"data folder at {settings.data}" if gone else f"database at {file}"
-        raise SettingsError(
-            [f"no {missing}: run `watchword serve` first, or give --data"]
-        )
+        hint = "run `watchword serve` first, or give --data or --database-url"
+        raise SettingsError([f"no {missing}: {hint}"])
     if secret:
         from watchword.server_secret import given_secrets, lacking_secret
 

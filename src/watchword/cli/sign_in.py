@@ -15,7 +15,12 @@ import click
 
 from watchword.cli.common import guarded, piped_password
 from watchword.cli.output import tell, visible
-from watchword.errors import SecondFactorRequired, SignedOut, WatchwordError
+from watchword.errors import (
+    SecondFactorRequired,
+    SignedOut,
+    Unreachable,
+    WatchwordError,
+)
 
 if TYPE_CHECKING:
     from watchword.client.stored import StoredSession
@@ -77,16 +82,23 @@ def login(
     wants_password = by_password or password_stdin or name is not None
     if no_browser and wants_password:
         raise click.UsageError("--no-browser is for a sign-in without a password here.")
-    if no_browser:
-        sign_in_by_browser(url, file, None, as_json=as_json)
-    elif wants_password or not sys.stdin.isatty() or not (show := browser_here()):
-        _by_password(url, name, file, password_stdin=password_stdin, as_json=as_json)
-    else:
-        sign_in_by_browser(url, file, show, as_json=as_json)
+    is_asking = not (no_browser or wants_password) and sys.stdin.isatty()
+    show = browser_here() if is_asking else None
+    if is_asking and show is None:
+        click.echo("No browser is found here (see --no-browser).", err=True)
+    try:
+        if no_browser or show is not None:
+            sign_in_by_browser(url, file, show, as_json=as_json)
+        else:
+            _by_password(url, name, file, stdin=password_stdin, as_json=as_json)
+    except Unreachable as error:
+        if str(error) != Unreachable.message:  # it says more than that
+            raise
+        raise Unreachable(f"There is no answer from {url} (see --url).") from None
 
 
 def _by_password(
-    url: str, name: str | None, file: Path, *, password_stdin: bool, as_json: bool
+    url: str, name: str | None, file: Path, *, stdin: bool, as_json: bool
 ) -> None:
     from watchword.cli.second_step import finish
     from watchword.client import Auth
@@ -97,7 +109,7 @@ def _by_password(
         name = click.prompt("User", err=True)
     codes: tuple[str, ...] = ()
     try:
-        auth.login(name, _password(password_stdin))
+        auth.login(name, _password(stdin))
     except SecondFactorRequired as stopped:
         codes = finish(auth, stopped)
     sentence = f"Signed in at {url} as {visible(name)}."

@@ -1,4 +1,4 @@
-"""Changes of what a client has for sending users here to sign in."""
+"""Changes of what a client may have and sends users here with."""
 
 from __future__ import annotations
 
@@ -11,10 +11,18 @@ from watchword.ports.clients import Client
 
 
 class DoorChanges(TypedDict, total=False):
-    """What of a client can be changed for sign-ins by code. None leaves it as it is."""
+    """What of a client can be changed for sign-ins to come. None leaves it as it is."""
 
     name: str | None
     """What users are shown; "" for its id."""
+
+    add_scope: Iterable[str] | None
+    remove_scope: Iterable[str] | None
+    """Scopes that it may ask for. Sessions that began keep what they were given."""
+
+    add_audience: Iterable[str] | None
+    remove_audience: Iterable[str] | None
+    """Resources that it may ask tokens for; the server's, where it has none."""
 
     add_redirect_uris: Iterable[str] | None
     remove_redirect_uris: Iterable[str] | None
@@ -35,26 +43,32 @@ class DoorChanges(TypedDict, total=False):
     """Whether it has to push its requests (RFC 9126)."""
 
 
-_LISTS: Final = ("redirect_uris", "post_logout_redirect_uris")
+_LISTS: Final = {
+    "scope": "scope",
+    "audience": "audience",
+    "redirect_uris": "URI",
+    "post_logout_redirect_uris": "URI",
+}
+"""What has words that can be added and removed, and what one of them is called."""
 
 
 def fields_after(client: Client, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that a client has after these changes, for those that change.
 
-    Raises InvalidRequest for a URI to remove that it has not.
+    Raises InvalidRequest for a word to remove that it has not.
     """
     fields = dict(wanted)
-    for name in _LISTS:
+    for name, kind in _LISTS.items():
         added = tuple(fields.pop(f"add_{name}", ()))
         removed = tuple(fields.pop(f"remove_{name}", ()))
         if not (added or removed):
             continue
         before: tuple[str, ...] = getattr(client, name)
-        for uri in removed:
-            if uri not in before:
-                message = f"{client.id} has no such URI: {uri}"
+        for word in removed:
+            if word not in before:
+                message = f"{client.id} has no such {kind}: {word}"
                 raise InvalidRequest(message)
-        kept = [uri for uri in before if uri not in removed]
+        kept = [word for word in before if word not in removed]
         fields[name] = tuple(dict.fromkeys((*kept, *added)))
     if "redirect_uris" in fields:
         fields["grants"] = _grants(client, has_uris=bool(fields["redirect_uris"]))

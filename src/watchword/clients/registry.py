@@ -129,7 +129,10 @@ class Clients:
         try:
             await self._clients.add(client, event)
         except NameTaken:
-            message = f"there is a client named {client_id!r} already"
+            message = (
+                f"there is a client named {client_id!r} already: `watchword clients "
+                "update` changes it"
+            )
             raise NameTaken(message) from None
         await self._prepare(client)
         return client, secret
@@ -194,7 +197,8 @@ class Clients:
         `grace` (milliseconds) is for sessions that begin from now on. With the first
         redirect URI comes the grant for codes, and it goes with the last. Sessions that
         began by one that is removed stay; a code that is on its way there is refused.
-        Raises NotFound, and InvalidRequest, also for a URI to remove that is not there.
+        Scopes and audiences are for sign-ins from now on: sessions keep theirs.
+        Raises NotFound, and InvalidRequest, also for what is to go and is not there.
         """
         given = {"grace": grace, "checks_dpop": checks_dpop, **door}
         wanted = {name: value for name, value in given.items() if value is not None}

@@ -38,13 +38,15 @@ FIRST_PARTY: Final = Client(
     secret_hash=None,
     created_at=0,
     grants=(GrantType.AUTHORIZATION_CODE, GrantType.REFRESH_TOKEN),
+    name="watchword",
     redirect_uris=redirect_uri.LOOPBACK,
     trusted=True,
 )
 """The client of the native login: built in, public, and not kept in any store.
 
 Its scope and grace come from settings; here it has neither. By code it serves programs
-on the machine of the user: the redirect to them always shows a page.
+on the machine of the user, such as `watchword login`, which its name is for: the
+redirect to them always shows a page.
 """
 
 PAGES_CLIENT: Final = Client(id=PAGES, secret_hash=None, created_at=0)

@@ -29,7 +29,9 @@ class CodeGrant(msgspec.Struct, frozen=True, kw_only=True):
     """What a code says. `at` is the instant of its issue (ms).
 
     `authenticated` has no roles: they are read at the redemption. `root` is the id of
-    the browser's sign-in. `redirect_hash` is the SHA-256 of the redirect URI.
+    the browser's sign-in. `root_mark` is of the hash of its secret, which is known from
+    the store alone: the server secret is not enough to forge a code. `redirect_hash` is
+    the SHA-256 of the redirect URI.
     """
 
     session_id: bytes
@@ -37,6 +39,7 @@ class CodeGrant(msgspec.Struct, frozen=True, kw_only=True):
     at: int
     authenticated: Authenticated
     root: bytes
+    root_mark: bytes
     client_id: str
     redirect_hash: bytes
     challenge: str
@@ -47,6 +50,11 @@ class CodeGrant(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"CodeGrant(client_id={self.client_id!r})"
+
+
+def mark_of(root: Session) -> bytes:
+    """What a code says of its root besides the id; it does not change by sign-ins."""
+    return hashlib.sha256(b"root" + root.secret_hash).digest()
 
 
 def secret_of(seed: bytes, shown: str) -> bytes:

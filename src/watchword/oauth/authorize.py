@@ -358,8 +358,8 @@ class AuthorizationServer:
         self, request: AuthorizationRequest, signed_in: _SignedIn, issue: Issue
     ) -> str | SendError:
         """The code; or what the client is told in its place."""
-        root = signed_in.session.id
-        if not self._codes.has_room(root):
+        root = signed_in.session
+        if not self._codes.has_room(root.id):
             return _TOO_MANY
         try:
             return self._codes.make(

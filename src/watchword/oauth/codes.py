@@ -10,8 +10,8 @@ import msgspec
 
 from watchword.clocks import Clock, Entropy
 from watchword.core import limits
-from watchword.core.code import CodeGrant
-from watchword.core.session import Authenticated, time_ordered_id
+from watchword.core.code import CodeGrant, mark_of
+from watchword.core.session import Authenticated, Session, time_ordered_id
 from watchword.core.throttle import Cost, take
 from watchword.core.ticket import TicketInvalid, TicketPurpose, Tickets
 from watchword.errors import CodeInvalid
@@ -51,7 +51,7 @@ class Codes:
         self,
         authenticated: Authenticated,
         *,
-        root: bytes,
+        root: Session,
         client_id: str,
         redirect_uri: str,
         challenge: str,
@@ -73,7 +73,8 @@ class Codes:
             seed=self._entropy(limits.SECRET_BYTES),
             at=now,
             authenticated=msgspec.structs.replace(authenticated, roles=()),
-            root=root,
+            root=root.id,
+            root_mark=mark_of(root),
             client_id=client_id,
             redirect_hash=hashlib.sha256(redirect_uri.encode()).digest(),
             challenge=challenge,

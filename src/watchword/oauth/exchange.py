@@ -22,7 +22,7 @@ from watchword.clients.rules import GrantType
 from watchword.clocks import Clock, Entropy
 from watchword.core import base64url, limits, redirect_uri
 from watchword.core.actor import SYSTEM, Actor, By, EndReason
-from watchword.core.code import CodeGrant, secret_of, session_of
+from watchword.core.code import CodeGrant, mark_of, secret_of, session_of
 from watchword.core.policies import Policies
 from watchword.core.rotation import Presented, Refuse, too_wide
 from watchword.core.scopes import OPENID
@@ -250,7 +250,7 @@ class CodeExchange:
             ):
                 raise CodeInvalid
             root = await self._sessions.get(grant.root)
-            if root is None or root.account_id != proved.account_id:
+            if root is None or not _is_root(root, grant):
                 raise CodeInvalid
             may_outlive = again and session is not None and outlives(session, root)
             if not (may_outlive or self._is_alive(root)):
@@ -277,6 +277,12 @@ class CodeExchange:
             nonce=redemption.grant.nonce,
         )
         return Exchanged(tokens, id_token)
+
+
+def _is_root(session: Session, grant: CodeGrant) -> bool:
+    """Whether it is the browser's sign-in that the code was made by."""
+    is_owner = session.account_id == grant.authenticated.account_id
+    return is_owner and hmac.compare_digest(mark_of(session), grant.root_mark)
 
 
 def _may_redeem(client: Client, uri: str) -> bool:

@@ -38,7 +38,13 @@ def page_of(
     if waiting is not None:
         form_action = form_action or waiting.source
     proof = form_token(request, engine.entropy)
-    frame = frame_of(request, engine.settings, account=account, token=proof.token)
+    frame = frame_of(
+        request,
+        engine.settings,
+        account=account,
+        token=proof.token,
+        keeps=bool(form_action),
+    )
     html = render(view, frame, engine.settings.templates)
     headers = HEADERS
     if form_action:

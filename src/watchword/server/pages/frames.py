@@ -17,18 +17,25 @@ _BELOW: Final = ("/oauth/authorize", "/oauth/logout")
 
 
 def frame_of(
-    request: Request, settings: Settings, *, account: str | None = None, token: str = ""
+    request: Request,
+    settings: Settings,
+    *,
+    account: str | None = None,
+    token: str = "",
+    keeps: bool = False,
 ) -> Frame:
     """The frame of a page in the language of the user.
 
     `account` is the locale of the account, where a user is signed in. `token` is that
     of `server/csrf.py`, for a page with a form. Host and service are those of the
-    issuer: what stands in a request is a stranger's.
+    issuer: what stands in a request is a stranger's. So links of pages below endpoints
+    keep the query of a request only if `keeps` says that it was found to be right.
     """
     host = urlsplit(settings.effective_issuer).netloc
     locale = locale_of(request, account=account)
     asked = request.query_params.get("ui_locales", "")
     waiting = waiting_in(request)
+    is_below = request.scope["path"].endswith(_BELOW)
     of_client = (
         {}
         if waiting is None
@@ -44,24 +51,22 @@ def frame_of(
         host=host,
         locale=locale,
         asked=locale if asked_for(asked) == locale else "",
-        settled=locale == account,
         token=token,
-        up="../" if request.scope["path"].endswith(_BELOW) else "",
+        up="../" if is_below else "",
+        query=str(request.query_params) if keeps or not is_below else "",
         **of_client,
     )
 
 
 def locale_of(request: Request, *, account: str | None = None) -> str:
-    """The language of the user: what the account says, or else the request."""
+    """The language of the user: what was asked for here, the account's, the request's.
+
+    Of the request it is that of the client that waits, or else the browser's.
+    """
+    waiting = waiting_in(request)
     return chosen(
+        address=request.query_params.get("ui_locales", ""),
         account=account,
-        ui_locales=_ui_locales(request),
+        ui_locales="" if waiting is None else waiting.request.ui_locales,
         accept_language=request.headers.get("accept-language", ""),
     )
-
-
-def _ui_locales(request: Request) -> str:
-    """Those of the address, or else of the client that waits."""
-    waiting = waiting_in(request)
-    of_client = "" if waiting is None else waiting.request.ui_locales
-    return request.query_params.get("ui_locales", "") or of_client

@@ -84,17 +84,23 @@ def _flat(before: str, tree: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def chosen(
-    *, account: str | None = None, ui_locales: str = "", accept_language: str = ""
+    *,
+    address: str = "",
+    account: str | None = None,
+    ui_locales: str = "",
+    accept_language: str = "",
 ) -> str:
     """The language for a request: one of `LOCALES`.
 
-    What the account says comes first, because its owner chose it. Then `ui_locales`
-    (OpenID Connect Core §3.1.2.1: in order of preference, separated by blanks), which
-    an app or the foot of a page gives. Then what the browser says (RFC 9110 §12.5.4).
-    Nothing in a request is an error: what is not understood is passed over.
+    What the address of the page says comes first: a link at the foot of each page puts
+    it there. Then the account's, which may be one that its owner never chose. Then
+    `ui_locales` of an app (OpenID Connect Core §3.1.2.1: in order of preference,
+    separated by blanks). Then what the browser says (RFC 9110 §12.5.4). Nothing in a
+    request is an error: what is not understood is passed over.
     """
     return (
-        _first([account or ""])
+        asked_for(address)
+        or _first([account or ""])
         or asked_for(ui_locales)
         or _first(_by_weight(accept_language))
         or DEFAULT

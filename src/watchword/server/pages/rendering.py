@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
@@ -57,9 +57,9 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     host     where the user is, from the issuer and never from the request
     locale   the language, one of `LOCALES`
     asked    the language that the address of the page asks for, or "": links keep it
-    settled  whether the account says the language, so that no link changes it
     token    what a form is sent with, against forged requests (`server/csrf.py`)
     up       what leads from the address of this page to where the pages are
+    query    that of the address of this page
 
     Where a client waits for the user:
 
@@ -73,9 +73,9 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     locale: str
     asked: str = ""
-    settled: bool = False
     token: str = ""
     up: str = ""
+    query: str = ""
     interaction: str = ""
     client: str = ""
     returns_to: str = ""
@@ -91,7 +91,9 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 
     def in_language(self, locale: str) -> str:
         """The address of this page in another language."""
-        query = {"interaction": self.interaction} if self.interaction else {}
+        query = dict(parse_qsl(self.query, keep_blank_values=True))
+        if self.interaction:
+            query["interaction"] = self.interaction
         return f"?{urlencode(query | {'ui_locales': locale})}"
 
 

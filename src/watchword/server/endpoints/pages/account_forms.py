@@ -36,7 +36,7 @@ from watchword.server.endpoints.pages.available import can_send_mail, need
 from watchword.server.endpoints.pages.recent import Owner
 from watchword.server.endpoints.pages.visitor import begin
 from watchword.server.page_cookies import set_notice
-from watchword.server.page_response import missing, see_other
+from watchword.server.page_response import missing, redirect, see_other
 from watchword.server.pages.faults import CREDENTIALS
 from watchword.server.pages.language import LOCALES
 from watchword.server.pages.step_views import After
@@ -144,7 +144,8 @@ async def _locale(request: Request, form: Form, owner: Owner) -> Done:
         await engine_of(request).accounts.update_profile(
             owner.account.id, locale=locale, by=by_user(request)
         )
-    return _done(request, AccountNotice.LOCALE_SAVED)
+    # Without the language of this address, which would hide the one that was chosen.
+    return redirect("account", set_notice(AccountNotice.LOCALE_SAVED))
 
 
 async def _delete(request: Request, form: Form, owner: Owner) -> Done:

@@ -395,8 +395,9 @@ class Client extends EventTarget {
       .then((found) => {
         // An answer of this server could not be told from one of another server.
         if (found.issuer === ours && found.authorization_endpoint) return found;
-        const text = `No sign-in by redirect here: it is for ${found.issuer}.`;
-        throw new AuthError("wrong_issuer", text);
+        const text = `The url of this client has to be the issuer, ${found.issuer}.`;
+        if (found.issuer !== ours) throw new AuthError("wrong_issuer", text);
+        throw new AuthError("wrong_issuer", "This server has no sign-in by redirect.");
       })
       .catch((error) => {
         this.#metadata = undefined;
