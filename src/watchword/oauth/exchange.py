@@ -250,7 +250,7 @@ class CodeExchange:
             ):
                 raise CodeInvalid
             root = await self._sessions.get(grant.root)
-            if root is None or not _is_root(root, grant):
+            if root is None or not _is_of(root, grant):
                 raise CodeInvalid
             may_outlive = again and session is not None and outlives(session, root)
             if not (may_outlive or self._is_alive(root)):
@@ -279,10 +279,10 @@ class CodeExchange:
         return Exchanged(tokens, id_token)
 
 
-def _is_root(session: Session, grant: CodeGrant) -> bool:
-    """Whether it is the browser's sign-in that the code was made by."""
-    is_owner = session.account_id == grant.authenticated.account_id
-    return is_owner and hmac.compare_digest(mark_of(session), grant.root_mark)
+def _is_of(root: Session, grant: CodeGrant) -> bool:
+    """Whether that session of a browser is the one which the code was made for."""
+    is_theirs = root.account_id == grant.authenticated.account_id
+    return is_theirs and hmac.compare_digest(mark_of(root), grant.root_mark)
 
 
 def _may_redeem(client: Client, uri: str) -> bool:
