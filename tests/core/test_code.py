@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from watchword.core.actor import EndReason
-from watchword.core.code import CodeGrant, judge_code, secret_of, session_of
+from watchword.core.code import CodeGrant, judge_code, mark_of, secret_of, session_of
 from watchword.core.limits import (
     BROWSER_GRACE,
     CODE_LIFE,
@@ -194,3 +194,12 @@ def test_the_secret_is_of_the_codes_seed_and_of_what_the_client_shows() -> None:
     assert secret_of(GRANT.seed, "w" * 43) != SECRET
     assert secret_of(b"s" * 20, "v" * 43) != SECRET
     assert "rrrr" not in repr(GRANT)
+
+
+def test_the_mark_of_a_root_is_of_its_secret_alone() -> None:
+    """A sign-in anew rotates the root: the codes that it has let out stay good."""
+    root = made()
+    again = root.rotated(5, b"k" * 32, "198.51.100.1", STRICT, NOW)
+    other = msgspec.structs.replace(root, secret_hash=b"s" * 32)
+    assert mark_of(again) == mark_of(root) != mark_of(other)
+    assert root.secret_hash not in mark_of(root)
