@@ -89,8 +89,9 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     dpop_signing_alg_values_supported: list[str]
     id_token_signing_alg_values_supported: list[str]
     subject_types_supported: list[str]
-    # Our own, of no standard: where verifiers follow the sessions that ended.
-    watchword_revocations_endpoint: str
+    # Our own, of no standard: where verifiers follow the sessions that ended. It is not
+    # in the document of OpenID Connect, whose tests know the members of standards alone.
+    watchword_revocations_endpoint: str | Unset = UNSET
 
 
 class ResourceMetadata(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +120,9 @@ async def server(request: Request) -> Response:
     if _behind(request) not in ("", _path_of(issuer)):
         raise NotFound
     pages = None if engine.oauth is None else request.scope["state"]["pages"]
-    return _published(request, _of_server(issuer, algorithms, pages))
+    is_openid = request.scope["path"].startswith(OPENID_PATH)
+    body = _of_server(issuer, algorithms, pages, is_openid=is_openid)
+    return _published(request, body)
 
 
 SERVER = Operation(
@@ -137,7 +140,7 @@ OPENID = Operation(
     path=OPENID_PATH,
     more_paths=(f"{OPENID_PATH}{_ISSUER_PATH}",),
     handler=server,
-    summary="The same, where OpenID Connect libraries look",
+    summary="The same, where OpenID Connect libraries look, without our own member",
     tag="operation",
     response=Metadata,
 )
@@ -145,7 +148,9 @@ OPENID = Operation(
 
 # A process has one issuer; tests have many.
 @lru_cache(maxsize=16)
-def _of_server(issuer: str, algorithms: tuple[str, ...], pages: str | None) -> bytes:
+def _of_server(
+    issuer: str, algorithms: tuple[str, ...], pages: str | None, *, is_openid: bool
+) -> bytes:
     """The document. `pages` is what their paths begin with; None without them."""
     by_code = {} if pages is None else _by_code(issuer, pages)
     document = Metadata(
@@ -167,7 +172,9 @@ def _of_server(issuer: str, algorithms: tuple[str, ...], pages: str | None) -> b
             ID_TOKEN_USES if by_code else algorithms
         ),
         subject_types_supported=["public"],
-        watchword_revocations_endpoint=url_of(issuer, revocations.OPERATION.path),
+        watchword_revocations_endpoint=(
+            UNSET if is_openid else url_of(issuer, revocations.OPERATION.path)
+        ),
     )
     return msgspec.json.encode(document)
 
