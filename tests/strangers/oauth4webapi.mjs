@@ -79,7 +79,10 @@ const isInvalidGrant = { code: "OAUTH_RESPONSE_BODY_ERROR", error: "invalid_gran
 
 await promise("RFC 8414 and OpenID Connect discovery name one server", async () => {
   const openid = await discover("oidc");
-  for (const name of Object.keys(as)) assert.deepEqual(openid[name], as[name], name);
+  const isOurs = (name) => name.startsWith("watchword_"); // of no standard
+  for (const name of Object.keys(as).filter((name) => !isOurs(name))) {
+    assert.deepEqual(openid[name], as[name], name);
+  }
   assert.ok(as.grant_types_supported.includes("refresh_token"));
   assert.ok(!as.grant_types_supported.includes("password"));
 });

@@ -89,8 +89,8 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     dpop_signing_alg_values_supported: list[str]
     id_token_signing_alg_values_supported: list[str]
     subject_types_supported: list[str]
-    # Our own, of no standard: where verifiers follow the sessions that ended. It is not
-    # in the document of OpenID Connect, whose tests know the members of standards alone.
+    # Our own, of no standard: where verifiers follow the sessions that ended. The tests
+    # of OpenID Connect know members of standards alone: its document does not have it.
     watchword_revocations_endpoint: str | Unset = UNSET
 
 
