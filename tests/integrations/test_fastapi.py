@@ -241,7 +241,7 @@ def test_an_app_with_pages_of_ours_has_the_whole_door_below_its_path(
     with TestClient(site, base_url="https://shop.example") as client:
         found = client.get("/v1/.well-known/openid-configuration").json()
         place = "/v1/.well-known/oauth-authorization-server"
-        assert client.get(place).json() == found
+        assert found.items() <= client.get(place).json().items()
         assert ("authorization_code" in found["grant_types_supported"]) == bool(pages)
         for name, path in (
             ("authorization", f"{prefix}/oauth/authorize"),

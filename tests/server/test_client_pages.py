@@ -488,7 +488,7 @@ async def test_a_client_asks_to_sign_its_user_out(pages: Pages) -> None:
         (f"client_id=bye&post_logout_redirect_uri={bye}&state=s", f"{bye}?state=s", ""),
         ("client_id=bye", "", "Back to Tide Tables"),
         ("", "", "Sign in again"),
-        (f"client_id=bye&post_logout_redirect_uri={bye}/else", "", "had a fault"),
+        (f"client_id=bye&post_logout_redirect_uri={bye}/else", "", "not registered"),
     ):
         await browser.send("/sign-in", **GOOD)
         await browser.get(f"/oauth/logout?{given}")
