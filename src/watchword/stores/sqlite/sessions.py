@@ -75,6 +75,9 @@ class SqliteSessions:
         return await self._file.write(job, urgent=limit is not None)
 
     async def load(self, ids: Sequence[bytes]) -> Sequence[Session | None]:
+        if len(ids) == 1:
+            row = self._file.read_now("load_session", ids[0])
+            return [session_of(row[0]) if row else None]
         try:
             with self._loop_reader:  # one transaction: each costs two system calls
                 rows = self._loop_reader.executemany(

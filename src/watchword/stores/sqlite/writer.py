@@ -34,6 +34,9 @@ class Writer:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._loop = asyncio.get_running_loop()
+        # What comes in one turn of the event loop is handed over together, at its end:
+        # otherwise the first job of many would be a transaction of its own.
+        self._gathered: list[_Entry] = []
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="sqlite-writer")
@@ -50,16 +53,25 @@ class Writer:
         """
         if self._closed:
             raise StoreUnavailable
-        if self._queue.qsize() >= QUEUE_MAX - (0 if urgent else RESERVED):
+        waiting = self._queue.qsize() + len(self._gathered)
+        if waiting >= QUEUE_MAX - (0 if urgent else RESERVED):
             raise Overloaded
         future: asyncio.Future[Result] = self._loop.create_future()
-        self._queue.put((job, future))
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append((job, future))
         return await future
+
+    def _hand_over(self) -> None:
+        for entry in self._gathered:
+            self._queue.put(entry)
+        self._gathered.clear()
 
     async def close(self) -> None:
         """Commit what was accepted, then end the thread and the connection."""
         if not self._closed:
             self._closed = True
+            self._hand_over()
             self._queue.put(_STOP)
             await asyncio.to_thread(self._thread.join)
             self._connection.close()
