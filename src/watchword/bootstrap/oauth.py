@@ -69,16 +69,6 @@ def oauth_parts_of(
         clock=base.clock,
         entropy=base.entropy,
     )
-    redeemer = Redeemer(
-        store=base.stores.sessions,
-        audit=base.stores.audit,
-        token_issuer=sessions.token_issuer,
-        revocations=revocations,
-        policies=policies,
-        clock=base.clock,
-        sessions_max=base.settings.sessions_max,
-        claims_hook=base.claims_hook,
-    )
     return OAuthParts(
         authorization=AuthorizationServer(
             clients=clients,
@@ -98,7 +88,7 @@ def oauth_parts_of(
         codes=codes,
         exchange=CodeExchange(
             codes=codes,
-            redeemer=redeemer,
+            redeemer=_redeemer_of(base, sessions, revocations, policies),
             clients=clients,
             sessions=sessions,
             sign_in=sign_in,
@@ -114,4 +104,22 @@ def oauth_parts_of(
         logout=Logout(
             clients=clients, sessions=sessions, id_tokens=id_tokens, tickets=tickets
         ),
+    )
+
+
+def _redeemer_of(
+    base: Foundation,
+    sessions: Sessions,
+    revocations: RevocationTracker,
+    policies: Policies,
+) -> Redeemer:
+    return Redeemer(
+        store=base.stores.sessions,
+        audit=base.stores.audit,
+        token_issuer=sessions.token_issuer,
+        revocations=revocations,
+        policies=policies,
+        clock=base.clock,
+        sessions_max=base.settings.sessions_max,
+        claims_hook=base.claims_hook,
     )

@@ -119,23 +119,27 @@ class Clients:
             par=par,
         )
         check(client)
+        await self._add(client, by)
+        await self._prepare(client)
+        return client, secret
+
+    async def _add(self, client: Client, by: By) -> None:
+        confidential, rights = client.secret_hash is not None, " ".join(client.rights)
         event = Event(
             type=EventType.CLIENT_CREATED,
             at=client.created_at,
-            client_id=client_id,
+            client_id=client.id,
             address=by.address,
-            detail=by.detail(confidential=confidential, rights=" ".join(rights)),
+            detail=by.detail(confidential=confidential, rights=rights),
         )
         try:
             await self._clients.add(client, event)
         except NameTaken:
             message = (
-                f"there is a client named {client_id!r} already: `watchword clients "
+                f"there is a client named {client.id!r} already: `watchword clients "
                 "update` changes it"
             )
             raise NameTaken(message) from None
-        await self._prepare(client)
-        return client, secret
 
     async def _prepare(self, client: Client) -> None:
         """Have the key that its ID tokens need, so that no sign-in waits for it."""
