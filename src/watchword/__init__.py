@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from watchword.sign_in.own_users import Credentials, Subject
     from watchword.verify import Verifier
 
-__version__: Final = "0.5.0"
+__version__: Final = "0.6.0"
 
 __all__ = [
     "Credentials",

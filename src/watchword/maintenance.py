@@ -17,6 +17,7 @@ from watchword.ports.once import ReplayCache
 from watchword.revocation.log import RevocationLog
 from watchword.revocation.tracker import RevocationTracker
 from watchword.sessions.groups import Groups
+from watchword.webhooks.sender import WebhookSender
 
 _LOG_EVERY: Final = 100_000
 _log = logging.getLogger("watchword")
@@ -35,6 +36,7 @@ class Maintenance:
         revocation_log: RevocationLog,
         groups: Groups,
         mail: MailSender | None,
+        webhooks: WebhookSender,
         clock: Clock,
         monotonic: Callable[[], int],
     ) -> None:
@@ -45,6 +47,7 @@ class Maintenance:
         self._revocation_log = revocation_log
         self._groups = groups
         self._mail = mail
+        self._webhooks = webhooks
         self._clock = clock
         self._monotonic = monotonic
         self._steadiness = Steadiness(clock(), monotonic())
@@ -57,6 +60,7 @@ class Maintenance:
             (limits.KEY_POLL, self._keys.refresh, "keys"),
             (limits.SWEEP_EVERY, self._keys.maintain, "rotation"),
             (limits.SWEEP_EVERY, self.sweep, "sweep"),
+            (limits.WEBHOOK_POLL, self._webhooks.send_due, "webhooks"),
         ]
         if self._mail is not None:
             tasks.append((limits.MAIL_POLL, self._mail.send_due, "mail"))

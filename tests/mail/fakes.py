@@ -6,11 +6,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from email.message import EmailMessage
+from typing import Any
 
 from watchword.core import throttle
 from watchword.core.throttle import Cost
 from watchword.errors import MailNotSent, StoreUnavailable
-from watchword.ports.audit import Event
+from watchword.ports.audit import Event, EventFilter, EventPage
 from watchword.ports.outbox import (
     Lane,
     LeasedMessage,
@@ -110,6 +111,9 @@ class FakeAudit:
         raise NotImplementedError
 
     async def last(self) -> int:
+        raise NotImplementedError
+
+    async def search(self, wanted: EventFilter, **_: Any) -> EventPage:
         raise NotImplementedError
 
 

@@ -26,6 +26,7 @@ from watchword.bootstrap.foundation import Foundation
 from watchword.bootstrap.parts import breached_of
 from watchword.clocks import Clock, Entropy, monotonic, system_clock
 from watchword.config import Settings
+from watchword.metrics import NO_METRICS, Metrics
 from watchword.notices import OnSecurityNotice
 from watchword.passwords import OWASP_FLOOR, HashParameters
 from watchword.ports import Stores
@@ -50,6 +51,7 @@ async def open_watchword(
     before_registration: BeforeRegistration | None = None,
     on_security_notice: OnSecurityNotice | None = None,
     load_subject: LoadSubject | None = None,
+    metrics: Metrics = NO_METRICS,
     background: bool = True,
 ) -> AsyncIterator[Watchword]:
     """A started Watchword on the settings' store, or on `stores`.
@@ -89,6 +91,7 @@ async def open_watchword(
         before_registration=before_registration,
         on_security_notice=on_security_notice,
         load_subject=load_subject,
+        metrics=metrics,
     )
     async with _running(Watchword(base), background=background) as watchword:
         yield watchword

@@ -10,6 +10,7 @@ import msgspec
 from watchword.attempts import Attempts
 from watchword.background import Background
 from watchword.bootstrap.accounts import AccountParts, account_parts_of
+from watchword.bootstrap.admin import AdminParts, admin_parts_of
 from watchword.bootstrap.factors import factor_parts_of, relying_party_of
 from watchword.bootstrap.foundation import Foundation
 from watchword.bootstrap.oauth import OAuthParts, oauth_parts_of
@@ -49,6 +50,8 @@ from watchword.sign_in.continuation import SecondStepGate
 from watchword.sign_in.own_users import Subjects
 from watchword.stores.health import Health
 from watchword.tokens.checker import Checker
+from watchword.webhooks.registry import Webhooks
+from watchword.webhooks.sender import WebhookSender
 
 
 class Watchword:
@@ -69,6 +72,7 @@ class Watchword:
         self._wire_clients(base)
         self._wire_sign_in(base)
         self._wire_oauth(base)
+        self._wire_admin(base)
         self.health = Health(
             backend=self.stores.backend,
             once=self.stores.once,
@@ -84,6 +88,7 @@ class Watchword:
             revocation_log=self.revocation_log,
             groups=self.sessions.groups,
             mail=self.mail,
+            webhooks=self.webhook_sender,
             clock=self.clock,
             monotonic=base.monotonic,
         )
@@ -99,9 +104,10 @@ class Watchword:
     def _wire_keys(self, base: Foundation) -> None:
         sealed_by, once = base.server_secrets, self.stores.once
         self.sealed_tables = sealed_tables_of(self.stores, sealed_by, base.entropy)
-        mails, credentials = self.sealed_tables
+        mails, credentials, webhooks = self.sealed_tables
         self.outbox_sealing = mails.sealing
         self.credential_sealing = credentials.sealing
+        self.webhook_sealing = webhooks.sealing
         self.keys = KeyRing(
             keys=self.stores.keys,
             secrets=sealed_by,
@@ -300,6 +306,36 @@ class Watchword:
                 tickets=self.tickets,
             )
 
+    def _wire_admin(self, base: Foundation) -> None:
+        # An app with users of its own has no accounts that could administer it.
+        self.admin: AdminParts | None = None
+        self.webhook_sender = WebhookSender(
+            webhooks=self.stores.webhooks,
+            deliveries=self.stores.deliveries,
+            audit=self.stores.audit,
+            sealing=self.webhook_sealing,
+            clock=self.clock,
+            entropy=base.entropy,
+            metrics=base.metrics,
+        )
+        if self.oauth is not None:
+            self.admin = admin_parts_of(
+                base,
+                accounts=self.accounts,
+                sessions=self.sessions,
+                factors=self.second_factors.factors,
+                consents=self.oauth.consents,
+                webhooks=Webhooks(
+                    webhooks=self.stores.webhooks,
+                    deliveries=self.stores.deliveries,
+                    audit=self.stores.audit,
+                    sealing=self.webhook_sealing,
+                    clock=self.clock,
+                    entropy=base.entropy,
+                ),
+                tickets=self.tickets,
+            )
+
     def issue_as(self, issuer: str, *, links: str | None = None) -> None:
         """Use that issuer from now on, for an app that learns where it is served.
 
@@ -349,6 +385,7 @@ class Watchword:
         await self.revocations.close()
         if self.mail is not None:
             await self.mail.close()
+        await self.webhook_sender.close()
         await self.hasher.close()
         if self.subjects is not None:
             await self.subjects.close()

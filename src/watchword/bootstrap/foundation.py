@@ -10,6 +10,7 @@ import msgspec
 from watchword.accounts.registration_rules import BeforeRegistration
 from watchword.clocks import Clock, Entropy
 from watchword.config import Settings
+from watchword.metrics import NO_METRICS, Metrics
 from watchword.notices import OnSecurityNotice
 from watchword.passwords import BreachedPasswords, HashParameters
 from watchword.ports import Stores
@@ -37,3 +38,4 @@ class Foundation(msgspec.Struct, frozen=True, kw_only=True):
     before_registration: BeforeRegistration | None
     on_security_notice: OnSecurityNotice | None
     load_subject: LoadSubject | None
+    metrics: Metrics = NO_METRICS

@@ -28,7 +28,12 @@ from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy
 from watchword.errors import SettingsError
 from watchword.factors import rows as factor_rows
-from watchword.keys.resealing import SealedTable, sealed_credentials, sealed_mails
+from watchword.keys.resealing import (
+    SealedTable,
+    sealed_credentials,
+    sealed_mails,
+    sealed_webhooks,
+)
 from watchword.keys.sealing import Sealing
 from watchword.keys.vault import derive
 from watchword.mail import message as mail_message
@@ -42,6 +47,7 @@ from watchword.ports import Stores
 from watchword.ports.once import ReplayCache
 from watchword.reasons import reason_of
 from watchword.tokens.dpop import Nonces, Proofs, Signed, Work
+from watchword.webhooks.registry import SEALED_AS as WEBHOOKS_SEALED_AS
 
 if TYPE_CHECKING:
     from watchword.mail.composing import Composer
@@ -198,13 +204,15 @@ def sender_of(
 
 def sealed_tables_of(
     stores: Stores, server_secrets: Sequence[bytes], entropy: Entropy
-) -> tuple[SealedTable, SealedTable]:
-    """The tables with sealed contents: mail, then credentials."""
+) -> tuple[SealedTable, SealedTable, SealedTable]:
+    """The tables with sealed contents: mail, credentials, webhooks."""
     mails = Sealing(server_secrets, mail_message.SEALED_AS, entropy)
     factors = Sealing(server_secrets, factor_rows.SEALED_AS, entropy)
+    webhooks = Sealing(server_secrets, WEBHOOKS_SEALED_AS, entropy)
     return (
         sealed_mails(stores.outbox, mails),
         sealed_credentials(stores.credentials, factors),
+        sealed_webhooks(stores.webhooks, webhooks),
     )
 
 

@@ -32,6 +32,12 @@ class Right(StrEnum):
     FEED = "feed"
     """Follow which sessions have ended."""
 
+    ADMIN_READ = "admin:read"
+    """Call what the admin API shows, by its own token."""
+
+    ADMIN_WRITE = "admin:write"
+    """Call what the admin API changes, too."""
+
 
 FIRST_PARTY: Final = Client(
     id=FIRST_PARTY_ID,

@@ -41,7 +41,7 @@ _FROM_FILES: Final = (
 _LISTS: Final = frozenset(
     {
         *("secret", "behind_proxy", "cors_origins", "first_party_scope"),
-        *("registration_domains", "passkey_origins"),
+        *("registration_domains", "passkey_origins", "metrics_from"),
     }
 )
 

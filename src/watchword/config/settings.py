@@ -216,6 +216,26 @@ class Settings(BaseSettings):
         "passkeys are bound to",
     )
     totp_drift: int = Field(1, ge=0, le=1, description="0 or 1")
+    admin_role: str = Field(
+        "admin",
+        pattern=rf"^[!#-+\--\[\]-~]{{1,{limits.ROLE_MAX}}}$",
+        description="the role of users that may call the admin API",
+    )
+    admin_listen: str | None = Field(
+        None,
+        description="an address and a port such as 127.0.0.1:9000, for the console, "
+        "the admin API and the metrics alone",
+    )
+    metrics_from: Networks = Field(
+        (),
+        min_length=1,
+        description="the networks that may read /metrics besides this machine: "
+        "addresses or networks such as 10.0.0.0/8, separated by commas or white space",
+    )
+    console: Literal["loopback", "on", "off"] = Field(
+        "loopback", description="loopback, on or off"
+    )
+    log_format: Literal["text", "json"] = Field("text", description="text or json")
     breached_passwords: Path | None = Field(
         None,
         description="a sorted file of SHA-1 hashes and counts, a line each, as the "

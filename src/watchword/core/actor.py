@@ -23,6 +23,9 @@ class Actor(StrEnum):
     APP = "app"
     """The code of an application that embeds Watchword."""
 
+    ADMIN = "admin"
+    """A user with the admin role, by the admin API or the console."""
+
     SYSTEM = "system"
     """Watchword itself: it detected reuse, took a sign-in back, or rotated keys."""
 
@@ -31,7 +34,7 @@ class By(msgspec.Struct, frozen=True):
     """The caller of a verb that changes something, as the audit log shows it.
 
     `address` is the network address of the request. `name` is the operating system's
-    name of an operator.
+    name of an operator, the subject of an admin, or the id of a client.
     """
 
     actor: Actor

@@ -338,6 +338,31 @@ FACTOR_TOLD_INTERVAL: Final = HOUR
 RECENT: Final = 5 * MINUTE
 INVITATION_LIFE: Final = 7 * DAY
 
+# Lists for operators. A page has LIST_MOST items at most, and looks at ADMIN_LOOK rows:
+# some 10 ms of the store's time. A cursor lasts a day, so that a page can be left open.
+ADMIN_LIST: Final = 50
+ADMIN_LIST_MAX: Final = 200
+ADMIN_LOOK: Final = 5_000
+CURSOR_LIFE: Final = DAY
+# A write by the admin API or the console needs a proof of the last 15 minutes.
+ADMIN_RECENT: Final = 15 * MINUTE
+# Charts: so many series, kept so long.
+STATS_EVERY: Final = MINUTE
+STATS_MAX: Final = 64
+STATS_KEPT: Final = 8 * DAY
+# Webhooks. So many deliveries of one wait at most: the events that follow stay in the
+# audit log meanwhile. A try may take WEBHOOK_TIMEOUT; the lease is longer by what two
+# clocks may differ. Delivered ones and those given up are shown for WEBHOOK_SHOWN.
+WEBHOOKS_MAX: Final = 20
+WEBHOOK_WAITING_MAX: Final = 1_000
+WEBHOOK_POLL: Final = SECOND
+WEBHOOK_PARALLEL: Final = 4
+WEBHOOK_TIMEOUT: Final = 15 * SECOND
+WEBHOOK_LEASE: Final = 30 * SECOND
+WEBHOOK_ANSWER_MAX: Final = 256
+WEBHOOK_SHOWN: Final = 7 * DAY
+WEBHOOK_SECRET_BOTH: Final = DAY
+
 # The outbox. The sender looks at it once every MAIL_POLL. It has MAIL_PARALLEL messages
 # under way, of which MAIL_PARALLEL_UNKNOWN may go to unknown addresses. One message may
 # take MAIL_TIMEOUT, for RFC 5321 §4.5.3.2 would wait minutes for each command. The

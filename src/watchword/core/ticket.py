@@ -50,6 +50,8 @@ class TicketPurpose(StrEnum):
     """A request that a client has pushed, until the browser comes with it."""
     CODE = "code"
     """An authorization code."""
+    CURSOR = "cursor"
+    """Where the next page of a list begins."""
     LOGOUT = "logout"
     """A request to sign out: one that came by POST, or that the user is asked about."""
 
@@ -67,6 +69,7 @@ _KINDS: Final = {
     TicketPurpose.INTERACTION: ("ww_in_", limits.INTERACTION_LIFE),
     TicketPurpose.PAR: ("ww_par_", limits.PAR_LIFE),
     TicketPurpose.CODE: ("ww_ac_", limits.REFRESH_ABSOLUTE),
+    TicketPurpose.CURSOR: ("ww_cu_", limits.CURSOR_LIFE),
     TicketPurpose.LOGOUT: ("ww_lo_", limits.PAR_LIFE),
 }
 """What a ticket of each purpose begins with, and its life in milliseconds."""

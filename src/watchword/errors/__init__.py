@@ -17,6 +17,8 @@
     ├── CsrfRejected                           csrf_rejected
     ├── InsufficientScope                      insufficient_scope
     ├── InsufficientRole                       insufficient_role
+    ├── VersionChanged                         version_changed
+    ├── VersionRequired                        version_required
     ├── NotFound                               not_found
     ├── RegistrationRefused                    registration_refused
     ├── NameTaken                              name_taken

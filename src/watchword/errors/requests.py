@@ -123,6 +123,20 @@ class InsufficientRole(WatchwordError):
     message = "The account lacks a role that is needed here."
 
 
+class VersionChanged(WatchwordError):
+    """The thing was changed since the caller read it (RFC 9110 §13.1.1)."""
+
+    code = "version_changed"
+    message = "It has changed meanwhile: read it again, and repeat what still holds."
+
+
+class VersionRequired(WatchwordError):
+    """A change without the version that the caller saw (RFC 6585 §3)."""
+
+    code = "version_required"
+    message = "Send If-Match with the version that you have read."
+
+
 class NotFound(WatchwordError):
     """No such account, session, client or key, or not one the caller may see."""
 

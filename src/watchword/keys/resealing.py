@@ -17,6 +17,7 @@ from watchword.errors import KeyRingError
 from watchword.keys.sealing import Sealing
 from watchword.ports.credentials import CredentialStore
 from watchword.ports.outbox import Outbox
+from watchword.ports.webhooks import WebhookStore
 
 
 class SealedRow(NamedTuple):
@@ -76,6 +77,23 @@ def sealed_credentials(credentials: CredentialStore, sealing: Sealing) -> Sealed
         sealed_under=credentials.sealed_under,
         page=page,
         reseal=credentials.reseal,
+    )
+
+
+def sealed_webhooks(webhooks: WebhookStore, sealing: Sealing) -> SealedTable:
+    """The secrets of webhooks."""
+
+    async def page(after: bytes) -> Sequence[SealedRow]:
+        rows = [] if after else await webhooks.all()
+        return [SealedRow(row.id, row.sealed, row.id) for row in rows]
+
+    return SealedTable(
+        one="webhook is sealed",
+        many="webhooks are sealed",
+        sealing=sealing,
+        sealed_under=webhooks.sealed_under,
+        page=page,
+        reseal=webhooks.reseal,
     )
 
 

@@ -25,7 +25,9 @@ from watchword.ports.once import ReplayCache
 from watchword.ports.outbox import Outbox
 from watchword.ports.registrations import RegistrationStore
 from watchword.ports.sessions import SessionStore
+from watchword.ports.stats import StatsStore
 from watchword.ports.throttle import Throttle
+from watchword.ports.webhooks import DeliveryStore, WebhookStore
 
 
 class Stores(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,4 +49,7 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     once: ReplayCache
     outbox: Outbox
     audit: AuditLog
+    stats: StatsStore
+    webhooks: WebhookStore
+    deliveries: DeliveryStore
     backend: Backend

@@ -101,6 +101,17 @@ def refuse_last(account_id: bytes, enabled: Iterable[bytes]) -> None:
         raise LastAdmin
 
 
+class AccountPage(msgspec.Struct, frozen=True):
+    """Some accounts, in order of what they were found by.
+
+    `onward` is the `after` of the next page, None at the end. A page may be short or
+    empty although another one follows.
+    """
+
+    accounts: Sequence[Account]
+    onward: str | None = None
+
+
 class AccountStore(Protocol):
     """Accounts by id, by name and by mail address.
 
@@ -137,6 +148,24 @@ class AccountStore(Protocol):
 
     async def list(self, *, after: str = "", limit: int) -> list[Account]:
         """Accounts in order of name, following `after`."""
+
+    async def search(
+        self,
+        prefix: str,
+        *,
+        after: str = "",
+        limit: int,
+        look: int,
+        role: str | None = None,
+        disabled: bool | None = None,
+    ) -> AccountPage:
+        """Accounts whose name or `email_key` begins with `prefix`, `limit` at most.
+
+        In order of the one of both that begins so, byte by byte; an account where both
+        do is found by its name alone. Without a prefix all are found, by name. Only
+        those after `after`. `role` and `disabled` leave out accounts that differ; MUST
+        look at about `look` rows at most, those left out included.
+        """
 
     async def swap(
         self,

@@ -81,6 +81,43 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events a list shows: those that are all of this. Empty and None: any.
+
+    `since` and `until` are instants (ms): an event at `until` is not included. An
+    `address` is matched whole.
+    """
+
+    types: frozenset[EventType] = frozenset()
+    account_id: bytes | None = None
+    session_id: bytes | None = None
+    address: str = ""
+    since: int | None = None
+    until: int | None = None
+
+    def includes(self, event: Event) -> bool:
+        """Whether the event is one of those meant."""
+        return (
+            (not self.types or event.type in self.types)
+            and self.account_id in {None, event.account_id}
+            and self.session_id in {None, event.session_id}
+            and self.address in {"", event.address}
+            and (self.since is None or event.at >= self.since)
+            and (self.until is None or event.at < self.until)
+        )
+
+
+class EventPage(msgspec.Struct, frozen=True):
+    """Events with their sequence numbers, newest first.
+
+    `onward` is the `before` of the next page, None at the end of the log. A page may be
+    short or empty although another one follows.
+    """
+
+    events: Sequence[tuple[int, Event]]
+    onward: int | None = None
+
+
 class Trail(msgspec.Struct, frozen=True):
     """What a write records, and what it sends: rows of the same transaction."""
 
@@ -107,3 +144,12 @@ class AuditLog(Protocol):
 
     async def last(self) -> int:
         """The newest sequence number, 0 where there is none."""
+
+    async def search(
+        self, wanted: EventFilter, *, before: int | None = None, limit: int, look: int
+    ) -> EventPage:
+        """Up to `limit` events that are `wanted`, newest first.
+
+        Only sequence numbers less than `before`. MUST look at about `look` rows at
+        most, by the index that suits best: of account, session, address, type or time.
+        """

@@ -99,3 +99,17 @@ class ConfirmationStore(Protocol):
 
     async def of_account(self, account_id: bytes) -> list[Confirmation]:
         """All confirmations of the account, in order of `created_at`."""
+
+    async def invitations(
+        self, *, before: tuple[int, bytes] | None = None, limit: int
+    ) -> list[Confirmation]:
+        """Invitations, newest first, by `created_at` and then `token_hash`.
+
+        Only those that come after `before` in that order.
+        """
+
+    async def withdraw(self, token_hash: bytes, trail: Trail) -> bool:
+        """Delete an invitation; whether it was there. Without it no event is written.
+
+        The message that waits with its token finds it gone, and is not sent.
+        """

@@ -243,8 +243,11 @@ class SessionStore(Protocol):
         after: bytes | None = None,
         limit: int,
         look: int,
+        client_id: str | None = None,
     ) -> SessionPage:
         """Sessions of an account, or of all, that `alive` includes: `limit` at most.
+
+        With `client_id` only those of that client.
 
         In descending order of id, which is newest first, and only ids less than
         `after`. MUST look at about `look` rows at most, revoked and expired ones

@@ -91,6 +91,8 @@ STATUS: Final[dict[type[WatchwordError], int]] = challenges.STATUS | {
     errors.RegistrationRefused: 403,
     errors.CsrfRejected: 403,
     errors.NotFound: 404,
+    errors.VersionChanged: 412,
+    errors.VersionRequired: 428,
     errors.NameTaken: 409,
     errors.EmailTaken: 409,
     errors.LastAdmin: 409,

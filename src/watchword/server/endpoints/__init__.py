@@ -8,12 +8,16 @@ factors    the calls about second factors, and step-up
 oauth      what OAuth clients and resource servers call
 operation  health checks, documentation, files
 pages      what users see: pages to sign in, register, confirm, reset, and the account
+admin      what operators call
+console    what operators look at
 """
 
 from typing import Final
 
 from watchword.server.endpoints import (
     account,
+    admin,
+    console,
     factors,
     oauth,
     operation,
@@ -28,5 +32,7 @@ ENDPOINTS: Final = (
     *oauth.ENDPOINTS,
     *operation.ENDPOINTS,
     *pages.ENDPOINTS,
+    *admin.ENDPOINTS,
+    *console.ENDPOINTS,
 )
 """All endpoints of the server, in the order of the OpenAPI document."""

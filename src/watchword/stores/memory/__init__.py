@@ -29,6 +29,8 @@ from watchword.stores.memory.records import (
 )
 from watchword.stores.memory.rows import Memory
 from watchword.stores.memory.sessions import MemorySessions
+from watchword.stores.memory.stats import MemoryStats
+from watchword.stores.memory.webhooks import MemoryDeliveries, MemoryWebhooks
 from watchword.stores.sql.files import Migration
 
 
@@ -49,6 +51,9 @@ async def open_stores(url: str, entropy: Entropy) -> Stores:
         once=MemoryReplayCache(memory),
         outbox=MemoryOutbox(memory),
         audit=MemoryAuditLog(memory),
+        stats=MemoryStats(memory),
+        webhooks=MemoryWebhooks(memory),
+        deliveries=MemoryDeliveries(memory),
         backend=MemoryBackend(memory),
     )
 

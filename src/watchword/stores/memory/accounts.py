@@ -10,6 +10,7 @@ import msgspec
 from watchword.errors import ConfirmationInvalid
 from watchword.ports.accounts import (
     Account,
+    AccountPage,
     Hold,
     let_go,
     refuse_held,
@@ -156,6 +157,33 @@ class MemoryAccounts:
             if one.account_id != account_id
         }
 
+    async def search(
+        self,
+        prefix: str,
+        *,
+        after: str = "",
+        limit: int,
+        look: int,
+        role: str | None = None,
+        disabled: bool | None = None,
+    ) -> AccountPage:
+        found: dict[str, Account] = {}
+        for row in self._memory.accounts.values():
+            if row.name.startswith(prefix):
+                found[row.name] = row
+            elif row.email_key is not None and row.email_key.startswith(prefix):
+                found[row.email_key] = row
+        stretch = [(key, row) for key, row in sorted(found.items()) if key > after]
+        onward = stretch[look - 1][0] if len(stretch) >= look else None
+        meant = [
+            (key, row)
+            for key, row in stretch[:look]
+            if role in {None, *row.roles} and disabled in {None, row.disabled}
+        ]
+        if len(meant) > limit:
+            onward = meant[limit - 1][0]
+        return AccountPage([row for _, row in meant[:limit]], onward)
+
     async def list(self, *, after: str = "", limit: int) -> list[Account]:
         rows = sorted(self._memory.accounts.values(), key=lambda row: row.name)
         return [row for row in rows if row.name > after][:limit]
@@ -183,6 +211,26 @@ class MemoryConfirmations:
 
     async def of_account(self, account_id: bytes) -> list[Confirmation]:
         return self._memory.of_account(account_id)
+
+    async def invitations(
+        self, *, before: tuple[int, bytes] | None = None, limit: int
+    ) -> list[Confirmation]:
+        rows = [
+            row
+            for row in self._memory.confirmations.values()
+            if row.purpose is Purpose.INVITATION
+            and (before is None or (row.created_at, row.token_hash) < before)
+        ]
+        rows.sort(key=lambda row: (row.created_at, row.token_hash), reverse=True)
+        return rows[:limit]
+
+    async def withdraw(self, token_hash: bytes, trail: Trail) -> bool:
+        row = self._memory.confirmations.get(token_hash)
+        if row is None or row.purpose is not Purpose.INVITATION:
+            return False
+        del self._memory.confirmations[token_hash]
+        self._memory.leave(trail)
+        return True
 
 
 class MemoryRegistrations:

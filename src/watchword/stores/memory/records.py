@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from watchword.core.throttle import Cost, give_back, take
 from watchword.errors import NameTaken
-from watchword.ports.audit import Event
+from watchword.ports.audit import Event, EventFilter, EventPage
 from watchword.ports.clients import Client
 from watchword.ports.keys import SealedKey
 from watchword.stores.memory.rows import Memory
@@ -116,3 +116,16 @@ class MemoryAuditLog:
 
     async def last(self) -> int:
         return self._memory.recorded
+
+    async def search(
+        self, wanted: EventFilter, *, before: int | None = None, limit: int, look: int
+    ) -> EventPage:
+        older = [
+            item
+            for item in reversed(self._memory.events)
+            if before is None or item[0] < before
+        ][:look]
+        found = [item for item in older if wanted.includes(item[1])]
+        if len(found) > limit:
+            return EventPage(found[:limit], found[limit - 1][0])
+        return EventPage(found, older[-1][0] if len(older) == look else None)

@@ -16,6 +16,7 @@ from watchword.ports.credentials import Credential
 from watchword.ports.keys import SealedKey
 from watchword.ports.outbox import Lane, Message, Waiting, room_for
 from watchword.ports.registrations import Registration
+from watchword.ports.webhooks import Delivery, Webhook
 
 
 class Memory:
@@ -42,6 +43,9 @@ class Memory:
         self.events: list[tuple[int, Event]] = []
         self.recorded = 0
         self.adopted: set[str] = set()
+        self.stats: dict[tuple[int, str, str], int] = {}
+        self.webhooks: dict[bytes, Webhook] = {}
+        self.deliveries: dict[bytes, Delivery] = {}
 
     def feed_with(self, session: Session) -> Ended:
         """Write the feed entry of a session that has ended, and return it."""

@@ -85,6 +85,7 @@ class MemorySessions:
         after: bytes | None = None,
         limit: int,
         look: int,
+        client_id: str | None = None,
     ) -> SessionPage:
         stretch = [
             row
@@ -94,7 +95,11 @@ class MemorySessions:
             if account_id in (None, row.account_id)
             and (after is None or row.id < after)
         ][:look]
-        found = [row for row in stretch if alive.includes(row)]
+        found = [
+            row
+            for row in stretch
+            if alive.includes(row) and client_id in {None, row.client_id}
+        ]
         onward = stretch[-1].id if len(stretch) == look else None
         return page_of(found, onward, limit)
 

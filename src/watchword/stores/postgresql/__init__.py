@@ -29,6 +29,8 @@ from watchword.stores.sql.keys import SqlKeys
 from watchword.stores.sql.once import SqlReplayCache
 from watchword.stores.sql.outbox import SqlOutbox
 from watchword.stores.sql.registrations import SqlRegistrations
+from watchword.stores.sql.stats import SqlStats
+from watchword.stores.sql.webhooks import SqlDeliveries, SqlWebhooks
 
 # The share of the query timeout that the server may take for one statement. It ends a
 # little before the caller's time, so that a statement that waits for a lock is given up
@@ -64,6 +66,9 @@ async def open_stores(url: str, entropy: Entropy) -> Stores:
         once=SqlReplayCache(database),
         outbox=SqlOutbox(database),
         audit=SqlAuditLog(database, partial(event_rows, database)),
+        stats=SqlStats(database),
+        webhooks=SqlWebhooks(database),
+        deliveries=SqlDeliveries(database),
         backend=PostgresqlBackend(database),
     )
 

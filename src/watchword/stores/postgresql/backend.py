@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from watchword.core.limits import AUDIT_RETENTION, SWEEP_AFTER, SWEEP_LOOK
+from watchword.core.limits import (
+    AUDIT_RETENTION,
+    STATS_KEPT,
+    SWEEP_AFTER,
+    SWEEP_LOOK,
+    WEBHOOK_SHOWN,
+)
 from watchword.stores.postgresql.connections import Connections
 from watchword.stores.sql.stretches import OVER_AT_ONCE
 
@@ -23,6 +29,8 @@ class PostgresqlBackend:
             ("sweep_feed", now),
             *((name, now) for name in OVER_AT_ONCE),
             ("sweep_audit", now - AUDIT_RETENTION),
+            ("sweep_stats", now - STATS_KEPT),
+            ("sweep_deliveries", now - WEBHOOK_SHOWN),
         ):
             count += len(await self._database.query(name, instant, limit))
         return count

@@ -737,3 +737,164 @@ RETURNING client_id;
 -- name: drop_consent
 DELETE FROM watchword.consents WHERE account_id = $1 AND client_id = $2
 RETURNING client_id;
+
+-- name: event_stretch
+-- The rows that one page of a list looks at: the last number, and how many there are.
+SELECT min(sequence), count(*) FROM (
+    SELECT sequence FROM watchword.audit
+    WHERE sequence < $1 ORDER BY sequence DESC LIMIT $2
+) AS stretch HAVING count(*) > 0;
+
+-- name: search_events
+SELECT sequence, type, at, account_id, session_id, client_id, address, detail
+FROM watchword.audit
+WHERE sequence < $1 AND sequence >= $2
+    AND ($3::text = '' OR position(' ' || type || ' ' in ' ' || $3::text || ' ') > 0)
+    AND ($4::bytea IS NULL OR account_id = $4::bytea)
+    AND ($5::bytea IS NULL OR session_id = $5::bytea)
+    AND ($6::text = '' OR address = $6::text)
+    AND at >= $7 AND at < $8
+ORDER BY sequence DESC LIMIT $9;
+
+-- name: account_stretch
+SELECT max(key), count(*) FROM (
+    SELECT name AS key FROM watchword.accounts
+    WHERE name > $1::text AND name >= $2::text AND name < $3::text
+    ORDER BY name LIMIT $4
+) AS stretch HAVING count(*) > 0;
+
+-- name: search_accounts
+SELECT
+    id, name, password_hash, roles, created_at, epoch, version, disabled, email,
+    email_key, email_confirmed_at, locale
+FROM watchword.accounts
+WHERE name > $1::text AND name >= $2::text AND name <= $3::text
+    AND ($4::text = '' OR position(' ' || $4::text || ' ' in ' ' || roles || ' ') > 0)
+    AND ($5::boolean IS NULL OR disabled = $5::boolean)
+ORDER BY name LIMIT $6;
+
+-- name: invitations
+SELECT
+    token_hash, account_id, purpose, email, email_key, created_at, until, roles
+FROM watchword.confirmations
+WHERE purpose = 'invitation' AND (created_at, token_hash) < ($1::bigint, $2::bytea)
+ORDER BY created_at DESC, token_hash DESC LIMIT $3;
+
+-- name: withdraw_invitation
+DELETE FROM watchword.confirmations
+WHERE token_hash = $1 AND purpose = 'invitation' RETURNING token_hash;
+
+-- name: count_sessions
+SELECT count(*) FROM watchword.sessions
+WHERE revoked_at IS NULL AND idle_expires_at >= $1 AND expires_at >= $1
+    AND rotated_at >= $2 AND authenticated_at >= $3;
+
+-- name: add_stat
+INSERT INTO watchword.stats AS known (minute, name, labels, n)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT (minute, name, labels) DO UPDATE SET n = known.n + excluded.n;
+
+-- name: raise_stat
+INSERT INTO watchword.stats AS known (minute, name, labels, n)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT (minute, name, labels)
+DO UPDATE SET n = greatest(known.n, excluded.n);
+
+-- name: read_stats
+SELECT minute, name, labels, n FROM watchword.stats
+WHERE minute >= $1 AND minute < $2 ORDER BY minute, name, labels;
+
+-- name: totals
+SELECT
+    (SELECT count(*) FROM watchword.accounts),
+    (SELECT count(*) FROM watchword.accounts WHERE disabled),
+    (SELECT count(DISTINCT account_id) FROM watchword.credentials
+        WHERE kind IN ('totp', 'passkey'));
+
+-- name: add_webhook
+INSERT INTO watchword.webhooks (
+    id, url, topics, sealed, created_at, handed_over, allow_private, disabled,
+    failing_since, version
+)
+SELECT $1::bytea, $2::text, $3::text, $4::bytea, $5::bigint, $6::bigint, $7::boolean, $8::boolean, $9::bigint, $10::bigint
+WHERE (SELECT count(*) FROM watchword.webhooks) < $11
+RETURNING id;
+
+-- name: webhooks
+SELECT
+    id, url, topics, sealed, created_at, handed_over, allow_private, disabled,
+    failing_since, version
+FROM watchword.webhooks ORDER BY id;
+
+-- name: swap_webhook
+UPDATE watchword.webhooks SET
+    url = $1, topics = $2, sealed = $3, allow_private = $4,
+    disabled = $5, failing_since = $6, version = $7
+WHERE id = $8 AND version = $9
+RETURNING id;
+
+-- name: delete_webhook
+DELETE FROM watchword.webhooks WHERE id = $1 AND version = $2 RETURNING id;
+
+-- name: drop_deliveries
+DELETE FROM watchword.deliveries WHERE webhook_id = $1;
+
+-- name: hand_over
+UPDATE watchword.webhooks SET handed_over = $1
+WHERE id = $2 AND handed_over = $3 AND NOT disabled
+RETURNING id;
+
+-- name: add_delivery
+INSERT INTO watchword.deliveries (
+    id, webhook_id, topic, body, created_at, not_before, state, attempts, tried_at,
+    status, answer
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+
+-- name: due_deliveries
+SELECT id FROM watchword.deliveries
+WHERE webhook_id = $1 AND state = 'waiting' AND not_before <= $2
+    AND leased_until <= $2
+ORDER BY not_before, id LIMIT $3;
+
+-- name: lease_delivery
+UPDATE watchword.deliveries SET leased_until = $1
+WHERE id = $2 AND state = 'waiting' AND leased_until <= $3
+RETURNING
+    id, webhook_id, topic, body, created_at, not_before, state, attempts, tried_at,
+    status, answer;
+
+-- name: settle_delivery
+UPDATE watchword.deliveries SET
+    not_before = $1, state = $2, attempts = $3, tried_at = $4,
+    status = $5, answer = $6, leased_until = 0
+WHERE id = $7;
+
+-- name: hurry
+UPDATE watchword.deliveries SET not_before = $2
+WHERE webhook_id = $1 AND state = 'waiting' AND not_before > $2
+    AND leased_until <= $2
+RETURNING id;
+
+-- name: waiting_deliveries
+SELECT count(*), min(created_at) FROM watchword.deliveries
+WHERE webhook_id = $1 AND state = 'waiting';
+
+-- name: list_deliveries
+SELECT
+    id, webhook_id, topic, body, created_at, not_before, state, attempts, tried_at,
+    status, answer
+FROM watchword.deliveries
+WHERE webhook_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3;
+
+-- name: secrets_of_webhooks
+SELECT substring(sealed from 1 for $1::integer) AS secret, count(*)
+FROM watchword.webhooks GROUP BY secret;
+
+-- name: reseal_webhook
+UPDATE watchword.webhooks SET sealed = $1 WHERE id = $2 AND sealed = $3;
+
+-- name: sweep_stats
+DELETE FROM watchword.stats WHERE ctid = ANY (ARRAY(SELECT ctid FROM watchword.stats WHERE minute < $1 LIMIT $2)) RETURNING 1;
+
+-- name: sweep_deliveries
+DELETE FROM watchword.deliveries WHERE id = ANY (ARRAY(SELECT id FROM watchword.deliveries WHERE state <> 'waiting' AND created_at < $1 LIMIT $2)) RETURNING 1;

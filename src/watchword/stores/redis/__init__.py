@@ -31,6 +31,7 @@ from watchword.stores.redis.once import RedisReplayCache
 from watchword.stores.redis.session_rows import SessionRows
 from watchword.stores.redis.sessions import RedisSessions
 from watchword.stores.redis.single import Single
+from watchword.stores.redis.stats import RedisStats
 from watchword.stores.redis.throttle import RedisThrottle
 
 _log = logging.getLogger("watchword.stores")
@@ -70,6 +71,7 @@ async def open_stores(
         throttle=RedisThrottle(servers, keys),
         once=RedisReplayCache(servers, keys),
         audit=RedisAuditLog(outbox, records.audit),
+        stats=RedisStats(records.stats),
         backend=RedisBackend(
             servers,
             keys,

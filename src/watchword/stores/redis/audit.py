@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Final
 from zlib import crc32
 
-from watchword.ports.audit import AuditLog, Event
+from watchword.ports.audit import AuditLog, Event, EventFilter, EventPage
 from watchword.stores.redis.keys import Keys
 from watchword.stores.redis.rows import event_of
 from watchword.stores.redis.servers import Servers
@@ -71,3 +71,9 @@ class RedisAuditLog:
     async def last(self) -> int:
         await self._outbox.drain()
         return await self._audit.last()
+
+    async def search(
+        self, wanted: EventFilter, *, before: int | None = None, limit: int, look: int
+    ) -> EventPage:
+        await self._outbox.drain()
+        return await self._audit.search(wanted, before=before, limit=limit, look=look)

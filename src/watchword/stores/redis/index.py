@@ -62,6 +62,7 @@ class Index:
         after: bytes | None = None,
         limit: int,
         look: int,
+        client_id: str | None = None,
     ) -> SessionPage:
         found: list[Session] = []
         looked = 0
@@ -70,7 +71,11 @@ class Index:
             size = min(PAGE, look - looked)
             ids, onward = await self._page(account_id, onward, size, newest_first=True)
             rows = await self._rows.load_all(ids)
-            found += [row for row in rows if row and alive.includes(row)]
+            found += [
+                row
+                for row in rows
+                if row and alive.includes(row) and client_id in {None, row.client_id}
+            ]
             looked += len(ids)
         return page_of(found, onward, limit)
 

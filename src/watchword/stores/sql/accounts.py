@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from watchword.ports.accounts import (
     Account,
+    AccountPage,
     Hold,
     let_go,
     refuse_held,
@@ -63,6 +64,31 @@ class SqlAccounts:
     async def list(self, *, after: str = "", limit: int) -> list[Account]:
         rows = await self._database.query("list_accounts", after, limit)
         return [account_of(row) for row in rows]
+
+    async def search(
+        self,
+        prefix: str,
+        *,
+        after: str = "",
+        limit: int,
+        look: int,
+        role: str | None = None,
+        disabled: bool | None = None,
+    ) -> AccountPage:
+        last = prefix + "\U0010ffff"
+        stretch = await self._database.query(
+            "account_stretch", after, prefix, last, look
+        )
+        if not stretch:
+            return AccountPage([])
+        ((end, count),) = stretch
+        rows = await self._database.query(
+            "search_accounts", after, prefix, end, role or "", disabled, limit
+        )
+        found = [account_of(row) for row in rows]
+        if len(found) == limit:
+            return AccountPage(found, found[-1].name)
+        return AccountPage(found, end if count == look else None)
 
     async def swap(
         self,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
-from watchword.ports.audit import Event
+from watchword.ports.audit import Event, EventFilter, EventPage
 from watchword.stores.sql.database import Database
 from watchword.stores.sql.rows import event_of, event_row
+
+_AFTER_ALL: Final = 2**62
 
 EventRows = Callable[[int, int], Awaitable[Sequence[Any]]]
 
@@ -32,3 +34,28 @@ class SqlAuditLog:
     async def last(self) -> int:
         ((last,),) = await self._database.read("last_event")
         return int(last)
+
+    async def search(
+        self, wanted: EventFilter, *, before: int | None = None, limit: int, look: int
+    ) -> EventPage:
+        begin = _AFTER_ALL if before is None else before
+        stretch = await self._database.query("event_stretch", begin, look)
+        if not stretch:
+            return EventPage([])
+        ((end, count),) = stretch
+        rows = await self._database.query(
+            "search_events",
+            begin,
+            end,
+            " ".join(sorted(wanted.types)),
+            wanted.account_id,
+            wanted.session_id,
+            wanted.address,
+            wanted.since or 0,
+            _AFTER_ALL if wanted.until is None else wanted.until,
+            limit,
+        )
+        found = [event_of(row) for row in rows]
+        if len(found) == limit:
+            return EventPage(found, found[-1][0])
+        return EventPage(found, end if count == look else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from watchword.errors import ConfirmationInvalid
 from watchword.ports.accounts import Account
@@ -16,6 +17,8 @@ from watchword.ports.confirmations import (
 from watchword.stores.sql.database import Database, Plan
 from watchword.stores.sql.outbox import leave
 from watchword.stores.sql.rows import as_row, confirmation_of
+
+_NEWEST: Final = (2**62, b"")
 
 
 class SqlConfirmations:
@@ -40,6 +43,22 @@ class SqlConfirmations:
     async def of_account(self, account_id: bytes) -> list[Confirmation]:
         rows = await self._database.read("confirmations_of_account", account_id)
         return [confirmation_of(row) for row in rows]
+
+    async def invitations(
+        self, *, before: tuple[int, bytes] | None = None, limit: int
+    ) -> list[Confirmation]:
+        query = self._database.query
+        rows = await query("invitations", *(before or _NEWEST), limit)
+        return [confirmation_of(row) for row in rows]
+
+    async def withdraw(self, token_hash: bytes, trail: Trail) -> bool:
+        def plan() -> Plan[bool]:
+            if not (yield "withdraw_invitation", [(token_hash,)]):
+                return False
+            yield from leave(trail)
+            return True
+
+        return await self._database.write_plan(plan)
 
 
 def grant(confirmation: Confirmation) -> Plan[None]:

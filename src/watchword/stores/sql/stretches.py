@@ -72,6 +72,7 @@ class Stretches:
         after: bytes | None = None,
         limit: int,
         look: int,
+        client_id: str | None = None,
     ) -> SessionPage:
         is_short = look <= LIST_LOOK_FEW
         query = self._database.read if is_short else self._database.query
@@ -83,9 +84,17 @@ class Stretches:
         if not stretch:
             return SessionPage([])
         ((end, count),) = stretch
-        bounds = (begin, end, limit, *msgspec.structs.astuple(alive), *mine)
+        bounds = (
+            begin,
+            end,
+            limit if client_id is None else look,
+            *msgspec.structs.astuple(alive),
+            *mine,
+        )
         rows = await query("list_sessions" + suffix, *bounds)
         page = [session_of(row) for row in rows]
+        if client_id is not None:
+            page = [one for one in page if one.client_id == client_id]
         return page_of(page, end if count == look else None, limit)
 
     async def end(

@@ -27,6 +27,8 @@ from watchword.stores.sql.keys import SqlKeys
 from watchword.stores.sql.once import SqlReplayCache
 from watchword.stores.sql.outbox import SqlOutbox
 from watchword.stores.sql.registrations import SqlRegistrations
+from watchword.stores.sql.stats import SqlStats
+from watchword.stores.sql.webhooks import SqlDeliveries, SqlWebhooks
 from watchword.stores.sqlite import migrations
 from watchword.stores.sqlite.backend import SqliteBackend
 from watchword.stores.sqlite.connection import connect
@@ -52,6 +54,9 @@ async def open_stores(url: str, entropy: Entropy) -> Stores:
         once=SqlReplayCache(file),
         outbox=SqlOutbox(file),
         audit=SqlAuditLog(file, partial(file.query, "read_events")),
+        stats=SqlStats(file),
+        webhooks=SqlWebhooks(file),
+        deliveries=SqlDeliveries(file),
         backend=SqliteBackend(file),
     )
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import apsw
 
-from watchword.core.limits import AUDIT_RETENTION, SWEEP_AFTER, SWEEP_LOOK
+from watchword.core.limits import (
+    AUDIT_RETENTION,
+    STATS_KEPT,
+    SWEEP_AFTER,
+    SWEEP_LOOK,
+    WEBHOOK_SHOWN,
+)
 from watchword.stores.sql.stretches import OVER_AT_ONCE, found
 from watchword.stores.sqlite.connections import Connections
 
@@ -37,6 +43,8 @@ class SqliteBackend:
             for name in OVER_AT_ONCE:
                 connection.execute(sql[name], (now, limit))
             connection.execute(sql["sweep_audit"], (now - AUDIT_RETENTION, limit))
+            connection.execute(sql["sweep_stats"], (now - STATS_KEPT, limit))
+            connection.execute(sql["sweep_deliveries"], (now - WEBHOOK_SHOWN, limit))
             return connection.total_changes() - start
 
         return await self._file.writer.do(job)

@@ -562,3 +562,164 @@ RETURNING client_id;
 -- name: drop_consent
 DELETE FROM consents WHERE account_id = ?1 AND client_id = ?2
 RETURNING client_id;
+
+-- name: event_stretch
+-- The rows that one page of a list looks at: the last number, and how many there are.
+SELECT min(sequence), count(*) FROM (
+    SELECT sequence FROM audit
+    WHERE sequence < ?1 ORDER BY sequence DESC LIMIT ?2
+) AS stretch HAVING count(*) > 0;
+
+-- name: search_events
+SELECT sequence, type, at, account_id, session_id, client_id, address, detail
+FROM audit
+WHERE sequence < ?1 AND sequence >= ?2
+    AND (?3 = '' OR instr(' ' || ?3 || ' ', ' ' || type || ' ') > 0)
+    AND (?4 IS NULL OR account_id = ?4)
+    AND (?5 IS NULL OR session_id = ?5)
+    AND (?6 = '' OR address = ?6)
+    AND at >= ?7 AND at < ?8
+ORDER BY sequence DESC LIMIT ?9;
+
+-- name: account_stretch
+SELECT max(key), count(*) FROM (
+    SELECT name AS key FROM accounts
+    WHERE name > ?1 AND name >= ?2 AND name < ?3
+    ORDER BY name LIMIT ?4
+) AS stretch HAVING count(*) > 0;
+
+-- name: search_accounts
+SELECT
+    id, name, password_hash, roles, created_at, epoch, version, disabled, email,
+    email_key, email_confirmed_at, locale
+FROM accounts
+WHERE name > ?1 AND name >= ?2 AND name <= ?3
+    AND (?4 = '' OR instr(' ' || roles || ' ', ' ' || ?4 || ' ') > 0)
+    AND (?5 IS NULL OR disabled = ?5)
+ORDER BY name LIMIT ?6;
+
+-- name: invitations
+SELECT
+    token_hash, account_id, purpose, email, email_key, created_at, until, roles
+FROM confirmations
+WHERE purpose = 'invitation' AND (created_at, token_hash) < (?1, ?2)
+ORDER BY created_at DESC, token_hash DESC LIMIT ?3;
+
+-- name: withdraw_invitation
+DELETE FROM confirmations
+WHERE token_hash = ?1 AND purpose = 'invitation' RETURNING token_hash;
+
+-- name: count_sessions
+SELECT count(*) FROM sessions
+WHERE revoked_at IS NULL AND idle_expires_at >= ?1 AND expires_at >= ?1
+    AND rotated_at >= ?2 AND authenticated_at >= ?3;
+
+-- name: add_stat
+INSERT INTO stats AS known (minute, name, labels, n)
+VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (minute, name, labels) DO UPDATE SET n = known.n + excluded.n;
+
+-- name: raise_stat
+INSERT INTO stats AS known (minute, name, labels, n)
+VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (minute, name, labels)
+DO UPDATE SET n = max(known.n, excluded.n);
+
+-- name: read_stats
+SELECT minute, name, labels, n FROM stats
+WHERE minute >= ?1 AND minute < ?2 ORDER BY minute, name, labels;
+
+-- name: totals
+SELECT
+    (SELECT count(*) FROM accounts),
+    (SELECT count(*) FROM accounts WHERE disabled = 1),
+    (SELECT count(DISTINCT account_id) FROM credentials
+        WHERE kind IN ('totp', 'passkey'));
+
+-- name: add_webhook
+INSERT INTO webhooks (
+    id, url, topics, sealed, created_at, handed_over, allow_private, disabled,
+    failing_since, version
+)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10
+WHERE (SELECT count(*) FROM webhooks) < ?11
+RETURNING id;
+
+-- name: webhooks
+SELECT
+    id, url, topics, sealed, created_at, handed_over, allow_private, disabled,
+    failing_since, version
+FROM webhooks ORDER BY id;
+
+-- name: swap_webhook
+UPDATE webhooks SET
+    url = ?1, topics = ?2, sealed = ?3, allow_private = ?4,
+    disabled = ?5, failing_since = ?6, version = ?7
+WHERE id = ?8 AND version = ?9
+RETURNING id;
+
+-- name: delete_webhook
+DELETE FROM webhooks WHERE id = ?1 AND version = ?2 RETURNING id;
+
+-- name: drop_deliveries
+DELETE FROM deliveries WHERE webhook_id = ?1;
+
+-- name: hand_over
+UPDATE webhooks SET handed_over = ?1
+WHERE id = ?2 AND handed_over = ?3 AND disabled = 0
+RETURNING id;
+
+-- name: add_delivery
+INSERT INTO deliveries (
+    id, webhook_id, topic, body, created_at, not_before, state, attempts, tried_at,
+    status, answer
+) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11);
+
+-- name: due_deliveries
+SELECT id FROM deliveries
+WHERE webhook_id = ?1 AND state = 'waiting' AND not_before <= ?2
+    AND leased_until <= ?2
+ORDER BY not_before, id LIMIT ?3;
+
+-- name: lease_delivery
+UPDATE deliveries SET leased_until = ?1
+WHERE id = ?2 AND state = 'waiting' AND leased_until <= ?3
+RETURNING
+    id, webhook_id, topic, body, created_at, not_before, state, attempts, tried_at,
+    status, answer;
+
+-- name: settle_delivery
+UPDATE deliveries SET
+    not_before = ?1, state = ?2, attempts = ?3, tried_at = ?4,
+    status = ?5, answer = ?6, leased_until = 0
+WHERE id = ?7;
+
+-- name: hurry
+UPDATE deliveries SET not_before = ?2
+WHERE webhook_id = ?1 AND state = 'waiting' AND not_before > ?2
+    AND leased_until <= ?2
+RETURNING id;
+
+-- name: waiting_deliveries
+SELECT count(*), min(created_at) FROM deliveries
+WHERE webhook_id = ?1 AND state = 'waiting';
+
+-- name: list_deliveries
+SELECT
+    id, webhook_id, topic, body, created_at, not_before, state, attempts, tried_at,
+    status, answer
+FROM deliveries
+WHERE webhook_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3;
+
+-- name: secrets_of_webhooks
+SELECT substr(sealed, 1, ?1) AS secret, count(*)
+FROM webhooks GROUP BY secret;
+
+-- name: reseal_webhook
+UPDATE webhooks SET sealed = ?1 WHERE id = ?2 AND sealed = ?3;
+
+-- name: sweep_stats
+DELETE FROM stats WHERE minute IN (SELECT DISTINCT minute FROM stats WHERE minute < ? LIMIT ?);
+
+-- name: sweep_deliveries
+DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE state <> 'waiting' AND created_at < ? LIMIT ?);

@@ -1,0 +1,12 @@
+"""Counts and measurements of a process: a port of two verbs.
+
+    catalog     every metric that there is: name, labels, help, kind
+    pages       the numbers of all workers, in memory that they share
+    exposition  a scrape: text or OpenMetrics
+    charts      the figures of each minute that the console shows
+
+The engine counts by `Metrics`, with nothing behind it unless a server asks for it.
+"""
+
+from watchword.metrics.port import NO_METRICS as NO_METRICS
+from watchword.metrics.port import Metrics as Metrics

@@ -1,0 +1,7 @@
+"""What operators call: `/api/admin`. A file has the calls of one kind of thing."""
+
+from typing import Final
+
+from watchword.server.operation import Operation
+
+ENDPOINTS: Final[tuple[Operation, ...]] = ()

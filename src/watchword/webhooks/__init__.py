@@ -1,0 +1,15 @@
+"""Webhooks (Standard Webhooks): an endpoint of another program hears of events.
+
+    verify       for receivers: is this delivery genuine?
+    topics       which event has which name
+    signing      signatures and secrets
+    destination  where a delivery may go: public addresses over https
+    registry     add, change, remove, list
+    hand_over    from the audit log to deliveries
+    sender       one delivery after the other, again if need be
+
+A receiver needs `verify` alone, which loads nothing of the engine.
+"""
+
+from watchword.webhooks.verify import WebhookInvalid as WebhookInvalid
+from watchword.webhooks.verify import verify as verify
