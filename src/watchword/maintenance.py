@@ -12,6 +12,7 @@ from watchword.core import limits
 from watchword.core.steadiness import Steadiness
 from watchword.keys.ring import KeyRing
 from watchword.mail.sender import MailSender
+from watchword.metrics.measured import Measured
 from watchword.ports.backend import Backend
 from watchword.ports.once import ReplayCache
 from watchword.revocation.log import RevocationLog
@@ -37,6 +38,7 @@ class Maintenance:
         groups: Groups,
         mail: MailSender | None,
         webhooks: WebhookSender,
+        measured: Measured | None,
         clock: Clock,
         monotonic: Callable[[], int],
     ) -> None:
@@ -48,6 +50,7 @@ class Maintenance:
         self._groups = groups
         self._mail = mail
         self._webhooks = webhooks
+        self._measured = measured
         self._clock = clock
         self._monotonic = monotonic
         self._steadiness = Steadiness(clock(), monotonic())
@@ -64,6 +67,13 @@ class Maintenance:
         ]
         if self._mail is not None:
             tasks.append((limits.MAIL_POLL, self._mail.send_due, "mail"))
+        if self._measured is not None:
+            levels, figures = self._measured
+            tasks += [
+                (limits.LEVELS_EVERY, levels.write, "metrics"),
+                (limits.PROCESS_EVERY, levels.write_process, "metrics of the system"),
+                (limits.STATS_EVERY, figures.write, "figures"),
+            ]
         async with asyncio.TaskGroup() as group:
             for period, work, what in tasks:
                 group.create_task(_every(period, work, what))
