@@ -75,6 +75,7 @@ _LANE_MAX: Final = {
     Lane.CONFIRMED: limits.MAIL_PARALLEL,
     Lane.UNKNOWN: limits.MAIL_PARALLEL_UNKNOWN,
 }
+_OUTCOMES: Final = ("tried_again", "given_up")
 _log = logging.getLogger("watchword.mail")
 
 
@@ -247,7 +248,7 @@ class MailSender:
         unknown = not isinstance(error, WatchwordError)
         last = attempts >= limits.MAIL_TRIES
         purpose = OTHER if decided is None else decided.mail.purpose
-        self._metrics.count(Counted.MAIL, purpose, "failed" if last else "retried")
+        self._metrics.count(Counted.MAIL, purpose, _OUTCOMES[last])
         _log.warning("mail %s, try %d: %s", name, attempts, reason, exc_info=unknown)
         if not last:
             await self._outbox.postpone(message.id, now + _backoff(attempts), attempts)
