@@ -56,7 +56,7 @@ def serve(
 def _serve(settings: Settings, *, as_json: bool) -> None:
     # What modules make stays: to look for garbage in it is a tenth of a start.
     gc.disable()
-    from watchword.server import bind, file_faults, run
+    from watchword.server import as_bound, bind, file_faults, run
 
     gc.enable()
     if faults := list(file_faults(settings)):
@@ -64,8 +64,7 @@ def _serve(settings: Settings, *, as_json: bool) -> None:
     # Bound before anything is made, so that a start that cannot serve leaves nothing
     # behind.
     with bind(settings) as listeners:
-        port = listeners[0].getsockname()[1]
-        settings = settings.model_copy(update={"port": port})
+        settings = as_bound(settings, listeners)
         _prepare(settings, as_json=as_json)
         run(settings, listeners)
 
