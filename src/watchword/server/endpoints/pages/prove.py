@@ -28,13 +28,14 @@ from watchword.server.endpoints.pages.asking import (
     way_of,
 )
 from watchword.server.endpoints.pages.on_the_way import finish, leaves, on_the_way
-from watchword.server.endpoints.pages.recent import Owner, for_owner, is_recent
+from watchword.server.endpoints.pages.recent import for_owner, is_recent
 from watchword.server.endpoints.pages.visitor import Begun, begin
 from watchword.server.operation import page_operations
 from watchword.server.page_response import page_again, page_of, see_other
 from watchword.server.pages.step_views import After, Prove
 from watchword.server.pages.views import Fault, Reason, Way
 from watchword.server.parsing import Form, client_address, engine_of
+from watchword.server.visitor import Owner
 from watchword.server.waiting import waiting_in
 
 _PAGES: Final = (After.ADD_APP, After.ADD_PASSKEY)

@@ -36,12 +36,13 @@ from watchword.server.endpoints.pages.on_the_way import (
     leaves,
     on_the_way,
 )
-from watchword.server.endpoints.pages.visitor import begin, visitor_of
+from watchword.server.endpoints.pages.visitor import begin
 from watchword.server.operation import page_operations
 from watchword.server.page_cookies import drop_notice, notice_in
 from watchword.server.page_response import missing, page_again, page_of
 from watchword.server.pages.views import Ceremony, Fault, Reason, SignIn, SignInNotice
 from watchword.server.parsing import Form, client_address, engine_of, self_service_of
+from watchword.server.visitor import visitor_of
 from watchword.server.waiting import waiting_in
 from watchword.sign_in.passkey import PasskeySignIn
 
