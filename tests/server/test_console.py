@@ -19,7 +19,7 @@ async def test_signed_out_one_comes_back_from_the_sign_in_and_without_the_role_g
     """Also past a proof that the account can give and the session lacks."""
     async with pages_of(tmp_path, clock, console="on") as pages:
         await pages.engine.accounts.register("root", PASSWORD, roles=["admin"])
-        admin, user = pages.browser(), pages.browser()
+        admin, user, to = pages.browser(), pages.browser(), ""
         for browser, name in ((admin, "root"), (user, "alice")):
             asked = await browser.get("/console/overview?type=session.*&account=")
             assert asked.status_code == 303

@@ -21,7 +21,7 @@ from watchword.server.console.notices import REFUSED
 from watchword.server.console.screens import ProveFirst
 from watchword.server.console_response import again, is_recent, screen_of
 from watchword.server.csrf import read_page_form
-from watchword.server.local import is_local_only
+from watchword.server.listeners import console_is_open
 from watchword.server.operation import Handler
 from watchword.server.page_response import see_other
 from watchword.server.parsing import Form, client_address, engine_of
@@ -39,12 +39,6 @@ _DIGITS_MAX: Final = 18
 _REFUSED: Final = tuple(REFUSED)
 AdminHandler: TypeAlias = Callable[[Request, Admin], Awaitable[Response]]
 FormHandler: TypeAlias = Callable[[Request, Admin, Form], Awaitable[Response]]
-
-
-def console_is_open(request: Request) -> bool:
-    """Whether there is a console for this request, by WATCHWORD_CONSOLE."""
-    console = engine_of(request).settings.console
-    return console == "on" or (console == "loopback" and is_local_only(request))
 
 
 def admin_of(request: Request) -> AdminParts:
