@@ -53,7 +53,9 @@ class Edge:
     ) -> None:
         self._application = application
         self._hot = {(one.method, one.path): one for one in operations if one.is_hot}
-        self._error_formats = {one.path: one.error_format for one in operations}
+        self._error_formats = {
+            path: one.error_format for one in operations for path in one.paths
+        }
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

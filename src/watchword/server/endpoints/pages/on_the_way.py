@@ -29,6 +29,7 @@ from watchword.server.page_cookies import (
 from watchword.server.page_response import look_ahead, redirect, see_other
 from watchword.server.parsing import by_user, oauth_of
 from watchword.server.problems import answer_to
+from watchword.server.returning import place_in
 from watchword.server.waiting import INTERACTION, Waiting, set_waiting, waiting_in
 
 
@@ -86,8 +87,9 @@ def keep_waiting(request: Request) -> tuple[str, ...]:
 
 def signed_in_page(request: Request) -> str:
     """The page that a browser goes to which is signed in already."""
-    # That page goes on to the client.
-    return "account" if waiting_in(request) is None else "sign-in"
+    # That page goes on to the client, or back to the console.
+    goes_on = waiting_in(request) is not None or place_in(request)
+    return "sign-in" if goes_on else "account"
 
 
 async def leaves(
@@ -126,14 +128,14 @@ async def answer(
 
 
 async def finish(request: Request, begun: Begun, *cookies: str) -> Response:
-    """On to the client that waits, or to the account page, now that more is proved.
+    """On to the client that waits, the console or the account page.
 
     The cookies are set whatever comes of it: the ones that the browser has would soon
     end its session.
     """
     given, waiting = (*begun.cookies, *cookies), waiting_in(request)
     if waiting is None:
-        return see_other(request, "account", *given)
+        return go_back(request, "account", *given)
     try:
         outcome = await outcome_of(request, waiting, begun.session)
         return answer_of(request, outcome, *given)
@@ -142,6 +144,12 @@ async def finish(request: Request, begun: Begun, *cookies: str) -> Response:
         for cookie in given:
             response.headers.append("set-cookie", cookie)
         return response
+
+
+def go_back(request: Request, page: str, *cookies: str) -> Response:
+    """To the page of the console that the user came from, or else to that page."""
+    place = place_in(request)
+    return redirect(place, *cookies) if place else see_other(request, page, *cookies)
 
 
 async def cancel(request: Request) -> Response:
