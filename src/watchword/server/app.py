@@ -50,7 +50,7 @@ def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
     check_templates(settings.templates)
     listener = settings.admin_listen
     operations = ENDPOINTS if listener is None else BESIDE_ADMIN_LISTENER
-    openapi = _openapi(operations)
+    openapi = _openapi(admin=listener is None)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, object]]:
@@ -94,9 +94,10 @@ def _behind_proxy(
 
 
 @cache
-def _openapi(operations: Operations) -> bytes:
-    """The OpenAPI document of the server: the same for as long as the process lives.
+def _openapi(*, admin: bool) -> bytes:
+    """The OpenAPI document of the main listener, for as long as the process lives.
 
-    Making it takes 12 ms, so it is made when the process starts and not by a request.
+    `admin` says whether it has the admin API. Making it takes 12 ms, so it is
+    made when the process starts and not by a request.
     """
-    return msgspec.json.encode(document(operations))
+    return msgspec.json.encode(document(ENDPOINTS if admin else BESIDE_ADMIN_LISTENER))

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from watchword.core.limits import COOKIE_MAX_AGE
 from watchword.core.session import TokenSet
 from watchword.errors import CsrfRejected, InvalidRequest
-from watchword.server.listeners import is_at_admin_listener
+from watchword.server.admin_listener import is_at_admin_listener
 from watchword.server.parsing import engine_of, one_header
 from watchword.server.token_auth import access_token
 

@@ -7,7 +7,6 @@ console, the admin API and the metrics, and the first one serves all the rest.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,12 +18,10 @@ from watchword.core.network import (
     parse_address,
     plain_networks,
 )
+from watchword.server.admin_listener import MARK, is_at_admin_listener
 from watchword.server.https import HIDDEN
 from watchword.server.local import is_asked_locally, is_forwarded, is_local_only
 from watchword.server.parsing import engine_of
-
-_MARK: Final = "at_admin_listener"
-"""In the state of a scope: whether the request came by WATCHWORD_ADMIN_LISTEN."""
 
 
 class ByListener:
@@ -49,16 +46,11 @@ class ByListener:
         application = self._main
         server = scope.get("server")
         if scope["type"] == "http" and server and server[1] == self._at.port:
-            mark = {_MARK: True, "bound_to": self._at.host}
+            mark = {MARK: True, "bound_to": self._at.host}
             scope = {**scope, "state": {**scope["state"], **mark}}
             is_passed_on = is_forwarded(scope["headers"])
             application = self._passed_on if is_passed_on else self._admin
         await application(scope, receive, send)
-
-
-def is_at_admin_listener(request: Request) -> bool:
-    """Whether the request came by the listener of WATCHWORD_ADMIN_LISTEN."""
-    return bool(request.scope["state"].get(_MARK, False))
 
 
 def console_is_open(request: Request) -> bool:

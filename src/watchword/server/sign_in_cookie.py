@@ -21,8 +21,8 @@ from watchword.core.limits import COOKIE_MAX_AGE
 from watchword.core.session import Session, TokenSet
 from watchword.core.ticket import TicketInvalid, TicketPurpose
 from watchword.errors import InvalidRequest
+from watchword.server.admin_listener import is_at_admin_listener
 from watchword.server.cookies import cookies_named
-from watchword.server.listeners import is_at_admin_listener
 from watchword.server.parsing import (
     client_address,
     engine_of,
