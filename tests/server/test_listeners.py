@@ -184,7 +184,7 @@ async def test_metrics_are_read_by_this_machine_named_networks_and_operators() -
 
 
 def test_a_server_listens_on_both_and_says_so(tmp_path: Path) -> None:
-    listen = {"WATCHWORD_ADMIN_LISTEN": "[::1]:0"}
+    listen: Any = {"WATCHWORD_ADMIN_LISTEN": "[::1]:0"}
     with Live(tmp_path / "data", "--behind-proxy", "127.0.0.1", **listen) as live:
         (line,) = [at for at in live.printed().splitlines() if at[:6] == "Admin "]
         shown = line.removeprefix("Admin http://[::1]:").removesuffix("/console")

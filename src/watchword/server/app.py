@@ -13,8 +13,8 @@ The admin listener has no Cors layers, and HttpsOnly for what was passed on to i
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
-from functools import cache
+from collections.abc import AsyncIterator, Callable
+from functools import cache, partial
 from typing import Any, TypeAlias
 
 import msgspec
@@ -23,6 +23,7 @@ from starlette.types import ASGIApp
 
 from watchword.bootstrap import open_watchword
 from watchword.config import Settings
+from watchword.metrics.pages import Pages
 from watchword.server.access_log import AccessLog
 from watchword.server.cors import CorsHeaders, CorsPreflight
 from watchword.server.edge import Edge
@@ -42,15 +43,24 @@ from watchword.server.routing import routed
 Operations: TypeAlias = tuple[Operation, ...]
 
 
-def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
+def make_app(
+    settings: Settings,
+    pages: Pages | None = None,
+    slot: int = 0,
+    **overrides: Any,  # noqa: ANN401
+) -> ASGIApp:
     """The application for uvicorn. `overrides` go to `open_watchword` (tests).
 
+    `pages` are shared by all processes of a server; `slot` is the page of this one.
     Raises SettingsError for a template of a page that is wrong.
     """
     check_templates(settings.templates)
     listener = settings.admin_listen
     operations = ENDPOINTS if listener is None else BESIDE_ADMIN_LISTENER
     openapi = _openapi(admin=listener is None)
+    pages = pages or Pages.alone()
+    metrics = pages.page(slot)
+    overrides["metrics"] = metrics
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, object]]:
@@ -61,25 +71,29 @@ def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
                 "openapi": openapi,
                 "pages": "",
                 "bound_to": settings.host,
+                "metrics": pages,
             }
 
-    log = AccessLog()
-    main = _main(settings, routed(operations, lifespan=lifespan), operations, log)
+    edge = partial(Edge, log=AccessLog(), metrics=metrics)
+    main = _main(settings, routed(operations, lifespan=lifespan), operations, edge)
     if listener is None:
         return main
-    admin: ASGIApp = Edge(routed(AT_ADMIN_LISTENER), AT_ADMIN_LISTENER, log=log)
+    admin: ASGIApp = edge(routed(AT_ADMIN_LISTENER), AT_ADMIN_LISTENER)
     passed_on = _behind_proxy(settings, admin, AT_ADMIN_LISTENER)
     return ByListener(main, admin, passed_on, listener)
 
 
 def _main(
-    settings: Settings, application: ASGIApp, operations: Operations, log: AccessLog
+    settings: Settings,
+    application: ASGIApp,
+    operations: Operations,
+    edge: Callable[[ASGIApp, Operations], Edge],
 ) -> ASGIApp:
     """The application of the main listener, with all layers around the endpoints."""
     origins = settings.cors_origins
     if origins:
         application = CorsPreflight(application, origins)
-    application = Edge(application, operations, log=log)
+    application = edge(application, operations)
     if origins:
         application = CorsHeaders(application, origins)
     return _behind_proxy(settings, application, operations)

@@ -7,6 +7,7 @@ from watchword.server.endpoints.operation import (
     docs,
     health,
     home,
+    metrics,
     openapi,
 )
 
@@ -14,6 +15,7 @@ ENDPOINTS: Final = (
     health.HEALTH,
     health.READY,
     home.OPERATION,
+    metrics.OPERATION,
     openapi.OPERATION,
     docs.PAGE,
     docs.FILE,
@@ -21,5 +23,5 @@ ENDPOINTS: Final = (
     browser_module.TYPES,
 )
 
-AT_ADMIN_LISTENER: Final = (health.HEALTH, health.READY)
+AT_ADMIN_LISTENER: Final = (health.HEALTH, health.READY, metrics.OPERATION)
 """Those that the listener for operators serves too."""
