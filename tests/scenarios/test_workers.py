@@ -57,9 +57,7 @@ async def test_sighup_replaces_the_workers_one_by_one_and_refuses_no_connection(
 
     async def knock() -> int:
         """A new connection for each request: none is refused, at no listener."""
-        (console,) = re.findall(
-            r"^Admin (.+)/console$", server.log.read_text(), re.MULTILINE
-        )
+        (console,) = re.findall(r"\nAdmin (.+)/console\n", server.log.read_text())
         count = 0
         while not stop.is_set():
             url = (server.url, console)[count % 2]

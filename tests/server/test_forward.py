@@ -13,7 +13,6 @@ from tests.scenarios.api import (
     BASE,
     PASSWORD,
     LocalApi,
-    bearer,
     local_api,
     settings_for,
 )
@@ -24,7 +23,6 @@ from watchword.testing import ManualClock
 
 ORDERS: Final = "https://orders.example"
 ALL: Final = ["X-Auth-Subject", "X-Auth-Roles", "X-Auth-Session", "X-Auth-Scope"]
-APP_ORIGIN: Final = "https://app.example"
 MISTYPED: Final = (
     *("roles=staff", "role=", "role", "role=+", "role=staff&Scope=a", "x"),
     *("max_age=1m", "max_age=9&max_age=9", "max_age=-1", "max_age="),
@@ -52,7 +50,7 @@ async def signed_in(api: LocalApi, **options: Any) -> TokenSet:
 
 @pytest_asyncio.fixture
 async def api(tmp_path: Path, clock: ManualClock) -> Any:
-    settings = settings_for(tmp_path, "memory", cors_origins=(APP_ORIGIN,))
+    settings = settings_for(tmp_path, "memory")
     async with local_api(settings, clock) as opened:
         engine = opened.engine
         await engine.accounts.register("ada", PASSWORD, roles=["staff", "editor"])
@@ -181,14 +179,3 @@ async def test_an_end_and_the_life_of_a_token_are_honoured(api: LocalApi) -> Non
     account = await api.engine.accounts.get("ada")
     await api.engine.accounts.disable(account.id, by=APP)
     assert code(await ask(api, "", third.access_token)) == (401, "token_revoked")
-
-
-async def test_no_page_reads_what_a_proxy_is_told(api: LocalApi) -> None:
-    """The answer to a refusal may be passed on as that of the app behind."""
-    token = (await signed_in(api)).access_token
-    for path in ("forward", "secure"):
-        headers = bearer(token) | {"Origin": APP_ORIGIN}
-        answer = await api.client.get(f"{BASE}/{path}", headers=headers)
-        readable = "access-control-allow-origin" in answer.headers
-        assert readable is (path == "secure")
-        assert "set-cookie" not in answer.headers

@@ -95,7 +95,7 @@ def _main(
         application = CorsPreflight(application, origins)
     application = edge(application, operations)
     if origins:
-        application = CorsHeaders(application, origins, operations)
+        application = CorsHeaders(application, origins)
     return _behind_proxy(settings, application, operations)
 
 

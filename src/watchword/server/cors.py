@@ -20,7 +20,6 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from watchword.server.cookies import CSRF_HEADER
-from watchword.server.operation import Operation
 from watchword.server.pages.rendering import HTML
 
 _METHODS: Final = ("GET", "POST", "PATCH", "DELETE")
@@ -58,18 +57,12 @@ _VARY: Final = (b"vary", b"Origin")
 class CorsHeaders:
     """Lets the pages of these origins read every answer but our own pages."""
 
-    def __init__(
-        self,
-        application: ASGIApp,
-        origins: Collection[str],
-        operations: Collection[Operation] = (),
-    ) -> None:
+    def __init__(self, application: ASGIApp, origins: Collection[str]) -> None:
         self._application = application
         self._origins = frozenset(map(str.encode, origins))
-        self._unread = {one.path for one in operations if not one.has_cors}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in self._unread:
+        if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
         origin = _allowed_origin(scope, self._origins)

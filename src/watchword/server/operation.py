@@ -31,7 +31,6 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     is_hot          the handler is called by method and exact path, without Starlette
     is_embedded     it is also served inside another application
     is_documented   the OpenAPI document has it, with all fields from `summary` on
-    has_cors        pages of the origins that CORS allows may read the answer
     needs_https     behind a proxy it is refused if it did not come over HTTPS
     is_page         it is one of the pages for users, or a file that they need
     needs_accounts  it is not served in an application that has users of its own
@@ -47,7 +46,6 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     is_hot: bool = False
     is_embedded: bool = True
     is_documented: bool = True
-    has_cors: bool = True
     needs_https: bool = True
     is_page: bool = False
     needs_accounts: bool = False

@@ -125,7 +125,6 @@ OPERATION = Operation(
     handler=forward,
     is_hot=True,
     is_embedded=False,
-    has_cors=False,
     summary="May this request pass?",
     description=(
         "For reverse proxies, which ask before they pass a request on. 200 has the "
