@@ -47,6 +47,10 @@ class EventType(StrEnum):
     CODE_REUSED = "authn_code_reuse"
     CONSENT_GIVEN = "authz_consent_given"
     CONSENT_WITHDRAWN = "authz_consent_withdrawn"
+    WEBHOOK_CREATED = "webhook_created"
+    WEBHOOK_CHANGED = "webhook_updated"
+    WEBHOOK_DELETED = "webhook_deleted"
+    WEBHOOK_FAILED = "webhook_failed"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -61,7 +61,9 @@ class Edge:
             for one in operations
             if one.is_hot
         }
-        self._error_formats = {one.path: one.error_format for one in operations}
+        self._error_formats = {
+            path: one.error_format for one in operations for path in one.paths
+        }
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

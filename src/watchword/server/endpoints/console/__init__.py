@@ -1,7 +1,12 @@
-"""What operators look at: `/console`. A file is one screen."""
+"""What operators look at: `/console`. A file is one screen.
+
+A screen is made in three steps: its view in `server/console/`, its template beside
+that, and its handlers here. `visitor.py` says which browsers may see it.
+"""
 
 from typing import Final
 
+from watchword.server.endpoints.console import overview
 from watchword.server.operation import Operation
 
-ENDPOINTS: Final[tuple[Operation, ...]] = ()
+ENDPOINTS: Final[tuple[Operation, ...]] = (*overview.ENDPOINTS,)
