@@ -47,7 +47,8 @@ class Accounts:
 
     Methods that change an account take its id (16 bytes): another account may have its
     name a moment later. They raise TypeError for a name. `by` is the caller, for the
-    audit log; an application may leave it out.
+    audit log; an application may leave it out. With a `version`, only that version of
+    the account is changed: VersionChanged is raised otherwise.
     """
 
     def __init__(
@@ -233,25 +234,30 @@ class Accounts:
             )
         return sum(ended)
 
-    async def disable(self, account_id: bytes, *, by: By = APP) -> int:
+    async def disable(
+        self, account_id: bytes, *, version: int | None = None, by: By = APP
+    ) -> int:
         """Refuse the account from now on, end its sessions, and return how many.
 
-        Raises NotFound, and LastAdmin for the last enabled account of the role admin.
+        Raises NotFound, and LastAdmin for the last enabled account of the admin role.
         """
-        await self._disable(account_id, by)
+        await self._disable(account_id, version, by)
         reason = EndReason.ACCOUNT_DISABLED
         return await self._sessions.end_all(account_id, reason, by=by)
 
-    async def _disable(self, account_id: bytes, by: By) -> None:
+    async def _disable(self, account_id: bytes, version: int | None, by: By) -> None:
         await self._update(
             account_id,
             lambda row: changed(row, disabled=True, epoch=row.epoch + 1),
             EventType.ACCOUNT_CHANGED,
             "disabled",
             by,
+            version=version,
         )
 
-    async def enable(self, account_id: bytes, *, by: By = APP) -> None:
+    async def enable(
+        self, account_id: bytes, *, version: int | None = None, by: By = APP
+    ) -> None:
         """Let the account sign in again. Ended sessions stay so. Raises NotFound."""
         await self._update(
             account_id,
@@ -259,6 +265,7 @@ class Accounts:
             EventType.ACCOUNT_CHANGED,
             "enabled",
             by,
+            version=version,
         )
 
     async def update_profile(
@@ -339,17 +346,19 @@ class Accounts:
                 await self._sessions.end_weaker(account_id, reason, by=SYSTEM)
             await self._sessions.assign_roles(account_id, given)
 
-    async def delete(self, account_id: bytes, *, by: By = APP) -> int:
+    async def delete(
+        self, account_id: bytes, *, version: int | None = None, by: By = APP
+    ) -> int:
         """Remove the account, end its sessions, and return how many.
 
         Its addresses get a notice. An account that is made later under the same name
         has another subject: it is a different account. Raises NotFound, and LastAdmin
-        for the last enabled account of the role admin.
+        for the last enabled account of the admin role.
         """
         # The account is disabled first. If this is cut off half-way, it can be called
         # again and finishes. If the account were deleted first, its sessions could no
         # longer be found by its name.
-        await self._disable(account_id, by)
+        await self._disable(account_id, version, by)
         remove = partial(self._remove, account_id, by)
         # A user cannot ask for it again: its sessions end.
         async with self._rows.finished(remove, "deleting an account"):
@@ -377,17 +386,20 @@ class Accounts:
         by: By,
         *,
         notice: MailPurpose | None = None,
+        version: int | None = None,
     ) -> Account:
         """Apply `change` to the row, and mail a notice of it.
 
-        Raises NotFound, LastAdmin, NameTaken, StoreUnavailable.
+        Raises NotFound, VersionChanged, LastAdmin, NameTaken, StoreUnavailable.
         """
 
         async def step(before: Account) -> Change:
             told = () if notice is None else await self._notices.of(before, notice)
             return Change(after=change(before), outbox=told)
 
-        return await self._rows.update(account_id, step, kind, what, by)
+        return await self._rows.update(
+            account_id, step, kind, what, by, version=version
+        )
 
 
 def _renamed(account: Account, username: str, by: By) -> str:

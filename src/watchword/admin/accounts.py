@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar
 
 import msgspec
 
+from watchword.accounts.names import checked_roles
 from watchword.accounts.registry import Accounts
 from watchword.admin.operators import Operator
-from watchword.admin.pages import Cursors, Page
+from watchword.admin.pages import Cursors, Page, asked_for, checked_limit, prefix_of
 from watchword.core import limits
 from watchword.core.session import Session
+from watchword.errors import StoreUnavailable, VersionChanged
 from watchword.factors.enrolled import Enrolled
 from watchword.factors.registry import Factors
 from watchword.oauth.consents import Consents
@@ -18,6 +21,8 @@ from watchword.ports import Stores
 from watchword.ports.accounts import Account
 from watchword.ports.consents import Consent
 from watchword.sessions import Sessions
+
+Done = TypeVar("Done")
 
 
 class AccountDetail(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,8 +35,8 @@ class AccountDetail(msgspec.Struct, frozen=True, kw_only=True):
 class AccountAdmin:
     """Lists accounts and changes them. Ids are subjects as tokens have them.
 
-    Every write raises NotFound, VersionChanged (`version` is what the caller saw),
-    InsufficientRole (a client and an account of an admin), LastAdmin,
+    Every write raises NotFound, VersionChanged (`version` is what the caller saw; None
+    stands for any), InsufficientRole (a client and an account of an admin), LastAdmin,
     StoreUnavailable.
     """
 
@@ -64,11 +69,29 @@ class AccountAdmin:
         limit: int = limits.ADMIN_LIST,
     ) -> Page[Account]:
         """Accounts whose name or address begins with `q`. Raises InvalidRequest."""
-        raise NotImplementedError
+        prefix = prefix_of(q)
+        checked_roles([] if role is None else [role])
+        asked = asked_for("accounts", q=prefix, role=role, disabled=disabled)
+        begin = "" if after is None else self._cursors.text_in(asked, after)
+        page = await self._stores.accounts.search(
+            prefix,
+            after=begin,
+            limit=checked_limit(limit),
+            look=limits.ADMIN_LOOK,
+            role=role,
+            disabled=disabled,
+        )
+        onward = page.onward
+        return Page(
+            page.accounts,
+            None if onward is None else self._cursors.seal(asked, onward),
+        )
 
     async def get(self, subject: str) -> AccountDetail:
         """Raises NotFound."""
-        raise NotImplementedError
+        account = await self._registry.get_by_subject(subject)
+        enrolled = await self._factors.of(account.id, account.roles)
+        return AccountDetail(account=account, factors=enrolled)
 
     async def create(
         self,
@@ -87,7 +110,7 @@ class AccountAdmin:
         self,
         operator: Operator,
         subject: str,
-        version: int,
+        version: int | None,
         *,
         username: str | None = None,
         email: str | None = None,
@@ -97,29 +120,69 @@ class AccountAdmin:
         """Change what is given. Raises NameTaken, EmailTaken, InvalidRequest too."""
         raise NotImplementedError
 
-    async def delete(self, operator: Operator, subject: str, version: int) -> int:
+    async def delete(
+        self, operator: Operator, subject: str, version: int | None
+    ) -> int:
         """Delete it; how many sessions ended."""
         raise NotImplementedError
 
-    async def disable(self, operator: Operator, subject: str, version: int) -> int:
+    async def disable(
+        self, operator: Operator, subject: str, version: int | None
+    ) -> int:
         """Refuse it from now on; how many sessions ended."""
-        raise NotImplementedError
 
-    async def enable(self, operator: Operator, subject: str, version: int) -> None:
+        async def disable(row: Account, seen: int) -> int:
+            return await self._registry.disable(row.id, version=seen, by=operator.by)
+
+        return await self._write(operator, subject, version, disable)
+
+    async def enable(
+        self, operator: Operator, subject: str, version: int | None
+    ) -> None:
         """Let it sign in again."""
-        raise NotImplementedError
 
-    async def send_reset(self, operator: Operator, subject: str, version: int) -> None:
+        async def enable(row: Account, seen: int) -> None:
+            await self._registry.enable(row.id, version=seen, by=operator.by)
+
+        await self._write(operator, subject, version, enable)
+
+    async def _write(
+        self,
+        operator: Operator,
+        subject: str,
+        version: int | None,
+        verb: Callable[[Account, int], Awaitable[Done]],
+    ) -> Done:
+        """Call the verb with the row and the version that it may change.
+
+        What the operator may reach is decided by the row of that very version. Where
+        any version will do, a row that another caller has changed is read again.
+        """
+        for _ in range(limits.SWAP_ATTEMPTS):
+            row = await self._registry.get_by_subject(subject)
+            operator.need_reach(row.roles, self._admin_role)
+            try:
+                return await verb(row, row.version if version is None else version)
+            except VersionChanged:
+                if version is not None:
+                    raise
+        raise StoreUnavailable
+
+    async def send_reset(
+        self, operator: Operator, subject: str, version: int | None
+    ) -> None:
         """Mail it a link for a new password. Raises InvalidRequest without address."""
         raise NotImplementedError
 
     async def reset_factors(
-        self, operator: Operator, subject: str, version: int
+        self, operator: Operator, subject: str, version: int | None
     ) -> int:
         """Remove its second factors; how many sessions ended."""
         raise NotImplementedError
 
-    async def end_sessions(self, operator: Operator, subject: str, version: int) -> int:
+    async def end_sessions(
+        self, operator: Operator, subject: str, version: int | None
+    ) -> int:
         """End all of its sessions; how many."""
         raise NotImplementedError
 

@@ -50,7 +50,11 @@ def account_parts_of(
     """The parts, on the stores of `base`."""
     stores, clock = base.stores, base.clock
     rows = AccountRows(
-        accounts=stores.accounts, sessions=sessions, background=background, clock=clock
+        accounts=stores.accounts,
+        sessions=sessions,
+        background=background,
+        clock=clock,
+        admin_role=base.settings.admin_role,
     )
     account_limits = AccountLimits(stores.throttle, clock)
     registry = Accounts(

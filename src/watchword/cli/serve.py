@@ -128,11 +128,11 @@ def _first_factor(settings: Settings, prepared: Prepared) -> list[str]:
 
     It has no mail address, so an operator's token is its only way in.
     """
-    from watchword.accounts.rows import ADMIN
     from watchword.bootstrap.parts import command_line
     from watchword.factors.policy import SecondFactorPolicy
 
-    demands = SecondFactorPolicy(settings.second_factor).demands([ADMIN], [])
+    policy = SecondFactorPolicy(settings.second_factor)
+    demands = policy.demands([settings.admin_role], [])
     if not (prepared.is_first and demands):
         return []
     name = visible(prepared.admin)

@@ -2,6 +2,12 @@
 
 from typing import Final
 
+from watchword.server.endpoints.admin import accounts
 from watchword.server.operation import Operation
 
-ENDPOINTS: Final[tuple[Operation, ...]] = ()
+ENDPOINTS: Final[tuple[Operation, ...]] = (
+    accounts.LIST,
+    accounts.SHOW,
+    accounts.DISABLE,
+    accounts.ENABLE,
+)
