@@ -2,44 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TypedDict, Unpack
+from collections.abc import Sequence
+from typing import Any
 
 from watchword.admin.operators import Operator
-from watchword.admin.pages import Cursors, Page
-from watchword.clients.changes import DoorChanges
+from watchword.admin.pages import Cursors, Page, asked_for
 from watchword.clients.registry import Clients
 from watchword.clients.rules import BUILT_IN, is_admin, is_client_id
 from watchword.core import limits
 from watchword.errors import InsufficientRole, NotFound, VersionChanged
 from watchword.ports.clients import Client
-
-
-class NewClient(TypedDict, total=False):
-    """What a client may have from its start, as of `Clients.add`. Times are in ms."""
-
-    scope: Iterable[str]
-    audience: Iterable[str]
-    access_ttl: int | None
-    grants: Iterable[str] | None
-    rights: Iterable[str]
-    dpop: bool
-    checks_dpop: bool
-    grace: int
-    name: str
-    redirect_uris: Iterable[str]
-    post_logout_redirect_uris: Iterable[str]
-    id_token_alg: str
-    trusted: bool
-    pkce: bool
-    par: bool
-
-
-class ClientChanges(DoorChanges, total=False):
-    """What of a client can be changed, as of `Clients.update`."""
-
-    grace: int | None
-    checks_dpop: bool | None
 
 
 class ClientAdmin:
@@ -64,11 +36,11 @@ class ClientAdmin:
 
         Raises InvalidRequest.
         """
-        asked = f"clients?q={q}"
+        asked = asked_for("clients", q=q)
         found: list[Client] = []
         behind = q
         if after is not None:
-            behind = str(self._cursors.open(asked, after)[0])
+            behind = self._cursors.text_in(asked, after)
         elif q:
             if not is_client_id(q):
                 return Page([])
@@ -97,7 +69,7 @@ class ClientAdmin:
         client_id: str,
         *,
         confidential: bool,
-        **given: Unpack[NewClient],
+        **given: Any,  # noqa: ANN401 - those of Clients.add
     ) -> tuple[Client, str | None]:
         """A new client and, if it is confidential, its secret: shown now alone.
 
@@ -114,9 +86,9 @@ class ClientAdmin:
         operator: Operator,
         client_id: str,
         version: int | None,
-        **given: Unpack[ClientChanges],
+        **given: Any,  # noqa: ANN401 - those of Clients.update
     ) -> Client:
-        """Change what is given, as `Clients.update`."""
+        """Change what is given."""
         if given.keys() & {"rights", "add_rights", "remove_rights"}:
             operator.need_user()
         seen = await self._within_reach(operator, client_id, version)
@@ -128,7 +100,9 @@ class ClientAdmin:
         self, operator: Operator, client_id: str, version: int | None
     ) -> str:
         """A new secret, shown now alone. The old one works for a second at most."""
-        seen = await self._within_reach(operator, client_id, version, is_taken_over=True)
+        seen = await self._within_reach(
+            operator, client_id, version, is_taken_over=True
+        )
         return await self._clients.rotate_secret(
             client_id, version=seen, by=operator.by
         )

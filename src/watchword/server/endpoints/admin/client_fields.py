@@ -98,7 +98,7 @@ class AddClient(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     rights: list[str] | UnsetType = UNSET
     scope: list[str] | UnsetType = UNSET
     audience: list[str] | UnsetType = UNSET
-    access_ttl: _Life | None | UnsetType = UNSET
+    access_ttl: _Life | UnsetType | None = UNSET
     grace: _Grace | UnsetType = UNSET
     dpop: bool | UnsetType = UNSET
     checks_dpop: bool | UnsetType = UNSET
@@ -144,7 +144,9 @@ def fields_of(client: Client) -> dict[str, Any]:
     """The fields of a `ClientView` of this client."""
     fields = msgspec.structs.asdict(client)
     life = client.access_ttl
-    return {name: fields[name] for name in ClientView.__struct_fields__ if name in fields} | {
+    return {
+        name: fields[name] for name in ClientView.__struct_fields__ if name in fields
+    } | {
         "client_id": client.id,
         "confidential": client.secret_hash is not None,
         "built_in": client.id in BUILT_IN,
