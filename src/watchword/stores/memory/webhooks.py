@@ -42,8 +42,8 @@ class MemoryWebhooks:
                 one.id: one for one in rows.values() if one.webhook_id != before.id
             }
         else:
-            kept = replace(after, handed_over=row.handed_over)
-            self._memory.webhooks[before.id] = kept
+            kept = after.handed_over if row.disabled else row.handed_over
+            self._memory.webhooks[before.id] = replace(after, handed_over=kept)
         if event is not None:
             self._memory.record(event)
         return True

@@ -124,7 +124,7 @@ def _swap_row(before: Webhook, after: Webhook) -> Row:
     """The values that a swap writes, then the id and the version that it looks for."""
     return (
         *(after.url, " ".join(after.topics), after.sealed, after.allow_private),
-        *(after.disabled, after.failing_since, after.version),
+        *(after.disabled, after.failing_since, after.version, after.handed_over),
         *(before.id, before.version),
     )
 

@@ -654,8 +654,9 @@ FROM webhooks ORDER BY id;
 -- name: swap_webhook
 UPDATE webhooks SET
     url = ?1, topics = ?2, sealed = ?3, allow_private = ?4,
-    disabled = ?5, failing_since = ?6, version = ?7
-WHERE id = ?8 AND version = ?9
+    disabled = ?5, failing_since = ?6, version = ?7,
+    handed_over = CASE WHEN disabled = 1 THEN ?8 ELSE handed_over END
+WHERE id = ?9 AND version = ?10
 RETURNING id;
 
 -- name: delete_webhook
