@@ -12,6 +12,7 @@ from watchword.admin.keys import KeyAdmin
 from watchword.admin.overview import Overview
 from watchword.admin.pages import Cursors
 from watchword.admin.sessions import SessionAdmin
+from watchword.admin.webhooks import WebhookAdmin
 from watchword.bootstrap.foundation import Foundation
 from watchword.clients.registry import Clients
 from watchword.core.ticket import Tickets
@@ -29,9 +30,10 @@ class AdminParts(msgspec.Struct, frozen=True, kw_only=True):
     sessions: SessionAdmin
     clients: ClientAdmin
     keys: KeyAdmin
+    mail: MailAdmin
     events: EventAdmin
     overview: Overview
-    webhooks: Webhooks
+    webhooks: WebhookAdmin
     cursors: Cursors
 
 
@@ -67,6 +69,6 @@ def admin_parts_of(
         keys=KeyAdmin(keys=keys),
         events=EventAdmin(audit=base.stores.audit, cursors=cursors),
         overview=Overview(stats=base.stores.stats, clock=base.clock),
-        webhooks=webhooks,
+        webhooks=WebhookAdmin(webhooks=webhooks, cursors=cursors),
         cursors=cursors,
     )
