@@ -318,10 +318,11 @@ class Watchword:
             entropy=base.entropy,
             metrics=base.metrics,
         )
-        if self.oauth is not None:
+        if self.oauth is not None and self.self_service is not None:
             self.admin = admin_parts_of(
                 base,
                 accounts=self.accounts,
+                service=self.self_service,
                 sessions=self.sessions,
                 factors=self.second_factors.factors,
                 consents=self.oauth.consents,

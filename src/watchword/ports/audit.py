@@ -24,6 +24,7 @@ class EventType(StrEnum):
     ACCOUNT_CHANGED = "user_updated"
     ACCOUNT_DELETED = "user_deleted"
     INVITED = "user_invited"
+    INVITATION_WITHDRAWN = "user_invitation_withdrawn"
     TOKEN_REUSE = "authn_token_reuse"
     TOKEN_RETRY = "authn_token_retry"
     TOKEN_REWOUND = "authn_token_rewound"
