@@ -64,7 +64,12 @@ class WebhookAdmin:
         await self._set(operator, webhook_id, version, disabled=False)
 
     async def _set(
-        self, operator: Operator, webhook_id: str, version: int | None, *, disabled: bool
+        self,
+        operator: Operator,
+        webhook_id: str,
+        version: int | None,
+        *,
+        disabled: bool,
     ) -> None:
         operator.need_user()
         await self._webhooks.set_disabled(

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword import errors
+from watchword.core.session import as_text
 from watchword.ports.webhooks import Delivery, DeliveryState
 from watchword.server.admin_auth import (
     admin_of,
@@ -22,7 +23,6 @@ from watchword.server.admin_auth import (
 from watchword.server.endpoints.admin.fields import NEXT, PAGE, page_query, versioned
 from watchword.server.parsing import parse_json, read_body
 from watchword.server.responses import JSON, done, utc
-from watchword.core.session import as_text
 from watchword.webhooks.registry import WebhookStatus
 
 _ONE: Final = "/webhooks/{id}"
