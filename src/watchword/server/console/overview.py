@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -38,11 +38,15 @@ class Overview(Screen, frozen=True, kw_only=True):
 
     title: str = "Overview"
     span: str
-    spans: dict[str, str] = SPANS
     tiles: Sequence[Tile]
     charts: Sequence[Chart]
     notable: Sequence[Line]
     failing: int = 0
+
+    @property
+    def spans(self) -> Mapping[str, str]:
+        """The ranges that there are, with their names."""
+        return SPANS
 
 
 def overview_of(
