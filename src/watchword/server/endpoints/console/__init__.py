@@ -6,10 +6,11 @@ that, and its handlers here. `visitor.py` says which browsers may see it.
 
 from typing import Final
 
-from watchword.server.endpoints.console import events, overview
+from watchword.server.endpoints.console import events, overview, sessions
 from watchword.server.operation import Operation
 
 ENDPOINTS: Final[tuple[Operation, ...]] = (
     *overview.ENDPOINTS,
+    *sessions.ENDPOINTS,
     *events.ENDPOINTS,
 )
