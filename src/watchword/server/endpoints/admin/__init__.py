@@ -2,12 +2,39 @@
 
 from typing import Final
 
-from watchword.server.endpoints.admin import accounts
+from watchword.server.endpoints.admin import (
+    account_actions,
+    account_parts,
+    accounts,
+    events,
+    figures,
+    invitations,
+    sessions,
+)
 from watchword.server.operation import Operation
 
 ENDPOINTS: Final[tuple[Operation, ...]] = (
+    figures.OVERVIEW,
     accounts.LIST,
+    accounts.CREATE,
     accounts.SHOW,
-    accounts.DISABLE,
-    accounts.ENABLE,
+    accounts.CHANGE,
+    accounts.DELETE,
+    account_actions.DISABLE,
+    account_actions.ENABLE,
+    account_actions.SEND_RESET,
+    account_actions.RESET_FACTORS,
+    account_actions.END_SESSIONS,
+    sessions.OF_ACCOUNT,
+    account_parts.FACTORS,
+    account_parts.CONSENTS,
+    events.OF_ACCOUNT,
+    sessions.LIST,
+    sessions.END,
+    sessions.END_BEFORE,
+    invitations.LIST,
+    invitations.INVITE,
+    invitations.WITHDRAW,
+    events.LIST,
+    figures.STATS,
 )
