@@ -241,14 +241,17 @@ class _Demo:
             reason = self._draw.choice(
                 (EndReason.LOGOUT, EndReason.LOGOUT, EndReason.ENDED_BY_USER)
             )
-            yield until, self._recorded(
-                Event.about(
-                    EventType.SESSION_REVOKED,
-                    session,
-                    session.address,
-                    until,
-                    **By(Actor.USER).detail(reason=reason),
-                )
+            yield (
+                until,
+                self._recorded(
+                    Event.about(
+                        EventType.SESSION_REVOKED,
+                        session,
+                        session.address,
+                        until,
+                        **By(Actor.USER).detail(reason=reason),
+                    )
+                ),
             )
 
     def _session(self, one: Person, at: int) -> Session:
@@ -276,9 +279,7 @@ class _Demo:
         used = self._between(at)
         return replace(started, generation=7, rotated_at=used)
 
-    def _created(
-        self, session: Session, event: Event
-    ) -> Callable[[], Awaitable[Any]]:
+    def _created(self, session: Session, event: Event) -> Callable[[], Awaitable[Any]]:
         return lambda: self._stores.sessions.create(session, event)
 
     def _recorded(self, event: Event) -> Callable[[], Awaitable[Any]]:
@@ -290,13 +291,18 @@ class _Demo:
         for _ in range(FAILED):
             at = self._between(self._now - _WEEK)
             one = self._draw.choice(self._people)
-            yield at, self._recorded(
-                Event(
-                    type=EventType.SIGN_IN_FAILED,
-                    at=at,
-                    account_id=one.account.id if self._draw.random() < 0.8 else None,
-                    address=one.address,
-                )
+            yield (
+                at,
+                self._recorded(
+                    Event(
+                        type=EventType.SIGN_IN_FAILED,
+                        at=at,
+                        account_id=one.account.id
+                        if self._draw.random() < 0.8
+                        else None,
+                        address=one.address,
+                    )
+                ),
             )
         for at in range(begin, end, MINUTE):
             kind = EventType.SIGN_IN_THROTTLED
@@ -310,17 +316,20 @@ class _Demo:
             self._reuses.add(at // MINUTE * MINUTE)
             one = self._draw.choice(self._people)
             session = self._session(one, at - HOUR)
-            yield at, self._recorded(
-                Event.about(
-                    EventType.TOKEN_REUSE,
-                    session,
-                    network(self._draw),
-                    at,
-                    **SYSTEM.detail(reason=EndReason.REUSE),
-                    presented=6,
-                    current=7,
-                    rotated_from=one.address,
-                )
+            yield (
+                at,
+                self._recorded(
+                    Event.about(
+                        EventType.TOKEN_REUSE,
+                        session,
+                        network(self._draw),
+                        at,
+                        **SYSTEM.detail(reason=EndReason.REUSE),
+                        presented=6,
+                        current=7,
+                        rotated_from=one.address,
+                    )
+                ),
             )
 
     def _notable(self, admin: Person) -> Iterator[_Write]:
@@ -329,14 +338,17 @@ class _Demo:
         some = self._people[::997]
         for k, one in enumerate(some):
             at = self._now - int((k + 0.4) * 0.6 * DAY)
-            yield at, self._recorded(
-                Event(
-                    type=EventType.ACCOUNT_CHANGED,
-                    at=at,
-                    account_id=one.account.id,
-                    address=by.address,
-                    detail=by.detail(change="roles"),
-                )
+            yield (
+                at,
+                self._recorded(
+                    Event(
+                        type=EventType.ACCOUNT_CHANGED,
+                        at=at,
+                        account_id=one.account.id,
+                        address=by.address,
+                        detail=by.detail(change="roles"),
+                    )
+                ),
             )
         of_minutes: tuple[tuple[EventType, int, dict[str, Any]], ...] = (
             (EventType.PASSWORD_CHANGED, 41, By(Actor.USER).detail()),
@@ -349,15 +361,18 @@ class _Demo:
         for kind, ago, detail in of_minutes:
             at = self._now - ago * MINUTE
             is_client = kind in {EventType.CLIENT_CHANGED, EventType.CLIENT_FAILED}
-            yield at, self._recorded(
-                Event(
-                    type=kind,
-                    at=at,
-                    account_id=None if is_client else admin.account.id,
-                    client_id="grafana" if is_client else None,
-                    address=by.address,
-                    detail=detail,
-                )
+            yield (
+                at,
+                self._recorded(
+                    Event(
+                        type=kind,
+                        at=at,
+                        account_id=None if is_client else admin.account.id,
+                        client_id="grafana" if is_client else None,
+                        address=by.address,
+                        detail=detail,
+                    )
+                ),
             )
 
     def _invitations(self) -> Iterator[_Write]:
@@ -385,9 +400,7 @@ class _Demo:
             )
             yield at, self._invited(row, event)
 
-    def _invited(
-        self, row: Confirmation, event: Event
-    ) -> Callable[[], Awaitable[Any]]:
+    def _invited(self, row: Confirmation, event: Event) -> Callable[[], Awaitable[Any]]:
         return lambda: self._stores.confirmations.add(row, Trail((event,)))
 
     async def _webhooks(self) -> None:
