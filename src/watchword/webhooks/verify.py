@@ -51,8 +51,8 @@ def verify(
     message_id, timestamp, signatures = _the_three(headers)
     if not _TIMESTAMP.fullmatch(timestamp):
         raise WebhookInvalid("webhook-timestamp is no number of seconds")
-    raw = body.encode() if isinstance(body, str) else bytes(body)
-    signed = f"{message_id}.{timestamp}.".encode() + raw
+    raw = _encoded(body) if isinstance(body, str) else bytes(body)
+    signed = _encoded(f"{message_id}.{timestamp}.") + raw
     is_genuine = _by_secret if secret.startswith(SECRET) else _by_public_key
     if not is_genuine(signed, signatures, key):
         raise WebhookInvalid("no signature is of this secret")
@@ -63,6 +63,11 @@ def verify(
         return json.loads(raw)
     except ValueError:
         raise WebhookInvalid("the body is no JSON") from None
+
+
+def _encoded(text: str) -> bytes:
+    # Some frameworks make surrogates of what is no UTF-8: no signature is of that.
+    return text.encode(errors="surrogatepass")
 
 
 def _key_of(secret: str) -> bytes:
