@@ -1,4 +1,4 @@
-"""A delivery reaches the address that was looked at, and little of its answer is kept."""
+"""A delivery reaches the address that was looked at, and little of its answer stays."""
 
 from __future__ import annotations
 
@@ -44,10 +44,9 @@ async def post(
     names: Names | None = None,
     *,
     private: bool = True,
-    **made: ssl.SSLContext,
+    tls: ssl.SSLContext | None = None,
 ) -> Answer:
-    resolve = Resolver().addresses if names is None else names.resolve
-    poster = Poster(resolve=resolve, **made)
+    poster = Poster(resolve=None if names is None else names.resolve, tls=tls)
     return await poster.post(url, b"{}", {"webhook-id": "msg"}, allow_private=private)
 
 
@@ -184,14 +183,14 @@ _ANSWERS: Final[tuple[tuple[bytes, bytes, int | None, str], ...]] = (
     (_OF_400 + b"\r\n" + b"x" * 400, b"", 200, "x" * 256),
     # Cut off, or without an end: what came is kept.
     (_OF_400 + b"\r\nabc", b"", 200, "abc"),
-    (b"HTTP/1.1 500 No\r\n\r\nab\0c", b"\xff", 500, "ab\ufffdc" + "\ufffd" * 252),
+    (b"HTTP/1.1 500 No\r\n\r\nab\0c", b"\xff" * 32, 500, "ab\ufffdc" + "\ufffd" * 252),
     (_OF_400 + b"Content-Encoding: gzip\r\n\r\n\x1f\x8bzip", b"", 200, "\x1f\ufffdzip"),
     # A redirect is an answer like any other, whatever it leads to.
     (b"HTTP/1.1 307 Go\r\nLocation: /elsewhere\r\n\r\n", b"", 307, ""),
     (b"HTTP/1.1 410 Gone\r\nContent-Length: 4\r\n\r\ngone", b"", 410, "gone"),
     (b"HTTP/1.1 103 Early\r\n\r\n" + OK, b"", 204, ""),
-    (b"SSH-2.0-OpenSSH_9.6\r\n", b"", None, "RemoteProtocolError"),
-    (b"", b"", None, "RemoteProtocolError"),
+    (b"SSH-2.0-OpenSSH_9.6\r\n", b"", None, "what answered there speaks no HTTP"),
+    (b"", b"", None, "what answered there speaks no HTTP"),
 )
 
 
@@ -261,8 +260,10 @@ def _tls(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     begin, end = (dt.datetime(year, 1, 1, tzinfo=dt.UTC) for year in (2020, 2120))
     made = (
         x509.CertificateBuilder(subject, subject, key.public_key(), 1, begin, end)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
     file, pem = folder / "both.pem", serialization.Encoding.PEM

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -74,7 +74,7 @@ def test_the_example_of_the_specification_is_genuine() -> None:
 def test_headers_of_every_framework_are_read() -> None:
     given = signed()
     environ = {f"HTTP_{name.upper().replace('-', '_')}": v for name, v in given.items()}
-    headers: list[Mapping[str, str]] = [
+    headers: list[Any] = [
         given,
         {name.title(): value for name, value in given.items()},
         Headers(given),
@@ -122,9 +122,9 @@ def test_what_is_not_genuine_is_refused() -> None:
     other = SigningKeys(drawn(SeededEntropy("other"))).current
     bodies: list[Any] = [BODY + " ", BODY.encode()[:-1], "", b"\xff", "\udc80"]
     for secret in (SECRET, PUBLIC_KEY):
-        for row, (_, headers) in each(_HEADERS.items()):
+        for row, (_, made) in each(_HEADERS.items()):
             with row, pytest.raises(WebhookInvalid):
-                verify(BODY, headers(), secret, now=NOW)
+                verify(BODY, made(), secret, now=NOW)
         for row, body in each(bodies):
             with row, pytest.raises(WebhookInvalid):
                 verify(body, signed(), secret, now=NOW)

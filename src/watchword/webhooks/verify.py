@@ -12,8 +12,8 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
 
 from watchword.clocks import system_clock
 
@@ -33,9 +33,16 @@ class WebhookInvalid(ValueError):
     """Not a delivery that was signed with that secret, or too old to be believed."""
 
 
+class Headers(Protocol):
+    """The headers of a request: a mapping, or what any framework has for it."""
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Names and values."""
+
+
 def verify(
     body: bytes | str,
-    headers: Mapping[str, str],
+    headers: Headers,
     secret: str,
     *,
     now: float | None = None,
@@ -85,7 +92,7 @@ def _key_of(secret: str) -> bytes:
     return key
 
 
-def _the_three(headers: Mapping[str, str]) -> tuple[str, str, str]:
+def _the_three(headers: Headers) -> tuple[str, str, str]:
     """The values of the three headers. Raises WebhookInvalid unless each came once."""
     found: dict[str, str] = {}
     for name, value in headers.items():
