@@ -417,11 +417,11 @@ class _Demo:
                     row, version=row.version + 1, failing_since=self._now - 3 * HOUR
                 )
                 await self._stores.webhooks.swap(row, failing, None)
-            deliveries = [self._delivery(row.id, k, is_down) for k in range(60)]
+            deliveries = [self._delivery(row.id, k, is_down=is_down) for k in range(60)]
             last = row.handed_over
             await self._stores.deliveries.hand_over(row.id, last, last, deliveries)
 
-    def _delivery(self, webhook_id: bytes, k: int, is_down: bool) -> Delivery:  # noqa: FBT001
+    def _delivery(self, webhook_id: bytes, k: int, *, is_down: bool) -> Delivery:
         at = self._now - (60 - k) * 3 * MINUTE
         topic = self._draw.choice(("session.started", "session.ended", "factor.added"))
         waits = is_down and k >= 46

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from watchword.accounts.names import normalise_name
 from watchword.core.limits import DAY, MINUTE
 from watchword.core.session import time_ordered_id
+from watchword.passwords import UNUSABLE
 from watchword.ports.accounts import Account
 from watchword.ports.credentials import Credential, CredentialKind
 
@@ -15,155 +16,23 @@ ACCOUNTS: Final = 10_000
 NEW: Final = 900
 """So many of them are of the last week."""
 
-_FIRST: Final = [
-    "ada",
-    "anders",
-    "amina",
-    "beatriz",
-    "bojan",
-    "carmen",
-    "cem",
-    "chidi",
-    "clara",
-    "dagny",
-    "dmitri",
-    "elif",
-    "emeka",
-    "enzo",
-    "esra",
-    "fatima",
-    "freja",
-    "gabriel",
-    "gro",
-    "hanna",
-    "hiroshi",
-    "ida",
-    "ilse",
-    "imani",
-    "ines",
-    "jakub",
-    "johanna",
-    "jonas",
-    "kaito",
-    "kamala",
-    "katarzyna",
-    "khalid",
-    "lars",
-    "leila",
-    "li",
-    "lina",
-    "lucia",
-    "maeve",
-    "malik",
-    "marta",
-    "matti",
-    "mei",
-    "mira",
-    "nadia",
-    "naveen",
-    "nils",
-    "noor",
-    "olga",
-    "omar",
-    "paolo",
-    "petra",
-    "priya",
-    "quentin",
-    "rafael",
-    "ravi",
-    "rosa",
-    "sanne",
-    "selma",
-    "sigrid",
-    "soline",
-    "sofia",
-    "stefan",
-    "tariq",
-    "tomas",
-    "ulla",
-    "uma",
-    "vera",
-    "viktor",
-    "wanjiru",
-    "wei",
-    "xenia",
-    "yara",
-    "yusuf",
-    "zeynep",
-    "zofia",
-]
-_LAST: Final = [
-    "abara",
-    "almeida",
-    "andersson",
-    "aydin",
-    "baker",
-    "bergstrom",
-    "blinov",
-    "bos",
-    "costa",
-    "dahl",
-    "demir",
-    "dubois",
-    "eklund",
-    "farouk",
-    "ferrari",
-    "fischer",
-    "garcia",
-    "greco",
-    "haddad",
-    "halvorsen",
-    "hansen",
-    "horvat",
-    "ibrahim",
-    "ito",
-    "ivanova",
-    "jansen",
-    "johansen",
-    "kaya",
-    "keller",
-    "khan",
-    "kowalska",
-    "kumar",
-    "larsen",
-    "laurent",
-    "lindqvist",
-    "maier",
-    "martin",
-    "mendes",
-    "moreau",
-    "mwangi",
-    "nakamura",
-    "nielsen",
-    "novak",
-    "nowak",
-    "okafor",
-    "olsen",
-    "osei",
-    "pereira",
-    "petrov",
-    "ricci",
-    "rossi",
-    "santos",
-    "sato",
-    "schmidt",
-    "silva",
-    "singh",
-    "sorensen",
-    "suzuki",
-    "tanaka",
-    "tremblay",
-    "usman",
-    "varga",
-    "virtanen",
-    "wagner",
-    "weber",
-    "wiesenhuetter",
-    "wolf",
-    "yamada",
-    "yilmaz",
-    "zhang",
-]
+_FIRST: Final = (
+    "ada anders amina beatriz bojan carmen cem chidi clara dagny dmitri elif emeka "
+    "enzo esra fatima freja gabriel gro hanna hiroshi ida ilse imani ines jakub "
+    "johanna jonas kaito kamala katarzyna khalid lars leila li lina lucia maeve malik "
+    "marta matti mei mira nadia naveen nils noor olga omar paolo petra priya quentin "
+    "rafael ravi rosa sanne selma sigrid soline sofia stefan tariq tomas ulla uma vera "
+    "viktor wanjiru wei xenia yara yusuf zeynep zofia"
+).split()
+_LAST: Final = (
+    "abara almeida andersson aydin baker bergstrom blinov bos costa dahl demir dubois "
+    "eklund farouk ferrari fischer garcia greco haddad halvorsen hansen horvat ibrahim "
+    "ito ivanova jansen johansen kaya keller khan kowalska kumar larsen laurent "
+    "lindqvist maier martin mendes moreau mwangi nakamura nielsen novak nowak okafor "
+    "olsen osei pereira petrov ricci rossi santos sato schmidt silva singh sorensen "
+    "suzuki tanaka tremblay usman varga virtanen wagner weber wiesenhuetter wolf "
+    "yamada yilmaz zhang"
+).split()
 _SPECIAL: Final = (
     "maximiliane.wiesenhuetter-von-hohenfels",
     "Ἀλίκη",
@@ -173,9 +42,9 @@ _SPECIAL: Final = (
 )
 _DEVICES: Final = (
     "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/142.0 Safari",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 15_1) AppleWebKit/605.1.15 Version/18 Safari",
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Mobile",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/142",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 15_1) AppleWebKit/605 Safari",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605",
     "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/142.0 Mobile",
     "TideTables/4.2 CFNetwork",
     "watchword-cli/0.6 Python/3.13",
@@ -226,7 +95,7 @@ def _person(draw: random.Random, name: str, at: int) -> Person:
     account = Account(
         id=account_id,
         name=name,
-        password_hash="*",
+        password_hash=UNUSABLE,
         roles=_roles(draw, name),
         created_at=at,
         version=draw.randrange(1, 9),
@@ -281,6 +150,6 @@ def _factors(draw: random.Random, account: Account, at: int) -> tuple[Credential
 def network(draw: random.Random) -> str:
     """An address of the documentation's networks (RFC 5737, RFC 3849)."""
     if draw.random() < 0.15:
-        return f"2001:db8:{draw.randrange(16):x}:{draw.randrange(65536):x}::{draw.randrange(1, 256):x}"
+        return f"2001:db8:{draw.randrange(65536):x}::{draw.randrange(1, 256):x}"
     begin = draw.choice(("192.0.2", "198.51.100", "203.0.113"))
     return f"{begin}.{draw.randrange(1, 255)}"

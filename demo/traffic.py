@@ -53,11 +53,13 @@ def minutes(
     begin = (now - STATS_KEPT) // MINUTE * MINUTE + MINUTE
     end = now // MINUTE * MINUTE
     for at in range(begin, end, MINUTE):
-        yield _minute(draw, at, now, at in reuses, attack[0] <= at < attack[1])
+        is_attacked = attack[0] <= at < attack[1]
+        is_reused = at in reuses
+        yield _minute(draw, at, now, is_reused=is_reused, is_attacked=is_attacked)
 
 
 def _minute(
-    draw: random.Random, at: int, now: int, is_reused: bool, is_attacked: bool
+    draw: random.Random, at: int, now: int, *, is_reused: bool, is_attacked: bool
 ) -> Minute:
     load = busy(at)
     counts = [Stat(at, figure, label, n) for figure, label, n in _counted(draw, load)]
