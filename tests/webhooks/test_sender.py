@@ -130,6 +130,15 @@ async def test_one_that_is_never_taken_is_given_up_after_three_days(
     ]
 
 
+async def test_a_receiver_that_asks_to_be_left_alone_is(office: Office) -> None:
+    webhook, _ = await office.add(A)
+    office.programs.answers[A] = Answer(503, "", HOUR)
+    await office.happens()
+    await office.turn()
+    (row,) = await office.webhooks.deliveries(webhook.id, limit=9)
+    assert row.not_before == office.clock() + HOUR
+
+
 async def test_a_delivery_that_is_refused_alone_is_tried_as_long_as_any(
     office: Office,
 ) -> None:

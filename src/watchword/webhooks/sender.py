@@ -267,7 +267,8 @@ class Endpoint:
 def failed(delivery: Delivery, answer: Answer, now: int, jitter: float) -> Delivery:
     """The delivery after a failure: due again later, or given up after the last try.
 
-    A try before its time counts for nothing. `jitter` is at least 0 and less than 1.
+    A try before its time counts for nothing. None comes before the receiver wants one.
+    `jitter` is at least 0 and less than 1.
     """
     attempts, tried_at = delivery.attempts, delivery.tried_at
     if tried_at is None or now >= tried_at + limits.WEBHOOK_TRIES[attempts]:
@@ -283,7 +284,7 @@ def failed(delivery: Delivery, answer: Answer, now: int, jitter: float) -> Deliv
         return replace(after, state=DeliveryState.GIVEN_UP)
     pause = limits.WEBHOOK_TRIES[attempts]
     later = tried_at + pause + int(jitter * pause / limits.WEBHOOK_JITTER)
-    return replace(after, not_before=later)
+    return replace(after, not_before=max(later, now + answer.wait))
 
 
 def _delivered(delivery: Delivery, answer: Answer, now: int) -> Delivery:
