@@ -2,7 +2,14 @@
 
 from typing import Final
 
-from watchword.server.endpoints.admin import accounts, clients, keys, mail, webhooks
+from watchword.server.endpoints.admin import (
+    accounts,
+    clients,
+    health,
+    keys,
+    mail,
+    webhooks,
+)
 from watchword.server.operation import Operation
 
 ENDPOINTS: Final[tuple[Operation, ...]] = (
@@ -14,4 +21,5 @@ ENDPOINTS: Final[tuple[Operation, ...]] = (
     *keys.ENDPOINTS,
     *mail.ENDPOINTS,
     *webhooks.ENDPOINTS,
+    *health.ENDPOINTS,
 )
