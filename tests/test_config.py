@@ -174,6 +174,7 @@ def test_a_duration_is_whole_seconds(text: object, seconds: int) -> None:
         ("ROTATION_GRACE", "61s"),
         *[("FIRST_PARTY_SCOPE", v) for v in (" ", 'a"b', "a\\b", "ä", "a" * 1025)],
         ("FIRST_PARTY_SCOPE", "a" * 1000 + " " + "b" * 1000),
+        ("FIRST_PARTY_SCOPE", "read admin:read"),
         ("RETRY_WINDOW", "8d"),
         ("REWIND_LIMIT", "-1"),
         ("REWIND_LIMIT", "many"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 
 import msgspec
 from starlette.requests import Request
@@ -66,6 +65,3 @@ SHOW = shows(
 def _view(part: Part) -> PartView:
     slowest = None if part.slowest is None else round(part.slowest * SECOND, 2)
     return PartView(part.name, part.state, part.seen, slowest)
-
-
-ENDPOINTS: Final = (SHOW,)

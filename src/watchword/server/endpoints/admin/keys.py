@@ -114,6 +114,3 @@ def _view(one: KeyInfo) -> KeyView:
         since=utc(one.since),
         until=None if one.until is None else utc(one.until),
     )
-
-
-ENDPOINTS: Final = (LIST, ROTATE, RETIRE)

@@ -320,9 +320,3 @@ def _delivery(row: Delivery) -> DeliveryView:
 
 def _time(instant: int | None) -> datetime | None:
     return None if instant is None else utc(instant)
-
-
-ENDPOINTS: Final = (
-    *(LIST, ADD, SHOW, REMOVE, ROTATE_SECRET, DISABLE, ENABLE),
-    *(RETRY, DELIVERIES),
-)
