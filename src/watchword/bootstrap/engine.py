@@ -310,6 +310,7 @@ class Watchword:
             )
 
     def _wire_admin(self, base: Foundation) -> None:
+        self.webhooks = webhooks_of(base, self.webhook_sealing)
         self.webhook_sender = webhook_sender_of(base, self.webhook_sealing)
         # An app with users of its own has no accounts that could administer it.
         self.admin: AdminParts | None = None
@@ -323,7 +324,7 @@ class Watchword:
                 keys=self.keys,
                 factors=self.second_factors.factors,
                 consents=self.oauth.consents,
-                webhooks=webhooks_of(base, self.webhook_sealing),
+                webhooks=self.webhooks,
                 mail=self.mail_writer,
                 revocations=self.revocations,
                 revocation_log=self.revocation_log,
