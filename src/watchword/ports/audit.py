@@ -35,6 +35,7 @@ class EventType(StrEnum):
     CLIENT_CHANGED = "client_updated"
     CLIENT_FAILED = "client_authn_fail"
     MAIL_FAILED = "mail_failed"
+    MAIL_TESTED = "mail_tested"
     FACTOR_ADDED = "authn_factor_added"
     FACTOR_CHANGED = "authn_factor_updated"
     FACTOR_REMOVED = "authn_factor_removed"
