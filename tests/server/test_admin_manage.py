@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import httpx2
 import msgspec
+import pytest
 import pytest_asyncio
 
-from tests.scenarios.api import LocalApi, bearer, code_of, local_api, settings_for
+from tests.scenarios.api import LocalApi, local_api, settings_for
+from tests.server.operators import client_of, details, user_of, verdict
+from watchword.admin import health
 from watchword.config import Settings
 from watchword.core import limits
-from watchword.core.session import EVERYTHING, time_ordered_id
+from watchword.core.session import time_ordered_id
+from watchword.errors import StoreUnavailable
 from watchword.mail.message import Mail, MailPurpose, seal_mail
-from watchword.ports.audit import Event, EventFilter, EventType
+from watchword.ports.audit import Event, EventType
 from watchword.ports.outbox import Lane
 from watchword.ports.stats import Stat
 from watchword.ports.webhooks import Delivery
@@ -25,34 +29,6 @@ from watchword.testing import ManualClock, SeededEntropy
 
 ADMIN: Final = "/api/admin"
 WEB: Final = "https://app.example/cb"
-
-
-class Operator:
-    """A caller of the admin API, by its token."""
-
-    def __init__(self, api: LocalApi, token: str) -> None:
-        self.api = api
-        self._token = token
-
-    async def call(
-        self, method: str, path: str, body: Any = None, version: Any = None
-    ) -> httpx2.Response:
-        headers = bearer(self._token)
-        if version is not None:
-            headers["If-Match"] = version if version == "*" else f'"{version}"'
-        return await self.api.client.request(
-            method, ADMIN + path, json=body, headers=headers
-        )
-
-    async def get(self, path: str) -> Any:
-        answer = await self.call("GET", path)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    async def post(
-        self, path: str, body: Any = None, version: Any = None
-    ) -> httpx2.Response:
-        return await self.call("POST", path, body, version)
 
 
 @contextlib.asynccontextmanager
@@ -67,28 +43,6 @@ async def serving(settings: Settings, clock: ManualClock) -> AsyncIterator[Local
 async def api(tmp_path: Path, clock: ManualClock) -> AsyncIterator[LocalApi]:
     async with serving(settings_for(tmp_path, "memory"), clock) as opened:
         yield opened
-
-
-async def user_of(api: LocalApi) -> Operator:
-    return Operator(api, (await api.login())["accessToken"])
-
-
-async def client_of(api: LocalApi, right: str, name: str = "robot") -> Operator:
-    client, _ = await api.engine.clients.add(name, confidential=True, rights=[right])
-    token = api.engine.client_tokens.issue(client, EVERYTHING)
-    return Operator(api, token.access_token)
-
-
-async def details(api: LocalApi, kind: EventType) -> list[dict[str, Any]]:
-    """What the audit log has of events of that type, newest first."""
-    found = await api.engine.stores.audit.search(
-        EventFilter(types=frozenset({kind})), limit=100, look=1000
-    )
-    return [dict(event.detail) for _, event in found.events]
-
-
-def verdict(answer: httpx2.Response) -> str:
-    return f"{answer.status_code} {code_of(answer)}"
 
 
 # Clients
@@ -459,3 +413,53 @@ async def test_a_test_mail_says_what_the_mail_server_did(
         answer = await user.post("/mail/test", {"to": "ann@example.org"})
         assert answer.json() == {"sent": False, "reason": "nothing listens there"}
         assert (await user.get("/mail"))["server"] == "localhost:1"
+
+
+async def test_health_answers_whatever_is_away(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part by itself: one that fails or hangs hides no other, nor the settings."""
+    given = {"host": "192.0.2.1", "access_ttl": 90}
+    settings = settings_for(tmp_path, "memory").model_copy(update=given)
+    async with serving(settings, clock) as api:
+        user = await user_of(api)
+        shown = await user.get("/health")
+        parts = {one["name"]: one for one in shown["parts"]}
+        assert {name: one["state"] for name, one in parts.items()} == {
+            **dict.fromkeys(("store", "feed", "hashing", "keys", "clock"), "good"),
+            **dict.fromkeys(("session store", "mail", "webhooks"), "off"),
+        }
+        assert parts["keys"]["seen"] == "next rotation 2027-02-14 08:00 UTC"
+        assert parts["store"]["slowestMs"] >= 0
+        assert (shown["workers"], shown["startedAt"]) == (1, "2027-01-15T08:00:00Z")
+        values = {one["name"]: one["value"] for one in shown["settings"]}
+        assert values["WATCHWORD_ACCESS_TTL"] == "90s"
+        assert values["WATCHWORD_SECRET"] == "set, 1 secret"
+        assert "the-server-secret" not in json.dumps(shown)
+
+        async def away(*_: object) -> None:
+            raise StoreUnavailable
+
+        async def hangs(*_: object) -> None:
+            await asyncio.sleep(600)
+
+        api.engine.turns["keys"].note(0.25, failed=True)
+        clock.advance(-limits.HOUR)
+        assert api.engine.admin is not None
+        with monkeypatch.context() as patched:
+            patched.setattr(health, "_TIMEOUT", 0.01)
+            patched.setattr(api.engine.stores.keys, "load", away)
+            patched.setattr(api.engine.stores.webhooks, "all", hangs)
+            patched.setattr(api.engine.hasher, "_pool", None)
+            report = await api.engine.admin.health.report()
+        assert [(one.name, one.state, one.seen) for one in report.parts] == [
+            ("store", "failing", "does not answer"),
+            ("session store", "off", "sessions are in the store"),
+            ("feed", "good", "0.0 s old, 0 followers"),
+            ("hashing", "failing", "failed: the log says how"),
+            ("mail", "off", "no mail can be sent"),
+            ("webhooks", "failing", "does not answer"),
+            ("keys", "failing", "next rotation 2027-02-14 08:00 UTC"),
+            ("clock", "warning", "was set lately: nothing is swept for a while"),
+        ]
+        assert report.parts[0].slowest == 0.25

@@ -111,6 +111,15 @@ class PasswordHasher:
         work = partial(self._verify, stored, password)
         return await asyncio.wrap_future(self._pool.submit(address, work))
 
+    @property
+    def waiting(self) -> int:
+        """How many passwords wait."""
+        return self._pool.waiting
+
+    def most_waiting(self) -> int:
+        """How many have waited at once since this was asked last."""
+        return self._pool.most_waiting()
+
     async def close(self) -> None:
         """Refuse waiting jobs (Overloaded); return when the running ones are done."""
         await asyncio.to_thread(self._pool.close)

@@ -78,6 +78,12 @@ class RevocationTracker:
         """
         return self._complete_at if self.is_current() else None
 
+    @property
+    def age(self) -> int | None:
+        """How old (ms) what is known is; None before the first complete read."""
+        known = self._complete_at
+        return None if known is None else self._monotonic() - known
+
     def add(self, entries: Iterable[Ended]) -> None:
         """Add sessions that ended, read from the feed or ended by this process."""
         here = self._monotonic()
