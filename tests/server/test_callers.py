@@ -56,7 +56,15 @@ CALLS: Final = {
 """Of accounts, factors and the list of sessions: every call that takes a token."""
 ENDING: Final = {("POST", "/logout-all"), ("DELETE", "/account")}
 """They need nothing but the token: what gets through is tested elsewhere."""
-USERS_ALONE: Final = {("POST", "/sessions/end-before")}
+USERS_ALONE: Final = {
+    ("POST", "/sessions/end-before"),
+    ("POST", "/webhooks"),
+    ("DELETE", "/webhooks/{id}"),
+    ("POST", "/webhooks/{id}/rotate-secret"),
+    ("POST", "/webhooks/{id}/disable"),
+    ("POST", "/webhooks/{id}/enable"),
+    ("POST", "/webhooks/{id}/retry"),
+}
 """Calls of operators that no client can do, whatever right it has."""
 NOT_OF_A_USER: Final = {"/me", "/secure", "/logout", "/login/passkey/options"}
 """They take a token, and say or do no more than that token says or ends."""
