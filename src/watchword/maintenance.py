@@ -14,6 +14,7 @@ from watchword.core.steadiness import Steadiness
 from watchword.core.turns import Turns
 from watchword.keys.ring import KeyRing
 from watchword.mail.sender import MailSender
+from watchword.metrics.measured import Measured
 from watchword.ports.backend import Backend
 from watchword.ports.once import ReplayCache
 from watchword.revocation.log import RevocationLog
@@ -40,6 +41,7 @@ class Maintenance:
         mail: MailSender | None,
         webhooks: WebhookSender,
         turns: Mapping[str, Turns],
+        measured: Measured | None,
         clock: Clock,
         monotonic: Callable[[], int],
     ) -> None:
@@ -52,6 +54,7 @@ class Maintenance:
         self._mail = mail
         self._webhooks = webhooks
         self._turns = turns
+        self._measured = measured
         self._clock = clock
         self._monotonic = monotonic
         self._steadiness = Steadiness(clock(), monotonic())
@@ -68,6 +71,13 @@ class Maintenance:
         ]
         if self._mail is not None:
             tasks.append((limits.MAIL_POLL, self._mail.send_due, "mail"))
+        if self._measured is not None:
+            levels, figures = self._measured
+            tasks += [
+                (limits.LEVELS_EVERY, levels.write, "metrics"),
+                (limits.PROCESS_EVERY, levels.write_process, "metrics of the system"),
+                (limits.STATS_EVERY, figures.write, "figures"),
+            ]
         async with asyncio.TaskGroup() as group:
             for period, work, what in tasks:
                 group.create_task(_every(period, work, what, self._turns[what]))

@@ -148,8 +148,13 @@ class HealthAdmin:
         except Exception:  # noqa: BLE001 - the other parts are still to be shown
             _log.exception("health: %s", name)
             state, seen = PartState.FAILING, "failed: the log says how"
+        return Part(name, state, seen, self._slowest(name))
+
+    def _slowest(self, name: str) -> float | None:
+        if name == "hashing":
+            return self._watched.hasher.turns.slowest
         turns = self._watched.turns.get(_TURNS.get(name, name))
-        return Part(name, state, seen, None if turns is None else turns.slowest)
+        return None if turns is None else turns.slowest
 
     async def _store(self) -> tuple[PartState, str]:
         settings = self._watched.settings()

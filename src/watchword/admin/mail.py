@@ -19,6 +19,7 @@ from watchword.core import limits
 from watchword.core.throttle import Cost
 from watchword.errors import MailNotSent, Throttled
 from watchword.mail.writing import MailWriter
+from watchword.metrics.charts import Figure
 from watchword.ports import Stores
 from watchword.ports.audit import Event, EventFilter, EventType
 from watchword.ports.outbox import LeasedMessage, Outbox
@@ -28,9 +29,6 @@ SendTest = Callable[[str, str], Awaitable[object]]
 
 _LIST: Final = asked_for("mail")
 _GIVEN_UP: Final = EventFilter(types=frozenset({EventType.MAIL_FAILED}))
-_FIGURE: Final = "mail"
-"""The name of the figures that say what became of mail, by `sent` and `given_up`."""
-
 _FAILURES: Final = 20
 _TESTS: Final = Cost("mail-test", 5, limits.MINUTE)
 """A client with a right could otherwise flood a mailbox."""
@@ -73,7 +71,7 @@ class MailAdmin:
     async def state(self) -> MailState:
         """How mail does. Raises StoreUnavailable."""
         waiting, since = await waiting_in(self._stores.outbox)
-        figures = (await self._overview.figures("24h")).of(_FIGURE)
+        figures = (await self._overview.figures("24h")).of(Figure.MAIL)
         failures = await self._stores.audit.search(
             _GIVEN_UP, limit=_FAILURES, look=limits.ADMIN_LOOK
         )

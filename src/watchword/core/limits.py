@@ -204,6 +204,10 @@ LIST_LOOK: Final = 10_000
 # measured, a list of them in a thread costs an exchange of a code a third of its time.
 LIST_LOOK_FEW: Final = 64
 AUDIT_RETENTION: Final = 400 * DAY
+# How far the order of events in the log may be from that of their instants: clocks
+# differ, and events of sessions in Redis come to the log up to a minute later, or once
+# the database answers again.
+AUDIT_DISORDER: Final = HOUR
 # Audit events that any caller can cause, for each type of event and process: ten a
 # second for a minute, then one a second. That is some 15 MB a day.
 EVENT_BURST: Final = 600
@@ -350,6 +354,10 @@ ADDRESS_MAX: Final = 64
 ADMIN_RECENT: Final = 15 * MINUTE
 # Charts: so many series, kept so long.
 STATS_EVERY: Final = MINUTE
+# What goes up and down is written into the page of metrics so often, and what the
+# system says of the process ten times less.
+LEVELS_EVERY: Final = SECOND
+PROCESS_EVERY: Final = 10 * SECOND
 STATS_MAX: Final = 64
 STATS_KEPT: Final = 8 * DAY
 # Webhooks. So many deliveries of one wait at most: the events that follow stay in the
