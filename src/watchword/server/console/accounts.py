@@ -1,0 +1,104 @@
+"""Accounts: the list, and one of them with all that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from watchword.ports.accounts import Account
+from watchword.ports.audit import Event
+from watchword.ports.consents import Consent
+from watchword.ports.credentials import Credential, CredentialKind
+from watchword.server.console.screens import Screen
+
+STATES: Final = {"": "All", "active": "Active", "disabled": "Disabled"}
+"""What the list can be narrowed down to, and its words."""
+
+
+_KINDS: Final = {CredentialKind.PASSKEY: "Passkey", CredentialKind.TOTP: "App"}
+
+
+def kinds_of(factors: Iterable[Credential]) -> tuple[str, ...]:
+    """The kinds of these second factors in words, each once."""
+    return tuple(dict.fromkeys(_KINDS[one.kind] for one in factors))
+
+
+class AccountRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An account in the list. `signed_in` is the newest sign-in that lasts (ms).
+
+    `factors` are the kinds that it has, in words.
+    """
+
+    account: Account
+    factors: tuple[str, ...] = ()
+    signed_in: int | None = None
+
+
+class Accounts(Screen, frozen=True, kw_only=True):
+    """The list. `q`, `role` and `state` are its filters, `next` is where it goes on."""
+
+    template = "accounts.html"
+    here = "accounts"
+
+    title: str = "Accounts"
+    rows: tuple[AccountRow, ...]
+    next: str | None
+    q: str = ""
+    role: str = ""
+    state: str = ""
+    is_later: bool = False
+
+    @property
+    def states(self) -> list[tuple[str, str]]:
+        """What the filter `state` offers: values and words."""
+        return list(STATES.items())
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The filters, as the address of the list has them."""
+        return {"q": self.q, "role": self.role, "state": self.state}
+
+
+class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A session of the account. `device` is what is known of the program."""
+
+    sid: str
+    client: str
+    device: str
+    address: str
+    acr: str
+    since: int
+    used: int
+
+
+class ConsentRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An app that the account has allowed something. `name` is what users know."""
+
+    name: str
+    consent: Consent
+
+
+class AccountScreen(Screen, frozen=True, kw_only=True):
+    """One account.
+
+    `factors` are its second factors, `codes_left` its recovery codes. `has_more` says
+    that it has more sessions than these. `typed` is what was typed into the form that
+    changes it, where that was not accepted.
+    """
+
+    template = "account.html"
+    here = "accounts"
+
+    account: Account
+    has_password: bool
+    sessions: tuple[SessionRow, ...]
+    factors: tuple[Credential, ...]
+    codes_left: int
+    consents: tuple[ConsentRow, ...]
+    events: tuple[Event, ...]
+    has_mail: bool
+    is_self: bool
+    has_more: bool = False
+    typed: Mapping[str, str] | None = None
