@@ -6,13 +6,17 @@ import msgspec
 
 from watchword.accounts.registry import Accounts
 from watchword.admin.accounts import AccountAdmin
+from watchword.admin.clients import ClientAdmin
 from watchword.admin.events import EventAdmin
+from watchword.admin.keys import KeyAdmin
 from watchword.admin.overview import Overview
 from watchword.admin.pages import Cursors
 from watchword.admin.sessions import SessionAdmin
 from watchword.bootstrap.foundation import Foundation
+from watchword.clients.registry import Clients
 from watchword.core.ticket import Tickets
 from watchword.factors.registry import Factors
+from watchword.keys.ring import KeyRing
 from watchword.oauth.consents import Consents
 from watchword.sessions import Sessions
 from watchword.webhooks.registry import Webhooks
@@ -23,6 +27,8 @@ class AdminParts(msgspec.Struct, frozen=True, kw_only=True):
 
     accounts: AccountAdmin
     sessions: SessionAdmin
+    clients: ClientAdmin
+    keys: KeyAdmin
     events: EventAdmin
     overview: Overview
     webhooks: Webhooks
@@ -34,6 +40,8 @@ def admin_parts_of(
     *,
     accounts: Accounts,
     sessions: Sessions,
+    clients: Clients,
+    keys: KeyRing,
     factors: Factors,
     consents: Consents,
     webhooks: Webhooks,
@@ -55,6 +63,8 @@ def admin_parts_of(
         sessions=SessionAdmin(
             stores=base.stores, sessions=sessions, cursors=cursors, admin_role=role
         ),
+        clients=ClientAdmin(clients=clients, cursors=cursors),
+        keys=KeyAdmin(keys=keys),
         events=EventAdmin(audit=base.stores.audit, cursors=cursors),
         overview=Overview(stats=base.stores.stats, clock=base.clock),
         webhooks=webhooks,

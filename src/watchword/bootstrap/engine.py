@@ -323,6 +323,8 @@ class Watchword:
                 base,
                 accounts=self.accounts,
                 sessions=self.sessions,
+                clients=self.clients,
+                keys=self.keys,
                 factors=self.second_factors.factors,
                 consents=self.oauth.consents,
                 webhooks=Webhooks(

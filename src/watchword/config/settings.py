@@ -34,6 +34,7 @@ from watchword.config.values import (
 )
 from watchword.core import limits
 from watchword.core.network import is_loopback, parse_address
+from watchword.core.scopes import ADMIN_SCOPES
 from watchword.keys.signing import Algorithm
 from watchword.mail.url import OUTBOX
 
@@ -110,7 +111,7 @@ class Settings(BaseSettings):
         min_length=1,
         description="scopes separated by white space, such as orders:read profile, of "
         f"visible ASCII without quote or backslash; {limits.SCOPE_MAX} characters in "
-        "all",
+        f"all, and none that begins with {ADMIN_SCOPES}",
     )
     cors_origins: Origins = Field(
         (),

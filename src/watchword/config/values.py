@@ -17,6 +17,7 @@ from pydantic_settings import NoDecode
 
 from watchword.core import limits
 from watchword.core.network import is_loopback
+from watchword.core.scopes import is_reserved
 from watchword.errors import EmailInvalid
 from watchword.mail.addresses import read_address
 from watchword.mail.url import parse_mail_url
@@ -93,7 +94,7 @@ def _url(value: str) -> str:
 
 
 def _scope(value: tuple[str, ...]) -> tuple[str, ...]:
-    if len(" ".join(value)) > limits.SCOPE_MAX:
+    if len(" ".join(value)) > limits.SCOPE_MAX or any(map(is_reserved, value)):
         raise ValueError
     return tuple(dict.fromkeys(value))
 

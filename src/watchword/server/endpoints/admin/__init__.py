@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from watchword.server.endpoints.admin import accounts
+from watchword.server.endpoints.admin import accounts, clients, keys
 from watchword.server.operation import Operation
 
 ENDPOINTS: Final[tuple[Operation, ...]] = (
@@ -10,4 +10,6 @@ ENDPOINTS: Final[tuple[Operation, ...]] = (
     accounts.SHOW,
     accounts.DISABLE,
     accounts.ENABLE,
+    *clients.ENDPOINTS,
+    *keys.ENDPOINTS,
 )
