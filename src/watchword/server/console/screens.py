@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import msgspec
@@ -30,3 +31,20 @@ class ProveFirst(Screen, frozen=True, kw_only=True):
     here = ""
 
     title: str = "Confirm it is you"
+
+
+class Secret(Screen, frozen=True, kw_only=True):
+    """What is shown once: a new secret, in the answer to the form that made it.
+
+    Nothing else keeps it, so there is no redirect.
+
+    `values` are pairs of a label and what to copy; the secret is the first. `onward` is
+    the screen that it leads to, with the query of its address.
+    """
+
+    template = "secret.html"
+
+    text: str
+    values: tuple[tuple[str, str], ...]
+    onward: str
+    query: Mapping[str, str]

@@ -6,11 +6,19 @@ that, and its handlers here. `visitor.py` says which browsers may see it.
 
 from typing import Final
 
-from watchword.server.endpoints.console import account, accounts, overview
+from watchword.server.endpoints.console import (
+    account,
+    accounts,
+    clients,
+    keys,
+    overview,
+)
 from watchword.server.operation import Operation
 
 ENDPOINTS: Final[tuple[Operation, ...]] = (
     *overview.ENDPOINTS,
     *accounts.ENDPOINTS,
     *account.ENDPOINTS,
+    *clients.ENDPOINTS,
+    *keys.ENDPOINTS,
 )

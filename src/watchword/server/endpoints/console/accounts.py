@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Final
 
 from starlette.requests import Request
@@ -22,27 +23,21 @@ from watchword.server.parsing import engine_of
 async def show(request: Request, admin: Admin) -> Response:
     given = request.query_params
     state = given.get("state", "")
-    filters = {
-        "q": given.get("q", "").strip(),
-        "role": given.get("role", "").strip(),
-        "state": state if state in STATES else "",
-    }
+    q, role = given.get("q", "").strip(), given.get("role", "").strip()
+    screen = partial(Accounts, q=q, role=role, state=state if state in STATES else "")
     after = given.get("after") or None
     try:
         page = await admin_of(request).accounts.list(
-            q=filters["q"],
-            role=filters["role"] or None,
+            q=q,
+            role=role or None,
             disabled={"active": False, "disabled": True}.get(state),
             after=after,
         )
     except InvalidRequest as error:
-        faults = (Fault(str(error)),)
-        view = Accounts(rows=(), next=None, faults=faults, **filters)
+        view = screen(rows=(), next=None, faults=(Fault(str(error)),))
         return screen_of(request, admin, view, status=400)
     rows = await asyncio.gather(*(_row(request, one) for one in page.items))
-    view = Accounts(
-        rows=tuple(rows), next=page.next, is_later=after is not None, **filters
-    )
+    view = screen(rows=tuple(rows), next=page.next, is_later=after is not None)
     return screen_of(request, admin, view)
 
 

@@ -21,15 +21,21 @@ _WORDS: Final[dict[type[WatchwordError], tuple[str, str]]] = {
     errors.NameTaken: ("This name is taken, or was until lately", "username"),
     errors.NameInvalid: ("Use another name", "username"),
     errors.VersionChanged: (
-        "This was changed after you opened it. What you typed is still here, and the "
-        "rest is as it is now: look at both, and save again",
+        (
+            "This was changed after you opened it. What you typed is still here, and "
+            "the rest is as it is now: look at both, and save again"
+        ),
         "",
     ),
 }
 """What an error says, and the field that it is usually about. Others say it themselves.
 """
 
-WRONG: Final = (*_WORDS, errors.InvalidRequest, errors.KeyRingError)
+WRONG: Final[tuple[type[WatchwordError], ...]] = (
+    *_WORDS,
+    errors.InvalidRequest,
+    errors.KeyNotReady,
+)
 """What a form may be refused for that its user can mend."""
 
 
