@@ -22,6 +22,7 @@ from watchword.bootstrap.parts import (
     proofs_of,
     refresh_tokens,
     sealed_tables_of,
+    send_test_mail,
     sender_of,
 )
 from watchword.bootstrap.second_factors import second_factors_of
@@ -318,10 +319,11 @@ class Watchword:
             entropy=base.entropy,
             metrics=base.metrics,
         )
-        if self.oauth is not None:
+        if self.oauth is not None and self.self_service is not None:
             self.admin = admin_parts_of(
                 base,
                 accounts=self.accounts,
+                service=self.self_service,
                 sessions=self.sessions,
                 clients=self.clients,
                 keys=self.keys,
@@ -335,8 +337,15 @@ class Watchword:
                     clock=self.clock,
                     entropy=base.entropy,
                 ),
+                mail=self.mail_writer,
+                send_test=self._send_test,
                 tickets=self.tickets,
             )
+
+    async def _send_test(self, to: str, locale: str) -> bytes:
+        return await send_test_mail(
+            self.settings, to, locale, now=self.clock(), entropy=self.entropy
+        )
 
     def issue_as(self, issuer: str, *, links: str | None = None) -> None:
         """Use that issuer from now on, for an app that learns where it is served.

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from watchword.bootstrap import open_watchword
 from watchword.config import Settings
+from watchword.metrics.pages import Pages
 from watchword.server.access_log import AccessLog
 from watchword.server.cors import CorsHeaders, CorsPreflight
 from watchword.server.edge import Edge
@@ -31,13 +32,22 @@ from watchword.server.pages.rendering import check_templates
 from watchword.server.routing import routed
 
 
-def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
+def make_app(
+    settings: Settings,
+    pages: Pages | None = None,
+    slot: int = 0,
+    **overrides: Any,  # noqa: ANN401
+) -> ASGIApp:
     """The application for uvicorn. `overrides` go to `open_watchword` (tests).
 
+    `pages` are shared by all processes of a server; `slot` is the page of this one.
     Raises SettingsError for a template of a page that is wrong.
     """
     check_templates(settings.templates)
     openapi = _openapi()
+    pages = pages or Pages.alone()
+    metrics = pages.page(slot)
+    overrides["metrics"] = metrics
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, object]]:
@@ -48,13 +58,14 @@ def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
                 "openapi": openapi,
                 "pages": "",
                 "bound_to": settings.host,
+                "metrics": pages,
             }
 
     application: ASGIApp = routed(ENDPOINTS, lifespan=lifespan)
     origins = settings.cors_origins
     if origins:
         application = CorsPreflight(application, origins)
-    application = Edge(application, ENDPOINTS, log=AccessLog())
+    application = Edge(application, ENDPOINTS, log=AccessLog(), metrics=metrics)
     if origins:
         application = CorsHeaders(application, origins)
     if settings.behind_proxy:

@@ -23,6 +23,7 @@ _OF_TYPE: Final[Mapping[EventType, tuple[str, ...]]] = {
     EventType.ACCOUNT_CHANGED: ("account.updated",),
     EventType.ACCOUNT_DELETED: ("account.deleted",),
     EventType.INVITED: ("account.invited",),
+    EventType.INVITATION_WITHDRAWN: ("account.invitation_withdrawn",),
     EventType.PASSWORD_CHANGED: ("account.password_changed",),
     EventType.CONSENT_GIVEN: ("account.consent_given",),
     EventType.CONSENT_WITHDRAWN: ("account.consent_withdrawn",),

@@ -10,8 +10,14 @@ from collections.abc import Sized
 from typing import Protocol, TypeVar
 
 from watchword.clocks import Entropy
-from watchword.core.limits import AUDIT_RETENTION, SWEEP_AFTER
+from watchword.core.limits import (
+    AUDIT_RETENTION,
+    SWEEP_AFTER,
+    WEBHOOK_SHOWN,
+    WEBHOOK_SHOWN_MAX,
+)
 from watchword.ports import Stores
+from watchword.ports.webhooks import DeliveryState
 from watchword.stores.memory.accounts import (
     MemoryAccounts,
     MemoryConfirmations,
@@ -97,7 +103,16 @@ class MemoryBackend:
         self._memory.events = [
             item for item in self._memory.events if item[1].at >= kept
         ]
-        return len(over) + before - self._swept_by_time()
+        shown = [
+            row.id
+            for webhook_id in self._memory.webhooks
+            for place, row in enumerate(reversed(self._memory.deliveries_of(webhook_id)))
+            if place >= WEBHOOK_SHOWN_MAX or row.created_at < now - WEBHOOK_SHOWN
+            if row.state is not DeliveryState.WAITING
+        ][:limit]
+        for identifier in shown:
+            del self._memory.deliveries[identifier]
+        return len(over) + len(shown) + before - self._swept_by_time()
 
     def _swept_by_time(self) -> int:
         swept: tuple[Sized, ...] = (

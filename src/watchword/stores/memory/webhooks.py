@@ -42,8 +42,8 @@ class MemoryWebhooks:
                 one.id: one for one in rows.values() if one.webhook_id != before.id
             }
         else:
-            kept = replace(after, handed_over=row.handed_over)
-            self._memory.webhooks[before.id] = kept
+            kept = after.handed_over if row.disabled else row.handed_over
+            self._memory.webhooks[before.id] = replace(after, handed_over=kept)
         if event is not None:
             self._memory.record(event)
         return True
@@ -112,15 +112,11 @@ class MemoryDeliveries:
     ) -> list[Delivery]:
         rows = [
             one
-            for one in reversed(self._of(webhook_id))
+            for one in reversed(self._memory.deliveries_of(webhook_id))
             if before is None or one.id < before
         ]
         return rows[:limit]
 
-    def _of(self, webhook_id: bytes) -> Sequence[Delivery]:
-        rows = sorted(self._memory.deliveries.items())
-        return [row for _, row in rows if row.webhook_id == webhook_id]
-
     def _waiting(self, webhook_id: bytes) -> Sequence[Delivery]:
-        rows = self._of(webhook_id)
+        rows = self._memory.deliveries_of(webhook_id)
         return [one for one in rows if one.state is DeliveryState.WAITING]

@@ -10,6 +10,7 @@ from watchword.core.limits import (
     SWEEP_AFTER,
     SWEEP_LOOK,
     WEBHOOK_SHOWN,
+    WEBHOOK_SHOWN_MAX,
 )
 from watchword.stores.sql.stretches import OVER_AT_ONCE, found
 from watchword.stores.sqlite.connections import Connections
@@ -35,6 +36,9 @@ class SqliteBackend:
             ids, end = await found(*find, b"", limit)
         self._sweep_from = end or b""
         over = [(one, edge) for one in ids]
+        shown = await self._file.query(
+            "find_old_deliveries", now - WEBHOOK_SHOWN, limit
+        ) or await self._file.query("find_many_deliveries", WEBHOOK_SHOWN_MAX, limit)
 
         def job(connection: apsw.Connection) -> int:
             start = connection.total_changes()
@@ -44,7 +48,7 @@ class SqliteBackend:
                 connection.execute(sql[name], (now, limit))
             connection.execute(sql["sweep_audit"], (now - AUDIT_RETENTION, limit))
             connection.execute(sql["sweep_stats"], (now - STATS_KEPT, limit))
-            connection.execute(sql["sweep_deliveries"], (now - WEBHOOK_SHOWN, limit))
+            connection.executemany(sql["sweep_delivery"], shown)
             return connection.total_changes() - start
 
         return await self._file.writer.do(job)

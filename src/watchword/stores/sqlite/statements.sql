@@ -654,15 +654,23 @@ FROM webhooks ORDER BY id;
 -- name: swap_webhook
 UPDATE webhooks SET
     url = ?1, topics = ?2, sealed = ?3, allow_private = ?4,
-    disabled = ?5, failing_since = ?6, version = ?7
-WHERE id = ?8 AND version = ?9
+    disabled = ?5, failing_since = ?6, version = ?7,
+    handed_over = CASE WHEN disabled = 1 THEN ?8 ELSE handed_over END
+WHERE id = ?9 AND version = ?10
 RETURNING id;
 
 -- name: delete_webhook
 DELETE FROM webhooks WHERE id = ?1 AND version = ?2 RETURNING id;
 
+-- name: drop_waiting_deliveries
+DELETE FROM deliveries WHERE webhook_id = ?1 AND state = 'waiting';
+
 -- name: drop_deliveries
-DELETE FROM deliveries WHERE webhook_id = ?1;
+-- Of a webhook that is gone, in steps: the one writer has other work meanwhile.
+DELETE FROM deliveries WHERE id IN (
+    SELECT id FROM deliveries WHERE webhook_id = ?1 LIMIT ?2
+)
+RETURNING 1;
 
 -- name: hand_over
 UPDATE webhooks SET handed_over = ?1
@@ -721,5 +729,19 @@ UPDATE webhooks SET sealed = ?1 WHERE id = ?2 AND sealed = ?3;
 -- name: sweep_stats
 DELETE FROM stats WHERE minute IN (SELECT DISTINCT minute FROM stats WHERE minute < ? LIMIT ?);
 
--- name: sweep_deliveries
-DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE state <> 'waiting' AND created_at < ? LIMIT ?);
+-- name: find_old_deliveries
+-- Ids begin with the instant at which they were made.
+SELECT id FROM deliveries
+WHERE id < unhex(printf('%012x', max(?1, 0))) AND state <> 'waiting'
+ORDER BY id LIMIT ?2;
+
+-- name: find_many_deliveries
+SELECT one.id FROM webhooks JOIN deliveries AS one ON one.webhook_id = webhooks.id
+WHERE one.state <> 'waiting' AND one.id <= (
+    SELECT id FROM deliveries WHERE webhook_id = webhooks.id
+    ORDER BY id DESC LIMIT 1 OFFSET ?1
+)
+LIMIT ?2;
+
+-- name: sweep_delivery
+DELETE FROM deliveries WHERE id = ?1 AND state <> 'waiting';

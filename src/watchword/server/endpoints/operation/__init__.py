@@ -7,6 +7,7 @@ from watchword.server.endpoints.operation import (
     docs,
     health,
     home,
+    metrics,
     openapi,
 )
 
@@ -14,6 +15,7 @@ ENDPOINTS: Final = (
     health.HEALTH,
     health.READY,
     home.OPERATION,
+    metrics.OPERATION,
     openapi.OPERATION,
     docs.PAGE,
     docs.FILE,
