@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword.admin.operators import Operator
-from watchword.bootstrap.admin import AdminParts
 from watchword.core.actor import Actor, By
 from watchword.errors import InvalidRequest, NotFound
+from watchword.server.admin_auth import admin_of
 from watchword.server.console.notices import REFUSED
 from watchword.server.console.screens import ProveFirst
 from watchword.server.console_response import again, is_recent, screen_of
@@ -39,14 +39,6 @@ _DIGITS_MAX: Final = 18
 _REFUSED: Final = tuple(REFUSED)
 AdminHandler: TypeAlias = Callable[[Request, Admin], Awaitable[Response]]
 FormHandler: TypeAlias = Callable[[Request, Admin, Form], Awaitable[Response]]
-
-
-def admin_of(request: Request) -> AdminParts:
-    """What the console shows. Raises NotFound in an app with users of its own."""
-    found = engine_of(request).admin
-    if found is None:
-        raise NotFound
-    return found
 
 
 def for_admin(handler: AdminHandler) -> Handler:
