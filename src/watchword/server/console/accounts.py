@@ -11,7 +11,7 @@ from watchword.ports.accounts import Account
 from watchword.ports.audit import Event
 from watchword.ports.consents import Consent
 from watchword.ports.credentials import Credential, CredentialKind
-from watchword.server.console.screens import Screen
+from watchword.server.console.screens import LANGUAGES, Screen
 
 STATES: Final = {"": "All", "active": "Active", "disabled": "Disabled"}
 """What the list can be narrowed down to, and its words."""
@@ -84,8 +84,8 @@ class AccountScreen(Screen, frozen=True, kw_only=True):
     """One account.
 
     `factors` are its second factors, `codes_left` its recovery codes. `has_more` says
-    that it has more sessions than these. `typed` is what was typed into the form that
-    changes it, where that was not accepted.
+    that it has more sessions than these. `values` are the texts of the form that
+    changes it, by name: those that were typed, where that was not accepted (`is_open`).
     """
 
     template = "account.html"
@@ -100,5 +100,26 @@ class AccountScreen(Screen, frozen=True, kw_only=True):
     events: tuple[Event, ...]
     has_mail: bool
     is_self: bool
+    values: Mapping[str, str]
     has_more: bool = False
-    typed: Mapping[str, str] | None = None
+    is_open: bool = False
+
+    @property
+    def locales(self) -> list[tuple[str, str]]:
+        """The languages of its mails and pages."""
+        return LANGUAGES
+
+
+def username_of(account: Account) -> str:
+    """The name that it signs in by; "" where it is known by its address alone."""
+    return "" if account.name == account.email_key else account.name
+
+
+def values_of(account: Account) -> dict[str, str]:
+    """What the form that changes it has in its fields."""
+    return {
+        "username": username_of(account),
+        "email": account.email or "",
+        "roles": " ".join(account.roles),
+        "locale": account.locale,
+    }

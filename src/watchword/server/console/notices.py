@@ -23,6 +23,7 @@ class ConsoleNotice(StrEnum):
     GONE = "gone"
     SESSIONS_ENDED = "sessions_ended"
     ACCOUNT_CHANGED = "account_changed"
+    ADDRESS_ASKED = "address_asked"
     ACCOUNT_DISABLED = "account_disabled"
     ACCOUNT_ENABLED = "account_enabled"
     ACCOUNT_DELETED = "account_deleted"
@@ -54,6 +55,8 @@ _WORDS: Final[dict[ConsoleNotice, str | tuple[str, str]]] = {
     ConsoleNotice.GONE: "Nothing was changed: it is not there any more.",
     ConsoleNotice.SESSIONS_ENDED: ("One session ended.", "{count} sessions ended."),
     ConsoleNotice.ACCOUNT_CHANGED: "The account is changed.",
+    ConsoleNotice.ADDRESS_ASKED: "The account is changed, but for its address: a "
+    "message asks the new one first.",
     ConsoleNotice.ACCOUNT_DISABLED: (
         "The account is disabled, and one session ended.",
         "The account is disabled, and {count} sessions ended.",

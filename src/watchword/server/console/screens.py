@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -22,6 +22,10 @@ class Screen(msgspec.Struct, frozen=True, kw_only=True):
     here: ClassVar[str]
     title: str
     faults: tuple[Fault, ...] = ()
+
+
+LANGUAGES: Final = [("en", "English"), ("de", "Deutsch")]
+"""Of mails and pages, for the fields that choose one."""
 
 
 class ProveFirst(Screen, frozen=True, kw_only=True):

@@ -106,7 +106,9 @@ class MemoryBackend:
         shown = [
             row.id
             for webhook_id in self._memory.webhooks
-            for place, row in enumerate(reversed(self._memory.deliveries_of(webhook_id)))
+            for place, row in enumerate(
+                reversed(self._memory.deliveries_of(webhook_id))
+            )
             if place >= WEBHOOK_SHOWN_MAX or row.created_at < now - WEBHOOK_SHOWN
             if row.state is not DeliveryState.WAITING
         ][:limit]

@@ -11,7 +11,9 @@ from watchword.server.endpoints.console import (
     accounts,
     clients,
     keys,
+    mail,
     overview,
+    webhooks,
 )
 from watchword.server.operation import Operation
 
@@ -21,4 +23,6 @@ ENDPOINTS: Final[tuple[Operation, ...]] = (
     *account.ENDPOINTS,
     *clients.ENDPOINTS,
     *keys.ENDPOINTS,
+    *mail.ENDPOINTS,
+    *webhooks.ENDPOINTS,
 )

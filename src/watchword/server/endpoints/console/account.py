@@ -14,10 +14,12 @@ from watchword.errors import NotFound, VersionChanged
 from watchword.passwords import is_unusable
 from watchword.ports.audit import EventFilter
 from watchword.ports.consents import Consent
+from watchword.server.admin_auth import admin_of
 from watchword.server.console.accounts import (
     AccountScreen,
     ConsentRow,
     SessionRow,
+    values_of,
 )
 from watchword.server.console.notices import ConsoleNotice
 from watchword.server.console_response import done, screen_of
@@ -25,7 +27,6 @@ from watchword.server.endpoints.console.account_forms import CHANGE, take
 from watchword.server.endpoints.console.refusing import WRONG, refused
 from watchword.server.endpoints.console.visitor import (
     Admin,
-    admin_of,
     for_admin,
     takes_form,
 )
@@ -52,8 +53,9 @@ async def submit(request: Request, admin: Admin, form: Form) -> Response:
     except WRONG as error:
         if isinstance(error, VersionChanged) and not is_typed:
             raise
-        typed = form.fields if is_typed else None
-        view = replace(await _view(request, admin), typed=typed)
+        view = await _view(request, admin)
+        if is_typed:
+            view = replace(view, values=form.fields, is_open=True)
         return refused(request, admin, view, error, "username", "email")
 
 
@@ -79,6 +81,7 @@ async def _view(request: Request, admin: Admin) -> AccountScreen:
         events=tuple(event for _, event in events.items),
         has_mail=engine_of(request).mail_writer.can_send,
         is_self=account.id == admin.account.id,
+        values=values_of(account),
         has_more=sessions.next is not None,
     )
 

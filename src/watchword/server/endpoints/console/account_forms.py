@@ -10,11 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword.errors import InvalidRequest, NotFound
-from watchword.ports.accounts import Account
+from watchword.server.admin_auth import admin_of
+from watchword.server.console.accounts import values_of
 from watchword.server.console.notices import ConsoleNotice
 from watchword.server.console_response import again, done
-from watchword.server.endpoints.console.visitor import Admin, admin_of, version_in
-from watchword.server.parsing import Form
+from watchword.server.endpoints.console.visitor import Admin, version_in
+from watchword.server.parsing import Form, engine_of
 
 AccountForm: TypeAlias = Callable[[Request, Admin, Form, str], Awaitable[Response]]
 CHANGE: Final = "change"
@@ -23,32 +24,27 @@ CHANGE: Final = "change"
 
 async def _change(request: Request, admin: Admin, form: Form, subject: str) -> Response:
     accounts, version = admin_of(request).accounts, version_in(form)
-    before = (await accounts.get(subject)).account
+    before = values_of((await accounts.get(subject)).account)
+    given = {name: (form.get(name) or "").strip() for name in before}
+    new = {name: given[name] for name in before if given[name] != before[name]}
+    is_known = form.get("confirmed") == "yes"
+    is_asked = "email" in new and not is_known
+    if is_asked and not engine_of(request).mail_writer.can_send:
+        raise InvalidRequest(
+            "No mail can be sent to ask the new address: say that you know it"
+        )
     await accounts.update(
         admin.operator,
         subject,
         version,
-        username=_changed(form, "username", "" if is_nameless(before) else before.name),
-        email=_changed(form, "email", before.email or ""),
-        roles=_changed_roles(form, before),
-        locale=_changed(form, "locale", before.locale),
+        username=new.get("username"),
+        email=new.get("email"),
+        confirmed=is_known,
+        roles=new["roles"].split() if "roles" in new else None,
+        locale=new.get("locale"),
     )
-    return again(request, ConsoleNotice.ACCOUNT_CHANGED)
-
-
-def is_nameless(account: Account) -> bool:
-    """Whether the account is known by its address alone."""
-    return account.name == account.email_key
-
-
-def _changed(form: Form, name: str, before: str) -> str | None:
-    given = (form.get(name) or "").strip()
-    return None if given == before else given
-
-
-def _changed_roles(form: Form, before: Account) -> tuple[str, ...] | None:
-    given = tuple((form.get("roles") or "").split())
-    return None if given == before.roles else given
+    notice = ConsoleNotice.ADDRESS_ASKED if is_asked else ConsoleNotice.ACCOUNT_CHANGED
+    return again(request, notice)
 
 
 async def _disable(

@@ -11,10 +11,11 @@ from starlette.responses import Response
 
 from watchword.errors import InvalidRequest
 from watchword.ports.accounts import Account
+from watchword.server.admin_auth import admin_of
 from watchword.server.console.accounts import STATES, AccountRow, Accounts, kinds_of
 from watchword.server.console.screens import Fault
 from watchword.server.console_response import screen_of
-from watchword.server.endpoints.console.visitor import Admin, admin_of, for_admin
+from watchword.server.endpoints.console.visitor import Admin, for_admin
 from watchword.server.operation import screen_operations
 from watchword.server.parsing import engine_of
 

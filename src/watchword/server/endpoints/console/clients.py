@@ -10,6 +10,7 @@ from starlette.responses import Response
 from watchword.clients.rules import ID_TOKEN_ALG, Right
 from watchword.errors import InvalidRequest, NameTaken, NotFound, VersionChanged
 from watchword.ports.clients import Client
+from watchword.server.admin_auth import admin_of
 from watchword.server.console.clients import (
     Clients,
     ClientScreen,
@@ -23,7 +24,6 @@ from watchword.server.console_response import again, done, screen_of
 from watchword.server.endpoints.console.refusing import WRONG, refused
 from watchword.server.endpoints.console.visitor import (
     Admin,
-    admin_of,
     for_admin,
     takes_form,
     version_in,

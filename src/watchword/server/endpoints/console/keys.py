@@ -9,13 +9,13 @@ from starlette.responses import Response
 
 from watchword.errors import InvalidRequest
 from watchword.ports.keys import KeyUse
+from watchword.server.admin_auth import admin_of
 from watchword.server.console.keys import Keys
 from watchword.server.console.notices import ConsoleNotice
 from watchword.server.console_response import again, screen_of
 from watchword.server.endpoints.console.refusing import WRONG, refused
 from watchword.server.endpoints.console.visitor import (
     Admin,
-    admin_of,
     for_admin,
     takes_form,
 )

@@ -12,7 +12,7 @@ from watchword import errors
 from watchword.errors import WatchwordError
 from watchword.server.console.screens import Fault, Screen
 from watchword.server.console_response import screen_of
-from watchword.server.problems import problem_of
+from watchword.server.problems import error_headers, problem_of
 from watchword.server.visitor import Owner
 
 _WORDS: Final[dict[type[WatchwordError], tuple[str, str]]] = {
@@ -35,6 +35,7 @@ WRONG: Final[tuple[type[WatchwordError], ...]] = (
     *_WORDS,
     errors.InvalidRequest,
     errors.KeyNotReady,
+    errors.Throttled,
 )
 """What a form may be refused for that its user can mend."""
 
@@ -47,6 +48,8 @@ def refused(
     problem = problem_of(error)
     request.scope["problem"] = problem.code  # for the access log
     fault = Fault(words, field if field in fields else "")
-    return screen_of(
-        request, admin, replace(screen, faults=(fault,)), status=problem.status
-    )
+    screen = replace(screen, faults=(fault,))
+    response = screen_of(request, admin, screen, status=problem.status)
+    for name, value in error_headers(error, problem.status, request.scope).items():
+        response.headers[name] = value
+    return response
