@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
 import httpx2
+import msgspec
 import pytest_asyncio
 
 from tests.scenarios.api import LocalApi, bearer, code_of, local_api, settings_for
 from watchword.core import limits
-from watchword.core.session import EVERYTHING
+from watchword.core.session import EVERYTHING, time_ordered_id
 from watchword.ports.audit import EventFilter, EventType
+from watchword.ports.webhooks import Delivery
 from watchword.testing import ManualClock
 
 ADMIN: Final = "/api/admin"
@@ -255,3 +258,99 @@ async def test_keys_are_shown_rotated_and_retired(api: LocalApi) -> None:
     user = await user_of(api)
     assert verdict(await user.post("/keys/nothing/retire")) == "404 not_found"
     assert (await details(api, EventType.KEY_CHANGED))[0]["by"] == "admin"
+
+
+# Webhooks
+
+
+async def test_a_webhook_is_a_users_to_change_and_a_clients_to_look_at(
+    api: LocalApi,
+) -> None:
+    """Its secret is shown where it is made and replaced, and nowhere else."""
+    user, robot = await user_of(api), await client_of(api, "admin:write")
+    asked = {"url": "https://hooks.example.org/watch", "topics": ["session.*"]}
+    answer = await user.post("/webhooks", asked)
+    assert answer.status_code == 201
+    made = answer.json()
+    secret = made.pop("secret")
+    assert secret.startswith("whsec_")
+    assert made.pop("publicKey").startswith("whpk_")
+    at = f"/webhooks/{made['id']}"
+    assert made == asked | {
+        "id": made["id"],
+        "version": 0,
+        "disabled": False,
+        "allowPrivate": False,
+        "failingSince": None,
+        "waiting": 0,
+        "waitingSince": None,
+        "createdAt": "2027-01-15T08:00:00Z",
+    }
+    private = {"url": "http://127.0.0.1/", "topics": []}
+    unknown = asked | {"topics": ["weather.*"]}
+    for body in (private, unknown, {"url": "https://user:pw@hooks.example.org/"}):
+        assert verdict(await user.post("/webhooks", body)) == "400 invalid_request"
+    for method, path in (
+        *(("POST", "/webhooks"), ("DELETE", at), ("POST", f"{at}/rotate-secret")),
+        *(("POST", f"{at}/{verb}") for verb in ("disable", "enable", "retry")),
+    ):
+        answer = await robot.call(method, path, asked, "*")
+        assert (path, verdict(answer)) == (path, "403 insufficient_role")
+    shown = await robot.get("/webhooks")
+    assert secret not in json.dumps(shown)
+    assert [one["id"] for one in shown["items"]] == [made["id"]]
+    answer = await user.post(f"{at}/rotate-secret", version=0)
+    again = answer.json()
+    assert list(again) == ["id", "secret", "publicKey"]
+    assert again["secret"] != secret
+    stale = await user.post(f"{at}/disable", version=0)
+    assert verdict(stale) == "412 version_changed"
+    answer = await user.post(f"{at}/disable", version=1)
+    assert (answer.json()["disabled"], answer.headers["etag"]) == (True, '"2"')
+    answer = await user.post(f"{at}/enable", version=2)
+    assert answer.json()["disabled"] is False
+    assert (await user.post(f"{at}/retry")).json() == {"hurried": 0}
+    assert verdict(await user.call("DELETE", at)) == "428 version_required"
+    assert (await user.call("DELETE", at, version=3)).status_code == 204
+    for path in (at, f"{at}/deliveries", "/webhooks/nothing"):
+        assert verdict(await user.call("GET", path)) == "404 not_found"
+
+
+async def test_deliveries_are_listed_the_newest_first(api: LocalApi) -> None:
+    user = await user_of(api)
+    made = (await user.post("/webhooks", {"url": "https://h.example/"})).json()
+    webhook_id = bytes.fromhex(made["id"].replace("-", ""))
+    stores, now = api.engine.stores, api.clock()
+    waits = [
+        Delivery(
+            id=time_ordered_id(now + number, bytes(10)),
+            webhook_id=webhook_id,
+            topic="session.ended",
+            body="{}",
+            created_at=now,
+            not_before=now + limits.SECOND,
+        )
+        for number in range(3)
+    ]
+    (row,) = await stores.webhooks.all()
+    at = row.handed_over
+    assert await stores.deliveries.hand_over(webhook_id, at, at, waits)
+    failed = {"attempts": 1, "tried_at": now, "status": 502, "answer": "<b>no</b>"}
+    await stores.deliveries.settle(msgspec.structs.replace(waits[2], **failed))
+    path = f"/webhooks/{made['id']}/deliveries?limit=2"
+    page = await user.get(path)
+    assert page["items"][0] == {
+        "id": f"msg_{waits[2].id.hex()}",
+        "topic": "session.ended",
+        "state": "waiting",
+        "attempts": 1,
+        "status": 502,
+        "answer": "<b>no</b>",
+        "createdAt": "2027-01-15T08:00:00Z",
+        "triedAt": "2027-01-15T08:00:00Z",
+        "nextAt": "2027-01-15T08:00:01Z",
+    }
+    following = await user.get(f"{path}&after={page['next']}")
+    ids = [one["id"] for one in (*page["items"], *following["items"])]
+    assert ids == [f"msg_{one.id.hex()}" for one in reversed(waits)]
+    assert following["next"] is None

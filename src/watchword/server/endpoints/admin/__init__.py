@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from watchword.server.endpoints.admin import accounts, clients, keys
+from watchword.server.endpoints.admin import accounts, clients, keys, mail, webhooks
 from watchword.server.operation import Operation
 
 ENDPOINTS: Final[tuple[Operation, ...]] = (
@@ -12,4 +12,6 @@ ENDPOINTS: Final[tuple[Operation, ...]] = (
     accounts.ENABLE,
     *clients.ENDPOINTS,
     *keys.ENDPOINTS,
+    *mail.ENDPOINTS,
+    *webhooks.ENDPOINTS,
 )

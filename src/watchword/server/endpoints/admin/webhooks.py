@@ -24,6 +24,7 @@ from watchword.server.endpoints.admin.fields import NEXT, PAGE, page_query, vers
 from watchword.server.parsing import parse_json, read_body
 from watchword.server.responses import JSON, done, utc
 from watchword.webhooks.registry import WebhookStatus
+from watchword.webhooks.signing import message_id_of
 
 _ONE: Final = "/webhooks/{id}"
 _USERS: Final = "Only a user can: a client may look at webhooks alone."
@@ -305,7 +306,7 @@ def _fields(row: WebhookStatus) -> dict[str, Any]:
 def _delivery(row: Delivery) -> DeliveryView:
     waits = row.state is DeliveryState.WAITING
     return DeliveryView(
-        id=message_id(row.id),
+        id=message_id_of(row.id),
         topic=row.topic,
         state=row.state,
         attempts=row.attempts,
