@@ -204,6 +204,10 @@ LIST_LOOK: Final = 10_000
 # measured, a list of them in a thread costs an exchange of a code a third of its time.
 LIST_LOOK_FEW: Final = 64
 AUDIT_RETENTION: Final = 400 * DAY
+# How far the order of events in the log may be from that of their instants: clocks
+# differ, and events of sessions in Redis come to the log up to a minute later, or once
+# the database answers again.
+AUDIT_DISORDER: Final = HOUR
 # Audit events that any caller can cause, for each type of event and process: ten a
 # second for a minute, then one a second. That is some 15 MB a day.
 EVENT_BURST: Final = 600

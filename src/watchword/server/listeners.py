@@ -7,27 +7,50 @@ console, the admin API and the metrics, and the first one serves all the rest.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
 
 from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from watchword.config.values import ListenAddress
 from watchword.core.network import (
     Network,
     is_loopback,
     parse_address,
     plain_networks,
 )
+from watchword.server.admin_listener import MARK, is_at_admin_listener
 from watchword.server.https import HIDDEN
 from watchword.server.local import is_asked_locally, is_forwarded, is_local_only
 from watchword.server.parsing import engine_of
 
-ADMIN: Final = "at_admin_listener"
-"""In the state of a scope: whether the request came by WATCHWORD_ADMIN_LISTEN."""
 
+class ByListener:
+    """Passes a request to the application of the listener that it came by.
 
-def is_at_admin_listener(request: Request) -> bool:
-    """Whether the request came by the listener of WATCHWORD_ADMIN_LISTEN."""
-    return bool(request.scope["state"].get(ADMIN, False))
+    The listener is known by the port of its socket, which no client chooses. `main` and
+    `admin` are the applications of both. On the admin listener a request that says it
+    was passed on goes to `passed_on`: there forwarding headers are believed as on the
+    main one. Any other is of this machine, or came by TLS: no start lets that listener
+    speak plain HTTP elsewhere.
+    """
+
+    def __init__(
+        self, main: ASGIApp, admin: ASGIApp, passed_on: ASGIApp, at: ListenAddress
+    ) -> None:
+        self._main = main
+        self._admin = admin
+        self._passed_on = passed_on
+        self._at = at
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        application = self._main
+        server = scope.get("server")
+        if scope["type"] == "http" and server and server[1] == self._at.port:
+            mark = {MARK: True, "bound_to": self._at.host}
+            scope = {**scope, "state": {**scope["state"], **mark}}
+            is_passed_on = is_forwarded(scope["headers"])
+            application = self._passed_on if is_passed_on else self._admin
+        await application(scope, receive, send)
 
 
 def console_is_open(request: Request) -> bool:

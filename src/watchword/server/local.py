@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 
 from watchword.bootstrap.parts import program_name
-from watchword.core.network import is_loopback, parse_address, plain_networks
+from watchword.core.network import is_loopback
 from watchword.mail.url import OUTBOX
 from watchword.server.pages.views import KeptMail
 from watchword.server.parsing import engine_of
@@ -66,18 +66,3 @@ def _is_loopback_host(host: bytes) -> bool:
         return is_loopback(urlsplit(f"//{host.decode('ascii')}").hostname or "")
     except ValueError:
         return False
-
-
-def may_read_metrics(request: Request) -> bool:
-    """Whether `/metrics` is shown: on this machine, and to WATCHWORD_METRICS_FROM."""
-    client = request.scope["client"]
-    address = None if client is None else parse_address(client[0])
-    networks = engine_of(request).settings.metrics_from
-    return is_local_only(request) or (
-        address is not None
-        and any(
-            address in plain
-            for network in networks
-            for plain in plain_networks(network)
-        )
-    )

@@ -13,6 +13,8 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import Request
 
+from watchword.server.admin_listener import is_at_admin_listener
+
 THEN: Final = "then"
 CONSOLE: Final = "console"
 """Where the console is, seen from a page."""
@@ -24,9 +26,14 @@ _FIELDS_MAX: Final = 32
 
 
 def place_in(request: Request) -> str:
-    """Where a page leads back to, seen from a page, or ""."""
+    """Where a page leads back to, seen from a page, or "".
+
+    At the admin listener there is nothing but the console.
+    """
     path, _, query = request.query_params.get(THEN, "").partition("?")
-    return _place(path, query) if _PLACE.fullmatch(path) else ""
+    if _PLACE.fullmatch(path):
+        return _place(path, query)
+    return CONSOLE if is_at_admin_listener(request) else ""
 
 
 def place_of(request: Request) -> str:

@@ -93,6 +93,11 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
             query["ui_locales"] = self.asked
         return f"{self.up}{page}?{urlencode(query)}" if query else f"{self.up}{page}"
 
+    @property
+    def onward(self) -> str:
+        """Where a signed-in user goes on: to the console, or to the account page."""
+        return f"{self.up}{self.then}" if self.then else self.link("account")
+
     def in_language(self, locale: str) -> str:
         """The address of this page in another language."""
         query = dict(parse_qsl(self.query, keep_blank_values=True))

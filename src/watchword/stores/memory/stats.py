@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from watchword.core.session import Alive
-from watchword.ports.credentials import CredentialKind
+from watchword.ports.credentials import FACTORS
 from watchword.ports.stats import Stat, Totals
 from watchword.stores.memory.rows import Memory
-
-_FACTORS = {CredentialKind.TOTP, CredentialKind.PASSKEY}
 
 
 class MemoryStats:
@@ -36,7 +34,7 @@ class MemoryStats:
         protected = {
             one.account_id
             for one in self._memory.credentials.values()
-            if one.kind in _FACTORS and one.account_id in accounts
+            if one.kind in FACTORS
         }
         disabled = sum(account.disabled for account in accounts.values())
         live = sum(map(alive.includes, self._memory.sessions.values()))

@@ -118,6 +118,7 @@ FROM watchword.sessions
 WHERE id < $1 AND id >= $2 AND revoked_at IS NULL
     AND idle_expires_at >= $4 AND expires_at >= $4
     AND rotated_at >= $5 AND authenticated_at >= $6
+    AND ($7::text IS NULL OR client_id = $7::text)
 ORDER BY id DESC LIMIT $3;
 
 -- name: list_sessions_of_account
@@ -128,9 +129,10 @@ SELECT
     jkt, amr, acr, cookie, coalesce(auth_time, authenticated_at),
     started_from
 FROM watchword.sessions
-WHERE account_id = $7 AND id < $1 AND id >= $2 AND revoked_at IS NULL
+WHERE account_id = $8 AND id < $1 AND id >= $2 AND revoked_at IS NULL
     AND idle_expires_at >= $4 AND expires_at >= $4
     AND rotated_at >= $5 AND authenticated_at >= $6
+    AND ($7::text IS NULL OR client_id = $7::text)
 ORDER BY account_id DESC, id DESC LIMIT $3;
 
 -- name: read_committed
@@ -738,40 +740,128 @@ RETURNING client_id;
 DELETE FROM watchword.consents WHERE account_id = $1 AND client_id = $2
 RETURNING client_id;
 
--- name: event_stretch
--- The rows that one page of a list looks at: the last number, and how many there are.
-SELECT min(sequence), count(*) FROM (
-    SELECT sequence FROM watchword.audit
-    WHERE sequence < $1 ORDER BY sequence DESC LIMIT $2
-) AS stretch HAVING count(*) > 0;
+-- name: event_before
+-- The number of an event that was recorded before that instant, the latest that halving
+-- the log finds; one less than the first number where it finds none.
+WITH RECURSIVE halves (low, high) AS (
+    SELECT coalesce(min(sequence), 1) - 1, coalesce(max(sequence), 0) FROM watchword.audit
+    UNION ALL
+    SELECT
+        CASE WHEN event.at < $1 THEN (low + high + 1) / 2 ELSE low END,
+        CASE WHEN event.at < $1 THEN high ELSE (low + high + 1) / 2 - 1 END
+    FROM halves JOIN watchword.audit AS event ON event.sequence = (
+        SELECT sequence FROM watchword.audit WHERE sequence <= (low + high + 1) / 2
+        ORDER BY sequence DESC LIMIT 1
+    )
+    WHERE low < high
+)
+SELECT low FROM halves WHERE low = high;
 
 -- name: search_events
-SELECT sequence, type, at, account_id, session_id, client_id, address, detail
-FROM watchword.audit
-WHERE sequence < $1 AND sequence >= $2
-    AND ($3::text = '' OR position(' ' || type || ' ' in ' ' || $3::text || ' ') > 0)
-    AND ($4::bytea IS NULL OR account_id = $4::bytea)
-    AND ($5::bytea IS NULL OR session_id = $5::bytea)
-    AND ($6::text = '' OR address = $6::text)
-    AND at >= $7 AND at < $8
-ORDER BY sequence DESC LIMIT $9;
-
--- name: account_stretch
-SELECT max(key), count(*) FROM (
-    SELECT name AS key FROM watchword.accounts
-    WHERE name > $1::text AND name >= $2::text AND name < $3::text
-    ORDER BY name LIMIT $4
-) AS stretch HAVING count(*) > 0;
+-- $1 says which index is walked, from $2 down to $3. Of several types each is a walk. One
+-- goes $4 rows far; where that is not to its end, all end there: at `stretch.low`. Two
+-- columns are compared together, and put in order together, where one would do: by the
+-- one alone the planner may walk the whole log instead.
+WITH walked AS MATERIALIZED (
+    (
+        SELECT '' AS walk, sequence FROM watchword.audit
+        WHERE $1::text = 'session_id' AND session_id IS NOT NULL
+            AND (session_id, sequence) < ($5::bytea, $2::bigint)
+            AND (session_id, sequence) >= ($5::bytea, $3::bigint)
+        ORDER BY session_id DESC, sequence DESC LIMIT $4
+    )
+    UNION ALL
+    (
+        SELECT '', sequence FROM watchword.audit
+        WHERE $1::text = 'account_id' AND account_id IS NOT NULL
+            AND (account_id, sequence) < ($6::bytea, $2::bigint)
+            AND (account_id, sequence) >= ($6::bytea, $3::bigint)
+        ORDER BY account_id DESC, sequence DESC LIMIT $4
+    )
+    UNION ALL
+    (
+        SELECT '', sequence FROM watchword.audit
+        WHERE $1::text = 'address' AND address <> ''
+            AND (address, sequence) < ($7::text, $2::bigint)
+            AND (address, sequence) >= ($7::text, $3::bigint)
+        ORDER BY address DESC, sequence DESC LIMIT $4
+    )
+    UNION ALL
+    SELECT asked.type, its.sequence
+    FROM json_array_elements_text($8::text::json) AS asked (type)
+    CROSS JOIN LATERAL (
+        SELECT sequence FROM watchword.audit
+        WHERE $1::text = 'types'
+            AND (audit.type, sequence) < (asked.type, $2::bigint)
+            AND (audit.type, sequence) >= (asked.type, $3::bigint)
+        ORDER BY audit.type DESC, sequence DESC LIMIT $4
+    ) AS its
+    UNION ALL
+    (
+        SELECT '', sequence FROM watchword.audit
+        WHERE $1::text = '' AND sequence < $2::bigint AND sequence >= $3::bigint
+        ORDER BY sequence DESC LIMIT $4
+    )
+), stretch AS MATERIALIZED (
+    SELECT max(low) AS low FROM (
+        SELECT min(sequence) AS low FROM walked
+        GROUP BY walk HAVING count(*) = $4
+    ) AS cut_off
+)
+SELECT
+    stretch.low, sequence, type, at, account_id, session_id, client_id, address, detail
+FROM stretch LEFT JOIN LATERAL (
+    SELECT sequence, type, at, account_id, session_id, client_id, address, detail
+    FROM watchword.audit
+    WHERE sequence = ANY (
+            ARRAY(SELECT sequence FROM walked WHERE sequence >= coalesce(low, $3))
+        )
+        AND ($5::bytea IS NULL OR session_id = $5::bytea)
+        AND ($6::bytea IS NULL OR account_id = $6::bytea)
+        AND ($7::text = '' OR address = $7::text)
+        AND (
+            $8::text IS NULL
+            OR type = ANY (ARRAY(SELECT json_array_elements_text($8::text::json)))
+        )
+        AND at >= $9 AND at < $10
+    ORDER BY sequence DESC LIMIT $11
+) AS found ON true
+ORDER BY sequence DESC;
 
 -- name: search_accounts
+-- By name, and where that does not begin so by address, from $1 up to $3. Each of both
+-- walks goes $4 rows far; where that is not to its end, both end there: at `stretch.high`.
+WITH walked AS MATERIALIZED (
+    (
+        SELECT 'name' AS walk, name AS key, id FROM watchword.accounts
+        WHERE name >= $1::text AND name < $3::text ORDER BY name LIMIT $4
+    )
+    UNION ALL
+    (
+        SELECT 'email', email_key, id FROM watchword.accounts
+        WHERE $2::text <> '' AND email_key >= $1::text AND email_key < $3::text
+        ORDER BY email_key LIMIT $4
+    )
+), stretch AS MATERIALIZED (
+    SELECT min(high) AS high FROM (
+        SELECT max(key) AS high FROM walked GROUP BY walk HAVING count(*) = $4
+    ) AS cut_off
+)
 SELECT
-    id, name, password_hash, roles, created_at, epoch, version, disabled, email,
-    email_key, email_confirmed_at, locale
-FROM watchword.accounts
-WHERE name > $1::text AND name >= $2::text AND name <= $3::text
-    AND ($4::text = '' OR position(' ' || $4::text || ' ' in ' ' || roles || ' ') > 0)
-    AND ($5::boolean IS NULL OR disabled = $5::boolean)
-ORDER BY name LIMIT $6;
+    stretch.high, key, id, name, password_hash, roles, created_at, epoch, version,
+    disabled, email, email_key, email_confirmed_at, locale
+FROM stretch LEFT JOIN LATERAL (
+    SELECT
+        key, accounts.id, name, password_hash, roles, created_at, epoch, version,
+        disabled, email, email_key, email_confirmed_at, locale
+    FROM walked JOIN watchword.accounts ON accounts.id = walked.id
+    WHERE key <= coalesce(high, $3::text)
+        AND (walk = 'name' OR NOT (name >= $2::text AND name < $3::text))
+        AND ($5::text = '' OR position(' ' || $5::text || ' ' IN ' ' || roles || ' ') > 0)
+        AND ($6::boolean IS NULL OR disabled = $6::boolean)
+    ORDER BY key LIMIT $7
+) AS found ON true
+ORDER BY key;
 
 -- name: invitations
 SELECT
@@ -785,9 +875,13 @@ DELETE FROM watchword.confirmations
 WHERE token_hash = $1 AND purpose = 'invitation' RETURNING token_hash;
 
 -- name: count_sessions
-SELECT count(*) FROM watchword.sessions
-WHERE revoked_at IS NULL AND idle_expires_at >= $1 AND expires_at >= $1
-    AND rotated_at >= $2 AND authenticated_at >= $3;
+-- Of a stretch: its last id, how many rows it has, and how many of them are live.
+SELECT id, count(*) OVER (), count(*) FILTER (WHERE live) OVER () FROM (
+    SELECT
+        id, revoked_at IS NULL AND idle_expires_at >= $1 AND expires_at >= $1
+        AND rotated_at >= $2 AND authenticated_at >= $3 AS live
+    FROM watchword.sessions WHERE id > $4 ORDER BY id LIMIT $5
+) AS looked ORDER BY id DESC LIMIT 1;
 
 -- name: add_stat
 INSERT INTO watchword.stats AS known (minute, name, labels, n)
@@ -901,7 +995,11 @@ FROM watchword.webhooks GROUP BY secret;
 UPDATE watchword.webhooks SET sealed = $1 WHERE id = $2 AND sealed = $3;
 
 -- name: sweep_stats
-DELETE FROM watchword.stats WHERE ctid = ANY (ARRAY(SELECT ctid FROM watchword.stats WHERE minute < $1 LIMIT $2)) RETURNING 1;
+DELETE FROM watchword.stats WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM watchword.stats
+    WHERE minute < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+))
+RETURNING 1;
 
 -- name: sweep_deliveries
 -- Ids begin with the instant at which they were made.
@@ -909,7 +1007,7 @@ DELETE FROM watchword.deliveries WHERE id = ANY (ARRAY(
     SELECT id FROM watchword.deliveries
     WHERE id < decode(lpad(to_hex(greatest($1::bigint, 0)), 12, '0'), 'hex')
         AND state <> 'waiting'
-    ORDER BY id LIMIT $2
+    ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
 ))
 RETURNING 1;
 
@@ -922,6 +1020,6 @@ DELETE FROM watchword.deliveries WHERE id = ANY (ARRAY(
         SELECT id FROM watchword.deliveries WHERE webhook_id = webhook.id
         ORDER BY id DESC LIMIT 1 OFFSET $1
     )
-    LIMIT $2
+    LIMIT $2 FOR UPDATE OF one SKIP LOCKED
 ))
 RETURNING 1;

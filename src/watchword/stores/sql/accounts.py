@@ -75,20 +75,24 @@ class SqlAccounts:
         role: str | None = None,
         disabled: bool | None = None,
     ) -> AccountPage:
-        last = prefix + "\U0010ffff"
-        stretch = await self._database.query(
-            "account_stretch", after, prefix, last, look
+        # No key has a character of either kind.
+        first, last = (
+            max(prefix, after + "\x01" if after else ""),
+            prefix + "\U0010ffff",
         )
-        if not stretch:
-            return AccountPage([])
-        ((end, count),) = stretch
+        walks = 2 if prefix else 1
+        size = limit + 1  # one more says whether there is one
+        if role is not None or disabled is not None:
+            size = max(size, look // walks)
         rows = await self._database.query(
-            "search_accounts", after, prefix, end, role or "", disabled, limit
+            "search_accounts",
+            *(first, prefix, last, size, role or "", disabled, limit + 1),
         )
-        found = [account_of(row) for row in rows]
-        if len(found) == limit:
-            return AccountPage(found, found[-1].name)
-        return AccountPage(found, end if count == look else None)
+        end = rows[0][0]
+        found = [(row[1], account_of(row[2:])) for row in rows if row[1] is not None]
+        if len(found) > limit:
+            found, end = found[:limit], found[limit - 1][0]
+        return AccountPage([account for _, account in found], end)
 
     async def swap(
         self,

@@ -84,17 +84,9 @@ class Stretches:
         if not stretch:
             return SessionPage([])
         ((end, count),) = stretch
-        bounds = (
-            begin,
-            end,
-            limit if client_id is None else look,
-            *msgspec.structs.astuple(alive),
-            *mine,
-        )
-        rows = await query("list_sessions" + suffix, *bounds)
+        meant = (*msgspec.structs.astuple(alive), client_id, *mine)
+        rows = await query("list_sessions" + suffix, begin, end, limit, *meant)
         page = [session_of(row) for row in rows]
-        if client_id is not None:
-            page = [one for one in page if one.client_id == client_id]
         return page_of(page, end if count == look else None, limit)
 
     async def end(

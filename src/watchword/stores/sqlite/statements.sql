@@ -72,6 +72,7 @@ FROM sessions
 WHERE id < ?1 AND id >= ?2 AND revoked_at IS NULL
     AND idle_expires_at >= ?4 AND expires_at >= ?4
     AND rotated_at >= ?5 AND authenticated_at >= ?6
+    AND (?7 IS NULL OR client_id = ?7)
 ORDER BY id DESC LIMIT ?3;
 
 -- name: list_sessions_of_account
@@ -82,9 +83,10 @@ SELECT
     jkt, amr, acr, cookie, coalesce(auth_time, authenticated_at),
     started_from
 FROM sessions
-WHERE account_id = ?7 AND id < ?1 AND id >= ?2 AND revoked_at IS NULL
+WHERE account_id = ?8 AND id < ?1 AND id >= ?2 AND revoked_at IS NULL
     AND idle_expires_at >= ?4 AND expires_at >= ?4
     AND rotated_at >= ?5 AND authenticated_at >= ?6
+    AND (?7 IS NULL OR client_id = ?7)
 ORDER BY id DESC LIMIT ?3;
 
 -- name: end_one
@@ -563,40 +565,140 @@ RETURNING client_id;
 DELETE FROM consents WHERE account_id = ?1 AND client_id = ?2
 RETURNING client_id;
 
--- name: event_stretch
--- The rows that one page of a list looks at: the last number, and how many there are.
-SELECT min(sequence), count(*) FROM (
-    SELECT sequence FROM audit
-    WHERE sequence < ?1 ORDER BY sequence DESC LIMIT ?2
-) AS stretch HAVING count(*) > 0;
+-- name: event_before
+-- The number of an event that was recorded before that instant, the latest that halving
+-- the log finds; one less than the first number where it finds none.
+WITH RECURSIVE halves (low, high) AS (
+    SELECT coalesce(min(sequence), 1) - 1, coalesce(max(sequence), 0) FROM audit
+    UNION ALL
+    SELECT
+        CASE WHEN event.at < ?1 THEN (low + high + 1) / 2 ELSE low END,
+        CASE WHEN event.at < ?1 THEN high ELSE (low + high + 1) / 2 - 1 END
+    FROM halves JOIN audit AS event ON event.sequence = (
+        SELECT sequence FROM audit WHERE sequence <= (low + high + 1) / 2
+        ORDER BY sequence DESC LIMIT 1
+    )
+    WHERE low < high
+)
+SELECT low FROM halves WHERE low = high;
 
 -- name: search_events
-SELECT sequence, type, at, account_id, session_id, client_id, address, detail
-FROM audit
-WHERE sequence < ?1 AND sequence >= ?2
-    AND (?3 = '' OR instr(' ' || ?3 || ' ', ' ' || type || ' ') > 0)
-    AND (?4 IS NULL OR account_id = ?4)
-    AND (?5 IS NULL OR session_id = ?5)
-    AND (?6 = '' OR address = ?6)
-    AND at >= ?7 AND at < ?8
-ORDER BY sequence DESC LIMIT ?9;
-
--- name: account_stretch
-SELECT max(key), count(*) FROM (
-    SELECT name AS key FROM accounts
-    WHERE name > ?1 AND name >= ?2 AND name < ?3
-    ORDER BY name LIMIT ?4
-) AS stretch HAVING count(*) > 0;
+-- ?1 says which index is walked, from ?2 down to ?3. Of several types each is a walk. One
+-- goes ?4 rows far; where that is not to its end, all end there: at `stretch.low`.
+WITH asked (type) AS MATERIALIZED (SELECT value FROM json_each(?8)),
+stretch (low) AS MATERIALIZED (
+    SELECT max(sequence) FROM (
+        SELECT (
+            SELECT sequence FROM audit INDEXED BY audit_by_session
+            WHERE ?1 = 'session_id' AND session_id = ?5 AND sequence >= ?3
+                AND sequence < ?2
+            ORDER BY sequence DESC LIMIT 1 OFFSET ?4 - 1
+        ) AS sequence
+        UNION ALL
+        SELECT (
+            SELECT sequence FROM audit INDEXED BY audit_by_account
+            WHERE ?1 = 'account_id' AND account_id = ?6 AND sequence >= ?3
+                AND sequence < ?2
+            ORDER BY sequence DESC LIMIT 1 OFFSET ?4 - 1
+        )
+        UNION ALL
+        SELECT (
+            SELECT sequence FROM audit INDEXED BY audit_by_address
+            WHERE ?1 = 'address' AND address = ?7 AND address <> ''
+                AND sequence >= ?3 AND sequence < ?2
+            ORDER BY sequence DESC LIMIT 1 OFFSET ?4 - 1
+        )
+        UNION ALL
+        SELECT (
+            SELECT sequence FROM audit INDEXED BY audit_by_type
+            WHERE ?1 = 'types' AND type = asked.type AND sequence >= ?3
+                AND sequence < ?2
+            ORDER BY sequence DESC LIMIT 1 OFFSET ?4 - 1
+        ) FROM asked
+        UNION ALL
+        SELECT (
+            SELECT sequence FROM audit
+            WHERE ?1 = '' AND sequence >= ?3 AND sequence < ?2
+            ORDER BY sequence DESC LIMIT 1 OFFSET ?4 - 1
+        )
+    )
+),
+walked (sequence) AS MATERIALIZED (
+    SELECT sequence FROM audit INDEXED BY audit_by_session
+    WHERE ?1 = 'session_id' AND session_id = ?5 AND sequence < ?2
+        AND sequence >= (SELECT coalesce(low, ?3) FROM stretch)
+    UNION ALL
+    SELECT sequence FROM audit INDEXED BY audit_by_account
+    WHERE ?1 = 'account_id' AND account_id = ?6 AND sequence < ?2
+        AND sequence >= (SELECT coalesce(low, ?3) FROM stretch)
+    UNION ALL
+    SELECT sequence FROM audit INDEXED BY audit_by_address
+    WHERE ?1 = 'address' AND address = ?7 AND address <> '' AND sequence < ?2
+        AND sequence >= (SELECT coalesce(low, ?3) FROM stretch)
+    UNION ALL
+    SELECT sequence FROM asked CROSS JOIN audit INDEXED BY audit_by_type
+    WHERE ?1 = 'types' AND audit.type = asked.type AND sequence < ?2
+        AND sequence >= (SELECT coalesce(low, ?3) FROM stretch)
+    UNION ALL
+    SELECT sequence FROM audit
+    WHERE ?1 = '' AND sequence < ?2
+        AND sequence >= (SELECT coalesce(low, ?3) FROM stretch)
+)
+SELECT
+    stretch.low, sequence, type, at, account_id, session_id, client_id, address, detail
+FROM stretch LEFT JOIN (
+    SELECT audit.sequence, type, at, account_id, session_id, client_id, address, detail
+    FROM walked CROSS JOIN audit ON audit.sequence = walked.sequence
+    WHERE (?5 IS NULL OR session_id = ?5) AND (?6 IS NULL OR account_id = ?6)
+        AND (?7 = '' OR address = ?7)
+        AND (?8 IS NULL OR type IN (SELECT asked.type FROM asked))
+        AND at >= ?9 AND at < ?10
+    ORDER BY audit.sequence DESC LIMIT ?11
+) ON true
+ORDER BY sequence DESC;
 
 -- name: search_accounts
+-- By name, and where that does not begin so by address, from ?1 up to ?3. Each of both
+-- walks goes ?4 rows far; where that is not to its end, both end there: at `stretch.high`.
+WITH stretch (high) AS MATERIALIZED (
+    SELECT min(key) FROM (
+        SELECT (
+            SELECT name FROM accounts WHERE name >= ?1 AND name < ?3
+            ORDER BY name LIMIT 1 OFFSET ?4 - 1
+        ) AS key
+        UNION ALL
+        SELECT (
+            SELECT email_key FROM accounts
+            WHERE ?2 <> '' AND email_key >= ?1 AND email_key < ?3
+            ORDER BY email_key LIMIT 1 OFFSET ?4 - 1
+        )
+    )
+)
 SELECT
-    id, name, password_hash, roles, created_at, epoch, version, disabled, email,
-    email_key, email_confirmed_at, locale
-FROM accounts
-WHERE name > ?1 AND name >= ?2 AND name <= ?3
-    AND (?4 = '' OR instr(' ' || roles || ' ', ' ' || ?4 || ' ') > 0)
-    AND (?5 IS NULL OR disabled = ?5)
-ORDER BY name LIMIT ?6;
+    stretch.high, key, id, name, password_hash, roles, created_at, epoch, version,
+    disabled, email, email_key, email_confirmed_at, locale
+FROM stretch LEFT JOIN (
+    SELECT
+        name AS key, id, name, password_hash, roles, created_at, epoch, version,
+        disabled, email, email_key, email_confirmed_at, locale
+    FROM accounts
+    WHERE name >= ?1 AND name < ?3
+        AND name <= (SELECT coalesce(high, ?3) FROM stretch)
+        AND (?5 = '' OR instr(' ' || roles || ' ', ' ' || ?5 || ' ') > 0)
+        AND (?6 IS NULL OR disabled = ?6)
+    UNION ALL
+    SELECT
+        email_key AS key, id, name, password_hash, roles, created_at, epoch, version,
+        disabled, email, email_key, email_confirmed_at, locale
+    FROM accounts
+    WHERE ?2 <> '' AND email_key >= ?1 AND email_key < ?3
+        AND email_key <= (SELECT coalesce(high, ?3) FROM stretch)
+        AND NOT (name >= ?2 AND name < ?3)
+        AND (?5 = '' OR instr(' ' || roles || ' ', ' ' || ?5 || ' ') > 0)
+        AND (?6 IS NULL OR disabled = ?6)
+    ORDER BY key LIMIT ?7
+) ON true
+ORDER BY key;
 
 -- name: invitations
 SELECT
@@ -610,9 +712,13 @@ DELETE FROM confirmations
 WHERE token_hash = ?1 AND purpose = 'invitation' RETURNING token_hash;
 
 -- name: count_sessions
-SELECT count(*) FROM sessions
-WHERE revoked_at IS NULL AND idle_expires_at >= ?1 AND expires_at >= ?1
-    AND rotated_at >= ?2 AND authenticated_at >= ?3;
+-- Of a stretch: its last id, how many rows it has, and how many of them are live.
+SELECT max(id), count(*), sum(live) FROM (
+    SELECT
+        id, revoked_at IS NULL AND idle_expires_at >= ?1 AND expires_at >= ?1
+        AND rotated_at >= ?2 AND authenticated_at >= ?3 AS live
+    FROM sessions WHERE id > ?4 ORDER BY id LIMIT ?5
+);
 
 -- name: add_stat
 INSERT INTO stats AS known (minute, name, labels, n)
@@ -727,7 +833,9 @@ FROM webhooks GROUP BY secret;
 UPDATE webhooks SET sealed = ?1 WHERE id = ?2 AND sealed = ?3;
 
 -- name: sweep_stats
-DELETE FROM stats WHERE minute IN (SELECT DISTINCT minute FROM stats WHERE minute < ? LIMIT ?);
+DELETE FROM stats WHERE (minute, name, labels) IN (
+    SELECT minute, name, labels FROM stats WHERE minute < ? LIMIT ?
+);
 
 -- name: find_old_deliveries
 -- Ids begin with the instant at which they were made.

@@ -10,6 +10,7 @@ from watchword.server.endpoints.console import (
     account,
     accounts,
     clients,
+    events,
     keys,
     mail,
     overview,
@@ -25,4 +26,5 @@ ENDPOINTS: Final[tuple[Operation, ...]] = (
     *keys.ENDPOINTS,
     *mail.ENDPOINTS,
     *webhooks.ENDPOINTS,
+    *events.ENDPOINTS,
 )

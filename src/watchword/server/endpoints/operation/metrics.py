@@ -9,12 +9,12 @@ from starlette.responses import Response
 
 from watchword.errors import NotFound
 from watchword.metrics.exposition import scrape
-from watchword.server.local import may_read_metrics
+from watchword.server.listeners import may_read_metrics
 from watchword.server.operation import Operation
 
 
 async def metrics(request: Request) -> Response:
-    """As text or OpenMetrics, by `Accept`, to those that may read it. Raises NotFound for other callers."""
+    """As text or OpenMetrics, by `Accept`. Raises NotFound where it is not shown."""
     if not may_read_metrics(request):
         raise NotFound
     body, media_type = scrape(

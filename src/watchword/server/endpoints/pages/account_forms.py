@@ -160,7 +160,7 @@ async def _delete(request: Request, form: Form, owner: Owner) -> Done:
         return _refused(error, field)
     notice = set_notice(SignInNotice.ACCOUNT_DELETED)
     form_cookie = new_form_cookie(engine_of(request).entropy)
-    cookies = (drop_sign_in_cookie(), form_cookie, notice)
+    cookies = (drop_sign_in_cookie(request), form_cookie, notice)
     return see_other(request, "sign-in", *cookies)
 
 

@@ -18,6 +18,7 @@ from watchword.core.authorize import Granted, Verdict
 from watchword.core.session import Session
 from watchword.errors import InteractionExpired, WatchwordError
 from watchword.oauth.authorize import Outcome
+from watchword.server.admin_listener import is_at_admin_listener
 from watchword.server.endpoints.pages.visitor import Begun
 from watchword.server.interacting import answer_of
 from watchword.server.operation import Handler
@@ -69,6 +70,9 @@ def beside_the_way(handler: Handler) -> Handler:
 
 
 def _ticket_in(request: Request) -> str:
+    # What a client asks for is answered by the main listener.
+    if is_at_admin_listener(request):
+        return ""
     return request.query_params.get(INTERACTION, "")
 
 

@@ -27,7 +27,7 @@ from watchword.server.endpoints.pages.asking import (
 )
 from watchword.server.endpoints.pages.available import (
     can_register,
-    can_send_mail,
+    can_reset,
     has_passkeys,
 )
 from watchword.server.endpoints.pages.on_the_way import (
@@ -142,7 +142,7 @@ async def _authenticated(request: Request, form: Form) -> Authenticated:
 async def _view(request: Request) -> SignIn:
     return SignIn(
         has_register=can_register(request),
-        has_forgot=can_send_mail(request),
+        has_forgot=can_reset(request),
         ceremony=await _ceremony(request),
     )
 

@@ -74,7 +74,7 @@ def signed_in(request: Request, tokens: TokenSet) -> Begun:
     What the browser kept on the way to it goes.
     """
     cookies = [
-        set_sign_in_cookie(tokens),
+        set_sign_in_cookie(request, tokens),
         new_form_cookie(engine_of(request).entropy),
     ]
     if step_in(request):

@@ -1,17 +1,19 @@
 -- For operators: lists of events and accounts, figures for charts, webhooks. No refresh
 -- writes any of these indexes: a rotation changes none of their columns and records no
 -- event.
-CREATE INDEX audit_by_type ON watchword.audit (type, sequence);
-CREATE INDEX audit_by_account ON watchword.audit (account_id, sequence)
+CREATE INDEX IF NOT EXISTS audit_by_type ON watchword.audit (type, sequence);
+CREATE INDEX IF NOT EXISTS audit_by_account ON watchword.audit (account_id, sequence)
     WHERE account_id IS NOT NULL;
-CREATE INDEX audit_by_session ON watchword.audit (session_id, sequence)
+CREATE INDEX IF NOT EXISTS audit_by_session ON watchword.audit (session_id, sequence)
     WHERE session_id IS NOT NULL;
-CREATE INDEX audit_by_address ON watchword.audit (address, sequence)
+CREATE INDEX IF NOT EXISTS audit_by_address ON watchword.audit (address, sequence)
     WHERE address <> '';
-CREATE INDEX audit_by_time ON watchword.audit (at, sequence);
 
-CREATE INDEX confirmations_by_purpose
-    ON watchword.confirmations (purpose, created_at, token_hash);
+CREATE INDEX accounts_disabled ON watchword.accounts (name) WHERE disabled;
+CREATE INDEX credentials_factors ON watchword.credentials (account_id)
+    WHERE kind IN ('totp', 'passkey');
+CREATE INDEX confirmations_invitations
+    ON watchword.confirmations (created_at, token_hash) WHERE purpose = 'invitation';
 
 CREATE TABLE watchword.stats (
     minute bigint NOT NULL,

@@ -1,0 +1,161 @@
+"""GET /console/events: the audit log, followed and downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from watchword.audit import facts_of
+from watchword.core.limits import ADMIN_LIST_MAX, AUDIT_RETENTION, DAY
+from watchword.core.session import from_text
+from watchword.errors import InvalidRequest
+from watchword.ports.audit import Event, EventFilter, EventType
+from watchword.server.admin_auth import admin_of
+from watchword.server.console.events import EventRows, Events, Filters, Line, line_of
+from watchword.server.console.screens import Fault
+from watchword.server.console_response import part_of, screen_of
+from watchword.server.endpoints.console.naming import account_of, names_of
+from watchword.server.endpoints.console.visitor import Admin, for_admin
+from watchword.server.operation import screen_operations
+from watchword.server.pages.rendering import HEADERS
+from watchword.server.parsing import query_of
+from watchword.webhooks.topics import types_of
+
+DOWNLOAD_MAX: Final = 10_000
+"""Events of one download: a few MiB, and a second of the store's time."""
+
+_DIGITS_MAX: Final = 18
+_JSONL: Final = HEADERS | {"content-disposition": 'attachment; filename="events.jsonl"'}
+_encoder: Final = msgspec.json.Encoder()
+
+
+class _Refused(Exception):
+    """A filter that cannot be applied."""
+
+    def __init__(self, text: str, field: str) -> None:
+        super().__init__(text)
+        self.fault = Fault(text, field)
+
+
+@for_admin
+async def show(request: Request, admin: Admin) -> Response:
+    given = query_of(request)
+    filters = Filters(
+        type=given.get("type", ""),
+        account=given.get("account", "").strip(),
+        address=given.get("address", "").strip(),
+        session=given.get("session", ""),
+        since=given.get("from", ""),
+        until=given.get("to", ""),
+    )
+    view = Events(filters=filters, days=AUDIT_RETENTION // DAY)
+    try:
+        wanted = await _wanted(request, filters)
+    except _Refused as refused:
+        view = msgspec.structs.replace(view, faults=(refused.fault,))
+        return screen_of(request, admin, view, status=422)
+    if given.get("format") == "jsonl":
+        return await _download(request, wanted)
+    events = admin_of(request).events
+    if given.get("part") == "rows":
+        found = await events.since(wanted, _sequence(given), ADMIN_LIST_MAX)
+        rows = EventRows(lines=await _lines(request, found))
+        return part_of(request, admin, rows)
+    page = await events.list(wanted, after=given.get("after"))
+    view = msgspec.structs.replace(
+        view,
+        lines=await _lines(request, page.items),
+        next=page.next,
+        is_later="after" in given,
+        last=page.items[0][0] if page.items else 0,
+    )
+    return screen_of(request, admin, view)
+
+
+async def _wanted(request: Request, filters: Filters) -> EventFilter:
+    """The filter of the engine. Raises _Refused."""
+    account = session = None
+    if filters.account:
+        found = await account_of(request, filters.account)
+        if found is None:
+            # One that was deleted still has its events, under its id.
+            account = from_text(filters.account)
+            if account is None:
+                raise _Refused("There is no account of that name", "account")
+        else:
+            account = found.id
+    if filters.session:
+        session = from_text(filters.session)
+        if session is None:
+            raise _Refused("There is no such session", "")
+    return EventFilter(
+        types=_types(filters.type),
+        account_id=account,
+        session_id=session,
+        address=filters.address,
+        since=_instant(filters.since, "from"),
+        until=_instant(filters.until, "to"),
+    )
+
+
+def _types(text: str) -> frozenset[EventType]:
+    if not text:
+        return frozenset()
+    try:
+        return types_of(text)
+    except InvalidRequest:
+        raise _Refused("There is no such type of event", "type") from None
+
+
+def _instant(text: str, field: str) -> int | None:
+    """What a field of date and time has, in UTC. Raises _Refused."""
+    if not text:
+        return None
+    try:
+        when = datetime.fromisoformat(text)
+        return int(when.replace(tzinfo=when.tzinfo or UTC).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise _Refused(
+            "Enter a day and a time, such as 2026-11-28T22:41", field
+        ) from None
+
+
+def _sequence(given: dict[str, str]) -> int:
+    text = given.get("since", "")
+    is_number = text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX
+    if not is_number:
+        raise InvalidRequest("since is a sequence number.")
+    return int(text)
+
+
+async def _lines(
+    request: Request, found: Iterable[tuple[int, Event]]
+) -> Sequence[Line]:
+    events = list(found)
+    names = await names_of(request, (event.account_id for _, event in events))
+    return [line_of(sequence, event, names) for sequence, event in events]
+
+
+async def _download(request: Request, wanted: EventFilter) -> Response:
+    """The newest DOWNLOAD_MAX of them, one JSON object a line."""
+    events, body = admin_of(request).events, bytearray()
+    after, left = None, DOWNLOAD_MAX
+    # A page may be short: so their number is bounded too.
+    for _ in range(2 * DOWNLOAD_MAX // ADMIN_LIST_MAX):
+        limit = min(left, ADMIN_LIST_MAX)
+        page = await events.list(wanted, after=after, limit=limit)
+        for sequence, event in page.items:
+            body += _encoder.encode(facts_of(sequence, event)) + b"\n"
+        left -= len(page.items)
+        after = page.next
+        if after is None or not left:
+            break
+    return Response(bytes(body), headers=_JSONL, media_type="application/jsonl")
+
+
+ENDPOINTS: Final = screen_operations("events", show)
