@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from watchword.admin.operators import Operator
-from watchword.admin.pages import Cursors, Page, asked_for, checked_limit
+from watchword.admin.pages import Cursors, Page, asked_for, checked_limit, id_in
 from watchword.clients.rules import is_client_id
 from watchword.core import limits
 from watchword.core.actor import EndReason
@@ -38,7 +38,7 @@ class SessionAdmin:
 
         Raises InvalidRequest.
         """
-        account_id = None if account is None else _id_in(account, "account")
+        account_id = id_in({"account": account or ""}, "account")
         if client is not None and client != PAGES and not is_client_id(client):
             raise InvalidRequest("client is the id of a client.")
         asked = asked_for("sessions", account=account, client=client)
@@ -82,11 +82,3 @@ class SessionAdmin:
         operator.need_user()
         reason = EndReason.REVOKED_BY_OPERATOR
         return await self._sessions.revoke(Before(instant), reason, by=operator.by)
-
-
-def _id_in(text: str, name: str) -> bytes:
-    found = from_text(text)
-    if found is None:
-        message = f"{name} is an id such as 01234567-89ab-7cde-8f01-23456789abcd."
-        raise InvalidRequest(message)
-    return found

@@ -348,6 +348,8 @@ ADMIN_LIST: Final = 50
 ADMIN_LIST_MAX: Final = 200
 ADMIN_LOOK: Final = 5_000
 CURSOR_LIFE: Final = DAY
+# An address that a list is asked for: longer than any, also with a zone behind it.
+ADDRESS_MAX: Final = 64
 # A write by the admin API or the console needs a proof of the last 15 minutes.
 ADMIN_RECENT: Final = 15 * MINUTE
 # Charts: so many series, kept so long.
