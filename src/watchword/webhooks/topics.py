@@ -48,6 +48,7 @@ _OF_TYPE: Final[Mapping[EventType, tuple[str, ...]]] = {
     EventType.KEY_CHANGED: ("key.rotated",),
     # For operators, who have metrics and alerts for it.
     EventType.MAIL_FAILED: (),
+    EventType.MAIL_TESTED: (),
     # A webhook that hears of webhooks would hear of its own failures.
     EventType.WEBHOOK_CREATED: (),
     EventType.WEBHOOK_CHANGED: (),
