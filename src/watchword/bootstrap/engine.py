@@ -310,6 +310,14 @@ class Watchword:
     def _wire_admin(self, base: Foundation) -> None:
         # An app with users of its own has no accounts that could administer it.
         self.admin: AdminParts | None = None
+        self.webhooks = Webhooks(
+            webhooks=self.stores.webhooks,
+            deliveries=self.stores.deliveries,
+            audit=self.stores.audit,
+            sealing=self.webhook_sealing,
+            clock=self.clock,
+            entropy=base.entropy,
+        )
         self.webhook_sender = WebhookSender(
             webhooks=self.stores.webhooks,
             deliveries=self.stores.deliveries,
@@ -329,14 +337,7 @@ class Watchword:
                 keys=self.keys,
                 factors=self.second_factors.factors,
                 consents=self.oauth.consents,
-                webhooks=Webhooks(
-                    webhooks=self.stores.webhooks,
-                    deliveries=self.stores.deliveries,
-                    audit=self.stores.audit,
-                    sealing=self.webhook_sealing,
-                    clock=self.clock,
-                    entropy=base.entropy,
-                ),
+                webhooks=self.webhooks,
                 mail=self.mail_writer,
                 send_test=self._send_test,
                 tickets=self.tickets,

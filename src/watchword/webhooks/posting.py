@@ -68,6 +68,8 @@ class Poster:
                 return await self._post_to_one(to, addresses, body, headers)
         except WatchwordError as error:
             return Answer(None, str(error))
+        except httpx2.ProtocolError:
+            return Answer(None, "what answered there speaks no HTTP")
         except (OSError, httpx2.TransportError, httpx2.InvalidURL) as error:
             return Answer(None, reason_of(error)[: limits.WEBHOOK_ANSWER_MAX])
 

@@ -12,8 +12,8 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
 
 from watchword.clocks import system_clock
 
@@ -33,9 +33,16 @@ class WebhookInvalid(ValueError):
     """Not a delivery that was signed with that secret, or too old to be believed."""
 
 
+class Headers(Protocol):
+    """The headers of a request: a mapping, or what any framework has for it."""
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Names and values."""
+
+
 def verify(
     body: bytes | str,
-    headers: Mapping[str, str],
+    headers: Headers,
     secret: str,
     *,
     now: float | None = None,
@@ -51,8 +58,8 @@ def verify(
     message_id, timestamp, signatures = _the_three(headers)
     if not _TIMESTAMP.fullmatch(timestamp):
         raise WebhookInvalid("webhook-timestamp is no number of seconds")
-    raw = body.encode() if isinstance(body, str) else bytes(body)
-    signed = f"{message_id}.{timestamp}.".encode() + raw
+    raw = _encoded(body) if isinstance(body, str) else bytes(body)
+    signed = _encoded(f"{message_id}.{timestamp}.") + raw
     is_genuine = _by_secret if secret.startswith(SECRET) else _by_public_key
     if not is_genuine(signed, signatures, key):
         raise WebhookInvalid("no signature is of this secret")
@@ -63,6 +70,11 @@ def verify(
         return json.loads(raw)
     except ValueError:
         raise WebhookInvalid("the body is no JSON") from None
+
+
+def _encoded(text: str) -> bytes:
+    # Some frameworks make surrogates of what is no UTF-8: no signature is of that.
+    return text.encode(errors="surrogatepass")
 
 
 def _key_of(secret: str) -> bytes:
@@ -80,7 +92,7 @@ def _key_of(secret: str) -> bytes:
     return key
 
 
-def _the_three(headers: Mapping[str, str]) -> tuple[str, str, str]:
+def _the_three(headers: Headers) -> tuple[str, str, str]:
     """The values of the three headers. Raises WebhookInvalid unless each came once."""
     found: dict[str, str] = {}
     for name, value in headers.items():

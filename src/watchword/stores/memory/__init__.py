@@ -10,11 +10,11 @@ from collections.abc import Sized
 from typing import Protocol, TypeVar
 
 from watchword.clocks import Entropy
+from watchword.core import limits
 from watchword.core.limits import (
     AUDIT_RETENTION,
     SWEEP_AFTER,
     WEBHOOK_SHOWN,
-    WEBHOOK_SHOWN_MAX,
 )
 from watchword.ports import Stores
 from watchword.ports.webhooks import DeliveryState
@@ -103,18 +103,25 @@ class MemoryBackend:
         self._memory.events = [
             item for item in self._memory.events if item[1].at >= kept
         ]
-        shown = [
-            row.id
-            for webhook_id in self._memory.webhooks
-            for place, row in enumerate(
-                reversed(self._memory.deliveries_of(webhook_id))
-            )
-            if place >= WEBHOOK_SHOWN_MAX or row.created_at < now - WEBHOOK_SHOWN
-            if row.state is not DeliveryState.WAITING
-        ][:limit]
+        shown = self._shown_enough(now)[:limit]
         for identifier in shown:
             del self._memory.deliveries[identifier]
         return len(over) + len(shown) + before - self._swept_by_time()
+
+    def _shown_enough(self, now: int) -> list[bytes]:
+        """The deliveries that are over, and old or followed by many."""
+        rows = [
+            (place, row)
+            for webhook_id in self._memory.webhooks
+            for place, row in enumerate(self._memory.deliveries_of(webhook_id)[::-1])
+        ]
+        most, edge = limits.WEBHOOK_SHOWN_MAX, now - WEBHOOK_SHOWN
+        return [
+            row.id
+            for place, row in rows
+            if row.state is not DeliveryState.WAITING
+            and (place >= most or row.created_at < edge)
+        ]
 
     def _swept_by_time(self) -> int:
         swept: tuple[Sized, ...] = (

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from watchword.core import limits
 from watchword.core.limits import (
     AUDIT_RETENTION,
     STATS_KEPT,
     SWEEP_AFTER,
     SWEEP_LOOK,
     WEBHOOK_SHOWN,
-    WEBHOOK_SHOWN_MAX,
 )
 from watchword.stores.postgresql.connections import Connections
 from watchword.stores.sql.stretches import OVER_AT_ONCE
@@ -32,7 +32,7 @@ class PostgresqlBackend:
             ("sweep_audit", now - AUDIT_RETENTION),
             ("sweep_stats", now - STATS_KEPT),
             ("sweep_deliveries", now - WEBHOOK_SHOWN),
-            ("sweep_many_deliveries", WEBHOOK_SHOWN_MAX),
+            ("sweep_many_deliveries", limits.WEBHOOK_SHOWN_MAX),
         ):
             count += len(await self._database.query(name, edge, limit))
         return count

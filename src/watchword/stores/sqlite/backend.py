@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import apsw
 
+from watchword.core import limits
 from watchword.core.limits import (
     AUDIT_RETENTION,
     STATS_KEPT,
     SWEEP_AFTER,
     SWEEP_LOOK,
     WEBHOOK_SHOWN,
-    WEBHOOK_SHOWN_MAX,
 )
 from watchword.stores.sql.stretches import OVER_AT_ONCE, found
 from watchword.stores.sqlite.connections import Connections
@@ -36,9 +36,9 @@ class SqliteBackend:
             ids, end = await found(*find, b"", limit)
         self._sweep_from = end or b""
         over = [(one, edge) for one in ids]
-        shown = await self._file.query(
-            "find_old_deliveries", now - WEBHOOK_SHOWN, limit
-        ) or await self._file.query("find_many_deliveries", WEBHOOK_SHOWN_MAX, limit)
+        query, most = self._file.query, limits.WEBHOOK_SHOWN_MAX
+        shown = await query("find_old_deliveries", now - WEBHOOK_SHOWN, limit)
+        shown = shown or await query("find_many_deliveries", most, limit)
 
         def job(connection: apsw.Connection) -> int:
             start = connection.total_changes()

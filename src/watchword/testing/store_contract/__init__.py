@@ -40,7 +40,7 @@ _GROUPS = (
         "races",
     ),
     *("record_rules", "records", "reference", "self_service", "sessions", "upkeep"),
-    "waiting",
+    *("waiting", "webhooks"),
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
 
@@ -65,6 +65,7 @@ with needs("watchword[store-contract]"):
     from watchword.testing.store_contract.sessions import Sessions
     from watchword.testing.store_contract.upkeep import Upkeep
     from watchword.testing.store_contract.waiting import OutboxOfMessages
+    from watchword.testing.store_contract.webhooks import Webhooks
 
 __all__ = ["Backend", "DurabilityContract", "StoreContract"]
 
@@ -82,6 +83,7 @@ class StoreContract(
     CredentialRaces,
     Consents,
     OutboxOfMessages,
+    Webhooks,
     FeedOfTheEnded,
     Parallel,
     Races,

@@ -14,6 +14,7 @@ from watchword.server.endpoints.console import (
     keys,
     mail,
     overview,
+    sessions,
     webhooks,
 )
 from watchword.server.operation import Operation
@@ -26,5 +27,6 @@ ENDPOINTS: Final[tuple[Operation, ...]] = (
     *keys.ENDPOINTS,
     *mail.ENDPOINTS,
     *webhooks.ENDPOINTS,
+    *sessions.ENDPOINTS,
     *events.ENDPOINTS,
 )

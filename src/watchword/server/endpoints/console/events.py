@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -12,9 +11,8 @@ from starlette.responses import Response
 
 from watchword.audit import facts_of
 from watchword.core.limits import ADMIN_LIST_MAX, AUDIT_RETENTION, DAY
-from watchword.core.session import from_text
 from watchword.errors import InvalidRequest
-from watchword.ports.audit import Event, EventFilter, EventType
+from watchword.ports.audit import Event, EventFilter
 from watchword.server.admin_auth import admin_of
 from watchword.server.console.events import EventRows, Events, Filters, Line, line_of
 from watchword.server.console.screens import Fault
@@ -24,7 +22,6 @@ from watchword.server.endpoints.console.visitor import Admin, for_admin
 from watchword.server.operation import screen_operations
 from watchword.server.pages.rendering import HEADERS
 from watchword.server.parsing import query_of
-from watchword.webhooks.topics import types_of
 
 DOWNLOAD_MAX: Final = 10_000
 """Events of one download: a few MiB, and a second of the store's time."""
@@ -32,14 +29,6 @@ DOWNLOAD_MAX: Final = 10_000
 _DIGITS_MAX: Final = 18
 _JSONL: Final = HEADERS | {"content-disposition": 'attachment; filename="events.jsonl"'}
 _encoder: Final = msgspec.json.Encoder()
-
-
-class _Refused(Exception):
-    """A filter that cannot be applied."""
-
-    def __init__(self, text: str, field: str) -> None:
-        super().__init__(text)
-        self.fault = Fault(text, field)
 
 
 @for_admin
@@ -55,18 +44,20 @@ async def show(request: Request, admin: Admin) -> Response:
     )
     view = Events(filters=filters, days=AUDIT_RETENTION // DAY)
     try:
-        wanted = await _wanted(request, filters)
-    except _Refused as refused:
-        view = msgspec.structs.replace(view, faults=(refused.fault,))
+        wanted, topic = await _wanted(request, given)
+    except InvalidRequest as error:
+        view = msgspec.structs.replace(view, faults=(Fault(str(error)),))
         return screen_of(request, admin, view, status=422)
     if given.get("format") == "jsonl":
-        return await _download(request, wanted)
+        return await _download(request, wanted, topic)
     events = admin_of(request).events
     if given.get("part") == "rows":
-        found = await events.since(wanted, _sequence(given), ADMIN_LIST_MAX)
+        found = await events.since(
+            wanted, _sequence(given), ADMIN_LIST_MAX, topic=topic
+        )
         rows = EventRows(lines=await _lines(request, found))
         return part_of(request, admin, rows)
-    page = await events.list(wanted, after=given.get("after"))
+    page = await events.list(wanted, topic=topic, after=given.get("after"))
     view = msgspec.structs.replace(
         view,
         lines=await _lines(request, page.items),
@@ -77,52 +68,14 @@ async def show(request: Request, admin: Admin) -> Response:
     return screen_of(request, admin, view)
 
 
-async def _wanted(request: Request, filters: Filters) -> EventFilter:
-    """The filter of the engine. Raises _Refused."""
-    account = session = None
-    if filters.account:
-        found = await account_of(request, filters.account)
-        if found is None:
-            # One that was deleted still has its events, under its id.
-            account = from_text(filters.account)
-            if account is None:
-                raise _Refused("There is no account of that name", "account")
-        else:
-            account = found.id
-    if filters.session:
-        session = from_text(filters.session)
-        if session is None:
-            raise _Refused("There is no such session", "")
-    return EventFilter(
-        types=_types(filters.type),
-        account_id=account,
-        session_id=session,
-        address=filters.address,
-        since=_instant(filters.since, "from"),
-        until=_instant(filters.until, "to"),
-    )
-
-
-def _types(text: str) -> frozenset[EventType]:
-    if not text:
-        return frozenset()
-    try:
-        return types_of(text)
-    except InvalidRequest:
-        raise _Refused("There is no such type of event", "type") from None
-
-
-def _instant(text: str, field: str) -> int | None:
-    """What a field of date and time has, in UTC. Raises _Refused."""
-    if not text:
-        return None
-    try:
-        when = datetime.fromisoformat(text)
-        return int(when.replace(tzinfo=when.tzinfo or UTC).timestamp() * 1000)
-    except (ValueError, OverflowError):
-        raise _Refused(
-            "Enter a day and a time, such as 2026-11-28T22:41", field
-        ) from None
+async def _wanted(request: Request, given: dict[str, str]) -> tuple[EventFilter, str]:
+    """What the engine is to look for, and the topic. Raises InvalidRequest."""
+    events, name = admin_of(request).events, given.get("account", "").strip()
+    if name:
+        found = await account_of(request, name)
+        # One that was deleted still has its events, under its id.
+        given = given | {"account": name if found is None else found.subject}
+    return events.wanted_of(given)
 
 
 def _sequence(given: dict[str, str]) -> int:
@@ -141,14 +94,14 @@ async def _lines(
     return [line_of(sequence, event, names) for sequence, event in events]
 
 
-async def _download(request: Request, wanted: EventFilter) -> Response:
+async def _download(request: Request, wanted: EventFilter, topic: str) -> Response:
     """The newest DOWNLOAD_MAX of them, one JSON object a line."""
     events, body = admin_of(request).events, bytearray()
     after, left = None, DOWNLOAD_MAX
     # A page may be short: so their number is bounded too.
     for _ in range(2 * DOWNLOAD_MAX // ADMIN_LIST_MAX):
         limit = min(left, ADMIN_LIST_MAX)
-        page = await events.list(wanted, after=after, limit=limit)
+        page = await events.list(wanted, topic=topic, after=after, limit=limit)
         for sequence, event in page.items:
             body += _encoder.encode(facts_of(sequence, event)) + b"\n"
         left -= len(page.items)
