@@ -8,10 +8,11 @@ from typing import Final
 import msgspec
 
 from watchword.ports.accounts import Account
-from watchword.ports.audit import Event
 from watchword.ports.consents import Consent
 from watchword.ports.credentials import Credential, CredentialKind
+from watchword.server.console.events import Line
 from watchword.server.console.screens import LANGUAGES, Screen
+from watchword.server.console.sessions import SessionLine
 
 STATES: Final = {"": "All", "active": "Active", "disabled": "Disabled"}
 """What the list can be narrowed down to, and its words."""
@@ -61,18 +62,6 @@ class Accounts(Screen, frozen=True, kw_only=True):
         return {"q": self.q, "role": self.role, "state": self.state}
 
 
-class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A session of the account. `device` is what is known of the program."""
-
-    sid: str
-    client: str
-    device: str
-    address: str
-    acr: str
-    since: int
-    used: int
-
-
 class ConsentRow(msgspec.Struct, frozen=True, kw_only=True):
     """An app that the account has allowed something. `name` is what users know."""
 
@@ -93,11 +82,11 @@ class AccountScreen(Screen, frozen=True, kw_only=True):
 
     account: Account
     has_password: bool
-    sessions: tuple[SessionRow, ...]
+    sessions: tuple[SessionLine, ...]
     factors: tuple[Credential, ...]
     codes_left: int
     consents: tuple[ConsentRow, ...]
-    events: tuple[Event, ...]
+    events: tuple[Line, ...]
     has_mail: bool
     is_self: bool
     values: Mapping[str, str]

@@ -18,6 +18,13 @@ RIGHTS: Final = {
 """What each right lets a client do."""
 
 
+KINDS: Final = [
+    ("public", "Public: an app on a device or in a browser"),
+    ("confidential", "Confidential: a program on a server, which keeps a secret"),
+]
+"""What a new client may be: values and words."""
+
+
 def kind_of(client: Client) -> str:
     """What sort of program it is, in a word or two."""
     if client.secret_hash is None:
@@ -73,6 +80,11 @@ class NewClient(ClientForm, frozen=True, kw_only=True):
     template = "client-new.html"
 
     title: str = "Add a client"
+
+    @property
+    def kinds(self) -> list[tuple[str, str]]:
+        """What it may be: values and words."""
+        return KINDS
 
 
 class ClientScreen(ClientForm, frozen=True, kw_only=True):

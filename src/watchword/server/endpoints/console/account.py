@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword.core.limits import LIST_PAGE
-from watchword.core.session import Session
 from watchword.errors import NotFound, VersionChanged
 from watchword.passwords import is_unusable
 from watchword.ports.audit import EventFilter
@@ -18,10 +17,11 @@ from watchword.server.admin_auth import admin_of
 from watchword.server.console.accounts import (
     AccountScreen,
     ConsentRow,
-    SessionRow,
     values_of,
 )
+from watchword.server.console.events import line_of
 from watchword.server.console.notices import ConsoleNotice
+from watchword.server.console.sessions import session_line
 from watchword.server.console_response import done, screen_of
 from watchword.server.endpoints.console.account_forms import CHANGE, take
 from watchword.server.endpoints.console.refusing import WRONG, refused
@@ -31,7 +31,6 @@ from watchword.server.endpoints.console.visitor import (
     takes_form,
 )
 from watchword.server.operation import screen_operations
-from watchword.server.pages.devices import browser_of, system_of
 from watchword.server.parsing import Form, engine_of
 from watchword.server.waiting import name_of
 
@@ -67,6 +66,7 @@ async def _view(request: Request, admin: Admin) -> AccountScreen:
     parts, subject = admin_of(request), _subject(request)
     detail = await parts.accounts.get(subject)
     account, enrolled = detail.account, detail.factors
+    names = {account.id: account.name}
     sessions = await parts.accounts.sessions(subject, limit=LIST_PAGE)
     events = await parts.events.list(EventFilter(account_id=account.id), limit=_EVENTS)
     consents = await parts.accounts.consents(subject)
@@ -74,36 +74,18 @@ async def _view(request: Request, admin: Admin) -> AccountScreen:
         title=account.name,
         account=account,
         has_password=not is_unusable(account.password_hash),
-        sessions=tuple(_session(one) for one in sessions.items),
+        sessions=tuple(
+            session_line(one, names, admin.session.id) for one in sessions.items
+        ),
         factors=enrolled.factors,
         codes_left=enrolled.codes_left,
         consents=tuple([await _consent(request, one) for one in consents]),
-        events=tuple(event for _, event in events.items),
+        events=tuple(line_of(place, event, names) for place, event in events.items),
         has_mail=engine_of(request).mail_writer.can_send,
         is_self=account.id == admin.account.id,
         values=values_of(account),
         has_more=sessions.next is not None,
     )
-
-
-def _session(session: Session) -> SessionRow:
-    return SessionRow(
-        sid=session.sid,
-        client=session.client_id,
-        device=device_of(session.user_agent),
-        address=session.address,
-        acr=session.acr,
-        since=session.authenticated_at,
-        used=session.rotated_at,
-    )
-
-
-def device_of(user_agent: str) -> str:
-    """Browser and system in words, or what the program says of itself."""
-    browser, system = browser_of(user_agent), system_of(user_agent)
-    if browser and system:
-        return f"{browser} on {system}"
-    return user_agent or "Says nothing of itself"
 
 
 async def _consent(request: Request, consent: Consent) -> ConsentRow:

@@ -83,7 +83,7 @@ async def _add(request: Request, admin: Admin, form: Form) -> Response:
         client, secret = await admin_of(request).clients.create(
             admin.operator,
             form.get("client") or "",
-            confidential=form.get("confidential") == "yes",
+            confidential=form.get("kind") == "confidential",
             **given,
         )
     except NameTaken:
