@@ -18,7 +18,6 @@ from watchword.config import Settings
 
 FOLDER: Final = Path("watchword-demo")
 _MARK: Final = FOLDER / "made-by-make-demo"
-_PASSWORD: Final = FOLDER / "password-of-the-demo"
 
 
 def main() -> None:
@@ -33,12 +32,16 @@ def main() -> None:
     # No setting of another server must lead this one to another store.
     for name in [one for one in os.environ if one.startswith("WATCHWORD_")]:
         del os.environ[name]
+    origin = f"http://localhost:{port}"
     os.environ["WATCHWORD_DATA"] = str(FOLDER)
+    os.environ["WATCHWORD_ISSUER"] = origin
+    os.environ["WATCHWORD_SERVICE_NAME"] = "Harbour Works"
+    os.environ["WATCHWORD_REGISTRATION"] = "invited"
     begun, password = time.perf_counter(), secrets.token_urlsafe(15)
     print("Filling a folder with 10,000 accounts and a week of events ...", flush=True)
     asyncio.run(fill(Settings(), password, system_clock()))
     print(f"... done in {time.perf_counter() - begun:.0f} s, in {FOLDER}/", flush=True)
-    print(f"\n  http://127.0.0.1:{port}/console\n  {ADMIN}\n  {password}\n", flush=True)
+    print(f"\n  {origin}/console\n  {ADMIN}\n  {password}\n", flush=True)
     program = str(Path(sys.executable).with_name("watchword"))
     os.execv(program, [program, "serve", "--port", str(port)])  # noqa: S606
 
