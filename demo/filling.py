@@ -5,95 +5,32 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from msgspec.structs import replace
 
-from demo.people import Person, network, people
-from demo.traffic import busy, minutes
+from demo.clients import CLIENTS
+from demo.happenings import Happenings
+from demo.people import DEVICES, Person
+from demo.traffic import minutes
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.config import Settings
-from watchword.core.actor import SYSTEM, Actor, By, EndReason
-from watchword.core.limits import DAY, HOUR, INVITATION_LIFE, MINUTE, SECOND
-from watchword.core.policies import PAGES
-from watchword.core.session import (
-    AAL1,
-    AAL2,
-    PASSWORD_ALONE,
-    Authenticated,
-    Policy,
-    Session,
-    SessionOptions,
-    as_text,
-    time_ordered_id,
-)
-from watchword.ports.accounts import Account
-from watchword.ports.audit import Event, EventType, Trail
-from watchword.ports.confirmations import Confirmation, Purpose
-from watchword.ports.consents import Consent
+from watchword.core.actor import Actor, By
+from watchword.core.limits import DAY, HOUR, MINUTE, SECOND
+from watchword.core.session import as_text, time_ordered_id
+from watchword.ports.audit import Trail
 from watchword.ports.stats import Stat
 from watchword.ports.webhooks import Delivery, DeliveryState
 from watchword.testing import ManualClock
 
 SEED: Final = 41
 ADMIN: Final = "mara.lindqvist"
-SESSIONS: Final = 10_600
-FAILED: Final = 1_700
-ENDED: Final = 6_000
 
 _AT_ONCE: Final = 1_000
-_WEEK: Final = 7 * DAY
-_BOTH: Final = ("pwd", "otp", "mfa")
-_APPS: Final = ("tide-tables", "berth-planner", PAGES, "grafana", "watchword-cli")
-_SHARES: Final = (60, 22, 12, 3, 3)
-_CLIENTS: Final[dict[str, dict[str, Any]]] = {
-    "tide-tables": {
-        "confidential": False,
-        "name": "Tide Tables",
-        "scope": ["openid", "email", "roles", "offline_access", "tides:read"],
-        "redirect_uris": ["https://tides.harbour.example/callback"],
-    },
-    "berth-planner": {
-        "confidential": True,
-        "name": "Berth Planner",
-        "scope": ["openid", "profile", "offline_access"],
-        "redirect_uris": [
-            "https://berths.harbour.example/oauth/return",
-            "https://berths.staging.harbour.example/oauth/return",
-        ],
-    },
-    "grafana": {
-        "confidential": True,
-        "name": "Grafana",
-        "trusted": True,
-        "scope": ["openid", "email", "roles"],
-        "redirect_uris": ["https://graphs.harbour.example/login/generic_oauth"],
-    },
-    "watchword-cli": {
-        "confidential": False,
-        "scope": ["openid", "offline_access"],
-        "redirect_uris": ["http://127.0.0.1/callback"],
-    },
-    "berth-lights": {
-        "confidential": True,
-        "name": "Berth lights",
-        "scope": ["lights:switch"],
-        "grants": ["client_credentials"],
-    },
-    "harbour-control": {
-        "confidential": True,
-        "name": "Harbour control",
-        "rights": ["introspect", "feed", "admin:read"],
-    },
-    "harbour-map": {
-        "confidential": False,
-        "name": "Old harbour map",
-        "scope": ["openid"],
-        "redirect_uris": ["https://map.harbour.example/"],
-    },
-}
-_Write = tuple[int, Callable[[], Awaitable[Any]]]
+_NETWORK: Final = "203.0.113.7"
+_WORKS: Final = "https://audit.harbour.invalid/in/9c41"
+_FAILS: Final = "https://hooks.harbour.invalid/watch"
+"""Hosts that can be in no network (RFC 2606): nothing is sent to a stranger."""
 
 
 async def fill(settings: Settings, password: str, now: int) -> None:
@@ -112,30 +49,19 @@ class _Demo:
         self._clock = clock
         self._draw = random.Random(SEED)
         self._now = now
-        self._people = people(self._draw, now)
-        begin = (now - 29 * HOUR) // MINUTE * MINUTE
-        self._attack = (begin, begin + 40 * MINUTE)
-        self._reuses: set[int] = set()
         self._by = By(Actor.OPERATOR, name="harbour")
 
     async def write(self, password: str) -> None:
         """All of it."""
         admin = await self._begin(password)
-        writes = [
-            *self._accounts(),
-            *self._sessions(admin),
-            *self._failures(),
-            *self._reused(),
-            *self._notable(admin),
-            *self._invitations(),
-        ]
-        writes.sort(key=lambda one: one[0])
+        week = Happenings(self._engine, self._draw, self._now, admin, self._by)
+        writes = week.writes()
         for k in range(0, len(writes), _AT_ONCE):
             # In one turn of the event loop: they are one transaction then.
             await asyncio.gather(*(work() for _, work in writes[k : k + _AT_ONCE]))
         self._clock.now = self._now
         await self._webhooks()
-        await self._stats()
+        await self._stats(week)
 
     async def _begin(self, password: str) -> Person:
         """The first account, the keys and the clients."""
@@ -152,272 +78,32 @@ class _Demo:
             email_confirmed_at=account.created_at,
         )
         await self._stores.accounts.swap(account, after, Trail())
-        self._by = By(Actor.ADMIN, "203.0.113.7", after.subject)
-        for client_id, given in _CLIENTS.items():
+        self._by = By(Actor.ADMIN, _NETWORK, after.subject)
+        for client_id, given in CLIENTS.items():
             self._clock.advance(9 * DAY)
             await engine.clients.add(client_id, **given, by=self._by)
         await engine.clients.disable("harbour-map", by=self._by)
+        for url, topics in ((_WORKS, ()), (_FAILS, ("session.*", "factor.*"))):
+            # Disabled until all has happened: what happens before is not delivered.
+            added, _ = await engine.webhooks.add(url, topics=topics, by=self._by)
+            await engine.webhooks.set_disabled(added.id, disabled=True, by=self._by)
         self._clock.now = self._now - 30 * DAY
         await engine.keys.rotate(by=self._by)
-        return Person(after, (), self._people[0].device, "203.0.113.7")
-
-    def _accounts(self) -> Iterator[_Write]:
-        """Accounts, their factors, and what they allow apps."""
-        for one in self._people:
-            yield one.account.created_at, self._added(one)
-            if one.factors:
-                yield one.factors[0].created_at, self._factors_added(one)
-            if self._draw.random() < 0.3:
-                at = self._between(one.account.created_at)
-                yield at, self._consent(one.account, at)
-
-    def _added(self, one: Person) -> Callable[[], Awaitable[Any]]:
-        account = one.account
-        event = Event(
-            type=EventType.ACCOUNT_CREATED,
-            at=account.created_at,
-            account_id=account.id,
-            address=one.address,
-            detail=By(Actor.USER).detail(),
-        )
-        is_new = account.created_at > self._now - _WEEK
-        trail = Trail((event,)) if is_new else Trail()
-        return lambda: self._stores.accounts.add(account, trail)
-
-    def _factors_added(self, one: Person) -> Callable[[], Awaitable[Any]]:
-        sealing, first = self._engine.credential_sealing, one.factors[0]
-        sealed = sealing.seal(self._draw.randbytes(20), first.account_id + first.id)
-        rows = [replace(first, sealed=sealed), *one.factors[1:]]
-        event = Event(
-            type=EventType.FACTOR_ADDED,
-            at=first.created_at,
-            account_id=one.account.id,
-            address=one.address,
-            detail=By(Actor.USER).detail(kind="totp"),
-        )
-        is_new = first.created_at > self._now - _WEEK
-        trail = Trail((event,)) if is_new else Trail()
-        return lambda: self._stores.credentials.add(rows, trail)
-
-    def _consent(self, account: Account, at: int) -> Callable[[], Awaitable[Any]]:
-        client_id = self._draw.choice(("tide-tables", "berth-planner"))
-        consent = Consent(
-            account_id=account.id,
-            client_id=client_id,
-            scope=tuple(_CLIENTS[client_id]["scope"]),
-            resource=(),
-            created_at=at,
-            used_at=at + int(self._draw.random() * (self._now - at)),
-        )
-        event = Event(
-            type=EventType.CONSENT_GIVEN,
-            at=at,
-            account_id=account.id,
-            client_id=client_id,
-            detail=By(Actor.USER).detail(scope=" ".join(consent.scope)),
-        )
-        is_new = at > self._now - _WEEK
-        return lambda: self._stores.consents.put(consent, event if is_new else None)
-
-    def _sessions(self, admin: Person) -> Iterator[_Write]:
-        """Those that live, and those of the week that have ended."""
-        some = [one for one in self._people if not one.account.disabled]
-        for k in range(SESSIONS + ENDED):
-            one = admin if k < 2 else some[self._draw.randrange(len(some))]
-            at = self._between(max(one.account.created_at, self._now - _WEEK))
-            session = self._session(one, at)
-            event = Event.about(
-                EventType.SIGN_IN,
-                session,
-                session.address,
-                at,
-                **By(Actor.USER).detail(acr=session.acr, amr=" ".join(session.amr)),
-            )
-            if k < SESSIONS:
-                yield at, self._created(session, event)
-                continue
-            yield at, self._recorded(event)
-            until = self._between(at)
-            reason = self._draw.choice(
-                (EndReason.LOGOUT, EndReason.LOGOUT, EndReason.ENDED_BY_USER)
-            )
-            yield (
-                until,
-                self._recorded(
-                    Event.about(
-                        EventType.SESSION_REVOKED,
-                        session,
-                        session.address,
-                        until,
-                        **By(Actor.USER).detail(reason=reason),
-                    )
-                ),
-            )
-
-    def _session(self, one: Person, at: int) -> Session:
-        (client_id,) = self._draw.choices(_APPS, _SHARES)
-        proved = Authenticated(
-            one.account.id,
-            one.account.roles,
-            one.account.epoch,
-            _BOTH if one.is_strong else PASSWORD_ALONE,
-            AAL2 if one.is_strong else AAL1,
-            at,
-        )
-        policy = Policy(refresh_idle=14 * DAY, refresh_absolute=60 * DAY)
-        started = Session.started(
-            proved,
-            SessionOptions(client_id=client_id, scope=("openid",)),
-            policy,
-            randomness=self._draw.randbytes(10),
-            secret_hash=self._draw.randbytes(32),
-            retry_hash=self._draw.randbytes(32),
-            address=one.address,
-            user_agent=one.device,
-            now=at,
-        )
-        used = self._between(at)
-        return replace(started, generation=7, rotated_at=used)
-
-    def _created(self, session: Session, event: Event) -> Callable[[], Awaitable[Any]]:
-        return lambda: self._stores.sessions.create(session, event)
-
-    def _recorded(self, event: Event) -> Callable[[], Awaitable[Any]]:
-        return lambda: self._stores.audit.record(event)
-
-    def _failures(self) -> Iterator[_Write]:
-        """Wrong passwords of a week, and a network that guesses for 40 minutes."""
-        begin, end = self._attack
-        for _ in range(FAILED):
-            at = self._between(self._now - _WEEK)
-            one = self._draw.choice(self._people)
-            yield (
-                at,
-                self._recorded(
-                    Event(
-                        type=EventType.SIGN_IN_FAILED,
-                        at=at,
-                        account_id=one.account.id
-                        if self._draw.random() < 0.8
-                        else None,
-                        address=one.address,
-                    )
-                ),
-            )
-        for at in range(begin, end, MINUTE):
-            kind = EventType.SIGN_IN_THROTTLED
-            event = Event(type=kind, at=at, address="192.0.2.118")
-            yield at, self._recorded(event)
-
-    def _reused(self) -> Iterator[_Write]:
-        """Two a day of spent tokens that came again, each from another network."""
-        for k in range(9):
-            at = self._now - int((0.3 + 0.75 * k + 0.2 * self._draw.random()) * DAY)
-            self._reuses.add(at // MINUTE * MINUTE)
-            one = self._draw.choice(self._people)
-            session = self._session(one, at - HOUR)
-            yield (
-                at,
-                self._recorded(
-                    Event.about(
-                        EventType.TOKEN_REUSE,
-                        session,
-                        network(self._draw),
-                        at,
-                        **SYSTEM.detail(reason=EndReason.REUSE),
-                        presented=6,
-                        current=7,
-                        rotated_from=one.address,
-                    )
-                ),
-            )
-
-    def _notable(self, admin: Person) -> Iterator[_Write]:
-        """What operators and others did, and what failed."""
-        by = self._by
-        some = self._people[::997]
-        for k, one in enumerate(some):
-            at = self._now - int((k + 0.4) * 0.6 * DAY)
-            yield (
-                at,
-                self._recorded(
-                    Event(
-                        type=EventType.ACCOUNT_CHANGED,
-                        at=at,
-                        account_id=one.account.id,
-                        address=by.address,
-                        detail=by.detail(change="roles"),
-                    )
-                ),
-            )
-        of_minutes: tuple[tuple[EventType, int, dict[str, Any]], ...] = (
-            (EventType.PASSWORD_CHANGED, 41, By(Actor.USER).detail()),
-            (EventType.NEW_NETWORK, 130, {"by": "user", "user_agent": admin.device}),
-            (EventType.CLIENT_CHANGED, 190, by.detail(change="secret")),
-            (EventType.CLIENT_FAILED, 700, {"reason": "secret", "throttled": False}),
-            (EventType.MAIL_FAILED, 2100, {"purpose": "reset", "reason": "550"}),
-            (EventType.TOKEN_REWOUND, 3300, {**SYSTEM.detail(), "lost": 1}),
-        )
-        for kind, ago, detail in of_minutes:
-            at = self._now - ago * MINUTE
-            is_client = kind in {EventType.CLIENT_CHANGED, EventType.CLIENT_FAILED}
-            yield (
-                at,
-                self._recorded(
-                    Event(
-                        type=kind,
-                        at=at,
-                        account_id=None if is_client else admin.account.id,
-                        client_id="grafana" if is_client else None,
-                        address=by.address,
-                        detail=detail,
-                    )
-                ),
-            )
-
-    def _invitations(self) -> Iterator[_Write]:
-        """Some that are open."""
-        names = ("mira.halvorsen", "jo.tan", "wilhelmina.von-und-zu-oberkirchner")
-        for k, name in enumerate(names):
-            at = self._now - (k + 1) * DAY
-            address = f"{name}@north-basin.harbour.example"
-            roles = ("harbour-pilot",) if k else ()
-            row = Confirmation(
-                token_hash=self._draw.randbytes(32),
-                account_id=None,
-                purpose=Purpose.INVITATION,
-                email=address,
-                email_key=address,
-                created_at=at,
-                until=at + INVITATION_LIFE,
-                roles=roles,
-            )
-            event = Event(
-                type=EventType.INVITED,
-                at=at,
-                address=self._by.address,
-                detail=self._by.detail(roles=" ".join(roles)),
-            )
-            yield at, self._invited(row, event)
-
-    def _invited(self, row: Confirmation, event: Event) -> Callable[[], Awaitable[Any]]:
-        return lambda: self._stores.confirmations.add(row, Trail((event,)))
+        return Person(after, (), DEVICES[0], _NETWORK)
 
     async def _webhooks(self) -> None:
-        """One that works, one that fails; the hosts are of no network (RFC 2606)."""
-        for url, topics, is_down in (
-            ("https://audit.harbour.invalid/in/9c41", (), False),
-            ("https://hooks.harbour.invalid/watch", ("session.*", "factor.*"), True),
-        ):
-            self._clock.now = self._now - 3 * HOUR
-            added, _ = await self._engine.webhooks.add(url, topics=topics, by=self._by)
-            row = added
-            if is_down:
-                failing = replace(
-                    row, version=row.version + 1, failing_since=self._now - 3 * HOUR
-                )
-                await self._stores.webhooks.swap(row, failing, None)
-            deliveries = [self._delivery(row.id, k, is_down=is_down) for k in range(60)]
+        """One that works, one that fails."""
+        webhooks = self._engine.webhooks
+        for status in await webhooks.list():
+            row = await webhooks.set_disabled(
+                status.webhook.id, disabled=False, by=self._by
+            )
+            fails = row.url == _FAILS
+            if fails:
+                before, since = row, self._now - 3 * HOUR
+                row = replace(row, version=row.version + 1, failing_since=since)
+                await self._stores.webhooks.swap(before, row, None)
+            deliveries = [self._delivery(row.id, k, is_down=fails) for k in range(60)]
             last = row.handed_over
             await self._stores.deliveries.hand_over(row.id, last, last, deliveries)
 
@@ -440,19 +126,12 @@ class _Demo:
             answer="<h1>Bad gateway</h1>" if waits else "",
         )
 
-    async def _stats(self) -> None:
+    async def _stats(self, week: Happenings) -> None:
         counts, levels = list[Stat](), list[Stat]()
-        for one in minutes(self._draw, self._now, self._reuses, self._attack):
+        for one in minutes(self._draw, self._now, week.reuses, week.attack):
             counts += one.counts
             levels += one.levels
             if len(counts) > 20_000:
                 await self._stores.stats.add(counts, levels)
                 counts, levels = [], []
         await self._stores.stats.add(counts, levels)
-
-    def _between(self, begin: int) -> int:
-        """An instant from then until now, when there is something going on."""
-        while True:
-            at = begin + int(self._draw.random() * (self._now - begin))
-            if self._draw.random() * 2 < busy(at):
-                return at

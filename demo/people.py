@@ -6,7 +6,7 @@ import random
 from typing import Final, NamedTuple
 
 from watchword.accounts.names import normalise_name
-from watchword.core.limits import DAY, MINUTE
+from watchword.core.limits import DAY, HOUR, MINUTE
 from watchword.core.session import time_ordered_id
 from watchword.passwords import UNUSABLE
 from watchword.ports.accounts import Account
@@ -40,7 +40,7 @@ _SPECIAL: Final = (
     "o'brien_and-sons",
     "service-berth-lights",
 )
-_DEVICES: Final = (
+DEVICES: Final = (
     "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/142",
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 15_1) AppleWebKit/605 Safari",
@@ -71,7 +71,7 @@ def people(draw: random.Random, now: int) -> list[Person]:
         now - 7 * DAY - int(draw.random() ** 2 * 900 * DAY)
         for _ in range(ACCOUNTS - NEW)
     )
-    new = sorted(now - int(draw.random() * 7 * DAY) for _ in range(NEW))
+    new = sorted(now - HOUR - int(draw.random() * 7 * DAY) for _ in range(NEW))
     names = _names(draw)
     return [_person(draw, names[k], at) for k, at in enumerate([*old, *new])]
 
@@ -108,7 +108,7 @@ def _person(draw: random.Random, name: str, at: int) -> Person:
     return Person(
         account=account,
         factors=_factors(draw, account, at),
-        device=draw.choice(_DEVICES),
+        device=draw.choice(DEVICES),
         address=network(draw),
     )
 
@@ -124,7 +124,7 @@ def _roles(draw: random.Random, name: str) -> tuple[str, ...]:
 def _factors(draw: random.Random, account: Account, at: int) -> tuple[Credential, ...]:
     if draw.random() > 0.71:
         return ()
-    later = at + int(draw.random() * 30 * MINUTE)
+    later = at + int(draw.random() * 5 * MINUTE)
     return (
         Credential(
             id=draw.randbytes(16),

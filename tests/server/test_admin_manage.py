@@ -2,82 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import httpx2
 import msgspec
+import pytest
 import pytest_asyncio
 
-from tests.scenarios.api import LocalApi, bearer, code_of, local_api, settings_for
+from tests.scenarios.api import LocalApi, local_api, settings_for
+from tests.server.operators import client_of, details, user_of, verdict
+from watchword.admin import health
+from watchword.config import Settings
 from watchword.core import limits
-from watchword.core.session import EVERYTHING, time_ordered_id
-from watchword.ports.audit import EventFilter, EventType
+from watchword.core.session import time_ordered_id
+from watchword.errors import StoreUnavailable
+from watchword.mail.message import Mail, MailPurpose, seal_mail
+from watchword.ports.audit import Event, EventType
+from watchword.ports.outbox import Lane
+from watchword.ports.stats import Stat
 from watchword.ports.webhooks import Delivery
-from watchword.testing import ManualClock
+from watchword.testing import ManualClock, SeededEntropy
 
 ADMIN: Final = "/api/admin"
 WEB: Final = "https://app.example/cb"
 
 
-class Operator:
-    """A caller of the admin API, by its token."""
-
-    def __init__(self, api: LocalApi, token: str) -> None:
-        self.api = api
-        self._token = token
-
-    async def call(
-        self, method: str, path: str, body: Any = None, version: Any = None
-    ) -> httpx2.Response:
-        headers = bearer(self._token)
-        if version is not None:
-            headers["If-Match"] = version if version == "*" else f'"{version}"'
-        return await self.api.client.request(
-            method, ADMIN + path, json=body, headers=headers
-        )
-
-    async def get(self, path: str) -> Any:
-        answer = await self.call("GET", path)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    async def post(
-        self, path: str, body: Any = None, version: Any = None
-    ) -> httpx2.Response:
-        return await self.call("POST", path, body, version)
-
-
-@pytest_asyncio.fixture
-async def api(tmp_path: Path, clock: ManualClock) -> AsyncIterator[LocalApi]:
-    async with local_api(settings_for(tmp_path, "memory"), clock) as opened:
+@contextlib.asynccontextmanager
+async def serving(settings: Settings, clock: ManualClock) -> AsyncIterator[LocalApi]:
+    async with local_api(settings, clock) as opened:
         alice = await opened.id_of("alice")
         await opened.engine.accounts.set_roles(alice, ["admin"])
         yield opened
 
 
-async def user_of(api: LocalApi) -> Operator:
-    return Operator(api, (await api.login())["accessToken"])
-
-
-async def client_of(api: LocalApi, right: str, name: str = "robot") -> Operator:
-    client, _ = await api.engine.clients.add(name, confidential=True, rights=[right])
-    token = api.engine.client_tokens.issue(client, EVERYTHING)
-    return Operator(api, token.access_token)
-
-
-async def details(api: LocalApi, kind: EventType) -> list[dict[str, Any]]:
-    """What the audit log has of events of that type, newest first."""
-    found = await api.engine.stores.audit.search(
-        EventFilter(types=frozenset({kind})), limit=100, look=1000
-    )
-    return [dict(event.detail) for _, event in found.events]
-
-
-def verdict(answer: httpx2.Response) -> str:
-    return f"{answer.status_code} {code_of(answer)}"
+@pytest_asyncio.fixture
+async def api(tmp_path: Path, clock: ManualClock) -> AsyncIterator[LocalApi]:
+    async with serving(settings_for(tmp_path, "memory"), clock) as opened:
+        yield opened
 
 
 # Clients
@@ -240,7 +205,7 @@ async def test_keys_are_shown_rotated_and_retired(api: LocalApi) -> None:
         "state": "active",
         "until": "2027-02-14T08:00:00Z",
     }
-    assert verdict(await user.post("/keys/rotate", {})) == "409 key_not_ready"
+    assert verdict(await user.post("/keys/rotate")) == "409 key_not_ready"
     answer = await user.post("/keys/rotate", {"use": "id RS256"})
     assert verdict(answer) == "404 not_found"
     api.clock.advance(limits.JWKS_MAX_AGE)
@@ -354,3 +319,147 @@ async def test_deliveries_are_listed_the_newest_first(api: LocalApi) -> None:
     ids = [one["id"] for one in (*page["items"], *following["items"])]
     assert ids == [f"msg_{one.id.hex()}" for one in reversed(waits)]
     assert following["next"] is None
+
+
+# Mail and health
+
+
+async def test_mail_is_shown_without_address_or_body(api: LocalApi) -> None:
+    """A row of the outbox is not opened; what was given up says why."""
+    user = await user_of(api)
+    stores, now = api.engine.stores, api.clock()
+    rows = []
+    for number, lane in enumerate((Lane.CONFIRMED, Lane.UNKNOWN)):
+        mail = Mail(
+            purpose=MailPurpose.RESET,
+            at=now + number,
+            to="ann@example.org",
+            token="ww_cf_token",
+            account_id=await api.id_of("alice") if number == 0 else None,
+        )
+        sealing, entropy = api.engine.outbox_sealing, SeededEntropy("mails")
+        rows.append(seal_mail(mail, sealing, entropy, lane=lane, network="192.0.2.1"))
+    await stores.outbox.add(rows)
+    await stores.outbox.postpone(rows[0].id, now + limits.MINUTE, 3)
+    failed = {"message": "ab", "purpose": "reset", "reason": "no answer in time"}
+    await stores.audit.record(Event(type=EventType.MAIL_FAILED, at=now, detail=failed))
+    before = now - limits.HOUR
+    counts = [Stat(before, "mail", "sent", 7), Stat(before, "mail", "given_up", 1)]
+    await stores.stats.add(counts, [])
+    shown = await user.get("/mail?limit=1")
+    following = shown.pop("next")
+    alice = (await api.engine.accounts.get("alice")).subject
+    at = "2027-01-15T08:00:00Z"
+    assert shown == {
+        "server": None,
+        "sender": "no-reply@auth.example",
+        "waiting": 2,
+        "waitingSince": at,
+        "sent": 7,
+        "givenUp": 1,
+        "failures": [
+            {
+                "id": "ab",
+                "at": at,
+                "account": None,
+                "purpose": "reset",
+                "reason": "no answer in time",
+            }
+        ],
+        "items": [
+            {
+                "id": rows[0].id.hex(),
+                "lane": "confirmed",
+                "account": alice,
+                "network": "192.0.2.1",
+                "attempts": 3,
+                "createdAt": at,
+                "nextAt": "2027-01-15T08:01:00Z",
+            }
+        ],
+    }
+    page = await user.get(f"/mail?after={following}")
+    assert [one["id"] for one in page["items"]] == [rows[1].id.hex()]
+    assert page["next"] is None
+    assert verdict(await user.post("/mail/test", {"to": "a@b.example"})) == (
+        "404 not_found"
+    )
+
+
+async def test_a_test_mail_says_what_the_mail_server_did(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """Few in a minute, so that no right is enough to flood a mailbox."""
+    local = {"issuer": "http://127.0.0.1:8000"}
+    settings = settings_for(tmp_path, "memory").model_copy(update=local)
+    async with serving(settings, clock) as api:
+        user = await user_of(api)
+        answer = await user.post("/mail/test", {"to": "ann@example.org"})
+        assert answer.json() == {"sent": True, "reason": None}
+        (file,) = settings.outbox_folder.glob("*.eml")
+        assert b"To: ann@example.org" in file.read_bytes()
+        answer = await user.post("/mail/test", {"to": "nobody"})
+        assert verdict(answer) == "400 email_invalid"
+        for expected in (*["200 ok"] * 4, "429 throttled"):
+            answer = await user.post("/mail/test", {"to": "bob@example.org"})
+            assert verdict(answer) == expected
+        tested = await details(api, EventType.MAIL_TESTED)
+        assert {(one["by"], one["sent"], len(tested)) for one in tested} == {
+            ("admin", True, 5)
+        }
+    settings = settings.model_copy(update={"mail_url": "smtp://localhost:1"})
+    async with serving(settings, clock) as api:
+        user = await user_of(api)
+        answer = await user.post("/mail/test", {"to": "ann@example.org"})
+        assert answer.json() == {"sent": False, "reason": "nothing listens there"}
+        assert (await user.get("/mail"))["server"] == "localhost:1"
+
+
+async def test_health_answers_whatever_is_away(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part by itself: one that fails or hangs hides no other, nor the settings."""
+    given = {"host": "192.0.2.1", "access_ttl": 90}
+    settings = settings_for(tmp_path, "memory").model_copy(update=given)
+    async with serving(settings, clock) as api:
+        user = await user_of(api)
+        shown = await user.get("/health")
+        parts = {one["name"]: one for one in shown["parts"]}
+        assert {name: one["state"] for name, one in parts.items()} == {
+            **dict.fromkeys(("store", "feed", "hashing", "keys", "clock"), "good"),
+            **dict.fromkeys(("session store", "mail", "webhooks"), "off"),
+        }
+        assert parts["keys"]["seen"] == "next rotation 2027-02-14 08:00 UTC"
+        assert parts["store"]["slowestMs"] >= 0
+        assert (shown["workers"], shown["startedAt"]) == (1, "2027-01-15T08:00:00Z")
+        values = {one["name"]: one["value"] for one in shown["settings"]}
+        assert values["WATCHWORD_ACCESS_TTL"] == "90s"
+        assert values["WATCHWORD_SECRET"] == "set, 1 secret"
+        assert "the-server-secret" not in json.dumps(shown)
+
+        async def away(*_: object) -> None:
+            raise StoreUnavailable
+
+        async def hangs(*_: object) -> None:
+            await asyncio.sleep(600)
+
+        api.engine.turns["keys"].note(0.25, failed=True)
+        clock.advance(-limits.HOUR)
+        assert api.engine.admin is not None
+        with monkeypatch.context() as patched:
+            patched.setattr(health, "_TIMEOUT", 0.01)
+            patched.setattr(api.engine.stores.keys, "load", away)
+            patched.setattr(api.engine.stores.webhooks, "all", hangs)
+            patched.setattr(api.engine.hasher, "_pool", None)
+            report = await api.engine.admin.health.report()
+        assert [(one.name, one.state, one.seen) for one in report.parts] == [
+            ("store", "failing", "does not answer"),
+            ("session store", "off", "sessions are in the store"),
+            ("feed", "good", "0.0 s old, 0 followers"),
+            ("hashing", "failing", "failed: the log says how"),
+            ("mail", "off", "no mail can be sent"),
+            ("webhooks", "failing", "does not answer"),
+            ("keys", "failing", "next rotation 2027-02-14 08:00 UTC"),
+            ("clock", "warning", "was set lately: nothing is swept for a while"),
+        ]
+        assert report.parts[0].slowest == 0.25

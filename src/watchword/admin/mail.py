@@ -19,18 +19,16 @@ from watchword.core import limits
 from watchword.core.throttle import Cost
 from watchword.errors import MailNotSent, Throttled
 from watchword.mail.writing import MailWriter
+from watchword.metrics.charts import Figure
 from watchword.ports import Stores
 from watchword.ports.audit import Event, EventFilter, EventType
-from watchword.ports.outbox import LeasedMessage
+from watchword.ports.outbox import LeasedMessage, Outbox
 
 SendTest = Callable[[str, str], Awaitable[object]]
 """Sends a test to that address, in that language. Raises MailNotSent."""
 
 _LIST: Final = asked_for("mail")
 _GIVEN_UP: Final = EventFilter(types=frozenset({EventType.MAIL_FAILED}))
-_FIGURE: Final = "mail"
-"""The name of the figures that say what became of mail, by `sent` and `given_up`."""
-
 _FAILURES: Final = 20
 _TESTS: Final = Cost("mail-test", 5, limits.MINUTE)
 """A client with a right could otherwise flood a mailbox."""
@@ -72,16 +70,14 @@ class MailAdmin:
 
     async def state(self) -> MailState:
         """How mail does. Raises StoreUnavailable."""
-        outbox = self._stores.outbox
-        oldest = await outbox.list(limit=1)
-        sealed = await outbox.sealed_under()
-        figures = (await self._overview.figures("24h")).of(_FIGURE)
+        waiting, since = await waiting_in(self._stores.outbox)
+        figures = (await self._overview.figures("24h")).of(Figure.MAIL)
         failures = await self._stores.audit.search(
             _GIVEN_UP, limit=_FAILURES, look=limits.ADMIN_LOOK
         )
         return MailState(
-            waiting=sum(sealed.values()),
-            waiting_since=written_at(oldest[0]) if oldest else None,
+            waiting=waiting,
+            waiting_since=since,
             sent=figures["sent"].total if "sent" in figures else 0,
             given_up=figures["given_up"].total if "given_up" in figures else 0,
             failures=[event for _, event in failures.events],
@@ -134,3 +130,10 @@ class MailAdmin:
 def written_at(leased: LeasedMessage) -> int:
     """When the message was written (ms): its id begins with that."""
     return int.from_bytes(leased.message.id[:6])
+
+
+async def waiting_in(outbox: Outbox) -> tuple[int, int | None]:
+    """How many messages wait, and when the oldest was written (ms)."""
+    oldest = await outbox.list(limit=1)
+    sealed = await outbox.sealed_under()
+    return sum(sealed.values()), written_at(oldest[0]) if oldest else None

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+
 import msgspec
 
 from watchword.accounts.registry import Accounts
 from watchword.admin.accounts import AccountAdmin
 from watchword.admin.clients import ClientAdmin
 from watchword.admin.events import EventAdmin
+from watchword.admin.health import HealthAdmin, Watched
 from watchword.admin.invitations import InvitationAdmin
 from watchword.admin.keys import KeyAdmin
-from watchword.admin.mail import MailAdmin, SendTest
+from watchword.admin.mail import MailAdmin
 from watchword.admin.overview import Overview
 from watchword.admin.pages import Cursors
 from watchword.admin.sessions import SessionAdmin
 from watchword.admin.webhooks import WebhookAdmin
 from watchword.bootstrap.foundation import Foundation
+from watchword.bootstrap.parts import send_test_mail
 from watchword.bootstrap.self_service import SelfService
 from watchword.clients.registry import Clients
+from watchword.config import Settings
 from watchword.core.ticket import Tickets
+from watchword.core.turns import Turns
 from watchword.factors.registry import Factors
 from watchword.keys.ring import KeyRing
 from watchword.mail.writing import MailWriter
 from watchword.oauth.consents import Consents
+from watchword.passwords import PasswordHasher
+from watchword.revocation.log import RevocationLog
+from watchword.revocation.tracker import RevocationTracker
 from watchword.sessions import Sessions
 from watchword.webhooks.registry import Webhooks
 
@@ -38,6 +48,7 @@ class AdminParts(msgspec.Struct, frozen=True, kw_only=True):
     invitations: InvitationAdmin
     events: EventAdmin
     overview: Overview
+    health: HealthAdmin
     webhooks: WebhookAdmin
     cursors: Cursors
 
@@ -54,7 +65,12 @@ def admin_parts_of(
     consents: Consents,
     webhooks: Webhooks,
     mail: MailWriter,
-    send_test: SendTest,
+    revocations: RevocationTracker,
+    revocation_log: RevocationLog,
+    hasher: PasswordHasher,
+    check: Callable[[], Awaitable[None]],
+    turns: Mapping[str, Turns],
+    settings: Callable[[], Settings],
     tickets: Tickets,
 ) -> AdminParts:
     """The parts, on the stores of `base`."""
@@ -90,12 +106,37 @@ def admin_parts_of(
             stores=base.stores,
             overview=overview,
             writer=mail,
-            send_test=send_test,
+            send_test=partial(_send_test, base, settings),
             cursors=cursors,
             clock=base.clock,
         ),
         events=EventAdmin(audit=base.stores.audit, cursors=cursors),
         overview=overview,
+        health=HealthAdmin(
+            Watched(
+                stores=base.stores,
+                check=check,
+                revocations=revocations,
+                revocation_log=revocation_log,
+                hasher=hasher,
+                hashing=base.hashing,
+                keys=keys,
+                webhooks=webhooks,
+                turns=turns,
+                settings=settings,
+                secrets=len(base.server_secrets),
+            ),
+            clock=base.clock,
+            monotonic=base.monotonic,
+        ),
         webhooks=WebhookAdmin(webhooks=webhooks, cursors=cursors),
         cursors=cursors,
+    )
+
+
+async def _send_test(
+    base: Foundation, settings: Callable[[], Settings], to: str, locale: str
+) -> bytes:
+    return await send_test_mail(
+        settings(), to, locale, now=base.clock(), entropy=base.entropy
     )

@@ -17,6 +17,7 @@ from watchword.accounts.registration_rules import (
     BeforeRegistration,
     RegistrationRules,
 )
+from watchword.attempts import Attempts
 from watchword.background import Background
 from watchword.batching import Batcher
 from watchword.bootstrap.foundation import Foundation
@@ -28,6 +29,7 @@ from watchword.core.refresh_token import RefreshTokens
 from watchword.core.session import Policy, time_ordered_id
 from watchword.errors import SettingsError
 from watchword.factors import rows as factor_rows
+from watchword.factors.epochs import Epochs
 from watchword.keys.resealing import (
     SealedTable,
     sealed_credentials,
@@ -41,11 +43,14 @@ from watchword.mail.locales import locales_of
 from watchword.mail.sender import Decide, MailSender
 from watchword.mail.url import parse_mail_url
 from watchword.mail.writing import MailWriter
+from watchword.metrics import NO_METRICS, Metrics
 from watchword.notices import FactorNotices, HookNotices, MailedNotices, Notices
-from watchword.passwords import BreachedPasswords
+from watchword.passwords import BreachedPasswords, PasswordHasher, cpus
 from watchword.ports import Stores
 from watchword.ports.once import ReplayCache
 from watchword.reasons import reason_of
+from watchword.sessions import Sessions
+from watchword.sign_in.own_users import Subjects
 from watchword.tokens.dpop import Nonces, Proofs, Signed, Work
 from watchword.webhooks.registry import SEALED_AS as WEBHOOKS_SEALED_AS
 
@@ -91,6 +96,30 @@ def breached_of(settings: Settings) -> BreachedPasswords | None:
     except ValueError as error:
         why = f"{path} cannot be searched: {error}"
     raise SettingsError([f"WATCHWORD_BREACHED_PASSWORDS: {why}"])
+
+
+def hasher_of(base: Foundation) -> PasswordHasher:
+    """What hashes passwords. The processes of a server share its processors."""
+    return PasswordHasher(
+        base.hashing,
+        workers=cpus() // base.settings.workers or 1,
+        breached=base.breached,
+        metrics=base.metrics,
+    )
+
+
+def subjects_of(
+    base: Foundation, *, attempts: Attempts, sessions: Sessions
+) -> Subjects | None:
+    """The users that an app has already; None where accounts sign in."""
+    return base.authenticate and Subjects(
+        base.authenticate,
+        attempts=attempts,
+        sessions=sessions,
+        epochs=Epochs(base.stores.credentials, base.clock),
+        clock=base.clock,
+        load_subject=base.load_subject,
+    )
 
 
 def composer_of(settings: Settings) -> Composer:
@@ -201,6 +230,8 @@ def sender_of(
     stores: Stores,
     decide: Decide,
     clock: Clock,
+    *,
+    metrics: Metrics = NO_METRICS,
 ) -> MailSender | None:
     """What sends the mail of the outbox; None where no mail can be sent."""
     if settings.effective_mail_url is None:
@@ -215,6 +246,7 @@ def sender_of(
         transport=partial(transport_of, settings),
         rate=settings.mail_rate,
         clock=clock,
+        metrics=metrics,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, PrivateAttr, SecretStr
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -41,6 +41,9 @@ from watchword.mail.url import OUTBOX
 
 ENV_PREFIX: Final = "WATCHWORD_"
 DEFAULT_DATA: Final = Path("watchword-data")
+DEFAULT: Final = "default"
+APPLICATION: Final = "application"
+"""The source of what the code of an application gives."""
 
 
 def _duration(least: str, most: str, default: int) -> Any:  # noqa: ANN401 -- as Field
@@ -253,6 +256,22 @@ class Settings(BaseSettings):
         `load_settings` merges the sources, so its faults can name the one at fault.
         """
         return (init_settings,)
+
+    # Where each value stood that was given. It goes with the settings to the workers.
+    _sources: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    def came_from(self, sources: Mapping[str, str]) -> None:
+        """Note where each setting that was given stood."""
+        self._sources = sources
+
+    def source_of(self, key: str) -> str:
+        """Where the value of that setting stood."""
+        if key in self._sources:
+            return self._sources[key]
+        # A server writes its port here, and an application its issuer.
+        default = type(self).model_fields[key].get_default()
+        is_given = key in self.model_fields_set and getattr(self, key) != default
+        return APPLICATION if is_given else DEFAULT
 
     @property
     def effective_issuer(self) -> str:

@@ -65,6 +65,15 @@ def parse_seconds(value: object) -> int:
     return int(shape[1]) * _UNITS[shape[2]]
 
 
+def spell_seconds(seconds: int) -> str:
+    """A duration in its largest whole unit; one day is 24h."""
+    for unit, length, least in (("d", 86400, 2), ("h", 3600, 1), ("m", 60, 1)):
+        count, rest = divmod(seconds, length)
+        if count >= least and not rest:
+            return f"{count}{unit}"
+    return f"{seconds}s"
+
+
 def _split(value: object) -> object:
     return value.split() if isinstance(value, str) else value
 

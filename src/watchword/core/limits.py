@@ -354,6 +354,10 @@ ADDRESS_MAX: Final = 64
 ADMIN_RECENT: Final = 15 * MINUTE
 # Charts: so many series, kept so long.
 STATS_EVERY: Final = MINUTE
+# What goes up and down is written into the page of metrics so often, and what the
+# system says of the process ten times less.
+LEVELS_EVERY: Final = SECOND
+PROCESS_EVERY: Final = 10 * SECOND
 STATS_MAX: Final = 64
 STATS_KEPT: Final = 8 * DAY
 # Webhooks. So many deliveries of one wait at most: the events that follow stay in the

@@ -71,6 +71,8 @@ def families(series: Series) -> Iterator[Family]:
 def _by_name(series: Series) -> Mapping[tuple[Kind, str], _Found]:
     found: dict[tuple[Kind, str], _Found] = {}
     for entry, numbers in series:
+        if entry.kind is Kind.MARK:
+            continue
         of_name = found.setdefault((entry.kind, entry.name), {})
         of_name.setdefault(entry.labels, []).append((entry, numbers))
     return found

@@ -62,6 +62,8 @@ class Kind(StrEnum):
     COUNTER = "counter"
     GAUGE = "gauge"
     HISTOGRAM = "histogram"
+    MARK = "mark"
+    """A number that is not shown: it is for the process that has the page next."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -226,6 +228,21 @@ class Page:
     def set(self, metric: Gauge, value: float, *labels: str) -> None:
         """Write a gauge of this process. NaN: there is none."""
         self._numbers[self._placed(Kind.GAUGE, metric, labels, {})] = value
+
+    def mark(self, name: str, label: str, value: float) -> None:
+        """Note a number for the process that has this page next. See `marks`."""
+        entry = Entry(Kind.MARK, name, (("label", label),))
+        place = self._places.get(entry)
+        if place is None and self._has_room(entry):
+            place = self._add(entry)
+        if place is not None:
+            self._numbers[place] = value
+
+    def marks(self) -> Iterator[tuple[str, str, float]]:
+        """Name, label and number of each mark, also of earlier processes."""
+        for entry, (number, *_) in self.read():
+            if entry.kind is Kind.MARK:
+                yield entry.name, entry.labels[0][1], number
 
     def read(self) -> Iterator[tuple[Entry, list[float]]]:
         """Every series of this page, with its numbers as they are now."""

@@ -40,6 +40,7 @@ from watchword.core.session import (
 )
 from watchword.errors import RefreshError
 from watchword.keys.ring import KeyRing
+from watchword.metrics import NO_METRICS, Metrics
 from watchword.ports.audit import AuditLog, Event, EventType
 from watchword.ports.credentials import Spending
 from watchword.ports.sessions import (
@@ -79,6 +80,7 @@ class Sessions:
         sessions_max: int | None = None,
         claims_hook: ClaimsHook | None = None,
         proofs: Proofs | None = None,
+        metrics: Metrics = NO_METRICS,
     ) -> None:
         self._sessions = sessions
         self._tokens = tokens
@@ -115,6 +117,7 @@ class Sessions:
             clock=clock,
             claims_hook=claims_hook,
             proofs=proofs,
+            metrics=metrics,
         )
 
     def issue_as(self, issuer: str) -> None:

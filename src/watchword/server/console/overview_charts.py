@@ -160,7 +160,7 @@ def _latencies(drawing: Drawing) -> Chart:
         for label in LATENCY_BUCKETS
     ]
     row = Row("Refreshes", totals)
-    ends = [f"{number(end * SECOND)} ms" for end in LATENCY_BOUNDS]
+    ends = [_span(end) for end in LATENCY_BOUNDS]
     labels = [*(f"up to {end}" for end in ends), f"over {ends[-1]}"]
     words = Words(
         id="c-latencies",
@@ -173,6 +173,10 @@ def _latencies(drawing: Drawing) -> Chart:
     shown = [f"\u2264 {end}" for end in ends[::3]]
     axis = Axis(labels, [*shown, f"> {ends[-1]}"], "Time taken")
     return bars(words, axis, row)
+
+
+def _span(seconds: float) -> str:
+    return f"{number(seconds)} s" if seconds >= 1 else f"{number(seconds * SECOND)} ms"
 
 
 def _queue(drawing: Drawing) -> Chart:

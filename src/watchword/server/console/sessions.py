@@ -6,13 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from watchword.core.policies import PAGES
-from watchword.core.session import AAL2, Session, as_text
+from watchword.core.session import Session, as_text
 from watchword.server.console.screens import Screen
+from watchword.server.console.words import client_name, level_name
 from watchword.server.pages.devices import browser_of, system_of
-
-OF_PAGES = "this server\u2019s pages"
-"""How the console calls the client of the sign-in at the pages."""
 
 
 class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +21,7 @@ class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
     client: str
     device: str
     address: str
-    is_strong: bool
+    level: str
     since: int
     used: int
     is_this: bool
@@ -65,16 +62,11 @@ def session_line(
         client=client_name(session.client_id),
         device=device_of(session.user_agent),
         address=session.address,
-        is_strong=session.acr >= AAL2,
+        level=level_name(session.acr),
         since=session.authenticated_at,
         used=session.rotated_at,
         is_this=session.id == this,
     )
-
-
-def client_name(client_id: str) -> str:
-    """The id of a client; that of the pages in words."""
-    return OF_PAGES if client_id == PAGES else client_id
 
 
 def device_of(user_agent: str) -> str:

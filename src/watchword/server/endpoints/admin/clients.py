@@ -211,6 +211,3 @@ def _id(request: Request) -> str:
 async def _shown(request: Request) -> Response:
     client = await admin_of(request).clients.get(_id(request))
     return versioned(view(client), client.version)
-
-
-ENDPOINTS: Final = (LIST, ADD, SHOW, CHANGE, ROTATE_SECRET, DISABLE, ENABLE)

@@ -64,7 +64,8 @@ LIST = shows("/keys", list_keys, summary="Signing keys", response=KeyList)
 
 async def rotate(request: Request) -> Response:
     operator = await writer(request)
-    body = parse_json(request, await read_body(request), _ROTATE)
+    sent = await read_body(request)
+    body = parse_json(request, sent, _ROTATE) if sent else RotateKeys()
     kid = await admin_of(request).keys.rotate(operator, body.use)
     return JSON(ActiveKey(kid))
 
@@ -79,6 +80,7 @@ ROTATE = changes(
         "key yet: `detail` says how long."
     ),
     request=RotateKeys,
+    request_required=False,
     example={"use": KeyUse.ACCESS_TOKEN},
     response=ActiveKey,
     errors=(errors.KeyNotReady,),
@@ -114,6 +116,3 @@ def _view(one: KeyInfo) -> KeyView:
         since=utc(one.since),
         until=None if one.until is None else utc(one.until),
     )
-
-
-ENDPOINTS: Final = (LIST, ROTATE, RETIRE)

@@ -169,6 +169,3 @@ def _failed(event: Event) -> FailedMail:
         purpose=None if purpose is None else str(purpose),
         reason=str(event.detail.get("reason", "")),
     )
-
-
-ENDPOINTS: Final = (SHOW, TEST)

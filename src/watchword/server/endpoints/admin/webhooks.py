@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword import errors
+from watchword.admin.operators import Operator
 from watchword.core.session import as_text
 from watchword.ports.webhooks import Delivery, DeliveryState
 from watchword.server.admin_auth import (
@@ -123,8 +124,7 @@ LIST = shows("/webhooks", list_webhooks, summary="Webhooks", response=WebhookLis
 
 
 async def add(request: Request) -> Response:
-    operator = await writer(request)
-    operator.need_user()
+    operator = await _user(request)
     body = parse_json(request, await read_body(request), _ADD)
     webhooks = admin_of(request).webhooks
     webhook, secrets = await webhooks.add(operator, body.url, body.topics)
@@ -165,8 +165,7 @@ SHOW = shows(
 
 
 async def remove(request: Request) -> Response:
-    operator = await writer(request)
-    operator.need_user()
+    operator = await _user(request)
     await admin_of(request).webhooks.remove(operator, _id(request), version_of(request))
     return done()
 
@@ -183,8 +182,7 @@ REMOVE = changes(
 
 
 async def rotate_secret(request: Request) -> Response:
-    operator = await writer(request)
-    operator.need_user()
+    operator = await _user(request)
     webhook_id, version = _id(request), version_of(request)
     webhooks = admin_of(request).webhooks
     secrets = await webhooks.rotate_secret(operator, webhook_id, version)
@@ -203,8 +201,7 @@ ROTATE_SECRET = changes(
 
 
 async def disable(request: Request) -> Response:
-    operator = await writer(request)
-    operator.need_user()
+    operator = await _user(request)
     webhook_id, version = _id(request), version_of(request)
     await admin_of(request).webhooks.disable(operator, webhook_id, version)
     return await _shown(request)
@@ -222,8 +219,7 @@ DISABLE = changes(
 
 
 async def enable(request: Request) -> Response:
-    operator = await writer(request)
-    operator.need_user()
+    operator = await _user(request)
     webhook_id, version = _id(request), version_of(request)
     await admin_of(request).webhooks.enable(operator, webhook_id, version)
     return await _shown(request)
@@ -241,8 +237,7 @@ ENABLE = changes(
 
 
 async def retry(request: Request) -> Response:
-    operator = await writer(request)
-    operator.need_user()
+    operator = await _user(request)
     return JSON(Hurried(await admin_of(request).webhooks.retry(operator, _id(request))))
 
 
@@ -274,6 +269,13 @@ DELIVERIES = shows(
     response=DeliveryList,
     errors=(errors.NotFound,),
 )
+
+
+async def _user(request: Request) -> Operator:
+    """The caller of a change: clients are refused before anything else is looked at."""
+    operator = await writer(request)
+    operator.need_user()
+    return operator
 
 
 def _id(request: Request) -> str:
@@ -320,9 +322,3 @@ def _delivery(row: Delivery) -> DeliveryView:
 
 def _time(instant: int | None) -> datetime | None:
     return None if instant is None else utc(instant)
-
-
-ENDPOINTS: Final = (
-    *(LIST, ADD, SHOW, REMOVE, ROTATE_SECRET, DISABLE, ENABLE),
-    *(RETRY, DELIVERIES),
-)

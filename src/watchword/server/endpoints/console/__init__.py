@@ -11,6 +11,7 @@ from watchword.server.endpoints.console import (
     accounts,
     clients,
     events,
+    health,
     keys,
     mail,
     overview,
@@ -29,4 +30,5 @@ ENDPOINTS: Final[tuple[Operation, ...]] = (
     *webhooks.ENDPOINTS,
     *sessions.ENDPOINTS,
     *events.ENDPOINTS,
+    *health.ENDPOINTS,
 )

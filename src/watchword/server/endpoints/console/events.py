@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -12,12 +11,12 @@ from starlette.responses import Response
 from watchword.audit import facts_of
 from watchword.core.limits import ADMIN_LIST_MAX, AUDIT_RETENTION, DAY
 from watchword.errors import InvalidRequest
-from watchword.ports.audit import Event, EventFilter
+from watchword.ports.audit import EventFilter
 from watchword.server.admin_auth import admin_of
-from watchword.server.console.events import EventRows, Events, Filters, Line, line_of
+from watchword.server.console.events import EventRows, Events, Filters
 from watchword.server.console.screens import Fault
 from watchword.server.console_response import part_of, screen_of
-from watchword.server.endpoints.console.naming import account_of, names_of
+from watchword.server.endpoints.console.naming import account_of, event_lines
 from watchword.server.endpoints.console.visitor import Admin, for_admin
 from watchword.server.operation import screen_operations
 from watchword.server.pages.rendering import HEADERS
@@ -55,12 +54,12 @@ async def show(request: Request, admin: Admin) -> Response:
         found = await events.since(
             wanted, _sequence(given), ADMIN_LIST_MAX, topic=topic
         )
-        rows = EventRows(lines=await _lines(request, found))
+        rows = EventRows(lines=await event_lines(request, found))
         return part_of(request, admin, rows)
     page = await events.list(wanted, topic=topic, after=given.get("after"))
     view = msgspec.structs.replace(
         view,
-        lines=await _lines(request, page.items),
+        lines=await event_lines(request, page.items),
         next=page.next,
         is_later="after" in given,
         last=page.items[0][0] if page.items else 0,
@@ -84,14 +83,6 @@ def _sequence(given: dict[str, str]) -> int:
     if not is_number:
         raise InvalidRequest("since is a sequence number.")
     return int(text)
-
-
-async def _lines(
-    request: Request, found: Iterable[tuple[int, Event]]
-) -> Sequence[Line]:
-    events = list(found)
-    names = await names_of(request, (event.account_id for _, event in events))
-    return [line_of(sequence, event, names) for sequence, event in events]
 
 
 async def _download(request: Request, wanted: EventFilter, topic: str) -> Response:

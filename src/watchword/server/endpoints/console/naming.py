@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from starlette.requests import Request
 
 from watchword.errors import InvalidRequest, NotFound
 from watchword.ports.accounts import Account
+from watchword.ports.audit import Event
+from watchword.server.console.events import Line, line_of, operator_of
 from watchword.server.parsing import engine_of
 
 
@@ -31,3 +33,13 @@ async def account_of(request: Request, text: str) -> Account | None:
         return await registry.find(text)
     except (NotFound, InvalidRequest):
         return None
+
+
+async def event_lines(
+    request: Request, found: Sequence[tuple[int, Event]]
+) -> Sequence[Line]:
+    """Events as lists show them."""
+    accounts = [event.account_id for _, event in found]
+    operators = [operator_of(event) for _, event in found]
+    names = await names_of(request, [*accounts, *operators])
+    return [line_of(sequence, event, names) for sequence, event in found]

@@ -8,19 +8,19 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from watchword.core.limits import MINUTE
+from watchword.core.limits import ADMIN_LIST, MINUTE
 from watchword.ports.audit import EventFilter
 from watchword.server.admin_auth import admin_of
 from watchword.server.console.drawing import SPANS
-from watchword.server.console.events import NOTABLE, Line, line_of
+from watchword.server.console.events import NOTABLE, Line, collapsed
 from watchword.server.console.overview import USUAL, overview_of
 from watchword.server.console_response import screen_of
-from watchword.server.endpoints.console.naming import names_of
+from watchword.server.endpoints.console.naming import event_lines
 from watchword.server.endpoints.console.visitor import Admin, for_admin
 from watchword.server.operation import screen_operations
 from watchword.server.parsing import engine_of
 
-_NOTABLE_MAX: Final = 6
+_NOTABLE_MAX: Final = 5
 _LATE: Final = 5 * MINUTE
 """How long a delivery of a webhook may wait before the overview says so."""
 
@@ -42,9 +42,8 @@ async def show(request: Request, admin: Admin) -> Response:
 async def _notable(request: Request) -> Sequence[Line]:
     """The latest events that are worth a look."""
     wanted = EventFilter(types=NOTABLE)
-    page = await admin_of(request).events.list(wanted, limit=_NOTABLE_MAX)
-    names = await names_of(request, (event.account_id for _, event in page.items))
-    return [line_of(sequence, event, names) for sequence, event in page.items]
+    page = await admin_of(request).events.list(wanted, limit=ADMIN_LIST)
+    return collapsed(await event_lines(request, page.items))[:_NOTABLE_MAX]
 
 
 async def _failing(request: Request) -> int:

@@ -11,12 +11,17 @@ from watchword.errors import NotFound
 from watchword.metrics.exposition import scrape
 from watchword.server.listeners import may_read_metrics
 from watchword.server.operation import Operation
+from watchword.server.parsing import engine_of
 
 
 async def metrics(request: Request) -> Response:
-    """As text or OpenMetrics, by `Accept`. Raises NotFound where it is not shown."""
+    """As text or OpenMetrics, by `Accept`. Raises NotFound for other callers."""
     if not may_read_metrics(request):
         raise NotFound
+    measured = engine_of(request).measured
+    if measured is not None:
+        await measured.levels.write()
+        await measured.levels.write_process()
     body, media_type = scrape(
         request.state.metrics.read(), request.headers.get("accept", "")
     )
