@@ -20,7 +20,7 @@ from watchword.ports.credentials import Credential, CredentialKind
 from watchword.ports.webhooks import Delivery
 
 OPERATOR: Final = Operator(APP, b"an operator's id")
-LISTS: Final = ("accounts", "events", "clients", "mail", "webhooks")
+LISTS: Final = ("accounts", "sessions", "events", "clients", "mail", "webhooks")
 """The screens that show the text of all rows."""
 
 

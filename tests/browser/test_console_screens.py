@@ -74,7 +74,7 @@ def test_what_is_stored_stays_text_on_every_screen(visitor: Visitor) -> None:
     page.on("pageerror", lambda error: heard.append(str(error)))
     page.on("dialog", lambda dialog: heard.append(dialog.message))
     made = {text: site.run(fill(site.engine, text)) for text in PAYLOADS}
-    rows = [(name, PAYLOADS) for name in LISTS]
+    rows: list[tuple[str, tuple[str, ...]]] = [(name, PAYLOADS) for name in LISTS]
     rows += [(name, (text,)) for text in PAYLOADS for name in made[text].screens]
     for checks, (screen, texts) in each(rows):
         with checks:

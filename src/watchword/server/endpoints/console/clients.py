@@ -86,12 +86,11 @@ async def _add(request: Request, admin: Admin, form: Form) -> Response:
             confidential=form.get("kind") == "confidential",
             **given,
         )
-    except NameTaken:
-        taken = InvalidRequest("There is a client of that id already")
-        view = NewClient(values=form.fields)
-        return refused(request, admin, view, taken)
-    except InvalidRequest as error:
-        return refused(request, admin, NewClient(values=form.fields), error)
+    except (NameTaken, InvalidRequest) as error:
+        view, fault = NewClient(values=form.fields), None
+        if isinstance(error, NameTaken):
+            fault = Fault("There is a client of that id already", "client")
+        return refused(request, admin, view, error, fault=fault)
     if secret is None:
         notice = ConsoleNotice.CLIENT_ADDED
         return done(request, notice, "clients", client=client.id)

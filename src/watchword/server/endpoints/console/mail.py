@@ -35,9 +35,10 @@ async def submit(request: Request, admin: Admin, form: Form) -> Response:
     try:
         return await _done(request, admin, form)
     except WRONG as error:
-        field = "to" if form.get("do") == "test" else "email"
         view = replace(await _view(request, admin), typed=form.fields)
-        return refused(request, admin, view, error, field)
+        is_test = form.get("do") == "test"
+        fault = Fault(str(error), "to") if is_test else None
+        return refused(request, admin, view, error, "email", fault=fault)
 
 
 async def _done(request: Request, admin: Admin, form: Form) -> Response:

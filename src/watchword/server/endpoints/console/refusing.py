@@ -41,13 +41,21 @@ WRONG: Final[tuple[type[WatchwordError], ...]] = (
 
 
 def refused(
-    request: Request, admin: Owner, screen: Screen, error: WatchwordError, *fields: str
+    request: Request,
+    admin: Owner,
+    screen: Screen,
+    error: WatchwordError,
+    *fields: str,
+    fault: Fault | None = None,
 ) -> Response:
-    """The screen with these fields, and what was wrong with the form."""
+    """The screen with these fields, and what was wrong with the form.
+
+    `fault` says it where the error alone says too little.
+    """
     words, field = _WORDS.get(type(error), (str(error), ""))
     problem = problem_of(error)
     request.scope["problem"] = problem.code  # for the access log
-    fault = Fault(words, field if field in fields else "")
+    fault = fault or Fault(words, field if field in fields else "")
     screen = replace(screen, faults=(fault,))
     response = screen_of(request, admin, screen, status=problem.status)
     for name, value in error_headers(error, problem.status, request.scope).items():
