@@ -16,10 +16,11 @@ import click
 from watchword import errors
 from watchword.cli import main
 from watchword.config import ENV_PREFIX, Settings
+from watchword.config.effective import as_written
 from watchword.errors import WatchwordError
 from watchword.server import problems
 from watchword.server.endpoints import ENDPOINTS
-from watchword.server.operation import BASE
+from watchword.server.operation import ADMIN_BASE, BASE
 
 _COMPUTED: Final = {
     "issuer": "the address served",
@@ -53,31 +54,17 @@ def settings() -> str:
     rows = []
     for name, field in Settings.model_fields.items():
         must = str(field.description)
-        rows.append((f"`{ENV_PREFIX}{name.upper()}`", _default(name, must), must))
+        rows.append((f"`{ENV_PREFIX}{name.upper()}`", _default(name), must))
     return _table("variable | default | must be", rows)
 
 
-def _default(name: str, must: str) -> str:
+def _default(name: str) -> str:
     """A default, as an operator would write it."""
     if name in _COMPUTED:
         return _COMPUTED[name]
     value = getattr(Settings() if name == "data" else Settings(data=Path("DATA")), name)
-    if value is None or value == ():
-        return "none"
-    if isinstance(value, bool):
-        value = "on" if value else "off"
-    if isinstance(value, tuple):
-        value = ",".join(map(str, value))
-    return f"`{spelled(value) if must.startswith('a duration') else value}`"
-
-
-def spelled(seconds: int) -> str:
-    """A duration in its largest whole unit; one day is 24h."""
-    for unit, length, least in (("d", 86400, 2), ("h", 3600, 1), ("m", 60, 1)):
-        count, rest = divmod(seconds, length)
-        if count >= least and not rest:
-            return f"{count}{unit}"
-    return f"{seconds}s"
+    written = as_written(name, value)
+    return "none" if written is None else f"`{written}`"
 
 
 def tree() -> str:
@@ -153,6 +140,8 @@ def _by_status() -> list[tuple[int, type[WatchwordError]]]:
 
 
 def _call_of(path: str) -> str:
+    if path.startswith(ADMIN_BASE):  # one name for the many calls of operators
+        return ADMIN_BASE
     return path.removeprefix(f"{BASE}/")
 
 

@@ -348,10 +348,16 @@ ADMIN_LIST: Final = 50
 ADMIN_LIST_MAX: Final = 200
 ADMIN_LOOK: Final = 5_000
 CURSOR_LIFE: Final = DAY
+# An address that a list is asked for: longer than any, also with a zone behind it.
+ADDRESS_MAX: Final = 64
 # A write by the admin API or the console needs a proof of the last 15 minutes.
 ADMIN_RECENT: Final = 15 * MINUTE
 # Charts: so many series, kept so long.
 STATS_EVERY: Final = MINUTE
+# What goes up and down is written into the page of metrics so often, and what the
+# system says of the process ten times less.
+LEVELS_EVERY: Final = SECOND
+PROCESS_EVERY: Final = 10 * SECOND
 STATS_MAX: Final = 64
 STATS_KEPT: Final = 8 * DAY
 # Webhooks. So many deliveries of one wait at most: the events that follow stay in the

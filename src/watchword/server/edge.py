@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, MutableMapping
+from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -15,6 +16,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from watchword.core.network import plain_address
+from watchword.metrics import NO_METRICS, Metrics
+from watchword.metrics.catalog import OTHER, Counter, Histogram
 from watchword.server.access_log import AccessLog
 from watchword.server.operation import Operation
 from watchword.server.problems import ErrorFormat, answer_to, respond
@@ -33,6 +36,11 @@ _NO_PAGE: Final = (
 )
 # The prefix of an IPv4 client's address on a socket that accepts IPv6 and IPv4.
 _MAPPED: Final = "::ffff:"
+_METHODS: Final = frozenset(
+    ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+)
+# 0 where the client had gone, or the process ended, before there was an answer.
+_STATUSES: Final = {0: "none"} | {one: str(one) for one in range(100, 600)}
 _START: Final = "http.response.start"
 _BODY: Final = "http.response.body"
 
@@ -50,11 +58,16 @@ class Edge:
         operations: Collection[Operation],
         *,
         log: AccessLog | None,
+        metrics: Metrics = NO_METRICS,
     ) -> None:
         self._application = application
         self._hot = {(one.method, one.path): one for one in operations if one.is_hot}
-        self._error_formats = {one.path: one.error_format for one in operations}
+        self._error_formats = {
+            path: one.error_format for one in operations for path in one.paths
+        }
+        self._routes = {path for one in operations for path in one.paths}
         self._log = log
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -81,8 +94,7 @@ class Edge:
             await send({"type": _START, "status": status, "headers": headers})
             await send({"type": _BODY, "body": response.body})
         finally:
-            if self._log is not None:
-                self._log.write(scope, status, time.perf_counter() - begun)
+            self._answered(scope, operation.path, status, begun)
 
     async def _pass_on(
         self, scope: Scope, receive: Receive, send: Send, begun: float
@@ -109,8 +121,27 @@ class Edge:
         try:
             await application(scope, receive, send_complete)
         finally:
-            if self._log is not None:
-                self._log.write(scope, status, time.perf_counter() - begun)
+            self._answered(scope, self._route_of(scope), status, begun)
+
+    def _route_of(self, scope: Scope) -> str:
+        """The path by which the request was routed, with names for what varies in it.
+
+        What no endpoint has asked for is `other`: so callers cannot make up routes.
+        """
+        route = getattr(scope.get("route"), "path", scope["path"])
+        return route if route in self._routes else OTHER
+
+    def _answered(self, scope: Scope, route: str, status: int, begun: float) -> None:
+        seconds = time.perf_counter() - begun
+        method = scope["method"]
+        # Of a path that does not take it, it may be any method.
+        if method not in _METHODS or status == HTTPStatus.METHOD_NOT_ALLOWED:
+            method = OTHER
+        shown = _STATUSES.get(status, OTHER)
+        self._metrics.count(Counter.HTTP_REQUESTS, route, method, shown)
+        self._metrics.observe(Histogram.HTTP_DURATION, seconds, route)
+        if self._log is not None:
+            self._log.write(scope, status, seconds)
 
 
 def _unescaped(scope: Scope) -> Scope:
