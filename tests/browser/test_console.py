@@ -61,7 +61,8 @@ def test_an_operator_comes_in_and_others_find_nothing(visitor: Visitor) -> None:
     body = {"username": "alice", "password": "wrong"}
     page.evaluate(
         """(body) => fetch("../api/auth/login", {method: "POST",
-          headers: {"content-type": "application/json"}, body: JSON.stringify(body)})""",
+          headers: {"content-type": "application/json"},
+          body: JSON.stringify(body)})""",
         body,
     )
     page.get_by_role("button", name="Pause").click()
