@@ -142,7 +142,7 @@ def _factors(draw: random.Random, account: Account, at: int) -> tuple[Credential
                 created_at=later,
                 key=draw.randbytes(32),
             )
-            for _ in range(draw.randrange(11) if draw.random() < 0.1 else 0)
+            for _ in range(draw.randrange(1, 6) if draw.random() < 0.5 else 0)
         ),
     )
 
