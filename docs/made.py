@@ -26,6 +26,8 @@ REFERENCE: Final = {
     "watchword.sessions:Sessions": "Sessions of a running Watchword",
     "watchword.sign_in.begin:SignIn": "Signing in, with a running Watchword",
     "watchword.clients.registry:Clients": "OAuth clients of a running Watchword",
+    "watchword.webhooks.registry:Webhooks": "Webhooks of a running Watchword",
+    "watchword.webhooks": "Webhooks, for their receivers",
     "watchword.verify": "Verify access tokens",
     "watchword.client": "Clients that refresh",
     "watchword.integrations.fastapi": "FastAPI",
@@ -48,7 +50,8 @@ _HEAD: Final = """# API reference
 
 The public names and their docstrings, written by `make docs`. What is not here may
 change without notice. How they are used: [frameworks](frameworks.md),
-[the verifier](verifier.md), [clients](client.md), [testing](testing.md),
+[the verifier](verifier.md), [clients](client.md), [webhooks](webhooks.md),
+[testing](testing.md),
 [concepts](concepts.md#in-python).
 """
 

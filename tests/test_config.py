@@ -182,6 +182,8 @@ def test_a_duration_is_whole_seconds(text: object, seconds: int) -> None:
         ("SIGNING_ALG", "none"),
         ("PORT", "65536"),
         ("WORKERS", "0"),
+        *[("ADMIN_LISTEN", v) for v in ("9000", ":9000", "::1:9000", "a b:1", "a:")],
+        *[("ADMIN_LISTEN", v) for v in ("h:65536", "[::1]", "[h]:1", "http://h:1")],
         *[("BEHIND_PROXY", v) for v in ("proxy.example", "10.0.0.1/8", " , ")],
         *[
             ("MAIL_URL", v)
@@ -450,6 +452,20 @@ def test_tls_is_enough_beyond_loopback(folder: Path) -> None:
     assert load_settings(tls_cert=pem, tls_key=pem).effective_issuer == (
         "https://127.0.0.1:8000"
     )
+
+
+def test_the_listener_of_operators_is_of_this_machine_or_has_tls(folder: Path) -> None:
+    """And its port is its own: requests are known by it."""
+    pem = folder / "both.pem"
+    pem.touch()
+    for text in ("127.0.0.1:9000", "[::1]:9000", "localhost:0"):
+        assert str(load_settings(admin_listen=text).admin_listen) == text
+    wide, tls = {"admin_listen": "0.0.0.0:9000"}, {"tls_cert": pem, "tls_key": pem}
+    assert fault(**wide).startswith("--admin-listen 0.0.0.0:9000 is not loopback, and")
+    assert "is not loopback" in fault(**wide, behind_proxy="127.0.0.1")
+    assert load_settings(**wide, **tls).admin_listen == ("0.0.0.0", 9000)
+    same = fault(admin_listen="127.0.0.2:8000")
+    assert same.endswith("must have another port than WATCHWORD_PORT, 8000")
 
 
 def test_half_a_tls_setting_is_none(folder: Path, env: Any) -> None:

@@ -130,7 +130,7 @@ async def test_the_connection_goes_there_and_names_the_host(tmp_path: Path) -> N
     async with Receiver(theirs) as receiver:
         names = Names("127.0.0.1")
         url = f"https://{NAME}:{receiver.port}/in?key=1"
-        assert await post(url, names, tls=ours) == (204, "")
+        assert await post(url, names, tls=ours) == (204, "", 0)
         assert receiver.names == [NAME]
         assert receiver.heads[0].startswith("POST /in?key=1 HTTP/1.1\r\n")
         assert receiver.headers() == {
@@ -153,9 +153,9 @@ async def test_the_connection_goes_there_and_names_the_host(tmp_path: Path) -> N
 async def test_another_address_is_tried_where_one_takes_no_connection() -> None:
     async with Receiver() as receiver:
         url = f"http://{NAME}:{receiver.port}/"
-        assert await post(url, Names("127.0.0.2", "127.0.0.1")) == (204, "")
+        assert await post(url, Names("127.0.0.2", "127.0.0.1")) == (204, "", 0)
         away = await post(url, Names("127.0.0.2"))
-        assert away == (None, "nothing listens there")
+        assert away == (None, "nothing listens there", 0)
         assert len(receiver.heads) == 1
 
 
@@ -199,8 +199,21 @@ async def test_of_an_answer_the_status_and_its_beginning_are_kept() -> None:
         for row, (receiver.answer, receiver.drips, *answer) in each(_ANSWERS):
             with row:
                 found = await post(f"http://127.0.0.1:{receiver.port}/")
-                assert list(found) == answer
+                assert list(found)[: len(answer)] == answer
         assert len(receiver.heads) == len(_ANSWERS)  # none was followed
+
+
+async def test_a_receiver_may_ask_to_be_left_alone() -> None:
+    """For a day at most: nothing that it says stops deliveries for good."""
+    head = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nRetry-After: {}\r\n\r\n"
+    async with Receiver() as receiver:
+        for row, (said, seconds) in each(
+            (("120", 120), ("9" * 9, 86_400), ("9" * 10, 0), ("-1", 0), ("soon", 0))
+        ):
+            receiver.answer = head.format(said).encode()
+            with row:
+                answer = await post(f"http://127.0.0.1:{receiver.port}/")
+                assert answer.wait == seconds * limits.SECOND
 
 
 async def test_a_try_takes_no_longer_than_it_may(
@@ -227,7 +240,7 @@ async def test_a_try_takes_no_longer_than_it_may(
             )
         ):
             with row:
-                assert await post(url, names) == (None, "no answer in time")
+                assert await post(url, names) == (None, "no answer in time", 0)
 
 
 async def test_a_name_is_asked_for_once_at_a_time(

@@ -15,7 +15,6 @@ from typing import Final
 
 import msgspec
 
-from watchword import __version__
 from watchword.admin.mail import waiting_in
 from watchword.clocks import Clock
 from watchword.config import Settings
@@ -77,7 +76,6 @@ class Part(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The parts, and the settings in effect. `since` is when the process began (ms)."""
 
-    version: str
     workers: int
     since: int
     parts: Sequence[Part]
@@ -130,7 +128,6 @@ class HealthAdmin:
         }
         parts = [self._looked_at(name, check) for name, check in checks.items()]
         return Report(
-            version=__version__,
             workers=settings.workers,
             since=self._since,
             parts=await asyncio.gather(*parts),

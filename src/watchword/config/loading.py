@@ -219,11 +219,35 @@ def _conflicts(
                 yield unreadable(name(key), reason)
     if not is_loopback(settings.host):
         yield from _exposed(f"{name('host')} {settings.host}", given, name)
+    yield from _of_admin_listener(settings, given, name, wrong)
     yield from _of_mail(settings, name)
     yield from _of_passkeys(settings, name, wrong)
     from_outside = name("database_url") not in ("database_url", _flag("database_url"))
     if settings.database_url == "memory:" and from_outside:
         yield f"{name('database_url')}: memory: forgets all and is for tests alone"
+
+
+def _of_admin_listener(
+    settings: Settings,
+    given: Mapping[str, Given],
+    name: Callable[[str], str],
+    wrong: frozenset[str],
+) -> Iterator[str]:
+    """What is wrong with the listener for operators, a sentence each."""
+    listener = settings.admin_listen
+    if listener is None:
+        return
+    if not is_loopback(listener.host) and "tls_cert" not in given:
+        yield (
+            f"{name('admin_listen')} {listener} is not loopback, and plain HTTP would "
+            f"be heard: give --tls-cert and --tls-key ({name('tls_cert')}, "
+            f"{name('tls_key')}), or an address of this machine alone"
+        )
+    if listener.port == settings.port and listener.port and "port" not in wrong:
+        yield (
+            f"{name('admin_listen')} {listener} must have another port than "
+            f"{name('port')}, {settings.port}"
+        )
 
 
 def _of_mail(settings: Settings, name: Callable[[str], str]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from watchword.config.values import (
     Domain,
     Domains,
     Issuer,
+    Listen,
     MailUrl,
     Networks,
     Origins,
@@ -225,10 +226,10 @@ class Settings(BaseSettings):
         pattern=rf"^[!#-+\--\[\]-~]{{1,{limits.ROLE_MAX}}}$",
         description="the role of users that may call the admin API",
     )
-    admin_listen: str | None = Field(
+    admin_listen: Listen | None = Field(
         None,
-        description="an address and a port such as 127.0.0.1:9000, for the console, "
-        "the admin API and the metrics alone",
+        description="an address and a port, such as 127.0.0.1:9000 or [::1]:9000, for "
+        "the console, the admin API and the metrics alone",
     )
     metrics_from: Networks = Field(
         (),

@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from watchword.core import limits
-from watchword.core.network import is_loopback
+from watchword.core.network import is_loopback, parse_address
 from watchword.core.scopes import is_reserved
 from watchword.errors import EmailInvalid
 from watchword.mail.addresses import read_address
@@ -31,6 +31,22 @@ APP_SCHEMES: Final = ("capacitor", "ionic", "tauri")
 # What a role may be, but for the characters that separate roles here.
 _ROLE: Final = re.compile(rf"[!#-+\--\[\]-~]{{1,{limits.ROLE_MAX}}}")
 _LABEL: Final = "[a-z0-9_-]+"  # of a host; browsers send other letters as xn--
+_LISTEN: Final = re.compile(
+    r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^\s:/\[\]]+)):(?P<port>[0-9]{1,5})",
+    re.ASCII,
+)
+_PORT_MAX: Final = 65535
+
+
+class ListenAddress(NamedTuple):
+    """An address or a name, and a port, that a server listens on."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
 
 def parse_seconds(value: object) -> int:
@@ -120,6 +136,18 @@ def _mail_url(value: str) -> str:
     return value
 
 
+def _listen(value: object) -> object:
+    """`127.0.0.1:9000`, `[::1]:9000` or `localhost:9000`. Raises ValueError."""
+    if not isinstance(value, str):
+        return value
+    shape = _LISTEN.fullmatch(value)
+    if shape is None or int(shape["port"]) > _PORT_MAX:
+        raise ValueError
+    if shape["v6"] is not None and parse_address(shape["v6"]) is None:
+        raise ValueError
+    return ListenAddress(shape["v6"] or shape["host"], int(shape["port"]))
+
+
 def _second_factor(value: str) -> str:
     """The demand in its one spelling, such as `required:admin,staff`."""
     demand, colon, rest = value.partition(":")
@@ -154,6 +182,7 @@ Scope = Annotated[
 Networks = Annotated[
     tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split_commas)
 ]
+Listen = Annotated[ListenAddress, NoDecode, BeforeValidator(_listen)]
 Secret = Annotated[SecretStr, AfterValidator(_strong)]
 Secrets = Annotated[tuple[Secret, ...], NoDecode, BeforeValidator(_split)]
 Wait = Annotated[

@@ -62,7 +62,9 @@ class Edge:
     ) -> None:
         self._application = application
         self._hot = {(one.method, one.path): one for one in operations if one.is_hot}
-        self._error_formats = {one.path: one.error_format for one in operations}
+        self._error_formats = {
+            path: one.error_format for one in operations for path in one.paths
+        }
         self._routes = {path for one in operations for path in one.paths}
         self._log = log
         self._metrics = metrics

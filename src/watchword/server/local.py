@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 
 from watchword.bootstrap.parts import program_name
-from watchword.core.network import is_loopback, parse_address, plain_networks
+from watchword.core.network import is_loopback
 from watchword.mail.url import OUTBOX
 from watchword.server.pages.views import KeptMail
 from watchword.server.parsing import engine_of
+from watchword.tokens.headers import Headers
 
 _FORWARDED: Final = (b"forwarded", b"via")
 _FORWARDED_PREFIX: Final = b"x-forwarded-"
@@ -43,19 +44,20 @@ def is_local_only(request: Request) -> bool:
         and not engine_of(request).settings.behind_proxy
         and client is not None
         and is_loopback(client[0])
-        and _is_asked_locally(request.scope["headers"])
+        and is_asked_locally(request.scope["headers"])
     )
 
 
-def _is_asked_locally(headers: list[tuple[bytes, bytes]]) -> bool:
+def is_asked_locally(headers: Headers) -> bool:
+    """Whether the one `Host` is loopback, and no header says it was passed on."""
     hosts = [value for name, value in headers if name == b"host"]
-    return (
-        len(hosts) == 1
-        and _is_loopback_host(hosts[0])
-        and not any(
-            name in _FORWARDED or name.startswith(_FORWARDED_PREFIX)
-            for name, _ in headers
-        )
+    return len(hosts) == 1 and _is_loopback_host(hosts[0]) and not is_forwarded(headers)
+
+
+def is_forwarded(headers: Headers) -> bool:
+    """Whether any header says that a proxy has passed the request on."""
+    return any(
+        name in _FORWARDED or name.startswith(_FORWARDED_PREFIX) for name, _ in headers
     )
 
 
@@ -64,18 +66,3 @@ def _is_loopback_host(host: bytes) -> bool:
         return is_loopback(urlsplit(f"//{host.decode('ascii')}").hostname or "")
     except ValueError:
         return False
-
-
-def may_read_metrics(request: Request) -> bool:
-    """Whether `/metrics` is shown: on this machine, and to WATCHWORD_METRICS_FROM."""
-    client = request.scope["client"]
-    address = None if client is None else parse_address(client[0])
-    networks = engine_of(request).settings.metrics_from
-    return is_local_only(request) or (
-        address is not None
-        and any(
-            address in plain
-            for network in networks
-            for plain in plain_networks(network)
-        )
-    )

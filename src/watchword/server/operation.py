@@ -83,10 +83,22 @@ def page_operations(
     return _page("GET", path, show), _page("POST", path, submit)
 
 
-def _page(method: str, path: str, handler: Handler) -> Operation:
+def screen_operations(
+    screen: str, show: Handler, submit: Handler | None = None, *more_paths: str
+) -> tuple[Operation, ...]:
+    """GET of a screen of the console, and POST where it has forms."""
+    path = f"/console/{screen}"
+    shown = _page("GET", path, show, more_paths)
+    return (shown,) if submit is None else (shown, _page("POST", path, submit))
+
+
+def _page(
+    method: str, path: str, handler: Handler, more_paths: tuple[str, ...] = ()
+) -> Operation:
     return Operation(
         method=method,
         path=path,
+        more_paths=more_paths,
         handler=handler,
         error_format=ErrorFormat.PAGE,
         is_page=True,

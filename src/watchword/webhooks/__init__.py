@@ -12,5 +12,6 @@
 A receiver needs `verify` alone, which loads nothing of the engine.
 """
 
-from watchword.webhooks.verify import WebhookInvalid as WebhookInvalid
-from watchword.webhooks.verify import verify as verify
+from watchword.webhooks.verify import WebhookInvalid, verify
+
+__all__ = ["WebhookInvalid", "verify"]

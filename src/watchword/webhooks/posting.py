@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import re
 import socket
 import ssl
 import threading
@@ -33,16 +34,21 @@ _HEADERS: Final = {
     "user-agent": "watchword",
     "connection": "close",
 }
+_SECONDS: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 _ADDRESSES_MAX: Final = 4
 _CONNECT: Final = 5.0
 _ANSWER: Final = 2.0
 
 
 class Answer(NamedTuple):
-    """The status, and the beginning of the body; None and a reason if none came."""
+    """The status, and the beginning of the body; None and a reason if none came.
+
+    `wait` is how long the receiver asked to be left alone, in milliseconds.
+    """
 
     status: int | None
     text: str
+    wait: int = 0
 
 
 class Poster:
@@ -113,9 +119,18 @@ class Poster:
         async with httpx2.AsyncHTTPTransport(verify=self._tls, trust_env=False) as way:
             response = await way.handle_async_request(request)
             try:
-                return Answer(response.status_code, await _beginning(response))
+                text = await _beginning(response)
+                return Answer(response.status_code, text, _wait_of(response))
             finally:
                 await response.aclose()
+
+
+def _wait_of(response: httpx2.Response) -> int:
+    """The Retry-After of an answer in seconds (RFC 9110 §10.2.3); no date is read."""
+    asked = response.headers.get("retry-after", "")
+    if not _SECONDS.fullmatch(asked):
+        return 0
+    return min(int(asked) * limits.SECOND, limits.WEBHOOK_TRIES[-1])
 
 
 async def _beginning(response: httpx2.Response) -> str:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec.structs import replace
 
@@ -36,12 +36,21 @@ from watchword.webhooks.hand_over import HandOver
 from watchword.webhooks.signing import message_id_of, open_keys
 
 if TYPE_CHECKING:
-    from watchword.webhooks.posting import Answer, Poster
+    from watchword.webhooks.posting import Answer
 
 _CLOSING: Final = 2.0
 _GONE: Final = 410
 _SUCCESS: Final = range(200, 300)
 _log = logging.getLogger("watchword.webhooks")
+
+
+class Transport(Protocol):
+    """What sends a delivery: `posting.Poster`."""
+
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], *, allow_private: bool
+    ) -> Answer:
+        """Send it once. Raises nothing but CancelledError."""
 
 
 class WebhookSender:
@@ -57,7 +66,7 @@ class WebhookSender:
         clock: Clock,
         entropy: Entropy,
         metrics: Metrics,
-        poster: Callable[[], Poster] | None = None,
+        poster: Callable[[], Transport] | None = None,
     ) -> None:
         self._webhooks = webhooks
         self._deliveries = deliveries
@@ -136,7 +145,7 @@ class Endpoint:
         sealing: Sealing,
         clock: Clock,
         entropy: Entropy,
-        poster: Callable[[], Poster],
+        poster: Callable[[], Transport],
         told: OncePerMinute,
         tasks: set[asyncio.Task[None]],
     ) -> None:
@@ -258,7 +267,8 @@ class Endpoint:
 def failed(delivery: Delivery, answer: Answer, now: int, jitter: float) -> Delivery:
     """The delivery after a failure: due again later, or given up after the last try.
 
-    A try before its time counts for nothing. `jitter` is at least 0 and less than 1.
+    A try before its time counts for nothing. None comes before the receiver wants one.
+    `jitter` is at least 0 and less than 1.
     """
     attempts, tried_at = delivery.attempts, delivery.tried_at
     if tried_at is None or now >= tried_at + limits.WEBHOOK_TRIES[attempts]:
@@ -274,7 +284,7 @@ def failed(delivery: Delivery, answer: Answer, now: int, jitter: float) -> Deliv
         return replace(after, state=DeliveryState.GIVEN_UP)
     pause = limits.WEBHOOK_TRIES[attempts]
     later = tried_at + pause + int(jitter * pause / limits.WEBHOOK_JITTER)
-    return replace(after, not_before=later)
+    return replace(after, not_before=max(later, now + answer.wait))
 
 
 def _delivered(delivery: Delivery, answer: Answer, now: int) -> Delivery:
@@ -288,7 +298,7 @@ def _delivered(delivery: Delivery, answer: Answer, now: int) -> Delivery:
     )
 
 
-def _poster() -> Poster:
+def _poster() -> Transport:
     from watchword.webhooks.posting import Poster  # noqa: PLC0415 - an extra, and slow
 
     return Poster()

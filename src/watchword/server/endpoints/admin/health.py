@@ -8,6 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from watchword import __version__
 from watchword.admin.health import Part, PartState
 from watchword.config.effective import EffectiveSetting
 from watchword.core.limits import SECOND
@@ -41,7 +42,7 @@ async def show(request: Request) -> Response:
     await reader(request)
     report = await admin_of(request).health.report()
     content = HealthView(
-        version=report.version,
+        version=__version__,
         workers=report.workers,
         started_at=utc(report.since),
         parts=list(map(_view, report.parts)),

@@ -22,3 +22,6 @@ ENDPOINTS: Final = (
     browser_module.MODULE,
     browser_module.TYPES,
 )
+
+AT_ADMIN_LISTENER: Final = (health.HEALTH, health.READY, metrics.OPERATION)
+"""Those that the listener for operators serves too."""

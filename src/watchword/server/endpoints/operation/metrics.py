@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from watchword.errors import NotFound
 from watchword.metrics.exposition import scrape
-from watchword.server.local import may_read_metrics
+from watchword.server.listeners import may_read_metrics
 from watchword.server.operation import Operation
 from watchword.server.parsing import engine_of
 

@@ -141,7 +141,7 @@ async def _without_body(
     ]
     pages = [await _session_of(request, one) for one in sign_in_cookies(request)]
     if pages:  # not every browser obeys Clear-Site-Data
-        headers.append((b"set-cookie", drop_sign_in_cookie().encode()))
+        headers.append((b"set-cookie", drop_sign_in_cookie(request).encode()))
     return {*ending, session_id, *pages}, headers
 
 
