@@ -14,7 +14,7 @@ from typing import Final
 
 from demo.filling import ADMIN, fill
 from watchword.clocks import system_clock
-from watchword.config import Settings
+from watchword.config import load_settings
 
 FOLDER: Final = Path("watchword-demo")
 _MARK: Final = FOLDER / "made-by-make-demo"
@@ -39,7 +39,7 @@ def main() -> None:
     os.environ["WATCHWORD_REGISTRATION"] = "invited"
     begun, password = time.perf_counter(), secrets.token_urlsafe(15)
     print("Filling a folder with 10,000 accounts and a week of events ...", flush=True)
-    asyncio.run(fill(Settings(), password, system_clock()))
+    asyncio.run(fill(load_settings(), password, system_clock()))
     print(f"... done in {time.perf_counter() - begun:.0f} s, in {FOLDER}/", flush=True)
     print(f"\n  {origin}/console\n  {ADMIN}\n  {password}\n", flush=True)
     program = str(Path(sys.executable).with_name("watchword"))

@@ -1,4 +1,4 @@
-"""Callers of the admin API, for tests: users with the role, and clients with a right."""
+"""Callers of the admin API, for tests: users with the role, clients with a right."""
 
 from __future__ import annotations
 

@@ -176,8 +176,8 @@ async def test_the_link_of_a_withdrawn_invitation_is_of_no_use(
     for wrong in (token, cursor, rows[0].token_hash.hex(), "x", "ww_cu_"):
         answer = await user.call("DELETE", f"/invitations/{wrong}")
         assert verdict(answer) == "404 not_found"
-    for one in (await user.get("/invitations"))["items"]:
-        path = f"/invitations/{one['id']}"
+    for invitation in (await user.get("/invitations"))["items"]:
+        path = f"/invitations/{invitation['id']}"
         assert (await user.call("DELETE", path)).status_code == 204
         assert verdict(await user.call("DELETE", path)) == "404 not_found"
     told = await details(api, EventType.INVITATION_WITHDRAWN)

@@ -6,14 +6,17 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from tests.patience import auntil
 from tests.rows import each
+from tests.servers.stores import STORES
 from tests.webhooks.office import AWAY, BUSY, OK, Office, name_of
 from watchword.core import limits
-from watchword.core.actor import Actor, By
+from watchword.core.actor import Actor, By, EndReason
 from watchword.core.limits import DAY, HOUR, MINUTE
 from watchword.errors import (
     InvalidRequest,
@@ -22,7 +25,9 @@ from watchword.errors import (
     VersionChanged,
 )
 from watchword.ports.audit import EventType
+from watchword.ports.sessions import ById
 from watchword.ports.webhooks import DeliveryState
+from watchword.testing.store_contract.examples import a_session, an_event, put
 from watchword.webhooks import WebhookInvalid
 from watchword.webhooks.posting import Answer
 
@@ -224,6 +229,44 @@ async def test_of_several_processes_one_sends_and_another_goes_on(
     office.clock.advance(limits.WEBHOOK_LEASE)
     await office.turn()
     assert office.programs.taken(A)[20:] == [first]
+
+
+@pytest.mark.parametrize("store", ["postgresql-16", "valkey-9"])
+async def test_on_servers_every_process_may_send(tmp_path: Path, store: str) -> None:
+    """Also of sessions that are elsewhere: their events come by the audit log.
+
+    Several processes hand over and send side by side, while sessions begin and end.
+    """
+    place = STORES[store].place(tmp_path)
+    offices = [Office(await place.open(name), name) for name in ("a", "b", "c")]
+    try:
+        await offices[0].add(A, "session.*")
+        programs = offices[0].programs
+        for one in offices:
+            one.programs = programs
+            one.sealing = offices[0].sealing
+        rows = [a_session(number) for number in range(12)]
+        for row in rows:
+            await asyncio.gather(
+                put(offices[0].stores, row),
+                offices[1].stores.sessions.end(
+                    ById(rows[0].id), EndReason.LOGOUT, an_event(), 1
+                ),
+                *(one.sender.send_due() for one in offices),
+            )
+
+        async def all_came() -> bool:
+            await asyncio.gather(*(one.sender.send_due() for one in offices))
+            return len(programs.came) >= 13
+
+        await auntil(all_came)
+        counted = Counter(programs.taken(A))
+        assert set(counted.values()) == {1}
+        assert len({one.body for one in programs.came}) == len(counted) == 13
+    finally:
+        for one in offices:
+            await one.close()
+            await one.stores.backend.close()
 
 
 async def test_both_secrets_sign_for_a_day(office: Office) -> None:

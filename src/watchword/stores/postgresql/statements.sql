@@ -380,8 +380,13 @@ SELECT
 FROM watchword.accounts WHERE name > $1 ORDER BY name LIMIT $2;
 
 -- name: lock_enabled_of_role
+-- The roles are looked at too: a row that another transaction had locked is looked at
+-- again as it is then, but the list of accounts is not.
 SELECT id FROM watchword.accounts
-WHERE NOT disabled AND strpos(' ' || roles || ' ', ' ' || $1::text || ' ') > 0
+WHERE id = ANY (
+        ARRAY(SELECT account_id FROM watchword.account_roles WHERE role = $1::text)
+    )
+    AND NOT disabled AND strpos(' ' || roles || ' ', ' ' || $1::text || ' ') > 0
 ORDER BY id FOR UPDATE;
 
 -- name: swap_account
@@ -744,7 +749,9 @@ RETURNING client_id;
 -- The number of an event that was recorded before that instant, the latest that halving
 -- the log finds; one less than the first number where it finds none.
 WITH RECURSIVE halves (low, high) AS (
-    SELECT coalesce(min(sequence), 1) - 1, coalesce(max(sequence), 0) FROM watchword.audit
+    SELECT
+        coalesce((SELECT min(sequence) FROM watchword.audit), 1) - 1,
+        coalesce((SELECT max(sequence) FROM watchword.audit), 0)
     UNION ALL
     SELECT
         CASE WHEN event.at < $1 THEN (low + high + 1) / 2 ELSE low END,
@@ -829,12 +836,27 @@ FROM stretch LEFT JOIN LATERAL (
 ORDER BY sequence DESC;
 
 -- name: search_accounts
--- By name, and where that does not begin so by address, from $1 up to $3. Each of both
--- walks goes $4 rows far; where that is not to its end, both end there: at `stretch.high`.
+-- $8 says by what: by name, those of a role, or those that are disabled. With a prefix
+-- ($2) also by address, for names that do not begin so. From $1 up to $3. A walk goes $4
+-- rows far; where that is not to its end, all end there: at `stretch.high`.
 WITH walked AS MATERIALIZED (
     (
         SELECT 'name' AS walk, name AS key, id FROM watchword.accounts
-        WHERE name >= $1::text AND name < $3::text ORDER BY name LIMIT $4
+        WHERE $8::text = 'name' AND name >= $1::text AND name < $3::text
+        ORDER BY name LIMIT $4
+    )
+    UNION ALL
+    (
+        SELECT 'name', name, account_id FROM watchword.account_roles
+        WHERE $8::text = 'role' AND (role, name) >= ($5::text, $1::text)
+            AND (role, name) < ($5::text, $3::text)
+        ORDER BY role, name LIMIT $4
+    )
+    UNION ALL
+    (
+        SELECT 'name', name, id FROM watchword.accounts
+        WHERE $8::text = 'disabled' AND disabled AND (disabled, name) >= (true, $1::text)
+        ORDER BY disabled, name LIMIT $4
     )
     UNION ALL
     (
@@ -857,7 +879,7 @@ FROM stretch LEFT JOIN LATERAL (
     FROM walked JOIN watchword.accounts ON accounts.id = walked.id
     WHERE key <= coalesce(high, $3::text)
         AND (walk = 'name' OR NOT (name >= $2::text AND name < $3::text))
-        AND ($5::text = '' OR position(' ' || $5::text || ' ' IN ' ' || roles || ' ') > 0)
+        AND ($5::text = '' OR strpos(' ' || roles || ' ', ' ' || $5::text || ' ') > 0)
         AND ($6::boolean IS NULL OR disabled = $6::boolean)
     ORDER BY key LIMIT $7
 ) AS found ON true

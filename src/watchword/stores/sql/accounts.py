@@ -80,13 +80,17 @@ class SqlAccounts:
             max(prefix, after + "\x01" if after else ""),
             prefix + "\U0010ffff",
         )
-        walks = 2 if prefix else 1
+        walk, is_exact = "name", role is None and disabled is None
+        if role is not None and not prefix:
+            walk, is_exact = "role", disabled is None
+        elif disabled and not prefix:
+            walk, is_exact = "disabled", True
         size = limit + 1  # one more says whether there is one
-        if role is not None or disabled is not None:
-            size = max(size, look // walks)
+        if not is_exact:
+            size = max(size, look // 2 if prefix else look)
         rows = await self._database.query(
             "search_accounts",
-            *(first, prefix, last, size, role or "", disabled, limit + 1),
+            *(first, prefix, last, size, role or "", disabled, limit + 1, walk),
         )
         end = rows[0][0]
         found = [(row[1], account_of(row[2:])) for row in rows if row[1] is not None]

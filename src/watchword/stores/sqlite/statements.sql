@@ -247,7 +247,7 @@ FROM accounts WHERE name > ?1 ORDER BY name LIMIT ?2;
 
 -- name: lock_enabled_of_role
 SELECT id FROM accounts
-WHERE disabled = 0 AND instr(' ' || roles || ' ', ' ' || ? || ' ') > 0;
+WHERE disabled = 0 AND id IN (SELECT account_id FROM account_roles WHERE role = ?);
 
 -- name: swap_account
 UPDATE accounts SET
@@ -569,7 +569,9 @@ RETURNING client_id;
 -- The number of an event that was recorded before that instant, the latest that halving
 -- the log finds; one less than the first number where it finds none.
 WITH RECURSIVE halves (low, high) AS (
-    SELECT coalesce(min(sequence), 1) - 1, coalesce(max(sequence), 0) FROM audit
+    SELECT
+        coalesce((SELECT min(sequence) FROM audit), 1) - 1,
+        coalesce((SELECT max(sequence) FROM audit), 0)
     UNION ALL
     SELECT
         CASE WHEN event.at < ?1 THEN (low + high + 1) / 2 ELSE low END,
@@ -658,14 +660,27 @@ FROM stretch LEFT JOIN (
 ORDER BY sequence DESC;
 
 -- name: search_accounts
--- By name, and where that does not begin so by address, from ?1 up to ?3. Each of both
--- walks goes ?4 rows far; where that is not to its end, both end there: at `stretch.high`.
+-- ?8 says by what: by name, those of a role, or those that are disabled. With a prefix
+-- (?2) also by address, for names that do not begin so. From ?1 up to ?3. A walk goes ?4
+-- rows far; where that is not to its end, all end there: at `stretch.high`.
 WITH stretch (high) AS MATERIALIZED (
     SELECT min(key) FROM (
         SELECT (
-            SELECT name FROM accounts WHERE name >= ?1 AND name < ?3
+            SELECT name FROM accounts WHERE ?8 = 'name' AND name >= ?1 AND name < ?3
             ORDER BY name LIMIT 1 OFFSET ?4 - 1
         ) AS key
+        UNION ALL
+        SELECT (
+            SELECT name FROM account_roles
+            WHERE ?8 = 'role' AND role = ?5 AND name >= ?1
+            ORDER BY name LIMIT 1 OFFSET ?4 - 1
+        )
+        UNION ALL
+        SELECT (
+            SELECT name FROM accounts INDEXED BY accounts_disabled
+            WHERE ?8 = 'disabled' AND disabled = 1 AND name >= ?1
+            ORDER BY name LIMIT 1 OFFSET ?4 - 1
+        )
         UNION ALL
         SELECT (
             SELECT email_key FROM accounts
@@ -673,27 +688,34 @@ WITH stretch (high) AS MATERIALIZED (
             ORDER BY email_key LIMIT 1 OFFSET ?4 - 1
         )
     )
+),
+walked (key, is_name, place) AS MATERIALIZED (
+    SELECT name, 1, rowid FROM accounts
+    WHERE ?8 = 'name' AND name >= ?1
+        AND name <= (SELECT coalesce(high, ?3) FROM stretch)
+    UNION ALL
+    SELECT account_roles.name, 1, accounts.rowid
+    FROM account_roles CROSS JOIN accounts ON accounts.id = account_roles.account_id
+    WHERE ?8 = 'role' AND role = ?5 AND account_roles.name >= ?1
+        AND account_roles.name <= (SELECT coalesce(high, ?3) FROM stretch)
+    UNION ALL
+    SELECT name, 1, rowid FROM accounts INDEXED BY accounts_disabled
+    WHERE ?8 = 'disabled' AND disabled = 1 AND name >= ?1
+        AND name <= (SELECT coalesce(high, ?3) FROM stretch)
+    UNION ALL
+    SELECT email_key, 0, rowid FROM accounts
+    WHERE ?2 <> '' AND email_key >= ?1
+        AND email_key <= (SELECT coalesce(high, ?3) FROM stretch)
 )
 SELECT
     stretch.high, key, id, name, password_hash, roles, created_at, epoch, version,
     disabled, email, email_key, email_confirmed_at, locale
 FROM stretch LEFT JOIN (
     SELECT
-        name AS key, id, name, password_hash, roles, created_at, epoch, version,
-        disabled, email, email_key, email_confirmed_at, locale
-    FROM accounts
-    WHERE name >= ?1 AND name < ?3
-        AND name <= (SELECT coalesce(high, ?3) FROM stretch)
-        AND (?5 = '' OR instr(' ' || roles || ' ', ' ' || ?5 || ' ') > 0)
-        AND (?6 IS NULL OR disabled = ?6)
-    UNION ALL
-    SELECT
-        email_key AS key, id, name, password_hash, roles, created_at, epoch, version,
-        disabled, email, email_key, email_confirmed_at, locale
-    FROM accounts
-    WHERE ?2 <> '' AND email_key >= ?1 AND email_key < ?3
-        AND email_key <= (SELECT coalesce(high, ?3) FROM stretch)
-        AND NOT (name >= ?2 AND name < ?3)
+        key, id, name, password_hash, roles, created_at, epoch, version, disabled,
+        email, email_key, email_confirmed_at, locale
+    FROM walked CROSS JOIN accounts ON accounts.rowid = walked.place
+    WHERE (is_name OR NOT (name >= ?2 AND name < ?3))
         AND (?5 = '' OR instr(' ' || roles || ' ', ' ' || ?5 || ' ') > 0)
         AND (?6 IS NULL OR disabled = ?6)
     ORDER BY key LIMIT ?7
