@@ -990,7 +990,7 @@ RETURNING
 UPDATE watchword.deliveries SET
     not_before = $1, state = $2, attempts = $3, tried_at = $4,
     status = $5, answer = $6, leased_until = 0
-WHERE id = $7;
+WHERE id = $7 AND state = 'waiting';
 
 -- name: hurry
 UPDATE watchword.deliveries SET not_before = $2
