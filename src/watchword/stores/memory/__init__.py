@@ -10,8 +10,14 @@ from collections.abc import Sized
 from typing import Protocol, TypeVar
 
 from watchword.clocks import Entropy
-from watchword.core.limits import AUDIT_RETENTION, SWEEP_AFTER
+from watchword.core.limits import (
+    AUDIT_RETENTION,
+    STATS_KEPT,
+    SWEEP_AFTER,
+    WEBHOOK_SHOWN,
+)
 from watchword.ports import Stores
+from watchword.ports.webhooks import DeliveryState
 from watchword.stores.memory.accounts import (
     MemoryAccounts,
     MemoryConfirmations,
@@ -97,6 +103,17 @@ class MemoryBackend:
         self._memory.events = [
             item for item in self._memory.events if item[1].at >= kept
         ]
+        self._memory.stats = {
+            key: n
+            for key, n in self._memory.stats.items()
+            if key[0] >= now - STATS_KEPT
+        }
+        self._memory.deliveries = {
+            key: one
+            for key, one in self._memory.deliveries.items()
+            if one.state is DeliveryState.WAITING
+            or one.created_at >= now - WEBHOOK_SHOWN
+        }
         return len(over) + before - self._swept_by_time()
 
     def _swept_by_time(self) -> int:
@@ -109,6 +126,8 @@ class MemoryBackend:
             self._memory.throttle,
             self._memory.used,
             self._memory.events,
+            self._memory.stats,
+            self._memory.deliveries,
         )
         return sum(len(rows) for rows in swept)
 
