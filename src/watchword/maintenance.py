@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from time import perf_counter
 from typing import Final
 
 from watchword.clocks import Clock
 from watchword.core import limits
 from watchword.core.steadiness import Steadiness
+from watchword.core.turns import Turns
 from watchword.keys.ring import KeyRing
 from watchword.mail.sender import MailSender
 from watchword.metrics.measured import Measured
@@ -38,6 +40,7 @@ class Maintenance:
         groups: Groups,
         mail: MailSender | None,
         webhooks: WebhookSender,
+        turns: Mapping[str, Turns],
         measured: Measured | None,
         clock: Clock,
         monotonic: Callable[[], int],
@@ -50,6 +53,7 @@ class Maintenance:
         self._groups = groups
         self._mail = mail
         self._webhooks = webhooks
+        self._turns = turns
         self._measured = measured
         self._clock = clock
         self._monotonic = monotonic
@@ -76,7 +80,7 @@ class Maintenance:
             ]
         async with asyncio.TaskGroup() as group:
             for period, work, what in tasks:
-                group.create_task(_every(period, work, what))
+                group.create_task(_every(period, work, what, self._turns[what]))
 
     async def sweep(self) -> None:
         """Delete what is over, in small steps. One process does it per interval."""
@@ -99,14 +103,18 @@ class Maintenance:
             await asyncio.sleep(0.05)  # lets refreshes pass
 
 
-async def _every(period: int, work: Callable[[], Awaitable[None]], what: str) -> None:
+async def _every(
+    period: int, work: Callable[[], Awaitable[None]], what: str, turns: Turns
+) -> None:
     """Do the work once per period (ms). A failure is logged; the next turn tries again.
 
-    `what` names the work in the log. Never returns: it is ended by cancelling it.
+    `what` names the work in the log. Each turn is noted in `turns`. Never returns: it
+    is ended by cancelling it.
     """
     failing = False
     while True:
         await asyncio.sleep(period / limits.SECOND)
+        begun = perf_counter()
         try:
             await work()
         except Exception:  # noqa: BLE001 - logged, and the next turn tries again
@@ -117,3 +125,4 @@ async def _every(period: int, work: Callable[[], Awaitable[None]], what: str) ->
             if failing:
                 _log.warning("%s: works again", what)
             failing = False
+        turns.note(perf_counter() - begun, failed=failing)

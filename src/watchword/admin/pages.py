@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
 
 from watchword.core import limits
+from watchword.core.session import from_text
 from watchword.core.ticket import TicketInvalid, TicketPurpose, Tickets
 from watchword.errors import InvalidRequest
 
@@ -97,3 +98,15 @@ def prefix_of(q: str) -> str:
     ):
         raise InvalidRequest("q is the beginning of a user name or mail address.")
     return folded
+
+
+def id_in(fields: Mapping[str, str], name: str) -> bytes | None:
+    """An id among the fields of a query, if it was given. Raises InvalidRequest."""
+    given = fields.get(name)
+    if not given:
+        return None
+    found = from_text(given)
+    if found is None:
+        message = f"{name} is an id such as 01234567-89ab-7cde-8f01-23456789abcd."
+        raise InvalidRequest(message)
+    return found

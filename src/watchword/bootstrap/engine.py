@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 
@@ -29,11 +30,13 @@ from watchword.bootstrap.parts import (
 )
 from watchword.bootstrap.second_factors import second_factors_of
 from watchword.bootstrap.self_service import SelfService, self_service_of
+from watchword.bootstrap.webhooks import webhook_sender_of, webhooks_of
 from watchword.clients.authentication import ClientAuthentication
 from watchword.clients.registry import Clients
 from watchword.clients.rules import FIRST_PARTY
 from watchword.clients.tokens import ClientTokens
 from watchword.core.session import Ended
+from watchword.core.turns import Turns
 from watchword.errors import KeyRingError
 from watchword.keys.resealing import seal_again
 from watchword.keys.ring import KeyRing
@@ -50,8 +53,6 @@ from watchword.sign_in.begin import SignIn
 from watchword.sign_in.continuation import SecondStepGate
 from watchword.stores.health import Health
 from watchword.tokens.checker import Checker
-from watchword.webhooks.registry import Webhooks
-from watchword.webhooks.sender import WebhookSender
 
 
 class Watchword:
@@ -66,13 +67,13 @@ class Watchword:
         self.entropy = base.entropy
         self.policies = policies_of(base.settings)
         self.background = Background()
+        self.turns: dict[str, Turns] = defaultdict(Turns)
         self._wire_keys(base)
         self._wire_revocations(base)
         self._wire_sessions(base)
         self._wire_clients(base)
         self._wire_sign_in(base)
         self._wire_oauth(base)
-        self._wire_admin(base)
         self.health = Health(
             backend=self.stores.backend,
             once=self.stores.once,
@@ -80,6 +81,7 @@ class Watchword:
             monotonic=base.monotonic,
             name=base.entropy(16),
         )
+        self._wire_admin(base)
         self.measured = measured_of(
             base,
             revocations=self.revocations,
@@ -97,6 +99,7 @@ class Watchword:
             groups=self.sessions.groups,
             mail=self.mail,
             webhooks=self.webhook_sender,
+            turns=self.turns,
             measured=self.measured,
             clock=self.clock,
             monotonic=base.monotonic,
@@ -312,32 +315,28 @@ class Watchword:
             )
 
     def _wire_admin(self, base: Foundation) -> None:
+        self.webhooks = webhooks_of(base, self.webhook_sealing)
+        self.webhook_sender = webhook_sender_of(base, self.webhook_sealing)
         # An app with users of its own has no accounts that could administer it.
         self.admin: AdminParts | None = None
-        self.webhook_sender = WebhookSender(
-            webhooks=self.stores.webhooks,
-            deliveries=self.stores.deliveries,
-            audit=self.stores.audit,
-            sealing=self.webhook_sealing,
-            clock=self.clock,
-            entropy=base.entropy,
-            metrics=base.metrics,
-        )
-        if self.oauth is not None:
+        if self.oauth is not None and self.self_service is not None:
             self.admin = admin_parts_of(
                 base,
                 accounts=self.accounts,
+                service=self.self_service,
                 sessions=self.sessions,
+                clients=self.clients,
+                keys=self.keys,
                 factors=self.second_factors.factors,
                 consents=self.oauth.consents,
-                webhooks=Webhooks(
-                    webhooks=self.stores.webhooks,
-                    deliveries=self.stores.deliveries,
-                    audit=self.stores.audit,
-                    sealing=self.webhook_sealing,
-                    clock=self.clock,
-                    entropy=base.entropy,
-                ),
+                webhooks=self.webhooks,
+                mail=self.mail_writer,
+                revocations=self.revocations,
+                revocation_log=self.revocation_log,
+                hasher=self.hasher,
+                check=self.health.check,
+                turns=self.turns,
+                settings=lambda: self.settings,
                 tickets=self.tickets,
             )
 

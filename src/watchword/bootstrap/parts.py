@@ -26,7 +26,7 @@ from watchword.config import Settings
 from watchword.core import limits
 from watchword.core.policies import SIGN_IN, Policies
 from watchword.core.refresh_token import RefreshTokens
-from watchword.core.session import Policy
+from watchword.core.session import Policy, time_ordered_id
 from watchword.errors import SettingsError
 from watchword.factors import rows as factor_rows
 from watchword.factors.epochs import Epochs
@@ -161,6 +161,22 @@ def transport_of(settings: Settings) -> Transport:
     if url is None:
         raise SettingsError(["no mail can be sent: give WATCHWORD_MAIL_URL"])
     return open_transport(url, settings.outbox_folder)
+
+
+async def send_test_mail(
+    settings: Settings, to: str, locale: str, *, now: int, entropy: Entropy
+) -> bytes:
+    """Send a test to that address, and return its id. Raises MailNotSent.
+
+    SettingsError where no mail can be sent.
+    """
+    from watchword.mail.composing import sample  # noqa: PLC0415 - as above
+
+    transport = transport_of(settings)
+    mail = sample(mail_message.MailPurpose.TEST, now, locale=locale, to=to)
+    message_id = time_ordered_id(now, entropy(10))
+    await transport.send(composer_of(settings).compose(mail, message_id))
+    return message_id
 
 
 def program_name(*, beside: Path | None = None) -> str:

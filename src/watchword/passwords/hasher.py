@@ -19,6 +19,7 @@ from typing import Final, Generic, Never, TypeVar
 import argon2
 from argon2.exceptions import VerifyMismatchError
 
+from watchword.core.turns import Turns
 from watchword.errors import InvalidCredentials, Overloaded
 from watchword.metrics import NO_METRICS, Metrics
 from watchword.metrics.catalog import Counter, Histogram
@@ -88,7 +89,7 @@ class PasswordHasher:
     There is one thread per CPU by default. The queue is shared fairly between the
     values of ``address``. Pass the throttle's key (IPv6 by /64): with full IPv6
     addresses, one host could take as many shares as it likes. A new password must not
-    be among those of ``breached``.
+    be among those of ``breached``. ``turns`` says how long passwords took lately.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class PasswordHasher:
         breached: BreachedPasswords | None = None,
         metrics: Metrics = NO_METRICS,
     ) -> None:
+        self.turns = Turns()
         self._metrics = metrics
         self._breached = breached
         self._pool = FairPool(workers or cpus(), queue_limit)
@@ -159,6 +161,7 @@ class PasswordHasher:
             return await asyncio.wrap_future(job)
         finally:
             if timed.seconds is not None:
+                self.turns.note(timed.seconds)
                 self._metrics.observe(Histogram.HASH_DURATION, timed.seconds)
 
     def _hash_new(self, password: str, names: tuple[str, ...]) -> str:

@@ -169,7 +169,8 @@ def _parameters(one: Operation, schema_of: _SchemaOf) -> Iterator[dict[str, Any]
     if one.dpop:
         yield _parameter("header", "DPoP", schema_of[id(Proof)])
     if one.is_versioned:
-        yield _parameter("header", "If-Match", schema_of[id(Version)])
+        version = _parameter("header", "If-Match", schema_of[id(Version)])
+        yield version | {"required": True}
 
 
 def _parameter(place: str, name: str, schema: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON

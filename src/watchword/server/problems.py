@@ -97,6 +97,7 @@ STATUS: Final[dict[type[WatchwordError], int]] = challenges.STATUS | {
     errors.EmailTaken: 409,
     errors.LastAdmin: 409,
     errors.LastFactor: 409,
+    errors.KeyNotReady: 409,
     errors.ConfirmationInvalid: 400,
     errors.PasswordRejected: 422,
     errors.InvalidCredentials: 401,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from starlette.requests import Request
@@ -25,10 +25,16 @@ Limit = Annotated[
         le=ADMIN_LIST_MAX,
     ),
 ]
-PAGE = {"after": After, "limit": Limit}
+AccountQuery = Annotated[
+    str, msgspec.Meta(title="account", description="Of the account with that id alone.")
+]
+ClientQuery = Annotated[
+    str, msgspec.Meta(title="client", description="Of the client with that id alone.")
+]
+PAGE: Final = {"after": After, "limit": Limit}
 """The query of every list."""
 
-NEXT = (
+NEXT: Final = (
     "`next` is the `after` of the page that follows, null at the end. A page may have "
     "fewer items than were asked for, or none, and another follow."
 )
