@@ -81,7 +81,9 @@ def metrics() -> str:
         )
         for one in (*Counter, *Gauge, *Histogram)
     ]
-    named = [(name.replace(f"{PREFIX}process_", "process_"), *rest) for name, *rest in rows]
+    named = [
+        (name.replace(f"{PREFIX}process_", "process_"), *rest) for name, *rest in rows
+    ]
     return _table("metric | labels | kind | what it is", named)
 
 
@@ -95,7 +97,9 @@ def alerts() -> str:
         page = said["runbook_url"].rpartition("/docs/")[2]
         title = page.removeprefix("runbooks/").removesuffix(".md").replace("-", " ")
         severity = rule["labels"]["severity"]
-        rows.append((f"`{rule['alert']}`", severity, said["summary"], f"[{title}]({page})"))
+        rows.append(
+            (f"`{rule['alert']}`", severity, said["summary"], f"[{title}]({page})")
+        )
     return _table("alert | severity | when | what to do", rows)
 
 
