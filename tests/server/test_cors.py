@@ -35,7 +35,7 @@ TRACING = [
 ]
 OURS = ["authorization", "content-type", "dpop", "idempotency-key", "x-requested-with"]
 SENT = sorted([*OURS, *TRACING])
-EXPOSED = ["dpop-nonce", "retry-after", "www-authenticate"]
+EXPOSED = ["dpop-nonce", "retry-after", "www-authenticate", "x-request-id"]
 FOREIGN = [
     "null",
     "",

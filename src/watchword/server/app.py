@@ -74,7 +74,9 @@ def make_app(
                 "metrics": pages,
             }
 
-    edge = partial(Edge, log=AccessLog(), metrics=metrics)
+    edge = partial(
+        Edge, log=AccessLog(as_json=settings.log_format == "json"), metrics=metrics
+    )
     main = _main(settings, routed(operations, lifespan=lifespan), operations, edge)
     if listener is None:
         return main
