@@ -248,8 +248,11 @@ async def test_a_clock_that_was_ahead_keeps_no_delivery_waiting(
     await office.happens()
     await office.turn()
     office.clock.now = now
-    await office.webhooks.retry(webhook.id)
+    assert await office.webhooks.retry(webhook.id, by=BY) == 1
     await office.turn()
+    assert (await office.told())[-1] == (
+        *("webhook_updated", name_of(webhook), "retried"),
+    )
     (row,) = await office.webhooks.deliveries(webhook.id, limit=9)
     assert row.attempts == 2
     assert row.not_before - now < HOUR

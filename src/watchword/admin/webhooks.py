@@ -86,7 +86,7 @@ class WebhookAdmin:
     async def retry(self, operator: Operator, webhook_id: str) -> int:
         """Try all deliveries that wait again now; how many."""
         operator.need_user()
-        return await self._webhooks.retry(_read(webhook_id))
+        return await self._webhooks.retry(_read(webhook_id), by=operator.by)
 
     async def deliveries(
         self,
