@@ -108,7 +108,8 @@ async def test_events_are_searched_downloaded_and_followed(
         other = pages.browser()
         await other.send("/sign-in", username="alice", password="wrong")
         fresh = (await browser.get(following)).text
-        assert fresh.count("<tr") == fresh.count("alice") == 1
+        assert fresh.count("<tr") == 1
+        assert "alice" in fresh
         for wrong in ("", "x", "-1", "9" * 40):
             asked = await browser.get(f"{events}?part=rows&since={wrong}")
             assert asked.status_code == 400

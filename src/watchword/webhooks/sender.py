@@ -23,7 +23,6 @@ from watchword.core.actor import SYSTEM
 from watchword.core.session import as_text
 from watchword.errors import TryAgain, WatchwordError
 from watchword.keys.sealing import Sealing
-from watchword.metrics import Metrics
 from watchword.ports.audit import AuditLog, Event, EventType
 from watchword.ports.webhooks import (
     Delivery,
@@ -32,6 +31,7 @@ from watchword.ports.webhooks import (
     Webhook,
     WebhookStore,
 )
+from watchword.reasons import reason_of
 from watchword.webhooks.hand_over import HandOver
 from watchword.webhooks.signing import message_id_of, open_keys
 
@@ -65,7 +65,6 @@ class WebhookSender:
         sealing: Sealing,
         clock: Clock,
         entropy: Entropy,
-        metrics: Metrics,
         poster: Callable[[], Transport] | None = None,
     ) -> None:
         self._webhooks = webhooks
@@ -73,7 +72,6 @@ class WebhookSender:
         self._sealing = sealing
         self._clock = clock
         self._entropy = entropy
-        self._metrics = metrics
         self._hand_over = HandOver(
             deliveries=deliveries, audit=audit, clock=clock, entropy=entropy
         )
@@ -96,15 +94,6 @@ class WebhookSender:
         await self._hand_over.hand_over(rows)
         for endpoint in self._endpoints.values():
             await endpoint.fill()
-
-    async def oldest(self) -> int | None:
-        """When the oldest delivery was made that waits at an enabled webhook (ms)."""
-        waiting = [
-            await self._deliveries.waiting(row.id)
-            for row in await self._webhooks.all()
-            if not row.disabled
-        ]
-        return min((at for _, at in waiting if at is not None), default=None)
 
     async def close(self) -> None:
         """Wait a moment for what is being sent, then leave it to a later lease."""
@@ -225,6 +214,9 @@ class Endpoint:
             )
         except WatchwordError as error:
             return Answer(None, str(error))
+        except Exception as error:  # noqa: BLE001 - else it would be tried for ever
+            _log.warning("webhook %s: %s", as_text(row.id), type(error).__name__)
+            return Answer(None, reason_of(error)[: limits.WEBHOOK_ANSWER_MAX])
 
     async def _succeeded(self, now: int) -> None:
         since = self.row.failing_since
