@@ -27,6 +27,9 @@ from watchword.ports.sessions import Change, SessionLimit
 Told = Callable[[Metrics, Sequence[Any], Any], None]
 """Counts what a call has written, by its arguments and its answer."""
 
+# A member of an enum is looked up in 60 ns, a name in 5.
+_DURATION: Final = Histogram.STORE_DURATION
+_BATCH: Final = Histogram.STORE_BATCH
 _THROTTLES: Final = {
     "address": "sign_in",
     "factor-network": "second_factor",
@@ -82,6 +85,8 @@ def _timed(
     metrics: Metrics,
     told: Told | None,
 ) -> Callable[..., Awaitable[Any]]:
+    observe = metrics.observe
+
     async def ask(*args: Any, **more: Any) -> Any:  # noqa: ANN401
         begun = perf_counter()
         try:
@@ -97,7 +102,7 @@ def _timed(
             raise
         finally:
             seconds = perf_counter() - begun
-            metrics.observe(Histogram.STORE_DURATION, seconds, op, store)
+            observe(_DURATION, seconds, op, store)
         if told is not None:
             told(metrics, (*args, *more.values()) if more else args, answer)
         return answer
@@ -160,7 +165,7 @@ def _ended_told(metrics: Metrics, reason: str, event: Event, n: int) -> None:
 
 def _swapped(metrics: Metrics, args: Sequence[Any], answer: Any) -> None:  # noqa: ANN401
     changes: Sequence[Change] = args[0]
-    metrics.observe(Histogram.STORE_BATCH, len(changes))
+    metrics.observe(_BATCH, len(changes))
     for change, done in zip(changes, answer, strict=True):
         event, after = change.event, change.after
         if done is not True or (event is None and after.revoked_at is None):

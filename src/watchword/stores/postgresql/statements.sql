@@ -920,6 +920,10 @@ DO UPDATE SET n = greatest(known.n, excluded.n);
 SELECT minute, name, labels, n FROM watchword.stats
 WHERE minute >= $1 AND minute < $2 ORDER BY minute, name, labels;
 
+-- name: sum_stats
+SELECT name, labels, sum(n)::bigint, max(n) FROM watchword.stats
+WHERE minute >= $1 AND minute < $2 GROUP BY name, labels ORDER BY name, labels;
+
 -- name: totals
 SELECT
     (SELECT count(*) FROM watchword.accounts),

@@ -757,6 +757,10 @@ DO UPDATE SET n = max(known.n, excluded.n);
 SELECT minute, name, labels, n FROM stats
 WHERE minute >= ?1 AND minute < ?2 ORDER BY minute, name, labels;
 
+-- name: sum_stats
+SELECT name, labels, sum(n), max(n) FROM stats
+WHERE minute >= ?1 AND minute < ?2 GROUP BY name, labels ORDER BY name, labels;
+
 -- name: totals
 SELECT
     (SELECT count(*) FROM accounts),
