@@ -48,13 +48,14 @@ class SqlStats:
 
     async def _live(self, alive: Alive) -> int:
         """How many sessions are alive, counted a stretch at a time."""
-        live, onward = 0, b""
-        while True:
-            ((end, rows, more),) = await self._database.query(
-                "count_sessions", *msgspec.structs.astuple(alive), onward, SWEEP_LOOK
-            ) or [(None, 0, 0)]
-            live += more or 0
-            if rows < SWEEP_LOOK:
-                return live
-            onward = end
-            await asyncio.sleep(_PAUSE)
+        edges = msgspec.structs.astuple(alive)
+        live = 0
+        onward: bytes | None = b""
+        while onward is not None:
+            ((onward, more),) = await self._database.query(
+                "count_sessions", *edges, onward, SWEEP_LOOK
+            )
+            live += more
+            if onward is not None:
+                await asyncio.sleep(_PAUSE)
+        return live
