@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 
 from watchword.accounts.names import normalise_name, password_names
-from watchword.accounts.rows import ADMIN
 from watchword.bootstrap import Watchword, open_watchword
 from watchword.bootstrap.parts import breached_of
 from watchword.config import Settings
@@ -94,7 +93,7 @@ async def _make_admin(
     try:
         with _of_admin_password():
             await watchword.accounts.register(
-                name, chosen or "", roles=[ADMIN], by=SYSTEM
+                name, chosen or "", roles=[settings.admin_role], by=SYSTEM
             )
     except NameTaken:  # another process that started with us was first
         if drawn is not None:

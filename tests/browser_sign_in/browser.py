@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.requests import Request
+
 from tests.scenarios.api import PASSWORD, LocalApi
 from watchword.core.actor import Actor, By
 from watchword.core.policies import PAGES
@@ -15,6 +17,8 @@ from watchword.testing import SeededEntropy
 
 HOME = "192.0.2.1"
 USER = By(Actor.USER, HOME)
+BARE = Request({"type": "http", "headers": []})
+"""Of the main listener."""
 
 
 class Browser:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from starlette.requests import Request
 
-from tests.browser_sign_in.browser import HOME, Browser
+from tests.browser_sign_in.browser import BARE, HOME, Browser
 from tests.scenarios.api import PASSWORD
 from watchword.core import limits
 from watchword.core.actor import EndReason
@@ -152,12 +152,12 @@ async def test_the_cookie_is_for_this_host_and_lasts_as_the_session_may(
     """No script reads it; a link from another site brings it along."""
     tokens = await browser.sign_in()
     attributes = "Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age"
-    made = set_sign_in_cookie(tokens)
+    made = set_sign_in_cookie(BARE, tokens)
     age = 30 * DAY // SECOND
     assert made == f"{SIGN_IN_COOKIE}={browser.cookie}; {attributes}={age}"
-    assert drop_sign_in_cookie() == f"{SIGN_IN_COOKIE}=; {attributes}=0"
+    assert drop_sign_in_cookie(BARE) == f"{SIGN_IN_COOKIE}=; {attributes}=0"
     browser.api.clock.advance(HOUR)
-    again = set_sign_in_cookie(await browser.sign_in())
+    again = set_sign_in_cookie(BARE, await browser.sign_in())
     assert again.endswith(f"={age - 3600}")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser_sign_in.browser import HOME, USER, Browser
+from tests.browser_sign_in.browser import BARE, HOME, USER, Browser
 from tests.scenarios.api import BASE, PASSWORD, bearer, code_of
 from tests.scenarios.browser import BY_COOKIE, OURS
 from watchword.core.policies import PAGES
@@ -115,7 +115,7 @@ async def test_a_logout_that_empties_the_browser_ends_the_sign_in_that_it_wipes(
     client.cookies.clear()
     answer = await client.post(f"{BASE}/logout", headers=OURS | {"Cookie": jar})
     assert "clear-site-data" in answer.headers
-    dropped = drop_sign_in_cookie() in answer.headers.get_list("set-cookie")
+    dropped = drop_sign_in_cookie(BARE) in answer.headers.get_list("set-cookie")
     alive = await browser.session() is not None
     assert (dropped, alive) == (mine, not mine)
 

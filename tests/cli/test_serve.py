@@ -236,6 +236,7 @@ def test_a_program_reads_where_the_server_is(start: Any) -> None:
     server = start("serve", "--port", "0", "--json")
     told = json.loads(server.wait_for(r"^{.*}$")[0])
     assert told["api"].endswith("/api/auth")
+    assert told["console"] == told["docs"].replace("/docs", "/console")
     assert told["adminPasswordFile"] == "watchword-data/admin-password"
 
 

@@ -34,6 +34,8 @@ PREFIXES = {
     TicketPurpose.INTERACTION: "ww_in_",
     TicketPurpose.PAR: "ww_par_",
     TicketPurpose.CODE: "ww_ac_",
+    TicketPurpose.CURSOR: "ww_cu_",
+    TicketPurpose.ADMIN_COOKIE: "ww_as_",
     TicketPurpose.LOGOUT: "ww_lo_",
 }
 TRANSLATED = str.maketrans("-_", "+/")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -26,8 +27,9 @@ from watchword.server.workers import Workers
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
-    """Two workers, both of them serving."""
-    async with Server(tmp_path / "data", WATCHWORD_WORKERS="2") as server:
+    """Two workers, both of them serving, at two listeners."""
+    given = {"WATCHWORD_WORKERS": "2", "WATCHWORD_ADMIN_LISTEN": "127.0.0.1:0"}
+    async with Server(tmp_path / "data", **given) as server:
         yield server
 
 
@@ -54,12 +56,14 @@ async def test_sighup_replaces_the_workers_one_by_one_and_refuses_no_connection(
     stop = asyncio.Event()
 
     async def knock() -> int:
-        """A new connection for each request: none is refused."""
+        """A new connection for each request: none is refused, at no listener."""
+        (console,) = re.findall(r"\nAdmin (.+)/console\n", server.log.read_text())
         count = 0
         while not stop.is_set():
+            url = (server.url, console)[count % 2]
             async with httpx2.AsyncClient(trust_env=False) as client:
                 try:
-                    answer = await client.get(f"{server.url}/healthz")
+                    answer = await client.get(f"{url}/healthz")
                     assert answer.status_code == 200
                 except httpx2.ConnectError:
                     return -1

@@ -42,6 +42,7 @@ class Live:
     ) -> None:
         self.data = data
         self.context = context
+        self.host = "127.0.0.1"
         self._log = data.parent / f"{data.name}.log"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -139,7 +140,7 @@ class Live:
         return 0
 
     def connect(self) -> socket.socket:
-        raw = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+        raw = socket.create_connection((self.host, self.port), timeout=PATIENCE)
         if self.context is None:
             return raw
         try:

@@ -21,12 +21,17 @@ PAGE: Final = ROOT / "docs/deployment.md"
 BOTH: Final = "10.0.0.11:8000 10.0.0.12:8000"
 
 
+def shown(page: Path, kind: str) -> list[str]:
+    """The blocks of that kind on a page."""
+    return [one.text for one in blocks_of(page) if one.kind == kind]
+
+
 def _shown(kind: str) -> str:
-    (block,) = [one.text for one in blocks_of(PAGE) if one.kind == kind]
+    (block,) = shown(PAGE, kind)
     return block
 
 
-def _replaced(text: str, pairs: dict[str, str]) -> str:
+def replaced(text: str, pairs: dict[str, str]) -> str:
     for old, new in pairs.items():
         assert old in text, old
         text = text.replace(old, new)
@@ -36,7 +41,7 @@ def _replaced(text: str, pairs: dict[str, str]) -> str:
 def _caddy(folder: Path, port: int, server: int, *, strict: bool) -> list[str]:
     """`strict` is as printed; otherwise without the second line of defence."""
     fewer = "keepalive 60s\n\t\t\tkeepalive_idle_conns_per_host 1"
-    text = _replaced(
+    text = replaced(
         _shown("caddyfile"),
         {
             "login.example.org {": f"http://:{port} {{\n\tbind 127.0.0.1",
@@ -47,7 +52,12 @@ def _caddy(folder: Path, port: int, server: int, *, strict: bool) -> list[str]:
         },
     )
     if not strict:
-        text = _replaced(text, {"header_up -Upgrade": "", "header_up -Connection": ""})
+        text = replaced(text, {"header_up -Upgrade": "", "header_up -Connection": ""})
+    return caddy(folder, text)
+
+
+def caddy(folder: Path, text: str) -> list[str]:
+    """The command that runs Caddy with that configuration."""
     file = folder / "Caddyfile"
     file.write_text("{\n\tadmin off\n\tpersist_config off\n}\n" + text)
     places = f"XDG_DATA_HOME={folder}", f"XDG_CONFIG_HOME={folder}", f"HOME={folder}"
@@ -57,7 +67,7 @@ def _caddy(folder: Path, port: int, server: int, *, strict: bool) -> list[str]:
 
 
 def _nginx(folder: Path, port: int, server: int, *, strict: bool) -> list[str]:
-    text = _replaced(
+    text = replaced(
         _shown("nginx"),
         {
             "server 10.0.0.11:8000 fail_timeout=2s;": f"server 127.0.0.1:{server};",
@@ -72,7 +82,12 @@ def _nginx(folder: Path, port: int, server: int, *, strict: bool) -> list[str]:
         upgrade = (
             'Connection "upgrade";\n        proxy_set_header Upgrade $http_upgrade'
         )
-        text = _replaced(text, {'Connection ""': upgrade})
+        text = replaced(text, {'Connection ""': upgrade})
+    return nginx(folder, text)
+
+
+def nginx(folder: Path, text: str) -> list[str]:
+    """The command that runs nginx with that in its block `http`."""
     file = folder / "nginx.conf"
     bodies = "".join(
         f"{kind}_temp_path {folder}/{kind};\n"
@@ -88,7 +103,7 @@ def _nginx(folder: Path, port: int, server: int, *, strict: bool) -> list[str]:
 
 
 def _haproxy(folder: Path, port: int, server: int, *, strict: bool) -> list[str]:
-    text = _replaced(
+    text = replaced(
         _shown("haproxy"),
         {
             "bind :443 ssl crt /etc/ssl/login.example.org.both.pem alpn h2,http/1.1": (
@@ -102,6 +117,11 @@ def _haproxy(folder: Path, port: int, server: int, *, strict: bool) -> list[str]
     if not strict:
         lines = [line for line in text.splitlines() if "del-header" not in line]
         text = "\n".join(lines) + "\n"
+    return haproxy(folder, text)
+
+
+def haproxy(folder: Path, text: str) -> list[str]:
+    """The command that runs HAProxy with that configuration."""
     file = folder / "haproxy.cfg"
     # One thread has one pool of connections.
     file.write_text(f"global\n    nbthread 1\n{text}\n")
@@ -115,13 +135,11 @@ _COMMANDS: Final[dict[str, Callable[..., list[str]]]] = {
 }
 
 
-class Proxy:
-    """One of them in front of the server at that port."""
+class Running:
+    """A proxy that listens at that port, run by that command."""
 
-    def __init__(self, kind: str, folder: Path, server: int, *, strict: bool) -> None:
-        folder.mkdir()
-        self.port = free_port()
-        command = _COMMANDS[kind](folder, self.port, server, strict=strict)
+    def __init__(self, command: list[str], folder: Path, port: int) -> None:
+        self.port = port
         self._process = Process(command, folder / "log", self._accepts)
 
     def __enter__(self) -> Self:
@@ -137,3 +155,13 @@ class Proxy:
         except OSError:
             return False
         return True
+
+
+class Proxy(Running):
+    """One of them in front of the server at that port."""
+
+    def __init__(self, kind: str, folder: Path, server: int, *, strict: bool) -> None:
+        folder.mkdir()
+        port = free_port()
+        command = _COMMANDS[kind](folder, port, server, strict=strict)
+        super().__init__(command, folder, port)

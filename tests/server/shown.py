@@ -269,6 +269,7 @@ STATES: Final[dict[str, View]] = {
     "sign-in, for a client, again": SignIn(name=LONG, username=LONG, is_again=True),
     "second-step, for a client": SecondStep(name=LONG, way=Way.TOTP, ways=WAYS),
     "enrol, for a client": Enrol(name=LONG, asks_token=True),
+    "prove, for the console": Prove(name=LONG, way=Way.TOTP, ways=WAYS, then=None),
     "prove, for a client": Prove(name=LONG, way=Way.TOTP, ways=WAYS, then=None),
     "add-app, for a client": AddApp(
         name=LONG,
@@ -542,6 +543,7 @@ def frame(tag: str = "en", state: str = "") -> Frame:
         host="id.example.org",
         locale=tag,
         token="a-token",
+        then="console" if "for the console" in state else "",
         **of_client,
     )
 

@@ -16,29 +16,27 @@ import msgspec
 from watchword.accounts.account_limits import AccountLimits
 from watchword.accounts.names import (
     checked_roles,
-    chosen_name,
     normalise_name,
     password_names,
 )
-from watchword.accounts.rows import AccountRows, Change, changed
+from watchword.accounts.rows import AccountRows, Change, changed, renamed
+from watchword.accounts.session_roles import SessionRoles
 from watchword.clocks import Clock, Entropy
-from watchword.core.actor import APP, SYSTEM, Actor, By, EndReason
+from watchword.core.actor import APP, Actor, By, EndReason
 from watchword.core.session import Authenticated, from_text, time_ordered_id
 from watchword.errors import (
     EmailInvalid,
     InvalidCredentials,
-    InvalidRequest,
     NameTaken,
     NotFound,
     PasswordRejected,
 )
-from watchword.factors.registry import Factors
 from watchword.mail.message import MailPurpose
 from watchword.mail.writing import MailWriter
 from watchword.notices import Notices
 from watchword.passwords import UNUSABLE, PasswordHasher, is_unusable, recognised
 from watchword.ports.accounts import Account, AccountStore
-from watchword.ports.audit import Event, EventType, Trail
+from watchword.ports.audit import EventType
 from watchword.sessions import Sessions
 
 
@@ -47,7 +45,8 @@ class Accounts:
 
     Methods that change an account take its id (16 bytes): another account may have its
     name a moment later. They raise TypeError for a name. `by` is the caller, for the
-    audit log; an application may leave it out.
+    audit log; an application may leave it out. With a `version`, only that version of
+    the account is changed: VersionChanged is raised otherwise.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class Accounts:
         hasher: PasswordHasher,
         rows: AccountRows,
         account_limits: AccountLimits,
-        factors: Factors,
+        session_roles: SessionRoles,
         notices: Notices,
         mail: MailWriter,
         clock: Clock,
@@ -67,7 +66,7 @@ class Accounts:
         self._accounts = accounts
         self._rows = rows
         self._limits = account_limits
-        self._factors = factors
+        self._session_roles = session_roles
         self._notices = notices
         self._mail = mail
         self._sessions = sessions
@@ -132,16 +131,7 @@ class Accounts:
             checked_roles(roles),
             now,
         )
-        event = Event(
-            type=EventType.ACCOUNT_CREATED,
-            at=now,
-            account_id=account.id,
-            address=by.address,
-            detail=by.detail(),
-        )
-        await self._accounts.add(
-            account, Trail((event,)), ignore_holds=by.actor is not Actor.USER
-        )
+        await self._rows.add(account, by)
         return account
 
     async def get(self, name: str) -> Account:
@@ -233,25 +223,30 @@ class Accounts:
             )
         return sum(ended)
 
-    async def disable(self, account_id: bytes, *, by: By = APP) -> int:
+    async def disable(
+        self, account_id: bytes, *, version: int | None = None, by: By = APP
+    ) -> int:
         """Refuse the account from now on, end its sessions, and return how many.
 
-        Raises NotFound, and LastAdmin for the last enabled account of the role admin.
+        Raises NotFound, and LastAdmin for the last enabled account of the admin role.
         """
-        await self._disable(account_id, by)
+        await self._disable(account_id, version, by)
         reason = EndReason.ACCOUNT_DISABLED
         return await self._sessions.end_all(account_id, reason, by=by)
 
-    async def _disable(self, account_id: bytes, by: By) -> None:
+    async def _disable(self, account_id: bytes, version: int | None, by: By) -> None:
         await self._update(
             account_id,
             lambda row: changed(row, disabled=True, epoch=row.epoch + 1),
             EventType.ACCOUNT_CHANGED,
             "disabled",
             by,
+            version=version,
         )
 
-    async def enable(self, account_id: bytes, *, by: By = APP) -> None:
+    async def enable(
+        self, account_id: bytes, *, version: int | None = None, by: By = APP
+    ) -> None:
         """Let the account sign in again. Ended sessions stay so. Raises NotFound."""
         await self._update(
             account_id,
@@ -259,6 +254,7 @@ class Accounts:
             EventType.ACCOUNT_CHANGED,
             "enabled",
             by,
+            version=version,
         )
 
     async def update_profile(
@@ -282,7 +278,7 @@ class Accounts:
             return changed(
                 row,
                 locale=row.locale if locale is None else self._mail.locale(locale),
-                name=row.name if username is None else _renamed(row, username, by),
+                name=row.name if username is None else renamed(row, username, by),
             )
 
         kind = EventType.ACCOUNT_CHANGED
@@ -304,7 +300,7 @@ class Accounts:
             "roles",
             by,
         )
-        await self._give_roles(account_id)
+        await self._session_roles.give(account_id)
 
     async def look_again(self, authenticated: Authenticated) -> Authenticated:
         """What was proved, with the roles that the account has now.
@@ -318,38 +314,22 @@ class Accounts:
         if current is None or current.epoch != authenticated.epoch:
             raise InvalidCredentials
         if current.roles != authenticated.roles:
-            await self._give_roles(current.id)
+            await self._session_roles.give(current.id)
         return msgspec.structs.replace(authenticated, roles=current.roles)
 
-    async def _give_roles(self, account_id: bytes) -> None:
-        """Give the account's sessions the roles that the account has.
-
-        Where the roles demand a second factor, sessions that have shown none end. Two
-        callers may change roles at once, and the first to write may reach the sessions
-        last. So the account is read again, until they have the roles of its latest row.
-        """
-        given = None
-        while True:
-            account = await self._accounts.by_id(account_id)
-            if account is None or account.roles == given:
-                return
-            given = account.roles
-            if (await self._factors.of(account_id, given)).is_demanded:
-                reason = EndReason.FACTOR_REQUIRED
-                await self._sessions.end_weaker(account_id, reason, by=SYSTEM)
-            await self._sessions.assign_roles(account_id, given)
-
-    async def delete(self, account_id: bytes, *, by: By = APP) -> int:
+    async def delete(
+        self, account_id: bytes, *, version: int | None = None, by: By = APP
+    ) -> int:
         """Remove the account, end its sessions, and return how many.
 
         Its addresses get a notice. An account that is made later under the same name
         has another subject: it is a different account. Raises NotFound, and LastAdmin
-        for the last enabled account of the role admin.
+        for the last enabled account of the admin role.
         """
         # The account is disabled first. If this is cut off half-way, it can be called
         # again and finishes. If the account were deleted first, its sessions could no
         # longer be found by its name.
-        await self._disable(account_id, by)
+        await self._disable(account_id, version, by)
         remove = partial(self._remove, account_id, by)
         # A user cannot ask for it again: its sessions end.
         async with self._rows.finished(remove, "deleting an account"):
@@ -377,24 +357,17 @@ class Accounts:
         by: By,
         *,
         notice: MailPurpose | None = None,
+        version: int | None = None,
     ) -> Account:
         """Apply `change` to the row, and mail a notice of it.
 
-        Raises NotFound, LastAdmin, NameTaken, StoreUnavailable.
+        Raises NotFound, VersionChanged, LastAdmin, NameTaken, StoreUnavailable.
         """
 
         async def step(before: Account) -> Change:
             told = () if notice is None else await self._notices.of(before, notice)
             return Change(after=change(before), outbox=told)
 
-        return await self._rows.update(account_id, step, kind, what, by)
-
-
-def _renamed(account: Account, username: str, by: By) -> str:
-    if username:
-        by_user = by.actor is Actor.USER
-        return chosen_name(username) if by_user else normalise_name(username)
-    if account.email_key is None:
-        message = "An account without a confirmed mail address needs a user name."
-        raise InvalidRequest(message)
-    return account.email_key
+        return await self._rows.update(
+            account_id, step, kind, what, by, version=version
+        )

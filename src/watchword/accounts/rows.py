@@ -6,24 +6,27 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import Final
 
 import msgspec
 
+from watchword.accounts.names import chosen_name, normalise_name
 from watchword.background import Background
 from watchword.clocks import Clock
 from watchword.core import limits
 from watchword.core.actor import Actor, By, EndReason
-from watchword.errors import NotFound, StoreUnavailable, TryAgain
+from watchword.errors import (
+    InvalidRequest,
+    NotFound,
+    StoreUnavailable,
+    TryAgain,
+    VersionChanged,
+)
 from watchword.ports.accounts import Account, AccountStore
 from watchword.ports.audit import Event, EventType, Trail
 from watchword.ports.confirmations import Confirmation
 from watchword.ports.credentials import Spending
 from watchword.ports.outbox import Message
 from watchword.sessions import Sessions
-
-ADMIN: Final = "admin"
-"""The role of which one enabled account always stays."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +42,10 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountRows:
-    """Reads and changes rows of accounts, and ends sessions with such a change."""
+    """Reads and changes rows of accounts, and ends sessions with such a change.
+
+    One enabled account of the role `admin_role` always stays.
+    """
 
     def __init__(
         self,
@@ -48,11 +54,13 @@ class AccountRows:
         sessions: Sessions,
         background: Background,
         clock: Clock,
+        admin_role: str,
     ) -> None:
         self._accounts = accounts
         self._sessions = sessions
         self._background = background
         self._clock = clock
+        self._admin_role = admin_role
 
     async def current(self, account_id: object) -> Account:
         """The account of that id. Raises NotFound, and TypeError for a name."""
@@ -67,6 +75,22 @@ class AccountRows:
             raise NotFound("there is no such account any more")
         return account
 
+    async def add(self, account: Account, by: By) -> None:
+        """Write a new account. Raises NameTaken, EmailTaken.
+
+        Only a user is refused what another account let go in the last 90 days.
+        """
+        event = Event(
+            type=EventType.ACCOUNT_CREATED,
+            at=account.created_at,
+            account_id=account.id,
+            address=by.address,
+            detail=by.detail(),
+        )
+        await self._accounts.add(
+            account, Trail((event,)), ignore_holds=by.actor is not Actor.USER
+        )
+
     async def update(
         self,
         account_id: bytes,
@@ -77,16 +101,20 @@ class AccountRows:
         *,
         spends: bytes | None = None,
         spends_code: Spending | None = None,
+        version: int | None = None,
     ) -> Account:
         """Apply `change` to the row, and return the row as it is afterwards.
 
-        A row that another caller has changed meanwhile is read and changed again. Where
-        the row is deleted, it is returned as it was. Raises NotFound, LastAdmin,
+        A row that another caller has changed meanwhile is read and changed again, but
+        with a `version` only that one is changed: VersionChanged is raised otherwise.
+        Where the row is deleted, it is returned as it was. Raises NotFound, LastAdmin,
         NameTaken, EmailTaken, ConfirmationInvalid, StoreUnavailable;
         SecondFactorInvalid where a recovery code is gone that was to be spent.
         """
         for _ in range(limits.SWAP_ATTEMPTS):
             before = await self.current(account_id)
+            if version not in {None, before.version}:
+                raise VersionChanged
             step = await change(before)
             event = Event(
                 type=kind,
@@ -105,10 +133,18 @@ class AccountRows:
                 drops_factors_after=step.drops_factors_after,
                 grants=step.grants,
                 ignore_holds=by.actor is not Actor.USER,
-                keeps_role=ADMIN if _gives_up_admin(before, step.after) else None,
+                keeps_role=self._given_up(before, step.after),
             ):
                 return step.after or before
         raise StoreUnavailable
+
+    def _given_up(self, before: Account, after: Account | None) -> str | None:
+        """The admin role, where this account is no longer an enabled one of it."""
+        role = self._admin_role
+        if before.disabled or role not in before.roles:
+            return None
+        stays = after is not None and not after.disabled and role in after.roles
+        return None if stays else role
 
     @contextlib.asynccontextmanager
     async def ending(
@@ -161,6 +197,15 @@ def changed(account: Account, **fields: object) -> Account:
     return msgspec.structs.replace(account, version=account.version + 1, **fields)
 
 
-def _gives_up_admin(before: Account, after: Account | None) -> bool:
-    gone = after is None or after.disabled
-    return gone and not before.disabled and ADMIN in before.roles
+def renamed(account: Account, username: str, by: By) -> str:
+    """The name of the account when it is given `username`; with "" its address.
+
+    Raises NameInvalid, InvalidRequest.
+    """
+    if username:
+        by_user = by.actor is Actor.USER
+        return chosen_name(username) if by_user else normalise_name(username)
+    if account.email_key is None:
+        message = "An account without a confirmed mail address needs a user name."
+        raise InvalidRequest(message)
+    return account.email_key

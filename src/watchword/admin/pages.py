@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
 
+from watchword.core import limits
+from watchword.core.session import from_text
 from watchword.core.ticket import TicketInvalid, TicketPurpose, Tickets
 from watchword.errors import InvalidRequest
 
@@ -47,5 +50,63 @@ class Cursors:
         except TicketInvalid:
             place = None
         if place is None or place.asked != asked:
-            raise InvalidRequest("after is no cursor of this list, or too old.")
+            raise _other()
         return place.at
+
+    def number_in(self, asked: str, cursor: str) -> int:
+        """The place where a list is in order of numbers. Raises InvalidRequest."""
+        match self.open(asked, cursor):
+            case [int(at)]:
+                return at
+        raise _other()
+
+    def text_in(self, asked: str, cursor: str) -> str:
+        """The place where a list is in order of texts. Raises InvalidRequest."""
+        match self.open(asked, cursor):
+            case [str(at)]:
+                return at
+        raise _other()
+
+
+def _other() -> InvalidRequest:
+    return InvalidRequest("after is no cursor of this list, or too old.")
+
+
+def asked_for(kind: str, **filters: str | int | bool | None) -> str:
+    """How a cursor names the list of that kind with those filters."""
+    return msgspec.json.encode([kind, filters]).decode()
+
+
+def checked_limit(limit: int) -> int:
+    """Raises InvalidRequest for more or fewer items than a page can have."""
+    if not 1 <= limit <= limits.ADMIN_LIST_MAX:
+        message = f"limit is a number from 1 to {limits.ADMIN_LIST_MAX}."
+        raise InvalidRequest(message)
+    return limit
+
+
+def prefix_of(q: str) -> str:
+    """What names and addresses begin with that a list is searched for.
+
+    It is folded as names are. Raises InvalidRequest for a text that none can begin
+    with.
+    """
+    folded = unicodedata.normalize("NFKC", q).casefold()
+    folded = unicodedata.normalize("NFKC", folded).lstrip()
+    if len(folded) > limits.USER_NAME_MAX or any(
+        unicodedata.category(char)[0] == "C" for char in folded
+    ):
+        raise InvalidRequest("q is the beginning of a user name or mail address.")
+    return folded
+
+
+def id_in(fields: Mapping[str, str], name: str) -> bytes | None:
+    """An id among the fields of a query, if it was given. Raises InvalidRequest."""
+    given = fields.get(name)
+    if not given:
+        return None
+    found = from_text(given)
+    if found is None:
+        message = f"{name} is an id such as 01234567-89ab-7cde-8f01-23456789abcd."
+        raise InvalidRequest(message)
+    return found

@@ -15,6 +15,7 @@ import click
 
 from watchword.cli.common import options, settings_of
 from watchword.cli.output import tell, visible
+from watchword.core.network import is_loopback
 from watchword.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def serve(
 def _serve(settings: Settings, *, as_json: bool) -> None:
     # What modules make stays: to look for garbage in it is a tenth of a start.
     gc.disable()
-    from watchword.server import bind, file_faults, run
+    from watchword.server import as_bound, bind, file_faults, run
 
     gc.enable()
     if faults := list(file_faults(settings)):
@@ -64,8 +65,7 @@ def _serve(settings: Settings, *, as_json: bool) -> None:
     # Bound before anything is made, so that a start that cannot serve leaves nothing
     # behind.
     with bind(settings) as listeners:
-        port = listeners[0].getsockname()[1]
-        settings = settings.model_copy(update={"port": port})
+        settings = as_bound(settings, listeners)
         _prepare(settings, as_json=as_json)
         run(settings, listeners)
 
@@ -86,6 +86,8 @@ def _prepare(settings: Settings, *, as_json: bool) -> None:
     lines = _made(prepared, kept)
     pages = f"{url}/{_first_page(settings)}"
     lines += [f"API   {url}/api/auth", f"Docs  {url}/docs", f"Pages {pages}"]
+    console = _console(settings, url)
+    lines += [f"Admin {console}"] if console else []
     lines += [f"Mail  {mail}", "", *_first_factor(settings, prepared)]
     lines += ["Try it:", _curl(settings, url, prepared, kept)]
     tell(
@@ -94,6 +96,7 @@ def _prepare(settings: Settings, *, as_json: bool) -> None:
         api=f"{url}/api/auth",
         docs=f"{url}/docs",
         pages=pages,
+        console=console,
         mail=mail,
         madeSecret=None if prepared.made_secret is None else str(prepared.made_secret),
         adminPasswordFile=None if kept is None else str(kept),
@@ -128,11 +131,11 @@ def _first_factor(settings: Settings, prepared: Prepared) -> list[str]:
 
     It has no mail address, so an operator's token is its only way in.
     """
-    from watchword.accounts.rows import ADMIN
     from watchword.bootstrap.parts import command_line
     from watchword.factors.policy import SecondFactorPolicy
 
-    demands = SecondFactorPolicy(settings.second_factor).demands([ADMIN], [])
+    policy = SecondFactorPolicy(settings.second_factor)
+    demands = policy.demands([settings.admin_role], [])
     if not (prepared.is_first and demands):
         return []
     name = visible(prepared.admin)
@@ -160,6 +163,22 @@ def _address(settings: Settings) -> str:
     if settings.tls_cert or settings.behind_proxy or is_served:
         return issuer
     return settings.model_copy(update={"issuer": None}).effective_issuer
+
+
+def _console(settings: Settings, url: str) -> str | None:
+    """The address of the console; None where no browser could open it."""
+    listener = settings.admin_listen
+    if settings.console == "off":
+        return None
+    if listener is not None:
+        scheme = "https" if settings.tls_cert else "http"
+        return f"{scheme}://{listener}/console"
+    if settings.console == "on":
+        return f"{url}/console"
+    # By loopback alone: also where callers use another name.
+    is_here = is_loopback(settings.host) and not settings.behind_proxy
+    here = settings.model_copy(update={"issuer": None}).effective_issuer
+    return f"{here}/console" if is_here else None
 
 
 def _first_page(settings: Settings) -> str:

@@ -79,6 +79,14 @@ class ClientAuthentication:
             return client
         raise await self._failed(client_id, client, address, now)
 
+    async def current(self, client_id: str) -> Client | None:
+        """The client of that id as it was within the last second, disabled or not."""
+        now = self._clock()
+        client, read_at = self._known.get(client_id, (None, 0))
+        if client is not None and abs(now - read_at) < _FRESH:
+            return client
+        return await self._load(client_id, now)
+
     def forget(self, client_id: str) -> None:
         """Read the client anew at its next authentication: it has been changed."""
         self._known.pop(client_id, None)

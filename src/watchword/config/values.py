@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from watchword.core import limits
-from watchword.core.network import is_loopback
+from watchword.core.network import is_loopback, parse_address
+from watchword.core.scopes import is_reserved
 from watchword.errors import EmailInvalid
 from watchword.mail.addresses import read_address
 from watchword.mail.url import parse_mail_url
@@ -30,6 +31,22 @@ APP_SCHEMES: Final = ("capacitor", "ionic", "tauri")
 # What a role may be, but for the characters that separate roles here.
 _ROLE: Final = re.compile(rf"[!#-+\--\[\]-~]{{1,{limits.ROLE_MAX}}}")
 _LABEL: Final = "[a-z0-9_-]+"  # of a host; browsers send other letters as xn--
+_LISTEN: Final = re.compile(
+    r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^\s:/\[\]]+)):(?P<port>[0-9]{1,5})",
+    re.ASCII,
+)
+_PORT_MAX: Final = 65535
+
+
+class ListenAddress(NamedTuple):
+    """An address or a name, and a port, that a server listens on."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
 
 def parse_seconds(value: object) -> int:
@@ -46,6 +63,15 @@ def parse_seconds(value: object) -> int:
     if shape is None:
         raise ValueError
     return int(shape[1]) * _UNITS[shape[2]]
+
+
+def spell_seconds(seconds: int) -> str:
+    """A duration in its largest whole unit; one day is 24h."""
+    for unit, length, least in (("d", 86400, 2), ("h", 3600, 1), ("m", 60, 1)):
+        count, rest = divmod(seconds, length)
+        if count >= least and not rest:
+            return f"{count}{unit}"
+    return f"{seconds}s"
 
 
 def _split(value: object) -> object:
@@ -93,7 +119,7 @@ def _url(value: str) -> str:
 
 
 def _scope(value: tuple[str, ...]) -> tuple[str, ...]:
-    if len(" ".join(value)) > limits.SCOPE_MAX:
+    if len(" ".join(value)) > limits.SCOPE_MAX or any(map(is_reserved, value)):
         raise ValueError
     return tuple(dict.fromkeys(value))
 
@@ -108,6 +134,18 @@ def _database_url(value: str) -> str:
 def _mail_url(value: str) -> str:
     parse_mail_url(value)
     return value
+
+
+def _listen(value: object) -> object:
+    """`127.0.0.1:9000`, `[::1]:9000` or `localhost:9000`. Raises ValueError."""
+    if not isinstance(value, str):
+        return value
+    shape = _LISTEN.fullmatch(value)
+    if shape is None or int(shape["port"]) > _PORT_MAX:
+        raise ValueError
+    if shape["v6"] is not None and parse_address(shape["v6"]) is None:
+        raise ValueError
+    return ListenAddress(shape["v6"] or shape["host"], int(shape["port"]))
 
 
 def _second_factor(value: str) -> str:
@@ -144,6 +182,7 @@ Scope = Annotated[
 Networks = Annotated[
     tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split_commas)
 ]
+Listen = Annotated[ListenAddress, NoDecode, BeforeValidator(_listen)]
 Secret = Annotated[SecretStr, AfterValidator(_strong)]
 Secrets = Annotated[tuple[Secret, ...], NoDecode, BeforeValidator(_split)]
 Wait = Annotated[

@@ -348,24 +348,42 @@ ADMIN_LIST: Final = 50
 ADMIN_LIST_MAX: Final = 200
 ADMIN_LOOK: Final = 5_000
 CURSOR_LIFE: Final = DAY
+# An address that a list is asked for: longer than any, also with a zone behind it.
+ADDRESS_MAX: Final = 64
 # A write by the admin API or the console needs a proof of the last 15 minutes.
 ADMIN_RECENT: Final = 15 * MINUTE
 # Charts: so many series, kept so long.
 STATS_EVERY: Final = MINUTE
+# What goes up and down is written into the page of metrics so often, and what the
+# system says of the process ten times less.
+LEVELS_EVERY: Final = SECOND
+PROCESS_EVERY: Final = 10 * SECOND
 STATS_MAX: Final = 64
 STATS_KEPT: Final = 8 * DAY
 # Webhooks. So many deliveries of one wait at most: the events that follow stay in the
 # audit log meanwhile. A try may take WEBHOOK_TIMEOUT; the lease is longer by what two
-# clocks may differ. Delivered ones and those given up are shown for WEBHOOK_SHOWN.
+# clocks may differ. Of those delivered or given up, as many are shown, for as long.
 WEBHOOKS_MAX: Final = 20
 WEBHOOK_WAITING_MAX: Final = 1_000
+WEBHOOK_READ: Final = 500
 WEBHOOK_POLL: Final = SECOND
 WEBHOOK_PARALLEL: Final = 4
 WEBHOOK_TIMEOUT: Final = 15 * SECOND
 WEBHOOK_LEASE: Final = 30 * SECOND
 WEBHOOK_ANSWER_MAX: Final = 256
 WEBHOOK_SHOWN: Final = 7 * DAY
+WEBHOOK_SHOWN_MAX: Final = 10_000
 WEBHOOK_SECRET_BOTH: Final = DAY
+# Before each try, in milliseconds: the example of Standard Webhooks, "Retry schedule".
+# A fifth more comes by chance, so that what failed together does not return together.
+WEBHOOK_TRIES: Final = (
+    *(0, 5 * SECOND, 5 * MINUTE, 30 * MINUTE, 2 * HOUR),
+    *(5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR),
+)
+WEBHOOK_JITTER: Final = 5
+# After a success all that waits is due, if the endpoint had failed for so long: where
+# it takes some deliveries and not others, these would be tried with each success.
+WEBHOOK_HURRY: Final = MINUTE
 
 # The outbox. The sender looks at it once every MAIL_POLL. It has MAIL_PARALLEL messages
 # under way, of which MAIL_PARALLEL_UNKNOWN may go to unknown addresses. One message may

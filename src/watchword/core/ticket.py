@@ -52,6 +52,8 @@ class TicketPurpose(StrEnum):
     """An authorization code."""
     CURSOR = "cursor"
     """Where the next page of a list begins."""
+    ADMIN_COOKIE = "admin-cookie"
+    """The sign-in of a browser at the admin listener."""
     LOGOUT = "logout"
     """A request to sign out: one that came by POST, or that the user is asked about."""
 
@@ -70,6 +72,7 @@ _KINDS: Final = {
     TicketPurpose.PAR: ("ww_par_", limits.PAR_LIFE),
     TicketPurpose.CODE: ("ww_ac_", limits.REFRESH_ABSOLUTE),
     TicketPurpose.CURSOR: ("ww_cu_", limits.CURSOR_LIFE),
+    TicketPurpose.ADMIN_COOKIE: ("ww_as_", limits.SIGN_IN_ABSOLUTE),
     TicketPurpose.LOGOUT: ("ww_lo_", limits.PAR_LIFE),
 }
 """What a ticket of each purpose begins with, and its life in milliseconds."""

@@ -51,13 +51,14 @@ class EmailTaken(WatchwordError):
 
 
 class LastAdmin(WatchwordError):
-    """The last enabled account of the role admin can neither be deleted nor disabled.
+    """The last enabled account of the admin role (`WATCHWORD_ADMIN_ROLE`) stays so.
 
-    Without it, other accounts could be managed on the server's machine alone.
+    It can neither be deleted nor disabled, nor lose the role. Without it, other
+    accounts could be managed on the server's machine alone.
     """
 
     code = "last_admin"
-    message = "This is the last account with the role admin: make another one first."
+    message = "This is the last account with the admin role: make another one first."
 
 
 class LastFactor(WatchwordError):

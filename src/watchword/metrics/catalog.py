@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
 PREFIX: Final = "watchword_"
+OTHER: Final = "other"
+"""The label of what has none of its own, so that there are not too many series."""
 
 
 class Counter(Enum):
@@ -28,8 +31,10 @@ class Counter(Enum):
     FACTORS = ("factors_total", ("kind", "action"), "What was done with factors.")
     CODES = ("codes_total", ("result",), "Authorization codes that were redeemed.")
     EVENTS = ("events_total", ("type",), "Audit events.")
+    PROCESS_CPU = ("process_cpu_seconds_total", (), "Time of the processor.")
 
     def __init__(self, metric: str, labels: tuple[str, ...], text: str) -> None:
+        self.place = len(type(self).__members__)
         self.metric = metric
         self.labels = labels
         self.text = text
@@ -76,7 +81,96 @@ class Histogram(Enum):
         bounds: tuple[float, ...],
         text: str,
     ) -> None:
+        self.place = len(type(self).__members__)
         self.metric = metric
         self.labels = labels
         self.bounds = bounds
         self.text = text
+
+
+class Combine(Enum):
+    """What a scrape shows of a gauge that each of several processes has."""
+
+    SUM = "sum"
+    MAX = "max"
+    MIN = "min"
+
+
+class Gauge(Enum):
+    """What goes up and down: name in a scrape, labels, how it is combined, help."""
+
+    SESSIONS_LIVE = ("sessions_live", (), Combine.MAX, "Sessions that are alive.")
+    FEED_AGE = (
+        "feed_age_seconds",
+        (),
+        Combine.MAX,
+        "How old what a process knows of ended sessions is.",
+    )
+    FEED_FOLLOWERS = ("feed_followers", (), Combine.SUM, "Followers of the feed.")
+    HASH_QUEUE = ("hash_queue_length", (), Combine.SUM, "Passwords that wait.")
+    OUTBOX_OLDEST = (
+        "outbox_oldest_seconds",
+        ("kind",),
+        Combine.MAX,
+        "How long the oldest message has waited.",
+    )
+    KEY_AGE = (
+        "signing_key_age_seconds",
+        ("use",),
+        Combine.MAX,
+        "How old the key that signs is.",
+    )
+    BUILD_INFO = (
+        "build_info",
+        ("version", "python"),
+        Combine.MAX,
+        "The version that runs.",
+    )
+    PROCESS_MEMORY = (
+        "process_resident_memory_bytes",
+        (),
+        Combine.SUM,
+        "Resident memory of all processes.",
+    )
+    PROCESS_VIRTUAL = (
+        "process_virtual_memory_bytes",
+        (),
+        Combine.SUM,
+        "Virtual memory of all processes.",
+    )
+    PROCESS_FILES = ("process_open_fds", (), Combine.SUM, "Open files.")
+    PROCESS_FILES_MAX = (
+        "process_max_fds",
+        (),
+        Combine.MIN,
+        "How many files a process may open.",
+    )
+    PROCESS_START = (
+        "process_start_time_seconds",
+        (),
+        Combine.MIN,
+        "When the oldest process began, in seconds since 1970.",
+    )
+
+    def __init__(
+        self, metric: str, labels: tuple[str, ...], combine: Combine, text: str
+    ) -> None:
+        self.metric = metric
+        self.labels = labels
+        self.combine = combine
+        self.text = text
+
+
+Metric = Counter | Histogram | Gauge
+
+
+def full_name(metric: Metric) -> str:
+    """The name in a scrape. What each program has is named as in each program."""
+    name = metric.metric
+    return name if name.startswith("process_") else PREFIX + name
+
+
+METRICS: Final[Mapping[str, Metric]] = {
+    full_name(one): one for kind in (Counter, Histogram, Gauge) for one in kind
+}
+"""Every metric, by its full name."""

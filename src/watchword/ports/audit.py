@@ -24,6 +24,7 @@ class EventType(StrEnum):
     ACCOUNT_CHANGED = "user_updated"
     ACCOUNT_DELETED = "user_deleted"
     INVITED = "user_invited"
+    INVITATION_WITHDRAWN = "user_invitation_withdrawn"
     TOKEN_REUSE = "authn_token_reuse"
     TOKEN_RETRY = "authn_token_retry"
     TOKEN_REWOUND = "authn_token_rewound"
@@ -34,6 +35,7 @@ class EventType(StrEnum):
     CLIENT_CHANGED = "client_updated"
     CLIENT_FAILED = "client_authn_fail"
     MAIL_FAILED = "mail_failed"
+    MAIL_TESTED = "mail_tested"
     FACTOR_ADDED = "authn_factor_added"
     FACTOR_CHANGED = "authn_factor_updated"
     FACTOR_REMOVED = "authn_factor_removed"
@@ -47,6 +49,10 @@ class EventType(StrEnum):
     CODE_REUSED = "authn_code_reuse"
     CONSENT_GIVEN = "authz_consent_given"
     CONSENT_WITHDRAWN = "authz_consent_withdrawn"
+    WEBHOOK_CREATED = "webhook_created"
+    WEBHOOK_CHANGED = "webhook_updated"
+    WEBHOOK_DELETED = "webhook_deleted"
+    WEBHOOK_FAILED = "webhook_failed"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

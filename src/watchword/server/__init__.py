@@ -20,7 +20,8 @@ One request:
     parsing                bytes to typed values, once
     client_auth, token_auth, cookies   what it proves
     beginning, presenting  what calls share that begin a session, or rotate one
-    local                  what is shown on the machine of the server alone
+    local, listeners       what is shown on the machine of the server alone, and where
+                           operators reach it
     responses, static_files, problems  the answers; the one map from errors to the wire
 
 Pages:
@@ -41,6 +42,6 @@ from watchword.extras import needs
 
 with needs("watchword[server]"):
     from watchword.server.serve import run
-    from watchword.server.starting import bind, file_faults
+    from watchword.server.starting import as_bound, bind, file_faults
 
-__all__ = ["bind", "file_faults", "run"]
+__all__ = ["as_bound", "bind", "file_faults", "run"]

@@ -1,18 +1,21 @@
 """The application: the layers that a request passes, in order.
 
+ByListener     only with an admin listener: which of both the request came by
 HttpsOnly      only behind a trusted proxy: marks requests that did not come over HTTPS
 CorsHeaders    only with allowed origins: lets their pages read the answers
 Edge           security headers, access log, the hot endpoints by exact path
 CorsPreflight  only with allowed origins: answers what browsers ask before they send
 Starlette      every other endpoint
+
+The admin listener has no Cors layers, and HttpsOnly for what was passed on to it.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
-from functools import cache
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from functools import cache, partial
+from typing import Any, TypeAlias
 
 import msgspec
 from starlette.applications import Starlette
@@ -20,24 +23,44 @@ from starlette.types import ASGIApp
 
 from watchword.bootstrap import open_watchword
 from watchword.config import Settings
+from watchword.metrics.pages import Pages
 from watchword.server.access_log import AccessLog
 from watchword.server.cors import CorsHeaders, CorsPreflight
 from watchword.server.edge import Edge
-from watchword.server.endpoints import ENDPOINTS
+from watchword.server.endpoints import (
+    AT_ADMIN_LISTENER,
+    BESIDE_ADMIN_LISTENER,
+    ENDPOINTS,
+)
 from watchword.server.endpoints.oauth.metadata import resource_metadata_url
 from watchword.server.https import HttpsOnly
+from watchword.server.listeners import ByListener
 from watchword.server.openapi import document
+from watchword.server.operation import Operation
 from watchword.server.pages.rendering import check_templates
 from watchword.server.routing import routed
 
+Operations: TypeAlias = tuple[Operation, ...]
 
-def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
+
+def make_app(
+    settings: Settings,
+    pages: Pages | None = None,
+    slot: int = 0,
+    **overrides: Any,  # noqa: ANN401
+) -> ASGIApp:
     """The application for uvicorn. `overrides` go to `open_watchword` (tests).
 
+    `pages` are shared by all processes of a server; `slot` is the page of this one.
     Raises SettingsError for a template of a page that is wrong.
     """
     check_templates(settings.templates)
-    openapi = _openapi()
+    listener = settings.admin_listen
+    operations = ENDPOINTS if listener is None else BESIDE_ADMIN_LISTENER
+    openapi = _openapi(admin=listener is None)
+    pages = pages or Pages.alone()
+    metrics = pages.page(slot)
+    overrides["metrics"] = metrics
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, object]]:
@@ -48,24 +71,47 @@ def make_app(settings: Settings, **overrides: Any) -> ASGIApp:  # noqa: ANN401
                 "openapi": openapi,
                 "pages": "",
                 "bound_to": settings.host,
+                "metrics": pages,
             }
 
-    application: ASGIApp = routed(ENDPOINTS, lifespan=lifespan)
+    edge = partial(Edge, log=AccessLog(), metrics=metrics)
+    main = _main(settings, routed(operations, lifespan=lifespan), operations, edge)
+    if listener is None:
+        return main
+    admin: ASGIApp = edge(routed(AT_ADMIN_LISTENER), AT_ADMIN_LISTENER)
+    passed_on = _behind_proxy(settings, admin, AT_ADMIN_LISTENER)
+    return ByListener(main, admin, passed_on, listener)
+
+
+def _main(
+    settings: Settings,
+    application: ASGIApp,
+    operations: Operations,
+    edge: Callable[[ASGIApp, Operations], Edge],
+) -> ASGIApp:
+    """The application of the main listener, with all layers around the endpoints."""
     origins = settings.cors_origins
     if origins:
         application = CorsPreflight(application, origins)
-    application = Edge(application, ENDPOINTS, log=AccessLog())
+    application = edge(application, operations)
     if origins:
         application = CorsHeaders(application, origins)
-    if settings.behind_proxy:
-        application = HttpsOnly(application, settings.behind_proxy, ENDPOINTS)
-    return application
+    return _behind_proxy(settings, application, operations)
+
+
+def _behind_proxy(
+    settings: Settings, application: ASGIApp, operations: Operations
+) -> ASGIApp:
+    if not settings.behind_proxy:
+        return application
+    return HttpsOnly(application, settings.behind_proxy, operations)
 
 
 @cache
-def _openapi() -> bytes:
-    """The OpenAPI document of the server: the same for as long as the process lives.
+def _openapi(*, admin: bool) -> bytes:
+    """The OpenAPI document of the main listener, for as long as the process lives.
 
-    Making it takes 12 ms, so it is made when the process starts and not by a request.
+    `admin` says whether it has the admin API. Making it takes 12 ms, so it is
+    made when the process starts and not by a request.
     """
-    return msgspec.json.encode(document(ENDPOINTS))
+    return msgspec.json.encode(document(ENDPOINTS if admin else BESIDE_ADMIN_LISTENER))

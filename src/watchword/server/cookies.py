@@ -16,6 +16,7 @@ from starlette.requests import Request
 from watchword.core.limits import COOKIE_MAX_AGE
 from watchword.core.session import TokenSet
 from watchword.errors import CsrfRejected, InvalidRequest
+from watchword.server.admin_listener import is_at_admin_listener
 from watchword.server.parsing import engine_of, one_header
 from watchword.server.token_auth import access_token
 
@@ -90,6 +91,8 @@ def check_origin(request: Request, *, ours_alone: bool = False) -> None:
     origin = one_header(request, b"origin")
     if site is None and origin is None:
         return
+    if is_at_admin_listener(request):  # the main one is another origin, too
+        raise CsrfRejected
     settings = engine_of(request).settings
     allowed = {settings.effective_origin}
     if not ours_alone:

@@ -15,9 +15,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from watchword.core.network import plain_address
+from watchword.metrics import NO_METRICS, Metrics
 from watchword.server.access_log import AccessLog
 from watchword.server.operation import Operation
 from watchword.server.problems import ErrorFormat, answer_to, respond
+from watchword.server.request_counts import RequestCounts
 from watchword.server.responses import Header
 
 _ALWAYS: Final = [
@@ -50,10 +52,18 @@ class Edge:
         operations: Collection[Operation],
         *,
         log: AccessLog | None,
+        metrics: Metrics = NO_METRICS,
     ) -> None:
         self._application = application
-        self._hot = {(one.method, one.path): one for one in operations if one.is_hot}
-        self._error_formats = {one.path: one.error_format for one in operations}
+        self._counted = RequestCounts(metrics, operations)
+        self._hot = {
+            (one.method, one.path): (one, self._counted.of(one.path, one.method))
+            for one in operations
+            if one.is_hot
+        }
+        self._error_formats = {
+            path: one.error_format for one in operations for path in one.paths
+        }
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,21 +78,24 @@ class Edge:
         client = scope["client"]
         if client is not None and client[0].startswith(_MAPPED):
             scope["client"] = (plain_address(client[0]), client[1])
-        operation = self._hot.get((scope["method"], scope["path"]))
-        if operation is None or "refused" in scope:
+        hot = self._hot.get((scope["method"], scope["path"]))
+        if hot is None or "refused" in scope:
             await self._pass_on(scope, receive, send, begun)
             return
+        operation, count = hot
         status = 0
         try:
             response = await _answer(operation, scope, receive)
             status = response.status_code
             headers = _complete(response.raw_headers, scope)
             headers.append(_NO_PAGE)
+            # Before it is sent: what a client was answered is counted, though this
+            # process be killed.
+            count(status, time.perf_counter() - begun)
             await send({"type": _START, "status": status, "headers": headers})
             await send({"type": _BODY, "body": response.body})
         finally:
-            if self._log is not None:
-                self._log.write(scope, status, time.perf_counter() - begun)
+            self._write(scope, status, begun)
 
     async def _pass_on(
         self, scope: Scope, receive: Receive, send: Send, begun: float
@@ -98,6 +111,7 @@ class Edge:
                 if all(name != _NO_PAGE[0] for name, _ in headers):
                     headers.append(_NO_PAGE)
                 message["headers"] = headers
+                self._counted.answered(scope, status, begun)
             await send(message)
 
         scope["error_format"] = self._error_formats.get(
@@ -109,8 +123,13 @@ class Edge:
         try:
             await application(scope, receive, send_complete)
         finally:
-            if self._log is not None:
-                self._log.write(scope, status, time.perf_counter() - begun)
+            self._write(scope, status, begun)
+
+    def _write(self, scope: Scope, status: int, begun: float) -> None:
+        if not status:  # the client had gone, or the process ends
+            self._counted.answered(scope, status, begun)
+        if self._log is not None:
+            self._log.write(scope, status, time.perf_counter() - begun)
 
 
 def _unescaped(scope: Scope) -> Scope:

@@ -13,6 +13,7 @@ from watchword.core.network import is_loopback
 from watchword.mail.url import OUTBOX
 from watchword.server.pages.views import KeptMail
 from watchword.server.parsing import engine_of
+from watchword.tokens.headers import Headers
 
 _FORWARDED: Final = (b"forwarded", b"via")
 _FORWARDED_PREFIX: Final = b"x-forwarded-"
@@ -43,19 +44,20 @@ def is_local_only(request: Request) -> bool:
         and not engine_of(request).settings.behind_proxy
         and client is not None
         and is_loopback(client[0])
-        and _is_asked_locally(request.scope["headers"])
+        and is_asked_locally(request.scope["headers"])
     )
 
 
-def _is_asked_locally(headers: list[tuple[bytes, bytes]]) -> bool:
+def is_asked_locally(headers: Headers) -> bool:
+    """Whether the one `Host` is loopback, and no header says it was passed on."""
     hosts = [value for name, value in headers if name == b"host"]
-    return (
-        len(hosts) == 1
-        and _is_loopback_host(hosts[0])
-        and not any(
-            name in _FORWARDED or name.startswith(_FORWARDED_PREFIX)
-            for name, _ in headers
-        )
+    return len(hosts) == 1 and _is_loopback_host(hosts[0]) and not is_forwarded(headers)
+
+
+def is_forwarded(headers: Headers) -> bool:
+    """Whether any header says that a proxy has passed the request on."""
+    return any(
+        name in _FORWARDED or name.startswith(_FORWARDED_PREFIX) for name, _ in headers
     )
 
 

@@ -46,6 +46,17 @@ Proof = Annotated[
         ),
     ),
 ]
+Version = Annotated[
+    str,
+    msgspec.Meta(
+        title="If-Match",
+        description=(
+            "The `ETag` of what was read: its version in quotes. `*` stands for any "
+            "version."
+        ),
+        pattern=r'^("[0-9]+"|\*)$',
+    ),
+]
 
 _INFO: Final = {
     "title": "Watchword",
@@ -89,7 +100,8 @@ def document(operations: Iterable[Operation], *, prefix: str = "") -> dict[str, 
     another application.
     """
     documented = [one for one in operations if one.is_documented]
-    types: list[Any] = [*_ERROR_BODIES.values(), SecondStepProblem, RetryKey, Proof]
+    types: list[Any] = [*_ERROR_BODIES.values(), SecondStepProblem]
+    types += [RetryKey, Proof, Version]
     types += [one.request for one in documented if one.request is not None]
     types += [one.response for one in documented if one.response is not None]
     types += [kind for one in documented for kind in one.query.values()]
@@ -156,6 +168,9 @@ def _parameters(one: Operation, schema_of: _SchemaOf) -> Iterator[dict[str, Any]
         yield _parameter("header", "Idempotency-Key", schema_of[id(RetryKey)])
     if one.dpop:
         yield _parameter("header", "DPoP", schema_of[id(Proof)])
+    if one.is_versioned:
+        version = _parameter("header", "If-Match", schema_of[id(Version)])
+        yield version | {"required": True}
 
 
 def _parameter(place: str, name: str, schema: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON

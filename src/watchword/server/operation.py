@@ -15,6 +15,9 @@ from watchword.server.problems import ErrorFormat
 BASE: Final = "/api/auth"
 """What the paths of the session's calls begin with."""
 
+ADMIN_BASE: Final = "/api/admin"
+"""What the paths of the admin API begin with."""
+
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
@@ -32,6 +35,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     is_page         it is one of the pages for users, or a file that they need
     needs_accounts  it is not served in an application that has users of its own
     needs_bearer    nothing in the body replaces the access token
+    is_versioned    it changes one thing, and needs the version in If-Match
     """
 
     method: str
@@ -58,6 +62,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     other_answers: Mapping[int, str] = {}
     bearer: bool = False
     needs_bearer: bool = False
+    is_versioned: bool = False
     cookie: bool = False
     client: bool = False
     query: Mapping[str, Any] = {}
@@ -78,10 +83,22 @@ def page_operations(
     return _page("GET", path, show), _page("POST", path, submit)
 
 
-def _page(method: str, path: str, handler: Handler) -> Operation:
+def screen_operations(
+    screen: str, show: Handler, submit: Handler | None = None, *more_paths: str
+) -> tuple[Operation, ...]:
+    """GET of a screen of the console, and POST where it has forms."""
+    path = f"/console/{screen}"
+    shown = _page("GET", path, show, more_paths)
+    return (shown,) if submit is None else (shown, _page("POST", path, submit))
+
+
+def _page(
+    method: str, path: str, handler: Handler, more_paths: tuple[str, ...] = ()
+) -> Operation:
     return Operation(
         method=method,
         path=path,
+        more_paths=more_paths,
         handler=handler,
         error_format=ErrorFormat.PAGE,
         is_page=True,

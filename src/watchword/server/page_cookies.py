@@ -26,6 +26,7 @@ from watchword.core.limits import (
     REGISTRATION_LIFE,
     SECOND,
 )
+from watchword.server.admin_listener import is_at_admin_listener
 from watchword.server.cookies import cookies_named
 from watchword.server.parsing import only_looks
 
@@ -132,6 +133,8 @@ def keep_interaction(ticket: str) -> tuple[str, ...]:
 
 def kept_interaction(request: Request) -> str:
     """The interaction that a message leads back to, or ``""``."""
+    if is_at_admin_listener(request):  # the browser has it for the main one
+        return ""
     return _one(request, WAITING_COOKIE)
 
 

@@ -97,6 +97,7 @@ STATUS: Final[dict[type[WatchwordError], int]] = challenges.STATUS | {
     errors.EmailTaken: 409,
     errors.LastAdmin: 409,
     errors.LastFactor: 409,
+    errors.KeyNotReady: 409,
     errors.ConfirmationInvalid: 400,
     errors.PasswordRejected: 422,
     errors.InvalidCredentials: 401,
@@ -173,6 +174,8 @@ _OF_SIGN_INS: Final = (
     errors.SecondFactorInvalid,
     errors.ContinuationExpired,
 )
+BEARER_ALONE: Final = "bearer_alone"
+"""In a scope: the token is for another program, which takes it as Bearer alone."""
 SET_CONTINUATION: Final = "set_continuation"
 """Where a scope has the `Set-Cookie` that goes with a continuation, if there is one."""
 
@@ -311,6 +314,8 @@ def _challenge(error: WatchwordError, scope: Scope) -> str:
         return challenges.by_scheme("Bearer", {})
     if isinstance(error, errors.RefreshError):
         return challenges.by_scheme("Bearer", challenges.error_parameters(error))
+    if BEARER_ALONE in scope:
+        return challenges.challenge(error, dpop=False)
     return challenges.challenge(
         error,
         scope.get("challenge", "Bearer"),

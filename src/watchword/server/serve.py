@@ -18,12 +18,13 @@ import uvicorn
 
 from watchword.bootstrap.factors import passkeys_off
 from watchword.config import Settings
+from watchword.metrics.pages import Pages
 from watchword.server.app import make_app
 from watchword.server.connections import Connections, most_connections
 from watchword.server.handshakes import serve_tls
 from watchword.server.listening import raise_file_limit
 from watchword.server.protocol import BoundedProtocol
-from watchword.server.workers import SERVING, Workers
+from watchword.server.workers import SERVING, Place, Workers
 
 # How long answers under way may take after SIGTERM. Then the store commits what it has
 # accepted. Container runtimes kill after 10 s.
@@ -65,7 +66,19 @@ def work() -> None:
     with parent.makefile("rb") as sent:
         settings = pickle.load(sent)  # noqa: S301 - by our own parent
     listeners = [socket.socket(fileno=int(one)) for one in sys.argv[1:]]
-    _Worker(_configuration(settings), parent).run(listeners)
+    _Worker(_configuration(settings, **_page()), parent).run(listeners)
+
+
+def _page() -> dict[str, Any]:
+    """The shared memory and the page of this worker, as `make_app` takes them."""
+    place = Place.given()
+    if place is None:
+        return {}
+    try:
+        return {"pages": Pages.opened(place.file), "slot": place.slot}
+    except (OSError, ValueError) as error:  # made by another version
+        _log.warning("this worker counts by itself: %s", error)
+        return {}
 
 
 class _Server(uvicorn.Server):
@@ -147,12 +160,12 @@ def _end_well() -> None:
         signal.signal(number, end)
 
 
-def _configuration(settings: Settings) -> uvicorn.Config:
+def _configuration(settings: Settings, **page: Any) -> uvicorn.Config:  # noqa: ANN401
     class Bounded(BoundedProtocol):
         connections_here = Connections(most_connections(raise_file_limit()))
 
     return uvicorn.Config(
-        partial(make_app, settings),
+        partial(make_app, settings, **page),
         factory=True,
         loop="uvloop",
         # uvicorn's types ask for asyncio.Protocol; the event loop takes a

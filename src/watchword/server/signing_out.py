@@ -95,4 +95,4 @@ def after_sign_out(request: Request, outcome: LogoutOutcome) -> Response:
 
 def signed_out_cookies(request: Request) -> tuple[str, str]:
     """`Set-Cookie` of a browser that is signed out: its open forms end, too."""
-    return drop_sign_in_cookie(), new_form_cookie(engine_of(request).entropy)
+    return drop_sign_in_cookie(request), new_form_cookie(engine_of(request).entropy)

@@ -87,7 +87,7 @@ class BrowserSessions:
             after = row.rotated(
                 generation, made_at(now), address, self._policy, now
             ).signed_in_anew(authenticated)
-            by = By(Actor.USER).detail()
+            by = By(Actor.USER).detail(renewed=True)
             event = Event.about(EventType.SIGN_IN, after, address, now, **by)
             async with self._sessions.taken_back_on_failure(row.id, address):
                 if await self._swap(Change(row, after, event)):

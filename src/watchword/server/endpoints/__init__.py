@@ -36,3 +36,19 @@ ENDPOINTS: Final = (
     *console.ENDPOINTS,
 )
 """All endpoints of the server, in the order of the OpenAPI document."""
+
+AT_ADMIN_LISTENER: Final = (
+    *operation.AT_ADMIN_LISTENER,
+    *pages.AT_ADMIN_LISTENER,
+    *admin.ENDPOINTS,
+    *console.ENDPOINTS,
+)
+"""What the listener of WATCHWORD_ADMIN_LISTEN serves."""
+
+BESIDE_ADMIN_LISTENER: Final = tuple(
+    one for one in ENDPOINTS if one not in admin.ENDPOINTS
+)
+"""What the main listener serves beside that one.
+
+Whether it has the console and the metrics, too, is decided by request: `listeners.py`.
+"""

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from watchword.config import Settings
 from watchword.server.pages.language import asked_for, chosen
 from watchword.server.pages.rendering import Frame
+from watchword.server.returning import is_below, place_in
 from watchword.server.waiting import name_of, waiting_in
 
 _BELOW: Final = ("/oauth/authorize", "/oauth/logout")
@@ -35,7 +36,8 @@ def frame_of(
     locale = locale_of(request, account=account)
     asked = request.query_params.get("ui_locales", "")
     waiting = waiting_in(request)
-    is_below = request.scope["path"].endswith(_BELOW)
+    path = request.scope["path"]
+    below = path.endswith(_BELOW) or is_below(path)
     of_client = (
         {}
         if waiting is None
@@ -52,8 +54,9 @@ def frame_of(
         locale=locale,
         asked=locale if asked_for(asked) == locale else "",
         token=token,
-        up="../" if is_below else "",
-        query=str(request.query_params) if keeps or not is_below else "",
+        up="../" if below else "",
+        query=str(request.query_params) if keeps or not below else "",
+        then=place_in(request),
         **of_client,
     )
 

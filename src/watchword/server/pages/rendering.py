@@ -47,7 +47,7 @@ ON_THE_WAY: Final = frozenset(
         *("consent", "register", "forgot"),
     )
 )
-"""The pages that a client may wait for: links to them keep its interaction."""
+"""The pages that a client, or the console, may wait for: links to them keep that."""
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +60,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     token    what a form is sent with, against forged requests (`server/csrf.py`)
     up       what leads from the address of this page to where the pages are
     query    that of the address of this page
+    then     the page of the console that this way leads back to (`returning.py`)
 
     Where a client waits for the user:
 
@@ -76,6 +77,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     token: str = ""
     up: str = ""
     query: str = ""
+    then: str = ""
     interaction: str = ""
     client: str = ""
     returns_to: str = ""
@@ -85,9 +87,16 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
         """The address of a page, in the language that this page was asked for in."""
         if self.interaction and page in ON_THE_WAY:
             query.setdefault("interaction", self.interaction)
+        if self.then and page in ON_THE_WAY:
+            query.setdefault("then", self.then)
         if self.asked:
             query["ui_locales"] = self.asked
         return f"{self.up}{page}?{urlencode(query)}" if query else f"{self.up}{page}"
+
+    @property
+    def onward(self) -> str:
+        """Where a signed-in user goes on: to the console, or to the account page."""
+        return f"{self.up}{self.then}" if self.then else self.link("account")
 
     def in_language(self, locale: str) -> str:
         """The address of this page in another language."""
@@ -155,14 +164,7 @@ def environment(folder: Path | None) -> Environment:
     loaders: list[BaseLoader] = [jinja2.PackageLoader("watchword.server.pages")]
     if folder is not None:
         loaders.insert(0, jinja2.FileSystemLoader(folder / FOLDER))
-    made = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(loaders),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
+    made = environment_of(jinja2.ChoiceLoader(loaders))
     made.globals.update(
         {
             kind.__name__: kind
@@ -179,3 +181,17 @@ def environment(folder: Path | None) -> Environment:
         }
     )
     return made
+
+
+def environment_of(loader: BaseLoader) -> Environment:
+    """Templates that escape what they show, and miss nothing silently."""
+    import jinja2  # noqa: PLC0415 - as above
+
+    return jinja2.Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )

@@ -40,7 +40,7 @@ class After(StrEnum):
 class Prove(Asked, frozen=True, kw_only=True):
     """Before a change of the account, which comes `then`.
 
-    `then` is None where the client that waits asks for it.
+    `then` is None where the client that waits asks for it, or the console.
     """
 
     template = "prove.html"

@@ -10,6 +10,7 @@ from collections.abc import Sized
 from typing import Protocol, TypeVar
 
 from watchword.clocks import Entropy
+from watchword.core import limits
 from watchword.core.limits import (
     AUDIT_RETENTION,
     STATS_KEPT,
@@ -108,13 +109,25 @@ class MemoryBackend:
             for key, n in self._memory.stats.items()
             if key[0] >= now - STATS_KEPT
         }
-        self._memory.deliveries = {
-            key: one
-            for key, one in self._memory.deliveries.items()
-            if one.state is DeliveryState.WAITING
-            or one.created_at >= now - WEBHOOK_SHOWN
-        }
-        return len(over) + before - self._swept_by_time()
+        shown = self._shown_enough(now)[:limit]
+        for identifier in shown:
+            del self._memory.deliveries[identifier]
+        return len(over) + len(shown) + before - self._swept_by_time()
+
+    def _shown_enough(self, now: int) -> list[bytes]:
+        """The deliveries that are over, and old or followed by many."""
+        rows = [
+            (place, row)
+            for webhook_id in self._memory.webhooks
+            for place, row in enumerate(self._memory.deliveries_of(webhook_id)[::-1])
+        ]
+        most, edge = limits.WEBHOOK_SHOWN_MAX, now - WEBHOOK_SHOWN
+        return [
+            row.id
+            for place, row in rows
+            if row.state is not DeliveryState.WAITING
+            and (place >= most or row.created_at < edge)
+        ]
 
     def _swept_by_time(self) -> int:
         swept: tuple[Sized, ...] = (

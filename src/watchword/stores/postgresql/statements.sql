@@ -926,6 +926,10 @@ DO UPDATE SET n = greatest(known.n, excluded.n);
 SELECT minute, name, labels, n FROM watchword.stats
 WHERE minute >= $1 AND minute < $2 ORDER BY minute, name, labels;
 
+-- name: sum_stats
+SELECT name, labels, sum(n)::bigint, max(n) FROM watchword.stats
+WHERE minute >= $1 AND minute < $2 GROUP BY name, labels ORDER BY name, labels;
+
 -- name: totals
 SELECT
     (SELECT count(*) FROM watchword.accounts),
@@ -951,15 +955,22 @@ FROM watchword.webhooks ORDER BY id;
 -- name: swap_webhook
 UPDATE watchword.webhooks SET
     url = $1, topics = $2, sealed = $3, allow_private = $4,
-    disabled = $5, failing_since = $6, version = $7
-WHERE id = $8 AND version = $9
+    disabled = $5, failing_since = $6, version = $7,
+    handed_over = CASE WHEN disabled THEN $8 ELSE handed_over END
+WHERE id = $9 AND version = $10
 RETURNING id;
 
 -- name: delete_webhook
 DELETE FROM watchword.webhooks WHERE id = $1 AND version = $2 RETURNING id;
 
+-- name: drop_waiting_deliveries
+DELETE FROM watchword.deliveries WHERE webhook_id = $1 AND state = 'waiting';
+
 -- name: drop_deliveries
-DELETE FROM watchword.deliveries WHERE webhook_id = $1;
+DELETE FROM watchword.deliveries WHERE id = ANY (ARRAY(
+    SELECT id FROM watchword.deliveries WHERE webhook_id = $1 LIMIT $2
+))
+RETURNING 1;
 
 -- name: hand_over
 UPDATE watchword.webhooks SET handed_over = $1
@@ -989,7 +1000,7 @@ RETURNING
 UPDATE watchword.deliveries SET
     not_before = $1, state = $2, attempts = $3, tried_at = $4,
     status = $5, answer = $6, leased_until = 0
-WHERE id = $7;
+WHERE id = $7 AND state = 'waiting';
 
 -- name: hurry
 UPDATE watchword.deliveries SET not_before = $2
@@ -1023,8 +1034,24 @@ DELETE FROM watchword.stats WHERE ctid = ANY (ARRAY(
 RETURNING 1;
 
 -- name: sweep_deliveries
+-- Ids begin with the instant at which they were made.
 DELETE FROM watchword.deliveries WHERE id = ANY (ARRAY(
     SELECT id FROM watchword.deliveries
-    WHERE state <> 'waiting' AND created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+    WHERE id < decode(lpad(to_hex(greatest($1::bigint, 0)), 12, '0'), 'hex')
+        AND state <> 'waiting'
+    ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
+))
+RETURNING 1;
+
+-- name: sweep_many_deliveries
+DELETE FROM watchword.deliveries WHERE id = ANY (ARRAY(
+    SELECT one.id
+    FROM watchword.webhooks AS webhook
+    JOIN watchword.deliveries AS one ON one.webhook_id = webhook.id
+    WHERE one.state <> 'waiting' AND one.id <= (
+        SELECT id FROM watchword.deliveries WHERE webhook_id = webhook.id
+        ORDER BY id DESC LIMIT 1 OFFSET $1
+    )
+    LIMIT $2 FOR UPDATE OF one SKIP LOCKED
 ))
 RETURNING 1;

@@ -10,7 +10,7 @@ import msgspec
 
 from watchword.core.limits import SWEEP_LOOK
 from watchword.core.session import Alive
-from watchword.ports.stats import Stat, Totals
+from watchword.ports.stats import Stat, Sum, Totals
 from watchword.stores.sql.database import Database, Plan
 from watchword.stores.sql.rows import as_row
 
@@ -36,6 +36,10 @@ class SqlStats:
     async def read(self, since: int, until: int) -> list[Stat]:
         rows = await self._database.query("read_stats", since, until)
         return [Stat(*row) for row in rows]
+
+    async def sums(self, since: int, until: int) -> list[Sum]:
+        rows = await self._database.query("sum_stats", since, until)
+        return [Sum(*row) for row in rows]
 
     async def totals(self, alive: Alive) -> Totals:
         ((accounts, disabled, with_factor),) = await self._database.query("totals")

@@ -763,6 +763,10 @@ DO UPDATE SET n = max(known.n, excluded.n);
 SELECT minute, name, labels, n FROM stats
 WHERE minute >= ?1 AND minute < ?2 ORDER BY minute, name, labels;
 
+-- name: sum_stats
+SELECT name, labels, sum(n), max(n) FROM stats
+WHERE minute >= ?1 AND minute < ?2 GROUP BY name, labels ORDER BY name, labels;
+
 -- name: totals
 SELECT
     (SELECT count(*) FROM accounts),
@@ -788,15 +792,23 @@ FROM webhooks ORDER BY id;
 -- name: swap_webhook
 UPDATE webhooks SET
     url = ?1, topics = ?2, sealed = ?3, allow_private = ?4,
-    disabled = ?5, failing_since = ?6, version = ?7
-WHERE id = ?8 AND version = ?9
+    disabled = ?5, failing_since = ?6, version = ?7,
+    handed_over = CASE WHEN disabled = 1 THEN ?8 ELSE handed_over END
+WHERE id = ?9 AND version = ?10
 RETURNING id;
 
 -- name: delete_webhook
 DELETE FROM webhooks WHERE id = ?1 AND version = ?2 RETURNING id;
 
+-- name: drop_waiting_deliveries
+DELETE FROM deliveries WHERE webhook_id = ?1 AND state = 'waiting';
+
 -- name: drop_deliveries
-DELETE FROM deliveries WHERE webhook_id = ?1;
+-- Of a webhook that is gone, in steps: the one writer has other work meanwhile.
+DELETE FROM deliveries WHERE id IN (
+    SELECT id FROM deliveries WHERE webhook_id = ?1 LIMIT ?2
+)
+RETURNING 1;
 
 -- name: hand_over
 UPDATE webhooks SET handed_over = ?1
@@ -826,7 +838,7 @@ RETURNING
 UPDATE deliveries SET
     not_before = ?1, state = ?2, attempts = ?3, tried_at = ?4,
     status = ?5, answer = ?6, leased_until = 0
-WHERE id = ?7;
+WHERE id = ?7 AND state = 'waiting';
 
 -- name: hurry
 UPDATE deliveries SET not_before = ?2
@@ -857,7 +869,19 @@ DELETE FROM stats WHERE (minute, name, labels) IN (
     SELECT minute, name, labels FROM stats WHERE minute < ? LIMIT ?
 );
 
--- name: sweep_deliveries
-DELETE FROM deliveries WHERE id IN (
-    SELECT id FROM deliveries WHERE state <> 'waiting' AND created_at < ? LIMIT ?
-);
+-- name: find_old_deliveries
+-- Ids begin with the instant at which they were made.
+SELECT id FROM deliveries
+WHERE id < unhex(printf('%012x', max(?1, 0))) AND state <> 'waiting'
+ORDER BY id LIMIT ?2;
+
+-- name: find_many_deliveries
+SELECT one.id FROM webhooks JOIN deliveries AS one ON one.webhook_id = webhooks.id
+WHERE one.state <> 'waiting' AND one.id <= (
+    SELECT id FROM deliveries WHERE webhook_id = webhooks.id
+    ORDER BY id DESC LIMIT 1 OFFSET ?1
+)
+LIMIT ?2;
+
+-- name: sweep_delivery
+DELETE FROM deliveries WHERE id = ?1 AND state <> 'waiting';

@@ -41,8 +41,7 @@ _GROUPS = (
         "races",
     ),
     *("record_rules", "records", "reference", "searches", "self_service"),
-    *("sessions", "upkeep"),
-    "waiting",
+    *("sessions", "upkeep", "waiting", "webhooks"),
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
 
@@ -69,6 +68,7 @@ with needs("watchword[store-contract]"):
     from watchword.testing.store_contract.sessions import Sessions
     from watchword.testing.store_contract.upkeep import Upkeep
     from watchword.testing.store_contract.waiting import OutboxOfMessages
+    from watchword.testing.store_contract.webhooks import Webhooks
 
 __all__ = ["Backend", "DurabilityContract", "StoreContract"]
 
@@ -88,6 +88,7 @@ class StoreContract(
     Searches,
     Figures,
     OutboxOfMessages,
+    Webhooks,
     FeedOfTheEnded,
     Parallel,
     Races,

@@ -7,6 +7,7 @@ from watchword.server.endpoints.operation import (
     docs,
     health,
     home,
+    metrics,
     openapi,
 )
 
@@ -14,9 +15,13 @@ ENDPOINTS: Final = (
     health.HEALTH,
     health.READY,
     home.OPERATION,
+    metrics.OPERATION,
     openapi.OPERATION,
     docs.PAGE,
     docs.FILE,
     browser_module.MODULE,
     browser_module.TYPES,
 )
+
+AT_ADMIN_LISTENER: Final = (health.HEALTH, health.READY, metrics.OPERATION)
+"""Those that the listener for operators serves too."""

@@ -41,3 +41,13 @@ ENDPOINTS: Final = (
     *(error.SHOW, error.SUBMIT),
     files.OPERATION,
 )
+
+AT_ADMIN_LISTENER: Final = (
+    *(sign_in.SHOW, sign_in.SUBMIT),
+    *(second_step.SHOW, second_step.SUBMIT),
+    *(enrol.SHOW, enrol.SUBMIT),
+    *(prove.SHOW, prove.SUBMIT),
+    *(signed_out.SHOW, signed_out.SUBMIT),
+    files.OPERATION,
+)
+"""Those that the listener for operators serves too: the way to the console and back."""

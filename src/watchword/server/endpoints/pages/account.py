@@ -17,13 +17,7 @@ from watchword.ports.credentials import Credential, CredentialKind
 from watchword.server.csrf import read_page_form
 from watchword.server.endpoints.pages.account_forms import CHANGES, FORMS, Refused
 from watchword.server.endpoints.pages.available import can_send_mail, has_passkeys
-from watchword.server.endpoints.pages.recent import (
-    Owner,
-    for_owner,
-    is_recent,
-    owner_of,
-    prove_first,
-)
+from watchword.server.endpoints.pages.recent import for_owner, is_recent, prove_first
 from watchword.server.operation import page_operations
 from watchword.server.page_cookies import drop_notice, notice_in
 from watchword.server.page_response import page_again, page_of, see_other
@@ -37,6 +31,7 @@ from watchword.server.pages.views import (
     SessionLine,
 )
 from watchword.server.parsing import Form, engine_of, oauth_of, self_service_of
+from watchword.server.visitor import Owner, owner_of
 from watchword.server.waiting import name_of
 
 

@@ -33,7 +33,6 @@ from watchword.errors import (
 from watchword.server.csrf import new_form_cookie
 from watchword.server.endpoints.pages.adding import codes_page
 from watchword.server.endpoints.pages.available import can_send_mail, need
-from watchword.server.endpoints.pages.recent import Owner
 from watchword.server.endpoints.pages.visitor import begin
 from watchword.server.page_cookies import set_notice
 from watchword.server.page_response import missing, redirect, see_other
@@ -56,6 +55,7 @@ from watchword.server.parsing import (
     self_service_of,
 )
 from watchword.server.sign_in_cookie import drop_sign_in_cookie
+from watchword.server.visitor import Owner
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -160,7 +160,7 @@ async def _delete(request: Request, form: Form, owner: Owner) -> Done:
         return _refused(error, field)
     notice = set_notice(SignInNotice.ACCOUNT_DELETED)
     form_cookie = new_form_cookie(engine_of(request).entropy)
-    cookies = (drop_sign_in_cookie(), form_cookie, notice)
+    cookies = (drop_sign_in_cookie(request), form_cookie, notice)
     return see_other(request, "sign-in", *cookies)
 
 

@@ -18,18 +18,14 @@ from watchword.server.endpoints.pages.adding import added, app_view
 from watchword.server.endpoints.pages.asking import WRONG
 from watchword.server.endpoints.pages.available import has_passkeys
 from watchword.server.endpoints.pages.on_the_way import leaves, on_the_way
-from watchword.server.endpoints.pages.recent import (
-    Owner,
-    for_owner,
-    is_recent,
-    prove_first,
-)
+from watchword.server.endpoints.pages.recent import for_owner, is_recent, prove_first
 from watchword.server.endpoints.pages.visitor import begin
 from watchword.server.operation import page_operations
 from watchword.server.page_response import page_again, page_of, see_other
 from watchword.server.pages.step_views import After
 from watchword.server.pages.views import Fault, Reason, Way
 from watchword.server.parsing import Form, client_address, engine_of
+from watchword.server.visitor import Owner
 from watchword.server.waiting import waiting_in
 
 

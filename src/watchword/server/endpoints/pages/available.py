@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from watchword.errors import NotFound
+from watchword.server.admin_listener import is_at_admin_listener
 from watchword.server.parsing import engine_of, self_service_of
 
 
@@ -15,7 +16,12 @@ def can_send_mail(request: Request) -> bool:
 
 def can_register(request: Request) -> bool:
     """Whether a user may create an account unasked."""
-    return self_service_of(request).rules.is_open and can_send_mail(request)
+    return self_service_of(request).rules.is_open and can_reset(request)
+
+
+def can_reset(request: Request) -> bool:
+    """Whether a user may ask for a new password: never at the admin listener."""
+    return can_send_mail(request) and not is_at_admin_listener(request)
 
 
 def has_passkeys(request: Request) -> bool:

@@ -25,12 +25,12 @@ from watchword.errors import (
 from watchword.server.endpoints.pages.confirming import BUTTONS
 from watchword.server.endpoints.pages.mailed import submitted
 from watchword.server.endpoints.pages.on_the_way import beside_the_way
-from watchword.server.endpoints.pages.visitor import visitor_of
 from watchword.server.operation import page_operations
 from watchword.server.page_cookies import handles_in
 from watchword.server.page_response import missing, page_again, page_of
 from watchword.server.pages.views import Code, Confirm, Fault, Link, Reason
 from watchword.server.parsing import Form, self_service_of
+from watchword.server.visitor import visitor_of
 
 _CODE: Final = Code(is_reset=False)
 _ELSEWHERE: Final = {TokenPurpose.RESET, TokenPurpose.ENROL}

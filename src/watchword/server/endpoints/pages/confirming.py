@@ -12,7 +12,7 @@ from watchword.core.session import Authenticated
 from watchword.errors import SecondFactorRequired, WatchwordError
 from watchword.server.endpoints.pages.asking import go_on
 from watchword.server.endpoints.pages.on_the_way import signed_in_page
-from watchword.server.endpoints.pages.visitor import begin, visitor_of
+from watchword.server.endpoints.pages.visitor import begin
 from watchword.server.page_cookies import handles_in, set_notice
 from watchword.server.page_response import see_other
 from watchword.server.pages.views import (
@@ -22,6 +22,7 @@ from watchword.server.pages.views import (
     SignInNotice,
 )
 from watchword.server.parsing import Form, client_address, self_service_of
+from watchword.server.visitor import visitor_of
 
 Button: TypeAlias = Callable[[Request, Form, Confirm], Awaitable[Response]]
 

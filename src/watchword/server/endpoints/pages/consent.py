@@ -19,12 +19,12 @@ from watchword.server.endpoints.pages.on_the_way import (
     on_the_way,
     outcome_of,
 )
-from watchword.server.endpoints.pages.visitor import Visitor, visitor_of
 from watchword.server.interacting import answer_of
 from watchword.server.operation import page_operations
 from watchword.server.page_response import page_again, page_of, see_other
 from watchword.server.pages.client_views import Consent
 from watchword.server.parsing import Form
+from watchword.server.visitor import Visitor, visitor_of
 from watchword.server.waiting import Waiting, waiting_in
 
 

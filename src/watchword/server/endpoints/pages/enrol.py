@@ -46,17 +46,14 @@ from watchword.server.endpoints.pages.on_the_way import (
     on_the_way,
     signed_in_page,
 )
-from watchword.server.endpoints.pages.visitor import (
-    page_request,
-    signed_in,
-    visitor_of,
-)
+from watchword.server.endpoints.pages.visitor import page_request, signed_in
 from watchword.server.operation import page_operations
 from watchword.server.page_cookies import drop_step, step_in
 from watchword.server.page_response import missing, page_again, page_of, see_other
 from watchword.server.pages.step_views import Enrol, EnrolElsewhere
 from watchword.server.pages.views import Fault, Reason, Way
 from watchword.server.parsing import Form, client_address, engine_of, self_service_of
+from watchword.server.visitor import visitor_of
 
 
 class Opened(msgspec.Struct, frozen=True):

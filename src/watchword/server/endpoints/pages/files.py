@@ -16,6 +16,7 @@ FILES: Final = {
     "watchword.svg": ("watchword.svg", "image/svg+xml"),
     "watchword-pages.js": ("watchword-pages.js", SCRIPT),
     "watchword-passkeys.js": ("watchword-passkeys.js", SCRIPT),
+    "watchword-console.js": ("watchword-console.js", SCRIPT),
 }
 """What `/pages/<name>` serves: the file in `static/`, and its content type."""
 

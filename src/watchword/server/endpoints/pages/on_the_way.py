@@ -18,6 +18,7 @@ from watchword.core.authorize import Granted, Verdict
 from watchword.core.session import Session
 from watchword.errors import InteractionExpired, WatchwordError
 from watchword.oauth.authorize import Outcome
+from watchword.server.admin_listener import is_at_admin_listener
 from watchword.server.endpoints.pages.visitor import Begun
 from watchword.server.interacting import answer_of
 from watchword.server.operation import Handler
@@ -29,6 +30,7 @@ from watchword.server.page_cookies import (
 from watchword.server.page_response import look_ahead, redirect, see_other
 from watchword.server.parsing import by_user, oauth_of
 from watchword.server.problems import answer_to
+from watchword.server.returning import place_in
 from watchword.server.waiting import INTERACTION, Waiting, set_waiting, waiting_in
 
 
@@ -68,6 +70,9 @@ def beside_the_way(handler: Handler) -> Handler:
 
 
 def _ticket_in(request: Request) -> str:
+    # What a client asks for is answered by the main listener.
+    if is_at_admin_listener(request):
+        return ""
     return request.query_params.get(INTERACTION, "")
 
 
@@ -86,8 +91,9 @@ def keep_waiting(request: Request) -> tuple[str, ...]:
 
 def signed_in_page(request: Request) -> str:
     """The page that a browser goes to which is signed in already."""
-    # That page goes on to the client.
-    return "account" if waiting_in(request) is None else "sign-in"
+    # That page goes on to the client, or back to the console.
+    goes_on = waiting_in(request) is not None or place_in(request)
+    return "sign-in" if goes_on else "account"
 
 
 async def leaves(
@@ -126,14 +132,14 @@ async def answer(
 
 
 async def finish(request: Request, begun: Begun, *cookies: str) -> Response:
-    """On to the client that waits, or to the account page, now that more is proved.
+    """On to the client that waits, the console or the account page.
 
     The cookies are set whatever comes of it: the ones that the browser has would soon
     end its session.
     """
     given, waiting = (*begun.cookies, *cookies), waiting_in(request)
     if waiting is None:
-        return see_other(request, "account", *given)
+        return go_back(request, "account", *given)
     try:
         outcome = await outcome_of(request, waiting, begun.session)
         return answer_of(request, outcome, *given)
@@ -142,6 +148,12 @@ async def finish(request: Request, begun: Begun, *cookies: str) -> Response:
         for cookie in given:
             response.headers.append("set-cookie", cookie)
         return response
+
+
+def go_back(request: Request, page: str, *cookies: str) -> Response:
+    """To the page of the console that the user came from, or else to that page."""
+    place = place_in(request)
+    return redirect(place, *cookies) if place else see_other(request, page, *cookies)
 
 
 async def cancel(request: Request) -> Response:

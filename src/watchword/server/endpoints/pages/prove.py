@@ -28,13 +28,15 @@ from watchword.server.endpoints.pages.asking import (
     way_of,
 )
 from watchword.server.endpoints.pages.on_the_way import finish, leaves, on_the_way
-from watchword.server.endpoints.pages.recent import Owner, for_owner, is_recent
+from watchword.server.endpoints.pages.recent import for_owner, is_recent
 from watchword.server.endpoints.pages.visitor import Begun, begin
 from watchword.server.operation import page_operations
 from watchword.server.page_response import page_again, page_of, see_other
 from watchword.server.pages.step_views import After, Prove
 from watchword.server.pages.views import Fault, Reason, Way
 from watchword.server.parsing import Form, client_address, engine_of
+from watchword.server.returning import place_in
+from watchword.server.visitor import Owner
 from watchword.server.waiting import waiting_in
 
 _PAGES: Final = (After.ADD_APP, After.ADD_PASSKEY)
@@ -43,7 +45,7 @@ _PAGES: Final = (After.ADD_APP, After.ADD_PASSKEY)
 @on_the_way
 @for_owner
 async def show(request: Request, owner: Owner) -> Response:
-    if _after(request) is None:
+    if _after(request) is None and not place_in(request):
         answer = await leaves(request, owner.session, StepUp)
         if answer is not None:
             return answer
@@ -123,9 +125,12 @@ async def _view(request: Request, owner: Owner, form: Form | None = None) -> Pro
 
 
 def _after(request: Request) -> After | None:
-    """Where the user goes on; None for the client that waits for the proof itself."""
+    """Where the user goes on.
+
+    None for the client that waits for the proof itself, and back to the console.
+    """
     given = request.query_params.get("then")
-    if given is None and waiting_in(request) is not None:
+    if place_in(request) or (given is None and waiting_in(request) is not None):
         return None
     return next((one for one in After if one == given), After.FACTORS)
 

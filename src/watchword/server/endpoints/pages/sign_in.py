@@ -27,21 +27,24 @@ from watchword.server.endpoints.pages.asking import (
 )
 from watchword.server.endpoints.pages.available import (
     can_register,
-    can_send_mail,
+    can_reset,
     has_passkeys,
 )
 from watchword.server.endpoints.pages.on_the_way import (
     cancel,
     finish,
+    go_back,
     leaves,
     on_the_way,
 )
-from watchword.server.endpoints.pages.visitor import begin, visitor_of
+from watchword.server.endpoints.pages.visitor import begin
 from watchword.server.operation import page_operations
 from watchword.server.page_cookies import drop_notice, notice_in
 from watchword.server.page_response import missing, page_again, page_of
 from watchword.server.pages.views import Ceremony, Fault, Reason, SignIn, SignInNotice
 from watchword.server.parsing import Form, client_address, engine_of, self_service_of
+from watchword.server.returning import place_in
+from watchword.server.visitor import visitor_of
 from watchword.server.waiting import waiting_in
 from watchword.sign_in.passkey import PasskeySignIn
 
@@ -56,6 +59,8 @@ async def show(request: Request) -> Response:
         answer = await leaves(request, visitor.session, authorize.SignIn)
         if answer is not None:
             return answer
+        if place_in(request):
+            return go_back(request, "account")
         is_again = waiting_in(request) is not None
     notice, _ = notice_in(request, SignInNotice)
     name = "" if visitor is None else visitor.account.name
@@ -137,7 +142,7 @@ async def _authenticated(request: Request, form: Form) -> Authenticated:
 async def _view(request: Request) -> SignIn:
     return SignIn(
         has_register=can_register(request),
-        has_forgot=can_send_mail(request),
+        has_forgot=can_reset(request),
         ceremony=await _ceremony(request),
     )
 

@@ -12,7 +12,6 @@ from starlette.responses import Response
 from watchword.errors import CsrfRejected
 from watchword.oauth.logout import LogoutOutcome
 from watchword.server.csrf import check_page_form
-from watchword.server.endpoints.pages.visitor import visitor_of
 from watchword.server.operation import page_operations
 from watchword.server.page_response import page_of, see_other
 from watchword.server.pages.client_views import SignedOut
@@ -30,6 +29,7 @@ from watchword.server.signing_out import (
     sign_in_of,
     signed_out_cookies,
 )
+from watchword.server.visitor import visitor_of
 
 
 async def show(request: Request) -> Response:

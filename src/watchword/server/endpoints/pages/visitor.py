@@ -1,4 +1,4 @@
-"""The user that is signed in at this browser, for every page that looks."""
+"""A browser that signs in: its session begins, or goes on with more proved."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import TypedDict
 import msgspec
 from starlette.requests import Request
 
-from watchword.core.session import Authenticated, Session, TokenSet, as_text
-from watchword.errors import NotFound
-from watchword.ports.accounts import Account
+from watchword.core.session import Authenticated, Session, TokenSet
 from watchword.server.csrf import new_form_cookie
 from watchword.server.page_cookies import (
     drop_interaction,
@@ -23,11 +21,7 @@ from watchword.server.parsing import (
     self_service_of,
     user_agent,
 )
-from watchword.server.sign_in_cookie import (
-    browser_session,
-    set_sign_in_cookie,
-    sign_in_cookie,
-)
+from watchword.server.sign_in_cookie import set_sign_in_cookie, sign_in_cookie
 
 
 class PageRequest(TypedDict):
@@ -43,29 +37,6 @@ class Begun(msgspec.Struct, frozen=True):
 
     session: Session
     cookies: tuple[str, ...]
-
-
-class Visitor(msgspec.Struct, frozen=True):
-    """A signed-in browser: its session at this server, and the account of it."""
-
-    session: Session
-    account: Account
-
-
-async def visitor_of(request: Request) -> Visitor | None:
-    """The visitor, or None where the browser has no session that lives.
-
-    Raises NotFound in an app that has users of its own, StoreUnavailable.
-    """
-    session = await browser_session(request)
-    if session is None:
-        return None
-    subject = as_text(session.account_id)
-    try:
-        account = await engine_of(request).accounts.get_by_subject(subject)
-    except NotFound:
-        return None  # deleted a moment ago
-    return Visitor(session, account)
 
 
 def page_request(request: Request) -> PageRequest:
@@ -103,7 +74,7 @@ def signed_in(request: Request, tokens: TokenSet) -> Begun:
     What the browser kept on the way to it goes.
     """
     cookies = [
-        set_sign_in_cookie(tokens),
+        set_sign_in_cookie(request, tokens),
         new_form_cookie(engine_of(request).entropy),
     ]
     if step_in(request):

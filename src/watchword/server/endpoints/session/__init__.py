@@ -5,6 +5,7 @@ from typing import Final
 from watchword.server.endpoints.session import (
     continuation,
     enrolment,
+    forward,
     login,
     logout,
     me,
@@ -29,6 +30,7 @@ ENDPOINTS: Final = (
     logout.LOGOUT,
     logout.LOGOUT_ALL,
     me.OPERATION,
+    forward.OPERATION,
     sessions.LIST,
     sessions.END,
 )

@@ -37,7 +37,7 @@ from watchword.server.sign_in_cookie import drop_sign_in_cookie, sign_in_cookies
 from watchword.server.token_auth import (
     ACCESS_ERRORS,
     access_token,
-    authenticate_user,
+    authenticate_owner,
 )
 
 
@@ -141,7 +141,7 @@ async def _without_body(
     ]
     pages = [await _session_of(request, one) for one in sign_in_cookies(request)]
     if pages:  # not every browser obeys Clear-Site-Data
-        headers.append((b"set-cookie", drop_sign_in_cookie().encode()))
+        headers.append((b"set-cookie", drop_sign_in_cookie(request).encode()))
     return {*ending, session_id, *pages}, headers
 
 
@@ -172,7 +172,7 @@ async def _session_of(request: Request, token: str) -> bytes | None:
 
 
 async def logout_all(request: Request) -> Response:
-    account_id, _ = await authenticate_user(request)
+    account_id, _ = await authenticate_owner(request)
     count = await engine_of(request).sessions.end_all(
         account_id, EndReason.LOGOUT_EVERYWHERE, by=by_user(request)
     )

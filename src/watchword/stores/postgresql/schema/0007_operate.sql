@@ -87,8 +87,6 @@ CREATE TABLE watchword.deliveries (
 CREATE INDEX deliveries_of_webhook ON watchword.deliveries (webhook_id, id);
 CREATE INDEX deliveries_due ON watchword.deliveries (webhook_id, not_before, id)
     WHERE state = 'waiting';
-CREATE INDEX deliveries_over ON watchword.deliveries (created_at)
-    WHERE state <> 'waiting';
 
 -- Last, because they may take minutes: writers of the log wait while these are built. An
 -- operator of many millions of events has built them before, concurrently.

@@ -91,4 +91,3 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_of_webhook ON deliveries (webhook_id, id);
 CREATE INDEX deliveries_due ON deliveries (webhook_id, not_before, id)
     WHERE state = 'waiting';
-CREATE INDEX deliveries_over ON deliveries (created_at) WHERE state <> 'waiting';

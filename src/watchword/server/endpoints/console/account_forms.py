@@ -1,0 +1,134 @@
+"""What the forms of one account do."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from watchword.errors import InvalidRequest, NotFound
+from watchword.server.admin_auth import admin_of
+from watchword.server.console.accounts import values_of
+from watchword.server.console.notices import ConsoleNotice
+from watchword.server.console_response import again, done
+from watchword.server.endpoints.console.visitor import Admin, version_in
+from watchword.server.parsing import Form, engine_of
+
+AccountForm: TypeAlias = Callable[[Request, Admin, Form, str], Awaitable[Response]]
+CHANGE: Final = "change"
+"""The form that has fields to type into."""
+
+
+async def _change(request: Request, admin: Admin, form: Form, subject: str) -> Response:
+    accounts, version = admin_of(request).accounts, version_in(form)
+    before = values_of((await accounts.get(subject)).account)
+    given = {name: (form.get(name) or "").strip() for name in before}
+    new = {name: given[name] for name in before if given[name] != before[name]}
+    is_known = form.get("confirmed") == "yes"
+    is_asked = "email" in new and not is_known
+    if is_asked and not engine_of(request).mail_writer.can_send:
+        raise InvalidRequest(
+            "No mail can be sent to ask the new address: say that you know it"
+        )
+    await accounts.update(
+        admin.operator,
+        subject,
+        version,
+        username=new.get("username"),
+        email=new.get("email"),
+        confirmed=is_known,
+        roles=new["roles"].split() if "roles" in new else None,
+        locale=new.get("locale"),
+    )
+    notice = ConsoleNotice.ADDRESS_ASKED if is_asked else ConsoleNotice.ACCOUNT_CHANGED
+    return again(request, notice)
+
+
+async def _disable(
+    request: Request, admin: Admin, form: Form, subject: str
+) -> Response:
+    count = await admin_of(request).accounts.disable(
+        admin.operator, subject, version_in(form)
+    )
+    return again(request, ConsoleNotice.ACCOUNT_DISABLED, count)
+
+
+async def _enable(request: Request, admin: Admin, form: Form, subject: str) -> Response:
+    await admin_of(request).accounts.enable(admin.operator, subject, version_in(form))
+    return again(request, ConsoleNotice.ACCOUNT_ENABLED)
+
+
+async def _end_sessions(
+    request: Request, admin: Admin, form: Form, subject: str
+) -> Response:
+    count = await admin_of(request).accounts.end_sessions(
+        admin.operator, subject, version_in(form)
+    )
+    return again(request, ConsoleNotice.SESSIONS_ENDED, count)
+
+
+async def _send_reset(
+    request: Request, admin: Admin, form: Form, subject: str
+) -> Response:
+    await admin_of(request).accounts.send_reset(
+        admin.operator, subject, version_in(form)
+    )
+    return again(request, ConsoleNotice.RESET_SENT)
+
+
+async def _reset_factors(
+    request: Request, admin: Admin, form: Form, subject: str
+) -> Response:
+    count = await admin_of(request).accounts.reset_factors(
+        admin.operator, subject, version_in(form)
+    )
+    return again(request, ConsoleNotice.FACTORS_RESET, count)
+
+
+async def _delete(request: Request, admin: Admin, form: Form, subject: str) -> Response:
+    count = await admin_of(request).accounts.delete(
+        admin.operator, subject, version_in(form)
+    )
+    return done(request, ConsoleNotice.ACCOUNT_DELETED, "accounts", count=count)
+
+
+async def _end(request: Request, admin: Admin, form: Form, _: str) -> Response:
+    count = 0
+    with contextlib.suppress(NotFound):  # it ended by itself meanwhile
+        count = await admin_of(request).sessions.end(
+            admin.operator, form.need("session")
+        )
+    return again(request, ConsoleNotice.SESSIONS_ENDED, count)
+
+
+async def _withdraw(
+    request: Request, admin: Admin, form: Form, subject: str
+) -> Response:
+    count = await admin_of(request).accounts.withdraw(
+        admin.operator, subject, form.need("client")
+    )
+    return again(request, ConsoleNotice.CONSENT_WITHDRAWN, count)
+
+
+_FORMS: Final[Mapping[str, AccountForm]] = {
+    CHANGE: _change,
+    "disable": _disable,
+    "enable": _enable,
+    "end-sessions": _end_sessions,
+    "send-reset": _send_reset,
+    "reset-factors": _reset_factors,
+    "delete": _delete,
+    "end": _end,
+    "withdraw": _withdraw,
+}
+
+
+async def take(request: Request, admin: Admin, form: Form, subject: str) -> Response:
+    """Do what the form says. Raises InvalidRequest for one that is none of ours."""
+    handler = _FORMS.get(form.need("do"))
+    if handler is None:
+        raise InvalidRequest("There is no such form.")
+    return await handler(request, admin, form, subject)
