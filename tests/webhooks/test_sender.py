@@ -29,7 +29,7 @@ from watchword.ports.sessions import ById
 from watchword.ports.webhooks import DeliveryState
 from watchword.testing.store_contract.examples import a_session, an_event, put
 from watchword.webhooks import WebhookInvalid
-from watchword.webhooks.posting import Answer
+from watchword.webhooks.transport import Answer
 
 A, B = "https://a.example/in", "https://b.example/in"
 BY: Final = By(Actor.OPERATOR, name="ana")
