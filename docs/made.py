@@ -268,6 +268,9 @@ def pages() -> dict[Path, str]:
             oauth=tables.codes_of_oauth(),
             apart=tables.codes_apart(),
         ),
+        docs / "operate.md": _filled(
+            docs / "operate.md", metrics=tables.metrics(), alerts=tables.alerts()
+        ),
         docs / "commands.md": _filled(docs / "commands.md", commands=tables.commands()),
         ROOT / "README.md": _filled(ROOT / "README.md", commands=tables.nouns()),
     }

@@ -12,16 +12,19 @@ from pathlib import Path
 from typing import Final
 
 import click
+import yaml
 
 from watchword import errors
 from watchword.cli import main
 from watchword.config import ENV_PREFIX, Settings
 from watchword.config.effective import as_written
 from watchword.errors import WatchwordError
+from watchword.metrics.catalog import PREFIX, Counter, Gauge, Histogram
 from watchword.server import problems
 from watchword.server.endpoints import ENDPOINTS
 from watchword.server.operation import ADMIN_BASE, BASE
 
+ALERTS: Final = Path(__file__).parents[1] / "deploy" / "prometheus" / "alerts.yml"
 _COMPUTED: Final = {
     "issuer": "the address served",
     "mail_url": "`outbox:` where the issuer is loopback, else none",
@@ -65,6 +68,35 @@ def _default(name: str) -> str:
     value = getattr(Settings() if name == "data" else Settings(data=Path("DATA")), name)
     written = as_written(name, value)
     return "none" if written is None else f"`{written}`"
+
+
+def metrics() -> str:
+    """Every metric of a scrape: its name, labels, kind and meaning."""
+    rows = [
+        (
+            f"`{PREFIX}{one.metric}`",
+            " ".join(f"`{label}`" for label in one.labels),
+            type(one).__name__.lower(),
+            one.text,
+        )
+        for one in (*Counter, *Gauge, *Histogram)
+    ]
+    named = [(name.replace(f"{PREFIX}process_", "process_"), *rest) for name, *rest in rows]
+    return _table("metric | labels | kind | what it is", named)
+
+
+def alerts() -> str:
+    """The alerts that come with Watchword, and what to do at each."""
+    groups = yaml.safe_load(ALERTS.read_text())["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    rows = []
+    for rule in rules:
+        said = rule["annotations"]
+        page = said["runbook_url"].rpartition("/docs/")[2]
+        title = page.removeprefix("runbooks/").removesuffix(".md").replace("-", " ")
+        severity = rule["labels"]["severity"]
+        rows.append((f"`{rule['alert']}`", severity, said["summary"], f"[{title}]({page})"))
+    return _table("alert | severity | when | what to do", rows)
 
 
 def tree() -> str:

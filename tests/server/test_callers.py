@@ -61,7 +61,9 @@ USERS_ALONE: Final = (
     f"{ADMIN_BASE}/webhooks",
 )
 """What the changes begin with that no client can do, whatever right it has."""
-NOT_OF_A_USER: Final = {"/me", "/secure", "/logout", "/login/passkey/options"}
+NOT_OF_A_USER: Final = {
+    *("/me", "/secure", "/forward", "/logout", "/login/passkey/options"),
+}
 """They take a token, and say or do no more than that token says or ends."""
 
 GOOD: Final = "through"

@@ -362,8 +362,8 @@ async def test_the_document_is_of_the_routes_and_of_nothing_else(
     app: Any = make_app(api.engine.settings)
     for route in app._application.routes:
         routed |= {(m, route.path) for m in route.methods if m != "HEAD"}
-    about = {("GET", path) for path in ("/", "/metrics", "/openapi.json", "/docs")}
-    about.add(("GET", "/docs/{name}"))
+    files = ("/", "/openapi.json", "/docs", "/docs/{name}", "/metrics")
+    about = {("GET", path) for path in files}
     about |= {
         (one.method, path) for one in ENDPOINTS if one.is_page for path in one.paths
     }

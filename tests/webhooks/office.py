@@ -11,16 +11,15 @@ import msgspec
 from watchword.core.limits import WEBHOOK_LEASE
 from watchword.core.session import as_text
 from watchword.keys.sealing import Sealing
-from watchword.metrics import NO_METRICS
 from watchword.ports import Stores
 from watchword.ports.audit import Event, EventType
 from watchword.ports.webhooks import Webhook
 from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
 from watchword.webhooks import verify
-from watchword.webhooks.posting import Answer
 from watchword.webhooks.registry import SEALED_AS, Webhooks, WebhookSecrets
 from watchword.webhooks.sender import WebhookSender
+from watchword.webhooks.transport import Answer
 
 OK = Answer(204, "")
 AWAY = Answer(None, "nothing listens there")
@@ -46,12 +45,15 @@ class Post(msgspec.Struct, frozen=True):
 
 
 class Programs:
-    """What receives. `answers` are by URL or by `webhook-id`, else OK; None hangs."""
+    """What receives. `answers` are by URL or by `webhook-id`, else OK; None hangs.
+
+    An exception is raised, as by a library that has a fault.
+    """
 
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
         self.came: list[Post] = []
-        self.answers: dict[str, Answer | None] = {}
+        self.answers: dict[str, Answer | Exception | None] = {}
         self.private: set[str] = set()
         self.end = asyncio.Event()
 
@@ -59,6 +61,8 @@ class Programs:
         self, url: str, body: bytes, headers: Mapping[str, str], *, allow_private: bool
     ) -> Answer:
         answer = self.answers.get(headers["webhook-id"], self.answers.get(url, OK))
+        if isinstance(answer, Exception):
+            raise answer
         if allow_private:
             self.private.add(url)
         self.came.append(Post(self.clock(), url, headers, body, answer or AWAY))
@@ -102,8 +106,7 @@ class Office:
             sealing=self.sealing,
             clock=self.clock,
             entropy=self.entropy,
-            metrics=NO_METRICS,
-            poster=lambda: self.programs,
+            transport=self.programs,
         )
         self._senders.append(sender)
         return sender

@@ -29,7 +29,7 @@ from watchword.ports.sessions import ById
 from watchword.ports.webhooks import DeliveryState
 from watchword.testing.store_contract.examples import a_session, an_event, put
 from watchword.webhooks import WebhookInvalid
-from watchword.webhooks.posting import Answer
+from watchword.webhooks.transport import Answer
 
 A, B = "https://a.example/in", "https://b.example/in"
 BY: Final = By(Actor.OPERATOR, name="ana")
@@ -142,6 +142,18 @@ async def test_a_receiver_that_asks_to_be_left_alone_is(office: Office) -> None:
     await office.turn()
     (row,) = await office.webhooks.deliveries(webhook.id, limit=9)
     assert row.not_before == office.clock() + HOUR
+
+
+async def test_a_fault_of_a_library_is_a_try_that_failed(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    webhook, _ = await office.add(A)
+    office.programs.answers[A] = ZeroDivisionError(f"of {A}")
+    await office.happens()
+    await office.turn()
+    (row,) = await office.webhooks.deliveries(webhook.id, limit=9)
+    assert (row.attempts, row.answer) == (1, "ZeroDivisionError")
+    assert A not in caplog.text
 
 
 async def test_a_delivery_that_is_refused_alone_is_tried_as_long_as_any(
@@ -305,7 +317,6 @@ async def test_what_happens_while_it_is_disabled_is_not_delivered(
     await office.happens(number=3)
     await office.passes(HOUR)
     assert office.programs.taken(A) == []
-    assert await office.sender.oldest() is None
     await office.webhooks.set_disabled(webhook.id, disabled=False, version=1, by=BY)
     await office.happens()
     await office.turn()

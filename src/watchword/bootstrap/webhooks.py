@@ -29,5 +29,4 @@ def webhook_sender_of(base: Foundation, sealing: Sealing) -> WebhookSender:
         sealing=sealing,
         clock=base.clock,
         entropy=base.entropy,
-        metrics=base.metrics,
     )

@@ -124,8 +124,11 @@ class Figures:
         mails = await self._outbox.list(limit=1)
         made = [int.from_bytes(one.message.id[:6]) for one in mails]
         self._set_oldest("mail", made, now)
+        # Nothing is sent to one that is disabled, however long it waits.
         waiting = [
-            await self._deliveries.waiting(one.id) for one in await self._webhooks.all()
+            await self._deliveries.waiting(one.id)
+            for one in await self._webhooks.all()
+            if not one.disabled
         ]
         made = [oldest for _, oldest in waiting if oldest is not None]
         self._set_oldest("webhook", made, now)

@@ -115,7 +115,11 @@ class DeliveryStore(Protocol):
         """
 
     async def settle(self, after: Delivery) -> None:
-        """Write what came of a try, and end the lease. A row that is gone stays so."""
+        """Write what came of a try, and end the lease.
+
+        A row that is gone stays so, and one that no longer waits stays as it is: after
+        the lease, another process may have delivered it.
+        """
 
     async def hurry(self, webhook_id: bytes, now: int) -> int:
         """Make all that wait due now, but those that are leased; how many."""

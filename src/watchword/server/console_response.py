@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchword.core.limits import ADMIN_RECENT
+from watchword.server.admin_listener import is_at_admin_listener
 from watchword.server.console.frames import ConsoleFrame
 from watchword.server.console.notices import ConsoleNotice, is_refusal, words_of
 from watchword.server.console.rendering import render
@@ -68,6 +69,7 @@ def _frame(request: Request, owner: Owner, token: str) -> ConsoleFrame:
         place=place_of(request),
         proved=owner.session.auth_time,
         recent=is_recent(request, owner),
+        account=not is_at_admin_listener(request),
     )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, MutableMapping
-from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -17,10 +16,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from watchword.core.network import plain_address
 from watchword.metrics import NO_METRICS, Metrics
-from watchword.metrics.catalog import OTHER, Counter, Histogram
 from watchword.server.access_log import AccessLog
 from watchword.server.operation import Operation
 from watchword.server.problems import ErrorFormat, answer_to, respond
+from watchword.server.request_counts import RequestCounts
 from watchword.server.responses import Header
 
 _ALWAYS: Final = [
@@ -36,11 +35,6 @@ _NO_PAGE: Final = (
 )
 # The prefix of an IPv4 client's address on a socket that accepts IPv6 and IPv4.
 _MAPPED: Final = "::ffff:"
-_METHODS: Final = frozenset(
-    ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-)
-# 0 where the client had gone, or the process ended, before there was an answer.
-_STATUSES: Final = {0: "none"} | {one: str(one) for one in range(100, 600)}
 _START: Final = "http.response.start"
 _BODY: Final = "http.response.body"
 
@@ -61,13 +55,16 @@ class Edge:
         metrics: Metrics = NO_METRICS,
     ) -> None:
         self._application = application
-        self._hot = {(one.method, one.path): one for one in operations if one.is_hot}
+        self._counted = RequestCounts(metrics, operations)
+        self._hot = {
+            (one.method, one.path): (one, self._counted.of(one.path, one.method))
+            for one in operations
+            if one.is_hot
+        }
         self._error_formats = {
             path: one.error_format for one in operations for path in one.paths
         }
-        self._routes = {path for one in operations for path in one.paths}
         self._log = log
-        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -81,20 +78,24 @@ class Edge:
         client = scope["client"]
         if client is not None and client[0].startswith(_MAPPED):
             scope["client"] = (plain_address(client[0]), client[1])
-        operation = self._hot.get((scope["method"], scope["path"]))
-        if operation is None or "refused" in scope:
+        hot = self._hot.get((scope["method"], scope["path"]))
+        if hot is None or "refused" in scope:
             await self._pass_on(scope, receive, send, begun)
             return
+        operation, count = hot
         status = 0
         try:
             response = await _answer(operation, scope, receive)
             status = response.status_code
             headers = _complete(response.raw_headers, scope)
             headers.append(_NO_PAGE)
+            # Before it is sent: what a client was answered is counted, though this
+            # process be killed.
+            count(status, time.perf_counter() - begun)
             await send({"type": _START, "status": status, "headers": headers})
             await send({"type": _BODY, "body": response.body})
         finally:
-            self._answered(scope, operation.path, status, begun)
+            self._write(scope, status, begun)
 
     async def _pass_on(
         self, scope: Scope, receive: Receive, send: Send, begun: float
@@ -110,6 +111,7 @@ class Edge:
                 if all(name != _NO_PAGE[0] for name, _ in headers):
                     headers.append(_NO_PAGE)
                 message["headers"] = headers
+                self._counted.answered(scope, status, begun)
             await send(message)
 
         scope["error_format"] = self._error_formats.get(
@@ -121,27 +123,13 @@ class Edge:
         try:
             await application(scope, receive, send_complete)
         finally:
-            self._answered(scope, self._route_of(scope), status, begun)
+            self._write(scope, status, begun)
 
-    def _route_of(self, scope: Scope) -> str:
-        """The path by which the request was routed, with names for what varies in it.
-
-        What no endpoint has asked for is `other`: so callers cannot make up routes.
-        """
-        route = getattr(scope.get("route"), "path", scope["path"])
-        return route if route in self._routes else OTHER
-
-    def _answered(self, scope: Scope, route: str, status: int, begun: float) -> None:
-        seconds = time.perf_counter() - begun
-        method = scope["method"]
-        # Of a path that does not take it, it may be any method.
-        if method not in _METHODS or status == HTTPStatus.METHOD_NOT_ALLOWED:
-            method = OTHER
-        shown = _STATUSES.get(status, OTHER)
-        self._metrics.count(Counter.HTTP_REQUESTS, route, method, shown)
-        self._metrics.observe(Histogram.HTTP_DURATION, seconds, route)
+    def _write(self, scope: Scope, status: int, begun: float) -> None:
+        if not status:  # the client had gone, or the process ends
+            self._counted.answered(scope, status, begun)
         if self._log is not None:
-            self._log.write(scope, status, seconds)
+            self._log.write(scope, status, time.perf_counter() - begun)
 
 
 def _unescaped(scope: Scope) -> Scope:

@@ -72,15 +72,10 @@ def work() -> None:
 def _page() -> dict[str, Any]:
     """The shared memory and the page of this worker, as `make_app` takes them."""
     place = Place.given()
+    if place is None:
+        return {}
     try:
-        return (
-            {}
-            if place is None
-            else {
-                "pages": Pages.opened(place.file),
-                "slot": place.slot,
-            }
-        )
+        return {"pages": Pages.opened(place.file), "slot": place.slot}
     except (OSError, ValueError) as error:  # made by another version
         _log.warning("this worker counts by itself: %s", error)
         return {}

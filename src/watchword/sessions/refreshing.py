@@ -53,6 +53,7 @@ from watchword.sessions.retries import Retries
 from watchword.sessions.verdicts import ending, rewinding
 from watchword.tokens.dpop import Proofs, Signed
 
+_REFRESHES: Final = Counter.REFRESHES
 _REFUSED: Final[Mapping[type[Exception], str]] = {
     RefreshInvalid: "invalid",
     SessionExpired: "expired",
@@ -181,7 +182,6 @@ class Refresher:
         Without `ending`, an attempt that would end its session is left to a batch of
         its own.
         """
-        count = self._metrics.count
         for _ in range(limits.SWAP_ATTEMPTS):
             now = self._clock()
             try:
@@ -204,14 +204,17 @@ class Refresher:
                 for place in waiting:
                     outcomes[place] = error
                 break
+            counts: dict[str, int] = {}
             for place, plan in plans.items():
                 if place not in missed:
                     outcomes[place] = plan.answer
-                    count(Counter.REFRESHES, plan.verdict)
+                    counts[plan.verdict] = counts.get(plan.verdict, 0) + 1
+            for verdict, number in counts.items():
+                self._metrics.count(_REFRESHES, verdict, n=number)
             if not missed:
                 return
             waiting = sorted(missed)
-        count(Counter.REFRESHES, "unavailable", n=len(waiting))
+        self._metrics.count(_REFRESHES, "unavailable", n=len(waiting))
 
     async def _proved(
         self, attempts: Sequence[_Attempt], outcomes: list[_Outcome | Exception]

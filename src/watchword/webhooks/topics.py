@@ -46,7 +46,7 @@ _OF_TYPE: Final[Mapping[EventType, tuple[str, ...]]] = {
     EventType.CLIENT_CHANGED: ("client.updated",),
     EventType.CLIENT_FAILED: ("client.failed",),
     EventType.KEY_CHANGED: ("key.rotated",),
-    # For operators, who have metrics and alerts for it.
+    # For operators: metrics and alerts tell of these.
     EventType.MAIL_FAILED: (),
     EventType.MAIL_TESTED: (),
     # A webhook that hears of webhooks would hear of its own failures.

@@ -13,6 +13,7 @@ from watchword.clocks import Entropy
 from watchword.core import limits
 from watchword.core.limits import (
     AUDIT_RETENTION,
+    STATS_KEPT,
     SWEEP_AFTER,
     WEBHOOK_SHOWN,
 )
@@ -103,6 +104,11 @@ class MemoryBackend:
         self._memory.events = [
             item for item in self._memory.events if item[1].at >= kept
         ]
+        self._memory.stats = {
+            key: n
+            for key, n in self._memory.stats.items()
+            if key[0] >= now - STATS_KEPT
+        }
         shown = self._shown_enough(now)[:limit]
         for identifier in shown:
             del self._memory.deliveries[identifier]
@@ -133,6 +139,8 @@ class MemoryBackend:
             self._memory.throttle,
             self._memory.used,
             self._memory.events,
+            self._memory.stats,
+            self._memory.deliveries,
         )
         return sum(len(rows) for rows in swept)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from watchword.core.session import Alive
 from watchword.ports.credentials import FACTORS
-from watchword.ports.stats import Stat, Totals
+from watchword.ports.stats import Stat, Sum, Totals
 from watchword.stores.memory.rows import Memory
 
 
@@ -28,6 +28,12 @@ class MemoryStats:
     async def read(self, since: int, until: int) -> list[Stat]:
         rows = sorted(self._memory.stats.items())
         return [Stat(*key, n) for key, n in rows if since <= key[0] < until]
+
+    async def sums(self, since: int, until: int) -> list[Sum]:
+        found: dict[tuple[str, str], list[int]] = {}
+        for one in await self.read(since, until):
+            found.setdefault((one.name, one.labels), []).append(one.n)
+        return [Sum(*key, sum(ns), max(ns)) for key, ns in sorted(found.items())]
 
     async def totals(self, alive: Alive) -> Totals:
         accounts = self._memory.accounts

@@ -89,8 +89,9 @@ class MemoryDeliveries:
         return due
 
     async def settle(self, after: Delivery) -> None:
-        self._leases.pop(after.id, None)
-        if after.id in self._memory.deliveries:
+        row = self._memory.deliveries.get(after.id)
+        if row is not None and row.state is DeliveryState.WAITING:
+            self._leases.pop(after.id, None)
             self._memory.deliveries[after.id] = after
 
     async def hurry(self, webhook_id: bytes, now: int) -> int:

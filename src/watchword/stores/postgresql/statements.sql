@@ -897,13 +897,19 @@ DELETE FROM watchword.confirmations
 WHERE token_hash = $1 AND purpose = 'invitation' RETURNING token_hash;
 
 -- name: count_sessions
--- Of a stretch: its last id, how many rows it has, and how many of them are live.
-SELECT id, count(*) OVER (), count(*) FILTER (WHERE live) OVER () FROM (
+-- Of a stretch: its last id, unless it is the last one, and how many are live.
+SELECT
+    (
+        SELECT id FROM watchword.sessions WHERE id > $4
+        ORDER BY id LIMIT 1 OFFSET $5 - 1
+    ),
+    count(*) FILTER (WHERE live)
+FROM (
     SELECT
-        id, revoked_at IS NULL AND idle_expires_at >= $1 AND expires_at >= $1
+        revoked_at IS NULL AND idle_expires_at >= $1 AND expires_at >= $1
         AND rotated_at >= $2 AND authenticated_at >= $3 AS live
     FROM watchword.sessions WHERE id > $4 ORDER BY id LIMIT $5
-) AS looked ORDER BY id DESC LIMIT 1;
+) AS stretch;
 
 -- name: add_stat
 INSERT INTO watchword.stats AS known (minute, name, labels, n)
@@ -919,6 +925,10 @@ DO UPDATE SET n = greatest(known.n, excluded.n);
 -- name: read_stats
 SELECT minute, name, labels, n FROM watchword.stats
 WHERE minute >= $1 AND minute < $2 ORDER BY minute, name, labels;
+
+-- name: sum_stats
+SELECT name, labels, sum(n)::bigint, max(n) FROM watchword.stats
+WHERE minute >= $1 AND minute < $2 GROUP BY name, labels ORDER BY name, labels;
 
 -- name: totals
 SELECT
@@ -990,7 +1000,7 @@ RETURNING
 UPDATE watchword.deliveries SET
     not_before = $1, state = $2, attempts = $3, tried_at = $4,
     status = $5, answer = $6, leased_until = 0
-WHERE id = $7;
+WHERE id = $7 AND state = 'waiting';
 
 -- name: hurry
 UPDATE watchword.deliveries SET not_before = $2

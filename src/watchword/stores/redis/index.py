@@ -93,18 +93,19 @@ class Index:
         sizes: list[int] = await self._servers.ask(
             *(self._keys.request("ZCARD", name) for name in self._keys.index)
         )
+        is_many = sum(sizes) > COUNTED
         live = looked = 0
-        for bucket in range(BUCKETS):
-            if looked > COUNTED:
+        for where in range(BUCKETS) if is_many else (None,):
+            if looked >= COUNTED:
                 break
             onward: bytes | None = b""
             while onward is not None:
-                ids, onward = await self._page(bucket, onward, PAGE)
+                ids, onward = await self._page(where, onward, PAGE)
                 rows = await self._rows.load_all(ids)
                 live += sum(row is not None and alive.includes(row) for row in rows)
                 looked += len(ids)
                 await asyncio.sleep(_PAUSE)
-        return round(live * sum(sizes) / looked) if looked > COUNTED else live
+        return round(live * sum(sizes) / looked) if is_many else live
 
     async def make_room(self, session: Session, limit: SessionLimit) -> Sequence[Ended]:
         """End the groups of the account that are too many with this new session.

@@ -19,6 +19,7 @@ class RedisStats:
         self._index = index
         self.add: Final = records.add
         self.read: Final = records.read
+        self.sums: Final = records.sums
 
     async def totals(self, alive: Alive) -> Totals:
         totals = await self._records.totals(alive)

@@ -20,7 +20,13 @@ from watchword.stores.sql.confirmations import end_epoch, grant, spend
 from watchword.stores.sql.credentials import lose_credentials
 from watchword.stores.sql.database import Database, Plan
 from watchword.stores.sql.outbox import leave
-from watchword.stores.sql.rows import Row, account_of, account_swap_row, as_row
+from watchword.stores.sql.rows import (
+    Row,
+    account_of,
+    account_swap_row,
+    as_row,
+    can_be_stored,
+)
 
 
 class SqlAccounts:
@@ -75,6 +81,8 @@ class SqlAccounts:
         role: str | None = None,
         disabled: bool | None = None,
     ) -> AccountPage:
+        if not can_be_stored(prefix, role or ""):
+            return AccountPage([])
         # No key has a character of either kind.
         first, last = (
             max(prefix, after + "\x01" if after else ""),

@@ -10,7 +10,7 @@ import msgspec
 from watchword.core.limits import AUDIT_DISORDER
 from watchword.ports.audit import Event, EventFilter, EventPage
 from watchword.stores.sql.database import Database
-from watchword.stores.sql.rows import event_of, event_row
+from watchword.stores.sql.rows import can_be_stored, event_of, event_row
 
 # Before and after all numbers and instants.
 _FIRST: Final = 0
@@ -46,6 +46,8 @@ class SqlAuditLog:
     async def search(
         self, wanted: EventFilter, *, before: int | None = None, limit: int, look: int
     ) -> EventPage:
+        if not can_be_stored(wanted.address):
+            return EventPage([])
         low, high = await self._recorded(wanted)
         if before is not None:
             high = min(high, before)

@@ -10,7 +10,7 @@ import msgspec
 
 from watchword.core.limits import SWEEP_LOOK
 from watchword.core.session import Alive
-from watchword.ports.stats import Stat, Totals
+from watchword.ports.stats import Stat, Sum, Totals
 from watchword.stores.sql.database import Database, Plan
 from watchword.stores.sql.rows import as_row
 
@@ -37,6 +37,10 @@ class SqlStats:
         rows = await self._database.query("read_stats", since, until)
         return [Stat(*row) for row in rows]
 
+    async def sums(self, since: int, until: int) -> list[Sum]:
+        rows = await self._database.query("sum_stats", since, until)
+        return [Sum(*row) for row in rows]
+
     async def totals(self, alive: Alive) -> Totals:
         ((accounts, disabled, with_factor),) = await self._database.query("totals")
         live = await self._live(alive)
@@ -44,13 +48,14 @@ class SqlStats:
 
     async def _live(self, alive: Alive) -> int:
         """How many sessions are alive, counted a stretch at a time."""
-        live, onward = 0, b""
-        while True:
-            ((end, rows, more),) = await self._database.query(
-                "count_sessions", *msgspec.structs.astuple(alive), onward, SWEEP_LOOK
-            ) or [(None, 0, 0)]
-            live += more or 0
-            if rows < SWEEP_LOOK:
-                return live
-            onward = end
-            await asyncio.sleep(_PAUSE)
+        edges = msgspec.structs.astuple(alive)
+        live = 0
+        onward: bytes | None = b""
+        while onward is not None:
+            ((onward, more),) = await self._database.query(
+                "count_sessions", *edges, onward, SWEEP_LOOK
+            )
+            live += more
+            if onward is not None:
+                await asyncio.sleep(_PAUSE)
+        return live

@@ -21,7 +21,7 @@ from watchword.ports.sessions import (
     page_of,
 )
 from watchword.stores.sql.database import Database
-from watchword.stores.sql.rows import AFTER_ALL, Row, session_of
+from watchword.stores.sql.rows import AFTER_ALL, Row, can_be_stored, session_of
 
 Ending: TypeAlias = Callable[
     [EndReason, Event, Sequence[bytes]], Awaitable[Sequence[Ended]]
@@ -74,6 +74,8 @@ class Stretches:
         look: int,
         client_id: str | None = None,
     ) -> SessionPage:
+        if not can_be_stored(client_id or ""):
+            return SessionPage([])
         is_short = look <= LIST_LOOK_FEW
         query = self._database.read if is_short else self._database.query
         begin = AFTER_ALL if after is None else after

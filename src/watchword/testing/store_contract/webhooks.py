@@ -152,6 +152,10 @@ class Webhooks(OnAStore):
         lost = replace(lost, state=DeliveryState.GIVEN_UP, **tried | {"status": None})
         for one in (again, done, lost, a_delivery(9, of=row)):
             await stores.deliveries.settle(one)
+        # A process that comes late, after its lease, takes nothing back.
+        for one in (done, lost):
+            late = replace(one, state=DeliveryState.WAITING)
+            await stores.deliveries.settle(late)
         assert await stores.deliveries.lease(row.id, LATER - 1, LATER, 9) == []
         assert await stores.deliveries.lease(row.id, LATER, LATER + 1, 9) == [again]
         listed = await stores.deliveries.list(row.id, limit=9)

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from watchword.audit import facts_of
 from watchword.core.limits import ADMIN_LIST_MAX, AUDIT_RETENTION, DAY
+from watchword.core.session import from_text
 from watchword.errors import InvalidRequest
 from watchword.ports.audit import EventFilter
 from watchword.server.admin_auth import admin_of
@@ -26,6 +27,7 @@ DOWNLOAD_MAX: Final = 10_000
 """Events of one download: a few MiB, and a second of the store's time."""
 
 _DIGITS_MAX: Final = 18
+_NO_ACCOUNT: Final = "There is no account of that name or address"
 _JSONL: Final = HEADERS | {"content-disposition": 'attachment; filename="events.jsonl"'}
 _encoder: Final = msgspec.json.Encoder()
 
@@ -45,7 +47,7 @@ async def show(request: Request, admin: Admin) -> Response:
     try:
         wanted, topic = await _wanted(request, given)
     except InvalidRequest as error:
-        view = msgspec.structs.replace(view, faults=(Fault(str(error)),))
+        view = msgspec.structs.replace(view, faults=(_fault(str(error)),))
         return screen_of(request, admin, view, status=422)
     if given.get("format") == "jsonl":
         return await _download(request, wanted, topic)
@@ -73,8 +75,18 @@ async def _wanted(request: Request, given: dict[str, str]) -> tuple[EventFilter,
     if name:
         found = await account_of(request, name)
         # One that was deleted still has its events, under its id.
+        if found is None and from_text(name) is None:
+            raise InvalidRequest(_NO_ACCOUNT)
         given = given | {"account": name if found is None else found.subject}
     return events.wanted_of(given)
+
+
+def _fault(text: str) -> Fault:
+    """What the engine says, at the field that it begins with."""
+    if text == _NO_ACCOUNT:
+        return Fault(text, "account")
+    field = text.partition(" ")[0]
+    return Fault(text, field if field in {"address", "from", "to"} else "")
 
 
 def _sequence(given: dict[str, str]) -> int:

@@ -15,7 +15,7 @@ from watchword.server.parsing import engine_of
 
 
 async def metrics(request: Request) -> Response:
-    """As text or OpenMetrics, by `Accept`. Raises NotFound for other callers."""
+    """As text or OpenMetrics, by `Accept`. Raises NotFound where it is not shown."""
     if not may_read_metrics(request):
         raise NotFound
     measured = engine_of(request).measured
