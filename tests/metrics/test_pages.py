@@ -86,9 +86,9 @@ def test_processes_of_two_versions_count_in_one_memory(
     """One has other bounds, a metric of its own, and a kind that this one lacks."""
     ours, theirs = shared
     ours.page(0).observe(REACH, 0.2)
-    later = theirs.page(1)
     with monkeypatch.context() as of_later:
         of_later.setattr(REACH, "bounds", (0.15, 0.2, 20))
+        later = theirs.page(1)
         for seconds in 0.12, 0.2, 17, 99:
             later.observe(REACH, seconds)
     later.numbers[later._add(Entry(Kind.COUNTER, "watchword_new_total"))] = 7

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.servers.postgresql import postgresql
-from tests.stores.older import goes_on_beside
+from tests.stores.older import goes_on_beside, of_role
 from tests.stores.on_postgresql import opened, somebody
 from watchword.core.limits import CLIENT_GRACE
 from watchword.core.session import Session
@@ -122,6 +122,7 @@ async def test_accounts_of_an_old_database_go_on(
         await other.execute(add, beside.id, beside.name, beside.password_hash, START)
     async with opened(url) as stores:
         assert await stores.accounts.list(limit=9) == [before, beside]
+        assert await of_role(stores, "reader") == [["before", "beside"]]
         addressed = with_address(before)
         assert await stores.accounts.swap(before, addressed, Trail())
         assert await stores.accounts.by_email("ada@example.org") == addressed

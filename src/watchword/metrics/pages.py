@@ -203,6 +203,9 @@ class Page:
             self._series[entry.name] = self._series.get(entry.name, 0) + 1
             if entry.kind is Kind.GAUGE:  # of the process that had this page before
                 self.numbers[place] = math.nan
+        for metric in (*Counter, *Histogram):
+            if not metric.labels:  # shown before anything was counted
+                self.place(metric)
         self._heads[_LIVE] = 1
 
     def count(self, metric: Counter, *labels: str, n: float = 1) -> None:

@@ -6,10 +6,10 @@ here, after the store has answered, and not in each part of the engine.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from inspect import iscoroutinefunction
 from time import perf_counter
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_type_hints
 
 from watchword.core import limits
 from watchword.core.actor import EndReason
@@ -57,22 +57,31 @@ _CODES: Final = (EventType.RECOVERY_CODES_MADE, EventType.RECOVERY_CODE_USED)
 def counted(stores: Stores, metrics: Metrics) -> Stores:
     """The same stores, counted."""
     ports = {
-        name: _Counted(getattr(stores, name), name, metrics)
-        for name in Stores.__struct_fields__
+        name: _Counted(getattr(stores, name), name, verbs_of(port), metrics)
+        for name, port in get_type_hints(Stores).items()
     }
     return Stores(**cast("Any", ports))
+
+
+def verbs_of(port: type) -> list[str]:
+    """The operations of a port."""
+    return [name for name, one in vars(port).items() if iscoroutinefunction(one)]
 
 
 class _Counted:
     """One port. What is no operation of it is that of the store itself."""
 
-    def __init__(self, port: Any, store: str, metrics: Metrics) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        port: Any,  # noqa: ANN401
+        store: str,
+        verbs: Iterable[str],
+        metrics: Metrics,
+    ) -> None:
         self._port = port
-        for op in dir(port):
-            call = getattr(port, op)
-            if not op.startswith("_") and inspect.iscoroutinefunction(call):
-                told = _TOLD.get((store, op), _trail_told)
-                setattr(self, op, _timed(call, op, store, metrics, told))
+        for op in verbs:
+            told = _TOLD.get((store, op), _trail_told)
+            setattr(self, op, _timed(getattr(port, op), op, store, metrics, told))
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         return getattr(self._port, name)

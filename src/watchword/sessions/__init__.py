@@ -84,7 +84,7 @@ class Sessions:
     ) -> None:
         self._sessions = sessions
         self._tokens = tokens
-        self._reader = PresentedReader(tokens, entropy)
+        self._reader = PresentedReader(tokens, entropy, metrics)
         self._revocations = revocations
         self.groups = Groups(
             sessions=sessions, revocations=revocations, policies=policies, clock=clock
