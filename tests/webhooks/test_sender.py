@@ -221,6 +221,22 @@ async def test_what_has_no_room_waits_in_the_audit_log(
     assert len(bodies) == len(set(office.programs.taken(A))) == 8
 
 
+async def test_one_that_is_far_behind_in_the_log_delays_no_other(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads a bounded part of the log in a turn, and comes to the end in some."""
+    monkeypatch.setattr(limits, "WEBHOOK_READ", 2)
+    monkeypatch.setattr(limits, "WEBHOOK_PAGES", 3)
+    await office.add(A, "session.ended")
+    await office.happens(EventType.SIGN_IN, number=13)
+    await office.happens()
+    taken = []
+    for _ in range(3):
+        await office.turn()
+        taken.append(len(office.programs.taken(A)))
+    assert taken == [0, 0, 1]
+
+
 async def test_of_several_processes_one_sends_and_another_goes_on(
     office: Office,
 ) -> None:

@@ -34,12 +34,15 @@ class HandOver:
     async def hand_over(self, webhooks: Sequence[Webhook]) -> None:
         """Write what these webhooks are to hear of, as far as there is room.
 
-        They are mostly at the same place in the log, which is read once a place.
+        They are mostly at the same place in the log, which is read once a place. One
+        that is far behind goes on the next time: others are not to wait for it.
         """
         pages: dict[int, Sequence[tuple[int, Event]]] = {}
         for webhook in webhooks:
             seen: int | None = webhook.handed_over
-            while seen is not None:
+            for _ in range(limits.WEBHOOK_PAGES):
+                if seen is None:
+                    break
                 if seen not in pages:
                     pages[seen] = await self._audit.read(seen, limits.WEBHOOK_READ)
                 seen = await self._page(webhook, seen, pages[seen])
