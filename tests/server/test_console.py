@@ -143,6 +143,10 @@ async def test_sessions_are_ended_one_by_one_and_all_before_a_time(
             answer = await admin.send(screen, **before | {"before": typed})
             assert answer.status_code == 422
             assert [field for field, _ in admin.faults] == ["before"]
+            assert '<dialog id="end-before" open' in answer.text
+        # A form that is none of ours ends nothing.
+        unknown = await admin.send(screen, **before | {"do": "end-all"})
+        assert unknown.status_code == 400
         await admin.send(screen, **before)
         assert (await admin.get(screen)).status_code == 200
         assert admin.notice == "One session ended."

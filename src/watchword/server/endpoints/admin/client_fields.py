@@ -17,7 +17,7 @@ from watchword.core.limits import (
     SECOND,
 )
 from watchword.ports.clients import Client
-from watchword.server.responses import utc
+from watchword.server.responses import Versioned, utc
 
 _Id = Annotated[str, msgspec.Meta(max_length=CLIENT_ID_MAX)]
 _Name = Annotated[
@@ -34,7 +34,7 @@ _TIMES = ("access_ttl", "grace")
 """What is in seconds here, and in milliseconds in the engine."""
 
 
-class ClientView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class ClientView(Versioned, frozen=True, rename="camel", kw_only=True):
     """A client: see `watchword clients add` for what its fields do.
 
     `name` is what users are shown; empty: the id. `accessTtl` and `grace` are in
@@ -43,7 +43,6 @@ class ClientView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """
 
     client_id: str
-    version: int
     name: str
     confidential: bool
     disabled: bool

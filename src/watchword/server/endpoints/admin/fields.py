@@ -1,9 +1,9 @@
-"""The fields and answers that several calls of the admin API share."""
+"""The query that several calls of the admin API share."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 from starlette.requests import Request
@@ -11,7 +11,6 @@ from starlette.requests import Request
 from watchword.core.limits import ADMIN_LIST, ADMIN_LIST_MAX
 from watchword.errors import InvalidRequest
 from watchword.server.parsing import query_of
-from watchword.server.responses import JSON
 
 After = Annotated[
     str, msgspec.Meta(title="after", description="The `next` of the page before.")
@@ -67,8 +66,3 @@ def flag_in(fields: dict[str, str], name: str) -> bool | None:
     if given not in {"true", "false"}:
         raise InvalidRequest(f"{name} is true or false.")
     return given == "true"
-
-
-def versioned(content: Any, version: int, status: int = 200) -> JSON:  # noqa: ANN401 - as JSON
-    """The answer with one thing, and with its version as its `ETag`."""
-    return JSON(content, status, headers=[(b"etag", b'"%d"' % version)])

@@ -21,9 +21,9 @@ from watchword.server.admin_auth import (
     version_of,
     writer,
 )
-from watchword.server.endpoints.admin.fields import NEXT, PAGE, page_query, versioned
+from watchword.server.endpoints.admin.fields import NEXT, PAGE, page_query
 from watchword.server.parsing import parse_json, read_body
-from watchword.server.responses import JSON, done, utc
+from watchword.server.responses import JSON, Versioned, done, utc, versioned
 from watchword.webhooks.registry import WebhookStatus
 from watchword.webhooks.signing import message_id_of
 
@@ -31,7 +31,7 @@ _ONE: Final = "/webhooks/{id}"
 _USERS: Final = "Only a user can: a client may look at webhooks alone."
 
 
-class WebhookView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class WebhookView(Versioned, frozen=True, rename="camel", kw_only=True):
     """A webhook. Without `topics` it hears of everything. Times are UTC.
 
     `waiting` deliveries are still to be made, the oldest since `waitingSince`. Every
@@ -40,7 +40,6 @@ class WebhookView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """
 
     id: str
-    version: int
     url: str
     topics: tuple[str, ...]
     disabled: bool
@@ -130,7 +129,7 @@ async def add(request: Request) -> Response:
     webhook, secrets = await webhooks.add(operator, body.url, body.topics)
     row = WebhookStatus(webhook, 0, None, secrets.public_key)
     content = NewWebhook(**_fields(row), secret=secrets.secret)
-    return versioned(content, webhook.version, 201)
+    return versioned(content, 201)
 
 
 ADD = changes(
@@ -285,7 +284,7 @@ def _id(request: Request) -> str:
 
 async def _shown(request: Request) -> Response:
     row = await admin_of(request).webhooks.get(_id(request))
-    return versioned(WebhookView(**_fields(row)), row.webhook.version)
+    return versioned(WebhookView(**_fields(row)))
 
 
 def _fields(row: WebhookStatus) -> dict[str, Any]:

@@ -36,7 +36,7 @@ async def show(request: Request, admin: Admin) -> Response:
         )
     except InvalidRequest as error:
         view = screen(rows=(), next=None, faults=(Fault(str(error)),))
-        return screen_of(request, admin, view, status=400)
+        return screen_of(request, admin, view, status=422)
     rows = await asyncio.gather(*(_row(request, one) for one in page.items))
     view = screen(rows=tuple(rows), next=page.next, is_later=after is not None)
     return screen_of(request, admin, view)

@@ -50,7 +50,7 @@ async def show(request: Request, admin: Admin) -> Response:
         page = await admin_of(request).clients.list(q=q, after=after)
     except InvalidRequest as error:
         view = Clients(q=q, faults=(Fault(str(error)),))
-        return screen_of(request, admin, view, status=400)
+        return screen_of(request, admin, view, status=422)
     view = Clients(
         clients=tuple(page.items), next=page.next, q=q, is_later=after is not None
     )

@@ -32,9 +32,16 @@ async def show(request: Request, admin: Admin) -> Response:
 @takes_form
 async def submit(request: Request, admin: Admin, form: Form) -> Response:
     sessions = admin_of(request).sessions
-    if form.get("do") == "end":
-        count = await sessions.end(admin.operator, form.need("session"))
-        return again(request, ConsoleNotice.SESSIONS_ENDED, count)
+    match form.need("do"):
+        case "end":
+            count = await sessions.end(admin.operator, form.need("session"))
+            return again(request, ConsoleNotice.SESSIONS_ENDED, count)
+        case "end-before":
+            return await _end_before(request, admin, form)
+    raise InvalidRequest("There is no such form.")
+
+
+async def _end_before(request: Request, admin: Admin, form: Form) -> Response:
     typed = form.get("before") or ""
     instant = instant_in(typed)
     if instant is None or instant > engine_of(request).clock():
@@ -44,7 +51,7 @@ async def submit(request: Request, admin: Admin, form: Form) -> Response:
             faults=(Fault(_NO_TIME, "before"),),
         )
         return screen_of(request, admin, view, status=422)
-    count = await sessions.end_before(admin.operator, instant)
+    count = await admin_of(request).sessions.end_before(admin.operator, instant)
     return again(request, ConsoleNotice.SESSIONS_ENDED, count)
 
 
