@@ -290,6 +290,7 @@ async def test_on_servers_every_process_may_send(tmp_path: Path, store: str) -> 
         for one in offices:
             one.programs = programs
             one.sealing = offices[0].sealing
+            one.sender = one.another()
         rows = [a_session(number) for number in range(12)]
         for row in rows:
             await asyncio.gather(
