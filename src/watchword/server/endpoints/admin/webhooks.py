@@ -21,7 +21,7 @@ from watchword.server.admin_auth import (
     version_of,
     writer,
 )
-from watchword.server.endpoints.admin.fields import NEXT, PAGE, page_query
+from watchword.server.endpoints.admin.fields import NEXT, PAGE, RequestBody, page_query
 from watchword.server.parsing import parse_json, read_body
 from watchword.server.responses import JSON, Versioned, done, utc, versioned
 from watchword.webhooks.registry import WebhookStatus
@@ -64,11 +64,11 @@ class WebhookList(msgspec.Struct, frozen=True):
     next: None = None
 
 
-class AddWebhook(msgspec.Struct, frozen=True):
+class AddWebhook(RequestBody, frozen=True):
     """Where to deliver, and what: topics or groups of them; without any, everything."""
 
     url: Annotated[str, msgspec.Meta(max_length=2048)]
-    topics: list[str] = []
+    topics: tuple[str, ...] = ()
 
 
 class WebhookSecret(msgspec.Struct, frozen=True, rename="camel"):
