@@ -176,7 +176,6 @@ SHOW = shows(
     ONE,
     show,
     summary="One account",
-    description="The `ETag` is its version, for the `If-Match` of changes.",
     response=AccountView,
     errors=(errors.NotFound,),
 )
