@@ -130,6 +130,7 @@ READERS: Final[list[tuple[bool, dict[str, Any], int, str, dict[str, str]]]] = [
     (True, {}, 8000, LOCAL, HOST),
     (False, {}, 8000, LOCAL, {"host": "rebound.example:8000"}),
     (False, {}, 8000, LOCAL, HOST | named(LOCAL)),
+    (False, {}, 8000, LOCAL, HOST | {"x-real-ip": OUTSIDE}),
     (False, {}, 8000, INSIDE, HOST),
     (False, {"host": "0.0.0.0"}, 8000, LOCAL, HOST),
     # A network that was named: the peer itself, never one that passes on.

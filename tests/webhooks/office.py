@@ -17,9 +17,9 @@ from watchword.ports.webhooks import Webhook
 from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
 from watchword.webhooks import verify
-from watchword.webhooks.posting import Answer
 from watchword.webhooks.registry import SEALED_AS, Webhooks, WebhookSecrets
 from watchword.webhooks.sender import WebhookSender
+from watchword.webhooks.transport import Answer
 
 OK = Answer(204, "")
 AWAY = Answer(None, "nothing listens there")
@@ -106,7 +106,7 @@ class Office:
             sealing=self.sealing,
             clock=self.clock,
             entropy=self.entropy,
-            poster=lambda: self.programs,
+            transport=self.programs,
         )
         self._senders.append(sender)
         return sender

@@ -21,7 +21,8 @@ from watchword.core import limits
 from watchword.core.network import Address
 from watchword.errors import InvalidRequest
 from watchword.webhooks.destination import destination_of, is_public
-from watchword.webhooks.posting import Answer, Poster, Resolver
+from watchword.webhooks.posting import Poster, Resolver
+from watchword.webhooks.transport import Answer
 
 NAME: Final = "hooks.example.org"
 PUBLIC: Final = "93.184.216.34"

@@ -1,4 +1,4 @@
-"""One POST of a delivery, and what is kept of its answer.
+"""One POST of a delivery over HTTP, and what is kept of its answer.
 
 Nothing of the environment counts: no proxy, no .netrc. No cookie is kept, no redirect
 followed, nothing decompressed, and no more read than what is kept.
@@ -14,7 +14,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from watchword.core import limits
 from watchword.core.network import Address
@@ -22,6 +22,7 @@ from watchword.errors import WatchwordError
 from watchword.extras import needs
 from watchword.reasons import reason_of
 from watchword.webhooks.destination import Destination, destination_of, is_public
+from watchword.webhooks.transport import Answer
 
 with needs("watchword[server]"):
     import httpx2
@@ -40,19 +41,8 @@ _CONNECT: Final = 5.0
 _ANSWER: Final = 2.0
 
 
-class Answer(NamedTuple):
-    """The status, and the beginning of the body; None and a reason if none came.
-
-    `wait` is how long the receiver asked to be left alone, in milliseconds.
-    """
-
-    status: int | None
-    text: str
-    wait: int = 0
-
-
 class Poster:
-    """Sends deliveries. `tls` and `resolve` are the system's if left out."""
+    """Implements `Transport`. `tls` and `resolve` are the system's if left out."""
 
     def __init__(
         self, *, tls: ssl.SSLContext | None = None, resolve: Resolve | None = None

@@ -20,9 +20,7 @@ from watchword.server.endpoints.console.visitor import Admin, version_in
 from watchword.server.parsing import Form, engine_of
 
 AccountForm: TypeAlias = Callable[[Request, Admin, Form, str], Awaitable[Response]]
-_Verb: TypeAlias = Callable[
-    [AccountAdmin, Operator, str, int | None], Awaitable[int | None]
-]
+Verb: TypeAlias = Callable[[AccountAdmin, Operator, str, int], Awaitable[int | None]]
 CHANGE: Final = "change"
 """The form that has fields to type into."""
 
@@ -52,15 +50,17 @@ async def _change(request: Request, admin: Admin, form: Form, subject: str) -> R
     return again(request, notice)
 
 
-def _acts(verb: _Verb, notice: ConsoleNotice) -> AccountForm:
-    """The form of an action that needs no more than the version that was seen."""
+def _by(verb: Verb, notice: ConsoleNotice) -> AccountForm:
+    """The form of a verb that needs the account and its version alone."""
 
-    async def act(request: Request, admin: Admin, form: Form, subject: str) -> Response:
+    async def handle(
+        request: Request, admin: Admin, form: Form, subject: str
+    ) -> Response:
         accounts, version = admin_of(request).accounts, version_in(form)
         count = await verb(accounts, admin.operator, subject, version)
         return again(request, notice, count or 0)
 
-    return act
+    return handle
 
 
 async def _delete(request: Request, admin: Admin, form: Form, subject: str) -> Response:
@@ -90,11 +90,11 @@ async def _withdraw(
 
 _FORMS: Final[Mapping[str, AccountForm]] = {
     CHANGE: _change,
-    "disable": _acts(AccountAdmin.disable, ConsoleNotice.ACCOUNT_DISABLED),
-    "enable": _acts(AccountAdmin.enable, ConsoleNotice.ACCOUNT_ENABLED),
-    "end-sessions": _acts(AccountAdmin.end_sessions, ConsoleNotice.SESSIONS_ENDED),
-    "send-reset": _acts(AccountAdmin.send_reset, ConsoleNotice.RESET_SENT),
-    "reset-factors": _acts(AccountAdmin.reset_factors, ConsoleNotice.FACTORS_RESET),
+    "disable": _by(AccountAdmin.disable, ConsoleNotice.ACCOUNT_DISABLED),
+    "enable": _by(AccountAdmin.enable, ConsoleNotice.ACCOUNT_ENABLED),
+    "end-sessions": _by(AccountAdmin.end_sessions, ConsoleNotice.SESSIONS_ENDED),
+    "send-reset": _by(AccountAdmin.send_reset, ConsoleNotice.RESET_SENT),
+    "reset-factors": _by(AccountAdmin.reset_factors, ConsoleNotice.FACTORS_RESET),
     "delete": _delete,
     "end": _end,
     "withdraw": _withdraw,
