@@ -25,6 +25,7 @@ from watchword.ports.audit import Event, EventType
 from watchword.ports.outbox import Lane
 from watchword.ports.stats import Stat
 from watchword.ports.webhooks import Delivery
+from watchword.server.endpoints.admin import ENDPOINTS
 from watchword.testing import ManualClock, SeededEntropy
 
 ADMIN: Final = "/api/admin"
@@ -43,6 +44,18 @@ async def serving(settings: Settings, clock: ManualClock) -> AsyncIterator[Local
 async def api(tmp_path: Path, clock: ManualClock) -> AsyncIterator[LocalApi]:
     async with serving(settings_for(tmp_path, "memory"), clock) as opened:
         yield opened
+
+
+async def test_a_mistyped_member_is_refused(api: LocalApi) -> None:
+    """Otherwise a change would answer 200 and change nothing."""
+    bodies = [one.request for one in ENDPOINTS if one.request is not None]
+    assert len(bodies) == 9
+    assert all(one.__struct_config__.forbid_unknown_fields for one in bodies)
+    user = await user_of(api)
+    wrong = {"clientId": "shop", "redirectUri": [WEB]}
+    answer = await user.post("/clients", wrong)
+    assert verdict(answer) == "400 invalid_request"
+    assert "redirectUri" in answer.json()["detail"]
 
 
 # Clients
