@@ -25,6 +25,7 @@ from watchword.ports.audit import Event, EventType
 from watchword.ports.outbox import Lane
 from watchword.ports.stats import Stat
 from watchword.ports.webhooks import Delivery
+from watchword.server.endpoints.admin import ENDPOINTS
 from watchword.testing import ManualClock, SeededEntropy
 
 ADMIN: Final = "/api/admin"
@@ -43,6 +44,18 @@ async def serving(settings: Settings, clock: ManualClock) -> AsyncIterator[Local
 async def api(tmp_path: Path, clock: ManualClock) -> AsyncIterator[LocalApi]:
     async with serving(settings_for(tmp_path, "memory"), clock) as opened:
         yield opened
+
+
+async def test_a_mistyped_member_is_refused(api: LocalApi) -> None:
+    """Otherwise a change would answer 200 and change nothing."""
+    bodies = [one.request for one in ENDPOINTS if one.request is not None]
+    assert len(bodies) == 9
+    assert all(one.__struct_config__.forbid_unknown_fields for one in bodies)
+    user = await user_of(api)
+    wrong = {"clientId": "shop", "redirectUri": [WEB]}
+    answer = await user.post("/clients", wrong)
+    assert verdict(answer) == "400 invalid_request"
+    assert "redirectUri" in answer.json()["detail"]
 
 
 # Clients
@@ -446,12 +459,13 @@ async def test_health_answers_whatever_is_away(
         api.engine.turns["keys"].note(0.25, failed=True)
         clock.advance(-limits.HOUR)
         assert api.engine.admin is not None
+        look = api.engine.admin.health.report
         with monkeypatch.context() as patched:
             patched.setattr(health, "_TIMEOUT", 0.01)
             patched.setattr(api.engine.stores.keys, "load", away)
             patched.setattr(api.engine.stores.webhooks, "all", hangs)
             patched.setattr(api.engine.hasher, "_pool", None)
-            report = await api.engine.admin.health.report()
+            report = await look()
         assert [(one.name, one.state, one.seen) for one in report.parts] == [
             ("store", "failing", "does not answer"),
             ("session store", "off", "sessions are in the store"),
@@ -463,3 +477,6 @@ async def test_health_answers_whatever_is_away(
             ("clock", "warning", "was set lately: nothing is swept for a while"),
         ]
         assert report.parts[0].slowest == 0.25
+        # A look that succeeds does not hide that the work in the background fails.
+        seen = {one.name: one.state for one in (await look()).parts}
+        assert (seen["store"], seen["keys"]) == ("good", "failing")

@@ -78,9 +78,11 @@ class Programs:
 class Office:
     """Engine and store, with a sender for each process that there is."""
 
-    def __init__(self, stores: Stores, seed: str = "") -> None:
+    def __init__(
+        self, stores: Stores, seed: str = "", programs: Programs | None = None
+    ) -> None:
         self.clock, self.entropy = ManualClock(), SeededEntropy(seed)
-        self.stores, self.programs = stores, Programs(self.clock)
+        self.stores, self.programs = stores, programs or Programs(self.clock)
         self.sealing = Sealing([b"a-server-secret-0123456789"], SEALED_AS, self.entropy)
         self.webhooks = Webhooks(
             webhooks=stores.webhooks,

@@ -14,7 +14,7 @@ import pytest
 from tests.patience import auntil
 from tests.rows import each
 from tests.servers.stores import STORES
-from tests.webhooks.office import AWAY, BUSY, OK, Office, name_of
+from tests.webhooks.office import AWAY, BUSY, OK, Office, Programs, name_of
 from watchword.core import limits
 from watchword.core.actor import Actor, By, EndReason
 from watchword.core.limits import DAY, HOUR, MINUTE
@@ -27,6 +27,7 @@ from watchword.errors import (
 from watchword.ports.audit import EventType
 from watchword.ports.sessions import ById
 from watchword.ports.webhooks import DeliveryState
+from watchword.testing import ManualClock
 from watchword.testing.store_contract.examples import a_session, an_event, put
 from watchword.webhooks import WebhookInvalid
 from watchword.webhooks.transport import Answer
@@ -247,8 +248,11 @@ async def test_a_clock_that_was_ahead_keeps_no_delivery_waiting(
     await office.happens()
     await office.turn()
     office.clock.now = now
-    await office.webhooks.retry(webhook.id)
+    assert await office.webhooks.retry(webhook.id, by=BY) == 1
     await office.turn()
+    assert (await office.told())[-1] == (
+        *("webhook_updated", name_of(webhook), "retried"),
+    )
     (row,) = await office.webhooks.deliveries(webhook.id, limit=9)
     assert row.attempts == 2
     assert row.not_before - now < HOUR
@@ -283,13 +287,12 @@ async def test_on_servers_every_process_may_send(tmp_path: Path, store: str) -> 
     Several processes hand over and send side by side, while sessions begin and end.
     """
     place = STORES[store].place(tmp_path)
-    offices = [Office(await place.open(name), name) for name in ("a", "b", "c")]
+    programs = Programs(ManualClock())
+    offices = [
+        Office(await place.open(name), name, programs) for name in ("a", "b", "c")
+    ]
     try:
         await offices[0].add(A, "session.*")
-        programs = offices[0].programs
-        for one in offices:
-            one.programs = programs
-            one.sealing = offices[0].sealing
         rows = [a_session(number) for number in range(12)]
         for row in rows:
             await asyncio.gather(

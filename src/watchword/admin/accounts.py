@@ -87,11 +87,7 @@ class AccountAdmin:
             role=role,
             disabled=disabled,
         )
-        onward = page.onward
-        return Page(
-            page.accounts,
-            None if onward is None else self._cursors.seal(asked, onward),
-        )
+        return self._cursors.page(asked, page.accounts, page.onward)
 
     async def get(self, subject: str) -> AccountDetail:
         """Raises NotFound."""

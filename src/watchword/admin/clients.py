@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from watchword.admin.operators import Operator
-from watchword.admin.pages import Cursors, Page, asked_for
+from watchword.admin.pages import Cursors, Page, asked_for, checked_limit
 from watchword.clients.registry import Clients
 from watchword.clients.rules import BUILT_IN, is_admin, is_client_id
 from watchword.core import limits
@@ -46,11 +46,10 @@ class ClientAdmin:
                 return Page([])
             found += await self._exactly(q)
         # Ids are in the order of their bytes: those with the prefix stand together.
-        rows = await self._clients.list(after=behind, limit=limit + 1)
+        size = checked_limit(limit)
+        rows = await self._clients.list(after=behind, limit=size + 1)
         found += [row for row in rows if row.id.startswith(q)]
-        if len(found) <= limit:
-            return Page(found)
-        return Page(found[:limit], self._cursors.seal(asked, found[limit - 1].id))
+        return self._cursors.first_of(asked, found, size, lambda row: row.id)
 
     async def _exactly(self, client_id: str) -> Sequence[Client]:
         try:

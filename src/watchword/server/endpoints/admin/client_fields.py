@@ -17,6 +17,7 @@ from watchword.core.limits import (
     SECOND,
 )
 from watchword.ports.clients import Client
+from watchword.server.endpoints.admin.fields import RequestBody
 from watchword.server.responses import Versioned, utc
 
 _Id = Annotated[str, msgspec.Meta(max_length=CLIENT_ID_MAX)]
@@ -83,7 +84,7 @@ class DisabledClient(ClientView, frozen=True, rename="camel", kw_only=True):
     revoked: int
 
 
-class AddClient(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class AddClient(RequestBody, frozen=True, rename="camel", kw_only=True):
     """The client that shall be. Only `clientId` is needed.
 
     `confidential`: it gets a secret. `grants` are those that such a client usually has,
@@ -109,7 +110,7 @@ class AddClient(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     par: bool | UnsetType = UNSET
 
 
-class ChangeClient(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class ChangeClient(RequestBody, frozen=True, rename="camel", kw_only=True):
     """What shall change; the rest stays. A list replaces the one that there is.
 
     With the first redirect URI comes the grant for codes, and it goes with the last.

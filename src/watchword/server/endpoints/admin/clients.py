@@ -111,7 +111,6 @@ SHOW = shows(
     _ONE,
     show,
     summary="One client",
-    description="The `ETag` is its version, for the `If-Match` of changes.",
     response=ClientView,
     errors=(errors.NotFound,),
 )

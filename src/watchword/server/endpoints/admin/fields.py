@@ -1,4 +1,4 @@
-"""The query that several calls of the admin API share."""
+"""The bodies and queries of the admin API: what several calls share."""
 
 from __future__ import annotations
 
@@ -37,6 +37,14 @@ NEXT: Final = (
     "`next` is the `after` of the page that follows, null at the end. A page may have "
     "fewer items than were asked for, or none, and another follow."
 )
+
+
+class RequestBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a call takes. A member of another name is refused.
+
+    A mistyped one would leave as it is what was to change, and without `topics` a
+    webhook hears of everything.
+    """
 
 
 class PageQuery(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from watchword.server.console.screens import Fault
 from watchword.server.console.sessions import Sessions, session_line
 from watchword.server.console_response import again, screen_of
 from watchword.server.endpoints.console.naming import account_of, names_of
+from watchword.server.endpoints.console.refusing import search_fault
 from watchword.server.endpoints.console.times import instant_in
 from watchword.server.endpoints.console.visitor import Admin, for_admin, takes_form
 from watchword.server.operation import screen_operations
@@ -74,7 +75,7 @@ async def _view(request: Request, admin: Admin) -> Sessions:
             account=account, client=view.client or None, after=given.get("after")
         )
     except InvalidRequest as error:
-        return replace(view, faults=(Fault(str(error)),))
+        return replace(view, faults=(search_fault(error),))
     names = await names_of(request, (one.account_id for one in page.items))
     lines = [session_line(one, names, admin.session.id) for one in page.items]
     return replace(view, lines=lines, next=page.next)
