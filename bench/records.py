@@ -15,16 +15,21 @@ import apsw
 import asyncpg
 import msgspec
 
-from bench.backends import Backend
+from bench.backends import SECRET, Backend
 from watchword.clocks import system_clock
-from watchword.core.limits import DAY
+from watchword.core.limits import DAY, SECRET_NAME_BYTES
+from watchword.keys.vault import derive
 from watchword.stores.sql.files import path_of
 from watchword.stores.sqlite.connection import connect
 
 SPAN: Final = 400 * DAY
 INVITATIONS: Final = 10_000
 DELIVERIES: Final = 20_000
-WEBHOOK: Final = b"webhook 00000001"
+FIRST: Final = 1_700_000_000_000
+"""When the first account and the first invitation were made (ms)."""
+NETWORKS: Final = 250_000
+PROXY: Final = "203.0.113.7"
+"""One event in twenty is from there."""
 # Of these kinds the log has so many of 1,000 events; the last one is what is left.
 KINDS: Final = {
     "authn_login_success": 550,
@@ -45,6 +50,11 @@ class Amount(msgspec.Struct, frozen=True):
 
     accounts: int
     events: int
+
+
+def identifier(number: int, kind: str = "0") -> bytes:
+    """16 bytes for a number, in its order, as `Dialect.identifier` makes them."""
+    return f"{kind}{number:015}".encode()
 
 
 def _drawn(salt: int, out_of: int) -> str:
@@ -76,8 +86,8 @@ class Dialect(Protocol):
     def padded(self, number: str) -> str:
         """A number in seven digits."""
 
-    def blank(self) -> str:
-        """No bytes."""
+    def blob(self, content: bytes) -> str:
+        """These bytes."""
 
 
 class _Sqlite:
@@ -96,8 +106,8 @@ class _Sqlite:
     def padded(self, number: str) -> str:
         return f"printf('%07d', {number})"
 
-    def blank(self) -> str:
-        return "x''"
+    def blob(self, content: bytes) -> str:
+        return f"x'{content.hex()}'"
 
 
 class _Postgresql:
@@ -116,8 +126,8 @@ class _Postgresql:
     def padded(self, number: str) -> str:
         return f"lpad(({number})::text, 7, '0')"
 
-    def blank(self) -> str:
-        return "''::bytea"
+    def blob(self, content: bytes) -> str:
+        return f"'\\x{content.hex()}'::bytea"
 
 
 def _accounts(on: Dialect, count: int) -> str:
@@ -134,12 +144,12 @@ def _accounts(on: Dialect, count: int) -> str:
                 || 'aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g',
             CASE WHEN {admins} THEN 'admin' WHEN n % 33 = 0 THEN 'reader clerk'
                 ELSE 'reader' END,
-            1700000000000 + n, 0, 0,
+            {FIRST} + n, 0, 0,
             CASE WHEN n % 200 = 7 THEN {on.true} ELSE {on.false} END,
             'Mail' || {on.padded("n")} || '@example.org',
             CASE WHEN n % 5 = 0 THEN NULL
                 ELSE 'mail' || {on.padded("n")} || '@example.org' END,
-            CASE WHEN n % 5 = 0 THEN NULL ELSE 1700000000000 + n END, 'en'
+            CASE WHEN n % 5 = 0 THEN NULL ELSE {FIRST} + n END, 'en'
         FROM series"""
 
 
@@ -153,16 +163,18 @@ def _factors(on: Dialect, accounts: int) -> str:
         {on.series(accounts // 10 * 11)}
         SELECT {on.identifier("n", "c")}, {on.identifier("n / 11 * 10")},
             CASE WHEN n % 11 = 0 THEN 'totp' ELSE 'recovery_code' END,
-            1700000000000 + n,
-            CASE WHEN n % 11 = 0 THEN {on.blank()} ELSE {on.identifier("n", "k")} END,
-            '', {on.blank()}, NULL, NULL, 0, 0
+            {FIRST} + n,
+            CASE WHEN n % 11 = 0 THEN {on.blob(b"")} ELSE {on.identifier("n", "k")} END,
+            '', {on.blob(b"")}, NULL, NULL, 0, 0
         FROM series"""
 
 
 def _events(on: Dialect, amount: Amount, begin: int) -> str:
     """One event in a hundred is of one account; one in twenty is of one address."""
-    known = f"CASE WHEN {_drawn(2, 100)} = 0 THEN 1 ELSE {_drawn(3, amount.accounts)} END"
-    network = _drawn(5, 250_000)
+    known = (
+        f"CASE WHEN {_drawn(2, 100)} = 0 THEN 1 ELSE {_drawn(3, amount.accounts)} END"
+    )
+    network = _drawn(5, NETWORKS)
     return f"""
         INSERT INTO {on.schema}audit (
             at, type, account_id, session_id, client_id, address, detail
@@ -174,7 +186,7 @@ def _events(on: Dialect, amount: Amount, begin: int) -> str:
             CASE WHEN {_drawn(1, 1000)} >= 800 THEN NULL
                 ELSE {on.identifier(_drawn(4, amount.events // 2), "s")} END,
             CASE WHEN {_drawn(1, 1000)} >= 800 THEN NULL ELSE 'first-party' END,
-            CASE WHEN {_drawn(6, 20)} = 0 THEN '203.0.113.7' ELSE
+            CASE WHEN {_drawn(6, 20)} = 0 THEN '{PROXY}' ELSE
                 '10.' || ({network} / 62500) || '.' || ({network} / 250 % 250) || '.'
                 || ({network} % 250) END,
             CASE WHEN {_drawn(1, 1000)} < 550 THEN '{{"amr":"pwd"}}'
@@ -190,7 +202,7 @@ def _invitations(on: Dialect) -> str:
         {on.series(INVITATIONS)}
         SELECT {on.identifier("n", "i")}, NULL, 'invitation',
             'new' || n || '@example.org', 'new' || n || '@example.org',
-            1700000000000 + n, 9700000000000, ''
+            {FIRST} + n, 9700000000000, ''
         FROM series"""
 
 
@@ -204,19 +216,21 @@ def _deliveries(on: Dialect) -> str:
         SELECT {on.identifier("n", "d")}, {on.identifier("1", "w")}, 'session.started',
             '{{"type":"session.started","timestamp":"2026-01-01T00:00:00Z","data":'
                 || '{{"session":"0197a1b2-0000-7000-8000-000000000000"}}}}',
-            1700000000000 + n, 1700000000000 + n,
+            {FIRST} + n, {FIRST} + n,
             CASE WHEN n % 20 = 0 THEN 'waiting' ELSE 'delivered' END, 1,
-            1700000000000 + n, 200, 'ok'
+            {FIRST} + n, 200, 'ok'
         FROM series"""
 
 
 def _webhook(on: Dialect) -> str:
+    """Disabled. Its secret is not opened, but whose it is will be asked."""
+    sealed_by = derive(SECRET.encode(), "fingerprint")[:SECRET_NAME_BYTES]
     return f"""
         INSERT INTO {on.schema}webhooks (
             id, url, topics, sealed, created_at, handed_over, allow_private, disabled,
             failing_since, version
-        ) SELECT {on.identifier("1", "w")}, 'https://example.org/', '', {on.blank()},
-            0, 0, {on.false}, {on.true}, NULL, 0"""
+        ) SELECT {on.identifier("1", "w")}, 'https://example.org/', '',
+            {on.blob(sealed_by)}, 0, 0, {on.false}, {on.true}, NULL, 0"""
 
 
 def _statements(on: Dialect, amount: Amount) -> list[str]:
@@ -290,7 +304,9 @@ def sizes(backend: Backend) -> dict[str, int]:
             str(path_of(backend.url)), flags=apsw.SQLITE_OPEN_READONLY
         )
         try:
-            found: Any = file.execute("SELECT name, sum(pgsize) FROM dbstat GROUP BY name")
+            found: Any = file.execute(
+                "SELECT name, sum(pgsize) FROM dbstat GROUP BY name"
+            )
             return {name: int(size) for name, size in found}
         finally:
             file.close()

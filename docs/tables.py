@@ -81,9 +81,8 @@ def metrics() -> str:
         )
         for one in (*Counter, *Gauge, *Histogram)
     ]
-    named = [
-        (name.replace(f"{PREFIX}process_", "process_"), *rest) for name, *rest in rows
-    ]
+    process = f"{PREFIX}process_"
+    named = [(name.replace(process, "process_"), *rest) for name, *rest in rows]
     return _table("metric | labels | kind | what it is", named)
 
 
@@ -97,9 +96,8 @@ def alerts() -> str:
         page = said["runbook_url"].rpartition("/docs/")[2]
         title = page.removeprefix("runbooks/").removesuffix(".md").replace("-", " ")
         severity = rule["labels"]["severity"]
-        rows.append(
-            (f"`{rule['alert']}`", severity, said["summary"], f"[{title}]({page})")
-        )
+        name, link = f"`{rule['alert']}`", f"[{title}]({page})"
+        rows.append((name, severity, said["summary"], link))
     return _table("alert | severity | when | what to do", rows)
 
 

@@ -23,13 +23,13 @@ PASSWORD = "correct horse battery staple 41"
 async def test_it_fills_every_screen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A smaller one does, in an hour of figures."""
+    """A smaller one does, in half a day of figures."""
     monkeypatch.setattr(people, "ACCOUNTS", 60)
     monkeypatch.setattr(people, "NEW", 20)
     monkeypatch.setattr(happenings, "SESSIONS", 30)
     monkeypatch.setattr(happenings, "ENDED", 9)
     monkeypatch.setattr(happenings, "FAILED", 9)
-    monkeypatch.setattr(traffic, "STATS_KEPT", 9 * HOUR)
+    monkeypatch.setattr(traffic, "STATS_KEPT", 12 * HOUR)
     settings, now = Settings(data=tmp_path), system_clock()
     await fill(settings, PASSWORD, now)
     async with open_watchword(settings, hashing=INSECURE_FOR_TESTS) as engine:

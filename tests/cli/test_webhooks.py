@@ -60,5 +60,5 @@ def test_a_webhook_from_its_making_to_its_end(terminal: Terminal) -> None:
     for words in (("show", one), ("remove", "x"), ("deliveries", as_text(bytes(16)))):
         terminal.run("webhooks", *words, code=1)
     written = terminal.run("audit").stdout
-    assert written.count("webhook_") == 6
+    assert written.count("webhook_") == 7
     assert URL not in written

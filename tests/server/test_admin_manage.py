@@ -7,7 +7,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -25,6 +25,7 @@ from watchword.ports.audit import Event, EventType
 from watchword.ports.outbox import Lane
 from watchword.ports.stats import Stat
 from watchword.ports.webhooks import Delivery
+from watchword.server.endpoints.admin import ENDPOINTS
 from watchword.testing import ManualClock, SeededEntropy
 
 ADMIN: Final = "/api/admin"
@@ -43,6 +44,18 @@ async def serving(settings: Settings, clock: ManualClock) -> AsyncIterator[Local
 async def api(tmp_path: Path, clock: ManualClock) -> AsyncIterator[LocalApi]:
     async with serving(settings_for(tmp_path, "memory"), clock) as opened:
         yield opened
+
+
+async def test_a_mistyped_member_is_refused(api: LocalApi) -> None:
+    """Otherwise a change would answer 200 and change nothing."""
+    bodies = [one.request for one in ENDPOINTS if one.request is not None]
+    assert len(bodies) == 9
+    assert all(one.__struct_config__.forbid_unknown_fields for one in bodies)
+    user = await user_of(api)
+    wrong = {"clientId": "shop", "redirectUri": [WEB]}
+    answer = await user.post("/clients", wrong)
+    assert verdict(answer) == "400 invalid_request"
+    assert "redirectUri" in answer.json()["detail"]
 
 
 # Clients
@@ -139,7 +152,7 @@ async def test_clients_are_found_by_the_beginning_of_their_id(api: LocalApi) -> 
 
 
 async def test_a_client_that_administers_others_stays_below_its_own_kind(
-    api: LocalApi,
+    api: LocalApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It gives and takes no right, and touches no client that administers, nor itself.
 
@@ -184,6 +197,24 @@ async def test_a_client_that_administers_others_stays_below_its_own_kind(
     # What was looked at has to be what is written.
     stale = await robot.call("PATCH", "/clients/plain", {"name": "x"}, 0)
     assert verdict(stale) == "412 version_changed"
+    store: Any = api.engine.stores.clients
+    swap = store.swap
+    changes: list[dict[str, Any]] = []
+
+    async def late(*given: Any) -> Any:
+        monkeypatch.undo()
+        await api.engine.clients.update("plain", **changes.pop())
+        return await swap(*given)
+
+    # Where any version will do, the row is looked at again.
+    for change, expected in (
+        ({"name": "Meanwhile"}, "200 ok"),
+        ({"add_rights": ["admin:read"]}, refused),
+    ):
+        changes.append(change)
+        monkeypatch.setattr(store, "swap", late)
+        raced = await robot.call("PATCH", "/clients/plain", {"name": "x"}, "*")
+        assert verdict(raced) == expected
 
 
 # Keys
@@ -446,12 +477,13 @@ async def test_health_answers_whatever_is_away(
         api.engine.turns["keys"].note(0.25, failed=True)
         clock.advance(-limits.HOUR)
         assert api.engine.admin is not None
+        look = api.engine.admin.health.report
         with monkeypatch.context() as patched:
             patched.setattr(health, "_TIMEOUT", 0.01)
             patched.setattr(api.engine.stores.keys, "load", away)
             patched.setattr(api.engine.stores.webhooks, "all", hangs)
             patched.setattr(api.engine.hasher, "_pool", None)
-            report = await api.engine.admin.health.report()
+            report = await look()
         assert [(one.name, one.state, one.seen) for one in report.parts] == [
             ("store", "failing", "does not answer"),
             ("session store", "off", "sessions are in the store"),
@@ -463,3 +495,6 @@ async def test_health_answers_whatever_is_away(
             ("clock", "warning", "was set lately: nothing is swept for a while"),
         ]
         assert report.parts[0].slowest == 0.25
+        # A look that succeeds does not hide that the work in the background fails.
+        seen = {one.name: one.state for one in (await look()).parts}
+        assert (seen["store"], seen["keys"]) == ("good", "failing")

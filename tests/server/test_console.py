@@ -12,6 +12,8 @@ from tests.scenarios.api import PASSWORD
 from tests.server.shown import parsed, text_of
 from tests.server.visiting import pages_of
 from watchword.core.limits import HOUR
+from watchword.ports.audit import Trail
+from watchword.ports.credentials import Credential, CredentialKind
 from watchword.testing import ManualClock
 
 OVERVIEW: Final = "/console/overview"
@@ -35,6 +37,17 @@ async def test_signed_out_one_comes_back_from_the_sign_in_and_without_the_role_g
         assert (await admin.get(OVERVIEW)).status_code == 200
         # A page of the sign-in that is still open leads on too.
         assert (await admin.get(to[2:])).headers["location"].startswith("console/")
+        root = await pages.engine.accounts.get("root")
+        factor = Credential(
+            id=b"f" * 16, account_id=root.id, kind=CredentialKind.TOTP, created_at=0
+        )
+        await pages.engine.stores.credentials.add([factor], Trail())
+        assert (await admin.get(OVERVIEW)).headers["location"] == (
+            "../prove?then=console%2Foverview"
+        )
+        await pages.engine.accounts.register("other", PASSWORD, roles=["admin"])
+        await pages.engine.accounts.set_roles(root.id, [])
+        assert (await admin.get(OVERVIEW)).status_code == 404
 
 
 async def test_no_link_leads_away_by_the_way_back(
@@ -130,6 +143,10 @@ async def test_sessions_are_ended_one_by_one_and_all_before_a_time(
             answer = await admin.send(screen, **before | {"before": typed})
             assert answer.status_code == 422
             assert [field for field, _ in admin.faults] == ["before"]
+            assert '<dialog id="end-before" open' in answer.text
+        # A form that is none of ours ends nothing.
+        unknown = await admin.send(screen, **before | {"do": "end-all"})
+        assert unknown.status_code == 400
         await admin.send(screen, **before)
         assert (await admin.get(screen)).status_code == 200
         assert admin.notice == "One session ended."

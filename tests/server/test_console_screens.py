@@ -303,5 +303,12 @@ async def test_a_form_says_what_is_wrong_and_keeps_what_was_typed(
     root = await engine.accounts.get("root")
     said = await operator.done(f"account?id={root.subject}", "disable")
     assert "last account that can administer" in said
-    for screen in (one[:-1], "clients?client=no", "webhooks?id=no"):
-        assert (await operator.get(f"/console/{screen}")).status_code == 404
+    for screen in (one[:-1], "clients?client=no", "webhooks?id=no", "nowhere"):
+        answer = await operator.get(f"/console/{screen}")
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    for screen in ("accounts", "clients", "sessions", "events"):
+        answer = await operator.get(f"/console/{screen}?after=x")
+        assert answer.status_code == 422
+        assert operator.faults == [("", "This link is too old: search again")]
+        assert "yet" not in text_of(parsed(answer.text))

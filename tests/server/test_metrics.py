@@ -7,13 +7,17 @@ import contextlib
 import json
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.patience import auntil
+from tests.scenarios.api import local_api, settings_for
 from tests.server.live import Live
+from watchword.server.endpoints.operation import metrics
+from watchword.testing import ManualClock
 
 _CALL: Final = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 _SCRAPE: Final = (
@@ -124,3 +128,24 @@ async def test_no_counter_falls_though_each_worker_is_killed_in_turn(
     assert f"{live.url}/api/auth" in {one.get("api") for one in said}
     ended = [one for one in said if "takes its place" in one.get("message", "")]
     assert len(ended) == workers
+
+
+async def test_while_a_scrape_is_written_other_requests_are_answered(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Full pages take a second, and each request of the process would wait for it."""
+    begun, may_end = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow(*_: object) -> tuple[bytes, str]:
+        loop.call_soon_threadsafe(begun.set)
+        return str(may_end.wait(5)).encode(), "text/plain"
+
+    monkeypatch.setattr(metrics, "scrape", slow)
+    url = "http://127.0.0.1:8000/metrics"
+    async with local_api(settings_for(tmp_path, "memory"), clock) as api:
+        scraping = asyncio.create_task(api.client.get(url))
+        await begun.wait()
+        assert (await api.client.get("/healthz")).status_code == 200
+        may_end.set()
+        assert (await scraping).text == "True"

@@ -17,9 +17,9 @@ from watchword.ports.webhooks import Webhook
 from watchword.stores import open_stores
 from watchword.testing import ManualClock, SeededEntropy
 from watchword.webhooks import verify
-from watchword.webhooks.posting import Answer
 from watchword.webhooks.registry import SEALED_AS, Webhooks, WebhookSecrets
 from watchword.webhooks.sender import WebhookSender
+from watchword.webhooks.transport import Answer
 
 OK = Answer(204, "")
 AWAY = Answer(None, "nothing listens there")
@@ -78,9 +78,11 @@ class Programs:
 class Office:
     """Engine and store, with a sender for each process that there is."""
 
-    def __init__(self, stores: Stores, seed: str = "") -> None:
+    def __init__(
+        self, stores: Stores, seed: str = "", programs: Programs | None = None
+    ) -> None:
         self.clock, self.entropy = ManualClock(), SeededEntropy(seed)
-        self.stores, self.programs = stores, Programs(self.clock)
+        self.stores, self.programs = stores, programs or Programs(self.clock)
         self.sealing = Sealing([b"a-server-secret-0123456789"], SEALED_AS, self.entropy)
         self.webhooks = Webhooks(
             webhooks=stores.webhooks,
@@ -106,7 +108,7 @@ class Office:
             sealing=self.sealing,
             clock=self.clock,
             entropy=self.entropy,
-            poster=lambda: self.programs,
+            transport=self.programs,
         )
         self._senders.append(sender)
         return sender

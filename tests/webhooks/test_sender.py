@@ -14,7 +14,7 @@ import pytest
 from tests.patience import auntil
 from tests.rows import each
 from tests.servers.stores import STORES
-from tests.webhooks.office import AWAY, BUSY, OK, Office, name_of
+from tests.webhooks.office import AWAY, BUSY, OK, Office, Programs, name_of
 from watchword.core import limits
 from watchword.core.actor import Actor, By, EndReason
 from watchword.core.limits import DAY, HOUR, MINUTE
@@ -27,9 +27,10 @@ from watchword.errors import (
 from watchword.ports.audit import EventType
 from watchword.ports.sessions import ById
 from watchword.ports.webhooks import DeliveryState
+from watchword.testing import ManualClock
 from watchword.testing.store_contract.examples import a_session, an_event, put
 from watchword.webhooks import WebhookInvalid
-from watchword.webhooks.posting import Answer
+from watchword.webhooks.transport import Answer
 
 A, B = "https://a.example/in", "https://b.example/in"
 BY: Final = By(Actor.OPERATOR, name="ana")
@@ -210,7 +211,7 @@ async def test_what_has_no_room_waits_in_the_audit_log(
     monkeypatch.setattr(limits, "WEBHOOK_READ", 2)
     webhook, _ = await office.add(A, "session.ended")
     office.programs.answers[A] = AWAY
-    await office.happens(EventType.SIGN_IN, number=5)  # of which it wants nothing
+    await office.happens(EventType.SIGN_IN, number=4)  # of which it wants nothing
     await office.happens(number=8)
     for _ in range(3):
         await office.turn()
@@ -219,6 +220,42 @@ async def test_what_has_no_room_waits_in_the_audit_log(
     await office.passes(HOUR)
     bodies = {one.body for one in office.programs.came}
     assert len(bodies) == len(set(office.programs.taken(A))) == 8
+
+
+async def test_one_that_is_far_behind_is_handed_a_bounded_part_at_a_time(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So what is due is sent meanwhile, and no process holds the whole log."""
+    monkeypatch.setattr(limits, "WEBHOOK_READ", 2)
+    webhook, _ = await office.add(A, "key.*")
+    begun = (await office.row(webhook)).handed_over
+    await office.happens(EventType.SIGN_IN, number=2 * limits.WEBHOOK_PAGES + 1)
+    await office.happens(EventType.KEY_CHANGED)
+    await office.turn()
+    handed = (await office.row(webhook)).handed_over - begun
+    assert handed == 2 * limits.WEBHOOK_PAGES
+    await office.turn()
+    assert len(office.programs.taken(A)) == 1
+
+
+async def test_a_clock_that_was_ahead_keeps_no_delivery_waiting(
+    office: Office,
+) -> None:
+    webhook, _ = await office.add(A)
+    office.programs.answers[A] = AWAY
+    now = office.clock()
+    office.clock.advance(365 * DAY)
+    await office.happens()
+    await office.turn()
+    office.clock.now = now
+    assert await office.webhooks.retry(webhook.id, by=BY) == 1
+    await office.turn()
+    assert (await office.told())[-1] == (
+        *("webhook_updated", name_of(webhook), "retried"),
+    )
+    (row,) = await office.webhooks.deliveries(webhook.id, limit=9)
+    assert row.attempts == 2
+    assert row.not_before - now < HOUR
 
 
 async def test_of_several_processes_one_sends_and_another_goes_on(
@@ -250,13 +287,12 @@ async def test_on_servers_every_process_may_send(tmp_path: Path, store: str) -> 
     Several processes hand over and send side by side, while sessions begin and end.
     """
     place = STORES[store].place(tmp_path)
-    offices = [Office(await place.open(name), name) for name in ("a", "b", "c")]
+    programs = Programs(ManualClock())
+    offices = [
+        Office(await place.open(name), name, programs) for name in ("a", "b", "c")
+    ]
     try:
         await offices[0].add(A, "session.*")
-        programs = offices[0].programs
-        for one in offices:
-            one.programs = programs
-            one.sealing = offices[0].sealing
         rows = [a_session(number) for number in range(12)]
         for row in rows:
             await asyncio.gather(

@@ -134,9 +134,10 @@ def test_what_is_not_genuine_is_refused() -> None:
     for secret in (other.shown_secret(), other.public_key()):
         with pytest.raises(WebhookInvalid):
             verify(BODY, signed(), secret, now=NOW)
-    headers = KEYS.headers(ID, b"no JSON", NOW * 1000)
-    with pytest.raises(WebhookInvalid):
-        verify("no JSON", headers, SECRET, now=NOW)
+    for text in ("no JSON", "[" * 100_000):
+        headers = KEYS.headers(ID, text.encode(), NOW * 1000)
+        with pytest.raises(WebhookInvalid):
+            verify(text, headers, SECRET, now=NOW)
 
 
 def test_a_secret_that_is_none_is_a_fault_of_the_receiver() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TypeVar
 
 import msgspec
 
@@ -11,20 +10,18 @@ from watchword.accounts.managing import AccountFields, ManagedAccounts
 from watchword.accounts.names import checked_roles
 from watchword.accounts.recovery import NO_RESET, Recovery, can_reset
 from watchword.accounts.registry import Accounts
-from watchword.admin.operators import Operator
+from watchword.admin.operators import Done, Operator, at_version
 from watchword.admin.pages import Cursors, Page, asked_for, checked_limit, prefix_of
 from watchword.admin.sessions import SessionAdmin
 from watchword.core import limits
 from watchword.core.session import Session
-from watchword.errors import InvalidRequest, StoreUnavailable, VersionChanged
+from watchword.errors import InvalidRequest
 from watchword.factors.enrolled import Enrolled
 from watchword.factors.registry import Factors
 from watchword.oauth.consents import Consents
 from watchword.ports import Stores
 from watchword.ports.accounts import Account
 from watchword.ports.consents import Consent
-
-Done = TypeVar("Done")
 
 
 class AccountDetail(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,11 +84,7 @@ class AccountAdmin:
             role=role,
             disabled=disabled,
         )
-        onward = page.onward
-        return Page(
-            page.accounts,
-            None if onward is None else self._cursors.seal(asked, onward),
-        )
+        return self._cursors.page(asked, page.accounts, page.onward)
 
     async def get(self, subject: str) -> AccountDetail:
         """Raises NotFound."""
@@ -199,18 +192,15 @@ class AccountAdmin:
     ) -> Done:
         """Call the verb with the row and the version that it may change.
 
-        What the operator may reach is decided by the row of that very version. Where
-        any version will do, a row that another caller has changed is read again.
+        What the operator may reach is decided by the row of that very version.
         """
-        for _ in range(limits.SWAP_ATTEMPTS):
+
+        async def attempt() -> Done:
             row = await self._registry.get_by_subject(subject)
             operator.need_reach(row.roles, self._admin_role)
-            try:
-                return await verb(row, row.version if version is None else version)
-            except VersionChanged:
-                if version is not None:
-                    raise
-        raise StoreUnavailable
+            return await verb(row, row.version if version is None else version)
+
+        return await at_version(version, attempt)
 
     async def send_reset(
         self, operator: Operator, subject: str, version: int | None

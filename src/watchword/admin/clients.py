@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from watchword.admin.operators import Operator
-from watchword.admin.pages import Cursors, Page, asked_for
+from watchword.admin.operators import Done, Operator, at_version
+from watchword.admin.pages import Cursors, Page, asked_for, checked_limit
 from watchword.clients.registry import Clients
 from watchword.clients.rules import BUILT_IN, is_admin, is_client_id
 from watchword.core import limits
-from watchword.errors import InsufficientRole, NotFound, VersionChanged
+from watchword.errors import InsufficientRole, NotFound
 from watchword.ports.clients import Client
 
 
@@ -18,7 +18,7 @@ class ClientAdmin:
     """Lists clients and changes them.
 
     Every write raises NotFound, VersionChanged (`version` is what the caller saw; None
-    for whatever it is), InvalidRequest, InsufficientRole, StoreUnavailable.
+    stands for any), InvalidRequest, InsufficientRole, StoreUnavailable.
 
     A client may neither give nor take a right. It may not touch a client with a right
     to administer, nor have the secret of one with any right: it could then do itself
@@ -46,11 +46,10 @@ class ClientAdmin:
                 return Page([])
             found += await self._exactly(q)
         # Ids are in the order of their bytes: those with the prefix stand together.
-        rows = await self._clients.list(after=behind, limit=limit + 1)
+        size = checked_limit(limit)
+        rows = await self._clients.list(after=behind, limit=size + 1)
         found += [row for row in rows if row.id.startswith(q)]
-        if len(found) <= limit:
-            return Page(found)
-        return Page(found[:limit], self._cursors.seal(asked, found[limit - 1].id))
+        return self._cursors.first_of(asked, found, size, lambda row: row.id)
 
     async def _exactly(self, client_id: str) -> Sequence[Client]:
         try:
@@ -91,50 +90,69 @@ class ClientAdmin:
         """Change what is given."""
         if given.keys() & {"rights", "add_rights", "remove_rights"}:
             operator.need_user()
-        seen = await self._within_reach(operator, client_id, version)
-        return await self._clients.update(
-            client_id, version=seen, by=operator.by, **given
-        )
+
+        async def update(seen: int | None) -> Client:
+            return await self._clients.update(
+                client_id, version=seen, by=operator.by, **given
+            )
+
+        return await self._write(operator, client_id, version, update)
 
     async def rotate_secret(
         self, operator: Operator, client_id: str, version: int | None
     ) -> str:
         """A new secret, shown now alone. The old one works for a second at most."""
-        seen = await self._within_reach(
-            operator, client_id, version, is_taken_over=True
-        )
-        return await self._clients.rotate_secret(
-            client_id, version=seen, by=operator.by
+
+        async def rotate(seen: int | None) -> str:
+            return await self._clients.rotate_secret(
+                client_id, version=seen, by=operator.by
+            )
+
+        return await self._write(
+            operator, client_id, version, rotate, is_taken_over=True
         )
 
     async def disable(
         self, operator: Operator, client_id: str, version: int | None
     ) -> int:
         """Refuse it from now on; how many sessions ended."""
-        seen = await self._within_reach(operator, client_id, version)
-        return await self._clients.disable(client_id, version=seen, by=operator.by)
+
+        async def disable(seen: int | None) -> int:
+            return await self._clients.disable(client_id, version=seen, by=operator.by)
+
+        return await self._write(operator, client_id, version, disable)
 
     async def enable(
         self, operator: Operator, client_id: str, version: int | None
     ) -> None:
         """Accept it again. Its ended sessions stay ended."""
-        seen = await self._within_reach(operator, client_id, version)
-        await self._clients.enable(client_id, version=seen, by=operator.by)
 
-    async def _within_reach(
+        async def enable(seen: int | None) -> None:
+            await self._clients.enable(client_id, version=seen, by=operator.by)
+
+        await self._write(operator, client_id, version, enable)
+
+    async def _write(
         self,
         operator: Operator,
         client_id: str,
         version: int | None,
+        verb: Callable[[int | None], Awaitable[Done]],
         *,
         is_taken_over: bool = False,
-    ) -> int | None:
-        """The version that the write is to find, so that what was looked at holds."""
+    ) -> Done:
+        """Call the verb with the version that it may change.
+
+        What a client may reach is decided by the row of that very version.
+        """
         if not operator.is_client:
-            return version
-        client = await self.get(client_id)
-        if is_admin(client.rights) or (is_taken_over and client.rights):
-            raise InsufficientRole("A client may not touch a client with such rights.")
-        if version not in {None, client.version}:
-            raise VersionChanged
-        return client.version
+            return await verb(version)
+
+        async def attempt() -> Done:
+            client = await self.get(client_id)
+            if is_admin(client.rights) or (is_taken_over and client.rights):
+                message = "A client may not touch a client with such rights."
+                raise InsufficientRole(message)
+            return await verb(client.version if version is None else version)
+
+        return await at_version(version, attempt)

@@ -44,11 +44,7 @@ class EventAdmin:
             limit=checked_limit(limit),
             look=limits.ADMIN_LOOK,
         )
-        onward = page.onward
-        return Page(
-            _of_topic(page.events, topic),
-            None if onward is None else self._cursors.seal(asked, onward),
-        )
+        return self._cursors.page(asked, _of_topic(page.events, topic), page.onward)
 
     async def since(
         self, wanted: EventFilter, sequence: int, limit: int, *, topic: str = ""

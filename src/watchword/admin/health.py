@@ -112,6 +112,8 @@ class HealthAdmin:
         self._monotonic = monotonic
         self._since = clock()
         self._steadiness = Steadiness(self._since, monotonic())
+        # Not those of the work in the background, which may fail meanwhile.
+        self._reads = Turns()
 
     async def report(self) -> Report:
         """How everything does. Raises nothing, whatever is away."""
@@ -150,14 +152,17 @@ class HealthAdmin:
     def _slowest(self, name: str) -> float | None:
         if name == "hashing":
             return self._watched.hasher.turns.slowest
-        turns = self._watched.turns.get(_TURNS.get(name, name))
-        return None if turns is None else turns.slowest
+        turns = [self._watched.turns.get(_TURNS.get(name, name))]
+        if name == "store":
+            turns.append(self._reads)
+        found = [one.slowest for one in turns if one is not None]
+        return max((one for one in found if one is not None), default=None)
 
     async def _store(self) -> tuple[PartState, str]:
         settings = self._watched.settings()
         begun = perf_counter()
         await self._watched.stores.keys.load()
-        self._watched.turns["keys"].note(perf_counter() - begun)
+        self._reads.note(perf_counter() - begun)
         if settings.session_store_url is None:
             await self._watched.check()
         return PartState.GOOD, f"{_kind(settings.database_url)} answers"

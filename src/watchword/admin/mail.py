@@ -13,7 +13,7 @@ import msgspec
 
 from watchword.admin.operators import Operator
 from watchword.admin.overview import Overview
-from watchword.admin.pages import Cursors, Page, asked_for
+from watchword.admin.pages import Cursors, Page, asked_for, checked_limit
 from watchword.clocks import Clock
 from watchword.core import limits
 from watchword.core.throttle import Cost
@@ -93,11 +93,11 @@ class MailAdmin:
         behind = b""
         if after is not None:
             behind = bytes.fromhex(self._cursors.text_in(_LIST, after))
-        rows = await self._stores.outbox.list(after=behind, limit=limit + 1)
-        if len(rows) <= limit:
-            return Page(rows)
-        last = rows[limit - 1].message.id
-        return Page(rows[:limit], self._cursors.seal(_LIST, last.hex()))
+        size = checked_limit(limit)
+        rows = await self._stores.outbox.list(after=behind, limit=size + 1)
+        return self._cursors.first_of(
+            _LIST, rows, size, lambda row: row.message.id.hex()
+        )
 
     async def test(self, operator: Operator, to: str, *, locale: str = "") -> str:
         """Send a test to that address now, and wait for what the mail server says.

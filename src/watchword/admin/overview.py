@@ -66,8 +66,8 @@ class Overview:
     async def figures(self, span: str) -> Figures:
         """The figures of `1h`, `24h` or `8d` until now. Raises InvalidRequest.
 
-        The last step is the one that goes on, but for steps of a minute: the figures of
-        a minute are written when it is over.
+        The last step is the one that goes on, but for steps of a minute: within the one
+        that goes on, some processes have written and others have not.
         """
         if span not in SPANS:
             message = f"range is one of: {', '.join(SPANS)}."

@@ -48,11 +48,8 @@ class SessionAdmin:
         page = await self._sessions.page(
             account_id, after=begin, limit=checked_limit(limit), client_id=client
         )
-        onward = page.onward
-        return Page(
-            page.sessions,
-            None if onward is None else self._cursors.seal(asked, as_text(onward)),
-        )
+        onward = None if page.onward is None else as_text(page.onward)
+        return self._cursors.page(asked, page.sessions, onward)
 
     def ends_at(self, session: Session) -> int:
         """The instant (ms) from which no token of the session works."""

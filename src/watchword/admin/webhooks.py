@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from watchword.admin.operators import Operator
-from watchword.admin.pages import Cursors, Page, asked_for
+from watchword.admin.pages import Cursors, Page, asked_for, checked_limit
 from watchword.core import limits
 from watchword.core.session import as_text, from_text
 from watchword.errors import NotFound
@@ -86,7 +86,7 @@ class WebhookAdmin:
     async def retry(self, operator: Operator, webhook_id: str) -> int:
         """Try all deliveries that wait again now; how many."""
         operator.need_user()
-        return await self._webhooks.retry(_read(webhook_id))
+        return await self._webhooks.retry(_read(webhook_id), by=operator.by)
 
     async def deliveries(
         self,
@@ -101,11 +101,9 @@ class WebhookAdmin:
         before = None
         if after is not None:
             before = from_text(self._cursors.text_in(asked, after))
-        rows = await self._webhooks.deliveries(found, before=before, limit=limit + 1)
-        if len(rows) <= limit:
-            return Page(rows)
-        last = as_text(rows[limit - 1].id)
-        return Page(rows[:limit], self._cursors.seal(asked, last))
+        size = checked_limit(limit)
+        rows = await self._webhooks.deliveries(found, before=before, limit=size + 1)
+        return self._cursors.first_of(asked, rows, size, lambda row: as_text(row.id))
 
 
 def _read(webhook_id: str) -> bytes:

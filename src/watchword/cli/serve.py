@@ -179,10 +179,12 @@ def _console(settings: Settings, url: str) -> str | None:
         return f"{scheme}://{listener}/console"
     if settings.console == "on":
         return f"{url}/console"
+    if settings.behind_proxy or not is_loopback(settings.host):
+        return None
     # By loopback alone: also where callers use another name.
-    is_here = is_loopback(settings.host) and not settings.behind_proxy
-    here = settings.model_copy(update={"issuer": None}).effective_issuer
-    return f"{here}/console" if is_here else None
+    if not settings.is_local:
+        url = settings.model_copy(update={"issuer": None}).effective_issuer
+    return f"{url}/console"
 
 
 def _first_page(settings: Settings) -> str:

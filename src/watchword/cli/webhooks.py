@@ -146,7 +146,7 @@ def deliveries(webhook_id: str, limit: int, data: Path | None, as_json: bool) ->
 @options
 def retry(webhook_id: str, data: Path | None, as_json: bool) -> None:
     """Send all that waits for a later try now."""
-    count = _with(data, webhook_id, lambda w, one: w.retry(one))
+    count = _with(data, webhook_id, lambda w, one: w.retry(one, by=operator()))
     found = counted(count, "delivery") if count == 1 else f"{count} deliveries"
     tell(as_json, f"Due now: {found}.", id=webhook_id, due=count)
 

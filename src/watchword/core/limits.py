@@ -342,8 +342,8 @@ FACTOR_TOLD_INTERVAL: Final = HOUR
 RECENT: Final = 5 * MINUTE
 INVITATION_LIFE: Final = 7 * DAY
 
-# Lists for operators. A page has LIST_MOST items at most, and looks at ADMIN_LOOK rows:
-# some 10 ms of the store's time. A cursor lasts a day, so that a page can be left open.
+# Lists for operators. A page has ADMIN_LIST_MAX items at most, and looks at ADMIN_LOOK
+# rows: some 10 ms of the store's time. A cursor lasts a day: a page can be left open.
 ADMIN_LIST: Final = 50
 ADMIN_LIST_MAX: Final = 200
 ADMIN_LOOK: Final = 5_000
@@ -361,11 +361,14 @@ PROCESS_EVERY: Final = 10 * SECOND
 STATS_MAX: Final = 64
 STATS_KEPT: Final = 8 * DAY
 # Webhooks. So many deliveries of one wait at most: the events that follow stay in the
-# audit log meanwhile. A try may take WEBHOOK_TIMEOUT; the lease is longer by what two
-# clocks may differ. Of those delivered or given up, as many are shown, for as long.
+# audit log meanwhile. It is read in pages of WEBHOOK_READ, and each webhook is handed
+# WEBHOOK_PAGES at a time: 2,000 events a second. A try may take WEBHOOK_TIMEOUT; the
+# lease is longer by what two clocks may differ. Of those delivered or given up, as many
+# are shown, for as long.
 WEBHOOKS_MAX: Final = 20
 WEBHOOK_WAITING_MAX: Final = 1_000
 WEBHOOK_READ: Final = 500
+WEBHOOK_PAGES: Final = 4
 WEBHOOK_POLL: Final = SECOND
 WEBHOOK_PARALLEL: Final = 4
 WEBHOOK_TIMEOUT: Final = 15 * SECOND

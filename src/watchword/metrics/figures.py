@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from watchword.clocks import Clock
 from watchword.core import limits
 from watchword.core.session import Alive
 from watchword.metrics.catalog import Gauge
-from watchword.metrics.charts import Figure, counts_of
+from watchword.metrics.charts import LEVELS, Figure, counts_of
 from watchword.metrics.pages import Page
 from watchword.ports.once import ReplayCache
 from watchword.ports.outbox import Outbox
@@ -100,17 +100,17 @@ class Figures:
         return now - now % limits.STATS_EVERY
 
     async def _add(self, minute: int, levels: Sequence[Stat]) -> None:
-        counts = counts_of(self._page.read())
+        new = [
+            (name, label, count)
+            for (name, label), count in counts_of(self._page.read()).items()
+            if count > self._written.get((name, label), 0)
+        ][: limits.STATS_MAX - len(LEVELS)]
         rows = [
             Stat(minute, name, label, count - self._written.get((name, label), 0))
-            for (name, label), count in counts.items()
-            if count > self._written.get((name, label), 0)
+            for name, label, count in new
         ]
-        await self._stats.add(rows[: limits.STATS_MAX - len(Figure)], levels)
-        self._note(counts)
-
-    def _note(self, counts: Mapping[tuple[Figure, str], int]) -> None:
-        for (name, label), count in counts.items():
+        await self._stats.add(rows, levels)
+        for name, label, count in new:
             self._page.mark(name, label, count)
             self._written[name, label] = count
 

@@ -37,7 +37,7 @@ class Totals(msgspec.Struct, frozen=True):
     """How many accounts there are, are disabled, and have a second factor.
 
     `sessions` is the number of live ones. It may be off by those that changed within
-    the last minute.
+    the last minute, and of more than 50,000 by 1 %.
     """
 
     accounts: int

@@ -22,6 +22,7 @@ from watchword.server.problems import ErrorFormat, answer_to, respond
 from watchword.server.request_counts import RequestCounts
 from watchword.server.request_ids import HEADER, REQUEST_ID
 from watchword.server.responses import Header
+from watchword.server.returning import is_below
 
 _ALWAYS: Final = [
     (b"x-content-type-options", b"nosniff"),
@@ -117,9 +118,9 @@ class Edge:
                 self._counted.answered(scope, status, begun)
             await send(message)
 
-        scope["error_format"] = self._error_formats.get(
-            scope["path"], ErrorFormat.PROBLEM
-        )
+        # What is not there below the console was typed into a browser, or followed.
+        other = ErrorFormat.PAGE if is_below(scope["path"]) else ErrorFormat.PROBLEM
+        scope["error_format"] = self._error_formats.get(scope["path"], other)
         application = self._application
         if "refused" in scope:
             application = respond(scope["refused"], scope)

@@ -183,6 +183,11 @@ def _responses(one: Operation, schema_of: _SchemaOf) -> dict[str, Any]:
         good["content"] = {
             one.response_media_type: {"schema": schema_of[id(one.response)]}
         }
+    if one.headers:
+        good["headers"] = {
+            name: {"description": what, "schema": {"type": "string"}}
+            for name, what in one.headers.items()
+        }
     responses = {str(one.status): good}
     for status, when in one.other_answers.items():
         responses[str(status)] = {"description": when}

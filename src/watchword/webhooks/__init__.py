@@ -5,7 +5,8 @@
     signing      signatures and secrets
     destination  where a delivery may go: public addresses over https
     registry     add, change, remove, list
-    posting      one POST of a delivery, and what is kept of its answer
+    transport    what sends one delivery, and what came back
+    posting      it does so by HTTP
     hand_over    from the audit log to deliveries
     sender       one delivery after the other, again if need be
 

@@ -34,15 +34,21 @@ class HandOver:
     async def hand_over(self, webhooks: Sequence[Webhook]) -> None:
         """Write what these webhooks are to hear of, as far as there is room.
 
-        They are mostly at the same place in the log, which is read once a place.
+        They are mostly at the same place in the log, which is read once a place. One
+        that is far behind is handed WEBHOOK_PAGES at most: the rest is for the next
+        call, so that what is due is sent meanwhile.
         """
-        pages: dict[int, Sequence[tuple[int, Event]]] = {}
-        for webhook in webhooks:
-            seen: int | None = webhook.handed_over
-            while seen is not None:
+        behind = {webhook: webhook.handed_over for webhook in webhooks}
+        for _ in range(limits.WEBHOOK_PAGES):
+            pages: dict[int, Sequence[tuple[int, Event]]] = {}
+            onward: dict[Webhook, int] = {}
+            for webhook, seen in behind.items():
                 if seen not in pages:
                     pages[seen] = await self._audit.read(seen, limits.WEBHOOK_READ)
-                seen = await self._page(webhook, seen, pages[seen])
+                last = await self._page(webhook, seen, pages[seen])
+                if last is not None:
+                    onward[webhook] = last
+            behind = onward
 
     async def _page(
         self, webhook: Webhook, seen: int, events: Sequence[tuple[int, Event]]

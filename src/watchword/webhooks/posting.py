@@ -1,4 +1,4 @@
-"""One POST of a delivery, and what is kept of its answer.
+"""One POST of a delivery over HTTP, and what is kept of its answer.
 
 Nothing of the environment counts: no proxy, no .netrc. No cookie is kept, no redirect
 followed, nothing decompressed, and no more read than what is kept.
@@ -14,7 +14,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final
 
 from watchword.core import limits
 from watchword.core.network import Address
@@ -22,6 +22,7 @@ from watchword.errors import WatchwordError
 from watchword.extras import needs
 from watchword.reasons import reason_of
 from watchword.webhooks.destination import Destination, destination_of, is_public
+from watchword.webhooks.transport import Answer
 
 with needs("watchword[server]"):
     import httpx2
@@ -35,24 +36,16 @@ _HEADERS: Final = {
     "connection": "close",
 }
 _SECONDS: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
+_CONNECTED: Final = {"connection.connect_tcp.complete", "connection.start_tls.complete"}
+_READ_MAX: Final = 16 * 1024
+"""Bytes of an answer: a head that any proxy takes, and more than is kept of a body."""
 _ADDRESSES_MAX: Final = 4
 _CONNECT: Final = 5.0
 _ANSWER: Final = 2.0
 
 
-class Answer(NamedTuple):
-    """The status, and the beginning of the body; None and a reason if none came.
-
-    `wait` is how long the receiver asked to be left alone, in milliseconds.
-    """
-
-    status: int | None
-    text: str
-    wait: int = 0
-
-
 class Poster:
-    """Sends deliveries. `tls` and `resolve` are the system's if left out."""
+    """Implements `Transport`. `tls` and `resolve` are the system's if left out."""
 
     def __init__(
         self, *, tls: ssl.SSLContext | None = None, resolve: Resolve | None = None
@@ -112,6 +105,7 @@ class Poster:
             extensions={
                 "sni_hostname": to.host,
                 "timeout": httpx2.Timeout(None, connect=_CONNECT).as_dict(),
+                "trace": _bound,
             },
         )
         # A connection of its own for each, so that none is open to an address that the
@@ -123,6 +117,26 @@ class Poster:
                 return Answer(response.status_code, text, _wait_of(response))
             finally:
                 await response.aclose()
+
+
+async def _bound(step: str, info: Mapping[str, Any]) -> None:
+    """Let no more than _READ_MAX be read from the connection that was made.
+
+    Interim answers (1xx) have no end that HTTP would set, and each takes time in which
+    this process answers nothing else.
+    """
+    if step not in _CONNECTED:
+        return
+    stream, left = info["return_value"], _READ_MAX
+    read = stream.read
+
+    async def read_on(most: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - as it is called
+        nonlocal left
+        found: bytes = await read(min(most, left), timeout) if left else b""
+        left -= len(found)
+        return found
+
+    stream.read = read_on
 
 
 def _wait_of(response: httpx2.Response) -> int:

@@ -150,7 +150,7 @@ class Webhooks:
         what = "disabled" if disabled else "enabled"
         after = await self._update(webhook_id, change, what, version, by)
         if not disabled:
-            await self.retry(webhook_id)
+            await self._deliveries.hurry(webhook_id, self._clock())
         return after
 
     async def remove(
@@ -167,10 +167,15 @@ class Webhooks:
         await self._row(webhook_id)
         return await self._deliveries.list(webhook_id, before=before, limit=limit)
 
-    async def retry(self, webhook_id: bytes) -> int:
-        """Try all that wait again now; how many. Raises NotFound."""
+    async def retry(self, webhook_id: bytes, *, by: By = APP) -> int:
+        """Try all that wait for a later try now; how many. Raises NotFound."""
         await self._row(webhook_id)
-        return await self._deliveries.hurry(webhook_id, self._clock())
+        count = await self._deliveries.hurry(webhook_id, self._clock())
+        if count:
+            kind = EventType.WEBHOOK_CHANGED
+            event = self._event(kind, webhook_id, by, change="retried")
+            await self._audit.record(event)
+        return count
 
     async def _row(self, webhook_id: bytes) -> Webhook:
         for row in await self._webhooks.all():

@@ -10,9 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -34,23 +32,12 @@ from watchword.ports.webhooks import (
 from watchword.reasons import reason_of
 from watchword.webhooks.hand_over import HandOver
 from watchword.webhooks.signing import message_id_of, open_keys
-
-if TYPE_CHECKING:
-    from watchword.webhooks.posting import Answer
+from watchword.webhooks.transport import Answer, Transport
 
 _CLOSING: Final = 2.0
 _GONE: Final = 410
 _SUCCESS: Final = range(200, 300)
 _log = logging.getLogger("watchword.webhooks")
-
-
-class Transport(Protocol):
-    """What sends a delivery: `posting.Poster`."""
-
-    async def post(
-        self, url: str, body: bytes, headers: Mapping[str, str], *, allow_private: bool
-    ) -> Answer:
-        """Send it once. Raises nothing but CancelledError."""
 
 
 class WebhookSender:
@@ -65,7 +52,7 @@ class WebhookSender:
         sealing: Sealing,
         clock: Clock,
         entropy: Entropy,
-        poster: Callable[[], Transport] | None = None,
+        transport: Transport | None = None,
     ) -> None:
         self._webhooks = webhooks
         self._deliveries = deliveries
@@ -75,8 +62,7 @@ class WebhookSender:
         self._hand_over = HandOver(
             deliveries=deliveries, audit=audit, clock=clock, entropy=entropy
         )
-        # What speaks HTTP is loaded with the first delivery.
-        self._poster = cache(poster or _poster)
+        self._transport = transport
         self._endpoints: dict[bytes, Endpoint] = {}
         self._told = OncePerMinute()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -84,6 +70,9 @@ class WebhookSender:
     async def send_due(self) -> None:
         """Hand over new events and begin to send what is due. Every WEBHOOK_POLL."""
         rows = [row for row in await self._webhooks.all() if not row.disabled]
+        if rows and self._transport is None:
+            # Few servers have webhooks. It takes half a second, so not on this thread.
+            self._transport = await asyncio.to_thread(_poster)
         known = self._endpoints
         self._endpoints = {row.id: known.get(row.id) or self._of(row) for row in rows}
         for webhook_id in known.keys() - self._endpoints.keys():
@@ -106,6 +95,7 @@ class WebhookSender:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _of(self, row: Webhook) -> Endpoint:
+        assert self._transport is not None  # noqa: S101 - opened with the first webhook
         return Endpoint(
             row,
             webhooks=self._webhooks,
@@ -113,7 +103,7 @@ class WebhookSender:
             sealing=self._sealing,
             clock=self._clock,
             entropy=self._entropy,
-            poster=self._poster,
+            transport=self._transport,
             told=self._told,
             tasks=self._tasks,
         )
@@ -134,7 +124,7 @@ class Endpoint:
         sealing: Sealing,
         clock: Clock,
         entropy: Entropy,
-        poster: Callable[[], Transport],
+        transport: Transport,
         told: OncePerMinute,
         tasks: set[asyncio.Task[None]],
     ) -> None:
@@ -145,7 +135,7 @@ class Endpoint:
         self._sealing = sealing
         self._clock = clock
         self._entropy = entropy
-        self._poster = poster
+        self._transport = transport
         self._told = told
         self._tasks = tasks
         self._free = limits.WEBHOOK_PARALLEL
@@ -203,13 +193,11 @@ class Endpoint:
         await self._failed(answer, now, is_over=is_over)
 
     async def _answer(self, delivery: Delivery) -> Answer:
-        from watchword.webhooks.posting import Answer  # noqa: PLC0415 - as `_poster`
-
         row, body = self.row, delivery.body.encode()
         try:
             keys = open_keys(row.sealed, self._sealing, row.id)
             headers = keys.headers(delivery.id, body, self._clock())
-            return await self._poster().post(
+            return await self._transport.post(
                 row.url, body, headers, allow_private=row.allow_private
             )
         except WatchwordError as error:
@@ -260,10 +248,13 @@ def failed(delivery: Delivery, answer: Answer, now: int, jitter: float) -> Deliv
     """The delivery after a failure: due again later, or given up after the last try.
 
     A try before its time counts for nothing. None comes before the receiver wants one.
-    `jitter` is at least 0 and less than 1.
+    An earlier try in the future was at a clock that has been set back: then this one
+    counts, or the delivery would wait for that instant. `jitter` is at least 0 and less
+    than 1.
     """
     attempts, tried_at = delivery.attempts, delivery.tried_at
-    if tried_at is None or now >= tried_at + limits.WEBHOOK_TRIES[attempts]:
+    pause = limits.WEBHOOK_TRIES[attempts]
+    if tried_at is None or not 0 <= now - tried_at < pause:
         attempts, tried_at = attempts + 1, now
     after = replace(
         delivery,

@@ -68,7 +68,7 @@ def verify(
         raise WebhookInvalid("webhook-timestamp is too far from the time here")
     try:
         return json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise WebhookInvalid("the body is no JSON") from None
 
 

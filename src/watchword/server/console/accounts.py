@@ -87,7 +87,7 @@ class AccountScreen(Screen, frozen=True, kw_only=True):
     codes_left: int
     consents: tuple[ConsentRow, ...]
     events: tuple[Line, ...]
-    has_mail: bool
+    can_reset: bool
     is_self: bool
     values: Mapping[str, str]
     has_more: bool = False

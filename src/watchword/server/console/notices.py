@@ -68,8 +68,8 @@ _WORDS: Final[dict[ConsoleNotice, str | tuple[str, str]]] = {
     ),
     ConsoleNotice.RESET_SENT: "A message with a link for a new password is on its way.",
     ConsoleNotice.FACTORS_RESET: (
-        "The second step is removed, and one session ended.",
-        "The second step is removed, and {count} sessions ended.",
+        "One second factor is removed, and all sessions ended.",
+        "{count} second factors are removed, and all sessions ended.",
     ),
     ConsoleNotice.CONSENT_WITHDRAWN: (
         "The app may do nothing any more, and one session of it ended.",

@@ -100,39 +100,31 @@ def _latency(drawing: Drawing) -> Chart:
     median, most, _ = drawing.spread(
         Figure.REFRESH_LATENCY, LATENCY_BUCKETS, LATENCY_BOUNDS
     )
-    return _times(
-        drawing,
-        Words(
-            id="c-latency",
-            title="Time of a refresh",
-            note="milliseconds",
-            sentence="",
-            nothing=f"No refresh in the {drawing.last}.",
-            unit="ms",
-            is_whole=False,
-        ),
-        [one and one * SECOND for one in median],
-        [one and one * SECOND for one in most],
-    )
+    scaled = [[one and one * SECOND for one in values] for values in (median, most)]
+    nothing = f"No refresh in the {drawing.last}."
+    words = _of_time("c-latency", "Time of a refresh", "ms", nothing)
+    return _times(drawing, words, *scaled)
 
 
 def _reach(drawing: Drawing) -> Chart:
     median, most, _ = drawing.spread(
         Figure.REVOCATION_REACH, REACH_BUCKETS, REACH_BOUNDS
     )
-    return _times(
-        drawing,
-        Words(
-            id="c-reach",
-            title="Reach of a sign-out",
-            note="seconds",
-            sentence="",
-            nothing=f"No session was ended in the {drawing.last}.",
-            unit="s",
-            is_whole=False,
-        ),
-        median,
-        most,
+    nothing = f"No session was ended in the {drawing.last}."
+    words = _of_time("c-reach", "Reach of a sign-out", "s", nothing)
+    return _times(drawing, words, median, most)
+
+
+def _of_time(id_: str, title: str, unit: str, nothing: str) -> Words:
+    note = "milliseconds" if unit == "ms" else "seconds"
+    return Words(
+        id=id_,
+        title=title,
+        note=note,
+        sentence="",
+        nothing=nothing,
+        unit=unit,
+        is_whole=False,
     )
 
 

@@ -50,6 +50,11 @@ class Sessions(Screen, frozen=True, kw_only=True):
         """The parameters of the search."""
         return {"account": self.account, "client": self.client}
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether the time to end all sessions before has to be typed anew."""
+        return any(fault.field == "before" for fault in self.faults)
+
 
 def session_line(
     session: Session, names: Mapping[bytes, str], this: bytes

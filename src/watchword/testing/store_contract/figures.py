@@ -11,7 +11,7 @@ from watchword.ports import Stores
 from watchword.ports.audit import Trail
 from watchword.ports.credentials import CredentialKind
 from watchword.ports.sessions import ById
-from watchword.ports.stats import Stat, Totals
+from watchword.ports.stats import Stat, Sum, Totals
 from watchword.testing.fakes import START
 from watchword.testing.store_contract.backend import Crowd, OnAStore
 from watchword.testing.store_contract.examples import (
@@ -57,6 +57,8 @@ class Figures(OnAStore):
         await stores.stats.add(rows[::-1], [])
         read = stores.stats.read
         assert await read(rows[1].minute, rows[3].minute) == rows[1:3]
+        sums = await stores.stats.sums(rows[1].minute, rows[4].minute)
+        assert sums == [Sum("one", "", total=1 + 2 + 3, most=3)]
         await sweep_up(stores, rows[2].minute + STATS_KEPT)
         assert await read(0, START + MINUTE * 9) == rows[2:]
 

@@ -12,11 +12,10 @@ from watchword.factors.proof import Method
 from watchword.passwords import is_unusable
 from watchword.ports.accounts import Account
 from watchword.server.admin_auth import admin_of
-from watchword.server.endpoints.admin.fields import versioned
-from watchword.server.responses import utc
+from watchword.server.responses import Versioned, utc, versioned
 
 
-class AccountItem(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class AccountItem(Versioned, frozen=True, rename="camel", kw_only=True):
     """An account. `id` is the `sub` of its tokens. Times are UTC.
 
     `username` is null where it is known by its address alone. An `email` without
@@ -24,7 +23,6 @@ class AccountItem(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """
 
     id: str
-    version: int
     username: str | None
     email: str | None
     email_confirmed_at: datetime | None
@@ -98,4 +96,4 @@ async def shown(
         if revoked is None
         else ChangedAccount(**fields, revoked=revoked)
     )
-    return versioned(content, detail.account.version, status)
+    return versioned(content, status)

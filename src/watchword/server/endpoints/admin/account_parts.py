@@ -16,10 +16,14 @@ from watchword.server.factor_fields import shown as factor_shown
 from watchword.server.responses import JSON, utc
 
 
-class FactorsOfAccount(msgspec.Struct, frozen=True, rename="camel"):
-    """The second factors, the oldest first. `required`: it needs one to sign in."""
+class FactorsOfAccount(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """The second factors, the oldest first. `required`: it needs one to sign in.
+
+    There is no other page.
+    """
 
     items: tuple[Factor, ...]
+    next: None = None
     recovery_codes_left: int
     required: bool
 
@@ -35,9 +39,10 @@ class ConsentItem(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ConsentsOfAccount(msgspec.Struct, frozen=True):
-    """In order of client id."""
+    """In order of client id. There is no other page."""
 
     items: list[ConsentItem]
+    next: None = None
 
 
 async def factors(request: Request) -> Response:
@@ -45,7 +50,12 @@ async def factors(request: Request) -> Response:
     detail = await admin_of(request).accounts.get(request.path_params["id"])
     enrolled = detail.factors
     items = tuple(factor_shown(request, row) for row in enrolled.factors)
-    return JSON(FactorsOfAccount(items, enrolled.codes_left, enrolled.is_demanded))
+    content = FactorsOfAccount(
+        items=items,
+        recovery_codes_left=enrolled.codes_left,
+        required=enrolled.is_demanded,
+    )
+    return JSON(content)
 
 
 FACTORS = shows(

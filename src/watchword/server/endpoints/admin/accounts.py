@@ -29,7 +29,13 @@ from watchword.server.endpoints.admin.account_fields import (
     item,
     shown,
 )
-from watchword.server.endpoints.admin.fields import NEXT, PAGE, flag_in, page_query
+from watchword.server.endpoints.admin.fields import (
+    NEXT,
+    PAGE,
+    RequestBody,
+    flag_in,
+    page_query,
+)
 from watchword.server.parsing import parse_json, read_body
 from watchword.server.responses import JSON, done
 
@@ -51,7 +57,7 @@ class AccountList(msgspec.Struct, frozen=True):
     next: str | None
 
 
-class NewAccount(msgspec.Struct, frozen=True, rename="camel"):
+class NewAccount(RequestBody, frozen=True, rename="camel"):
     """An account that is to be made.
 
     `emailConfirmed` says that the address is known to be its user's: otherwise a mail
@@ -67,7 +73,7 @@ class NewAccount(msgspec.Struct, frozen=True, rename="camel"):
     locale: Locale | None = None
 
 
-class ChangeAccount(msgspec.Struct, frozen=True, rename="camel"):
+class ChangeAccount(RequestBody, frozen=True, rename="camel"):
     """What shall change; the rest stays.
 
     With `username` null the account is known by its address from now on. An `email`
@@ -170,7 +176,6 @@ SHOW = shows(
     ONE,
     show,
     summary="One account",
-    description="The `ETag` is its version, for the `If-Match` of changes.",
     response=AccountView,
     errors=(errors.NotFound,),
 )

@@ -17,7 +17,8 @@ from watchword.core.limits import (
     SECOND,
 )
 from watchword.ports.clients import Client
-from watchword.server.responses import utc
+from watchword.server.endpoints.admin.fields import RequestBody
+from watchword.server.responses import Versioned, utc
 
 _Id = Annotated[str, msgspec.Meta(max_length=CLIENT_ID_MAX)]
 _Name = Annotated[
@@ -34,7 +35,7 @@ _TIMES = ("access_ttl", "grace")
 """What is in seconds here, and in milliseconds in the engine."""
 
 
-class ClientView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class ClientView(Versioned, frozen=True, rename="camel", kw_only=True):
     """A client: see `watchword clients add` for what its fields do.
 
     `name` is what users are shown; empty: the id. `accessTtl` and `grace` are in
@@ -43,7 +44,6 @@ class ClientView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """
 
     client_id: str
-    version: int
     name: str
     confidential: bool
     disabled: bool
@@ -84,7 +84,7 @@ class DisabledClient(ClientView, frozen=True, rename="camel", kw_only=True):
     revoked: int
 
 
-class AddClient(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class AddClient(RequestBody, frozen=True, rename="camel", kw_only=True):
     """The client that shall be. Only `clientId` is needed.
 
     `confidential`: it gets a secret. `grants` are those that such a client usually has,
@@ -110,7 +110,7 @@ class AddClient(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     par: bool | UnsetType = UNSET
 
 
-class ChangeClient(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class ChangeClient(RequestBody, frozen=True, rename="camel", kw_only=True):
     """What shall change; the rest stays. A list replaces the one that there is.
 
     With the first redirect URI comes the grant for codes, and it goes with the last.

@@ -29,9 +29,9 @@ from watchword.server.endpoints.admin.client_fields import (
     given_in,
     view,
 )
-from watchword.server.endpoints.admin.fields import NEXT, PAGE, page_query, versioned
+from watchword.server.endpoints.admin.fields import NEXT, PAGE, page_query
 from watchword.server.parsing import parse_json, read_body
-from watchword.server.responses import JSON
+from watchword.server.responses import JSON, versioned
 
 _ONE: Final = "/clients/{clientId}"
 _REACH: Final = "A client cannot change one that has a right to administer."
@@ -76,7 +76,7 @@ async def add(request: Request) -> Response:
     given = given_in(parse_json(request, await read_body(request), _ADD))
     client, secret = await admin_of(request).clients.create(operator, **given)
     content = NewClientView(**fields_of(client), client_secret=secret)
-    return versioned(content, client.version, 201)
+    return versioned(content, 201)
 
 
 ADD = changes(
@@ -111,7 +111,6 @@ SHOW = shows(
     _ONE,
     show,
     summary="One client",
-    description="The `ETag` is its version, for the `If-Match` of changes.",
     response=ClientView,
     errors=(errors.NotFound,),
 )
@@ -124,7 +123,7 @@ async def change(request: Request) -> Response:
     client = await admin_of(request).clients.update(
         operator, _id(request), version, **given
     )
-    return versioned(view(client), client.version)
+    return versioned(view(client))
 
 
 CHANGE = changes(
@@ -171,7 +170,7 @@ async def disable(request: Request) -> Response:
     revoked = await clients.disable(operator, client_id, version)
     client = await clients.get(client_id)
     content = DisabledClient(**fields_of(client), revoked=revoked)
-    return versioned(content, client.version)
+    return versioned(content)
 
 
 DISABLE = changes(
@@ -210,4 +209,4 @@ def _id(request: Request) -> str:
 
 async def _shown(request: Request) -> Response:
     client = await admin_of(request).clients.get(_id(request))
-    return versioned(view(client), client.version)
+    return versioned(view(client))

@@ -13,7 +13,7 @@ from watchword import errors
 from watchword.admin.invitations import OpenInvitation
 from watchword.server.admin_auth import admin_of, changes, reader, shows, writer
 from watchword.server.endpoints.admin.accounts import Email, Locale, Roles
-from watchword.server.endpoints.admin.fields import NEXT, PAGE, page_query
+from watchword.server.endpoints.admin.fields import NEXT, PAGE, RequestBody, page_query
 from watchword.server.parsing import parse_json, read_body
 from watchword.server.responses import JSON, done, utc
 
@@ -38,7 +38,7 @@ class InvitationList(msgspec.Struct, frozen=True):
     next: str | None
 
 
-class Invite(msgspec.Struct, frozen=True):
+class Invite(RequestBody, frozen=True):
     """The address to invite, the roles that it gets, and the language of the mail."""
 
     email: Email

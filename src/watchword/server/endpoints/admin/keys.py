@@ -13,6 +13,7 @@ from watchword import errors
 from watchword.admin.keys import KeyInfo
 from watchword.ports.keys import KeyState, KeyUse
 from watchword.server.admin_auth import admin_of, changes, reader, shows, writer
+from watchword.server.endpoints.admin.fields import RequestBody
 from watchword.server.parsing import parse_json, read_body
 from watchword.server.responses import JSON, done, utc
 
@@ -39,7 +40,7 @@ class KeyList(msgspec.Struct, frozen=True):
     next: None = None
 
 
-class RotateKeys(msgspec.Struct, frozen=True):
+class RotateKeys(RequestBody, frozen=True):
     """Which keys: those of access tokens, unless `use` names others."""
 
     use: KeyUse = KeyUse.ACCESS_TOKEN

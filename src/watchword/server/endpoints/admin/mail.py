@@ -17,7 +17,7 @@ from watchword.mail.url import parse_mail_url
 from watchword.ports.audit import Event
 from watchword.ports.outbox import Lane, LeasedMessage
 from watchword.server.admin_auth import admin_of, changes, reader, shows, writer
-from watchword.server.endpoints.admin.fields import NEXT, PAGE, page_query
+from watchword.server.endpoints.admin.fields import NEXT, PAGE, RequestBody, page_query
 from watchword.server.parsing import engine_of, parse_json, read_body
 from watchword.server.responses import JSON, utc
 
@@ -68,7 +68,7 @@ class MailView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     next: str | None
 
 
-class TestMail(msgspec.Struct, frozen=True):
+class TestMail(RequestBody, frozen=True):
     """Where to send it, and in which language."""
 
     to: Annotated[str, msgspec.Meta(max_length=1024)]

@@ -18,6 +18,7 @@ from watchword.server.endpoints.admin.fields import (
     PAGE,
     AccountQuery,
     ClientQuery,
+    RequestBody,
     page_query,
 )
 from watchword.server.parsing import parse_json, read_body
@@ -56,7 +57,7 @@ class SessionList(msgspec.Struct, frozen=True):
     next: str | None
 
 
-class EndBefore(msgspec.Struct, frozen=True):
+class EndBefore(RequestBody, frozen=True):
     """The instant before which a session was signed in that shall end."""
 
     before: Annotated[datetime, msgspec.Meta(tz=True)]

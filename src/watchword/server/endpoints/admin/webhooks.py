@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 from starlette.requests import Request
@@ -11,6 +12,7 @@ from starlette.responses import Response
 
 from watchword import errors
 from watchword.admin.operators import Operator
+from watchword.admin.webhooks import WebhookAdmin
 from watchword.core.session import as_text
 from watchword.ports.webhooks import Delivery, DeliveryState
 from watchword.server.admin_auth import (
@@ -21,17 +23,21 @@ from watchword.server.admin_auth import (
     version_of,
     writer,
 )
-from watchword.server.endpoints.admin.fields import NEXT, PAGE, page_query, versioned
+from watchword.server.endpoints.admin.fields import NEXT, PAGE, RequestBody, page_query
+from watchword.server.operation import Operation
 from watchword.server.parsing import parse_json, read_body
-from watchword.server.responses import JSON, done, utc
+from watchword.server.responses import JSON, Versioned, done, utc, versioned
 from watchword.webhooks.registry import WebhookStatus
 from watchword.webhooks.signing import message_id_of
 
+_Switch: TypeAlias = Callable[
+    [WebhookAdmin, Operator, str, int | None], Awaitable[object]
+]
 _ONE: Final = "/webhooks/{id}"
 _USERS: Final = "Only a user can: a client may look at webhooks alone."
 
 
-class WebhookView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class WebhookView(Versioned, frozen=True, rename="camel", kw_only=True):
     """A webhook. Without `topics` it hears of everything. Times are UTC.
 
     `waiting` deliveries are still to be made, the oldest since `waitingSince`. Every
@@ -40,7 +46,6 @@ class WebhookView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """
 
     id: str
-    version: int
     url: str
     topics: tuple[str, ...]
     disabled: bool
@@ -65,11 +70,11 @@ class WebhookList(msgspec.Struct, frozen=True):
     next: None = None
 
 
-class AddWebhook(msgspec.Struct, frozen=True):
+class AddWebhook(RequestBody, frozen=True):
     """Where to deliver, and what: topics or groups of them; without any, everything."""
 
     url: Annotated[str, msgspec.Meta(max_length=2048)]
-    topics: list[str] = []
+    topics: tuple[str, ...] = ()
 
 
 class WebhookSecret(msgspec.Struct, frozen=True, rename="camel"):
@@ -130,7 +135,7 @@ async def add(request: Request) -> Response:
     webhook, secrets = await webhooks.add(operator, body.url, body.topics)
     row = WebhookStatus(webhook, 0, None, secrets.public_key)
     content = NewWebhook(**_fields(row), secret=secrets.secret)
-    return versioned(content, webhook.version, 201)
+    return versioned(content, 201)
 
 
 ADD = changes(
@@ -158,7 +163,6 @@ SHOW = shows(
     _ONE,
     show,
     summary="One webhook",
-    description="The `ETag` is its version, for the `If-Match` of changes.",
     response=WebhookView,
     errors=(errors.NotFound,),
 )
@@ -200,39 +204,37 @@ ROTATE_SECRET = changes(
 )
 
 
-async def disable(request: Request) -> Response:
-    operator = await _user(request)
-    webhook_id, version = _id(request), version_of(request)
-    await admin_of(request).webhooks.disable(operator, webhook_id, version)
-    return await _shown(request)
+def _switch(word: str, verb: _Switch, summary: str, description: str) -> Operation:
+    """The call that stops deliveries, or has them go on."""
+
+    async def act(request: Request) -> Response:
+        operator = await _user(request)
+        version = version_of(request)
+        await verb(admin_of(request).webhooks, operator, _id(request), version)
+        return await _shown(request)
+
+    return changes(
+        "POST",
+        f"{_ONE}/{word}",
+        act,
+        summary=summary,
+        description=f"{description} {_USERS}",
+        is_versioned=True,
+        response=WebhookView,
+    )
 
 
-DISABLE = changes(
-    "POST",
-    f"{_ONE}/disable",
-    disable,
-    summary="Disable a webhook",
-    description=f"What happens meanwhile is not delivered later. {_USERS}",
-    is_versioned=True,
-    response=WebhookView,
+DISABLE = _switch(
+    "disable",
+    WebhookAdmin.disable,
+    "Disable a webhook",
+    "What happens meanwhile is not delivered later.",
 )
-
-
-async def enable(request: Request) -> Response:
-    operator = await _user(request)
-    webhook_id, version = _id(request), version_of(request)
-    await admin_of(request).webhooks.enable(operator, webhook_id, version)
-    return await _shown(request)
-
-
-ENABLE = changes(
-    "POST",
-    f"{_ONE}/enable",
-    enable,
-    summary="Enable a webhook",
-    description=f"Deliveries that waited are tried at once. {_USERS}",
-    is_versioned=True,
-    response=WebhookView,
+ENABLE = _switch(
+    "enable",
+    WebhookAdmin.enable,
+    "Enable a webhook",
+    "Deliveries that waited are tried at once.",
 )
 
 
@@ -285,7 +287,7 @@ def _id(request: Request) -> str:
 
 async def _shown(request: Request) -> Response:
     row = await admin_of(request).webhooks.get(_id(request))
-    return versioned(WebhookView(**_fields(row)), row.webhook.version)
+    return versioned(WebhookView(**_fields(row)))
 
 
 def _fields(row: WebhookStatus) -> dict[str, Any]:

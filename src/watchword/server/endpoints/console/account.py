@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
+from watchword.accounts.recovery import can_reset
 from watchword.core.limits import LIST_PAGE
 from watchword.errors import NotFound, VersionChanged
 from watchword.passwords import is_unusable
@@ -81,7 +82,7 @@ async def _view(request: Request, admin: Admin) -> AccountScreen:
         codes_left=enrolled.codes_left,
         consents=tuple([await _consent(request, one) for one in consents]),
         events=tuple(line_of(place, event, names) for place, event in events.items),
-        has_mail=engine_of(request).mail_writer.can_send,
+        can_reset=engine_of(request).mail_writer.can_send and can_reset(account),
         is_self=account.id == admin.account.id,
         values=values_of(account),
         has_more=sessions.next is not None,

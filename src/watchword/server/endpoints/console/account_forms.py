@@ -9,6 +9,8 @@ from typing import Final, TypeAlias
 from starlette.requests import Request
 from starlette.responses import Response
 
+from watchword.admin.accounts import AccountAdmin
+from watchword.admin.operators import Operator
 from watchword.errors import InvalidRequest, NotFound
 from watchword.server.admin_auth import admin_of
 from watchword.server.console.accounts import values_of
@@ -18,6 +20,7 @@ from watchword.server.endpoints.console.visitor import Admin, version_in
 from watchword.server.parsing import Form, engine_of
 
 AccountForm: TypeAlias = Callable[[Request, Admin, Form, str], Awaitable[Response]]
+Verb: TypeAlias = Callable[[AccountAdmin, Operator, str, int], Awaitable[int | None]]
 CHANGE: Final = "change"
 """The form that has fields to type into."""
 
@@ -47,45 +50,17 @@ async def _change(request: Request, admin: Admin, form: Form, subject: str) -> R
     return again(request, notice)
 
 
-async def _disable(
-    request: Request, admin: Admin, form: Form, subject: str
-) -> Response:
-    count = await admin_of(request).accounts.disable(
-        admin.operator, subject, version_in(form)
-    )
-    return again(request, ConsoleNotice.ACCOUNT_DISABLED, count)
+def _by(verb: Verb, notice: ConsoleNotice) -> AccountForm:
+    """The form of a verb that needs the account and its version alone."""
 
+    async def handle(
+        request: Request, admin: Admin, form: Form, subject: str
+    ) -> Response:
+        accounts, version = admin_of(request).accounts, version_in(form)
+        count = await verb(accounts, admin.operator, subject, version)
+        return again(request, notice, count or 0)
 
-async def _enable(request: Request, admin: Admin, form: Form, subject: str) -> Response:
-    await admin_of(request).accounts.enable(admin.operator, subject, version_in(form))
-    return again(request, ConsoleNotice.ACCOUNT_ENABLED)
-
-
-async def _end_sessions(
-    request: Request, admin: Admin, form: Form, subject: str
-) -> Response:
-    count = await admin_of(request).accounts.end_sessions(
-        admin.operator, subject, version_in(form)
-    )
-    return again(request, ConsoleNotice.SESSIONS_ENDED, count)
-
-
-async def _send_reset(
-    request: Request, admin: Admin, form: Form, subject: str
-) -> Response:
-    await admin_of(request).accounts.send_reset(
-        admin.operator, subject, version_in(form)
-    )
-    return again(request, ConsoleNotice.RESET_SENT)
-
-
-async def _reset_factors(
-    request: Request, admin: Admin, form: Form, subject: str
-) -> Response:
-    count = await admin_of(request).accounts.reset_factors(
-        admin.operator, subject, version_in(form)
-    )
-    return again(request, ConsoleNotice.FACTORS_RESET, count)
+    return handle
 
 
 async def _delete(request: Request, admin: Admin, form: Form, subject: str) -> Response:
@@ -115,11 +90,11 @@ async def _withdraw(
 
 _FORMS: Final[Mapping[str, AccountForm]] = {
     CHANGE: _change,
-    "disable": _disable,
-    "enable": _enable,
-    "end-sessions": _end_sessions,
-    "send-reset": _send_reset,
-    "reset-factors": _reset_factors,
+    "disable": _by(AccountAdmin.disable, ConsoleNotice.ACCOUNT_DISABLED),
+    "enable": _by(AccountAdmin.enable, ConsoleNotice.ACCOUNT_ENABLED),
+    "end-sessions": _by(AccountAdmin.end_sessions, ConsoleNotice.SESSIONS_ENDED),
+    "send-reset": _by(AccountAdmin.send_reset, ConsoleNotice.RESET_SENT),
+    "reset-factors": _by(AccountAdmin.reset_factors, ConsoleNotice.FACTORS_RESET),
     "delete": _delete,
     "end": _end,
     "withdraw": _withdraw,

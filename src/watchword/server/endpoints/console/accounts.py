@@ -13,8 +13,8 @@ from watchword.errors import InvalidRequest
 from watchword.ports.accounts import Account
 from watchword.server.admin_auth import admin_of
 from watchword.server.console.accounts import STATES, AccountRow, Accounts, kinds_of
-from watchword.server.console.screens import Fault
 from watchword.server.console_response import screen_of
+from watchword.server.endpoints.console.refusing import search_fault
 from watchword.server.endpoints.console.visitor import Admin, for_admin
 from watchword.server.operation import screen_operations
 from watchword.server.parsing import engine_of
@@ -35,8 +35,8 @@ async def show(request: Request, admin: Admin) -> Response:
             after=after,
         )
     except InvalidRequest as error:
-        view = screen(rows=(), next=None, faults=(Fault(str(error)),))
-        return screen_of(request, admin, view, status=400)
+        view = screen(rows=(), next=None, faults=(search_fault(error),))
+        return screen_of(request, admin, view, status=422)
     rows = await asyncio.gather(*(_row(request, one) for one in page.items))
     view = screen(rows=tuple(rows), next=page.next, is_later=after is not None)
     return screen_of(request, admin, view)

@@ -21,7 +21,7 @@ from watchword.server.console.clients import (
 from watchword.server.console.notices import ConsoleNotice
 from watchword.server.console.screens import Fault
 from watchword.server.console_response import again, done, screen_of
-from watchword.server.endpoints.console.refusing import WRONG, refused
+from watchword.server.endpoints.console.refusing import WRONG, refused, search_fault
 from watchword.server.endpoints.console.visitor import (
     Admin,
     for_admin,
@@ -49,8 +49,8 @@ async def show(request: Request, admin: Admin) -> Response:
     try:
         page = await admin_of(request).clients.list(q=q, after=after)
     except InvalidRequest as error:
-        view = Clients(q=q, faults=(Fault(str(error)),))
-        return screen_of(request, admin, view, status=400)
+        view = Clients(q=q, faults=(search_fault(error),))
+        return screen_of(request, admin, view, status=422)
     view = Clients(
         clients=tuple(page.items), next=page.next, q=q, is_later=after is not None
     )

@@ -18,6 +18,7 @@ from watchword.server.console.events import EventRows, Events, Filters
 from watchword.server.console.screens import Fault
 from watchword.server.console_response import part_of, screen_of
 from watchword.server.endpoints.console.naming import account_of, event_lines
+from watchword.server.endpoints.console.refusing import search_fault
 from watchword.server.endpoints.console.visitor import Admin, for_admin
 from watchword.server.operation import screen_operations
 from watchword.server.pages.rendering import HEADERS
@@ -44,21 +45,20 @@ async def show(request: Request, admin: Admin) -> Response:
         until=given.get("to", ""),
     )
     view = Events(filters=filters, days=AUDIT_RETENTION // DAY)
+    since = _sequence(given) if given.get("part") == "rows" else None
     try:
         wanted, topic = await _wanted(request, given)
+        if given.get("format") == "jsonl":
+            return await _download(request, wanted, topic)
+        events = admin_of(request).events
+        if since is not None:
+            found = await events.since(wanted, since, ADMIN_LIST_MAX, topic=topic)
+            rows = EventRows(lines=await event_lines(request, found))
+            return part_of(request, admin, rows)
+        page = await events.list(wanted, topic=topic, after=given.get("after"))
     except InvalidRequest as error:
-        view = msgspec.structs.replace(view, faults=(_fault(str(error)),))
+        view = msgspec.structs.replace(view, faults=(_fault(error),))
         return screen_of(request, admin, view, status=422)
-    if given.get("format") == "jsonl":
-        return await _download(request, wanted, topic)
-    events = admin_of(request).events
-    if given.get("part") == "rows":
-        found = await events.since(
-            wanted, _sequence(given), ADMIN_LIST_MAX, topic=topic
-        )
-        rows = EventRows(lines=await event_lines(request, found))
-        return part_of(request, admin, rows)
-    page = await events.list(wanted, topic=topic, after=given.get("after"))
     view = msgspec.structs.replace(
         view,
         lines=await event_lines(request, page.items),
@@ -81,12 +81,9 @@ async def _wanted(request: Request, given: dict[str, str]) -> tuple[EventFilter,
     return events.wanted_of(given)
 
 
-def _fault(text: str) -> Fault:
-    """What the engine says, at the field that it begins with."""
-    if text == _NO_ACCOUNT:
-        return Fault(text, "account")
-    field = text.partition(" ")[0]
-    return Fault(text, field if field in {"address", "from", "to"} else "")
+def _fault(error: InvalidRequest) -> Fault:
+    is_account = str(error) == _NO_ACCOUNT
+    return Fault(_NO_ACCOUNT, "account") if is_account else search_fault(error)
 
 
 def _sequence(given: dict[str, str]) -> int:

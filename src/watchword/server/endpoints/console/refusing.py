@@ -31,6 +31,17 @@ _WORDS: Final[dict[type[WatchwordError], tuple[str, str]]] = {
 """What an error says, and the field that it is usually about. Others say it themselves.
 """
 
+_TIME: Final = "Enter a day and a time, such as 2026-11-28T22:41"
+_OF_SEARCHES: Final = {
+    "after": ("This link is too old: search again", ""),
+    "q": ("Enter what a name or an address begins with", "q"),
+    "client": ("Enter the id of a client", "client"),
+    "address": ("Enter an IP address, such as 192.0.2.1", "address"),
+    "from": (_TIME, "from"),
+    "to": (_TIME, "to"),
+}
+"""What is said of a parameter of a search, and the id of its field."""
+
 WRONG: Final[tuple[type[WatchwordError], ...]] = (
     *_WORDS,
     errors.InvalidRequest,
@@ -38,6 +49,12 @@ WRONG: Final[tuple[type[WatchwordError], ...]] = (
     errors.Throttled,
 )
 """What a form may be refused for that its user can mend."""
+
+
+def search_fault(error: WatchwordError) -> Fault:
+    """What is wrong with a search: the engine's sentence begins with a parameter."""
+    text = str(error)
+    return Fault(*_OF_SEARCHES.get(text.partition(" ")[0], (text, "")))
 
 
 def refused(

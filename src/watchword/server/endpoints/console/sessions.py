@@ -15,6 +15,7 @@ from watchword.server.console.screens import Fault
 from watchword.server.console.sessions import Sessions, session_line
 from watchword.server.console_response import again, screen_of
 from watchword.server.endpoints.console.naming import account_of, names_of
+from watchword.server.endpoints.console.refusing import search_fault
 from watchword.server.endpoints.console.times import instant_in
 from watchword.server.endpoints.console.visitor import Admin, for_admin, takes_form
 from watchword.server.operation import screen_operations
@@ -32,9 +33,16 @@ async def show(request: Request, admin: Admin) -> Response:
 @takes_form
 async def submit(request: Request, admin: Admin, form: Form) -> Response:
     sessions = admin_of(request).sessions
-    if form.get("do") == "end":
-        count = await sessions.end(admin.operator, form.need("session"))
-        return again(request, ConsoleNotice.SESSIONS_ENDED, count)
+    match form.need("do"):
+        case "end":
+            count = await sessions.end(admin.operator, form.need("session"))
+            return again(request, ConsoleNotice.SESSIONS_ENDED, count)
+        case "end-before":
+            return await _end_before(request, admin, form)
+    raise InvalidRequest("There is no such form.")
+
+
+async def _end_before(request: Request, admin: Admin, form: Form) -> Response:
     typed = form.get("before") or ""
     instant = instant_in(typed)
     if instant is None or instant > engine_of(request).clock():
@@ -44,7 +52,7 @@ async def submit(request: Request, admin: Admin, form: Form) -> Response:
             faults=(Fault(_NO_TIME, "before"),),
         )
         return screen_of(request, admin, view, status=422)
-    count = await sessions.end_before(admin.operator, instant)
+    count = await admin_of(request).sessions.end_before(admin.operator, instant)
     return again(request, ConsoleNotice.SESSIONS_ENDED, count)
 
 
@@ -67,7 +75,7 @@ async def _view(request: Request, admin: Admin) -> Sessions:
             account=account, client=view.client or None, after=given.get("after")
         )
     except InvalidRequest as error:
-        return replace(view, faults=(Fault(str(error)),))
+        return replace(view, faults=(search_fault(error),))
     names = await names_of(request, (one.account_id for one in page.items))
     lines = [session_line(one, names, admin.session.id) for one in page.items]
     return replace(view, lines=lines, next=page.next)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from starlette.requests import Request
@@ -13,6 +15,12 @@ from watchword.server.listeners import may_read_metrics
 from watchword.server.operation import Operation
 from watchword.server.parsing import engine_of
 
+_THREAD: Final = ThreadPoolExecutor(1, "scrape")
+"""All pages full of series take a second, in which other requests are answered.
+
+One thread, because a page is read by one at a time.
+"""
+
 
 async def metrics(request: Request) -> Response:
     """As text or OpenMetrics, by `Accept`. Raises NotFound where it is not shown."""
@@ -22,8 +30,9 @@ async def metrics(request: Request) -> Response:
     if measured is not None:
         await measured.levels.write()
         await measured.levels.write_process()
-    body, media_type = scrape(
-        request.state.metrics.read(), request.headers.get("accept", "")
+    pages, accept = request.state.metrics, request.headers.get("accept", "")
+    body, media_type = await asyncio.get_running_loop().run_in_executor(
+        _THREAD, lambda: scrape(pages.read(), accept)
     )
     headers = {"content-type": media_type, "cache-control": "no-store"}
     return Response(body, headers=headers)

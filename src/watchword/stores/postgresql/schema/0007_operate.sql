@@ -12,7 +12,9 @@ CREATE TABLE watchword.account_roles (
     PRIMARY KEY (role, name)
 );
 
-CREATE FUNCTION watchword.keep_account_roles() RETURNS trigger LANGUAGE plpgsql AS $$
+-- As its owner: the role of a server that runs has no rights to the table yet.
+CREATE FUNCTION watchword.keep_account_roles() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_OP <> 'INSERT' THEN
         DELETE FROM watchword.account_roles
