@@ -17,6 +17,7 @@ from watchword.core.session import AAL2, Session
 from watchword.core.throttle import Cost
 from watchword.errors import Overloaded, StoreUnavailable, WatchwordError
 from watchword.metrics.catalog import OTHER, Counter, Histogram
+from watchword.metrics.pages import Page
 from watchword.metrics.port import Metrics
 from watchword.ports import Stores
 from watchword.ports.audit import Event, EventType, Trail
@@ -28,7 +29,6 @@ Told = Callable[[Metrics, Sequence[Any], Any], None]
 """Counts what a call has written, by its arguments and its answer."""
 
 # A member of an enum is looked up in 60 ns, a name in 5.
-_DURATION: Final = Histogram.STORE_DURATION
 _BATCH: Final = Histogram.STORE_BATCH
 _THROTTLES: Final = {
     "address": "sign_in",
@@ -94,7 +94,12 @@ def _timed(
     metrics: Metrics,
     told: Told | None,
 ) -> Callable[..., Awaitable[Any]]:
-    observe = metrics.observe
+    def observe_by_name(seconds: float) -> None:
+        metrics.observe(Histogram.STORE_DURATION, seconds, op, store)
+
+    observe: Callable[[float], None] = observe_by_name
+    if isinstance(metrics, Page):
+        observe = metrics.observing(Histogram.STORE_DURATION, op, store)
 
     async def ask(*args: Any, **more: Any) -> Any:  # noqa: ANN401
         begun = perf_counter()
@@ -111,7 +116,7 @@ def _timed(
             raise
         finally:
             seconds = perf_counter() - begun
-            observe(_DURATION, seconds, op, store)
+            observe(seconds)
         if told is not None:
             told(metrics, (*args, *more.values()) if more else args, answer)
         return answer

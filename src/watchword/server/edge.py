@@ -87,7 +87,7 @@ class Edge:
             await self._pass_on(scope, receive, send, begun)
             return
         operation, count = hot
-        status = 0
+        status, seconds = 0, 0.0
         try:
             response = await _answer(operation, scope, receive)
             status = response.status_code
@@ -95,11 +95,15 @@ class Edge:
             headers.append(_NO_PAGE)
             # Before it is sent: what a client was answered is counted, though this
             # process be killed.
-            count(status, time.perf_counter() - begun)
+            seconds = time.perf_counter() - begun
+            count(status, seconds)
             await send({"type": _START, "status": status, "headers": headers})
             await send({"type": _BODY, "body": response.body})
         finally:
-            self._write(scope, status, begun)
+            if not status:
+                self._write(scope, status, begun)
+            elif self._log is not None:
+                self._log.write(scope, status, seconds)
 
     async def _pass_on(
         self, scope: Scope, receive: Receive, send: Send, begun: float

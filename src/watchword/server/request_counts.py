@@ -6,7 +6,6 @@ All three are of bounded sets: callers cannot make up routes, methods or statuse
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Collection
 from http import HTTPStatus
 from typing import Final
@@ -42,9 +41,7 @@ class RequestCounts:
         page = self._metrics
         if not isinstance(page, Page):
             return lambda _status, _seconds: None
-        numbers, bounds = page.numbers, _DURATION.bounds
-        first = page.place(_DURATION, route)
-        total = first + len(bounds) + 1
+        numbers, observe = page.numbers, page.observing(_DURATION, route)
         places: dict[int, int] = {}
 
         def count(status: int, seconds: float) -> None:
@@ -52,8 +49,7 @@ class RequestCounts:
                 shown = _STATUSES.get(status, OTHER)
                 places[status] = page.place(_REQUESTS, route, method, shown)
             numbers[places[status]] += 1
-            numbers[first + bisect_left(bounds, seconds)] += 1
-            numbers[total] += seconds
+            observe(seconds)
 
         return count
 

@@ -20,7 +20,7 @@ REQUEST_ID: Final = "watchword.request_id"
 
 _USABLE: Final = re.compile(rb"(?!ww_|eyJ)[A-Za-z0-9._:/+=-]{1,64}")
 """What an id may be. A token is none, wherever it came from."""
-_BITS: Final = 80
+_BYTES: Final = 8
 current: Final[ContextVar[str]] = ContextVar("request_id", default="")
 """That of the request under way. What it begins in the background has it too."""
 
@@ -34,7 +34,7 @@ class RequestIds:
     def name(self, scope: Scope) -> None:
         """Give the request an id, unless its proxy has; it is the current one then."""
         if REQUEST_ID not in scope:
-            scope[REQUEST_ID] = f"{self._draw(_BITS):020x}"
+            scope[REQUEST_ID] = self._draw(_BYTES * 8).to_bytes(_BYTES).hex()
         current.set(scope[REQUEST_ID])
 
 
