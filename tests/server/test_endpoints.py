@@ -390,6 +390,23 @@ async def test_the_document_declares_every_answer_that_we_saw(api: LocalApi) -> 
                 assert {"400", "401", "503"} <= set(operation["responses"])
 
 
+async def test_the_document_names_the_headers_that_a_caller_needs(
+    api: LocalApi,
+) -> None:
+    """The version of what it changes, and all that a proxy copies."""
+    paths = (await api.client.get("/openapi.json")).json()["paths"]
+    names = {
+        (method, path): set(operation["responses"].get("200", {}).get("headers", ()))
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+    }
+    for kind in ("accounts/{id}", "clients/{clientId}", "webhooks/{id}"):
+        one = f"/api/admin/{kind}"
+        assert names["get", one] == names["post", f"{one}/enable"] == {"ETag"}
+    forwarded = {"Subject", "Roles", "Session", "Scope"}
+    assert names["get", f"{BASE}/forward"] == {f"X-Auth-{one}" for one in forwarded}
+
+
 async def test_a_server_and_an_app_answer_by_the_same_declarations(
     api: LocalApi,
 ) -> None:
