@@ -13,6 +13,7 @@ from watchword.cli.output import counted, facts, table, tell, utc, visible
 from watchword.core import limits
 from watchword.core.session import as_text, from_text
 from watchword.errors import NotFound
+from watchword.webhooks.registry import NO_WEBHOOK
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
@@ -161,7 +162,7 @@ def _with(
 
     async def run(watchword: Watchword) -> Result:
         if found is None:
-            raise NotFound
+            raise NotFound(NO_WEBHOOK)
         return await work(watchword.webhooks, found)
 
     return with_engine(existing(data), run)
