@@ -38,7 +38,7 @@ OURS = [
     "x-requested-with",
 ]
 SENT = sorted([*OURS, *TRACING])
-EXPOSED = ["dpop-nonce", "etag", "retry-after", "www-authenticate"]
+EXPOSED = ["dpop-nonce", "etag", "retry-after", "www-authenticate", "x-request-id"]
 FOREIGN = [
     "null",
     "",

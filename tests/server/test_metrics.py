@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import threading
@@ -91,8 +92,12 @@ def workers_of(live: Live) -> list[int]:
 async def test_no_counter_falls_though_each_worker_is_killed_in_turn(
     tmp_path: Path, workers: int, calls: int
 ) -> None:
-    """And the total is what was called, give or take the calls that a kill cut off."""
-    with Live(tmp_path / "data", "--workers", str(workers)) as live:
+    """And the total is what was called, give or take the calls that a kill cut off.
+
+    The log is JSON, whichever process writes it.
+    """
+    flags = ("--workers", str(workers))
+    with Live(tmp_path / "data", *flags, WATCHWORD_LOG_FORMAT="json") as live:
         await auntil(lambda: len(workers_of(live)) == workers)
         callers = Callers(live, calls)
         calling = asyncio.gather(*(callers.call() for _ in range(8)))
@@ -118,6 +123,11 @@ async def test_no_counter_falls_though_each_worker_is_killed_in_turn(
 
         await auntil(total)
         assert 0 <= await total() - callers.answered <= callers.cut_off
+        assert live.stop() == 0
+    said = [json.loads(line) for line in live.printed().splitlines()]
+    assert f"{live.url}/api/auth" in {one.get("api") for one in said}
+    ended = [one for one in said if "takes its place" in one.get("message", "")]
+    assert len(ended) == workers
 
 
 async def test_while_a_scrape_is_written_other_requests_are_answered(

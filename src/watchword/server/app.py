@@ -83,7 +83,9 @@ def make_app(
         async with open_watchword(settings, **overrides) as watchword:
             yield {"watchword": watchword, **state}
 
-    edge = partial(Edge, log=AccessLog(), metrics=metrics)
+    edge = partial(
+        Edge, log=AccessLog(as_json=settings.log_format == "json"), metrics=metrics
+    )
     main = _main(settings, routed(operations, lifespan=lifespan), operations, edge)
     if listener is None:
         return main

@@ -36,7 +36,9 @@ _SENT: Final = (
     *("x-datadog-sampling-priority", "newrelic", "elastic-apm-traceparent"),
     *("Request-Id", "Request-Context", "X-Request-ID", "X-Correlation-ID"),
 )
-_EXPOSED: Final = ("DPoP-Nonce", "ETag", "Retry-After", "WWW-Authenticate")
+_EXPOSED: Final = (
+    *("DPoP-Nonce", "ETag", "Retry-After", "WWW-Authenticate", "X-Request-Id"),
+)
 _KEPT_SECONDS: Final = 600
 
 _ALLOW_ORIGIN: Final = b"access-control-allow-origin"

@@ -1,7 +1,7 @@
 """The outermost layer: the hot paths, and what every answer has.
 
-Every answer has security headers, and a line in the access log. Paths are matched as
-they were sent, without decoding.
+Every answer has security headers, the id of its request, and a line in the access log.
+Paths are matched as they were sent, without decoding.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from watchword.server.access_log import AccessLog
 from watchword.server.operation import Operation
 from watchword.server.problems import ErrorFormat, answer_to, respond
 from watchword.server.request_counts import RequestCounts
+from watchword.server.request_ids import HEADER, REQUEST_ID
 from watchword.server.responses import Header
 from watchword.server.returning import is_below
 
@@ -76,6 +77,8 @@ class Edge:
             return
         begun = time.perf_counter()
         scope = _unescaped(scope)
+        if self._log is not None:
+            self._log.ids.name(scope)
         client = scope["client"]
         if client is not None and client[0].startswith(_MAPPED):
             scope["client"] = (plain_address(client[0]), client[1])
@@ -158,6 +161,8 @@ def _complete(headers: list[Header], scope: Scope) -> list[Header]:
     complete = [*headers, *_ALWAYS]
     if scope["scheme"] == "https":
         complete.append(_HSTS)
+    if REQUEST_ID in scope:
+        complete.append((HEADER, scope[REQUEST_ID].encode()))
     # A client that sent a proof gets the nonce for its next one (RFC 9449 §8.2).
     if "nonces" in scope:
         complete.append((b"dpop-nonce", scope["nonces"].current().encode()))

@@ -23,6 +23,7 @@ from watchword.server.app import make_app
 from watchword.server.connections import Connections, most_connections
 from watchword.server.handshakes import serve_tls
 from watchword.server.listening import raise_file_limit
+from watchword.server.logs import log_to_standard_error
 from watchword.server.protocol import BoundedProtocol
 from watchword.server.workers import SERVING, Place, Workers
 
@@ -45,7 +46,7 @@ def run(settings: Settings, listeners: list[socket.socket]) -> None:
 
     `first_start.prepare` must have been called before.
     """
-    _log_to_standard_error()
+    log_to_standard_error(settings.log_format)
     if (off := passkeys_off(settings)) is not None:
         _log.warning("%s", off)
     if settings.workers > 1:
@@ -60,11 +61,11 @@ async def _with_workers(settings: Settings, listeners: list[socket.socket]) -> i
 
 def work() -> None:
     """The main function of a worker process, which `Workers` starts."""
-    _log_to_standard_error()
     _end_well()
     parent = socket.socket(fileno=0)
     with parent.makefile("rb") as sent:
         settings = pickle.load(sent)  # noqa: S301 - by our own parent
+    log_to_standard_error(settings.log_format)
     listeners = [socket.socket(fileno=int(one)) for one in sys.argv[1:]]
     _Worker(_configuration(settings, **_page()), parent).run(listeners)
 
@@ -138,13 +139,6 @@ def _made_since_collected() -> int:
     youngest, young, old = gc.get_count()
     per_young, per_old, _ = gc.get_threshold()
     return youngest + young * per_young + old * per_young * per_old
-
-
-def _log_to_standard_error() -> None:
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
 
 def _end_well() -> None:

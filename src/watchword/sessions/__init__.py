@@ -90,10 +90,7 @@ class Sessions:
             sessions=sessions, revocations=revocations, policies=policies, clock=clock
         )
         self._ends = SessionEnds(
-            sessions=sessions,
-            groups=self.groups,
-            revocations=revocations,
-            clock=clock,
+            sessions=sessions, groups=self.groups, revocations=revocations, clock=clock
         )
         self._background = background
         self._policies = policies
@@ -102,11 +99,7 @@ class Sessions:
         self._sessions_max = sessions_max
         self._claims_hook = claims_hook
         self.token_issuer = TokenIssuer(
-            tokens=tokens,
-            keys=keys,
-            policies=policies,
-            issuer=issuer,
-            entropy=entropy,
+            tokens=tokens, keys=keys, policies=policies, issuer=issuer, entropy=entropy
         )
         self._refreshes = Refresher(
             sessions=sessions,
