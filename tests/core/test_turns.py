@@ -6,8 +6,8 @@ from watchword.core.turns import SHOWN, Turns
 
 
 def test_the_slowest_of_the_latest_turns_is_shown() -> None:
+    assert Turns().slowest is None
     turns = Turns()
-    assert turns.slowest is None
     for seconds in (9.0, *[1.0] * (SHOWN - 1)):
         turns.note(seconds)
     assert turns.slowest == 9.0
