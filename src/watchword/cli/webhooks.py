@@ -13,7 +13,6 @@ from watchword.cli.output import counted, facts, table, tell, utc, visible
 from watchword.core import limits
 from watchword.core.session import as_text, from_text
 from watchword.errors import NotFound
-from watchword.webhooks.registry import NO_WEBHOOK
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Watchword
@@ -161,6 +160,8 @@ def _with(
     found = from_text(webhook_id)
 
     async def run(watchword: Watchword) -> Result:
+        from watchword.webhooks.registry import NO_WEBHOOK  # with the engine
+
         if found is None:
             raise NotFound(NO_WEBHOOK)
         return await work(watchword.webhooks, found)
